@@ -1,0 +1,42 @@
+"""evframe: the OpenSIPS Events Interface in Python."""
+
+from evframe.delivery import Batch
+from evframe.events import Event, EventDefinition
+from evframe.exceptions import (
+    DeliveryError,
+    EventNameError,
+    EvframeError,
+    ParameterError,
+    PluginError,
+    Rejected,
+    SocketError,
+    Unavailable,
+    UnknownEventError,
+)
+from evframe.hookspecs import hookimpl, hookspec
+from evframe.interface import EventInterface, Outcome
+from evframe.payload import UNSET, Pairs
+from evframe.sockets import Socket, split_host_port
+
+__all__ = [
+    "UNSET",
+    "Batch",
+    "DeliveryError",
+    "Event",
+    "EventDefinition",
+    "EventInterface",
+    "EventNameError",
+    "EvframeError",
+    "Outcome",
+    "Pairs",
+    "ParameterError",
+    "PluginError",
+    "Rejected",
+    "Socket",
+    "SocketError",
+    "Unavailable",
+    "UnknownEventError",
+    "hookimpl",
+    "hookspec",
+    "split_host_port",
+]

@@ -1,0 +1,179 @@
+"""Events: the declaration of each, their registry, and one raised occurrence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from evframe.exceptions import EventNameError, ParameterError, UnknownEventError
+from evframe.payload import Pairs, encode_params, encode_text
+
+if TYPE_CHECKING:
+    from evframe.subscribers import Subscriber
+
+MAX_NAME_BYTES: Final = 64
+Parameters = Mapping[str, Any] | Sequence[Any]
+ParameterTypes = Mapping[str, type]
+
+
+class Event:
+    """One raised event: its name and parameters as they were at the raise."""
+
+    __slots__ = ("_payload", "body", "definition", "params", "raised_at")
+
+    def __init__(self, definition: EventDefinition, params: Any, body: bytes | None, raised_at: float) -> None:
+        self.definition = definition
+        self.params = params
+        self.body = body
+        self.raised_at = raised_at
+        self._payload: bytes | None = None
+
+    @property
+    def name(self) -> str:
+        """The event's registered name."""
+        return self.definition.name
+
+    @property
+    def payload(self) -> bytes:
+        """The JSON-RPC notification, encoded once however many subscribers share it."""
+        payload = self._payload
+        if payload is None:
+            body = self.body
+            definition = self.definition
+            payload = definition.bare if body is None else definition.head + body + b"}"
+            self._payload = payload
+        return payload
+
+    @property
+    def pairs(self) -> tuple[tuple[str | None, Any], ...]:
+        """The parameters in order, each with its name or None."""
+        params = self.params
+        if isinstance(params, Pairs):
+            return params
+        if isinstance(params, Mapping):
+            return tuple(params.items())
+        return tuple((None, value) for value in params or ())
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """The values in order."""
+        return tuple(value for _, value in self.pairs)
+
+    def get(self, key: str | int, default: Any = None) -> Any:
+        """Return a parameter by name, or by its 1-based index; *default* when there is none."""
+        if isinstance(key, int):
+            values = self.values
+            return values[key - 1] if 1 <= key <= len(values) else default
+        return next((value for name, value in self.pairs if name == key), default)
+
+    def __repr__(self) -> str:
+        return f"Event({self.name!r}, {self.params!r})"
+
+
+class EventDefinition:
+    """A registered event: its id, its name, its declared parameters and its subscribers."""
+
+    __slots__ = ("bare", "head", "id", "name", "params", "raised", "subscribers")
+
+    def __init__(self, event_id: int, name: str, params: ParameterTypes | None) -> None:
+        self.id = event_id
+        self.name = name
+        self.params = params
+        self.raised = 0
+        self.subscribers: tuple[Subscriber, ...] = ()
+        start = b'{"jsonrpc":"2.0","method":' + encode_text(name)
+        self.bare = start + b"}"
+        self.head = start + b',"params":'
+
+    def snapshot(self, params: Any, raised_at: float) -> Event:
+        """Return the occurrence of this event with *params* as they are now.
+
+        Raises:
+            ParameterError: if the parameters break the declaration or have no JSON form.
+        """
+        if self.params is not None:
+            self.check(params)
+        if not params:
+            return Event(self, None, None, raised_at)
+        if type(params) is dict:
+            body = encode_params(self.name, params)
+            params = params.copy()
+        elif isinstance(params, Pairs):
+            body = encode_params(self.name, params)
+        elif isinstance(params, Mapping):
+            params = dict(params)
+            body = encode_params(self.name, params)
+        elif isinstance(params, Sequence) and not isinstance(params, str | bytes):
+            params = tuple(params)
+            body = encode_params(self.name, params)
+        else:
+            raise ParameterError(self.name, "params", f"expected a mapping or a sequence of values, got {params!r}")
+        return Event(self, params, body, raised_at)
+
+    def check(self, params: Any) -> None:
+        """Raise ParameterError unless *params* fit the declaration."""
+        declared = self.params or {}
+        given = params or {}
+        if isinstance(given, Mapping):
+            for name in given:
+                if name not in declared:
+                    raise ParameterError(self.name, name, f"expected one of {list(declared)}")
+        elif len(given) > len(declared):
+            raise ParameterError(self.name, len(declared) + 1, f"expected at most {len(declared)} parameters")
+        else:
+            given = dict(zip(declared, given, strict=False))
+        for name, wanted in declared.items():
+            if name not in given:
+                raise ParameterError(self.name, name, f"expected {wanted.__name__}, got nothing")
+            value = given[name]
+            if type(value) is not wanted and value is not None and not _fits(value, wanted):
+                raise ParameterError(self.name, name, f"expected {wanted.__name__}, got {value!r}")
+
+
+def _fits(value: object, wanted: type) -> bool:
+    if wanted is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
+
+
+class EventRegistry:
+    """The events in the order they were registered; an id is never used twice."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, EventDefinition] = {}
+
+    def register(self, name: str, params: ParameterTypes | None = None) -> EventDefinition:
+        """Register *name* and return its definition; a known name keeps its id.
+
+        Raises:
+            EventNameError: if the name is empty or longer than 64 bytes (`reference/core.md` §1).
+        """
+        if not isinstance(name, str) or not name:
+            raise EventNameError(f"expected an event name of 1 to {MAX_NAME_BYTES} bytes, got {name!r}")
+        if len(name.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES:
+            raise EventNameError(f"expected an event name of at most {MAX_NAME_BYTES} bytes, got {name!r}")
+        known = self._by_name.get(name)
+        if known is None:
+            known = self._by_name[name] = EventDefinition(len(self._by_name), name, params)
+        elif known.params is None:
+            known.params = params
+        return known
+
+    def __getitem__(self, name: str) -> EventDefinition:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise UnknownEventError(name) from None
+
+    def get(self, name: str) -> EventDefinition | None:
+        """Return the definition of *name*, or None."""
+        return self._by_name.get(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[EventDefinition]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)

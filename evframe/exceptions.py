@@ -1,0 +1,77 @@
+"""Every exception of evframe.
+
+::
+
+    EvframeError
+    ├── EventNameError (ValueError)      a name that cannot be registered
+    ├── UnknownEventError (LookupError)  an event that is not registered
+    ├── ParameterError (ValueError)      a raise with parameters that cannot be delivered
+    ├── SocketError (ValueError)         a subscriber socket that cannot be used
+    ├── PluginError                      a plugin that cannot be loaded
+    └── DeliveryError                    raised by a transport, read by the core
+        ├── Unavailable                  the peer is away: keep the events and try again
+        └── Rejected                     the peer refused: count the events as failed
+"""
+
+from __future__ import annotations
+
+
+class EvframeError(Exception):
+    """The root of every error that evframe raises on purpose."""
+
+
+class EventNameError(EvframeError, ValueError):
+    """Raised when an event name is empty, not text, or longer than 64 bytes."""
+
+
+class UnknownEventError(EvframeError, LookupError):
+    """Raised when an event is used before it was registered."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"expected a registered event, got {name!r}")
+        self.name = name
+
+
+class ParameterError(EvframeError, ValueError):
+    """Raised when the parameters of a raise break their declaration or cannot be sent."""
+
+    def __init__(self, event: str, parameter: object, problem: str) -> None:
+        super().__init__(f"event {event!r}, parameter {parameter!r}: {problem}")
+        self.event = event
+        self.parameter = parameter
+        self.problem = problem
+
+
+class SocketError(EvframeError, ValueError):
+    """Raised when a subscriber socket has an unknown scheme or does not fit its grammar."""
+
+    def __init__(self, socket: str, problem: str) -> None:
+        super().__init__(f"socket {socket!r}: {problem}")
+        self.socket = socket
+        self.problem = problem
+
+
+class PluginError(EvframeError):
+    """Raised when a plugin cannot be loaded or breaks the hook contract."""
+
+
+class DeliveryError(EvframeError):
+    """Raised by a transport when a batch could not be delivered.
+
+    Args:
+        reason: a short word under which the events are counted.
+        done: how many events at the head of the batch have their outcome already.
+    """
+
+    def __init__(self, reason: str, *, done: int = 0) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.done = done
+
+
+class Unavailable(DeliveryError):
+    """The peer cannot be reached now: the core keeps the events and tries again."""
+
+
+class Rejected(DeliveryError):
+    """The peer will not take these events: the core counts them as failed."""

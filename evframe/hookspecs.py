@@ -1,0 +1,57 @@
+"""Every hook of evframe. Hooks are synchronous; arguments are passed by keyword."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from evframe.delivery import Batch
+    from evframe.plugins import EventCollector
+    from evframe.sockets import Socket
+
+hookspec = pluggy.HookspecMarker("evframe")
+hookimpl = pluggy.HookimplMarker("evframe")
+
+
+@hookspec
+def register_events(collector: EventCollector) -> None:
+    """Declare the events that the plugin raises; called once, when the plugin is loaded.
+
+    Args:
+        collector: call `collector.add(name, params)` once for each event.
+    """
+
+
+@hookspec(firstresult=True)
+def on_subscribe(scheme: str, rest: str) -> Socket | None:
+    """Parse a subscriber's socket; called for each subscription, before anything changes.
+
+    Return None for the schemes of others. Raise ValueError with one sentence that names the
+    accepted form when the text does not fit the grammar.
+
+    Args:
+        scheme: the text before the first colon.
+        rest: everything after it, untouched.
+    """
+
+
+@hookspec(firstresult=True)
+def deliver(socket: Socket, batch: Batch) -> Awaitable[None] | bool:
+    """Send a batch to one subscriber; one batch of a subscriber is under way at a time.
+
+    Return True when every event has its outcome, or an awaitable that ends when it has. Events
+    not passed to `batch.fail` count as delivered. Raise `Unavailable` to have the rest kept
+    and tried again, `Rejected` to have it counted as failed.
+
+    Args:
+        socket: what the plugin returned from `on_subscribe`.
+        batch: the events, oldest first.
+    """
+
+
+@hookspec
+def unsubscribed(socket: Socket) -> None:
+    """Release what belongs to a subscriber that has ended; called once for each socket."""

@@ -1,0 +1,81 @@
+"""Plugins: found by entry point, loaded one by one, a broken one reported and the others used."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final
+
+import attrs
+import pluggy
+
+from evframe import hookspecs
+from evframe.events import EventRegistry
+
+GROUP: Final = "evframe"
+
+
+@attrs.frozen
+class PluginStatus:
+    """What became of one installed plugin: loaded when *problem* is None."""
+
+    name: str
+    version: str
+    problem: str | None = None
+
+
+@attrs.frozen
+class EventCollector:
+    """Handed to `register_events`: takes the events of one plugin."""
+
+    registry: EventRegistry
+
+    def add(self, name: str, params: Mapping[str, type] | None = None) -> None:
+        """Register the event *name* with its parameters' types, in order."""
+        self.registry.register(name, params)
+
+
+def make_manager() -> pluggy.PluginManager:
+    """Return a manager that knows the hooks and no plugin."""
+    manager = pluggy.PluginManager("evframe")
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def _refuse_coroutines(plugin: Any) -> None:
+    for name in ("register_events", "on_subscribe", "deliver", "unsubscribed"):
+        implementation = getattr(plugin, name, None)
+        if inspect.iscoroutinefunction(implementation):
+            raise TypeError(f"hook {name!r}: expected a plain function, got a coroutine function")
+
+
+def load_plugins(
+    manager: pluggy.PluginManager,
+    disabled: Iterable[str] = (),
+    found: Iterable[EntryPoint] | None = None,
+) -> list[PluginStatus]:
+    """Register every installed plugin with *manager*; return what became of each."""
+    statuses: list[PluginStatus] = []
+    seen: set[str] = set()
+    for entry in sorted(entry_points(group=GROUP) if found is None else found, key=lambda entry: entry.name):
+        version = entry.dist.version if entry.dist else "?"
+        problem: str | None = None
+        if entry.name in disabled:
+            problem = "disabled in the configuration"
+        elif entry.name in seen:
+            problem = "another plugin has the same name"
+        else:
+            seen.add(entry.name)
+            try:
+                loaded = entry.load()
+                plugin = loaded() if inspect.isclass(loaded) else loaded
+                _refuse_coroutines(plugin)
+                manager.register(plugin, name=entry.name)
+                manager.check_pending()
+            except Exception as error:  # noqa: BLE001 any error of a plugin is its status
+                problem = f"{type(error).__name__}: {error}"
+                if manager.has_plugin(entry.name):
+                    manager.unregister(name=entry.name)
+        statuses.append(PluginStatus(entry.name, version, problem))
+    return statuses

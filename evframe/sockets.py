@@ -1,0 +1,54 @@
+"""Subscriber sockets: ``scheme:rest``, and the host and port grammar that transports share."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final, Protocol
+
+from evframe.exceptions import SocketError
+
+_PORT: Final = re.compile(r"[0-9]{1,5}")
+
+
+class Socket(Protocol):
+    """What a transport makes of a socket's text."""
+
+    @property
+    def canonical(self) -> str:
+        """The text in listings, without secrets; equal texts are the same subscriber."""
+
+    @property
+    def expires(self) -> bool:
+        """Whether a subscription with this socket can have a lease."""
+
+
+def split_socket(text: str) -> tuple[str, str]:
+    """Return the scheme and the rest of *text*.
+
+    Raises:
+        SocketError: if there is no colon or no scheme.
+    """
+    scheme, colon, rest = text.partition(":")
+    if not colon or not scheme:
+        raise SocketError(text, "expected scheme:address, for example udp:127.0.0.1:8081")
+    return scheme, rest
+
+
+def split_host_port(text: str) -> tuple[str, int]:
+    """Return host and port of ``host:port`` or ``[ipv6]:port``; the host keeps its text.
+
+    Raises:
+        ValueError: if the host is empty or the port is not a number from 1 to 65535.
+    """
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            ipaddress.IPv6Address(host[1:-1].partition("%")[0])
+        except ValueError:
+            raise ValueError(f"expected an IPv6 address in brackets, got {host!r}") from None
+    elif not colon or not host or ":" in host or host != host.strip():
+        raise ValueError(f"expected host:port or [ipv6]:port, got {text!r}")
+    if not _PORT.fullmatch(port) or not 1 <= int(port) <= 65535:
+        raise ValueError(f"expected a port from 1 to 65535, got {port!r}")
+    return host, int(port)
