@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from evframe.context import PluginContext
     from evframe.delivery import Batch
+    from evframe.management.commands import CommandTable
     from evframe.plugins import EventCollector
     from evframe.sockets import Socket
 
@@ -55,3 +57,24 @@ def deliver(socket: Socket, batch: Batch) -> Awaitable[None] | bool:
 @hookspec
 def unsubscribed(socket: Socket) -> None:
     """Release what belongs to a subscriber that has ended; called once for each socket."""
+
+
+@hookspec
+def management_commands(commands: CommandTable) -> None:
+    """Contribute management commands; called once, when the plugin is loaded.
+
+    Args:
+        commands: call `commands.add(command)` once for each.
+    """
+
+
+@hookspec
+def start(context: PluginContext) -> None:
+    """Begin to work; called once, on the running loop, in the order of loading.
+
+    Bind listening sockets here, so that an address in use is an error of the start, and
+    give everything that goes on to `context.spawn`.
+
+    Args:
+        context: what a plugin may do with the interface.
+    """

@@ -8,15 +8,19 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import attrs
 
+from evframe.context import PluginContext
 from evframe.delivery import Batch, Delivery
 from evframe.events import EventDefinition, EventRegistry
 from evframe.exceptions import SocketError
+from evframe.management.commands import CommandTable
+from evframe.management.dispatcher import Dispatcher
+from evframe.management.evi import evi_commands
 from evframe.plugins import EventCollector, load_plugins, make_manager
 from evframe.sockets import Socket, split_socket
 from evframe.subscribers import Overflow, Subscriber, Subscription
@@ -44,6 +48,9 @@ class EventInterface:
         self,
         *,
         plugins: Mapping[str, Any] | None = None,
+        disable_plugins: Iterable[str] = (),
+        plugin_options: Mapping[str, Any] = MappingProxyType({}),
+        default_expire_s: int = 3600,
         queue_size: int = 262_144,
         overflow: Overflow = "drop_newest",
         drain_timeout_s: float = 5.0,
@@ -53,6 +60,9 @@ class EventInterface:
 
         Args:
             plugins: plugin objects by name instead of the installed ones.
+            disable_plugins: installed plugins that stay out.
+            plugin_options: the options object of each installed plugin.
+            default_expire_s: lease in seconds of a managed subscription without its own.
             queue_size: events that one subscriber's queue may hold.
             overflow: what happens when a queue is full.
             drain_timeout_s: seconds that leaving may spend on delivering what is queued.
@@ -60,7 +70,7 @@ class EventInterface:
         """
         self._manager = make_manager()
         if plugins is None:
-            self.plugin_status = load_plugins(self._manager)
+            self.plugin_status = load_plugins(self._manager, disable_plugins, plugin_options)
         else:
             self.plugin_status = []
             for name, plugin in plugins.items():
@@ -75,6 +85,12 @@ class EventInterface:
         self._due_count = 0
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._commands = CommandTable()
+        for command in evi_commands(self, default_expire_s):
+            self._commands.add(command)
+        self._manager.hook.management_commands(commands=self._commands)
+        self.management = Dispatcher(self._commands)
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._thread = threading.get_ident()
         self._clock = clock
         self._drain_timeout_s = drain_timeout_s
@@ -84,17 +100,55 @@ class EventInterface:
         self._thread = threading.get_ident()
         self._delivery.start()
         self._set_timer()
+        try:
+            self._manager.hook.start(context=PluginContext(self, self.management, self._spawn))
+        except BaseException:
+            await self._stop_tasks()
+            raise
         return self
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a plugin's task ended with an error", exc_info=task.exception())
+
+    async def _stop_tasks(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._drain_timeout_s)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        await self._stop_tasks()
         await self._delivery.drain(list(self._subscribers.values()), self._drain_timeout_s)
         for subscriber in self._subscribers.values():
             self._release(subscriber)
         self._loop = None
+
+    def event(self, name: str) -> EventDefinition:
+        """Return the definition of *name*; UnknownEventError when it is not registered."""
+        return self._events[name]
+
+    def subscription(self, name: str, socket: str) -> Subscription | None:
+        """Return the lease of *socket* on an event, or None.
+
+        Raises:
+            UnknownEventError: if the event is not registered.
+            SocketError: if the socket cannot be used.
+        """
+        self.expire()
+        return self._leases.get((self._events[name].id, self._parse(socket).canonical))
 
     def register_event(self, name: str, params: Mapping[str, type] | None = None) -> int:
         """Register an event and return its id; a known name keeps its id."""
@@ -110,6 +164,10 @@ class EventInterface:
         """The leases that have not ended, oldest first."""
         self.expire()
         return list(self._leases.values())
+
+    def remaining_s(self, lease: Subscription) -> int:
+        """Return the whole seconds that *lease* has left."""
+        return lease.remaining_s(self._clock())
 
     def raise_event(self, name: str, params: Any = None) -> None:
         """Raise an event to whoever subscribed; returns at once, from any thread.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
 from typing import Any, Final
 
 import attrs
@@ -43,8 +44,21 @@ def make_manager() -> pluggy.PluginManager:
     return manager
 
 
+def make_plugin(loaded: Any, options: Any) -> Any:
+    """Return the plugin object of an entry point: a module, or a class made with its options.
+
+    A class with options has the attrs class of them as its attribute `Options`.
+    """
+    if not inspect.isclass(loaded):
+        return loaded
+    options_class = getattr(loaded, "Options", None)
+    if options_class is None:
+        return loaded()
+    return loaded(options_class() if options is None else options)
+
+
 def _refuse_coroutines(plugin: Any) -> None:
-    for name in ("register_events", "on_subscribe", "deliver", "unsubscribed"):
+    for name in ("register_events", "on_subscribe", "deliver", "unsubscribed", "management_commands", "start"):
         implementation = getattr(plugin, name, None)
         if inspect.iscoroutinefunction(implementation):
             raise TypeError(f"hook {name!r}: expected a plain function, got a coroutine function")
@@ -53,6 +67,7 @@ def _refuse_coroutines(plugin: Any) -> None:
 def load_plugins(
     manager: pluggy.PluginManager,
     disabled: Iterable[str] = (),
+    options: Mapping[str, Any] = MappingProxyType({}),
     found: Iterable[EntryPoint] | None = None,
 ) -> list[PluginStatus]:
     """Register every installed plugin with *manager*; return what became of each."""
@@ -69,7 +84,7 @@ def load_plugins(
             seen.add(entry.name)
             try:
                 loaded = entry.load()
-                plugin = loaded() if inspect.isclass(loaded) else loaded
+                plugin = make_plugin(loaded, options.get(entry.name))
                 _refuse_coroutines(plugin)
                 manager.register(plugin, name=entry.name)
                 manager.check_pending()

@@ -1,0 +1,106 @@
+"""Management commands: their names, the parameters they take, and the errors they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import attrs
+
+
+class CommandError(Exception):
+    """Answered as a JSON-RPC error.
+
+    Args:
+        code: the JSON-RPC or command-specific code.
+        message: its text.
+        data: more about it, or None.
+    """
+
+    def __init__(self, code: int, message: str, data: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.data = data
+
+
+def invalid_params(data: str) -> CommandError:
+    """Return the error -32602 with *data*."""
+    return CommandError(-32602, "Invalid params", data)
+
+
+def text_param(params: Mapping[str, Any], name: str) -> str:
+    """Return a text parameter; a number gives its integer text (`reference/core.md` §8.3)."""
+    value = params[name]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(int(value))
+    if not isinstance(value, str) or not value:
+        raise invalid_params(f"Bad type for parameter '{name}'")
+    return value
+
+
+def int_param(params: Mapping[str, Any], name: str) -> int:
+    """Return an integer parameter, truncated and held within 32 bits."""
+    value = params[name]
+    if isinstance(value, str):
+        digits = value[1:] if value[:1] in {"+", "-"} else value
+        if not digits.isascii() or not digits.isdigit():
+            raise invalid_params(f"Bad type for parameter '{name}'")
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise invalid_params(f"Bad type for parameter '{name}'")
+    return int(max(-(2**31), min(2**31 - 1, value)))
+
+
+@attrs.frozen
+class Command:
+    """One management command.
+
+    *recipes* are the parameter lists it accepts; *run* gets the parameters by name and
+    returns the result, which has a JSON form, or raises `CommandError`.
+    """
+
+    name: str
+    recipes: tuple[tuple[str, ...], ...]
+    run: Callable[[Mapping[str, Any]], Any]
+    help: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+class CommandTable:
+    """The commands in the order they were added."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Command] = {}
+        self._short: dict[str, list[Command]] = {}
+        self._aliases: dict[str, Command] = {}
+
+    def add(self, command: Command) -> None:
+        """Add *command*, whose name is ``module:command``; a name twice is an error."""
+        if command.name in self._by_name:
+            raise ValueError(f"expected a new command, got {command.name!r} again")
+        self._by_name[command.name] = command
+        self._short.setdefault(command.name.partition(":")[2], []).append(command)
+        for alias in command.aliases:
+            self._aliases[alias] = command
+
+    def __iter__(self) -> Iterator[Command]:
+        return iter(self._by_name.values())
+
+    def find(self, name: str) -> Command:
+        """Return the command called *name*: canonical, short if it is unique, or an alias.
+
+        Raises:
+            CommandError: -32601 when there is none, -32001 when several share the short name.
+        """
+        if ":" in name:
+            found = self._by_name.get(name) or self._aliases.get(name)
+        else:
+            sharing = self._short.get(name, [])
+            if len(sharing) > 1:
+                names = ", ".join(command.name for command in sharing)
+                raise CommandError(-32001, "Method ambiguous", f"supported names: {names}")
+            found = sharing[0] if sharing else self._aliases.get(name)
+        if found is None:
+            raise CommandError(-32601, "Method not found")
+        return found

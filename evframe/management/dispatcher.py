@@ -1,0 +1,93 @@
+"""From the bytes of a request to the bytes of its response (`reference/core.md` §8)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from evframe.management.commands import Command, CommandError, CommandTable, invalid_params
+
+log = logging.getLogger("evframe.management")
+INVALID: Final = CommandError(-32600, "Invalid Request")
+
+
+class Dispatcher:
+    """Answers JSON-RPC 2.0 requests, notifications and batches with the commands of a table."""
+
+    def __init__(self, commands: CommandTable) -> None:
+        self._commands = commands
+
+    def handle(self, request: bytes) -> bytes | None:
+        """Return the response to *request*, or None when it wants none.
+
+        Every request gets an answer of the protocol; nothing that a request holds raises.
+        """
+        try:
+            message = orjson.loads(request)
+        except ValueError:
+            return orjson.dumps(_failure(CommandError(-32700, "Parse error"), None))
+        if isinstance(message, list) and message:
+            answers = [answer for item in message if (answer := self._answer(item)) is not None]
+            return orjson.dumps(answers) if answers else None
+        response = self._answer(message)
+        return None if response is None else orjson.dumps(response)
+
+    def _answer(self, message: Any) -> dict[str, Any] | None:
+        members: dict[str, Any] = {}
+        if isinstance(message, dict):
+            for name, value in message.items():
+                members.setdefault(name.lower(), value)
+        request_id = members.get("id")
+        known_id = request_id is None or (
+            isinstance(request_id, str | int | float) and not isinstance(request_id, bool)
+        )
+        if isinstance(request_id, float):
+            request_id = int(request_id)
+        method = members.get("method")
+        params = members.get("params", [])
+        if (
+            members.get("jsonrpc") != "2.0"
+            or not isinstance(method, str)
+            or not known_id
+            or not isinstance(params, list | dict)
+        ):
+            return _failure(INVALID, request_id if known_id else None)
+        try:
+            result = self._run(method, params)
+        except CommandError as error:
+            return _failure(error, request_id) if "id" in members else None
+        return {"jsonrpc": "2.0", "result": result, "id": request_id} if "id" in members else None
+
+    def _run(self, method: str, params: list[Any] | dict[str, Any]) -> Any:
+        command = self._commands.find(method)
+        named = _by_name(command, params)
+        try:
+            return command.run(named)
+        except CommandError:
+            raise
+        except Exception as error:
+            log.exception("a management command raised an error", extra={"command": command.name})
+            raise CommandError(-32000, "Server error", "Command handler returned null") from error
+
+
+def _by_name(command: Command, params: list[Any] | dict[str, Any]) -> Mapping[str, Any]:
+    fitting = [recipe for recipe in command.recipes if len(recipe) == len(params)]
+    if not fitting:
+        raise invalid_params("Too few or too many parameters")
+    if isinstance(params, dict):
+        if not any(set(recipe) == set(params) for recipe in fitting):
+            raise invalid_params("Named parameters do not match")
+        return params
+    if len(fitting) > 1:
+        raise invalid_params("Ambiguous call, use named parameters instead")
+    return dict(zip(fitting[0], params, strict=True))
+
+
+def _failure(error: CommandError, request_id: Any) -> dict[str, Any]:
+    body: dict[str, Any] = {"code": error.code, "message": error.message}
+    if error.data is not None:
+        body["data"] = error.data
+    return {"jsonrpc": "2.0", "error": body, "id": request_id}

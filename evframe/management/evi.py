@@ -1,0 +1,201 @@
+"""The commands of the Events Interface and those a client needs beside them (`reference/core.md` §8.5–8.6)."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from evframe.exceptions import SocketError, UnknownEventError
+from evframe.management.commands import Command, CommandError, int_param, invalid_params, text_param
+from evframe.payload import Pairs
+
+if TYPE_CHECKING:
+    from evframe.events import EventDefinition
+    from evframe.interface import EventInterface
+    from evframe.subscribers import Subscription
+
+_INT_MIN, _INT_MAX = -(2**31), 2**31 - 1
+
+
+def evi_commands(interface: EventInterface, default_expire_s: int) -> Iterator[Command]:
+    """Yield the ``evi:`` commands of *interface*."""
+    evi = _Evi(interface, default_expire_s)
+    yield Command(
+        "evi:subscribe",
+        (("event", "socket"), ("event", "socket", "expire")),
+        evi.subscribe,
+        "subscribes an event to the Event Interface",
+        ("event_subscribe",),
+    )
+    yield Command("evi:list", ((),), evi.list, "lists all the events", ("events_list",))
+    yield Command(
+        "evi:subscribers",
+        ((), ("event",), ("event", "socket")),
+        evi.subscribers,
+        "lists the subscribers of all events, of one, or one subscriber",
+        ("subscribers_list",),
+    )
+    yield Command(
+        "evi:raise",
+        (("event",), ("event", "params")),
+        evi.raise_,
+        "raises an event",
+        ("raise_event",),
+    )
+    yield Command("core:version", ((),), _version, "prints the version")
+    yield Command("core:pwd", ((),), lambda _: {"WD": os.getcwd()}, "prints the working directory")  # noqa: PTH109
+    yield Command("core:uptime", ((),), _Uptime().run, "prints how long the server has been up")
+    yield Command(
+        "core:ps",
+        ((),),
+        lambda _: {"Processes": [{"ID": 0, "PID": os.getpid(), "Type": "evframe"}]},
+        "lists the processes",
+    )
+
+
+def _version(_: Mapping[str, Any]) -> dict[str, str]:
+    # Clients look for "OpenSIPS (major.minor.patch" and choose their dialect by it.
+    return {"Server": f"OpenSIPS (4.1.0-evframe ({platform.machine()}/linux))"}
+
+
+class _Uptime:
+    def __init__(self) -> None:
+        self._since = time.time()
+        self._started = time.monotonic()
+
+    def run(self, _: Mapping[str, Any]) -> dict[str, str]:
+        return {
+            "Now": time.ctime(),
+            "Up since": time.ctime(self._since),
+            "Up time": f"{int(time.monotonic() - self._started)} [sec]",
+        }
+
+
+class _Evi:
+    def __init__(self, interface: EventInterface, default_expire_s: int) -> None:
+        self._interface = interface
+        self._default_expire_s = default_expire_s
+
+    def subscribe(self, params: Mapping[str, Any]) -> str:
+        expire = int_param(params, "expire") if "expire" in params else self._default_expire_s
+        event = text_param(params, "event")
+        socket = text_param(params, "socket")
+        if expire < 0:
+            raise invalid_params("Negative expire value")
+        if socket.startswith("/"):
+            socket = f"unix:{socket}"  # a client of the original sends the bare path
+        try:
+            if expire:
+                self._interface.subscribe_event(event, socket, expire)
+            else:
+                self._interface.unsubscribe_event(event, socket)
+        except (UnknownEventError, SocketError):
+            raise CommandError(400, "Bad parameter value") from None
+        return "OK"
+
+    def list(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        return {"Events": [{"name": event.name, "id": event.id} for event in self._interface.events]}
+
+    def subscribers(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        if "event" in params:
+            return {"Event": self._one(params)}
+        by_event: dict[int, list[Subscription]] = {}
+        for lease in self._interface.subscriptions:
+            by_event.setdefault(lease.event.id, []).append(lease)
+        return {
+            "Events": [
+                self._event(event, by_event[event.id]) for event in self._interface.events if event.id in by_event
+            ]
+        }
+
+    def _one(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        name = text_param(params, "event")
+        try:
+            event = self._interface.event(name)
+        except UnknownEventError:
+            raise CommandError(404, "Event not published") from None
+        if "socket" in params:
+            return self._subscriber(event, text_param(params, "socket"))
+        leases = [lease for lease in self._interface.subscriptions if lease.event is event]
+        return self._event(event, leases) if leases else {}
+
+    def _subscriber(self, event: EventDefinition, socket: str) -> dict[str, Any]:
+        try:
+            lease = self._interface.subscription(event.name, f"unix:{socket}" if socket.startswith("/") else socket)
+        except SocketError:
+            lease = None
+        if lease is None:
+            raise CommandError(404, "Subscriber does not exist")
+        return {"name": event.name, "id": event.id, "Subscriber": self._lease(lease)}
+
+    def _event(self, event: EventDefinition, leases: list[Subscription]) -> dict[str, Any]:
+        return {
+            "name": event.name,
+            "id": event.id,
+            "Subscribers": [self._lease(lease) for lease in reversed(leases)],
+        }
+
+    def _lease(self, lease: Subscription) -> dict[str, Any]:
+        listed: dict[str, Any] = {"socket": lease.subscriber.socket.canonical}
+        if not lease.expire_s:
+            return {**listed, "expire": "never"}
+        remaining = self._interface.remaining_s(lease)
+        return {**listed, "expire": lease.expire_s, "ttl": remaining or "expired"}
+
+    def raise_(self, params: Mapping[str, Any]) -> str:
+        name = text_param(params, "event")
+        try:
+            event = self._interface.event(name)
+        except UnknownEventError:
+            raise CommandError(404, "Event not registered") from None
+        if not event.subscribers:
+            raise CommandError(480, "Temporarily Unavailable")
+        values = _raise_params(params["params"]) if "params" in params else None
+        try:
+            self._interface.raise_event(name, values)
+        except ValueError as error:
+            raise CommandError(400, "Bad Params", str(error)) from None
+        return "OK"
+
+
+def _raise_params(given: Any) -> Any:
+    if isinstance(given, list):
+        return [_array_item(item) for item in given]
+    if isinstance(given, dict):
+        return given  # an extension: the manual of the original shows it, its code refuses it
+    if given is None or isinstance(given, bool):
+        raise CommandError(400, "No Params")
+    if not isinstance(given, str):
+        raise CommandError(400, "Bad Params")
+    try:
+        named = orjson.loads(given)
+    except ValueError:
+        named = None
+    if not isinstance(named, dict):
+        raise CommandError(400, "Bad Params")
+    return Pairs((name, _named_value(value)) for name, value in named.items())
+
+
+def _array_item(item: Any) -> str:
+    if isinstance(item, str):
+        return item
+    if isinstance(item, bool) or not isinstance(item, int | float):
+        raise CommandError(400, "Bad Params")
+    return str(_int32(item))
+
+
+def _named_value(value: Any) -> str | int:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _int32(value)
+    return orjson.dumps(value).decode()
+
+
+def _int32(number: float) -> int:
+    return int(max(_INT_MIN, min(_INT_MAX, number)))
