@@ -1,8 +1,10 @@
 """evframe: the OpenSIPS Events Interface in Python."""
 
+from evframe.config import Config, load_config
 from evframe.delivery import Batch
 from evframe.events import Event, EventDefinition
 from evframe.exceptions import (
+    ConfigError,
     DeliveryError,
     EventNameError,
     EvframeError,
@@ -21,6 +23,8 @@ from evframe.sockets import Socket, split_host_port
 __all__ = [
     "UNSET",
     "Batch",
+    "Config",
+    "ConfigError",
     "DeliveryError",
     "Event",
     "EventDefinition",
@@ -38,5 +42,6 @@ __all__ = [
     "UnknownEventError",
     "hookimpl",
     "hookspec",
+    "load_config",
     "split_host_port",
 ]

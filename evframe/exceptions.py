@@ -7,6 +7,7 @@
     ├── UnknownEventError (LookupError)  an event that is not registered
     ├── ParameterError (ValueError)      a raise with parameters that cannot be delivered
     ├── SocketError (ValueError)         a subscriber socket that cannot be used
+    ├── ConfigError (ValueError)         a configuration with problems
     ├── PluginError                      a plugin that cannot be loaded
     └── DeliveryError                    raised by a transport, read by the core
         ├── Unavailable                  the peer is away: keep the events and try again
@@ -49,6 +50,14 @@ class SocketError(EvframeError, ValueError):
         super().__init__(f"socket {socket!r}: {problem}")
         self.socket = socket
         self.problem = problem
+
+
+class ConfigError(EvframeError, ValueError):
+    """Raised with every problem of a configuration, one line each with its path."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 class PluginError(EvframeError):

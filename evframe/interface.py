@@ -8,22 +8,24 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from types import MappingProxyType, TracebackType
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 import attrs
 
+from evframe.config import Config, load_config
 from evframe.context import PluginContext
 from evframe.delivery import Batch, Delivery
 from evframe.events import EventDefinition, EventRegistry
-from evframe.exceptions import SocketError
+from evframe.exceptions import ConfigError, SocketError
 from evframe.management.commands import CommandTable
 from evframe.management.dispatcher import Dispatcher
 from evframe.management.evi import evi_commands
 from evframe.plugins import EventCollector, load_plugins, make_manager
 from evframe.sockets import Socket, split_socket
-from evframe.subscribers import Overflow, Subscriber, Subscription
+from evframe.subscribers import Subscriber, Subscription
 
 log = logging.getLogger("evframe.interface")
 
@@ -46,31 +48,29 @@ class EventInterface:
 
     def __init__(
         self,
+        config: Config | None = None,
         *,
         plugins: Mapping[str, Any] | None = None,
-        disable_plugins: Iterable[str] = (),
-        plugin_options: Mapping[str, Any] = MappingProxyType({}),
-        default_expire_s: int = 3600,
-        queue_size: int = 262_144,
-        overflow: Overflow = "drop_newest",
-        drain_timeout_s: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Compose an interface.
 
         Args:
+            config: the configuration; the defaults and every installed plugin without one.
             plugins: plugin objects by name instead of the installed ones.
-            disable_plugins: installed plugins that stay out.
-            plugin_options: the options object of each installed plugin.
-            default_expire_s: lease in seconds of a managed subscription without its own.
-            queue_size: events that one subscriber's queue may hold.
-            overflow: what happens when a queue is full.
-            drain_timeout_s: seconds that leaving may spend on delivering what is queued.
             clock: the monotonic clock of the leases, in seconds.
+
+        Raises:
+            ConfigError: with every problem of the configuration.
         """
+        config = Config() if config is None else config
+        problems: list[str] = []
         self._manager = make_manager()
         if plugins is None:
-            self.plugin_status = load_plugins(self._manager, disable_plugins, plugin_options)
+            options = dict(config.plugins)
+            if config.routes:
+                options["route"] = {**options.get("route", {}), "routes": config.routes}
+            self.plugin_status = load_plugins(self._manager, config.disable, options, problems)
         else:
             self.plugin_status = []
             for name, plugin in plugins.items():
@@ -78,7 +78,10 @@ class EventInterface:
             self._manager.check_pending()
         self._events = EventRegistry()
         self._manager.hook.register_events(collector=EventCollector(self._events))
-        self._delivery = Delivery(self._deliver, queue_size=queue_size, overflow=overflow, on_end=self._release)
+        core = config.core
+        self._delivery = Delivery(
+            self._deliver, queue_size=core.queue_size, overflow=core.overflow, on_end=self._release
+        )
         self._subscribers: dict[str, Subscriber] = {}
         self._leases: dict[tuple[int, str], Subscription] = {}
         self._due: list[tuple[float, int, Subscription]] = []
@@ -86,14 +89,42 @@ class EventInterface:
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._commands = CommandTable()
-        for command in evi_commands(self, default_expire_s):
+        for command in evi_commands(self, core.default_expire_s):
             self._commands.add(command)
         self._manager.hook.management_commands(commands=self._commands)
         self.management = Dispatcher(self._commands)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._thread = threading.get_ident()
         self._clock = clock
-        self._drain_timeout_s = drain_timeout_s
+        self._drain_timeout_s = core.drain_timeout_s
+        self._apply(config, problems)
+        if problems:
+            raise ConfigError(problems)
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Self:
+        """Return an interface with the configuration in the file *path*.
+
+        Raises:
+            ConfigError: with every problem, each with its path.
+        """
+        return cls(load_config(path))
+
+    def _apply(self, config: Config, problems: list[str]) -> None:
+        """Register the configured events and make the configured subscriptions."""
+        for index, event in enumerate(config.events):
+            try:
+                self.register_event(event.name, event.types)
+            except ValueError as error:
+                problems.append(f"events[{index}].name: {error}")
+        for index, lease in enumerate(config.subscriptions):
+            try:
+                self.register_event(lease.event)
+                self.subscribe_event(lease.event, lease.socket, lease.expire_s)
+            except SocketError as error:
+                problems.append(f"subscriptions[{index}].socket: {error}")
+            except ValueError as error:
+                problems.append(f"subscriptions[{index}].event: {error}")
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()

@@ -12,6 +12,7 @@ import attrs
 import pluggy
 
 from evframe import hookspecs
+from evframe.config import structure
 from evframe.events import EventRegistry
 
 GROUP: Final = "evframe"
@@ -44,16 +45,17 @@ def make_manager() -> pluggy.PluginManager:
     return manager
 
 
-def make_plugin(loaded: Any, options: Any) -> Any:
+def make_plugin(name: str, loaded: Any, table: Mapping[str, Any] | None, problems: list[str]) -> Any:
     """Return the plugin object of an entry point: a module, or a class made with its options.
 
     A class with options has the attrs class of them as its attribute `Options`.
     """
-    if not inspect.isclass(loaded):
-        return loaded
     options_class = getattr(loaded, "Options", None)
     if options_class is None:
-        return loaded()
+        if table:
+            problems.append(f"plugins.{name}: expected no options, got {sorted(table)}")
+        return loaded() if inspect.isclass(loaded) else loaded
+    options = structure(table or {}, options_class, f"plugins.{name}", problems)
     return loaded(options_class() if options is None else options)
 
 
@@ -68,10 +70,15 @@ def load_plugins(
     manager: pluggy.PluginManager,
     disabled: Iterable[str] = (),
     options: Mapping[str, Any] = MappingProxyType({}),
+    problems: list[str] | None = None,
     found: Iterable[EntryPoint] | None = None,
 ) -> list[PluginStatus]:
-    """Register every installed plugin with *manager*; return what became of each."""
+    """Register every installed plugin with *manager*; return what became of each.
+
+    What is wrong with the *options* of a plugin goes to *problems*, as does a table for no plugin.
+    """
     statuses: list[PluginStatus] = []
+    problems = [] if problems is None else problems
     seen: set[str] = set()
     for entry in sorted(entry_points(group=GROUP) if found is None else found, key=lambda entry: entry.name):
         version = entry.dist.version if entry.dist else "?"
@@ -84,7 +91,7 @@ def load_plugins(
             seen.add(entry.name)
             try:
                 loaded = entry.load()
-                plugin = make_plugin(loaded, options.get(entry.name))
+                plugin = make_plugin(entry.name, loaded, options.get(entry.name), problems)
                 _refuse_coroutines(plugin)
                 manager.register(plugin, name=entry.name)
                 manager.check_pending()
@@ -93,4 +100,7 @@ def load_plugins(
                 if manager.has_plugin(entry.name):
                     manager.unregister(name=entry.name)
         statuses.append(PluginStatus(entry.name, version, problem))
+    known = {status.name for status in statuses}
+    problems += [f"plugins.{name}: no such plugin is installed" for name in options if name not in known]
+    problems += [f"plugins.disable: no such plugin is installed: {name!r}" for name in disabled if name not in known]
     return statuses

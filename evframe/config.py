@@ -1,0 +1,208 @@
+"""Configuration: TOML into frozen attrs classes, every problem at once with its path."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import attrs
+import cattrs
+from cattrs.errors import ForbiddenExtraKeysError, IterableValidationError
+from cattrs.gen import make_dict_structure_fn
+
+from evframe.exceptions import ConfigError
+from evframe.subscribers import Overflow
+
+TYPES: Final[dict[str, type]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "list": list,
+    "dict": dict,
+}
+
+
+def _at_least(smallest: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if value < smallest:
+            raise ValueError(f"{attribute.name}: expected {smallest} or more, got {value!r}")
+
+    return check
+
+
+@attrs.frozen
+class CoreOptions:
+    """The table ``[core]``."""
+
+    default_expire_s: int = attrs.field(default=3600, validator=_at_least(1))
+    max_nesting: int = attrs.field(default=100, validator=_at_least(1))
+    queue_size: int = attrs.field(default=262_144, validator=_at_least(1))
+    overflow: Overflow = "drop_newest"
+    drain_timeout_s: float = attrs.field(default=5.0, validator=_at_least(0))
+
+
+@attrs.frozen
+class ParameterOptions:
+    """One entry of an event's ``params``."""
+
+    name: str
+    type: Literal["str", "int", "float", "bool", "list", "dict"]
+
+
+@attrs.frozen
+class EventOptions:
+    """One ``[[events]]``."""
+
+    name: str
+    params: list[ParameterOptions] | None = None
+
+    @property
+    def types(self) -> Mapping[str, type] | None:
+        """The declared types by parameter name, in order."""
+        return None if self.params is None else {param.name: TYPES[param.type] for param in self.params}
+
+
+@attrs.frozen
+class SubscriptionOptions:
+    """One ``[[subscriptions]]``; *expire_s* 0 never ends."""
+
+    event: str
+    socket: str
+    expire_s: int = attrs.field(default=0, validator=_at_least(0))
+
+
+@attrs.frozen
+class Config:
+    """A whole configuration; the plugins' own tables stay as they were read until the plugins are loaded."""
+
+    core: CoreOptions = attrs.field(factory=CoreOptions)
+    disable: list[str] = attrs.field(factory=list)
+    plugins: dict[str, dict[str, Any]] = attrs.field(factory=dict)
+    events: list[EventOptions] = attrs.field(factory=list)
+    subscriptions: list[SubscriptionOptions] = attrs.field(factory=list)
+    routes: dict[str, str] = attrs.field(factory=dict)
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True)
+
+    def exact(wanted: type) -> Callable[[Any, Any], Any]:
+        def structure(value: Any, _: Any) -> Any:
+            if wanted is float and type(value) is int:
+                return float(value)
+            if type(value) is not wanted:
+                raise TypeError(f"expected {wanted.__name__}, got {value!r}")
+            return value
+
+        return structure
+
+    for scalar in (str, int, float, bool):
+        converter.register_structure_hook(scalar, exact(scalar))
+
+    def structure_union(value: Any, kind: Any) -> Any:
+        """An option of several scalar types, such as ``int | str``: the value's own type must be one."""
+        if value is None or type(value) in get_args(kind):
+            return value
+        wanted = " or ".join(getattr(part, "__name__", str(part)) for part in get_args(kind) if part is not type(None))
+        raise TypeError(f"expected {wanted}, got {value!r}")
+
+    def is_scalar_union(kind: Any) -> bool:
+        parts = set(get_args(kind))
+        return len(parts) > 1 and parts <= {str, int, float, bool, type(None)}
+
+    converter.register_structure_hook_func(is_scalar_union, structure_union)
+    for options in (CoreOptions, ParameterOptions, EventOptions, SubscriptionOptions):
+        converter.register_structure_hook(
+            options, make_dict_structure_fn(options, converter, _cattrs_forbid_extra_keys=True)
+        )
+    return converter
+
+
+_CONVERTER: Final = _make_converter()
+
+
+def _problems(error: BaseException, path: str) -> list[str]:
+    """Return one line for each leaf of *error*, with the path of what is wrong."""
+    if isinstance(error, cattrs.BaseValidationError):
+        lines = []
+        for inner in error.exceptions:
+            place = path
+            for note in getattr(inner, "__notes__", ()):
+                name = getattr(note, "name", None)
+                if name is not None:
+                    place = f"{path}.{name}" if path else str(name)
+                elif hasattr(note, "index"):
+                    place = f"{path}[{note.index}]"
+            lines += _problems(inner, place)
+        return lines
+    if isinstance(error, ForbiddenExtraKeysError):
+        return [f"{path}: unknown key {key!r}" for key in sorted(error.extra_fields)]
+    if isinstance(error, KeyError):
+        return [f"{path}: expected a value, got nothing"]
+    return [f"{path}: {error}"]
+
+
+def structure(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
+    """Return *value* as *kind*, or None after adding what is wrong to *problems*."""
+    if attrs.has(kind) and not isinstance(value, Mapping):
+        problems.append(f"{path}: expected a table, got {value!r}")
+        return None
+    try:
+        return _CONVERTER.structure(value, kind)
+    except (cattrs.BaseValidationError, IterableValidationError, ForbiddenExtraKeysError) as error:
+        problems += _problems(error, path)
+    except (TypeError, ValueError, KeyError) as error:
+        problems.append(f"{path}: {error}")
+    return None
+
+
+def parse_config(text: str) -> Config:
+    """Return the configuration that *text* holds.
+
+    Raises:
+        ConfigError: with every problem, each with its path.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"not TOML: {error}"]) from None
+    problems: list[str] = []
+    for key in raw:
+        if key not in {"core", "plugins", "events", "subscriptions", "routes"}:
+            problems.append(f"{key}: unknown table")
+    plugins = raw.get("plugins", {})
+    tables: dict[str, dict[str, Any]] = {}
+    disable: Any = []
+    if isinstance(plugins, Mapping):
+        disable = structure(plugins.get("disable", []), list[str], "plugins.disable", problems)
+        for name, table in plugins.items():
+            if isinstance(table, dict):
+                tables[name] = table
+            elif name != "disable":
+                problems.append(f"plugins.{name}: expected a table, got {table!r}")
+    else:
+        problems.append(f"plugins: expected a table, got {plugins!r}")
+    core = structure(raw.get("core", {}), CoreOptions, "core", problems)
+    events = structure(raw.get("events", []), list[EventOptions], "events", problems)
+    subscriptions = structure(raw.get("subscriptions", []), list[SubscriptionOptions], "subscriptions", problems)
+    routes = structure(raw.get("routes", {}), dict[str, str], "routes", problems)
+    seen: set[str] = set()
+    for index, event in enumerate(events or ()):
+        if event.name in seen:
+            problems.append(f"events[{index}].name: duplicate event {event.name!r}")
+        seen.add(event.name)
+    if problems:
+        raise ConfigError(problems)
+    return Config(core, disable, tables, events, subscriptions, routes)
+
+
+def load_config(path: str | Path) -> Config:
+    """Return the configuration in the file *path*; see `parse_config`."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: {error}"]) from None
+    return parse_config(text)

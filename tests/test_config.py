@@ -1,0 +1,69 @@
+"""Configuration: what is accepted, and every problem at once with its path."""
+
+import evframe
+import pytest
+from evframe.config import parse_config
+
+
+def test_whole_configuration():
+    """A configuration's events and subscriptions are there once the interface is made."""
+    config = parse_config("""
+[core]
+default_expire_s = 60
+[[events]]
+name = "E_A"
+params = [{ name = "ip", type = "str" }]
+[[subscriptions]]
+event = "E_A"
+socket = "udp:127.0.0.1:8081"
+""")
+    events = evframe.EventInterface(config)
+
+    assert [lease.subscriber.socket.canonical for lease in events.subscriptions] == ["udp:127.0.0.1:8081"]
+    with pytest.raises(evframe.ParameterError, match="ip"):
+        events.raise_event("E_A", {"ip": 1})
+
+
+def test_every_problem_at_once():
+    """Wrong types, unknown keys and duplicates are all reported, each with its path."""
+    with pytest.raises(evframe.ConfigError) as caught:
+        parse_config("""
+surprise = 1
+[core]
+default_expire_s = "60"
+colour = "red"
+[[events]]
+name = "E_A"
+[[events]]
+name = "E_B"
+params = [{ name = "ip", type = "ipv4" }]
+[[subscriptions]]
+event = "E_A"
+""")
+    text = str(caught.value)
+    for expected in ("surprise", "core.default_expire_s", "colour", "events[1].params[0].type", "subscriptions[0].socket"):
+        assert expected in text
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ('[plugins.nosuch]\na = 1', "plugins.nosuch"),
+        ('[plugins]\ndisable = ["nosuch"]', "plugins.disable"),
+        ('[plugins.datagram]\na = 1', "plugins.datagram"),
+        ('[[subscriptions]]\nevent = "E"\nsocket = "udp:1"', "subscriptions[0].socket"),
+        ('[[events]]\nname = ""', "events[0].name"),
+    ],
+)
+def test_problems_found_on_composition(text, path):
+    """What only the plugins can tell is reported with its path too."""
+    with pytest.raises(evframe.ConfigError) as caught:
+        evframe.EventInterface(parse_config(text))
+    assert caught.value.problems[0].startswith(path)
+
+
+@pytest.mark.parametrize("text", ["[", '[[events]]\nname = "E"\n[[events]]\nname = "E"'])
+def test_rejected(text):
+    """Text that is not TOML and an event declared twice are errors."""
+    with pytest.raises(evframe.ConfigError):
+        parse_config(text)
