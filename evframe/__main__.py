@@ -1,0 +1,5 @@
+"""``python -m evframe``."""
+
+from evframe.cli import main
+
+main()

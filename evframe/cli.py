@@ -1,0 +1,239 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket as sockets
+import sys
+import time
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+import click
+
+from evframe import gateway
+from evframe.client import DEFAULT_URL, Client, ManagementError
+from evframe.config import load_config
+from evframe.exceptions import ConfigError
+from evframe.interface import EventInterface
+from evframe.logs import set_up_logs
+
+_LEASE_S: Final = 60
+
+
+def _client(url: str | None, config: str | None) -> Client:
+    """Return a client of *url*, else of the management interface in the file *config*."""
+    if url is None and config is not None:
+        table = _load(config).plugins.get("mi-http", {})
+        url = f"http://{table.get('bind', '127.0.0.1:8888')}{table.get('path', '/mi')}"
+    return Client(url or DEFAULT_URL)
+
+
+def _load(path: str) -> Any:
+    try:
+        return load_config(path)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        raise SystemExit(1) from None
+
+
+def _call(context: click.Context, method: str, params: Any = None) -> Any:
+    try:
+        return context.obj.call(method, params)
+    except ManagementError as error:
+        raise click.ClickException(str(error)) from None
+
+
+_url = click.option("--url", envvar="EVFRAME_URL", help="Management interface of the gateway.")
+_file = click.option("-c", "--config", type=click.Path(dir_okay=False), help="Configuration of the gateway.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _print(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="evframe")
+def main() -> None:
+    """Deliver events to whoever subscribed to them."""
+
+
+@main.command()
+@click.option("-c", "--config", required=True, type=click.Path(dir_okay=False), help="Configuration file.")
+@click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]))
+def run(config: str, log_level: str) -> None:
+    """Run the gateway until SIGTERM or SIGINT."""
+    loaded = _load(config)
+    set_up_logs(log_level)
+    try:
+        gateway.run(loaded)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        raise SystemExit(1) from None
+    except OSError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command()
+@click.option("-c", "--config", required=True, type=click.Path(dir_okay=False), help="Configuration file.")
+def check(config: str) -> None:
+    """Check a configuration; print every problem with its path."""
+    try:
+        EventInterface(_load(config))
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(problem, err=True)
+        raise SystemExit(1) from None
+    click.echo("ok")
+
+
+@main.command()
+@_json
+def plugins(*, as_json: bool) -> None:
+    """List the installed plugins."""
+    interface = EventInterface()
+    if as_json:
+        _print([{"name": s.name, "version": s.version, "problem": s.problem} for s in interface.plugin_status])
+        return
+    for status in interface.plugin_status:
+        click.echo(f"{status.name:20} {status.version:10} {status.problem or 'loaded'}")
+
+
+@main.command()
+@_url
+@_file
+@_json
+@click.pass_context
+def events(context: click.Context, url: str | None, config: str | None, *, as_json: bool) -> None:
+    """List the events of the running gateway."""
+    context.obj = _client(url, config)
+    result = _call(context, "events_list")
+    if as_json:
+        _print(result)
+        return
+    for event in result["Events"]:
+        click.echo(f"{event['id']:4} {event['name']}")
+
+
+@main.command()
+@_url
+@_file
+@_json
+@click.pass_context
+def subscribers(context: click.Context, url: str | None, config: str | None, *, as_json: bool) -> None:
+    """List the subscribers of the running gateway."""
+    context.obj = _client(url, config)
+    result = _call(context, "subscribers_list")
+    if as_json:
+        _print(result)
+        return
+    for event in result["Events"]:
+        for subscriber in event["Subscribers"]:
+            left = f"{subscriber['ttl']} s" if "ttl" in subscriber else "never ends"
+            click.echo(f"{event['name']:32} {subscriber['socket']:48} {left}")
+
+
+@main.command()
+@_url
+@_file
+@click.argument("event")
+@click.argument("socket")
+@click.option("--expire", type=click.IntRange(min=0), help="Lease in seconds; 0 unsubscribes.")
+@click.pass_context
+def subscribe(
+    context: click.Context, url: str | None, config: str | None, event: str, socket: str, expire: int | None
+) -> None:
+    """Subscribe SOCKET to EVENT."""
+    context.obj = _client(url, config)
+    click.echo(_call(context, "event_subscribe", [event, socket] if expire is None else [event, socket, expire]))
+
+
+@main.command("raise")
+@_url
+@_file
+@click.argument("event")
+@click.argument("pairs", nargs=-1, metavar="[K=V]...")
+@click.option("--json", "text", help="The parameters as a JSON object or array.")
+@click.pass_context
+def raise_(
+    context: click.Context, url: str | None, config: str | None, event: str, pairs: tuple[str, ...], text: str | None
+) -> None:
+    """Raise EVENT with its parameters."""
+    params: Any = None
+    if text is not None:
+        try:
+            params = json.loads(text)
+        except ValueError as error:
+            raise click.BadParameter(f"expected JSON: {error}", param_hint="--json") from None
+    elif pairs:
+        if any("=" not in pair for pair in pairs):
+            raise click.BadParameter("expected name=value", param_hint="K=V")
+        params = dict(pair.split("=", 1) for pair in pairs)
+    context.obj = _client(url, config)
+    click.echo(_call(context, "raise_event", [event] if params is None else [event, params]))
+
+
+@main.command()
+@_url
+@_file
+@click.argument("method")
+@click.argument("params", nargs=-1)
+@click.pass_context
+def mi(context: click.Context, url: str | None, config: str | None, method: str, params: tuple[str, ...]) -> None:
+    """Call the management command METHOD; k=v for every parameter passes them by name."""
+    context.obj = _client(url, config)
+    named = bool(params) and all("=" in param for param in params)
+    _print(_call(context, method, dict(param.split("=", 1) for param in params) if named else list(params)))
+
+
+@main.command()
+@_url
+@_file
+@click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
+@click.option("--address", default="127.0.0.1", help="Address at which the gateway reaches this program.")
+@click.pass_context
+def watch(
+    context: click.Context, url: str | None, config: str | None, patterns: tuple[str, ...], address: str
+) -> None:
+    """Print the events of the running gateway that match PATTERN as they are raised."""
+    context.obj = _client(url, config)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as receiver:
+        receiver.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4 << 20)
+        receiver.bind((address, 0))
+        receiver.settimeout(1)
+        target = f"udp:{address}:{receiver.getsockname()[1]}"
+        names: set[str] = set()
+        try:
+            _watch(context, receiver, target, patterns, names)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            for name in names:
+                with suppress(ManagementError):
+                    context.obj.call("event_subscribe", [name, target, 0])
+
+
+def _watch(
+    context: click.Context, receiver: sockets.socket, target: str, patterns: tuple[str, ...], names: set[str]
+) -> None:
+    renew_at = 0.0
+    while True:
+        if time.monotonic() >= renew_at:
+            for event in _call(context, "events_list")["Events"]:
+                if not patterns or any(fnmatchcase(event["name"], pattern) for pattern in patterns):
+                    _call(context, "event_subscribe", [event["name"], target, _LEASE_S])
+                    names.add(event["name"])
+            renew_at = time.monotonic() + _LEASE_S / 3
+        with suppress(TimeoutError):
+            payload = json.loads(receiver.recv(65536))
+            click.echo(f"{payload['method']} {json.dumps(payload.get('params'), ensure_ascii=False)}")
+
+
+if __name__ == "__main__":
+    main()
