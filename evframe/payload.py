@@ -36,6 +36,8 @@ class Pairs(tuple[tuple[str | None, Any], ...]):
     __slots__ = ()
 
 
+_STRICT: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+
 _ESCAPES: Final = {
     **{code: f"\\u{code:04x}".encode() for code in range(0x20)},
     0x08: b"\\b",
@@ -97,7 +99,7 @@ def encode_params(event: str, params: Any) -> bytes | None:
         return None
     if type(params) is not Pairs:
         try:
-            return orjson.dumps(params, option=orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS)
+            return orjson.dumps(params, option=_STRICT)
         except TypeError:
             if isinstance(params, Mapping):
                 return _encode_object(params.items(), event)
