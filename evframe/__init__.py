@@ -19,6 +19,7 @@ from evframe.hookspecs import hookimpl, hookspec
 from evframe.interface import EventInterface, Outcome
 from evframe.payload import UNSET, Pairs
 from evframe.sockets import Socket, split_host_port
+from evframe.threads import ThreadedInterface, start_in_thread
 
 __all__ = [
     "UNSET",
@@ -38,10 +39,12 @@ __all__ = [
     "Rejected",
     "Socket",
     "SocketError",
+    "ThreadedInterface",
     "Unavailable",
     "UnknownEventError",
     "hookimpl",
     "hookspec",
     "load_config",
     "split_host_port",
+    "start_in_thread",
 ]

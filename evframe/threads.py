@@ -1,0 +1,98 @@
+"""An interface for services without a running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from evframe.config import Config
+from evframe.interface import EventInterface, Outcome
+
+
+class ThreadedInterface:
+    """An `EventInterface` on a thread of its own, with the same calls for any other thread."""
+
+    def __init__(self, config: Config | None = None, *, start_timeout_s: float = 30.0, **options: Any) -> None:
+        self._interface = EventInterface(config, **options)
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._started = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="evframe", daemon=True)
+        self._thread.start()
+        if not self._started.wait(start_timeout_s):
+            raise TimeoutError(f"expected a start within {start_timeout_s} s")
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._serve())
+        except BaseException as error:  # noqa: BLE001 raised again where it was asked for
+            self._error = error
+        finally:
+            self._loop.close()
+            self._started.set()
+
+    async def _serve(self) -> None:
+        async with self._interface:
+            self._started.set()
+            await self._stop.wait()
+
+    def _call(self, function: Callable[..., Any], *args: Any) -> Any:
+        async def call() -> Any:
+            return function(*args)
+
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result()
+
+    def register_event(self, name: str, params: Any = None) -> int:
+        """See `EventInterface.register_event`."""
+        registered: int = self._call(self._interface.register_event, name, params)
+        return registered
+
+    def subscribe_event(self, name: str, socket: str, expire_s: int = 0) -> None:
+        """See `EventInterface.subscribe_event`."""
+        self._call(self._interface.subscribe_event, name, socket, expire_s)
+
+    def unsubscribe_event(self, name: str, socket: str) -> bool:
+        """See `EventInterface.unsubscribe_event`."""
+        ended: bool = self._call(self._interface.unsubscribe_event, name, socket)
+        return ended
+
+    def raise_event(self, name: str, params: Any = None) -> None:
+        """See `EventInterface.raise_event`; does not wait for the interface's thread."""
+        self._interface.raise_event(name, params)
+
+    def raise_event_and_wait(
+        self, name: str, params: Any = None, *, timeout_s: float | None = 10.0
+    ) -> list[Outcome]:
+        """See `EventInterface.raise_event_and_wait`; blocks the calling thread."""
+        work = self._interface.raise_event_and_wait(name, params, timeout_s=timeout_s)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def close(self) -> None:
+        """Deliver what is queued within the drain time, and end the thread."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def start_in_thread(config: Config | None = None, **options: Any) -> ThreadedInterface:
+    """Start an interface on a thread of its own; call `close` or leave its `with` block to end it.
+
+    Args:
+        config: as for `EventInterface`.
+        options: as for `EventInterface`.
+    """
+    return ThreadedInterface(config, **options)
