@@ -1,0 +1,257 @@
+"""One file: opened, appended to and rotated in a worker thread."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Final
+
+import attrs
+from evframe import Unavailable
+
+from evframe_flatstore.options import Options
+
+_REASONS: Final = {
+    errno.ENOSPC: "no_space",
+    errno.EDQUOT: "no_space",
+    errno.ENOENT: "no_directory",
+    errno.ENOTDIR: "no_directory",
+    errno.EACCES: "no_permission",
+    errno.EPERM: "no_permission",
+    errno.EROFS: "read_only",
+    errno.EIO: "io_error",
+    errno.EISDIR: "is_directory",
+    errno.EMFILE: "too_many_files",
+    errno.ENFILE: "too_many_files",
+    errno.ENXIO: "no_reader",
+    errno.EPIPE: "no_reader",
+    errno.EAGAIN: "pipe_full",
+    errno.EFBIG: "file_too_large",
+}
+_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+
+def _reason(error: OSError) -> str:
+    number = error.errno or 0
+    return _REASONS.get(number) or errno.errorcode.get(number, "os_error").lower()
+
+
+@attrs.frozen
+class Rotation:
+    """What `E_FLATSTORE_ROTATION` tells."""
+
+    timestamp: str
+    reason: str
+    filename: str
+    old_filename: str
+
+
+class LineFile:
+    """The file of one subscriber, and what is due for it.
+
+    Every method but `end` and `take_rotations` may wait for the disk; a lock keeps two of them apart.
+    """
+
+    def __init__(self, path: str, options: Options, clock: Callable[[], float]) -> None:
+        self._path = path
+        self._options = options
+        self._clock = clock
+        self._max_bytes = options.max_bytes
+        self._limited = bool(options.rotate_count or self._max_bytes)
+        self._mutex = threading.Lock()
+        self._ended = False
+        self._fd: int | None = None
+        self._name = ""
+        self._identity = (0, 0)
+        self._regular = True
+        self._size = 0
+        self._base = 0
+        self._count = 0
+        self._tail = b""
+        self._due: str | None = None
+        self._rotations: list[Rotation] = []
+
+    def write(self, lines: bytes, counted: Sequence[bool] | None) -> None:
+        """Append *lines*, rotating after the line that reaches a limit.
+
+        Args:
+            lines: whole lines.
+            counted: for each line whether it may bring a rotation about; None for all.
+
+        Raises:
+            Unavailable: with the number of whole lines written.
+        """
+        with self._mutex:
+            if self._limited:
+                self._write_limited(lines, counted)
+            else:
+                self._prepare(0)
+                self._append(lines, 0)
+        self._end_if_due()
+
+    def rotate(self, reason: str) -> None:
+        """Go on in a new file; when that fails, before the next line is written."""
+        with self._mutex:
+            self._due = reason
+            try:
+                self._rotate_due()
+            except OSError as error:
+                raise Unavailable(_reason(error)) from None
+        self._end_if_due()
+
+    def take_rotations(self) -> list[Rotation]:
+        """Return the rotations since the last call."""
+        taken, self._rotations = self._rotations, []
+        return taken
+
+    def end(self) -> None:
+        """Close the file as soon as nothing is being written."""
+        self._ended = True
+        self._end_if_due()
+
+    def _end_if_due(self) -> None:
+        # Whoever holds the lock comes here once it is free, so that one of the two closes.
+        if self._ended and self._mutex.acquire(blocking=False):
+            try:
+                self._close()
+            finally:
+                self._mutex.release()
+
+    def _close(self) -> None:
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            os.close(fd)
+
+    def _write_limited(self, lines: bytes, counted: Sequence[bool] | None) -> None:
+        ends = list(accumulate(len(line) + 1 for line in lines.split(b"\n")[:-1]))
+        done = 0
+        while done < len(ends):
+            self._prepare(done)
+            start = ends[done - 1] if done else 0
+            stop, due = self._limit(ends, done, start, counted)
+            self._append(lines[start : ends[stop - 1]], done)
+            done = stop
+            self._due = due
+            try:
+                self._rotate_due()
+            except OSError as error:
+                if done < len(ends):
+                    raise Unavailable(_reason(error), done=done) from None
+
+    def _limit(
+        self, ends: list[int], first: int, start: int, counted: Sequence[bool] | None
+    ) -> tuple[int, str | None]:
+        """Return how far to write, and why to rotate after that."""
+        most = self._options.rotate_count
+        count = self._count
+        written = self._size - self._base - start
+        for index in range(first, len(ends)):
+            if counted is None or counted[index]:
+                count += 1
+                if most and count >= most:
+                    self._count = count
+                    return index + 1, "count"
+                if self._max_bytes and written + ends[index] >= self._max_bytes:
+                    self._count = count
+                    return index + 1, "size"
+        self._count = count
+        return len(ends), None
+
+    def _prepare(self, done: int) -> None:
+        """Have the file open that the path names now."""
+        try:
+            if self._due is not None:
+                self._rotate_due()
+            if self._fd is not None:
+                try:
+                    found = os.stat(self._name)
+                except FileNotFoundError:
+                    self._close()
+                else:
+                    self._size = found.st_size
+                    if (found.st_dev, found.st_ino) != self._identity:
+                        self._close()
+            if self._fd is None:
+                self._open(self._name or self._new_name())
+        except OSError as error:
+            raise Unavailable(_reason(error), done=done) from None
+
+    def _new_name(self) -> str:
+        suffix = self._options.suffix
+        return self._path if suffix is None else self._path + time.strftime(suffix, time.localtime(self._clock()))
+
+    def _open(self, name: str) -> None:
+        if self._options.make_directories:
+            os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
+        fd = os.open(name, _FLAGS, self._options.mode)
+        found = os.fstat(fd)
+        identity = (found.st_dev, found.st_ino)
+        self._close()
+        if identity != self._identity:
+            self._tail = b""
+            self._base = 0
+        self._count = 0
+        self._fd, self._name, self._identity, self._size = fd, name, identity, found.st_size
+        self._regular = stat.S_ISREG(found.st_mode)
+
+    def _rotate_due(self) -> None:
+        if self._due is None:
+            return
+        old, before = self._name, self._identity
+        self._open(self._new_name())
+        if self._identity == before:
+            self._base = self._size  # the name has not changed: the limits start anew
+        reason, self._due = self._due, None
+        self._rotations.append(Rotation(str(int(self._clock())), reason, self._name, old))
+
+    def _append(self, lines: bytes, done: int) -> None:
+        assert self._fd is not None
+        data = self._tail + lines if self._tail else lines
+        tail = len(self._tail)
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._fd, data[written:] if written else data)
+            self._tail = b""
+            if self._options.fsync and self._regular:
+                written = 0
+                os.fsync(self._fd)
+                written = len(data)
+        except OSError as error:
+            raise Unavailable(_reason(error), done=done + self._whole(data, written, tail)) from None
+        finally:
+            self._size += written
+
+    def _whole(self, data: bytes, written: int, tail: int) -> int:
+        """Return how many lines count as written when the disk took *written* bytes of *data*."""
+        if written < tail:
+            self._tail = data[written:tail]
+            return 0
+        self._tail = b""
+        begin = data.rfind(b"\n", 0, written) + 1
+        whole = data.count(b"\n", tail, written)
+        if begin == written:
+            return whole
+        if self._cut(begin - written):
+            return whole
+        self._tail = data[written : data.index(b"\n", written) + 1]
+        return whole + 1
+
+    def _cut(self, torn: int) -> bool:
+        """Take the last *-torn* bytes, the start of a line, off the file again; False when others wrote since."""
+        assert self._fd is not None
+        if not self._regular:
+            return False
+        try:
+            position = os.lseek(self._fd, 0, os.SEEK_CUR)
+            if os.fstat(self._fd).st_size != position:
+                return False
+            os.ftruncate(self._fd, position + torn)
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,91 @@
+"""The options of the transport: the table ``[plugins.flatstore]``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import attrs
+
+_SIZE: Final = re.compile(r"([0-9]+)([kmg]?)", re.IGNORECASE)
+_UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+
+
+def _within(smallest: int, largest: int) -> Any:
+    def check(_: Any, attribute: attrs.Attribute[Any], value: int) -> None:
+        if not smallest <= value <= largest:
+            raise ValueError(f"{attribute.name}: expected {smallest} to {largest}, got {value!r}")
+
+    return check
+
+
+def _delimiter(_: Any, attribute: attrs.Attribute[Any], value: str) -> None:
+    if any(character in value for character in "\n\r\0"):
+        raise ValueError(f"{attribute.name}: expected text without a newline, CR or NUL, got {value!r}")
+
+
+def _escape(options: Options, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    if value is None:
+        return
+    _delimiter(options, attribute, value)
+    size = len(options.delimiter.encode())
+    if len(value.encode()) != size or value == options.delimiter:
+        raise ValueError(f"{attribute.name}: expected another text of {size} bytes like the delimiter, got {value!r}")
+
+
+def _octal(_: Any, attribute: attrs.Attribute[Any], value: str) -> None:
+    if not re.fullmatch(r"[0-7]{1,4}", value):
+        raise ValueError(f"{attribute.name}: expected an octal number such as '644', got {value!r}")
+
+
+def _size(_: Any, attribute: attrs.Attribute[Any], value: int | str) -> None:
+    fits = value >= 0 if isinstance(value, int) else _SIZE.fullmatch(value) is not None
+    if not fits:
+        raise ValueError(f"{attribute.name}: expected bytes such as 1048576 or '1m' (k, m or g), got {value!r}")
+
+
+def _suffix(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    if value is not None and "\0" in value:
+        raise ValueError(f"{attribute.name}: expected a strftime format without NUL, got {value!r}")
+
+
+@attrs.frozen
+class Options:
+    """How lines are written and when files rotate (`reference/transports.md` §4c); 0 turns a rotation off."""
+
+    max_open_sockets: int = attrs.field(default=100, validator=_within(1, 65535))
+    """The number of distinct files."""
+    delimiter: str = attrs.field(default=",", validator=_delimiter)
+    """What stands between two columns."""
+    escape_delimiter: str | None = attrs.field(default=None, validator=_escape)
+    """What replaces a delimiter within a value: as long as the delimiter; a space without it."""
+    file_permissions: str = attrs.field(default="644", validator=_octal)
+    """The octal mode of new files, before the umask."""
+    suppress_event_name: bool = False
+    """Leave out the first column, the event's name."""
+    rotate_period_s: int = attrs.field(default=0, validator=_within(0, 2**31))
+    """Rotate whenever the wall clock passes a multiple of so many seconds."""
+    rotate_count: int = attrs.field(default=0, validator=_within(0, 2**63))
+    """Rotate after so many lines."""
+    rotate_size: int | str = attrs.field(default=0, validator=_size)
+    """Rotate once the file has so many bytes; a text may end in k, m or g."""
+    suffix: str | None = attrs.field(default=None, validator=_suffix)
+    """A strftime format in local time, appended to the path whenever a file is opened or rotated."""
+    fsync: bool = False
+    """Have the disk confirm each batch before its events count as delivered."""
+    make_directories: bool = False
+    """Create the directory of a file that is missing."""
+
+    @property
+    def mode(self) -> int:
+        """The permissions as a number."""
+        return int(self.file_permissions, 8)
+
+    @property
+    def max_bytes(self) -> int:
+        """The size that rotates, in bytes; 0 for none."""
+        if isinstance(self.rotate_size, int):
+            return self.rotate_size
+        found = _SIZE.fullmatch(self.rotate_size)
+        assert found is not None
+        return int(found[1]) * _UNITS[found[2].lower()]

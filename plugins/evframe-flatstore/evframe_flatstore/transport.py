@@ -1,0 +1,185 @@
+"""The plugin: sockets, batches to files, and the rotation event, timer and command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+import attrs
+from evframe import Batch, Event, Socket, Unavailable, hookimpl
+from evframe.context import PluginContext
+from evframe.management.commands import Command, CommandError, CommandTable, text_param
+from evframe.plugins import EventCollector
+
+from evframe_flatstore.file import LineFile
+from evframe_flatstore.lines import LineFormat
+from evframe_flatstore.options import Options as FlatstoreOptions
+
+ROTATION: Final = "E_FLATSTORE_ROTATION"
+
+
+@attrs.frozen(slots=True)
+class FlatSocket:
+    """``flatstore:path``."""
+
+    path: str
+
+    @property
+    def canonical(self) -> str:
+        """The path as it was given, never with the suffix."""
+        return f"flatstore:{self.path}"
+
+    @property
+    def expires(self) -> bool:
+        """A lease may end."""
+        return True
+
+
+class FlatstoreTransport:
+    """The plugin object.
+
+    Args:
+        options: the table ``[plugins.flatstore]``.
+        clock: the wall clock, in seconds since the epoch.
+        sleep: waits so many seconds.
+    """
+
+    Options = FlatstoreOptions
+
+    def __init__(
+        self,
+        options: FlatstoreOptions | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._options = options = FlatstoreOptions() if options is None else options
+        self._clock = clock
+        self._sleep = sleep
+        self._format = LineFormat(
+            options.delimiter, options.escape_delimiter, suppress_name=options.suppress_event_name
+        )
+        self._limited = bool(options.rotate_count or options.max_bytes)
+        # A socket lives as long as its subscriber, so that a mere look-up takes no place.
+        self._sockets: WeakValueDictionary[str, FlatSocket] = WeakValueDictionary()
+        self._files: dict[str, LineFile] = {}
+        self._context: PluginContext | None = None
+
+    @hookimpl
+    def register_events(self, collector: EventCollector) -> None:
+        """Declare the rotation event."""
+        collector.add(ROTATION, {"timestamp": str, "reason": str, "filename": str, "old_filename": str})
+
+    @hookimpl
+    def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
+        """Parse ``flatstore:`` sockets."""
+        if scheme != "flatstore":
+            return None
+        known = self._sockets.get(rest)
+        if known is not None:
+            return known
+        self._check(rest)
+        return self._sockets.setdefault(rest, FlatSocket(rest))
+
+    def _check(self, path: str) -> None:
+        if not path or "\0" in path:
+            raise ValueError(f"expected flatstore:path, got {path!r}")
+        if os.path.isdir(path) or path.endswith("/"):
+            raise ValueError(f"expected the path of a file, got the directory {path!r}")
+        parent = os.path.dirname(path) or "."
+        if not self._options.make_directories and not os.path.isdir(parent):
+            raise ValueError(f"expected a path in a directory that exists, got {path!r}")
+        if len(self._sockets) >= self._options.max_open_sockets:
+            raise ValueError(f"expected at most {self._options.max_open_sockets} files, see max_open_sockets")
+
+    @hookimpl
+    def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
+        """Append one line per event."""
+        if not isinstance(socket, FlatSocket):
+            return None
+        return self._write(self._file(socket.path), batch.events)
+
+    def _file(self, path: str) -> LineFile:
+        file = self._files.get(path)
+        if file is None:
+            file = self._files[path] = LineFile(path, self._options, self._clock)
+        return file
+
+    async def _write(self, file: LineFile, events: Sequence[Event]) -> None:
+        lines = self._format.batch(events)
+        # What a rotation itself has written brings no further rotation about.
+        counted = [event.definition.name != ROTATION for event in events] if self._limited else None
+        try:
+            await asyncio.to_thread(file.write, lines, counted)
+        finally:
+            self._tell(file)
+
+    def _tell(self, file: LineFile) -> None:
+        for rotation in file.take_rotations():
+            if self._context is not None:
+                self._context.raise_event(ROTATION, attrs.asdict(rotation))
+
+    @hookimpl
+    def unsubscribed(self, socket: Socket) -> None:
+        """Close the subscriber's file."""
+        if isinstance(socket, FlatSocket):
+            file = self._files.pop(socket.path, None)
+            if file is not None:
+                file.end()
+
+    @hookimpl
+    def management_commands(self, commands: CommandTable) -> None:
+        """Contribute the command that rotates a file."""
+        commands.add(
+            Command(
+                "event_flatstore:rotate",
+                (("path_to_file",),),
+                self._rotate_command,
+                "Go on in a new file.",
+                aliases=("evi_flat_rotate",),
+            )
+        )
+
+    def _rotate_command(self, params: Mapping[str, Any]) -> str:
+        path = text_param(params, "path_to_file")
+        if path not in self._sockets:
+            raise CommandError(400, "File not found")
+        self._start_rotation(path, "mi")
+        return "OK"
+
+    def _start_rotation(self, path: str, reason: str) -> None:
+        file = self._file(path)
+        if self._context is None:
+            file.rotate(reason)
+        else:
+            self._context.spawn(self._rotate(file, reason))
+
+    async def _rotate(self, file: LineFile, reason: str) -> None:
+        try:
+            await asyncio.to_thread(file.rotate, reason)
+        except Unavailable:
+            return  # it is due, and done before the next line is written
+        finally:
+            self._tell(file)
+
+    @hookimpl
+    def start(self, context: PluginContext) -> None:
+        """Keep what raises events, and begin to watch the clock."""
+        self._context = context
+        if self._options.rotate_period_s:
+            context.spawn(self._keep_period(self._options.rotate_period_s))
+
+    async def _keep_period(self, period_s: int) -> None:
+        """Rotate every file once the clock has passed a multiple of the period, however late it is seen."""
+        current = int(self._clock() // period_s)
+        while True:
+            await self._sleep(max(0.0, (current + 1) * period_s - self._clock()))
+            now = int(self._clock() // period_s)
+            if now > current:
+                for path in list(self._sockets):
+                    self._start_rotation(path, "period")
+            current = now
