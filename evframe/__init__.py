@@ -17,8 +17,11 @@ from evframe.exceptions import (
 )
 from evframe.hookspecs import hookimpl, hookspec
 from evframe.interface import EventInterface, Outcome
+from evframe.listening import Listener
+from evframe.nesting import depth
 from evframe.payload import UNSET, Pairs
 from evframe.sockets import Socket, split_host_port
+from evframe.statistics import Counters
 from evframe.threads import ThreadedInterface, start_in_thread
 
 __all__ = [
@@ -26,12 +29,14 @@ __all__ = [
     "Batch",
     "Config",
     "ConfigError",
+    "Counters",
     "DeliveryError",
     "Event",
     "EventDefinition",
     "EventInterface",
     "EventNameError",
     "EvframeError",
+    "Listener",
     "Outcome",
     "Pairs",
     "ParameterError",
@@ -42,6 +47,7 @@ __all__ = [
     "ThreadedInterface",
     "Unavailable",
     "UnknownEventError",
+    "depth",
     "hookimpl",
     "hookspec",
     "load_config",

@@ -11,6 +11,7 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+import attrs
 import click
 
 from evframe import gateway
@@ -98,10 +99,12 @@ def plugins(*, as_json: bool) -> None:
     """List the installed plugins."""
     interface = EventInterface()
     if as_json:
-        _print([{"name": s.name, "version": s.version, "problem": s.problem} for s in interface.plugin_status])
+        _print([attrs.asdict(status) for status in interface.plugin_status])
         return
     for status in interface.plugin_status:
-        click.echo(f"{status.name:20} {status.version:10} {status.problem or 'loaded'}")
+        has = [f"{scheme}:" for scheme in status.schemes] + list(status.events) + list(status.commands)
+        state = "loaded" if status.problem is None else f"not loaded: {status.problem}"
+        click.echo(f"{status.name:12} {status.version:8} {status.kind:10} {state}  {' '.join(has)}".rstrip())
 
 
 @main.command()

@@ -41,4 +41,4 @@ class PluginContext:
 
     def has_subscribers(self, name: str) -> bool:
         """Return whether raising *name* would reach anyone."""
-        return bool(self._interface.event(name).subscribers)
+        return bool(self._interface.event(name).targets)

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import threading
+import contextvars
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from evframe.backoff import delay_s
 from evframe.events import Event
 from evframe.exceptions import DeliveryError, Unavailable
-from evframe.sockets import Socket
+from evframe.failure_log import FailureLog
 from evframe.subscribers import Overflow, Subscriber
 
-log = logging.getLogger("evframe.delivery")
-Deliver = Callable[[Socket, "Batch"], Awaitable[None] | bool]
-_TURN_S: Final = 0.005  # one pass over the ready subscribers; then the loop serves its sockets
 BATCH_EVENTS: Final = 1024
+_TURN_S: Final = 0.005  # one pass over the ready subscribers; then the loop serves its sockets
 
 
 class Batch:
@@ -37,21 +34,31 @@ class Batch:
 
 
 class Delivery:
-    """Moves events from the queues to the transports; never blocks who raises."""
+    """Moves events from the queues to the transports; never blocks who raises.
+
+    Args:
+        queue_size: how many events may wait for one subscriber.
+        overflow: what happens to the event that finds no room.
+        end_timeout_s: how long a subscriber that has ended may take for what was raised before.
+        on_end: called once when such a subscriber is done.
+    """
 
     def __init__(
-        self, deliver: Deliver, *, queue_size: int, overflow: Overflow, on_end: Callable[[Subscriber], None]
+        self, *, queue_size: int, overflow: Overflow, end_timeout_s: float, on_end: Callable[[Subscriber], None]
     ) -> None:
-        self._deliver = deliver
         self._queue_size = queue_size
         self._drop_oldest = overflow == "drop_oldest"
+        self._end_timeout_s = end_timeout_s
         self._on_end = on_end
         self._ready: deque[Subscriber] = deque()
         self._scheduled = False
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closing = False
-        self.lock = threading.Lock()
+        # The loop's callbacks run in one context, not in that of whoever raised an event first.
+        self._context = contextvars.Context()
+        self._tasks: dict[Subscriber, asyncio.Task[None]] = {}
+        self._space: asyncio.Future[None] | None = None
+        self._log = FailureLog()
+        self._closed = False
 
     def start(self) -> None:
         """Begin to deliver on the running loop."""
@@ -77,19 +84,30 @@ class Delivery:
         """Have the queues flushed in the next turn of the loop."""
         if self._loop is not None and self._ready and not self._scheduled:
             self._scheduled = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self._flush, context=self._context)
 
     def _overflow(self, subscriber: Subscriber, event: Event) -> None:
-        if not subscriber.room:
+        if self._closed:
+            subscriber.settle(event, "shutdown")
+        elif not subscriber.room:
             subscriber.room = self._queue_size
             subscriber.queue = deque((event,))
-        elif self._drop_oldest:
-            queue = subscriber.queue
-            assert isinstance(queue, deque)
-            subscriber.settle(queue.popleft(), "queue_full")
-            queue.append(event)
         else:
-            subscriber.settle(event, "queue_full")
+            if self._drop_oldest:
+                queue = subscriber.queue
+                assert isinstance(queue, deque)
+                subscriber.settle(queue.popleft(), "queue_full")
+                queue.append(event)
+            else:
+                subscriber.settle(event, "queue_full")
+            self._log.lost(subscriber, "queue_full")
+
+    async def room(self, subscribers: Sequence[Subscriber]) -> None:
+        """Wait until none of the queues is full."""
+        while any(subscriber.room and len(subscriber.queue) >= subscriber.room for subscriber in subscribers):
+            if self._space is None:
+                self._space = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._space)
 
     def _flush(self) -> None:
         self._scheduled = False
@@ -100,12 +118,14 @@ class Delivery:
             if time.monotonic() > until:
                 break
         self.schedule()
+        if self._space is not None:
+            self._space.set_result(None)
+            self._space = None
 
     def _pump(self, subscriber: Subscriber) -> None:
         queue = subscriber.queue
         if not queue:
-            subscriber.idle = True
-            self._end(subscriber)
+            self._rest(subscriber)
             return
         assert isinstance(queue, deque)
         if len(queue) <= BATCH_EVENTS:
@@ -116,7 +136,7 @@ class Delivery:
         batch = Batch(events)
         subscriber.in_flight = len(events)
         try:
-            result = self._deliver(subscriber.socket, batch)
+            result = subscriber.transport.deliver(subscriber.socket, batch)
         except Exception as error:  # noqa: BLE001 a plugin's error is an outcome, never ours
             self._failed(subscriber, batch, error)
             return
@@ -125,88 +145,114 @@ class Delivery:
             self._again(subscriber)
         elif isinstance(result, Awaitable):
             assert self._loop is not None
-            task = self._loop.create_task(self._wait(subscriber, batch, result))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[subscriber] = self._loop.create_task(self._wait(subscriber, batch, result))
         else:
             self._failed(subscriber, batch, TypeError(f"deliver: expected True or an awaitable, got {result!r}"))
 
     async def _wait(self, subscriber: Subscriber, batch: Batch, result: Awaitable[None]) -> None:
         try:
             await result
-        except Exception as error:  # noqa: BLE001 as in _pump
-            self._failed(subscriber, batch, error)
         except asyncio.CancelledError:
-            self._done(subscriber, batch, 0)
-            self._requeue(subscriber, batch, 0)
-            subscriber.idle = True
-            raise
+            self._tasks.pop(subscriber, None)
+            self._failed(subscriber, batch, DeliveryError("shutdown" if self._closed else "unsubscribed"))
+        except Exception as error:  # noqa: BLE001 as in _pump
+            self._tasks.pop(subscriber, None)
+            self._failed(subscriber, batch, error)
         else:
+            self._tasks.pop(subscriber, None)
             self._done(subscriber, batch, len(batch.events))
             self._again(subscriber)
 
     def _again(self, subscriber: Subscriber) -> None:
-        if subscriber.queue or subscriber.ended:
+        if subscriber.queue and not self._closed:
             self._ready.append(subscriber)
             self.schedule()
         else:
-            subscriber.idle = True
+            self._rest(subscriber)
+
+    def _rest(self, subscriber: Subscriber) -> None:
+        subscriber.idle = True
+        if subscriber.ended and not subscriber.queue:
+            self._on_end(subscriber)
 
     def _done(self, subscriber: Subscriber, batch: Batch, count: int) -> None:
         """Record the outcomes of the first *count* events."""
         subscriber.in_flight = 0
-        if count:
+        failures = batch.failures
+        if count and subscriber.attempts:
             subscriber.attempts = 0
-        if not batch.failures and subscriber.waiting is None:
+            self._log.back(subscriber)
+        if not failures and subscriber.waiting is None:
             subscriber.delivered += count
             return
-        failures = batch.failures
+        events = batch.events
         for index in range(count):
-            subscriber.settle(batch.events[index], failures.get(index))
-
-    def _requeue(self, subscriber: Subscriber, batch: Batch, done: int) -> None:
-        queue = subscriber.queue
-        assert isinstance(queue, deque)
-        queue.extendleft(reversed(batch.events[done:]))
+            subscriber.settle(events[index], failures.get(index))
+        if failures:
+            self._log.lost(subscriber, next(iter(failures.values())))
 
     def _failed(self, subscriber: Subscriber, batch: Batch, error: Exception) -> None:
+        events = batch.events
         done = error.done if isinstance(error, DeliveryError) else 0
         self._done(subscriber, batch, done)
-        if isinstance(error, Unavailable) and not subscriber.ended and not self._closing:
-            self._requeue(subscriber, batch, done)
+        if isinstance(error, Unavailable) and not subscriber.ended and not self._closed:
+            queue = subscriber.queue
+            assert isinstance(queue, deque)
+            # What was marked as failed beyond *done* is over; the rest goes back in its order.
+            failures = batch.failures
+            if failures:
+                for index in range(done, len(events)):
+                    if index in failures:
+                        subscriber.settle(events[index], failures[index])
+            queue.extendleft(events[index] for index in range(len(events) - 1, done - 1, -1) if index not in failures)
             subscriber.attempts += 1
+            self._log.away(subscriber, error.reason)
             assert self._loop is not None
-            self._loop.call_later(delay_s(subscriber.attempts), self._again, subscriber)
+            self._loop.call_later(delay_s(subscriber.attempts), self._again, subscriber, context=self._context)
             return
         reason = error.reason if isinstance(error, DeliveryError) else "plugin_error"
-        if reason == "plugin_error":
-            log.error("a transport raised an error", exc_info=error, extra={"socket": subscriber.socket.canonical})
-        for index in range(done, len(batch.events)):
-            subscriber.settle(batch.events[index], batch.failures.get(index, reason))
+        self._log.lost(subscriber, reason, None if isinstance(error, DeliveryError) else error)
+        for index in range(done, len(events)):
+            subscriber.settle(events[index], batch.failures.get(index, reason))
         self._again(subscriber)
 
     def end(self, subscriber: Subscriber) -> None:
-        """Let go of a subscriber without leases, once its queue is empty."""
+        """Let go of a subscriber without leases, once what was raised for it is delivered."""
         subscriber.ended = True
         if subscriber.idle:
-            self._end(subscriber)
+            self._rest(subscriber)
+        elif self._loop is not None:
+            self._loop.call_later(self._end_timeout_s, self._cut, subscriber)
 
-    def _end(self, subscriber: Subscriber) -> None:
-        if subscriber.ended and not subscriber.queue:
-            self._on_end(subscriber)
+    def _cut(self, subscriber: Subscriber) -> None:
+        """Give up on what a subscriber that has ended did not take in time."""
+        if not subscriber.ended or subscriber.idle:
+            return
+        self._lose_queue(subscriber, "unsubscribed")
+        task = self._tasks.get(subscriber)
+        if task is not None:
+            task.cancel()
 
-    async def drain(self, subscribers: Sequence[Subscriber], timeout_s: float) -> None:
+    @staticmethod
+    def _lose_queue(subscriber: Subscriber, reason: str) -> None:
+        queue = subscriber.queue
+        if isinstance(queue, deque):
+            while queue:
+                subscriber.settle(queue.popleft(), reason)
+
+    async def drain(self, subscribers: Iterable[Subscriber], timeout_s: float) -> None:
         """Deliver what is queued within *timeout_s* seconds; count the rest as `shutdown`."""
+        subscribers = list(subscribers)
         until = time.monotonic() + timeout_s
         while time.monotonic() < until and any(subscriber.depth for subscriber in subscribers):
             await asyncio.sleep(0.005)
-        self._closing = True
-        for task in tuple(self._tasks):
+        self._closed = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=max(1.0, timeout_s))
         for subscriber in subscribers:
-            queue = subscriber.queue
-            if isinstance(queue, deque):
-                while queue:
-                    subscriber.settle(queue.popleft(), "shutdown")
+            self._lose_queue(subscriber, "shutdown")
+            subscriber.room = 0
         self._loop = None

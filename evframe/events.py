@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from evframe.exceptions import EventNameError, ParameterError, UnknownEventError
 from evframe.payload import Pairs, encode_params, encode_text
 
 if TYPE_CHECKING:
-    from evframe.subscribers import Subscriber
+    from evframe.subscribers import Subscriber, Subscription
 
 MAX_NAME_BYTES: Final = 64
 Parameters = Mapping[str, Any] | Sequence[Any]
@@ -17,15 +17,22 @@ ParameterTypes = Mapping[str, type]
 
 
 class Event:
-    """One raised event: its name and parameters as they were at the raise."""
+    """One raised event: its name and parameters as they were at the raise.
 
-    __slots__ = ("_payload", "body", "definition", "params", "raised_at")
+    *raised_at* is on the monotonic clock, in seconds; *depth* says how many events were being
+    handled when this one was raised.
+    """
 
-    def __init__(self, definition: EventDefinition, params: Any, body: bytes | None, raised_at: float) -> None:
+    __slots__ = ("_payload", "body", "definition", "depth", "params", "raised_at")
+
+    def __init__(
+        self, definition: EventDefinition, params: Any, body: bytes | None, raised_at: float, depth: int
+    ) -> None:
         self.definition = definition
         self.params = params
         self.body = body
         self.raised_at = raised_at
+        self.depth = depth
         self._payload: bytes | None = None
 
     @property
@@ -61,6 +68,9 @@ class Event:
 
     def get(self, key: str | int, default: Any = None) -> Any:
         """Return a parameter by name, or by its 1-based index; *default* when there is none."""
+        params = self.params
+        if type(params) is dict and type(key) is str:
+            return params.get(key, default)
         if isinstance(key, int):
             values = self.values
             return values[key - 1] if 1 <= key <= len(values) else default
@@ -70,22 +80,47 @@ class Event:
         return f"Event({self.name!r}, {self.params!r})"
 
 
-class EventDefinition:
-    """A registered event: its id, its name, its declared parameters and its subscribers."""
+def _frozen(value: Any) -> Any:
+    """Return a copy of *value* that later changes to its containers do not reach."""
+    if isinstance(value, Mapping):
+        return {name: _frozen(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_frozen(item) for item in value]
+    if isinstance(value, tuple):
+        return type(value)(_frozen(item) for item in value) if type(value) in {tuple, Pairs} else value
+    return bytes(value) if isinstance(value, bytearray) else value
 
-    __slots__ = ("bare", "head", "id", "name", "params", "raised", "subscribers")
+
+class EventDefinition:
+    """A registered event: its id, its name, its declared parameters and who gets it."""
+
+    __slots__ = ("_targets", "bare", "head", "id", "leases", "listeners", "name", "params", "raised")
 
     def __init__(self, event_id: int, name: str, params: ParameterTypes | None) -> None:
         self.id = event_id
         self.name = name
         self.params = params
         self.raised = 0
-        self.subscribers: tuple[Subscriber, ...] = ()
+        self.leases: dict[Subscriber, Subscription] = {}  # oldest first
+        self.listeners: tuple[Subscriber, ...] = ()
+        self._targets: tuple[Subscriber, ...] | None = ()
         start = b'{"jsonrpc":"2.0","method":' + encode_text(name)
         self.bare = start + b"}"
         self.head = start + b',"params":'
 
-    def snapshot(self, params: Any, raised_at: float) -> Event:
+    @property
+    def targets(self) -> tuple[Subscriber, ...]:
+        """Who gets this event, the newest first."""
+        targets = self._targets
+        if targets is None:
+            targets = self._targets = (*reversed(self.leases), *self.listeners)
+        return targets
+
+    def changed(self) -> None:
+        """Take note that the leases or the listeners are not what they were."""
+        self._targets = None
+
+    def snapshot(self, params: Any, raised_at: float, depth: int = 0) -> Event:
         """Return the occurrence of this event with *params* as they are now.
 
         Raises:
@@ -94,30 +129,35 @@ class EventDefinition:
         if self.params is not None:
             self.check(params)
         if not params:
-            return Event(self, None, None, raised_at)
+            return Event(self, None, None, raised_at, depth)
         if type(params) is dict:
             body = encode_params(self.name, params)
             params = params.copy()
-        elif isinstance(params, Pairs):
-            body = encode_params(self.name, params)
         elif isinstance(params, Mapping):
             params = dict(params)
             body = encode_params(self.name, params)
-        elif isinstance(params, Sequence) and not isinstance(params, str | bytes):
-            params = tuple(params)
+        elif isinstance(params, Sequence) and not isinstance(params, str | bytes | bytearray):
+            params = params if isinstance(params, Pairs) else tuple(params)
             body = encode_params(self.name, params)
         else:
             raise ParameterError(self.name, "params", f"expected a mapping or a sequence of values, got {params!r}")
-        return Event(self, params, body, raised_at)
+        # A bracket after the first byte may be a container inside, which could change after the raise.
+        if body is not None and (body.find(b"[", 1) > 0 or body.find(b"{", 1) > 0):
+            params = _frozen(params)
+        return Event(self, params, body, raised_at, depth)
 
     def check(self, params: Any) -> None:
         """Raise ParameterError unless *params* fit the declaration."""
         declared = self.params or {}
         given = params or {}
+        if isinstance(given, Pairs):
+            given = [value for _, value in given] if given[0][0] is None else dict(given)
         if isinstance(given, Mapping):
             for name in given:
                 if name not in declared:
                     raise ParameterError(self.name, name, f"expected one of {list(declared)}")
+        elif not isinstance(given, Sequence) or isinstance(given, str | bytes | bytearray):
+            raise ParameterError(self.name, "params", f"expected a mapping or a sequence of values, got {given!r}")
         elif len(given) > len(declared):
             raise ParameterError(self.name, len(declared) + 1, f"expected at most {len(declared)} parameters")
         else:
@@ -136,11 +176,24 @@ def _fits(value: object, wanted: type) -> bool:
     return isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
 
 
+def check_name(name: str) -> None:
+    """Raise EventNameError unless *name* has 1 to 64 bytes (`reference/core.md` §1)."""
+    if not isinstance(name, str) or not name:
+        raise EventNameError(f"expected an event name of 1 to {MAX_NAME_BYTES} bytes, got {name!r}")
+    try:
+        size = len(name.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        raise EventNameError(f"expected an event name that is text, got {name!r}") from None
+    if size > MAX_NAME_BYTES:
+        raise EventNameError(f"expected an event name of at most {MAX_NAME_BYTES} bytes, got {name!r}")
+
+
 class EventRegistry:
     """The events in the order they were registered; an id is never used twice."""
 
     def __init__(self) -> None:
-        self._by_name: dict[str, EventDefinition] = {}
+        self.by_name: dict[str, EventDefinition] = {}
+        self.on_new: Callable[[EventDefinition], None] | None = None
 
     def register(self, name: str, params: ParameterTypes | None = None) -> EventDefinition:
         """Register *name* and return its definition; a known name keeps its id.
@@ -148,32 +201,24 @@ class EventRegistry:
         Raises:
             EventNameError: if the name is empty or longer than 64 bytes (`reference/core.md` §1).
         """
-        if not isinstance(name, str) or not name:
-            raise EventNameError(f"expected an event name of 1 to {MAX_NAME_BYTES} bytes, got {name!r}")
-        if len(name.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES:
-            raise EventNameError(f"expected an event name of at most {MAX_NAME_BYTES} bytes, got {name!r}")
-        known = self._by_name.get(name)
+        check_name(name)
+        known = self.by_name.get(name)
         if known is None:
-            known = self._by_name[name] = EventDefinition(len(self._by_name), name, params)
+            known = self.by_name[name] = EventDefinition(len(self.by_name), name, params)
+            if self.on_new is not None:
+                self.on_new(known)
         elif known.params is None:
             known.params = params
         return known
 
     def __getitem__(self, name: str) -> EventDefinition:
         try:
-            return self._by_name[name]
+            return self.by_name[name]
         except KeyError:
             raise UnknownEventError(name) from None
 
-    def get(self, name: str) -> EventDefinition | None:
-        """Return the definition of *name*, or None."""
-        return self._by_name.get(name)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._by_name
-
     def __iter__(self) -> Iterator[EventDefinition]:
-        return iter(self._by_name.values())
+        return iter(self.by_name.values())
 
     def __len__(self) -> int:
-        return len(self._by_name)
+        return len(self.by_name)

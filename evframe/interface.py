@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
 import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,15 +17,21 @@ import attrs
 
 from evframe.config import Config, load_config
 from evframe.context import PluginContext
-from evframe.delivery import Batch, Delivery
-from evframe.events import EventDefinition, EventRegistry
-from evframe.exceptions import ConfigError, SocketError
+from evframe.delivery import Delivery
+from evframe.events import Event, EventDefinition, EventRegistry
+from evframe.exceptions import ConfigError, SocketError, UnknownEventError
+from evframe.inbox import Inbox
+from evframe.leases import Leases
+from evframe.listening import Listener, compile_pattern
 from evframe.management.commands import CommandTable
+from evframe.management.core import core_commands
 from evframe.management.dispatcher import Dispatcher
 from evframe.management.evi import evi_commands
-from evframe.plugins import EventCollector, load_plugins, make_manager
-from evframe.sockets import Socket, split_socket
+from evframe.nesting import depth
+from evframe.plugins import PluginManager, PluginStatus, compose, load_plugins
+from evframe.statistics import Counters, Ended
 from evframe.subscribers import Subscriber, Subscription
+from evframe.transports import Transports
 
 log = logging.getLogger("evframe.interface")
 
@@ -64,38 +70,46 @@ class EventInterface:
             ConfigError: with every problem of the configuration.
         """
         config = Config() if config is None else config
+        core = config.core
         problems: list[str] = []
-        self._manager = make_manager()
+        self._events = EventRegistry()
+        self._commands = CommandTable()
+        for command in (*core_commands(self._commands), *evi_commands(self, core.default_expire_s)):
+            self._commands.add(command)
+        self.management = Dispatcher(self._commands)
+        self._manager = PluginManager()
+        self.plugin_status: list[PluginStatus] = []
         if plugins is None:
             options = dict(config.plugins)
             if config.routes:
                 options["route"] = {**options.get("route", {}), "routes": config.routes}
-            self.plugin_status = load_plugins(self._manager, config.disable, options, problems)
+            self.plugin_status = load_plugins(
+                self._manager, self._events, self._commands, config.disable, options, problems
+            )
         else:
-            self.plugin_status = []
             for name, plugin in plugins.items():
-                self._manager.register(plugin, name=name)
-            self._manager.check_pending()
-        self._events = EventRegistry()
-        self._manager.hook.register_events(collector=EventCollector(self._events))
-        core = config.core
+                self.plugin_status.append(compose(self._manager, name, plugin, self._events, self._commands))
+        self._transports = Transports(self._manager)
+        self._manager.on_change = self._transports.resolve
         self._delivery = Delivery(
-            self._deliver, queue_size=core.queue_size, overflow=core.overflow, on_end=self._release
+            queue_size=core.queue_size,
+            overflow=core.overflow,
+            end_timeout_s=core.drain_timeout_s,
+            on_end=self._release,
         )
-        self._subscribers: dict[str, Subscriber] = {}
-        self._leases: dict[tuple[int, str], Subscription] = {}
-        self._due: list[tuple[float, int, Subscription]] = []
-        self._due_count = 0
+        self._leases = Leases(clock, self._delivery.end)
+        self._inbox = Inbox(core.queue_size, self._put, self._lose)
+        self._listeners: dict[Listener, Subscriber] = {}
+        self._events.on_new = self._listen_to
+        self._ended = Ended()
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._commands = CommandTable()
-        for command in evi_commands(self, core.default_expire_s):
-            self._commands.add(command)
-        self._manager.hook.management_commands(commands=self._commands)
-        self.management = Dispatcher(self._commands)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._thread = threading.get_ident()
-        self._clock = clock
+        self._by_name = self._events.by_name
+        self._max_nesting = core.max_nesting
+        self._block = core.overflow == "block"
         self._drain_timeout_s = core.drain_timeout_s
         self._apply(config, problems)
         if problems:
@@ -130,21 +144,22 @@ class EventInterface:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._delivery.start()
+        self._inbox.start(self._loop)
         self._set_timer()
         try:
             self._manager.hook.start(context=PluginContext(self, self.management, self._spawn))
         except BaseException:
-            await self._stop_tasks()
+            await self.__aexit__(None, None, None)
             raise
         return self
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._task_ended)
         return task
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _task_ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("a plugin's task ended with an error", exc_info=task.exception())
@@ -161,11 +176,15 @@ class EventInterface:
     ) -> None:
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         await self._stop_tasks()
-        await self._delivery.drain(list(self._subscribers.values()), self._drain_timeout_s)
-        for subscriber in self._subscribers.values():
-            self._release(subscriber)
+        self._inbox.stop()
+        await self._delivery.drain(self._leases.subscribers.values(), self._drain_timeout_s)
+        for listener in list(self._listeners):
+            listener.close()
         self._loop = None
+        for subscriber in self._leases.subscribers.values():
+            subscriber.transport.unsubscribed(socket=subscriber.socket)
 
     def event(self, name: str) -> EventDefinition:
         """Return the definition of *name*; UnknownEventError when it is not registered."""
@@ -179,7 +198,8 @@ class EventInterface:
             SocketError: if the socket cannot be used.
         """
         self.expire()
-        return self._leases.get((self._events[name].id, self._parse(socket).canonical))
+        event = self._events[name]
+        return self._leases.find(event, self._transports.parse(socket)[0].canonical)
 
     def register_event(self, name: str, params: Mapping[str, type] | None = None) -> int:
         """Register an event and return its id; a known name keeps its id."""
@@ -192,13 +212,13 @@ class EventInterface:
 
     @property
     def subscriptions(self) -> list[Subscription]:
-        """The leases that have not ended, oldest first."""
+        """The leases that have not ended, by event, the oldest first."""
         self.expire()
-        return list(self._leases.values())
+        return [lease for event in self._events for lease in event.leases.values()]
 
     def remaining_s(self, lease: Subscription) -> int:
         """Return the whole seconds that *lease* has left."""
-        return lease.remaining_s(self._clock())
+        return lease.remaining_s(self._leases.clock())
 
     def raise_event(self, name: str, params: Any = None) -> None:
         """Raise an event to whoever subscribed; returns at once, from any thread.
@@ -207,20 +227,43 @@ class EventInterface:
             UnknownEventError: if the event is not registered.
             ParameterError: if the parameters break the declaration or cannot be sent.
         """
-        definition = self._events[name]
-        if threading.get_ident() != self._thread and self._loop is not None:
-            event = definition.snapshot(params, time.monotonic())
-            self._loop.call_soon_threadsafe(self._put, definition, event)
+        definition = self._by_name.get(name)
+        if definition is None:
+            raise UnknownEventError(name)
+        if threading.get_ident() != self._thread:
+            self._inbox.put(definition.snapshot(params, time.monotonic(), depth.get()))
             return
-        if not definition.subscribers and definition.params is None:
-            definition.raised += 1
+        targets = definition._targets  # noqa: SLF001 the property would cost a quarter of an idle raise
+        if targets is None:
+            targets = definition.targets
+        if targets:
+            self._put(definition.snapshot(params, time.monotonic(), depth.get()))
             return
-        self._put(definition, definition.snapshot(params, time.monotonic()))
-
-    def _put(self, definition: EventDefinition, event: Any) -> None:
+        if definition.params is not None:
+            definition.check(params)
         definition.raised += 1
-        if definition.subscribers:
-            self._delivery.put(definition.subscribers, event)
+
+    def _put(self, event: Event) -> None:
+        """Count an event and queue it for its targets; on the loop's thread."""
+        definition = event.definition
+        definition.raised += 1
+        targets = definition.targets
+        if not targets:
+            return
+        if event.depth < self._max_nesting:
+            self._delivery.put(targets, event)
+            return
+        for subscriber in targets:
+            subscriber.raised += 1
+            subscriber.settle(event, "nesting")
+        log.error("an event was raised too deep inside others", extra={"event": definition.name, "depth": event.depth})
+
+    def _lose(self, definition: EventDefinition, count: int) -> None:
+        """Count events of other threads that found no room."""
+        definition.raised += count
+        for subscriber in definition.targets:
+            subscriber.raised += count
+            subscriber.lose("inbox_full", count)
 
     async def raise_event_and_wait(
         self, name: str, params: Any = None, *, timeout_s: float | None = 10.0
@@ -233,22 +276,94 @@ class EventInterface:
             timeout_s: seconds to wait; an outcome that is still open then has the reason `pending`.
         """
         definition = self._events[name]
-        event = definition.snapshot(params, time.monotonic())
+        event = definition.snapshot(params, time.monotonic(), depth.get())
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        if self._block:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._delivery.room(definition.targets), timeout_s)
         loop = asyncio.get_running_loop()
-        waits: list[tuple[str, asyncio.Future[str | None]]] = []
-        for subscriber in definition.subscribers:
+        waits: list[tuple[Subscriber, asyncio.Future[str | None]]] = []
+        for subscriber in definition.targets:
             future: asyncio.Future[str | None] = loop.create_future()
             if subscriber.waiting is None:
                 subscriber.waiting = {}
             subscriber.waiting[id(event)] = future.set_result
-            waits.append((subscriber.socket.canonical, future))
-        self._put(definition, event)
-        if waits:
-            await asyncio.wait([future for _, future in waits], timeout=timeout_s)
-        for subscriber in definition.subscribers:
-            if subscriber.waiting is not None:
-                subscriber.waiting.pop(id(event), None)
-        return [Outcome(socket, future.result() if future.done() else "pending") for socket, future in waits]
+            waits.append((subscriber, future))
+        try:
+            self._put(event)
+            if waits:
+                left = None if until is None else max(0.0, until - time.monotonic())
+                await asyncio.wait([future for _, future in waits], timeout=left)
+        finally:
+            for subscriber, _ in waits:
+                if subscriber.waiting is not None:
+                    subscriber.waiting.pop(id(event), None)
+                    subscriber.waiting = subscriber.waiting or None
+        return [
+            Outcome(subscriber.socket.canonical, future.result() if future.done() else "pending")
+            for subscriber, future in waits
+        ]
+
+    def listen(self, pattern: str = "*", *, where: Mapping[str, str] | None = None) -> Listener:
+        """Return the events to come whose name matches *pattern*, for `async for`.
+
+        It listens from this call on, until it is closed: use it in an `async with`.
+
+        Args:
+            pattern: an `fnmatch` pattern of event names; events registered later count too.
+            where: patterns by parameter name; see `evframe.listening.matches`.
+        """
+        listener = Listener(pattern, where or {}, self._stop_listening)
+        self._listeners[listener] = Subscriber(listener.socket, listener)
+        for event in self._events:
+            self._listen_to(event, listener)
+        return listener
+
+    async def wait_for_event(
+        self, name: str, *, where: Mapping[str, str] | None = None, timeout_s: float | None = None
+    ) -> Event:
+        """Return the next event called *name* that matches.
+
+        Args:
+            name: a registered event, or a pattern of names.
+            where: patterns by parameter name, such as ``{"aor": "bob@*"}``.
+            timeout_s: seconds to wait; None waits for as long as it takes.
+
+        Raises:
+            UnknownEventError: if *name* is no pattern and not registered.
+            TimeoutError: if none came in time.
+        """
+        if not set("*?[") & set(name):
+            self.event(name)
+        async with asyncio.timeout(timeout_s), self.listen(name, where=where) as listener:
+            return await anext(listener)
+
+    def _listen_to(self, event: EventDefinition, listener: Listener | None = None) -> None:
+        for each in self._listeners if listener is None else (listener,):
+            if compile_pattern(each.pattern).match(event.name):
+                event.listeners = (*event.listeners, self._listeners[each])
+                event.changed()
+
+    def _stop_listening(self, listener: Listener) -> None:
+        subscriber = self._listeners.pop(listener)
+        for event in self._events:
+            if subscriber in event.listeners:
+                event.listeners = tuple(other for other in event.listeners if other is not subscriber)
+                event.changed()
+        self._delivery.end(subscriber)
+
+    @property
+    def statistics(self) -> list[Counters]:
+        """The counters of every subscriber, then the sums over those that are gone."""
+        subscribers = [*self._leases.subscribers.values(), *self._listeners.values()]
+        return [*(Counters.of(subscriber) for subscriber in subscribers), self._ended.counters()]
+
+    def plugin(self, name: str) -> Any:
+        """Return the plugin object called *name*; LookupError when it is not loaded."""
+        found = self._manager.get_plugin(name)
+        if found is None:
+            raise LookupError(f"expected a loaded plugin, got {name!r}")
+        return found
 
     def subscribe_event(self, name: str, socket: str, expire_s: int = 0) -> Subscription:
         """Subscribe *socket* to an event, or refresh its lease; *expire_s* 0 never ends.
@@ -260,83 +375,45 @@ class EventInterface:
         if expire_s < 0:
             raise ValueError(f"expire_s: expected 0 or more seconds, got {expire_s!r}")
         definition = self._events[name]
-        parsed = self._parse(socket)
-        subscriber = self._subscribers.get(parsed.canonical)
-        if subscriber is None or subscriber.ended:
-            subscriber = self._subscribers[parsed.canonical] = Subscriber(parsed)
-        key = (definition.id, parsed.canonical)
-        lease = self._leases.get(key)
-        if lease is None:
-            lease = self._leases[key] = Subscription(definition, subscriber)
-            subscriber.leases += 1
-            definition.subscribers = (subscriber, *definition.subscribers)
-        if expire_s and parsed.expires:
-            lease.expire_s = expire_s
-            lease.deadline = self._clock() + expire_s
-            self._due_count += 1
-            heapq.heappush(self._due, (lease.deadline, self._due_count, lease))
+        parsed, transport = self._transports.parse(socket)
+        lease = self._leases.subscribe(definition, parsed, transport, expire_s)
+        if self._loop is not None and self._leases.next_due < self._timer_at:
             self._set_timer()
-        elif lease.expire_s:
-            lease.deadline = self._clock() + lease.expire_s
-            self._due_count += 1
-            heapq.heappush(self._due, (lease.deadline, self._due_count, lease))
         return lease
 
     def unsubscribe_event(self, name: str, socket: str) -> bool:
         """End a subscription; return whether there was one."""
         definition = self._events[name]
-        lease = self._leases.get((definition.id, self._parse(socket).canonical))
+        lease = self._leases.find(definition, self._transports.parse(socket)[0].canonical)
         if lease is None:
             return False
-        self._end(lease)
+        self._leases.end(lease)
         return True
 
     def expire(self) -> None:
         """End every lease whose time has come."""
-        now = self._clock()
-        while self._due and self._due[0][0] <= now:
-            _, _, lease = heapq.heappop(self._due)
-            current = self._leases.get((lease.event.id, lease.subscriber.socket.canonical))
-            if current is lease and lease.deadline <= now:
-                self._end(lease)
-
-    def _end(self, lease: Subscription) -> None:
-        subscriber = lease.subscriber
-        lease.deadline = -math.inf
-        del self._leases[lease.event.id, subscriber.socket.canonical]
-        lease.event.subscribers = tuple(other for other in lease.event.subscribers if other is not subscriber)
-        subscriber.leases -= 1
-        if not subscriber.leases:
-            self._delivery.end(subscriber)
+        self._leases.expire()
 
     def _release(self, subscriber: Subscriber) -> None:
-        if self._subscribers.get(subscriber.socket.canonical) is subscriber and subscriber.ended:
-            del self._subscribers[subscriber.socket.canonical]
-        self._manager.hook.unsubscribed(socket=subscriber.socket)
+        """Forget a subscriber that is done."""
+        if self._leases.subscribers.get(subscriber.socket.canonical) is subscriber:
+            del self._leases.subscribers[subscriber.socket.canonical]
+        self._ended.add(subscriber)
+        try:
+            subscriber.transport.unsubscribed(socket=subscriber.socket)
+        except Exception:
+            log.exception("a transport raised an error", extra={"socket": subscriber.socket.canonical})
 
     def _set_timer(self) -> None:
-        if self._loop is None or not self._due:
-            return
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(max(0.0, self._due[0][0] - self._clock()), self._on_timer)
+            self._timer = None
+        self._timer_at = self._leases.next_due
+        if self._loop is not None and self._timer_at < math.inf:
+            delay = min(max(0.0, self._timer_at - self._leases.clock()), 3600.0)
+            self._timer = self._loop.call_later(delay, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
         self.expire()
         self._set_timer()
-
-    def _parse(self, text: str) -> Socket:
-        scheme, rest = split_socket(text)
-        try:
-            parsed: Socket | None = self._manager.hook.on_subscribe(scheme=scheme, rest=rest)
-        except SocketError:
-            raise
-        except ValueError as error:
-            raise SocketError(text, str(error)) from None
-        if parsed is None:
-            raise SocketError(text, f"no loaded plugin has the scheme {scheme!r}")
-        return parsed
-
-    def _deliver(self, socket: Socket, batch: Batch) -> Any:
-        return self._manager.hook.deliver(socket=socket, batch=batch)

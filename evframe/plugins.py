@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any, Final
@@ -13,36 +13,73 @@ import pluggy
 
 from evframe import hookspecs
 from evframe.config import structure
-from evframe.events import EventRegistry
+from evframe.events import EventRegistry, check_name
+from evframe.exceptions import ConfigError
+from evframe.management.commands import CommandTable
+from evframe.transports import is_wrapper
 
 GROUP: Final = "evframe"
+HOOKS: Final = ("register_events", "on_subscribe", "deliver", "unsubscribed", "management_commands", "start")
 
 
-@attrs.frozen
+@attrs.define
 class PluginStatus:
     """What became of one installed plugin: loaded when *problem* is None."""
 
     name: str
     version: str
     problem: str | None = None
+    kind: str = ""
+    schemes: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
 
 
-@attrs.frozen
 class EventCollector:
     """Handed to `register_events`: takes the events of one plugin."""
 
-    registry: EventRegistry
+    def __init__(self) -> None:
+        self.events: dict[str, Mapping[str, type] | None] = {}
 
     def add(self, name: str, params: Mapping[str, type] | None = None) -> None:
-        """Register the event *name* with its parameters' types, in order."""
-        self.registry.register(name, params)
+        """Declare the event *name* with its parameters' types, in order."""
+        check_name(name)
+        self.events[name] = params
 
 
-def make_manager() -> pluggy.PluginManager:
-    """Return a manager that knows the hooks and no plugin."""
-    manager = pluggy.PluginManager("evframe")
-    manager.add_hookspecs(hookspecs)
-    return manager
+class PluginManager(pluggy.PluginManager):
+    """A manager that knows the hooks, and tells when a plugin came or went."""
+
+    def __init__(self) -> None:
+        self.on_change: Callable[[], None] | None = None
+        super().__init__("evframe")
+        self.add_hookspecs(hookspecs)
+
+    def register(self, plugin: Any, name: str | None = None) -> str | None:
+        """Add a plugin; a hook that is no hook of evframe, or a coroutine function, is an error."""
+        for hook in HOOKS:
+            if inspect.iscoroutinefunction(getattr(plugin, hook, None)):
+                raise TypeError(f"hook {hook!r}: expected a plain function, got a coroutine function")
+        registered = super().register(plugin, name)
+        if self.on_change is not None:
+            self.on_change()
+        return registered
+
+    def unregister(self, plugin: Any | None = None, name: str | None = None) -> Any | None:
+        """Take a plugin out."""
+        removed = super().unregister(plugin, name)
+        if self.on_change is not None:
+            self.on_change()
+        return removed
+
+    def call_one(self, hook: str, plugin: Any, **arguments: Any) -> None:
+        """Call *hook* of one plugin, with the wrappers of others round it."""
+        others = {
+            implementation.plugin
+            for implementation in getattr(self.hook, hook).get_hookimpls()
+            if implementation.plugin is not plugin and not is_wrapper(implementation)
+        }
+        self.subset_hook_caller(hook, others)(**arguments)
 
 
 def make_plugin(name: str, loaded: Any, table: Mapping[str, Any] | None, problems: list[str]) -> Any:
@@ -59,21 +96,53 @@ def make_plugin(name: str, loaded: Any, table: Mapping[str, Any] | None, problem
     return loaded(options_class() if options is None else options)
 
 
-def _refuse_coroutines(plugin: Any) -> None:
-    for name in ("register_events", "on_subscribe", "deliver", "unsubscribed", "management_commands", "start"):
-        implementation = getattr(plugin, name, None)
-        if inspect.iscoroutinefunction(implementation):
-            raise TypeError(f"hook {name!r}: expected a plain function, got a coroutine function")
+def compose(
+    manager: PluginManager, name: str, plugin: Any, registry: EventRegistry, commands: CommandTable
+) -> PluginStatus:
+    """Register one plugin with its events and commands; on an error nothing of it stays."""
+    manager.register(plugin, name=name)
+    try:
+        manager.check_pending()
+        collector = EventCollector()
+        own_commands = CommandTable()
+        manager.call_one("register_events", plugin, collector=collector)
+        manager.call_one("management_commands", plugin, commands=own_commands)
+        for command in own_commands:
+            commands.add(command)
+    except BaseException:
+        manager.unregister(name=name)
+        raise
+    for event, params in collector.events.items():
+        registry.register(event, params)
+    return PluginStatus(
+        name,
+        "",
+        kind=_kind(plugin),
+        schemes=tuple(getattr(plugin, "schemes", ())),
+        events=tuple(collector.events),
+        commands=tuple(command.name for command in own_commands),
+    )
 
 
-def load_plugins(
-    manager: pluggy.PluginManager,
+def _kind(plugin: Any) -> str:
+    declared = getattr(plugin, "kind", None)
+    if isinstance(declared, str):
+        return declared
+    if hasattr(plugin, "deliver"):
+        return "transport"
+    return "source" if hasattr(plugin, "register_events") else "extension"
+
+
+def load_plugins(  # noqa: PLR0913 the parts that a plugin is composed of
+    manager: PluginManager,
+    registry: EventRegistry,
+    commands: CommandTable,
     disabled: Iterable[str] = (),
     options: Mapping[str, Any] = MappingProxyType({}),
     problems: list[str] | None = None,
     found: Iterable[EntryPoint] | None = None,
 ) -> list[PluginStatus]:
-    """Register every installed plugin with *manager*; return what became of each.
+    """Compose every installed plugin; return what became of each.
 
     What is wrong with the *options* of a plugin goes to *problems*, as does a table for no plugin.
     """
@@ -82,24 +151,23 @@ def load_plugins(
     seen: set[str] = set()
     for entry in sorted(entry_points(group=GROUP) if found is None else found, key=lambda entry: entry.name):
         version = entry.dist.version if entry.dist else "?"
-        problem: str | None = None
+        status = PluginStatus(entry.name, version)
         if entry.name in disabled:
-            problem = "disabled in the configuration"
+            status.problem = "disabled in the configuration"
         elif entry.name in seen:
-            problem = "another plugin has the same name"
+            status.problem = "another plugin has the same name"
         else:
             seen.add(entry.name)
             try:
-                loaded = entry.load()
-                plugin = make_plugin(entry.name, loaded, options.get(entry.name), problems)
-                _refuse_coroutines(plugin)
-                manager.register(plugin, name=entry.name)
-                manager.check_pending()
+                plugin = make_plugin(entry.name, entry.load(), options.get(entry.name), problems)
+                status = compose(manager, entry.name, plugin, registry, commands)
+                status.version = version
+            except ConfigError as error:
+                problems += [f"plugins.{entry.name}.{problem}" for problem in error.problems]
+                status.problem = "its options are not valid"
             except Exception as error:  # noqa: BLE001 any error of a plugin is its status
-                problem = f"{type(error).__name__}: {error}"
-                if manager.has_plugin(entry.name):
-                    manager.unregister(name=entry.name)
-        statuses.append(PluginStatus(entry.name, version, problem))
+                status.problem = f"{type(error).__name__}: {error}"
+        statuses.append(status)
     known = {status.name for status in statuses}
     problems += [f"plugins.{name}: no such plugin is installed" for name in options if name not in known]
     problems += [f"plugins.disable: no such plugin is installed: {name!r}" for name in disabled if name not in known]

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
+    from evframe.delivery import Batch
     from evframe.events import Event, EventDefinition
     from evframe.sockets import Socket
 
 Overflow = Literal["drop_oldest", "drop_newest", "block"]
+
+
+class Carrier(Protocol):
+    """What takes the batches of a subscriber to where they go."""
+
+    @property
+    def deliver(self) -> Callable[[Socket, Batch], Awaitable[None] | bool]:
+        """Send a batch; see the hook `deliver`."""
+
+    @property
+    def unsubscribed(self) -> Callable[..., Any]:
+        """Release what belongs to a socket; see the hook `unsubscribed`."""
 
 
 class Subscriber:
@@ -34,11 +47,13 @@ class Subscriber:
         "reasons",
         "room",
         "socket",
+        "transport",
         "waiting",
     )
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: Socket, transport: Carrier) -> None:
         self.socket = socket
+        self.transport = transport
         self.queue: deque[Event] | tuple[()] = ()
         self.room = 0
         self.idle = True
@@ -62,26 +77,38 @@ class Subscriber:
         if reason is None:
             self.delivered += 1
         else:
-            self.failed += 1
-            if self.reasons is None:
-                self.reasons = {}
-            self.reasons[reason] = self.reasons.get(reason, 0) + 1
+            self.lose(reason, 1)
         if self.waiting is not None:
             tell = self.waiting.pop(id(event), None)
             if tell is not None:
                 tell(reason)
 
+    def lose(self, reason: str, count: int) -> None:
+        """Count *count* events as failed with *reason*."""
+        self.failed += count
+        if self.reasons is None:
+            self.reasons = {}
+        self.reasons[reason] = self.reasons.get(reason, 0) + count
+
 
 class Subscription:
-    """A lease: one event to one subscriber, until *deadline* on the monotonic clock."""
+    """A lease: one event to one subscriber, until *deadline* on the monotonic clock.
 
-    __slots__ = ("deadline", "event", "expire_s", "subscriber")
+    *due* is when the timer looks at the lease next; a refresh leaves it, so that a lease
+    which is refreshed often costs the timer nothing.
+    """
+
+    __slots__ = ("deadline", "due", "event", "expire_s", "subscriber")
 
     def __init__(self, event: EventDefinition, subscriber: Subscriber) -> None:
         self.event = event
         self.subscriber = subscriber
         self.expire_s = 0
         self.deadline = math.inf
+        self.due = math.inf
+
+    def __lt__(self, other: Subscription) -> bool:
+        return False  # entries of the same time are in no order
 
     def remaining_s(self, now: float) -> int:
         """Whole seconds left, rounded up."""

@@ -17,7 +17,16 @@ def test_plugins_json(command):
     """The installed plugins are listed for a script."""
     listed = json.loads(command("plugins", "--json").stdout)
 
-    assert {"name": "datagram", "version": "0.1.0", "problem": None} in listed
+    datagram = next(status for status in listed if status["name"] == "datagram")
+    assert datagram == {
+        "name": "datagram",
+        "version": "0.1.0",
+        "problem": None,
+        "kind": "transport",
+        "schemes": ["udp", "unix"],
+        "events": [],
+        "commands": [],
+    }
 
 
 def test_check(command, tmp_path):

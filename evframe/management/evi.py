@@ -1,13 +1,11 @@
-"""The commands of the Events Interface and those a client needs beside them (`reference/core.md` §8.5–8.6)."""
+"""The commands of the Events Interface (`reference/core.md` §8.6)."""
 
 from __future__ import annotations
 
-import os
-import platform
-import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import orjson
 
 from evframe.exceptions import SocketError, UnknownEventError
@@ -47,33 +45,7 @@ def evi_commands(interface: EventInterface, default_expire_s: int) -> Iterator[C
         "raises an event",
         ("raise_event",),
     )
-    yield Command("core:version", ((),), _version, "prints the version")
-    yield Command("core:pwd", ((),), lambda _: {"WD": os.getcwd()}, "prints the working directory")  # noqa: PTH109
-    yield Command("core:uptime", ((),), _Uptime().run, "prints how long the server has been up")
-    yield Command(
-        "core:ps",
-        ((),),
-        lambda _: {"Processes": [{"ID": 0, "PID": os.getpid(), "Type": "evframe"}]},
-        "lists the processes",
-    )
-
-
-def _version(_: Mapping[str, Any]) -> dict[str, str]:
-    # Clients look for "OpenSIPS (major.minor.patch" and choose their dialect by it.
-    return {"Server": f"OpenSIPS (4.1.0-evframe ({platform.machine()}/linux))"}
-
-
-class _Uptime:
-    def __init__(self) -> None:
-        self._since = time.time()
-        self._started = time.monotonic()
-
-    def run(self, _: Mapping[str, Any]) -> dict[str, str]:
-        return {
-            "Now": time.ctime(),
-            "Up since": time.ctime(self._since),
-            "Up time": f"{int(time.monotonic() - self._started)} [sec]",
-        }
+    yield Command("evi:statistics", ((),), evi.statistics, "counts what became of the events of each subscriber")
 
 
 class _Evi:
@@ -104,14 +76,8 @@ class _Evi:
     def subscribers(self, params: Mapping[str, Any]) -> dict[str, Any]:
         if "event" in params:
             return {"Event": self._one(params)}
-        by_event: dict[int, list[Subscription]] = {}
-        for lease in self._interface.subscriptions:
-            by_event.setdefault(lease.event.id, []).append(lease)
-        return {
-            "Events": [
-                self._event(event, by_event[event.id]) for event in self._interface.events if event.id in by_event
-            ]
-        }
+        self._interface.expire()
+        return {"Events": [self._event(event) for event in self._interface.events if event.leases]}
 
     def _one(self, params: Mapping[str, Any]) -> dict[str, Any]:
         name = text_param(params, "event")
@@ -121,8 +87,8 @@ class _Evi:
             raise CommandError(404, "Event not published") from None
         if "socket" in params:
             return self._subscriber(event, text_param(params, "socket"))
-        leases = [lease for lease in self._interface.subscriptions if lease.event is event]
-        return self._event(event, leases) if leases else {}
+        self._interface.expire()
+        return self._event(event) if event.leases else {}
 
     def _subscriber(self, event: EventDefinition, socket: str) -> dict[str, Any]:
         try:
@@ -133,11 +99,11 @@ class _Evi:
             raise CommandError(404, "Subscriber does not exist")
         return {"name": event.name, "id": event.id, "Subscriber": self._lease(lease)}
 
-    def _event(self, event: EventDefinition, leases: list[Subscription]) -> dict[str, Any]:
+    def _event(self, event: EventDefinition) -> dict[str, Any]:
         return {
             "name": event.name,
             "id": event.id,
-            "Subscribers": [self._lease(lease) for lease in reversed(leases)],
+            "Subscribers": [self._lease(lease) for lease in reversed(event.leases.values())],
         }
 
     def _lease(self, lease: Subscription) -> dict[str, Any]:
@@ -147,13 +113,22 @@ class _Evi:
         remaining = self._interface.remaining_s(lease)
         return {**listed, "expire": lease.expire_s, "ttl": remaining or "expired"}
 
+    def statistics(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        *subscribers, ended = (attrs.asdict(counters) for counters in self._interface.statistics)
+        del ended["socket"]
+        return {
+            "Events": [{"name": event.name, "id": event.id, "raised": event.raised} for event in self._interface.events],
+            "Subscribers": subscribers,
+            "Ended": ended,
+        }
+
     def raise_(self, params: Mapping[str, Any]) -> str:
         name = text_param(params, "event")
         try:
             event = self._interface.event(name)
         except UnknownEventError:
             raise CommandError(404, "Event not registered") from None
-        if not event.subscribers:
+        if not event.targets:
             raise CommandError(480, "Temporarily Unavailable")
         values = _raise_params(params["params"]) if "params" in params else None
         try:

@@ -23,6 +23,8 @@ _AWAY: Final = {errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOTCO
 class DatagramTransport:
     """The plugin object."""
 
+    schemes = ("udp", "unix")
+
     def __init__(self) -> None:
         self._open: dict[str, socket.socket] = {}
         self._segmentation = True

@@ -48,6 +48,7 @@ class FlatstoreTransport:
         sleep: waits so many seconds.
     """
 
+    schemes = ("flatstore",)
     Options = FlatstoreOptions
 
     def __init__(

@@ -1,0 +1,85 @@
+"""The leases of the subscribers, on a monotonic clock."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from evframe.subscribers import Subscriber, Subscription
+
+if TYPE_CHECKING:
+    from evframe.events import EventDefinition
+    from evframe.sockets import Socket
+    from evframe.subscribers import Carrier
+
+
+class Leases:
+    """Makes, refreshes, finds and ends leases; a subscriber lives as long as its last one."""
+
+    def __init__(self, clock: Callable[[], float], on_last: Callable[[Subscriber], None]) -> None:
+        self.clock = clock
+        self.subscribers: dict[str, Subscriber] = {}
+        self._on_last = on_last
+        self._due: list[tuple[float, Subscription]] = []
+
+    @property
+    def next_due(self) -> float:
+        """When `expire` has work to do; infinity when no lease ends."""
+        return self._due[0][0] if self._due else math.inf
+
+    def subscribe(self, event: EventDefinition, socket: Socket, transport: Carrier, expire_s: int) -> Subscription:
+        """Make or refresh the lease of *socket* on *event*.
+
+        A refresh without a time restarts the clock of a lease that has one (`reference/core.md` §4.2).
+        """
+        canonical = socket.canonical
+        subscriber = self.subscribers.get(canonical)
+        if subscriber is None:
+            subscriber = self.subscribers[canonical] = Subscriber(socket, transport)
+        subscriber.ended = False
+        lease = event.leases.get(subscriber)
+        if lease is None:
+            lease = event.leases[subscriber] = Subscription(event, subscriber)
+            event.changed()
+            subscriber.leases += 1
+        if expire_s and socket.expires:
+            lease.expire_s = expire_s
+        if lease.expire_s:
+            lease.deadline = self.clock() + lease.expire_s
+            if lease.deadline < lease.due:
+                lease.due = lease.deadline
+                heapq.heappush(self._due, (lease.due, lease))
+        return lease
+
+    def find(self, event: EventDefinition, canonical: str) -> Subscription | None:
+        """Return the lease of a socket on *event*, or None."""
+        subscriber = self.subscribers.get(canonical)
+        return None if subscriber is None else event.leases.get(subscriber)
+
+    def end(self, lease: Subscription) -> None:
+        """End a lease; with the last one of its subscriber, tell so."""
+        subscriber = lease.subscriber
+        del lease.event.leases[subscriber]
+        lease.event.changed()
+        lease.deadline = lease.due = -math.inf
+        subscriber.leases -= 1
+        if not subscriber.leases:
+            self._on_last(subscriber)
+
+    def expire(self) -> None:
+        """End every lease whose time has come."""
+        due = self._due
+        if not due:
+            return
+        now = self.clock()
+        while due and due[0][0] <= now:
+            at, lease = heapq.heappop(due)
+            if at != lease.due:
+                continue
+            if lease.deadline <= now:
+                self.end(lease)
+            else:
+                lease.due = lease.deadline
+                heapq.heappush(due, (lease.due, lease))

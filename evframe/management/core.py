@@ -1,0 +1,73 @@
+"""The commands every client expects beside those of the modules (`reference/core.md` §8.5)."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from evframe.management.commands import Command, CommandError, CommandTable, text_param
+
+_UNKNOWN = CommandError(404, "unknown MI command")
+
+
+def core_commands(table: CommandTable) -> Iterator[Command]:
+    """Yield the ``core:`` commands; `which` and `help` tell about those of *table*."""
+    about = _About(table)
+    yield Command("core:which", ((), ("command",)), about.which, "lists the commands, or the parameters of one")
+    yield Command("core:help", ((), ("mi_cmd",)), about.help, "tells what a command does")
+    yield Command("core:version", ((),), _version, "prints the version")
+    yield Command("core:pwd", ((),), lambda _: {"WD": os.getcwd()}, "prints the working directory")  # noqa: PTH109
+    yield Command("core:uptime", ((),), _uptime(), "prints how long the server has been up")
+    yield Command("core:ps", ((),), _ps, "lists the processes")
+
+
+class _About:
+    def __init__(self, table: CommandTable) -> None:
+        self._table = table
+
+    def which(self, params: Mapping[str, Any]) -> list[Any]:
+        if "command" not in params:
+            return [command.name for command in self._table]
+        name = text_param(params, "command")
+        if name.endswith(":"):
+            return [command.name for command in self._table if command.name.startswith(name)]
+        return [list(recipe) for recipe in self._find(name).recipes]
+
+    def help(self, params: Mapping[str, Any]) -> Any:
+        if "mi_cmd" not in params:
+            return "Usage: help mi_cmd - returns information about 'mi_cmd'"
+        command = self._find(text_param(params, "mi_cmd"))
+        text = command.help or "not available for this command"
+        return {"Help": text, "Exported by": command.name.partition(":")[0]}
+
+    def _find(self, name: str) -> Command:
+        try:
+            return self._table.find(name)
+        except CommandError:
+            raise _UNKNOWN from None
+
+
+def _version(_: Mapping[str, Any]) -> dict[str, str]:
+    # Clients look for "OpenSIPS (major.minor.patch" and choose their dialect by it.
+    return {"Server": f"OpenSIPS (4.1.0-evframe ({platform.machine()}/linux))"}
+
+
+def _ps(_: Mapping[str, Any]) -> dict[str, Any]:
+    return {"Processes": [{"ID": 0, "PID": os.getpid(), "Type": "evframe"}]}
+
+
+def _uptime() -> Callable[[Mapping[str, Any]], dict[str, str]]:
+    since = time.time()
+    started = time.monotonic()
+
+    def uptime(_: Mapping[str, Any]) -> dict[str, str]:
+        return {
+            "Now": time.ctime(),
+            "Up since": time.ctime(since),
+            "Up time": f"{int(time.monotonic() - started)} [sec]",
+        }
+
+    return uptime

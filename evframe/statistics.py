@@ -1,0 +1,58 @@
+"""What became of the events: counters that add up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from evframe.subscribers import Subscriber
+
+
+@attrs.frozen
+class Counters:
+    """The events of one subscriber: raised = delivered + failed + depth.
+
+    *failed* is the sum of *reasons*; *depth* is how many wait or are under way.
+    """
+
+    socket: str
+    raised: int
+    delivered: int
+    failed: int
+    reasons: Mapping[str, int]
+    depth: int
+
+    @classmethod
+    def of(cls, subscriber: Subscriber) -> Counters:
+        """Return the counters of *subscriber* as they are now."""
+        return cls(
+            subscriber.socket.canonical,
+            subscriber.raised,
+            subscriber.delivered,
+            subscriber.failed,
+            dict(subscriber.reasons or {}),
+            subscriber.depth,
+        )
+
+
+class Ended:
+    """The sums over the subscribers that are gone."""
+
+    def __init__(self) -> None:
+        self.raised = self.delivered = self.failed = 0
+        self.reasons: dict[str, int] = {}
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Take over the counters of a subscriber that goes."""
+        self.raised += subscriber.raised
+        self.delivered += subscriber.delivered
+        self.failed += subscriber.failed
+        for reason, count in (subscriber.reasons or {}).items():
+            self.reasons[reason] = self.reasons.get(reason, 0) + count
+
+    def counters(self) -> Counters:
+        """Return the sums; their *socket* is empty."""
+        return Counters("", self.raised, self.delivered, self.failed, dict(self.reasons), 0)
