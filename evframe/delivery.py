@@ -11,7 +11,7 @@ from typing import Final
 
 from evframe.backoff import delay_s
 from evframe.events import Event
-from evframe.exceptions import DeliveryError, Unavailable
+from evframe.exceptions import DeliveryError, Rejected, Unavailable
 from evframe.failure_log import FailureLog
 from evframe.subscribers import Overflow, Subscriber
 
@@ -20,17 +20,26 @@ _TURN_S: Final = 0.005  # one pass over the ready subscribers; then the loop ser
 
 
 class Batch:
-    """The events under way to one subscriber."""
+    """The events under way to one subscriber, and what the transport says about them."""
 
-    __slots__ = ("events", "failures")
+    __slots__ = ("confirmed", "error", "events", "failures", "number")
 
-    def __init__(self, events: Sequence[Event]) -> None:
+    def __init__(self, events: Sequence[Event], number: int = 0) -> None:
         self.events = events
+        self.number = number
         self.failures: dict[int, str] = {}
+        self.confirmed: set[int] = set()
+        self.error: BaseException | None = None
 
-    def fail(self, index: int, reason: str) -> None:
-        """Count the event at *index* as failed with *reason*, for good."""
+    def fail(self, index: int, reason: str, error: BaseException | None = None) -> None:
+        """Count the event at *index* as failed with *reason*, for good; *error* goes to the log."""
         self.failures[index] = reason
+        if self.error is None:
+            self.error = error
+
+    def confirm(self, index: int) -> None:
+        """Count the event at *index* as delivered, even when the rest is tried again."""
+        self.confirmed.add(index)
 
 
 class Delivery:
@@ -55,7 +64,8 @@ class Delivery:
         self._loop: asyncio.AbstractEventLoop | None = None
         # The loop's callbacks run in one context, not in that of whoever raised an event first.
         self._context = contextvars.Context()
-        self._tasks: dict[Subscriber, asyncio.Task[None]] = {}
+        self._under_way: dict[asyncio.Future[None], Subscriber] = {}
+        self._number = 0
         self._space: asyncio.Future[None] | None = None
         self._log = FailureLog()
         self._closed = False
@@ -76,6 +86,7 @@ class Delivery:
                 self._overflow(subscriber, event)
             if subscriber.idle:
                 subscriber.idle = False
+                subscriber.queued = True
                 self._ready.append(subscriber)
         if not self._scheduled:
             self.schedule()
@@ -123,115 +134,153 @@ class Delivery:
             self._space = None
 
     def _pump(self, subscriber: Subscriber) -> None:
+        """Hand one batch over."""
+        subscriber.queued = False
         queue = subscriber.queue
-        if not queue:
-            self._rest(subscriber)
+        if subscriber.returned is not None or not isinstance(queue, deque) or not queue:
+            self._again(subscriber)
             return
-        assert isinstance(queue, deque)
         if len(queue) <= BATCH_EVENTS:
             events = list(queue)
             queue.clear()
         else:
             events = [queue.popleft() for _ in range(BATCH_EVENTS)]
-        batch = Batch(events)
-        subscriber.in_flight = len(events)
+        self._number += 1
+        batch = Batch(events, self._number)
+        subscriber.in_flight += len(events)
+        subscriber.batches += 1
+        transport = subscriber.transport
         try:
-            result = subscriber.transport.deliver(subscriber.socket, batch)
+            result = transport.deliver(subscriber.socket, batch)
         except Exception as error:  # noqa: BLE001 a plugin's error is an outcome, never ours
-            self._failed(subscriber, batch, error)
+            self._finish(subscriber, batch, error)
             return
         if result is True:
-            self._done(subscriber, batch, len(events))
-            self._again(subscriber)
+            self._finish(subscriber, batch, None)
         elif isinstance(result, Awaitable):
-            assert self._loop is not None
-            self._tasks[subscriber] = self._loop.create_task(self._wait(subscriber, batch, result))
+            self._follow(subscriber, batch, result)
+            if subscriber.in_flight < transport.in_flight and not subscriber.attempts:
+                self._again(subscriber)
         else:
-            self._failed(subscriber, batch, TypeError(f"deliver: expected True or an awaitable, got {result!r}"))
+            problem = TypeError(f"deliver: expected True or an awaitable, got {result!r}")
+            self._finish(subscriber, batch, problem)
 
-    async def _wait(self, subscriber: Subscriber, batch: Batch, result: Awaitable[None]) -> None:
-        try:
-            await result
-        except asyncio.CancelledError:
-            self._tasks.pop(subscriber, None)
-            self._failed(subscriber, batch, DeliveryError("shutdown" if self._closed else "unsubscribed"))
-        except Exception as error:  # noqa: BLE001 as in _pump
-            self._tasks.pop(subscriber, None)
-            self._failed(subscriber, batch, error)
-        else:
-            self._tasks.pop(subscriber, None)
-            self._done(subscriber, batch, len(batch.events))
-            self._again(subscriber)
+    def _follow(self, subscriber: Subscriber, batch: Batch, result: Awaitable[None]) -> None:
+        assert self._loop is not None
+        future = asyncio.ensure_future(result, loop=self._loop)
+        self._under_way[future] = subscriber
+
+        def over(future: asyncio.Future[None]) -> None:
+            del self._under_way[future]
+            if future.cancelled():
+                self._finish(subscriber, batch, Rejected("shutdown" if self._closed else "unsubscribed"))
+            else:
+                self._finish(subscriber, batch, future.exception())
+
+        future.add_done_callback(over, context=self._context)
 
     def _again(self, subscriber: Subscriber) -> None:
+        """Hand over what is queued in the next turn, or rest until there is something."""
+        if subscriber.returned is not None or subscriber.queued:
+            return
         if subscriber.queue and not self._closed:
+            subscriber.idle = False
+            subscriber.queued = True
             self._ready.append(subscriber)
             self.schedule()
-        else:
-            self._rest(subscriber)
-
-    def _rest(self, subscriber: Subscriber) -> None:
+            return
         subscriber.idle = True
-        if subscriber.ended and not subscriber.queue:
+        if subscriber.ended and not subscriber.in_flight and not subscriber.queue:
             self._on_end(subscriber)
 
-    def _done(self, subscriber: Subscriber, batch: Batch, count: int) -> None:
-        """Record the outcomes of the first *count* events."""
-        subscriber.in_flight = 0
-        failures = batch.failures
-        if count and subscriber.attempts:
-            subscriber.attempts = 0
-            self._log.back(subscriber)
-        if not failures and subscriber.waiting is None:
-            subscriber.delivered += count
-            return
-        events = batch.events
-        for index in range(count):
-            subscriber.settle(events[index], failures.get(index))
-        if failures:
-            self._log.lost(subscriber, next(iter(failures.values())))
+    def _finish(self, subscriber: Subscriber, batch: Batch, error: BaseException | None) -> None:
+        """Record the outcomes of a batch that is over."""
+        subscriber.batches -= 1
+        if error is None:
+            count = len(batch.events)
+            subscriber.in_flight -= count
+            if subscriber.attempts:
+                self._is_back(subscriber)
+            if batch.failures or subscriber.waiting is not None:
+                failures = batch.failures
+                for index, event in enumerate(batch.events):
+                    subscriber.settle(event, failures.get(index))
+            else:
+                subscriber.delivered += count
+        else:
+            self._fall_back(subscriber, batch, error)
+        if batch.failures:
+            self._log.lost(subscriber, next(iter(batch.failures.values())), batch.error)
+        if subscriber.returned is None:
+            self._again(subscriber)
+        elif not subscriber.batches:
+            self._retreat(subscriber)
 
-    def _failed(self, subscriber: Subscriber, batch: Batch, error: Exception) -> None:
-        events = batch.events
-        done = error.done if isinstance(error, DeliveryError) else 0
-        self._done(subscriber, batch, done)
-        if isinstance(error, Unavailable) and not subscriber.ended and not self._closed:
-            queue = subscriber.queue
-            assert isinstance(queue, deque)
-            # What was marked as failed beyond *done* is over; the rest goes back in its order.
-            failures = batch.failures
-            if failures:
-                for index in range(done, len(events)):
-                    if index in failures:
-                        subscriber.settle(events[index], failures[index])
-            queue.extendleft(events[index] for index in range(len(events) - 1, done - 1, -1) if index not in failures)
-            subscriber.attempts += 1
-            self._log.away(subscriber, error.reason)
-            assert self._loop is not None
-            self._loop.call_later(delay_s(subscriber.attempts), self._again, subscriber, context=self._context)
-            return
+    def _fall_back(self, subscriber: Subscriber, batch: Batch, error: BaseException) -> None:
+        """Settle what has an outcome; keep the rest for later, or lose it with its reason."""
+        known = isinstance(error, DeliveryError)
         reason = error.reason if isinstance(error, DeliveryError) else "plugin_error"
-        self._log.lost(subscriber, reason, None if isinstance(error, DeliveryError) else error)
-        for index in range(done, len(events)):
-            subscriber.settle(events[index], batch.failures.get(index, reason))
+        done = error.done if isinstance(error, DeliveryError) else 0
+        keeps = isinstance(error, Unavailable) and not subscriber.ended and not self._closed
+        kept: list[Event] = []
+        for index, event in enumerate(batch.events):
+            if index in batch.failures:
+                subscriber.settle(event, batch.failures[index])
+            elif index < done or index in batch.confirmed:
+                subscriber.settle(event, None)
+            elif keeps:
+                kept.append(event)
+            else:
+                subscriber.settle(event, reason)
+        subscriber.in_flight -= len(batch.events) - len(kept)
+        if not keeps:
+            self._log.lost(subscriber, reason, None if known else error)
+            return
+        if subscriber.attempts and (done or batch.confirmed):
+            self._is_back(subscriber)
+        if subscriber.returned is None:
+            subscriber.returned = []
+        subscriber.returned.append((batch.number, kept))
+        subscriber.idle = False
+        self._log.away(subscriber, reason)
+
+    def _is_back(self, subscriber: Subscriber) -> None:
+        subscriber.attempts = 0
+        self._log.back(subscriber)
+
+    def _retreat(self, subscriber: Subscriber) -> None:
+        """Put what came back before the rest of the queue, in its order, and try again later."""
+        queue = subscriber.queue
+        assert isinstance(queue, deque)
+        assert subscriber.returned is not None
+        for _, kept in sorted(subscriber.returned, key=lambda entry: entry[0], reverse=True):
+            subscriber.in_flight -= len(kept)
+            queue.extendleft(reversed(kept))
+        subscriber.returned.clear()
+        subscriber.attempts += 1
+        if self._loop is not None:
+            self._loop.call_later(delay_s(subscriber.attempts), self._resume, subscriber, context=self._context)
+
+    def _resume(self, subscriber: Subscriber) -> None:
+        subscriber.returned = None
         self._again(subscriber)
 
     def end(self, subscriber: Subscriber) -> None:
         """Let go of a subscriber without leases, once what was raised for it is delivered."""
         subscriber.ended = True
         if subscriber.idle:
-            self._rest(subscriber)
-        elif self._loop is not None:
-            self._loop.call_later(self._end_timeout_s, self._cut, subscriber)
+            self._again(subscriber)
+        if not subscriber.idle or subscriber.in_flight:
+            if self._loop is not None:
+                self._loop.call_later(self._end_timeout_s, self._cut, subscriber)
 
     def _cut(self, subscriber: Subscriber) -> None:
         """Give up on what a subscriber that has ended did not take in time."""
-        if not subscriber.ended or subscriber.idle:
+        if not subscriber.ended:
             return
         self._lose_queue(subscriber, "unsubscribed")
-        task = self._tasks.get(subscriber)
-        if task is not None:
-            task.cancel()
+        for future in [future for future, owner in self._under_way.items() if owner is subscriber]:
+            future.cancel()
 
     @staticmethod
     def _lose_queue(subscriber: Subscriber, reason: str) -> None:
@@ -247,11 +296,12 @@ class Delivery:
         while time.monotonic() < until and any(subscriber.depth for subscriber in subscribers):
             await asyncio.sleep(0.005)
         self._closed = True
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=max(1.0, timeout_s))
+        under_way = list(self._under_way)
+        for future in under_way:
+            future.cancel()
+        if under_way:
+            await asyncio.wait(under_way, timeout=max(1.0, timeout_s))
+            await asyncio.sleep(0)
         for subscriber in subscribers:
             self._lose_queue(subscriber, "shutdown")
             subscriber.room = 0

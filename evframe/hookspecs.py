@@ -42,11 +42,15 @@ def on_subscribe(scheme: str, rest: str) -> Socket | None:
 
 @hookspec(firstresult=True)
 def deliver(socket: Socket, batch: Batch) -> Awaitable[None] | bool:
-    """Send a batch to one subscriber; one batch of a subscriber is under way at a time.
+    """Send a batch to one subscriber.
 
     Return True when every event has its outcome, or an awaitable that ends when it has. Events
-    not passed to `batch.fail` count as delivered. Raise `Unavailable` to have the rest kept
-    and tried again, `Rejected` to have it counted as failed.
+    not passed to `batch.fail` count as delivered. Raise `Unavailable` to have those that were
+    neither failed nor passed to `batch.confirm` kept and tried again, `Rejected` to have them
+    counted as failed.
+
+    The next batch of a subscriber waits for the one before, unless the plugin has an attribute
+    `in_flight`: so many events of a subscriber may be under way at the same time.
 
     Args:
         socket: what the plugin returned from `on_subscribe`.

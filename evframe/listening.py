@@ -69,6 +69,8 @@ class Listener(AsyncIterator[Event]):
     and never stops who raises. Use it with `async with`, or leave the `async for` and close it.
     """
 
+    in_flight = 0
+
     def __init__(self, pattern: str, where: Mapping[str, str], close: Callable[[Listener], None]) -> None:
         self.pattern = pattern
         self.socket = ListenerSocket(f"listen:{pattern}")

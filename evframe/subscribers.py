@@ -20,6 +20,10 @@ class Carrier(Protocol):
     """What takes the batches of a subscriber to where they go."""
 
     @property
+    def in_flight(self) -> int:
+        """How many events may be under way before the next batch waits for the one before."""
+
+    @property
     def deliver(self) -> Callable[[Socket, Batch], Awaitable[None] | bool]:
         """Send a batch; see the hook `deliver`."""
 
@@ -36,6 +40,7 @@ class Subscriber:
 
     __slots__ = (
         "attempts",
+        "batches",
         "delivered",
         "ended",
         "failed",
@@ -43,8 +48,10 @@ class Subscriber:
         "in_flight",
         "leases",
         "queue",
+        "queued",
         "raised",
         "reasons",
+        "returned",
         "room",
         "socket",
         "transport",
@@ -56,10 +63,13 @@ class Subscriber:
         self.transport = transport
         self.queue: deque[Event] | tuple[()] = ()
         self.room = 0
-        self.idle = True
+        self.idle = True  # the next event has to announce it to the delivery
+        self.queued = False  # it is announced
+        self.returned: list[tuple[int, list[Event]]] | None = None  # None unless it is away
         self.ended = False
         self.attempts = 0
         self.leases = 0
+        self.batches = 0
         self.in_flight = 0
         self.raised = 0
         self.delivered = 0
