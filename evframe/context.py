@@ -35,6 +35,10 @@ class PluginContext:
         """Register an event and return its id."""
         return self._interface.register_event(name)
 
+    def subscribe_event(self, name: str, socket: str, expire_s: int = 0) -> None:
+        """Subscribe *socket* to an event; see `EventInterface.subscribe_event`."""
+        self._interface.subscribe_event(name, socket, expire_s)
+
     def raise_event(self, name: str, params: Any = None) -> None:
         """Raise an event; see `EventInterface.raise_event`."""
         self._interface.raise_event(name, params)

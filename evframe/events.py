@@ -76,6 +76,13 @@ class Event:
             return values[key - 1] if 1 <= key <= len(values) else default
         return next((value for name, value in self.pairs if name == key), default)
 
+    def __getitem__(self, key: str | int) -> Any:
+        """Return a parameter by name, or by its 1-based index; LookupError when there is none."""
+        value = self.get(key, self)
+        if value is self:
+            raise LookupError(f"event {self.name!r}: expected a parameter, got {key!r}")
+        return value
+
     def __repr__(self) -> str:
         return f"Event({self.name!r}, {self.params!r})"
 

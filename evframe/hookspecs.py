@@ -82,3 +82,8 @@ def start(context: PluginContext) -> None:
     Args:
         context: what a plugin may do with the interface.
     """
+
+
+@hookspec
+def stop() -> None:
+    """Release what the plugin holds; called once when the interface is left, after the last `deliver`."""

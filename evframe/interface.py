@@ -82,10 +82,12 @@ class EventInterface:
         if plugins is None:
             options = dict(config.plugins)
             if config.routes:
-                options["route"] = {**options.get("route", {}), "routes": config.routes}
+                table = options.get("route", {})
+                options["route"] = {**table, "routes": {**table.get("routes", {}), **config.routes}}
             self.plugin_status = load_plugins(
                 self._manager, self._events, self._commands, config.disable, options, problems
             )
+            problems[:] = [problem.replace("plugins.route.routes", "routes", 1) for problem in problems]
         else:
             for name, plugin in plugins.items():
                 self.plugin_status.append(compose(self._manager, name, plugin, self._events, self._commands))
@@ -185,6 +187,7 @@ class EventInterface:
         self._loop = None
         for subscriber in self._leases.subscribers.values():
             subscriber.transport.unsubscribed(socket=subscriber.socket)
+        self._manager.hook.stop()
 
     def event(self, name: str) -> EventDefinition:
         """Return the definition of *name*; UnknownEventError when it is not registered."""

@@ -19,7 +19,7 @@ from evframe.management.commands import CommandTable
 from evframe.transports import is_wrapper
 
 GROUP: Final = "evframe"
-HOOKS: Final = ("register_events", "on_subscribe", "deliver", "unsubscribed", "management_commands", "start")
+HOOKS: Final = ("register_events", "on_subscribe", "deliver", "unsubscribed", "management_commands", "start", "stop")
 
 
 @attrs.define
@@ -170,5 +170,4 @@ def load_plugins(  # noqa: PLR0913 the parts that a plugin is composed of
         statuses.append(status)
     known = {status.name for status in statuses}
     problems += [f"plugins.{name}: no such plugin is installed" for name in options if name not in known]
-    problems += [f"plugins.disable: no such plugin is installed: {name!r}" for name in disabled if name not in known]
     return statuses

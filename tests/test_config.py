@@ -49,7 +49,6 @@ event = "E_A"
     ("text", "path"),
     [
         ('[plugins.nosuch]\na = 1', "plugins.nosuch"),
-        ('[plugins]\ndisable = ["nosuch"]', "plugins.disable"),
         ('[plugins.datagram]\na = 1', "plugins.datagram"),
         ('[[subscriptions]]\nevent = "E"\nsocket = "udp:1"', "subscriptions[0].socket"),
         ('[[events]]\nname = ""', "events[0].name"),

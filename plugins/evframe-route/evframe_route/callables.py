@@ -1,0 +1,26 @@
+"""From ``module:callable`` to the callable."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+
+def find_callable(text: str) -> Callable[..., Any]:
+    """Return the callable that *text* names.
+
+    Raises:
+        ValueError: if the text does not fit, the module cannot be imported, or has no such callable.
+    """
+    module, colon, path = text.partition(":")
+    if not colon or not module or not path:
+        raise ValueError(f"expected module:callable, got {text!r}")
+    try:
+        found = reduce(getattr, path.split("."), importlib.import_module(module))
+    except Exception as error:  # noqa: BLE001 whatever the module raises is a problem of the configuration
+        raise ValueError(f"expected a module that can be imported, got {text!r}: {error!r}") from None
+    if not callable(found):
+        raise ValueError(f"expected a callable, got {text!r}, which is {found!r}")
+    return found

@@ -1,0 +1,144 @@
+"""The plugin: routes by name, from the configuration and from decorators."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import attrs
+from evframe import Batch, ConfigError, Socket, hookimpl
+from evframe.context import PluginContext
+from evframe.plugins import EventCollector
+
+from evframe_route.callables import find_callable
+from evframe_route.runners import AsyncRunner, InlineRunner, Route, ThreadRunner
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _positive(_: Any, attribute: attrs.Attribute[float], value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"{attribute.name}: expected more than 0 seconds, got {value!r}")
+
+
+@attrs.frozen
+class Options:
+    """The table ``[plugins.route]``."""
+
+    routes: dict[str, str] = attrs.field(factory=dict)
+    """Callables by event name, each as ``module:callable``; the table ``[routes]`` is added to it."""
+    inline: bool = False
+    """Call plain callables in the event loop itself, which they must never block."""
+    timeout_s: float = attrs.field(default=30.0, validator=_positive)
+    """How long one call may take before its event counts as failed."""
+
+
+@attrs.frozen(slots=True)
+class RouteSocket:
+    """``route:name``."""
+
+    name: str
+
+    @property
+    def canonical(self) -> str:
+        """The name of the route as it was given."""
+        return f"route:{self.name}"
+
+    @property
+    def expires(self) -> bool:
+        """A lease may end."""
+        return True
+
+
+class RouteTransport:
+    """The plugin object."""
+
+    schemes = ("route",)
+
+    def __init__(self, options: Options | None = None) -> None:
+        self._options = Options() if options is None else options
+        self._runners: dict[str, InlineRunner | AsyncRunner | ThreadRunner] = {}
+        self._context: PluginContext | None = None
+        problems = []
+        for name, text in self._options.routes.items():
+            try:
+                self.add(name, find_callable(text))
+            except ValueError as error:
+                problems.append(f"routes.{name}: {error}")
+        if problems:
+            raise ConfigError(problems)
+
+    Options = Options
+
+    def add(self, name: str, route: Route, *, inline: bool | None = None) -> None:
+        """Make *route* the callable behind ``route:name``, and subscribe it to the event *name*.
+
+        Args:
+            name: the route, and the event it gets; other events can be subscribed to it too.
+            route: called with the `evframe.Event`; a coroutine function is awaited.
+            inline: whether a plain callable runs in the loop; None for the option.
+
+        Raises:
+            ValueError: if there is a route called *name* already.
+        """
+        if name in self._runners:
+            raise ValueError(f"expected a new route, got {name!r} again")
+        if inspect.iscoroutinefunction(route) or inspect.iscoroutinefunction(getattr(route, "__call__", None)):  # noqa: B004 an object whose call is a coroutine function
+            self._runners[name] = AsyncRunner(route, self._options.timeout_s)
+        elif self._options.inline if inline is None else inline:
+            self._runners[name] = InlineRunner(route)
+        else:
+            self._runners[name] = ThreadRunner(name, route, self._options.timeout_s)
+        if self._context is not None:
+            self._subscribe(self._context, name)
+
+    def route(self, name: str, *, inline: bool | None = None) -> Callable[[_Function], _Function]:
+        """Return a decorator that calls `add`."""
+
+        def decorate(function: _Function) -> _Function:
+            self.add(name, function, inline=inline)
+            return function
+
+        return decorate
+
+    @hookimpl
+    def register_events(self, collector: EventCollector) -> None:
+        """Declare the event of each route."""
+        for name in self._runners:
+            collector.add(name)
+
+    @hookimpl
+    def start(self, context: PluginContext) -> None:
+        """Subscribe each route to its event."""
+        self._context = context
+        for name in self._runners:
+            self._subscribe(context, name)
+
+    @staticmethod
+    def _subscribe(context: PluginContext, name: str) -> None:
+        context.register_event(name)
+        context.subscribe_event(name, f"route:{name}")
+
+    @hookimpl
+    def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
+        """Parse ``route:`` sockets."""
+        if scheme != "route":
+            return None
+        if rest not in self._runners:
+            raise ValueError(f"expected a route, one of {sorted(self._runners)}, got {rest!r}")
+        return RouteSocket(rest)
+
+    @hookimpl
+    def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
+        """Call the route for each event."""
+        if not isinstance(socket, RouteSocket):
+            return None
+        return self._runners[socket.name].run(batch)
+
+    @hookimpl
+    def stop(self) -> None:
+        """End the threads."""
+        self._context = None
+        for runner in self._runners.values():
+            runner.close()

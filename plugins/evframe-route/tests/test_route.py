@@ -1,0 +1,222 @@
+"""Routes: what they are called with, in which order, and what becomes of their errors."""
+
+import asyncio
+import threading
+
+import evframe
+import pytest
+from evframe.config import parse_config
+from evframe_route import Options, RouteTransport
+
+
+def compose(**options):
+    routes = RouteTransport(Options(**options))
+    return evframe.EventInterface(plugins={"route": routes}), routes
+
+
+async def finished(events):
+    while any(counters.depth for counters in events.statistics):
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("kind", ["async", "waiting", "plain", "inline"])
+async def test_every_kind_in_order(kind):
+    """A route gets every event in the order of raising, with parameters by name and 1-based index."""
+    events, routes = compose()
+    got = []
+
+    async def quick(event):
+        got.append((event.get("number"), event.get(1), event.get(2)))
+
+    async def waiting(event):
+        await asyncio.sleep(0)
+        await quick(event)
+
+    def plain(event):
+        got.append((event["number"], event[1], event.get("missing")))
+
+    routes.add("E_R", {"async": quick, "waiting": waiting}.get(kind, plain), inline=kind == "inline")
+    async with events:
+        for number in range(3000):
+            events.raise_event("E_R", {"number": number})
+        await finished(events)
+
+    assert got == [(number, number, None) for number in range(3000)]
+    assert events.statistics[0].delivered == 3000
+
+
+@pytest.mark.parametrize("kind", ["async", "waiting", "plain", "inline"])
+async def test_error_is_an_outcome(kind, caplog):
+    """A route that raises fails that event only, and the log has its traceback once."""
+    events, routes = compose()
+
+    def plain(event):
+        if event.get("bad"):
+            raise RuntimeError("broken route")
+
+    async def quick(event):
+        plain(event)
+
+    async def waiting(event):
+        await asyncio.sleep(0)
+        plain(event)
+
+    routes.add("E_R", {"async": quick, "waiting": waiting}.get(kind, plain), inline=kind == "inline")
+    async with events:
+        reasons = [
+            (await events.raise_event_and_wait("E_R", {"bad": bad}))[0].reason for bad in (0, 1, 1, 0)
+        ]
+
+    assert reasons == [None, "route_error", "route_error", None]
+    assert caplog.text.count("broken route") == 2  # the message and its last line: one record
+
+
+async def test_plain_route_does_not_stall_the_loop():
+    """While a plain route blocks, the loop goes on and other routes get their events."""
+    events, routes = compose()
+    release = threading.Event()
+    quick = []
+    routes.add("E_SLOW", lambda event: release.wait(30))
+    routes.add("E_QUICK", quick.append)
+    async with events:
+        events.raise_event("E_SLOW")
+        await events.raise_event_and_wait("E_QUICK")
+        release.set()
+        await finished(events)
+
+    assert len(quick) == 1
+    assert [counters.failed for counters in events.statistics] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("plain", [True, False])
+async def test_timeout(plain):
+    """A call that takes too long is counted as timeout; the events after it still arrive."""
+    events, routes = compose(timeout_s=0.05)
+    release = threading.Event()
+    got = []
+
+    def block(event):
+        if event.get(1) == 0:
+            release.wait(30)
+        got.append(event.get(1))
+
+    async def wait(event):
+        if event.get(1) == 0:
+            await asyncio.Event().wait()
+        got.append(event.get(1))
+
+    routes.add("E_R", block if plain else wait)
+    async with events:
+        first = asyncio.create_task(events.raise_event_and_wait("E_R", [0]))
+        second = asyncio.create_task(events.raise_event_and_wait("E_R", [1]))
+        assert (await first)[0].reason == "timeout"
+        release.set()
+        assert (await second)[0].delivered
+
+    assert got[-1] == 1
+
+
+async def test_cancelled_error_of_a_route():
+    """A route that ends with CancelledError fails its event and no other."""
+    events, routes = compose()
+
+    async def route(event):
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        await future
+
+    routes.add("E_R", route)
+    async with events:
+        assert (await events.raise_event_and_wait("E_R"))[0].reason == "route_error"
+
+
+@pytest.mark.parametrize("kind", ["async", "plain", "inline"])
+async def test_nested_raises_end(kind):
+    """A route that raises its own event is stopped at the nesting limit and counted."""
+    events, routes = compose()
+    calls = []
+
+    def plain(event):
+        calls.append(event.depth)
+        events.raise_event("E_R")
+
+    async def quick(event):
+        plain(event)
+
+    routes.add("E_R", quick if kind == "async" else plain, inline=kind == "inline")
+    async with events:
+        events.raise_event("E_R")
+        while not events.statistics[0].failed:
+            await asyncio.sleep(0.001)
+
+    assert calls == list(range(100))
+    assert events.statistics[0].reasons == {"nesting": 1}
+
+
+async def test_subscribe_any_event_to_a_route():
+    """Other events can be subscribed to a route, twice is once, and a lease on a route ends."""
+    now = [0.0]
+    routes = RouteTransport()
+    events = evframe.EventInterface(plugins={"route": routes}, clock=lambda: now[0])
+    got = []
+    routes.add("my_rt", got.append, inline=True)
+    events.register_event("E_A")
+    events.subscribe_event("E_A", "route:my_rt", 10)
+    events.subscribe_event("E_A", "route:my_rt", 10)
+    async with events:
+        await events.raise_event_and_wait("E_A", [1])
+        now[0] = 11.0
+        events.expire()
+        assert await events.raise_event_and_wait("E_A", [2]) == []
+        assert [lease.event.name for lease in events.subscriptions] == ["my_rt"]
+        assert not events.unsubscribe_event("E_A", "route:my_rt")
+        assert events.unsubscribe_event("my_rt", "route:my_rt")
+
+    assert got[0].get(1) == 1
+
+
+@pytest.mark.parametrize("rest", ["nosuch", " my_rt", "MY_RT", ""])
+def test_unknown_route(rest):
+    """Names that are no route are refused, byte for byte."""
+    events, routes = compose()
+    routes.add("my_rt", print)
+    events.register_event("E_A")
+
+    with pytest.raises(evframe.SocketError, match="expected a route"):
+        events.subscribe_event("E_A", f"route:{rest}")
+
+
+async def test_decorator_after_the_start():
+    """A route that is added while the interface runs is subscribed at once."""
+    events, routes = compose()
+    async with events:
+
+        @routes.route("E_LATE", inline=True)
+        def late(event):
+            assert event.name == "E_LATE"
+
+        report = await events.raise_event_and_wait("E_LATE")
+
+    assert [(outcome.socket, outcome.reason) for outcome in report] == [("route:E_LATE", None)]
+
+
+async def test_routes_table(tmp_path, monkeypatch):
+    """The table [routes] names the callables, which are subscribed from the start."""
+    (tmp_path / "my_routes.py").write_text("got = []\nasync def on_blocked(event):\n    got.append(event.get('ip'))\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = parse_config('[routes]\nE_PIKE_BLOCKED = "my_routes:on_blocked"\n[plugins]\ndisable = ["mi-http"]')
+    async with evframe.EventInterface(config) as events:
+        report = await events.raise_event_and_wait("E_PIKE_BLOCKED", {"ip": "192.0.2.1"})
+    import my_routes
+
+    assert report[0].delivered
+    assert my_routes.got == ["192.0.2.1"]
+
+
+@pytest.mark.parametrize(
+    "text", ["nosuch_module_x:f", "os", "os:nosuch", "os:sep", ":f", "os:"]
+)
+def test_bad_route_in_the_configuration(text):
+    """A callable that cannot be found is a problem with its path."""
+    with pytest.raises(evframe.ConfigError, match="^routes.E_X: expected"):
+        evframe.EventInterface(parse_config(f'[routes]\nE_X = "{text}"'))
