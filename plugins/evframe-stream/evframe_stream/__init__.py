@@ -1,0 +1,8 @@
+"""The stream transport of evframe: ``tcp:`` subscribers, JSON-RPC messages on a connection."""
+
+from evframe_stream.address import TcpSocket, parse
+from evframe_stream.options import Options
+from evframe_stream.replies import ReplyScanner
+from evframe_stream.transport import StreamTransport
+
+__all__ = ["Options", "ReplyScanner", "StreamTransport", "TcpSocket", "parse"]

@@ -1,0 +1,49 @@
+"""The sockets of the transport: host, port and an optional method."""
+
+from __future__ import annotations
+
+import socket
+
+import attrs
+from evframe import split_host_port
+
+
+@attrs.frozen(slots=True)
+class TcpSocket:
+    """``tcp:host:port[/method]``; *method* None stands for the event's name."""
+
+    host: str
+    port: int
+    method: str | None
+
+    @property
+    def canonical(self) -> str:
+        """The host and the method as they were given, the port in plain decimal."""
+        address = f"tcp:{self.host}:{self.port}"
+        return address if self.method is None else f"{address}/{self.method}"
+
+    @property
+    def expires(self) -> bool:
+        """A lease may end."""
+        return True
+
+    @property
+    def name(self) -> str:
+        """The host without the brackets of an IPv6 address."""
+        return self.host[1:-1] if self.host.startswith("[") else self.host
+
+
+def parse(rest: str) -> TcpSocket:
+    """Return the socket of *rest*.
+
+    Raises:
+        ValueError: if the text does not fit, or the host does not resolve.
+    """
+    address, _, method = rest.partition("/")
+    host, port = split_host_port(address)
+    found = TcpSocket(host, port, method or None)
+    try:
+        socket.getaddrinfo(found.name, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"expected a host that resolves, got {host!r}: {error}") from None
+    return found

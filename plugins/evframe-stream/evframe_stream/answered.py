@@ -1,0 +1,139 @@
+"""Reliable mode: an event is delivered when the peer has answered its request."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from evframe import Unavailable
+
+from evframe_stream.connection import Chunk, Connection
+from evframe_stream.replies import ReplyScanner
+
+
+class AnsweredConnection(Connection):
+    """Matches replies to requests by id, in any order; a request without one fails at its deadline.
+
+    Args:
+        name, port, connect_timeout_s: see `Connection`.
+        timeout_s: from the raise of an event, or from the connection that it had to wait for.
+    """
+
+    def __init__(self, name: str, port: int, connect_timeout_s: float, *, timeout_s: float) -> None:
+        super().__init__(name, port, connect_timeout_s)
+        self._timeout_s = timeout_s
+        self._chunks: dict[int, Chunk] = {}  # by first id, in the order of sending
+        self._pending: dict[int, Chunk] = {}
+        self._scanner = ReplyScanner()
+        self._opened_at = 0.0
+        self._deadlines: list[tuple[float, int, int]] = []  # when, the chunk's first id, its event
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+
+    def send(self, chunk: Chunk) -> asyncio.Future[None]:
+        """Write *chunk*, or open the connection for it; see `Connection`."""
+        self._chunks[chunk.first_id] = chunk
+        if self.is_open:
+            self._write(chunk)
+        else:
+            self.open()
+        return chunk.future
+
+    def opened(self) -> None:
+        """Write what waits."""
+        self._scanner = ReplyScanner()
+        self._opened_at = time.monotonic()
+        for chunk in self._chunks.values():
+            self._write(chunk)
+
+    def _write(self, chunk: Chunk) -> None:
+        first = chunk.first_id
+        self._pending.update(dict.fromkeys(range(first, first + len(chunk.messages)), chunk))
+        self._expect(chunk, 0)
+        chunk.end = self.write(b"".join(chunk.messages))
+
+    def received(self, data: bytes) -> None:
+        """Settle the requests that *data* answers."""
+        for value in self._scanner.feed(data):
+            for reply in value if isinstance(value, list) else (value,):
+                if isinstance(reply, dict):
+                    self._answer(reply)
+
+    def _answer(self, reply: dict[str, Any]) -> None:
+        request_id = _member(reply, "id")
+        if isinstance(request_id, str):
+            request_id = int(request_id) if request_id.isascii() and request_id.isdigit() else None
+        if isinstance(request_id, bool) or not isinstance(request_id, int | float):
+            return
+        chunk = self._pending.pop(int(request_id), None)
+        if chunk is None:
+            return  # late, or not ours
+        if _member(reply, "error") is not None:
+            chunk.batch.fail(int(request_id) - chunk.first_id, "error_reply")
+        self._count(chunk)
+
+    def _count(self, chunk: Chunk) -> None:
+        chunk.missing -= 1
+        if not chunk.missing:
+            del self._chunks[chunk.first_id]
+            chunk.settle()
+
+    def _expect(self, chunk: Chunk, index: int) -> None:
+        """Have the clock look at the event at *index*, or at the first after it without a reply."""
+        while index < len(chunk.messages):
+            if chunk.first_id + index in self._pending:
+                start = max(chunk.batch.events[index].raised_at, self._opened_at)
+                heapq.heappush(self._deadlines, (start + self._timeout_s, chunk.first_id, index))
+                self._set_timer()
+                return
+            index += 1
+
+    def _set_timer(self) -> None:
+        at = self._deadlines[0][0]
+        if self._timer is None or at < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at = at
+            self._timer = self.loop.call_later(max(0.0, at - time.monotonic()), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, first_id, index = heapq.heappop(self._deadlines)
+            chunk = self._chunks.get(first_id)
+            if chunk is None:
+                continue
+            if self._pending.pop(first_id + index, None) is not None:
+                chunk.batch.fail(index, "timeout")
+                self._count(chunk)
+            self._expect(chunk, index + 1)
+        if self._deadlines:
+            self._set_timer()
+
+    def lost(self, reason: str, acknowledged: int) -> None:  # noqa: ARG002 what counts are replies
+        """Give back what is not answered; see `Connection`."""
+        chunks, self._chunks = self._chunks, {}
+        pending, self._pending = self._pending, {}
+        self._deadlines.clear()
+        for chunk in chunks.values():
+            if chunk.end:
+                for index in _answered(chunk, pending):
+                    chunk.batch.confirm(index)
+            chunk.give_back(Unavailable(reason))
+
+
+def _answered(chunk: Chunk, pending: dict[int, Chunk]) -> Iterator[int]:
+    for index in range(len(chunk.messages)):
+        if chunk.first_id + index not in pending and index not in chunk.batch.failures:
+            yield index
+
+
+def _member(reply: dict[str, Any], name: str) -> Any:
+    """Return a member whatever the case of its name (`reference/transports.md` §14.5)."""
+    if name in reply:
+        return reply[name]
+    return next((value for key, value in reply.items() if key.lower() == name), None)

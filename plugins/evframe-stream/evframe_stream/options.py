@@ -1,0 +1,37 @@
+"""The options of the transport: the table ``[plugins.stream]``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+
+def _positive(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{attribute.name}: expected 1 or more, got {value!r}")
+
+
+def _not_negative(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
+    if value < 0:
+        raise ValueError(f"{attribute.name}: expected 0 or more, got {value!r}")
+
+
+@attrs.frozen
+class Options:
+    """How events go out on connections (`reference/transports.md` §2c)."""
+
+    reliable_mode: bool = False
+    """Send requests with an id, and count an event as delivered when its reply is there."""
+    timeout_ms: int = attrs.field(default=1000, validator=_positive)
+    """How long after its raise a request may be without its reply; while the peer cannot be reached nothing runs."""
+    event_param: str | None = None
+    """Add the event's name to the parameters: first member of this name, or first element."""
+    newline_framing: bool = False
+    """End each message with a newline."""
+    connect_timeout_ms: int = attrs.field(default=3000, validator=_positive)
+    """How long making a connection may take, with the look-up of its name."""
+    max_in_flight: int = attrs.field(default=65_536, validator=_positive)
+    """How many events of a subscriber may be under way without being confirmed."""
+    resend_ms: int = attrs.field(default=1000, validator=_not_negative)
+    """When the peer resets the connection, send again what it acknowledged so recently: it may not have read it."""

@@ -1,0 +1,90 @@
+"""The plugin: subscribers of one host and port share a connection."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable
+
+from evframe import Batch, Socket, hookimpl
+
+from evframe_stream.acknowledged import AcknowledgedConnection
+from evframe_stream.address import TcpSocket, parse
+from evframe_stream.answered import AnsweredConnection
+from evframe_stream.connection import Chunk, Connection
+from evframe_stream.messages import MessageFormat
+from evframe_stream.options import Options as StreamOptions
+
+_LAST_ID = 2**31 - 1
+
+
+class StreamTransport:
+    """The plugin object."""
+
+    schemes = ("tcp",)
+    Options = StreamOptions
+
+    def __init__(self, options: StreamOptions | None = None) -> None:
+        self._options = options = StreamOptions() if options is None else options
+        self.in_flight = options.max_in_flight
+        self._format = MessageFormat(options.event_param, newline=options.newline_framing)
+        self._connections: dict[tuple[str, int], Connection] = {}
+        self._next_id = random.randrange(1, 2**30)  # noqa: S311 to tell runs apart, not a secret
+
+    @hookimpl
+    def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
+        """Parse ``tcp:`` sockets."""
+        return parse(rest) if scheme == "tcp" else None
+
+    @hookimpl
+    def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
+        """Send one message per event."""
+        if not isinstance(socket, TcpSocket):
+            return None
+        connection = self._connection(socket)
+        if not self._options.reliable_mode:
+            return connection.send(Chunk(batch, self._format.notifications(batch.events, socket.method)))
+        first = self._take_ids(len(batch.events))
+        return connection.send(Chunk(batch, self._format.requests(batch.events, socket.method, first), first))
+
+    def _take_ids(self, count: int) -> int:
+        """Return the first of *count* consecutive ids that no other request of this process has."""
+        first = 1 if self._next_id + count > _LAST_ID else self._next_id
+        self._next_id = first + count
+        return first
+
+    def _connection(self, target: TcpSocket) -> Connection:
+        key = (target.host, target.port)
+        connection = self._connections.get(key)
+        if connection is None:
+            options = self._options
+            limit_s = options.connect_timeout_ms / 1000
+            if options.reliable_mode:
+                connection = AnsweredConnection(
+                    target.name, target.port, limit_s, timeout_s=options.timeout_ms / 1000
+                )
+            else:
+                connection = AcknowledgedConnection(
+                    target.name, target.port, limit_s, resend_s=options.resend_ms / 1000
+                )
+            self._connections[key] = connection
+        connection.users.add(target.canonical)
+        return connection
+
+    @hookimpl
+    def unsubscribed(self, socket: Socket) -> None:
+        """Close the connection with its last subscriber."""
+        if isinstance(socket, TcpSocket):
+            key = (socket.host, socket.port)
+            connection = self._connections.get(key)
+            if connection is not None:
+                connection.users.discard(socket.canonical)
+                if not connection.users:
+                    del self._connections[key]
+                    connection.close()
+
+    @hookimpl
+    def stop(self) -> None:
+        """Close what is open."""
+        connections, self._connections = self._connections, {}
+        for connection in connections.values():
+            connection.close()
