@@ -122,6 +122,8 @@ class Delivery:
 
     def _flush(self) -> None:
         self._scheduled = False
+        if self._loop is None:
+            return
         ready = self._ready
         until = time.monotonic() + _TURN_S
         for _ in range(len(ready)):

@@ -102,6 +102,7 @@ class EventInterface:
         self._leases = Leases(clock, self._delivery.end)
         self._inbox = Inbox(core.queue_size, self._put, self._lose)
         self._listeners: dict[Listener, Subscriber] = {}
+        self._leaving: set[Subscriber] = set()
         self._events.on_new = self._listen_to
         self._ended = Ended()
         self._timer: asyncio.TimerHandle | None = None
@@ -181,7 +182,7 @@ class EventInterface:
             self._timer = None
         await self._stop_tasks()
         self._inbox.stop()
-        await self._delivery.drain(self._leases.subscribers.values(), self._drain_timeout_s)
+        await self._delivery.drain(self._subscribers, self._drain_timeout_s)
         for listener in list(self._listeners):
             listener.close()
         self._loop = None
@@ -282,8 +283,10 @@ class EventInterface:
         event = definition.snapshot(params, time.monotonic(), depth.get())
         until = None if timeout_s is None else time.monotonic() + timeout_s
         if self._block:
+            # Nothing may come between the end of the wait and the raise, or the room is somebody else's.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._delivery.room(definition.targets), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    await self._delivery.room(definition.targets)
         loop = asyncio.get_running_loop()
         waits: list[tuple[Subscriber, asyncio.Future[str | None]]] = []
         for subscriber in definition.targets:
@@ -349,6 +352,7 @@ class EventInterface:
 
     def _stop_listening(self, listener: Listener) -> None:
         subscriber = self._listeners.pop(listener)
+        self._leaving.add(subscriber)
         for event in self._events:
             if subscriber in event.listeners:
                 event.listeners = tuple(other for other in event.listeners if other is not subscriber)
@@ -356,10 +360,18 @@ class EventInterface:
         self._delivery.end(subscriber)
 
     @property
+    def _subscribers(self) -> list[Subscriber]:
+        return [*self._leases.subscribers.values(), *self._listeners.values(), *self._leaving]
+
+    @property
     def statistics(self) -> list[Counters]:
         """The counters of every subscriber, then the sums over those that are gone."""
-        subscribers = [*self._leases.subscribers.values(), *self._listeners.values()]
-        return [*(Counters.of(subscriber) for subscriber in subscribers), self._ended.counters()]
+        return [*map(Counters.of, self._subscribers), self._ended.counters()]
+
+    @property
+    def plugins(self) -> PluginManager:
+        """The plugins of this interface; register one here to add it, such as a wrapper round a hook."""
+        return self._manager
 
     def plugin(self, name: str) -> Any:
         """Return the plugin object called *name*; LookupError when it is not loaded."""
@@ -401,6 +413,7 @@ class EventInterface:
         """Forget a subscriber that is done."""
         if self._leases.subscribers.get(subscriber.socket.canonical) is subscriber:
             del self._leases.subscribers[subscriber.socket.canonical]
+        self._leaving.discard(subscriber)
         self._ended.add(subscriber)
         try:
             subscriber.transport.unsubscribed(socket=subscriber.socket)

@@ -37,7 +37,7 @@ def _text(value: object) -> str | None:
 @lru_cache(maxsize=1024)
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """Return the expression for an `fnmatch` pattern; a backslash takes a character as it is."""
-    escaped = re.sub(r"\\\\(.)", lambda found: f"[{found[1]}]", pattern, flags=re.DOTALL)
+    escaped = re.sub(r"\\(.)", lambda found: f"[{found[1]}]" if found[1] in "*?[" else found[1], pattern, flags=re.DOTALL)
     return re.compile(translate(escaped))
 
 

@@ -13,17 +13,17 @@ def command():
     return lambda *words: runner.invoke(main, list(words))
 
 
-def test_plugins_json(command):
+def test_plugins_json(command, installed):
     """The installed plugins are listed for a script."""
     listed = json.loads(command("plugins", "--json").stdout)
 
-    datagram = next(status for status in listed if status["name"] == "datagram")
-    assert datagram == {
-        "name": "datagram",
-        "version": "0.1.0",
+    memory = next(status for status in listed if status["name"] == "memory")
+    assert memory == {
+        "name": "memory",
+        "version": "1.2.3",
         "problem": None,
         "kind": "transport",
-        "schemes": ["udp", "unix"],
+        "schemes": ["memory"],
         "events": [],
         "commands": [],
     }

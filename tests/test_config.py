@@ -5,7 +5,7 @@ import pytest
 from evframe.config import parse_config
 
 
-def test_whole_configuration():
+def test_whole_configuration(installed):
     """A configuration's events and subscriptions are there once the interface is made."""
     config = parse_config("""
 [core]
@@ -15,11 +15,11 @@ name = "E_A"
 params = [{ name = "ip", type = "str" }]
 [[subscriptions]]
 event = "E_A"
-socket = "udp:127.0.0.1:8081"
+socket = "memory:a"
 """)
     events = evframe.EventInterface(config)
 
-    assert [lease.subscriber.socket.canonical for lease in events.subscriptions] == ["udp:127.0.0.1:8081"]
+    assert [lease.subscriber.socket.canonical for lease in events.subscriptions] == ["memory:a"]
     with pytest.raises(evframe.ParameterError, match="ip"):
         events.raise_event("E_A", {"ip": 1})
 
@@ -49,12 +49,12 @@ event = "E_A"
     ("text", "path"),
     [
         ('[plugins.nosuch]\na = 1', "plugins.nosuch"),
-        ('[plugins.datagram]\na = 1', "plugins.datagram"),
-        ('[[subscriptions]]\nevent = "E"\nsocket = "udp:1"', "subscriptions[0].socket"),
+        ('[plugins.memory]\na = 1', "plugins.memory"),
+        ('[[subscriptions]]\nevent = "E"\nsocket = "memory:"', "subscriptions[0].socket"),
         ('[[events]]\nname = ""', "events[0].name"),
     ],
 )
-def test_problems_found_on_composition(text, path):
+def test_problems_found_on_composition(installed, text, path):
     """What only the plugins can tell is reported with its path too."""
     with pytest.raises(evframe.ConfigError) as caught:
         evframe.EventInterface(parse_config(text))

@@ -1,32 +1,71 @@
 """Raising from any thread."""
 
-import socket
 import threading
 
 import evframe
+import pytest
+from evframe.config import Config, CoreOptions
+from evframe.testing import MemoryTransport
 
 
-def test_raise_from_many_threads():
+def test_raise_from_many_threads(memory):
     """Events of eight threads all arrive, each thread's in its order."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
-        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(10)
-        with evframe.start_in_thread() as events:
-            events.register_event("E_T", {"thread": int, "number": int})
-            events.subscribe_event("E_T", f"udp:127.0.0.1:{receiver.getsockname()[1]}")
+    with evframe.start_in_thread(plugins={"memory": memory}) as events:
+        events.register_event("E_T", {"thread": int, "number": int})
+        events.subscribe_event("E_T", "memory:a")
 
-            def work(thread):
-                for number in range(100):
-                    events.raise_event("E_T", [thread, number])
+        def work(thread):
+            for number in range(2000):
+                events.raise_event("E_T", [thread, number])
 
-            threads = [threading.Thread(target=work, args=(thread,)) for thread in range(8)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-            got = [receiver.recv(2048) for _ in range(800)]
+        threads = [threading.Thread(target=work, args=(thread,)) for thread in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    got = [event.values for event in memory.delivered["a"]]
 
     for thread in range(8):
-        mine = [text for text in got if b'[%d,' % thread in text]
-        assert [int(text.split(b",")[-1][:-2]) for text in mine] == list(range(100))
+        assert [number for who, number in got if who == thread] == list(range(2000))
+
+
+def test_same_calls(memory):
+    """The calls of the interface work from a thread without a loop."""
+    with evframe.start_in_thread(plugins={"memory": memory}) as events:
+        assert events.register_event("E_T") == 0
+        events.subscribe_event("E_T", "memory:a", 60)
+        report = events.raise_event_and_wait("E_T", {"a": 1})
+        assert events.unsubscribe_event("E_T", "memory:a")
+        with pytest.raises(evframe.UnknownEventError):
+            events.raise_event("E_NONE")
+        with pytest.raises(evframe.SocketError):
+            events.subscribe_event("E_T", "nosuch:a")
+
+    assert [(outcome.socket, outcome.delivered) for outcome in report] == [("memory:a", True)]
+
+
+def test_error_of_the_start_is_raised():
+    """A plugin that cannot start is an error of `start_in_thread`."""
+
+    class Broken:
+        @evframe.hookimpl
+        def start(self, context):
+            raise OSError("address in use")
+
+    with pytest.raises(OSError, match="address in use"):
+        evframe.start_in_thread(plugins={"broken": Broken()})
+
+
+async def test_full_inbox_is_counted():
+    """What other threads raise faster than the loop takes it is counted, and nobody waits."""
+    memory = MemoryTransport()
+    events = evframe.EventInterface(Config(core=CoreOptions(queue_size=10)), plugins={"memory": memory})
+    events.register_event("E_T")
+    events.subscribe_event("E_T", "memory:a")
+    async with events:
+        thread = threading.Thread(target=lambda: [events.raise_event("E_T", [n]) for n in range(25)])
+        thread.start()
+        thread.join()  # the loop does nothing meanwhile
+    counters = events.statistics[0]
+
+    assert (counters.raised, counters.delivered, counters.reasons) == (25, 10, {"inbox_full": 15})

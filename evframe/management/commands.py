@@ -39,6 +39,11 @@ def text_param(params: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def int32(number: float) -> int:
+    """Return *number* truncated and held within 32 bits."""
+    return int(max(-(2**31), min(2**31 - 1, number)))
+
+
 def int_param(params: Mapping[str, Any], name: str) -> int:
     """Return an integer parameter, truncated and held within 32 bits."""
     value = params[name]
@@ -49,7 +54,7 @@ def int_param(params: Mapping[str, Any], name: str) -> int:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise invalid_params(f"Bad type for parameter '{name}'")
-    return int(max(-(2**31), min(2**31 - 1, value)))
+    return int32(value)
 
 
 @attrs.frozen

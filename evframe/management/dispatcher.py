@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
 
-from evframe.management.commands import Command, CommandError, CommandTable, invalid_params
+from evframe.management.commands import Command, CommandError, CommandTable, int32, invalid_params
 
 log = logging.getLogger("evframe.management")
 INVALID: Final = CommandError(-32600, "Invalid Request")
+_lenient: Final = json.JSONDecoder(strict=False).raw_decode
 
 
 class Dispatcher:
@@ -26,14 +28,14 @@ class Dispatcher:
         Every request gets an answer of the protocol; nothing that a request holds raises.
         """
         try:
-            message = orjson.loads(request)
-        except ValueError:
-            return orjson.dumps(_failure(CommandError(-32700, "Parse error"), None))
+            message = _parse(request)
+        except (ValueError, RecursionError):
+            return _dump(_failure(CommandError(-32700, "Parse error"), None))
         if isinstance(message, list) and message:
             answers = [answer for item in message if (answer := self._answer(item)) is not None]
-            return orjson.dumps(answers) if answers else None
+            return _dump(answers) if answers else None
         response = self._answer(message)
-        return None if response is None else orjson.dumps(response)
+        return None if response is None else _dump(response)
 
     def _answer(self, message: Any) -> dict[str, Any] | None:
         members: dict[str, Any] = {}
@@ -44,8 +46,8 @@ class Dispatcher:
         known_id = request_id is None or (
             isinstance(request_id, str | int | float) and not isinstance(request_id, bool)
         )
-        if isinstance(request_id, float):
-            request_id = int(request_id)
+        if isinstance(request_id, int | float) and known_id:
+            request_id = int32(request_id)
         method = members.get("method")
         params = members.get("params", [])
         if (
@@ -71,6 +73,21 @@ class Dispatcher:
         except Exception as error:
             log.exception("a management command raised an error", extra={"command": command.name})
             raise CommandError(-32000, "Server error", "Command handler returned null") from error
+
+
+def _parse(request: bytes) -> Any:
+    """Return the first value of *request*; raw control characters in strings are accepted (§8.1)."""
+    try:
+        return orjson.loads(request)
+    except ValueError:
+        return _lenient(request.decode("utf-8", "surrogateescape").lstrip(" \t\r\n"))[0]
+
+
+def _dump(answer: Any) -> bytes:
+    try:
+        return orjson.dumps(answer)
+    except TypeError:  # text from the request that is not valid Unicode
+        return json.dumps(answer, separators=(",", ":")).encode()
 
 
 def _by_name(command: Command, params: list[Any] | dict[str, Any]) -> Mapping[str, Any]:

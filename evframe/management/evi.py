@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-import orjson
 
 from evframe.exceptions import SocketError, UnknownEventError
-from evframe.management.commands import Command, CommandError, int_param, invalid_params, text_param
+from evframe.management.commands import Command, CommandError, int32, int_param, invalid_params, text_param
 from evframe.payload import Pairs
 
 if TYPE_CHECKING:
     from evframe.events import EventDefinition
     from evframe.interface import EventInterface
     from evframe.subscribers import Subscription
-
-_INT_MIN, _INT_MAX = -(2**31), 2**31 - 1
 
 
 def evi_commands(interface: EventInterface, default_expire_s: int) -> Iterator[Command]:
@@ -131,11 +131,20 @@ class _Evi:
         if not event.targets:
             raise CommandError(480, "Temporarily Unavailable")
         values = _raise_params(params["params"]) if "params" in params else None
+        if values and event.params is not None:
+            values = _as_declared(event.params, values)
         try:
             self._interface.raise_event(name, values)
         except ValueError as error:
             raise CommandError(400, "Bad Params", str(error)) from None
         return "OK"
+
+
+class _Object(list[tuple[str, Any]]):
+    """A JSON object with its members in order, names twice too."""
+
+
+_decode: Final = json.JSONDecoder(object_pairs_hook=_Object, strict=False).raw_decode
 
 
 def _raise_params(given: Any) -> Any:
@@ -148,12 +157,12 @@ def _raise_params(given: Any) -> Any:
     if not isinstance(given, str):
         raise CommandError(400, "Bad Params")
     try:
-        named = orjson.loads(given)
-    except ValueError:
+        named = _decode(given.lstrip())[0]
+    except (ValueError, RecursionError):
         named = None
-    if not isinstance(named, dict):
+    if not isinstance(named, _Object):
         raise CommandError(400, "Bad Params")
-    return Pairs((name, _named_value(value)) for name, value in named.items())
+    return Pairs((name, _named_value(value)) for name, value in named)
 
 
 def _array_item(item: Any) -> str:
@@ -161,16 +170,34 @@ def _array_item(item: Any) -> str:
         return item
     if isinstance(item, bool) or not isinstance(item, int | float):
         raise CommandError(400, "Bad Params")
-    return str(_int32(item))
+    return str(int32(item))
 
 
 def _named_value(value: Any) -> str | int:
     if isinstance(value, str):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _int32(value)
-    return orjson.dumps(value).decode()
+        return int32(value)
+    return _compact(value)
 
 
-def _int32(number: float) -> int:
-    return int(max(_INT_MIN, min(_INT_MAX, number)))
+def _compact(value: Any) -> str:
+    if isinstance(value, _Object):
+        return "{%s}" % ",".join(f"{_compact(name)}:{_compact(item)}" for name, item in value)
+    if isinstance(value, list):
+        return f"[{','.join(map(_compact, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _as_declared(types: Mapping[str, type], given: Any) -> Any:
+    """Return the parameters with numbers where the event declares them: this interface passes many as text."""
+    if isinstance(given, list):
+        return [_number(value, wanted) for value, wanted in zip_longest(given, list(types.values())[: len(given)])]
+    return Pairs((name, _number(value, types.get(name))) for name, value in Pairs(given.items() if isinstance(given, dict) else given))
+
+
+def _number(value: Any, wanted: type | None) -> Any:
+    if isinstance(value, str) and wanted in {int, float}:
+        with suppress(ValueError):
+            return int(value) if wanted is int else float(value)
+    return value

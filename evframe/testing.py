@@ -1,0 +1,207 @@
+"""For the tests of those who write plugins: a transport in memory, and the contract of every transport.
+
+A subclass of `TransportContract` says how the transport is made and what receives from it;
+pytest with asyncio mode `auto` runs the rest::
+
+    class TestMine(TransportContract):
+        bad_sockets = ("mine:", "mine:x:y")
+
+        def transport(self):
+            return MyTransport()
+
+        @asynccontextmanager
+        async def peer(self):
+            async with my_server() as server:
+                yield Peer(f"mine:{server.port}", server.receive)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, ClassVar, Final
+
+import attrs
+
+from evframe.delivery import Batch
+from evframe.events import Event
+from evframe.exceptions import SocketError
+from evframe.hookspecs import hookimpl
+from evframe.interface import EventInterface
+from evframe.sockets import Socket
+
+_LIMIT_S: Final = 30.0
+_STALL_S: Final = 2.0
+
+
+@attrs.frozen
+class MemorySocket:
+    """``memory:name``."""
+
+    name: str
+    expires: bool = True
+
+    @property
+    def canonical(self) -> str:
+        """The name as it was given."""
+        return f"memory:{self.name}"
+
+
+class MemoryTransport:
+    """Keeps what is delivered, or does with a subscriber what a test tells it to."""
+
+    schemes = ("memory",)
+
+    def __init__(self) -> None:
+        self.delivered: dict[str, list[Event]] = {}
+        """The events of each subscriber, by its name."""
+        self.released: list[str] = []
+        """The names of the subscribers that have ended."""
+        self._behaviours: dict[str, Callable[[Batch], Awaitable[None] | bool]] = {}
+
+    def when(self, name: str, behaviour: Callable[[Batch], Awaitable[None] | bool] | None) -> None:
+        """Have *behaviour* called with each batch for the subscriber *name*; None takes it back."""
+        if behaviour is None:
+            self._behaviours.pop(name, None)
+        else:
+            self._behaviours[name] = behaviour
+
+    @hookimpl
+    def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
+        """Parse ``memory:`` sockets; a name without letters and digits is refused."""
+        if scheme != "memory":
+            return None
+        if not rest.isalnum():
+            raise ValueError(f"expected memory:name of letters and digits, got {rest!r}")
+        return MemorySocket(rest)
+
+    @hookimpl
+    def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
+        """Keep the events."""
+        if not isinstance(socket, MemorySocket):
+            return None
+        behaviour = self._behaviours.get(socket.name)
+        if behaviour is not None:
+            return behaviour(batch)
+        self.delivered.setdefault(socket.name, []).extend(batch.events)
+        return True
+
+    @hookimpl
+    def unsubscribed(self, socket: Socket) -> None:
+        """Take note."""
+        if isinstance(socket, MemorySocket):
+            self.released.append(socket.name)
+
+
+@attrs.frozen
+class Peer:
+    """What receives from the transport under test.
+
+    *receive* returns the next *count* events as they arrive, each as bytes that hold its parameters.
+    """
+
+    socket: str
+    receive: Callable[[int], Awaitable[list[bytes]]]
+
+
+class TransportContract:
+    """What every transport has to do; subclass it and say how it is made."""
+
+    bad_sockets: ClassVar[tuple[str, ...]] = ()
+    """Texts with a scheme of the transport that it has to refuse."""
+    foreign_socket: ClassVar[Any] = MemorySocket("foreign")
+
+    def transport(self) -> Any:
+        """Return a new plugin object."""
+        raise NotImplementedError
+
+    def peer(self) -> AbstractAsyncContextManager[Peer]:
+        """Return what receives, ready to."""
+        raise NotImplementedError
+
+    def _interface(self) -> EventInterface:
+        return EventInterface(plugins={"under-test": self.transport()})
+
+    async def test_every_event_arrives_in_order(self) -> None:
+        """Events arrive in the order of raising, and all of them are counted."""
+        async with asyncio.timeout(_LIMIT_S), self.peer() as peer, self._interface() as events:
+            events.register_event("E_CONTRACT")
+            lease = events.subscribe_event("E_CONTRACT", peer.socket)
+            for number in range(100, 300):
+                events.raise_event("E_CONTRACT", {"number": number})
+            received = await peer.receive(200)
+            while lease.subscriber.depth:
+                await asyncio.sleep(0.001)
+            counters = events.statistics[0]
+        for number, text in zip(range(100, 300), received, strict=True):
+            assert str(number).encode() in text, (number, text)
+        assert (counters.raised, counters.delivered, counters.failed) == (200, 200, 0)
+
+    async def test_outcome(self) -> None:
+        """An awaited raise reports the delivery under the canonical socket."""
+        async with asyncio.timeout(_LIMIT_S), self.peer() as peer, self._interface() as events:
+            events.register_event("E_CONTRACT")
+            canonical = events.subscribe_event("E_CONTRACT", peer.socket).subscriber.socket.canonical
+            report = await events.raise_event_and_wait("E_CONTRACT", {"number": 1})
+        assert [(outcome.socket, outcome.reason) for outcome in report] == [(canonical, None)]
+
+    async def test_subscribing_again_is_the_same_subscriber(self) -> None:
+        """The canonical text of a socket is a socket, and the same subscriber."""
+        async with asyncio.timeout(_LIMIT_S), self.peer() as peer, self._interface() as events:
+            events.register_event("E_CONTRACT")
+            lease = events.subscribe_event("E_CONTRACT", peer.socket)
+            again = events.subscribe_event("E_CONTRACT", lease.subscriber.socket.canonical)
+            assert again is lease
+            assert len(events.subscriptions) == 1
+
+    async def test_leaving_and_coming_back(self) -> None:
+        """A subscriber that has left gets nothing; one that comes back gets what is raised then."""
+        async with asyncio.timeout(_LIMIT_S), self.peer() as peer, self._interface() as events:
+            events.register_event("E_CONTRACT")
+            for number in (101, 202):
+                events.subscribe_event("E_CONTRACT", peer.socket)
+                report = await events.raise_event_and_wait("E_CONTRACT", {"number": number})
+                assert report[0].delivered
+                received = await peer.receive(1)
+                assert str(number).encode() in received[0]
+                assert events.unsubscribe_event("E_CONTRACT", peer.socket)
+                events.raise_event("E_CONTRACT", {"number": 303})
+
+    async def test_bad_sockets(self) -> None:
+        """A socket that does not fit is one clear error, and nothing is subscribed."""
+        events = self._interface()
+        events.register_event("E_CONTRACT")
+        for text in self.bad_sockets:
+            try:
+                events.subscribe_event("E_CONTRACT", text)
+            except SocketError as error:
+                assert "expected" in error.problem, error
+            else:
+                raise AssertionError(f"accepted {text!r}")
+        assert events.subscriptions == []
+
+    def test_what_belongs_to_others(self) -> None:
+        """The schemes and the sockets of other transports are left to them."""
+        transport = self.transport()
+        assert transport.on_subscribe(scheme="nosuch", rest="x") is None
+        assert transport.deliver(socket=self.foreign_socket, batch=Batch(())) is None
+        if hasattr(transport, "unsubscribed"):
+            transport.unsubscribed(socket=self.foreign_socket)
+
+    async def test_loop_is_not_blocked(self) -> None:
+        """The loop serves others while the transport works."""
+        loop = asyncio.get_running_loop()
+        longest = 0.0
+
+        async def tick() -> None:
+            nonlocal longest
+            while True:
+                before = loop.time()
+                await asyncio.sleep(0)
+                longest = max(longest, loop.time() - before)
+
+        ticking = loop.create_task(tick())
+        await self.test_every_event_arrives_in_order()
+        ticking.cancel()
+        assert longest < _STALL_S

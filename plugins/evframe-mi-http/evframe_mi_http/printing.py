@@ -1,0 +1,26 @@
+"""Answers for people: one member per line (`reference/core.md` §8.2)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def pretty(response: bytes) -> bytes:
+    """Return the JSON text *response* with tabs, one member per line, and ``, `` between array items."""
+    return _print(json.loads(response), 0).encode("utf-8", "surrogatepass")
+
+
+def _print(value: Any, level: int) -> str:
+    if isinstance(value, dict):
+        indent = "\t" * (level + 1)
+        members = ",\n".join(f"{indent}{_text(name)}:\t{_print(item, level + 1)}" for name, item in value.items())
+        end = "\t" * level + "}"
+        return f"{{\n{members}\n{end}" if value else f"{{\n{end}"
+    if isinstance(value, list):
+        return f"[{', '.join(_print(item, level + 1) for item in value)}]"
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,200 @@
+"""HTTP requests, byte for byte on a socket, and their complete answers."""
+
+import asyncio
+import json
+import socket
+
+import evframe
+import pytest
+from evframe_mi_http import HttpManagement, Options
+
+PWD = b'{"jsonrpc": "2.0", "method": "pwd", "id": "1"}'
+JSON = "Content-Type: application/json"
+
+
+class Gateway:
+    """An interface with the management plugin on a free port."""
+
+    def __init__(self, **options):
+        self.plugin = HttpManagement(Options(**{"bind": "127.0.0.1:0", **options}))
+        self.events = evframe.EventInterface(plugins={"mi-http": self.plugin})
+
+    async def __aenter__(self):
+        await self.events.__aenter__()
+        return self
+
+    async def __aexit__(self, *error):
+        await self.events.__aexit__(*error)
+
+    async def connect(self):
+        if isinstance(self.plugin.address, str):
+            return await asyncio.open_unix_connection(self.plugin.address)
+        return await asyncio.open_connection(*self.plugin.address)
+
+    async def ask(self, method, path, *headers, body=b"", declared=True):
+        """Return status, headers and body of the answer, which must be complete by its Content-Length."""
+        reader, writer = await self.connect()
+        lines = [f"{method} {path} HTTP/1.1", "Host: x", *headers]
+        if declared:
+            lines.append(f"Content-Length: {len(body)}")
+        writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+        answer = await read_answer(reader)
+        writer.close()
+        return answer
+
+
+async def read_answer(reader):
+    async with asyncio.timeout(10):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        status, *lines = head.strip().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        return int(status.split()[1]), headers, await reader.readexactly(int(headers["content-length"]))
+
+
+async def test_request():
+    """A POST with JSON is answered with JSON and its length."""
+    async with Gateway() as gateway:
+        status, headers, body = await gateway.ask("POST", "/mi", JSON, body=PWD)
+
+    assert (status, headers["content-type"]) == (200, "application/json")
+    assert list(json.loads(body)["result"]) == ["WD"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind", "body", "status", "text"),
+    [
+        ("POST", "/mi", JSON, b'{"jsonrpc":"2.0","method":"pwd"}', 202, b""),
+        ("POST", "/mi", JSON, b"", 400, b""),
+        ("POST", "/mi", "Content-Type: application/x-www-form-urlencoded", b"a=b", 400, b""),
+        ("POST", "/mi", "Content-Type: text/plain", PWD, 415, b""),
+        ("POST", "/mi", "X-None: 1", PWD, 415, b""),
+        ("POST", "/mi", JSON, b"x" * 5000, 413, b""),
+        ("GET", "/mi", JSON, b"", 405, b""),
+        ("GET", "/mix", JSON, b"", 400, b"<html><body>Unable to parse URL!</body></html>"),
+        ("POST", "/", JSON, PWD, 400, b"<html><body>Unable to parse URL!</body></html>"),
+        ("PUT", "/mi", JSON, PWD, 406, b"<html><body>Unsupported HTTP request!</body></html>"),
+        ("DELETE", "/mi", JSON, b"", 406, b"<html><body>Unsupported HTTP request!</body></html>"),
+        ("OPTIONS", "/other", JSON, b"", 406, b"<html><body>Unsupported HTTP request!</body></html>"),
+        ("POST", "/mi", JSON, b"{}", 200, b'{"jsonrpc":"2.0","error":{"code":-32600,"message":"Invalid Request"},"id":null}'),
+        ("POST", "/mi", JSON, b"{bad", 200, b'{"jsonrpc":"2.0","error":{"code":-32700,"message":"Parse error"},"id":null}'),
+    ],
+)
+async def test_status_q2_q20(method, path, kind, body, status, text):
+    """Q-2, Q-20: every request gets a complete answer with the status of the original."""
+    async with Gateway(max_body_bytes=4096) as gateway:
+        got, headers, answer = await gateway.ask(method, path, kind, body=body)
+
+    assert (got, answer) == (status, text)
+    assert headers["content-type"] == ("text/html" if b"html" in text else "application/json")
+
+
+@pytest.mark.parametrize("path", ["/mi", "/mi/", "/mi/anything", "/mi?query=1"])
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8", "application/json-rpc", "text/xml"])
+async def test_paths_and_types(path, kind):
+    """The root, what is below it, and every type that clients send reach the interface."""
+    async with Gateway() as gateway:
+        status, _, _ = await gateway.ask("POST", path, f"Content-Type: {kind}", body=PWD)
+
+    assert status == 200
+
+
+async def test_keep_alive_and_pieces_q20():
+    """Q-20: requests follow each other on a connection; one may arrive in pieces or chunks, larger than 1 KiB."""
+    large = json.dumps({"jsonrpc": "2.0", "method": "pwd", "id": "x" * 10_000}).encode()
+    async with Gateway() as gateway:
+        reader, writer = await gateway.connect()
+        for _ in range(3):
+            writer.write(b"POST /mi HTTP/1.1\r\nHost: x\r\n%b\r\nContent-Length: %d\r\n\r\n" % (JSON.encode(), len(large)))
+            for start in range(0, len(large), 4000):
+                writer.write(large[start : start + 4000])
+                await writer.drain()
+                await asyncio.sleep(0)
+            status, _, body = await read_answer(reader)
+            assert (status, len(json.loads(body)["id"])) == (200, 10_000)
+        writer.write(b"POST /mi HTTP/1.1\r\nHost: x\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n" % JSON.encode())
+        writer.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(PWD), PWD))
+        status, _, _ = await read_answer(reader)
+        writer.close()
+
+    assert status == 200
+
+
+async def test_chunked_body_is_limited():
+    """A body without a length is cut off at the limit too."""
+    async with Gateway(max_body_bytes=100) as gateway:
+        reader, writer = await gateway.connect()
+        writer.write(b"POST /mi HTTP/1.1\r\nHost: x\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n" % JSON.encode())
+        writer.write(b"c8\r\n%b\r\n" % (b"x" * 200))
+        status, _, _ = await read_answer(reader)
+        writer.close()
+
+    assert status == 413
+
+
+async def test_expect_continue():
+    """A client that asks before it sends its body is told to go on."""
+    async with Gateway() as gateway:
+        reader, writer = await gateway.connect()
+        writer.write(
+            b"POST /mi HTTP/1.1\r\nHost: x\r\n%b\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % (JSON.encode(), len(PWD))
+        )
+        async with asyncio.timeout(10):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
+        writer.write(PWD)
+        status, _, _ = await read_answer(reader)
+        writer.close()
+
+    assert status == 200
+
+
+async def test_slow_request_is_ended():
+    """A request that does not arrive in time is answered so, and others meanwhile are served."""
+    async with Gateway(conn_timeout_s=0.1) as gateway:
+        reader, writer = await gateway.connect()
+        writer.write(b"POST /mi HTTP/1.1\r\nHost: x\r\n%b\r\nContent-Length: 100\r\n\r\n{" % JSON.encode())
+        assert (await gateway.ask("POST", "/mi", JSON, body=PWD))[0] == 200
+        status, _, _ = await read_answer(reader)
+        writer.close()
+
+    assert status == 408
+
+
+async def test_unix_path(tmp_path):
+    """The interface listens on a UNIX path too, takes over a stale one, and removes it at the end."""
+    path = tmp_path / "mi.sock"
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+    async with Gateway(bind=f"unix:{path}") as gateway:
+        status, _, _ = await gateway.ask("POST", "/mi", JSON, body=PWD)
+
+    assert status == 200
+    assert not path.exists()
+
+
+async def test_address_in_use_is_an_error_of_the_start():
+    """An address that is taken names the option, and the start fails."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with pytest.raises(OSError, match="plugins.mi-http.bind: '127.0.0.1:"):
+            async with Gateway(bind="127.0.0.1:%d" % taken.getsockname()[1]):
+                pass
+
+
+async def test_pretty_printing():
+    """One member per line, a tab after the colon."""
+    async with Gateway(pretty_printing=True) as gateway:
+        body = b'{"jsonrpc":"2.0","id":"1","method":"which","params":["event_subscribe"]}'
+        _, _, answer = await gateway.ask("POST", "/mi", JSON, body=body)
+
+    assert answer.decode() == (
+        '{\n\t"jsonrpc":\t"2.0",\n\t"result":\t[["event", "socket"], ["event", "socket", "expire"]],\n\t"id":\t"1"\n}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("bind", "8888"), ("bind", "127.0.0.1:99999"), ("bind", "unix:"), ("path", "mi"), ("path", "/mi/"), ("max_body_bytes", 0)],
+)
+def test_bad_options(option, value):
+    """A value that does not fit is an error that names its option."""
+    with pytest.raises(ValueError, match=f"^{option}: expected"):
+        Options(**{option: value})

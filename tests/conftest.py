@@ -1,0 +1,43 @@
+"""What the tests of the core share."""
+
+import evframe
+import pytest
+from evframe.testing import MemoryTransport
+
+
+@pytest.fixture
+def memory():
+    """A transport that keeps what it is given."""
+    return MemoryTransport()
+
+
+@pytest.fixture
+def events(memory):
+    """An interface with that transport and two events."""
+    events = evframe.EventInterface(plugins={"memory": memory})
+    events.register_event("E_A")
+    events.register_event("E_B")
+    return events
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install plugins as packages would: `install(name="module:object")`."""
+
+    def install(version="1.2.3", **entries):
+        folder = tmp_path / "site"
+        for name, target in entries.items():
+            info = folder / f"evframe_{name}-{version}.dist-info"
+            info.mkdir(parents=True)
+            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: evframe-{name}\nVersion: {version}\n")
+            (info / "entry_points.txt").write_text(f"[evframe]\n{name} = {target}\n")
+        monkeypatch.syspath_prepend(folder)
+        return folder
+
+    return install
+
+
+@pytest.fixture
+def installed(install):
+    """The transport in memory, installed under the name `memory`."""
+    install(memory="evframe.testing:MemoryTransport")

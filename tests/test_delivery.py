@@ -1,0 +1,345 @@
+"""Delivery: isolation, order, retries, overflow, and outcomes that add up."""
+
+import asyncio
+import random
+
+import evframe
+import pytest
+from evframe.config import Config, CoreOptions
+from evframe.testing import MemoryTransport
+
+
+def compose(memory, **core):
+    events = evframe.EventInterface(Config(core=CoreOptions(**core)), plugins={"memory": memory})
+    events.register_event("E_A")
+    return events
+
+
+def numbers(memory, name):
+    return [event[1] for event in memory.delivered.get(name, [])]
+
+
+def add_up(events):
+    for counters in events.statistics:
+        assert counters.raised == counters.delivered + counters.failed + counters.depth, counters
+        assert counters.failed == sum(counters.reasons.values()), counters
+
+
+async def until(true):
+    async with asyncio.timeout(20):
+        while not true():
+            await asyncio.sleep(0.001)
+
+
+async def test_isolation_of_100_000_events(memory):
+    """One subscriber hangs, one refuses, one's plugin raises: the fourth gets every event in order."""
+
+    def refuse(batch):
+        raise evframe.Rejected("refused")
+
+    def broken(batch):
+        raise ZeroDivisionError
+
+    events = compose(memory, queue_size=200_000, drain_timeout_s=0.05)
+    memory.when("hung", lambda batch: asyncio.get_running_loop().create_future())
+    memory.when("refusing", refuse)
+    memory.when("broken", broken)
+    for name in ("good", "hung", "refusing", "broken"):
+        events.subscribe_event("E_A", f"memory:{name}")
+    async with events:
+        for number in range(100_000):
+            events.raise_event("E_A", [number])
+            if number % 10_000 == 0:
+                await asyncio.sleep(0)
+        await until(lambda: len(memory.delivered["good"]) == 100_000)
+        add_up(events)
+    by_name = {counters.socket: counters for counters in events.statistics}
+
+    assert numbers(memory, "good") == list(range(100_000))
+    assert by_name["memory:refusing"].reasons == {"refused": 100_000}
+    assert by_name["memory:broken"].reasons == {"plugin_error": 100_000}
+    assert by_name["memory:hung"].reasons == {"shutdown": 100_000}
+    add_up(events)
+
+
+@pytest.mark.parametrize(
+    ("overflow", "kept"), [("drop_newest", list(range(10))), ("drop_oldest", list(range(15, 25))), ("block", list(range(10)))]
+)
+async def test_full_queue(memory, overflow, kept):
+    """A full queue loses the newest or the oldest events, each counted; raise_event never waits."""
+    events = compose(memory, queue_size=10, overflow=overflow)
+    events.subscribe_event("E_A", "memory:a")
+    for number in range(25):
+        events.raise_event("E_A", [number])
+    async with events:
+        await until(lambda: not events.statistics[0].depth)
+
+    assert numbers(memory, "a") == kept
+    assert events.statistics[0].reasons == {"queue_full": 15}
+    add_up(events)
+
+
+async def test_block_makes_awaiting_callers_wait(memory):
+    """With `block`, an awaited raise waits for room and nothing is lost."""
+    events = compose(memory, queue_size=5, overflow="block")
+    gate = asyncio.Event()
+
+    async def slow(batch):
+        await gate.wait()
+        memory.delivered.setdefault("a", []).extend(batch.events)
+
+    memory.when("a", slow)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        raises = [asyncio.create_task(events.raise_event_and_wait("E_A", [number])) for number in range(50)]
+        await asyncio.sleep(0)
+        gate.set()
+        reports = await asyncio.gather(*raises)
+
+    assert all(report[0].delivered for report in reports)
+    assert sorted(numbers(memory, "a")) == list(range(50))
+
+
+async def test_unavailable_keeps_order(memory):
+    """Events that a transport could not send are tried again before those raised later."""
+    attempts = 0
+
+    def flaky(batch):
+        nonlocal attempts
+        attempts += 1
+        sent = min(len(batch.events), attempts % 3)
+        memory.delivered.setdefault("a", []).extend(batch.events[:sent])
+        if sent < len(batch.events):
+            raise evframe.Unavailable("away", done=sent)
+        return True
+
+    events = compose(memory)
+    memory.when("a", flaky)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        for number in range(12):
+            events.raise_event("E_A", [number])
+            await asyncio.sleep(0)
+        await until(lambda: not events.statistics[0].depth)
+
+    assert numbers(memory, "a") == list(range(12))
+    assert events.statistics[0].delivered == 12
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_batches_under_way_come_back_in_order(memory, seed):
+    """With several batches under way, whatever comes back is tried again in order, confirmed ones are not."""
+    chance = random.Random(seed)
+    confirmed = []
+    memory.in_flight = 50
+
+    async def send(batch):
+        for _ in range(chance.randrange(3)):
+            await asyncio.sleep(0)
+        fate = chance.randrange(4)
+        if fate == 0:
+            done = chance.randrange(len(batch.events) + 1)
+            confirmed.extend(batch.events[:done])
+            raise evframe.Unavailable("away", done=done)
+        if fate == 1:
+            for index, event in enumerate(batch.events):
+                if chance.randrange(2):
+                    batch.confirm(index)
+                    confirmed.append(event)
+            raise evframe.Unavailable("away")
+        confirmed.extend(batch.events)
+
+    events = compose(memory)
+    memory.when("a", send)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        for number in range(60):
+            events.raise_event("E_A", [number])
+            if chance.randrange(2):
+                await asyncio.sleep(0)
+            add_up(events)
+        await until(lambda: not events.statistics[0].depth)
+
+    assert sorted(event[1] for event in confirmed) == list(range(60))
+    assert events.statistics[0].delivered == 60
+
+
+async def test_failed_events_of_a_batch(memory):
+    """Events that the transport marks have their reasons, the others count as delivered."""
+
+    def some(batch):
+        for index in range(0, len(batch.events), 3):
+            batch.fail(index, "too_large")
+        return True
+
+    events = compose(memory)
+    memory.when("a", some)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        reports = await asyncio.gather(*(events.raise_event_and_wait("E_A", [number]) for number in range(6)))
+
+    assert [report[0].reason for report in reports] == ["too_large", None, None, "too_large", None, None]
+    assert [outcome.delivered for outcome in reports[0]] == [False]
+
+
+async def test_wrong_result_of_deliver(memory):
+    """A plugin that returns neither True nor an awaitable is an error that is counted."""
+    events = compose(memory)
+    memory.when("a", lambda batch: None)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        report = await events.raise_event_and_wait("E_A")
+
+    assert report[0].reason == "plugin_error"
+
+
+async def test_waiting_is_bounded(memory):
+    """An awaited raise says `pending` when its time is over; the event still arrives."""
+    release = asyncio.Event()
+
+    async def slow(batch):
+        await release.wait()
+
+    events = compose(memory)
+    memory.when("a", slow)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        report = await events.raise_event_and_wait("E_A", timeout_s=0.01)
+        release.set()
+        await until(lambda: events.statistics[0].delivered == 1)
+
+    assert report[0].reason == "pending"
+
+
+async def test_no_subscriber(memory):
+    """Raising without subscribers is counted and reports nobody."""
+    async with compose(memory) as events:
+        assert await events.raise_event_and_wait("E_A") == []
+        assert events.event("E_A").raised == 1
+
+
+async def test_unsubscribed_while_away(memory):
+    """What a subscriber that has left did not take in time is counted; the sums keep it."""
+
+    def away(batch):
+        raise evframe.Unavailable("away")
+
+    events = compose(memory, drain_timeout_s=0.05)
+    memory.when("a", away)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        for number in range(10):
+            events.raise_event("E_A", [number])
+        await until(lambda: events.statistics[0].depth == 10)
+        events.unsubscribe_event("E_A", "memory:a")
+        await until(lambda: len(events.statistics) == 1)
+        ended = events.statistics[0]
+
+    assert (ended.raised, ended.failed) == (10, 10)
+    assert memory.released == ["a"]
+
+
+async def test_comes_back_while_it_leaves(memory):
+    """A subscriber that subscribes again before it is gone goes on, with its counters."""
+    gate = asyncio.Event()
+
+    async def slow(batch):
+        await gate.wait()
+
+    events = compose(memory)
+    memory.when("a", slow)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        events.raise_event("E_A")
+        await asyncio.sleep(0)
+        events.unsubscribe_event("E_A", "memory:a")
+        events.subscribe_event("E_A", "memory:a")
+        gate.set()
+        assert (await events.raise_event_and_wait("E_A"))[0].delivered
+        assert events.statistics[0].delivered == 2
+        assert memory.released == []
+
+
+async def test_shutdown_delivers_what_is_queued(memory):
+    """Leaving the interface delivers what was raised."""
+    events = compose(memory)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        for number in range(5000):
+            events.raise_event("E_A", [number])
+
+    assert numbers(memory, "a") == list(range(5000))
+    assert memory.released == ["a"]
+
+
+async def test_raise_after_the_end_is_counted(memory):
+    """An event that is raised after the interface was left is counted as lost."""
+    events = compose(memory)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        pass
+    events.raise_event("E_A")
+
+    assert events.statistics[0].reasons == {"shutdown": 1}
+
+
+async def test_failures_do_not_fill_the_log(memory, caplog):
+    """Ten thousand lost events of a subscriber are one line."""
+
+    def refuse(batch):
+        raise evframe.Rejected("refused")
+
+    events = compose(memory)
+    memory.when("a", refuse)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        for number in range(10_000):
+            events.raise_event("E_A", [number])
+        await until(lambda: events.statistics[0].failed == 10_000)
+
+    assert len(caplog.records) == 1
+
+
+async def test_wrapper_round_deliver(memory):
+    """A hook wrapper that someone registers round `deliver` takes effect, and its end too."""
+    seen = []
+
+    class Watch:
+        @evframe.hookimpl(wrapper=True)
+        def deliver(self, socket, batch):
+            seen.append((socket.canonical, len(batch.events)))
+            return (yield)
+
+    events = compose(memory)
+    events.subscribe_event("E_A", "memory:a")
+    watch = Watch()
+    async with events:
+        await events.raise_event_and_wait("E_A")
+        events.plugins.register(watch)
+        await events.raise_event_and_wait("E_A")
+        events.plugins.unregister(watch)
+        await events.raise_event_and_wait("E_A")
+
+    assert seen == [("memory:a", 1)]
+    assert len(memory.delivered["a"]) == 3
+
+
+async def test_two_transports(memory):
+    """Each scheme goes to its own transport."""
+
+    class Other(MemoryTransport):
+        @evframe.hookimpl
+        def on_subscribe(self, scheme, rest):
+            found = super().on_subscribe("memory", rest) if scheme == "other" else None
+            return found
+
+    other = Other()
+    events = evframe.EventInterface(plugins={"memory": memory, "other": other})
+    events.register_event("E_A")
+    events.subscribe_event("E_A", "memory:a")
+    events.subscribe_event("E_A", "other:b")
+    async with events:
+        await events.raise_event_and_wait("E_A")
+
+    assert list(memory.delivered) == ["a"]
+    assert list(other.delivered) == ["b"]

@@ -1,0 +1,114 @@
+"""The registry, the declarations and one raised event."""
+
+import evframe
+import pytest
+from evframe.events import EventRegistry
+
+
+def test_ids_in_order_q9():
+    """Ids follow the order of registration; a name registered again keeps its id (Q-9: at run time too)."""
+    registry = EventRegistry()
+
+    assert [registry.register(name).id for name in ("E_A", "E_B", "E_A", "E_C")] == [0, 1, 0, 2]
+    assert [event.name for event in registry] == ["E_A", "E_B", "E_C"]
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "é" * 33, None, 7, "\ud800"])
+def test_bad_names(name):
+    """A name has 1 to 64 bytes of text; nothing else is registered."""
+    registry = EventRegistry()
+    with pytest.raises(evframe.EventNameError, match="expected"):
+        registry.register(name)
+    assert len(registry) == 0
+
+
+def test_longest_name():
+    """64 bytes are fine."""
+    assert EventRegistry().register("x" * 64).id == 0
+
+
+TYPES = {"ip": str, "hits": int, "load": float, "up": bool, "tags": list, "more": dict}
+GOOD = {"ip": "192.0.2.1", "hits": 3, "load": 1, "up": True, "tags": ["a"], "more": {}}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"ip": 7}, "ip"),
+        ({"hits": "3"}, "hits"),
+        ({"hits": True}, "hits"),
+        ({"hits": 1.5}, "hits"),
+        ({"load": "1"}, "load"),
+        ({"load": True}, "load"),
+        ({"up": 1}, "up"),
+        ({"tags": "a"}, "tags"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+@pytest.mark.parametrize("subscribed", [False, True])
+def test_declaration_names_the_parameter(events, change, named, subscribed):
+    """A raise that breaks the declaration is an error that names the parameter; nothing is counted."""
+    events.register_event("E_TYPED", TYPES)
+    if subscribed:
+        events.subscribe_event("E_TYPED", "memory:a")
+    events.raise_event("E_TYPED", GOOD)
+    events.raise_event("E_TYPED", list(GOOD.values()))
+    events.raise_event("E_TYPED", dict.fromkeys(TYPES))
+    with pytest.raises(evframe.ParameterError, match=f"'E_TYPED', parameter '{named}': expected") as caught:
+        events.raise_event("E_TYPED", {**GOOD, **change})
+
+    assert caught.value.parameter == named
+    assert events.event("E_TYPED").raised == 3
+
+
+@pytest.mark.parametrize("params", [None, {}, {"ip": "x"}, ["x"], [*GOOD.values(), 1], "text", 5, {"ip": evframe.UNSET}])
+def test_declaration_of_count_and_form(events, params):
+    """Missing, surplus and shapeless parameters are errors too."""
+    events.register_event("E_TYPED", TYPES)
+    with pytest.raises(evframe.ParameterError):
+        events.raise_event("E_TYPED", params)
+
+
+@pytest.mark.parametrize("params", ["text", 5, b"x", {1: "a"}, {"a": object()}])
+def test_shapeless_parameters(events, params):
+    """Parameters are a mapping of names or a sequence of values, with a JSON form."""
+    events.subscribe_event("E_A", "memory:a")
+    with pytest.raises(evframe.ParameterError, match="'E_A'"):
+        events.raise_event("E_A", params)
+    assert events.statistics[0].raised == 0
+
+
+def test_unknown_event(events):
+    """An event that is not registered cannot be raised."""
+    with pytest.raises(evframe.UnknownEventError, match="'E_NONE'"):
+        events.raise_event("E_NONE")
+
+
+async def test_event_is_as_it_was_raised(events, memory):
+    """Later changes to the caller's containers do not reach the event."""
+    events.subscribe_event("E_A", "memory:a")
+    inner = ["x"]
+    params = {"list": inner, "text": "t"}
+    events.raise_event("E_A", params)
+    inner.append("y")
+    params["text"] = "changed"
+    async with events:
+        await events.raise_event_and_wait("E_B")
+    event = memory.delivered["a"][0]
+
+    assert (event["list"], event["text"], event[1], event.get(3), event.get(0)) == (["x"], "t", ["x"], None, None)
+    assert event.payload == b'{"jsonrpc":"2.0","method":"E_A","params":{"list":["x"],"text":"t"}}'
+    with pytest.raises(LookupError, match="'missing'"):
+        event["missing"]
+
+
+async def test_names_twice_and_without(events, memory):
+    """Pairs keep names that repeat; a name finds the first of them."""
+    events.subscribe_event("E_A", "memory:a")
+    events.raise_event("E_A", evframe.Pairs([("k", 1), ("k", 2), (None, 3)]))
+    async with events:
+        await events.raise_event_and_wait("E_B")
+    event = memory.delivered["a"][0]
+
+    assert (event["k"], event.values, event[3]) == (1, (1, 2, 3), 3)
+    assert event.payload.endswith(b'{"k":1,"k":2,"":3}}')

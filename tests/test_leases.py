@@ -1,0 +1,151 @@
+"""Leases: made, refreshed, listed and ended."""
+
+import asyncio
+
+import evframe
+import pytest
+from evframe.testing import MemoryTransport
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+
+@pytest.fixture
+def clock():
+    return [1000.0]
+
+
+@pytest.fixture
+def events(memory, clock):
+    events = evframe.EventInterface(plugins={"memory": memory}, clock=lambda: clock[0])
+    events.register_event("E_A")
+    events.register_event("E_B")
+    return events
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "expire_s"),
+    [(0, 0, 0), (60, 0, 60), (0, 60, 60), (60, 30, 30), (30, 60, 60)],
+)
+def test_refresh_q17(events, clock, first, again, expire_s):
+    """Q-17: a refresh restarts the clock; never → expiring takes effect, expiring → never keeps its time."""
+    events.subscribe_event("E_A", "memory:a", first)
+    clock[0] += 20
+    lease = events.subscribe_event("E_A", "memory:a", again)
+
+    assert lease.expire_s == expire_s
+    assert len(events.subscriptions) == 1
+    if expire_s:
+        assert events.remaining_s(lease) == expire_s
+
+
+def test_remaining_time_is_true(events, clock):
+    """The remaining time counts down and the lease ends at its time."""
+    lease = events.subscribe_event("E_A", "memory:a", 60)
+    clock[0] += 59.5
+    assert events.remaining_s(lease) == 1
+    clock[0] += 0.5
+    assert events.subscriptions == []
+
+
+async def test_timer_ends_a_lease(memory):
+    """A lease ends by a timer, without a raise or a listing, and its transport is told."""
+    events = evframe.EventInterface(plugins={"memory": memory})
+    events.register_event("E_A")
+    async with events, asyncio.timeout(20):
+        events.subscribe_event("E_A", "memory:long", 100)
+        events.subscribe_event("E_A", "memory:short", 1)
+        while "short" not in memory.released:
+            await asyncio.sleep(0.01)
+        assert [lease.subscriber.socket.name for lease in events.subscriptions] == ["long"]
+
+
+def test_newest_first(events):
+    """Subscribers are served newest first; a refresh keeps the place."""
+    for name in "abc":
+        events.subscribe_event("E_A", f"memory:{name}")
+    events.subscribe_event("E_A", "memory:a")
+
+    assert [subscriber.socket.name for subscriber in events.event("E_A").targets] == ["c", "b", "a"]
+
+
+def test_one_subscriber_for_many_events(events, memory):
+    """A socket is one subscriber; it is released with its last lease."""
+    first = events.subscribe_event("E_A", "memory:a")
+    second = events.subscribe_event("E_B", "memory:a")
+    assert first.subscriber is second.subscriber
+    assert events.unsubscribe_event("E_A", "memory:a")
+    assert memory.released == []
+    assert events.unsubscribe_event("E_B", "memory:a")
+    assert memory.released == ["a"]
+    assert not events.unsubscribe_event("E_B", "memory:a")
+
+
+@pytest.mark.parametrize(
+    ("name", "socket", "expire_s", "error"),
+    [
+        ("E_NONE", "memory:a", 0, evframe.UnknownEventError),
+        ("E_A", "nosuch:a", 0, evframe.SocketError),
+        ("E_A", "memory:", 0, evframe.SocketError),
+        ("E_A", "memory", 0, evframe.SocketError),
+        ("E_A", "", 0, evframe.SocketError),
+        ("E_A", ":a", 0, evframe.SocketError),
+        ("E_A", "MEMORY:a", 0, evframe.SocketError),
+        ("E_A", "memory:a", -1, ValueError),
+    ],
+)
+def test_bad_subscriptions(events, name, socket, expire_s, error):
+    """A subscription that cannot be made is one error and changes nothing."""
+    with pytest.raises(error, match="expected|no loaded plugin"):
+        events.subscribe_event(name, socket, expire_s)
+    assert events.subscriptions == []
+
+
+class LeaseMachine(RuleBasedStateMachine):
+    """Leases against a model: a table of deadlines."""
+
+    def __init__(self):
+        super().__init__()
+        self.now = 0.0
+        self.memory = MemoryTransport()
+        self.events = evframe.EventInterface(plugins={"memory": self.memory}, clock=lambda: self.now)
+        for event in ("E_A", "E_B"):
+            self.events.register_event(event)
+        self.model = {}
+
+    keys = st.tuples(st.sampled_from(["E_A", "E_B"]), st.sampled_from(["memory:a", "memory:b", "memory:c"]))
+
+    @rule(key=keys, expire_s=st.integers(0, 5))
+    def subscribe(self, key, expire_s):
+        self.events.subscribe_event(*key, expire_s)
+        _, known = self.model.get(key, (None, 0))
+        expire_s = expire_s or known
+        self.model[key] = (self.now + expire_s if expire_s else None, expire_s)
+
+    @rule(key=keys)
+    def unsubscribe(self, key):
+        assert self.events.unsubscribe_event(*key) == (self.model.pop(key, None) is not None)
+
+    @rule(seconds=st.integers(1, 4))
+    def wait(self, seconds):
+        self.now += seconds
+        self.events.expire()
+        self.model = {key: value for key, value in self.model.items() if value[0] is None or value[0] > self.now}
+
+    @invariant()
+    def listing_is_the_model(self):
+        listed = {
+            (lease.event.name, lease.subscriber.socket.canonical): (
+                lease.deadline if lease.expire_s else None,
+                lease.expire_s,
+            )
+            for lease in self.events.subscriptions
+        }
+        assert listed == self.model
+        for event in self.events.events:
+            assert set(event.targets) == set(event.leases)
+        assert set(self.events._leases.subscribers) == {socket for _, socket in self.model}
+
+
+LeaseMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestLeaseMachine = LeaseMachine.TestCase
