@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import json
 import signal
-import socket as sockets
 import sys
-import time
-from contextlib import suppress
-from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Any
 
 import attrs
 import click
 
 from evframe import gateway
-from evframe.client import DEFAULT_URL, Client, ManagementError
+from evframe.client import DEFAULT_URL, Client, ManagementError, url_of
 from evframe.config import load_config
 from evframe.exceptions import ConfigError
 from evframe.interface import EventInterface
 from evframe.logs import set_up_logs
-
-_LEASE_S: Final = 60
-
+from evframe.watching import Watch
 
 def _client(url: str | None, config: str | None) -> Client:
     """Return a client of *url*, else of the management interface in the file *config*."""
     if url is None and config is not None:
-        table = _load(config).plugins.get("mi-http", {})
-        url = f"http://{table.get('bind', '127.0.0.1:8888')}{table.get('path', '/mi')}"
+        url = url_of(_load(config).plugins.get("mi-http", {}))
     return Client(url or DEFAULT_URL)
 
 
@@ -197,45 +190,27 @@ def mi(context: click.Context, url: str | None, config: str | None, method: str,
 @main.command()
 @_url
 @_file
+@_json
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
 @click.option("--address", default="127.0.0.1", help="Address at which the gateway reaches this program.")
-@click.pass_context
-def watch(
-    context: click.Context, url: str | None, config: str | None, patterns: tuple[str, ...], address: str
+def watch(  # noqa: PLR0913 one parameter for each option
+    url: str | None, config: str | None, patterns: tuple[str, ...], address: str, *, as_json: bool
 ) -> None:
     """Print the events of the running gateway that match PATTERN as they are raised."""
-    context.obj = _client(url, config)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as receiver:
-        receiver.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4 << 20)
-        receiver.bind((address, 0))
-        receiver.settimeout(1)
-        target = f"udp:{address}:{receiver.getsockname()[1]}"
-        names: set[str] = set()
-        try:
-            _watch(context, receiver, target, patterns, names)
-        except KeyboardInterrupt:
-            pass
-        finally:
-            for name in names:
-                with suppress(ManagementError):
-                    context.obj.call("event_subscribe", [name, target, 0])
+    try:
+        with Watch(_client(url, config), patterns or ("*",), address) as watching:
+            for payload in watching:
+                click.echo(payload if as_json else _readable(payload))
+    except KeyboardInterrupt:
+        pass
+    except (ManagementError, OSError) as error:
+        raise click.ClickException(str(error)) from None
 
 
-def _watch(
-    context: click.Context, receiver: sockets.socket, target: str, patterns: tuple[str, ...], names: set[str]
-) -> None:
-    renew_at = 0.0
-    while True:
-        if time.monotonic() >= renew_at:
-            for event in _call(context, "events_list")["Events"]:
-                if not patterns or any(fnmatchcase(event["name"], pattern) for pattern in patterns):
-                    _call(context, "event_subscribe", [event["name"], target, _LEASE_S])
-                    names.add(event["name"])
-            renew_at = time.monotonic() + _LEASE_S / 3
-        with suppress(TimeoutError):
-            payload = json.loads(receiver.recv(65536))
-            click.echo(f"{payload['method']} {json.dumps(payload.get('params'), ensure_ascii=False)}")
+def _readable(payload: str) -> str:
+    message = json.loads(payload)
+    return f"{message['method']} {json.dumps(message.get('params'), ensure_ascii=False)}"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 
 from evframe.config import Config
@@ -18,20 +19,33 @@ async def serve(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with EventInterface(config) as events:
-        for status in events.plugin_status:
-            if status.problem is not None:
-                log.warning("a plugin is not loaded", extra={"plugin": status.name, "problem": status.problem})
-        log.info("the gateway is ready")
+    events = EventInterface(config)
+    for status in events.plugin_status:
+        if status.problem is not None:
+            log.warning("a plugin is not loaded", extra={"plugin": status.name, "problem": status.problem})
+    async with events:
+        log.info("the gateway is ready", extra={"subscriptions": len(events.subscriptions)})
         await stop.wait()
         log.info("the gateway is stopping")
+    lost = [counters for counters in events.statistics if counters.reasons.get("shutdown")]
+    for counters in lost:
+        log.error("events were not delivered in time", extra={"socket": counters.socket, **counters.reasons})
+    log.info("the gateway has stopped")
 
 
 def run(config: Config) -> None:
     """Run the gateway on uvloop when it is installed, else on asyncio."""
+    _allow_open_files()
     try:
         import uvloop  # noqa: PLC0415 an optional dependency
     except ImportError:
         asyncio.run(serve(config))
     else:
         uvloop.run(serve(config))
+
+
+def _allow_open_files() -> None:
+    """Raise the limit of open files as far as it may be: every subscriber has a socket or a file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -3,15 +3,15 @@
 import json
 
 from evframe_stream import ReplyScanner
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.dictionaries(st.text(), JSON) | st.lists(JSON)), st.sampled_from(["", "\n", " x "]), st.data())
 def test_split_anywhere(values, between, data):
     """Values come out as they went in, however the bytes are cut."""

@@ -1,0 +1,73 @@
+"""The gateway as a process of its own, with every plugin of this repository."""
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from evframe.client import Client
+
+BIN = Path(sys.executable).parent
+
+
+class Gateway:
+    """A running `evframe run`, with the lines of its log."""
+
+    def __init__(self, file):
+        self.process = subprocess.Popen(
+            [BIN / "evframe", "run", "-c", file],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        self.lines = []
+        self._new = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+        host, port = json.loads(self.line("the management interface listens")["bind"].replace("(", "[").replace(")", "]").replace("'", '"'))
+        self.url = f"http://{host}:{port}/mi"
+        self.port = port
+        self.client = Client(self.url)
+
+    def _read(self):
+        for line in self.process.stderr:
+            self._new.put(line)
+        self._new.put(None)
+
+    def line(self, message):
+        """Return the next line of the log that says *message*."""
+        while True:
+            line = self._new.get(timeout=30)
+            if line is None:
+                raise AssertionError(f"the gateway has ended: {self.lines}")
+            self.lines.append(line)
+            if message in line:
+                return json.loads(line)
+
+    def stop(self):
+        """Return the exit code after SIGTERM."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=30)
+        return code
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    """Start gateways: `gateway(toml)`."""
+    running = []
+
+    def start(toml=""):
+        file = tmp_path / "evframe.toml"
+        file.write_text('[plugins.mi-http]\nbind = "127.0.0.1:0"\n' + toml)
+        running.append(Gateway(str(file)))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.process.kill()
+        one.process.wait()
+        one.process.stderr.close()

@@ -1,0 +1,158 @@
+"""The gateway and the command line, as processes."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+EVFRAME = Path(sys.executable).parent / "evframe"
+
+
+def evframe(*words, **options):
+    return subprocess.run([EVFRAME, *words], capture_output=True, text=True, timeout=50, check=False, **options)
+
+
+@pytest.fixture
+def receiver():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(20)
+        yield sock
+
+
+def test_every_command(gateway, receiver):
+    """Subscribe, list, raise and leave with the command line."""
+    running = gateway('[[events]]\nname = "E_TEST"\nparams = [{ name = "ip", type = "str" }, { name = "hits", type = "int" }]\n')
+    env = {**os.environ, "EVFRAME_URL": running.url}
+    target = "udp:127.0.0.1:%d" % receiver.getsockname()[1]
+
+    assert "E_TEST" in evframe("events", env=env).stdout
+    assert json.loads(evframe("events", "--json", env=env).stdout)["Events"][-1]["name"] == "E_TEST"
+    assert evframe("subscribe", "E_TEST", target, "--expire", "60", env=env).stdout == "OK\n"
+    assert target in evframe("subscribers", env=env).stdout
+    assert json.loads(evframe("subscribers", "--json", env=env).stdout)["Events"][0]["Subscribers"][0]["expire"] == 60
+    assert evframe("raise", "E_TEST", "ip=192.0.2.1", "hits=7", env=env).stdout == "OK\n"
+    assert json.loads(receiver.recv(4096))["params"] == {"ip": "192.0.2.1", "hits": 7}
+    assert evframe("raise", "E_TEST", "--json", '{"ip": "x", "hits": 1}', "--url", running.url).stdout == "OK\n"
+    assert json.loads(receiver.recv(4096))["params"] == {"ip": "x", "hits": 1}
+    assert json.loads(evframe("mi", "which", "command=evi:raise", env=env).stdout) == [["event"], ["event", "params"]]
+    assert evframe("subscribe", "E_TEST", target, "--expire", "0", env=env).stdout == "OK\n"
+
+    refused = evframe("raise", "E_TEST", "ip=x", env=env)
+    assert (refused.returncode, refused.stderr) == (1, "Error: 480: Temporarily Unavailable\n")
+    assert "expected name=value" in evframe("raise", "E_TEST", "x", env=env).stderr
+    assert "expected JSON" in evframe("raise", "E_TEST", "--json", "{", env=env).stderr
+    assert evframe("--version").stdout.startswith("evframe, version ")
+    assert "_EVFRAME_COMPLETE" in evframe(env={**os.environ, "_EVFRAME_COMPLETE": "bash_source"}).stdout
+    assert running.stop() == 0
+
+
+def test_watch(gateway):
+    """`watch` prints events as they are raised, those of events it did not know at first too, and leaves."""
+    running = gateway('[[events]]\nname = "E_ONE"\n')
+    watch = subprocess.Popen(
+        [EVFRAME, "watch", "E_O*", "--url", running.url, "--json"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        while not running.client.call("subscribers_list")["Events"]:
+            assert watch.poll() is None
+        running.client.call("raise_event", ["E_ONE", {"n": 1}])
+        assert json.loads(watch.stdout.readline()) == {"jsonrpc": "2.0", "method": "E_ONE", "params": {"n": 1}}
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(timeout=20) == 0
+    finally:
+        watch.kill()
+        watch.wait()
+        watch.stdout.close()
+
+    assert running.client.call("subscribers_list") == {"Events": []}
+
+
+def test_bad_input_changes_nothing(gateway, receiver):
+    """Whatever arrives, the gateway answers and goes on."""
+    running = gateway('[[events]]\nname = "E_TEST"\n')
+    for body in (b"", b"{", b"[]", b"1", b'{"jsonrpc":"2.0"}', b"\xff" * 100, b"[" * 50_000, b"x" * 2_000_000):
+        request = urllib.request.Request(running.url, body, {"Content-Type": "application/json"})
+        try:
+            urllib.request.urlopen(request, timeout=20).close()
+        except urllib.error.HTTPError as error:
+            assert error.code in {400, 413}
+            error.close()
+    for text in ("udp:", "tcp:x", "unix:", "flatstore:", "route:none", "nosuch:x", "udp:127.0.0.1:70000"):
+        refused = evframe("subscribe", "E_TEST", text, "--url", running.url)
+        assert (refused.returncode, refused.stderr) == (1, "Error: 400: Bad parameter value\n")
+    running.client.call("event_subscribe", ["E_TEST", "udp:127.0.0.1:%d" % receiver.getsockname()[1]])
+    running.client.call("raise_event", ["E_TEST"])
+
+    assert receiver.recv(4096) == b'{"jsonrpc":"2.0","method":"E_TEST"}'
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[", "not TOML"),
+        ("[plugins.nosuch]\n", "plugins.nosuch"),
+        ("[plugins.stream]\ntimeout_ms = '5'\n", "plugins.stream.timeout_ms"),
+        ("[plugins.stream]\ncolour = 5\n", "plugins.stream: unknown key 'colour'"),
+        ("[plugins.mi-http]\nbind = 'x'\n", "plugins.mi-http"),
+        ("[plugins.flatstore]\nrotate_size = 'x'\n", "plugins.flatstore"),
+        ('[[subscriptions]]\nevent = "E"\nsocket = "udp:x"\n', "subscriptions[0].socket"),
+        ('[routes]\nE = "nosuch:f"\n', "routes.E"),
+        ('[[events]]\nname = "E"\n[[events]]\nname = "E"\n', "events[1].name"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_bad_configuration(tmp_path, text, problem, command):
+    """`check` and `run` print every problem with its path and exit with 1."""
+    file = tmp_path / "bad.toml"
+    file.write_text(text)
+    done = evframe(command, "-c", file)
+
+    assert done.returncode == 1
+    assert problem in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_address_in_use(tmp_path):
+    """A management address that is taken is one clear error."""
+    file = tmp_path / "evframe.toml"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        file.write_text('[plugins.mi-http]\nbind = "127.0.0.1:%d"\n' % taken.getsockname()[1])
+        done = evframe("run", "-c", file)
+
+    assert done.returncode == 1
+    assert "Error: [Errno 98] plugins.mi-http.bind:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_shutdown_is_bounded_and_says_what_is_lost(gateway):
+    """With a subscriber that cannot be reached, SIGTERM ends the gateway within its bound, and the loss is told."""
+    running = gateway(
+        '[core]\ndrain_timeout_s = 0.2\n[[events]]\nname = "E_TEST"\n'
+        '[[subscriptions]]\nevent = "E_TEST"\nsocket = "tcp:127.0.0.1:1"\n'
+    )
+    running.client.call("raise_event", ["E_TEST"])
+    assert running.stop() == 0
+
+    assert running.line("events were not delivered in time")["shutdown"] == 1
+
+
+def test_unix_management(tmp_path):
+    """The command line finds a management interface on a UNIX path through the configuration."""
+    file = tmp_path / "evframe.toml"
+    file.write_text(f'[plugins.mi-http]\nbind = "unix:{tmp_path}/mi"\n[[events]]\nname = "E_TEST"\n')
+    running = subprocess.Popen([EVFRAME, "run", "-c", file], stderr=subprocess.PIPE, text=True)
+    try:
+        while "listens" not in running.stderr.readline():
+            assert running.poll() is None
+        assert "E_TEST" in evframe("events", "-c", file).stdout
+    finally:
+        running.terminate()
+        running.wait(timeout=20)
+        running.stderr.close()
