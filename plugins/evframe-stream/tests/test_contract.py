@@ -1,0 +1,56 @@
+"""What every transport does, for TCP in both modes."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+from evframe.testing import Peer, TransportContract
+from evframe_stream import Options, StreamTransport
+
+decode = json.JSONDecoder().raw_decode
+
+
+class TestPlain(TransportContract):
+    """Plain mode."""
+
+    bad_sockets = ("tcp:", "tcp:127.0.0.1", "tcp:127.0.0.1:0", "tcp:127.0.0.1:70000/m")
+    reliable = False
+
+    def transport(self):
+        return StreamTransport(Options(reliable_mode=self.reliable, timeout_ms=20_000))
+
+    @asynccontextmanager
+    async def peer(self):
+        received = asyncio.Queue()
+        serving = set()
+
+        async def serve(reader, writer):
+            serving.add(asyncio.current_task())
+            text = ""
+            while data := await reader.read(65536):
+                text += data.decode()
+                while text:
+                    try:
+                        message, end = decode(text)
+                    except ValueError:
+                        break
+                    received.put_nowait(text[:end].encode())
+                    text = text[end:]
+                    if "id" in message:
+                        writer.write(b'{"id":%d,"result":1}' % message["id"])
+            writer.close()
+            await writer.wait_closed()
+
+        async def receive(count):
+            return [await received.get() for _ in range(count)]
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            yield Peer("tcp:127.0.0.1:%d" % server.sockets[0].getsockname()[1], receive)
+        await asyncio.gather(*serving)
+
+
+class TestReliable(TestPlain):
+    """Reliable mode."""
+
+    reliable = True
