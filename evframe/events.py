@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from evframe.exceptions import EventNameError, ParameterError, UnknownEventError
-from evframe.payload import Pairs, encode_params, encode_text
+from evframe.payload import STRICT, Pairs, dumps, encode_params, encode_text
 
 if TYPE_CHECKING:
     from evframe.subscribers import Subscriber, Subscription
@@ -138,20 +138,28 @@ class EventDefinition:
         if not params:
             return Event(self, None, None, raised_at, depth)
         if type(params) is dict:
-            body = encode_params(self.name, params)
-            params = params.copy()
-        elif isinstance(params, Mapping):
-            params = dict(params)
-            body = encode_params(self.name, params)
-        elif isinstance(params, Sequence) and not isinstance(params, str | bytes | bytearray):
-            params = params if isinstance(params, Pairs) else tuple(params)
-            body = encode_params(self.name, params)
+            try:
+                body = dumps(params, None, STRICT)
+            except TypeError:
+                body = encode_params(self.name, params) or b""
+            copy = params.copy()
         else:
-            raise ParameterError(self.name, "params", f"expected a mapping or a sequence of values, got {params!r}")
+            copy = self._plain(params)
+            body = encode_params(self.name, copy) or b""
         # A bracket after the first byte may be a container inside, which could change after the raise.
-        if body is not None and (body.find(b"[", 1) > 0 or body.find(b"{", 1) > 0):
-            params = _frozen(params)
-        return Event(self, params, body, raised_at, depth)
+        if body.rfind(b"{") > 0 or body.rfind(b"[") > 0:
+            copy = _frozen(copy)
+        return Event(self, copy, body, raised_at, depth)
+
+    def _plain(self, params: Any) -> Any:
+        """Return a copy of *params* as a dict, a tuple or pairs."""
+        if isinstance(params, Mapping):
+            return dict(params)
+        if isinstance(params, Pairs):
+            return params
+        if isinstance(params, Sequence) and not isinstance(params, str | bytes | bytearray):
+            return tuple(params)
+        raise ParameterError(self.name, "params", f"expected a mapping or a sequence of values, got {params!r}")
 
     def check(self, params: Any) -> None:
         """Raise ParameterError unless *params* fit the declaration."""

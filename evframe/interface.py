@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from threading import get_ident
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
@@ -99,6 +100,7 @@ class EventInterface:
             end_timeout_s=core.drain_timeout_s,
             on_end=self._release,
         )
+        self._deliver = self._delivery.put
         self._leases = Leases(clock, self._delivery.end)
         self._inbox = Inbox(core.queue_size, self._put, self._lose)
         self._listeners: dict[Listener, Subscriber] = {}
@@ -109,7 +111,7 @@ class EventInterface:
         self._timer_at = math.inf
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         self._by_name = self._events.by_name
         self._max_nesting = core.max_nesting
         self._block = core.overflow == "block"
@@ -145,7 +147,7 @@ class EventInterface:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         self._delivery.start()
         self._inbox.start(self._loop)
         self._set_timer()
@@ -234,14 +236,19 @@ class EventInterface:
         definition = self._by_name.get(name)
         if definition is None:
             raise UnknownEventError(name)
-        if threading.get_ident() != self._thread:
-            self._inbox.put(definition.snapshot(params, time.monotonic(), depth.get()))
+        if get_ident() != self._thread:
+            self._inbox.put(definition.snapshot(params, monotonic(), depth.get()))
             return
         targets = definition._targets  # noqa: SLF001 the property would cost a quarter of an idle raise
         if targets is None:
             targets = definition.targets
         if targets:
-            self._put(definition.snapshot(params, time.monotonic(), depth.get()))
+            event = definition.snapshot(params, monotonic(), depth.get())
+            if event.depth < self._max_nesting:
+                definition.raised += 1
+                self._deliver(targets, event)
+            else:
+                self._put(event)
             return
         if definition.params is not None:
             definition.check(params)
@@ -280,8 +287,8 @@ class EventInterface:
             timeout_s: seconds to wait; an outcome that is still open then has the reason `pending`.
         """
         definition = self._events[name]
-        event = definition.snapshot(params, time.monotonic(), depth.get())
-        until = None if timeout_s is None else time.monotonic() + timeout_s
+        event = definition.snapshot(params, monotonic(), depth.get())
+        until = None if timeout_s is None else monotonic() + timeout_s
         if self._block:
             # Nothing may come between the end of the wait and the raise, or the room is somebody else's.
             with suppress(TimeoutError):
@@ -298,7 +305,7 @@ class EventInterface:
         try:
             self._put(event)
             if waits:
-                left = None if until is None else max(0.0, until - time.monotonic())
+                left = None if until is None else max(0.0, until - monotonic())
                 await asyncio.wait([future for _, future in waits], timeout=left)
         finally:
             for subscriber, _ in waits:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
+from orjson import dumps
 
 from evframe.exceptions import ParameterError
 
@@ -36,7 +37,7 @@ class Pairs(tuple[tuple[str | None, Any], ...]):
     __slots__ = ()
 
 
-_STRICT: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+STRICT: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
 _ESCAPES: Final = {
     **{code: f"\\u{code:04x}".encode() for code in range(0x20)},
@@ -99,7 +100,7 @@ def encode_params(event: str, params: Any) -> bytes | None:
         return None
     if type(params) is not Pairs:
         try:
-            return orjson.dumps(params, option=_STRICT)
+            return dumps(params, None, STRICT)
         except TypeError:
             if isinstance(params, Mapping):
                 return _encode_object(params.items(), event)
