@@ -1,0 +1,215 @@
+"""What is measured: each path from `raise_event` to its outcome, and the loop that limits it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import evframe
+import limits
+from evframe.config import Config, CoreOptions
+from evframe_datagram import DatagramTransport
+from evframe_flatstore import FlatstoreTransport
+from evframe_route import RouteTransport
+from evframe_stream import Options as StreamOptions
+from evframe_stream import StreamTransport
+
+COUNT = 200_000
+TURN = 1000  # events between two turns of the loop
+TWO = {"ip": "192.168.1.10", "hits": 12345}
+TEN = {f"parameter{number}": ("192.168.1.10" if number % 2 else 12345) for number in range(10)}
+HEAD = len('{"jsonrpc":"2.0","method":"E_BENCH"}')
+
+
+@attrs.frozen
+class Measurement:
+    """Events a second."""
+
+    ours: float
+    c: float | None = None
+    python: float | None = None
+    lost: int = 0
+
+
+@attrs.frozen
+class Path_:  # noqa: N801 not pathlib's
+    """One line of the table."""
+
+    name: str
+    target: str
+    run: Callable[[limits.Limits], Awaitable[Measurement]]
+
+
+def payload_size(params: Any) -> int:
+    """Return the bytes of the notification with *params*."""
+    return len(evframe.events.EventDefinition(0, "E_BENCH", None).snapshot(params, 0.0).payload)
+
+
+async def rate(plugin: Any, sockets: list[str], make: Callable[[int], Any], count: int = COUNT) -> tuple[float, int]:
+    """Return deliveries a second, from the first raise to the last outcome, and how many were lost."""
+    config = Config(core=CoreOptions(queue_size=count))
+    async with evframe.EventInterface(config, plugins={"measured": plugin}) as events:
+        events.register_event("E_BENCH")
+        for text in sockets:
+            events.subscribe_event("E_BENCH", text)
+        await events.raise_event_and_wait("E_BENCH", make(0))
+        subscribers = events.event("E_BENCH").targets
+        raise_event = events.raise_event
+        start = time.perf_counter()
+        for first in range(0, count, TURN):
+            for number in range(first, first + TURN):
+                raise_event("E_BENCH", make(number))
+            await asyncio.sleep(0)
+        while any(subscriber.depth for subscriber in subscribers):
+            await asyncio.sleep(0.0005)
+        elapsed = time.perf_counter() - start
+        lost = sum(subscriber.failed for subscriber in subscribers)
+    return count * len(sockets) / elapsed, lost
+
+
+@contextlib.contextmanager
+def udp_receivers(count: int) -> Iterator[list[int]]:
+    """Bind sockets that nobody reads: the limit and evframe meet the same."""
+    receivers = []
+    try:
+        for _ in range(count):
+            receivers.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            receivers[-1].bind(("127.0.0.1", 0))
+        yield [receiver.getsockname()[1] for receiver in receivers]
+    finally:
+        for receiver in receivers:
+            receiver.close()
+
+
+def udp(make: Callable[[int], Any], subscribers: int = 1, count: int = COUNT) -> Callable[[limits.Limits], Awaitable[Measurement]]:
+    """Return the measurement of UDP."""
+
+    async def run(bare: limits.Limits) -> Measurement:
+        size = payload_size(make(0))
+        with udp_receivers(subscribers) as ports:
+            c = bare.c("send-udp", ports[0], size, COUNT)
+            python = limits.python_udp(ports[0], size, COUNT)
+            ours, lost = await rate(DatagramTransport(), [f"udp:127.0.0.1:{port}" for port in ports], make, count)
+        return Measurement(ours, c, python, lost)
+
+    return run
+
+
+async def unix(bare: limits.Limits) -> Measurement:
+    """Measure UNIX datagrams to a reader with the kernel's default queue."""
+    size = payload_size(TWO)
+    path = bare.fresh("datagram")
+    with bare.sink("unix", path):
+        c = bare.c("send-unix", path, size, COUNT)
+        python = limits.python_unix(path, size, COUNT)
+        ours, lost = await rate(DatagramTransport(), [f"unix:{path}"], lambda _: TWO)
+    return Measurement(ours, c, python, lost)
+
+
+def flatstore(params: dict[str, Any]) -> Callable[[limits.Limits], Awaitable[Measurement]]:
+    """Return the measurement of lines in a file."""
+
+    async def run(bare: limits.Limits) -> Measurement:
+        size = len(",".join(["E_BENCH", *map(str, params.values())])) + 1
+        c = bare.c("write", bare.fresh("lines"), size, COUNT)
+        python = limits.python_write(bare.fresh("lines"), size, COUNT)
+        path = bare.fresh("lines")
+        ours, lost = await rate(FlatstoreTransport(), [f"flatstore:{path}"], lambda _: params)
+        return Measurement(ours, c, python, lost)
+
+    return run
+
+
+def free_port() -> int:
+    """Return a port that nobody uses now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+async def tcp(bare: limits.Limits) -> Measurement:
+    """Measure a burst over TCP, until all of it is acknowledged."""
+    size = payload_size(TWO)
+    port = free_port()
+    with bare.sink("tcp", port):
+        c = bare.c("send-tcp", port, size, COUNT)
+        python = limits.python_tcp(port, size, COUNT)
+        ours, lost = await rate(StreamTransport(), [f"tcp:127.0.0.1:{port}"], lambda _: TWO)
+    return Measurement(ours, c, python, lost)
+
+
+async def tcp_reliable(bare: limits.Limits) -> Measurement:
+    """Measure a burst of requests to a peer that answers each, until all of them are answered."""
+    peer = subprocess.Popen([sys.executable, Path(__file__).with_name("answering.py")], stdout=subprocess.PIPE)
+    assert peer.stdout is not None
+    try:
+        port = int(peer.stdout.readline())
+        transport = StreamTransport(StreamOptions(reliable_mode=True, newline_framing=True, timeout_ms=30_000))
+        ours, lost = await rate(transport, [f"tcp:127.0.0.1:{port}"], lambda _: TWO)
+    finally:
+        peer.kill()
+        peer.wait()
+        peer.stdout.close()
+    return Measurement(ours, lost=lost)
+
+
+def route(kind: str) -> Callable[[limits.Limits], Awaitable[Measurement]]:
+    """Return the measurement of a route that counts."""
+
+    async def run(_: limits.Limits) -> Measurement:
+        calls = 0
+
+        def plain(event: evframe.Event) -> None:
+            nonlocal calls
+            calls += 1
+
+        async def awaited(event: evframe.Event) -> None:
+            nonlocal calls
+            calls += 1
+
+        routes = RouteTransport()
+        routes.add("bench", awaited if kind == "async" else plain, inline=kind == "inline")
+        ours, lost = await rate(routes, ["route:bench"], lambda _: TWO)
+        start = time.perf_counter()
+        for _ in range(COUNT):
+            plain(None)  # type: ignore[arg-type]
+        return Measurement(ours, None, COUNT / (time.perf_counter() - start), lost)
+
+    return run
+
+
+async def idle(_: limits.Limits) -> Measurement:
+    """Measure raises that nobody has subscribed to."""
+    async with evframe.EventInterface(plugins={}) as events:
+        events.register_event("E_BENCH")
+        raise_event = events.raise_event
+        start = time.perf_counter()
+        for _ in range(COUNT):
+            raise_event("E_BENCH", TWO)
+        return Measurement(COUNT / (time.perf_counter() - start))
+
+
+PATHS = (
+    Path_("udp, 2 params, equal sizes", "C ≥ 1.2", udp(lambda _: TWO)),
+    Path_("udp, 2 params, a counter", "C ≥ 0.75", udp(lambda number: {"ip": "192.168.1.10", "hits": number})),
+    Path_("udp, 2 params, sizes that differ", "", udp(lambda number: {"ip": "192.168.1.10", "hits": 10 ** (number % 5)})),
+    Path_("udp, 10 params", "C ≥ 0.50", udp(lambda _: TEN)),
+    Path_("udp, 100 subscribers", "C ≥ 1.7", udp(lambda _: TWO, 100, 5_000)),
+    Path_("udp, 1000 subscribers", "C ≥ 1.7", udp(lambda _: TWO, 900, 1_000)),
+    Path_("unix datagram", "C ≥ 0.50", unix),
+    Path_("flatstore, 2 params", "C ≥ 0.40", flatstore(TWO)),
+    Path_("flatstore, 10 params", "C ≥ 0.27", flatstore(TEN)),
+    Path_("tcp, burst", "C ≥ 0.12", tcp),
+    Path_("tcp reliable, burst", "≥ 100,000/s", tcp_reliable),
+    Path_("route, inline", "≥ 900,000/s", route("inline")),
+    Path_("route, async", "≥ 900,000/s", route("async")),
+    Path_("route, thread", "", route("thread")),
+    Path_("no subscriber", "≥ 4,000,000/s", idle),
+)
