@@ -19,21 +19,19 @@ ParameterTypes = Mapping[str, type]
 class Event:
     """One raised event: its name and parameters as they were at the raise.
 
+    *payload* is the JSON-RPC notification, encoded once however many subscribers share it;
     *raised_at* is on the monotonic clock, in seconds; *depth* says how many events were being
     handled when this one was raised.
     """
 
-    __slots__ = ("_payload", "body", "definition", "depth", "params", "raised_at")
+    __slots__ = ("definition", "depth", "params", "payload", "raised_at")
 
-    def __init__(
-        self, definition: EventDefinition, params: Any, body: bytes | None, raised_at: float, depth: int
-    ) -> None:
+    def __init__(self, definition: EventDefinition, params: Any, payload: bytes, raised_at: float, depth: int) -> None:
         self.definition = definition
         self.params = params
-        self.body = body
+        self.payload = payload
         self.raised_at = raised_at
         self.depth = depth
-        self._payload: bytes | None = None
 
     @property
     def name(self) -> str:
@@ -41,15 +39,10 @@ class Event:
         return self.definition.name
 
     @property
-    def payload(self) -> bytes:
-        """The JSON-RPC notification, encoded once however many subscribers share it."""
-        payload = self._payload
-        if payload is None:
-            body = self.body
-            definition = self.definition
-            payload = definition.bare if body is None else definition.head + body + b"}"
-            self._payload = payload
-        return payload
+    def body(self) -> bytes | None:
+        """The JSON text of the parameters; None when there are none."""
+        definition = self.definition
+        return None if self.params is None else self.payload[len(definition.head) : -1]
 
     @property
     def pairs(self) -> tuple[tuple[str | None, Any], ...]:
@@ -136,7 +129,7 @@ class EventDefinition:
         if self.params is not None:
             self.check(params)
         if not params:
-            return Event(self, None, None, raised_at, depth)
+            return Event(self, None, self.bare, raised_at, depth)
         if type(params) is dict:
             try:
                 body = dumps(params, None, STRICT)
@@ -149,7 +142,8 @@ class EventDefinition:
         # A bracket after the first byte may be a container inside, which could change after the raise.
         if body.rfind(b"{") > 0 or body.rfind(b"[") > 0:
             copy = _frozen(copy)
-        return Event(self, copy, body, raised_at, depth)
+        # The encoder's own bytes stay in a block as large as its buffer: they are not kept.
+        return Event(self, copy, self.head + body + b"}", raised_at, depth)
 
     def _plain(self, params: Any) -> Any:
         """Return a copy of *params* as a dict, a tuple or pairs."""
