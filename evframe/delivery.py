@@ -15,7 +15,6 @@ from evframe.exceptions import DeliveryError, Rejected, Unavailable
 from evframe.failure_log import FailureLog
 from evframe.subscribers import Overflow, Subscriber
 
-BATCH_EVENTS: Final = 1024
 _TURN_S: Final = 0.005  # one pass over the ready subscribers; then the loop serves its sockets
 
 
@@ -142,16 +141,16 @@ class Delivery:
         if subscriber.returned is not None or not isinstance(queue, deque) or not queue:
             self._again(subscriber)
             return
-        if len(queue) <= BATCH_EVENTS:
+        transport = subscriber.transport
+        if len(queue) <= transport.batch_events:
             events = list(queue)
             queue.clear()
         else:
-            events = [queue.popleft() for _ in range(BATCH_EVENTS)]
+            events = [queue.popleft() for _ in range(transport.batch_events)]
         self._number += 1
         batch = Batch(events, self._number)
         subscriber.in_flight += len(events)
         subscriber.batches += 1
-        transport = subscriber.transport
         try:
             result = transport.deliver(subscriber.socket, batch)
         except Exception as error:  # noqa: BLE001 a plugin's error is an outcome, never ours

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from evframe.subscribers import Subscriber, Subscription
 
 MAX_NAME_BYTES: Final = 64
+_BRACKET: Final = ord("[")
 Parameters = Mapping[str, Any] | Sequence[Any]
 ParameterTypes = Mapping[str, type]
 
@@ -139,8 +140,8 @@ class EventDefinition:
         else:
             copy = self._plain(params)
             body = encode_params(self.name, copy) or b""
-        # A bracket after the first byte may be a container inside, which could change after the raise.
-        if body.rfind(b"{") > 0 or body.rfind(b"[") > 0:
+        # A bracket inside may be a container, which could change after the raise.
+        if _BRACKET in body or body.rfind(b"{") > 0:
             copy = _frozen(copy)
         # The encoder's own bytes stay in a block as large as its buffer: they are not kept.
         return Event(self, copy, self.head + body + b"}", raised_at, depth)

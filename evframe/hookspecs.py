@@ -50,7 +50,8 @@ def deliver(socket: Socket, batch: Batch) -> Awaitable[None] | bool:
     counted as failed.
 
     The next batch of a subscriber waits for the one before, unless the plugin has an attribute
-    `in_flight`: so many events of a subscriber may be under way at the same time.
+    `in_flight`: so many events of a subscriber may be under way at the same time. A batch has
+    at most 1024 events, or as many as the plugin's attribute `batch_events` says.
 
     Args:
         socket: what the plugin returned from `on_subscribe`.

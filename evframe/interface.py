@@ -233,26 +233,28 @@ class EventInterface:
             UnknownEventError: if the event is not registered.
             ParameterError: if the parameters break the declaration or cannot be sent.
         """
-        definition = self._by_name.get(name)
-        if definition is None:
-            raise UnknownEventError(name)
+        try:
+            definition = self._by_name[name]
+        except (KeyError, TypeError):
+            raise UnknownEventError(name) from None
         if get_ident() != self._thread:
             self._inbox.put(definition.snapshot(params, monotonic(), depth.get()))
             return
         targets = definition._targets  # noqa: SLF001 the property would cost a quarter of an idle raise
-        if targets is None:
-            targets = definition.targets
         if targets:
-            event = definition.snapshot(params, monotonic(), depth.get())
-            if event.depth < self._max_nesting:
+            nesting = depth.get()
+            event = definition.snapshot(params, monotonic(), nesting)
+            if nesting < self._max_nesting:
                 definition.raised += 1
                 self._deliver(targets, event)
             else:
                 self._put(event)
-            return
-        if definition.params is not None:
-            definition.check(params)
-        definition.raised += 1
+        elif targets is None:  # the subscribers have changed
+            self._put(definition.snapshot(params, monotonic(), depth.get()))
+        else:
+            if definition.params is not None:
+                definition.check(params)
+            definition.raised += 1
 
     def _put(self, event: Event) -> None:
         """Count an event and queue it for its targets; on the loop's thread."""

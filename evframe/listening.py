@@ -16,6 +16,7 @@ from evframe.delivery import Batch
 from evframe.events import Event
 from evframe.payload import UNSET
 from evframe.sockets import Socket
+from evframe.subscribers import BATCH_EVENTS
 
 
 @attrs.frozen
@@ -69,6 +70,7 @@ class Listener(AsyncIterator[Event]):
     and never stops who raises. Use it with `async with`, or leave the `async for` and close it.
     """
 
+    batch_events = BATCH_EVENTS
     in_flight = 0
 
     def __init__(self, pattern: str, where: Mapping[str, str], close: Callable[[Listener], None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from evframe.events import Event, EventDefinition
     from evframe.sockets import Socket
 
+BATCH_EVENTS: Final = 1024
 Overflow = Literal["drop_oldest", "drop_newest", "block"]
 
 
 class Carrier(Protocol):
     """What takes the batches of a subscriber to where they go."""
+
+    @property
+    def batch_events(self) -> int:
+        """How many events one batch may have."""
 
     @property
     def in_flight(self) -> int:

@@ -9,6 +9,7 @@ import pluggy
 
 from evframe.exceptions import SocketError
 from evframe.sockets import Socket, split_socket
+from evframe.subscribers import BATCH_EVENTS
 
 if TYPE_CHECKING:
     from evframe.delivery import Batch
@@ -24,11 +25,12 @@ def is_wrapper(implementation: pluggy.HookImpl) -> bool:
 class Transport:
     """One plugin that parses and delivers, with the hook wrappers that others put round it."""
 
-    __slots__ = ("deliver", "in_flight", "name", "parse", "plugin", "unsubscribed")
+    __slots__ = ("batch_events", "deliver", "in_flight", "name", "parse", "plugin", "unsubscribed")
 
     def __init__(self, manager: pluggy.PluginManager, plugin: Any) -> None:
         self.plugin = plugin
         self.name: str = manager.get_name(plugin) or repr(plugin)
+        self.batch_events: int = getattr(plugin, "batch_events", BATCH_EVENTS)
         self.in_flight: int = getattr(plugin, "in_flight", 0)
         self.deliver: Deliver = _direct
         self.parse: Callable[..., Socket | None] = _direct
