@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from orjson import loads
+
 from evframe.exceptions import EventNameError, ParameterError, UnknownEventError
 from evframe.payload import STRICT, Pairs, dumps, encode_params, encode_text
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from evframe.subscribers import Subscriber, Subscription
 
 MAX_NAME_BYTES: Final = 64
-_BRACKET: Final = ord("[")
+_IN_PAYLOAD: Final = object()
 Parameters = Mapping[str, Any] | Sequence[Any]
 ParameterTypes = Mapping[str, type]
 
@@ -25,14 +27,28 @@ class Event:
     handled when this one was raised.
     """
 
-    __slots__ = ("definition", "depth", "params", "payload", "raised_at")
+    __slots__ = ("_params", "definition", "depth", "payload", "raised_at")
 
     def __init__(self, definition: EventDefinition, params: Any, payload: bytes, raised_at: float, depth: int) -> None:
         self.definition = definition
-        self.params = params
+        self._params = params
         self.payload = payload
         self.raised_at = raised_at
         self.depth = depth
+
+    @property
+    def params(self) -> Any:
+        """The parameters: a dict, a tuple, `Pairs`, or None when there are none.
+
+        They are read from the payload at the first use, which most transports never make.
+        """
+        params = self._params
+        if params is _IN_PAYLOAD:
+            params = loads(self.payload)["params"]
+            if type(params) is list:
+                params = tuple(params)
+            self._params = params
+        return params
 
     @property
     def name(self) -> str:
@@ -43,7 +59,7 @@ class Event:
     def body(self) -> bytes | None:
         """The JSON text of the parameters; None when there are none."""
         definition = self.definition
-        return None if self.params is None else self.payload[len(definition.head) : -1]
+        return None if self.payload is definition.bare else self.payload[len(definition.head) : -1]
 
     @property
     def pairs(self) -> tuple[tuple[str | None, Any], ...]:
@@ -131,20 +147,17 @@ class EventDefinition:
             self.check(params)
         if not params:
             return Event(self, None, self.bare, raised_at, depth)
-        if type(params) is dict:
+        kind = type(params)
+        if kind is dict or kind is list or kind is tuple:
             try:
-                body = dumps(params, None, STRICT)
+                # The encoder's own bytes stay in a block as large as its buffer: they are not kept.
+                payload = self.head + dumps(params, None, STRICT) + b"}"
             except TypeError:
-                body = encode_params(self.name, params) or b""
-            copy = params.copy()
-        else:
-            copy = self._plain(params)
-            body = encode_params(self.name, copy) or b""
-        # A bracket inside may be a container, which could change after the raise.
-        if _BRACKET in body or body.rfind(b"{") > 0:
-            copy = _frozen(copy)
-        # The encoder's own bytes stay in a block as large as its buffer: they are not kept.
-        return Event(self, copy, self.head + body + b"}", raised_at, depth)
+                pass  # what only the careful way can encode, or name
+            else:
+                return Event(self, _IN_PAYLOAD, payload, raised_at, depth)
+        copy = _frozen(self._plain(params))
+        return Event(self, copy, self.head + encode_params(self.name, copy) + b"}", raised_at, depth)
 
     def _plain(self, params: Any) -> Any:
         """Return a copy of *params* as a dict, a tuple or pairs."""

@@ -37,7 +37,9 @@ class Pairs(tuple[tuple[str | None, Any], ...]):
     __slots__ = ()
 
 
-STRICT: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+STRICT: Final = (
+    orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
 
 _ESCAPES: Final = {
     **{code: f"\\u{code:04x}".encode() for code in range(0x20)},
@@ -90,21 +92,16 @@ def _encode_object(pairs: Iterable[tuple[Any, Any]], event: str, parameter: obje
     return b"{%b}" % b",".join(members)
 
 
-def encode_params(event: str, params: Any) -> bytes | None:
-    """Return the JSON text of *params*, or None when there are none.
+def encode_params(event: str, params: Mapping[Any, Any] | tuple[Any, ...]) -> bytes:
+    """Return the JSON text of *params*: a mapping, a tuple of values, or `Pairs`; byte by byte where it must be.
 
     Raises:
         ParameterError: if a name or a value has no JSON form; the error names it.
     """
-    if not params:
-        return None
-    if type(params) is not Pairs:
-        try:
-            return dumps(params, None, STRICT)
-        except TypeError:
-            if isinstance(params, Mapping):
-                return _encode_object(params.items(), event)
-            return _encode_array(params, event)
+    if isinstance(params, Mapping):
+        return _encode_object(params.items(), event)
+    if not isinstance(params, Pairs):
+        return _encode_array(params, event)
     if params[0][0] is None:
         return _encode_array([value for _, value in params], event)
     return _encode_object((("" if name is None else name, value) for name, value in params), event)
