@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from evframe.subscribers import Subscriber, Subscription
 
 MAX_NAME_BYTES: Final = 64
+_BRACKET: Final = ord("[")
 _IN_PAYLOAD: Final = object()
 Parameters = Mapping[str, Any] | Sequence[Any]
 ParameterTypes = Mapping[str, type]
@@ -111,7 +112,7 @@ def _frozen(value: Any) -> Any:
 class EventDefinition:
     """A registered event: its id, its name, its declared parameters and who gets it."""
 
-    __slots__ = ("_targets", "bare", "head", "id", "leases", "listeners", "name", "params", "raised")
+    __slots__ = ("_targets", "bare", "head", "id", "leases", "listeners", "name", "params", "raised", "reads_params")
 
     def __init__(self, event_id: int, name: str, params: ParameterTypes | None) -> None:
         self.id = event_id
@@ -121,6 +122,7 @@ class EventDefinition:
         self.leases: dict[Subscriber, Subscription] = {}  # oldest first
         self.listeners: tuple[Subscriber, ...] = ()
         self._targets: tuple[Subscriber, ...] | None = ()
+        self.reads_params = False  # whether a target has use for the parameters themselves
         start = b'{"jsonrpc":"2.0","method":' + encode_text(name)
         self.bare = start + b"}"
         self.head = start + b',"params":'
@@ -131,6 +133,7 @@ class EventDefinition:
         targets = self._targets
         if targets is None:
             targets = self._targets = (*reversed(self.leases), *self.listeners)
+            self.reads_params = any(subscriber.transport.reads_params for subscriber in targets)
         return targets
 
     def changed(self) -> None:
@@ -155,7 +158,11 @@ class EventDefinition:
             except TypeError:
                 pass  # what only the careful way can encode, or name
             else:
-                return Event(self, _IN_PAYLOAD, payload, raised_at, depth)
+                if not self.reads_params or kind is not dict:
+                    return Event(self, _IN_PAYLOAD, payload, raised_at, depth)
+                # A bracket further in may be a container, which could change after the raise.
+                nested = _BRACKET in payload or payload.rfind(b"{") >= len(self.head) + 1
+                return Event(self, _IN_PAYLOAD if nested else params.copy(), payload, raised_at, depth)
         copy = _frozen(self._plain(params))
         return Event(self, copy, self.head + encode_params(self.name, copy) + b"}", raised_at, depth)
 

@@ -29,6 +29,10 @@ class Carrier(Protocol):
         """How many events may be under way before the next batch waits for the one before."""
 
     @property
+    def reads_params(self) -> bool:
+        """Whether the parameters themselves are read, and not only the payload."""
+
+    @property
     def deliver(self) -> Callable[[Socket, Batch], Awaitable[None] | bool]:
         """Send a batch; see the hook `deliver`."""
 

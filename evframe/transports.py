@@ -25,13 +25,14 @@ def is_wrapper(implementation: pluggy.HookImpl) -> bool:
 class Transport:
     """One plugin that parses and delivers, with the hook wrappers that others put round it."""
 
-    __slots__ = ("batch_events", "deliver", "in_flight", "name", "parse", "plugin", "unsubscribed")
+    __slots__ = ("batch_events", "deliver", "in_flight", "name", "parse", "plugin", "reads_params", "unsubscribed")
 
     def __init__(self, manager: pluggy.PluginManager, plugin: Any) -> None:
         self.plugin = plugin
         self.name: str = manager.get_name(plugin) or repr(plugin)
         self.batch_events: int = getattr(plugin, "batch_events", BATCH_EVENTS)
         self.in_flight: int = getattr(plugin, "in_flight", 0)
+        self.reads_params: bool = getattr(plugin, "reads_params", False)
         self.deliver: Deliver = _direct
         self.parse: Callable[..., Socket | None] = _direct
         self.unsubscribed: Callable[..., Any] = _direct

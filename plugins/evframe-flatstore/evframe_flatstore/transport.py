@@ -49,6 +49,7 @@ class FlatstoreTransport:
     """
 
     schemes = ("flatstore",)
+    reads_params = True
     batch_events = 8192  # each goes through a thread, which costs as much as a hundred lines
     Options = FlatstoreOptions
 

@@ -55,6 +55,7 @@ class RouteTransport:
     """The plugin object."""
 
     schemes = ("route",)
+    reads_params = True
 
     def __init__(self, options: Options | None = None) -> None:
         self._options = Options() if options is None else options
