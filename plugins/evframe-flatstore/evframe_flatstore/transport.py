@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -20,6 +21,9 @@ from evframe_flatstore.lines import LineFormat
 from evframe_flatstore.options import Options as FlatstoreOptions
 
 ROTATION: Final = "E_FLATSTORE_ROTATION"
+_MOST_THREADS: Final = 64  # so many disks may hang before another file notices
+_PATIENCE_S: Final = 0.001
+_SLOW_S: Final = 1.0
 
 
 @attrs.frozen(slots=True)
@@ -70,6 +74,8 @@ class FlatstoreTransport:
         # A socket lives as long as its subscriber, so that a mere look-up takes no place.
         self._sockets: WeakValueDictionary[str, FlatSocket] = WeakValueDictionary()
         self._files: dict[str, LineFile] = {}
+        self._threads = ThreadPoolExecutor(_MOST_THREADS, "flatstore")
+        self._patient_from = 0.0
         self._context: PluginContext | None = None
 
     @hookimpl
@@ -112,12 +118,32 @@ class FlatstoreTransport:
             file = self._files[path] = LineFile(path, self._options, self._clock)
         return file
 
-    async def _write(self, file: LineFile, events: Sequence[Event]) -> None:
+    def _write(self, file: LineFile, events: Sequence[Event]) -> Awaitable[None] | bool:
+        """Have a thread append the lines; wait for it only as long as nobody would notice.
+
+        A disk that takes lines at once is spared the way through the loop; one that does not
+        holds nobody up, and is not waited for again while it is slow.
+        """
         lines = self._format.batch(events)
         # What a rotation itself has written brings no further rotation about.
         counted = [event.definition.name != ROTATION for event in events] if self._limited else None
+        work = self._threads.submit(file.write, lines, counted)
+        now = time.monotonic()
+        if now >= self._patient_from:
+            try:
+                error = work.exception(timeout=_PATIENCE_S)
+            except TimeoutError:
+                self._patient_from = now + _SLOW_S
+            else:
+                self._tell(file)
+                if error is not None:
+                    raise error
+                return True
+        return self._finish(file, work)
+
+    async def _finish(self, file: LineFile, work: Future[None]) -> None:
         try:
-            await asyncio.to_thread(file.write, lines, counted)
+            await asyncio.wrap_future(work)
         finally:
             self._tell(file)
 
@@ -163,7 +189,7 @@ class FlatstoreTransport:
 
     async def _rotate(self, file: LineFile, reason: str) -> None:
         try:
-            await asyncio.to_thread(file.rotate, reason)
+            await asyncio.wrap_future(self._threads.submit(file.rotate, reason))
         except Unavailable:
             return  # it is due, and done before the next line is written
         finally:
@@ -186,3 +212,10 @@ class FlatstoreTransport:
                 for path in list(self._sockets):
                     self._start_rotation(path, "period")
             current = now
+
+    @hookimpl
+    def stop(self) -> None:
+        """Let the threads end."""
+        self._context = None
+        self._threads.shutdown(wait=False)
+        self._threads = ThreadPoolExecutor(_MOST_THREADS, "flatstore")
