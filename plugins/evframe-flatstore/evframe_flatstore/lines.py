@@ -68,9 +68,8 @@ class LineFormat:
             return None
         if b"null" in text:
             text = text.replace(b",null", b",").replace(b"[null", b"[")
-        if delimiter == b",":
-            return text[2:-2].replace(b"],[", b"\n").replace(b'"', b"") + b"\n"
-        return text[2:-2].replace(b"],[", b"\n").replace(b",", delimiter).replace(b'"', b"") + b"\n"
+        text = text[2:-2].replace(b"],[", b"\n").translate(None, b'"') + b"\n"
+        return text if delimiter == b"," else text.replace(b",", delimiter)
 
     def line(self, event: Event) -> bytes:
         """Return the line of one event."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from types import coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from evframe import Batch, Event, Unavailable, depth
@@ -56,54 +55,73 @@ class AsyncRunner:
 
     async def run(self, batch: Batch) -> None:
         """Call the route for each event; one that takes too long is cancelled."""
+        task = asyncio.current_task()
+        assert task is not None
+        watch = _Watch(task, self._timeout_s)
+        try:
+            while watch.index < len(batch.events):
+                try:
+                    await self._go_on(batch.events, watch)
+                except asyncio.CancelledError as error:
+                    if watch.expired:
+                        watch.expired = False
+                        task.uncancel()
+                        batch.fail(watch.index, TIMEOUT, error)
+                    elif task.cancelling():
+                        raise  # it is the batch that is cancelled, not something inside the route
+                    else:
+                        batch.fail(watch.index, ERROR, error)
+                except Exception as error:  # noqa: BLE001 an error of the route is the outcome
+                    batch.fail(watch.index, ERROR, error)
+                watch.index += 1
+        finally:
+            watch.stop()
+
+    async def _go_on(self, events: Sequence[Event], watch: _Watch) -> None:
         route = self._route
         current = -1
-        for index, event in enumerate(batch.events):
+        for index in range(watch.index, len(events)):
+            watch.index = index
+            event = events[index]
             if event.depth != current:
                 current = event.depth
                 depth.set(current + 1)
-            work = None
-            try:
-                work = route(event)
-                # Most routes end without waiting; only the others pay for a time limit.
-                waits_for = work.send(None)
-            except StopIteration:
-                continue
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 an error of the route is the outcome
-                batch.fail(index, ERROR, error)
-                continue
-            await self._finish(batch, index, work, waits_for)
-
-    async def _finish(self, batch: Batch, index: int, work: Coroutine[Any, Any, Any], waits_for: Any) -> None:
-        limit = asyncio.timeout(self._timeout_s)
-        try:
-            async with limit:
-                await _rest(work, waits_for)
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise  # it is the batch that is cancelled, not something inside the route
-            batch.fail(index, ERROR, error)
-        except Exception as error:  # noqa: BLE001 as above
-            batch.fail(index, TIMEOUT if limit.expired() else ERROR, error)
+            await route(event)
 
     def close(self) -> None:
         """Nothing is kept."""
 
 
-@coroutine
-def _rest(work: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, None]:
-    """Await what is left of *work*, which waits for *waits_for*."""
-    try:
-        while True:
-            try:
-                value = yield waits_for
-            except BaseException as error:  # noqa: BLE001 handed to the coroutine
-                waits_for = work.throw(error)
-            else:
-                waits_for = work.send(value)
-    except StopIteration:
-        return
+class _Watch:
+    """Cancels a task when it has been at the same event for too long.
+
+    One timer for a batch looks four times within the limit, so that an event costs nothing; a
+    call is cancelled between one and one and a half limits after it began.
+    """
+
+    def __init__(self, task: asyncio.Task[Any], limit_s: float) -> None:
+        self.index = 0
+        self.expired = False
+        self._task = task
+        self._limit_s = limit_s
+        self._loop = asyncio.get_running_loop()
+        self._seen = -1
+        self._seen_at = 0.0
+        self._timer = self._loop.call_later(limit_s / 4, self._look)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        if self.index != self._seen:
+            self._seen, self._seen_at = self.index, now
+        elif now - self._seen_at >= self._limit_s:
+            self.expired = True
+            self._seen = -1
+            self._task.cancel()
+        self._timer = self._loop.call_later(self._limit_s / 4, self._look)
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._timer.cancel()
 
 
 class _Call:

@@ -55,6 +55,7 @@ class RouteTransport:
     """The plugin object."""
 
     schemes = ("route",)
+    batch_events = 4096  # a batch that is awaited takes two turns of the loop
     reads_params = True
 
     def __init__(self, options: Options | None = None) -> None:
