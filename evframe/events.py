@@ -60,7 +60,7 @@ class Event:
     def body(self) -> bytes | None:
         """The JSON text of the parameters; None when there are none."""
         definition = self.definition
-        return None if self.payload is definition.bare else self.payload[len(definition.head) : -1]
+        return None if self.payload is definition.bare else self.payload[definition._body_at : -1]  # noqa: SLF001 its own module's
 
     @property
     def pairs(self) -> tuple[tuple[str | None, Any], ...]:
@@ -112,7 +112,7 @@ def _frozen(value: Any) -> Any:
 class EventDefinition:
     """A registered event: its id, its name, its declared parameters and who gets it."""
 
-    __slots__ = ("_targets", "bare", "head", "id", "leases", "listeners", "name", "params", "raised", "reads_params")
+    __slots__ = ("_body_at", "_targets", "bare", "head", "id", "leases", "listeners", "name", "params", "raised", "reads_params")
 
     def __init__(self, event_id: int, name: str, params: ParameterTypes | None) -> None:
         self.id = event_id
@@ -126,6 +126,7 @@ class EventDefinition:
         start = b'{"jsonrpc":"2.0","method":' + encode_text(name)
         self.bare = start + b"}"
         self.head = start + b',"params":'
+        self._body_at = len(self.head)
 
     @property
     def targets(self) -> tuple[Subscriber, ...]:
@@ -161,7 +162,7 @@ class EventDefinition:
                 if not self.reads_params or kind is not dict:
                     return Event(self, _IN_PAYLOAD, payload, raised_at, depth)
                 # A bracket further in may be a container, which could change after the raise.
-                nested = _BRACKET in payload or payload.rfind(b"{") >= len(self.head) + 1
+                nested = _BRACKET in payload or payload.rfind(b"{") > self._body_at
                 return Event(self, _IN_PAYLOAD if nested else params.copy(), payload, raised_at, depth)
         copy = _frozen(self._plain(params))
         return Event(self, copy, self.head + encode_params(self.name, copy) + b"}", raised_at, depth)

@@ -71,23 +71,24 @@ class DatagramTransport:
 
     def _send_udp(self, target: UdpSocket, batch: Batch) -> None:
         kernel = self._connect(target)
+        send = kernel.send
         payloads = [event.payload for event in batch.events]
+        sizes = [*map(len, payloads), _MAX_SEGMENT_BYTES + 1]
         index = previous = 0
         total = len(payloads)
         refused_in_row = 0
         while index < total:
-            size = len(payloads[index])
-            if size > target.max_bytes:
-                batch.fail(index, "too_large")
-                index += 1
-                continue
-            count = self._run_length(payloads, index, size) if self._segmentation else 1
+            size = sizes[index]
+            # Only what is followed by an equal or a shorter payload can begin a burst.
+            count = self._burst(sizes, index, total) if sizes[index + 1] <= size and self._segmentation else 1
             try:
                 if count > 1:
                     burst = b"".join(payloads[index : index + count])
                     kernel.sendmsg([burst], [(socket.SOL_UDP, _UDP_SEGMENT, struct.pack("H", size))])
+                elif size > target.max_bytes:
+                    batch.fail(index, "too_large")
                 else:
-                    kernel.send(payloads[index])
+                    send(payloads[index])
             except BlockingIOError:
                 raise Unavailable("send_buffer_full", done=index) from None
             except OSError as error:
@@ -118,14 +119,15 @@ class DatagramTransport:
                 batch.fail(index, "refused")
 
     @staticmethod
-    def _run_length(payloads: list[bytes], index: int, size: int) -> int:
+    def _burst(sizes: list[int], index: int, total: int) -> int:
         """Return how many payloads from *index* fit one segmented send: equal sizes, a shorter last one."""
+        size = sizes[index]
         if size > _MAX_SEGMENT_BYTES:
             return 1
-        stop = min(len(payloads), index + _MAX_SEGMENTS, index + _MAX_BURST_BYTES // size)
+        stop = min(total, index + _MAX_SEGMENTS, index + _MAX_BURST_BYTES // size)
         position = index + 1
         while position < stop:
-            length = len(payloads[position])
+            length = sizes[position]
             if length != size:
                 return position - index + (length < size)
             position += 1
