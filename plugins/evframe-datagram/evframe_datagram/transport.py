@@ -17,6 +17,7 @@ _UDP_SEGMENT: Final = 103
 _MAX_SEGMENTS: Final = 64
 _MAX_BURST_BYTES: Final = 65000
 _MAX_SEGMENT_BYTES: Final = 1400  # within the path MTU of an Ethernet
+_EVICTED: Final = 16
 _AWAY: Final = {errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOTCONN, errno.EPIPE, errno.EMFILE}
 
 
@@ -27,6 +28,7 @@ class DatagramTransport:
 
     def __init__(self) -> None:
         self._open: dict[str, socket.socket] = {}
+        self._waiting: set[str] = set()
         self._segmentation = True
 
     @hookimpl
@@ -55,19 +57,30 @@ class DatagramTransport:
             kernel.close()
 
     def _connect(self, target: UdpSocket | UnixSocket) -> socket.socket:
-        kernel = self._open.get(target.canonical)
+        key = target.canonical
+        kernel = self._open.pop(key, None)
         if kernel is None:
             try:
-                kernel = socket.socket(target.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-            except OSError as error:
-                raise Unavailable(errno.errorcode.get(error.errno or 0, "socket")) from None
-            try:
+                kernel = self._make(target)
                 kernel.connect(target.address)
             except OSError as error:
-                kernel.close()
+                if kernel is not None:
+                    kernel.close()
                 raise Unavailable(errno.errorcode.get(error.errno or 0, "connect")) from None
-            self._open[target.canonical] = kernel
+        self._open[key] = kernel  # the last one is the one used last
         return kernel
+
+    def _make(self, target: UdpSocket | UnixSocket) -> socket.socket:
+        """Return a new kernel socket; at the limit of open files, those not used for longest make room."""
+        try:
+            return socket.socket(target.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        except OSError as error:
+            if error.errno not in {errno.EMFILE, errno.ENFILE}:
+                raise
+        idle = [key for key in self._open if key not in self._waiting]
+        for key in idle[:_EVICTED]:
+            self._close(key)
+        return socket.socket(target.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
     def _send_udp(self, target: UdpSocket, batch: Batch) -> None:
         kernel = self._connect(target)
@@ -162,9 +175,11 @@ class DatagramTransport:
             except BlockingIOError:
                 writable = loop.create_future()
                 loop.add_writer(kernel, _set, writable)
+                self._waiting.add(target.canonical)
                 try:
                     await writable
                 finally:
+                    self._waiting.discard(target.canonical)
                     loop.remove_writer(kernel)
             except OSError as error:
                 if error.errno == errno.EMSGSIZE:

@@ -1,6 +1,9 @@
 """The datagram transport on real sockets."""
 
 import asyncio
+import contextlib
+import os
+import resource
 import socket
 
 import evframe
@@ -146,3 +149,41 @@ async def test_unix_peer_comes_back(tmp_path):
             got = await loop.sock_recv(reader, 4096)
 
     assert got == b'{"jsonrpc":"2.0","method":"E_TEST","params":[1]}'
+
+
+async def test_more_subscribers_than_open_files():
+    """At the limit of open files the sockets used least recently make room; every subscriber gets its events."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as stack:
+        receivers = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(40)]
+        for receiver in receivers:
+            receiver.bind(("127.0.0.1", 0))
+            receiver.settimeout(10)
+        async with interface() as events:
+            events.register_event("E_TEST")
+            for receiver in receivers:
+                events.subscribe_event("E_TEST", "udp:127.0.0.1:%d" % receiver.getsockname()[1])
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 20, hard))
+            try:
+                for number in range(3):
+                    report = await events.raise_event_and_wait("E_TEST", [number])
+                    assert [outcome.reason for outcome in report] == [None] * 40
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for receiver in receivers:
+            assert [receiver.recv(100)[-4:] for _ in range(3)] == [b"[%d]}" % number for number in range(3)]
+
+
+async def test_order_on_one_socket_d8(receiver):
+    """D8: a subscriber gets everything from one source address, in order, whichever thread raised it."""
+    async with interface() as events:
+        events.register_event("E_TEST")
+        events.subscribe_event("E_TEST", "udp:127.0.0.1:%d" % receiver.getsockname()[1])
+        for number in range(50):
+            await asyncio.to_thread(events.raise_event, "E_TEST", [number])
+        while events.statistics[0].delivered < 50:
+            await asyncio.sleep(0.001)
+        got = [receiver.recvfrom(4096) for _ in range(50)]
+
+    assert len({address for _, address in got}) == 1
+    assert [int(text.split(b"[")[1][:-2]) for text, _ in got] == list(range(50))
