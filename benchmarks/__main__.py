@@ -7,7 +7,6 @@ all of them meet the same machine; the table has the medians, and the median of 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import gc
 import json
 import statistics
@@ -17,6 +16,8 @@ from pathlib import Path
 
 from limits import Limits
 from paths import PATHS, Measurement, Path_
+
+from evframe.gateway import run_loop, set_up_collector
 
 HERE = Path(__file__).resolve().parent
 
@@ -34,16 +35,19 @@ async def measure(path: Path_, limits: Limits, rounds: int) -> dict[str, object]
         values = [getattr(result, name) for result in results]
         if all(values):
             row[name] = statistics.median(values)
-            row[f"of_{name}"] = statistics.median(result.ours / value for result, value in zip(results, values, strict=True))
+            row[f"of_{name}"] = statistics.median(
+                result.ours / value for result, value in zip(results, values, strict=True)
+            )
     row["lost"] = max(result.lost for result in results)
     return row
 
 
 def show(row: dict[str, object]) -> None:
     """Print one line of the table."""
+
     def number(name: str, form: str) -> str:
         value = row.get(name)
-        return format(value, form) if value is not None else "–"
+        return format(value, form) if value is not None else "-"
 
     print(
         f"{row['path']:34} {number('evframe', '14,.0f')} {number('c', '14,.0f')} {number('of_c', '7.2f')} "
@@ -64,11 +68,11 @@ def main() -> int:
         print(f"expected one of {[path.name for path in PATHS]}", file=sys.stderr)
         return 2
     # As the gateway runs: its collector looks less often, and its loop is uvloop where there is one.
-    from evframe.gateway import run_loop, set_up_collector
-
     set_up_collector()
     if not arguments.json:
-        print(f"{'path':34} {'evframe/s':>14} {'C loop/s':>14} {'ratio':>7} {'Python loop/s':>14} {'ratio':>7} {'lost':>6}  target")
+        print(
+            f"{'path':34} {'evframe/s':>14} {'C loop/s':>14} {'ratio':>7} {'Python loop/s':>14} {'ratio':>7} {'lost':>6}  target"
+        )
 
     async def run() -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -13,4 +13,6 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
         while data := connection.recv(1 << 18):
             lines, newline, rest = (rest + data).rpartition(b"\n")
             if newline:
-                connection.sendall(b"".join(b'{"jsonrpc":"2.0","result":"OK","id":%b}' % number for number in ID.findall(lines)))
+                connection.sendall(
+                    b"".join(b'{"jsonrpc":"2.0","result":"OK","id":%b}' % number for number in ID.findall(lines))
+                )

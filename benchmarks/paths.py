@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import evframe
 import limits
-from evframe.config import Config, CoreOptions
 from evframe_datagram import DatagramTransport
 from evframe_flatstore import FlatstoreTransport
 from evframe_route import RouteTransport
 from evframe_stream import Options as StreamOptions
 from evframe_stream import StreamTransport
+
+import evframe
+from evframe.config import Config, CoreOptions
 
 COUNT = 200_000
 TURN = 1000  # events between two turns of the loop
@@ -89,7 +90,9 @@ def udp_receivers(count: int) -> Iterator[list[int]]:
             receiver.close()
 
 
-def udp(make: Callable[[int], Any], subscribers: int = 1, count: int = COUNT) -> Callable[[limits.Limits], Awaitable[Measurement]]:
+def udp(
+    make: Callable[[int], Any], subscribers: int = 1, count: int = COUNT
+) -> Callable[[limits.Limits], Awaitable[Measurement]]:
     """Return the measurement of UDP."""
 
     async def run(bare: limits.Limits) -> Measurement:
@@ -145,7 +148,7 @@ async def tcp(bare: limits.Limits) -> Measurement:
     return Measurement(ours, c, python, lost)
 
 
-async def tcp_reliable(bare: limits.Limits) -> Measurement:
+async def tcp_reliable(_: limits.Limits) -> Measurement:
     """Measure a burst of requests to a peer that answers each, until all of them are answered."""
     peer = subprocess.Popen([sys.executable, Path(__file__).with_name("answering.py")], stdout=subprocess.PIPE)
     assert peer.stdout is not None
@@ -166,11 +169,11 @@ def route(kind: str) -> Callable[[limits.Limits], Awaitable[Measurement]]:
     async def run(_: limits.Limits) -> Measurement:
         calls = 0
 
-        def plain(event: evframe.Event) -> None:
+        def plain(_: evframe.Event) -> None:
             nonlocal calls
             calls += 1
 
-        async def awaited(event: evframe.Event) -> None:
+        async def awaited(_: evframe.Event) -> None:
             nonlocal calls
             calls += 1
 
@@ -199,7 +202,9 @@ async def idle(_: limits.Limits) -> Measurement:
 PATHS = (
     Path_("udp, 2 params, equal sizes", "C ≥ 1.2", udp(lambda _: TWO)),
     Path_("udp, 2 params, a counter", "C ≥ 0.75", udp(lambda number: {"ip": "192.168.1.10", "hits": number})),
-    Path_("udp, 2 params, sizes that differ", "", udp(lambda number: {"ip": "192.168.1.10", "hits": 10 ** (number % 5)})),
+    Path_(
+        "udp, 2 params, sizes that differ", "", udp(lambda number: {"ip": "192.168.1.10", "hits": 10 ** (number % 5)})
+    ),
     Path_("udp, 10 params", "C ≥ 0.50", udp(lambda _: TEN)),
     Path_("udp, 100 subscribers", "C ≥ 1.7", udp(lambda _: TWO, 100, 5_000)),
     Path_("udp, 1000 subscribers", "C ≥ 1.7", udp(lambda _: TWO, 900, 1_000)),

@@ -11,4 +11,4 @@ CAP_S = 2.0
 def delay_s(attempt: int) -> float:
     """Return the seconds to wait before attempt number *attempt*, counted from 1."""
     longest = min(CAP_S, FIRST_S * 2 ** min(attempt - 1, 16))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 jitter, not a secret
+    return float(longest * random.uniform(0.5, 1.0))  # noqa: S311 jitter, not a secret

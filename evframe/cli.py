@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
 from typing import Any
 
 import attrs
@@ -17,6 +20,7 @@ from evframe.exceptions import ConfigError
 from evframe.interface import EventInterface
 from evframe.logs import set_up_logs
 from evframe.watching import Watch
+
 
 def _client(url: str | None, config: str | None) -> Client:
     """Return a client of *url*, else of the management interface in the file *config*."""
@@ -34,15 +38,21 @@ def _load(path: str) -> Any:
         raise SystemExit(1) from None
 
 
-def _call(context: click.Context, method: str, params: Any = None) -> Any:
-    try:
-        return context.obj.call(method, params)
-    except ManagementError as error:
-        raise click.ClickException(str(error)) from None
+def _with_client(command: Callable[..., None]) -> Callable[..., None]:
+    """Give *command* the client of the gateway that the options name, and say what went wrong in one line."""
+
+    @click.option("--url", envvar="EVFRAME_URL", help="Management interface of the gateway.")
+    @click.option("-c", "--config", type=click.Path(dir_okay=False), help="Configuration of the gateway.")
+    @wraps(command)
+    def run(*, url: str | None, config: str | None, **options: Any) -> None:
+        try:
+            command(client=_client(url, config), **options)
+        except (ManagementError, OSError) as error:
+            raise click.ClickException(str(error)) from None
+
+    return run
 
 
-_url = click.option("--url", envvar="EVFRAME_URL", help="Management interface of the gateway.")
-_file = click.option("-c", "--config", type=click.Path(dir_okay=False), help="Configuration of the gateway.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -101,14 +111,11 @@ def plugins(*, as_json: bool) -> None:
 
 
 @main.command()
-@_url
-@_file
+@_with_client
 @_json
-@click.pass_context
-def events(context: click.Context, url: str | None, config: str | None, *, as_json: bool) -> None:
+def events(client: Client, *, as_json: bool) -> None:
     """List the events of the running gateway."""
-    context.obj = _client(url, config)
-    result = _call(context, "events_list")
+    result = client.call("events_list")
     if as_json:
         _print(result)
         return
@@ -117,14 +124,11 @@ def events(context: click.Context, url: str | None, config: str | None, *, as_js
 
 
 @main.command()
-@_url
-@_file
+@_with_client
 @_json
-@click.pass_context
-def subscribers(context: click.Context, url: str | None, config: str | None, *, as_json: bool) -> None:
+def subscribers(client: Client, *, as_json: bool) -> None:
     """List the subscribers of the running gateway."""
-    context.obj = _client(url, config)
-    result = _call(context, "subscribers_list")
+    result = client.call("subscribers_list")
     if as_json:
         _print(result)
         return
@@ -135,30 +139,21 @@ def subscribers(context: click.Context, url: str | None, config: str | None, *, 
 
 
 @main.command()
-@_url
-@_file
+@_with_client
 @click.argument("event")
 @click.argument("socket")
 @click.option("--expire", type=click.IntRange(min=0), help="Lease in seconds; 0 unsubscribes.")
-@click.pass_context
-def subscribe(
-    context: click.Context, url: str | None, config: str | None, event: str, socket: str, expire: int | None
-) -> None:
+def subscribe(client: Client, event: str, socket: str, expire: int | None) -> None:
     """Subscribe SOCKET to EVENT."""
-    context.obj = _client(url, config)
-    click.echo(_call(context, "event_subscribe", [event, socket] if expire is None else [event, socket, expire]))
+    click.echo(client.call("event_subscribe", [event, socket] if expire is None else [event, socket, expire]))
 
 
 @main.command("raise")
-@_url
-@_file
+@_with_client
 @click.argument("event")
 @click.argument("pairs", nargs=-1, metavar="[K=V]...")
 @click.option("--json", "text", help="The parameters as a JSON object or array.")
-@click.pass_context
-def raise_(
-    context: click.Context, url: str | None, config: str | None, event: str, pairs: tuple[str, ...], text: str | None
-) -> None:
+def raise_(client: Client, event: str, pairs: tuple[str, ...], text: str | None) -> None:
     """Raise EVENT with its parameters."""
     params: Any = None
     if text is not None:
@@ -170,42 +165,30 @@ def raise_(
         if any("=" not in pair for pair in pairs):
             raise click.BadParameter("expected name=value", param_hint="K=V")
         params = dict(pair.split("=", 1) for pair in pairs)
-    context.obj = _client(url, config)
-    click.echo(_call(context, "raise_event", [event] if params is None else [event, params]))
+    click.echo(client.call("raise_event", [event] if params is None else [event, params]))
 
 
 @main.command()
-@_url
-@_file
+@_with_client
 @click.argument("method")
 @click.argument("params", nargs=-1)
-@click.pass_context
-def mi(context: click.Context, url: str | None, config: str | None, method: str, params: tuple[str, ...]) -> None:
+def mi(client: Client, method: str, params: tuple[str, ...]) -> None:
     """Call the management command METHOD; k=v for every parameter passes them by name."""
-    context.obj = _client(url, config)
     named = bool(params) and all("=" in param for param in params)
-    _print(_call(context, method, dict(param.split("=", 1) for param in params) if named else list(params)))
+    _print(client.call(method, dict(param.split("=", 1) for param in params) if named else list(params)))
 
 
 @main.command()
-@_url
-@_file
+@_with_client
 @_json
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
 @click.option("--address", default="127.0.0.1", help="Address at which the gateway reaches this program.")
-def watch(  # noqa: PLR0913 one parameter for each option
-    url: str | None, config: str | None, patterns: tuple[str, ...], address: str, *, as_json: bool
-) -> None:
+def watch(client: Client, patterns: tuple[str, ...], address: str, *, as_json: bool) -> None:
     """Print the events of the running gateway that match PATTERN as they are raised."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    try:
-        with Watch(_client(url, config), patterns or ("*",), address) as watching:
-            for payload in watching:
-                click.echo(payload if as_json else _readable(payload))
-    except KeyboardInterrupt:
-        pass
-    except (ManagementError, OSError) as error:
-        raise click.ClickException(str(error)) from None
+    with suppress(KeyboardInterrupt), Watch(client, patterns or ("*",), address) as watching:
+        for payload in watching:
+            click.echo(payload if as_json else _readable(payload))
 
 
 def _readable(payload: str) -> str:

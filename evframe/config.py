@@ -103,7 +103,7 @@ def _make_converter() -> cattrs.Converter:
         converter.register_structure_hook(scalar, exact(scalar))
 
     def structure_union(value: Any, kind: Any) -> Any:
-        """An option of several scalar types, such as ``int | str``: the value's own type must be one."""
+        """Take a value whose type is one of several scalar ones, such as ``int | str``."""
         if value is None or type(value) in get_args(kind):
             return value
         wanted = " or ".join(getattr(part, "__name__", str(part)) for part in get_args(kind) if part is not type(None))
@@ -159,6 +159,21 @@ def structure(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
     return None
 
 
+def _plugin_tables(plugins: Any, problems: list[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """Return the disabled plugins, and the tables of the others as they are."""
+    if not isinstance(plugins, Mapping):
+        problems.append(f"plugins: expected a table, got {plugins!r}")
+        return [], {}
+    disable = structure(plugins.get("disable", []), list[str], "plugins.disable", problems)
+    tables = {}
+    for name, table in plugins.items():
+        if isinstance(table, dict):
+            tables[name] = table
+        elif name != "disable":
+            problems.append(f"plugins.{name}: expected a table, got {table!r}")
+    return disable or [], tables
+
+
 def parse_config(text: str) -> Config:
     """Return the configuration that *text* holds.
 
@@ -169,22 +184,9 @@ def parse_config(text: str) -> Config:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"not TOML: {error}"]) from None
-    problems: list[str] = []
-    for key in raw:
-        if key not in {"core", "plugins", "events", "subscriptions", "routes"}:
-            problems.append(f"{key}: unknown table")
-    plugins = raw.get("plugins", {})
-    tables: dict[str, dict[str, Any]] = {}
-    disable: Any = []
-    if isinstance(plugins, Mapping):
-        disable = structure(plugins.get("disable", []), list[str], "plugins.disable", problems)
-        for name, table in plugins.items():
-            if isinstance(table, dict):
-                tables[name] = table
-            elif name != "disable":
-                problems.append(f"plugins.{name}: expected a table, got {table!r}")
-    else:
-        problems.append(f"plugins: expected a table, got {plugins!r}")
+    known = {"core", "plugins", "events", "subscriptions", "routes"}
+    problems = [f"{key}: unknown table" for key in raw if key not in known]
+    disable, tables = _plugin_tables(raw.get("plugins", {}), problems)
     core = structure(raw.get("core", {}), CoreOptions, "core", problems)
     events = structure(raw.get("events", []), list[EventOptions], "events", problems)
     subscriptions = structure(raw.get("subscriptions", []), list[SubscriptionOptions], "subscriptions", problems)

@@ -271,9 +271,8 @@ class Delivery:
         subscriber.ended = True
         if subscriber.idle:
             self._again(subscriber)
-        if not subscriber.idle or subscriber.in_flight:
-            if self._loop is not None:
-                self._loop.call_later(self._end_timeout_s, self._cut, subscriber)
+        if self._loop is not None and (subscriber.in_flight or not subscriber.idle):
+            self._loop.call_later(self._end_timeout_s, self._cut, subscriber)
 
     def _cut(self, subscriber: Subscriber) -> None:
         """Give up on what a subscriber that has ended did not take in time."""
@@ -294,7 +293,8 @@ class Delivery:
         """Deliver what is queued within *timeout_s* seconds; count the rest as `shutdown`."""
         subscribers = list(subscribers)
         until = time.monotonic() + timeout_s
-        while time.monotonic() < until and any(subscriber.depth for subscriber in subscribers):
+        # An event for this alone would cost every batch.
+        while time.monotonic() < until and any(subscriber.depth for subscriber in subscribers):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         self._closed = True
         under_way = list(self._under_way)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from orjson import loads
+from orjson import dumps, loads
 
 from evframe.exceptions import EventNameError, ParameterError, UnknownEventError
-from evframe.payload import STRICT, Pairs, dumps, encode_params, encode_text
+from evframe.payload import STRICT, Pairs, encode_params, encode_text
 
 if TYPE_CHECKING:
     from evframe.subscribers import Subscriber, Subscription
@@ -112,7 +112,19 @@ def _frozen(value: Any) -> Any:
 class EventDefinition:
     """A registered event: its id, its name, its declared parameters and who gets it."""
 
-    __slots__ = ("_body_at", "_targets", "bare", "head", "id", "leases", "listeners", "name", "params", "raised", "reads_params")
+    __slots__ = (
+        "_body_at",
+        "_targets",
+        "bare",
+        "head",
+        "id",
+        "leases",
+        "listeners",
+        "name",
+        "params",
+        "raised",
+        "reads_params",
+    )
 
     def __init__(self, event_id: int, name: str, params: ParameterTypes | None) -> None:
         self.id = event_id

@@ -78,9 +78,9 @@ class DeliveryError(EvframeError):
         self.done = done
 
 
-class Unavailable(DeliveryError):
+class Unavailable(DeliveryError):  # noqa: N818 a state of the peer, not a mistake
     """The peer cannot be reached now: the core keeps the events and tries again."""
 
 
-class Rejected(DeliveryError):
+class Rejected(DeliveryError):  # noqa: N818 as above
     """The peer will not take these events: the core counts them as failed."""

@@ -41,7 +41,7 @@ def on_subscribe(scheme: str, rest: str) -> Socket | None:
 
 
 @hookspec(firstresult=True)
-def deliver(socket: Socket, batch: Batch) -> Awaitable[None] | bool:
+def deliver(socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
     """Send a batch to one subscriber.
 
     Return True when every event has its outcome, or an awaitable that ends when it has. Events

@@ -16,9 +16,7 @@ _TURN_EVENTS: Final = 4096
 class Inbox:
     """A bounded queue from any thread to the loop; what finds no room is counted."""
 
-    def __init__(
-        self, room: int, take: Callable[[Event], None], lose: Callable[[EventDefinition, int], None]
-    ) -> None:
+    def __init__(self, room: int, take: Callable[[Event], None], lose: Callable[[EventDefinition, int], None]) -> None:
         self._room = room
         self._take = take
         self._lose = lose

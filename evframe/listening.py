@@ -38,8 +38,11 @@ def _text(value: object) -> str | None:
 @lru_cache(maxsize=1024)
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """Return the expression for an `fnmatch` pattern; a backslash takes a character as it is."""
-    escaped = re.sub(r"\\(.)", lambda found: f"[{found[1]}]" if found[1] in "*?[" else found[1], pattern, flags=re.DOTALL)
-    return re.compile(translate(escaped))
+
+    def take_as_it_is(found: re.Match[str]) -> str:
+        return f"[{found[1]}]" if found[1] in "*?[" else found[1]
+
+    return re.compile(translate(re.sub(r"\\(.)", take_as_it_is, pattern, flags=re.DOTALL)))
 
 
 def matches(event: Event, where: Mapping[str, str]) -> bool:

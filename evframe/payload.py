@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
-from orjson import dumps
 
 from evframe.exceptions import ParameterError
 
@@ -37,9 +36,7 @@ class Pairs(tuple[tuple[str | None, Any], ...]):
     __slots__ = ()
 
 
-STRICT: Final = (
-    orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
-)
+STRICT: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 _ESCAPES: Final = {
     **{code: f"\\u{code:04x}".encode() for code in range(0x20)},

@@ -133,7 +133,7 @@ def _kind(plugin: Any) -> str:
     return "source" if hasattr(plugin, "register_events") else "extension"
 
 
-def load_plugins(  # noqa: PLR0913 the parts that a plugin is composed of
+def load_plugins(  # noqa: PLR0913, PLR0917 the parts that a plugin is composed of
     manager: PluginManager,
     registry: EventRegistry,
     commands: CommandTable,

@@ -131,7 +131,7 @@ class TransportContract:
             for number in range(100, 300):
                 events.raise_event("E_CONTRACT", {"number": number})
             received = await peer.receive(200)
-            while lease.subscriber.depth:
+            while lease.subscriber.depth:  # noqa: ASYNC110 counters tell nobody that they change
                 await asyncio.sleep(0.001)
             counters = events.statistics[0]
         for number, text in zip(range(100, 300), received, strict=True):
@@ -176,9 +176,10 @@ class TransportContract:
             try:
                 events.subscribe_event("E_CONTRACT", text)
             except SocketError as error:
-                assert "expected" in error.problem, error
+                problem = error.problem
             else:
-                raise AssertionError(f"accepted {text!r}")
+                problem = "nothing"
+            assert "expected" in problem, f"{text!r}: {problem}"
         assert not events.event("E_CONTRACT").leases
 
     def test_what_belongs_to_others(self) -> None:

@@ -66,9 +66,7 @@ class ThreadedInterface:
         """See `EventInterface.raise_event`; does not wait for the interface's thread."""
         self._interface.raise_event(name, params)
 
-    def raise_event_and_wait(
-        self, name: str, params: Any = None, *, timeout_s: float | None = 10.0
-    ) -> list[Outcome]:
+    def raise_event_and_wait(self, name: str, params: Any = None, *, timeout_s: float | None = 10.0) -> list[Outcome]:
         """See `EventInterface.raise_event_and_wait`; blocks the calling thread."""
         work = self._interface.raise_event_and_wait(name, params, timeout_s=timeout_s)
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
@@ -46,7 +46,7 @@ class Transport:
         implementations = called.get_hookimpls()
         if len(implementations) == 1 and implementations[0].argnames == ("socket", "batch"):
             # One hook call costs as much as sending a datagram; with nobody else in it, it is left out.
-            self.deliver = implementations[0].function
+            self.deliver = cast(Deliver, implementations[0].function)
         else:
             self.deliver = lambda socket, batch: called(socket=socket, batch=batch)
 

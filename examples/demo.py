@@ -136,7 +136,7 @@ def start_gateway(folder: Path, ports: dict[str, int]) -> subprocess.Popen[str]:
     (folder / "demo.toml").write_text(text)
     environment = {**os.environ, "PYTHONPATH": str(HERE)}
     command = [sys.executable, "-m", "evframe", "run", "-c", "demo.toml", "--log-level", "warning"]
-    return subprocess.Popen(command, cwd=folder, env=environment, text=True)  # noqa: S603 our own program
+    return subprocess.Popen(command, cwd=folder, env=environment, text=True)
 
 
 def wait_for(client: Client) -> None:
@@ -174,7 +174,9 @@ def main() -> int:
                 if number == COMES_BACK_AFTER:
                     show("----", "the TCP subscriber is back; it gets what it missed, then what is new")
                     tcp = tcp.come_back()
-                client.call("raise_event", ["E_CALL_ENDED", {"caller": f"sip:user{number}@example.com", "seconds": number}])
+                client.call(
+                    "raise_event", ["E_CALL_ENDED", {"caller": f"sip:user{number}@example.com", "seconds": number}]
+                )
                 time.sleep(0.1)
             until = time.monotonic() + 20
             while len(set(tcp.received)) < EVENTS and time.monotonic() < until:
@@ -186,7 +188,10 @@ def main() -> int:
         while follower.lines < EVENTS and time.monotonic() < until:
             time.sleep(0.05)
     for counters in statistics:
-        show("counted", f"{counters['socket']:28} raised {counters['raised']}, delivered {counters['delivered']}, failed {counters['failed']}")
+        show(
+            "counted",
+            f"{counters['socket']:28} raised {counters['raised']}, delivered {counters['delivered']}, failed {counters['failed']}",
+        )
     expected = set(range(1, EVENTS + 1))
     complete = set(udp.received) == set(tcp.received) == expected and follower.lines == EVENTS
     show("result", "every event reached every subscriber" if complete else "events are missing")

@@ -1,19 +1,20 @@
 """What the tests of the core share."""
 
-import evframe
 import pytest
+
+import evframe
 from evframe.testing import MemoryTransport
 
 
 @pytest.fixture
 def memory():
-    """A transport that keeps what it is given."""
+    """Return a transport that keeps what it is given."""
     return MemoryTransport()
 
 
 @pytest.fixture
 def events(memory):
-    """An interface with that transport and two events."""
+    """Return an interface with that transport and two events."""
     events = evframe.EventInterface(plugins={"memory": memory})
     events.register_event("E_A")
     events.register_event("E_B")
@@ -39,5 +40,5 @@ def install(tmp_path, monkeypatch):
 
 @pytest.fixture
 def installed(install):
-    """The transport in memory, installed under the name `memory`."""
+    """Have the transport in memory installed under the name `memory`."""
     install(memory="evframe.testing:MemoryTransport")

@@ -1,7 +1,8 @@
 """Configuration: what is accepted, and every problem at once with its path."""
 
-import evframe
 import pytest
+
+import evframe
 from evframe.config import parse_config
 
 
@@ -41,15 +42,21 @@ params = [{ name = "ip", type = "ipv4" }]
 event = "E_A"
 """)
     text = str(caught.value)
-    for expected in ("surprise", "core.default_expire_s", "colour", "events[1].params[0].type", "subscriptions[0].socket"):
+    for expected in (
+        "surprise",
+        "core.default_expire_s",
+        "colour",
+        "events[1].params[0].type",
+        "subscriptions[0].socket",
+    ):
         assert expected in text
 
 
 @pytest.mark.parametrize(
     ("text", "path"),
     [
-        ('[plugins.nosuch]\na = 1', "plugins.nosuch"),
-        ('[plugins.memory]\na = 1', "plugins.memory"),
+        ("[plugins.nosuch]\na = 1", "plugins.nosuch"),
+        ("[plugins.memory]\na = 1", "plugins.memory"),
         ('[[subscriptions]]\nevent = "E"\nsocket = "memory:"', "subscriptions[0].socket"),
         ('[[events]]\nname = ""', "events[0].name"),
     ],

@@ -3,8 +3,9 @@
 import asyncio
 import random
 
-import evframe
 import pytest
+
+import evframe
 from evframe.config import Config, CoreOptions
 from evframe.testing import MemoryTransport
 
@@ -63,7 +64,8 @@ async def test_isolation_of_100_000_events(memory):
 
 
 @pytest.mark.parametrize(
-    ("overflow", "kept"), [("drop_newest", list(range(10))), ("drop_oldest", list(range(15, 25))), ("block", list(range(10)))]
+    ("overflow", "kept"),
+    [("drop_newest", list(range(10))), ("drop_oldest", list(range(15, 25))), ("block", list(range(10)))],
 )
 async def test_full_queue(memory, overflow, kept):
     """A full queue loses the newest or the oldest events, each counted; raise_event never waits."""

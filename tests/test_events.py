@@ -1,7 +1,8 @@
 """The registry, the declarations and one raised event."""
 
-import evframe
 import pytest
+
+import evframe
 from evframe.events import EventRegistry
 
 
@@ -61,7 +62,9 @@ def test_declaration_names_the_parameter(events, change, named, subscribed):
     assert events.event("E_TYPED").raised == 3
 
 
-@pytest.mark.parametrize("params", [None, {}, {"ip": "x"}, ["x"], [*GOOD.values(), 1], "text", 5, {"ip": evframe.UNSET}])
+@pytest.mark.parametrize(
+    "params", [None, {}, {"ip": "x"}, ["x"], [*GOOD.values(), 1], "text", 5, {"ip": evframe.UNSET}]
+)
 def test_declaration_of_count_and_form(events, params):
     """Missing, surplus and shapeless parameters are errors too."""
     events.register_event("E_TYPED", TYPES)

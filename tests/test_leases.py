@@ -2,12 +2,13 @@
 
 import asyncio
 
-import evframe
 import pytest
-from evframe.testing import MemoryTransport
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+import evframe
+from evframe.testing import MemoryTransport
 
 
 @pytest.fixture

@@ -2,8 +2,9 @@
 
 import asyncio
 
-import evframe
 import pytest
+
+import evframe
 from evframe.listening import matches
 
 

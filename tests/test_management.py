@@ -93,7 +93,10 @@ def test_raise_errors(management, params, code):
         ([["x", 2, 3.7]], ["x", "2", "3"]),
         (['{"s":"v","i":5}'], [("s", "v"), ("i", 5)]),
         (['{"a":1.9,"b":99999999999}tail'], [("a", 1), ("b", 2147483647)]),
-        (['{"t":true,"n":null,"l":[1,"a"],"o":{"x":"y"}}'], [("t", "true"), ("n", "null"), ("l", '[1,"a"]'), ("o", '{"x":"y"}')]),
+        (
+            ['{"t":true,"n":null,"l":[1,"a"],"o":{"x":"y"}}'],
+            [("t", "true"), ("n", "null"), ("l", '[1,"a"]'), ("o", '{"x":"y"}')],
+        ),
         (['{"k":"1","k":"2"}'], [("k", "1"), ("k", "2")]),
         (["{}"], []),
         ([{"i": 5, "f": 1.5}], [("i", 5), ("f", 1.5)]),
@@ -162,7 +165,8 @@ def test_unsubscribe_q26(events):
 
 
 @pytest.mark.parametrize(
-    ("expire", "seconds"), [(120, 120), (1.9, 1), ("60", 60), ("+60", 60), ("5000000000", 2147483647), (1e12, 2147483647)]
+    ("expire", "seconds"),
+    [(120, 120), (1.9, 1), ("60", 60), ("+60", 60), ("5000000000", 2147483647), (1e12, 2147483647)],
 )
 def test_expire_q13(events, expire, seconds):
     """Q-13: every form of a number of seconds; too many are held within 32 bits."""
@@ -181,8 +185,16 @@ def test_which_and_help(events):
     management = events.management
     names = ask(management, "which")["result"]
     assert {"core:which", "evi:subscribe", "evi:list", "evi:subscribers", "evi:raise"} <= set(names)
-    assert ask(management, "which", ["evi:"])["result"][:4] == ["evi:subscribe", "evi:list", "evi:subscribers", "evi:raise"]
-    assert ask(management, "which", ["event_subscribe"])["result"] == [["event", "socket"], ["event", "socket", "expire"]]
+    assert ask(management, "which", ["evi:"])["result"][:4] == [
+        "evi:subscribe",
+        "evi:list",
+        "evi:subscribers",
+        "evi:raise",
+    ]
+    assert ask(management, "which", ["event_subscribe"])["result"] == [
+        ["event", "socket"],
+        ["event", "socket", "expire"],
+    ]
     assert ask(management, "which", ["nosuch"])["error"] == {"code": 404, "message": "unknown MI command"}
     assert ask(management, "help")["result"] == "Usage: help mi_cmd - returns information about 'mi_cmd'"
     assert ask(management, "help", ["event_subscribe"])["result"] == {
@@ -211,9 +223,20 @@ def test_lenient_requests(management, request_text, answer):
     assert response["id"] == answer
 
 
-@pytest.mark.parametrize("message", [b'{"jsonrpc":"2.0","method":"pwd","id":[1]}', b'{"jsonrpc":"2.0","method":"pwd","id":true}',
-    b'{"jsonrpc":"1.0","method":"pwd","id":1}', b'{"jsonrpc":"2.0","method":7,"id":1}', b'{"jsonrpc":"2.0","method":"pwd","params":null}',
-    b'{"jsonrpc":"2.0","method":"pwd","params":"x"}', b"null", b'"text"', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"jsonrpc":"2.0","method":"pwd","id":[1]}',
+        b'{"jsonrpc":"2.0","method":"pwd","id":true}',
+        b'{"jsonrpc":"1.0","method":"pwd","id":1}',
+        b'{"jsonrpc":"2.0","method":7,"id":1}',
+        b'{"jsonrpc":"2.0","method":"pwd","params":null}',
+        b'{"jsonrpc":"2.0","method":"pwd","params":"x"}',
+        b"null",
+        b'"text"',
+        b"[" * 100_000,
+    ],
+)
 def test_bad_requests(management, message):
     """A request that breaks a rule is answered with its error, a notification too."""
     response = json.loads(management.handle(message))
@@ -222,10 +245,19 @@ def test_bad_requests(management, message):
 
 def test_batch(management):
     """Each request of a batch has its answer; notifications have none."""
-    batch = [{"jsonrpc": "2.0", "method": "pwd", "id": 1}, {"jsonrpc": "2.0", "method": "pwd"}, 5, {"jsonrpc": "2.0", "method": "x", "id": 2}]
+    batch = [
+        {"jsonrpc": "2.0", "method": "pwd", "id": 1},
+        {"jsonrpc": "2.0", "method": "pwd"},
+        5,
+        {"jsonrpc": "2.0", "method": "x", "id": 2},
+    ]
     answers = json.loads(management.handle(json.dumps(batch).encode()))
 
-    assert [(answer["id"], answer.get("error", {}).get("code")) for answer in answers] == [(1, None), (None, -32600), (2, -32601)]
+    assert [(answer["id"], answer.get("error", {}).get("code")) for answer in answers] == [
+        (1, None),
+        (None, -32600),
+        (2, -32601),
+    ]
     assert management.handle(b'[{"jsonrpc":"2.0","method":"pwd"}]') is None
 
 

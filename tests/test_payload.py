@@ -2,11 +2,11 @@
 
 import json
 
-import evframe
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import evframe
 from evframe.events import EventDefinition
 
 HEAD = b'{"jsonrpc":"2.0","method":"E_TEST"'

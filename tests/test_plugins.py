@@ -1,7 +1,8 @@
 """Plugins: found one by one, a broken one reported and the others used."""
 
-import evframe
 import pytest
+
+import evframe
 from evframe.config import parse_config
 
 
@@ -34,7 +35,9 @@ BROKEN = {
 @pytest.mark.parametrize("kind", BROKEN)
 def test_broken_plugin_is_reported(install, kind):
     """A plugin that cannot be used is reported, nothing of it stays, and the others work."""
-    folder = install(memory="evframe.testing:MemoryTransport", broken=f"broken_{kind}:Plugin", declares=f"{__name__}:Declares")
+    folder = install(
+        memory="evframe.testing:MemoryTransport", broken=f"broken_{kind}:Plugin", declares=f"{__name__}:Declares"
+    )
     write(folder, f"broken_{kind}", BROKEN[kind])
     events = evframe.EventInterface()
     status = {status.name: status for status in events.plugin_status}

@@ -2,8 +2,9 @@
 
 import threading
 
-import evframe
 import pytest
+
+import evframe
 from evframe.config import Config, CoreOptions
 from evframe.testing import MemoryTransport
 

@@ -19,7 +19,7 @@ def core_commands(table: CommandTable) -> Iterator[Command]:
     yield Command("core:which", ((), ("command",)), about.which, "lists the commands, or the parameters of one")
     yield Command("core:help", ((), ("mi_cmd",)), about.help, "tells what a command does")
     yield Command("core:version", ((),), _version, "prints the version")
-    yield Command("core:pwd", ((),), lambda _: {"WD": os.getcwd()}, "prints the working directory")  # noqa: PTH109
+    yield Command("core:pwd", ((),), lambda _: {"WD": os.getcwd()}, "prints the working directory")
     yield Command("core:uptime", ((),), _uptime(), "prints how long the server has been up")
     yield Command("core:ps", ((),), _ps, "lists the processes")
 

@@ -117,7 +117,9 @@ class _Evi:
         *subscribers, ended = (attrs.asdict(counters) for counters in self._interface.statistics)
         del ended["socket"]
         return {
-            "Events": [{"name": event.name, "id": event.id, "raised": event.raised} for event in self._interface.events],
+            "Events": [
+                {"name": event.name, "id": event.id, "raised": event.raised} for event in self._interface.events
+            ],
             "Subscribers": subscribers,
             "Ended": ended,
         }
@@ -183,7 +185,8 @@ def _named_value(value: Any) -> str | int:
 
 def _compact(value: Any) -> str:
     if isinstance(value, _Object):
-        return "{%s}" % ",".join(f"{_compact(name)}:{_compact(item)}" for name, item in value)
+        members = ",".join(f"{_compact(name)}:{_compact(item)}" for name, item in value)
+        return f"{{{members}}}"
     if isinstance(value, list):
         return f"[{','.join(map(_compact, value))}]"
     return json.dumps(value, ensure_ascii=False)
@@ -193,7 +196,8 @@ def _as_declared(types: Mapping[str, type], given: Any) -> Any:
     """Return the parameters with numbers where the event declares them: this interface passes many as text."""
     if isinstance(given, list):
         return [_number(value, wanted) for value, wanted in zip_longest(given, list(types.values())[: len(given)])]
-    return Pairs((name, _number(value, types.get(name))) for name, value in Pairs(given.items() if isinstance(given, dict) else given))
+    pairs = given.items() if isinstance(given, dict) else given
+    return Pairs((name, _number(value, types.get(name))) for name, value in pairs)
 
 
 def _number(value: Any, wanted: type | None) -> Any:

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from evframe.client import Client
 
 BIN = Path(sys.executable).parent
@@ -28,7 +29,9 @@ class Gateway:
         self.lines = []
         self._new = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
-        host, port = json.loads(self.line("the management interface listens")["bind"].replace("(", "[").replace(")", "]").replace("'", '"'))
+        host, port = json.loads(
+            self.line("the management interface listens")["bind"].replace("(", "[").replace(")", "]").replace("'", '"')
+        )
         self.url = f"http://{host}:{port}/mi"
         self.port = port
         self.client = Client(self.url)

@@ -28,7 +28,9 @@ def receiver():
 
 def test_every_command(gateway, receiver):
     """Subscribe, list, raise and leave with the command line."""
-    running = gateway('[[events]]\nname = "E_TEST"\nparams = [{ name = "ip", type = "str" }, { name = "hits", type = "int" }]\n')
+    running = gateway(
+        '[[events]]\nname = "E_TEST"\nparams = [{ name = "ip", type = "str" }, { name = "hits", type = "int" }]\n'
+    )
     env = {**os.environ, "EVFRAME_URL": running.url}
     target = "udp:127.0.0.1:%d" % receiver.getsockname()[1]
 

@@ -6,11 +6,12 @@ import os
 import socket
 import time
 
-import evframe
 import pytest
 from evframe_datagram import DatagramTransport
 from evframe_flatstore import FlatstoreTransport
 from evframe_stream import Options, StreamTransport
+
+import evframe
 
 RATE, SECONDS, GONE_FROM, GONE_TO = 2000, 8, 3, 5
 decode = json.JSONDecoder().raw_decode
@@ -139,7 +140,14 @@ async def test_outage_loses_nothing(tmp_path):
         for path in flat.values():
             plain.subscribe_event("E_OUT", f"flatstore:{path}")
         begin = time.monotonic() + 0.1
-        out = lambda: [closed.close(), sure_closed.close(), unix_closed.close(), hung.paused.clear(), sure_hung.paused.clear(), unix_hung.pause()]  # noqa: E731
+        out = lambda: [
+            closed.close(),
+            sure_closed.close(),
+            unix_closed.close(),
+            hung.paused.clear(),
+            sure_hung.paused.clear(),
+            unix_hung.pause(),
+        ]  # noqa: E731
         await asyncio.gather(
             raise_all(begin, plain),
             raise_all(begin, reliable),

@@ -3,9 +3,10 @@
 import time
 import tracemalloc
 
-import evframe
 import pytest
 from evframe_datagram import DatagramTransport
+
+import evframe
 
 EVENTS = 1000
 
@@ -42,6 +43,7 @@ def test_memory_of_a_subscription():
 @pytest.mark.timeout(120)
 def test_linear_time():
     """Four times the subscriptions take about four times as long to make, to list and to expire."""
+
     def work(count):
         now = [0.0]
         events = compose(lambda: now[0])

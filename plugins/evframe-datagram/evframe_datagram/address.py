@@ -7,6 +7,7 @@ import socket
 from typing import Final
 
 import attrs
+
 from evframe import split_host_port
 
 MAX_PATH_BYTES: Final = 107
@@ -19,7 +20,7 @@ class UdpSocket:
     host: str
     port: int
     family: int
-    address: tuple[str | int, ...]
+    address: tuple[str | int | bytes, ...]
 
     @property
     def canonical(self) -> str:
@@ -86,4 +87,4 @@ def parse(scheme: str, rest: str) -> UdpSocket | UnixSocket | None:
         raise ValueError(f"expected a host that resolves, got {host!r}: {error}") from None
     found.sort(key=lambda entry: entry[0] != socket.AF_INET)
     family, _, _, _, address = found[0]
-    return UdpSocket(host, port, family, address)
+    return UdpSocket(host, port, family, tuple(address))

@@ -10,7 +10,6 @@ from collections.abc import Awaitable
 from typing import Final
 
 from evframe import Batch, Rejected, Socket, Unavailable, hookimpl
-
 from evframe_datagram.address import UdpSocket, UnixSocket, parse
 
 _UDP_SEGMENT: Final = 103
@@ -37,7 +36,7 @@ class DatagramTransport:
         return parse(scheme, rest)
 
     @hookimpl
-    def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:  # noqa: A002 the hook's name
+    def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
         """Send one datagram per event."""
         if isinstance(socket, UdpSocket):
             self._send_udp(socket, batch)

@@ -5,8 +5,9 @@ import socket
 from contextlib import asynccontextmanager
 
 import pytest
-from evframe.testing import Peer, TransportContract
 from evframe_datagram import DatagramTransport
+
+from evframe.testing import Peer, TransportContract
 
 
 @asynccontextmanager

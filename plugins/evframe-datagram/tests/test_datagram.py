@@ -6,9 +6,10 @@ import os
 import resource
 import socket
 
-import evframe
 import pytest
 from evframe_datagram import DatagramTransport, parse
+
+import evframe
 
 
 @pytest.fixture
@@ -43,9 +44,27 @@ def test_udp_accepted(text, canonical):
 
 @pytest.mark.parametrize(
     "text",
-    "127.0.0.1|127.0.0.1:|:8081||127.0.0.1:0|127.0.0.1:65536|127.0.0.1:100000|127.0.0.1:000081|127.0.0.1:+81|"
-    "127.0.0.1:-1|127.0.0.1:80/x|127.0.0.1:81 | 127.0.0.1:81|nosuch.invalid:1|256.1.1.1:81|//127.0.0.1:81|::1:8081|"
-    "127.0.0.1:65537|127.0.0.1:99999".split("|"),
+    [
+        "127.0.0.1",
+        "127.0.0.1:",
+        ":8081",
+        "",
+        "127.0.0.1:0",
+        "127.0.0.1:65536",
+        "127.0.0.1:100000",
+        "127.0.0.1:000081",
+        "127.0.0.1:+81",
+        "127.0.0.1:-1",
+        "127.0.0.1:80/x",
+        "127.0.0.1:81 ",
+        " 127.0.0.1:81",
+        "nosuch.invalid:1",
+        "256.1.1.1:81",
+        "//127.0.0.1:81",
+        "::1:8081",
+        "127.0.0.1:65537",
+        "127.0.0.1:99999",
+    ],
 )
 def test_udp_rejected_d5(text):
     """Each rejected UDP row is an error; D5 and Q-14: a port never wraps."""

@@ -12,8 +12,8 @@ from itertools import accumulate
 from typing import Final
 
 import attrs
-from evframe import Unavailable
 
+from evframe import Unavailable
 from evframe_flatstore.options import Options
 
 _REASONS: Final = {
@@ -143,9 +143,7 @@ class LineFile:
                 if done < len(ends):
                     raise Unavailable(_reason(error), done=done) from None
 
-    def _limit(
-        self, ends: list[int], first: int, start: int, counted: Sequence[bool] | None
-    ) -> tuple[int, str | None]:
+    def _limit(self, ends: list[int], first: int, start: int, counted: Sequence[bool] | None) -> tuple[int, str | None]:
         """Return how far to write, and why to rotate after that."""
         most = self._options.rotate_count
         count = self._count

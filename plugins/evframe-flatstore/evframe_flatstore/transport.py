@@ -11,11 +11,11 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 import attrs
+
 from evframe import Batch, Event, Socket, Unavailable, hookimpl
 from evframe.context import PluginContext
 from evframe.management.commands import Command, CommandError, CommandTable, text_param
 from evframe.plugins import EventCollector
-
 from evframe_flatstore.file import LineFile
 from evframe_flatstore.lines import LineFormat
 from evframe_flatstore.options import Options as FlatstoreOptions

@@ -5,10 +5,11 @@ import json
 import os
 from contextlib import asynccontextmanager
 
-import evframe
 import pytest
-from evframe.testing import MemoryTransport, Peer, TransportContract
 from evframe_flatstore import FlatstoreTransport, Options
+
+import evframe
+from evframe.testing import MemoryTransport, Peer, TransportContract
 
 ROTATION = "E_FLATSTORE_ROTATION"
 
@@ -141,7 +142,13 @@ async def test_many_parameters_f12(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "canonical"),
-    [("{}/f", "flatstore:{}/f"), ("{}//f", "flatstore:{}//f"), ("{}/f ", "flatstore:{}/f "), ("/dev/null", "flatstore:/dev/null"), ("relf", "flatstore:relf")],
+    [
+        ("{}/f", "flatstore:{}/f"),
+        ("{}//f", "flatstore:{}//f"),
+        ("{}/f ", "flatstore:{}/f "),
+        ("/dev/null", "flatstore:/dev/null"),
+        ("relf", "flatstore:relf"),
+    ],
 )
 def test_accepted(tmp_path, text, canonical):
     """Each accepted row prints as it was given, and creates no file yet."""
@@ -189,9 +196,7 @@ async def rotated(tmp_path, count, clock=None, before=None, **options):
 async def test_rotation_by_count(tmp_path):
     """Each file has exactly so many lines; the event names the files, all as text, and the new one exists."""
     clock = Clock()
-    files, events = await rotated(
-        tmp_path, 7, clock, lambda number: clock.advance(1), rotate_count=3, suffix=".%s"
-    )
+    files, events = await rotated(tmp_path, 7, clock, lambda number: clock.advance(1), rotate_count=3, suffix=".%s")
 
     assert files == {
         "f.1795397618": b"E,0\nE,1\nE,2\n",
@@ -229,9 +234,7 @@ async def test_rotation_by_size_f6(tmp_path):
     """F6: the size counts what was in the file before; the line that reaches it is the last."""
     (tmp_path / "f.1795397618").write_bytes(b"x" * 92)
     clock = Clock()
-    files, events = await rotated(
-        tmp_path, 4, clock, lambda number: clock.advance(1), rotate_size=100, suffix=".%s"
-    )
+    files, events = await rotated(tmp_path, 4, clock, lambda number: clock.advance(1), rotate_size=100, suffix=".%s")
 
     assert files == {"f.1795397618": b"x" * 92 + b"E,0\nE,1\n", "f.1795397619": b"E,2\nE,3\n"}
     assert [event["reason"] for event in events] == ["size"]
@@ -405,7 +408,9 @@ def test_bad_options(option, value):
         Options(**{option: value})
 
 
-@pytest.mark.parametrize(("value", "size"), [(0, 0), (4096, 4096), ("4096", 4096), ("2k", 2048), ("1M", 1 << 20), ("3g", 3 << 30)])
+@pytest.mark.parametrize(
+    ("value", "size"), [(0, 0), (4096, 4096), ("4096", 4096), ("2k", 2048), ("1M", 1 << 20), ("3g", 3 << 30)]
+)
 def test_sizes(value, size):
     """A size is a number of bytes, or text with a unit."""
     assert Options(rotate_size=value).max_bytes == size

@@ -1,12 +1,15 @@
 """Lines: the quick way and the careful one agree."""
 
-import evframe
-from evframe.events import EventDefinition
 from evframe_flatstore.lines import LineFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-VALUE = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.lists(st.text(), max_size=2)
+import evframe
+from evframe.events import EventDefinition
+
+VALUE = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.lists(st.text(), max_size=2)
+)
 PARAMS = st.lists(VALUE, max_size=4) | st.dictionaries(st.text(), VALUE, max_size=4)
 
 

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import attrs
+
 from evframe import split_host_port
 
 

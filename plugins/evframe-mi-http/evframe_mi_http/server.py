@@ -8,12 +8,12 @@ import os
 import socket
 import stat
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
+
 from evframe import hookimpl
 from evframe.context import PluginContext
-
 from evframe_mi_http.options import Options as HttpOptions
 from evframe_mi_http.options import parse_bind
 from evframe_mi_http.printing import pretty
@@ -48,10 +48,11 @@ class HttpManagement:
         if isinstance(target, str):
             _remove_stale(target)
             listener = socket.socket(socket.AF_UNIX)
-            address: str | tuple[str | int, ...] = target
+            address: Any = target
             self._path = target
         else:
-            family, _, _, _, address = socket.getaddrinfo(*target, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+            found = socket.getaddrinfo(*target, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+            family, address = found[0], tuple(found[4])
             listener = socket.socket(family)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -94,6 +95,9 @@ class HttpManagement:
         kind = request.headers.get("Content-Type", "").lower()
         if not kind.startswith(_JSON) and kind != "text/xml":
             return _empty(400 if kind.startswith(_FORMS) else 415)
+        return await self._take(request)
+
+    async def _take(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
@@ -135,7 +139,8 @@ def _empty(status: int) -> web.Response:
 
 
 def _page(status: int, text: str) -> web.Response:
-    return web.Response(status=status, body=f"<html><body>{text}</body></html>".encode(), headers={"Content-Type": "text/html"})
+    page = f"<html><body>{text}</body></html>".encode()
+    return web.Response(status=status, body=page, headers={"Content-Type": "text/html"})
 
 
 def _remove_stale(path: str) -> None:

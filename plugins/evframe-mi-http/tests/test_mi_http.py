@@ -4,9 +4,10 @@ import asyncio
 import json
 import socket
 
-import evframe
 import pytest
 from evframe_mi_http import HttpManagement, Options
+
+import evframe
 
 PWD = b'{"jsonrpc": "2.0", "method": "pwd", "id": "1"}'
 JSON = "Content-Type: application/json"
@@ -75,8 +76,22 @@ async def test_request():
         ("PUT", "/mi", JSON, PWD, 406, b"<html><body>Unsupported HTTP request!</body></html>"),
         ("DELETE", "/mi", JSON, b"", 406, b"<html><body>Unsupported HTTP request!</body></html>"),
         ("OPTIONS", "/other", JSON, b"", 406, b"<html><body>Unsupported HTTP request!</body></html>"),
-        ("POST", "/mi", JSON, b"{}", 200, b'{"jsonrpc":"2.0","error":{"code":-32600,"message":"Invalid Request"},"id":null}'),
-        ("POST", "/mi", JSON, b"{bad", 200, b'{"jsonrpc":"2.0","error":{"code":-32700,"message":"Parse error"},"id":null}'),
+        (
+            "POST",
+            "/mi",
+            JSON,
+            b"{}",
+            200,
+            b'{"jsonrpc":"2.0","error":{"code":-32600,"message":"Invalid Request"},"id":null}',
+        ),
+        (
+            "POST",
+            "/mi",
+            JSON,
+            b"{bad",
+            200,
+            b'{"jsonrpc":"2.0","error":{"code":-32700,"message":"Parse error"},"id":null}',
+        ),
     ],
 )
 async def test_status_q2_q20(method, path, kind, body, status, text):
@@ -89,7 +104,9 @@ async def test_status_q2_q20(method, path, kind, body, status, text):
 
 
 @pytest.mark.parametrize("path", ["/mi", "/mi/", "/mi/anything", "/mi?query=1"])
-@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8", "application/json-rpc", "text/xml"])
+@pytest.mark.parametrize(
+    "kind", ["application/json", "Application/JSON; charset=utf-8", "application/json-rpc", "text/xml"]
+)
 async def test_paths_and_types(path, kind):
     """The root, what is below it, and every type that clients send reach the interface."""
     async with Gateway() as gateway:
@@ -104,7 +121,9 @@ async def test_keep_alive_and_pieces_q20():
     async with Gateway() as gateway:
         reader, writer = await gateway.connect()
         for _ in range(3):
-            writer.write(b"POST /mi HTTP/1.1\r\nHost: x\r\n%b\r\nContent-Length: %d\r\n\r\n" % (JSON.encode(), len(large)))
+            writer.write(
+                b"POST /mi HTTP/1.1\r\nHost: x\r\n%b\r\nContent-Length: %d\r\n\r\n" % (JSON.encode(), len(large))
+            )
             for start in range(0, len(large), 4000):
                 writer.write(large[start : start + 4000])
                 await writer.drain()
@@ -136,7 +155,8 @@ async def test_expect_continue():
     async with Gateway() as gateway:
         reader, writer = await gateway.connect()
         writer.write(
-            b"POST /mi HTTP/1.1\r\nHost: x\r\n%b\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % (JSON.encode(), len(PWD))
+            b"POST /mi HTTP/1.1\r\nHost: x\r\n%b\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+            % (JSON.encode(), len(PWD))
         )
         async with asyncio.timeout(10):
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
@@ -192,7 +212,14 @@ async def test_pretty_printing():
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("bind", "8888"), ("bind", "127.0.0.1:99999"), ("bind", "unix:"), ("path", "mi"), ("path", "/mi/"), ("max_body_bytes", 0)],
+    [
+        ("bind", "8888"),
+        ("bind", "127.0.0.1:99999"),
+        ("bind", "unix:"),
+        ("path", "mi"),
+        ("path", "/mi/"),
+        ("max_body_bytes", 0),
+    ],
 )
 def test_bad_options(option, value):
     """A value that does not fit is an error that names its option."""

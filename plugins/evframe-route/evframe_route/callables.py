@@ -22,5 +22,5 @@ def find_callable(text: str) -> Callable[..., Any]:
     except Exception as error:  # noqa: BLE001 whatever the module raises is a problem of the configuration
         raise ValueError(f"expected a module that can be imported, got {text!r}: {error!r}") from None
     if not callable(found):
-        raise ValueError(f"expected a callable, got {text!r}, which is {found!r}")
+        raise ValueError(f"expected a callable, got {text!r}, which is {found!r}")  # noqa: TRY004 a bad text
     return found

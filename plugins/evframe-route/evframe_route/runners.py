@@ -6,6 +6,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from evframe import Batch, Event, Unavailable, depth
@@ -135,10 +136,8 @@ class _Call:
         self.given_up = False
 
     def tell(self) -> None:
-        try:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self.loop.call_soon_threadsafe(self._set)
-        except RuntimeError:
-            pass  # the loop is closed: nobody waits any more
 
     def _set(self) -> None:
         if not self.over.done():

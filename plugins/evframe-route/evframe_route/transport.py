@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import attrs
+
 from evframe import Batch, ConfigError, Socket, hookimpl
 from evframe.context import PluginContext
 from evframe.plugins import EventCollector
-
 from evframe_route.callables import find_callable
 from evframe_route.runners import AsyncRunner, InlineRunner, Route, ThreadRunner
 

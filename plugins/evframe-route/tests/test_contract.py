@@ -4,8 +4,9 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
-from evframe.testing import Peer, TransportContract
 from evframe_route import RouteTransport
+
+from evframe.testing import Peer, TransportContract
 
 
 @pytest.mark.parametrize("kind", ["async", "thread", "inline"])

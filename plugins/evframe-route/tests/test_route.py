@@ -3,10 +3,11 @@
 import asyncio
 import threading
 
-import evframe
 import pytest
-from evframe.config import parse_config
 from evframe_route import Options, RouteTransport
+
+import evframe
+from evframe.config import parse_config
 
 
 def compose(**options):
@@ -63,9 +64,7 @@ async def test_error_is_an_outcome(kind, caplog):
 
     routes.add("E_R", {"async": quick, "waiting": waiting}.get(kind, plain), inline=kind == "inline")
     async with events:
-        reasons = [
-            (await events.raise_event_and_wait("E_R", {"bad": bad}))[0].reason for bad in (0, 1, 1, 0)
-        ]
+        reasons = [(await events.raise_event_and_wait("E_R", {"bad": bad}))[0].reason for bad in (0, 1, 1, 0)]
 
     assert reasons == [None, "route_error", "route_error", None]
     assert caplog.text.count("broken route") == 2  # the message and its last line: one record
@@ -213,9 +212,7 @@ async def test_routes_table(tmp_path, monkeypatch):
     assert my_routes.got == ["192.0.2.1"]
 
 
-@pytest.mark.parametrize(
-    "text", ["nosuch_module_x:f", "os", "os:nosuch", "os:sep", ":f", "os:"]
-)
+@pytest.mark.parametrize("text", ["nosuch_module_x:f", "os", "os:nosuch", "os:sep", ":f", "os:"])
 def test_bad_route_in_the_configuration(text):
     """A callable that cannot be found is a problem with its path."""
     with pytest.raises(evframe.ConfigError, match="^routes.E_X: expected"):

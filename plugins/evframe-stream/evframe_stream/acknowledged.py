@@ -8,7 +8,6 @@ from collections import deque
 from typing import Final
 
 from evframe import Unavailable
-
 from evframe_stream.connection import Chunk, Connection
 
 _KEPT_BYTES: Final = 8 << 20  # more than the kernel of a peer holds unread

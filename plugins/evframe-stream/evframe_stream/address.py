@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import attrs
+
 from evframe import split_host_port
 
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from evframe import Unavailable
-
 from evframe_stream.connection import Chunk, Connection
 from evframe_stream.replies import ReplyScanner
 

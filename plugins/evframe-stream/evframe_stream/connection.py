@@ -88,15 +88,15 @@ class Connection(ABC):
 
     @abstractmethod
     def opened(self) -> None:
-        """A connection was made: write what waits."""
+        """Write what waits: a connection was made."""
 
     @abstractmethod
     def received(self, data: bytes) -> None:
-        """The peer has sent *data*."""
+        """Take *data* from the peer."""
 
     @abstractmethod
     def lost(self, reason: str, acknowledged: int) -> None:
-        """The connection is gone, or was not made; the peer's kernel had *acknowledged* so many bytes."""
+        """Give back what is under way: the peer's kernel had *acknowledged* so many bytes when the connection ended."""
 
     @property
     def is_open(self) -> bool:

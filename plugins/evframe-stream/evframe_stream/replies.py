@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 MAX_REPLY_BYTES: Final = 1 << 20
@@ -51,10 +52,8 @@ class ReplyScanner:
                 if len(self._text) > MAX_REPLY_BYTES:
                     self._reset()
                 return
-            try:
+            with suppress(ValueError, RecursionError):
                 yield _decode(self._text, start)[0]
-            except (ValueError, RecursionError):
-                pass
             start = end
 
     def _end(self, start: int) -> int | None:
@@ -62,16 +61,16 @@ class ReplyScanner:
         position = start + self._seen
         while (found := _TOKEN.search(self._text, position)) is not None:
             position = found.end()
-            token = found.group()
-            if token == "\\":
+            mark = found.group()
+            if mark == "\\":
                 if position == len(self._text):
                     position -= 1
                     break
                 position += 1
-            elif token == '"':
+            elif mark == '"':
                 self._in_string = not self._in_string
             elif not self._in_string:
-                self._depth += 1 if token in "{[" else -1
+                self._depth += 1 if mark in "{[" else -1
                 if not self._depth:
                     self._seen = 0
                     return position

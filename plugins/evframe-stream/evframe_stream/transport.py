@@ -6,7 +6,6 @@ import random
 from collections.abc import Awaitable
 
 from evframe import Batch, Socket, hookimpl
-
 from evframe_stream.acknowledged import AcknowledgedConnection
 from evframe_stream.address import TcpSocket, parse
 from evframe_stream.answered import AnsweredConnection
@@ -59,9 +58,7 @@ class StreamTransport:
             options = self._options
             limit_s = options.connect_timeout_ms / 1000
             if options.reliable_mode:
-                connection = AnsweredConnection(
-                    target.name, target.port, limit_s, timeout_s=options.timeout_ms / 1000
-                )
+                connection = AnsweredConnection(target.name, target.port, limit_s, timeout_s=options.timeout_ms / 1000)
             else:
                 connection = AcknowledgedConnection(
                     target.name, target.port, limit_s, resend_s=options.resend_ms / 1000

@@ -4,8 +4,9 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 
-from evframe.testing import Peer, TransportContract
 from evframe_stream import Options, StreamTransport
+
+from evframe.testing import Peer, TransportContract
 
 decode = json.JSONDecoder().raw_decode
 

@@ -5,10 +5,11 @@ import json
 import socket
 import struct
 
-import evframe
 import pytest
-from evframe.config import Config, CoreOptions
 from evframe_stream import Options, StreamTransport, parse
+
+import evframe
+from evframe.config import Config, CoreOptions
 
 decode = json.JSONDecoder().raw_decode
 
@@ -94,7 +95,19 @@ def test_accepted_s9(rest, canonical):
 
 @pytest.mark.parametrize(
     "rest",
-    ["", "h", "h:", ":1", "h:/m", "h:8080m", "h: 80", "h:80 /m", "127.0.0.1:65537/z", "nosuch.invalid:80", "127.0.0.1:0"],
+    [
+        "",
+        "h",
+        "h:",
+        ":1",
+        "h:/m",
+        "h:8080m",
+        "h: 80",
+        "h:80 /m",
+        "127.0.0.1:65537/z",
+        "nosuch.invalid:80",
+        "127.0.0.1:0",
+    ],
 )
 def test_rejected(rest):
     """Each rejected row is an error; a port never wraps."""
@@ -163,11 +176,27 @@ async def test_reliable_bytes():
         (lambda m: [b'{"id":%d,"result":1}' % (m["id"] + 1000)], "timeout"),
         (lambda m: [], "timeout"),
     ],
-    ids=["ok", "case", "string-id", "error-null", "batch", "byte-by-byte", "garbage", "large", "error", "ERROR", "unknown", "none"],
+    ids=[
+        "ok",
+        "case",
+        "string-id",
+        "error-null",
+        "batch",
+        "byte-by-byte",
+        "garbage",
+        "large",
+        "error",
+        "ERROR",
+        "unknown",
+        "none",
+    ],
 )
 async def test_replies_s2_s5_s10(answer, reason):
     """S2, S5, S10: every form of a reply counts, wherever it is split; garbage is nobody's reply."""
-    async with Peer(answer) as peer, interface(reliable_mode=True, timeout_ms=300 if reason == "timeout" else 20_000) as events:
+    async with (
+        Peer(answer) as peer,
+        interface(reliable_mode=True, timeout_ms=300 if reason == "timeout" else 20_000) as events,
+    ):
         events.register_event("E_TEST")
         events.subscribe_event("E_TEST", f"tcp:127.0.0.1:{peer.port}")
         reports = await asyncio.gather(*(events.raise_event_and_wait("E_TEST", [number]) for number in range(5)))
@@ -285,6 +314,7 @@ async def test_peer_comes_back(reliable, reset):
 
 async def test_answered_requests_are_not_sent_again():
     """A lost connection gives back only what was not answered, also when that is in the middle."""
+
     def answer(message):
         return [] if message["params"][0] % 3 == 0 else ok(message)
 
@@ -335,7 +365,11 @@ async def test_plain_success_is_reported_s6_s8_s11():
 
 @pytest.mark.parametrize(
     ("options", "field"),
-    [({"timeout_ms": 0}, "timeout_ms"), ({"connect_timeout_ms": -1}, "connect_timeout_ms"), ({"resend_ms": -1}, "resend_ms")],
+    [
+        ({"timeout_ms": 0}, "timeout_ms"),
+        ({"connect_timeout_ms": -1}, "connect_timeout_ms"),
+        ({"resend_ms": -1}, "resend_ms"),
+    ],
 )
 def test_bad_options(options, field):
     """A value out of range is an error that names the option."""
