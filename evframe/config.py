@@ -38,10 +38,15 @@ class CoreOptions:
     """The table ``[core]``."""
 
     default_expire_s: int = attrs.field(default=3600, validator=_at_least(1))
+    """The lease of a run-time subscription that names none."""
     max_nesting: int = attrs.field(default=100, validator=_at_least(1))
+    """How many events may be raised inside each other before the next one is lost."""
     queue_size: int = attrs.field(default=262_144, validator=_at_least(1))
+    """How many events may wait for one subscriber."""
     overflow: Overflow = "drop_newest"
+    """What happens to an event that finds no room: `drop_newest`, `drop_oldest`, or `block` for awaiting callers."""
     drain_timeout_s: float = attrs.field(default=5.0, validator=_at_least(0))
+    """How long the end of the interface, or of a subscription, may take for what was raised before."""
 
 
 @attrs.frozen
@@ -49,15 +54,19 @@ class ParameterOptions:
     """One entry of an event's ``params``."""
 
     name: str
+    """The parameter's name."""
     type: Literal["str", "int", "float", "bool", "list", "dict"]
+    """The type of its values; null fits every type."""
 
 
 @attrs.frozen
 class EventOptions:
-    """One ``[[events]]``."""
+    """One ``[[events]]``: an event that no plugin declares."""
 
     name: str
+    """1 to 64 bytes."""
     params: list[ParameterOptions] | None = None
+    """The parameters in order; without it, anything can be raised."""
 
     @property
     def types(self) -> Mapping[str, type] | None:
@@ -67,11 +76,14 @@ class EventOptions:
 
 @attrs.frozen
 class SubscriptionOptions:
-    """One ``[[subscriptions]]``; *expire_s* 0 never ends."""
+    """One ``[[subscriptions]]``: made at start-up; its event is registered if no plugin has."""
 
     event: str
+    """The event's name."""
     socket: str
+    """The subscriber, ``scheme:address``."""
     expire_s: int = attrs.field(default=0, validator=_at_least(0))
+    """The lease; 0 never ends."""
 
 
 @attrs.frozen

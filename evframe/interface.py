@@ -378,6 +378,11 @@ class EventInterface:
         return [*map(Counters.of, self._subscribers), self._ended.counters()]
 
     @property
+    def commands(self) -> CommandTable:
+        """The management commands."""
+        return self._commands
+
+    @property
     def plugins(self) -> PluginManager:
         """The plugins of this interface; register one here to add it, such as a wrapper round a hook."""
         return self._manager

@@ -140,21 +140,21 @@ async def test_outage_loses_nothing(tmp_path):
         for path in flat.values():
             plain.subscribe_event("E_OUT", f"flatstore:{path}")
         begin = time.monotonic() + 0.1
-        out = lambda: [
-            closed.close(),
-            sure_closed.close(),
-            unix_closed.close(),
-            hung.paused.clear(),
-            sure_hung.paused.clear(),
-            unix_hung.pause(),
-        ]  # noqa: E731
+
+        def go_away():
+            for peer in (closed, sure_closed, unix_closed):
+                peer.close()
+            hung.paused.clear()
+            sure_hung.paused.clear()
+            unix_hung.pause()
+
         await asyncio.gather(
             raise_all(begin, plain),
             raise_all(begin, reliable),
             schedule(
                 begin,
                 [
-                    (GONE_FROM, out),
+                    (GONE_FROM, go_away),
                     (GONE_FROM, lambda: flat["renamed"].rename(tmp_path / "renamed.1")),
                     (GONE_FROM, lambda: flat["unlinked"].unlink()),
                     (GONE_TO, closed.open),

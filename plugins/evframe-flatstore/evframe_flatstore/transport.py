@@ -168,7 +168,7 @@ class FlatstoreTransport:
                 "event_flatstore:rotate",
                 (("path_to_file",),),
                 self._rotate_command,
-                "Go on in a new file.",
+                "goes on in a new file",
                 aliases=("evi_flat_rotate",),
             )
         )

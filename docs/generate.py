@@ -1,0 +1,179 @@
+"""Write the reference pages that come from the code: `python docs/generate.py [--check]`.
+
+With `--check` nothing is written; the exit code is 1 when a page is not what it would be.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import attrs
+import evframe
+from evframe import hookspecs
+from evframe.cli import main as command_line
+from evframe.config import CoreOptions, EventOptions, ParameterOptions, SubscriptionOptions
+from evframe.plugins import HOOKS
+
+FOLDER = Path(__file__).resolve().parent / "reference"
+NOTE = "<!-- Written by docs/generate.py; edit the code instead. -->\n\n"
+
+
+def field_texts(options: type) -> dict[str, str]:
+    """Return the docstring below each field of an options class."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(options))).body
+    assert isinstance(tree, ast.ClassDef)
+    texts = {}
+    for field, text in zip(tree.body, tree.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
+            assert isinstance(text.value, ast.Constant)
+            texts[field.target.id] = " ".join(inspect.cleandoc(str(text.value.value)).split())
+    return texts
+
+
+def default_text(field: attrs.Attribute[Any]) -> str:
+    """Return a field's default as it would stand in TOML."""
+    default = field.default
+    if default is attrs.NOTHING:
+        return "required"
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        return "empty"
+    if default is None:
+        return "none"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    return f"`{default!r}`".replace("'", '"')
+
+
+def kind_text(kind: Any) -> str:
+    """Return a field's type as a reader would write it."""
+    if get_origin(kind) is Literal:
+        return " | ".join(f'"{value}"' for value in get_args(kind))
+    return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+
+
+def options_table(options: type) -> str:
+    """Return the table of an options class."""
+    texts = field_texts(options)
+    rows = ["| option | type | default | meaning |", "|---|---|---|---|"]
+    for field in attrs.fields(options):
+        kind = kind_text(field.type).replace("|", "\\|")
+        rows.append(f"| `{field.name}` | `{kind}` | {default_text(field)} | {texts[field.name].replace("``", "`")} |")
+    return "\n".join(rows) + "\n"
+
+
+def doc(thing: object) -> str:
+    """Return a docstring without its indentation, with names between single marks as code."""
+    return inspect.getdoc(thing) or ""
+
+
+def sentence(thing: object) -> str:
+    """Return the first paragraph of a docstring in one line."""
+    return " ".join(doc(thing).split("\n\n")[0].split()).replace("``", "`")
+
+
+def configuration() -> str:
+    """Return the page of the configuration."""
+    parts = [NOTE, "# Configuration\n\nOne TOML file. Unknown keys and values of a wrong type are errors, never coerced.\n"]
+    parts.append(f"\n## `[core]`\n\n{options_table(CoreOptions)}")
+    parts.append(f"\n## `[[events]]`\n\n{sentence(EventOptions)}\n\n{options_table(EventOptions)}")
+    parts.append(f"\nEach entry of `params`:\n\n{options_table(ParameterOptions)}")
+    parts.append(f"\n## `[[subscriptions]]`\n\n{sentence(SubscriptionOptions)}\n\n{options_table(SubscriptionOptions)}")
+    parts.append(
+        "\n## `[routes]`\n\nEvent routes: an event's name, and the callable that gets it as `module:callable`."
+        " They are added to the option `routes` of the route plugin.\n"
+    )
+    parts.append(
+        "\n## `[plugins]`\n\n| option | type | default | meaning |\n|---|---|---|---|\n"
+        "| `disable` | `list[str]` | empty | Installed plugins that are not loaded. |\n"
+    )
+    for name, plugin in installed():
+        options = getattr(type(plugin), "Options", None)
+        if options is not None:
+            parts.append(f"\n## `[plugins.{name}]`\n\n{sentence(options)}\n\n{options_table(options)}")
+    return "".join(parts)
+
+
+def installed() -> Iterator[tuple[str, Any]]:
+    """Yield the name and the object of every installed plugin."""
+    interface = evframe.EventInterface()
+    for status in interface.plugin_status:
+        if status.problem is not None:
+            raise SystemExit(f"plugin {status.name!r}: {status.problem}")
+        yield status.name, interface.plugin(status.name)
+
+
+def hooks() -> str:
+    """Return the page of the hooks."""
+    parts = [NOTE, f"# Hooks\n\n{doc(hookspecs)}\n"]
+    for name in HOOKS:
+        hook = getattr(hookspecs, name)
+        signature = str(inspect.signature(hook)).replace("'", "")
+        text = doc(hook).replace("\nArgs:\n", "\nArguments:\n\n")
+        lines = [f"- `{line.strip().replace(': ', '`: ', 1)}" if line.startswith("    ") else line for line in text.splitlines()]
+        parts.append(f"\n## `{name}`\n\n```text\n{name}{signature}\n```\n\n" + "\n".join(lines) + "\n")
+    return "".join(parts)
+
+
+def commands() -> str:
+    """Return the page of the management commands."""
+    interface = evframe.EventInterface()
+    rows = ["| command | other name | parameters | what it does |", "|---|---|---|---|"]
+    for command in interface.commands:
+        recipes = "; ".join(", ".join(f"`{name}`" for name in recipe) or "none" for recipe in command.recipes)
+        aliases = ", ".join(f"`{alias}`" for alias in command.aliases)
+        rows.append(f"| `{command.name}` | {aliases} | {recipes} | {command.help} |")
+    return f"{NOTE}# Management commands\n\nThe part of a name after the colon is enough where no other command has it.\n\n" + "\n".join(rows) + "\n"
+
+
+def events() -> str:
+    """Return the page of the events that plugins declare."""
+    rows = ["| event | parameters |", "|---|---|"]
+    for event in evframe.EventInterface().events:
+        params = ", ".join(f"`{name}` {kind.__name__}" for name, kind in (event.params or {}).items())
+        rows.append(f"| `{event.name}` | {params} |")
+    return f"{NOTE}# Events\n\nThe events that the plugins of this repository declare.\n\n" + "\n".join(rows) + "\n"
+
+
+def cli() -> str:
+    """Return the page of the command line."""
+    parts = [NOTE, "# Command line\n"]
+    for name, command in sorted(command_line.commands.items()):
+        context = command.make_context(name, [], resilient_parsing=True)
+        context.info_name = f"evframe {name}"
+        parts.append(f"\n## `evframe {name}`\n\n```text\n{command.get_help(context)}\n```\n")
+    return "".join(parts)
+
+
+PAGES = {
+    "configuration.md": configuration,
+    "hooks.md": hooks,
+    "management-commands.md": commands,
+    "events.md": events,
+    "command-line.md": cli,
+}
+
+
+def main() -> int:
+    """Write the pages, or check them."""
+    stale = 0
+    for name, make in PAGES.items():
+        path = FOLDER / name
+        text = make()
+        if path.exists() and path.read_text() == text:
+            continue
+        if "--check" in sys.argv[1:]:
+            print(f"{path.name} is not what the code says: run python docs/generate.py", file=sys.stderr)
+            stale = 1
+        else:
+            path.write_text(text)
+    return stale
+
+
+if __name__ == "__main__":
+    sys.exit(main())
