@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import attrs
+
 import evframe
 from evframe import hookspecs
 from evframe.cli import main as command_line
@@ -62,8 +63,9 @@ def options_table(options: type) -> str:
     texts = field_texts(options)
     rows = ["| option | type | default | meaning |", "|---|---|---|---|"]
     for field in attrs.fields(options):
+        meaning = texts[field.name].replace("``", "`")
         kind = kind_text(field.type).replace("|", "\\|")
-        rows.append(f"| `{field.name}` | `{kind}` | {default_text(field)} | {texts[field.name].replace("``", "`")} |")
+        rows.append(f"| `{field.name}` | `{kind}` | {default_text(field)} | {meaning} |")
     return "\n".join(rows) + "\n"
 
 
@@ -79,7 +81,10 @@ def sentence(thing: object) -> str:
 
 def configuration() -> str:
     """Return the page of the configuration."""
-    parts = [NOTE, "# Configuration\n\nOne TOML file. Unknown keys and values of a wrong type are errors, never coerced.\n"]
+    parts = [
+        NOTE,
+        "# Configuration\n\nOne TOML file. Unknown keys and values of a wrong type are errors, never coerced.\n",
+    ]
     parts.append(f"\n## `[core]`\n\n{options_table(CoreOptions)}")
     parts.append(f"\n## `[[events]]`\n\n{sentence(EventOptions)}\n\n{options_table(EventOptions)}")
     parts.append(f"\nEach entry of `params`:\n\n{options_table(ParameterOptions)}")
@@ -115,7 +120,10 @@ def hooks() -> str:
         hook = getattr(hookspecs, name)
         signature = str(inspect.signature(hook)).replace("'", "")
         text = doc(hook).replace("\nArgs:\n", "\nArguments:\n\n")
-        lines = [f"- `{line.strip().replace(': ', '`: ', 1)}" if line.startswith("    ") else line for line in text.splitlines()]
+        lines = [
+            f"- `{line.strip().replace(': ', '`: ', 1)}" if line.startswith("    ") else line
+            for line in text.splitlines()
+        ]
         parts.append(f"\n## `{name}`\n\n```text\n{name}{signature}\n```\n\n" + "\n".join(lines) + "\n")
     return "".join(parts)
 
@@ -128,7 +136,11 @@ def commands() -> str:
         recipes = "; ".join(", ".join(f"`{name}`" for name in recipe) or "none" for recipe in command.recipes)
         aliases = ", ".join(f"`{alias}`" for alias in command.aliases)
         rows.append(f"| `{command.name}` | {aliases} | {recipes} | {command.help} |")
-    return f"{NOTE}# Management commands\n\nThe part of a name after the colon is enough where no other command has it.\n\n" + "\n".join(rows) + "\n"
+    return (
+        f"{NOTE}# Management commands\n\nThe part of a name after the colon is enough where no other command has it.\n\n"
+        + "\n".join(rows)
+        + "\n"
+    )
 
 
 def events() -> str:

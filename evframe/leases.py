@@ -38,6 +38,7 @@ class Leases:
         subscriber = self.subscribers.get(canonical)
         if subscriber is None:
             subscriber = self.subscribers[canonical] = Subscriber(socket, transport)
+        subscriber.socket = socket  # of the same canonical text, but perhaps another address
         subscriber.ended = False
         lease = event.leases.get(subscriber)
         if lease is None:

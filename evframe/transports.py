@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
-from evframe.exceptions import SocketError
+from evframe.exceptions import PluginError, SocketError
 from evframe.sockets import Socket, split_socket
 from evframe.subscribers import BATCH_EVENTS
 
@@ -105,6 +105,10 @@ class Transports:
             except ValueError as error:
                 raise SocketError(text, str(error)) from None
             if parsed is not None:
+                if not isinstance(getattr(parsed, "canonical", None), str):
+                    raise PluginError(
+                        f"plugin {transport.name!r}, hook 'on_subscribe': expected a socket, got {parsed!r}"
+                    )
                 self._by_scheme[scheme] = transport
                 return parsed, transport
         raise SocketError(text, f"no loaded plugin has the scheme {scheme!r}")

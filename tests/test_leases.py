@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import evframe
-from evframe.testing import MemoryTransport
+from evframe.testing import MemorySocket, MemoryTransport
 
 
 @pytest.fixture
@@ -150,3 +150,39 @@ class LeaseMachine(RuleBasedStateMachine):
 
 LeaseMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 TestLeaseMachine = LeaseMachine.TestCase
+
+
+@pytest.mark.parametrize("made", [None, object()])
+def test_nothing_without_a_socket_q15(made):
+    """Q-15: a transport that makes no socket of a text makes no subscriber either."""
+
+    class Odd:
+        @evframe.hookimpl
+        def on_subscribe(self, scheme, rest):
+            return made
+
+    events = evframe.EventInterface(plugins={"odd": Odd()})
+    events.register_event("E_A")
+    with pytest.raises((evframe.SocketError, evframe.PluginError)):
+        events.subscribe_event("E_A", "odd:x")
+    assert events.subscriptions == []
+
+
+def test_renewal_takes_the_new_socket():
+    """A renewed subscription uses what its transport makes of the text now, such as a new address."""
+
+    class Renewing(MemoryTransport):
+        made = 0
+
+        @evframe.hookimpl
+        def on_subscribe(self, scheme, rest):
+            self.made += 1
+            return MemorySocket(rest, expires=True)
+
+    events = evframe.EventInterface(plugins={"memory": Renewing()})
+    events.register_event("E_A")
+    first = events.subscribe_event("E_A", "memory:a").subscriber.socket
+    again = events.subscribe_event("E_A", "memory:a").subscriber.socket
+
+    assert again is not first
+    assert again == first

@@ -46,7 +46,7 @@ def test_subscribe_names(management, method):
         ({"event": "E_A", "sock": "x"}, (-32602, "Invalid params", "Named parameters do not match")),
     ],
 )
-def test_subscribe_errors(management, params, error):
+def test_subscribe_errors_q7(management, params, error):
     """Every invalid subscription gets the code and text of the original; Q-7 always the plain form."""
     got = ask(management, "event_subscribe", params)["error"]
 

@@ -7,7 +7,7 @@ import errno
 import socket
 import struct
 from collections.abc import Awaitable
-from typing import Final
+from typing import Any, Final
 
 from evframe import Batch, Rejected, Socket, Unavailable, hookimpl
 from evframe_datagram.address import UdpSocket, UnixSocket, parse
@@ -26,7 +26,7 @@ class DatagramTransport:
     schemes = ("udp", "unix")
 
     def __init__(self) -> None:
-        self._open: dict[str, socket.socket] = {}
+        self._open: dict[str, tuple[socket.socket, Any]] = {}
         self._waiting: set[str] = set()
         self._segmentation = True
 
@@ -51,13 +51,15 @@ class DatagramTransport:
         self._close(socket.canonical)
 
     def _close(self, canonical: str) -> None:
-        kernel = self._open.pop(canonical, None)
-        if kernel is not None:
-            kernel.close()
+        if canonical in self._open:
+            self._open.pop(canonical)[0].close()
 
     def _connect(self, target: UdpSocket | UnixSocket) -> socket.socket:
         key = target.canonical
-        kernel = self._open.pop(key, None)
+        kernel, address = self._open.pop(key, (None, None))
+        if kernel is not None and address is not target.address and address != target.address:
+            kernel.close()  # the name has another address since the subscription was renewed
+            kernel = None
         if kernel is None:
             try:
                 kernel = self._make(target)
@@ -66,7 +68,7 @@ class DatagramTransport:
                 if kernel is not None:
                     kernel.close()
                 raise Unavailable(errno.errorcode.get(error.errno or 0, "connect")) from None
-        self._open[key] = kernel  # the last one is the one used last
+        self._open[key] = (kernel, target.address)  # the last one is the one used last
         return kernel
 
     def _make(self, target: UdpSocket | UnixSocket) -> socket.socket:

@@ -37,7 +37,7 @@ def interface(**options):
         ("[::1]:8081", "udp:[::1]:8081"),
     ],
 )
-def test_udp_accepted(text, canonical):
+def test_udp_accepted_d3(text, canonical):
     """Each accepted UDP row prints its canonical text; D3: IPv6 in brackets too."""
     assert parse("udp", text).canonical == canonical
 
@@ -66,7 +66,7 @@ def test_udp_accepted(text, canonical):
         "127.0.0.1:99999",
     ],
 )
-def test_udp_rejected_d5(text):
+def test_udp_rejected_d5_q14(text):
     """Each rejected UDP row is an error; D5 and Q-14: a port never wraps."""
     with pytest.raises(ValueError, match="expected"):
         parse("udp", text)
@@ -206,3 +206,20 @@ async def test_order_on_one_socket_d8(receiver):
 
     assert len({address for _, address in got}) == 1
     assert [int(text.split(b"[")[1][:-2]) for text, _ in got] == list(range(50))
+
+
+async def test_renewal_resolves_again_d3(receiver, monkeypatch):
+    """D3: a name is resolved again when its subscription is renewed."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as moved:
+        moved.bind(("127.0.0.2", receiver.getsockname()[1]))
+        moved.settimeout(10)
+        addresses = iter(["127.0.0.1", "127.0.0.2"])
+        resolve = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", lambda _, *rest, **more: resolve(next(addresses), *rest, **more))
+        async with interface() as events:
+            events.register_event("E_TEST")
+            for number in range(2):
+                events.subscribe_event("E_TEST", "udp:moving.example:%d" % receiver.getsockname()[1])
+                assert (await events.raise_event_and_wait("E_TEST", [number]))[0].delivered
+        assert receiver.recv(100).endswith(b"[0]}")
+        assert moved.recv(100).endswith(b"[1]}")

@@ -160,7 +160,7 @@ def test_accepted(tmp_path, text, canonical):
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_limit_of_files_f8_f11(tmp_path):
+async def test_limit_of_files_f8_f11_q24(tmp_path):
     """F8, F11, Q-24: one file more than allowed is refused; looking one up takes no place, leaving frees it at once."""
     async with interface(max_open_sockets=2) as events:
         events.register_event("E_TEST")

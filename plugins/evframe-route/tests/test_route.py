@@ -1,6 +1,7 @@
 """Routes: what they are called with, in which order, and what becomes of their errors."""
 
 import asyncio
+import contextvars
 import threading
 
 import pytest
@@ -130,7 +131,7 @@ async def test_cancelled_error_of_a_route():
 
 
 @pytest.mark.parametrize("kind", ["async", "plain", "inline"])
-async def test_nested_raises_end(kind):
+async def test_nested_raises_end_q21(kind):
     """A route that raises its own event is stopped at the nesting limit and counted."""
     events, routes = compose()
     calls = []
@@ -152,8 +153,8 @@ async def test_nested_raises_end(kind):
     assert events.statistics[0].reasons == {"nesting": 1}
 
 
-async def test_subscribe_any_event_to_a_route():
-    """Other events can be subscribed to a route, twice is once, and a lease on a route ends."""
+async def test_subscribe_any_event_to_a_route_q4():
+    """Q-4: other events can be subscribed to a route, twice is once, and a lease on a route ends."""
     now = [0.0]
     routes = RouteTransport()
     events = evframe.EventInterface(plugins={"route": routes}, clock=lambda: now[0])
@@ -217,3 +218,39 @@ def test_bad_route_in_the_configuration(text):
     """A callable that cannot be found is a problem with its path."""
     with pytest.raises(evframe.ConfigError, match="^routes.E_X: expected"):
         evframe.EventInterface(parse_config(f'[routes]\nE_X = "{text}"'))
+
+
+async def test_positions_stay_q28():
+    """Q-28: a null parameter keeps its place among the others."""
+    events, routes = compose()
+    got = []
+    routes.add("E_R", lambda event: got.append((event[1], event[2], event[3], event.values)), inline=True)
+    async with events:
+        await events.raise_event_and_wait("E_R", {"a": 1, "b": None, "c": 3})
+        await events.raise_event_and_wait("E_R", [None, None, 3])
+
+    assert got == [(1, None, 3, (1, None, 3)), (None, None, 3, (None, None, 3))]
+
+
+@pytest.mark.parametrize("kind", ["async", "plain", "inline"])
+async def test_state_of_who_raised_q18(kind):
+    """Q-18: what a route does to its context does not reach whoever raised the event, and the reverse."""
+    state = contextvars.ContextVar("state", default="untouched")
+    events, routes = compose()
+    seen = []
+
+    def plain(event):
+        seen.append(state.get())
+        state.set("the route's")
+
+    async def quick(event):
+        plain(event)
+
+    routes.add("E_R", quick if kind == "async" else plain, inline=kind == "inline")
+    async with events:
+        state.set("the caller's")
+        await events.raise_event_and_wait("E_R")
+
+    assert state.get() == "the caller's"
+    assert evframe.depth.get() == 0
+    assert seen == ["untouched"]

@@ -375,3 +375,14 @@ def test_bad_options(options, field):
     """A value out of range is an error that names the option."""
     with pytest.raises(ValueError, match=f"{field}: expected"):
         Options(**options)
+
+
+def test_same_text_twice_q10():
+    """Q-10: a socket's text can be used again as it is."""
+    events = interface()
+    text = "tcp:127.0.0.1:8080/m"
+    for name in ("E_A", "E_B"):
+        events.register_event(name)
+        events.subscribe_event(name, text)
+
+    assert [lease.subscriber.socket.canonical for lease in events.subscriptions] == [text, text]

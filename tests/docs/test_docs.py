@@ -1,0 +1,109 @@
+"""The pages: every example runs, the generated ones are what the code says, and links lead somewhere."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import evframe
+from evframe.cli import main as command_line
+from evframe.config import parse_config
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "plugins").glob("*/README.md"),
+    ]
+)
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+def pages_with(language):
+    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES if blocks(page, language)]
+
+
+@pytest.mark.parametrize("page", pages_with("python"))
+def test_python_blocks_run(page, tmp_path):
+    """The Python blocks of a page run one after the other, in a folder of their own."""
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(blocks(page, "python")))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", script], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", pages_with("toml"))
+def test_toml_blocks_are_configurations(page, tmp_path, monkeypatch):
+    """Every TOML block is a whole configuration without a problem."""
+    monkeypatch.chdir(tmp_path)
+    for text in blocks(page, "toml"):
+        evframe.EventInterface(parse_config(text))
+
+
+@pytest.mark.parametrize("page", pages_with("sh"))
+def test_command_lines_are_understood(page):
+    """Every `evframe` command of a page has the options that it uses."""
+    for line in "\n".join(blocks(page, "sh")).splitlines():
+        words = shlex.split(line.partition(">")[0], comments=True)
+        if words[:1] == ["evframe"]:
+            command = command_line.commands[words[1]]
+            command.make_context(words[1], words[2:]).close()
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
+def test_links(page):
+    """Links between pages lead to a page, and to a heading of it where they name one."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" in target:
+            continue
+        path, _, heading = target.partition("#")
+        other = (page.parent / path).resolve() if path else page
+        assert other.exists(), target
+        if heading:
+            found = {
+                re.sub(r"[^\w\- ]", "", line.lstrip("# ").lower()).replace(" ", "-")
+                for line in other.read_text().splitlines()
+                if line.startswith("#")
+            }
+            assert heading in found, target
+
+
+def test_generated_pages_are_up_to_date():
+    """The reference pages say what the code says."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "generate.py", "--check"],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+        env={**os.environ, "COLUMNS": "80"},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_fixed_defect_has_its_test():
+    """Each defect that the page calls fixed has a test with its id in the name."""
+    page = (ROOT / "docs" / "explanation" / "differences.md").read_text()
+    rows = re.findall(r"^\| ([QDSF]-?\d+) \|[^|]*\| ([^|]*) \|$", page, re.MULTILINE)
+    tests = " ".join(path.read_text() for path in [*ROOT.glob("tests/**/*.py"), *ROOT.glob("plugins/*/tests/*.py")])
+    tested = set()
+    for name in re.findall(r"def (test_\w+)\(", tests):
+        tested |= set(re.findall(r"_([qdsf]\d+)(?=_|$)", name))
+    ids = [row[0] for row in rows]
+
+    assert {*(f"D{n}" for n in range(1, 9)), *(f"S{n}" for n in range(1, 12)), *(f"F{n}" for n in range(1, 14))} <= set(
+        ids
+    )
+    assert all(what.startswith("fixed") for _, what in rows)
+    assert [name for name in ids if name.lower().replace("-", "") not in tested] == []
