@@ -1,6 +1,7 @@
 """An unmodified OpenSIPS client, as a process of its own, against the gateway."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,10 @@ def test_tools_of_the_package(gateway):
     assert json.loads(run(tools / "opensips-mi", *common, "version"))["Server"].startswith("OpenSIPS (4.")
     assert "E_TEST" in run(tools / "opensips-event", *common, "-bc", "events").split()
     event = subprocess.Popen(
-        [tools / "opensips-event", *common, "E_TEST", "-li", "127.0.0.1"], stdout=subprocess.PIPE, text=True
+        [tools / "opensips-event", *common, "E_TEST", "-li", "127.0.0.1"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     try:
         while not running.client.call("subscribers_list")["Events"]:
