@@ -1,0 +1,66 @@
+"""Three subscribers that misbehave, each in its way, and one that does not."""
+
+import asyncio
+import socket
+import time
+
+import evframe
+import pytest
+from evframe.config import Config, CoreOptions
+from evframe_datagram import DatagramTransport
+from evframe_route import RouteTransport
+from evframe_stream import StreamTransport
+
+COUNT = 100_000
+
+
+@pytest.mark.timeout(120)
+async def test_one_good_subscriber_among_bad_ones(tmp_path):
+    """A peer that never reads, one that refuses and a route that raises cost the fourth nothing: 100,000 in order."""
+    received = []
+    longest = 0.0
+    path = str(tmp_path / "good")
+    routes = RouteTransport()
+
+    @routes.route("E_TEST", inline=True)
+    def broken(event):
+        raise RuntimeError("broken")
+
+    loop = asyncio.get_running_loop()
+    plugins = {"datagram": DatagramTransport(), "route": routes, "stream": StreamTransport()}
+    config = Config(core=CoreOptions(queue_size=COUNT, drain_timeout_s=0.1))
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=8) as black_hole,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as good,
+        socket.socket() as closed,
+    ):
+        closed.bind(("127.0.0.1", 0))  # bound, not listening: it refuses
+        good.bind(path)
+        loop.add_reader(good, lambda: received.append(good.recv(4096)))
+        async with evframe.EventInterface(config, plugins=plugins) as events:
+            for text in (
+                f"unix:{path}",
+                "tcp:127.0.0.1:%d" % black_hole.getsockname()[1],
+                "tcp:127.0.0.1:%d" % closed.getsockname()[1],
+            ):
+                events.subscribe_event("E_TEST", text)
+            for number in range(COUNT):
+                before = time.thread_time()
+                events.raise_event("E_TEST", {"n": number, "text": "x" * 60})
+                longest = max(longest, time.thread_time() - before)
+                if number % 1000 == 0:
+                    await asyncio.sleep(0)
+            async with asyncio.timeout(60):
+                while len(received) < COUNT:
+                    await asyncio.sleep(0.001)
+            statistics = {counters.socket.partition(":")[0]: counters for counters in events.statistics}
+            for counters in events.statistics:
+                assert counters.raised == counters.delivered + counters.failed + counters.depth, counters
+        loop.remove_reader(good)
+
+    assert [int(text.split(b'"n":')[1].split(b",")[0]) for text in received] == list(range(COUNT))
+    assert statistics["unix"].delivered == COUNT
+    assert statistics["route"].reasons == {"route_error": COUNT}
+    assert longest < 0.5
+    for counters in events.statistics:
+        assert counters.raised == counters.delivered + counters.failed, counters
