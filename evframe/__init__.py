@@ -1,7 +1,7 @@
 """evframe: the OpenSIPS Events Interface in Python."""
 
+from evframe.batch import Batch
 from evframe.config import Config, load_config
-from evframe.delivery import Batch
 from evframe.events import Event, EventDefinition
 from evframe.exceptions import (
     ConfigError,
@@ -16,9 +16,10 @@ from evframe.exceptions import (
     UnknownEventError,
 )
 from evframe.hookspecs import hookimpl, hookspec
-from evframe.interface import EventInterface, Outcome
+from evframe.interface import EventInterface
 from evframe.listening import Listener
 from evframe.nesting import depth
+from evframe.outcomes import Outcome
 from evframe.payload import UNSET, Pairs
 from evframe.sockets import Socket, split_host_port
 from evframe.statistics import Counters

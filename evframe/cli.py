@@ -186,6 +186,7 @@ def mi(client: Client, method: str, params: tuple[str, ...]) -> None:
 def watch(client: Client, patterns: tuple[str, ...], address: str, *, as_json: bool) -> None:
     """Print the events of the running gateway that match PATTERN as they are raised."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
     with suppress(KeyboardInterrupt), Watch(client, patterns or ("*",), address) as watching:
         for payload in watching:
             click.echo(payload if as_json else _readable(payload))

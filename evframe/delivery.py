@@ -10,35 +10,13 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from evframe.backoff import delay_s
+from evframe.batch import Batch
 from evframe.events import Event
 from evframe.exceptions import DeliveryError, Rejected, Unavailable
 from evframe.failure_log import FailureLog
 from evframe.subscribers import Overflow, Subscriber
 
 _TURN_S: Final = 0.005  # one pass over the ready subscribers; then the loop serves its sockets
-
-
-class Batch:
-    """The events under way to one subscriber, and what the transport says about them."""
-
-    __slots__ = ("confirmed", "error", "events", "failures", "number")
-
-    def __init__(self, events: Sequence[Event], number: int = 0) -> None:
-        self.events = events
-        self.number = number
-        self.failures: dict[int, str] = {}
-        self.confirmed: set[int] = set()
-        self.error: BaseException | None = None
-
-    def fail(self, index: int, reason: str, error: BaseException | None = None) -> None:
-        """Count the event at *index* as failed with *reason*, for good; *error* goes to the log."""
-        self.failures[index] = reason
-        if self.error is None:
-            self.error = error
-
-    def confirm(self, index: int) -> None:
-        """Count the event at *index* as delivered, even when the rest is tried again."""
-        self.confirmed.add(index)
 
 
 class Delivery:

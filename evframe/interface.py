@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import get_ident
@@ -14,40 +13,27 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
-import attrs
-
 from evframe.config import Config, load_config
 from evframe.context import PluginContext
 from evframe.delivery import Delivery
 from evframe.events import Event, EventDefinition, EventRegistry
 from evframe.exceptions import ConfigError, SocketError, UnknownEventError
 from evframe.inbox import Inbox
-from evframe.leases import Leases
-from evframe.listening import Listener, compile_pattern
+from evframe.leases import ExpiryTimer, Leases
+from evframe.listening import Listener, Listeners
 from evframe.management.commands import CommandTable
 from evframe.management.core import core_commands
 from evframe.management.dispatcher import Dispatcher
 from evframe.management.evi import evi_commands
 from evframe.nesting import depth
+from evframe.outcomes import Outcome, OutcomeWait
 from evframe.plugins import PluginManager, PluginStatus, compose, load_plugins
 from evframe.statistics import Counters, Ended
 from evframe.subscribers import Subscriber, Subscription
+from evframe.tasks import PluginTasks
 from evframe.transports import Transports
 
 log = logging.getLogger("evframe.interface")
-
-
-@attrs.frozen
-class Outcome:
-    """What became of one event at one subscriber: delivered when *reason* is None."""
-
-    socket: str
-    reason: str | None
-
-    @property
-    def delivered(self) -> bool:
-        """Whether the far side has the event, as far as its transport can know."""
-        return self.reason is None
 
 
 class EventInterface:
@@ -103,14 +89,10 @@ class EventInterface:
         self._deliver = self._delivery.put
         self._leases = Leases(clock, self._delivery.end)
         self._inbox = Inbox(core.queue_size, self._put, self._lose)
-        self._listeners: dict[Listener, Subscriber] = {}
-        self._leaving: set[Subscriber] = set()
-        self._events.on_new = self._listen_to
+        self._listeners = Listeners(self._events, self._delivery.end)
         self._ended = Ended()
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = math.inf
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._timer = ExpiryTimer(self._leases)
+        self._tasks = PluginTasks()
         self._thread = get_ident()
         self._by_name = self._events.by_name
         self._max_nesting = core.max_nesting
@@ -146,48 +128,25 @@ class EventInterface:
                 problems.append(f"subscriptions[{index}].event: {error}")
 
     async def __aenter__(self) -> Self:
-        self._loop = asyncio.get_running_loop()
         self._thread = get_ident()
         self._delivery.start()
-        self._inbox.start(self._loop)
-        self._set_timer()
+        self._inbox.start(asyncio.get_running_loop())
+        self._timer.start()
         try:
-            self._manager.hook.start(context=PluginContext(self, self.management, self._spawn))
+            self._manager.hook.start(context=PluginContext(self, self.management, self._tasks.spawn))
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
         return self
 
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_ended)
-        return task
-
-    def _task_ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("a plugin's task ended with an error", exc_info=task.exception())
-
-    async def _stop_tasks(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=self._drain_timeout_s)
-
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        await self._stop_tasks()
+        self._timer.stop()
+        await self._tasks.stop(self._drain_timeout_s)
         self._inbox.stop()
         await self._delivery.drain(self._subscribers, self._drain_timeout_s)
-        for listener in list(self._listeners):
-            listener.close()
-        self._loop = None
+        self._listeners.close()
         for subscriber in self._leases.subscribers.values():
             subscriber.transport.unsubscribed(socket=subscriber.socket)
         self._manager.hook.stop()
@@ -296,28 +255,12 @@ class EventInterface:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await self._delivery.room(definition.targets)
-        loop = asyncio.get_running_loop()
-        waits: list[tuple[Subscriber, asyncio.Future[str | None]]] = []
-        for subscriber in definition.targets:
-            future: asyncio.Future[str | None] = loop.create_future()
-            if subscriber.waiting is None:
-                subscriber.waiting = {}
-            subscriber.waiting[id(event)] = future.set_result
-            waits.append((subscriber, future))
+        wait = OutcomeWait(event, definition.targets)
         try:
             self._put(event)
-            if waits:
-                left = None if until is None else max(0.0, until - monotonic())
-                await asyncio.wait([future for _, future in waits], timeout=left)
+            return await wait.report(None if until is None else max(0.0, until - monotonic()))
         finally:
-            for subscriber, _ in waits:
-                if subscriber.waiting is not None:
-                    subscriber.waiting.pop(id(event), None)
-                    subscriber.waiting = subscriber.waiting or None
-        return [
-            Outcome(subscriber.socket.canonical, future.result() if future.done() else "pending")
-            for subscriber, future in waits
-        ]
+            wait.close()
 
     def listen(self, pattern: str = "*", *, where: Mapping[str, str] | None = None) -> Listener:
         """Return the events to come whose name matches *pattern*, for `async for`.
@@ -328,11 +271,7 @@ class EventInterface:
             pattern: an `fnmatch` pattern of event names; events registered later count too.
             where: patterns by parameter name; see `evframe.listening.matches`.
         """
-        listener = Listener(pattern, where or {}, self._stop_listening)
-        self._listeners[listener] = Subscriber(listener.socket, listener)
-        for event in self._events:
-            self._listen_to(event, listener)
-        return listener
+        return self._listeners.add(pattern, where or {})
 
     async def wait_for_event(
         self, name: str, *, where: Mapping[str, str] | None = None, timeout_s: float | None = None
@@ -353,24 +292,9 @@ class EventInterface:
         async with asyncio.timeout(timeout_s), self.listen(name, where=where) as listener:
             return await anext(listener)
 
-    def _listen_to(self, event: EventDefinition, listener: Listener | None = None) -> None:
-        for each in self._listeners if listener is None else (listener,):
-            if compile_pattern(each.pattern).match(event.name):
-                event.listeners = (*event.listeners, self._listeners[each])
-                event.changed()
-
-    def _stop_listening(self, listener: Listener) -> None:
-        subscriber = self._listeners.pop(listener)
-        self._leaving.add(subscriber)
-        for event in self._events:
-            if subscriber in event.listeners:
-                event.listeners = tuple(other for other in event.listeners if other is not subscriber)
-                event.changed()
-        self._delivery.end(subscriber)
-
     @property
     def _subscribers(self) -> list[Subscriber]:
-        return [*self._leases.subscribers.values(), *self._listeners.values(), *self._leaving]
+        return [*self._leases.subscribers.values(), *self._listeners.subscribers]
 
     @property
     def statistics(self) -> list[Counters]:
@@ -406,8 +330,7 @@ class EventInterface:
         definition = self._events[name]
         parsed, transport = self._transports.parse(socket)
         lease = self._leases.subscribe(definition, parsed, transport, expire_s)
-        if self._loop is not None and self._leases.next_due < self._timer_at:
-            self._set_timer()
+        self._timer.look()
         return lease
 
     def unsubscribe_event(self, name: str, socket: str) -> bool:
@@ -427,23 +350,9 @@ class EventInterface:
         """Forget a subscriber that is done."""
         if self._leases.subscribers.get(subscriber.socket.canonical) is subscriber:
             del self._leases.subscribers[subscriber.socket.canonical]
-        self._leaving.discard(subscriber)
+        self._listeners.forget(subscriber)
         self._ended.add(subscriber)
         try:
             subscriber.transport.unsubscribed(socket=subscriber.socket)
         except Exception:
             log.exception("a transport raised an error", extra={"socket": subscriber.socket.canonical})
-
-    def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._timer_at = self._leases.next_due
-        if self._loop is not None and self._timer_at < math.inf:
-            delay = min(max(0.0, self._timer_at - self._leases.clock()), 3600.0)
-            self._timer = self._loop.call_later(delay, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        self.expire()
-        self._set_timer()

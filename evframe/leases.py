@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import math
 from collections.abc import Callable
@@ -84,3 +85,44 @@ class Leases:
             else:
                 lease.due = lease.deadline
                 heapq.heappush(due, (lease.due, lease))
+
+
+class ExpiryTimer:
+    """Ends leases on the running loop, each at its time."""
+
+    def __init__(self, leases: Leases) -> None:
+        self._leases = leases
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._at = math.inf
+
+    def start(self) -> None:
+        """Begin."""
+        self._loop = asyncio.get_running_loop()
+        self._at = math.inf
+        self.look()
+
+    def look(self) -> None:
+        """Take note that a lease may end sooner than any before."""
+        at = self._leases.next_due
+        if self._loop is None or at >= self._at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._at = at
+        # Not for longer than an hour: the clock of the leases need not be that of the loop.
+        delay_s = min(max(0.0, at - self._leases.clock()), 3600.0)
+        self._timer = self._loop.call_later(delay_s, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        self._at = math.inf
+        self._leases.expire()
+        self.look()
+
+    def stop(self) -> None:
+        """End."""
+        self._loop = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

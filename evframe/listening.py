@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from fnmatch import translate
 from functools import lru_cache
 from types import TracebackType
@@ -12,11 +12,11 @@ from typing import Self
 
 import attrs
 
-from evframe.delivery import Batch
-from evframe.events import Event
+from evframe.batch import Batch
+from evframe.events import Event, EventDefinition, EventRegistry
 from evframe.payload import UNSET
 from evframe.sockets import Socket
-from evframe.subscribers import BATCH_EVENTS
+from evframe.subscribers import BATCH_EVENTS, Subscriber
 
 
 @attrs.frozen
@@ -141,3 +141,51 @@ class Listener(AsyncIterator[Event]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Listeners:
+    """The listeners of an interface: each is a subscriber of every event that its pattern names."""
+
+    def __init__(self, events: EventRegistry, on_last: Callable[[Subscriber], None]) -> None:
+        self._events = events
+        self._on_last = on_last
+        self._by_listener: dict[Listener, Subscriber] = {}
+        self._leaving: set[Subscriber] = set()
+        events.on_new = self._attach
+
+    @property
+    def subscribers(self) -> list[Subscriber]:
+        """Those that listen, and those that have stopped and are not done yet."""
+        return [*self._by_listener.values(), *self._leaving]
+
+    def add(self, pattern: str, where: Mapping[str, str]) -> Listener:
+        """Return a new listener; see `EventInterface.listen`."""
+        listener = Listener(pattern, where, self._remove)
+        self._by_listener[listener] = Subscriber(listener.socket, listener)
+        for event in self._events:
+            self._attach(event, (listener,))
+        return listener
+
+    def _attach(self, event: EventDefinition, listeners: Iterable[Listener] | None = None) -> None:
+        for listener in self._by_listener if listeners is None else listeners:
+            if compile_pattern(listener.pattern).match(event.name):
+                event.listeners = (*event.listeners, self._by_listener[listener])
+                event.changed()
+
+    def _remove(self, listener: Listener) -> None:
+        subscriber = self._by_listener.pop(listener)
+        for event in self._events:
+            if subscriber in event.listeners:
+                event.listeners = tuple(other for other in event.listeners if other is not subscriber)
+                event.changed()
+        self._leaving.add(subscriber)
+        self._on_last(subscriber)
+
+    def forget(self, subscriber: Subscriber) -> None:
+        """Forget a listener that is done."""
+        self._leaving.discard(subscriber)
+
+    def close(self) -> None:
+        """Close every listener."""
+        for listener in list(self._by_listener):
+            listener.close()

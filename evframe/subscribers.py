@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from evframe.delivery import Batch
+    from evframe.batch import Batch
     from evframe.events import Event, EventDefinition
     from evframe.sockets import Socket
 

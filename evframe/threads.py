@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from evframe.config import Config
-from evframe.interface import EventInterface, Outcome
+from evframe.interface import EventInterface
+from evframe.outcomes import Outcome
 
 
 class ThreadedInterface:

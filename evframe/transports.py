@@ -12,7 +12,7 @@ from evframe.sockets import Socket, split_socket
 from evframe.subscribers import BATCH_EVENTS
 
 if TYPE_CHECKING:
-    from evframe.delivery import Batch
+    from evframe.batch import Batch
 
 Deliver = Callable[[Socket, "Batch"], Awaitable[None] | bool]
 

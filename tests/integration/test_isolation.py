@@ -4,12 +4,13 @@ import asyncio
 import socket
 import time
 
-import evframe
 import pytest
-from evframe.config import Config, CoreOptions
 from evframe_datagram import DatagramTransport
 from evframe_route import RouteTransport
 from evframe_stream import StreamTransport
+
+import evframe
+from evframe.config import Config, CoreOptions
 
 COUNT = 100_000
 

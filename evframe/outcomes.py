@@ -1,0 +1,57 @@
+"""What became of one event at each of its subscribers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from evframe.events import Event
+    from evframe.subscribers import Subscriber
+
+
+@attrs.frozen
+class Outcome:
+    """What became of one event at one subscriber: delivered when *reason* is None."""
+
+    socket: str
+    reason: str | None
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the far side has the event, as far as its transport can know."""
+        return self.reason is None
+
+
+class OutcomeWait:
+    """Collects the outcomes of *event*; make it before the event is queued."""
+
+    def __init__(self, event: Event, subscribers: Sequence[Subscriber]) -> None:
+        loop = asyncio.get_running_loop()
+        self._event = event  # kept, so that no other event has its id
+        self._waits: list[tuple[Subscriber, asyncio.Future[str | None]]] = []
+        for subscriber in subscribers:
+            future: asyncio.Future[str | None] = loop.create_future()
+            if subscriber.waiting is None:
+                subscriber.waiting = {}
+            subscriber.waiting[id(event)] = future.set_result
+            self._waits.append((subscriber, future))
+
+    async def report(self, timeout_s: float | None) -> list[Outcome]:
+        """Return one outcome for each subscriber; after *timeout_s* seconds those that are open are `pending`."""
+        if self._waits:
+            await asyncio.wait([future for _, future in self._waits], timeout=timeout_s)
+        return [
+            Outcome(subscriber.socket.canonical, future.result() if future.done() else "pending")
+            for subscriber, future in self._waits
+        ]
+
+    def close(self) -> None:
+        """Wait no more."""
+        for subscriber, _ in self._waits:
+            if subscriber.waiting is not None:
+                subscriber.waiting.pop(id(self._event), None)
+                subscriber.waiting = subscriber.waiting or None
