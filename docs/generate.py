@@ -91,7 +91,7 @@ def configuration() -> str:
     parts.append(f"\n## `[[subscriptions]]`\n\n{sentence(SubscriptionOptions)}\n\n{options_table(SubscriptionOptions)}")
     parts.append(
         "\n## `[routes]`\n\nEvent routes: an event's name, and the callable that gets it as `module:callable`."
-        " They are added to the option `routes` of the route plugin.\n"
+        " It stands for the option `routes` of the route plugin.\n"
     )
     parts.append(
         "\n## `[plugins]`\n\n| option | type | default | meaning |\n|---|---|---|---|\n"

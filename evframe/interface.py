@@ -69,13 +69,14 @@ class EventInterface:
         if plugins is None:
             options = dict(config.plugins)
             if config.routes:
-                table = options.get("route", {})
-                options["route"] = {**table, "routes": {**table.get("routes", {}), **config.routes}}
+                options["route"] = {"routes": config.routes, **options.get("route", {})}
             self.plugin_status = load_plugins(
                 self._manager, self._events, self._commands, config.disable, options, problems
             )
             problems[:] = [problem.replace("plugins.route.routes", "routes", 1) for problem in problems]
         else:
+            if config.routes:
+                problems.append("routes: expected none beside plugin objects; add them to the route plugin")
             for name, plugin in plugins.items():
                 self.plugin_status.append(compose(self._manager, name, plugin, self._events, self._commands))
         self._transports = Transports(self._manager)

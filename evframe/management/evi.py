@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import zip_longest
@@ -13,6 +14,8 @@ import attrs
 from evframe.exceptions import SocketError, UnknownEventError
 from evframe.management.commands import Command, CommandError, int32, int_param, invalid_params, text_param
 from evframe.payload import Pairs
+
+log = logging.getLogger("evframe.management")
 
 if TYPE_CHECKING:
     from evframe.events import EventDefinition
@@ -66,7 +69,9 @@ class _Evi:
                 self._interface.subscribe_event(event, socket, expire)
             else:
                 self._interface.unsubscribe_event(event, socket)
-        except (UnknownEventError, SocketError):
+        except (UnknownEventError, SocketError) as error:
+            # The answer is that of the original; what was wrong is for the operator.
+            log.warning("a subscription was refused", extra={"event": event, "problem": str(error)})
             raise CommandError(400, "Bad parameter value") from None
         return "OK"
 

@@ -29,11 +29,9 @@ class Gateway:
         self.lines = []
         self._new = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
-        host, port = json.loads(
-            self.line("the management interface listens")["bind"].replace("(", "[").replace(")", "]").replace("'", '"')
-        )
-        self.url = f"http://{host}:{port}/mi"
-        self.port = port
+        bind = self.line("the management interface listens")["bind"]
+        self.url = f"http://{bind}/mi"
+        self.port = int(bind.rpartition(":")[2])
         self.client = Client(self.url)
 
     def _read(self):

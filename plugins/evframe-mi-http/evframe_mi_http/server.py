@@ -76,13 +76,20 @@ class HttpManagement:
         await runner.setup()
         try:
             await web.SockSite(runner, listener).start()
-            log.info("the management interface listens", extra={"bind": str(self.address)})
+            log.info("the management interface listens", extra={"bind": self._bound})
             await asyncio.Event().wait()
         finally:
             await runner.cleanup()
             if self._path is not None:
                 with suppress(OSError):
                     os.unlink(self._path)
+
+    @property
+    def _bound(self) -> str:
+        if not isinstance(self.address, tuple):
+            return f"unix:{self.address}"
+        host, port = self.address
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = self._options.path

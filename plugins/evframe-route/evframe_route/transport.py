@@ -27,7 +27,7 @@ class Options:
     """The table ``[plugins.route]``."""
 
     routes: dict[str, str] = attrs.field(factory=dict)
-    """Callables by event name, each as ``module:callable``; the table ``[routes]`` is added to it."""
+    """Callables by event name, each as ``module:callable``; the table ``[routes]`` is a shorter way to write it."""
     inline: bool = False
     """Call plain callables in the event loop itself, which they must never block."""
     timeout_s: float = attrs.field(default=30.0, validator=_positive)
