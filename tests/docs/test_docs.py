@@ -23,6 +23,17 @@ PAGES = sorted(
     ]
 )
 
+# Somebody else on this machine may have the port of the management interface.
+ANY_PORT = """
+import socket
+
+class AnyPort(socket.socket):
+    def bind(self, address):
+        super().bind(("127.0.0.1", 0) if address == ("127.0.0.1", 8888) else address)
+
+socket.socket = AnyPort
+"""
+
 
 def blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
@@ -36,7 +47,7 @@ def pages_with(language):
 def test_python_blocks_run(page, tmp_path):
     """The Python blocks of a page run one after the other, in a folder of their own."""
     script = tmp_path / "page.py"
-    script.write_text("\n".join(blocks(page, "python")))
+    script.write_text("\n".join([ANY_PORT, *blocks(page, "python")]))
     done = subprocess.run(
         [sys.executable, "-W", "error", script], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False
     )

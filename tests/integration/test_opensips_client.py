@@ -60,7 +60,7 @@ def test_tools_of_the_package(gateway):
     assert json.loads(run(tools / "opensips-mi", *common, "version"))["Server"].startswith("OpenSIPS (4.")
     assert "E_TEST" in run(tools / "opensips-event", *common, "-bc", "events").split()
     event = subprocess.Popen(
-        [tools / "opensips-event", *common, "E_TEST", "-li", "127.0.0.1"],
+        [tools / "opensips-event", *common, "E_TEST", "-li", "127.0.0.1", "-e", "3"],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -72,8 +72,7 @@ def test_tools_of_the_package(gateway):
         text = ""
         while text.count("}") < 2:
             text += event.stdout.readline()
-        event.terminate()
-        event.wait(timeout=20)
+        assert event.wait(timeout=20) == 0  # it leaves when its time is over
     finally:
         event.kill()
         event.wait()
