@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from evframe.events import EventDefinition
     from evframe.interface import EventInterface
     from evframe.management.dispatcher import Dispatcher
+    from evframe.members import Address, Member
 
 
 @attrs.frozen
 class PluginContext:
-    """Handed to the `start` hook.
+    """Handed to the hooks `loaded` and `start`.
 
     `management.handle(request)` answers a management request; `spawn(coroutine)` runs a task
     until the interface is left, which cancels it.
@@ -25,6 +26,18 @@ class PluginContext:
     _interface: EventInterface
     management: Dispatcher
     spawn: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]
+
+    def parse_socket(self, text: str) -> Address:
+        """Return the address of a socket of any transport; SocketError when it cannot be used."""
+        return self._interface.parse_socket(text)
+
+    def open_member(self, address: Address, on_away: Callable[[str], None] | None = None) -> Member:
+        """Return a subscriber that the plugin feeds; see `evframe.members.Member`."""
+        return self._interface.open_member(address, on_away)
+
+    def close_member(self, member: Member) -> None:
+        """Let a member go, once what it has is delivered or its time is over."""
+        self._interface.close_member(member)
 
     @property
     def events(self) -> Iterator[EventDefinition]:

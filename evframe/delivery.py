@@ -193,7 +193,7 @@ class Delivery:
         if subscriber.returned is None:
             self._again(subscriber)
         elif not subscriber.batches:
-            self._retreat(subscriber)
+            self._retreat(subscriber, error.reason if isinstance(error, DeliveryError) else "away")
 
     def _fall_back(self, subscriber: Subscriber, batch: Batch, error: BaseException) -> None:
         """Settle what has an outcome; keep the rest for later, or lose it with its reason."""
@@ -227,7 +227,7 @@ class Delivery:
         subscriber.attempts = 0
         self._log.back(subscriber)
 
-    def _retreat(self, subscriber: Subscriber) -> None:
+    def _retreat(self, subscriber: Subscriber, reason: str) -> None:
         """Put what came back before the rest of the queue, in its order, and try again later."""
         queue = subscriber.queue
         assert isinstance(queue, deque)
@@ -237,7 +237,11 @@ class Delivery:
             queue.extendleft(reversed(kept))
         subscriber.returned.clear()
         subscriber.attempts += 1
-        if self._loop is not None:
+        if subscriber.on_away is not None:
+            subscriber.returned = None
+            subscriber.on_away(reason)
+            self._again(subscriber)
+        elif self._loop is not None:
             self._loop.call_later(delay_s(subscriber.attempts), self._resume, subscriber, context=self._context)
 
     def _resume(self, subscriber: Subscriber) -> None:
@@ -256,12 +260,13 @@ class Delivery:
         """Give up on what a subscriber that has ended did not take in time."""
         if not subscriber.ended:
             return
-        self._lose_queue(subscriber, "unsubscribed")
+        self.lose_queue(subscriber, "unsubscribed")
         for future in [future for future, owner in self._under_way.items() if owner is subscriber]:
             future.cancel()
 
     @staticmethod
-    def _lose_queue(subscriber: Subscriber, reason: str) -> None:
+    def lose_queue(subscriber: Subscriber, reason: str) -> None:
+        """Count what waits as failed with *reason*, in order."""
         queue = subscriber.queue
         if isinstance(queue, deque):
             while queue:
@@ -282,6 +287,6 @@ class Delivery:
             await asyncio.wait(under_way, timeout=max(1.0, timeout_s))
             await asyncio.sleep(0)
         for subscriber in subscribers:
-            self._lose_queue(subscriber, "shutdown")
+            self.lose_queue(subscriber, "shutdown")
             subscriber.room = 0
         self._loop = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -55,6 +55,8 @@ def deliver(socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
     `reads_params` is true gets `event.params` at no further cost; for others they are read from
     `event.payload` at the first use.
 
+    An empty batch asks whether the peer can be reached: return or raise as for events.
+
     Args:
         socket: what the plugin returned from `on_subscribe`.
         batch: the events, oldest first.
@@ -72,6 +74,24 @@ def management_commands(commands: CommandTable) -> None:
 
     Args:
         commands: call `commands.add(command)` once for each.
+    """
+
+
+@hookspec(firstresult=True)
+def describe(socket: Socket) -> dict[str, Any] | None:
+    """Tell more about a subscriber than its counters; what is returned is part of its listing.
+
+    Args:
+        socket: what the plugin returned from `on_subscribe`; None for those of others.
+    """
+
+
+@hookspec
+def loaded(context: PluginContext) -> None:
+    """Keep what a plugin may do; called once, when all are loaded, before any subscription.
+
+    Args:
+        context: what a plugin may do with the interface; it can `spawn` from `start` on.
     """
 
 

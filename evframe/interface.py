@@ -25,9 +25,11 @@ from evframe.management.commands import CommandTable
 from evframe.management.core import core_commands
 from evframe.management.dispatcher import Dispatcher
 from evframe.management.evi import evi_commands
+from evframe.members import Address, Member
 from evframe.nesting import depth
 from evframe.outcomes import Outcome, OutcomeWait
 from evframe.plugins import PluginManager, PluginStatus, compose, load_plugins
+from evframe.sockets import Socket
 from evframe.statistics import Counters, Ended
 from evframe.subscribers import Subscriber, Subscription
 from evframe.tasks import PluginTasks
@@ -99,6 +101,9 @@ class EventInterface:
         self._max_nesting = core.max_nesting
         self._block = core.overflow == "block"
         self._drain_timeout_s = core.drain_timeout_s
+        self._members: set[Subscriber] = set()
+        self._context = PluginContext(self, self.management, self._tasks.spawn)
+        self._manager.hook.loaded(context=self._context)
         self._apply(config, problems)
         if problems:
             raise ConfigError(problems)
@@ -134,7 +139,7 @@ class EventInterface:
         self._inbox.start(asyncio.get_running_loop())
         self._timer.start()
         try:
-            self._manager.hook.start(context=PluginContext(self, self.management, self._tasks.spawn))
+            self._manager.hook.start(context=self._context)
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -146,10 +151,11 @@ class EventInterface:
         self._timer.stop()
         await self._tasks.stop(self._drain_timeout_s)
         self._inbox.stop()
-        await self._delivery.drain(self._subscribers, self._drain_timeout_s)
+        await self._delivery.drain([*self._subscribers, *self._members], self._drain_timeout_s)
         self._listeners.close()
-        for subscriber in self._leases.subscribers.values():
+        for subscriber in [*self._leases.subscribers.values(), *self._members]:
             subscriber.transport.unsubscribed(socket=subscriber.socket)
+        self._members.clear()
         self._manager.hook.stop()
 
     def event(self, name: str) -> EventDefinition:
@@ -351,9 +357,38 @@ class EventInterface:
         """Forget a subscriber that is done."""
         if self._leases.subscribers.get(subscriber.socket.canonical) is subscriber:
             del self._leases.subscribers[subscriber.socket.canonical]
-        self._listeners.forget(subscriber)
-        self._ended.add(subscriber)
+        if subscriber in self._members:
+            self._members.discard(subscriber)  # its events are those of the subscriber that it is a member of
+        else:
+            self._listeners.forget(subscriber)
+            self._ended.add(subscriber)
+        if self._is_used(subscriber.socket.canonical):
+            return
         try:
             subscriber.transport.unsubscribed(socket=subscriber.socket)
         except Exception:
             log.exception("a transport raised an error", extra={"socket": subscriber.socket.canonical})
+
+    def _is_used(self, canonical: str) -> bool:
+        """Return whether a subscriber or a member still has a socket."""
+        return canonical in self._leases.subscribers or any(
+            member.socket.canonical == canonical for member in self._members
+        )
+
+    def parse_socket(self, text: str) -> Address:
+        """Return the address of a socket; SocketError when it cannot be used."""
+        return Address(*self._transports.parse(text))
+
+    def open_member(self, address: Address, on_away: Callable[[str], None] | None = None) -> Member:
+        """Return a member that *address* is delivered to; see `PluginContext.open_member`."""
+        member = Member(self._delivery, address, on_away)
+        self._members.add(member.subscriber)
+        return member
+
+    def close_member(self, member: Member) -> None:
+        """Let a member go."""
+        self._delivery.end(member.subscriber)
+
+    def describe(self, socket: Socket) -> dict[str, Any]:
+        """Return what the transport of *socket* tells about it, such as the state of its members."""
+        return self._manager.hook.describe(socket=socket) or {}

@@ -19,7 +19,17 @@ from evframe.management.commands import CommandTable
 from evframe.transports import is_wrapper
 
 GROUP: Final = "evframe"
-HOOKS: Final = ("register_events", "on_subscribe", "deliver", "unsubscribed", "management_commands", "start", "stop")
+HOOKS: Final = (
+    "register_events",
+    "on_subscribe",
+    "deliver",
+    "unsubscribed",
+    "management_commands",
+    "describe",
+    "loaded",
+    "start",
+    "stop",
+)
 
 
 @attrs.define

@@ -33,7 +33,7 @@ class Carrier(Protocol):
         """Whether the parameters themselves are read, and not only the payload."""
 
     @property
-    def deliver(self) -> Callable[[Socket, Batch], Awaitable[None] | bool]:
+    def deliver(self) -> Callable[[Socket, Batch], Awaitable[None] | bool | None]:
         """Send a batch; see the hook `deliver`."""
 
     @property
@@ -56,6 +56,7 @@ class Subscriber:
         "idle",
         "in_flight",
         "leases",
+        "on_away",
         "queue",
         "queued",
         "raised",
@@ -75,6 +76,7 @@ class Subscriber:
         self.idle = True  # the next event has to announce it to the delivery
         self.queued = False  # it is announced
         self.returned: list[tuple[int, list[Event]]] | None = None  # None unless it is away
+        self.on_away: Callable[[str], None] | None = None  # in place of trying again
         self.ended = False
         self.attempts = 0
         self.leases = 0

@@ -146,6 +146,19 @@ class TransportContract:
             report = await events.raise_event_and_wait("E_CONTRACT", {"number": 1})
         assert [(outcome.socket, outcome.reason) for outcome in report] == [(canonical, None)]
 
+    async def test_empty_batch(self) -> None:
+        """An empty batch finds that the peer is there, and brings it nothing."""
+        async with asyncio.timeout(_LIMIT_S), self.peer() as peer, self._interface() as events:
+            events.register_event("E_CONTRACT")
+            lease = events.subscribe_event("E_CONTRACT", peer.socket)
+            result = lease.subscriber.transport.deliver(lease.subscriber.socket, Batch(()))
+            if isinstance(result, Awaitable):
+                await result
+            else:
+                assert result is True
+            await events.raise_event_and_wait("E_CONTRACT", {"number": 404})
+            assert b"404" in (await peer.receive(1))[0]
+
     async def test_subscribing_again_is_the_same_subscriber(self) -> None:
         """The canonical text of a socket is a socket, and the same subscriber."""
         async with asyncio.timeout(_LIMIT_S), self.peer() as peer, self._interface() as events:

@@ -97,7 +97,7 @@ class Transports:
         """
         scheme, rest = split_socket(text)
         known = self._by_scheme.get(scheme)
-        for transport in self._by_plugin.values() if known is None else (known,):
+        for transport in list(self._by_plugin.values()) if known is None else (known,):
             try:
                 parsed = transport.parse(scheme=scheme, rest=rest)
             except SocketError:

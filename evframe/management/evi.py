@@ -112,11 +112,11 @@ class _Evi:
         }
 
     def _lease(self, lease: Subscription) -> dict[str, Any]:
-        listed: dict[str, Any] = {"socket": lease.subscriber.socket.canonical}
-        if not lease.expire_s:
-            return {**listed, "expire": "never"}
-        remaining = self._interface.remaining_s(lease)
-        return {**listed, "expire": lease.expire_s, "ttl": remaining or "expired"}
+        socket = lease.subscriber.socket
+        listed: dict[str, Any] = {"socket": socket.canonical, "expire": lease.expire_s or "never"}
+        if lease.expire_s:
+            listed["ttl"] = self._interface.remaining_s(lease) or "expired"
+        return {**listed, **self._interface.describe(socket)}
 
     def statistics(self, _: Mapping[str, Any]) -> dict[str, Any]:
         *subscribers, ended = (attrs.asdict(counters) for counters in self._interface.statistics)

@@ -87,7 +87,7 @@ class LineFile:
             Unavailable: with the number of whole lines written.
         """
         with self._mutex:
-            if self._limited:
+            if self._limited and lines:
                 self._write_limited(lines, counted)
             else:
                 self._prepare(0)

@@ -124,7 +124,7 @@ class FlatstoreTransport:
         A disk that takes lines at once is spared the way through the loop; one that does not
         holds nobody up, and is not waited for again while it is slow.
         """
-        lines = self._format.batch(events)
+        lines = self._format.batch(events) if events else b""
         # What a rotation itself has written brings no further rotation about.
         counted = [event.definition.name != ROTATION for event in events] if self._limited else None
         work = self._threads.submit(file.write, lines, counted)

@@ -49,10 +49,14 @@ class AcknowledgedConnection(Connection):
         for data in again:
             self.write(data)
             self._keep(now, data)
-        for chunk in self._chunks:
+        for chunk in list(self._chunks):
             self._write(chunk)
 
     def _write(self, chunk: Chunk) -> None:
+        if not chunk.messages:  # it only asks whether the peer is there
+            self._chunks.remove(chunk)
+            chunk.settle()
+            return
         chunk.end = self.write(b"".join(chunk.messages))
         if self._timer is None:
             self._poll_s = _FIRST_POLL_S

@@ -45,11 +45,15 @@ class AnsweredConnection(Connection):
         """Write what waits."""
         self._scanner = ReplyScanner()
         self._opened_at = time.monotonic()
-        for chunk in self._chunks.values():
+        for chunk in list(self._chunks.values()):
             self._write(chunk)
 
     def _write(self, chunk: Chunk) -> None:
         first = chunk.first_id
+        if not chunk.messages:  # it only asks whether the peer is there
+            del self._chunks[first]
+            chunk.settle()
+            return
         self._pending.update(dict.fromkeys(range(first, first + len(chunk.messages)), chunk))
         self._expect(chunk, 0)
         chunk.end = self.write(b"".join(chunk.messages))

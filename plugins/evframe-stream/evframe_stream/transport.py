@@ -42,7 +42,7 @@ class StreamTransport:
         connection = self._connection(socket)
         if not self._options.reliable_mode:
             return connection.send(Chunk(batch, self._format.notifications(batch.events, socket.method)))
-        first = self._take_ids(len(batch.events))
+        first = self._take_ids(max(1, len(batch.events)))
         return connection.send(Chunk(batch, self._format.requests(batch.events, socket.method, first), first))
 
     def _take_ids(self, count: int) -> int:

@@ -1,0 +1,75 @@
+"""Members: the subscribers that a combining transport, such as `virtual`, delivers through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import attrs
+
+from evframe.batch import Batch
+from evframe.delivery import Delivery
+from evframe.events import Event
+from evframe.exceptions import DeliveryError
+from evframe.sockets import Socket
+from evframe.statistics import Counters
+from evframe.subscribers import Carrier, Subscriber
+
+HANDED_OVER: Final = "handed_over"
+
+
+@attrs.frozen
+class Address:
+    """A socket and the transport that owns it."""
+
+    socket: Socket
+    transport: Carrier
+
+
+class Member:
+    """A subscriber like any other, with a queue and counters of its own, that somebody else feeds.
+
+    Args:
+        delivery: of the interface.
+        address: where its events go.
+        on_away: called when it cannot be reached; without it, it tries again by itself.
+    """
+
+    def __init__(self, delivery: Delivery, address: Address, on_away: Callable[[str], None] | None) -> None:
+        self._delivery = delivery
+        self.subscriber = Subscriber(address.socket, address.transport)
+        self.subscriber.on_away = on_away
+
+    @property
+    def depth(self) -> int:
+        """How many events wait or are under way."""
+        return self.subscriber.depth
+
+    @property
+    def counters(self) -> Counters:
+        """The counters as they are now."""
+        return Counters.of(self.subscriber)
+
+    def put(self, event: Event, done: Callable[[str | None], None]) -> None:
+        """Queue *event*; *done* is called with None when it is delivered, or the reason why not."""
+        subscriber = self.subscriber
+        if subscriber.waiting is None:
+            subscriber.waiting = {}
+        subscriber.waiting[id(event)] = done
+        self._delivery.put((subscriber,), event)
+
+    def take_back(self) -> None:
+        """Fail every event that is not under way, in order, with the reason `handed_over`."""
+        self._delivery.lose_queue(self.subscriber, HANDED_OVER)
+
+    async def probe(self, timeout_s: float) -> bool:
+        """Return whether the peer can be reached now, within *timeout_s* seconds: an empty batch tells."""
+        try:
+            result = self.subscriber.transport.deliver(self.subscriber.socket, Batch(()))
+            if isinstance(result, Awaitable):
+                async with asyncio.timeout(timeout_s):
+                    await result
+        except (DeliveryError, TimeoutError):
+            return False
+        return True

@@ -1,0 +1,243 @@
+"""The members of one subscriber, and which of them gets an event."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from evframe import Event
+from evframe.context import PluginContext
+from evframe.members import HANDED_OVER, Address, Member
+
+_EVENTS_FAULT: Final = frozenset({"too_large"})  # reasons that tell nothing about the member
+_PROBE_LIMIT_S: Final = 5.0
+AWAY: Final = "no_healthy_member"
+
+Done = Callable[[str | None], None]
+
+
+class Group(ABC):
+    """Hands each event to members, as its policy says."""
+
+    @abstractmethod
+    def put(self, event: Event, done: Done) -> None:
+        """Deliver *event*; call *done* with None, with the reason why it failed, or with `AWAY`."""
+
+    @property
+    def has_healthy(self) -> bool:
+        """Whether there is a member to deliver to."""
+        return True
+
+    async def revive(self) -> bool:
+        """Return whether there is one, after asking all of them if need be."""
+        return True
+
+    @abstractmethod
+    def describe(self) -> list[dict[str, Any]]:
+        """Return the state of every member, for listings."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let the members go."""
+
+
+class ParallelGroup(Group):
+    """Every member gets every event, each at its own pace."""
+
+    def __init__(self, context: PluginContext, addresses: tuple[Address, ...]) -> None:
+        self._context = context
+        self._members = [context.open_member(address) for address in addresses]
+
+    def put(self, event: Event, done: Done) -> None:
+        """Deliver to all; the event is delivered when all of them have it."""
+        open_ = len(self._members)
+        failure: str | None = None
+
+        def settled(reason: str | None) -> None:
+            nonlocal open_, failure
+            open_ -= 1
+            failure = failure or reason
+            if not open_:
+                done(failure)
+
+        for member in self._members:
+            member.put(event, settled)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return the counters of every member."""
+        return [
+            {**_counted(member), "state": "away" if member.subscriber.attempts else "healthy"}
+            for member in self._members
+        ]
+
+    def close(self) -> None:
+        """Let the members go."""
+        for member in self._members:
+            self._context.close_member(member)
+
+
+class Candidate:
+    """A member that may have failed."""
+
+    def __init__(self, context: PluginContext, address: Address, on_failed: Callable[[Candidate], None]) -> None:
+        self.failed_at: float | None = None
+        self.probe_at = 0.0
+        self.member = context.open_member(address, self._away)
+        self._on_failed = on_failed
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether it gets events."""
+        return self.failed_at is None
+
+    def _away(self, _: str) -> None:
+        self.fail()
+
+    def fail(self) -> None:
+        """Give it no more events until it is probed; those that it has not begun go to others."""
+        if self.failed_at is None:
+            self.failed_at = time.monotonic()
+            self._on_failed(self)
+        self.member.take_back()
+
+    async def probe(self) -> None:
+        """Ask whether it is back."""
+        if not self.is_healthy and await self.member.probe(_PROBE_LIMIT_S):
+            self.failed_at = None
+
+    def describe(self, now: float) -> dict[str, Any]:
+        """Return its state, for listings."""
+        state: dict[str, Any] = {**_counted(self.member), "state": "healthy" if self.is_healthy else "failed"}
+        if self.failed_at is not None:
+            state["failed_for_s"] = round(now - self.failed_at, 3)
+            state["next_probe_s"] = round(max(0.0, self.probe_at - now), 3)
+        return state
+
+
+class _Journey:
+    """One event on its way through the members."""
+
+    __slots__ = ("done", "event", "reason", "tried")
+
+    def __init__(self, event: Event, done: Done) -> None:
+        self.event = event
+        self.done = done
+        self.tried: set[Candidate] = set()
+        self.reason: str | None = None
+
+
+class ChoosingGroup(Group):
+    """One member gets each event; when that fails, another one does.
+
+    A member that has failed is probed with an empty batch, never with an event, every
+    *failover_timeout_s*. While none is healthy, events are given back with the reason `AWAY`.
+    """
+
+    def __init__(self, context: PluginContext, addresses: tuple[Address, ...], failover_timeout_s: float) -> None:
+        self._context = context
+        self._failover_timeout_s = failover_timeout_s
+        self.candidates = [Candidate(context, address, self._failed) for address in addresses]
+        self._probes: set[asyncio.Task[Any]] = set()
+
+    @abstractmethod
+    def choose(self, tried: set[Candidate]) -> Candidate | None:
+        """Return a healthy member that is not in *tried*, or None."""
+
+    def put(self, event: Event, done: Done) -> None:
+        """Deliver to the member that is chosen."""
+        self._send(_Journey(event, done))
+
+    def _send(self, journey: _Journey) -> None:
+        chosen = self.choose(journey.tried)
+        if chosen is not None:
+            chosen.member.put(journey.event, partial(self._settled, journey, chosen))
+        elif len(journey.tried) == len(self.candidates):
+            journey.done(journey.reason)  # every one has had its try
+        else:
+            journey.done(AWAY)
+
+    def _settled(self, journey: _Journey, candidate: Candidate, reason: str | None) -> None:
+        if reason is None or reason in {"shutdown", "unsubscribed"}:
+            journey.done(reason)
+            return
+        if reason != HANDED_OVER:
+            journey.tried.add(candidate)
+            journey.reason = reason
+            if reason not in _EVENTS_FAULT:
+                candidate.fail()
+        self._send(journey)
+
+    def _failed(self, candidate: Candidate) -> None:
+        probe = self._context.spawn(self._watch(candidate))
+        self._probes.add(probe)
+        probe.add_done_callback(self._probes.discard)
+
+    async def _watch(self, candidate: Candidate) -> None:
+        """Probe a member until it is back."""
+        while not candidate.is_healthy:
+            candidate.probe_at = time.monotonic() + self._failover_timeout_s
+            await asyncio.sleep(self._failover_timeout_s)
+            await candidate.probe()
+
+    @property
+    def has_healthy(self) -> bool:
+        """Whether a member is healthy."""
+        return any(candidate.is_healthy for candidate in self.candidates)
+
+    async def revive(self) -> bool:
+        """Ask all members if none is healthy; return whether one is now."""
+        if not self.has_healthy:
+            await asyncio.gather(*(candidate.probe() for candidate in self.candidates))
+        return self.has_healthy
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return the state of every member."""
+        now = time.monotonic()
+        return [candidate.describe(now) for candidate in self.candidates]
+
+    def close(self) -> None:
+        """Let the members go."""
+        for probe in self._probes:
+            probe.cancel()
+        for candidate in self.candidates:
+            self._context.close_member(candidate.member)
+
+
+class FailoverGroup(ChoosingGroup):
+    """The first healthy member."""
+
+    def choose(self, tried: set[Candidate]) -> Candidate | None:
+        """Return the first."""
+        return next((each for each in self.candidates if each.is_healthy and each not in tried), None)
+
+
+class RoundRobinGroup(ChoosingGroup):
+    """One healthy member after the other; of these, the one with the least before it."""
+
+    _next = 0
+
+    def choose(self, tried: set[Candidate]) -> Candidate | None:
+        """Return the one whose turn it is, unless it is further behind than another."""
+        turn = self.candidates[self._next :] + self.candidates[: self._next]
+        chosen = min(
+            (each for each in turn if each.is_healthy and each not in tried),
+            key=lambda each: each.member.depth,
+            default=None,
+        )
+        if chosen is not None:
+            self._next = (self.candidates.index(chosen) + 1) % len(self.candidates)
+        return chosen
+
+
+def _counted(member: Member) -> dict[str, Any]:
+    counters = member.counters
+    return {
+        "socket": counters.socket,
+        "delivered": counters.delivered,
+        "failed": counters.failed,
+        "depth": counters.depth,
+    }

@@ -1,0 +1,132 @@
+"""The plugin: a batch of a virtual subscriber goes through its members."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable
+from functools import partial
+from typing import Any
+
+import attrs
+
+from evframe import Batch, Socket, Unavailable, hookimpl
+from evframe.context import PluginContext
+from evframe.members import Address
+from evframe_virtual.grammar import SocketParser, VirtualSocket
+from evframe_virtual.group import AWAY, FailoverGroup, Group, ParallelGroup, RoundRobinGroup
+
+
+def _not_negative(_: Any, attribute: attrs.Attribute[float], value: float) -> None:
+    if not value >= 0:
+        raise ValueError(f"{attribute.name}: expected 0 or more seconds, got {value!r}")
+
+
+@attrs.frozen
+class VirtualOptions:
+    """The table ``[plugins.virtual]``."""
+
+    failover_timeout_s: float = attrs.field(default=30.0, validator=_not_negative)
+    """How long a member that has failed is left alone while another is healthy, before it is probed."""
+
+
+class VirtualTransport:
+    """The plugin object."""
+
+    schemes = ("virtual",)
+    Options = VirtualOptions
+    batch_events = 1024
+    in_flight = sys.maxsize  # the members have queues of their own
+    reads_params = True  # so may a member
+
+    def __init__(self, options: VirtualOptions | None = None) -> None:
+        self._options = VirtualOptions() if options is None else options
+        self._groups: dict[str, Group] = {}
+        self._context: PluginContext | None = None
+        self._parser: SocketParser | None = None
+
+    @hookimpl
+    def loaded(self, context: PluginContext) -> None:
+        """Keep the way to other transports."""
+        self._context = context
+        self._parser = SocketParser(context.parse_socket, lambda socket: Address(socket, self))
+
+    @hookimpl
+    def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
+        """Parse ``virtual:`` sockets, with their members."""
+        if scheme != "virtual":
+            return None
+        assert self._parser is not None
+        return self._parser.parse(rest)
+
+    @hookimpl
+    def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
+        """Hand the events to the members; the batch ends with the last of them."""
+        if not isinstance(socket, VirtualSocket):
+            return None
+        group = self._group(socket)
+        if group.has_healthy and batch.events:
+            return self._hand_out(group, batch)
+        return self._revive(group, batch)
+
+    async def _revive(self, group: Group, batch: Batch) -> None:
+        """Look for a member that is back before anything is handed out."""
+        if not await group.revive():
+            raise Unavailable(AWAY)
+        if batch.events:
+            await self._hand_out(group, batch)
+
+    @staticmethod
+    def _hand_out(group: Group, batch: Batch) -> asyncio.Future[None]:
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        open_ = len(batch.events)
+        delivered: list[int] = []
+
+        def settled(index: int, reason: str | None) -> None:
+            nonlocal open_
+            open_ -= 1
+            if reason is None:
+                delivered.append(index)
+            elif reason != AWAY:
+                batch.fail(index, reason)
+            if open_ or over.done():
+                return
+            if len(delivered) + len(batch.failures) == len(batch.events):
+                over.set_result(None)
+            else:
+                for position in delivered:
+                    batch.confirm(position)
+                over.set_exception(Unavailable(AWAY))
+
+        for index, event in enumerate(batch.events):
+            group.put(event, partial(settled, index))
+        return over
+
+    def _group(self, socket: VirtualSocket) -> Group:
+        group = self._groups.get(socket.canonical)
+        if group is None:
+            assert self._context is not None
+            if socket.policy == "PARALLEL":
+                group = ParallelGroup(self._context, socket.members)
+            else:
+                kind = FailoverGroup if socket.policy == "FAILOVER" else RoundRobinGroup
+                group = kind(self._context, socket.members, self._options.failover_timeout_s)
+            self._groups[socket.canonical] = group
+        return group
+
+    @hookimpl
+    def describe(self, socket: Socket) -> dict[str, Any] | None:
+        """Tell the state of the members."""
+        if not isinstance(socket, VirtualSocket):
+            return None
+        group = self._groups.get(socket.canonical)
+        if group is None:
+            return {"members": [{"socket": member.socket.canonical, "state": "idle"} for member in socket.members]}
+        return {"members": group.describe()}
+
+    @hookimpl
+    def unsubscribed(self, socket: Socket) -> None:
+        """Let the members go."""
+        group = self._groups.pop(socket.canonical, None)
+        if group is not None:
+            group.close()

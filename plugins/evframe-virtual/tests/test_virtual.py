@@ -1,0 +1,419 @@
+"""Several sockets as one: who gets which event, and what happens when one fails."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+from evframe_virtual import Options, VirtualTransport
+
+import evframe
+from evframe.config import Config, CoreOptions
+from evframe.testing import MemoryTransport, Peer, TransportContract
+
+
+class Hidden(MemoryTransport):
+    """Sockets with blanks and passwords."""
+
+    @evframe.hookimpl
+    def on_subscribe(self, scheme, rest):
+        if scheme != "hidden":
+            return None
+        user, _, name = rest.rpartition("@")
+        return HiddenSocket(user, name)
+
+    @evframe.hookimpl
+    def deliver(self, socket, batch):
+        if not isinstance(socket, HiddenSocket):
+            return None
+        self.delivered.setdefault(socket.user, []).extend(batch.events)
+        return True
+
+
+class HiddenSocket:
+    expires = True
+
+    def __init__(self, user, name):
+        self.user = user
+        self.canonical = f"hidden:{name}"
+
+
+class Away:
+    """A member that is away until it is told otherwise."""
+
+    def __init__(self, memory, name):
+        self.memory, self.name, self.away, self.probes = memory, name, True, 0
+        memory.when(name, self.deliver)
+
+    def deliver(self, batch):
+        if not batch.events:
+            self.probes += 1
+        if self.away:
+            raise evframe.Unavailable("away")
+        self.memory.delivered.setdefault(self.name, []).extend(batch.events)
+        return True
+
+
+@pytest.fixture
+def memory():
+    return MemoryTransport()
+
+
+@pytest.fixture
+def compose(memory):
+    def compose(failover_timeout_s=30.0, **core):
+        plugins = {"memory": memory, "hidden": Hidden(), "virtual": VirtualTransport(Options(failover_timeout_s))}
+        events = evframe.EventInterface(Config(core=CoreOptions(**core)), plugins=plugins)
+        events.register_event("E_V")
+        return events
+
+    return compose
+
+
+def numbers(memory, name):
+    return [event[1] for event in memory.delivered.get(name, [])]
+
+
+async def until(true):
+    async with asyncio.timeout(20):
+        while not true():
+            await asyncio.sleep(0.001)
+
+
+class TestContract(TransportContract):
+    """What every transport does."""
+
+    bad_sockets = ("virtual:", "virtual: ", "virtual:FAILOVER", "virtual:failover memory:a", "virtual:FAILOVER memory:")
+
+    def transport(self):
+        return VirtualTransport()
+
+    def _interface(self):
+        return evframe.EventInterface(plugins={"memory": self.memory, "virtual": VirtualTransport()})
+
+    @pytest.fixture(autouse=True, params=["FAILOVER", "ROUND-ROBIN", "PARALLEL"])
+    def policy(self, request, memory):
+        self.memory = memory
+        self.policy = request.param
+
+    @asynccontextmanager
+    async def peer(self):
+        taken = 0
+
+        async def receive(count):
+            nonlocal taken
+            await until(lambda: len(self.memory.delivered.get("a", [])) >= taken + count)
+            got = [event.payload for event in self.memory.delivered["a"][taken : taken + count]]
+            taken += count
+            return got
+
+        yield Peer(f"virtual:{self.policy} memory:a", receive)
+
+    def test_what_belongs_to_others(self):
+        """The schemes and the sockets of other transports are left to them."""
+        super().test_what_belongs_to_others()
+
+
+@pytest.mark.parametrize(
+    ("rest", "canonical"),
+    [
+        ("PARALLEL memory:a memory:b", "PARALLEL memory:a memory:b"),
+        ("PARALLEL memory:b memory:a", "PARALLEL memory:a memory:b"),
+        ("FAILOVER memory:b memory:a", "FAILOVER memory:b memory:a"),
+        ("  PARALLEL \t memory:a \t memory:b  ", "PARALLEL memory:a memory:b"),
+        ("PARALLELmemory:a", "PARALLEL memory:a"),
+        ("ROUND-ROBIN memory:a memory:a", "ROUND-ROBIN memory:a memory:a"),
+        ("FAILOVER (ROUND-ROBIN memory:a memory:b) memory:c", "FAILOVER (ROUND-ROBIN memory:a memory:b) memory:c"),
+        ("FAILOVER (PARALLEL memory:b (FAILOVER memory:a))", "FAILOVER (PARALLEL (FAILOVER memory:a) memory:b)"),
+        ('FAILOVER "hidden:secret@two words" memory:a', 'FAILOVER "hidden:two words" memory:a'),
+        ("FAILOVER hidden:secret@x", "FAILOVER hidden:x"),
+        ("FAILOVER hidden:s@m(x)", 'FAILOVER "hidden:m(x)"'),
+        ('FAILOVER "virtual:PARALLEL memory:a"', 'FAILOVER "virtual:PARALLEL memory:a"'),
+    ],
+)
+def test_accepted_v10(compose, rest, canonical):
+    """Each accepted row prints its canonical text, which is the same subscriber; V10: blanks, no passwords."""
+    events = compose()
+    lease = events.subscribe_event("E_V", f"virtual:{rest}")
+
+    assert lease.subscriber.socket.canonical == f"virtual:{canonical}"
+    assert "secret" not in json.dumps(events.describe(lease.subscriber.socket))
+    if "hidden" not in rest:
+        assert events.subscribe_event("E_V", f"virtual:{canonical}") is lease
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "",
+        " ",
+        "parallel memory:a",
+        "ANY memory:a",
+        "PARALLELX memory:a",
+        "PARALLEL",
+        "FAILOVER ",
+        "ROUND-ROBIN",
+        "FAILOVER bogus:x",
+        "FAILOVER MEMORY:a",
+        "FAILOVER memory:",
+        "FAILOVER memory:a memory:",
+        "FAILOVER (ROUND-ROBIN memory:a",
+        "FAILOVER memory:a)",
+        "FAILOVER ()",
+        "FAILOVER (memory:a)",
+        'FAILOVER "memory:a',
+        "(" * 20,
+        "FAILOVER " + "(FAILOVER " * 20 + "memory:a" + ")" * 20,
+    ],
+)
+def test_rejected_v5_v6(compose, rest):
+    """V5, V6: what does not fit, and a member that does not, is an error at once."""
+    events = compose()
+    with pytest.raises(evframe.SocketError):
+        events.subscribe_event("E_V", f"virtual:{rest}")
+    assert events.subscriptions == []
+
+
+async def test_parallel_v1(compose, memory):
+    """V1: every member gets every event, whatever becomes of the others; the event fails with the first reason."""
+    events = compose(drain_timeout_s=0.1)
+
+    def refuse(batch):
+        raise evframe.Rejected("refused")
+
+    memory.when("a", refuse)
+    events.subscribe_event("E_V", "virtual:PARALLEL memory:a memory:b memory:c")
+    async with events:
+        for number in range(100):
+            events.raise_event("E_V", [number])
+        report = await events.raise_event_and_wait("E_V", [100])
+
+    assert report[0].reason == "refused"
+    assert numbers(memory, "b") == numbers(memory, "c") == list(range(101))
+    assert events.statistics[0].reasons == {"refused": 101}
+
+
+async def test_parallel_member_away_delays_nobody(compose, memory):
+    """A member that is away gets its events later; the others do not wait for it."""
+    events = compose()
+    away = Away(memory, "a")
+    events.subscribe_event("E_V", "virtual:PARALLEL memory:a memory:b")
+    async with events:
+        for number in range(3000):
+            events.raise_event("E_V", [number])
+        await until(lambda: len(numbers(memory, "b")) == 3000)
+        away.away = False
+        await until(lambda: len(numbers(memory, "a")) == 3000)
+        await until(lambda: events.statistics[0].delivered == 3000)
+
+    assert numbers(memory, "a") == list(range(3000))
+
+
+async def test_failover_and_back_v3_v9(compose, memory):
+    """V3, V9: the first healthy member gets the events, with and without parameters; the first again after its probe."""
+    events = compose(failover_timeout_s=0.05)
+    away = Away(memory, "a")
+    away.away = False
+    events.subscribe_event("E_V", "virtual:FAILOVER memory:a memory:b")
+    async with events:
+        await events.raise_event_and_wait("E_V")
+        away.away = True
+        for number in range(10):
+            assert (await events.raise_event_and_wait("E_V", [number]))[0].delivered
+        assert numbers(memory, "b") == list(range(10))
+        away.away = False
+        await until(
+            lambda: events.describe(events.subscriptions[0].subscriber.socket)["members"][0]["state"] == "healthy"
+        )
+        assert (await events.raise_event_and_wait("E_V", ["back"]))[0].delivered
+
+    assert memory.delivered["a"][-1][1] == "back"
+    assert away.probes
+
+
+async def test_no_event_waits_for_a_probe(compose, memory):
+    """A probe that hangs holds nobody up while another member is healthy."""
+    events = compose(failover_timeout_s=0.0)
+
+    def hang(batch):
+        if batch.events:
+            raise evframe.Unavailable("away")
+        return asyncio.get_running_loop().create_future()
+
+    memory.when("a", hang)
+    events.subscribe_event("E_V", "virtual:FAILOVER memory:a memory:b")
+    async with events:
+        for number in range(20):
+            async with asyncio.timeout(1):
+                assert (await events.raise_event_and_wait("E_V", [number]))[0].delivered
+
+    assert numbers(memory, "b") == list(range(20))
+
+
+@pytest.mark.parametrize("policy", ["FAILOVER", "ROUND-ROBIN"])
+async def test_all_down_v2_v4(compose, memory, policy):
+    """V2, V4: while all members are down events wait; the first to come back gets them, in order."""
+    events = compose()
+    a, b = Away(memory, "a"), Away(memory, "b")
+    events.subscribe_event("E_V", f"virtual:{policy} memory:a memory:b")
+    async with events:
+        for number in range(2000):
+            events.raise_event("E_V", [number])
+        await until(lambda: a.probes and b.probes)
+        assert events.statistics[0].depth == 2000
+        b.away = False
+        await until(lambda: events.statistics[0].delivered == 2000)
+
+    assert numbers(memory, "b") == list(range(2000))
+
+
+async def test_round_robin_v2(compose, memory):
+    """V2: healthy members take turns; one that failed is left out, and nothing is lost."""
+    events = compose()
+    events.subscribe_event("E_V", "virtual:ROUND-ROBIN memory:a memory:b memory:c")
+    async with events:
+        for number in range(30):
+            await events.raise_event_and_wait("E_V", [number])
+        assert [numbers(memory, name) for name in "abc"] == [list(range(start, 30, 3)) for start in range(3)]
+        Away(memory, "b")
+        for number in range(30, 60):
+            assert (await events.raise_event_and_wait("E_V", [number]))[0].delivered
+
+    assert sorted(numbers(memory, "a") + numbers(memory, "b") + numbers(memory, "c")) == list(range(60))
+    assert len(numbers(memory, "b")) == 10
+
+
+async def test_round_robin_prefers_who_is_not_behind(compose, memory):
+    """A member that hangs is left with what it has; the others get the rest."""
+    events = compose(drain_timeout_s=0.1)
+    memory.when("a", lambda batch: asyncio.get_running_loop().create_future())
+    events.subscribe_event("E_V", "virtual:ROUND-ROBIN memory:a memory:b")
+    async with events:
+        for number in range(100):
+            events.raise_event("E_V", [number])
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        await until(lambda: events.statistics[0].depth <= 2)
+        assert len(numbers(memory, "b")) >= 98
+
+
+@pytest.mark.parametrize("fails", ["reason", "rejected"])
+async def test_event_fails_over_v11(compose, memory, fails):
+    """V11: an event that one member fails is delivered by the next; one that all fail has the last reason."""
+    events = compose()
+
+    def fail(batch):
+        if fails == "rejected" and batch.events:
+            raise evframe.Rejected("refused")
+        for index in range(len(batch.events)):
+            batch.fail(index, "refused")
+        return True
+
+    memory.when("a", fail)
+    events.subscribe_event("E_V", "virtual:FAILOVER memory:a memory:b")
+    async with events:
+        assert (await events.raise_event_and_wait("E_V", [1]))[0].delivered
+        memory.when("b", fail)
+        assert (await events.raise_event_and_wait("E_V", [2], timeout_s=20))[0].reason == "refused"
+
+    assert numbers(memory, "b") == [1]
+
+
+async def test_hand_over_keeps_order_v8(compose, memory):
+    """V8: what a failing member had not begun goes to the next one in order; each event arrives once."""
+    events = compose()
+    first = []
+
+    def dies(batch):
+        if len(first) >= 2500:
+            raise evframe.Unavailable("died")
+        first.extend(batch.events)
+        return True
+
+    memory.when("a", dies)
+    events.subscribe_event("E_V", "virtual:FAILOVER memory:a memory:b")
+    async with events:
+        for number in range(10_000):
+            events.raise_event("E_V", [number])
+        await until(lambda: not events.statistics[0].depth)
+
+    assert [event[1] for event in first] + numbers(memory, "b") == list(range(10_000))
+
+
+async def test_nesting_v5_v11(compose, memory):
+    """V5, V11: a policy inside another works, fails over as a whole, and leaves without harm."""
+    events = compose()
+    Away(memory, "a")
+    Away(memory, "b")
+    socket = "virtual:FAILOVER (ROUND-ROBIN memory:a memory:b) (PARALLEL memory:c memory:d)"
+    events.subscribe_event("E_V", socket)
+    async with events:
+        inner = "virtual:ROUND-ROBIN memory:a memory:b"
+        report = await events.raise_event_and_wait("E_V", [1], timeout_s=20)
+        state = events.describe(events.subscriptions[0].subscriber.socket)["members"]
+        assert state[0]["socket"] == inner
+        assert events.unsubscribe_event("E_V", socket)
+
+    assert report[0].delivered
+    assert numbers(memory, "c") == numbers(memory, "d") == [1]
+
+
+async def test_listing_tells_the_members(compose, memory):
+    """The listing has the state, the counters and the next probe of every member."""
+    events = compose()
+    Away(memory, "a")
+    events.subscribe_event("E_V", "virtual:FAILOVER memory:a memory:b")
+    request = b'{"jsonrpc":"2.0","id":1,"method":"subscribers_list","params":["E_V"]}'
+    idle = json.loads(events.management.handle(request))["result"]["Event"]["Subscribers"][0]["members"]
+    async with events:
+        await events.raise_event_and_wait("E_V", [1])
+        first, second = json.loads(events.management.handle(request))["result"]["Event"]["Subscribers"][0]["members"]
+
+    assert idle == [{"socket": "memory:a", "state": "idle"}, {"socket": "memory:b", "state": "idle"}]
+    assert (first["state"], second["state"], second["delivered"]) == ("failed", "healthy", 1)
+    assert 0 < first["next_probe_s"] <= 30
+    assert first["failed_for_s"] >= 0
+
+
+async def test_nothing_is_left_behind_v7(compose, memory):
+    """V7: a thousand events through every policy leave nothing behind, and the members go with the subscriber."""
+    events = compose()
+    sockets = [
+        f"virtual:{policy} memory:{policy[0]}1 memory:{policy[0]}2"
+        for policy in ("PARALLEL", "FAILOVER", "ROUND-ROBIN")
+    ]
+    async with events:
+        for socket in sockets:
+            events.subscribe_event("E_V", socket)
+        for number in range(1000):
+            events.raise_event("E_V", [number])
+        await until(lambda: not any(counters.depth for counters in events.statistics))
+        for counters in events.statistics[:3]:
+            assert counters.delivered == 1000
+        for socket in sockets:
+            events.unsubscribe_event("E_V", socket)
+        await until(lambda: len(memory.released) == 6)
+        assert events._members == set()
+
+
+async def test_member_that_is_a_subscriber_too(compose, memory):
+    """A socket that is subscribed itself keeps going when a member with the same socket leaves."""
+    events = compose()
+    events.subscribe_event("E_V", "memory:a")
+    events.subscribe_event("E_V", "virtual:FAILOVER memory:a")
+    async with events:
+        await events.raise_event_and_wait("E_V", [1])
+        events.unsubscribe_event("E_V", "virtual:FAILOVER memory:a")
+        await until(lambda: not events._members)
+        assert memory.released == []
+        await events.raise_event_and_wait("E_V", [2])
+
+    assert numbers(memory, "a") == [1, 1, 2]
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan")])
+def test_bad_timeout_v12(value):
+    """V12: a negative time is an error that names the option."""
+    with pytest.raises(ValueError, match="failover_timeout_s: expected"):
+        Options(value)
