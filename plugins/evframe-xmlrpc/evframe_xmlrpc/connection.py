@@ -1,0 +1,109 @@
+"""One HTTP connection: requests out, in order; replies back, in the same order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final
+
+import httptools
+
+MAX_REPLY_BYTES: Final = 1 << 20
+
+
+class ConnectionEnded(Exception):  # noqa: N818 not a mistake of anybody
+    """The connection is gone; *reason* says how."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class HttpConnection(asyncio.Protocol):
+    """Matches replies with requests by their order, as HTTP/1.1 does."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._waiting: deque[asyncio.Future[tuple[int, bytes]]] = deque()
+        self._parser = httptools.HttpResponseParser(self)
+        self._body = bytearray()
+        self._ends_with_connection = False
+        self.stays_open = True
+        """False once the peer has said, or shown, that it closes after a reply."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests can be sent."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def send(self, request: bytes) -> asyncio.Future[tuple[int, bytes]]:
+        """Write *request*; the future ends with status and body, or `ConnectionEnded`."""
+        future: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+        if self._transport is None or self._transport.is_closing():
+            future.set_exception(ConnectionEnded("closed"))
+        else:
+            self._waiting.append(future)
+            self._transport.write(request)
+        return future
+
+    def close(self) -> None:
+        """Close the connection; what has no reply ends with `ConnectionEnded`."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Read replies."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.close()
+
+    def on_message_begin(self) -> None:
+        """Called by the parser."""
+        self._body.clear()
+        self._ends_with_connection = True
+
+    def on_header(self, name: bytes, _: bytes) -> None:
+        """Called by the parser."""
+        if name.lower() in {b"content-length", b"transfer-encoding"}:
+            self._ends_with_connection = False
+
+    def on_body(self, data: bytes) -> None:
+        """Called by the parser."""
+        self._body += data
+        if len(self._body) > MAX_REPLY_BYTES and self._waiting:
+            # The call has been made, so that it is not made again; its reply is of no use.
+            self._answer(0, b"")
+            self.close()
+
+    def on_message_complete(self) -> None:
+        """Called by the parser."""
+        self._ends_with_connection = False
+        self._answer(self._parser.get_status_code(), bytes(self._body))
+        if not self._parser.should_keep_alive():
+            self.stays_open = False
+            self.close()
+
+    def _answer(self, status: int, body: bytes) -> None:
+        if self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result((status, body))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End."""
+        if self._ends_with_connection and error is None:
+            self.stays_open = False
+            self._answer(self._parser.get_status_code(), bytes(self._body))
+        self._transport = None
+        reason = "closed" if error is None else "reset"
+        for future in self._waiting:
+            if not future.done():
+                future.set_exception(ConnectionEnded(reason))
+                future.exception()  # whoever waits has it; whoever does not need not be warned
+        self._waiting.clear()

@@ -1,0 +1,32 @@
+"""The options of the transport: the table ``[plugins.xmlrpc]``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+
+def _positive(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{attribute.name}: expected 1 or more, got {value!r}")
+
+
+@attrs.frozen
+class Options:
+    """How events become calls (`reference/transports.md` §3c)."""
+
+    use_struct_param: bool = False
+    """Send the named parameters of an event as one struct, not one after the other without their names."""
+    keep_alive: bool = True
+    """Send the calls of a subscriber over one connection; without it, each has a connection of its own."""
+    max_in_flight: int = attrs.field(default=16, validator=_positive)
+    """How many calls of a subscriber may be on their way without an answer."""
+    timeout_ms: int = attrs.field(default=5000, validator=_positive)
+    """How long the oldest call on its way may be without an answer."""
+    connect_timeout_ms: int = attrs.field(default=3000, validator=_positive)
+    """How long making a connection may take, with the look-up of its name."""
+    multicall: bool = False
+    """Send what waits together as one call of ``system.multicall``."""
+    ca_file: str | None = None
+    """The certificates that ``xmlrpcs:`` trusts; those of the system without it."""

@@ -1,0 +1,55 @@
+"""From the bytes of a reply to outcomes: no entities, no network, no unbounded size."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lxml import etree
+
+BAD_REPLY: Final = "bad_reply"
+FAULT: Final = "fault"
+
+
+def outcome(status: int, body: bytes) -> str | None:
+    """Return None when the call succeeded, or the reason why not."""
+    if not status:
+        return BAD_REPLY
+    if status != 200:
+        return f"http_{status}"
+    root = _parse(body)
+    if root is None:
+        return BAD_REPLY
+    if root.find("fault") is not None:
+        return FAULT
+    return None if root.find("params/param") is not None else BAD_REPLY
+
+
+def outcomes(status: int, body: bytes, count: int) -> list[str | None]:
+    """Return the outcome of each of the *count* calls in a ``system.multicall``."""
+    whole = outcome(status, body)
+    if whole is not None:
+        return [whole] * count
+    root = _parse(body)
+    assert root is not None
+    results = root.findall("params/param/value/array/data/value")
+    if len(results) != count:
+        return [BAD_REPLY] * count
+    return [_result(result) for result in results]
+
+
+def _result(result: etree._Element) -> str | None:
+    if result.find("array") is not None:
+        return None
+    names = [name.text for name in result.findall("struct/member/name")]
+    return FAULT if "faultCode" in names else BAD_REPLY
+
+
+def _parse(body: bytes) -> etree._Element | None:
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    try:
+        root = etree.fromstring(body, parser)
+    except (etree.XMLSyntaxError, ValueError):
+        return None
+    if root.tag != "methodResponse" or root.getroottree().docinfo.doctype:
+        return None
+    return root

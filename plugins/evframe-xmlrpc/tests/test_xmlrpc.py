@@ -1,0 +1,379 @@
+"""The XML-RPC transport: its requests byte for byte, its replies in every form, and real servers."""
+
+import asyncio
+import threading
+import xmlrpc.client
+from contextlib import asynccontextmanager
+from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
+
+import pytest
+from evframe_xmlrpc import Options, XmlrpcTransport, parse
+from hypothesis import given
+from hypothesis import strategies as st
+
+import evframe
+from evframe.config import Config, CoreOptions
+from evframe.testing import Peer, TransportContract
+
+OK = (
+    b'<?xml version="1.0"?><methodResponse><params><param><value><int>1</int></value></param></params></methodResponse>'
+)
+FAULT = (
+    b"<methodResponse><fault><value><struct><member><name>faultCode</name><value><int>4</int></value></member>"
+    b"</struct></value></fault></methodResponse>"
+)
+QUICK_END = Config(core=CoreOptions(drain_timeout_s=0.1))
+
+
+def http(body, status="200 OK", head=""):
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body
+
+
+class Server:
+    """Keeps the requests, and answers each with what it is told."""
+
+    def __init__(self, answer=lambda number: http(OK), port=0):
+        self.answer, self.port = answer, port
+        self.requests = []
+        self.connections = 0
+        self.serving = set()
+
+    async def __aenter__(self):
+        self.server = await asyncio.start_server(self.serve, "127.0.0.1", self.port)
+        self.port = self.server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_):
+        self.server.close()
+        for task in self.serving:
+            task.cancel()
+        await asyncio.gather(*self.serving, return_exceptions=True)
+
+    async def serve(self, reader, writer):
+        self.serving.add(asyncio.current_task())
+        self.connections += 1
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                self.requests.append((head, await reader.readexactly(length)))
+                answer = self.answer(len(self.requests))
+                if answer is None:
+                    await asyncio.Event().wait()
+                for part in [answer] if isinstance(answer, bytes) else answer:
+                    writer.write(part)
+                    await writer.drain()
+                    await asyncio.sleep(0)
+                if b"Connection: close" in head + (answer if isinstance(answer, bytes) else b""):
+                    break
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+def interface(config=None, **options):
+    events = evframe.EventInterface(config, plugins={"xmlrpc": XmlrpcTransport(Options(**options))})
+    events.register_event("E_TEST")
+    return events
+
+
+class TestContract(TransportContract):
+    """What every transport does."""
+
+    bad_sockets = ("xmlrpc:", "xmlrpc:127.0.0.1:8080", "xmlrpc:127.0.0.1:0:m", "xmlrpc:127.0.0.1:70000:m")
+
+    def transport(self):
+        return XmlrpcTransport()
+
+    @asynccontextmanager
+    async def peer(self):
+        taken = 0
+        async with Server() as server:
+
+            async def receive(count):
+                nonlocal taken
+                while len(server.requests) < taken + count:
+                    await asyncio.sleep(0.001)
+                got = [body for _, body in server.requests[taken : taken + count]]
+                taken += count
+                return got
+
+            yield Peer(f"xmlrpc:127.0.0.1:{server.port}:m", receive)
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical", "path", "method"),
+    [
+        ("127.0.0.1:8080:m", "xmlrpc:127.0.0.1:8080:m", "/RPC2", "m"),
+        ("127.0.0.1:8080/RPC2:m", "xmlrpc:127.0.0.1:8080:m", "/RPC2", "m"),
+        ("127.0.0.1:8080/:m", "xmlrpc:127.0.0.1:8080/:m", "/", "m"),
+        ("127.0.0.1:8080/a/b:m", "xmlrpc:127.0.0.1:8080/a/b:m", "/a/b", "m"),
+        ("127.0.0.1:8080/a/b?c=1:m.n", "xmlrpc:127.0.0.1:8080/a/b?c=1:m.n", "/a/b?c=1", "m.n"),
+        ("127.0.0.1:8080/a:b:c", "xmlrpc:127.0.0.1:8080/a:b:c", "/a", "b:c"),
+        ("127.0.0.1:8080:m/x", "xmlrpc:127.0.0.1:8080:m/x", "/RPC2", "m/x"),
+        ("127.0.0.1:8080: m", "xmlrpc:127.0.0.1:8080: m", "/RPC2", " m"),
+        ("[::1]:8080/x:m", "xmlrpc:[::1]:8080/x:m", "/x", "m"),
+    ],
+)
+def test_accepted_x3_x7(text, canonical, path, method):
+    """X3, X7: each accepted row; the canonical text has the path and is the same subscriber."""
+    found = parse("xmlrpc", text)
+    assert (found.canonical, found.path, found.method) == (canonical, path, method)
+    assert parse("xmlrpc", canonical.partition(":")[2]) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "127.0.0.1:8080",
+        "127.0.0.1:8080:",
+        "127.0.0.1::m",
+        "127.0.0.1:0:m",
+        "127.0.0.1:x:m",
+        "127.0.0.1/x:8080:m",
+        "127.0.0.1:65537:m",
+        "nosuch.invalid:80:m",
+        "127.0.0.1:80/a b:m",
+        "127.0.0.1:80/a\r\nX: y:m",
+    ],
+)
+def test_rejected_x10(text):
+    """X10: each rejected row is an error and leaves nothing behind."""
+    with pytest.raises(ValueError, match="expected"):
+        parse("xmlrpc", text)
+
+
+def param(inner):
+    return f"<param>\n<value>{inner}</value>\n</param>\n"
+
+
+@pytest.mark.parametrize(
+    ("params", "blocks"),
+    [
+        (None, ""),
+        ({"s": "hello"}, param("<string>hello</string>")),
+        ({"i": 42}, param("<int>42</int>")),
+        ({"i": -7}, param("<int>-7</int>")),
+        ({"i": -(2**31)}, param("<int>-2147483648</int>")),
+        ({"e": ""}, param("<string></string>")),
+        ({"n": None}, param("<string></string>")),
+        ({"n": evframe.UNSET}, param("<string></string>")),
+        ({"u": "é€😀"}, param("<string>é€😀</string>")),
+        ({"x": "<a&b>\"'\n"}, param("<string>&lt;a&amp;b&gt;\"'\n</string>")),
+        ({"x": "a\x01b\r"}, param("<string>a\ufffdb&#13;</string>")),
+        (
+            ["hello", 42, -7, ""],
+            param("<string>hello</string>")
+            + param("<int>42</int>")
+            + param("<int>-7</int>")
+            + param("<string></string>"),
+        ),
+        ([True, 1.5], param("<boolean>1</boolean>") + param("<double>1.5</double>")),
+    ],
+)
+@pytest.mark.parametrize("path", ["", "/a/b"])
+@pytest.mark.parametrize("keep_alive", [True, False])
+async def test_request_bytes_x1_x2_x9(params, blocks, path, keep_alive):
+    """X1, X2, X9: each row of the block table, in a request that is byte for byte that of the original."""
+    async with Server() as server, interface(keep_alive=keep_alive) as events:
+        events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}{path}:block_ip")
+        report = await events.raise_event_and_wait("E_TEST", params)
+    head, body = server.requests[0]
+    text = (
+        '<?xml version="1.0"?>\n<methodCall>\n<methodName>block_ip</methodName>\n<params>\n'
+        f"{param('<string>E_TEST</string>')}{blocks}</params>\n</methodCall>"
+    )
+
+    assert report[0].delivered
+    assert body.decode() == text
+    assert head.decode() == (
+        f"POST {path or '/RPC2'} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+        f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n"
+        f"User-Agent: OpenSIPS XMLRPC Notifier\r\nContent-type: text/xml\r\nContent-length: {len(body)}\r\n\r\n"
+    )
+    if params is None:
+        assert len(body) == 157
+
+
+async def test_struct_x9():
+    """X9: with the option, the named parameters are one struct; positional ones are as without it."""
+    async with Server() as server, interface(use_struct_param=True) as events:
+        events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
+        await events.raise_event_and_wait("E_TEST", {"s": "hello", "i": 42})
+        await events.raise_event_and_wait("E_TEST", ["hello"])
+    named, positional = (xmlrpc.client.loads(body)[0] for _, body in server.requests)
+
+    assert named == ("E_TEST", {"s": "hello", "i": 42})
+    assert positional == ("E_TEST", "hello")
+
+
+@given(
+    st.dictionaries(st.text(), st.text() | st.integers(-(2**63), 2**63 - 1) | st.booleans() | st.binary(), max_size=4)
+)
+def test_any_parameters_are_xml_x1(params):
+    """X1: whatever the parameters, a parser reads a call with as many of them."""
+    from evframe_xmlrpc.calls import call, values
+
+    from evframe.events import EventDefinition
+
+    try:
+        event = EventDefinition(0, "E_TEST", None).snapshot(params, 0.0)
+    except evframe.ParameterError:
+        return
+    got, method = xmlrpc.client.loads(call("m", values(event, as_struct=False)))
+
+    assert method == "m"
+    assert len(got) == len(params) + 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (http(OK), None),
+        ([bytes([byte]) for byte in http(OK)], None),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(OK), OK), None),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + OK, None),
+        (http(FAULT), "fault"),
+        (http(OK, "500 Oops"), "http_500"),
+        (http(b"", "404 Not Found"), "http_404"),
+        (http(b"garbage"), "bad_reply"),
+        (http(b"<methodResponse/>"), "bad_reply"),
+        (http(b'<!DOCTYPE x [<!ENTITY a "b">]>' + OK.partition(b"?>")[2]), "bad_reply"),
+    ],
+    ids=["ok", "bytes", "chunked", "close", "fault", "500", "404", "garbage", "empty", "doctype"],
+)
+async def test_outcome_x4(answer, reason):
+    """X4: the HTTP status and a fault are outcomes, and what is no reply is one too."""
+    async with Server(lambda _: answer) as server, interface() as events:
+        events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
+        for _ in range(2):
+            assert (await events.raise_event_and_wait("E_TEST", ["x"]))[0].reason == reason
+
+
+async def test_endless_reply_is_bounded():
+    """A reply without an end is read no further than its limit, and the call is not made again."""
+    parts = [b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", *[b"x" * 65536] * 40]
+    async with Server(lambda _: parts) as server, interface() as events:
+        events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
+        assert (await events.raise_event_and_wait("E_TEST"))[0].reason == "bad_reply"
+
+    assert len(server.requests) == 1
+
+
+async def test_keep_alive_and_pipelining_x8():
+    """X8: calls follow each other on one connection, several at once, and arrive in order."""
+    async with Server() as server, interface() as events:
+        events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
+        for number in range(500):
+            events.raise_event("E_TEST", [number])
+        async with asyncio.timeout(20):
+            while events.statistics[0].delivered < 500:
+                await asyncio.sleep(0.001)
+
+    assert server.connections == 1
+    assert [xmlrpc.client.loads(body)[0][1] for _, body in server.requests] == list(range(500))
+
+
+async def test_server_that_closes_after_each_reply():
+    """A server that ends the connection with each reply gets every call once, in order."""
+    async with Server(lambda _: http(OK, head="Connection: close\r\n")) as server, interface() as events:
+        events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
+        for number in range(40):
+            await events.raise_event_and_wait("E_TEST", [number], timeout_s=20)
+
+    numbers = [xmlrpc.client.loads(body)[0][1] for _, body in server.requests]
+    assert numbers == list(range(40))
+
+
+async def test_silent_server_x5():
+    """X5: a server that never answers fails a call at its time, and holds up no other subscriber."""
+    async with Server(lambda _: None) as silent, Server() as good:
+        async with interface(QUICK_END, timeout_ms=200) as events:
+            for server in (silent, good):
+                events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
+            events.subscribe_event("E_TEST", "xmlrpc:127.0.0.1:1:m")
+            report = {o.socket: o.reason for o in await events.raise_event_and_wait("E_TEST", timeout_s=1)}
+
+    assert report == {
+        f"xmlrpc:127.0.0.1:{silent.port}:m": "timeout",
+        f"xmlrpc:127.0.0.1:{good.port}:m": None,
+        "xmlrpc:127.0.0.1:1:m": "pending",
+    }
+
+
+async def test_large_event_x6():
+    """X6: an event of any size is sent whole."""
+    async with Server() as server, interface() as events:
+        events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
+        assert (await events.raise_event_and_wait("E_TEST", ["x" * 100_000]))[0].delivered
+    assert len(xmlrpc.client.loads(server.requests[0][1])[0][1]) == 100_000
+
+
+async def test_server_comes_back():
+    """Calls that were not answered are made again on the next connection, in order."""
+    async with interface() as events:
+        lease = events.subscribe_event("E_TEST", "xmlrpc:127.0.0.1:1:m")
+        events.unsubscribe_event("E_TEST", "xmlrpc:127.0.0.1:1:m")
+        async with Server() as first:
+            lease = events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{first.port}:m")
+            await events.raise_event_and_wait("E_TEST", [0])
+        for number in range(1, 300):
+            events.raise_event("E_TEST", [number])
+        async with asyncio.timeout(20):
+            while not lease.subscriber.attempts:
+                await asyncio.sleep(0.001)
+        async with Server(port=first.port) as second, asyncio.timeout(20):
+            while lease.subscriber.depth:
+                await asyncio.sleep(0.001)
+
+    assert [xmlrpc.client.loads(body)[0][1] for _, body in second.requests] == list(range(1, 300))
+
+
+class KeepAlive(SimpleXMLRPCRequestHandler):
+    protocol_version = "HTTP/1.1"
+    rpc_paths = ("/RPC2",)
+
+
+@pytest.mark.parametrize("multicall", [False, True])
+async def test_standard_server(multicall):
+    """The server of the standard library gets every call; with the option, many at once, with an outcome for each."""
+    got = []
+
+    def take(event, number):
+        if number == 7:
+            raise ValueError("seven")
+        got.append(number)
+        return 1
+
+    with SimpleXMLRPCServer(("127.0.0.1", 0), KeepAlive, logRequests=False) as server:
+        server.register_function(take, "take")
+        server.register_multicall_functions()
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            async with interface(multicall=multicall) as events:
+                events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.server_address[1]}:take")
+                reports = await asyncio.gather(
+                    *(events.raise_event_and_wait("E_TEST", [n], timeout_s=20) for n in range(30))
+                )
+        finally:
+            await asyncio.to_thread(server.shutdown)
+            thread.join()
+
+    assert got == [number for number in range(30) if number != 7]
+    assert [report[0].reason for report in reports] == ["fault" if number == 7 else None for number in range(30)]
+
+
+@pytest.mark.parametrize("options", [{"timeout_ms": 0}, {"max_in_flight": 0}, {"connect_timeout_ms": -1}])
+def test_bad_options(options):
+    """A value out of range is an error that names the option."""
+    with pytest.raises(ValueError, match=f"{next(iter(options))}: expected"):
+        Options(**options)
+
+
+def test_bad_ca_file(tmp_path):
+    """Certificates that are not there are a problem of the configuration."""
+    with pytest.raises(evframe.ConfigError, match="ca_file: expected"):
+        XmlrpcTransport(Options(ca_file=str(tmp_path / "none")))
