@@ -29,7 +29,7 @@ def value(item: object) -> str:
     return f"<value>{_typed(item)}</value>"
 
 
-def _typed(item: object) -> str:
+def _typed(item: object) -> str:  # noqa: PLR0911 one for each type
     if item is None or item is UNSET:
         return "<string></string>"
     if isinstance(item, bool):

@@ -64,17 +64,17 @@ class HttpConnection(asyncio.Protocol):
             self.close()
 
     def on_message_begin(self) -> None:
-        """Called by the parser."""
+        """Hear of it from the parser."""
         self._body.clear()
         self._ends_with_connection = True
 
     def on_header(self, name: bytes, _: bytes) -> None:
-        """Called by the parser."""
+        """Hear of it from the parser."""
         if name.lower() in {b"content-length", b"transfer-encoding"}:
             self._ends_with_connection = False
 
     def on_body(self, data: bytes) -> None:
-        """Called by the parser."""
+        """Hear of it from the parser."""
         self._body += data
         if len(self._body) > MAX_REPLY_BYTES and self._waiting:
             # The call has been made, so that it is not made again; its reply is of no use.
@@ -82,7 +82,7 @@ class HttpConnection(asyncio.Protocol):
             self.close()
 
     def on_message_complete(self) -> None:
-        """Called by the parser."""
+        """Hear of it from the parser."""
         self._ends_with_connection = False
         self._answer(self._parser.get_status_code(), bytes(self._body))
         if not self._parser.should_keep_alive():

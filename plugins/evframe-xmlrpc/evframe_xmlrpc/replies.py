@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from lxml import etree
 
@@ -50,6 +50,7 @@ def _parse(body: bytes) -> etree._Element | None:
         root = etree.fromstring(body, parser)
     except (etree.XMLSyntaxError, ValueError):
         return None
-    if root.tag != "methodResponse" or root.getroottree().docinfo.doctype:
+    about: Any = root.getroottree().docinfo
+    if root.tag != "methodResponse" or about.doctype:
         return None
     return root
