@@ -108,5 +108,8 @@ def start(context: PluginContext) -> None:
 
 
 @hookspec
-def stop() -> None:
-    """Release what the plugin holds; called once when the interface is left, after the last `deliver`."""
+def stop() -> Awaitable[Any] | None:
+    """Release what the plugin holds; called once when the interface is left, after the last `deliver`.
+
+    An awaitable that is returned is waited for, for as long as the core's `drain_timeout_s`.
+    """

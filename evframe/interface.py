@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import get_ident
@@ -156,7 +156,11 @@ class EventInterface:
         for subscriber in [*self._leases.subscribers.values(), *self._members]:
             subscriber.transport.unsubscribed(socket=subscriber.socket)
         self._members.clear()
-        self._manager.hook.stop()
+        ends = [asyncio.ensure_future(end) for end in self._manager.hook.stop() if isinstance(end, Awaitable)]
+        if ends:
+            _, late = await asyncio.wait(ends, timeout=max(1.0, self._drain_timeout_s))
+            for end in late:
+                end.cancel()
 
     def event(self, name: str) -> EventDefinition:
         """Return the definition of *name*; UnknownEventError when it is not registered."""

@@ -1,0 +1,44 @@
+"""What the tests of all packages share: real brokers."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent / "tests"))
+
+
+def pytest_addoption(parser):
+    parser.addoption("--without-brokers", action="store_true", help="leave out the tests that need a broker")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--without-brokers"):
+        for item in items:
+            if {"rabbitmq", "kafka"} & set(getattr(item, "fixturenames", ())):
+                item.add_marker(pytest.mark.skip(reason="--without-brokers"))
+
+
+class Given:
+    """A broker that runs already."""
+
+    def __init__(self, address):
+        host, _, port = address.rpartition(":")
+        self.host, self.port = host, int(port)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq():
+    """Return a RabbitMQ: that of EVFRAME_RABBITMQ (host:port), or one that is started for the tests."""
+    if "EVFRAME_RABBITMQ" in os.environ:
+        yield Given(os.environ["EVFRAME_RABBITMQ"])
+        return
+    from brokers.rabbitmq import RabbitMQ
+
+    broker = RabbitMQ()
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.remove()

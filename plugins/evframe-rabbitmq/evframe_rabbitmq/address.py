@@ -1,0 +1,173 @@
+"""The sockets of the transport: credentials, broker, parameters and routing key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import attrs
+
+FORM: Final = "expected [user[:password]@]host[:port]/[param;…?]routing-key"
+PORT, TLS_PORT = 5672, 5671
+_PARAMS: Final = "exchange=, vhost=, persistent, tls, content_type=, expiration_ms=, message_id, header.NAME="
+_HEADER: Final = re.compile(r"header\.([^=]+)")
+
+
+@attrs.frozen(slots=True)
+class RabbitSocket:
+    """``rabbitmq:user@host/exchange=ex;persistent?key``; the password is in no text."""
+
+    host: str
+    port: int
+    user: str
+    password: str = attrs.field(repr=False)
+    key: str = ""
+    exchange: str = ""
+    vhost: str = "/"
+    persistent: bool = False
+    tls: bool = False
+    content_type: str | None = None
+    expiration_ms: int | None = None
+    message_id: bool = False
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+    @property
+    def canonical(self) -> str:
+        """A text that can be parsed again, but for the password."""
+        port = "" if self.port == (TLS_PORT if self.tls else PORT) else f":{self.port}"
+        host = self.host if self.host.startswith("[") else _encode(self.host, "@")
+        params = ";".join(self._params())
+        return f"rabbitmq:{_encode(self.user)}@{host}{port}/{params}{'?' if params else ''}{self._key(params)}"
+
+    def _key(self, params: str) -> str:
+        # What follows the mark is taken as it is; without one, a mark in the key would be one.
+        return _encode(self.key, "/;:@=?" if params else "/;:@=")
+
+    def _params(self) -> list[str]:
+        shown = [
+            f"exchange={_encode(self.exchange)}" if self.exchange else "",
+            f"vhost={_encode(self.vhost)}" if self.vhost != "/" else "",
+            "persistent" if self.persistent else "",
+            "tls" if self.tls else "",
+            f"content_type={_encode(self.content_type)}" if self.content_type else "",
+            f"expiration_ms={self.expiration_ms}" if self.expiration_ms is not None else "",
+            "message_id" if self.message_id else "",
+            *(f"header.{_encode(name)}={_encode(value)}" for name, value in sorted(self.headers.items())),
+        ]
+        return [param for param in shown if param]
+
+    @property
+    def expires(self) -> bool:
+        """A lease may end."""
+        return True
+
+    @property
+    def broker(self) -> tuple[Any, ...]:
+        """What subscribers share a connection by."""
+        return (self.host, self.port, self.user, self.password, self.vhost, self.tls)
+
+
+def parse(rest: str) -> RabbitSocket:
+    """Return the socket of *rest*.
+
+    Raises:
+        ValueError: if the text does not fit.
+    """
+    user, password, host, port_text, tail = _split(rest)
+    before, mark, after = tail.partition("?")
+    params = _parse_params(before) if mark else {}
+    key = after if mark else tail
+    if not key and not mark:
+        raise ValueError(f"{FORM}, got no routing key")
+    port = TLS_PORT if params.get("tls") else PORT
+    if port_text is not None:
+        if not re.fullmatch(r"[0-9]{1,5}", port_text) or not 1 <= int(port_text) <= 65535:
+            raise ValueError(f"expected a port from 1 to 65535, got {port_text!r}")
+        port = int(port_text)
+    return RabbitSocket(
+        _decode(host),
+        port,
+        "guest" if user is None else _decode(user),
+        "guest" if password is None else _decode(password),
+        _decode(key),
+        **params,
+    )
+
+
+def _split(rest: str) -> tuple[str | None, str | None, str, str | None, str]:
+    """Return user, password, host, port and what follows the slash (`reference/transports.md` §5a)."""
+    user = password = port = None
+    first, mark, rest_ = ("", "@", rest) if rest.startswith("[") else _until(rest, "@:/")
+    if mark == ":":
+        second, end, tail = _until(rest_, "@/")
+        if end == "/":
+            return None, None, first, second, tail
+        user, password, rest_, mark = first, second, tail, end
+    elif mark == "@" and not rest.startswith("["):
+        user = first
+    if mark == "@":
+        if rest_.startswith("["):
+            address, bracket, rest_ = rest_.partition("]")
+            first = address + bracket
+            nothing, mark, rest_ = _until(rest_, ":/")
+            if nothing:
+                raise ValueError(f"{FORM}, got {nothing!r} after an IPv6 address")
+        else:
+            first, mark, rest_ = _until(rest_, ":/")
+    if mark == ":":
+        port, mark, rest_ = _until(rest_, "/")
+    if mark != "/":
+        raise ValueError(f"{FORM}, got no slash")
+    return user, password, first, port, rest_
+
+
+def _until(text: str, marks: str) -> tuple[str, str, str]:
+    found = re.search(f"[{re.escape(marks)}]", text)
+    if found is None:
+        return text, "", ""
+    return text[: found.start()], found[0], text[found.end() :]
+
+
+def _parse_params(text: str) -> dict[str, Any]:
+    params: dict[str, Any] = {}
+    for part in text.split(";"):
+        name, equals, raw = part.strip().partition("=")
+        value = _decode(raw)
+        header = _HEADER.fullmatch(name)
+        if name in {"persistent", "tls", "message_id"} and not equals:
+            params[name] = True
+        elif name == "tls_domain" and value:
+            params["tls"] = True
+        elif name in {"exchange", "vhost", "content_type"} and value:
+            params[name] = value
+        elif name == "expiration_ms" and value.isascii() and value.isdigit():
+            params[name] = int(value)
+        elif header is not None and equals:
+            params.setdefault("headers", {})[_decode(header[1])] = value
+        else:
+            raise ValueError(f"expected parameters of {_PARAMS}, got {part!r}")
+    return params
+
+
+def _decode(text: str) -> str:
+    """Return *text* with ``%HH`` decoded; control characters and what is no UTF-8 are refused."""
+    raw = re.sub(
+        rb"%(..?)?", lambda found: _byte(found[1]), text.encode("utf-8", "surrogateescape"), flags=re.DOTALL
+    )
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"expected UTF-8 behind percent signs, got {text!r}") from None
+
+
+def _byte(digits: bytes | None) -> bytes:
+    if digits is None or not re.fullmatch(rb"[0-9A-Fa-f]{2}", digits) or int(digits, 16) < 32 or int(digits, 16) == 127:
+        shown = (digits or b"").decode("ascii", "replace")
+        raise ValueError(f"expected two digits of a printable character after a percent sign, got {shown!r}")
+    return bytes([int(digits, 16)])
+
+
+def _encode(text: str, safe: str = "") -> str:
+    return "".join(character if ord(character) >= 128 else quote(character, safe=f" {safe}") for character in text)

@@ -1,0 +1,126 @@
+"""One connection to a broker, and a channel for each subscriber."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from contextlib import suppress
+from typing import Any
+
+import aiormq
+from evframe import Unavailable
+from yarl import URL
+
+from evframe_rabbitmq.address import RabbitSocket
+from evframe_rabbitmq.channel import BatchChannel, open_channel
+from evframe_rabbitmq.options import Options
+
+_CLOSE_S = 2.0
+_BY_ERRNO = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.EHOSTUNREACH: "unreachable"}
+
+
+class Broker:
+    """Connects when it is needed; subscribers with the same credentials share it."""
+
+    def __init__(self, target: RabbitSocket, options: Options) -> None:
+        self._target = target
+        self._options = options
+        self._connection: Any = None
+        self._connecting = asyncio.Lock()
+        self._channels: dict[str, BatchChannel] = {}
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a subscriber has a channel."""
+        return bool(self._channels)
+
+    async def channel(self, canonical: str) -> BatchChannel:
+        """Return the channel of a subscriber.
+
+        Raises:
+            Unavailable: if the broker cannot be reached, or does not let us in.
+        """
+        channel = self._channels.get(canonical)
+        if channel is not None and not channel.is_closed and not self._connection.is_closed:
+            return channel
+        try:
+            async with self._connecting:
+                connection = await self._connect()
+                async with asyncio.timeout(self._options.login_timeout_ms / 1000):
+                    channel = await open_channel(connection)
+        except TimeoutError:
+            self.abort()
+            raise Unavailable("login_timeout") from None
+        except (OSError, aiormq.exceptions.AMQPError, RuntimeError) as error:
+            self.abort()
+            raise Unavailable(reason_of(error)) from None
+        self._channels[canonical] = channel
+        return channel
+
+    async def _connect(self) -> Any:
+        if self._connection is not None and not self._connection.is_closed:
+            return self._connection
+        target, options = self._target, self._options
+        # The library has one limit for everything; a broker that is not there is found out sooner.
+        async with asyncio.timeout(options.connect_timeout_ms / 1000):
+            _, probe = await asyncio.open_connection(target.host.strip("[]"), target.port)
+        probe.close()
+        async with asyncio.timeout(options.login_timeout_ms / 1000):
+            self._connection = await aiormq.connect(self._url(), context=self._tls())
+        return self._connection
+
+    def _url(self) -> URL:
+        target = self._target
+        return URL.build(
+            scheme="amqps" if target.tls else "amqp",
+            user=target.user,
+            password=target.password,
+            host=target.host.strip("[]"),
+            port=target.port,
+            path=f"/{target.vhost}",
+            query={"heartbeat": str(self._options.heartbeat_s)},
+        )
+
+    def _tls(self) -> ssl.SSLContext | None:
+        if not self._target.tls:
+            return None
+        context = ssl.create_default_context(cafile=self._options.ca_file)
+        if self._options.cert_file is not None:
+            context.load_cert_chain(self._options.cert_file)
+        return context
+
+    def abort(self) -> None:
+        """Cut the connection: what was written and not confirmed is tried again on another one."""
+        connection, self._connection = self._connection, None
+        channels, self._channels = self._channels, {}
+        for channel in channels.values():
+            channel.lost(ConnectionResetError("aborted"))
+        if connection is not None:
+            for task in (connection._reader_task, connection._writer_task):  # noqa: SLF001 a close would wait for the peer
+                task.cancel()
+
+    async def release(self, canonical: str) -> None:
+        """Close the channel of a subscriber, and with the last one the connection."""
+        channel = self._channels.pop(canonical, None)
+        with suppress(Exception):
+            async with asyncio.timeout(_CLOSE_S):
+                if channel is not None:
+                    await channel.close()
+                if not self._channels and self._connection is not None:
+                    await self._connection.close()
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the word for what went wrong."""
+    if isinstance(error, socket.gaierror):
+        return "no_such_host"
+    if isinstance(error, ssl.SSLError):
+        return "tls"
+    if isinstance(error, aiormq.exceptions.AuthenticationError | aiormq.exceptions.ProbableAuthenticationError):
+        return "access_refused"
+    number = getattr(error, "errno", None)
+    if number is not None:
+        return _BY_ERRNO.get(number) or errno.errorcode.get(number, "os_error").lower()
+    return "closed"

@@ -1,0 +1,145 @@
+"""A channel that publishes whole batches, and hears what the broker says about each message."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Sequence
+from typing import Any, Final
+
+import aiormq
+import pamqp.frame
+from aiormq.abc import ChannelFrame
+from aiormq.channel import Channel
+from pamqp import commands
+from pamqp.header import ContentHeader
+
+from evframe_rabbitmq.address import RabbitSocket
+
+_BODY: Final = 3
+_END: Final = b"\xce"
+_OVERHEAD: Final = 8
+NACKED: Final = "nacked"
+UNROUTABLE: Final = "unroutable"
+
+
+class Publication:
+    """The messages of one batch on their way; *done* ends when the broker has spoken about all of them."""
+
+    def __init__(self, bodies: Sequence[bytes]) -> None:
+        self.bodies = bodies
+        self.open = set(range(len(bodies)))
+        self.failures: dict[int, str] = {}
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def settle(self, index: int, reason: str | None) -> None:
+        """Take the outcome of one message."""
+        if index not in self.open:
+            return
+        if reason is not None:
+            self.failures.setdefault(index, reason)
+        self.open.discard(index)
+        if not self.open and not self.done.done():
+            self.done.set_result(None)
+
+
+class BatchChannel(Channel):
+    """Marshals a batch at once and writes it as one piece; confirmations are taken by the range."""
+
+    def __init__(self, connection: Any, number: int) -> None:
+        super().__init__(connection, number, publisher_confirms=True)
+        self._sent: dict[int, tuple[Publication, int]] = {}  # by delivery tag, in its order
+
+    def publish(self, target: RabbitSocket, bodies: Sequence[bytes]) -> Publication:
+        """Queue one message for each of *bodies* on the connection."""
+        publication = Publication(bodies)
+        parts: list[bytes] = []
+        method = pamqp.frame.marshal(
+            commands.Basic.Publish(exchange=target.exchange, routing_key=target.key, mandatory=True), self.number
+        )
+        headers: dict[int, bytes] = {}
+        for index, body in enumerate(bodies):
+            self.delivery_tag += 1
+            self._sent[self.delivery_tag] = (publication, index)
+            size = len(body)
+            header = headers.get(size)
+            if header is None or target.message_id:
+                header = headers[size] = self._header(target, size)
+            parts.append(method)
+            parts.append(header)
+            parts.extend(self._body(body))
+        self.write_queue.put_nowait(ChannelFrame(payload=b"".join(parts), should_close=False, drain_future=None))
+        return publication
+
+    def _header(self, target: RabbitSocket, size: int) -> bytes:
+        properties = commands.Basic.Properties(
+            delivery_mode=2 if target.persistent else None,
+            content_type=target.content_type,
+            expiration=None if target.expiration_ms is None else str(target.expiration_ms),
+            message_id=f"{id(self):x}-{self.delivery_tag}" if target.message_id else None,
+            headers=dict(target.headers) or None,
+        )
+        return pamqp.frame.marshal(ContentHeader(body_size=size, properties=properties), self.number)
+
+    def _body(self, body: bytes) -> list[bytes]:
+        most = self.connection.connection_tune.frame_max - _OVERHEAD
+        parts: list[bytes] = []
+        for start in range(0, len(body), most):
+            piece = body[start : start + most]
+            parts += [struct.pack(">BHI", _BODY, self.number, len(piece)), piece, _END]
+        return parts
+
+    async def _on_confirm_frame(self, frame: Any) -> None:
+        reason = None if isinstance(frame, commands.Basic.Ack) else NACKED
+        if not frame.multiple:
+            self._settle(frame.delivery_tag, reason)
+            return
+        tags = []
+        for tag in self._sent:
+            if tag > frame.delivery_tag:
+                break
+            tags.append(tag)
+        for tag in tags:
+            self._settle(tag, reason)
+
+    def _settle(self, tag: int, reason: str | None) -> None:
+        sent = self._sent.pop(tag, None)
+        if sent is not None:
+            publication, index = sent
+            publication.settle(index, publication.failures.get(index, reason))
+
+    async def _on_return_frame(self, frame: Any) -> None:
+        """Mark the message that comes back; its confirmation is still to come.
+
+        The broker does not say which one it is, but sends the messages back in the order of
+        publishing, and equal ones are equally lost.
+        """
+        header = await self._get_frame()
+        message = await self._read_content(frame, header)
+        for publication, index in self._sent.values():
+            if publication.bodies[index] == message.body and index not in publication.failures:
+                publication.failures[index] = UNROUTABLE
+                return
+
+    def lost(self, error: BaseException) -> None:
+        """End what the broker has not spoken about."""
+        sent, self._sent = self._sent, {}
+        for publication, _ in sent.values():
+            if not publication.done.done():
+                publication.done.set_exception(error)
+                publication.done.exception()
+
+
+async def open_channel(connection: aiormq.abc.AbstractConnection) -> BatchChannel:
+    """Return a new channel of *connection*, with publisher confirms."""
+    number = next(number for number in range(1, 65536) if number not in connection.channels)
+    channel = BatchChannel(connection, number)
+    connection.channels[number] = channel
+    await channel.open()
+
+    def closed(future: asyncio.Future[Any]) -> None:
+        error = None if future.cancelled() else future.exception()
+        channel.lost(error or aiormq.exceptions.ChannelClosed(0, "closed"))
+
+    channel.closing.add_done_callback(closed)
+    return channel

@@ -1,0 +1,39 @@
+"""The options of the transport: the table ``[plugins.rabbitmq]``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+
+def _positive(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{attribute.name}: expected 1 or more, got {value!r}")
+
+
+def _heartbeat(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
+    if not 0 <= value <= 65535:
+        raise ValueError(f"{attribute.name}: expected 0 to 65535 seconds, got {value!r}")
+
+
+@attrs.frozen
+class Options:
+    """How brokers are reached (`reference/transports.md` §5c)."""
+
+    heartbeat_s: int = attrs.field(default=10, validator=_heartbeat)
+    """How often an idle connection is shown to live; 0 for never."""
+    connect_timeout_ms: int = attrs.field(default=500, validator=_positive)
+    """How long making a TCP connection may take, with the look-up of its name."""
+    login_timeout_ms: int = attrs.field(default=5000, validator=_positive)
+    """How long a broker may take to let us in, and to open a channel."""
+    timeout_ms: int = attrs.field(default=10_000, validator=_positive)
+    """How long a broker may take to confirm a message before the connection is given up."""
+    use_tls: bool = False
+    """Allow ``tls`` in sockets; without it such a socket is refused."""
+    ca_file: str | None = None
+    """The certificates that ``tls`` trusts; those of the system without it."""
+    cert_file: str | None = None
+    """Our own certificate, with its key."""
+    max_in_flight: int = attrs.field(default=8192, validator=_positive)
+    """How many messages of a subscriber may be without a confirmation."""

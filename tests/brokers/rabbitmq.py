@@ -1,0 +1,95 @@
+"""A RabbitMQ of the tests' own: a folder, free ports and an end."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+MISSING = (
+    "a RabbitMQ is needed: apt-get install -y --no-install-recommends rabbitmq-server, "
+    "or leave these tests out with --without-brokers"
+)
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+class RabbitMQ:
+    """Starts in about ten seconds; `stop`, `kill` and `start` again keep the port and what is durable."""
+
+    def __init__(self):
+        if not SERVER.exists():
+            raise RuntimeError(MISSING)
+        self.folder = Path(tempfile.mkdtemp(prefix="evframe-rabbitmq-"))
+        self.port, self.dist_port, self.epmd_port = free_port(), free_port(), free_port()
+        (self.folder / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}\nloopback_users = none\nlog.console = false\n"
+        )
+        (self.folder / "plugins").write_text("[].")
+        self.process = None
+
+    def start(self):
+        home = str(self.folder)
+        environment = {
+            **os.environ,
+            "HOME": home,
+            "RABBITMQ_MNESIA_BASE": f"{home}/mnesia",
+            "RABBITMQ_LOG_BASE": f"{home}/log",
+            "RABBITMQ_CONFIG_FILE": f"{home}/rabbitmq",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{home}/plugins",
+            "RABBITMQ_PID_FILE": f"{home}/pid",
+            "RABBITMQ_NODENAME": f"evframe{self.port}@localhost",
+            "RABBITMQ_DIST_PORT": str(self.dist_port),
+            "ERL_EPMD_PORT": str(self.epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+        }
+        self.process = subprocess.Popen(
+            [SERVER],
+            env=environment,
+            cwd=home,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        until = time.monotonic() + 90
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"RabbitMQ did not start; see {self.folder}")
+            time.sleep(0.1)
+
+    def _answers(self):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as probe:
+            probe.settimeout(2)
+            probe.sendall(b"AMQP\x00\x00\x09\x01")
+            return bool(probe.recv(1))
+        return False
+
+    def stop(self, how=signal.SIGTERM):
+        """End the broker; SIGKILL ends it as a crash would."""
+        if self.process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, how)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=30)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+    def remove(self):
+        """End everything and remove the folder."""
+        self.stop(signal.SIGKILL)
+        for entry in Path("/proc").iterdir():  # epmd has a session of its own
+            with contextlib.suppress(OSError, ValueError):
+                if f"ERL_EPMD_PORT={self.epmd_port}".encode() in (entry / "environ").read_bytes():
+                    os.kill(int(entry.name), signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
