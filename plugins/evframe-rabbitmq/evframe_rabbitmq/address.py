@@ -47,14 +47,17 @@ class RabbitSocket:
 
     def _params(self) -> list[str]:
         shown = [
-            f"exchange={_encode(self.exchange)}" if self.exchange else "",
-            f"vhost={_encode(self.vhost)}" if self.vhost != "/" else "",
+            f"exchange={_encode(self.exchange, blank='')}" if self.exchange else "",
+            f"vhost={_encode(self.vhost, blank='')}" if self.vhost != "/" else "",
             "persistent" if self.persistent else "",
             "tls" if self.tls else "",
-            f"content_type={_encode(self.content_type)}" if self.content_type else "",
+            f"content_type={_encode(self.content_type, blank='')}" if self.content_type else "",
             f"expiration_ms={self.expiration_ms}" if self.expiration_ms is not None else "",
             "message_id" if self.message_id else "",
-            *(f"header.{_encode(name)}={_encode(value)}" for name, value in sorted(self.headers.items())),
+            *(
+                f"header.{_encode(name, blank='')}={_encode(value, blank='')}"
+                for name, value in sorted(self.headers.items())
+            ),
         ]
         return [param for param in shown if param]
 
@@ -133,7 +136,7 @@ def _until(text: str, marks: str) -> tuple[str, str, str]:
 def _parse_params(text: str) -> dict[str, Any]:
     params: dict[str, Any] = {}
     for part in text.split(";"):
-        name, equals, raw = part.strip().partition("=")
+        name, equals, raw = part.strip(" \t").partition("=")
         value = _decode(raw)
         header = _HEADER.fullmatch(name)
         if name in {"persistent", "tls", "message_id"} and not equals:
@@ -153,9 +156,7 @@ def _parse_params(text: str) -> dict[str, Any]:
 
 def _decode(text: str) -> str:
     """Return *text* with ``%HH`` decoded; control characters and what is no UTF-8 are refused."""
-    raw = re.sub(
-        rb"%(..?)?", lambda found: _byte(found[1]), text.encode("utf-8", "surrogateescape"), flags=re.DOTALL
-    )
+    raw = re.sub(rb"%(..?)?", lambda found: _byte(found[1]), text.encode("utf-8", "surrogateescape"), flags=re.DOTALL)
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -169,5 +170,5 @@ def _byte(digits: bytes | None) -> bytes:
     return bytes([int(digits, 16)])
 
 
-def _encode(text: str, safe: str = "") -> str:
-    return "".join(character if ord(character) >= 128 else quote(character, safe=f" {safe}") for character in text)
+def _encode(text: str, safe: str = "", blank: str = " ") -> str:
+    return "".join(character if ord(character) >= 128 else quote(character, safe=blank + safe) for character in text)

@@ -10,9 +10,9 @@ from contextlib import suppress
 from typing import Any
 
 import aiormq
-from evframe import Unavailable
 from yarl import URL
 
+from evframe import Unavailable
 from evframe_rabbitmq.address import RabbitSocket
 from evframe_rabbitmq.channel import BatchChannel, open_channel
 from evframe_rabbitmq.options import Options
@@ -36,15 +36,19 @@ class Broker:
         """Whether a subscriber has a channel."""
         return bool(self._channels)
 
+    def open_channel(self, canonical: str) -> BatchChannel | None:
+        """Return the channel of a subscriber, or None when it has to be opened."""
+        channel = self._channels.get(canonical)
+        if channel is None or channel.is_closed or self._connection is None or self._connection.is_closed:
+            return None
+        return channel
+
     async def channel(self, canonical: str) -> BatchChannel:
-        """Return the channel of a subscriber.
+        """Return a new channel for a subscriber.
 
         Raises:
             Unavailable: if the broker cannot be reached, or does not let us in.
         """
-        channel = self._channels.get(canonical)
-        if channel is not None and not channel.is_closed and not self._connection.is_closed:
-            return channel
         try:
             async with self._connecting:
                 connection = await self._connect()
@@ -53,7 +57,7 @@ class Broker:
         except TimeoutError:
             self.abort()
             raise Unavailable("login_timeout") from None
-        except (OSError, aiormq.exceptions.AMQPError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001 the library ends cancelled waits with whatever it has at hand
             self.abort()
             raise Unavailable(reason_of(error)) from None
         self._channels[canonical] = channel
@@ -104,12 +108,19 @@ class Broker:
     async def release(self, canonical: str) -> None:
         """Close the channel of a subscriber, and with the last one the connection."""
         channel = self._channels.pop(canonical, None)
+        async with self._connecting:
+            connection = None
+            if not self._channels:
+                # Whoever comes back while this one ends gets a connection of its own.
+                connection, self._connection = self._connection, None
         with suppress(Exception):
             async with asyncio.timeout(_CLOSE_S):
                 if channel is not None:
                     await channel.close()
-                if not self._channels and self._connection is not None:
-                    await self._connection.close()
+        with suppress(Exception):
+            async with asyncio.timeout(_CLOSE_S):
+                if connection is not None:
+                    await connection.close()
 
 
 def reason_of(error: BaseException) -> str:

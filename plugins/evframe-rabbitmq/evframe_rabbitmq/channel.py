@@ -114,7 +114,7 @@ class BatchChannel(Channel):
         The broker does not say which one it is, but sends the messages back in the order of
         publishing, and equal ones are equally lost.
         """
-        header = await self._get_frame()
+        header: Any = await self._get_frame()
         message = await self._read_content(frame, header)
         for publication, index in self._sent.values():
             if publication.bodies[index] == message.body and index not in publication.failures:

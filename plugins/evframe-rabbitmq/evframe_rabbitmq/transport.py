@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable
 from typing import Any, Final
 
 import aiormq
-from evframe import Batch, Rejected, Socket, Unavailable, hookimpl
 
+from evframe import Batch, Rejected, Socket, Unavailable, hookimpl
 from evframe_rabbitmq.address import RabbitSocket, parse
 from evframe_rabbitmq.broker import Broker, reason_of
 from evframe_rabbitmq.channel import Publication
@@ -32,6 +33,7 @@ class RabbitmqTransport:
         self.in_flight = self._options.max_in_flight
         self._brokers: dict[tuple[Any, ...], Broker] = {}
         self._turns: dict[str, asyncio.Lock] = {}
+        self._under_way: Counter[str] = Counter()  # batches of each subscriber without a confirmation
         self._releases: set[asyncio.Task[None]] = set()
 
     @hookimpl
@@ -55,10 +57,22 @@ class RabbitmqTransport:
             broker = self._brokers[target.broker] = Broker(target, self._options)
         # One after the other up to the write, so that batches keep their order.
         async with self._turns.setdefault(target.canonical, asyncio.Lock()):
-            channel = await broker.channel(target.canonical)
+            channel = broker.open_channel(target.canonical)
+            if channel is None:
+                if self._under_way[target.canonical]:
+                    raise Unavailable("closed")  # what went before has to be tried again first
+                channel = await broker.channel(target.canonical)
             if not batch.events:
                 return
             publication = channel.publish(target, [event.payload for event in batch.events])
+            self._under_way[target.canonical] += 1
+        try:
+            await self._confirmed(broker, batch, publication)
+        finally:
+            self._under_way[target.canonical] -= 1
+
+    async def _confirmed(self, broker: Broker, batch: Batch, publication: Publication) -> None:
+        """Wait until the broker has spoken about every message."""
         try:
             async with asyncio.timeout(self._options.timeout_ms / 1000):
                 await asyncio.shield(publication.done)
@@ -68,9 +82,9 @@ class RabbitmqTransport:
             raise Unavailable("confirm_timeout") from None
         except (OSError, aiormq.exceptions.AMQPError) as error:
             _record(batch, publication)
-            refusal = _REFUSALS.get(type(error))
-            if refusal is not None:
-                raise Rejected(refusal) from None
+            for kind, reason in _REFUSALS.items():
+                if isinstance(error, kind):
+                    raise Rejected(reason) from None
             raise Unavailable(reason_of(error)) from None
         _record(batch, publication)
 
@@ -79,6 +93,7 @@ class RabbitmqTransport:
         """Close the subscriber's channel, and the connection with the last one."""
         if isinstance(socket, RabbitSocket):
             self._turns.pop(socket.canonical, None)
+            self._under_way.pop(socket.canonical, None)
             broker = self._brokers.get(socket.broker)
             if broker is not None:
                 release = asyncio.get_running_loop().create_task(self._release(broker, socket))

@@ -1,0 +1,83 @@
+"""A TCP proxy that misbehaves as it is told."""
+
+import asyncio
+
+
+class FaultProxy:
+    """Forwards to a port; can refuse, hold everything back, delay, reset, and cut after so many bytes."""
+
+    def __init__(self, target):
+        self.target = target
+        self.port = 0
+        self.connections = 0
+        self.cut_after = None  # bytes from the client, then both ends are reset
+        self.delay_s = 0.0
+        self.flows = asyncio.Event()
+        self.flows.set()
+        self._writers = set()
+        self._tasks = set()
+
+    async def __aenter__(self):
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_):
+        self.refuse()
+        self.reset()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def open(self):
+        """Accept connections, at the same port as before."""
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = self.server.sockets[0].getsockname()[1]
+
+    def refuse(self):
+        """Accept no more."""
+        self.server.close()
+
+    def reset(self):
+        """End every connection with a reset."""
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def hold(self):
+        """Forward nothing, as a black hole."""
+        self.flows.clear()
+
+    def release(self):
+        """Forward again."""
+        self.flows.set()
+
+    async def _serve(self, reader, writer):
+        self.connections += 1
+        self._writers.add(writer)
+        task = asyncio.current_task()
+        self._tasks.add(task)
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self.target)
+            self._writers.add(back)
+            await asyncio.gather(self._pump(reader, back, counts=True), self._pump(there, writer, counts=False))
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self._tasks.discard(task)
+            for end in (writer, *([back] if "back" in locals() else [])):
+                self._writers.discard(end)
+                end.transport.abort()
+
+    async def _pump(self, reader, writer, *, counts):
+        while data := await reader.read(65536):
+            await self.flows.wait()
+            if self.delay_s:
+                await asyncio.sleep(self.delay_s)
+            if counts and self.cut_after is not None:
+                self.cut_after -= len(data)
+                if self.cut_after <= 0:
+                    writer.write(data[: len(data) // 2])
+                    self.cut_after = None
+                    raise ConnectionResetError
+            writer.write(data)
+            await writer.drain()
+        raise ConnectionResetError
