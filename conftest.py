@@ -42,3 +42,19 @@ def rabbitmq():
         yield broker
     finally:
         broker.remove()
+
+
+@pytest.fixture(scope="session")
+def kafka():
+    """Return a Kafka: that of EVFRAME_KAFKA (host:port), or one that is started for the tests."""
+    if "EVFRAME_KAFKA" in os.environ:
+        yield Given(os.environ["EVFRAME_KAFKA"])
+        return
+    from brokers.kafka import Kafka
+
+    broker = Kafka()
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.remove()

@@ -1,0 +1,94 @@
+"""The sockets of the transport: brokers, topic and properties."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+import attrs
+
+from evframe_kafka.properties import producer_option
+
+FORM: Final = "expected brokers/topic[?property=value&…]"
+PORT: Final = 9092
+
+
+@attrs.frozen(slots=True)
+class KafkaSocket:
+    """``kafka:host:port,…/topic?key=parameter``; properties are in no text, they may be secret."""
+
+    brokers: str
+    topic: str
+    key: str | None = None
+    partition: int | None = None
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+
+    @property
+    def canonical(self) -> str:
+        """Brokers and topic as they were given, with what says where a record goes."""
+        shown = [
+            f"key={quote(self.key)}" if self.key is not None else "",
+            f"partition={self.partition}" if self.partition is not None else "",
+            *(f"header.{quote(name)}={quote(value)}" for name, value in sorted(self.headers.items())),
+        ]
+        text = "&".join(part for part in shown if part)
+        return f"kafka:{self.brokers}/{self.topic}{'?' if text else ''}{text}"
+
+    @property
+    def expires(self) -> bool:
+        """A lease may end."""
+        return True
+
+    @property
+    def servers(self) -> list[str]:
+        """Where the cluster is looked for; the port is 9092 where none is given."""
+        return [each if re.search(r":[0-9]+$", each) else f"{each}:{PORT}" for each in self.brokers.split(",")]
+
+    @property
+    def cluster(self) -> tuple[Any, ...]:
+        """What subscribers share a producer by."""
+        return (self.brokers, *sorted(self.options.items()))
+
+
+def parse(rest: str) -> KafkaSocket:
+    """Return the socket of *rest*.
+
+    Raises:
+        ValueError: if the text does not fit, or a property is not known.
+    """
+    address, mark, tail = rest.partition("?")
+    brokers, slash, topic = address.partition("/")
+    if not slash or not brokers or not topic or "/" in topic:
+        raise ValueError(f"{FORM}, got {address!r}")
+    for each in brokers.split(","):
+        port = re.search(r":([^:\]]*)$", each.strip())
+        if not each.strip() or (port is not None and not (port[1].isdigit() and 1 <= int(port[1]) <= 65535)):
+            raise ValueError(f"expected brokers as host[:port], got {each!r}")
+    if mark and not tail:
+        raise ValueError(f"{FORM}, got no property after the question mark")
+    fields: dict[str, Any] = {"headers": {}, "options": {}}
+    for part in tail.split("&") if tail else ():
+        _take(part, fields)
+    return KafkaSocket(brokers, topic, **fields)
+
+
+def _take(part: str, fields: dict[str, Any]) -> None:
+    """Put one property where it belongs."""
+    name, equals, raw = part.partition("=")
+    if not equals or "=" in raw or not name:
+        raise ValueError(f"expected name=value, with = and & in a value as %3D and %26, got {name!r}")
+    value = unquote(raw)
+    if name == "key" and value:
+        fields["key"] = value
+    elif name == "partition" and value.isascii() and value.isdigit():
+        fields["partition"] = int(value)
+    elif name.startswith("header.") and len(name) > len("header."):
+        fields["headers"][unquote(name[len("header.") :])] = value
+    elif name[:2] in {"g.", "t."}:
+        option, converted = producer_option(name[2:], value)
+        fields["options"][option] = converted
+    else:
+        raise ValueError(f"expected key=, partition=, header.NAME=, g.NAME= or t.NAME=, got {part!r}")

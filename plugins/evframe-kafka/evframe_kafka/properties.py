@@ -1,0 +1,109 @@
+"""The properties of a socket, in the names of librdkafka, and the options of aiokafka that they stand for."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+_ACKS: Final = {"0": 0, "1": 1, "-1": "all", "all": "all"}
+_CODECS: Final = ("none", "gzip", "snappy", "lz4", "zstd")
+_PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise ValueError("expected a number")
+    return int(text)
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        found = next((each for each in allowed if each.casefold() == text.casefold()), None)
+        if found is None:
+            raise ValueError(f"expected one of {', '.join(allowed)}")
+        return found
+
+    return check
+
+
+def _acks(text: str) -> Any:
+    if text not in _ACKS:
+        raise ValueError("expected 0, 1, -1 or all")
+    return _ACKS[text]
+
+
+def _truth(text: str) -> bool:
+    return _one_of("true", "false")(text) == "true"
+
+
+def _codec(text: str) -> str | None:
+    codec = _one_of(*_CODECS)(text)
+    return None if codec == "none" else codec
+
+
+def _milliseconds(text: str) -> int:
+    return round(float(text)) if text.replace(".", "", 1).isdigit() else _number(text)
+
+
+_KNOWN: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
+    "acks": ("acks", _acks),
+    "request.required.acks": ("acks", _acks),
+    "message.timeout.ms": ("request_timeout_ms", _number),
+    "delivery.timeout.ms": ("request_timeout_ms", _number),
+    "linger.ms": ("linger_ms", _milliseconds),
+    "queue.buffering.max.ms": ("linger_ms", _milliseconds),
+    "compression.type": ("compression_type", _codec),
+    "compression.codec": ("compression_type", _codec),
+    "client.id": ("client_id", str),
+    "enable.idempotence": ("enable_idempotence", _truth),
+    "message.max.bytes": ("max_request_size", _number),
+    "batch.size": ("max_batch_size", _number),
+    "metadata.max.age.ms": ("metadata_max_age_ms", _number),
+    "topic.metadata.refresh.interval.ms": ("metadata_max_age_ms", _number),
+    "retry.backoff.ms": ("retry_backoff_ms", _number),
+    "connections.max.idle.ms": ("connections_max_idle_ms", _number),
+    "security.protocol": ("security_protocol", _one_of(*_PROTOCOLS)),
+    "sasl.mechanism": ("sasl_mechanism", _one_of(*_MECHANISMS)),
+    "sasl.mechanisms": ("sasl_mechanism", _one_of(*_MECHANISMS)),
+    "sasl.username": ("sasl_plain_username", str),
+    "sasl.password": ("sasl_plain_password", str),
+    "ssl.ca.location": ("ca", str),
+    "ssl.certificate.location": ("certificate", str),
+    "ssl.key.location": ("key", str),
+    "ssl.key.password": ("key_password", str),
+}
+_FILES: Final = ("ca", "certificate", "key", "key_password")
+
+
+def producer_option(name: str, value: str) -> tuple[str, Any]:
+    """Return the option that the property *name*, without its ``g.`` or ``t.``, stands for.
+
+    Raises:
+        ValueError: if there is no such property, or the value does not fit.
+    """
+    known = _KNOWN.get(name)
+    if known is None:
+        raise ValueError(f"expected a property that is known, got {name!r}; known are {', '.join(_KNOWN)}")
+    option, convert = known
+    try:
+        return option, convert(value)
+    except ValueError as error:
+        shown = "" if "password" in name else f", got {value!r}"
+        raise ValueError(f"property {name!r}: {error}{shown}") from None
+
+
+def with_tls(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *options* with the files of TLS made into a context.
+
+    Raises:
+        OSError: if a file cannot be read.
+    """
+    made = {name: value for name, value in options.items() if name not in _FILES}
+    if made.get("security_protocol", "PLAINTEXT").endswith("SSL"):
+        context = ssl.create_default_context(cafile=options.get("ca"))
+        if "certificate" in options:
+            context.load_cert_chain(options["certificate"], options.get("key"), options.get("key_password"))
+        made["ssl_context"] = context
+    return made

@@ -1,0 +1,74 @@
+"""An Apache Kafka of the tests' own: KRaft mode, a folder, free ports and an end."""
+
+import base64
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from brokers.rabbitmq import free_port
+
+LIBS = Path(os.environ.get("EVFRAME_KAFKA_LIBS", Path.home() / ".cache" / "evframe" / "kafka-4.1.0"))
+MISSING = "an Apache Kafka is needed: bash .ci/brokers, or leave these tests out with --without-brokers"
+
+
+class Kafka:
+    """Starts in about eight seconds; `stop`, `kill` and `start` again keep the ports and the data."""
+
+    def __init__(self):
+        if not list(LIBS.glob("kafka_*.jar")):
+            raise RuntimeError(MISSING)
+        self.folder = Path(tempfile.mkdtemp(prefix="evframe-kafka-"))
+        self.port, controller = free_port(), free_port()
+        self.properties = self.folder / "server.properties"
+        self.properties.write_text(
+            "process.roles=broker,controller\nnode.id=1\n"
+            f"controller.quorum.voters=1@127.0.0.1:{controller}\n"
+            f"listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}\n"
+            "controller.listener.names=CONTROLLER\n"
+            f"log.dirs={self.folder}/data\noffsets.topic.replication.factor=1\n"
+            "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n"
+            "group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n"
+        )
+        self.process = None
+        cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.properties)).wait(60)
+
+    def _java(self, *words):
+        command = ["java", "-Xmx512m", "-cp", f"{LIBS}/*", *words]
+        return subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def start(self):
+        self.process = self._java("kafka.Kafka", str(self.properties))
+        until = time.monotonic() + 90
+        while not self._answers():
+            if self.process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"Kafka did not start; see {self.folder}")
+            time.sleep(0.1)
+
+    def _answers(self):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+        return False
+
+    def stop(self, how=signal.SIGTERM):
+        """End the broker; SIGKILL ends it as a crash would."""
+        if self.process is not None:
+            self.process.send_signal(how)
+            try:
+                self.process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+
+    def remove(self):
+        """End everything and remove the folder."""
+        self.stop(signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
