@@ -26,12 +26,17 @@ class Kafka:
             raise RuntimeError(MISSING)
         self.folder = Path(tempfile.mkdtemp(prefix="evframe-kafka-"))
         self.port, controller = free_port(), free_port()
+        # A listener that says it is at another port: that of a proxy between it and the clients.
+        self.behind_proxy, self.proxy_port = free_port(), free_port()
         self.properties = self.folder / "server.properties"
         self.properties.write_text(
             "process.roles=broker,controller\nnode.id=1\n"
             f"controller.quorum.voters=1@127.0.0.1:{controller}\n"
-            f"listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{controller}\n"
-            "controller.listener.names=CONTROLLER\n"
+            f"listeners=PLAINTEXT://127.0.0.1:{self.port},FAULTY://127.0.0.1:{self.behind_proxy},"
+            f"CONTROLLER://127.0.0.1:{controller}\n"
+            f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port},FAULTY://127.0.0.1:{self.proxy_port}\n"
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,FAULTY:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
+            "inter.broker.listener.name=PLAINTEXT\ncontroller.listener.names=CONTROLLER\n"
             f"log.dirs={self.folder}/data\noffsets.topic.replication.factor=1\n"
             "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n"
             "group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n"

@@ -6,9 +6,9 @@ import asyncio
 class FaultProxy:
     """Forwards to a port; can refuse, hold everything back, delay, reset, and cut after so many bytes."""
 
-    def __init__(self, target):
+    def __init__(self, target, port=0):
         self.target = target
-        self.port = 0
+        self.port = port
         self.connections = 0
         self.cut_after = None  # bytes from the client, then both ends are reset
         self.delay_s = 0.0

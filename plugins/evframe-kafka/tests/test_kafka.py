@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from brokers.proxy import FaultProxy
 from evframe_kafka import KafkaTransport, Options
 
 import evframe
@@ -214,3 +215,37 @@ def test_bad_options(options):
     """A value out of range is an error that names the option."""
     with pytest.raises(ValueError, match=f"{next(iter(options))}: expected"):
         Options(**options)
+
+
+@pytest.mark.parametrize("fault", ["cut", "reset", "refuse", "hold"])
+async def test_faults_lose_nothing(kafka, fault):
+    """50,000 numbered events through connections that keep breaking: all in the topic, the first of each in order."""
+    if not hasattr(kafka, "proxy_port"):
+        pytest.skip("the broker that is given has no listener behind a proxy")
+    count = 50_000
+    topic = await make_topic(kafka)
+    async with FaultProxy(kafka.behind_proxy, kafka.proxy_port) as proxy, interface() as events:
+        lease = events.subscribe_event("E_TEST", f"kafka:127.0.0.1:{proxy.port}/{topic}")
+        for number in range(count):
+            events.raise_event("E_TEST", [number])
+            if number % 10_000 == 5000:
+                if fault == "cut":
+                    proxy.cut_after = 100_000
+                elif fault == "hold":
+                    proxy.hold()
+                else:
+                    if fault == "refuse":
+                        proxy.refuse()
+                    proxy.reset()
+            if number % 500 == 0:
+                await asyncio.sleep(0.002)
+            if number % 10_000 == 7000:
+                proxy.release()
+                if fault == "refuse":
+                    await proxy.open()
+        await until(lambda: not lease.subscriber.depth)
+        counters = events.statistics[0]
+    numbers = [json.loads(record.value)["params"][0] for record in await everything(kafka, topic)]
+
+    assert (counters.raised, counters.delivered, counters.failed) == (count, count, 0)
+    assert list(dict.fromkeys(numbers)) == list(range(count))
