@@ -1,5 +1,6 @@
 """What the tests of all packages share: real brokers."""
 
+import asyncio
 import os
 import sys
 from pathlib import Path
@@ -10,7 +11,15 @@ sys.path.append(str(Path(__file__).parent / "tests"))
 
 
 def pytest_addoption(parser):
+    parser.addoption("--uvloop", action="store_true", help="run the tests on uvloop, as the gateway does")
     parser.addoption("--without-brokers", action="store_true", help="leave out the tests that need a broker")
+
+
+def pytest_configure(config):
+    if config.getoption("--uvloop"):
+        import uvloop
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
 def pytest_collection_modifyitems(config, items):

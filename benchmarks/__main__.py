@@ -2,6 +2,7 @@
 
 Every round runs the bare C loop, the bare Python loop and evframe one after the other, so that
 all of them meet the same machine; the table has the medians, and the median of the ratios.
+For brokers and servers, the column of Python is the client library's own loop.
 """
 
 from __future__ import annotations
@@ -71,15 +72,18 @@ def main() -> int:
     set_up_collector()
     if not arguments.json:
         print(
-            f"{'path':34} {'evframe/s':>14} {'C loop/s':>14} {'ratio':>7} {'Python loop/s':>14} {'ratio':>7} {'lost':>6}  target"
+            f"{'path':34} {'evframe/s':>14} {'C loop/s':>14} {'ratio':>7} {'Python/s':>14} {'ratio':>7} {'lost':>6}  target"
         )
 
     async def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
             limits = Limits(Path(folder))
-            for path in chosen:
-                row = await measure(path, limits, arguments.rounds)
-                print(json.dumps(row), flush=True) if arguments.json else show(row)
+            try:
+                for path in chosen:
+                    row = await measure(path, limits, arguments.rounds)
+                    print(json.dumps(row), flush=True) if arguments.json else show(row)
+            finally:
+                limits.close()
 
     run_loop(run())
     return 0

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 
 class Limits:
@@ -18,7 +19,19 @@ class Limits:
         self.folder = folder
         self._program = folder / "limits"
         source = Path(__file__).resolve().parent / "limits.c"
+        self._peers: dict[Any, int] = {}
+        self._stack = contextlib.ExitStack()
         subprocess.run(["cc", "-O2", "-o", self._program, source], check=True)
+
+    def peer(self, start: Callable[[], contextlib.AbstractContextManager[int]]) -> int:
+        """Return the port of a broker, which runs from its first use to the end."""
+        if start not in self._peers:
+            self._peers[start] = self._stack.enter_context(start())
+        return self._peers[start]
+
+    def close(self) -> None:
+        """End the brokers."""
+        self._stack.close()
 
     def c(self, mode: str, target: object, size: int, count: int) -> float:
         """Return how many a second the C loop does."""

@@ -14,11 +14,16 @@ from typing import Any
 
 import attrs
 import limits
+import peers
 from evframe_datagram import DatagramTransport
 from evframe_flatstore import FlatstoreTransport
+from evframe_kafka import KafkaTransport
+from evframe_rabbitmq import RabbitmqTransport
 from evframe_route import RouteTransport
 from evframe_stream import Options as StreamOptions
 from evframe_stream import StreamTransport
+from evframe_xmlrpc import Options as XmlrpcOptions
+from evframe_xmlrpc import XmlrpcTransport
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -163,6 +168,43 @@ async def tcp_reliable(_: limits.Limits) -> Measurement:
     return Measurement(ours, lost=lost)
 
 
+def payload(params: Any) -> bytes:
+    """Return the notification with *params*."""
+    definition = evframe.events.EventDefinition(0, "E_BENCH", None)
+    return definition.snapshot(params, 0.0).payload
+
+
+async def kafka(bare: limits.Limits) -> Measurement:
+    """Measure records to a Kafka, beside aiokafka's own `send()`."""
+    port = bare.peer(peers.kafka)
+    topic = await peers.new_topic(port)
+    library = await peers.aiokafka_send(port, topic, payload(TWO), COUNT // 4)
+    ours, lost = await rate(KafkaTransport(), [f"kafka:127.0.0.1:{port}/{topic}"], lambda _: TWO)
+    return Measurement(ours, None, library, lost)
+
+
+async def rabbitmq(bare: limits.Limits) -> Measurement:
+    """Measure messages to a RabbitMQ, beside aio-pika's own `publish()` with 100 in flight."""
+    port = bare.peer(peers.rabbitmq)
+    queue = await peers.new_queue(port)
+    library = await peers.aio_pika_publish(port, queue, payload(TWO), COUNT // 20)
+    ours, lost = await rate(RabbitmqTransport(), [f"rabbitmq:127.0.0.1:{port}/{queue}"], lambda _: TWO, COUNT // 2)
+    return Measurement(ours, None, library, lost)
+
+
+def xmlrpc(**options: Any) -> Callable[[limits.Limits], Awaitable[Measurement]]:
+    """Return the measurement of calls, beside the standard library's client on one connection."""
+
+    async def run(bare: limits.Limits) -> Measurement:
+        with peers.program("calls.py") as port:
+            library = await asyncio.to_thread(peers.server_proxy, port, COUNT // 50, TWO)
+            transport = XmlrpcTransport(XmlrpcOptions(**options))
+            ours, lost = await rate(transport, [f"xmlrpc:127.0.0.1:{port}:m"], lambda _: TWO, COUNT // 4)
+        return Measurement(ours, None, library, lost)
+
+    return run
+
+
 def route(kind: str) -> Callable[[limits.Limits], Awaitable[Measurement]]:
     """Return the measurement of a route that counts."""
 
@@ -213,6 +255,9 @@ PATHS = (
     Path_("flatstore, 10 params", "C ≥ 0.27", flatstore(TEN)),
     Path_("tcp, burst", "C ≥ 0.12", tcp),
     Path_("tcp reliable, burst", "≥ 100,000/s", tcp_reliable),
+    Path_("kafka", "library ≥ 5", kafka),
+    Path_("rabbitmq", "library ≥ 3", rabbitmq),
+    Path_("xmlrpc", "library ≥ 5", xmlrpc()),
     Path_("route, inline", "≥ 900,000/s", route("inline")),
     Path_("route, async", "≥ 900,000/s", route("async")),
     Path_("route, thread", "", route("thread")),

@@ -1,0 +1,117 @@
+"""What receives from the transports that need a broker or a server: real ones, started for the run."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from xmlrpc.client import ServerProxy, Transport
+
+import aio_pika
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+
+from brokers.kafka import Kafka
+from brokers.rabbitmq import RabbitMQ
+
+
+@contextmanager
+def rabbitmq() -> Iterator[int]:
+    """Run a RabbitMQ; yield its port."""
+    broker = RabbitMQ()
+    try:
+        broker.start()
+        yield broker.port
+    finally:
+        broker.remove()
+
+
+@contextmanager
+def kafka() -> Iterator[int]:
+    """Run a Kafka; yield its port."""
+    broker = Kafka()
+    try:
+        broker.start()
+        yield broker.port
+    finally:
+        broker.remove()
+
+
+@contextmanager
+def program(name: str) -> Iterator[int]:
+    """Run a peer of this folder that prints its port."""
+    process = subprocess.Popen([sys.executable, Path(__file__).with_name(name)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+async def new_topic(port: int) -> str:
+    """Make a topic with three partitions; return its name."""
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    admin = AIOKafkaAdminClient(bootstrap_servers=f"127.0.0.1:{port}")
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, 3, 1)])
+        while not (await admin.describe_topics([name]))[0]["partitions"]:
+            await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
+    return name
+
+
+async def aiokafka_send(port: int, topic: str, payload: bytes, count: int) -> float:
+    """Return the rate of aiokafka's own `send()` in a loop, until all is acknowledged."""
+    producer = AIOKafkaProducer(bootstrap_servers=f"127.0.0.1:{port}", acks="all")
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, payload)
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        for _ in range(count):
+            await producer.send(topic, payload)
+        await producer.flush()
+        return count / (loop.time() - start)
+    finally:
+        await producer.stop()
+
+
+async def aio_pika_publish(port: int, queue: str, payload: bytes, count: int) -> float:
+    """Return the rate of aio-pika's own `publish()`, confirmed, with 100 in flight."""
+    async with await aio_pika.connect(f"amqp://guest:guest@127.0.0.1:{port}/") as connection:
+        exchange = (await connection.channel(publisher_confirms=True)).default_exchange
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        for _ in range(count // 100):
+            await asyncio.gather(*(exchange.publish(aio_pika.Message(payload), queue) for _ in range(100)))
+        return count / (loop.time() - start)
+
+
+async def new_queue(port: int) -> str:
+    """Make a queue that keeps no more than a few messages; return its name."""
+    async with await aio_pika.connect(f"amqp://guest:guest@127.0.0.1:{port}/") as connection:
+        name = f"bench-{uuid.uuid4().hex[:8]}"
+        await (await connection.channel()).declare_queue(name, durable=True, arguments={"x-max-length": 10_000})
+        return name
+
+
+def server_proxy(port: int, count: int, params: dict[str, Any]) -> float:
+    """Return the rate of the standard library's `ServerProxy` on one kept-alive connection."""
+    import time
+
+    with ServerProxy(f"http://127.0.0.1:{port}", transport=Transport()) as server:
+        start = time.perf_counter()
+        for _ in range(count):
+            server.m("E_BENCH", *params.values())
+        return count / (time.perf_counter() - start)
