@@ -41,7 +41,7 @@ class Delivery:
         self._loop: asyncio.AbstractEventLoop | None = None
         # The loop's callbacks run in one context, not in that of whoever raised an event first.
         self._context = contextvars.Context()
-        self._under_way: dict[asyncio.Future[None], Subscriber] = {}
+        self._under_way: dict[Subscriber, set[asyncio.Future[None]]] = {}
         self._number = 0
         self._space: asyncio.Future[None] | None = None
         self._log = FailureLog()
@@ -119,6 +119,8 @@ class Delivery:
         if subscriber.returned is not None or not isinstance(queue, deque) or not queue:
             self._again(subscriber)
             return
+        if subscriber.batches and any(future.done() for future in self._under_way[subscriber]):
+            return  # it may have come back, and then this batch has to wait: what is over is heard of in this turn
         transport = subscriber.transport
         if len(queue) <= transport.batch_events:
             events = list(queue)
@@ -147,10 +149,13 @@ class Delivery:
     def _follow(self, subscriber: Subscriber, batch: Batch, result: Awaitable[None]) -> None:
         assert self._loop is not None
         future = asyncio.ensure_future(result, loop=self._loop)
-        self._under_way[future] = subscriber
+        under_way = self._under_way.setdefault(subscriber, set())
+        under_way.add(future)
 
         def over(future: asyncio.Future[None]) -> None:
-            del self._under_way[future]
+            under_way.discard(future)
+            if not under_way:
+                self._under_way.pop(subscriber, None)
             if future.cancelled():
                 self._finish(subscriber, batch, Rejected("shutdown" if self._closed else "unsubscribed"))
             else:
@@ -261,7 +266,7 @@ class Delivery:
         if not subscriber.ended:
             return
         self.lose_queue(subscriber, "unsubscribed")
-        for future in [future for future, owner in self._under_way.items() if owner is subscriber]:
+        for future in list(self._under_way.get(subscriber, ())):
             future.cancel()
 
     @staticmethod
@@ -280,7 +285,7 @@ class Delivery:
         while time.monotonic() < until and any(subscriber.depth for subscriber in subscribers):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         self._closed = True
-        under_way = list(self._under_way)
+        under_way = [future for futures in self._under_way.values() for future in futures]
         for future in under_way:
             future.cancel()
         if under_way:

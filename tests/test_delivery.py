@@ -345,3 +345,29 @@ async def test_two_transports(memory):
 
     assert list(memory.delivered) == ["a"]
     assert list(other.delivered) == ["b"]
+
+
+async def test_no_batch_overtakes_one_that_comes_back(memory):
+    """A batch is not handed over between the failure of the one before and the moment the core hears of it."""
+    memory.in_flight = 100
+    order = []
+    futures = []
+
+    def deliver(batch):
+        order.append([event[1] for event in batch.events])
+        futures.append(asyncio.get_running_loop().create_future())
+        return futures[-1]
+
+    events = compose(memory)
+    memory.when("a", deliver)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        events.raise_event("E_A", [1])
+        await until(lambda: futures)
+        events.raise_event("E_A", [2])  # the flush is due in the next turn, before the callbacks of the future
+        futures[0].set_exception(evframe.Unavailable("away"))
+        await until(lambda: len(futures) == 2)
+        futures[1].set_result(None)
+        await until(lambda: not events.statistics[0].depth)
+
+    assert order == [[1], [1, 2]]

@@ -34,6 +34,7 @@ class RabbitmqTransport:
         self._brokers: dict[tuple[Any, ...], Broker] = {}
         self._turns: dict[str, asyncio.Lock] = {}
         self._under_way: Counter[str] = Counter()  # batches of each subscriber without a confirmation
+        self._failed: Counter[str] = Counter()  # how often a batch of a subscriber has come back
         self._releases: set[asyncio.Task[None]] = set()
 
     @hookimpl
@@ -55,8 +56,11 @@ class RabbitmqTransport:
         broker = self._brokers.get(target.broker)
         if broker is None:
             broker = self._brokers[target.broker] = Broker(target, self._options)
+        failed = self._failed[target.canonical]
         # One after the other up to the write, so that batches keep their order.
         async with self._turns.setdefault(target.canonical, asyncio.Lock()):
+            if self._failed[target.canonical] != failed:
+                raise Unavailable("behind_another")  # what went before has to be tried again first
             channel = broker.open_channel(target.canonical)
             if channel is None:
                 if self._under_way[target.canonical]:
@@ -68,6 +72,9 @@ class RabbitmqTransport:
             self._under_way[target.canonical] += 1
         try:
             await self._confirmed(broker, batch, publication)
+        except Unavailable:
+            self._failed[target.canonical] += 1
+            raise
         finally:
             self._under_way[target.canonical] -= 1
 
@@ -94,6 +101,7 @@ class RabbitmqTransport:
         if isinstance(socket, RabbitSocket):
             self._turns.pop(socket.canonical, None)
             self._under_way.pop(socket.canonical, None)
+            self._failed.pop(socket.canonical, None)
             broker = self._brokers.get(socket.broker)
             if broker is not None:
                 release = asyncio.get_running_loop().create_task(self._release(broker, socket))
