@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, cast
 
 import httptools
@@ -36,15 +37,17 @@ class HttpConnection(asyncio.Protocol):
         """Whether requests can be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
-    def send(self, request: bytes) -> asyncio.Future[tuple[int, bytes]]:
-        """Write *request*; the future ends with status and body, or `ConnectionEnded`."""
-        future: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+    def send(self, requests: Sequence[bytes]) -> list[asyncio.Future[tuple[int, bytes]]]:
+        """Write *requests* at once; each future ends with status and body, or `ConnectionEnded`."""
+        loop = asyncio.get_running_loop()
+        futures: list[asyncio.Future[tuple[int, bytes]]] = [loop.create_future() for _ in requests]
         if self._transport is None or self._transport.is_closing():
-            future.set_exception(ConnectionEnded("closed"))
+            for future in futures:
+                future.set_exception(ConnectionEnded("closed"))
         else:
-            self._waiting.append(future)
-            self._transport.write(request)
-        return future
+            self._waiting.extend(futures)
+            self._transport.write(b"".join(requests))
+        return futures
 
     def close(self) -> None:
         """Close the connection; what has no reply ends with `ConnectionEnded`."""

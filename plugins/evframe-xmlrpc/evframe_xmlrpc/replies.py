@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 from lxml import etree
 
 BAD_REPLY: Final = "bad_reply"
 FAULT: Final = "fault"
+_SHORT: Final = 2048
 
 
 def outcome(status: int, body: bytes) -> str | None:
     """Return None when the call succeeded, or the reason why not."""
+    # Most servers say the same thing to every call.
+    return _remembered(status, body) if len(body) <= _SHORT else _outcome(status, body)
+
+
+def _outcome(status: int, body: bytes) -> str | None:
     if not status:
         return BAD_REPLY
     if status != 200:
@@ -22,6 +29,9 @@ def outcome(status: int, body: bytes) -> str | None:
     if root.find("fault") is not None:
         return FAULT
     return None if root.find("params/param") is not None else BAD_REPLY
+
+
+_remembered: Final = lru_cache(maxsize=256)(_outcome)
 
 
 def outcomes(status: int, body: bytes, count: int) -> list[str | None]:

@@ -55,11 +55,13 @@ class XmlrpcTransport:
         try:
             connection = await self._connection(target)
             while requests or waiting:
-                while requests and len(waiting) < self._most_in_flight(target):
+                if requests and len(waiting) <= self._most_in_flight(target) // 2:
                     if not connection.is_open:
                         connection = await self._connection(target)
-                    part, text = requests.popleft()
-                    waiting.append((part, connection.send(text)))
+                    room = min(len(requests), self._most_in_flight(target) - len(waiting))
+                    parts = [requests.popleft() for _ in range(room)]
+                    futures = connection.send([text for _, text in parts])
+                    waiting.extend((part, future) for (part, _), future in zip(parts, futures, strict=True))
                 await self._take(target, batch, waiting)
         except ConnectionEnded as error:
             await self._give_back(batch, waiting, error.reason)
@@ -89,8 +91,10 @@ class XmlrpcTransport:
         """Wait for the oldest reply, and record what it says."""
         part, future = waiting[0]
         try:
-            async with asyncio.timeout(self._options.timeout_ms / 1000):
-                status, body = await asyncio.shield(future)
+            if not future.done():
+                async with asyncio.timeout(self._options.timeout_ms / 1000):
+                    await asyncio.shield(future)
+            status, body = future.result()
         except TimeoutError:
             for index in part:
                 batch.fail(index, "timeout")
