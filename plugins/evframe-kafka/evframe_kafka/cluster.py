@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Any
@@ -19,6 +20,7 @@ from evframe_kafka.properties import with_tls
 
 _CLOSE_S = 3.0
 
+Record = tuple[int, bytes | None, bytes]  # the index of its event, key and value
 Sent = tuple[asyncio.Future[Any], list[int]]
 
 
@@ -93,21 +95,28 @@ class Cluster:
         except (KafkaError, OSError):
             raise Unavailable("unreachable") from None
 
-    async def send(self, target: KafkaSocket, events: Iterable[tuple[int, Event]]) -> tuple[list[Sent], list[int]]:
+    async def send(self, target: KafkaSocket, events: Sequence[Event]) -> tuple[list[Sent], list[int]]:
         """Queue *events* as batches of records; return these with their indexes, and what is too large."""
         producer = await self.producer()
         partitions = await self.partitions(target.topic)
-        by_partition: dict[int, list[tuple[int, bytes | None, bytes]]] = {}
         turn = partitions[next(self._rotation) % len(partitions)]
-        for index, event in events:
-            key = self._key(target, event)
-            partition = self._partition(target, key, partitions, turn)
-            by_partition.setdefault(partition, []).append((index, key, event.payload))
+        records: Iterable[tuple[int, Iterable[Record]]]
+        if target.key is None:
+            place = turn if target.partition is None else target.partition
+            records = [(place, ((index, None, event.payload) for index, event in enumerate(events)))]
+        else:
+            by_partition: dict[int, list[Record]] = {}
+            for index, event in enumerate(events):
+                key = self._key(target, event)
+                by_partition.setdefault(self._partition(target, key, partitions, turn), []).append(
+                    (index, key, event.payload)
+                )
+            records = by_partition.items()
         sent: list[Sent] = []
         too_large: list[int] = []
         headers = [(name, value.encode()) for name, value in target.headers.items()]
-        for partition, records in by_partition.items():
-            for batch, indexes in _batches(producer, records, headers, too_large):
+        for partition, own in records:
+            for batch, indexes in _batches(producer, own, headers, too_large):
                 sent.append((await producer.send_batch(batch, target.topic, partition=partition), indexes))
         return sent, too_large
 
@@ -138,20 +147,24 @@ class Cluster:
 
 def _batches(
     producer: AIOKafkaProducer,
-    records: list[tuple[int, bytes | None, bytes]],
+    records: Iterable[Record],
     headers: list[tuple[str, bytes]],
     too_large: list[int],
 ) -> Iterable[tuple[Any, list[int]]]:
+    now = int(time.time() * 1000)
     batch = producer.create_batch()
+    append = batch.append
     indexes: list[int] = []
     for index, key, value in records:
-        if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+        if append(key=key, value=value, timestamp=now, headers=headers) is None:
             if indexes:
                 yield batch, indexes
             batch, indexes = producer.create_batch(), []
-            if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+            append = batch.append
+            if append(key=key, value=value, timestamp=now, headers=headers) is None:
                 too_large.append(index)
                 batch = producer.create_batch()
+                append = batch.append
                 continue
         indexes.append(index)
     if indexes:

@@ -77,7 +77,7 @@ class KafkaTransport:
     @staticmethod
     async def _queue(cluster: Cluster, target: KafkaSocket, batch: Batch) -> tuple[list[Sent], list[int]]:
         try:
-            return await cluster.send(target, enumerate(batch.events))
+            return await cluster.send(target, batch.events)
         except errors.KafkaError as error:
             raise Unavailable(_reason(error)) from None
         except AssertionError:
@@ -89,6 +89,8 @@ class KafkaTransport:
         problem = None
         # The library has the limit; ours is for the case that it forgets.
         await asyncio.wait([future for future, _ in sent] or [_nothing()], timeout=limit_ms / 1000 + _GRACE_S)
+        if all(future.done() and not future.cancelled() and future.exception() is None for future, _ in sent):
+            return None  # whatever has not failed is delivered
         for future, indexes in sent:
             error = future.exception() if future.done() and not future.cancelled() else errors.KafkaTimeoutError()
             refusal = _REFUSALS.get(type(error)) if error is not None else None
