@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -155,16 +152,9 @@ async def tcp(bare: limits.Limits) -> Measurement:
 
 async def tcp_reliable(_: limits.Limits) -> Measurement:
     """Measure a burst of requests to a peer that answers each, until all of them are answered."""
-    peer = subprocess.Popen([sys.executable, Path(__file__).with_name("answering.py")], stdout=subprocess.PIPE)
-    assert peer.stdout is not None
-    try:
-        port = int(peer.stdout.readline())
+    with peers.program("answering.py") as port:
         transport = StreamTransport(StreamOptions(reliable_mode=True, newline_framing=True, timeout_ms=30_000))
         ours, lost = await rate(transport, [f"tcp:127.0.0.1:{port}"], lambda _: TWO)
-    finally:
-        peer.kill()
-        peer.wait()
-        peer.stdout.close()
     return Measurement(ours, lost=lost)
 
 
@@ -195,7 +185,7 @@ async def rabbitmq(bare: limits.Limits) -> Measurement:
 def xmlrpc(**options: Any) -> Callable[[limits.Limits], Awaitable[Measurement]]:
     """Return the measurement of calls, beside the standard library's client on one connection."""
 
-    async def run(bare: limits.Limits) -> Measurement:
+    async def run(_: limits.Limits) -> Measurement:
         with peers.program("calls.py") as port:
             library = await asyncio.to_thread(peers.server_proxy, port, COUNT // 50, TWO)
             transport = XmlrpcTransport(XmlrpcOptions(**options))

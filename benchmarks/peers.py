@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,8 +109,6 @@ async def new_queue(port: int) -> str:
 
 def server_proxy(port: int, count: int, params: dict[str, Any]) -> float:
     """Return the rate of the standard library's `ServerProxy` on one kept-alive connection."""
-    import time
-
     with ServerProxy(f"http://127.0.0.1:{port}", transport=Transport()) as server:
         start = time.perf_counter()
         for _ in range(count):
