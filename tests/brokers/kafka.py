@@ -41,20 +41,21 @@ class Kafka:
             "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n"
             "group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n"
         )
+        self.output = (self.folder / "output").open("w")
         self.process = None
         cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
         self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.properties)).wait(60)
 
     def _java(self, *words):
         command = ["java", "-Xmx512m", "-cp", f"{LIBS}/*", *words]
-        return subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return subprocess.Popen(command, cwd=self.folder, stdout=self.output, stderr=subprocess.STDOUT)
 
     def start(self):
         self.process = self._java("kafka.Kafka", str(self.properties))
         until = time.monotonic() + 90
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"Kafka did not start; see {self.folder}")
+                raise RuntimeError(f"Kafka did not start: {(self.folder / 'output').read_text()[-2000:]}")
             time.sleep(0.1)
 
     def _answers(self):
@@ -76,4 +77,5 @@ class Kafka:
     def remove(self):
         """End everything and remove the folder."""
         self.stop(signal.SIGKILL)
+        self.output.close()
         shutil.rmtree(self.folder, ignore_errors=True)

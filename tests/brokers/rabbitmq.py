@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -18,8 +19,13 @@ MISSING = (
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    """Return a port that nobody has, and that the kernel gives to nobody while a broker is started and stopped."""
+    while True:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_server(("127.0.0.1", random.randrange(20_000, 32_000))) as probe,
+        ):
+            return probe.getsockname()[1]
 
 
 class RabbitMQ:
@@ -34,6 +40,7 @@ class RabbitMQ:
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\nloopback_users = none\nlog.console = false\n"
         )
         (self.folder / "plugins").write_text("[].")
+        self.output = (self.folder / "output").open("w")
         self.process = None
 
     def start(self):
@@ -55,14 +62,14 @@ class RabbitMQ:
             [SERVER],
             env=environment,
             cwd=home,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
         )
         until = time.monotonic() + 90
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"RabbitMQ did not start; see {self.folder}")
+                raise RuntimeError(f"RabbitMQ did not start: {(self.folder / 'output').read_text()[-2000:]}")
             time.sleep(0.1)
 
     def _answers(self):
@@ -92,4 +99,5 @@ class RabbitMQ:
             with contextlib.suppress(OSError, ValueError):
                 if f"ERL_EPMD_PORT={self.epmd_port}".encode() in (entry / "environ").read_bytes():
                     os.kill(int(entry.name), signal.SIGKILL)
+        self.output.close()
         shutil.rmtree(self.folder, ignore_errors=True)
