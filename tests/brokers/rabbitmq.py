@@ -43,9 +43,10 @@ class RabbitMQ:
         self.output = (self.folder / "output").open("w")
         self.process = None
 
-    def start(self):
+    @property
+    def environment(self):
         home = str(self.folder)
-        environment = {
+        return {
             **os.environ,
             "HOME": home,
             "RABBITMQ_MNESIA_BASE": f"{home}/mnesia",
@@ -58,10 +59,17 @@ class RabbitMQ:
             "ERL_EPMD_PORT": str(self.epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }
+
+    def control(self, *words):
+        """Run a command of rabbitmqctl."""
+        command = [SERVER.with_name("rabbitmqctl"), "-n", f"evframe{self.port}@localhost", *words]
+        subprocess.run(command, env=self.environment, cwd=self.folder, check=True, capture_output=True, timeout=60)
+
+    def start(self):
         self.process = subprocess.Popen(
             [SERVER],
-            env=environment,
-            cwd=home,
+            env=self.environment,
+            cwd=self.folder,
             stdout=self.output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

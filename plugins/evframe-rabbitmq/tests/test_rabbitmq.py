@@ -256,3 +256,30 @@ def test_bad_options_r6(options):
     """R6: a value out of range is an error that names the option, and every other one takes effect."""
     with pytest.raises(ValueError, match=f"{next(iter(options))}: expected"):
         Options(**options)
+
+
+async def test_blocked_connection_r2(rabbitmq, queue):
+    """R2: a broker that blocks publishers for want of memory holds up nobody; once it has some, nothing is lost."""
+    if not hasattr(rabbitmq, "control"):
+        pytest.skip("the broker that is given cannot be told to block")
+    async with interface(timeout_ms=500) as events:
+        events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{rabbitmq.port}/{queue.name}")
+        assert (await events.raise_event_and_wait("E_TEST", [0]))[0].delivered
+        lease = events.subscriptions[0]
+        await asyncio.to_thread(rabbitmq.control, "set_vm_memory_high_watermark", "0.00001")
+        try:
+            for number in range(1, 200):
+                events.raise_event("E_TEST", [number])
+            await until(lambda: lease.subscriber.attempts)
+            async with events.listen("E_TEST") as listener:
+                events.raise_event("E_TEST", ["others go on"])
+                assert (await anext(listener))[1] == "others go on"
+        finally:
+            await asyncio.to_thread(rabbitmq.control, "set_vm_memory_high_watermark", "0.4")
+        await until(lambda: not lease.subscriber.depth)
+        assert (lease.subscriber.delivered, lease.subscriber.failed) == (201, 0)
+        bodies = []
+        while "others go on" not in bodies:
+            bodies += [json.loads(message.body)["params"][0] for message in await take(queue, 1)]
+
+    assert list(dict.fromkeys(bodies)) == [*range(200), "others go on"]
