@@ -1,6 +1,8 @@
 """The XML-RPC transport: its requests byte for byte, its replies in every form, and real servers."""
 
 import asyncio
+import ssl
+import subprocess
 import threading
 import xmlrpc.client
 from contextlib import asynccontextmanager
@@ -377,3 +379,32 @@ def test_bad_ca_file(tmp_path):
     """Certificates that are not there are a problem of the configuration."""
     with pytest.raises(evframe.ConfigError, match="ca_file: expected"):
         XmlrpcTransport(Options(ca_file=str(tmp_path / "none")))
+
+
+async def test_tls_x8(tmp_path):
+    """X8: calls go over TLS to a server whose certificate is trusted, and to no other."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    words += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(["openssl", *words], check=True, capture_output=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    server = Server()
+    server.server = await asyncio.start_server(server.serve, "localhost", 0, ssl=context)
+    server.port = server.server.sockets[0].getsockname()[1]
+    text = f"xmlrpcs:localhost:{server.port}:m"
+    try:
+        async with interface(ca_file=str(certificate)) as events:
+            lease = events.subscribe_event("E_TEST", text)
+            assert lease.subscriber.socket.canonical == text
+            assert (await events.raise_event_and_wait("E_TEST", ["secret"]))[0].delivered
+        async with interface(QUICK_END) as events:
+            lease = events.subscribe_event("E_TEST", text)
+            events.raise_event("E_TEST", ["not for everybody"])
+            async with asyncio.timeout(20):
+                while not lease.subscriber.attempts:
+                    await asyncio.sleep(0.001)
+    finally:
+        await server.__aexit__()
+
+    assert [xmlrpc.client.loads(body)[0] for _, body in server.requests] == [("E_TEST", "secret")]
