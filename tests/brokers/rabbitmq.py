@@ -39,6 +39,17 @@ class RabbitMQ:
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\nloopback_users = none\nlog.console = false\n"
         )
+        self.tls_port, self.certificate = free_port(), self.folder / "certificate.pem"
+        key = self.folder / "key.pem"
+        words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        words += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(self.certificate)]
+        subprocess.run(["openssl", *words], check=True, capture_output=True, timeout=60)
+        with (self.folder / "rabbitmq.conf").open("a") as configuration:
+            configuration.write(
+                f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}\nssl_options.cacertfile = {self.certificate}\n"
+                f"ssl_options.certfile = {self.certificate}\nssl_options.keyfile = {key}\n"
+                "ssl_options.verify = verify_none\nssl_options.fail_if_no_peer_cert = false\n"
+            )
         (self.folder / "plugins").write_text("[].")
         self.output = (self.folder / "output").open("w")
         self.process = None

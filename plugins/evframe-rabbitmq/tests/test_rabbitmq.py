@@ -284,3 +284,23 @@ async def test_blocked_connection_r2(rabbitmq, queue):
                 bodies.append(json.loads((await anext(messages)).body)["params"][0])
 
     assert list(dict.fromkeys(bodies)) == [*range(200), "others go on"]
+
+
+async def test_tls_r8(rabbitmq, queue):
+    """R8: messages go over TLS to a broker whose certificate is trusted, and to no other."""
+    if not hasattr(rabbitmq, "tls_port"):
+        pytest.skip("the broker that is given has no TLS")
+    text = f"rabbitmq:localhost:{rabbitmq.tls_port}/tls?{queue.name}"
+    async with interface(use_tls=True, ca_file=str(rabbitmq.certificate), connect_timeout_ms=5000) as events:
+        events.subscribe_event("E_TEST", text)
+        assert (await events.raise_event_and_wait("E_TEST", ["secret"]))[0].delivered
+    async with interface(QUICK_END, use_tls=True, connect_timeout_ms=5000) as events:
+        lease = events.subscribe_event("E_TEST", text)
+        events.raise_event("E_TEST", ["not for everybody"])
+        await until(lambda: lease.subscriber.attempts)
+    async with interface() as events:
+        with pytest.raises(evframe.SocketError, match="use_tls"):
+            events.subscribe_event("E_TEST", text)
+    (message,) = await take(queue, 1)
+
+    assert json.loads(message.body)["params"] == ["secret"]
