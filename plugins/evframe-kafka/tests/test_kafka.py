@@ -217,7 +217,7 @@ def test_bad_options(options):
         Options(**options)
 
 
-@pytest.mark.parametrize("fault", ["cut", "reset", "refuse", "hold"])
+@pytest.mark.parametrize("fault", ["cut", "delay", "hold", "refuse", "reset"])
 async def test_faults_lose_nothing(kafka, fault):
     """50,000 numbered events through connections that keep breaking: all in the topic, the first of each in order."""
     if not hasattr(kafka, "proxy_port"):
@@ -231,6 +231,8 @@ async def test_faults_lose_nothing(kafka, fault):
             if number % 10_000 == 5000:
                 if fault == "cut":
                     proxy.cut_after = 100_000
+                elif fault == "delay":
+                    proxy.delay_s = 0.01
                 elif fault == "hold":
                     proxy.hold()
                 else:
@@ -240,6 +242,7 @@ async def test_faults_lose_nothing(kafka, fault):
             if number % 500 == 0:
                 await asyncio.sleep(0.002)
             if number % 10_000 == 7000:
+                proxy.delay_s = 0.0
                 proxy.release()
                 if fault == "refuse":
                     await proxy.open()

@@ -178,7 +178,7 @@ async def test_hung_broker_r2_r6_r13(rabbitmq, queue):
             await until(lambda: events.statistics[1].delivered == 501)
 
 
-@pytest.mark.parametrize("fault", ["cut", "reset", "refuse"])
+@pytest.mark.parametrize("fault", ["cut", "delay", "hold", "refuse", "reset"])
 async def test_faults_lose_nothing(rabbitmq, fault):
     """50,000 numbered events through a connection that keeps breaking: all in the queue, the first of each in order."""
     count = 50_000
@@ -191,6 +191,10 @@ async def test_faults_lose_nothing(rabbitmq, fault):
                 if number % 10_000 == 5000:
                     if fault == "cut":
                         proxy.cut_after = 100_000
+                    elif fault == "delay":
+                        proxy.delay_s = 0.01
+                    elif fault == "hold":
+                        proxy.hold()
                     elif fault == "reset":
                         proxy.reset()
                     else:
@@ -198,8 +202,11 @@ async def test_faults_lose_nothing(rabbitmq, fault):
                         proxy.reset()
                 if number % 500 == 0:
                     await asyncio.sleep(0.002)
-                if fault == "refuse" and number % 10_000 == 7000:
-                    await proxy.open()
+                if number % 10_000 == 7000:
+                    proxy.delay_s = 0.0
+                    proxy.release()
+                    if fault == "refuse":
+                        await proxy.open()
             await until(lambda: not lease.subscriber.depth)
             counters = events.statistics[0]
         size = (await channel.declare_queue(queue.name, passive=True)).declaration_result.message_count
