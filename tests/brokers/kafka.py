@@ -28,14 +28,27 @@ class Kafka:
         self.port, controller = free_port(), free_port()
         # A listener that says it is at another port: that of a proxy between it and the clients.
         self.behind_proxy, self.proxy_port = free_port(), free_port()
+        # A listener with TLS that wants the user u and the password s=e&cret.
+        self.secure_port, self.certificate = free_port(), self.folder / "certificate.pem"
+        key, keystore = self.folder / "key.pem", self.folder / "keystore.pem"
+        words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        words += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(self.certificate)]
+        subprocess.run(["openssl", *words], check=True, capture_output=True, timeout=60)
+        keystore.write_text(key.read_text() + self.certificate.read_text())
         self.properties = self.folder / "server.properties"
         self.properties.write_text(
             "process.roles=broker,controller\nnode.id=1\n"
             f"controller.quorum.voters=1@127.0.0.1:{controller}\n"
             f"listeners=PLAINTEXT://127.0.0.1:{self.port},FAULTY://127.0.0.1:{self.behind_proxy},"
+            f"SECURE://localhost:{self.secure_port},"
             f"CONTROLLER://127.0.0.1:{controller}\n"
-            f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port},FAULTY://127.0.0.1:{self.proxy_port}\n"
-            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,FAULTY:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
+            f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port},FAULTY://127.0.0.1:{self.proxy_port},"
+            f"SECURE://localhost:{self.secure_port}\n"
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,FAULTY:PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT\n"
+            "listener.name.secure.sasl.enabled.mechanisms=PLAIN\n"
+            "listener.name.secure.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule "
+            'required user_u="s=e&cret";\n'
+            f"listener.name.secure.ssl.keystore.type=PEM\nlistener.name.secure.ssl.keystore.location={keystore}\n"
             "inter.broker.listener.name=PLAINTEXT\ncontroller.listener.names=CONTROLLER\n"
             f"log.dirs={self.folder}/data\noffsets.topic.replication.factor=1\n"
             "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n"

@@ -63,6 +63,9 @@ class Cluster:
             except (KafkaError, OSError) as error:
                 await self._close(producer)
                 raise Unavailable("connect_timeout" if isinstance(error, TimeoutError) else "unreachable") from None
+            except BaseException:  # the interface is left meanwhile
+                await self._close(producer)
+                raise
             self._producer = producer
             return producer
 

@@ -252,3 +252,24 @@ async def test_faults_lose_nothing(kafka, fault):
 
     assert (counters.raised, counters.delivered, counters.failed) == (count, count, 0)
     assert list(dict.fromkeys(numbers)) == list(range(count))
+
+
+async def test_tls_and_password_k6(kafka, topic):
+    """K6: records go over TLS, with a password that has marks of its own, to brokers that are trusted and to no others."""
+    if not hasattr(kafka, "secure_port"):
+        pytest.skip("the broker that is given has no secure listener")
+    base = f"kafka:localhost:{kafka.secure_port}/{topic}?g.security.protocol=SASL_SSL&g.sasl.mechanism=PLAIN"
+    trusted = f"&g.ssl.ca.location={kafka.certificate}"
+    async with interface(QUICK_END, connect_timeout_ms=3000) as events:
+        events.subscribe_event("E_TEST", f"{base}&g.sasl.username=u&g.sasl.password=s%3De%26cret{trusted}")
+        assert (await events.raise_event_and_wait("E_TEST", ["secret"], timeout_s=30))[0].delivered
+    for refused in (
+        f"&g.sasl.username=u&g.sasl.password=wrong{trusted}",
+        "&g.sasl.username=u&g.sasl.password=s%3De%26cret",
+    ):
+        async with interface(QUICK_END, connect_timeout_ms=1000) as events:
+            lease = events.subscribe_event("E_TEST", f"{base}{refused}")
+            events.raise_event("E_TEST", ["not for everybody"])
+            await until(lambda lease=lease: lease.subscriber.attempts)
+
+    assert [json.loads(record.value)["params"] for record in await everything(kafka, topic)] == [["secret"]]
