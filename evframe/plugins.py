@@ -16,7 +16,7 @@ from evframe.config import structure
 from evframe.events import EventRegistry, check_name
 from evframe.exceptions import ConfigError
 from evframe.management.commands import CommandTable
-from evframe.transports import is_wrapper
+from evframe.transports import hook_caller
 
 GROUP: Final = "evframe"
 HOOKS: Final = (
@@ -82,15 +82,6 @@ class PluginManager(pluggy.PluginManager):
             self.on_change()
         return removed
 
-    def call_one(self, hook: str, plugin: Any, **arguments: Any) -> None:
-        """Call *hook* of one plugin, with the wrappers of others round it."""
-        others = {
-            implementation.plugin
-            for implementation in getattr(self.hook, hook).get_hookimpls()
-            if implementation.plugin is not plugin and not is_wrapper(implementation)
-        }
-        self.subset_hook_caller(hook, others)(**arguments)
-
 
 def make_plugin(name: str, loaded: Any, table: Mapping[str, Any] | None, problems: list[str]) -> Any:
     """Return the plugin object of an entry point: a module, or a class made with its options.
@@ -115,8 +106,8 @@ def compose(
         manager.check_pending()
         collector = EventCollector()
         own_commands = CommandTable()
-        manager.call_one("register_events", plugin, collector=collector)
-        manager.call_one("management_commands", plugin, commands=own_commands)
+        hook_caller(manager, "register_events", plugin)(collector=collector)
+        hook_caller(manager, "management_commands", plugin)(commands=own_commands)
         for command in own_commands:
             commands.add(command)
     except BaseException:

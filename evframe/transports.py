@@ -22,10 +22,24 @@ def is_wrapper(implementation: pluggy.HookImpl) -> bool:
     return bool(implementation.wrapper or implementation.hookwrapper)
 
 
+def hook_caller(manager: pluggy.PluginManager, hook: str, plugin: Any) -> pluggy.HookCaller:
+    """Return *hook* of one plugin, with the wrappers that others put round it."""
+    others = {
+        implementation.plugin
+        for implementation in getattr(manager.hook, hook).get_hookimpls()
+        if implementation.plugin is not plugin and not is_wrapper(implementation)
+    }
+    return manager.subset_hook_caller(hook, others)
+
+
 class Transport:
     """One plugin that parses and delivers, with the hook wrappers that others put round it."""
 
     __slots__ = ("batch_events", "deliver", "in_flight", "name", "parse", "plugin", "reads_params", "unsubscribed")
+
+    deliver: Deliver
+    parse: Callable[..., Socket | None]
+    unsubscribed: Callable[..., Any]
 
     def __init__(self, manager: pluggy.PluginManager, plugin: Any) -> None:
         self.plugin = plugin
@@ -33,34 +47,19 @@ class Transport:
         self.batch_events: int = getattr(plugin, "batch_events", BATCH_EVENTS)
         self.in_flight: int = getattr(plugin, "in_flight", 0)
         self.reads_params: bool = getattr(plugin, "reads_params", False)
-        self.deliver: Deliver = _direct
-        self.parse: Callable[..., Socket | None] = _direct
-        self.unsubscribed: Callable[..., Any] = _direct
         self.resolve(manager)
 
     def resolve(self, manager: pluggy.PluginManager) -> None:
         """Find the calls again, after a plugin came or went."""
-        self.parse = self._caller(manager, "on_subscribe")
-        self.unsubscribed = self._caller(manager, "unsubscribed")
-        called = self._caller(manager, "deliver")
+        self.parse = hook_caller(manager, "on_subscribe", self.plugin)
+        self.unsubscribed = hook_caller(manager, "unsubscribed", self.plugin)
+        called = hook_caller(manager, "deliver", self.plugin)
         implementations = called.get_hookimpls()
         if len(implementations) == 1 and implementations[0].argnames == ("socket", "batch"):
             # One hook call costs as much as sending a datagram; with nobody else in it, it is left out.
             self.deliver = cast(Deliver, implementations[0].function)
         else:
             self.deliver = lambda socket, batch: called(socket=socket, batch=batch)
-
-    def _caller(self, manager: pluggy.PluginManager, hook: str) -> pluggy.HookCaller:
-        others = {
-            implementation.plugin
-            for implementation in getattr(manager.hook, hook).get_hookimpls()
-            if implementation.plugin is not self.plugin and not is_wrapper(implementation)
-        }
-        return manager.subset_hook_caller(hook, others)
-
-
-def _direct(*_: Any) -> Any:
-    raise AssertionError("resolved in the constructor")
 
 
 class Transports:
