@@ -153,8 +153,10 @@ class EventInterface:
         self._inbox.stop()
         await self._delivery.drain([*self._subscribers, *self._members], self._drain_timeout_s)
         self._listeners.close()
-        for subscriber in [*self._leases.subscribers.values(), *self._members]:
-            subscriber.transport.unsubscribed(socket=subscriber.socket)
+        # A socket may be that of a subscriber and of members: its transport is told once.
+        sockets = {each.socket.canonical: each for each in (*self._members, *self._leases.subscribers.values())}
+        for subscriber in sockets.values():
+            self._let_go(subscriber)
         self._members.clear()
         ends = [asyncio.ensure_future(end) for end in self._manager.hook.stop() if isinstance(end, Awaitable)]
         if ends:
@@ -366,8 +368,12 @@ class EventInterface:
         else:
             self._listeners.forget(subscriber)
             self._ended.add(subscriber)
-        if self._is_used(subscriber.socket.canonical):
-            return
+        if not self._is_used(subscriber.socket.canonical):
+            self._let_go(subscriber)
+
+    @staticmethod
+    def _let_go(subscriber: Subscriber) -> None:
+        """Tell the transport of a subscriber that its socket has no use any more."""
         try:
             subscriber.transport.unsubscribed(socket=subscriber.socket)
         except Exception:

@@ -53,11 +53,8 @@ class Member:
 
     def put(self, event: Event, done: Callable[[str | None], None]) -> None:
         """Queue *event*; *done* is called with None when it is delivered, or the reason why not."""
-        subscriber = self.subscriber
-        if subscriber.waiting is None:
-            subscriber.waiting = {}
-        subscriber.waiting[id(event)] = done
-        self._delivery.put((subscriber,), event)
+        self.subscriber.wait_for(event, done)
+        self._delivery.put((self.subscriber,), event)
 
     def take_back(self) -> None:
         """Fail every event that is not under way, in order, with the reason `handed_over`."""

@@ -35,9 +35,7 @@ class OutcomeWait:
         self._waits: list[tuple[Subscriber, asyncio.Future[str | None]]] = []
         for subscriber in subscribers:
             future: asyncio.Future[str | None] = loop.create_future()
-            if subscriber.waiting is None:
-                subscriber.waiting = {}
-            subscriber.waiting[id(event)] = future.set_result
+            subscriber.wait_for(event, future.set_result)
             self._waits.append((subscriber, future))
 
     async def report(self, timeout_s: float | None) -> list[Outcome]:

@@ -93,6 +93,12 @@ class Subscriber:
         """How many events wait or are under way."""
         return len(self.queue) + self.in_flight
 
+    def wait_for(self, event: Event, tell: Callable[[str | None], Any]) -> None:
+        """Have *tell* called with the outcome of *event*, as `settle` gets it."""
+        if self.waiting is None:
+            self.waiting = {}
+        self.waiting[id(event)] = tell
+
     def settle(self, event: Event, reason: str | None) -> None:
         """Record one event's outcome: delivered for None, else failed with *reason*."""
         if reason is None:
