@@ -25,7 +25,9 @@ TYPES: Final[dict[str, type]] = {
 }
 
 
-def _at_least(smallest: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+def at_least(smallest: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """Return the validator of an option that is *smallest* or more."""
+
     def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         if value < smallest:
             raise ValueError(f"{attribute.name}: expected {smallest} or more, got {value!r}")
@@ -37,15 +39,15 @@ def _at_least(smallest: float) -> Callable[[Any, attrs.Attribute[Any], Any], Non
 class CoreOptions:
     """The table ``[core]``."""
 
-    default_expire_s: int = attrs.field(default=3600, validator=_at_least(1))
+    default_expire_s: int = attrs.field(default=3600, validator=at_least(1))
     """The lease of a run-time subscription that names none."""
-    max_nesting: int = attrs.field(default=100, validator=_at_least(1))
+    max_nesting: int = attrs.field(default=100, validator=at_least(1))
     """How many events may be raised inside each other before the next one is lost."""
-    queue_size: int = attrs.field(default=262_144, validator=_at_least(1))
+    queue_size: int = attrs.field(default=262_144, validator=at_least(1))
     """How many events may wait for one subscriber."""
     overflow: Overflow = "drop_newest"
     """What happens to an event that finds no room: `drop_newest`, `drop_oldest`, or `block` for awaiting callers."""
-    drain_timeout_s: float = attrs.field(default=5.0, validator=_at_least(0))
+    drain_timeout_s: float = attrs.field(default=5.0, validator=at_least(0))
     """How long the end of the interface, or of a subscription, may take for what was raised before."""
 
 
@@ -82,7 +84,7 @@ class SubscriptionOptions:
     """The event's name."""
     socket: str
     """The subscriber, ``scheme:address``."""
-    expire_s: int = attrs.field(default=0, validator=_at_least(0))
+    expire_s: int = attrs.field(default=0, validator=at_least(0))
     """The lease; 0 never ends."""
 
 

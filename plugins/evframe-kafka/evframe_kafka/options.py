@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
-
-def _positive(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{attribute.name}: expected 1 or more, got {value!r}")
+from evframe.config import at_least
 
 
 @attrs.frozen
 class Options:
     """What holds for every broker; properties of a socket go before it."""
 
-    connect_timeout_ms: int = attrs.field(default=5000, validator=_positive)
+    connect_timeout_ms: int = attrs.field(default=5000, validator=at_least(1))
     """How long finding a cluster and the partitions of a topic may take."""
-    delivery_timeout_ms: int = attrs.field(default=10_000, validator=_positive)
+    delivery_timeout_ms: int = attrs.field(default=10_000, validator=at_least(1))
     """How long the brokers may take to acknowledge a record before it is tried anew."""
-    batch_bytes: int = attrs.field(default=262_144, validator=_positive)
+    batch_bytes: int = attrs.field(default=262_144, validator=at_least(1))
     """How large a batch of records may be."""
-    max_in_flight: int = attrs.field(default=65_536, validator=_positive)
+    max_in_flight: int = attrs.field(default=65_536, validator=at_least(1))
     """How many records of a subscriber may be without an acknowledgement."""
     enable_idempotence: bool = False
     """Have the brokers drop what a retry within a connection sends twice."""

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from evframe import split_host_port
+from evframe.config import at_least
 
 
 def parse_bind(text: str) -> str | tuple[str, int]:
@@ -40,11 +41,6 @@ def _path(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
         raise ValueError(f"{attribute.name}: expected a path such as '/mi', got {value!r}")
 
 
-def _positive(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{attribute.name}: expected 1 or more, got {value!r}")
-
-
 @attrs.frozen
 class Options:
     """Where the interface listens and what it accepts (`reference/core.md` §9.1)."""
@@ -53,7 +49,7 @@ class Options:
     """``host:port``, ``[ipv6]:port`` or ``unix:path``; port 0 takes a free one."""
     path: str = attrs.field(default="/mi", validator=_path)
     """Requests for this path and everything below it are answered."""
-    max_body_bytes: int = attrs.field(default=1 << 20, validator=_positive)
+    max_body_bytes: int = attrs.field(default=1 << 20, validator=at_least(1))
     """The largest request."""
     conn_timeout_s: float = 30.0
     """How long a connection may be idle, or a request take to arrive; 0 for no limit."""

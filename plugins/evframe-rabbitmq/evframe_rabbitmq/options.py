@@ -6,10 +6,7 @@ from typing import Any
 
 import attrs
 
-
-def _positive(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{attribute.name}: expected 1 or more, got {value!r}")
+from evframe.config import at_least
 
 
 def _heartbeat(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
@@ -23,11 +20,11 @@ class Options:
 
     heartbeat_s: int = attrs.field(default=10, validator=_heartbeat)
     """How often an idle connection is shown to live; 0 for never."""
-    connect_timeout_ms: int = attrs.field(default=500, validator=_positive)
+    connect_timeout_ms: int = attrs.field(default=500, validator=at_least(1))
     """How long making a TCP connection may take, with the look-up of its name."""
-    login_timeout_ms: int = attrs.field(default=5000, validator=_positive)
+    login_timeout_ms: int = attrs.field(default=5000, validator=at_least(1))
     """How long a broker may take to let us in, and to open a channel."""
-    timeout_ms: int = attrs.field(default=10_000, validator=_positive)
+    timeout_ms: int = attrs.field(default=10_000, validator=at_least(1))
     """How long a broker may take to confirm a message before the connection is given up."""
     use_tls: bool = False
     """Allow ``tls`` in sockets; without it such a socket is refused."""
@@ -35,5 +32,5 @@ class Options:
     """The certificates that ``tls`` trusts; those of the system without it."""
     cert_file: str | None = None
     """Our own certificate, with its key."""
-    max_in_flight: int = attrs.field(default=8192, validator=_positive)
+    max_in_flight: int = attrs.field(default=8192, validator=at_least(1))
     """How many messages of a subscriber may be without a confirmation."""

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
-
-def _positive(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{attribute.name}: expected 1 or more, got {value!r}")
-
-
-def _not_negative(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
-    if value < 0:
-        raise ValueError(f"{attribute.name}: expected 0 or more, got {value!r}")
+from evframe.config import at_least
 
 
 @attrs.frozen
@@ -23,15 +13,15 @@ class Options:
 
     reliable_mode: bool = False
     """Send requests with an id, and count an event as delivered when its reply is there."""
-    timeout_ms: int = attrs.field(default=1000, validator=_positive)
+    timeout_ms: int = attrs.field(default=1000, validator=at_least(1))
     """How long after its raise a request may be without its reply; while the peer cannot be reached nothing runs."""
     event_param: str | None = None
     """Add the event's name to the parameters: first member of this name, or first element."""
     newline_framing: bool = False
     """End each message with a newline."""
-    connect_timeout_ms: int = attrs.field(default=3000, validator=_positive)
+    connect_timeout_ms: int = attrs.field(default=3000, validator=at_least(1))
     """How long making a connection may take, with the look-up of its name."""
-    max_in_flight: int = attrs.field(default=65_536, validator=_positive)
+    max_in_flight: int = attrs.field(default=65_536, validator=at_least(1))
     """How many events of a subscriber may be under way without being confirmed."""
-    resend_ms: int = attrs.field(default=1000, validator=_not_negative)
+    resend_ms: int = attrs.field(default=1000, validator=at_least(0))
     """When the peer resets the connection, send again what it acknowledged so recently: it may not have read it."""

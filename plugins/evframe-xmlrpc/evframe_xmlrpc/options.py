@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
-
-def _positive(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{attribute.name}: expected 1 or more, got {value!r}")
+from evframe.config import at_least
 
 
 @attrs.frozen
@@ -20,11 +15,11 @@ class Options:
     """Send the named parameters of an event as one struct, not one after the other without their names."""
     keep_alive: bool = True
     """Send the calls of a subscriber over one connection; without it, each has a connection of its own."""
-    max_in_flight: int = attrs.field(default=16, validator=_positive)
+    max_in_flight: int = attrs.field(default=16, validator=at_least(1))
     """How many calls of a subscriber may be on their way without an answer."""
-    timeout_ms: int = attrs.field(default=5000, validator=_positive)
+    timeout_ms: int = attrs.field(default=5000, validator=at_least(1))
     """How long the oldest call on its way may be without an answer."""
-    connect_timeout_ms: int = attrs.field(default=3000, validator=_positive)
+    connect_timeout_ms: int = attrs.field(default=3000, validator=at_least(1))
     """How long making a connection may take, with the look-up of its name."""
     multicall: bool = False
     """Send what waits together as one call of ``system.multicall``."""
