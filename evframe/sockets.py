@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Final, Protocol
+import socket
+from typing import Any, Final, Protocol
 
 from evframe.exceptions import SocketError
 
@@ -52,3 +53,20 @@ def split_host_port(text: str) -> tuple[str, int]:
     if not _PORT.fullmatch(port) or not 1 <= int(port) <= 65535:
         raise ValueError(f"expected a port from 1 to 65535, got {port!r}")
     return host, int(port)
+
+
+def without_brackets(host: str) -> str:
+    """Return the address of an IPv6 *host* as the system takes it; other hosts as they are."""
+    return host[1:-1] if host.startswith("[") else host
+
+
+def resolve(host: str, port: int, kind: socket.SocketKind) -> list[Any]:
+    """Return what `socket.getaddrinfo` knows about *host*, which may be in brackets.
+
+    Raises:
+        ValueError: if it does not resolve.
+    """
+    try:
+        return socket.getaddrinfo(without_brackets(host), port, type=kind)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"expected a host that resolves, got {host!r}: {error}") from None

@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from evframe import split_host_port
+from evframe.sockets import resolve
 
 MAX_PATH_BYTES: Final = 107
 
@@ -80,11 +81,7 @@ def parse(scheme: str, rest: str) -> UdpSocket | UnixSocket | None:
     if scheme != "udp":
         return None
     host, port = split_host_port(rest)
-    name = host[1:-1] if host.startswith("[") else host
-    try:
-        found = socket.getaddrinfo(name, port, type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError) as error:
-        raise ValueError(f"expected a host that resolves, got {host!r}: {error}") from None
+    found = resolve(host, port, socket.SOCK_DGRAM)
     found.sort(key=lambda entry: entry[0] != socket.AF_INET)
     family, _, _, _, address = found[0]
     return UdpSocket(host, port, family, tuple(address))

@@ -13,6 +13,7 @@ import aiormq
 from yarl import URL
 
 from evframe import Unavailable
+from evframe.sockets import without_brackets
 from evframe_rabbitmq.address import RabbitSocket
 from evframe_rabbitmq.channel import BatchChannel, open_channel
 from evframe_rabbitmq.options import Options
@@ -69,7 +70,7 @@ class Broker:
         target, options = self._target, self._options
         # The library has one limit for everything; a broker that is not there is found out sooner.
         async with asyncio.timeout(options.connect_timeout_ms / 1000):
-            _, probe = await asyncio.open_connection(target.host.strip("[]"), target.port)
+            _, probe = await asyncio.open_connection(without_brackets(target.host), target.port)
         probe.close()
         async with asyncio.timeout(options.login_timeout_ms / 1000):
             self._connection = await aiormq.connect(self._url(), context=self._tls())
@@ -81,7 +82,7 @@ class Broker:
             scheme="amqps" if target.tls else "amqp",
             user=target.user,
             password=target.password,
-            host=target.host.strip("[]"),
+            host=without_brackets(target.host),
             port=target.port,
             path=f"/{target.vhost}",
             query={"heartbeat": str(self._options.heartbeat_s)},

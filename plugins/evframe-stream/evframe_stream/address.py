@@ -7,6 +7,7 @@ import socket
 import attrs
 
 from evframe import split_host_port
+from evframe.sockets import resolve, without_brackets
 
 
 @attrs.frozen(slots=True)
@@ -31,7 +32,7 @@ class TcpSocket:
     @property
     def name(self) -> str:
         """The host without the brackets of an IPv6 address."""
-        return self.host[1:-1] if self.host.startswith("[") else self.host
+        return without_brackets(self.host)
 
 
 def parse(rest: str) -> TcpSocket:
@@ -42,9 +43,5 @@ def parse(rest: str) -> TcpSocket:
     """
     address, _, method = rest.partition("/")
     host, port = split_host_port(address)
-    found = TcpSocket(host, port, method or None)
-    try:
-        socket.getaddrinfo(found.name, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise ValueError(f"expected a host that resolves, got {host!r}: {error}") from None
-    return found
+    resolve(host, port, socket.SOCK_STREAM)
+    return TcpSocket(host, port, method or None)

@@ -8,6 +8,7 @@ from typing import Final
 import attrs
 
 from evframe import split_host_port
+from evframe.sockets import resolve, without_brackets
 
 DEFAULT_PATH: Final = "/RPC2"
 FORM: Final = "expected host:port[/path]:method"
@@ -37,7 +38,7 @@ class XmlrpcSocket:
     @property
     def name(self) -> str:
         """The host without the brackets of an IPv6 address."""
-        return self.host[1:-1] if self.host.startswith("[") else self.host
+        return without_brackets(self.host)
 
 
 def parse(scheme: str, rest: str) -> XmlrpcSocket:
@@ -55,9 +56,5 @@ def parse(scheme: str, rest: str) -> XmlrpcSocket:
     if any(character in path for character in " \t\r\n\0"):
         raise ValueError(f"{FORM} with a path without blanks, got {path!r}")
     host, number = split_host_port(f"{host}:{port}")
-    found = XmlrpcSocket(scheme, host, number, f"/{path}" if slash else DEFAULT_PATH, method)
-    try:
-        socket.getaddrinfo(found.name, number, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise ValueError(f"expected a host that resolves, got {host!r}: {error}") from None
-    return found
+    resolve(host, number, socket.SOCK_STREAM)
+    return XmlrpcSocket(scheme, host, number, f"/{path}" if slash else DEFAULT_PATH, method)
