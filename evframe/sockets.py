@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import re
 import socket
+import ssl
 from typing import Any, Final, Protocol
 
 from evframe.exceptions import SocketError
 
+_BY_ERRNO: Final = {
+    errno.ECONNREFUSED: "refused",
+    errno.ECONNRESET: "reset",
+    errno.EPIPE: "closed",
+    errno.ETIMEDOUT: "timeout",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.EMFILE: "too_many_files",
+    errno.ENFILE: "too_many_files",
+}
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 
 
@@ -70,3 +82,13 @@ def resolve(host: str, port: int, kind: socket.SocketKind) -> list[Any]:
         return socket.getaddrinfo(without_brackets(host), port, type=kind)
     except (OSError, UnicodeError) as error:
         raise ValueError(f"expected a host that resolves, got {host!r}: {error}") from None
+
+
+def connection_problem(error: OSError) -> str:
+    """Return the word for what went wrong with a connection, as a reason for `Unavailable`."""
+    if isinstance(error, socket.gaierror):
+        return "no_such_host"
+    if isinstance(error, ssl.SSLError):
+        return "tls"
+    number = error.errno or 0
+    return _BY_ERRNO.get(number) or errno.errorcode.get(number, "os_error").lower()

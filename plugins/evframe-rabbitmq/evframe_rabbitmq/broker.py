@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket
 import ssl
 from contextlib import suppress
 from typing import Any
@@ -13,13 +11,12 @@ import aiormq
 from yarl import URL
 
 from evframe import Unavailable
-from evframe.sockets import without_brackets
+from evframe.sockets import connection_problem, without_brackets
 from evframe_rabbitmq.address import RabbitSocket
 from evframe_rabbitmq.channel import BatchChannel, open_channel
 from evframe_rabbitmq.options import Options
 
 _CLOSE_S = 2.0
-_BY_ERRNO = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.EHOSTUNREACH: "unreachable"}
 
 
 class Broker:
@@ -126,13 +123,8 @@ class Broker:
 
 def reason_of(error: BaseException) -> str:
     """Return the word for what went wrong."""
-    if isinstance(error, socket.gaierror):
-        return "no_such_host"
-    if isinstance(error, ssl.SSLError):
-        return "tls"
     if isinstance(error, aiormq.exceptions.AuthenticationError | aiormq.exceptions.ProbableAuthenticationError):
         return "access_refused"
-    number = getattr(error, "errno", None)
-    if number is not None:
-        return _BY_ERRNO.get(number) or errno.errorcode.get(number, "os_error").lower()
+    if isinstance(error, OSError) and error.errno is not None:
+        return connection_problem(error)
     return "closed"

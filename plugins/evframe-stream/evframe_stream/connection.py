@@ -13,26 +13,10 @@ from collections import deque
 from typing import Final
 
 from evframe import Batch
+from evframe.sockets import connection_problem
 
 _READ_BYTES: Final = 1 << 18
 _SEND_TIMEOUT_S: Final = 30  # how long the peer's kernel may be silent about what was sent
-_BY_ERRNO: Final = {
-    errno.ECONNREFUSED: "refused",
-    errno.ECONNRESET: "reset",
-    errno.EPIPE: "closed",
-    errno.ETIMEDOUT: "timeout",
-    errno.EHOSTUNREACH: "unreachable",
-    errno.ENETUNREACH: "unreachable",
-    errno.EMFILE: "too_many_files",
-    errno.ENFILE: "too_many_files",
-}
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, socket.gaierror):
-        return "no_such_host"
-    number = error.errno or 0
-    return _BY_ERRNO.get(number) or errno.errorcode.get(number, "os_error").lower()
 
 
 class Chunk:
@@ -114,7 +98,7 @@ class Connection(ABC):
                 kernel = await self._reach()
         except OSError as error:
             self._connecting = None
-            self.lost("connect_timeout" if isinstance(error, TimeoutError) else _reason(error), 0)
+            self.lost("connect_timeout" if isinstance(error, TimeoutError) else connection_problem(error), 0)
         else:
             self._connecting = None
             self._kernel = kernel
@@ -171,7 +155,7 @@ class Connection(ABC):
             return
         except OSError as error:
             # Not from within `write`: its caller is in the middle of its own records.
-            self.loop.call_soon(self._drop, kernel, _reason(error))
+            self.loop.call_soon(self._drop, kernel, connection_problem(error))
             buffer.clear()
         if self._writing:
             self._writing = False
@@ -185,7 +169,7 @@ class Connection(ABC):
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
-            self._drop(kernel, _reason(error))
+            self._drop(kernel, connection_problem(error))
             return
         if data:
             self.received(data)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import socket as sockets
 import ssl
 from collections import deque
 from collections.abc import Awaitable
-from typing import Any, Final
+from typing import Final
 
 from evframe import Batch, ConfigError, Socket, Unavailable, hookimpl
+from evframe.sockets import connection_problem
 from evframe_xmlrpc.address import XmlrpcSocket, parse
 from evframe_xmlrpc.calls import call, multicall, request, values
 from evframe_xmlrpc.connection import ConnectionEnded, HttpConnection
@@ -18,7 +17,6 @@ from evframe_xmlrpc.options import Options as XmlrpcOptions
 from evframe_xmlrpc.replies import outcome, outcomes
 
 _MULTICALL_EVENTS: Final = 100
-_BY_ERRNO: Final = {errno.ECONNREFUSED: "refused", errno.ECONNRESET: "reset", errno.EMFILE: "too_many_files"}
 
 Sent = tuple[range, asyncio.Future[tuple[int, bytes]]]
 
@@ -66,7 +64,9 @@ class XmlrpcTransport:
         except ConnectionEnded as error:
             await self._give_back(batch, waiting, error.reason)
         except OSError as error:
-            await self._give_back(batch, waiting, _reason(error))
+            await self._give_back(
+                batch, waiting, "connect_timeout" if isinstance(error, TimeoutError) else connection_problem(error)
+            )
         finally:
             for _, future in waiting:
                 future.cancel()
@@ -153,14 +153,3 @@ class XmlrpcTransport:
         """Close what is open."""
         for canonical in list(self._connections):
             self._close(canonical)
-
-
-def _reason(error: OSError) -> str:
-    if isinstance(error, TimeoutError):
-        return "connect_timeout"
-    if isinstance(error, sockets.gaierror):
-        return "no_such_host"
-    if isinstance(error, ssl.SSLError):
-        return "tls"
-    number: Any = error.errno or 0
-    return _BY_ERRNO.get(number) or errno.errorcode.get(number, "os_error").lower()
