@@ -50,7 +50,8 @@ def deliver(socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
     counted as failed.
 
     The next batch of a subscriber waits for the one before, unless the plugin has an attribute
-    `in_flight`: so many events of a subscriber may be under way at the same time. A batch has
+    `in_flight`: so many events of a subscriber may be under way at the same time, and
+`evframe.ordering.Ordering` keeps its batches in order. A batch has
     at most 1024 events, or as many as the plugin's attribute `batch_events` says. A plugin whose attribute
     `reads_params` is true gets `event.params` at no further cost; for others they are read from
     `event.payload` at the first use.

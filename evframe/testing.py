@@ -105,6 +105,17 @@ class Peer:
     receive: Callable[[int], Awaitable[list[bytes]]]
 
 
+async def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
+    """Wait until *condition* holds, looking every few milliseconds.
+
+    Raises:
+        TimeoutError: if it does not within *timeout_s* seconds.
+    """
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 counters tell nobody that they change
+            await asyncio.sleep(0.002)
+
+
 class TransportContract:
     """What every transport has to do; subclass it and say how it is made."""
 
@@ -131,8 +142,7 @@ class TransportContract:
             for number in range(100, 300):
                 events.raise_event("E_CONTRACT", {"number": number})
             received = await peer.receive(200)
-            while lease.subscriber.depth:  # noqa: ASYNC110 counters tell nobody that they change
-                await asyncio.sleep(0.001)
+            await until(lambda: not lease.subscriber.depth, _LIMIT_S)
             counters = events.statistics[0]
         for number, text in zip(range(100, 300), received, strict=True):
             assert str(number).encode() in text, (number, text)

@@ -76,6 +76,10 @@ class RabbitMQ:
         command = [SERVER.with_name("rabbitmqctl"), "-n", f"evframe{self.port}@localhost", *words]
         subprocess.run(command, env=self.environment, cwd=self.folder, check=True, capture_output=True, timeout=60)
 
+    def keep(self):
+        """Have what is declared as durable survive a kill that follows at once: the broker writes it down at its leisure."""
+        self.control("eval", "mnesia:sync_log().")
+
     def start(self):
         self.process = subprocess.Popen(
             [SERVER],

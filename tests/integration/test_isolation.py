@@ -8,6 +8,7 @@ import pytest
 from evframe_datagram import DatagramTransport
 from evframe_route import RouteTransport
 from evframe_stream import StreamTransport
+from numbered import assert_exactly
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -59,7 +60,7 @@ async def test_one_good_subscriber_among_bad_ones(tmp_path):
                 assert counters.raised == counters.delivered + counters.failed + counters.depth, counters
         loop.remove_reader(good)
 
-    assert [int(text.split(b'"n":')[1].split(b",")[0]) for text in received] == list(range(COUNT))
+    assert_exactly([int(text.split(b'"n":')[1].split(b",")[0]) for text in received], COUNT)
     assert statistics["unix"].delivered == COUNT
     assert statistics["route"].reasons == {"route_error": COUNT}
     assert longest < 0.5

@@ -10,6 +10,7 @@ import pytest
 from evframe_datagram import DatagramTransport
 from evframe_flatstore import FlatstoreTransport
 from evframe_stream import Options, StreamTransport
+from numbered import assert_all, assert_exactly
 
 import evframe
 
@@ -173,7 +174,7 @@ async def test_outage_loses_nothing(tmp_path):
     unix_closed.close()
     unix_hung.close()
 
-    everything = list(range(RATE * SECONDS))
+    count = RATE * SECONDS
     for counters in statistics:
         assert counters.raised == counters.delivered + counters.failed, counters
         if str(sure_hung.port) in counters.socket:
@@ -181,14 +182,14 @@ async def test_outage_loses_nothing(tmp_path):
             assert set(counters.reasons) <= {"timeout"}, counters
         else:
             assert counters.failed == 0, counters
-    assert hung.numbers == everything
-    assert sure_hung.numbers == everything
-    assert unix_hung.numbers == everything
-    assert sorted(set(closed.numbers)) == everything
-    assert sorted(set(sure_closed.numbers)) == everything
-    assert unix_closed.numbers == everything
+    assert_exactly(hung.numbers, count)
+    assert_exactly(sure_hung.numbers, count)
+    assert_exactly(unix_hung.numbers, count)
+    assert_exactly(unix_closed.numbers, count)
+    assert_all(closed.numbers, count)
+    assert_all(sure_closed.numbers, count)
     for name, path in flat.items():
         old[name].seek(0)
         lines = old[name].read().splitlines() + path.read_text().splitlines()
         old[name].close()
-        assert [int(line.split(",")[1]) for line in lines] == everything, name
+        assert_exactly([int(line.split(",")[1]) for line in lines], count)

@@ -9,8 +9,9 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
+import attrs
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError
 from aiokafka.partitioner import DefaultPartitioner
 
 from evframe import Event, Rejected, Unavailable
@@ -19,9 +20,20 @@ from evframe_kafka.options import Options
 from evframe_kafka.properties import with_tls
 
 _CLOSE_S = 3.0
+_GRACE_S = 5.0  # the library has the time limit; ours is for the case that it forgets
 
 Record = tuple[int, bytes | None, bytes]  # the index of its event, key and value
-Sent = tuple[asyncio.Future[Any], list[int]]
+
+
+@attrs.define
+class Packed:
+    """A batch of records for one partition, and the indexes of their events."""
+
+    topic: str
+    partition: int
+    records: Any
+    indexes: list[int]
+    acknowledged: bool = False
 
 
 class Cluster:
@@ -34,6 +46,8 @@ class Cluster:
         self._starting = asyncio.Lock()
         self._partitioner = DefaultPartitioner()
         self._rotation = count()
+        limit_ms = target.options.get("request_timeout_ms", options.delivery_timeout_ms)
+        self._limit_s = limit_ms / 1000 + _GRACE_S
         self.users: set[str] = set()
 
     async def producer(self) -> AIOKafkaProducer:
@@ -69,21 +83,6 @@ class Cluster:
             self._producer = producer
             return producer
 
-    async def partitions(self, topic: str) -> list[int]:
-        """Return the partitions of *topic*.
-
-        Raises:
-            Unavailable: if the brokers do not tell.
-        """
-        producer = await self.producer()
-        try:
-            async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
-                return sorted(await producer.partitions_for(topic))
-        except UnknownTopicOrPartitionError:
-            raise Unavailable("unknown_topic") from None
-        except (KafkaError, OSError):
-            raise Unavailable("no_metadata") from None
-
     async def ask(self) -> None:
         """Look whether a broker answers now.
 
@@ -98,30 +97,60 @@ class Cluster:
         except (KafkaError, OSError):
             raise Unavailable("unreachable") from None
 
-    async def send(self, target: KafkaSocket, events: Sequence[Event]) -> tuple[list[Sent], list[int]]:
-        """Queue *events* as batches of records; return these with their indexes, and what is too large."""
+    async def pack(self, target: KafkaSocket, events: Sequence[Event]) -> tuple[list[Packed], list[int]]:
+        """Return the records of *events* in batches, and the indexes of those that fit in none.
+
+        Raises:
+            Unavailable: if no broker can be reached, or none tells the partitions of the topic.
+        """
         producer = await self.producer()
-        partitions = await self.partitions(target.topic)
-        turn = partitions[next(self._rotation) % len(partitions)]
-        records: Iterable[tuple[int, Iterable[Record]]]
+        partitions = await self._partitions(producer, target.topic)
+        records: Iterable[tuple[int | None, Iterable[Record]]]
         if target.key is None:
-            place = turn if target.partition is None else target.partition
-            records = [(place, ((index, None, event.payload) for index, event in enumerate(events)))]
+            records = [(target.partition, ((index, None, event.payload) for index, event in enumerate(events)))]
         else:
-            by_partition: dict[int, list[Record]] = {}
+            by_partition: dict[int | None, list[Record]] = {}
             for index, event in enumerate(events):
                 key = self._key(target, event)
-                by_partition.setdefault(self._partition(target, key, partitions, turn), []).append(
+                by_partition.setdefault(self._partition(target, key, partitions), []).append(
                     (index, key, event.payload)
                 )
             records = by_partition.items()
-        sent: list[Sent] = []
-        too_large: list[int] = []
         headers = [(name, value.encode()) for name, value in target.headers.items()]
+        too_large: list[int] = []
+        packed = []
         for partition, own in records:
             for batch, indexes in _batches(producer, own, headers, too_large):
-                sent.append((await producer.send_batch(batch, target.topic, partition=partition), indexes))
-        return sent, too_large
+                # What belongs to no partition goes to each in turn, a batch of records at a time.
+                place = partitions[next(self._rotation) % len(partitions)] if partition is None else partition
+                packed.append(Packed(target.topic, place, batch, indexes))
+        return packed, too_large
+
+    async def _partitions(self, producer: AIOKafkaProducer, topic: str) -> list[int]:
+        try:
+            async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
+                return sorted(await producer.partitions_for(topic))
+        except UnknownTopicOrPartitionError:
+            raise Unavailable("unknown_topic") from None
+        except (KafkaError, OSError):
+            raise Unavailable("no_metadata") from None
+
+    async def send(self, packed: Packed) -> None:
+        """Send one batch of records and wait until it is acknowledged.
+
+        Raises:
+            KafkaError: if it is not, within the time limit.
+            Unavailable: if the library says nothing in time.
+            AssertionError: if the topic has no such partition.
+        """
+        producer = await self.producer()
+        try:
+            async with asyncio.timeout(self._limit_s):
+                await (await producer.send_batch(packed.records, packed.topic, partition=packed.partition))
+        except TimeoutError:
+            if self._producer is producer:
+                await self.close()
+            raise Unavailable("delivery_timeout") from None
 
     @staticmethod
     def _key(target: KafkaSocket, event: Event) -> bytes | None:
@@ -130,10 +159,10 @@ class Cluster:
             return None
         return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
 
-    def _partition(self, target: KafkaSocket, key: bytes | None, partitions: list[int], turn: int) -> int:
-        if target.partition is not None:
+    def _partition(self, target: KafkaSocket, key: bytes | None, partitions: list[int]) -> int | None:
+        if target.partition is not None or key is None:
             return target.partition
-        return turn if key is None else int(self._partitioner(key, partitions, partitions))
+        return int(self._partitioner(key, partitions, partitions))
 
     async def close(self) -> None:
         """End the producer within its bound."""
@@ -143,9 +172,25 @@ class Cluster:
 
     @staticmethod
     async def _close(producer: AIOKafkaProducer) -> None:
+        """End a producer without sending what it still has: its events have come back, or are counted as lost.
+
+        `stop` alone would send it, and wait for brokers that say nothing.
+        """
+        sender = producer._sender  # noqa: SLF001
+        producer._message_accumulator.fail_all(KafkaConnectionError("given up"))  # noqa: SLF001
+        for task in asyncio.all_tasks():
+            if _runs_in(task, sender):
+                task.cancel()
         with suppress(Exception):
             async with asyncio.timeout(_CLOSE_S):
+                await producer.client.close()
                 await producer.stop()
+
+
+def _runs_in(task: asyncio.Task[Any], instance: object) -> bool:
+    """Return whether the coroutine of *task* is a method of *instance*."""
+    frame = getattr(task.get_coro(), "cr_frame", None)
+    return frame is not None and frame.f_locals.get("self") is instance
 
 
 def _batches(

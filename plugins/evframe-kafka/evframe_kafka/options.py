@@ -17,7 +17,7 @@ class Options:
     """How long the brokers may take to acknowledge a record before it is tried anew."""
     batch_bytes: int = attrs.field(default=262_144, validator=at_least(1))
     """How large a batch of records may be."""
-    max_in_flight: int = attrs.field(default=65_536, validator=at_least(1))
+    max_in_flight: int = attrs.field(default=16_384, validator=at_least(1))
     """How many records of a subscriber may be without an acknowledgement."""
     enable_idempotence: bool = False
     """Have the brokers drop what a retry within a connection sends twice."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Awaitable
 from typing import Any, Final
 
 from aiokafka import errors
 
-from evframe import Batch, Rejected, Socket, Unavailable, hookimpl
+from evframe import Batch, Socket, Unavailable, hookimpl
+from evframe.ordering import Ordering, Step
 from evframe_kafka.address import KafkaSocket, parse
-from evframe_kafka.cluster import Cluster, Sent
+from evframe_kafka.cluster import Cluster, Packed
 from evframe_kafka.options import Options as KafkaOptions
 
 _REFUSALS: Final = {
@@ -21,7 +22,6 @@ _REFUSALS: Final = {
     errors.InvalidTopicError: "invalid_topic",
     errors.InvalidMessageError: "invalid_message",
 }
-_GRACE_S: Final = 5.0
 
 
 class KafkaTransport:
@@ -35,8 +35,7 @@ class KafkaTransport:
         self._options = KafkaOptions() if options is None else options
         self.in_flight = self._options.max_in_flight
         self._clusters: dict[tuple[Any, ...], Cluster] = {}
-        self._turns: dict[str, asyncio.Lock] = {}
-        self._failed: Counter[str] = Counter()  # how often a batch of a subscriber has come back
+        self._orderings: defaultdict[str, Ordering] = defaultdict(Ordering)
         self._closing: set[asyncio.Task[None]] = set()
 
     @hookimpl
@@ -57,59 +56,52 @@ class KafkaTransport:
         if not batch.events:
             await cluster.ask()
             return
-        failed = self._failed[target.canonical]
-        # One after the other until they are queued, so that batches keep their order.
-        async with self._turns.setdefault(target.canonical, asyncio.Lock()):
-            if self._failed[target.canonical] != failed:
-                raise Unavailable("behind_another")  # what went before has to be tried again first
-            try:
-                sent, too_large = await self._queue(cluster, target, batch)
-            except Unavailable:
-                self._failed[target.canonical] += 1
-                raise
-        for index in too_large:
-            batch.fail(index, "too_large")
-        problem = await self._acknowledged(target, batch, sent)
-        if problem is not None:
-            self._failed[target.canonical] += 1
-            raise Unavailable(problem)
+        with self._orderings[target.canonical].batch() as step:
+            async with step("pack"):
+                packed, too_large = await cluster.pack(target, batch.events)
+            for index in too_large:
+                batch.fail(index, "too_large")
+            by_partition = defaultdict(list)
+            for each in packed:
+                by_partition[each.partition].append(each)
+            sending = (self._send(step, cluster, batch, own) for own in by_partition.values())
+            problem = next(filter(None, await asyncio.gather(*sending, return_exceptions=True)), None)
+            if problem is not None:
+                for each in packed:
+                    if each.acknowledged:
+                        for index in each.indexes:
+                            batch.confirm(index)
+                raise problem
 
     @staticmethod
-    async def _queue(cluster: Cluster, target: KafkaSocket, batch: Batch) -> tuple[list[Sent], list[int]]:
-        try:
-            return await cluster.send(target, batch.events)
-        except errors.KafkaError as error:
-            raise Unavailable(_reason(error)) from None
-        except AssertionError:
-            raise Rejected("unknown_partition") from None
+    async def _send(step: Step, cluster: Cluster, batch: Batch, packed: list[Packed]) -> None:
+        """Send batches of records to one partition.
 
-    async def _acknowledged(self, target: KafkaSocket, batch: Batch, sent: list[Sent]) -> str | None:
-        """Wait for every batch of records; return why some have to be sent again."""
-        limit_ms = target.options.get("request_timeout_ms", self._options.delivery_timeout_ms)
-        problem = None
-        # The library has the limit; ours is for the case that it forgets.
-        await asyncio.wait([future for future, _ in sent] or [_nothing()], timeout=limit_ms / 1000 + _GRACE_S)
-        if all(future.done() and not future.cancelled() and future.exception() is None for future, _ in sent):
-            return None  # whatever has not failed is delivered
-        for future, indexes in sent:
-            error = future.exception() if future.done() and not future.cancelled() else errors.KafkaTimeoutError()
-            refusal = _REFUSALS.get(type(error)) if error is not None else None
-            for index in indexes:
-                if error is None:
-                    batch.confirm(index)
-                elif refusal is not None:
+        The library would go on with what is queued behind a batch of records that has come to its time limit: the
+        next one is queued when the one before is acknowledged. It would send them no sooner.
+        """
+        async with step(f"partition {packed[0].partition}"):
+            for each in packed:
+                try:
+                    await cluster.send(each)
+                except AssertionError:
+                    refusal = "unknown_partition"
+                except errors.KafkaError as error:
+                    if type(error) not in _REFUSALS:
+                        raise Unavailable(_reason(error)) from None
+                    refusal = _REFUSALS[type(error)]
+                else:
+                    each.acknowledged = True
+                    continue
+                for index in each.indexes:
                     batch.fail(index, refusal)
-            if error is not None and refusal is None:
-                problem = _reason(error)
-        return problem
 
     @hookimpl
     def unsubscribed(self, socket: Socket) -> None:
         """End the producer with the last of its subscribers."""
         if not isinstance(socket, KafkaSocket):
             return
-        self._turns.pop(socket.canonical, None)
-        self._failed.pop(socket.canonical, None)
+        self._orderings.pop(socket.canonical, None)
         cluster = self._clusters.get(socket.cluster)
         if cluster is not None:
             cluster.users.discard(socket.canonical)
@@ -123,12 +115,6 @@ class KafkaTransport:
     def stop(self) -> Awaitable[Any]:
         """Wait for the ends of the producers."""
         return asyncio.gather(*self._closing)
-
-
-def _nothing() -> asyncio.Future[None]:
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    future.set_result(None)
-    return future
 
 
 def _reason(error: BaseException) -> str:

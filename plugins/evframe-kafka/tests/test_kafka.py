@@ -11,10 +11,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from brokers.proxy import FaultProxy
 from evframe_kafka import KafkaTransport, Options
+from numbered import assert_in_order
 
 import evframe
 from evframe.config import Config, CoreOptions
-from evframe.testing import Peer, TransportContract
+from evframe.testing import Peer, TransportContract, until
 
 QUICK_END = Config(core=CoreOptions(drain_timeout_s=0.1))
 pytestmark = pytest.mark.timeout(120)
@@ -24,12 +25,6 @@ def interface(config=None, **options):
     events = evframe.EventInterface(config, plugins={"kafka": KafkaTransport(Options(**options))})
     events.register_event("E_TEST")
     return events
-
-
-async def until(true, timeout_s=60):
-    async with asyncio.timeout(timeout_s):
-        while not true():
-            await asyncio.sleep(0.005)
 
 
 async def make_topic(broker, partitions=1):
@@ -206,8 +201,7 @@ async def test_broker_is_killed_k7_k8(kafka):
     numbers = [json.loads(record.value)["params"][0] for record in await everything(kafka, topic)]
 
     assert (counters.delivered, counters.failed) == (count, 0)
-    assert set(numbers) == set(range(count))
-    assert list(dict.fromkeys(numbers)) == list(range(count))
+    assert_in_order(numbers, count)
 
 
 @pytest.mark.parametrize("options", [{"delivery_timeout_ms": 0}, {"connect_timeout_ms": 0}, {"batch_bytes": 0}])
@@ -251,7 +245,60 @@ async def test_faults_lose_nothing(kafka, fault):
     numbers = [json.loads(record.value)["params"][0] for record in await everything(kafka, topic)]
 
     assert (counters.raised, counters.delivered, counters.failed) == (count, count, 0)
-    assert list(dict.fromkeys(numbers)) == list(range(count))
+    assert_in_order(numbers, count)
+
+
+async def test_order_past_the_time_limit(kafka, topic):
+    """What is raised while records come to their time limit follows them, and does not overtake."""
+    if not hasattr(kafka, "proxy_port"):
+        pytest.skip("the broker that is given has no listener behind a proxy")
+    number = 0
+    async with (
+        FaultProxy(kafka.behind_proxy, kafka.proxy_port) as proxy,
+        interface(delivery_timeout_ms=200) as events,
+    ):
+        lease = events.subscribe_event("E_TEST", f"kafka:127.0.0.1:{proxy.port}/{topic}")
+
+        async def load(duration_s):
+            nonlocal number
+            until_s = asyncio.get_running_loop().time() + duration_s
+            while asyncio.get_running_loop().time() < until_s:
+                events.raise_event("E_TEST", [number])
+                number += 1
+                await asyncio.sleep(0.001)
+
+        for cycle in range(8):
+            await load(0.1)
+            proxy.refuse()
+            proxy.reset()
+            await load(0.2 + 0.05 * cycle)  # ends around the time limits of what was raised in it
+            await proxy.open()
+        await until(lambda: not lease.subscriber.depth)
+        assert (lease.subscriber.delivered, lease.subscriber.failed) == (number, 0)
+    assert_in_order([json.loads(record.value)["params"][0] for record in await everything(kafka, topic)], number)
+
+
+@pytest.mark.parametrize("property_", ["", "?g.enable.idempotence=true"])
+async def test_leaving_while_brokers_hang(kafka, topic, property_):
+    """Leaving does not wait for brokers that say nothing, leaves no task, and sends nothing later."""
+    if not hasattr(kafka, "proxy_port"):
+        pytest.skip("the broker that is given has no listener behind a proxy")
+    async with FaultProxy(kafka.behind_proxy, kafka.proxy_port) as proxy:
+        before = asyncio.all_tasks()
+        async with interface(QUICK_END) as events:
+            lease = events.subscribe_event("E_TEST", f"kafka:127.0.0.1:{proxy.port}/{topic}{property_}")
+            assert (await events.raise_event_and_wait("E_TEST", [0]))[0].delivered
+            proxy.hold()
+            for number in range(1, 4):
+                events.raise_event("E_TEST", [number])
+                await until(lambda: not lease.subscriber.queue)
+            assert lease.subscriber.depth == 3
+            left_at = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - left_at < 5
+        await until(lambda: not {task for task in asyncio.all_tasks() - before if "aiokafka" in repr(task)})
+        assert lease.subscriber.reasons == {"shutdown": 3}
+        proxy.release()
+    assert json.loads((await everything(kafka, topic))[0].value)["params"] == [0]
 
 
 async def test_tls_and_password_k6(kafka, topic):

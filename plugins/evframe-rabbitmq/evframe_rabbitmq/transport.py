@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable
 from typing import Any, Final
 
 import aiormq
 
 from evframe import Batch, Rejected, Socket, Unavailable, hookimpl
+from evframe.ordering import Ordering
 from evframe_rabbitmq.address import RabbitSocket, parse
 from evframe_rabbitmq.broker import Broker, reason_of
-from evframe_rabbitmq.channel import Publication
+from evframe_rabbitmq.channel import BatchChannel, Publication
 from evframe_rabbitmq.options import Options as RabbitmqOptions
 
 _REFUSALS: Final = {
@@ -32,9 +33,8 @@ class RabbitmqTransport:
         self._options = RabbitmqOptions() if options is None else options
         self.in_flight = self._options.max_in_flight
         self._brokers: dict[tuple[Any, ...], Broker] = {}
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._orderings: defaultdict[str, Ordering] = defaultdict(Ordering)
         self._under_way: Counter[str] = Counter()  # batches of each subscriber without a confirmation
-        self._failed: Counter[str] = Counter()  # how often a batch of a subscriber has come back
         self._releases: set[asyncio.Task[None]] = set()
 
     @hookimpl
@@ -56,27 +56,25 @@ class RabbitmqTransport:
         broker = self._brokers.get(target.broker)
         if broker is None:
             broker = self._brokers[target.broker] = Broker(target, self._options)
-        failed = self._failed[target.canonical]
-        # One after the other up to the write, so that batches keep their order.
-        async with self._turns.setdefault(target.canonical, asyncio.Lock()):
-            if self._failed[target.canonical] != failed:
-                raise Unavailable("behind_another")  # what went before has to be tried again first
-            channel = broker.open_channel(target.canonical)
-            if channel is None:
-                if self._under_way[target.canonical]:
-                    raise Unavailable("closed")  # what went before has to be tried again first
-                channel = await broker.channel(target.canonical)
-            if not batch.events:
-                return
-            publication = channel.publish(target, [event.payload for event in batch.events])
-            self._under_way[target.canonical] += 1
-        try:
-            await self._confirmed(broker, batch, publication)
-        except Unavailable:
-            self._failed[target.canonical] += 1
-            raise
-        finally:
-            self._under_way[target.canonical] -= 1
+        with self._orderings[target.canonical].batch() as step:
+            async with step("write"):
+                channel = await self._channel(broker, target.canonical)
+                if not batch.events:
+                    return
+                publication = channel.publish(target, [event.payload for event in batch.events])
+                self._under_way[target.canonical] += 1
+            try:
+                await self._confirmed(broker, batch, publication)
+            finally:
+                self._under_way[target.canonical] -= 1
+
+    async def _channel(self, broker: Broker, canonical: str) -> BatchChannel:
+        channel = broker.open_channel(canonical)
+        if channel is not None:
+            return channel
+        if self._under_way[canonical]:
+            raise Unavailable("closed")  # what is lost with the last channel has yet to come back, and goes first
+        return await broker.channel(canonical)
 
     async def _confirmed(self, broker: Broker, batch: Batch, publication: Publication) -> None:
         """Wait until the broker has spoken about every message."""
@@ -99,9 +97,8 @@ class RabbitmqTransport:
     def unsubscribed(self, socket: Socket) -> None:
         """Close the subscriber's channel, and the connection with the last one."""
         if isinstance(socket, RabbitSocket):
-            self._turns.pop(socket.canonical, None)
+            self._orderings.pop(socket.canonical, None)
             self._under_way.pop(socket.canonical, None)
-            self._failed.pop(socket.canonical, None)
             broker = self._brokers.get(socket.broker)
             if broker is not None:
                 release = asyncio.get_running_loop().create_task(self._release(broker, socket))

@@ -9,10 +9,11 @@ import aio_pika
 import pytest
 from brokers.proxy import FaultProxy
 from evframe_rabbitmq import Options, RabbitmqTransport
+from numbered import assert_in_order
 
 import evframe
 from evframe.config import Config, CoreOptions
-from evframe.testing import Peer, TransportContract
+from evframe.testing import Peer, TransportContract, until
 
 QUICK_END = Config(core=CoreOptions(drain_timeout_s=0.1))
 pytestmark = pytest.mark.timeout(120)
@@ -22,12 +23,6 @@ def interface(config=None, **options):
     events = evframe.EventInterface(config, plugins={"rabbitmq": RabbitmqTransport(Options(**options))})
     events.register_event("E_TEST")
     return events
-
-
-async def until(true, timeout_s=60):
-    async with asyncio.timeout(timeout_s):
-        while not true():
-            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
@@ -213,7 +208,7 @@ async def test_faults_lose_nothing(rabbitmq, fault):
         numbers = [json.loads(message.body)["params"][0] for message in await take(queue, size)]
 
     assert (counters.raised, counters.delivered, counters.failed) == (count, count, 0)
-    assert list(dict.fromkeys(numbers)) == list(range(count))
+    assert_in_order(numbers, count)
 
 
 async def test_broker_is_killed_r1_r3(rabbitmq):
@@ -224,6 +219,7 @@ async def test_broker_is_killed_r1_r3(rabbitmq):
     async with interface() as events:
         async with consumer(rabbitmq) as channel:
             await channel.declare_queue("durable", durable=True)
+        await asyncio.to_thread(rabbitmq.keep)
         lease = events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{rabbitmq.port}/persistent?durable")
         for number in range(count):
             events.raise_event("E_TEST", [number])
@@ -242,7 +238,7 @@ async def test_broker_is_killed_r1_r3(rabbitmq):
         await queue.delete()
 
     assert (counters.delivered, counters.failed) == (count, 0)
-    assert set(numbers) == set(range(count))
+    assert_in_order(numbers, count)
 
 
 async def test_heartbeats_keep_an_idle_connection_r2(rabbitmq, queue):

@@ -9,7 +9,7 @@ from evframe_virtual import Options, VirtualTransport
 
 import evframe
 from evframe.config import Config, CoreOptions
-from evframe.testing import MemoryTransport, Peer, TransportContract
+from evframe.testing import MemoryTransport, Peer, TransportContract, until
 
 
 class Hidden(MemoryTransport):
@@ -72,12 +72,6 @@ def compose(memory):
 
 def numbers(memory, name):
     return [event[1] for event in memory.delivered.get(name, [])]
-
-
-async def until(true):
-    async with asyncio.timeout(20):
-        while not true():
-            await asyncio.sleep(0.001)
 
 
 class TestContract(TransportContract):
