@@ -145,11 +145,27 @@ def commands() -> str:
 
 def events() -> str:
     """Return the page of the events that plugins declare."""
-    rows = ["| event | parameters |", "|---|---|"]
-    for event in evframe.EventInterface().events:
-        params = ", ".join(f"`{name}` {kind.__name__}" for name, kind in (event.params or {}).items())
-        rows.append(f"| `{event.name}` | {params} |")
-    return f"{NOTE}# Events\n\nThe events that the plugins of this repository declare.\n\n" + "\n".join(rows) + "\n"
+    parts = [NOTE, "# Events\n\nThe events that the plugins of this repository declare, by plugin.\n"]
+    interface = evframe.EventInterface()
+    for status in interface.plugin_status:
+        if status.events:
+            parts.append(f"\n## {status.name}\n")
+            parts += [event_section(interface.event(name)) for name in status.events]
+    return "".join(parts)
+
+
+def event_section(event: evframe.EventDefinition) -> str:
+    """Return what is declared of one event."""
+    text = f"\n### `{event.name}`\n"
+    if event.declaration is not None and event.declaration.summary:
+        text += f"\n{event.declaration.summary}\n"
+    if event.params:
+        rows = [
+            f"| `{name}` | {parameter.type.__name__} | {'not always there; ' * parameter.optional}{parameter.summary} |"
+            for name, parameter in event.params.items()
+        ]
+        text += "\n" + "\n".join(["| parameter | type | meaning |", "|---|---|---|", *rows]) + "\n"
+    return text
 
 
 def cli() -> str:

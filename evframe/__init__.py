@@ -2,6 +2,7 @@
 
 from evframe.batch import Batch
 from evframe.config import Config, load_config
+from evframe.declarations import Parameter
 from evframe.events import Event, EventDefinition
 from evframe.exceptions import (
     ConfigError,
@@ -40,6 +41,7 @@ __all__ = [
     "Listener",
     "Outcome",
     "Pairs",
+    "Parameter",
     "ParameterError",
     "PluginError",
     "Rejected",

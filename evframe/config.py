@@ -12,6 +12,7 @@ import cattrs
 from cattrs.errors import ForbiddenExtraKeysError, IterableValidationError
 from cattrs.gen import make_dict_structure_fn
 
+from evframe.declarations import Parameter
 from evframe.exceptions import ConfigError
 from evframe.subscribers import Overflow
 
@@ -59,6 +60,8 @@ class ParameterOptions:
     """The parameter's name."""
     type: Literal["str", "int", "float", "bool", "list", "dict"]
     """The type of its values; null fits every type."""
+    optional: bool = False
+    """Whether an event may be without it."""
 
 
 @attrs.frozen
@@ -71,9 +74,11 @@ class EventOptions:
     """The parameters in order; without it, anything can be raised."""
 
     @property
-    def types(self) -> Mapping[str, type] | None:
-        """The declared types by parameter name, in order."""
-        return None if self.params is None else {param.name: TYPES[param.type] for param in self.params}
+    def declared(self) -> Mapping[str, Parameter] | None:
+        """The declared parameters by name, in order."""
+        if self.params is None:
+            return None
+        return {param.name: Parameter(TYPES[param.type], param.optional) for param in self.params}
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ from evframe.backoff import delay_s
 from evframe.batch import Batch
 from evframe.events import Event
 from evframe.exceptions import DeliveryError, Rejected, Unavailable
-from evframe.failure_log import FailureLog
+from evframe.failures import Failures
 from evframe.subscribers import Overflow, Subscriber
 
 _TURN_S: Final = 0.005  # one pass over the ready subscribers; then the loop serves its sockets
@@ -27,10 +27,18 @@ class Delivery:
         overflow: what happens to the event that finds no room.
         end_timeout_s: how long a subscriber that has ended may take for what was raised before.
         on_end: called once when such a subscriber is done.
+        on_change: called when deliveries to a subscriber begin to fail, with the reason, and with
+            None when they work again.
     """
 
     def __init__(
-        self, *, queue_size: int, overflow: Overflow, end_timeout_s: float, on_end: Callable[[Subscriber], None]
+        self,
+        *,
+        queue_size: int,
+        overflow: Overflow,
+        end_timeout_s: float,
+        on_end: Callable[[Subscriber], None],
+        on_change: Callable[[Subscriber, str | None], None],
     ) -> None:
         self._queue_size = queue_size
         self._drop_oldest = overflow == "drop_oldest"
@@ -44,7 +52,7 @@ class Delivery:
         self._under_way: dict[Subscriber, set[asyncio.Future[None]]] = {}
         self._number = 0
         self._space: asyncio.Future[None] | None = None
-        self._log = FailureLog()
+        self._failures = Failures(on_change)
         self._closed = False
 
     def start(self) -> None:
@@ -88,7 +96,7 @@ class Delivery:
                 queue.append(event)
             else:
                 subscriber.settle(event, "queue_full")
-            self._log.lost(subscriber, "queue_full")
+            self._failures.lost(subscriber, (event,), "queue_full")
 
     async def room(self, subscribers: Sequence[Subscriber]) -> None:
         """Wait until none of the queues is full."""
@@ -185,6 +193,8 @@ class Delivery:
             subscriber.in_flight -= count
             if subscriber.attempts:
                 self._is_back(subscriber)
+            if subscriber.failing and not batch.failures:
+                self._failures.works(subscriber, batch.events)
             if batch.failures or subscriber.waiting is not None:
                 failures = batch.failures
                 for index, event in enumerate(batch.events):
@@ -194,7 +204,7 @@ class Delivery:
         else:
             self._fall_back(subscriber, batch, error)
         if batch.failures:
-            self._log.lost(subscriber, next(iter(batch.failures.values())), batch.error)
+            self._failures.lost(subscriber, batch.events, next(iter(batch.failures.values())), batch.error)
         if subscriber.returned is None:
             self._again(subscriber)
         elif not subscriber.batches:
@@ -218,7 +228,8 @@ class Delivery:
                 subscriber.settle(event, reason)
         subscriber.in_flight -= len(batch.events) - len(kept)
         if not keeps:
-            self._log.lost(subscriber, reason, None if known else error)
+            if not self._closed:
+                self._failures.lost(subscriber, batch.events, reason, None if known else error)
             return
         if subscriber.attempts and (done or batch.confirmed):
             self._is_back(subscriber)
@@ -226,11 +237,11 @@ class Delivery:
             subscriber.returned = []
         subscriber.returned.append((batch.number, kept))
         subscriber.idle = False
-        self._log.away(subscriber, reason)
+        self._failures.away(subscriber, batch.events, reason)
 
     def _is_back(self, subscriber: Subscriber) -> None:
         subscriber.attempts = 0
-        self._log.back(subscriber)
+        self._failures.back(subscriber)
 
     def _retreat(self, subscriber: Subscriber, reason: str) -> None:
         """Put what came back before the rest of the queue, in its order, and try again later."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orjson import dumps, loads
 
+from evframe.declarations import Declaration, Parameter
 from evframe.exceptions import EventNameError, ParameterError, UnknownEventError
 from evframe.payload import STRICT, Pairs, encode_params, encode_text
 
@@ -17,7 +18,6 @@ MAX_NAME_BYTES: Final = 64
 _BRACKET: Final = ord("[")
 _IN_PAYLOAD: Final = object()
 Parameters = Mapping[str, Any] | Sequence[Any]
-ParameterTypes = Mapping[str, type]
 
 
 class Event:
@@ -116,20 +116,24 @@ class EventDefinition:
         "_body_at",
         "_targets",
         "bare",
+        "declaration",
+        "enforced",
         "head",
         "id",
         "leases",
         "listeners",
         "name",
-        "params",
         "raised",
         "reads_params",
     )
 
-    def __init__(self, event_id: int, name: str, params: ParameterTypes | None) -> None:
+    def __init__(self, event_id: int, name: str, declaration: Declaration | None = None) -> None:
         self.id = event_id
         self.name = name
-        self.params = params
+        self.declaration: Declaration | None = None
+        self.enforced: Declaration | None = None  # the declaration when a raise has to fit it
+        if declaration is not None:
+            self.declare(declaration)
         self.raised = 0
         self.leases: dict[Subscriber, Subscription] = {}  # oldest first
         self.listeners: tuple[Subscriber, ...] = ()
@@ -139,6 +143,21 @@ class EventDefinition:
         self.bare = start + b"}"
         self.head = start + b',"params":'
         self._body_at = len(self.head)
+
+    def declare(self, declaration: Declaration) -> None:
+        """Take what a source says of this event."""
+        self.declaration = declaration
+        self.enforced = declaration if declaration.enforced else None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it tells about deliveries, so that its own are not told about."""
+        return self.declaration is not None and self.declaration.quiet
+
+    @property
+    def params(self) -> Mapping[str, Parameter] | None:
+        """The declared parameters in order; None when nothing is declared."""
+        return None if self.declaration is None else self.declaration.params
 
     @property
     def targets(self) -> tuple[Subscriber, ...]:
@@ -159,8 +178,8 @@ class EventDefinition:
         Raises:
             ParameterError: if the parameters break the declaration or have no JSON form.
         """
-        if self.params is not None:
-            self.check(params)
+        if self.enforced is not None:
+            self.enforced.check(params)
         if not params:
             return Event(self, None, self.bare, raised_at, depth)
         kind = type(params)
@@ -189,35 +208,6 @@ class EventDefinition:
             return tuple(params)
         raise ParameterError(self.name, "params", f"expected a mapping or a sequence of values, got {params!r}")
 
-    def check(self, params: Any) -> None:
-        """Raise ParameterError unless *params* fit the declaration."""
-        declared = self.params or {}
-        given = params or {}
-        if isinstance(given, Pairs):
-            given = [value for _, value in given] if given[0][0] is None else dict(given)
-        if isinstance(given, Mapping):
-            for name in given:
-                if name not in declared:
-                    raise ParameterError(self.name, name, f"expected one of {list(declared)}")
-        elif not isinstance(given, Sequence) or isinstance(given, str | bytes | bytearray):
-            raise ParameterError(self.name, "params", f"expected a mapping or a sequence of values, got {given!r}")
-        elif len(given) > len(declared):
-            raise ParameterError(self.name, len(declared) + 1, f"expected at most {len(declared)} parameters")
-        else:
-            given = dict(zip(declared, given, strict=False))
-        for name, wanted in declared.items():
-            if name not in given:
-                raise ParameterError(self.name, name, f"expected {wanted.__name__}, got nothing")
-            value = given[name]
-            if type(value) is not wanted and value is not None and not _fits(value, wanted):
-                raise ParameterError(self.name, name, f"expected {wanted.__name__}, got {value!r}")
-
-
-def _fits(value: object, wanted: type) -> bool:
-    if wanted is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
-
 
 def check_name(name: str) -> None:
     """Raise EventNameError unless *name* has 1 to 64 bytes (`reference/core.md` §1)."""
@@ -238,8 +228,8 @@ class EventRegistry:
         self.by_name: dict[str, EventDefinition] = {}
         self.on_new: Callable[[EventDefinition], None] | None = None
 
-    def register(self, name: str, params: ParameterTypes | None = None) -> EventDefinition:
-        """Register *name* and return its definition; a known name keeps its id.
+    def register(self, name: str, declaration: Declaration | None = None) -> EventDefinition:
+        """Register *name* and return its definition; a known name keeps its id, and its declaration if it has one.
 
         Raises:
             EventNameError: if the name is empty or longer than 64 bytes (`reference/core.md` §1).
@@ -247,11 +237,11 @@ class EventRegistry:
         check_name(name)
         known = self.by_name.get(name)
         if known is None:
-            known = self.by_name[name] = EventDefinition(len(self.by_name), name, params)
+            known = self.by_name[name] = EventDefinition(len(self.by_name), name)
             if self.on_new is not None:
                 self.on_new(known)
-        elif known.params is None:
-            known.params = params
+        if known.declaration is None and declaration is not None:
+            known.declare(declaration)
         return known
 
     def __getitem__(self, name: str) -> EventDefinition:

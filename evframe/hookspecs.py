@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from evframe.management.commands import CommandTable
     from evframe.plugins import EventCollector
     from evframe.sockets import Socket
+    from evframe.status import StatusChange
+    from evframe.subscribers import LeaseChange, Subscription
+    from evframe.workers import WorkerGroup
 
 hookspec = pluggy.HookspecMarker("evframe")
 hookimpl = pluggy.HookimplMarker("evframe")
@@ -44,23 +47,23 @@ def on_subscribe(scheme: str, rest: str) -> Socket | None:
 def deliver(socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
     """Send a batch to one subscriber.
 
-    Return True when every event has its outcome, or an awaitable that ends when it has. Events
-    not passed to `batch.fail` count as delivered. Raise `Unavailable` to have those that were
-    neither failed nor passed to `batch.confirm` kept and tried again, `Rejected` to have them
-    counted as failed.
+        Return True when every event has its outcome, or an awaitable that ends when it has. Events
+        not passed to `batch.fail` count as delivered. Raise `Unavailable` to have those that were
+        neither failed nor passed to `batch.confirm` kept and tried again, `Rejected` to have them
+        counted as failed.
 
-    The next batch of a subscriber waits for the one before, unless the plugin has an attribute
-    `in_flight`: so many events of a subscriber may be under way at the same time, and
-`evframe.ordering.Ordering` keeps its batches in order. A batch has
-    at most 1024 events, or as many as the plugin's attribute `batch_events` says. A plugin whose attribute
-    `reads_params` is true gets `event.params` at no further cost; for others they are read from
-    `event.payload` at the first use.
+        The next batch of a subscriber waits for the one before, unless the plugin has an attribute
+        `in_flight`: so many events of a subscriber may be under way at the same time, and
+    `evframe.ordering.Ordering` keeps its batches in order. A batch has
+        at most 1024 events, or as many as the plugin's attribute `batch_events` says. A plugin whose attribute
+        `reads_params` is true gets `event.params` at no further cost; for others they are read from
+        `event.payload` at the first use.
 
-    An empty batch asks whether the peer can be reached: return or raise as for events.
+        An empty batch asks whether the peer can be reached: return or raise as for events.
 
     Args:
-        socket: what the plugin returned from `on_subscribe`.
-        batch: the events, oldest first.
+            socket: what the plugin returned from `on_subscribe`.
+            batch: the events, oldest first.
     """
 
 
@@ -84,6 +87,55 @@ def describe(socket: Socket) -> dict[str, Any] | None:
 
     Args:
         socket: what the plugin returned from `on_subscribe`; None for those of others.
+    """
+
+
+@hookspec
+def worker_groups() -> Iterable[WorkerGroup] | None:
+    """Return the plugin's groups of workers, so that others can look at their load and change their number."""
+
+
+@hookspec
+def lease_changed(lease: Subscription, change: LeaseChange) -> None:
+    """Hear of a lease; called after each change, on the loop's thread once the interface is entered.
+
+    An error is logged and changes nothing. Leases that are there when the interface is left do not end.
+
+    Args:
+        lease: as it is now.
+        change: ``made``, ``refreshed``, ``expired`` at its time, or ``ended`` by an unsubscription.
+    """
+
+
+@hookspec
+def delivery_changed(socket: Socket, reason: str | None) -> None:
+    """Hear that deliveries to a subscriber begin to fail, or work again; called once for each change.
+
+    Events that are declared `quiet` change nothing, so that what is raised from here cannot feed itself.
+
+    Args:
+        socket: the subscriber's.
+        reason: of the first failure; None when deliveries work again.
+    """
+
+
+@hookspec
+def status_changed(change: StatusChange) -> None:
+    """Hear that something in the registry of statuses has another status.
+
+    Args:
+        change: what has changed.
+    """
+
+
+@hookspec
+def connection_closed(peer: tuple[str, int], local: tuple[str, int], protocol: str) -> None:
+    """Hear that a connection of a plugin is closed, whoever closed it; not when the interface is left.
+
+    Args:
+        peer: host and port of the far side.
+        local: host and port of this side.
+        protocol: in a word such as ``tcp`` or ``http``.
     """
 
 

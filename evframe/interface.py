@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from evframe.config import Config, load_config
 from evframe.context import PluginContext
+from evframe.declarations import ParameterTypes, declare
 from evframe.delivery import Delivery
 from evframe.events import Event, EventDefinition, EventRegistry
 from evframe.exceptions import ConfigError, SocketError, UnknownEventError
@@ -31,9 +32,11 @@ from evframe.outcomes import Outcome, OutcomeWait
 from evframe.plugins import PluginManager, PluginStatus, compose, load_plugins
 from evframe.sockets import Socket
 from evframe.statistics import Counters, Ended
-from evframe.subscribers import Subscriber, Subscription
+from evframe.status import StatusChange, StatusRegistry
+from evframe.subscribers import LeaseChange, Subscriber, Subscription
 from evframe.tasks import PluginTasks
 from evframe.transports import Transports
+from evframe.workers import WorkerGroup
 
 log = logging.getLogger("evframe.interface")
 
@@ -67,6 +70,9 @@ class EventInterface:
             self._commands.add(command)
         self.management = Dispatcher(self._commands)
         self._manager = PluginManager()
+        self.status = StatusRegistry(self._tell_status)
+        self._own_status = self.status.group("core")
+        self._own_status.add(status=-100, details="just started", reports=10)
         self.plugin_status: list[PluginStatus] = []
         if plugins is None:
             options = dict(config.plugins)
@@ -88,9 +94,10 @@ class EventInterface:
             overflow=core.overflow,
             end_timeout_s=core.drain_timeout_s,
             on_end=self._release,
+            on_change=self._tell_delivery,
         )
         self._deliver = self._delivery.put
-        self._leases = Leases(clock, self._delivery.end)
+        self._leases = Leases(clock, self._delivery.end, self._tell_lease)
         self._inbox = Inbox(core.queue_size, self._put, self._lose)
         self._listeners = Listeners(self._events, self._delivery.end)
         self._ended = Ended()
@@ -121,13 +128,13 @@ class EventInterface:
         """Register the configured events and make the configured subscriptions."""
         for index, event in enumerate(config.events):
             try:
-                self.register_event(event.name, event.types)
+                self.register_event(event.name, event.declared)
             except ValueError as error:
                 problems.append(f"events[{index}].name: {error}")
         for index, lease in enumerate(config.subscriptions):
             try:
                 self.register_event(lease.event)
-                self.subscribe_event(lease.event, lease.socket, lease.expire_s)
+                self.subscribe_event(lease.event, lease.socket, lease.expire_s).configured = True
             except SocketError as error:
                 problems.append(f"subscriptions[{index}].socket: {error}")
             except ValueError as error:
@@ -135,6 +142,7 @@ class EventInterface:
 
     async def __aenter__(self) -> Self:
         self._thread = get_ident()
+        self._own_status.set_status(-1, "initializing")
         self._delivery.start()
         self._inbox.start(asyncio.get_running_loop())
         self._timer.start()
@@ -143,11 +151,14 @@ class EventInterface:
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
+        self._own_status.set_status(1, "running")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        terminating = self._own_status.add()
+        terminating.status, terminating.details = -2, "shutting down"  # of which nobody is told
         self._timer.stop()
         await self._tasks.stop(self._drain_timeout_s)
         self._inbox.stop()
@@ -179,9 +190,18 @@ class EventInterface:
         event = self._events[name]
         return self._leases.find(event, self._transports.parse(socket)[0].canonical)
 
-    def register_event(self, name: str, params: Mapping[str, type] | None = None) -> int:
-        """Register an event and return its id; a known name keeps its id."""
-        return self._events.register(name, params).id
+    def register_event(
+        self, name: str, params: ParameterTypes | None = None, *, summary: str = "", enforced: bool = True
+    ) -> int:
+        """Register an event and return its id; a known name keeps its id.
+
+        Args:
+            name: 1 to 64 bytes.
+            params: its parameters in order, each a type or a `Parameter`; without it, anything can be raised.
+            summary: when it is raised, in a sentence.
+            enforced: whether a raise that does not fit is refused.
+        """
+        return self._events.register(name, declare(name, params, summary=summary, enforced=enforced)).id
 
     @property
     def events(self) -> Iterator[EventDefinition]:
@@ -224,8 +244,8 @@ class EventInterface:
         elif targets is None:  # the subscribers have changed
             self._put(definition.snapshot(params, monotonic(), depth.get()))
         else:
-            if definition.params is not None:
-                definition.check(params)
+            if definition.enforced is not None:
+                definition.enforced.check(params)
             definition.raised += 1
 
     def _put(self, event: Event) -> None:
@@ -342,7 +362,7 @@ class EventInterface:
             raise ValueError(f"expire_s: expected 0 or more seconds, got {expire_s!r}")
         definition = self._events[name]
         parsed, transport = self._transports.parse(socket)
-        lease = self._leases.subscribe(definition, parsed, transport, expire_s)
+        lease = self._leases.subscribe(definition, parsed, transport, expire_s, socket)
         self._timer.look()
         return lease
 
@@ -384,6 +404,20 @@ class EventInterface:
         return canonical in self._leases.subscribers or any(
             member.socket.canonical == canonical for member in self._members
         )
+
+    @property
+    def worker_groups(self) -> list[WorkerGroup]:
+        """The groups of workers of all plugins."""
+        return [group for groups in self._manager.hook.worker_groups() for group in groups]
+
+    def _tell_lease(self, lease: Subscription, change: LeaseChange) -> None:
+        self._manager.tell("lease_changed", lease=lease, change=change)
+
+    def _tell_delivery(self, subscriber: Subscriber, reason: str | None) -> None:
+        self._manager.tell("delivery_changed", socket=subscriber.socket, reason=reason)
+
+    def _tell_status(self, change: StatusChange) -> None:
+        self._manager.tell("status_changed", change=change)
 
     def parse_socket(self, text: str) -> Address:
         """Return the address of a socket; SocketError when it cannot be used."""

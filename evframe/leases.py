@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from evframe.subscribers import Subscriber, Subscription
+from evframe.subscribers import LeaseChange, Subscriber, Subscription
 
 if TYPE_CHECKING:
     from evframe.events import EventDefinition
@@ -19,10 +19,16 @@ if TYPE_CHECKING:
 class Leases:
     """Makes, refreshes, finds and ends leases; a subscriber lives as long as its last one."""
 
-    def __init__(self, clock: Callable[[], float], on_last: Callable[[Subscriber], None]) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        on_last: Callable[[Subscriber], None],
+        on_change: Callable[[Subscription, LeaseChange], None],
+    ) -> None:
         self.clock = clock
         self.subscribers: dict[str, Subscriber] = {}
         self._on_last = on_last
+        self._on_change = on_change
         self._due: list[tuple[float, Subscription]] = []
 
     @property
@@ -30,8 +36,10 @@ class Leases:
         """When `expire` has work to do; infinity when no lease ends."""
         return self._due[0][0] if self._due else math.inf
 
-    def subscribe(self, event: EventDefinition, socket: Socket, transport: Carrier, expire_s: int) -> Subscription:
-        """Make or refresh the lease of *socket* on *event*.
+    def subscribe(
+        self, event: EventDefinition, socket: Socket, transport: Carrier, expire_s: int, text: str
+    ) -> Subscription:
+        """Make or refresh the lease of *socket* on *event*; *text* is the socket as it was given.
 
         A refresh without a time restarts the clock of a lease that has one (`reference/core.md` §4.2).
         """
@@ -40,9 +48,12 @@ class Leases:
         if subscriber is None:
             subscriber = self.subscribers[canonical] = Subscriber(socket, transport)
         subscriber.socket = socket  # of the same canonical text, but perhaps another address
+        subscriber.text = canonical if text == canonical else text
         subscriber.ended = False
         lease = event.leases.get(subscriber)
+        change: LeaseChange = "refreshed"
         if lease is None:
+            change = "made"
             lease = event.leases[subscriber] = Subscription(event, subscriber)
             event.changed()
             subscriber.leases += 1
@@ -53,6 +64,7 @@ class Leases:
             if lease.deadline < lease.due:
                 lease.due = lease.deadline
                 heapq.heappush(self._due, (lease.due, lease))
+        self._on_change(lease, change)
         return lease
 
     def find(self, event: EventDefinition, canonical: str) -> Subscription | None:
@@ -60,7 +72,7 @@ class Leases:
         subscriber = self.subscribers.get(canonical)
         return None if subscriber is None else event.leases.get(subscriber)
 
-    def end(self, lease: Subscription) -> None:
+    def end(self, lease: Subscription, change: LeaseChange = "ended") -> None:
         """End a lease; with the last one of its subscriber, tell so."""
         subscriber = lease.subscriber
         del lease.event.leases[subscriber]
@@ -69,6 +81,7 @@ class Leases:
         subscriber.leases -= 1
         if not subscriber.leases:
             self._on_last(subscriber)
+        self._on_change(lease, change)
 
     def expire(self) -> None:
         """End every lease whose time has come."""
@@ -81,7 +94,7 @@ class Leases:
             if at != lease.due:
                 continue
             if lease.deadline <= now:
-                self.end(lease)
+                self.end(lease, "expired")
             else:
                 lease.due = lease.deadline
                 heapq.heappush(due, (lease.due, lease))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
@@ -13,11 +14,13 @@ import pluggy
 
 from evframe import hookspecs
 from evframe.config import structure
+from evframe.declarations import Declaration, ParameterTypes, declare
 from evframe.events import EventRegistry, check_name
 from evframe.exceptions import ConfigError
 from evframe.management.commands import CommandTable
 from evframe.transports import hook_caller
 
+log = logging.getLogger("evframe.plugins")
 GROUP: Final = "evframe"
 HOOKS: Final = (
     "register_events",
@@ -26,6 +29,11 @@ HOOKS: Final = (
     "unsubscribed",
     "management_commands",
     "describe",
+    "worker_groups",
+    "lease_changed",
+    "delivery_changed",
+    "status_changed",
+    "connection_closed",
     "loaded",
     "start",
     "stop",
@@ -49,12 +57,28 @@ class EventCollector:
     """Handed to `register_events`: takes the events of one plugin."""
 
     def __init__(self) -> None:
-        self.events: dict[str, Mapping[str, type] | None] = {}
+        self.events: dict[str, Declaration | None] = {}
 
-    def add(self, name: str, params: Mapping[str, type] | None = None) -> None:
-        """Declare the event *name* with its parameters' types, in order."""
+    def add(
+        self,
+        name: str,
+        params: ParameterTypes | None = None,
+        *,
+        summary: str = "",
+        enforced: bool = True,
+        quiet: bool = False,
+    ) -> None:
+        """Declare an event.
+
+        Args:
+            name: 1 to 64 bytes.
+            params: its parameters in order, each a type or a `Parameter`; without it, anything can be raised.
+            summary: when it is raised, in a sentence.
+            enforced: whether a raise that does not fit is refused.
+            quiet: whether it tells about deliveries, so that its own are not told about.
+        """
         check_name(name)
-        self.events[name] = params
+        self.events[name] = declare(name, params, summary=summary, enforced=enforced, quiet=quiet)
 
 
 class PluginManager(pluggy.PluginManager):
@@ -81,6 +105,14 @@ class PluginManager(pluggy.PluginManager):
         if self.on_change is not None:
             self.on_change()
         return removed
+
+    def tell(self, hook: str, **arguments: Any) -> None:
+        """Call every implementation of *hook*, which tells of something; what one of them raises is logged."""
+        for implementation in getattr(self.hook, hook).get_hookimpls():
+            try:
+                implementation.function(*(arguments[name] for name in implementation.argnames))
+            except Exception:
+                log.exception("a plugin raised an error", extra={"plugin": implementation.plugin_name, "hook": hook})
 
 
 def make_plugin(name: str, loaded: Any, table: Mapping[str, Any] | None, problems: list[str]) -> Any:
@@ -113,8 +145,8 @@ def compose(
     except BaseException:
         manager.unregister(name=name)
         raise
-    for event, params in collector.events.items():
-        registry.register(event, params)
+    for event, declaration in collector.events.items():
+        registry.register(event, declaration)
     return PluginStatus(
         name,
         "",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 BATCH_EVENTS: Final = 1024
 Overflow = Literal["drop_oldest", "drop_newest", "block"]
+LeaseChange = Literal["made", "refreshed", "expired", "ended"]
 
 
 class Carrier(Protocol):
@@ -53,6 +54,7 @@ class Subscriber:
         "delivered",
         "ended",
         "failed",
+        "failing",
         "idle",
         "in_flight",
         "leases",
@@ -64,12 +66,14 @@ class Subscriber:
         "returned",
         "room",
         "socket",
+        "text",
         "transport",
         "waiting",
     )
 
-    def __init__(self, socket: Socket, transport: Carrier) -> None:
+    def __init__(self, socket: Socket, transport: Carrier, text: str = "") -> None:
         self.socket = socket
+        self.text = text  # as it was subscribed, with its secrets
         self.transport = transport
         self.queue: deque[Event] | tuple[()] = ()
         self.room = 0
@@ -78,6 +82,7 @@ class Subscriber:
         self.returned: list[tuple[int, list[Event]]] | None = None  # None unless it is away
         self.on_away: Callable[[str], None] | None = None  # in place of trying again
         self.ended = False
+        self.failing = False  # and somebody was told
         self.attempts = 0
         self.leases = 0
         self.batches = 0
@@ -125,11 +130,12 @@ class Subscription:
     which is refreshed often costs the timer nothing.
     """
 
-    __slots__ = ("deadline", "due", "event", "expire_s", "subscriber")
+    __slots__ = ("configured", "deadline", "due", "event", "expire_s", "subscriber")
 
     def __init__(self, event: EventDefinition, subscriber: Subscriber) -> None:
         self.event = event
         self.subscriber = subscriber
+        self.configured = False  # the configuration holds it
         self.expire_s = 0
         self.deadline = math.inf
         self.due = math.inf

@@ -63,6 +63,10 @@ class ThreadedInterface:
         ended: bool = self._call(self._interface.unsubscribe_event, name, socket)
         return ended
 
+    def plugin(self, name: str) -> Any:
+        """See `EventInterface.plugin`; what the object may be called for from other threads is for it to say."""
+        return self._interface.plugin(name)
+
     def raise_event(self, name: str, params: Any = None) -> None:
         """See `EventInterface.raise_event`; does not wait for the interface's thread."""
         self._interface.raise_event(name, params)

@@ -3,7 +3,9 @@
 import pytest
 
 import evframe
+from evframe.declarations import Parameter, declare
 from evframe.events import EventRegistry
+from evframe.exceptions import ParameterError
 
 
 def test_ids_in_order_q9():
@@ -115,3 +117,24 @@ async def test_names_twice_and_without(events, memory):
 
     assert (event["k"], event.values, event[3]) == (1, (1, 2, 3), 3)
     assert event.payload.endswith(b'{"k":1,"k":2,"":3}}')
+
+
+def test_optional_parameters():
+    """A parameter that may be missing is checked when it is there."""
+    registry = EventRegistry()
+    declared = declare("E_X", {"group": str, "details": Parameter(str, optional=True), "old": int})
+    definition = registry.register("E_X", declared)
+    definition.snapshot({"group": "a", "old": 1}, 0.0)
+    definition.snapshot({"group": "a", "details": None, "old": 1}, 0.0)
+    with pytest.raises(ParameterError, match="details"):
+        definition.snapshot({"group": "a", "details": 5, "old": 1}, 0.0)
+    with pytest.raises(ParameterError, match="old"):
+        definition.snapshot({"group": "a"}, 0.0)
+
+
+def test_described_parameters():
+    """A declaration that is not enforced describes, and refuses nothing."""
+    registry = EventRegistry()
+    definition = registry.register("E_X", declare("E_X", {"n": int}, enforced=False))
+    assert definition.snapshot({"other": "x"}, 0.0).params == {"other": "x"}
+    assert definition.params["n"].type is int

@@ -13,7 +13,7 @@ HEAD = b'{"jsonrpc":"2.0","method":"E_TEST"'
 
 
 def payload(params):
-    return EventDefinition(0, "E_TEST", None).snapshot(params, 0.0).payload
+    return EventDefinition(0, "E_TEST").snapshot(params, 0.0).payload
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from evframe.declarations import Parameter
 from evframe.exceptions import SocketError, UnknownEventError
 from evframe.management.commands import Command, CommandError, int32, int_param, invalid_params, text_param
 from evframe.payload import Pairs
@@ -138,8 +139,8 @@ class _Evi:
         if not event.targets:
             raise CommandError(480, "Temporarily Unavailable")
         values = _raise_params(params["params"]) if "params" in params else None
-        if values and event.params is not None:
-            values = _as_declared(event.params, values)
+        if values and event.enforced is not None:
+            values = _as_declared(event.enforced.params, values)
         try:
             self._interface.raise_event(name, values)
         except ValueError as error:
@@ -197,12 +198,13 @@ def _compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _as_declared(types: Mapping[str, type], given: Any) -> Any:
+def _as_declared(declared: Mapping[str, Parameter], given: Any) -> Any:
     """Return the parameters with numbers where the event declares them: this interface passes many as text."""
     if isinstance(given, list):
-        return [_number(value, wanted) for value, wanted in zip_longest(given, list(types.values())[: len(given)])]
+        wanted = [parameter.type for parameter in declared.values()]
+        return [_number(value, kind) for value, kind in zip_longest(given, wanted[: len(given)])]
     pairs = given.items() if isinstance(given, dict) else given
-    return Pairs((name, _number(value, types.get(name))) for name, value in pairs)
+    return Pairs((name, _number(value, declared[name].type if name in declared else None)) for name, value in pairs)
 
 
 def _number(value: Any, wanted: type | None) -> Any:

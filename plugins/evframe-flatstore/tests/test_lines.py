@@ -16,7 +16,7 @@ PARAMS = st.lists(VALUE, max_size=4) | st.dictionaries(st.text(), VALUE, max_siz
 @given(st.lists(PARAMS, min_size=1, max_size=5), st.sampled_from([",", "::", "\t", "x", ""]), st.booleans())
 def test_quick_is_careful(rows, delimiter, suppress):
     """A batch is what its lines are one by one, and has one line for each event."""
-    definition = EventDefinition(0, "E_TEST", None)
+    definition = EventDefinition(0, "E_TEST")
     events = []
     for params in rows:
         try:

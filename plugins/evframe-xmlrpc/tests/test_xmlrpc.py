@@ -221,7 +221,7 @@ def test_any_parameters_are_xml_x1(params):
     from evframe.events import EventDefinition
 
     try:
-        event = EventDefinition(0, "E_TEST", None).snapshot(params, 0.0)
+        event = EventDefinition(0, "E_TEST").snapshot(params, 0.0)
     except evframe.ParameterError:
         return
     got, method = xmlrpc.client.loads(call("m", values(event, as_struct=False)))

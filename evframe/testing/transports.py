@@ -1,7 +1,6 @@
-"""For the tests of those who write plugins: a transport in memory, and the contract of every transport.
+"""A transport in memory, and the contract of every transport.
 
-A subclass of `TransportContract` says how the transport is made and what receives from it;
-pytest with asyncio mode `auto` runs the rest::
+A subclass of `TransportContract` says how the transport is made and what receives from it::
 
     class TestMine(TransportContract):
         bad_sockets = ("mine:", "mine:x:y")

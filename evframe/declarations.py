@@ -1,0 +1,87 @@
+"""Declarations: the parameters that an event has, as its source tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from evframe.exceptions import ParameterError
+from evframe.payload import Pairs
+
+
+@attrs.frozen
+class Parameter:
+    """One declared parameter; null fits every type."""
+
+    type: type
+    """The type of its values: str, int, float, bool, list or dict."""
+    optional: bool = False
+    """Whether an event may be without it."""
+    summary: str = ""
+    """What it means, in a sentence."""
+
+
+ParameterTypes = Mapping[str, type | Parameter]
+
+
+def _as_parameters(params: ParameterTypes) -> Mapping[str, Parameter]:
+    return {name: kind if isinstance(kind, Parameter) else Parameter(kind) for name, kind in params.items()}
+
+
+@attrs.frozen
+class Declaration:
+    """What a source says of an event."""
+
+    event: str
+    """The event's name."""
+    params: Mapping[str, Parameter] = attrs.field(converter=_as_parameters)
+    """The parameters in order."""
+    summary: str = ""
+    """When the event is raised, in a sentence."""
+    enforced: bool = True
+    """Whether a raise that does not fit is refused; what comes from elsewhere is only described."""
+    quiet: bool = False
+    """Whether it tells about deliveries, so that its own are not told about."""
+
+    def check(self, params: Any) -> None:
+        """Raise ParameterError unless *params* fit; the error names the parameter."""
+        declared = self.params
+        given = self._by_name(params or {})
+        for name, parameter in declared.items():
+            if name not in given:
+                if parameter.optional:
+                    continue
+                raise ParameterError(self.event, name, f"expected {parameter.type.__name__}, got nothing")
+            value = given[name]
+            wanted = parameter.type
+            if type(value) is not wanted and value is not None and not _fits(value, wanted):
+                raise ParameterError(self.event, name, f"expected {wanted.__name__}, got {value!r}")
+
+    def _by_name(self, given: Any) -> Mapping[str, Any]:
+        """Return parameters by name, of which none is unknown."""
+        declared = self.params
+        if isinstance(given, Pairs):
+            given = [value for _, value in given] if given[0][0] is None else dict(given)
+        if isinstance(given, Mapping):
+            for name in given:
+                if name not in declared:
+                    raise ParameterError(self.event, name, f"expected one of {list(declared)}")
+            return given
+        if not isinstance(given, Sequence) or isinstance(given, str | bytes | bytearray):
+            raise ParameterError(self.event, "params", f"expected a mapping or a sequence of values, got {given!r}")
+        if len(given) > len(declared):
+            raise ParameterError(self.event, len(declared) + 1, f"expected at most {len(declared)} parameters")
+        return dict(zip(declared, given, strict=False))
+
+
+def declare(event: str, params: ParameterTypes | None, **options: Any) -> Declaration | None:
+    """Return the declaration of an event with *params*; None without them. See `Declaration` for the options."""
+    return None if params is None else Declaration(event, params, **options)
+
+
+def _fits(value: object, wanted: type) -> bool:
+    if wanted is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))

@@ -1,0 +1,20 @@
+"""For the tests of those who write plugins: contracts that every plugin of a kind keeps, and doubles.
+
+pytest with asyncio mode `auto` runs the tests of a contract for each class that is derived from it.
+"""
+
+from evframe.testing.clock import FakeClock
+from evframe.testing.recording import Recorder
+from evframe.testing.sources import SourceContract
+from evframe.testing.transports import MemorySocket, MemoryTransport, Peer, TransportContract, until
+
+__all__ = [
+    "FakeClock",
+    "MemorySocket",
+    "MemoryTransport",
+    "Peer",
+    "Recorder",
+    "SourceContract",
+    "TransportContract",
+    "until",
+]

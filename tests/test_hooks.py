@@ -1,0 +1,145 @@
+"""The hooks that tell plugins what happens."""
+
+import attrs
+import pytest
+
+import evframe
+from evframe.exceptions import Rejected, Unavailable
+from evframe.testing import FakeClock, MemoryTransport, Recorder, until
+
+
+class Hears:
+    """A plugin for the tests: keeps what it is told."""
+
+    def __init__(self):
+        self.leases = []
+        self.deliveries = []
+        self.statuses = []
+        self.connections = []
+
+    @evframe.hookimpl
+    def register_events(self, collector):
+        collector.add("E_QUIET", {"n": int}, quiet=True)
+        collector.add("E_LOUD", {"n": int})
+
+    @evframe.hookimpl
+    def loaded(self, context):
+        self.context = context
+
+    @evframe.hookimpl
+    def lease_changed(self, lease, change):
+        self.leases.append((lease.event.name, lease.subscriber.socket.canonical, change))
+
+    @evframe.hookimpl
+    def delivery_changed(self, socket, reason):
+        self.deliveries.append((socket.canonical, reason))
+
+    @evframe.hookimpl
+    def status_changed(self, change):
+        self.statuses.append(change)
+
+    @evframe.hookimpl
+    def connection_closed(self, peer, protocol):
+        self.connections.append((peer, protocol))
+
+
+class Workers:
+    """A plugin for the tests, with workers."""
+
+    kind = "ROUTE"
+
+    @evframe.hookimpl
+    def worker_groups(self):
+        return [self]
+
+
+async def test_leases():
+    """A lease is told of when it is made, refreshed, expired and ended."""
+    clock, hears = FakeClock(), Hears()
+    async with evframe.EventInterface(plugins={"memory": MemoryTransport(), "hears": hears}, clock=clock) as events:
+        events.subscribe_event("E_LOUD", "memory:a", 10)
+        events.subscribe_event("E_LOUD", "memory:a", 10)
+        clock.advance(11)
+        events.expire()
+        events.subscribe_event("E_LOUD", "memory:b")
+        events.unsubscribe_event("E_LOUD", "memory:b")
+    assert hears.leases == [
+        ("E_LOUD", "memory:a", "made"),
+        ("E_LOUD", "memory:a", "refreshed"),
+        ("E_LOUD", "memory:a", "expired"),
+        ("E_LOUD", "memory:b", "made"),
+        ("E_LOUD", "memory:b", "ended"),
+    ]
+
+
+@pytest.mark.parametrize(("error", "reason"), [(Unavailable("refused"), "refused"), (Rejected("bad"), "bad")])
+async def test_deliveries(error, reason):
+    """That deliveries fail, and work again, is told once each."""
+    hears, memory = Hears(), MemoryTransport()
+
+    def fails(_):
+        raise error
+
+    async with evframe.EventInterface(plugins={"memory": memory, "hears": hears}) as events:
+        events.subscribe_event("E_LOUD", "memory:a")
+        memory.when("a", fails)
+        for number in range(3):
+            events.raise_event("E_LOUD", {"n": number})
+            await until(lambda: hears.deliveries)
+        memory.when("a", None)
+        events.raise_event("E_LOUD", {"n": 3})
+        await until(lambda: len(hears.deliveries) == 2)
+    assert hears.deliveries == [("memory:a", reason), ("memory:a", None)]
+
+
+async def test_quiet_events_change_nothing():
+    """Events that tell about deliveries are not told about: they cannot feed themselves."""
+    hears, memory = Hears(), MemoryTransport()
+
+    def fails(_):
+        raise Rejected("bad")
+
+    memory.when("a", fails)
+    async with evframe.EventInterface(plugins={"memory": memory, "hears": hears}) as events:
+        events.subscribe_event("E_QUIET", "memory:a")
+        await events.raise_event_and_wait("E_QUIET", {"n": 1})
+    assert hears.deliveries == []
+
+
+async def test_statuses():
+    """A status that changes is told of; the core has one of its own."""
+    hears = Hears()
+    async with Recorder({"hears": hears}):
+        group = hears.context.status.group("hears")
+        group.add("Main", status=0)
+        group.set_status(1)
+        group.set_status(2, "busy")
+    assert [attrs.astuple(change) for change in hears.statuses] == [
+        ("core", "main", -1, "initializing", -100),
+        ("core", "main", 1, "running", -1),
+        ("hears", "Main", 2, "busy", 1),
+    ]
+
+
+async def test_workers_and_connections():
+    """Groups of workers are found, and a closed connection is told of."""
+    hears, workers = Hears(), Workers()
+    async with Recorder({"hears": hears, "workers": workers}):
+        assert hears.context.worker_groups == [workers]
+        hears.context.connection_closed(("192.0.2.1", 1), ("192.0.2.2", 2), "tcp")
+    assert hears.connections == [(("192.0.2.1", 1), "tcp")]
+
+
+def test_listener_that_raises_is_logged(caplog):
+    """An error of one plugin that is told does not keep it from the others."""
+
+    class Broken:
+        @evframe.hookimpl
+        def lease_changed(self):
+            raise RuntimeError("broken")
+
+    hears = Hears()
+    events = evframe.EventInterface(plugins={"memory": MemoryTransport(), "hears": hears, "broken": Broken()})
+    events.subscribe_event("E_LOUD", "memory:a")
+    assert hears.leases == [("E_LOUD", "memory:a", "made")]
+    assert caplog.records[0].plugin == "broken"

@@ -1,0 +1,98 @@
+"""The doubles and contracts for those who write plugins, used as they use them."""
+
+import pytest
+
+import evframe
+from evframe.management.commands import Command, CommandError, text_param
+from evframe.testing import FakeClock, Recorder, SourceContract
+
+
+class Counting:
+    """A source for the tests: raises an event at the second count of a word."""
+
+    def __init__(self, summary="A word was counted twice."):
+        self._summary = summary
+        self._seen = set()
+        self._context = None
+
+    @evframe.hookimpl
+    def register_events(self, collector):
+        collector.add("E_TWICE", {"word": evframe.Parameter(str, summary="The word.")}, summary=self._summary)
+
+    @evframe.hookimpl
+    def management_commands(self, commands):
+        def forget(params):
+            word = text_param(params, "word")
+            if word not in self._seen:
+                raise CommandError(404, "No such word")
+            self._seen.discard(word)
+            return "OK"
+
+        commands.add(Command("counting:forget", (("word",),), forget, "forgets a word"))
+
+    @evframe.hookimpl
+    def loaded(self, context):
+        self._context = context
+
+    def count(self, word):
+        if word in self._seen:
+            self._context.raise_event("E_TWICE", {"word": word})
+        self._seen.add(word)
+
+
+class TestContract(SourceContract):
+    name = "counting"
+
+    def source(self):
+        return Counting()
+
+    async def provoke(self, recorder):
+        recorder.plugin("counting").count("a")
+        recorder.plugin("counting").count("a")
+
+
+class TestContractFindsFaults(SourceContract):
+    """What the contract is for."""
+
+    name = "counting"
+
+    def source(self):
+        return Counting(summary="")
+
+    def test_every_event_is_declared(self):
+        """An event without a summary is found."""
+        with pytest.raises(AssertionError, match="E_TWICE: expected a summary"):
+            super().test_every_event_is_declared()
+
+    async def test_every_event_is_raised(self):
+        """An event that is never raised is found."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("evframe.testing.sources._LIMIT_S", 0.05)
+            with pytest.raises(TimeoutError):
+                await super().test_every_event_is_raised()
+
+    async def provoke(self, recorder):
+        recorder.plugin("counting").count("a")
+
+
+async def test_recorder():
+    """A recorder has what was raised since it was asked last, and answers commands."""
+    async with Recorder({"counting": Counting()}) as recorder:
+        counting = recorder.plugin("counting")
+        counting.count("a")
+        assert await recorder.events() == []
+        counting.count("a")
+        assert await recorder.events() == [("E_TWICE", {"word": "a"})]
+        assert recorder.command("counting:forget", word="a") == "OK"
+        with pytest.raises(CommandError, match="No such word"):
+            recorder.command("counting:forget", word="a")
+        recorder.register_event("E_OTHER")
+        recorder.interface.raise_event("E_OTHER")
+        assert await recorder.wait_for(1) == [("E_OTHER", None)]
+
+
+def test_clock():
+    """A clock stands still until it is told to go on."""
+    clock = FakeClock(10.0)
+    clock.advance(2.5)
+    assert (clock(), clock()) == (12.5, 12.5)
