@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evframe.outcomes import Outcome
     from evframe.status import StatusRegistry
     from evframe.subscribers import Subscription
+    from evframe.tasks import PluginTasks
     from evframe.workers import WorkerGroup
 
 
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
 class PluginContext:
     """Handed to the hooks `loaded` and `start`.
 
-    `management.handle(request)` answers a management request; `spawn(coroutine)` runs a task
-    until the interface is left, which cancels it.
+    `management.handle(request)` answers a management request.
     """
 
     _interface: EventInterface
     management: Dispatcher
-    spawn: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]
+    _tasks: PluginTasks
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run *work* until the interface is left or the plugin goes, which cancels it."""
+        return self._tasks.spawn(work)
 
     def parse_socket(self, text: str) -> Address:
         """Return the address of a socket of any transport; SocketError when it cannot be used."""
@@ -66,8 +70,8 @@ class PluginContext:
         return self._interface.register_event(name, params, summary=summary, enforced=enforced)
 
     def subscribe_event(self, name: str, socket: str, expire_s: int = 0) -> None:
-        """Subscribe *socket* to an event; see `EventInterface.subscribe_event`."""
-        self._interface.subscribe_event(name, socket, expire_s)
+        """Subscribe *socket* to an event for as long as the plugin's options say so, as `[[subscriptions]]` do."""
+        self._interface.subscribe_event(name, socket, expire_s).configured = True
 
     def unsubscribe_event(self, name: str, socket: str) -> bool:
         """End a subscription; return whether there was one."""

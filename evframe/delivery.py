@@ -11,10 +11,11 @@ from typing import Final
 
 from evframe.backoff import delay_s
 from evframe.batch import Batch
+from evframe.config import CoreOptions
 from evframe.events import Event
 from evframe.exceptions import DeliveryError, Rejected, Unavailable
 from evframe.failures import Failures
-from evframe.subscribers import Overflow, Subscriber
+from evframe.subscribers import Subscriber
 
 _TURN_S: Final = 0.005  # one pass over the ready subscribers; then the loop serves its sockets
 
@@ -23,9 +24,8 @@ class Delivery:
     """Moves events from the queues to the transports; never blocks who raises.
 
     Args:
-        queue_size: how many events may wait for one subscriber.
-        overflow: what happens to the event that finds no room.
-        end_timeout_s: how long a subscriber that has ended may take for what was raised before.
+        core: how large a queue may be, what happens to an event that finds no room, and how long
+            a subscriber that has ended may take for what was raised before.
         on_end: called once when such a subscriber is done.
         on_change: called when deliveries to a subscriber begin to fail, with the reason, and with
             None when they work again.
@@ -33,16 +33,12 @@ class Delivery:
 
     def __init__(
         self,
+        core: CoreOptions,
         *,
-        queue_size: int,
-        overflow: Overflow,
-        end_timeout_s: float,
         on_end: Callable[[Subscriber], None],
         on_change: Callable[[Subscriber, str | None], None],
     ) -> None:
-        self._queue_size = queue_size
-        self._drop_oldest = overflow == "drop_oldest"
-        self._end_timeout_s = end_timeout_s
+        self.configure(core)
         self._on_end = on_end
         self._ready: deque[Subscriber] = deque()
         self._scheduled = False
@@ -54,6 +50,12 @@ class Delivery:
         self._space: asyncio.Future[None] | None = None
         self._failures = Failures(on_change)
         self._closed = False
+
+    def configure(self, core: CoreOptions) -> None:
+        """Take other bounds; a queue that holds more already keeps what it has."""
+        self._queue_size = core.queue_size
+        self._drop_oldest = core.overflow == "drop_oldest"
+        self._end_timeout_s = core.drain_timeout_s
 
     def start(self) -> None:
         """Begin to deliver on the running loop."""
@@ -127,8 +129,13 @@ class Delivery:
         if subscriber.returned is not None or not isinstance(queue, deque) or not queue:
             self._again(subscriber)
             return
-        if subscriber.batches and any(future.done() for future in self._under_way[subscriber]):
-            return  # it may have come back, and then this batch has to wait: what is over is heard of in this turn
+        if subscriber.batches:
+            if subscriber.held:
+                return  # for its transport is another one than that of the batch under way
+            if any(future.done() for future in self._under_way[subscriber]):
+                return  # it may have come back, and then this batch has to wait: what is over is heard of in this turn
+        else:
+            subscriber.held = False
         transport = subscriber.transport
         if len(queue) <= transport.batch_events:
             events = list(queue)

@@ -226,7 +226,7 @@ class EventRegistry:
 
     def __init__(self) -> None:
         self.by_name: dict[str, EventDefinition] = {}
-        self.on_new: Callable[[EventDefinition], None] | None = None
+        self.on_new: list[Callable[[EventDefinition], None]] = []
 
     def register(self, name: str, declaration: Declaration | None = None) -> EventDefinition:
         """Register *name* and return its definition; a known name keeps its id, and its declaration if it has one.
@@ -238,8 +238,8 @@ class EventRegistry:
         known = self.by_name.get(name)
         if known is None:
             known = self.by_name[name] = EventDefinition(len(self.by_name), name)
-            if self.on_new is not None:
-                self.on_new(known)
+            for told in self.on_new:
+                told(known)
         if known.declaration is None and declaration is not None:
             known.declare(declaration)
         return known

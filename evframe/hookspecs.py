@@ -10,6 +10,7 @@ import pluggy
 if TYPE_CHECKING:
     from evframe.batch import Batch
     from evframe.context import PluginContext
+    from evframe.events import EventDefinition
     from evframe.management.commands import CommandTable
     from evframe.plugins import EventCollector
     from evframe.sockets import Socket
@@ -140,8 +141,32 @@ def connection_closed(peer: tuple[str, int], local: tuple[str, int], protocol: s
 
 
 @hookspec
+def event_registered(event: EventDefinition) -> None:
+    """Hear of an event that is registered after the plugins were loaded.
+
+    Args:
+        event: its definition.
+    """
+
+
+@hookspec
+def reconfigure(options: Any) -> None:
+    """Take other options while the plugin works, when the configuration is loaded again.
+
+    Raise ValueError or OSError to refuse them, and keep the old ones then: nothing of the new
+    configuration is applied. A transport without this hook is exchanged for a new one, which its
+    subscribers go on with; another plugin without it refuses every change.
+
+    Args:
+        options: of the plugin's class `Options`.
+    """
+
+
+@hookspec
 def loaded(context: PluginContext) -> None:
     """Keep what a plugin may do; called once, when all are loaded, before any subscription.
+
+    A configuration is checked by loading it, so nothing outside this process may change here.
 
     Args:
         context: what a plugin may do with the interface; it can `spawn` from `start` on.

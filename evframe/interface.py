@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import get_ident
 from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
-from evframe.config import Config, load_config
+from evframe.composition import Composition
+from evframe.config import Config, CoreOptions, load_config
 from evframe.context import PluginContext
 from evframe.declarations import ParameterTypes, declare
-from evframe.delivery import Delivery
 from evframe.events import Event, EventDefinition, EventRegistry
 from evframe.exceptions import ConfigError, SocketError, UnknownEventError
 from evframe.inbox import Inbox
-from evframe.leases import ExpiryTimer, Leases
-from evframe.listening import Listener, Listeners
+from evframe.listening import Listener
 from evframe.management.commands import CommandTable
 from evframe.management.core import core_commands
 from evframe.management.dispatcher import Dispatcher
@@ -29,12 +29,12 @@ from evframe.management.evi import evi_commands
 from evframe.members import Address, Member
 from evframe.nesting import depth
 from evframe.outcomes import Outcome, OutcomeWait
-from evframe.plugins import PluginManager, PluginStatus, compose, load_plugins
+from evframe.plugins import PluginManager, PluginStatus
+from evframe.roster import Roster
 from evframe.sockets import Socket
-from evframe.statistics import Counters, Ended
+from evframe.statistics import Counters
 from evframe.status import StatusChange, StatusRegistry
-from evframe.subscribers import LeaseChange, Subscriber, Subscription
-from evframe.tasks import PluginTasks
+from evframe.subscribers import Subscription
 from evframe.transports import Transports
 from evframe.workers import WorkerGroup
 
@@ -66,54 +66,40 @@ class EventInterface:
         problems: list[str] = []
         self._events = EventRegistry()
         self._commands = CommandTable()
-        for command in (*core_commands(self._commands), *evi_commands(self, core.default_expire_s)):
-            self._commands.add(command)
         self.management = Dispatcher(self._commands)
-        self._manager = PluginManager()
         self.status = StatusRegistry(self._tell_status)
         self._own_status = self.status.group("core")
         self._own_status.add(status=-100, details="just started", reports=10)
-        self.plugin_status: list[PluginStatus] = []
+        self._composition = Composition(self._events, self._commands, partial(PluginContext, self, self.management))
+        self._manager = self._composition.manager
+        for command in (*core_commands(self._commands), *evi_commands(self)):
+            self._commands.add(command)
         if plugins is None:
-            options = dict(config.plugins)
-            if config.routes:
-                options["route"] = {"routes": config.routes, **options.get("route", {})}
-            self.plugin_status = load_plugins(
-                self._manager, self._events, self._commands, config.disable, options, problems
-            )
-            problems[:] = [problem.replace("plugins.route.routes", "routes", 1) for problem in problems]
+            self._composition.load(config, problems)
         else:
             if config.routes:
                 problems.append("routes: expected none beside plugin objects; add them to the route plugin")
             for name, plugin in plugins.items():
-                self.plugin_status.append(compose(self._manager, name, plugin, self._events, self._commands))
+                self.plugin_status.append(self._composition.add(name, plugin))
         self._transports = Transports(self._manager)
         self._manager.on_change = self._transports.resolve
-        self._delivery = Delivery(
-            queue_size=core.queue_size,
-            overflow=core.overflow,
-            end_timeout_s=core.drain_timeout_s,
-            on_end=self._release,
-            on_change=self._tell_delivery,
-        )
-        self._deliver = self._delivery.put
-        self._leases = Leases(clock, self._delivery.end, self._tell_lease)
+        self._roster = Roster(self._events, core, clock, self._manager.tell)
+        self._deliver = self._roster.delivery.put
         self._inbox = Inbox(core.queue_size, self._put, self._lose)
-        self._listeners = Listeners(self._events, self._delivery.end)
-        self._ended = Ended()
-        self._timer = ExpiryTimer(self._leases)
-        self._tasks = PluginTasks()
         self._thread = get_ident()
         self._by_name = self._events.by_name
-        self._max_nesting = core.max_nesting
-        self._block = core.overflow == "block"
-        self._drain_timeout_s = core.drain_timeout_s
-        self._members: set[Subscriber] = set()
-        self._context = PluginContext(self, self.management, self._tasks.spawn)
-        self._manager.hook.loaded(context=self._context)
+        self._configure(core)
+        self._composition.tell_loaded()
+        self._events.on_new.append(self._tell_registered)
         self._apply(config, problems)
         if problems:
             raise ConfigError(problems)
+
+    def _configure(self, core: CoreOptions) -> None:
+        """Take the options of the core."""
+        self.core = core
+        self._max_nesting = core.max_nesting
+        self._roster.delivery.configure(core)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
@@ -143,11 +129,10 @@ class EventInterface:
     async def __aenter__(self) -> Self:
         self._thread = get_ident()
         self._own_status.set_status(-1, "initializing")
-        self._delivery.start()
+        self._roster.start()
         self._inbox.start(asyncio.get_running_loop())
-        self._timer.start()
         try:
-            self._manager.hook.start(context=self._context)
+            self._composition.start()
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -159,21 +144,17 @@ class EventInterface:
     ) -> None:
         terminating = self._own_status.add()
         terminating.status, terminating.details = -2, "shutting down"  # of which nobody is told
-        self._timer.stop()
-        await self._tasks.stop(self._drain_timeout_s)
+        timeout_s = self.core.drain_timeout_s
+        self._roster.stop_expiring()
+        await self._composition.end_tasks(timeout_s)
         self._inbox.stop()
-        await self._delivery.drain([*self._subscribers, *self._members], self._drain_timeout_s)
-        self._listeners.close()
-        # A socket may be that of a subscriber and of members: its transport is told once.
-        sockets = {each.socket.canonical: each for each in (*self._members, *self._leases.subscribers.values())}
-        for subscriber in sockets.values():
-            self._let_go(subscriber)
-        self._members.clear()
-        ends = [asyncio.ensure_future(end) for end in self._manager.hook.stop() if isinstance(end, Awaitable)]
-        if ends:
-            _, late = await asyncio.wait(ends, timeout=max(1.0, self._drain_timeout_s))
-            for end in late:
-                end.cancel()
+        await self._roster.drain(timeout_s)
+        await self._composition.stop(max(1.0, timeout_s))
+
+    @property
+    def plugin_status(self) -> list[PluginStatus]:
+        """What became of each plugin."""
+        return self._composition.statuses
 
     def event(self, name: str) -> EventDefinition:
         """Return the definition of *name*; UnknownEventError when it is not registered."""
@@ -188,7 +169,7 @@ class EventInterface:
         """
         self.expire()
         event = self._events[name]
-        return self._leases.find(event, self._transports.parse(socket)[0].canonical)
+        return self._roster.leases.find(event, self._transports.parse(socket).socket.canonical)
 
     def register_event(
         self, name: str, params: ParameterTypes | None = None, *, summary: str = "", enforced: bool = True
@@ -211,12 +192,11 @@ class EventInterface:
     @property
     def subscriptions(self) -> list[Subscription]:
         """The leases that have not ended, by event, the oldest first."""
-        self.expire()
-        return [lease for event in self._events for lease in event.leases.values()]
+        return self._roster.subscriptions
 
     def remaining_s(self, lease: Subscription) -> int:
         """Return the whole seconds that *lease* has left."""
-        return lease.remaining_s(self._leases.clock())
+        return lease.remaining_s(self._roster.leases.clock())
 
     def raise_event(self, name: str, params: Any = None) -> None:
         """Raise an event to whoever subscribed; returns at once, from any thread.
@@ -256,7 +236,7 @@ class EventInterface:
         if not targets:
             return
         if event.depth < self._max_nesting:
-            self._delivery.put(targets, event)
+            self._deliver(targets, event)
             return
         for subscriber in targets:
             subscriber.raised += 1
@@ -283,11 +263,11 @@ class EventInterface:
         definition = self._events[name]
         event = definition.snapshot(params, monotonic(), depth.get())
         until = None if timeout_s is None else monotonic() + timeout_s
-        if self._block:
+        if self.core.overflow == "block":
             # Nothing may come between the end of the wait and the raise, or the room is somebody else's.
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
-                    await self._delivery.room(definition.targets)
+                    await self._roster.delivery.room(definition.targets)
         wait = OutcomeWait(event, definition.targets)
         try:
             self._put(event)
@@ -304,7 +284,7 @@ class EventInterface:
             pattern: an `fnmatch` pattern of event names; events registered later count too.
             where: patterns by parameter name; see `evframe.listening.matches`.
         """
-        return self._listeners.add(pattern, where or {})
+        return self._roster.listeners.add(pattern, where or {})
 
     async def wait_for_event(
         self, name: str, *, where: Mapping[str, str] | None = None, timeout_s: float | None = None
@@ -326,13 +306,9 @@ class EventInterface:
             return await anext(listener)
 
     @property
-    def _subscribers(self) -> list[Subscriber]:
-        return [*self._leases.subscribers.values(), *self._listeners.subscribers]
-
-    @property
     def statistics(self) -> list[Counters]:
         """The counters of every subscriber, then the sums over those that are gone."""
-        return [*map(Counters.of, self._subscribers), self._ended.counters()]
+        return self._roster.statistics
 
     @property
     def commands(self) -> CommandTable:
@@ -360,78 +336,39 @@ class EventInterface:
         """
         if expire_s < 0:
             raise ValueError(f"expire_s: expected 0 or more seconds, got {expire_s!r}")
-        definition = self._events[name]
-        parsed, transport = self._transports.parse(socket)
-        lease = self._leases.subscribe(definition, parsed, transport, expire_s, socket)
-        self._timer.look()
-        return lease
+        return self._roster.subscribe(self._events[name], self._transports.parse(socket), expire_s)
 
     def unsubscribe_event(self, name: str, socket: str) -> bool:
         """End a subscription; return whether there was one."""
         definition = self._events[name]
-        lease = self._leases.find(definition, self._transports.parse(socket)[0].canonical)
-        if lease is None:
-            return False
-        self._leases.end(lease)
-        return True
+        return self._roster.unsubscribe(definition, self._transports.parse(socket).socket.canonical)
 
     def expire(self) -> None:
         """End every lease whose time has come."""
-        self._leases.expire()
-
-    def _release(self, subscriber: Subscriber) -> None:
-        """Forget a subscriber that is done."""
-        if self._leases.subscribers.get(subscriber.socket.canonical) is subscriber:
-            del self._leases.subscribers[subscriber.socket.canonical]
-        if subscriber in self._members:
-            self._members.discard(subscriber)  # its events are those of the subscriber that it is a member of
-        else:
-            self._listeners.forget(subscriber)
-            self._ended.add(subscriber)
-        if not self._is_used(subscriber.socket.canonical):
-            self._let_go(subscriber)
-
-    @staticmethod
-    def _let_go(subscriber: Subscriber) -> None:
-        """Tell the transport of a subscriber that its socket has no use any more."""
-        try:
-            subscriber.transport.unsubscribed(socket=subscriber.socket)
-        except Exception:
-            log.exception("a transport raised an error", extra={"socket": subscriber.socket.canonical})
-
-    def _is_used(self, canonical: str) -> bool:
-        """Return whether a subscriber or a member still has a socket."""
-        return canonical in self._leases.subscribers or any(
-            member.socket.canonical == canonical for member in self._members
-        )
+        self._roster.leases.expire()
 
     @property
     def worker_groups(self) -> list[WorkerGroup]:
         """The groups of workers of all plugins."""
         return [group for groups in self._manager.hook.worker_groups() for group in groups]
 
-    def _tell_lease(self, lease: Subscription, change: LeaseChange) -> None:
-        self._manager.tell("lease_changed", lease=lease, change=change)
-
-    def _tell_delivery(self, subscriber: Subscriber, reason: str | None) -> None:
-        self._manager.tell("delivery_changed", socket=subscriber.socket, reason=reason)
+    def _tell_registered(self, event: EventDefinition) -> None:
+        self._manager.tell("event_registered", event=event)
 
     def _tell_status(self, change: StatusChange) -> None:
         self._manager.tell("status_changed", change=change)
 
     def parse_socket(self, text: str) -> Address:
         """Return the address of a socket; SocketError when it cannot be used."""
-        return Address(*self._transports.parse(text))
+        return self._transports.parse(text)
 
     def open_member(self, address: Address, on_away: Callable[[str], None] | None = None) -> Member:
         """Return a member that *address* is delivered to; see `PluginContext.open_member`."""
-        member = Member(self._delivery, address, on_away)
-        self._members.add(member.subscriber)
-        return member
+        return self._roster.open_member(address, on_away)
 
     def close_member(self, member: Member) -> None:
         """Let a member go."""
-        self._delivery.end(member.subscriber)
+        self._roster.close_member(member)
 
     def describe(self, socket: Socket) -> dict[str, Any]:
         """Return what the transport of *socket* tells about it, such as the state of its members."""

@@ -12,8 +12,7 @@ from evframe.subscribers import LeaseChange, Subscriber, Subscription
 
 if TYPE_CHECKING:
     from evframe.events import EventDefinition
-    from evframe.sockets import Socket
-    from evframe.subscribers import Carrier
+    from evframe.members import Address
 
 
 class Leases:
@@ -37,18 +36,20 @@ class Leases:
         return self._due[0][0] if self._due else math.inf
 
     def subscribe(
-        self, event: EventDefinition, socket: Socket, transport: Carrier, expire_s: int, text: str
+        self, event: EventDefinition, address: Address, expire_s: int, remaining_s: float | None = None
     ) -> Subscription:
-        """Make or refresh the lease of *socket* on *event*; *text* is the socket as it was given.
+        """Make or refresh the lease of a socket on *event*.
 
         A refresh without a time restarts the clock of a lease that has one (`reference/core.md` §4.2).
+        *remaining_s* is less than *expire_s* for a lease that was made by an earlier process.
         """
+        socket = address.socket
         canonical = socket.canonical
         subscriber = self.subscribers.get(canonical)
         if subscriber is None:
-            subscriber = self.subscribers[canonical] = Subscriber(socket, transport)
+            subscriber = self.subscribers[canonical] = Subscriber(socket, address.transport)
         subscriber.socket = socket  # of the same canonical text, but perhaps another address
-        subscriber.text = canonical if text == canonical else text
+        subscriber.text = canonical if address.text == canonical else address.text
         subscriber.ended = False
         lease = event.leases.get(subscriber)
         change: LeaseChange = "refreshed"
@@ -60,12 +61,15 @@ class Leases:
         if expire_s and socket.expires:
             lease.expire_s = expire_s
         if lease.expire_s:
-            lease.deadline = self.clock() + lease.expire_s
-            if lease.deadline < lease.due:
-                lease.due = lease.deadline
-                heapq.heappush(self._due, (lease.due, lease))
+            self._set_deadline(lease, lease.expire_s if remaining_s is None else remaining_s)
         self._on_change(lease, change)
         return lease
+
+    def _set_deadline(self, lease: Subscription, remaining_s: float) -> None:
+        lease.deadline = self.clock() + remaining_s
+        if lease.deadline < lease.due:
+            lease.due = lease.deadline
+            heapq.heappush(self._due, (lease.due, lease))
 
     def find(self, event: EventDefinition, canonical: str) -> Subscription | None:
         """Return the lease of a socket on *event*, or None."""

@@ -151,7 +151,7 @@ class Listeners:
         self._on_last = on_last
         self._by_listener: dict[Listener, Subscriber] = {}
         self._leaving: set[Subscriber] = set()
-        events.on_new = self._attach
+        events.on_new.append(self._attach)
 
     @property
     def subscribers(self) -> list[Subscriber]:

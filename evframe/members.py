@@ -21,10 +21,11 @@ HANDED_OVER: Final = "handed_over"
 
 @attrs.frozen
 class Address:
-    """A socket and the transport that owns it."""
+    """A socket, the transport that owns it, and the text that was given for it, which may hold secrets."""
 
     socket: Socket
     transport: Carrier
+    text: str = attrs.field(default="", eq=False, repr=False)
 
 
 class Member:
@@ -38,7 +39,7 @@ class Member:
 
     def __init__(self, delivery: Delivery, address: Address, on_away: Callable[[str], None] | None) -> None:
         self._delivery = delivery
-        self.subscriber = Subscriber(address.socket, address.transport)
+        self.subscriber = Subscriber(address.socket, address.transport, address.text)
         self.subscriber.on_away = on_away
 
     @property

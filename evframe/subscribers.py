@@ -55,6 +55,7 @@ class Subscriber:
         "ended",
         "failed",
         "failing",
+        "held",
         "idle",
         "in_flight",
         "leases",
@@ -83,6 +84,7 @@ class Subscriber:
         self.on_away: Callable[[str], None] | None = None  # in place of trying again
         self.ended = False
         self.failing = False  # and somebody was told
+        self.held = False  # until what is under way is over
         self.attempts = 0
         self.leases = 0
         self.batches = 0

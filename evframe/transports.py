@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pluggy
 
 from evframe.exceptions import PluginError, SocketError
+from evframe.members import Address
 from evframe.sockets import Socket, split_socket
 from evframe.subscribers import BATCH_EVENTS
 
@@ -33,7 +34,10 @@ def hook_caller(manager: pluggy.PluginManager, hook: str, plugin: Any) -> pluggy
 
 
 class Transport:
-    """One plugin that parses and delivers, with the hook wrappers that others put round it."""
+    """One plugin that parses and delivers, with the hook wrappers that others put round it.
+
+    When the plugin is exchanged for another one of its name, this stays.
+    """
 
     __slots__ = ("batch_events", "deliver", "in_flight", "name", "parse", "plugin", "reads_params", "unsubscribed")
 
@@ -41,16 +45,16 @@ class Transport:
     parse: Callable[..., Socket | None]
     unsubscribed: Callable[..., Any]
 
-    def __init__(self, manager: pluggy.PluginManager, plugin: Any) -> None:
+    def __init__(self, manager: pluggy.PluginManager, name: str, plugin: Any) -> None:
+        self.name = name
         self.plugin = plugin
-        self.name: str = manager.get_name(plugin) or repr(plugin)
-        self.batch_events: int = getattr(plugin, "batch_events", BATCH_EVENTS)
-        self.in_flight: int = getattr(plugin, "in_flight", 0)
-        self.reads_params: bool = getattr(plugin, "reads_params", False)
         self.resolve(manager)
 
     def resolve(self, manager: pluggy.PluginManager) -> None:
         """Find the calls again, after a plugin came or went."""
+        self.batch_events: int = getattr(self.plugin, "batch_events", BATCH_EVENTS)
+        self.in_flight: int = getattr(self.plugin, "in_flight", 0)
+        self.reads_params: bool = getattr(self.plugin, "reads_params", False)
         self.parse = hook_caller(manager, "on_subscribe", self.plugin)
         self.unsubscribed = hook_caller(manager, "unsubscribed", self.plugin)
         called = hook_caller(manager, "deliver", self.plugin)
@@ -67,36 +71,41 @@ class Transports:
 
     def __init__(self, manager: pluggy.PluginManager) -> None:
         self._manager = manager
-        self._by_plugin: dict[int, Transport] = {}
+        self._by_name: dict[str, Transport] = {}
         self._by_scheme: dict[str, Transport] = {}
         self.resolve()
 
     def resolve(self) -> None:
-        """Look at the plugins again, after one came or went."""
+        """Look at the plugins again, after one came or went; a transport keeps its name's place."""
         self._by_scheme.clear()
         plugins = {
-            id(implementation.plugin): implementation.plugin
+            self._manager.get_name(implementation.plugin) or repr(implementation.plugin): implementation.plugin
             for implementation in self._manager.hook.on_subscribe.get_hookimpls()
             if not is_wrapper(implementation)
         }
-        for key in self._by_plugin.keys() - plugins.keys():
-            del self._by_plugin[key]
-        for key, plugin in plugins.items():
-            known = self._by_plugin.get(key)
+        for name in self._by_name.keys() - plugins.keys():
+            del self._by_name[name]
+        for name, plugin in plugins.items():
+            known = self._by_name.get(name)
             if known is None:
-                self._by_plugin[key] = Transport(self._manager, plugin)
+                self._by_name[name] = Transport(self._manager, name, plugin)
             else:
+                known.plugin = plugin
                 known.resolve(self._manager)
 
-    def parse(self, text: str) -> tuple[Socket, Transport]:
-        """Return the socket of *text* and the transport that owns it.
+    def get(self, name: str) -> Transport | None:
+        """Return the transport of the plugin called *name*, or None."""
+        return self._by_name.get(name)
+
+    def parse(self, text: str) -> Address:
+        """Return the socket of *text*, with the transport that owns it.
 
         Raises:
             SocketError: if no transport knows the scheme, or its transport refuses the text.
         """
         scheme, rest = split_socket(text)
         known = self._by_scheme.get(scheme)
-        for transport in list(self._by_plugin.values()) if known is None else (known,):
+        for transport in list(self._by_name.values()) if known is None else (known,):
             try:
                 parsed = transport.parse(scheme=scheme, rest=rest)
             except SocketError:
@@ -109,5 +118,5 @@ class Transports:
                         f"plugin {transport.name!r}, hook 'on_subscribe': expected a socket, got {parsed!r}"
                     )
                 self._by_scheme[scheme] = transport
-                return parsed, transport
+                return Address(parsed, transport, text)
         raise SocketError(text, f"no loaded plugin has the scheme {scheme!r}")

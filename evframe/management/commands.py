@@ -89,6 +89,14 @@ class CommandTable:
         for alias in command.aliases:
             self._aliases[alias] = command
 
+    def remove(self, name: str) -> None:
+        """Take out the command with the canonical *name*."""
+        command = self._by_name.pop(name)
+        self._short[command.name.partition(":")[2]].remove(command)
+        for alias in command.aliases:
+            if self._aliases.get(alias) is command:
+                del self._aliases[alias]
+
     def __iter__(self) -> Iterator[Command]:
         return iter(self._by_name.values())
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from evframe.subscribers import Subscription
 
 
-def evi_commands(interface: EventInterface, default_expire_s: int) -> Iterator[Command]:
+def evi_commands(interface: EventInterface) -> Iterator[Command]:
     """Yield the ``evi:`` commands of *interface*."""
-    evi = _Evi(interface, default_expire_s)
+    evi = _Evi(interface)
     yield Command(
         "evi:subscribe",
         (("event", "socket"), ("event", "socket", "expire")),
@@ -53,12 +53,11 @@ def evi_commands(interface: EventInterface, default_expire_s: int) -> Iterator[C
 
 
 class _Evi:
-    def __init__(self, interface: EventInterface, default_expire_s: int) -> None:
+    def __init__(self, interface: EventInterface) -> None:
         self._interface = interface
-        self._default_expire_s = default_expire_s
 
     def subscribe(self, params: Mapping[str, Any]) -> str:
-        expire = int_param(params, "expire") if "expire" in params else self._default_expire_s
+        expire = int_param(params, "expire") if "expire" in params else self._interface.core.default_expire_s
         event = text_param(params, "event")
         socket = text_param(params, "socket")
         if expire < 0:

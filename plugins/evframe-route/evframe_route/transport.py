@@ -111,7 +111,7 @@ class RouteTransport:
             collector.add(name)
 
     @hookimpl
-    def start(self, context: PluginContext) -> None:
+    def loaded(self, context: PluginContext) -> None:
         """Subscribe each route to its event."""
         self._context = context
         for name in self._runners:

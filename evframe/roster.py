@@ -1,0 +1,146 @@
+"""Everybody whom events are delivered to: subscribers with leases, listeners, and members of combined ones."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from evframe.config import CoreOptions
+from evframe.delivery import Delivery
+from evframe.events import EventDefinition, EventRegistry
+from evframe.leases import ExpiryTimer, Leases
+from evframe.listening import Listeners
+from evframe.members import Address, Member
+from evframe.sockets import Socket
+from evframe.statistics import Counters, Ended
+from evframe.subscribers import LeaseChange, Subscriber, Subscription
+
+log = logging.getLogger("evframe.interface")
+
+
+class Roster:
+    """Keeps subscribers from their first lease to their last delivery, and tells transports of their ends.
+
+    Args:
+        events: the registry.
+        core: how large queues are, and how long ends may take.
+        clock: the monotonic clock of the leases, in seconds.
+        tell: calls a hook of every plugin, as `PluginManager.tell` does.
+    """
+
+    def __init__(
+        self, events: EventRegistry, core: CoreOptions, clock: Callable[[], float], tell: Callable[..., None]
+    ) -> None:
+        self._events = events
+        self._tell = tell
+        self.delivery = Delivery(core, on_end=self._release, on_change=self._delivery_changed)
+        self.leases = Leases(clock, self.delivery.end, self._lease_changed)
+        self.listeners = Listeners(events, self.delivery.end)
+        self._ended = Ended()
+        self._timer = ExpiryTimer(self.leases)
+        self._members: set[Subscriber] = set()
+
+    def start(self) -> None:
+        """Begin to deliver and to end leases, on the running loop."""
+        self.delivery.start()
+        self._timer.start()
+
+    def stop_expiring(self) -> None:
+        """Let the leases be."""
+        self._timer.stop()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Deliver what is queued within *timeout_s* seconds, and let go of everybody."""
+        await self.delivery.drain([*self.subscribers, *self._members], timeout_s)
+        self.listeners.close()
+        # A socket may be that of a subscriber and of members: its transport is told once.
+        sockets = {each.socket.canonical: each for each in (*self._members, *self.leases.subscribers.values())}
+        for subscriber in sockets.values():
+            _let_go(subscriber)
+        self._members.clear()
+
+    @property
+    def subscribers(self) -> list[Subscriber]:
+        """Those with leases, then those that listen."""
+        return [*self.leases.subscribers.values(), *self.listeners.subscribers]
+
+    @property
+    def subscriptions(self) -> list[Subscription]:
+        """The leases that have not ended, by event, the oldest first."""
+        self.leases.expire()
+        return [lease for event in self._events for lease in event.leases.values()]
+
+    @property
+    def statistics(self) -> list[Counters]:
+        """The counters of every subscriber, then the sums over those that are gone."""
+        return [*map(Counters.of, self.subscribers), self._ended.counters()]
+
+    def subscribe(
+        self, event: EventDefinition, address: Address, expire_s: int, *, remaining_s: float | None = None
+    ) -> Subscription:
+        """Make or refresh a lease; see `Leases.subscribe`."""
+        lease = self.leases.subscribe(event, address, expire_s, remaining_s)
+        self._timer.look()
+        return lease
+
+    def unsubscribe(self, event: EventDefinition, canonical: str) -> bool:
+        """End the lease of a socket on *event*; return whether there was one."""
+        lease = self.leases.find(event, canonical)
+        if lease is None:
+            return False
+        self.leases.end(lease)
+        return True
+
+    def open_member(self, address: Address, on_away: Callable[[str], None] | None) -> Member:
+        """Return a member that *address* is delivered to."""
+        member = Member(self.delivery, address, on_away)
+        self._members.add(member.subscriber)
+        return member
+
+    def close_member(self, member: Member) -> None:
+        """Let a member go."""
+        self.delivery.end(member.subscriber)
+
+    def of_transport(self, transport: Any) -> list[Subscriber]:
+        """Return the subscribers and members that *transport* delivers to."""
+        everybody = (*self.leases.subscribers.values(), *self._members)
+        return [subscriber for subscriber in everybody if subscriber.transport is transport]
+
+    def _release(self, subscriber: Subscriber) -> None:
+        """Forget a subscriber that is done."""
+        canonical = subscriber.socket.canonical
+        if self.leases.subscribers.get(canonical) is subscriber:
+            del self.leases.subscribers[canonical]
+        if subscriber in self._members:
+            self._members.discard(subscriber)  # its events are those of the subscriber that it is a member of
+        else:
+            self.listeners.forget(subscriber)
+            self._ended.add(subscriber)
+        if not self._is_used(canonical):
+            _let_go(subscriber)
+
+    def _is_used(self, canonical: str) -> bool:
+        """Return whether a subscriber or a member still has a socket."""
+        return canonical in self.leases.subscribers or any(
+            member.socket.canonical == canonical for member in self._members
+        )
+
+    def _lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
+        self._tell("lease_changed", lease=lease, change=change)
+
+    def _delivery_changed(self, subscriber: Subscriber, reason: str | None) -> None:
+        self._tell("delivery_changed", socket=subscriber.socket, reason=reason)
+
+
+def _let_go(subscriber: Subscriber) -> None:
+    """Tell the transport of a subscriber that its socket has no use any more."""
+    release(subscriber.transport.unsubscribed, subscriber.socket)
+
+
+def release(unsubscribed: Callable[..., Any], socket: Socket) -> None:
+    """Call the hook `unsubscribed` of a transport; what it raises is logged."""
+    try:
+        unsubscribed(socket=socket)
+    except Exception:
+        log.exception("a transport raised an error", extra={"socket": socket.canonical})
