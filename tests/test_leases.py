@@ -145,7 +145,7 @@ class LeaseMachine(RuleBasedStateMachine):
         assert listed == self.model
         for event in self.events.events:
             assert set(event.targets) == set(event.leases)
-        assert set(self.events._leases.subscribers) == {socket for _, socket in self.model}
+        assert set(self.events._roster.leases.subscribers) == {socket for _, socket in self.model}
 
 
 LeaseMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)

@@ -388,7 +388,7 @@ async def test_nothing_is_left_behind_v7(compose, memory):
         for socket in sockets:
             events.unsubscribe_event("E_V", socket)
         await until(lambda: len(memory.released) == 6)
-        assert events._members == set()
+        assert events._roster._members == set()
 
 
 async def test_member_that_is_a_subscriber_too(compose, memory):
@@ -399,7 +399,7 @@ async def test_member_that_is_a_subscriber_too(compose, memory):
     async with events:
         await events.raise_event_and_wait("E_V", [1])
         events.unsubscribe_event("E_V", "virtual:FAILOVER memory:a")
-        await until(lambda: not events._members)
+        await until(lambda: not events._roster._members)
         assert memory.released == []
         await events.raise_event_and_wait("E_V", [2])
 
