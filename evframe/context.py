@@ -71,15 +71,24 @@ class PluginContext:
 
     def subscribe_event(self, name: str, socket: str, expire_s: int = 0) -> None:
         """Subscribe *socket* to an event for as long as the plugin's options say so, as `[[subscriptions]]` do."""
-        self._interface.subscribe_event(name, socket, expire_s).configured = True
+        self._interface.subscribe_event(name, socket, expire_s, configured=True)
 
     def unsubscribe_event(self, name: str, socket: str) -> bool:
         """End a subscription; return whether there was one."""
         return self._interface.unsubscribe_event(name, socket)
 
-    def remaining_s(self, lease: Subscription) -> int:
-        """Return the whole seconds that *lease* has left."""
-        return self._interface.remaining_s(lease)
+    @property
+    def subscriptions(self) -> list[Subscription]:
+        """The leases that have not ended, by event, the oldest first."""
+        return self._interface.subscriptions
+
+    def restore_subscription(self, name: str, socket: str, expire_s: int, remaining_s: float | None) -> bool:
+        """Subscribe as an earlier process did; see `EventInterface.restore_subscription`."""
+        return self._interface.restore_subscription(name, socket, expire_s, remaining_s)
+
+    def seconds_left(self, lease: Subscription) -> float | None:
+        """Return the seconds that *lease* has left; None when it never ends."""
+        return self._interface.seconds_left(lease)
 
     def raise_event(self, name: str, params: Any = None) -> None:
         """Raise an event; see `EventInterface.raise_event`."""

@@ -32,6 +32,7 @@ from evframe.outcomes import Outcome, OutcomeWait
 from evframe.plugins import PluginManager, PluginStatus
 from evframe.roster import Roster
 from evframe.sockets import Socket
+from evframe.state import LeaseKeeper
 from evframe.statistics import Counters
 from evframe.status import StatusChange, StatusRegistry
 from evframe.subscribers import Subscription
@@ -81,6 +82,8 @@ class EventInterface:
                 problems.append("routes: expected none beside plugin objects; add them to the route plugin")
             for name, plugin in plugins.items():
                 self.plugin_status.append(self._composition.add(name, plugin))
+        if core.state_path:
+            self._composition.add("state", LeaseKeeper(core.state_path))
         self._transports = Transports(self._manager)
         self._manager.on_change = self._transports.resolve
         self._roster = Roster(self._events, core, clock, self._manager.tell)
@@ -120,7 +123,7 @@ class EventInterface:
         for index, lease in enumerate(config.subscriptions):
             try:
                 self.register_event(lease.event)
-                self.subscribe_event(lease.event, lease.socket, lease.expire_s).configured = True
+                self.subscribe_event(lease.event, lease.socket, lease.expire_s, configured=True)
             except SocketError as error:
                 problems.append(f"subscriptions[{index}].socket: {error}")
             except ValueError as error:
@@ -195,8 +198,12 @@ class EventInterface:
         return self._roster.subscriptions
 
     def remaining_s(self, lease: Subscription) -> int:
-        """Return the whole seconds that *lease* has left."""
+        """Return the whole seconds that *lease* has left, rounded up."""
         return lease.remaining_s(self._roster.leases.clock())
+
+    def seconds_left(self, lease: Subscription) -> float | None:
+        """Return the seconds that *lease* has left; None when it never ends."""
+        return lease.deadline - self._roster.leases.clock() if lease.expire_s else None
 
     def raise_event(self, name: str, params: Any = None) -> None:
         """Raise an event to whoever subscribed; returns at once, from any thread.
@@ -327,8 +334,11 @@ class EventInterface:
             raise LookupError(f"expected a loaded plugin, got {name!r}")
         return found
 
-    def subscribe_event(self, name: str, socket: str, expire_s: int = 0) -> Subscription:
+    def subscribe_event(self, name: str, socket: str, expire_s: int = 0, *, configured: bool = False) -> Subscription:
         """Subscribe *socket* to an event, or refresh its lease; *expire_s* 0 never ends.
+
+        A lease that is *configured* comes from the configuration again after a restart, and goes
+        when a configuration that is loaded again does not have it.
 
         Raises:
             UnknownEventError: if the event is not registered.
@@ -336,7 +346,23 @@ class EventInterface:
         """
         if expire_s < 0:
             raise ValueError(f"expire_s: expected 0 or more seconds, got {expire_s!r}")
-        return self._roster.subscribe(self._events[name], self._transports.parse(socket), expire_s)
+        address = self._transports.parse(socket)
+        return self._roster.subscribe(self._events[name], address, expire_s, configured=configured)
+
+    def restore_subscription(self, name: str, socket: str, expire_s: int, remaining_s: float | None) -> bool:
+        """Subscribe with a lease of which *remaining_s* seconds are left; None for one that never ends.
+
+        A lease that is there already stays as it is. Returns whether one was made.
+
+        Raises:
+            UnknownEventError: if the event is not registered.
+            SocketError: if the socket cannot be used.
+        """
+        event, address = self._events[name], self._transports.parse(socket)
+        if self._roster.leases.find(event, address.socket.canonical) is not None:
+            return False
+        self._roster.subscribe(event, address, expire_s, remaining_s=remaining_s)
+        return True
 
     def unsubscribe_event(self, name: str, socket: str) -> bool:
         """End a subscription; return whether there was one."""

@@ -36,12 +36,19 @@ class Leases:
         return self._due[0][0] if self._due else math.inf
 
     def subscribe(
-        self, event: EventDefinition, address: Address, expire_s: int, remaining_s: float | None = None
+        self,
+        event: EventDefinition,
+        address: Address,
+        expire_s: int,
+        *,
+        remaining_s: float | None = None,
+        configured: bool = False,
     ) -> Subscription:
         """Make or refresh the lease of a socket on *event*.
 
         A refresh without a time restarts the clock of a lease that has one (`reference/core.md` §4.2).
-        *remaining_s* is less than *expire_s* for a lease that was made by an earlier process.
+        *remaining_s* is less than *expire_s* for a lease that was made by an earlier process;
+        *configured* says that the configuration holds the lease.
         """
         socket = address.socket
         canonical = socket.canonical
@@ -58,6 +65,7 @@ class Leases:
             lease = event.leases[subscriber] = Subscription(event, subscriber)
             event.changed()
             subscriber.leases += 1
+        lease.configured = lease.configured or configured
         if expire_s and socket.expires:
             lease.expire_s = expire_s
         if lease.expire_s:

@@ -77,10 +77,16 @@ class Roster:
         return [*map(Counters.of, self.subscribers), self._ended.counters()]
 
     def subscribe(
-        self, event: EventDefinition, address: Address, expire_s: int, *, remaining_s: float | None = None
+        self,
+        event: EventDefinition,
+        address: Address,
+        expire_s: int,
+        *,
+        remaining_s: float | None = None,
+        configured: bool = False,
     ) -> Subscription:
         """Make or refresh a lease; see `Leases.subscribe`."""
-        lease = self.leases.subscribe(event, address, expire_s, remaining_s)
+        lease = self.leases.subscribe(event, address, expire_s, remaining_s=remaining_s, configured=configured)
         self._timer.look()
         return lease
 
