@@ -70,11 +70,10 @@ def main() -> None:
 @click.option("-c", "--config", required=True, type=click.Path(dir_okay=False), help="Configuration file.")
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]))
 def run(config: str, log_level: str) -> None:
-    """Run the gateway until SIGTERM or SIGINT."""
-    loaded = _load(config)
+    """Run the gateway until SIGTERM or SIGINT; SIGHUP loads the configuration again."""
     set_up_logs(log_level)
     try:
-        gateway.run(loaded)
+        gateway.run(config)
     except ConfigError as error:
         for problem in error.problems:
             click.echo(problem, err=True)

@@ -13,7 +13,7 @@ from evframe.context import PluginContext
 from evframe.events import EventRegistry
 from evframe.exceptions import ConfigError
 from evframe.management.commands import CommandTable
-from evframe.plugins import EventCollector, PluginManager, PluginStatus
+from evframe.plugins import DISABLED, EventCollector, PluginManager, PluginStatus
 from evframe.tasks import PluginTasks
 from evframe.transports import hook_caller
 
@@ -40,6 +40,9 @@ class Composition:
         self._commands = commands
         self._make_context = make_context
         self._lives: dict[int, tuple[PluginTasks, PluginContext]] = {}
+        self._background = PluginTasks()
+        self.spawn = self._background.spawn
+        """Runs what goes on when a plugin went."""
 
     def load(self, config: Config, problems: list[str], found: Iterable[EntryPoint] | None = None) -> None:
         """Add every installed plugin; what is wrong with the options of one goes to *problems*.
@@ -49,36 +52,29 @@ class Composition:
         tables = tables_of(config)
         seen: set[str] = set()
         for entry in sorted(entry_points(group=GROUP) if found is None else found, key=lambda entry: entry.name):
-            status = PluginStatus(entry.name, entry.dist.version if entry.dist else "?")
+            version = entry.dist.version if entry.dist else "?"
             if entry.name in config.disable:
-                status.problem = "disabled in the configuration"
+                self.statuses.append(PluginStatus(entry.name, version, DISABLED))
             elif entry.name in seen:
-                status.problem = "another plugin has the same name"
+                self.statuses.append(PluginStatus(entry.name, version, "another plugin has the same name"))
             else:
-                seen.add(entry.name)
-                status = self._load(entry, status, tables.get(entry.name, {}), problems)
-            self.statuses.append(status)
-        known = {status.name for status in self.statuses}
-        problems += [f"plugins.{name}: no such plugin is installed" for name in tables if name not in known]
+                self._load(entry, version, tables.get(entry.name, {}), problems)
+            seen.add(entry.name)
+        problems += [f"plugins.{name}: no such plugin is installed" for name in tables if name not in seen]
         problems[:] = [problem.replace("plugins.route.routes", "routes", 1) for problem in problems]
 
-    def _load(
-        self, entry: EntryPoint, status: PluginStatus, table: Mapping[str, Any], problems: list[str]
-    ) -> PluginStatus:
+    def _load(self, entry: EntryPoint, version: str, table: Mapping[str, Any], problems: list[str]) -> None:
         try:
             factory = entry.load()
             options = make_options(entry.name, factory, table, problems)
-            plugin = make_plugin(factory, options)
-            status = self.add(entry.name, plugin, version=status.version)
-            self.options[entry.name] = options
+            self.add(entry.name, make_plugin(factory, options), version=version, options=options)
         except ConfigError as error:
             problems += [f"plugins.{entry.name}.{problem}" for problem in error.problems]
-            status.problem = "its options are not valid"
+            self.statuses.append(PluginStatus(entry.name, version, "its options are not valid"))
         except Exception as error:  # noqa: BLE001 any error of a plugin is its status
-            status.problem = f"{type(error).__name__}: {error}"
-        return status
+            self.statuses.append(PluginStatus(entry.name, version, f"{type(error).__name__}: {error}"))
 
-    def add(self, name: str, plugin: Any, *, version: str = "") -> PluginStatus:
+    def add(self, name: str, plugin: Any, *, version: str = "", options: Any = None) -> None:
         """Register one plugin with its events and commands; on an error nothing of it stays."""
         manager = self.manager
         manager.register(plugin, name=name)
@@ -93,28 +89,46 @@ class Composition:
                 self._commands.add(command)
                 added.append(command.name)
         except BaseException:
-            for command_name in added:
-                self._commands.remove(command_name)
-            manager.unregister(name=name)
+            self._take_out(name, added)
             raise
         for event, declaration in collector.events.items():
             self._registry.register(event, declaration)
+        self.options[name] = options
         schemes = tuple(getattr(plugin, "schemes", ()))
-        return PluginStatus(name, version, None, _kind(plugin), schemes, tuple(collector.events), tuple(added))
+        status = PluginStatus(name, version, None, _kind(plugin), schemes, tuple(collector.events), tuple(added))
+        self.statuses[:] = [other for other in self.statuses if other.name != name]
+        self.statuses.append(status)
+        self.statuses.sort(key=lambda status: status.name)
 
-    def exchange(self, status: PluginStatus, plugin: Any) -> PluginStatus:
-        """Put *plugin* in the place of the one with *status*; its events stay registered."""
-        old = self.manager.get_plugin(status.name)
-        for command in status.commands:
+    def _take_out(self, name: str, commands: Iterable[str]) -> Any:
+        for command in commands:
             self._commands.remove(command)
-        self.manager.unregister(old)
+        return self.manager.unregister(name=name)
+
+    def remove(self, name: str) -> Any:
+        """Take out the plugin called *name*, and return it; its events stay registered."""
+        status = next(status for status in self.statuses if status.name == name)
+        self.options.pop(name, None)
+        self.statuses[self.statuses.index(status)] = PluginStatus(name, status.version, DISABLED)
+        return self._take_out(name, status.commands)
+
+    def exchange(self, name: str, plugin: Any, options: Any) -> None:
+        """Put *plugin* in the place of the one called *name*; on an error that one stays."""
+        version = next(status.version for status in self.statuses if status.name == name)
+        old_options = self.options.get(name)
+        # Nobody looks at the plugins before the new one is there: a transport keeps its place.
+        on_change, self.manager.on_change = self.manager.on_change, None
         try:
-            new = self.add(status.name, plugin, version=status.version)
-        except BaseException:
-            self.add(status.name, old, version=status.version)
-            raise
-        self.statuses[self.statuses.index(status)] = new
-        return new
+            old = self.remove(name)
+            try:
+                self.add(name, plugin, version=version, options=options)
+            except BaseException:
+                self.add(name, old, version=version, options=old_options)
+                raise
+        finally:
+            self.manager.on_change = on_change
+            if on_change is not None:
+                on_change()
 
     def context(self, plugin: Any) -> PluginContext:
         """Return what *plugin* may do."""
@@ -143,7 +157,8 @@ class Composition:
 
     async def end_tasks(self, timeout_s: float) -> None:
         """Cancel what the plugins have spawned, and wait for the ends for at most *timeout_s* seconds."""
-        await asyncio.gather(*(tasks.stop(timeout_s) for tasks, _ in self._lives.values()))
+        lives = [self._background, *(tasks for tasks, _ in self._lives.values())]
+        await asyncio.gather(*(tasks.stop(timeout_s) for tasks in lives))
 
     async def stop(self, timeout_s: float) -> None:
         """Call `stop` of every plugin, and wait for what it returns for at most *timeout_s* seconds."""

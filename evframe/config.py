@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,6 +25,9 @@ TYPES: Final[dict[str, type]] = {
     "list": list,
     "dict": dict,
 }
+
+
+_FIELD: Final = re.compile(r"[a-z_]\w*(\[\d+\])?: ")
 
 
 def at_least(smallest: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
@@ -164,7 +168,8 @@ def _problems(error: BaseException, path: str) -> list[str]:
         return [f"{path}: unknown key {key!r}" for key in sorted(error.extra_fields)]
     if isinstance(error, KeyError):
         return [f"{path}: expected a value, got nothing"]
-    return [f"{path}: {error}"]
+    # A validator's sentence begins with the name of its field.
+    return [f"{path}.{error}" if _FIELD.match(str(error)) else f"{path}: {error}"]
 
 
 def structure(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
@@ -177,7 +182,7 @@ def structure(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
     except (cattrs.BaseValidationError, IterableValidationError, ForbiddenExtraKeysError) as error:
         problems += _problems(error, path)
     except (TypeError, ValueError, KeyError) as error:
-        problems.append(f"{path}: {error}")
+        problems += _problems(error, path)
     return None
 
 

@@ -52,10 +52,10 @@ class Delivery:
         self._closed = False
 
     def configure(self, core: CoreOptions) -> None:
-        """Take other bounds; a queue that holds more already keeps what it has."""
+        """Take other bounds for the queues to come."""
         self._queue_size = core.queue_size
         self._drop_oldest = core.overflow == "drop_oldest"
-        self._end_timeout_s = core.drain_timeout_s
+        self.end_timeout_s = core.drain_timeout_s
 
     def start(self) -> None:
         """Begin to deliver on the running loop."""
@@ -277,7 +277,7 @@ class Delivery:
         if subscriber.idle:
             self._again(subscriber)
         if self._loop is not None and (subscriber.in_flight or not subscriber.idle):
-            self._loop.call_later(self._end_timeout_s, self._cut, subscriber)
+            self._loop.call_later(self.end_timeout_s, self._cut, subscriber)
 
     def _cut(self, subscriber: Subscriber) -> None:
         """Give up on what a subscriber that has ended did not take in time."""

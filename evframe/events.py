@@ -144,10 +144,10 @@ class EventDefinition:
         self.head = start + b',"params":'
         self._body_at = len(self.head)
 
-    def declare(self, declaration: Declaration) -> None:
-        """Take what a source says of this event."""
+    def declare(self, declaration: Declaration | None) -> None:
+        """Take what a source says of this event; None for nothing."""
         self.declaration = declaration
-        self.enforced = declaration if declaration.enforced else None
+        self.enforced = declaration if declaration is not None and declaration.enforced else None
 
     @property
     def quiet(self) -> bool:

@@ -5,24 +5,32 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import resource
 import signal
 from collections.abc import Coroutine
 from typing import Any
 
-from evframe.config import Config
+from evframe.exceptions import ConfigError
 from evframe.interface import EventInterface
+from evframe.reloading import describe
+from evframe.state import LeaseKeeper
 
 log = logging.getLogger("evframe.gateway")
 
 
-async def serve(config: Config) -> None:
-    """Run the gateway until SIGTERM or SIGINT; leaving delivers what is queued, within its bound."""
+async def serve(path: str) -> None:
+    """Run the gateway with the configuration in the file *path* until SIGTERM or SIGINT.
+
+    SIGHUP loads the file again. Leaving delivers what is queued, within its bound.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    events = EventInterface.from_toml(path)
+    _keep_leases(events, path)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    events = EventInterface(config)
+    loop.add_signal_handler(signal.SIGHUP, _reload, events)
     for status in events.plugin_status:
         if status.problem is not None:
             log.warning("a plugin is not loaded", extra={"plugin": status.name, "problem": status.problem})
@@ -36,11 +44,38 @@ async def serve(config: Config) -> None:
     log.info("the gateway has stopped")
 
 
-def run(config: Config) -> None:
-    """Run the gateway until it is told to stop, with this process set up for it."""
+def _reload(events: EventInterface) -> None:
+    """Load the configuration again; on any error nothing changes, and every problem is a line of the log."""
+    try:
+        changes = events.reload()
+    except ConfigError as error:
+        for problem in error.problems:
+            log.error("the configuration was not loaded again", extra={"problem": problem})  # noqa: TRY400 the problem says it
+    else:
+        log.info("the configuration was loaded again", extra=describe(changes))
+
+
+def _keep_leases(events: EventInterface, path: str) -> None:
+    """Keep run-time subscriptions where the service manager says, or beside the configuration.
+
+    The configuration may name another file, or none.
+    """
+    if events.core.state_path is None:
+        folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or os.path.dirname(path)
+        name = os.path.splitext(os.path.basename(path))[0]
+        events.plugins.register(LeaseKeeper(os.path.join(folder, f"{name}.leases"), required=False), "state")
+
+
+def run(path: str) -> None:
+    """Run the gateway with the configuration in the file *path*, with this process set up for it.
+
+    Raises:
+        ConfigError: with every problem of the configuration.
+        OSError: if an address or a file cannot be used.
+    """
     _allow_open_files()
     set_up_collector()
-    run_loop(serve(config))
+    run_loop(serve(path))
 
 
 def run_loop(work: Coroutine[Any, Any, None]) -> None:

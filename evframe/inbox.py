@@ -17,7 +17,7 @@ class Inbox:
     """A bounded queue from any thread to the loop; what finds no room is counted."""
 
     def __init__(self, room: int, take: Callable[[Event], None], lose: Callable[[EventDefinition, int], None]) -> None:
-        self._room = room
+        self.room = room
         self._take = take
         self._lose = lose
         self._events: deque[Event] = deque()
@@ -46,7 +46,7 @@ class Inbox:
         with self._lock:
             if self._stopped:
                 self._take(event)
-            elif len(self._events) < self._room:
+            elif len(self._events) < self.room:
                 self._events.append(event)
             else:
                 self._lost[event.definition] += 1

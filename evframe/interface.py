@@ -30,6 +30,7 @@ from evframe.members import Address, Member
 from evframe.nesting import depth
 from evframe.outcomes import Outcome, OutcomeWait
 from evframe.plugins import PluginManager, PluginStatus
+from evframe.reloading import Changes, Parts, Reload, describe
 from evframe.roster import Roster
 from evframe.sockets import Socket
 from evframe.state import LeaseKeeper
@@ -62,7 +63,7 @@ class EventInterface:
         Raises:
             ConfigError: with every problem of the configuration.
         """
-        config = Config() if config is None else config
+        self.config = config = Config() if config is None else config
         core = config.core
         problems: list[str] = []
         self._events = EventRegistry()
@@ -73,7 +74,7 @@ class EventInterface:
         self._own_status.add(status=-100, details="just started", reports=10)
         self._composition = Composition(self._events, self._commands, partial(PluginContext, self, self.management))
         self._manager = self._composition.manager
-        for command in (*core_commands(self._commands), *evi_commands(self)):
+        for command in (*core_commands(self._commands, lambda: describe(self.reload())), *evi_commands(self)):
             self._commands.add(command)
         if plugins is None:
             self._composition.load(config, problems)
@@ -81,7 +82,7 @@ class EventInterface:
             if config.routes:
                 problems.append("routes: expected none beside plugin objects; add them to the route plugin")
             for name, plugin in plugins.items():
-                self.plugin_status.append(self._composition.add(name, plugin))
+                self._composition.add(name, plugin)
         if core.state_path:
             self._composition.add("state", LeaseKeeper(core.state_path))
         self._transports = Transports(self._manager)
@@ -89,6 +90,9 @@ class EventInterface:
         self._roster = Roster(self._events, core, clock, self._manager.tell)
         self._deliver = self._roster.delivery.put
         self._inbox = Inbox(core.queue_size, self._put, self._lose)
+        self.config_path: str | Path | None = None
+        """The file that `reload` reads."""
+        self._has_own_plugins = plugins is not None
         self._thread = get_ident()
         self._by_name = self._events.by_name
         self._configure(core)
@@ -102,7 +106,8 @@ class EventInterface:
         """Take the options of the core."""
         self.core = core
         self._max_nesting = core.max_nesting
-        self._roster.delivery.configure(core)
+        self._roster.configure(core)
+        self._inbox.room = core.queue_size
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
@@ -111,7 +116,36 @@ class EventInterface:
         Raises:
             ConfigError: with every problem, each with its path.
         """
-        return cls(load_config(path))
+        interface = cls(load_config(path))
+        interface.config_path = path
+        return interface
+
+    def reload(self, config: Config | None = None) -> Changes:
+        """Apply the difference between the configuration and *config*, all of it or nothing.
+
+        Leases that the difference does not touch go on, with what is queued for them. Events stay
+        registered, whatever the configuration has.
+
+        Args:
+            config: the new configuration; None reads the file of `config_path` again.
+
+        Raises:
+            ConfigError: with every problem, each with its path; nothing has changed then.
+        """
+        if config is None:
+            if self.config_path is None:
+                raise ConfigError(["expected a configuration that was read from a file"])
+            config = load_config(self.config_path)
+        if self._has_own_plugins:
+            raise ConfigError(["plugins: expected the installed plugins, this interface was given its own"])
+        wanted = EventInterface(config)
+        changes = Reload(self._parts, wanted._parts, self._configure).run()
+        self.config = config
+        return changes
+
+    @property
+    def _parts(self) -> Parts:
+        return Parts(self.config, self._events, self._composition, self._transports, self._roster)
 
     def _apply(self, config: Config, problems: list[str]) -> None:
         """Register the configured events and make the configured subscriptions."""

@@ -65,10 +65,13 @@ class Leases:
             lease = event.leases[subscriber] = Subscription(event, subscriber)
             event.changed()
             subscriber.leases += 1
-        lease.configured = lease.configured or configured
-        if expire_s and socket.expires:
+        if configured:
+            lease.configured = expire_s
+        if (expire_s or configured) and socket.expires:
             lease.expire_s = expire_s
-        if lease.expire_s:
+        if not lease.expire_s:
+            lease.deadline = math.inf
+        else:
             self._set_deadline(lease, lease.expire_s if remaining_s is None else remaining_s)
         self._on_change(lease, change)
         return lease

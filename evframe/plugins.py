@@ -15,6 +15,7 @@ from evframe.declarations import Declaration, ParameterTypes, declare
 from evframe.events import check_name
 
 log = logging.getLogger("evframe.plugins")
+DISABLED: Final = "disabled in the configuration"
 HOOKS: Final = (
     "register_events",
     "on_subscribe",

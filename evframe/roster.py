@@ -41,6 +41,18 @@ class Roster:
         self._timer = ExpiryTimer(self.leases)
         self._members: set[Subscriber] = set()
 
+    @property
+    def end_timeout_s(self) -> float:
+        """How long a subscriber that has ended may take for what was raised before."""
+        return self.delivery.end_timeout_s
+
+    def configure(self, core: CoreOptions) -> None:
+        """Take other bounds, for the queues that are there too; one that holds more keeps what it has."""
+        self.delivery.configure(core)
+        for subscriber in (*self.subscribers, *self._members):
+            if subscriber.room:
+                subscriber.room = core.queue_size
+
     def start(self) -> None:
         """Begin to deliver and to end leases, on the running loop."""
         self.delivery.start()

@@ -111,7 +111,7 @@ class LeaseKeeper:
     @hookimpl
     def lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
         """Keep what has changed."""
-        if self._context is None or lease.configured:
+        if self._context is None or lease.configured is not None:
             return
         socket = lease.subscriber.socket.canonical
         if change in {"made", "refreshed"}:
@@ -153,7 +153,7 @@ class LeaseKeeper:
                     await asyncio.to_thread(self._file.fold)
 
     def _mend(self, context: PluginContext) -> None:
-        leases = [self._kept(context, lease) for lease in context.subscriptions if not lease.configured]
+        leases = [self._kept(context, lease) for lease in context.subscriptions if lease.configured is None]
         self._is_stale = False
         self._write(lambda file: file.replace([*leases, *self._waiting.values()]))
         if not self._is_stale:

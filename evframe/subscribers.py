@@ -137,7 +137,7 @@ class Subscription:
     def __init__(self, event: EventDefinition, subscriber: Subscriber) -> None:
         self.event = event
         self.subscriber = subscriber
-        self.configured = False  # the configuration holds it
+        self.configured: int | None = None  # the seconds that the configuration gives it, when it holds it
         self.expire_s = 0
         self.deadline = math.inf
         self.due = math.inf

@@ -6,15 +6,17 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
+from evframe.exceptions import ConfigError
 from evframe.management.commands import Command, CommandError, CommandTable, text_param
 
 _UNKNOWN = CommandError(404, "unknown MI command")
 
 
-def core_commands(table: CommandTable) -> Iterator[Command]:
-    """Yield the ``core:`` commands; `which` and `help` tell about those of *table*."""
+def core_commands(table: CommandTable, reload: Callable[[], dict[str, Any]]) -> Iterator[Command]:
+    """Yield the ``core:`` commands; `which` and `help` tell about those of *table*, *reload* tells what it changed."""
     about = _About(table)
     yield Command("core:which", ((), ("command",)), about.which, "lists the commands, or the parameters of one")
     yield Command("core:help", ((), ("mi_cmd",)), about.help, "tells what a command does")
@@ -22,6 +24,16 @@ def core_commands(table: CommandTable) -> Iterator[Command]:
     yield Command("core:pwd", ((),), lambda _: {"WD": os.getcwd()}, "prints the working directory")
     yield Command("core:uptime", ((),), _uptime(), "prints how long the server has been up")
     yield Command("core:ps", ((),), _ps, "lists the processes")
+    yield Command(
+        "core:reload", ((),), partial(_reload, reload), "loads the configuration again: all of it, or nothing"
+    )
+
+
+def _reload(reload: Callable[[], dict[str, Any]], _: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return {"Changes": reload()}
+    except ConfigError as error:
+        raise CommandError(400, "Bad configuration", "\n".join(error.problems)) from None
 
 
 class _About:

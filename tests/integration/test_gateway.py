@@ -158,3 +158,57 @@ def test_unix_management(tmp_path):
         running.terminate()
         running.wait(timeout=20)
         running.stderr.close()
+
+
+def test_subscriptions_survive_a_kill(gateway, receiver):
+    """What a client has subscribed is there after `kill -9` and a new start, with the time it has left."""
+    toml = '[[events]]\nname = "E_TEST"\n'
+    first = gateway(toml)
+    target = "udp:127.0.0.1:%d" % receiver.getsockname()[1]
+    first.client.call("event_subscribe", ["E_TEST", target, 600])
+    first.client.call("event_subscribe", ["E_TEST", "unix:/tmp/gone", 600])
+    first.client.call("event_subscribe", ["E_TEST", "unix:/tmp/gone", 0])
+    first.process.kill()
+    first.process.wait()
+    second = gateway(toml)
+    (listed,) = second.client.call("subscribers_list")["Events"][0]["Subscribers"]
+    second.client.call("raise_event", ["E_TEST"])
+
+    assert (listed["socket"], listed["expire"]) == (target, 600)
+    assert 500 < listed["ttl"] <= 600
+    assert receiver.recv(4096) == b'{"jsonrpc":"2.0","method":"E_TEST"}'
+
+
+def test_reload(gateway, tmp_path):
+    """SIGHUP loads the file again as a whole; a file with a problem changes nothing, and says why."""
+    running = gateway('[[events]]\nname = "E_OLD"\n')
+    file = tmp_path / "evframe.toml"
+    head = '[plugins.mi-http]\nbind = "127.0.0.1:0"\n'
+    file.write_text(
+        head + '[[events]]\nname = "E_NEW"\n[[subscriptions]]\nevent = "E_NEW"\nsocket = "udp:127.0.0.1:9"\n'
+    )
+    running.process.send_signal(signal.SIGHUP)
+    changes = running.line("the configuration was loaded again")
+    assert (changes["events"], changes["subscribed"]) == (["E_NEW"], ["E_NEW udp:127.0.0.1:9"])
+    file.write_text(head + '[[subscriptions]]\nevent = "E_NEW"\nsocket = "udp:nosuch"\n')
+    running.process.send_signal(signal.SIGHUP)
+    assert "subscriptions[0].socket" in running.line("the configuration was not loaded again")["problem"]
+
+    assert [event["name"] for event in running.client.call("subscribers_list")["Events"]] == ["E_NEW"]
+    file.write_text(head)
+    assert running.client.call("core:reload") == {"Changes": {"ended": ["E_NEW udp:127.0.0.1:9"]}}
+
+
+def test_options_of_a_transport_change(gateway, tmp_path):
+    """A transport gets other options while its subscribers go on, and loses nothing."""
+    lines = tmp_path / "lines"
+    subscription = f'[[events]]\nname = "E_TEST"\n[[subscriptions]]\nevent = "E_TEST"\nsocket = "flatstore:{lines}"\n'
+    running = gateway(subscription)
+    running.client.call("raise_event", ["E_TEST", ["a", "b"]])
+    (tmp_path / "evframe.toml").write_text(
+        f'[plugins.mi-http]\nbind = "127.0.0.1:0"\n{subscription}[plugins.flatstore]\ndelimiter = "|"\n'
+    )
+    assert running.client.call("core:reload") == {"Changes": {"plugins": ["flatstore"]}}
+    running.client.call("raise_event", ["E_TEST", ["a", "b"]])
+    assert running.stop() == 0
+    assert lines.read_text() == "E_TEST,a,b\nE_TEST|a|b\n"

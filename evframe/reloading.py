@@ -1,0 +1,154 @@
+"""Loading the configuration again while the interface works: all of it, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from evframe.config import Config, CoreOptions
+from evframe.exceptions import ConfigError, SocketError
+from evframe.exchange import PluginExchange
+from evframe.subscribers import Subscription
+
+if TYPE_CHECKING:
+    from evframe.composition import Composition
+    from evframe.events import EventRegistry
+    from evframe.roster import Roster
+    from evframe.transports import Transports
+
+_WITH_A_RESTART: Final = ("state_path",)
+
+
+@attrs.frozen
+class Changes:
+    """What a reload has changed."""
+
+    core: list[str] = attrs.field(factory=list)
+    """The options of the core that have other values."""
+    plugins: list[str] = attrs.field(factory=list)
+    """The plugins that came, went, or have other options."""
+    events: list[str] = attrs.field(factory=list)
+    """The events that are new or declared otherwise; those that went from the configuration stay registered."""
+    subscribed: list[str] = attrs.field(factory=list)
+    """The subscriptions that are new or have another lease, as ``event socket``."""
+    ended: list[str] = attrs.field(factory=list)
+    """The subscriptions that went."""
+
+
+@attrs.frozen
+class Parts:
+    """The parts of an interface that a reload compares and changes."""
+
+    config: Config
+    registry: EventRegistry
+    composition: Composition
+    transports: Transports
+    roster: Roster
+
+    @property
+    def configured(self) -> dict[tuple[str, str], Subscription]:
+        """The leases that the configuration holds, by event and socket."""
+        return {
+            (lease.event.name, lease.subscriber.socket.canonical): lease
+            for lease in self.roster.subscriptions
+            if lease.configured is not None
+        }
+
+
+class Reload:
+    """One reload, from an interface that works to what one with the new configuration would be.
+
+    Args:
+        now: the parts of the interface that works.
+        wanted: those of an interface that was composed of the new configuration, and is never entered.
+        configure: takes the options of the core.
+    """
+
+    def __init__(self, now: Parts, wanted: Parts, configure: Callable[[CoreOptions], None]) -> None:
+        self._now = now
+        self._wanted = wanted
+        self._configure = configure
+        self._plugins = PluginExchange(now.composition, wanted.composition, now.transports, now.roster)
+        self._changes = Changes()
+
+    def run(self) -> Changes:
+        """Apply the difference, and return it.
+
+        Raises:
+            ConfigError: with every reason why it cannot be applied; nothing has changed then.
+        """
+        problems = [*self._core_problems(), *self._plugins.problems(), *self._lease_problems()]
+        if problems:
+            raise ConfigError(problems)
+        before = self._now.configured
+        self._plugins.apply()
+        self._changes.plugins.extend(self._plugins.changed)
+        self._apply_core()
+        self._apply_events()
+        self._apply_subscriptions(before)
+        return self._changes
+
+    def _core_problems(self) -> list[str]:
+        old, new = self._now.config.core, self._wanted.config.core
+        return [
+            f"core.{name}: expected {getattr(old, name)!r} as before, it changes with a restart"
+            for name in _WITH_A_RESTART
+            if getattr(old, name) != getattr(new, name)
+        ]
+
+    def _lease_problems(self) -> list[str]:
+        """Return what is wrong with the leases that nobody configured, which have to go on."""
+        problems = []
+        for lease in self._now.roster.subscriptions:
+            subscriber = lease.subscriber
+            if lease.configured is None:
+                try:
+                    self._wanted.transports.parse(subscriber.text)
+                except SocketError as error:
+                    socket = subscriber.socket.canonical
+                    problems.append(f"subscription of {socket!r} to {lease.event.name!r}: {error.problem}")
+        return problems
+
+    def _apply_core(self) -> None:
+        old, new = self._now.config.core, self._wanted.config.core
+        names = [field.name for field in attrs.fields(CoreOptions)]
+        self._changes.core.extend(name for name in names if getattr(old, name) != getattr(new, name))
+        self._configure(new)
+
+    def _apply_events(self) -> None:
+        configured = {event.name for event in self._now.config.events}
+        for wanted in self._wanted.registry:
+            known = self._now.registry.by_name.get(wanted.name)
+            if known is None:
+                self._now.registry.register(wanted.name, wanted.declaration)
+            elif known.declaration != wanted.declaration and (wanted.declaration or wanted.name in configured):
+                known.declare(wanted.declaration)
+            else:
+                continue
+            self._changes.events.append(wanted.name)
+
+    def _apply_subscriptions(self, before: dict[tuple[str, str], Subscription]) -> None:
+        """Make and end leases; *before* are those that were configured before any plugin changed."""
+        roster, wanted = self._now.roster, self._wanted.configured
+        for key, lease in before.items():
+            if key not in wanted:
+                if lease.event.leases.get(lease.subscriber) is lease:
+                    roster.leases.end(lease)
+                self._changes.ended.append(" ".join(key))
+        for (name, canonical), lease in wanted.items():
+            old = before.get((name, canonical))
+            if old is None or old.configured != lease.configured:
+                self._subscribe(name, lease)
+                self._changes.subscribed.append(f"{name} {canonical}")
+
+    def _subscribe(self, name: str, wanted: Subscription) -> None:
+        event = self._now.registry[name]
+        address = self._now.transports.parse(wanted.subscriber.text)
+        self._now.roster.subscribe(event, address, wanted.expire_s, configured=True)
+
+
+def describe(changes: Changes) -> dict[str, Any]:
+    """Return *changes* for an answer or a log line, without what has not changed."""
+    return {name: names for name, names in attrs.asdict(changes).items() if names}

@@ -1,0 +1,271 @@
+"""Loading the configuration again: all of it, or nothing."""
+
+import pytest
+
+import evframe
+from evframe.config import parse_config
+from evframe.testing import MemoryTransport, until
+
+PLUGINS = """
+import asyncio
+import attrs
+from evframe import hookimpl
+from evframe.management.commands import Command
+from evframe.testing import MemoryTransport
+
+made = []
+
+@attrs.frozen
+class Options:
+    size: int = 1
+
+class Transport(MemoryTransport):
+    Options = Options
+    def __init__(self, options):
+        super().__init__()
+        self.options = options
+        self.stopped = False
+        self.started = False
+        made.append(self)
+    @hookimpl
+    def on_subscribe(self, scheme, rest):
+        if len(rest) > self.options.size * 5:
+            raise ValueError("expected a shorter name")
+        return super().on_subscribe(scheme=scheme, rest=rest)
+    @hookimpl
+    def start(self, context):
+        if self.options.size == 13:
+            raise OSError("no luck")
+        self.started = True
+    @hookimpl
+    def stop(self):
+        self.stopped = True
+
+class Fixed:
+    kind = "source"
+    Options = Options
+    def __init__(self, options):
+        self.options = options
+
+class Adapts(Fixed):
+    @hookimpl
+    def management_commands(self, commands):
+        commands.add(Command("adapts:size", ((),), lambda _: self.options.size, "tells the size"))
+    @hookimpl
+    def reconfigure(self, options):
+        if options.size < 0:
+            raise ValueError("size: expected 0 or more")
+        self.options = options
+"""
+
+
+@pytest.fixture
+def site(install):
+    folder = install(
+        memory="reloaded_plugins:Transport", adapts="reloaded_plugins:Adapts", fixed="reloaded_plugins:Fixed"
+    )
+    (folder / "reloaded_plugins.py").write_text(PLUGINS)
+    yield folder
+    import sys
+
+    sys.modules.pop("reloaded_plugins", None)
+
+
+def subscriptions(events):
+    return {
+        (lease.event.name, lease.subscriber.socket.canonical): events.seconds_left(lease)
+        for lease in events.subscriptions
+    }
+
+
+OTHERS = "[plugins]\ndisable = [%s]\n"
+
+
+def config(text, *disabled):
+    """Return a configuration without the plugins of this repository, installed or not."""
+    from importlib.metadata import entry_points
+
+    own = {"memory", "adapts", "fixed"} - set(disabled)
+    names = {entry.name for entry in entry_points(group="evframe")} - own
+    return parse_config(OTHERS % ", ".join(f'"{name}"' for name in sorted(names)) + text)
+
+
+BEFORE = """
+[core]
+queue_size = 100
+[[events]]
+name = "E_A"
+params = [{ name = "n", type = "int" }]
+[[subscriptions]]
+event = "E_A"
+socket = "memory:stays"
+[[subscriptions]]
+event = "E_A"
+socket = "memory:goes"
+[[subscriptions]]
+event = "E_A"
+socket = "memory:alter"
+"""
+AFTER = """
+[core]
+queue_size = 200
+default_expire_s = 7
+[[events]]
+name = "E_A"
+[[events]]
+name = "E_B"
+[[subscriptions]]
+event = "E_A"
+socket = "memory:stays"
+[[subscriptions]]
+event = "E_A"
+socket = "memory:alter"
+expire_s = 60
+[[subscriptions]]
+event = "E_B"
+socket = "memory:new"
+"""
+
+
+async def test_difference_is_applied(site):
+    """What changed is changed and told; run-time leases and untouched ones go on."""
+    async with evframe.EventInterface(config(BEFORE)) as events:
+        events.subscribe_event("E_A", "memory:guest", 1000)
+        changes = events.reload(config(AFTER))
+
+        assert changes.core == ["default_expire_s", "queue_size"]
+        assert changes.events == ["E_A", "E_B"]
+        assert sorted(changes.subscribed) == ["E_A memory:alter", "E_B memory:new"]
+        assert changes.ended == ["E_A memory:goes"]
+        assert changes.plugins == []
+        left = subscriptions(events)
+        assert set(left) == {
+            ("E_A", "memory:stays"),
+            ("E_A", "memory:guest"),
+            ("E_A", "memory:alter"),
+            ("E_B", "memory:new"),
+        }
+        assert left["E_A", "memory:stays"] is None
+        assert 59 < left["E_A", "memory:alter"] <= 60
+        assert 999 < left["E_A", "memory:guest"] <= 1000
+        events.raise_event("E_A", {"anything": "goes now"})
+        assert events.core.default_expire_s == 7
+        assert events.reload(config(AFTER)) == type(changes)()
+        assert events.reload(config(BEFORE)).subscribed == ["E_A memory:goes", "E_A memory:alter"]
+        assert subscriptions(events)["E_A", "memory:alter"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[core]\nqueue_size = 0\n", "core.queue_size"),
+        ('[[subscriptions]]\nevent = "E_A"\nsocket = "nosuch:x"\n', r"subscriptions\[0\].socket"),
+        ("[plugins.memory]\nsize = 13\n", "plugins.memory: no luck"),
+        ("[plugins.adapts]\nsize = -1\n[plugins.memory]\nsize = 2\n", "plugins.adapts: size: expected 0 or more"),
+        ("[plugins.fixed]\nsize = 2\n", "plugins.fixed: expected the same options as before"),
+        ('[core]\nstate_path = "x"\n', "core.state_path: expected None as before"),
+        ("[plugins.memory]\nsize = 0\n", "subscription of 'memory:guest' to 'E_A': expected a shorter name"),
+        ("[plugins.nosuch]\n", "plugins.nosuch"),
+    ],
+)
+async def test_nothing_changes_on_an_error(site, text, problem):
+    """One problem, wherever it is, and everything is as it was."""
+    async with evframe.EventInterface(config(BEFORE)) as events:
+        events.subscribe_event("E_A", "memory:guest", 1000)
+        before, plugin = set(subscriptions(events)), events.plugin("memory")
+        with pytest.raises(evframe.ConfigError, match=problem):
+            events.reload(config('[[events]]\nname = "E_NEW"\n' + text))
+
+        assert set(subscriptions(events)) == before
+        assert [event.name for event in events.events] == ["E_A"]
+        assert events.core.queue_size == 100
+        assert events.plugin("memory") is plugin
+        assert events.plugin("adapts").options.size == 1
+        report = await events.raise_event_and_wait("E_A", {"n": 1})
+        assert all(outcome.delivered for outcome in report)
+
+
+async def test_exchanged_transport_loses_nothing(site):
+    """A transport with other options takes over in order, and the old one is released once it is done."""
+    async with evframe.EventInterface(config(BEFORE)) as events:
+        old = events.plugin("memory")
+        import asyncio
+
+        gate = asyncio.get_running_loop().create_future()
+        lease = events.subscribe_event("E_A", "memory:guest", 1000)
+
+        async def held(batch):
+            await asyncio.shield(gate)
+            old.delivered.setdefault("guest", []).extend(batch.events)
+
+        old.when("guest", held)
+        events.raise_event("E_A", {"n": 1})
+        await until(lambda: lease.subscriber.batches)
+        assert events.reload(config("[plugins.memory]\nsize = 2\n" + BEFORE)).plugins == ["memory"]
+        new = events.plugin("memory")
+        events.raise_event("E_A", {"n": 2})
+        await until(lambda: new.delivered.get("stays"))
+        assert (new is old, "guest" in new.delivered, old.stopped) == (False, False, False)
+        gate.set_result(None)
+        await until(lambda: new.delivered.get("guest"))
+        assert [event["n"] for event in old.delivered["guest"]] == [1]
+        assert [event["n"] for event in new.delivered["guest"]] == [2]
+        await until(lambda: old.stopped)
+        assert "guest" in old.released
+        counters = next(each for each in events.statistics if each.socket == "memory:guest")
+        assert (counters.raised, counters.delivered, counters.failed) == (2, 2, 0)
+
+
+async def test_plugins_come_and_go(site):
+    """A plugin that is enabled is started; one that is disabled ends, with its commands."""
+    async with evframe.EventInterface(config("", "adapts")) as events:
+        assert events.reload(config("[plugins.adapts]\nsize = 5\n")).plugins == ["adapts"]
+        assert events.commands.find("adapts:size").run({}) == 5
+        assert events.reload(config("[plugins.adapts]\nsize = 6\n")).plugins == ["adapts"]
+        assert events.commands.find("adapts:size").run({}) == 6
+        old = events.plugin("memory")
+        assert sorted(events.reload(config("", "adapts", "memory")).plugins) == ["adapts", "memory"]
+        assert "adapts:size" not in {command.name for command in events.commands}
+        await until(lambda: old.stopped)
+        with pytest.raises(evframe.SocketError):
+            events.subscribe_event((events.register_event("E_X") and "E_X") or "E_X", "memory:a")
+
+
+async def test_disabled_transport_with_a_guest(site):
+    """A transport that somebody uses is not taken away."""
+    async with evframe.EventInterface(config(BEFORE)) as events:
+        events.subscribe_event("E_A", "memory:guest", 1000)
+        with pytest.raises(evframe.ConfigError, match="subscription of 'memory:guest'"):
+            events.reload(config("", "memory"))
+        events.unsubscribe_event("E_A", "memory:guest")
+        assert sorted(events.reload(config("", "memory")).ended) == [
+            "E_A memory:alter",
+            "E_A memory:goes",
+            "E_A memory:stays",
+        ]
+
+
+async def test_command(site, tmp_path):
+    """The management command tells what changed, or every problem."""
+    file = tmp_path / "evframe.toml"
+    disable = config("").disable
+    head = OTHERS % ", ".join(f'"{name}"' for name in disable)
+    file.write_text(head)
+    async with evframe.EventInterface.from_toml(file) as events:
+        request = b'{"jsonrpc":"2.0","id":1,"method":"core:reload"}'
+        file.write_text(head + '[[events]]\nname = "E_NEW"\n')
+        assert events.management.handle(request) == (
+            b'{"jsonrpc":"2.0","result":{"Changes":{"events":["E_NEW"]}},"id":1}'
+        )
+        file.write_text("[core]\nmax_nesting = 0\n")
+        answer = events.management.handle(request)
+        assert b'"code":400,"message":"Bad configuration","data":"core.max_nesting: ' in answer
+
+
+async def test_plugins_that_were_given():
+    """An interface with plugin objects of its own cannot load those of a configuration."""
+    async with evframe.EventInterface(plugins={"memory": MemoryTransport()}) as events:
+        with pytest.raises(evframe.ConfigError, match="given its own"):
+            events.reload(parse_config(""))
+        with pytest.raises(evframe.ConfigError, match="read from a file"):
+            events.reload()
