@@ -1,0 +1,73 @@
+"""What is told about destinations: the event, the reports, and the status of each partition."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any, Final
+
+from evframe import Parameter
+from evframe.context import PluginContext
+from evframe_dispatcher.destinations import Destination, Sets
+from evframe_dispatcher.options import DEFAULT
+from evframe_dispatcher.state import Change
+
+log = logging.getLogger("evframe.dispatcher")
+STATUS: Final = "E_DISPATCHER_STATUS"
+PARAMETERS: Final = {
+    "partition": Parameter(str, optional=True, summary="The partition; left out for the default one."),
+    "group": Parameter(int, summary="The id of the set."),
+    "address": Parameter(str, summary="The URI of the destination."),
+    "status": Parameter(str, summary="`active` or `inactive`: whether it is used now."),
+    "reason": Parameter(str, summary="What has brought it about."),
+}
+_REPORTS: Final = 200
+_NO_DATA: Final = (-2, "no data loaded")
+_AVAILABLE: Final = (1, "data available")
+_RELOADING: Final = (2, "data re-loading")
+
+
+class Teller:
+    """Tells through the interface that has loaded the plugin."""
+
+    def __init__(self, context: PluginContext) -> None:
+        self._context = context
+        self._group = context.status.group("dispatcher")
+
+    def changed(self, destination: Destination, change: Change, reason: str) -> None:
+        """Tell that a destination has another state; the event is for those that are used no more, or again."""
+        text = f"destination {destination.uri} of set {destination.set_id} is {change.state}: {reason}"
+        self._group.report(text, _events(destination.partition))
+        if not change.flipped:
+            return
+        params: dict[str, Any] = {} if destination.partition == DEFAULT else {"partition": destination.partition}
+        params["group"] = destination.set_id
+        params["address"] = destination.uri
+        params["status"] = "active" if destination.active else "inactive"
+        params["reason"] = reason
+        log.log(
+            logging.INFO if destination.active else logging.WARNING,
+            "a destination is used again" if destination.active else "a destination is not used any more",
+            extra={"uri": destination.uri, "set": destination.set_id, "reason": reason},
+        )
+        self._context.raise_event(STATUS, params)
+
+    def reloading(self, partitions: Iterable[str]) -> None:
+        """Tell that destinations are being read again."""
+        for name in partitions:
+            self._group.set_status(*_RELOADING, name)
+
+    def available(self, sets: Sets, before: Iterable[str] = ()) -> None:
+        """Tell which partitions there are; those of *before* that are not any more go."""
+        for name in set(before) - set(sets.partitions):
+            self._group.remove(name)
+            self._group.remove(_events(name))
+        for name, of_partition in sets.partitions.items():
+            status = _AVAILABLE if of_partition else _NO_DATA
+            self._group.add(name, *status)
+            self._group.add(_events(name), reports=_REPORTS)
+            self._group.set_status(*status, name)
+
+
+def _events(partition: str) -> str:
+    return f"{partition};events"
