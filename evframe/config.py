@@ -6,7 +6,8 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
 
 import attrs
 import cattrs
@@ -137,7 +138,7 @@ def _make_converter() -> cattrs.Converter:
 
     def is_scalar_union(kind: Any) -> bool:
         parts = set(get_args(kind))
-        return len(parts) > 1 and parts <= {str, int, float, bool, type(None)}
+        return get_origin(kind) in {Union, UnionType} and parts <= {str, int, float, bool, type(None)}
 
     converter.register_structure_hook_func(is_scalar_union, structure_union)
     for options in (CoreOptions, ParameterOptions, EventOptions, SubscriptionOptions):

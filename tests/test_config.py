@@ -3,7 +3,7 @@
 import pytest
 
 import evframe
-from evframe.config import parse_config
+from evframe.config import parse_config, structure
 
 
 def test_whole_configuration(installed):
@@ -73,3 +73,21 @@ def test_rejected(text):
     """Text that is not TOML and an event declared twice are errors."""
     with pytest.raises(evframe.ConfigError):
         parse_config(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        (int | str, 1, 1.5),
+        (int | None, None, "1"),
+        (dict[str, int], {"a": 1}, {"a": "1"}),
+        (tuple[int, str], (1, "a"), 1),
+    ],
+)
+def test_a_union_is_told_from_a_container(kind, good, bad):
+    """A value may be of one of several types; a container of several types is no such choice."""
+    problems = []
+    assert structure(good, kind, "it", problems) == good
+    assert problems == []
+    structure(bad, kind, "it", problems)
+    assert len(problems) == 1
