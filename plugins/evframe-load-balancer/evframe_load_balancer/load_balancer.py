@@ -1,0 +1,222 @@
+"""The plugin: destinations, their probes and sessions, and what is told about them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from evframe_probing import Prober, Reply, Rounds, SipOptions, parse_codes
+
+from evframe import Parameter, hookimpl
+from evframe.context import PluginContext
+from evframe.management.commands import CommandTable
+from evframe.plugins import EventCollector
+from evframe.status import MAIN
+from evframe_load_balancer.commands import load_balancer_commands
+from evframe_load_balancer.destinations import Destination, load
+from evframe_load_balancer.options import Options as LoadBalancerOptions
+from evframe_load_balancer.sessions import Session, Sessions
+
+log = logging.getLogger("evframe.load-balancer")
+STATUS: Final = "E_LOAD_BALANCER_STATUS"
+_REPORTS: Final = 200
+
+
+class LoadBalancer:
+    """The plugin object; whatever concerns sessions and states may be called from any thread.
+
+    Args:
+        options: the table ``[plugins.load-balancer]``.
+        clock: monotonic, in seconds.
+        sleep: waits so many seconds of that clock.
+
+    Raises:
+        ConfigError: if the file of destinations is not as it should be.
+    """
+
+    Options = LoadBalancerOptions
+
+    def __init__(
+        self,
+        options: LoadBalancerOptions | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._options = LoadBalancerOptions() if options is None else options
+        self._sleep = sleep
+        self._mutex = threading.RLock()
+        self._context: PluginContext | None = None
+        self._prober: Prober | None = None
+        self._by_id = {each.id: each for each in load(self._options)}
+        self._sessions = Sessions(self._of_group, self.disable, clock)
+
+    @hookimpl
+    def register_events(self, collector: EventCollector) -> None:
+        """Declare the event."""
+        collector.add(
+            STATUS,
+            {
+                "group": Parameter(int, summary="The group of the destination."),
+                "uri": Parameter(str, summary="The URI of the destination."),
+                "status": Parameter(str, summary="`enabled` or `disabled`: whether it is used now."),
+            },
+            summary="Raised when a destination is used again, or is not used any more.",
+        )
+
+    @hookimpl
+    def management_commands(self, commands: CommandTable) -> None:
+        """Contribute the commands."""
+        for command in load_balancer_commands(self):
+            commands.add(command)
+
+    @hookimpl
+    def loaded(self, context: PluginContext) -> None:
+        """Tell what is there."""
+        self._context = context
+        context.status.group("load_balancer").add(MAIN, *self._data, reports=_REPORTS)
+
+    @property
+    def _data(self) -> tuple[int, str]:
+        return (1, "data available") if self._by_id else (-2, "no data loaded")
+
+    @hookimpl
+    def start(self, context: PluginContext) -> None:
+        """Begin to probe."""
+        options = self._options
+        if options.probing_interval_s:
+            self._prober = Prober(
+                options.probe,
+                SipOptions(
+                    method=options.probing_method,
+                    from_uri=options.probing_from,
+                    reply_codes=parse_codes(options.probing_reply_codes),
+                ),
+            )
+            rounds = Rounds(options.probing_interval_s, self._due, self._probe, context.spawn, sleep=self._sleep)
+            context.spawn(rounds.run())
+
+    @hookimpl
+    def stop(self) -> Awaitable[None]:
+        """Close what probes have open."""
+        return self._stop()
+
+    async def _stop(self) -> None:
+        prober, self._prober = self._prober, None
+        if prober is not None:
+            await prober.close()
+
+    @property
+    def destinations(self) -> list[Destination]:
+        """The destinations, with the load of this moment."""
+        self._sessions.expire()
+        return list(self._by_id.values())
+
+    def find(self, destination_id: int) -> Destination | None:
+        """Return a destination by its id, or None."""
+        return self._by_id.get(destination_id)
+
+    def _of_group(self, group: int) -> list[Destination]:
+        return [each for each in self._by_id.values() if each.group == group]
+
+    def start_session(
+        self, group: int, resources: Sequence[str], flags: str = "", *, expire_s: float | None = None
+    ) -> Session:
+        """Begin a session on the destination of which most is free; it counts until it is released.
+
+        Args:
+            group: of the destinations.
+            resources: what the session uses of its destination, one of each.
+            flags: some of ``n``, ``r`` and ``s``; see `evframe_load_balancer.balancing.choose`.
+            expire_s: after so many seconds it is released, whatever its holder does; never without it.
+
+        Raises:
+            NotAvailable: if no destination can take it.
+            ValueError: if an argument is not as it should be.
+        """
+        return self._sessions.start(group, resources, flags, expire_s)
+
+    def disable(self, destination: Destination) -> None:
+        """Take a destination out of use until a probe is good, or somebody enables it."""
+        with self._mutex:
+            current = self._by_id.get(destination.id)
+            if current is not None and current.name == destination.name:
+                self._tell(current, "use", changed=current.disable())
+
+    def set_status(self, destination: Destination, *, enabled: bool) -> None:
+        """Enable a destination, or disable it so that only this enables it again."""
+        with self._mutex:
+            self._tell(destination, "command", changed=destination.command(enabled=enabled))
+
+    def resize(self, destination: Destination, resource: str, capacity: int) -> None:
+        """Set the largest load of a resource, until the destinations are read again.
+
+        Raises:
+            LookupError: if the destination does not provide it.
+            ValueError: if *capacity* is negative.
+        """
+        if capacity < 0:
+            raise ValueError(f"capacity: expected 0 or more, got {capacity!r}")
+        if resource not in destination.capacity:
+            raise LookupError(f"resource: expected one of {list(destination.capacity)}, got {resource!r}")
+        destination.capacity[resource] = capacity
+
+    def reload(self) -> None:
+        """Read the destinations again; the old ones stay in use if anything is wrong with the new ones.
+
+        Those with the same id, group and URI keep their state and their sessions; no event is raised.
+
+        Raises:
+            ConfigError: with every problem.
+        """
+        with self._mutex:
+            self._set_status(2, "data re-loading")
+            try:
+                new = load(self._options)
+                for each in new:
+                    old = self._by_id.get(each.id)
+                    if old is not None and old.name == each.name:
+                        each.inherit(old)
+                self._by_id = {each.id: each for each in new}
+            finally:
+                self._set_status(*self._data)
+
+    def _set_status(self, status: int, details: str) -> None:
+        if self._context is not None:
+            self._context.status.group("load_balancer").set_status(status, details)
+
+    def _due(self) -> list[int]:
+        return [each.id for each in self._by_id.values() if each.probed]
+
+    async def _probe(self, destination_id: int) -> None:
+        destination = self.find(destination_id)
+        if self._prober is None or destination is None or not destination.probed:
+            return
+        reply = await self._prober.probe(destination.target)
+        current = self.find(destination_id)
+        if current is not None and current.name == destination.name:
+            self.take_reply(current, reply)
+
+    def take_reply(self, destination: Destination, reply: Reply) -> None:
+        """Take what a probe has found out, by whomever it was made."""
+        with self._mutex:
+            changed = destination.replied(reply)
+            self._tell(destination, f"probe, {reply.code or reply.reason}", changed=changed)
+            if changed:
+                log.log(
+                    logging.INFO if self._options.probing_verbose else logging.DEBUG,
+                    "a probe has changed the status of a destination",
+                    extra={"uri": destination.uri, "enabled": destination.enabled, "code": reply.code},
+                )
+
+    def _tell(self, destination: Destination, cause: str, *, changed: bool) -> None:
+        if not changed or self._context is None:
+            return
+        status = "enabled" if destination.enabled else "disabled"
+        group = self._context.status.group("load_balancer")
+        group.report(f"destination {destination.id} {destination.uri} is {status}: {cause}")
+        self._context.raise_event(STATUS, {"group": destination.group, "uri": destination.uri, "status": status})
