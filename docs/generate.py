@@ -54,12 +54,21 @@ def default_text(field: attrs.Attribute[Any]) -> str:
 def kind_text(kind: Any) -> str:
     """Return a field's type as a reader would write it."""
     if get_origin(kind) is Literal:
-        return " | ".join(f'"{value}"' for value in get_args(kind))
+        return " | ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in get_args(kind))
+    if tables_of(kind) is not None:
+        return "tables" if get_args(kind) else "table"
     return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+
+
+def tables_of(kind: Any) -> type | None:
+    """Return the options class of a field that is a table, or a list of tables."""
+    inner = get_args(kind)[0] if get_origin(kind) is list else kind
+    return inner if isinstance(inner, type) and attrs.has(inner) else None
 
 
 def options_table(options: type) -> str:
     """Return the table of an options class."""
+    attrs.resolve_types(options)
     texts = field_texts(options)
     rows = ["| option | type | default | meaning |", "|---|---|---|---|"]
     for field in attrs.fields(options):
@@ -67,6 +76,18 @@ def options_table(options: type) -> str:
         kind = kind_text(field.type).replace("|", "\\|")
         rows.append(f"| `{field.name}` | `{kind}` | {default_text(field)} | {meaning} |")
     return "\n".join(rows) + "\n"
+
+
+def inner_tables(options: type) -> str:
+    """Return the tables of the fields that are tables themselves."""
+    parts = []
+    for field in attrs.fields(options):
+        inner = tables_of(field.type)
+        if inner is not None:
+            head = "Each entry of" if get_origin(field.type) is list else "The table"
+            parts.append(f"\n{head} `{field.name}`: {sentence(inner)[0].lower()}{sentence(inner)[1:]}\n\n")
+            parts.append(options_table(inner))
+    return "".join(parts)
 
 
 def doc(thing: object) -> str:
@@ -101,6 +122,7 @@ def configuration() -> str:
         options = getattr(type(plugin), "Options", None)
         if options is not None:
             parts.append(f"\n## `[plugins.{name}]`\n\n{sentence(options)}\n\n{options_table(options)}")
+            parts.append(inner_tables(options))
     return "".join(parts)
 
 
