@@ -6,6 +6,7 @@ import hashlib
 import math
 import random
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Final, Literal, get_args
 
 from evframe_dispatcher.destinations import Destination
@@ -83,5 +84,9 @@ def _weights(destinations: Sequence[Destination]) -> list[int]:
 def _share(key: str | bytes, uri: str) -> float:
     """Return a number above 0 and up to 1 that belongs to a key and a URI, in every process."""
     text = key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key
-    salt = hashlib.blake2b(uri.encode(), digest_size=32).digest()
-    return (int.from_bytes(hashlib.blake2b(text, digest_size=8, key=salt).digest()) + 1) / _LARGEST
+    return (int.from_bytes(hashlib.blake2b(text, digest_size=8, key=_salt(uri)).digest()) + 1) / _LARGEST
+
+
+@lru_cache(4096)
+def _salt(uri: str) -> bytes:
+    return hashlib.blake2b(uri.encode(), digest_size=32).digest()

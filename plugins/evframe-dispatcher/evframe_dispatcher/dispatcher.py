@@ -166,21 +166,21 @@ class Dispatcher:
         """
         return self._one_by_one(self.select_all(set_id, key=key, algorithm=algorithm, partition=partition))
 
-    @staticmethod
-    def _one_by_one(destinations: list[Destination]) -> Iterator[Destination]:
+    def _one_by_one(self, destinations: list[Destination]) -> Iterator[Destination]:
         first = True
         for each in destinations:
-            if not each.active:
+            current = self._sets.find(each.name)
+            if current is None or not current.active:
                 continue
             if first:
-                each.chosen += 1
+                current.chosen += 1
             else:
-                each.failed_over += 1
+                current.failed_over += 1
             first = False
-            yield each
+            yield current
 
     def mark(self, destination: Destination, state: str, reason: str = "script function ds_mark()") -> None:
-        """Take somebody's word about a destination.
+        """Take somebody's word about a destination; nothing happens if it has gone with a reload.
 
         Args:
             destination: which one.
@@ -194,7 +194,9 @@ class Dispatcher:
         if word is None:
             raise ValueError(f"state: expected 'a', 'i' or 'p', got {state!r}")
         with self._mutex:
-            self._tell(destination, destination.health.mark(word), reason)
+            current = self._sets.find(destination.name)
+            if current is not None:
+                self._tell(current, current.health.mark(word), reason)
 
     def reload(self, partition: str | None = None, *, inherit_state: bool = True) -> None:
         """Read the destinations again; the old ones stay in use if anything is wrong with the new ones.
@@ -243,21 +245,21 @@ class Dispatcher:
             return
         reply = await self._prober.probe(destination.target)
         log.debug("a destination was probed", extra={"uri": destination.uri, "code": reply.code})
-        destination = self._sets.find(name)  # it may be another one after a reload
-        if destination is not None:
-            self.take_reply(destination, reply)
+        self.take_reply(destination, reply)
 
     def take_reply(self, destination: Destination, reply: Reply) -> None:
-        """Take what a probe has found out, by whomever it was made."""
+        """Take what a probe has found out, by whomever it was made; nothing happens if the destination has gone."""
         with self._mutex:
-            health = destination.health
+            current = self._sets.find(destination.name)  # another one than when the probe began, after a reload
+            if current is None:
+                return
             if reply.code is None:
-                self._tell(destination, health.fail(), "failed to send probe")
+                self._tell(current, current.health.fail(), "failed to send probe")
             elif reply.good:
-                destination.took(reply.elapsed_s)
-                self._tell(destination, health.replied(good=True), "200 OK probing reply")
+                current.took(reply.elapsed_s)
+                self._tell(current, current.health.replied(good=True), "200 OK probing reply")
             else:
-                self._tell(destination, health.replied(good=False), "negative probing reply")
+                self._tell(current, current.health.replied(good=False), "negative probing reply")
 
     def _tell(self, destination: Destination, change: Change | None, reason: str) -> None:
         if change is not None:

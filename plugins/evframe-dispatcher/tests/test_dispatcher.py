@@ -334,6 +334,23 @@ class TestReload:
             assert recorder.command("dispatcher:reload", inherit_state=0) == "OK"
             assert plugin.find(1, "sip:a").active
 
+    async def test_who_has_a_destination_from_before(self, file):
+        """Its word, and the next candidates, are about the destinations as they are now."""
+        async with Recorder({"dispatcher": Dispatcher(Options(file=str(file)))}) as recorder:
+            plugin = recorder.plugin("dispatcher")
+            candidates = plugin.candidates(1, algorithm="priority")
+            first = next(candidates)
+            file.write_text(self.FILE.format("a") + self.FILE.format("c"))
+            plugin.reload()
+            assert next(candidates, None) is None
+            plugin.mark(first, "i")
+            assert not plugin.find(1, "sip:a").active
+            file.write_text(self.FILE.format("c"))
+            plugin.reload()
+            plugin.mark(first, "a")
+            plugin.take_reply(first, Reply(200, good=True))
+            assert [params["status"] for _, params in await recorder.events()] == ["inactive"]
+
     async def test_a_reload_that_fails_changes_nothing(self, file):
         """Every problem is in the answer, and the old destinations stay in use."""
         async with Recorder({"dispatcher": Dispatcher(Options(file=str(file)))}) as recorder:

@@ -143,14 +143,14 @@ class LoadBalancer:
     def disable(self, destination: Destination) -> None:
         """Take a destination out of use until a probe is good, or somebody enables it."""
         with self._mutex:
-            current = self._by_id.get(destination.id)
-            if current is not None and current.name == destination.name:
-                self._tell(current, "use", changed=current.disable())
+            current = self._current(destination)
+            self._tell(current, "use", changed=current.disable())
 
     def set_status(self, destination: Destination, *, enabled: bool) -> None:
         """Enable a destination, or disable it so that only this enables it again."""
         with self._mutex:
-            self._tell(destination, "command", changed=destination.command(enabled=enabled))
+            current = self._current(destination)
+            self._tell(current, "command", changed=current.command(enabled=enabled))
 
     def resize(self, destination: Destination, resource: str, capacity: int) -> None:
         """Set the largest load of a resource, until the destinations are read again.
@@ -161,9 +161,10 @@ class LoadBalancer:
         """
         if capacity < 0:
             raise ValueError(f"capacity: expected 0 or more, got {capacity!r}")
-        if resource not in destination.capacity:
-            raise LookupError(f"resource: expected one of {list(destination.capacity)}, got {resource!r}")
-        destination.capacity[resource] = capacity
+        current = self._current(destination)
+        if resource not in current.capacity:
+            raise LookupError(f"resource: expected one of {list(current.capacity)}, got {resource!r}")
+        current.capacity[resource] = capacity
 
     def reload(self) -> None:
         """Read the destinations again; the old ones stay in use if anything is wrong with the new ones.
@@ -196,25 +197,28 @@ class LoadBalancer:
         destination = self.find(destination_id)
         if self._prober is None or destination is None or not destination.probed:
             return
-        reply = await self._prober.probe(destination.target)
-        current = self.find(destination_id)
-        if current is not None and current.name == destination.name:
-            self.take_reply(current, reply)
+        self.take_reply(destination, await self._prober.probe(destination.target))
 
     def take_reply(self, destination: Destination, reply: Reply) -> None:
         """Take what a probe has found out, by whomever it was made."""
         with self._mutex:
-            changed = destination.replied(reply)
-            self._tell(destination, f"probe, {reply.code or reply.reason}", changed=changed)
+            current = self._current(destination)
+            changed = current.replied(reply)
+            self._tell(current, f"probe, {reply.code or reply.reason}", changed=changed)
             if changed:
                 log.log(
                     logging.INFO if self._options.probing_verbose else logging.DEBUG,
                     "a probe has changed the status of a destination",
-                    extra={"uri": destination.uri, "enabled": destination.enabled, "code": reply.code},
+                    extra={"uri": current.uri, "enabled": current.enabled, "code": reply.code},
                 )
 
+    def _current(self, destination: Destination) -> Destination:
+        """Return what a reload has made of a destination; itself if it has gone, of which nobody is told."""
+        found = self._by_id.get(destination.id)
+        return found if found is not None and found.name == destination.name else destination
+
     def _tell(self, destination: Destination, cause: str, *, changed: bool) -> None:
-        if not changed or self._context is None:
+        if not changed or self._context is None or self.find(destination.id) is not destination:
             return
         status = "enabled" if destination.enabled else "disabled"
         group = self._context.status.group("load_balancer")
