@@ -42,5 +42,7 @@ def test_lists():
     assert LINTER["root_packages"] == ["evframe", *packages]
     assert independent["modules"] == [package for package in packages if package not in libraries]
     assert forbidden["forbidden_modules"] == packages
-    for factors in re.findall(r"\{(datagram|[a-z-]+(?:, [a-z-]+)+)\}", (ROOT / "tox.ini").read_text()):
-        assert factors.split(", ") == names
+    sections = re.findall(r"^\[testenv:\{(.*)\}\]$", (ROOT / "tox.ini").read_text(), re.MULTILINE)
+    environments = [name for section in sections for name in section.split(", ")]
+    assert sorted(environments) == names
+    assert f"env_list = core, {{{', '.join(names)}}}, all" in (ROOT / "tox.ini").read_text()

@@ -34,7 +34,7 @@ def test_every_problem_at_once(tmp_path):
         read(tmp_path, 'x = 1\n[[destinations]]\nuri = "nowhere"\n[[destinations]]\nuri = "sip:b"\nweight = "2"\n')
     first, second, third = caught.value.problems
     assert first == "file: x: unknown key"
-    assert second.startswith("file: destinations[0]: uri: expected sip:")
+    assert second.startswith("file: destinations[0].uri: expected sip:")
     assert third == "file: destinations[1].weight: expected int, got '2'"
 
 
