@@ -18,7 +18,7 @@ from pathlib import Path
 from limits import Limits
 from paths import PATHS, Measurement, Path_
 
-from evframe.gateway import run_loop, set_up_collector
+from evframe.gateway import allow_open_files, run_loop, set_up_collector
 
 HERE = Path(__file__).resolve().parent
 
@@ -70,6 +70,7 @@ def main() -> int:
         return 2
     # As the gateway runs: its collector looks less often, and its loop is uvloop where there is one.
     set_up_collector()
+    allow_open_files()
     if not arguments.json:
         print(
             f"{'path':34} {'evframe/s':>14} {'C loop/s':>14} {'ratio':>7} {'Python/s':>14} {'ratio':>7} {'lost':>6}  target"

@@ -239,7 +239,7 @@ PATHS = (
     ),
     Path_("udp, 10 params", "C ≥ 0.50", udp(lambda _: TEN)),
     Path_("udp, 100 subscribers", "C ≥ 1.7", udp(lambda _: TWO, 100, 5_000)),
-    Path_("udp, 1000 subscribers", "C ≥ 1.7", udp(lambda _: TWO, 900, 1_000)),
+    Path_("udp, 1000 subscribers", "C ≥ 1.7", udp(lambda _: TWO, 1_000, 1_000)),
     Path_("unix datagram", "C ≥ 0.50", unix),
     Path_("flatstore, 2 params", "C ≥ 0.40", flatstore(TWO)),
     Path_("flatstore, 10 params", "C ≥ 0.27", flatstore(TEN)),

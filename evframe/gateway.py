@@ -73,7 +73,7 @@ def run(path: str) -> None:
         ConfigError: with every problem of the configuration.
         OSError: if an address or a file cannot be used.
     """
-    _allow_open_files()
+    allow_open_files()
     set_up_collector()
     run_loop(serve(path))
 
@@ -95,7 +95,7 @@ def set_up_collector() -> None:
     gc.set_threshold(100_000, 20, 100)
 
 
-def _allow_open_files() -> None:
+def allow_open_files() -> None:
     """Raise the limit of open files as far as it may be: every subscriber has a socket or a file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
