@@ -104,9 +104,11 @@ class LeaseKeeper:
     @hookimpl
     def event_registered(self, event: EventDefinition) -> None:
         """Make the leases that have waited for *event*."""
-        if self._context is not None:
+        context, self._context = self._context, None  # what is made again is in the file already
+        if context is not None:
             for lease in [lease for lease in self._waiting.values() if lease.event == event.name]:
-                self._restore(self._context, lease)
+                self._restore(context, lease)
+        self._context = context
 
     @hookimpl
     def lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
