@@ -1,0 +1,9 @@
+"""The pike source of evframe: tells which source addresses send too much."""
+
+from evframe_pike.ageing import NodeState
+from evframe_pike.detector import Detector
+from evframe_pike.options import Options
+from evframe_pike.source import Pike
+from evframe_pike.verdict import Verdict
+
+__all__ = ["Detector", "NodeState", "Options", "Pike", "Verdict"]
