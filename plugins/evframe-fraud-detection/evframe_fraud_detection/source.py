@@ -1,0 +1,294 @@
+"""The plugin: checks for those who serve calls, the events, and the commands."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from evframe import ConfigError, Parameter, hookimpl
+from evframe.context import PluginContext
+from evframe.management.commands import Command, CommandError, CommandTable, text_param
+from evframe.plugins import EventCollector
+from evframe_fraud_detection.options import Options as FraudOptions
+from evframe_fraud_detection.rulebook import RuleBook, read_rules
+from evframe_fraud_detection.rules import Rule
+from evframe_fraud_detection.usage import Counter, Day, Finding, Usage, Verdict, judge_duration
+
+log = logging.getLogger("evframe.fraud-detection")
+EVENTS: Final = {Verdict.WARNING: "E_FRD_WARNING", Verdict.CRITICAL: "E_FRD_CRITICAL"}
+_GROUP: Final = "fraud-detection"
+_PARAMS: Final = {
+    "param": Parameter(
+        str,
+        summary="Which measure: `calls-per-minute`, `total-calls`, `concurrent-calls`, `sequential-calls`"
+        " or `call-duration`.",
+    ),
+    "value": Parameter(int, summary="Its value now; seconds for `call-duration`."),
+    "threshold": Parameter(int, summary="The limit that is reached."),
+    "user": Parameter(str, summary="The user of the check."),
+    "called_number": Parameter(str, summary="The number of the check."),
+    "rule_id": Parameter(int, summary="The rule that holds."),
+    "profile_id": Parameter(int, summary="The profile of the check."),
+}
+_NO_DATA: Final = -2
+_REPORTS: Final = 20
+_SLICE: Final = 1000
+_SWEEP_S: Final = 60
+
+
+@attrs.define(eq=False)
+class Result:
+    """What a check found, and the call that it was about; true when no limit is reached."""
+
+    verdict: Verdict
+    user: str
+    number: str
+    rule: Rule | None = None
+    """The rule that holds; None when there is none."""
+    param: str | None = None
+    """The measure that reached a limit."""
+    value: int | None = None
+    threshold: int | None = None
+    _counter: Counter | None = attrs.field(default=None, repr=False)
+    _interval: int = attrs.field(default=0, repr=False)
+
+    def __bool__(self) -> bool:
+        return bool(self.verdict)
+
+
+class FraudDetection:
+    """The plugin object; `check` and `call_ended` may be called from any thread.
+
+    Args:
+        options: the table ``[plugins.fraud-detection]``.
+        clock: the wall clock, in seconds since the epoch.
+        monotonic: the time in seconds, which never goes back.
+        sleep: waits so many seconds.
+
+    Raises:
+        ConfigError: with every problem of the rules.
+    """
+
+    Options = FraudOptions
+
+    def __init__(
+        self,
+        options: FraudOptions | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._options = options = FraudOptions() if options is None else options
+        self._now = clock
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._calendar = time.gmtime if options.use_utc_time else time.localtime
+        self._lock = threading.Lock()
+        self._usage = Usage(options.max_counters)
+        self._context: PluginContext | None = None
+        self.rules = self._read()
+        """The rules that hold."""
+
+    def _read(self) -> RuleBook:
+        path = self._options.rules_file
+        return RuleBook([*self._options.rules, *(read_rules(path) if path is not None else ())])
+
+    def check(self, user: str, number: str, profile: int) -> Result:
+        """Count a call of *user* to *number* that begins, and tell when a limit is reached.
+
+        It does not keep the call from happening. Whether it does or not, `call_ended` has to be
+        called with the result when it is over.
+
+        Args:
+            user: who calls.
+            number: the destination.
+            profile: the profile whose rules hold for this user.
+
+        Raises:
+            ValueError: if *user* or *number* is no text.
+            LookupError: if there is no such profile.
+        """
+        for name, value in (("user", user), ("number", number)):
+            if not isinstance(value, str):
+                raise ValueError(f"{name}: expected text, got {value!r}")  # noqa: TRY004 as for every value that cannot be
+        now = self._calendar(self._now())
+        rule = self.rules.find(profile, number, now)
+        if rule is None:
+            return Result(Verdict.NO_RULE, user, number)
+        day = (now.tm_year, now.tm_yday)
+        with self._lock:
+            counter = self._usage.counter(user, rule.prefix, day)
+            finding = counter.count(rule, number, day, int(self._monotonic()))
+            interval = counter.interval
+        result = Result(Verdict.FINE, user, number, rule, counter=counter, interval=interval)
+        if finding is not None:
+            result.verdict, result.param = finding.verdict, finding.param
+            result.value, result.threshold = finding.value, finding.threshold
+            self._tell(result, finding)
+        return result
+
+    def call_ended(self, call: Result, duration_s: float | None = None) -> Verdict:
+        """Count the end of a call, and tell when its duration reaches a limit; a second end of it counts for nothing.
+
+        Args:
+            call: what `check` returned when it began.
+            duration_s: the seconds since it was answered; None when it was not.
+
+        Raises:
+            ValueError: if *duration_s* is negative.
+        """
+        if duration_s is not None and not duration_s >= 0:
+            raise ValueError(f"duration_s: expected 0 or more seconds, got {duration_s!r}")
+        with self._lock:
+            counter, call._counter = call._counter, None  # noqa: SLF001 its other half
+            if counter is not None:
+                counter.end(call._interval)  # noqa: SLF001
+        if counter is None or call.rule is None:
+            return call.verdict if call.rule is None else Verdict.FINE
+        finding = None if duration_s is None else judge_duration(call.rule, int(duration_s))
+        if finding is None:
+            return Verdict.FINE
+        self._tell(call, finding)
+        return finding.verdict
+
+    def _tell(self, call: Result, finding: Finding) -> None:
+        if self._context is not None and call.rule is not None:
+            params = {
+                "param": finding.param,
+                "value": finding.value,
+                "threshold": finding.threshold,
+                "user": call.user,
+                "called_number": call.number,
+                "rule_id": call.rule.ruleid,
+                "profile_id": call.rule.profileid,
+            }
+            self._context.raise_event(EVENTS[finding.verdict], params)
+
+    def reload(self) -> None:
+        """Read the rules again; counters stay, and on an error the rules too.
+
+        Raises:
+            ConfigError: with every problem of the rules.
+        """
+        try:
+            if self._options.rules_file is None:
+                raise ConfigError(["rules_file: expected a file to read again, got nothing"])
+            self.rules = self._read()
+        except ConfigError as error:
+            log.warning("the rules could not be read again, and stay as they were", extra={"problems": error.problems})
+            self._report(f"reload refused: {error.problems[0]}")
+            raise
+        log.info("the rules were read again", extra={"rules": len(self.rules)})
+        self._report(f"{len(self.rules)} rules loaded")
+        self._set_status()
+
+    def _report(self, text: str) -> None:
+        if self._context is not None:
+            self._context.status.group(_GROUP).report(text)
+
+    def _set_status(self) -> None:
+        if self._context is not None:
+            status, details = (1, "data available") if len(self.rules) else (_NO_DATA, "no data loaded")
+            self._context.status.group(_GROUP).set_status(status, details)
+
+    def stats(self, user: str, number: str | None = None) -> list[dict[str, Any]]:
+        """Return the counters of *user*, or the one for what *number* begins with.
+
+        Each has ``user``, ``prefix``, ``rule_id`` and a value for each measure.
+        """
+        second = int(self._monotonic())
+        with self._lock:
+            found = dict(self._usage.of(user))
+            if number is not None:
+                longest = max((prefix for prefix in found if number.startswith(prefix)), key=len, default=None)
+                found = {} if longest is None else {longest: found[longest]}
+            return [
+                {
+                    "user": user,
+                    "prefix": prefix,
+                    "rule_id": counter.rule_id,
+                    "calls-per-minute": counter.per_minute(second),
+                    "total-calls": counter.total,
+                    "concurrent-calls": counter.concurrent,
+                    "sequential-calls": counter.sequential,
+                }
+                for prefix, counter in found.items()
+            ]
+
+    @hookimpl
+    def register_events(self, collector: EventCollector) -> None:
+        """Declare the events."""
+        for verdict, name in EVENTS.items():
+            kind = verdict.name.lower()
+            collector.add(name, _PARAMS, summary=f"A check, or the end of a call, has reached a {kind} limit.")
+
+    @hookimpl
+    def loaded(self, context: PluginContext) -> None:
+        """Keep what raises events."""
+        self._context = context
+        context.status.group(_GROUP).add(status=_NO_DATA, reports=_REPORTS)
+        self._set_status()
+
+    @hookimpl
+    def start(self, context: PluginContext) -> None:
+        """Begin to forget the counters of other days."""
+        context.spawn(self._keep_forgetting())
+
+    async def _keep_forgetting(self) -> None:
+        while True:
+            await self._sleep(_SWEEP_S)
+            while self._forget() == _SLICE:  # noqa: ASYNC110 others may run in between
+                await asyncio.sleep(0)
+
+    def _forget(self) -> int:
+        day = self._today()
+        with self._lock:
+            return self._usage.forget(day, _SLICE)
+
+    def _today(self) -> Day:
+        now = self._calendar(self._now())
+        return now.tm_year, now.tm_yday
+
+    @hookimpl
+    def management_commands(self, commands: CommandTable) -> None:
+        """Contribute the commands."""
+        commands.add(
+            Command(
+                "fraud_detection:show_stats",
+                (("user",), ("user", "prefix")),
+                self._show,
+                "shows the counters of a user, or the one for a prefix or a number",
+                ("show_fraud_stats",),
+            )
+        )
+        commands.add(
+            Command(
+                "fraud_detection:reload",
+                ((),),
+                self._reload_command,
+                "reads the rules file again; when it has a problem, nothing changes",
+                ("fraud_reload",),
+            )
+        )
+
+    def _show(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        user = text_param(params, "user")
+        prefix = text_param(params, "prefix") if "prefix" in params else None
+        found = self.stats(user, prefix)
+        if not found:
+            raise CommandError(404, "User not found" if prefix is None else "User or prefix not found")
+        return {"Stats": found}
+
+    def _reload_command(self, _: Mapping[str, Any]) -> str:
+        try:
+            self.reload()
+        except ConfigError as error:
+            raise CommandError(500, "Rules not loaded", "; ".join(error.problems)) from None
+        return "OK"
