@@ -16,11 +16,14 @@ import tempfile
 from pathlib import Path
 
 from limits import Limits
-from paths import PATHS, Measurement, Path_
+from paths import PATHS as TRANSPORTS
+from paths import Measurement, Path_
+from sources import PATHS as SOURCES
 
 from evframe.gateway import allow_open_files, run_loop, set_up_collector
 
 HERE = Path(__file__).resolve().parent
+PATHS = (*TRANSPORTS, *SOURCES)
 
 
 async def measure(path: Path_, limits: Limits, rounds: int) -> dict[str, object]:
