@@ -191,11 +191,11 @@ def test_numbers_are_unique():
     [
         (
             'rules = [{ ruleid = 1, profileid = 1, start_hour = "9" }]',
-            ".rules[0]: start_hour: expected a time of the day",
+            ".rules[0].start_hour: expected a time of the day",
         ),
         ("rules = [{ ruleid = 1, profileid = 1 }, { ruleid = 1, profileid = 1 }]", ".rules: ruleid: expected a number"),
         ('rules_file = "/nosuch.csv"', ".rules_file: /nosuch.csv: "),
-        ("max_counters = 0", ": max_counters: expected 1 or more, got 0"),
+        ("max_counters = 0", ".max_counters: expected 1 or more, got 0"),
     ],
 )
 def test_configuration(table, problem):
