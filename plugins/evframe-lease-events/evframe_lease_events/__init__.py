@@ -1,0 +1,8 @@
+"""Events of evframe's own: subscriptions that come, go and are about to end, and deliveries that fail."""
+
+from evframe_lease_events.notices import Notices
+from evframe_lease_events.options import Options
+from evframe_lease_events.source import LeaseEvents
+from evframe_lease_events.troubles import Troubles
+
+__all__ = ["LeaseEvents", "Notices", "Options", "Troubles"]

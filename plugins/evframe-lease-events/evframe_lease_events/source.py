@@ -1,0 +1,204 @@
+"""The plugin: hears of leases and deliveries, and raises events about them that cannot feed themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from evframe import Parameter, Socket, hookimpl
+from evframe.context import PluginContext
+from evframe.plugins import EventCollector
+from evframe.subscribers import LeaseChange, Subscription
+from evframe_lease_events.notices import Notices
+from evframe_lease_events.options import Options as LeaseEventsOptions
+from evframe_lease_events.troubles import Troubles
+
+MADE: Final = "E_EVFRAME_LEASE_MADE"
+REFRESHED: Final = "E_EVFRAME_LEASE_REFRESHED"
+EXPIRING: Final = "E_EVFRAME_LEASE_EXPIRING"
+EXPIRED: Final = "E_EVFRAME_LEASE_EXPIRED"
+ENDED: Final = "E_EVFRAME_LEASE_ENDED"
+FAILING: Final = "E_EVFRAME_DELIVERY_FAILING"
+RECOVERED: Final = "E_EVFRAME_DELIVERY_RECOVERED"
+
+_BY_CHANGE: Final[dict[LeaseChange, str]] = {
+    "made": MADE,
+    "refreshed": REFRESHED,
+    "expired": EXPIRED,
+    "ended": ENDED,
+}
+_SUMMARIES: Final = {
+    MADE: "A subscription was made at run time.",
+    REFRESHED: "A subscription was refreshed by subscribing again.",
+    EXPIRED: "A subscription ended at its time, because nobody refreshed it.",
+    ENDED: "A subscription was ended by an unsubscription.",
+}
+_OWN: Final = frozenset({*_BY_CHANGE.values(), EXPIRING, FAILING, RECOVERED})
+_SOCKET: Final = Parameter(str, summary="The subscriber's canonical socket, without secrets.")
+_LEASE: Final = {
+    "event": Parameter(str, summary="The event that is subscribed to."),
+    "socket": _SOCKET,
+    "expire": Parameter(int, summary="The whole lease in seconds; 0 never ends."),
+}
+_MOST: Final = 500  # events raised in one turn of the loop
+_MOST_NEW: Final = 5000  # leases taken note of in one turn
+_IDLE_S: Final = 1.0  # nobody tells when a listener in the process comes or goes
+
+
+class LeaseEvents:
+    """The plugin object.
+
+    Leases on the events of this plugin are not told about, and neither are its own deliveries.
+
+    Args:
+        options: the table ``[plugins.lease-events]``.
+        clock: the clock of the leases, in seconds.
+    """
+
+    Options = LeaseEventsOptions
+
+    def __init__(
+        self, options: LeaseEventsOptions | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        options = LeaseEventsOptions() if options is None else options
+        self._clock = clock
+        self._notices = Notices(options.notice_s)
+        self._troubles = Troubles(options.settle_s)
+        self._context: PluginContext | None = None
+        self._watching = False
+        self._unseen: list[Subscription] = []
+        self._sooner = asyncio.Event()
+
+    @hookimpl
+    def register_events(self, collector: EventCollector) -> None:
+        """Declare the events; they are quiet, so that delivering them changes nothing that is told."""
+        for name, summary in _SUMMARIES.items():
+            collector.add(name, _LEASE, summary=summary, quiet=True)
+        collector.add(
+            EXPIRING,
+            {**_LEASE, "ttl": Parameter(int, summary="The whole seconds that are left.")},
+            summary="A subscription is about to end unless somebody refreshes it.",
+            quiet=True,
+        )
+        reason = Parameter(str, summary="Why the first event could not be delivered.")
+        collector.add(
+            FAILING,
+            {"socket": _SOCKET, "reason": reason},
+            summary="Deliveries to a subscriber begin to fail.",
+            quiet=True,
+        )
+        collector.add(
+            RECOVERED,
+            {"socket": _SOCKET},
+            summary="Deliveries to a subscriber that failed have worked again for a while.",
+            quiet=True,
+        )
+
+    @hookimpl
+    def start(self, context: PluginContext) -> None:
+        """Begin; what the configuration holds is there already, and is not told about."""
+        self._context = context
+        self._sooner = asyncio.Event()
+        context.status.group("lease-events").add(details="hears of leases and deliveries")
+        context.spawn(self._watch())
+
+    @hookimpl
+    def stop(self) -> None:
+        """Forget everything."""
+        self._context = None
+        self._end_notices()
+        self._troubles.clear()
+
+    @hookimpl
+    def lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
+        """Raise the event of a change."""
+        context = self._context
+        if context is None:
+            return
+        if lease.event.name in _OWN:
+            self._sooner.set()  # somebody may ask for what nobody asked for before
+        else:
+            if self._watching:
+                self._keep(lease, change)
+            name = _BY_CHANGE[change]
+            if context.has_subscribers(name):
+                context.raise_event(name, _about(lease))
+        if not lease.subscriber.leases:
+            self._troubles.forget(lease.subscriber.socket.canonical)
+
+    def _keep(self, lease: Subscription, change: LeaseChange) -> None:
+        """Take note of when a lease is about to end."""
+        if change in {"expired", "ended"}:
+            self._notices.forget(lease)
+            return
+        before = self._notices.next_at
+        self._notices.add(lease)
+        if self._notices.next_at < before:
+            self._sooner.set()
+
+    @hookimpl
+    def delivery_changed(self, socket: Socket, reason: str | None) -> None:
+        """Raise that deliveries fail at once, and that they work again once they have for a while."""
+        context = self._context
+        if context is None:
+            return
+        if reason is None:
+            self._troubles.works(socket.canonical, self._clock())
+            self._sooner.set()
+            return
+        asked = context.has_subscribers(FAILING) or context.has_subscribers(RECOVERED)
+        if asked and self._troubles.fails(socket.canonical):
+            context.raise_event(FAILING, {"socket": socket.canonical, "reason": reason})
+
+    async def _watch(self) -> None:
+        while True:
+            wait_s = self.look()
+            self._sooner.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._sooner.wait()
+
+    def look(self) -> float:
+        """Raise what is due; return the seconds until it has to be looked again."""
+        context = self._context
+        if context is None:
+            return _IDLE_S
+        if context.has_subscribers(EXPIRING) is not self._watching:
+            if self._watching:
+                self._end_notices()
+            else:
+                self._begin_notices(context)
+        for lease in self._unseen[-_MOST_NEW:]:
+            self._notices.add(lease)
+        del self._unseen[-_MOST_NEW:]
+        for lease in self._notices.due(self._clock(), _MOST):
+            left = math.ceil(context.seconds_left(lease) or 0)
+            context.raise_event(EXPIRING, {**_about(lease), "ttl": left})
+        for socket in self._troubles.recovered(self._clock(), _MOST):
+            context.raise_event(RECOVERED, {"socket": socket})
+        if self._unseen:
+            return 0.0
+        next_at = min(self._notices.next_at, self._troubles.next_at)
+        return min(max(0.0, next_at - self._clock()), _IDLE_S)
+
+    def _begin_notices(self, context: PluginContext) -> None:
+        """Begin to take note of the leases that are there, now that somebody asks."""
+        self._watching = True
+        self._unseen = [lease for event in context.events if event.name not in _OWN for lease in event.leases.values()]
+
+    def _end_notices(self) -> None:
+        self._watching = False
+        self._unseen.clear()
+        self._notices.clear()
+
+
+def _about(lease: Subscription) -> dict[str, Any]:
+    return {
+        "event": lease.event.name,
+        "socket": lease.subscriber.socket.canonical,
+        "expire": lease.expire_s,
+    }
