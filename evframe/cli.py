@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -17,6 +18,7 @@ from evframe import gateway
 from evframe.client import DEFAULT_URL, Client, ManagementError, url_of
 from evframe.config import load_config
 from evframe.exceptions import ConfigError
+from evframe.importing import convert
 from evframe.interface import EventInterface
 from evframe.logs import set_up_logs
 from evframe.watching import Watch
@@ -189,6 +191,38 @@ def watch(client: Client, patterns: tuple[str, ...], address: str, *, as_json: b
     with suppress(KeyboardInterrupt), Watch(client, patterns or ("*",), address) as watching:
         for payload in watching:
             click.echo(payload if as_json else _readable(payload))
+
+
+@main.command("import-opensips")
+@click.argument("script", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option("-o", "--output", type=click.Path(dir_okay=False), default="-", help="Configuration to write.")
+@click.option("--routes-module", metavar="NAME", help="Python module with a function for each event route.")
+@click.option("--write-routes", type=click.Path(dir_okay=False), help="New file for that module, with what to write.")
+@click.option("--strict", is_flag=True, help="Exit with 1 when something was left out.")
+def import_opensips(
+    *, script: str, output: str, routes_module: str | None, write_routes: str | None, strict: bool
+) -> None:
+    """Turn the events part of the OpenSIPS SCRIPT into a configuration.
+
+    What cannot be converted is named on standard error, with its line.
+    """
+    if routes_module is None and write_routes is not None:
+        routes_module = Path(write_routes).stem
+    if routes_module is not None and not all(part.isidentifier() for part in routes_module.split(".")):
+        raise click.BadParameter(f"expected the name of a module, got {routes_module!r}", param_hint="--routes-module")
+    try:
+        done = convert(script, routes_module=routes_module)
+        if write_routes is not None:
+            with Path(write_routes).open("x", encoding="utf-8") as file:
+                file.write(done.routes)
+        with click.open_file(output, "w", encoding="utf-8") as file:
+            file.write(done.toml)
+    except OSError as error:
+        raise click.ClickException(str(error)) from None
+    for line in (*done.findings, done.summary):
+        click.echo(line, err=True)
+    if strict and done.findings.left_out:
+        raise SystemExit(1)
 
 
 def _readable(payload: str) -> str:

@@ -1,0 +1,56 @@
+"""What a conversion has to say, line by line: what it left out, and what to look at."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from evframe.importing.tokens import Place
+
+_OUTSIDE_TEXT: Final = {*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0xD800, 0xE000)}
+
+
+def one_line(text: str) -> str:
+    """Return *text* as a comment, or a terminal, can show it."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if ord(character) in _OUTSIDE_TEXT else character for character in text)
+
+
+@attrs.frozen
+class Finding:
+    """One line about one place."""
+
+    place: Place
+    what: str
+    reason: str
+    left_out: bool
+
+    @property
+    def text(self) -> str:
+        """What is to be said, as a comment or a terminal can show it."""
+        return one_line(f"{self.what}: {self.reason}".replace("`", ""))
+
+    def __str__(self) -> str:
+        return f"{one_line(str(self.place))}: {'left out' if self.left_out else 'note'}: {self.text}"
+
+
+class Findings(list[Finding]):
+    """All of them, in the order in which they were found."""
+
+    def leave_out(self, place: Place, what: str, reason: str) -> None:
+        """Add what was not converted."""
+        self.append(Finding(place, what, reason, left_out=True))
+
+    def note(self, place: Place, what: str, reason: str) -> None:
+        """Add what was converted, and how it differs."""
+        self.append(Finding(place, what, reason, left_out=False))
+
+    def sort_by_place(self) -> None:
+        """Put them in the order of the files and of their lines."""
+        files = {finding.place.file: index for index, finding in reversed(list(enumerate(self)))}
+        self.sort(key=lambda finding: (files[finding.place.file], finding.place.line))
+
+    @property
+    def left_out(self) -> int:
+        """How many lines were not converted."""
+        return sum(finding.left_out for finding in self)

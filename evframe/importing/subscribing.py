@@ -1,0 +1,78 @@
+"""From calls of ``subscribe_event`` to subscriptions that the configuration holds."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from evframe.importing.document import Document, Entry, value_text
+from evframe.importing.findings import Findings
+from evframe.importing.modules import SCHEMES
+from evframe.importing.statements import Call
+
+_MEMBER: Final = re.compile(r"""(?:^|[\s("])([a-z]+):""")
+
+
+class Subscriptions:
+    """Makes the subscriptions of a document.
+
+    Args:
+        document: gets them.
+        findings: gets what is left out, and what is different.
+    """
+
+    def __init__(self, document: Document, findings: Findings) -> None:
+        self._document = document
+        self._findings = findings
+        self._known: dict[tuple[str, str], Entry] = {}
+
+    def add(self, event: str, call: Call) -> None:
+        """Add what *call* subscribes to *event*."""
+        what = f'subscribe_event "{event}"'
+        socket = call.arguments[1] if len(call.arguments) in {2, 3} else None
+        try:
+            if not isinstance(socket, str):
+                raise ValueError("expected a socket, not what computes it")  # noqa: TRY004 a bad script
+            value_text(socket)
+        except ValueError as error:
+            self._findings.leave_out(call.place, what, str(error))
+            return
+        expire_s = self._expire_s(what, call)
+        before = self._known.get((event, socket))
+        if before is not None:
+            if not expire_s:
+                before.values.pop("expire_s", None)
+            self._findings.note(call.place, what, f"the same subscription as in {before.place}")
+            return
+        entry = self._known[event, socket] = Entry(call.place, {"event": event, "socket": socket})
+        if expire_s:
+            entry.values["expire_s"] = expire_s
+        self._document.subscriptions.append(entry)
+        entry.refused = self._need(socket)
+        if entry.refused is not None:
+            self._findings.leave_out(entry.place, what, entry.refused)
+
+    def _expire_s(self, what: str, call: Call) -> int:
+        """Return the seconds of a lease, 0 for one without an end; say where that is another one than before."""
+        expire = call.arguments[2] if len(call.arguments) == 3 else 0
+        if isinstance(expire, str) and expire.isdecimal():
+            expire = int(expire[:18])
+        if call.route is not None and call.route.kind != "startup_route":
+            self._findings.note(call.place, what, f"made in {call.route}; here from the start on, and without an end")
+            return 0
+        if call.conditional:
+            self._findings.note(call.place, what, "made under a condition; here always")
+        if not isinstance(expire, int) or expire < 0:
+            self._findings.note(call.place, what, "expected the seconds of its lease; here without an end")
+            return 0
+        return expire
+
+    def _need(self, socket: str) -> str | None:
+        """Take note of the packages that a socket needs; return why there is none."""
+        scheme = socket.partition(":")[0]
+        if scheme not in SCHEMES:
+            hints = {"route": "name a Python callable in [routes]", "jsonrpc": "write tcp:host:port/method"}
+            return hints.get(scheme, f"no plugin has the scheme {scheme!r}")
+        members = _MEMBER.findall(socket) if scheme == "virtual" else []
+        self._document.packages.update(SCHEMES[each] for each in (scheme, *members) if each in SCHEMES)
+        return None
