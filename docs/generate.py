@@ -19,6 +19,7 @@ import evframe
 from evframe import hookspecs
 from evframe.cli import main as command_line
 from evframe.config import CoreOptions, EventOptions, ParameterOptions, SubscriptionOptions
+from evframe.importing.modules import MODULES, PARAMETERS
 from evframe.plugins import HOOKS
 
 FOLDER = Path(__file__).resolve().parent / "reference"
@@ -190,6 +191,25 @@ def event_section(event: evframe.EventDefinition) -> str:
     return text
 
 
+def opensips_parameters() -> str:
+    """Return the page of the module parameters of OpenSIPS."""
+    parts = [NOTE, "# Module parameters of OpenSIPS\n"]
+    parts.append("\nThe modules `event_*`, `mi_*` and `httpd`, and what takes the place of each.\n")
+    parts.append("The options are on [the page of the configuration](configuration.md).\n")
+    for name, module in MODULES.items():
+        place = f"Package `evframe-{module.plugin}`, table `[plugins.{module.plugin}]`" if module.plugin else ""
+        text = "; ".join(part for part in (place, module.note) if part)
+        parts.append(f"\n## `{name}`\n\n{text[0].upper()}{text[1:]}.\n")
+        rows = [
+            f"| `{each.name}` | {f'`{each.option}`' if each.option else ''} | {each.note} |"
+            for each in PARAMETERS
+            if each.module == name
+        ]
+        if rows:
+            parts.append("\n" + "\n".join(["| parameter | option | remark |", "|---|---|---|", *rows]) + "\n")
+    return "".join(parts)
+
+
 def cli() -> str:
     """Return the page of the command line."""
     parts = [NOTE, "# Command line\n"]
@@ -205,6 +225,7 @@ PAGES = {
     "hooks.md": hooks,
     "management-commands.md": commands,
     "events.md": events,
+    "opensips-parameters.md": opensips_parameters,
     "command-line.md": cli,
 }
 
