@@ -25,7 +25,7 @@ from evframe.watching import Watch
 def _client(url: str | None, config: str | None) -> Client:
     """Return a client of *url*, else of the management interface in the file *config*."""
     if url is None and config is not None:
-        url = url_of(_load(config).plugins.get("mi-http", {}))
+        url = url_of(_load(config).plugins)
     return Client(url or DEFAULT_URL)
 
 
@@ -47,7 +47,7 @@ def _with_client(command: Callable[..., None]) -> Callable[..., None]:
     def run(*, url: str | None, config: str | None, **options: Any) -> None:
         try:
             command(client=_client(url, config), **options)
-        except (ManagementError, OSError) as error:
+        except (ManagementError, OSError, ValueError) as error:
             raise click.ClickException(str(error)) from None
 
     return run
