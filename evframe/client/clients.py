@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 import attrs
@@ -12,8 +9,11 @@ import attrs
 from evframe.client.datagram import Udp, Unix
 from evframe.client.fifo import Fifo
 from evframe.client.http1 import Http
-from evframe.client.protocol import ManagementError, Params, Request
+from evframe.client.problems import told
+from evframe.client.protocol import Params, Request
+from evframe.client.receivers import Kind
 from evframe.client.steps import Steps, run, run_async
+from evframe.client.subscriptions import LEASE_S, LOOK_S, AsyncSubscription, Subscription, Wanted
 from evframe.client.urls import DEFAULT_URL, HttpUrl, UdpUrl, UnixUrl, parse_url, without_password
 
 
@@ -55,25 +55,6 @@ class _Base:
     def _(self) -> _Transport:
         return _transport(self.url, self.token, self.ca_file)
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Say in one sentence why there is no answer."""
-        try:
-            yield
-        except ManagementError:
-            raise
-        except (OSError, ValueError) as error:
-            url = without_password(self.url)
-            if isinstance(error, TimeoutError) and error.errno is None:
-                raise ManagementError(f"no answer from {url} within {self.timeout_s:g} s") from None
-            raise ManagementError(f"no answer from {url}: {_problem(error)}") from None
-
-
-def _problem(error: OSError | ValueError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}"
-    return getattr(error, "strerror", None) or str(error)
-
 
 class Client(_Base):
     """Calls management commands of the gateway at *url*; any thread may use it."""
@@ -91,8 +72,23 @@ class Client(_Base):
             ValueError: as above, for the value of one.
         """
         request = Request(method, params)
-        with self._told():
+        with told(self.url, self.timeout_s):
             return request.result(run(self._transport.exchange(request), self.timeout_s))
+
+    def subscribe(
+        self,
+        *patterns: str,
+        receiver: Kind = "udp",
+        address: str | None = None,
+        lease_s: int = LEASE_S,
+        look_s: float = LOOK_S,
+    ) -> Subscription:
+        """Return a subscription to the events that match, for a `with` block; see `Wanted`.
+
+        Raises:
+            ValueError: if an argument cannot be used.
+        """
+        return Subscription(self, Wanted(patterns, receiver, address, lease_s, look_s))
 
 
 class AsyncClient(_Base):
@@ -111,5 +107,20 @@ class AsyncClient(_Base):
             ValueError: as above, for the value of one.
         """
         request = Request(method, params)
-        with self._told():
+        with told(self.url, self.timeout_s):
             return request.result(await run_async(self._transport.exchange(request), self.timeout_s))
+
+    def subscribe(
+        self,
+        *patterns: str,
+        receiver: Kind = "udp",
+        address: str | None = None,
+        lease_s: int = LEASE_S,
+        look_s: float = LOOK_S,
+    ) -> AsyncSubscription:
+        """Return a subscription to the events that match, for an `async with` block; see `Wanted`.
+
+        Raises:
+            ValueError: if an argument cannot be used.
+        """
+        return AsyncSubscription(self, Wanted(patterns, receiver, address, lease_s, look_s))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import select
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,11 +25,7 @@ class Fifo:
     def exchange(self, request: Request) -> Steps[bytes]:
         """Return the reply to *request*."""
         with _reply_fifo(self.url.reply_dir) as (name, replies), _opened(self.url.path) as requests:
-            message = f":{name}:".encode() + request.data
-            # More would mix with the requests of others, and not fit the buffer of the original.
-            if len(message) > select.PIPE_BUF:
-                raise ValueError(f"expected a request of at most {select.PIPE_BUF} bytes, got {len(message)}")
-            yield from _write(requests, message)
+            yield from _write(requests, f":{name}:".encode() + request.data)
             return (yield from _read(replies))
 
 
@@ -69,13 +64,12 @@ def _reply_fifo(folder: str) -> Iterator[tuple[str, int]]:
 
 
 def _write(fd: int, message: bytes) -> Steps[None]:
-    while True:
+    rest = memoryview(message)
+    while rest:
         try:
-            os.write(fd, message)  # all or nothing, because it is no longer than PIPE_BUF
+            rest = rest[os.write(fd, rest) :]
         except BlockingIOError:
             yield Ready(fd, write=True)
-        else:
-            return
 
 
 def _read(fd: int) -> Steps[bytes]:

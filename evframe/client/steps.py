@@ -106,13 +106,21 @@ async def _take_async(step: Ready | Aside) -> Any:
     return None
 
 
-async def ready(fd: int, *, write: bool = False) -> None:
-    """Wait until the file descriptor *fd* can be read, or written."""
+async def ready(fd: int, *, write: bool = False, unless: asyncio.Future[None] | None = None) -> None:
+    """Wait until the file descriptor *fd* can be read, or written, or *unless* is done."""
     loop = asyncio.get_running_loop()
     add, remove = (loop.add_writer, loop.remove_writer) if write else (loop.add_reader, loop.remove_reader)
     event = asyncio.Event()
-    add(fd, event.set)
+
+    def wake(*_: Any) -> None:
+        event.set()
+
+    add(fd, wake)
     try:
+        if unless is not None:
+            unless.add_done_callback(wake)
         await event.wait()
     finally:
         remove(fd)
+        if unless is not None:
+            unless.remove_done_callback(wake)

@@ -157,9 +157,11 @@ def _url_of_datagram(options: Mapping[str, Any]) -> str | None:
     return f"unix://{quote(place if scheme == 'unix' else name)}"
 
 
-def _url_of_fifo(options: Mapping[str, Any]) -> str:
+def _url_of_fifo(options: Mapping[str, Any]) -> str | None:
+    if "fifo_name" not in options:
+        return None
     query = urlencode({"reply_dir": options["reply_dir"]}, safe="/") if "reply_dir" in options else ""
-    return f"fifo://{quote(options.get('fifo_name', '/tmp/opensips_fifo'))}{'?' if query else ''}{query}"  # noqa: S108
+    return f"fifo://{quote(options['fifo_name'])}{'?' if query else ''}{query}"
 
 
 _URL_OF: Final = {"mi-http": _url_of_http, "mi-datagram": _url_of_datagram, "mi-fifo": _url_of_fifo}
