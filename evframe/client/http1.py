@@ -122,11 +122,12 @@ class _Input:
         return self._cut(size)
 
     def rest(self) -> Reading:
-        while more := (yield):
+        while len(self._data) <= MAX_REPLY_BYTES:
+            more = yield
+            if not more:
+                return bytes(self._data)
             self._data += more
-            if len(self._data) > MAX_REPLY_BYTES:
-                raise ValueError(f"expected an HTTP response of at most {MAX_REPLY_BYTES} bytes")
-        return bytes(self._data)
+        raise ValueError(f"expected an HTTP response of at most {MAX_REPLY_BYTES} bytes")
 
     def _more(self) -> Generator[None, bytes, None]:
         more = yield
