@@ -76,10 +76,10 @@ class Leases:
         """Subscribe to what is not, or has to be renewed."""
         names = _names((yield Call("events_list")))
         wanted = [name for name in names if any(pattern.match(name) for pattern in self._patterns)]
-        if self._renew_at.keys() - set(wanted) or (yield from self._is_lost()):
-            # One lease is lost as all are: when the gateway was started again.
+        if (yield from self._is_lost()):
+            # Where one lease was lost, as when the gateway was started again, none can be relied on.
             self.interruptions += 1
-            self._renew_at.clear()
+            self._renew_at = {name: _NEVER for name in wanted if name in self._renew_at}
             log.warning("leases were lost", extra={"socket": self._socket})
         for name in wanted:
             now = self._clock()
