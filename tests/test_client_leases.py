@@ -154,6 +154,20 @@ def test_refusal_is_raised():
         gateway.go(Leases("nope:x", ["*"], LEASE_S, 1.0, gateway.clock).look())
 
 
+def test_leaving_what_was_not_confirmed():
+    """A subscription whose answer got lost is left too."""
+    gateway = Gateway("E_A")
+    leases = leases_at(gateway, "*")
+    gateway.answers, gateway.hears = 1, True
+    with pytest.raises(ManagementError):
+        gateway.go(leases.look())
+    assert (gateway.subscribed(), leases.names) == ({"E_A": 30}, ())
+    gateway.answers = None
+    gateway.go(leases.leave())
+
+    assert gateway.subscribed() == {}
+
+
 def test_leaving_in_the_middle():
     """Leases that were under suspicion when the gateway went away are left too."""
     gateway = Gateway("E_A", "E_B")
