@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from contextlib import ExitStack, suppress
 
 import pytest
 from serving import DatagramServer, FifoServer, HttpServer, http
@@ -300,13 +301,35 @@ def test_https_to_what_is_not(ask, serve, events, tmp_path):
 
 async def test_many_at_a_time(serve, events, tmp_path):
     """One client has any number of calls under way, over each transport, and leaves nothing behind."""
-    for transport in ("http", "udp", "unix", "fifo"):
+    for transport in TRANSPORTS:
         client = AsyncClient(serve(transport, events.management.handle).url)
-        wanted = ["pwd", "events_list", "which"] * 10
+        wanted = ["pwd", "events_list", "which"] * 70  # more than there is room for in the queues of UNIX sockets
         results = await asyncio.gather(*(client.call(method) for method in wanted))
-        assert [type(result) for result in results] == [dict, dict, list] * 10
+        assert [type(result) for result in results] == [dict, dict, list] * 70
 
-    assert sorted(os.listdir(tmp_path)) == ["mi", "mi.sock"]
+    assert sorted(os.listdir(tmp_path)) == ["http.sock", "mi", "mi.sock"]
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_gateway_whose_queue_is_full(ask, tmp_path, kind):
+    """A gateway that does not take requests is waited for as any other, and without doing anything meanwhile."""
+    path = f"{tmp_path}/mi"
+    with ExitStack() as waiting, socket.socket(socket.AF_UNIX, kind) as server:
+        server.bind(path)
+        if kind == socket.SOCK_STREAM:
+            server.listen(1)
+        with suppress(BlockingIOError):
+            while True:
+                other = waiting.enter_context(socket.socket(socket.AF_UNIX, kind))
+                other.setblocking(False)
+                other.connect(path)
+                other.send(b"{}")
+        url = f"unix://{path}" if kind == socket.SOCK_DGRAM else f"http+unix://{path.replace('/', '%2F')}/"
+        used = time.process_time()
+        with pytest.raises(ManagementError, match="within 1 s"):
+            ask(url, "pwd", timeout_s=1.0)
+
+    assert time.process_time() - used < 0.5
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

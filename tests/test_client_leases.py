@@ -9,8 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 import evframe
 from evframe.client import ManagementError
-from evframe.client.leases import Call, Leases, Pause
+from evframe.client.leases import Call, Leases
 from evframe.client.protocol import Request
+from evframe.client.steps import Pause
 from evframe.testing import FakeClock, MemoryTransport
 
 SOCKET = "memory:me"

@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 import attrs
 
 from evframe.client.protocol import Request
-from evframe.client.steps import Steps
-from evframe.client.streams import look_up, receive, send
+from evframe.client.steps import Pause, Steps
+from evframe.client.streams import FULL_S, look_up, receive, send
 from evframe.client.urls import UdpUrl, UnixUrl
 
 MAX_BYTES = 1 << 18
@@ -33,7 +33,8 @@ class Udp:
                 sock.setblocking(False)
                 try:
                     sock.connect(address)
-                    return (yield from ask(sock, request))
+                    yield from send(sock, request.data)
+                    return (yield from _reply(sock, request))
                 except ConnectionRefusedError as error:  # nobody has the request, so the next address may be asked
                     problem = error
         raise problem or OSError("expected a host with an address")
@@ -49,12 +50,22 @@ class Unix:
         """Return the reply to *request*."""
         with bound(self.url.reply_dir) as sock:
             # Replies come from a socket without a name (§9.2), which a connected one would not take.
-            return (yield from ask(sock, request, self.url.path))
+            while not _sent(sock, request.data, self.url.path):
+                yield Pause(FULL_S)
+            return (yield from _reply(sock, request))
 
 
-def ask(sock: socket.socket, request: Request, path: str | None = None) -> Steps[bytes]:
+def _sent(sock: socket.socket, data: bytes, path: str) -> bool:
+    """Return whether the queue at *path* had room for *data*."""
+    try:
+        sock.sendto(data, path)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _reply(sock: socket.socket, request: Request) -> Steps[bytes]:
     """Return the datagram that answers *request*; others, such as a late answer to an earlier one, are left out."""
-    yield from send(sock, request.data, path)
     while True:
         reply = yield from receive(sock, MAX_BYTES)
         if request.is_answered_by(reply):

@@ -13,6 +13,7 @@ import attrs
 
 from evframe.backoff import delay_s
 from evframe.client.protocol import ManagementError
+from evframe.client.steps import Pause
 from evframe.listening import compile_pattern
 
 log = logging.getLogger("evframe.client")
@@ -27,13 +28,6 @@ class Call:
 
     method: str
     params: list[Any] | None = None
-
-
-@attrs.frozen
-class Pause:
-    """Wait this long."""
-
-    seconds: float
 
 
 Keeping = Generator[Call | Pause, Any, None]

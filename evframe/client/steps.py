@@ -31,7 +31,15 @@ class Aside:
     function: Callable[[], Any]
 
 
-Steps = Generator[Ready | Aside, Any, Result]
+@attrs.frozen
+class Pause:
+    """Wait this long."""
+
+    seconds: float
+
+
+Step = Ready | Aside | Pause
+Steps = Generator[Step, Any, Result]
 
 
 def run(steps: Steps[Result], timeout_s: float) -> Result:
@@ -51,9 +59,14 @@ def run(steps: Steps[Result], timeout_s: float) -> Result:
             return result
 
 
-def _take(step: Ready | Aside, left_s: float) -> Any:
+def _take(step: Step, left_s: float) -> Any:
     if isinstance(step, Aside):
         return _aside(step.function, left_s)
+    if isinstance(step, Pause):
+        if step.seconds >= left_s:
+            raise TimeoutError
+        time.sleep(step.seconds)
+        return None
     poll = select.poll()
     poll.register(step.fd, select.POLLOUT if step.write else select.POLLIN)
     if not poll.poll(math.ceil(max(0.0, left_s) * 1000)):
@@ -99,11 +112,12 @@ async def run_async(steps: Steps[Result], timeout_s: float) -> Result:
             return result
 
 
-async def _take_async(step: Ready | Aside) -> Any:
+async def _take_async(step: Step) -> Any:
     if isinstance(step, Aside):
         return await asyncio.get_running_loop().run_in_executor(None, step.function)
-    await ready(step.fd, write=step.write)
-    return None
+    if isinstance(step, Pause):
+        return await asyncio.sleep(step.seconds)
+    return await ready(step.fd, write=step.write)
 
 
 async def ready(fd: int, *, write: bool = False, unless: asyncio.Future[None] | None = None) -> None:

@@ -8,10 +8,12 @@ import socket
 import ssl
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from evframe.client.steps import Aside, Ready, Result, Steps
+from evframe.client.steps import Aside, Pause, Ready, Result, Steps
 from evframe.sockets import resolve, without_brackets
+
+FULL_S: Final = 0.005  # until a queue that cannot be waited for is tried again
 
 
 def look_up(host: str, port: int, kind: socket.SocketKind) -> Steps[list[Any]]:
@@ -32,7 +34,8 @@ def connect(family: int, address: Any) -> Steps[socket.socket]:
     connection = socket.socket(family, socket.SOCK_STREAM)
     try:
         connection.setblocking(False)
-        code = connection.connect_ex(address)
+        while (code := connection.connect_ex(address)) == errno.EAGAIN:
+            yield Pause(FULL_S)  # the queue of a UNIX socket is full
         if code == errno.EINPROGRESS:
             yield Ready(connection.fileno(), write=True)
             code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -59,16 +62,12 @@ def shake_hands(connection: socket.socket, context: ssl.SSLContext, host: str) -
     return secure
 
 
-def send(connection: socket.socket, data: bytes, address: str | None = None) -> Steps[None]:
-    """Send all of *data*; a socket that is not connected sends it to *address*."""
+def send(connection: socket.socket, data: bytes) -> Steps[None]:
+    """Send all of *data*."""
     rest = memoryview(data)
     while rest:
-        sent = yield from _attempt(connection, partial(_send, connection, rest, address), write=True)
+        sent = yield from _attempt(connection, partial(connection.send, rest), write=True)
         rest = rest[sent:]
-
-
-def _send(connection: socket.socket, data: memoryview, address: str | None) -> int:
-    return connection.send(data) if address is None else connection.sendto(data, address)
 
 
 def receive(connection: socket.socket, most: int = 65536) -> Steps[bytes]:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, Self, get_args
 
 import attrs
 
-from evframe.client.leases import Call, Keeping, Leases, Pause
+from evframe.client.leases import Call, Keeping, Leases
 from evframe.client.problems import told
 from evframe.client.protocol import ManagementError, decode
 from evframe.client.receivers import Kind, Receiver, check_address, open_receiver, own_address
-from evframe.client.steps import ready, run, run_async
+from evframe.client.steps import Pause, ready, run, run_async
 from evframe.client.urls import parse_url
 
 if TYPE_CHECKING:
