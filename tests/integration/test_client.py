@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import subprocess
 import sys
 import threading
 from importlib.metadata import entry_points
@@ -15,8 +16,25 @@ from evframe.client import AsyncClient, Client, ManagementError
 from evframe.config import parse_config
 from evframe.testing import until
 
+# The interfaces that are installed: a table, and the URL in which {folder} and {port} are filled in too.
+INTERFACES = {
+    "mi-http": [("mi-http", 'bind = "unix:{folder}/http.sock"', "http+unix://{folder%}%2Fhttp.sock/mi")],
+    "mi-datagram": [
+        ("mi-datagram", 'socket_name = "{folder}/mi.sock"', "unix://{folder}/mi.sock"),
+        ("mi-datagram", 'socket_name = "udp:127.0.0.1:{port}"', "udp://127.0.0.1:{port}"),
+    ],
+    "mi-fifo": [
+        ("mi-fifo", 'fifo_name = "{folder}/mi"\nreply_dir = "{folder}"', "fifo://{folder}/mi?reply_dir={folder}"),
+    ],
+}
 EVFRAME = Path(sys.executable).parent / "evframe"
 INSTALLED = {entry.name for entry in entry_points(group="evframe")}
+REACHED = [
+    pytest.param(*one, id=one[2].partition(":")[0])
+    for name in INTERFACES
+    if name in INSTALLED
+    for one in INTERFACES[name]
+]
 RECEIVERS = ["udp", "unix", "tcp"]
 LOOK_S = 0.05
 
@@ -207,3 +225,64 @@ async def test_over_ipv6():
                 assert subscription.socket.startswith(f"{receiver}:[::1]:")
                 events.raise_event("T_A", {"n": 6})
                 assert await received(subscription, 1) == [("T_A", {"n": 6})]
+
+
+def command(*words):
+    return subprocess.run([EVFRAME, *words], capture_output=True, text=True, timeout=50, check=False)
+
+
+@pytest.mark.parametrize(("plugin", "table", "url"), REACHED)
+async def test_every_interface(tmp_path, plugin, table, url):
+    """A gateway is managed over each interface alike: by the library, by the command line, by URL and by configuration."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    for name, value in (
+        ("{folder%}", str(tmp_path).replace("/", "%2F")),
+        ("{folder}", str(tmp_path)),
+        ("{port}", port),
+    ):
+        table, url = table.replace(name, value), url.replace(name, value)
+    text = f"[plugins.{plugin}]\n{table}\n"
+    (tmp_path / "evframe.toml").write_text(text)
+    more = "" if plugin == "mi-http" else '[plugins.mi-http]\nbind = "127.0.0.1:0"\n'
+    async with evframe.EventInterface(parse_config(f'{text}{more}[[events]]\nname = "T_A"\n')) as events:
+        client = AsyncClient(url)
+        assert "T_A" in [event["name"] for event in (await client.call("events_list"))["Events"]]
+        with pytest.raises(ManagementError, match="^480: Temporarily Unavailable$"):
+            await client.call("raise_event", ["T_A"])
+        async with client.subscribe("T_*", receiver="unix") as subscription:
+            done = await asyncio.to_thread(command, "raise", "T_A", "n=1", "--url", url)
+            assert (done.stdout, done.stderr) == ("OK\n", "")
+            assert await received(subscription, 1) == [("T_A", {"n": "1"})]
+            done = await asyncio.to_thread(command, "subscribers", "-c", str(tmp_path / "evframe.toml"))
+            assert subscription.socket in done.stdout
+        assert subscribed(events) == []
+        refused = await asyncio.to_thread(command, "mi", "nope", "--url", url)
+        assert (refused.returncode, refused.stderr) == (1, "Error: -32601: Method not found\n")
+
+
+@pytest.mark.parametrize("receiver", RECEIVERS)
+async def test_watch_of_a_gateway_that_restarts(receiver):
+    """`watch` goes on when the gateway was started again, and leaves when it is told to end."""
+    first = interface()
+    async with first:
+        bind = "%s:%d" % first.plugin("mi-http").address
+        words = ["watch", "T_*", "--url", url_of(first), "--receiver", receiver]
+        watch = await asyncio.create_subprocess_exec(EVFRAME, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        await until(lambda: subscribed(first), 30)
+        first.raise_event("T_A", {"n": 1})
+        assert await watch.stdout.readline() == b'T_A {"n": 1}\n'
+    try:
+        assert await watch.stderr.readline() == b"the gateway is away\n"
+        async with interface(bind) as second:
+            await until(lambda: subscribed(second), 30)
+            second.raise_event("T_A", {"n": 2})
+            assert await watch.stdout.readline() == b'T_A {"n": 2}\n'
+            watch.terminate()
+            assert await watch.wait() == 0
+            assert subscribed(second) == []
+    finally:
+        if watch.returncode is None:
+            watch.kill()
+        await watch.communicate()
