@@ -110,6 +110,7 @@ def test_sender_that_does_not_read_its_confirmations(stream):
     [
         ("http://127.0.0.1:8888/mi", "127.0.0.1"),
         ("udp://127.0.0.2:8888", "127.0.0.1"),
+        ("http://localhost:8888/mi", "127.0.0.1"),  # and not ::1, to which the original sends nothing
         ("http://[::1]:8888/mi", "::1"),
         ("http+unix://%2Fx/mi", "127.0.0.1"),
         ("unix:///x", "127.0.0.1"),

@@ -33,6 +33,10 @@ class Udp:
                 sock.setblocking(False)
                 try:
                     sock.connect(address)
+                except OSError as error:
+                    problem = error
+                    continue
+                try:
                     yield from send(sock, request.data)
                     return (yield from _reply(sock, request))
                 except ConnectionRefusedError as error:  # nobody has the request, so the next address may be asked

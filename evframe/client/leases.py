@@ -64,7 +64,7 @@ class Leases:
     @property
     def names(self) -> tuple[str, ...]:
         """The events that are subscribed."""
-        return tuple(name for name, renew_at in self._renew_at.items() if renew_at != _NEVER)
+        return tuple(name for name, renew_at in self._renew_at.copy().items() if renew_at != _NEVER)
 
     def look(self) -> Keeping:
         """Subscribe to what is not, or has to be renewed."""

@@ -14,7 +14,7 @@ from evframe.exceptions import EvframeError
 
 MAX_REPLY_BYTES: Final = 64 << 20
 Params = Sequence[Any] | Mapping[str, Any]
-_PLAIN: Final = re.compile(r"([0-9]{3}) (.+)")  # `400 Parse_error`, of the original over datagrams
+_PLAIN: Final = re.compile(rb"([0-9]{3}) (.+)")  # `400 Parse_error`, of the original over datagrams
 
 
 class ManagementError(EvframeError):
@@ -96,9 +96,9 @@ class Request:
         return answer["result"]
 
     def _read(self, reply: bytes) -> dict[str, Any] | None:
-        plain = _PLAIN.fullmatch(reply.decode("latin-1"))
+        plain = _PLAIN.fullmatch(reply)
         if plain is not None:
-            return {"error": {"code": int(plain[1]), "message": plain[2]}}
+            return {"error": {"code": int(plain[1]), "message": plain[2].decode("latin-1")}}
         try:
             answer = decode(reply)
         except ValueError:

@@ -78,10 +78,18 @@ def own_address(url: Url) -> Steps[str]:
     """Return the address from which this program reaches the gateway at *url*."""
     if not isinstance(url, HttpUrl | UdpUrl) or (isinstance(url, HttpUrl) and url.unix_path is not None):
         return _LOCAL
-    family, _, _, _, address = (yield from look_up(url.host, url.port, socket.SOCK_DGRAM))[0]
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        probe.connect(address)  # sends nothing
-        return str(probe.getsockname()[0])
+    found = yield from look_up(url.host, url.port, socket.SOCK_DGRAM)
+    problem: OSError | None = None
+    # The original sends events over IPv4 alone (§4.3).
+    for family, _, _, _, address in sorted(found, key=lambda one: one[0] != socket.AF_INET):
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(address)  # sends nothing
+            except OSError as error:
+                problem = error
+            else:
+                return str(probe.getsockname()[0])
+    raise problem or OSError("expected a host with an address")
 
 
 def _open(address: str, kind: socket.SocketKind) -> tuple[socket.socket, str]:
@@ -203,5 +211,10 @@ def _confirm(connection: socket.socket, payloads: list[bytes]) -> None:
                 message = decode(payload)
                 if isinstance(message, dict) and isinstance(message.get("id"), int | str):
                     answers += orjson.dumps({"jsonrpc": "2.0", "result": "OK", "id": message["id"]})
-    if answers and connection.send(answers) < len(answers):
-        raise OSError(errno.ENOBUFS, "expected a gateway that reads its answers")
+    if answers:
+        try:
+            sent = connection.send(answers)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(answers):
+            raise OSError(errno.ENOBUFS, "expected a gateway that reads its answers")

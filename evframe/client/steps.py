@@ -52,8 +52,9 @@ def run(steps: Steps[Result], timeout_s: float) -> Result:
     with closing(steps):
         try:
             step = next(steps)
-            while True:
-                step = steps.send(_take(step, ends_at - time.monotonic()))
+            while (left_s := ends_at - time.monotonic()) > 0:
+                step = steps.send(_take(step, left_s))
+            raise TimeoutError
         except StopIteration as end:
             result: Result = end.value
             return result
@@ -69,7 +70,7 @@ def _take(step: Step, left_s: float) -> Any:
         return None
     poll = select.poll()
     poll.register(step.fd, select.POLLOUT if step.write else select.POLLIN)
-    if not poll.poll(math.ceil(max(0.0, left_s) * 1000)):
+    if not poll.poll(math.ceil(left_s * 1000)):
         raise TimeoutError
     return None
 
@@ -86,7 +87,7 @@ def _aside(function: Callable[[], Any], left_s: float) -> Any:
 
     thread = threading.Thread(target=work, name="evframe.client", daemon=True)
     thread.start()
-    thread.join(max(0.0, left_s))
+    thread.join(left_s)
     if not outcome:
         raise TimeoutError
     result, error = outcome

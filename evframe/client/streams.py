@@ -72,6 +72,7 @@ def send(connection: socket.socket, data: bytes) -> Steps[None]:
 
 def receive(connection: socket.socket, most: int = 65536) -> Steps[bytes]:
     """Return what arrives next; nothing when the peer has ended."""
+    yield Pause(0)  # the time limit holds, and others have their turn, even where bytes never end
     return (yield from _attempt(connection, lambda: connection.recv(most)))
 
 
