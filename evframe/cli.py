@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Callable
 from contextlib import suppress
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +13,14 @@ import attrs
 import click
 
 from evframe import gateway
-from evframe.client import DEFAULT_URL, Client, ManagementError, url_of
+from evframe.client import Client
 from evframe.config import load_config
+from evframe.connecting import complete_events, complete_methods, with_client
 from evframe.exceptions import ConfigError
 from evframe.importing import convert
 from evframe.interface import EventInterface
 from evframe.logs import set_up_logs
-from evframe.watching import Watch
-
-
-def _client(url: str | None, config: str | None) -> Client:
-    """Return a client of *url*, else of the management interface in the file *config*."""
-    if url is None and config is not None:
-        url = url_of(_load(config).plugins.get("mi-http", {}))
-    return Client(url or DEFAULT_URL)
+from evframe.watching import lines
 
 
 def _load(path: str) -> Any:
@@ -38,21 +30,6 @@ def _load(path: str) -> Any:
         for problem in error.problems:
             click.echo(problem, err=True)
         raise SystemExit(1) from None
-
-
-def _with_client(command: Callable[..., None]) -> Callable[..., None]:
-    """Give *command* the client of the gateway that the options name, and say what went wrong in one line."""
-
-    @click.option("--url", envvar="EVFRAME_URL", help="Management interface of the gateway.")
-    @click.option("-c", "--config", type=click.Path(dir_okay=False), help="Configuration of the gateway.")
-    @wraps(command)
-    def run(*, url: str | None, config: str | None, **options: Any) -> None:
-        try:
-            command(client=_client(url, config), **options)
-        except (ManagementError, OSError) as error:
-            raise click.ClickException(str(error)) from None
-
-    return run
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -112,7 +89,7 @@ def plugins(*, as_json: bool) -> None:
 
 
 @main.command()
-@_with_client
+@with_client
 @_json
 def events(client: Client, *, as_json: bool) -> None:
     """List the events of the running gateway."""
@@ -125,7 +102,7 @@ def events(client: Client, *, as_json: bool) -> None:
 
 
 @main.command()
-@_with_client
+@with_client
 @_json
 def subscribers(client: Client, *, as_json: bool) -> None:
     """List the subscribers of the running gateway."""
@@ -140,8 +117,8 @@ def subscribers(client: Client, *, as_json: bool) -> None:
 
 
 @main.command()
-@_with_client
-@click.argument("event")
+@with_client
+@click.argument("event", shell_complete=complete_events)
 @click.argument("socket")
 @click.option("--expire", type=click.IntRange(min=0), help="Lease in seconds; 0 unsubscribes.")
 def subscribe(client: Client, event: str, socket: str, expire: int | None) -> None:
@@ -150,18 +127,15 @@ def subscribe(client: Client, event: str, socket: str, expire: int | None) -> No
 
 
 @main.command("raise")
-@_with_client
-@click.argument("event")
+@with_client
+@click.argument("event", shell_complete=complete_events)
 @click.argument("pairs", nargs=-1, metavar="[K=V]...")
 @click.option("--json", "text", help="The parameters as a JSON object or array.")
 def raise_(client: Client, event: str, pairs: tuple[str, ...], text: str | None) -> None:
     """Raise EVENT with its parameters."""
     params: Any = None
     if text is not None:
-        try:
-            params = json.loads(text)
-        except ValueError as error:
-            raise click.BadParameter(f"expected JSON: {error}", param_hint="--json") from None
+        params = _params(text)
     elif pairs:
         if any("=" not in pair for pair in pairs):
             raise click.BadParameter("expected name=value", param_hint="K=V")
@@ -170,27 +144,64 @@ def raise_(client: Client, event: str, pairs: tuple[str, ...], text: str | None)
 
 
 @main.command()
-@_with_client
-@click.argument("method")
+@with_client
+@click.argument("method", required=False, shell_complete=complete_methods)
 @click.argument("params", nargs=-1)
-def mi(client: Client, method: str, params: tuple[str, ...]) -> None:
-    """Call the management command METHOD; k=v for every parameter passes them by name."""
-    named = bool(params) and all("=" in param for param in params)
-    _print(client.call(method, dict(param.split("=", 1) for param in params) if named else list(params)))
+@click.option("--json", "text", help="The parameters as a JSON object or array.")
+def mi(client: Client, method: str | None, params: tuple[str, ...], text: str | None) -> None:
+    """Call the management command METHOD; k=v for every parameter passes them by name.
+
+    Without METHOD, list the commands, each with the parameters that it takes.
+    """
+    if method is None:
+        _list_commands(client)
+    elif text is not None:
+        if params:
+            raise click.BadParameter("expected no other parameters", param_hint="--json")
+        _print(client.call(method, _params(text)))
+    else:
+        named = bool(params) and all("=" in param for param in params)
+        _print(client.call(method, dict(param.split("=", 1) for param in params) if named else list(params)))
+
+
+def _params(text: str) -> Any:
+    """Return the parameters that *text* holds."""
+    try:
+        params = json.loads(text)
+        json.dumps(params, allow_nan=False)
+    except ValueError as error:
+        raise click.BadParameter(f"expected JSON: {error}", param_hint="--json") from None
+    if not isinstance(params, dict | list):
+        raise click.BadParameter(f"expected a JSON object or array, got {text}", param_hint="--json")
+    return params
+
+
+def _list_commands(client: Client) -> None:
+    for name in client.call("which"):
+        for recipe in client.call("which", [name]):
+            click.echo(" ".join([name, *recipe]))
 
 
 @main.command()
-@_with_client
+@with_client
 @_json
-@click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
-@click.option("--address", default="127.0.0.1", help="Address at which the gateway reaches this program.")
-def watch(client: Client, patterns: tuple[str, ...], address: str, *, as_json: bool) -> None:
+@click.argument("patterns", nargs=-1, metavar="[PATTERN]...", shell_complete=complete_events)
+@click.option("--receiver", default="udp", type=click.Choice(["udp", "unix", "tcp"]), help="How events arrive.")
+@click.option("--address", help="Address at which the gateway reaches this program.  [default: found out]")
+def watch(client: Client, patterns: tuple[str, ...], receiver: Any, address: str | None, *, as_json: bool) -> None:
     """Print the events of the running gateway that match PATTERN as they are raised."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
-    with suppress(KeyboardInterrupt), Watch(client, patterns or ("*",), address) as watching:
-        for payload in watching:
-            click.echo(payload if as_json else _readable(payload))
+    try:
+        subscription = client.subscribe(*patterns, receiver=receiver, address=address)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--address") from None
+    with suppress(KeyboardInterrupt), subscription:
+        for line in lines(subscription, as_json=as_json):
+            click.echo(line)
+    for count, what in ((subscription.unparsed, "could not be read"), (subscription.lost, "came too fast")):
+        if count:
+            click.echo(f"{count} events {what}", err=True)
 
 
 @main.command("import-opensips")
@@ -223,11 +234,6 @@ def import_opensips(
         click.echo(line, err=True)
     if strict and done.findings.left_out:
         raise SystemExit(1)
-
-
-def _readable(payload: str) -> str:
-    message = json.loads(payload)
-    return f"{message['method']} {json.dumps(message.get('params'), ensure_ascii=False)}"
 
 
 if __name__ == "__main__":

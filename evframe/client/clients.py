@@ -1,0 +1,126 @@
+"""The clients: one that blocks the calling thread, and one for event loops."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import attrs
+
+from evframe.client.datagram import Udp, Unix
+from evframe.client.fifo import Fifo
+from evframe.client.http1 import Http
+from evframe.client.problems import told
+from evframe.client.protocol import Params, Request
+from evframe.client.receivers import Kind
+from evframe.client.steps import Steps, run, run_async
+from evframe.client.subscriptions import LEASE_S, LOOK_S, AsyncSubscription, Subscription, Wanted
+from evframe.client.urls import DEFAULT_URL, HttpUrl, UdpUrl, UnixUrl, parse_url, without_password
+
+
+class _Transport(Protocol):
+    def exchange(self, request: Request) -> Steps[bytes]: ...
+
+
+def _transport(url: str, token: str | None, ca_file: str | None) -> _Transport:
+    parts = parse_url(url)
+    if isinstance(parts, HttpUrl):
+        return Http(parts, token, ca_file)
+    if isinstance(parts, UdpUrl):
+        return Udp(parts)
+    return Unix(parts) if isinstance(parts, UnixUrl) else Fifo(parts)
+
+
+@attrs.frozen
+class _Base:
+    """What both clients are made of.
+
+    Args:
+        url: ``http://host:port/path``, ``https://…``, ``http+unix://%2Frun%2Fmi.sock/mi``, ``udp://host:port``,
+            ``unix:///run/mi.sock`` (datagrams) or ``fifo:///tmp/opensips_fifo?reply_dir=/tmp``.
+        timeout_s: the longest that a call takes.
+        token: sent to an HTTP interface with every request.
+        ca_file: the certificates that an HTTPS interface is trusted by; those of the system when left out.
+
+    Raises:
+        ValueError: if one of them cannot be used.
+    """
+
+    url: str = attrs.field(default=DEFAULT_URL, repr=without_password)
+    timeout_s: float = 10.0
+    token: str | None = attrs.field(default=None, repr=False)
+    ca_file: str | None = None
+    _transport: _Transport = attrs.field(init=False, repr=False, eq=False)
+
+    @_transport.default
+    def _(self) -> _Transport:
+        return _transport(self.url, self.token, self.ca_file)
+
+
+class Client(_Base):
+    """Calls management commands of the gateway at *url*; any thread may use it."""
+
+    def call(self, method: str, params: Params | None = None) -> Any:
+        """Return the result of *method*.
+
+        Args:
+            method: the command's name, such as ``evi:list`` or ``events_list``.
+            params: its parameters, in order or by name.
+
+        Raises:
+            ManagementError: with the gateway's error, or why nobody answered.
+            TypeError: if the parameters have no JSON form.
+            ValueError: as above, for the value of one.
+        """
+        request = Request(method, params)
+        with told(self.url, self.timeout_s):
+            return request.result(run(self._transport.exchange(request), self.timeout_s))
+
+    def subscribe(
+        self,
+        *patterns: str,
+        receiver: Kind = "udp",
+        address: str | None = None,
+        lease_s: int = LEASE_S,
+        look_s: float = LOOK_S,
+    ) -> Subscription:
+        """Return a subscription to the events that match, for a `with` block; see `Wanted`.
+
+        Raises:
+            ValueError: if an argument cannot be used.
+        """
+        return Subscription(self, Wanted(patterns, receiver, address, lease_s, look_s))
+
+
+class AsyncClient(_Base):
+    """Calls management commands of the gateway at *url* from an event loop, any number at a time."""
+
+    async def call(self, method: str, params: Params | None = None) -> Any:
+        """Return the result of *method*.
+
+        Args:
+            method: the command's name, such as ``evi:list`` or ``events_list``.
+            params: its parameters, in order or by name.
+
+        Raises:
+            ManagementError: with the gateway's error, or why nobody answered.
+            TypeError: if the parameters have no JSON form.
+            ValueError: as above, for the value of one.
+        """
+        request = Request(method, params)
+        with told(self.url, self.timeout_s):
+            return request.result(await run_async(self._transport.exchange(request), self.timeout_s))
+
+    def subscribe(
+        self,
+        *patterns: str,
+        receiver: Kind = "udp",
+        address: str | None = None,
+        lease_s: int = LEASE_S,
+        look_s: float = LOOK_S,
+    ) -> AsyncSubscription:
+        """Return a subscription to the events that match, for an `async with` block; see `Wanted`.
+
+        Raises:
+            ValueError: if an argument cannot be used.
+        """
+        return AsyncSubscription(self, Wanted(patterns, receiver, address, lease_s, look_s))

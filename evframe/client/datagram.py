@@ -1,0 +1,97 @@
+"""Management by datagrams, over UDP and through a UNIX socket (`reference/core.md` §9.2)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import attrs
+
+from evframe.client.protocol import Request
+from evframe.client.steps import Pause, Steps
+from evframe.client.streams import FULL_S, look_up, receive, send
+from evframe.client.urls import UdpUrl, UnixUrl
+
+MAX_BYTES = 1 << 18
+
+
+@attrs.frozen
+class Udp:
+    """Sends requests to *url*, each from a socket of its own which takes nobody else's datagrams."""
+
+    url: UdpUrl
+
+    def exchange(self, request: Request) -> Steps[bytes]:
+        """Return the reply to *request*."""
+        problem: OSError | None = None
+        for family, _, _, _, address in (yield from look_up(self.url.host, self.url.port, socket.SOCK_DGRAM)):
+            with socket.socket(family, socket.SOCK_DGRAM) as sock:
+                sock.setblocking(False)
+                try:
+                    sock.connect(address)
+                except OSError as error:
+                    problem = error
+                    continue
+                try:
+                    yield from send(sock, request.data)
+                    return (yield from _reply(sock, request))
+                except ConnectionRefusedError as error:  # nobody has the request, so the next address may be asked
+                    problem = error
+        raise problem or OSError("expected a host with an address")
+
+
+@attrs.frozen
+class Unix:
+    """Sends requests to the socket of *url*, each from a name of its own, without which there would be no reply."""
+
+    url: UnixUrl
+
+    def exchange(self, request: Request) -> Steps[bytes]:
+        """Return the reply to *request*."""
+        with bound(self.url.reply_dir) as sock:
+            # Replies come from a socket without a name (§9.2), which a connected one would not take.
+            while not _sent(sock, request.data, self.url.path):
+                yield Pause(FULL_S)
+            return (yield from _reply(sock, request))
+
+
+def _sent(sock: socket.socket, data: bytes, path: str) -> bool:
+    """Return whether the queue at *path* had room for *data*."""
+    try:
+        sock.sendto(data, path)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _reply(sock: socket.socket, request: Request) -> Steps[bytes]:
+    """Return the datagram that answers *request*; others, such as a late answer to an earlier one, are left out."""
+    while True:
+        reply = yield from receive(sock, MAX_BYTES)
+        if request.is_answered_by(reply):
+            return reply
+
+
+@contextmanager
+def bound(folder: str | None = None) -> Iterator[socket.socket]:
+    """Give a UNIX socket for datagrams with a name of its own, which goes with it.
+
+    Whoever runs the gateway can write to it; its folder cannot be listed by others.
+    """
+    own = tempfile.mkdtemp(prefix="evframe-", dir=folder)
+    path = os.path.join(own, secrets.token_hex(8))
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.setblocking(False)
+            sock.bind(path)
+            os.chmod(path, 0o622)  # noqa: S103 the gateway may be another user
+            os.chmod(own, 0o711)  # noqa: S103 as above
+            yield sock
+    finally:
+        with suppress(OSError):
+            os.unlink(path)
+        os.rmdir(own)

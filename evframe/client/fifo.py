@@ -1,0 +1,88 @@
+"""Management through FIFOs (`reference/core.md` §9.3)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import attrs
+
+from evframe.client.protocol import MAX_REPLY_BYTES, Request
+from evframe.client.steps import Ready, Steps
+from evframe.client.urls import FifoUrl
+
+
+@attrs.frozen
+class Fifo:
+    """Writes requests to the FIFO of *url*, and reads each reply from a FIFO of its own."""
+
+    url: FifoUrl
+
+    def exchange(self, request: Request) -> Steps[bytes]:
+        """Return the reply to *request*."""
+        with _reply_fifo(self.url.reply_dir) as (name, replies), _opened(self.url.path) as requests:
+            yield from _write(requests, f":{name}:".encode() + request.data)
+            return (yield from _read(replies))
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[int]:
+    """Give the descriptor of the gateway's FIFO, which somebody reads."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "nobody reads the FIFO") from None
+        raise
+    try:
+        if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+            raise ValueError("expected a FIFO, got another kind of file")
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _reply_fifo(folder: str) -> Iterator[tuple[str, int]]:
+    """Give the name and the descriptor of a new FIFO, which nobody but this user can read; it goes afterwards."""
+    name = f"evframe_reply_{secrets.token_hex(8)}"
+    path = os.path.join(folder, name)
+    os.mkfifo(path, 0o600)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fchmod(fd, 0o622)  # the gateway may be another user
+            yield name, fd
+        finally:
+            os.close(fd)
+    finally:
+        os.unlink(path)
+
+
+def _write(fd: int, message: bytes) -> Steps[None]:
+    rest = memoryview(message)
+    while rest:
+        try:
+            rest = rest[os.write(fd, rest) :]
+        except BlockingIOError:
+            yield Ready(fd, write=True)
+
+
+def _read(fd: int) -> Steps[bytes]:
+    """Return what is written until the gateway closes its end."""
+    reply = bytearray()
+    while True:
+        yield Ready(fd)
+        try:
+            part = os.read(fd, 65536)
+        except BlockingIOError:
+            continue
+        if not part:
+            return bytes(reply)
+        reply += part
+        if len(reply) > MAX_REPLY_BYTES:
+            raise ValueError(f"expected a reply of at most {MAX_REPLY_BYTES} bytes")

@@ -1,0 +1,128 @@
+"""Keeping leases: subscribe to what matches, renew in time, notice what is new and what was lost."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
+from typing import Any, Final
+
+import attrs
+
+from evframe.backoff import delay_s
+from evframe.client.protocol import ManagementError
+from evframe.client.steps import Pause
+from evframe.listening import compile_pattern
+
+log = logging.getLogger("evframe.client")
+_RENEWALS: Final = 3  # in one lease, so that two may fail
+
+_NEVER: Final = -math.inf  # a lease that was asked for and is not known to have been given
+
+
+@attrs.frozen
+class Call:
+    """Call this management command; the step's value is its result, or its `ManagementError` is raised there."""
+
+    method: str
+    params: list[Any] | None = None
+
+
+Keeping = Generator[Call | Pause, Any, None]
+
+
+class Leases:
+    """The leases of one subscriber socket at one gateway, told step by step as in `evframe.client.steps`.
+
+    Args:
+        socket: the subscriber, ``scheme:address``.
+        patterns: `fnmatch` patterns of event names.
+        lease_s: what is asked for, in whole seconds.
+        look_s: how often new events and lost leases are looked for.
+        clock: the time in seconds.
+    """
+
+    def __init__(
+        self,
+        socket: str,
+        patterns: Iterable[str],
+        lease_s: int,
+        look_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._socket = socket
+        self._patterns = [compile_pattern(pattern) for pattern in patterns]
+        self._lease_s = lease_s
+        self._look_s = min(look_s, lease_s / _RENEWALS)
+        self._clock = clock
+        self._renew_at: dict[str, float] = {}
+        self.interruptions = 0
+        """How often leases were found lost, after a restart of the gateway for example."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The events that are subscribed."""
+        return tuple(name for name, renew_at in self._renew_at.copy().items() if renew_at != _NEVER)
+
+    def look(self) -> Keeping:
+        """Subscribe to what is not, or has to be renewed."""
+        names = _names((yield Call("events_list")))
+        wanted = [name for name in names if any(pattern.match(name) for pattern in self._patterns)]
+        if (yield from self._is_lost()):
+            # Where one lease was lost, as when the gateway was started again, none can be relied on.
+            self.interruptions += 1
+            self._renew_at = {name: _NEVER for name in wanted if name in self._renew_at}
+            log.warning("leases were lost", extra={"socket": self._socket})
+        for name in wanted:
+            now = self._clock()
+            if self._renew_at.setdefault(name, _NEVER) <= now:  # whatever is answered, it is to be left
+                yield Call("event_subscribe", [name, self._socket, self._lease_s])
+                self._renew_at[name] = now + self._lease_s / _RENEWALS
+
+    def _is_lost(self) -> Generator[Call | Pause, Any, bool]:
+        """Return whether the lease that was looked at least recently is no longer there."""
+        if not self.names:
+            return False
+        name = self.names[0]
+        self._renew_at[name] = self._renew_at.pop(name)
+        try:
+            yield Call("subscribers_list", [name, self._socket])
+        except ManagementError as error:
+            if error.code != 404:
+                raise
+            return True
+        return False
+
+    def keep(self) -> Keeping:
+        """Look again and again; while the gateway is away, less and less often."""
+        failures = 0
+        while True:
+            yield Pause(delay_s(failures) if failures else self._look_s)
+            try:
+                yield from self.look()
+            except ManagementError as error:
+                if not failures:
+                    log.warning("the gateway is away", extra={"problem": str(error)})
+                failures += 1
+            else:
+                if failures:
+                    log.info("the gateway is back", extra={"failures": failures})
+                failures = 0
+
+    def leave(self) -> Keeping:
+        """Unsubscribe from everything, unless nobody answers."""
+        while self._renew_at:
+            name, _ = self._renew_at.popitem()
+            try:
+                yield Call("event_subscribe", [name, self._socket, 0])
+            except ManagementError as error:
+                if error.code is None:
+                    return
+
+
+def _names(listed: Any) -> list[str]:
+    with suppress(KeyError, TypeError):
+        return [str(event["name"]) for event in listed["Events"]]
+    raise ManagementError(f"expected the events of a gateway, got {str(listed)[:100]!r}")

@@ -1,0 +1,110 @@
+"""JSON-RPC 2.0 as a client speaks it: the bytes of a request, and what a reply says to it."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from evframe.exceptions import EvframeError
+
+MAX_REPLY_BYTES: Final = 64 << 20
+Params = Sequence[Any] | Mapping[str, Any]
+_PLAIN: Final = re.compile(rb"([0-9]{3}) (.+)")  # `400 Parse_error`, of the original over datagrams
+
+
+class ManagementError(EvframeError):
+    """Raised when the gateway cannot be reached, or answers with an error.
+
+    Args:
+        message: the error's text, or one sentence that says why nobody answered.
+        code: the error's code; None when nobody answered.
+        data: what the error says beside its text, or None.
+    """
+
+    def __init__(self, message: str, code: int | None = None, data: Any = None) -> None:
+        more = "" if data is None else f" ({data})"
+        super().__init__(message if code is None else f"{code}: {message}{more}")
+        self.message = message
+        self.code = code
+        self.data = data
+
+
+def _new_id() -> str:
+    # Text, because the original cuts numbers to 32 bits; nobody else can guess it, because others
+    # can write to the sockets and FIFOs that replies come through.
+    return secrets.token_hex(8)
+
+
+def decode(text: bytes) -> Any:
+    """Return the JSON value of *text*, in which raw control characters and bytes that are not UTF-8 are accepted.
+
+    Raises:
+        ValueError: if it holds none.
+    """
+    try:
+        return json.loads(text.decode("utf-8", "surrogateescape"), strict=False)
+    except RecursionError:
+        raise ValueError("expected JSON, got too deep a nesting") from None
+
+
+@attrs.frozen
+class Request:
+    """One call of a management command.
+
+    Raises:
+        TypeError: if the parameters have no JSON form.
+        ValueError: as above, for the value of one.
+    """
+
+    method: str
+    params: Params | None = None
+    id: str = attrs.field(factory=_new_id)
+    data: bytes = attrs.field(init=False)
+    """The bytes on the wire, a single line."""
+
+    @data.default
+    def _(self) -> bytes:
+        message: dict[str, Any] = {"jsonrpc": "2.0", "id": self.id, "method": self.method}
+        if self.params:
+            message["params"] = self.params
+        return json.dumps(message, separators=(",", ":"), allow_nan=False).encode()
+
+    def is_answered_by(self, reply: bytes) -> bool:
+        """Return whether *reply* is to this request and not, late, to another one."""
+        return self._read(reply) is not None
+
+    def result(self, reply: bytes) -> Any:
+        """Return the result in *reply*.
+
+        Raises:
+            ManagementError: with the error in it.
+            ValueError: if it is no answer to this request.
+        """
+        answer = self._read(reply)
+        if answer is None:
+            raise ValueError(f"expected a JSON-RPC answer, got {reply[:100]!r}")
+        if "error" in answer:
+            error = answer["error"]
+            if not isinstance(error, dict) or not isinstance(error.get("code"), int):
+                raise ValueError(f"expected a JSON-RPC error, got {error!r}")
+            raise ManagementError(str(error.get("message", "")), error["code"], error.get("data"))
+        return answer["result"]
+
+    def _read(self, reply: bytes) -> dict[str, Any] | None:
+        plain = _PLAIN.fullmatch(reply)
+        if plain is not None:
+            return {"error": {"code": int(plain[1]), "message": plain[2].decode("latin-1")}}
+        try:
+            answer = decode(reply)
+        except ValueError:
+            return None
+        if not isinstance(answer, dict) or ("error" in answer) == ("result" in answer):
+            return None
+        # A request that could not be read is answered without its id.
+        is_ours = answer.get("id") == self.id or ("error" in answer and answer.get("id") is None)
+        return answer if is_ours else None

@@ -1,0 +1,91 @@
+"""The gateway that a command of the command line talks to."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import click
+
+from evframe.client import DEFAULT_URL, Client, ManagementError, url_of
+from evframe.config import load_config
+
+_COMPLETION_S: Final = 2.0
+_FORMS: Final = "http:, https:, http+unix:, udp:, unix: or fifo:"
+_file = click.Path(dir_okay=False)
+
+
+def connect(url: str | None, config: str | None, token_file: str | None, ca_file: str | None) -> Client:
+    """Return a client of *url*, else of the first management interface in the file *config*.
+
+    The file may name the token too, in the ``token_file`` of ``[plugins.mi-http]``.
+
+    Raises:
+        ValueError: if something in it cannot be used.
+        OSError: if a file cannot be read.
+    """
+    if url is None and config is not None:
+        loaded = load_config(config)
+        tables = {name: table for name, table in loaded.plugins.items() if name not in loaded.disable}
+        url = url_of(tables)
+        if url.startswith("http"):
+            token_file = token_file or tables.get("mi-http", {}).get("token_file")
+    token = None if token_file is None else _token(token_file)
+    return Client(url or DEFAULT_URL, token=token, ca_file=ca_file)
+
+
+def _token(path: str) -> str:
+    token = Path(path).read_text(encoding="utf-8").strip()
+    if not token:
+        raise ValueError(f"{path}: expected a token, got nothing")
+    return token
+
+
+def with_client(command: Callable[..., None]) -> Callable[..., None]:
+    """Give *command* the client of the gateway that the options name, and say what went wrong in one line."""
+
+    @click.option("--url", envvar="EVFRAME_URL", help=f"Management interface of the gateway: {_FORMS}")
+    @click.option("-c", "--config", type=_file, help="Configuration of the gateway.")
+    @click.option("--token-file", envvar="EVFRAME_TOKEN_FILE", type=_file, help="File with the token for HTTP.")
+    @click.option("--ca-file", type=_file, help="Certificates that HTTPS is trusted by.  [default: the system's]")
+    @wraps(command)
+    def run(
+        *, url: str | None, config: str | None, token_file: str | None, ca_file: str | None, **options: Any
+    ) -> None:
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # what it has made goes with it
+        try:
+            client = connect(url, config, token_file, ca_file)
+        except (OSError, ValueError) as error:
+            raise click.ClickException(str(error)) from None
+        try:
+            command(client=client, **options)
+        except BrokenPipeError:
+            raise  # whoever read the output has gone, which click knows how to end
+        except (ManagementError, OSError) as error:
+            raise click.ClickException(str(error)) from None
+
+    return run
+
+
+def complete_events(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Return the events of the gateway that begin with *incomplete*."""
+    listed = _ask(context, "events_list") or {}
+    return [event["name"] for event in listed.get("Events", []) if event["name"].startswith(incomplete)]
+
+
+def complete_methods(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """Return the management commands of the gateway that begin with *incomplete*."""
+    return [name for name in _ask(context, "which") or [] if name.startswith(incomplete)]
+
+
+def _ask(context: click.Context, method: str) -> Any:
+    options = {name: context.params.get(name) for name in ("url", "config", "token_file", "ca_file")}
+    with suppress(ManagementError, OSError, ValueError):
+        return attrs.evolve(connect(**options), timeout_s=_COMPLETION_S).call(method)
+    return None

@@ -1,0 +1,264 @@
+"""The leases of a subscription: taken, renewed, found lost, and left."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+import evframe
+from evframe.client import ManagementError
+from evframe.client.leases import Call, Leases
+from evframe.client.protocol import Request
+from evframe.client.steps import Pause
+from evframe.testing import FakeClock, MemoryTransport
+
+SOCKET = "memory:me"
+LEASE_S = 30
+
+
+class Gateway:
+    """An interface that answers calls, can be away, and can be started again."""
+
+    def __init__(self, *names):
+        self.clock = FakeClock()
+        self.answers = None  # how many calls it answers yet, when that has an end
+        self.hears = False  # whether it takes the calls that it does not answer
+        self.calls = []
+        self.restart(*names)
+
+    def restart(self, *names):
+        self.events = evframe.EventInterface(plugins={"memory": MemoryTransport()}, clock=self.clock)
+        for name in names:
+            self.events.register_event(name)
+
+    def call(self, call):
+        if self.answers is not None:
+            if not self.answers:
+                if self.hears:
+                    self.handle(call)
+                raise ManagementError("no answer")
+            self.answers -= 1
+        self.calls.append((call.method, call.params))
+        return self.handle(call)
+
+    def handle(self, call):
+        request = Request(call.method, call.params)
+        return request.result(self.events.management.handle(request.data))
+
+    def go(self, steps):
+        """Take the steps up to a pause, or the end; return the pause."""
+        try:
+            step = next(steps)
+            while isinstance(step, Call):
+                try:
+                    result = self.call(step)
+                except ManagementError as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(result)
+        except StopIteration:
+            return None
+        return step
+
+    def subscribed(self):
+        """Return the events that the subscriber has a lease of, each with the seconds that are left."""
+        self.events.expire()
+        leases = ((event.name, self.events.subscription(event.name, SOCKET)) for event in self.events.events)
+        return {name: self.events.remaining_s(lease) for name, lease in leases if lease is not None}
+
+
+def leases_at(gateway, *patterns, look_s=1.0):
+    return Leases(SOCKET, patterns, LEASE_S, look_s, gateway.clock)
+
+
+def test_what_matches_is_subscribed_and_left():
+    """The events that match are subscribed with the lease that is wanted, renewed before it ends, and left."""
+    gateway = Gateway("E_A", "E_B", "F_A")
+    leases = leases_at(gateway, "E_*", "F_?")
+
+    gateway.go(leases.look())
+    assert gateway.subscribed() == {"E_A": 30, "E_B": 30, "F_A": 30}
+    assert leases.names == ("E_A", "E_B", "F_A")
+    gateway.clock.advance(9.9)
+    gateway.go(leases.look())
+    assert set(gateway.subscribed().values()) == {21}
+    gateway.clock.advance(0.2)
+    gateway.go(leases.look())
+    assert set(gateway.subscribed().values()) == {30}
+    gateway.go(leases.leave())
+    assert gateway.subscribed() == {}
+    assert (leases.names, leases.interruptions) == ((), 0)
+
+
+def test_quiet_rounds_are_two_calls():
+    """While nothing happens a look costs two calls, however many events there are; each lease has its turn."""
+    gateway = Gateway("E_A", "E_B", "E_C")
+    leases = leases_at(gateway, "*")
+    gateway.go(leases.look())
+    gateway.calls.clear()
+    for _ in range(4):
+        gateway.go(leases.look())
+
+    assert [params for method, params in gateway.calls if method == "subscribers_list"] == [
+        [name, SOCKET] for name in ("E_A", "E_B", "E_C", "E_A")
+    ]
+    assert len(gateway.calls) == 8
+
+
+@pytest.mark.parametrize("names", [("E_A", "E_B"), ("E_B",), ("E_A", "E_B", "E_C")])
+def test_restart(names):
+    """A gateway that was started again is noticed at once, whether it has the same events or others."""
+    gateway = Gateway("E_A", "E_B")
+    leases = leases_at(gateway, "E_*")
+    gateway.go(leases.look())
+    gateway.restart(*names)
+    gateway.go(leases.look())
+
+    assert gateway.subscribed() == dict.fromkeys(names, 30)
+    assert leases.interruptions == 1
+
+
+def test_gateway_that_is_away_is_asked_less_often(caplog):
+    """While the gateway is away the pauses grow up to a limit; it is told once, and so is its return."""
+    gateway = Gateway("E_A")
+    leases = leases_at(gateway, "*")
+    caplog.set_level("INFO", "evframe.client")
+    steps = leases.keep()
+    assert gateway.go(steps) == Pause(1.0)
+    gateway.answers = 0
+    pauses = [gateway.go(steps).seconds for _ in range(12)]
+    gateway.answers = None
+
+    assert pauses[0] <= 0.05
+    assert 1.0 <= pauses[-1] <= 2.0
+    assert gateway.go(steps) == Pause(1.0)
+    assert leases.names == ("E_A",)
+    assert [record.message for record in caplog.records] == ["the gateway is away", "the gateway is back"]
+
+
+def test_short_leases_are_looked_after_in_time():
+    """A lease shorter than the usual pause is renewed in time all the same."""
+    gateway = Gateway("E_A")
+    leases = Leases(SOCKET, ["*"], 1, 60.0, gateway.clock)
+    steps = leases.keep()
+    for _ in range(10):
+        gateway.clock.advance(gateway.go(steps).seconds)
+        assert gateway.subscribed() or not leases.names
+
+
+def test_refusal_is_raised():
+    """What the gateway answers to a subscription that it does not want is for the caller of the first look."""
+    gateway = Gateway("E_A")
+    with pytest.raises(ManagementError, match="400: Bad parameter value"):
+        gateway.go(Leases("nope:x", ["*"], LEASE_S, 1.0, gateway.clock).look())
+
+
+def test_leaving_what_was_not_confirmed():
+    """A subscription whose answer got lost is left too."""
+    gateway = Gateway("E_A")
+    leases = leases_at(gateway, "*")
+    gateway.answers, gateway.hears = 1, True
+    with pytest.raises(ManagementError):
+        gateway.go(leases.look())
+    assert (gateway.subscribed(), leases.names) == ({"E_A": 30}, ())
+    gateway.answers = None
+    gateway.go(leases.leave())
+
+    assert gateway.subscribed() == {}
+
+
+def test_leaving_in_the_middle():
+    """Leases that were under suspicion when the gateway went away are left too."""
+    gateway = Gateway("E_A", "E_B")
+    leases = leases_at(gateway, "*")
+    gateway.go(leases.look())
+    gateway.events.unsubscribe_event("E_A", SOCKET)
+    gateway.answers = 2  # enough to find that a lease was lost
+    with pytest.raises(ManagementError):
+        gateway.go(leases.look())
+    assert leases.interruptions == 1
+    gateway.answers = None
+    gateway.go(leases.leave())
+
+    assert gateway.subscribed() == {}
+
+
+@pytest.mark.parametrize("answer", ["OK", None, [], {"Events": 1}, {"Events": [{}]}, {"events": []}])
+def test_no_gateway(answer):
+    """Something else that speaks JSON-RPC is not taken for a gateway."""
+    steps = Leases(SOCKET, ["*"], LEASE_S, 1.0).look()
+    next(steps)
+    with pytest.raises(ManagementError, match="expected the events of a gateway, got"):
+        steps.send(answer)
+
+
+def test_leaving_a_gateway_that_is_away_ends():
+    """Nobody waits once for each event until a gateway that is away has not answered."""
+    gateway = Gateway("E_A", "E_B", "E_C")
+    leases = leases_at(gateway, "*")
+    gateway.go(leases.look())
+    gateway.calls.clear()
+    gateway.answers = 1
+    gateway.go(leases.leave())
+
+    assert len(gateway.calls) == 1
+
+
+NAMES = st.sampled_from(["E_A", "E_B", "E_C", "E_D", "X_A"])
+
+
+class LeasesOfAGatewayThatChanges(RuleBasedStateMachine):
+    """Whatever becomes of the gateway, the leases are there again after a few looks, and none is left behind."""
+
+    @initialize(names=st.sets(NAMES))
+    def start(self, names):
+        self.gateway = Gateway(*names)
+        self.leases = leases_at(self.gateway, "E_*")
+
+    @rule(name=NAMES)
+    def register(self, name):
+        if name not in {event.name for event in self.gateway.events.events}:
+            self.gateway.events.register_event(name)
+
+    @rule(names=st.sets(NAMES))
+    def restart(self, names):
+        self.gateway.restart(*names)
+
+    @rule(name=NAMES)
+    def somebody_unsubscribes(self, name):
+        with suppress(LookupError):
+            self.gateway.events.unsubscribe_event(name, SOCKET)
+
+    @rule(seconds=st.floats(0, 2 * LEASE_S))
+    def time_passes(self, seconds):
+        self.gateway.clock.advance(seconds)
+
+    @rule(answers=st.integers(0, 12), hears=st.booleans())
+    def look_and_be_cut_off(self, answers, hears):
+        self.gateway.answers, self.gateway.hears = answers, hears
+        with suppress(ManagementError):
+            self.gateway.go(self.leases.look())
+        self.gateway.answers = None
+
+    @rule()
+    def settle(self):
+        wanted = {event.name for event in self.gateway.events.events if event.name.startswith("E_")}
+        for _ in range(len(wanted) + 1):
+            self.gateway.go(self.leases.look())
+        assert self.gateway.subscribed().keys() == set(self.leases.names) == wanted
+        for _ in range(2 * LEASE_S):
+            self.gateway.clock.advance(1.0)
+            assert self.gateway.subscribed().keys() == wanted, "a lease has ended between two looks"
+            self.gateway.go(self.leases.look())
+
+    @rule()
+    def leave(self):
+        self.gateway.go(self.leases.leave())
+        assert self.gateway.subscribed() == {}
+        assert self.leases.names == ()
+
+
+LeasesOfAGatewayThatChanges.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestLeasesOfAGatewayThatChanges = LeasesOfAGatewayThatChanges.TestCase
