@@ -36,7 +36,7 @@ from evframe.status import StatusChange, StatusRegistry
 from evframe.subscribers import LeaseChange, Subscriber, Subscription
 from evframe.tasks import PluginTasks
 from evframe.transports import Transports
-from evframe.workers import WorkerGroup
+from evframe.workers import CallLimit, WorkerGroup
 
 log = logging.getLogger("evframe.interface")
 
@@ -73,6 +73,7 @@ class EventInterface:
         self.status = StatusRegistry(self._tell_status)
         self._own_status = self.status.group("core")
         self._own_status.add(status=-100, details="just started", reports=10)
+        self.call_limit = CallLimit()
         self.plugin_status: list[PluginStatus] = []
         if plugins is None:
             options = dict(config.plugins)
@@ -404,6 +405,11 @@ class EventInterface:
         return canonical in self._leases.subscribers or any(
             member.socket.canonical == canonical for member in self._members
         )
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the interface is entered, and is not being left."""
+        return self._own_status.add().ready
 
     @property
     def worker_groups(self) -> list[WorkerGroup]:
