@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from evframe.status import StatusRegistry
     from evframe.subscribers import Subscription
     from evframe.tasks import PluginTasks
-    from evframe.workers import WorkerGroup
+    from evframe.workers import CallLimit, WorkerGroup
 
 
 @attrs.frozen
@@ -63,6 +63,11 @@ class PluginContext:
         """The groups of workers of all plugins."""
         return self._interface.worker_groups
 
+    @property
+    def call_limit(self) -> CallLimit:
+        """How long a call of code that handles an event may take."""
+        return self._interface.call_limit
+
     def register_event(
         self, name: str, params: ParameterTypes | None = None, *, summary: str = "", enforced: bool = True
     ) -> int:
@@ -106,4 +111,5 @@ class PluginContext:
 
     def connection_closed(self, peer: tuple[str, int], local: tuple[str, int], protocol: str) -> None:
         """Tell the other plugins that a connection is closed; see the hook of this name."""
-        self._interface.plugins.tell("connection_closed", peer=peer, local=local, protocol=protocol)
+        if self._interface.is_running:
+            self._interface.plugins.tell("connection_closed", peer=peer, local=local, protocol=protocol)

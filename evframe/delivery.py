@@ -15,6 +15,7 @@ from evframe.config import CoreOptions
 from evframe.events import Event
 from evframe.exceptions import DeliveryError, Rejected, Unavailable
 from evframe.failures import Failures
+from evframe.nesting import delivering
 from evframe.subscribers import Subscriber
 
 _TURN_S: Final = 0.005  # one pass over the ready subscribers; then the loop serves its sockets
@@ -45,6 +46,7 @@ class Delivery:
         self._loop: asyncio.AbstractEventLoop | None = None
         # The loop's callbacks run in one context, not in that of whoever raised an event first.
         self._context = contextvars.Context()
+        self._context.run(delivering.set, True)
         self._under_way: dict[Subscriber, set[asyncio.Future[None]]] = {}
         self._number = 0
         self._space: asyncio.Future[None] | None = None

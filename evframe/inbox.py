@@ -22,7 +22,7 @@ class Inbox:
         self._lose = lose
         self._events: deque[Event] = deque()
         self._lost: Counter[EventDefinition] = Counter()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finaliser may raise an event in the middle of a raise
         self._woken = False
         self._stopped = False
         self._loop: asyncio.AbstractEventLoop | None = None

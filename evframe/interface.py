@@ -38,7 +38,7 @@ from evframe.statistics import Counters
 from evframe.status import StatusChange, StatusRegistry
 from evframe.subscribers import Subscription
 from evframe.transports import Transports
-from evframe.workers import WorkerGroup
+from evframe.workers import CallLimit, WorkerGroup
 
 log = logging.getLogger("evframe.interface")
 
@@ -72,6 +72,7 @@ class EventInterface:
         self.status = StatusRegistry(self._tell_status)
         self._own_status = self.status.group("core")
         self._own_status.add(status=-100, details="just started", reports=10)
+        self.call_limit = CallLimit()
         self._composition = Composition(self._events, self._commands, partial(PluginContext, self, self.management))
         self._manager = self._composition.manager
         for command in (*core_commands(self._commands, lambda: describe(self.reload())), *evi_commands(self)):
@@ -90,6 +91,8 @@ class EventInterface:
         self._roster = Roster(self._events, core, clock, self._manager.tell)
         self._deliver = self._roster.delivery.put
         self._inbox = Inbox(core.queue_size, self._put, self._lose)
+        self.is_running = False
+        """Whether the interface is entered, and is not being left."""
         self.config_path: str | Path | None = None
         """The file that `reload` reads."""
         self._has_own_plugins = plugins is not None
@@ -173,12 +176,14 @@ class EventInterface:
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
+        self.is_running = True
         self._own_status.set_status(1, "running")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.is_running = False
         terminating = self._own_status.add()
         terminating.status, terminating.details = -2, "shutting down"  # of which nobody is told
         timeout_s = self.core.drain_timeout_s

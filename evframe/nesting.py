@@ -1,4 +1,4 @@
-"""How deep a raise is nested: an event that a route raises while it handles another one."""
+"""Where code runs: how deep a raise is nested in others, and whether an event is being delivered."""
 
 from __future__ import annotations
 
@@ -10,4 +10,11 @@ depth: Final[ContextVar[int]] = ContextVar("evframe_depth", default=0)
 
 A transport that runs code for an event sets this to `event.depth + 1` before it calls the
 code. It follows the code into the tasks that it starts.
+"""
+
+delivering: Final[ContextVar[bool]] = ContextVar("evframe_delivering", default=False)
+"""Whether the code that runs now delivers an event, or handles one.
+
+The core sets it for every `deliver`, and it follows the code into the tasks that it starts. A
+transport with threads of its own takes it along with `contextvars.copy_context`.
 """

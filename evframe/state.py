@@ -52,7 +52,7 @@ class LeaseKeeper:
     def start(self, context: PluginContext) -> None:
         """Open the file and make its leases again."""
         group = context.status.group("core")
-        group.add(IDENTIFIER, status=-1, reports=10)
+        group.add(IDENTIFIER, status=1, details="kept", reports=10)
         try:
             self._file = self._open()
         except OSError as error:
@@ -61,7 +61,6 @@ class LeaseKeeper:
             log.warning("subscriptions are not kept", extra={"path": self.path, "problem": str(error)})
             group.set_status(-1, str(error), IDENTIFIER)
             return
-        group.set_status(1, "kept", IDENTIFIER)
         for lease in self._file.read():
             self._waiting[lease.event, lease.socket] = lease
         kept = len(self._waiting)

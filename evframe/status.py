@@ -69,6 +69,11 @@ class StatusGroup:
         """Return an identifier, or None."""
         return self._identifiers.get(identifier.casefold())
 
+    @property
+    def aggregated(self) -> int:
+        """The status of all of them together: 1, or -1 when one is not ready."""
+        return READY if all(identifier.ready for identifier in self) else -READY
+
     def add(
         self, identifier: str = MAIN, status: int = READY, details: str | None = None, *, reports: int = 0
     ) -> Identifier:

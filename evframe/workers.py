@@ -1,8 +1,15 @@
-"""Groups of workers, whose number somebody else may change while they work."""
+"""The workers and the calls of plugins that run code for events: how many, and how long, is for others to say."""
 
 from __future__ import annotations
 
-from typing import Protocol
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from evframe.events import Event
+
+Told = Callable[[str, "Event", float], None]
 
 
 class WorkerGroup(Protocol):
@@ -32,3 +39,63 @@ class WorkerGroup(Protocol):
 
     def shrink(self) -> int:
         """Let a worker go, once it is done with what it does, and return its number."""
+
+
+class CallLimit:
+    """How long one call of code that handles an event may take before somebody is told.
+
+    Each interface has one. Who wants to be told sets it in the hook `loaded`; a plugin that makes
+    calls passes them through `timed` or `timed_async`, which cost nothing without a limit.
+
+    Args:
+        clock: in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._seconds = 0.0
+        self._told: Told | None = None
+
+    def set(self, seconds: float, told: Told) -> None:
+        """Have *told* called after each call that took longer than *seconds*, where the call was made.
+
+        Args:
+            seconds: the limit.
+            told: gets the name of what was called, the event and the seconds; it must not raise.
+        """
+        self._seconds = seconds
+        self._told = told
+
+    def timed(self, name: str, call: Callable[[Event], Any]) -> Callable[[Event], Any]:
+        """Return *call*, measured if there is a limit."""
+        told, seconds, clock = self._told, self._seconds, self._clock
+        if told is None:
+            return call
+
+        def measured(event: Event) -> None:
+            start = clock()
+            try:
+                call(event)
+            finally:
+                elapsed = clock() - start
+                if elapsed > seconds:
+                    told(name, event, elapsed)
+
+        return measured
+
+    def timed_async(self, name: str, call: Callable[[Event], Awaitable[Any]]) -> Callable[[Event], Awaitable[Any]]:
+        """Return *call*, measured if there is a limit; the time in which it waits counts too."""
+        told, seconds, clock = self._told, self._seconds, self._clock
+        if told is None:
+            return call
+
+        async def measured(event: Event) -> None:
+            start = clock()
+            try:
+                await call(event)
+            finally:
+                elapsed = clock() - start
+                if elapsed > seconds:
+                    told(name, event, elapsed)
+
+        return measured

@@ -8,6 +8,7 @@ from numbered import assert_exactly
 
 import evframe
 from evframe.config import Config, CoreOptions
+from evframe.nesting import delivering
 from evframe.testing import MemoryTransport, until
 
 
@@ -366,3 +367,23 @@ async def test_no_batch_overtakes_one_that_comes_back(memory):
         await until(lambda: not events.statistics[0].depth)
 
     assert order == [[1], [1, 2]]
+
+
+async def test_code_knows_that_it_delivers(memory):
+    """What a transport does in `deliver`, and in the tasks that it starts there, is known as such; a raise is not."""
+    known = []
+
+    async def deliver():
+        known.append(delivering.get())
+
+    def behaviour(batch):
+        known.append(delivering.get())
+        return asyncio.create_task(deliver())
+
+    memory.when("a", behaviour)
+    async with evframe.EventInterface(plugins={"memory": memory}) as events:
+        events.register_event("E_TEST")
+        events.subscribe_event("E_TEST", "memory:a")
+        await events.raise_event_and_wait("E_TEST")
+    assert known == [True, True]
+    assert not delivering.get()

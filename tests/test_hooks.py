@@ -127,6 +127,7 @@ async def test_workers_and_connections():
     async with Recorder({"hears": hears, "workers": workers}):
         assert hears.context.worker_groups == [workers]
         hears.context.connection_closed(("192.0.2.1", 1), ("192.0.2.2", 2), "tcp")
+    hears.context.connection_closed(("192.0.2.1", 3), ("192.0.2.2", 2), "tcp")  # it is left: nobody is told
     assert hears.connections == [(("192.0.2.1", 1), "tcp")]
 
 

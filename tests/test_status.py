@@ -43,6 +43,16 @@ def test_reports_are_bounded(registry, told):
     assert told == []
 
 
+def test_all_of_a_group(registry):
+    """A group is ready when none of its identifiers says otherwise."""
+    group = registry.group("drouting")
+    group.add("a")
+    group.add("b", 2)
+    assert group.aggregated == 1
+    group.set_status(-2, identifier="a")
+    assert group.aggregated == -1
+
+
 def test_unknown_identifier(registry):
     """An identifier that is not there is an error that names it; to take it out is none."""
     group = registry.group("pike")

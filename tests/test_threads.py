@@ -6,6 +6,7 @@ import pytest
 
 import evframe
 from evframe.config import Config, CoreOptions
+from evframe.inbox import Inbox
 from evframe.testing import MemoryTransport
 
 
@@ -70,3 +71,18 @@ async def test_full_inbox_is_counted():
     counters = events.statistics[0]
 
     assert (counters.raised, counters.delivered, counters.reasons) == (25, 10, {"inbox_full": 15})
+
+
+def test_raise_in_the_middle_of_a_raise():
+    """A finaliser or a signal handler may raise an event while its thread is in the middle of a raise."""
+    taken = []
+
+    def take(event):
+        taken.append(event)
+        if event == "first":
+            inbox.put("second")
+
+    inbox = Inbox(10, take, print)
+    inbox.stop()
+    inbox.put("first")
+    assert taken == ["first", "second"]

@@ -8,12 +8,14 @@ import os
 import socket
 import stat
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
 
 from evframe import hookimpl
 from evframe.context import PluginContext
+from evframe_mi_http.connections import TellingServer
 from evframe_mi_http.options import Options as HttpOptions
 from evframe_mi_http.options import parse_bind
 from evframe_mi_http.printing import pretty
@@ -66,8 +68,10 @@ class HttpManagement:
 
     async def _serve(self, listener: socket.socket) -> None:
         # The connection's own limit also ends one that is kept open without a request.
-        server = web.Server(
+        assert self._context is not None
+        server = TellingServer(
             self._answer,
+            partial(self._context.connection_closed, protocol="http"),
             access_log=None,
             keepalive_timeout=self._limit_s or 1e9,
             lingering_time=1.0,

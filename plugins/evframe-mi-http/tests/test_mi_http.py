@@ -8,6 +8,7 @@ import pytest
 from evframe_mi_http import HttpManagement, Options
 
 import evframe
+from evframe.testing import until
 
 PWD = b'{"jsonrpc": "2.0", "method": "pwd", "id": "1"}'
 JSON = "Content-Type: application/json"
@@ -225,3 +226,43 @@ def test_bad_options(option, value):
     """A value that does not fit is an error that names its option."""
     with pytest.raises(ValueError, match=f"^{option}: expected"):
         Options(**{option: value})
+
+
+class Hears:
+    """A plugin for the tests: keeps what it is told of connections."""
+
+    def __init__(self):
+        self.closed = []
+
+    @evframe.hookimpl
+    def connection_closed(self, peer, local, protocol):
+        self.closed.append((peer, local, protocol))
+
+
+async def test_closed_connection_is_told():
+    """That a client's connection is closed is told with both addresses."""
+    async with Gateway() as gateway:
+        hears = Hears()
+        gateway.events.plugins.register(hears)
+        _, writer = await gateway.connect()
+        own = writer.get_extra_info("sockname")
+        writer.close()
+        await until(lambda: hears.closed)
+        assert hears.closed == [(own, gateway.plugin.address, "http")]
+        await gateway.ask("POST", "/mi", JSON, "Connection: close", body=PWD)
+        await until(lambda: len(hears.closed) == 2)
+        _, writer = await gateway.connect()
+    writer.close()
+    assert len(hears.closed) == 2  # the end of the interface is not told
+
+
+async def test_unix_connection_has_no_address(tmp_path):
+    """A connection on a UNIX path is none of TCP: its end is not told."""
+    async with Gateway(bind=f"unix:{tmp_path}/mi") as gateway:
+        hears = Hears()
+        gateway.events.plugins.register(hears)
+        await gateway.ask("POST", "/mi", JSON, "Connection: close", body=PWD)
+        _, writer = await gateway.connect()
+        writer.close()
+        await gateway.ask("POST", "/mi", JSON, body=PWD)
+    assert hears.closed == []

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 import attrs
 
 from evframe import Batch, ConfigError, Socket, hookimpl
+from evframe.config import at_least
 from evframe.context import PluginContext
 from evframe.plugins import EventCollector
+from evframe.workers import CallLimit, WorkerGroup
 from evframe_route.callables import find_callable
-from evframe_route.runners import AsyncRunner, InlineRunner, Route, ThreadRunner
+from evframe_route.pool import WorkerPool
+from evframe_route.runners import AsyncRunner, InlineRunner, Route, Runner
+from evframe_route.threads import ThreadRunner
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -20,6 +24,11 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 def _positive(_: Any, attribute: attrs.Attribute[float], value: float) -> None:
     if not value > 0:
         raise ValueError(f"{attribute.name}: expected more than 0 seconds, got {value!r}")
+
+
+def _not_below_workers_min(options: Options, attribute: attrs.Attribute[int], value: int) -> None:
+    if value < options.workers_min:
+        raise ValueError(f"{attribute.name}: expected workers_min, {options.workers_min}, or more, got {value!r}")
 
 
 @attrs.frozen
@@ -32,6 +41,10 @@ class Options:
     """Call plain callables in the event loop itself, which they must never block."""
     timeout_s: float = attrs.field(default=30.0, validator=_positive)
     """How long one call may take before its event counts as failed."""
+    workers_min: int = attrs.field(default=8, validator=at_least(1))
+    """How many threads plain callables share: so many at first, and never fewer."""
+    workers_max: int = attrs.field(default=32, validator=_not_below_workers_min)
+    """How many threads there may be, when something else asks for more: see `core-events`."""
 
 
 @attrs.frozen(slots=True)
@@ -60,7 +73,9 @@ class RouteTransport:
 
     def __init__(self, options: Options | None = None) -> None:
         self._options = Options() if options is None else options
-        self._runners: dict[str, InlineRunner | AsyncRunner | ThreadRunner] = {}
+        self._runners: dict[str, Runner] = {}
+        self._pool = WorkerPool(self._options.workers_min, self._options.workers_max)
+        self._limit = CallLimit()
         self._context: PluginContext | None = None
         problems = []
         for name, text in self._options.routes.items():
@@ -87,11 +102,11 @@ class RouteTransport:
         if name in self._runners:
             raise ValueError(f"expected a new route, got {name!r} again")
         if inspect.iscoroutinefunction(route) or inspect.iscoroutinefunction(getattr(route, "__call__", None)):  # noqa: B004 an object whose call is a coroutine function
-            self._runners[name] = AsyncRunner(route, self._options.timeout_s)
+            self._runners[name] = AsyncRunner(name, route, self._options.timeout_s)
         elif self._options.inline if inline is None else inline:
-            self._runners[name] = InlineRunner(route)
+            self._runners[name] = InlineRunner(name, route)
         else:
-            self._runners[name] = ThreadRunner(name, route, self._options.timeout_s)
+            self._runners[name] = ThreadRunner(name, route, self._options.timeout_s, self._pool)
         if self._context is not None:
             self._subscribe(self._context, name)
 
@@ -112,10 +127,16 @@ class RouteTransport:
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
-        """Subscribe each route to its event."""
+        """Subscribe each route to its event, and keep the limit that calls are measured by."""
+        self._limit = context.call_limit
         self._context = context
         for name in self._runners:
             self._subscribe(context, name)
+
+    @hookimpl
+    def worker_groups(self) -> Iterable[WorkerGroup]:
+        """Tell of the threads, when there are callables for them."""
+        return (self._pool,) if any(isinstance(runner, ThreadRunner) for runner in self._runners.values()) else ()
 
     @staticmethod
     def _subscribe(context: PluginContext, name: str) -> None:
@@ -136,11 +157,10 @@ class RouteTransport:
         """Call the route for each event."""
         if not isinstance(socket, RouteSocket):
             return None
-        return self._runners[socket.name].run(batch)
+        return self._runners[socket.name].run(batch, self._limit)
 
     @hookimpl
     def stop(self) -> None:
         """End the threads."""
         self._context = None
-        for runner in self._runners.values():
-            runner.close()
+        self._pool.close()

@@ -3,12 +3,15 @@
 import asyncio
 import contextvars
 import threading
+import time
 
 import pytest
 from evframe_route import Options, RouteTransport
 
 import evframe
 from evframe.config import parse_config
+from evframe.nesting import delivering
+from evframe.testing import until
 
 
 def compose(**options):
@@ -254,3 +257,117 @@ async def test_state_of_who_raised_q18(kind):
     assert state.get() == "the caller's"
     assert evframe.depth.get() == 0
     assert seen == ["untouched"]
+
+
+async def test_more_routes_than_workers():
+    """Routes that need no long share the workers with one that always has something to do, each in its order."""
+    events, routes = compose(workers_min=1, workers_max=1)
+    got = {"E_BUSY": [], "E_OTHER": []}
+    busy = threading.Event()
+
+    def route(event):
+        if event.name == "E_BUSY":
+            busy.wait(0.002)
+        got[event.name].append(event.get(1))
+
+    routes.add("E_BUSY", route)
+    routes.add("E_OTHER", route)
+    async with events:
+        for number in range(1000):
+            events.raise_event("E_BUSY", [number])
+        await until(lambda: got["E_BUSY"])
+        for number in range(10):
+            events.raise_event("E_OTHER", [number])
+        await until(lambda: len(got["E_OTHER"]) == 10)
+        before = len(got["E_BUSY"])
+        busy.set()
+        await finished(events)
+
+    assert before < 1000
+    assert got == {"E_BUSY": list(range(1000)), "E_OTHER": list(range(10))}
+
+
+async def test_waiting_for_a_worker_is_no_timeout():
+    """An event waits for a worker for as long as it takes; a worker that a route holds up for good is replaced."""
+    events, routes = compose(workers_min=1, workers_max=1, timeout_s=0.1)
+    release, got = threading.Event(), []
+
+    @routes.route("E_QUICK")
+    def quick(event):
+        got.append(event.get(1))
+
+    routes.add("E_STUCK", lambda event: release.wait(30))
+    async with events:
+        stuck = asyncio.create_task(events.raise_event_and_wait("E_STUCK"))
+        await until(lambda: events.statistics[1].depth or events.statistics[0].depth)
+        reports = [await events.raise_event_and_wait("E_QUICK", [number]) for number in range(3)]
+        assert (await stuck)[0].reason == "timeout"
+        release.set()
+        await finished(events)
+
+    assert [report[0].reason for report in reports] == [None, None, None]
+    assert got == [0, 1, 2]
+
+
+async def test_routes_keep_their_contexts_apart_q18():
+    """Q-18: what a plain route leaves in its context is there at its next event, and in no other route on its thread."""
+    state = contextvars.ContextVar("state", default="untouched")
+    events, routes = compose(workers_min=1, workers_max=1)
+    seen = []
+
+    def plain(event):
+        seen.append((event.name, state.get(), evframe.depth.get(), delivering.get()))
+        state.set(event.name)
+
+    routes.add("E_A", plain)
+    routes.add("E_B", plain)
+    async with events:
+        for name in ("E_A", "E_B", "E_A"):
+            await events.raise_event_and_wait(name)
+
+    assert seen == [("E_A", "untouched", 1, True), ("E_B", "untouched", 1, True), ("E_A", "E_A", 1, True)]
+
+
+async def test_workers_are_told_of():
+    """The threads of plain routes are a group of workers; without such a route there is none."""
+    events, routes = compose(workers_min=2, workers_max=3)
+    routes.add("E_INLINE", print, inline=True)
+    assert events.worker_groups == []
+    release = threading.Event()
+    routes.add("E_R", lambda event: release.wait(30))
+    (group,) = events.worker_groups
+    async with events:
+        group.load_percent()
+        events.raise_event("E_R")
+        await until(lambda: group.load_percent() > 0)
+        assert (group.kind, group.filter, group.size, group.bounds) == ("ROUTE", "none", 2, (2, 3))
+        assert group.grow() == 3
+        release.set()
+
+
+@pytest.mark.parametrize(("smallest", "largest"), [(0, 1), (3, 2)])
+def test_bad_bounds(smallest, largest):
+    """The bounds of the workers are checked."""
+    with pytest.raises(ValueError, match="^workers_m.*: expected"):
+        Options(workers_min=smallest, workers_max=largest)
+
+
+@pytest.mark.parametrize("kind", ["async", "plain", "inline"])
+async def test_slow_calls_are_told(kind):
+    """A call that takes longer than the limit which somebody has set is told of, in its depth."""
+    events, routes = compose()
+    told = []
+
+    def plain(event):
+        time.sleep(event.get(1))
+
+    async def quick(event):
+        plain(event)
+
+    routes.add("E_R", quick if kind == "async" else plain, inline=kind == "inline")
+    limit = events.call_limit
+    limit.set(0.05, lambda name, event, elapsed: told.append((name, event.get(1), elapsed > 0.05, evframe.depth.get())))
+    async with events:
+        await events.raise_event_and_wait("E_R", [0.06])
+
+    assert told == [("E_R", 0.06, True, 1)]

@@ -57,7 +57,7 @@ class AcknowledgedConnection(Connection):
             self._chunks.remove(chunk)
             chunk.settle()
             return
-        chunk.end = self.write(b"".join(chunk.messages))
+        self.write_chunk(chunk)
         if self._timer is None:
             self._poll_s = _FIRST_POLL_S
             self._timer = self.loop.call_later(_FIRST_POLL_S, self._poll)

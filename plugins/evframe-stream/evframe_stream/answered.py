@@ -56,7 +56,7 @@ class AnsweredConnection(Connection):
             return
         self._pending.update(dict.fromkeys(range(first, first + len(chunk.messages)), chunk))
         self._expect(chunk, 0)
-        chunk.end = self.write(b"".join(chunk.messages))
+        self.write_chunk(chunk)
 
     def received(self, data: bytes) -> None:
         """Settle the requests that *data* answers."""

@@ -10,11 +10,13 @@ import struct
 import termios
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from evframe import Batch
 from evframe.sockets import connection_problem
 
+Address = tuple[str, int]
 _READ_BYTES: Final = 1 << 18
 _SEND_TIMEOUT_S: Final = 30  # how long the peer's kernel may be silent about what was sent
 
@@ -22,7 +24,7 @@ _SEND_TIMEOUT_S: Final = 30  # how long the peer's kernel may be silent about wh
 class Chunk:
     """The messages of one batch on their way, and the future that ends with the batch."""
 
-    __slots__ = ("batch", "end", "first_id", "future", "messages", "missing", "size")
+    __slots__ = ("batch", "end", "first_id", "future", "messages", "missing", "quiet", "size")
 
     def __init__(self, batch: Batch, messages: list[bytes], first_id: int = 0) -> None:
         self.batch = batch
@@ -32,6 +34,7 @@ class Chunk:
         self.end = 0  # where it ends on the connection; 0 before it is written
         self.first_id = first_id
         self.missing = len(messages)
+        self.quiet = all(event.definition.quiet for event in batch.events)
 
     def settle(self) -> None:
         """Tell that every event has its outcome."""
@@ -53,12 +56,17 @@ class Connection(ABC):
         connect_timeout_s: for the look-up and the handshake together.
     """
 
+    on_closed: Callable[[Address, Address], None] | None = None
+    """Called with the peer's and the own address of each connection that ends, unless it carried quiet events alone."""
+
     def __init__(self, name: str, port: int, connect_timeout_s: float) -> None:
         self._name = name
         self._port = port
         self._connect_timeout_s = connect_timeout_s
         self._kernel: socket.socket | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._ends: tuple[Address, Address] | None = None
+        self._is_told = False
         self._buffer: deque[memoryview] = deque()
         self._writing = False
         self._queued = 0  # bytes ever queued on this connection
@@ -103,6 +111,7 @@ class Connection(ABC):
             self._connecting = None
             self._kernel = kernel
             self._queued = self._buffered = 0
+            self._is_told = False
             self.loop.add_reader(kernel, self._read)
             self.opened()
 
@@ -116,6 +125,7 @@ class Connection(ABC):
                 kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 kernel.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SEND_TIMEOUT_S * 1000)
+                self._ends = kernel.getpeername()[:2], kernel.getsockname()[:2]
             except OSError as error:
                 kernel.close()
                 last = error
@@ -125,6 +135,11 @@ class Connection(ABC):
             else:
                 return kernel
         raise last or OSError(errno.EHOSTUNREACH, "no address")
+
+    def write_chunk(self, chunk: Chunk) -> None:
+        """Queue the messages of *chunk* on the open connection."""
+        self._is_told |= not chunk.quiet
+        chunk.end = self.write(b"".join(chunk.messages))
 
     def write(self, data: bytes) -> int:
         """Queue *data* on the open connection; return where it ends."""
@@ -194,6 +209,8 @@ class Connection(ABC):
             self._writing = False
             self.loop.remove_writer(kernel)
         kernel.close()
+        if self._is_told and self._ends is not None and self.on_closed is not None:
+            self.on_closed(*self._ends)
         self.lost(reason, acknowledged)
 
     def close(self) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable
+from functools import partial
 
 from evframe import Batch, Socket, hookimpl
+from evframe.context import PluginContext
 from evframe_stream.acknowledged import AcknowledgedConnection
 from evframe_stream.address import TcpSocket, parse
 from evframe_stream.answered import AnsweredConnection
@@ -27,7 +29,13 @@ class StreamTransport:
         self.in_flight = options.max_in_flight
         self._format = MessageFormat(options.event_param, newline=options.newline_framing)
         self._connections: dict[tuple[str, int], Connection] = {}
+        self._context: PluginContext | None = None
         self._next_id = random.randrange(1, 2**30)  # noqa: S311 to tell runs apart, not a secret
+
+    @hookimpl
+    def loaded(self, context: PluginContext) -> None:
+        """Keep what tells of closed connections."""
+        self._context = context
 
     @hookimpl
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
@@ -63,6 +71,8 @@ class StreamTransport:
                 connection = AcknowledgedConnection(
                     target.name, target.port, limit_s, resend_s=options.resend_ms / 1000
                 )
+            if self._context is not None:
+                connection.on_closed = partial(self._context.connection_closed, protocol="tcp")
             self._connections[key] = connection
         connection.users.add(target.canonical)
         return connection

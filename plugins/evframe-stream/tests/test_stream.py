@@ -10,6 +10,7 @@ from evframe_stream import Options, StreamTransport, parse
 
 import evframe
 from evframe.config import Config, CoreOptions
+from evframe.testing import until
 
 decode = json.JSONDecoder().raw_decode
 
@@ -386,3 +387,76 @@ def test_same_text_twice_q10():
         events.subscribe_event(name, text)
 
     assert [lease.subscriber.socket.canonical for lease in events.subscriptions] == [text, text]
+
+
+class Hears:
+    """A plugin for the tests: keeps what it is told of connections, and has a quiet event."""
+
+    def __init__(self):
+        self.closed = []
+
+    @evframe.hookimpl
+    def register_events(self, collector):
+        collector.add("E_QUIET", {}, quiet=True)
+
+    @evframe.hookimpl
+    def connection_closed(self, peer, local, protocol):
+        self.closed.append((peer, local, protocol))
+
+
+def hearing(**options):
+    hears = Hears()
+    plugins = {"stream": StreamTransport(Options(**options)), "hears": hears}
+    return evframe.EventInterface(QUICK_END, plugins=plugins), hears
+
+
+@pytest.mark.parametrize("reliable", [True, False])
+async def test_closed_connection_is_told(reliable):
+    """That a connection is closed is told with both addresses, whoever closes it; the interface's end is not."""
+    events, hears = hearing(reliable_mode=reliable)
+    events.register_event("E_TEST")
+    async with Peer(ok if reliable else None) as peer, events:
+        for number, ends in enumerate(("the peer closes", "the last subscriber leaves", "the interface is left"), 1):
+            events.subscribe_event("E_TEST", f"tcp:127.0.0.1:{peer.port}")
+            assert (await events.raise_event_and_wait("E_TEST"))[0].delivered
+            await peer.until(lambda number=number: len(peer.connections) == number)
+            writer = peer.connections[-1][1]
+            expected = writer.get_extra_info("sockname"), writer.get_extra_info("peername"), "tcp"
+            if ends == "the peer closes":
+                writer.close()
+            elif ends == "the last subscriber leaves":
+                events.unsubscribe_event("E_TEST", f"tcp:127.0.0.1:{peer.port}")
+            else:
+                break
+            await until(lambda: hears.closed)
+            assert hears.closed == [expected]
+            hears.closed.clear()
+        told = hears.closed
+    assert told == []
+
+
+async def test_no_connection_is_none_that_closes():
+    """A connection that is refused is not told of."""
+    events, hears = hearing()
+    events.register_event("E_TEST")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        async with events:
+            events.subscribe_event("E_TEST", "tcp:127.0.0.1:%d" % closed.getsockname()[1])
+            events.raise_event("E_TEST")
+            await until(lambda: events.subscriptions[0].subscriber.attempts)
+    assert hears.closed == []
+
+
+async def test_events_about_connections_do_not_feed_themselves():
+    """A connection that has carried quiet events alone is not told of, so that a peer which closes after each ends it."""
+    events, hears = hearing()
+    async with Peer() as peer, events:
+        events.subscribe_event("E_QUIET", f"tcp:127.0.0.1:{peer.port}")
+        for count in (1, 2):
+            await events.raise_event_and_wait("E_QUIET")
+            await peer.until(lambda count=count: len(peer.connections) == count)
+            peer.connections[-1][1].close()
+            (connection,) = events.plugin("stream")._connections.values()
+            await until(lambda connection=connection: not connection.is_open)
+    assert hears.closed == []

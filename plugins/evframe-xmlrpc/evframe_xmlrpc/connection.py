@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 import httptools
 
+Address = tuple[str, int]
 MAX_REPLY_BYTES: Final = 1 << 20
 
 
@@ -21,9 +22,14 @@ class ConnectionEnded(Exception):  # noqa: N818 not a mistake of anybody
 
 
 class HttpConnection(asyncio.Protocol):
-    """Matches replies with requests by their order, as HTTP/1.1 does."""
+    """Matches replies with requests by their order, as HTTP/1.1 does.
 
-    def __init__(self) -> None:
+    Args:
+        on_closed: called with the peer's and the own address when the connection has ended.
+    """
+
+    def __init__(self, on_closed: Callable[[Address, Address], None]) -> None:
+        self._on_closed = on_closed
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[asyncio.Future[tuple[int, bytes]]] = deque()
         self._parser = httptools.HttpResponseParser(self)
@@ -31,6 +37,8 @@ class HttpConnection(asyncio.Protocol):
         self._ends_with_connection = False
         self.stays_open = True
         """False once the peer has said, or shown, that it closes after a reply."""
+        self.is_told = False
+        """Whether others hear of its end: it has carried events that are not quiet."""
 
     @property
     def is_open(self) -> bool:
@@ -57,6 +65,8 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast(asyncio.Transport, transport)  # that of uvloop is one in all but name
+        self._peer = transport.get_extra_info("peername")
+        self._own = transport.get_extra_info("sockname")
 
     def data_received(self, data: bytes) -> None:
         """Read replies."""
@@ -109,3 +119,5 @@ class HttpConnection(asyncio.Protocol):
                 future.set_exception(ConnectionEnded(reason))
                 future.exception()  # whoever waits has it; whoever does not need not be warned
         self._waiting.clear()
+        if self.is_told and self._peer and self._own:
+            self._on_closed(self._peer[:2], self._own[:2])

@@ -6,13 +6,15 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Awaitable
+from functools import partial
 from typing import Final
 
 from evframe import Batch, ConfigError, Socket, Unavailable, hookimpl
+from evframe.context import PluginContext
 from evframe.sockets import connection_problem
 from evframe_xmlrpc.address import XmlrpcSocket, parse
 from evframe_xmlrpc.calls import call, multicall, request, values
-from evframe_xmlrpc.connection import ConnectionEnded, HttpConnection
+from evframe_xmlrpc.connection import Address, ConnectionEnded, HttpConnection
 from evframe_xmlrpc.options import Options as XmlrpcOptions
 from evframe_xmlrpc.replies import outcome, outcomes
 
@@ -31,11 +33,17 @@ class XmlrpcTransport:
     def __init__(self, options: XmlrpcOptions | None = None) -> None:
         self._options = XmlrpcOptions() if options is None else options
         self._connections: dict[str, HttpConnection] = {}
+        self._context: PluginContext | None = None
         self._closing: set[str] = set()  # peers that close after each reply
         try:
             self._tls = ssl.create_default_context(cafile=self._options.ca_file)
         except OSError as error:
             raise ConfigError([f"ca_file: expected certificates, got {self._options.ca_file!r}: {error}"]) from None
+
+    @hookimpl
+    def loaded(self, context: PluginContext) -> None:
+        """Keep what tells of closed connections."""
+        self._context = context
 
     @hookimpl
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
@@ -49,6 +57,7 @@ class XmlrpcTransport:
 
     async def _deliver(self, target: XmlrpcSocket, batch: Batch) -> None:
         requests = self._requests(target, batch)
+        is_told = any(not event.definition.quiet for event in batch.events)
         waiting: deque[Sent] = deque()
         try:
             connection = await self._connection(target)
@@ -58,6 +67,7 @@ class XmlrpcTransport:
                         connection = await self._connection(target)
                     room = min(len(requests), self._most_in_flight(target) - len(waiting))
                     parts = [requests.popleft() for _ in range(room)]
+                    connection.is_told |= is_told
                     futures = connection.send([text for _, text in parts])
                     waiting.extend((part, future) for (part, _), future in zip(parts, futures, strict=True))
                 await self._take(target, batch, waiting)
@@ -132,10 +142,17 @@ class XmlrpcTransport:
         tls = self._tls if target.scheme == "xmlrpcs" else None
         async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
             _, connection = await asyncio.get_running_loop().create_connection(
-                HttpConnection, target.name, target.port, ssl=tls
+                partial(HttpConnection, partial(self._tell_closed, "http" if tls is None else "https")),
+                target.name,
+                target.port,
+                ssl=tls,
             )
         self._connections[target.canonical] = connection
         return connection
+
+    def _tell_closed(self, protocol: str, peer: Address, own: Address) -> None:
+        if self._context is not None:
+            self._context.connection_closed(peer, own, protocol)
 
     def _close(self, canonical: str) -> None:
         connection = self._connections.pop(canonical, None)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import evframe
 from evframe.config import Config, CoreOptions
-from evframe.testing import Peer, TransportContract
+from evframe.testing import Peer, TransportContract, until
 
 OK = (
     b'<?xml version="1.0"?><methodResponse><params><param><value><int>1</int></value></param></params></methodResponse>'
@@ -408,3 +408,26 @@ async def test_tls_x8(tmp_path):
         await server.__aexit__()
 
     assert [xmlrpc.client.loads(body)[0] for _, body in server.requests] == [("E_TEST", "secret")]
+
+
+async def test_closed_connection_is_told():
+    """That a connection is closed is told with both addresses, unless it has carried quiet events alone."""
+    told = []
+
+    class Hears:
+        @evframe.hookimpl
+        def register_events(self, collector):
+            collector.add("E_QUIET", {}, quiet=True)
+            collector.add("E_LOUD", {})
+
+        @evframe.hookimpl
+        def connection_closed(self, peer, local, protocol):
+            told.append((peer, local[0], protocol))
+
+    events = evframe.EventInterface(plugins={"xmlrpc": XmlrpcTransport(Options(keep_alive=False)), "hears": Hears()})
+    async with Server() as server, events:
+        for name in ("E_QUIET", "E_LOUD"):
+            events.subscribe_event(name, f"xmlrpc:127.0.0.1:{server.port}:m")
+            await events.raise_event_and_wait(name)
+        await until(lambda: told)
+    assert told == [(("127.0.0.1", server.port), "127.0.0.1", "http")]

@@ -1,0 +1,102 @@
+"""The log consumer ``event``: whether it hears, and up to which level (`reference/core.md` §8.4, §10)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from typing import Any, Final
+
+from evframe.management.commands import Command, CommandError, int_param, text_param
+from evframe_core_events.logs import LEVELS, EventHandler
+
+_CONSUMER: Final = "event"
+_TELL_S: Final = 1.0
+
+
+class LogConsumer:
+    """Has a handler at its logger while it is not muted, from the start to the end of the interface.
+
+    Args:
+        handler: raises the events.
+        muted: whether it begins so.
+        sleep: waits so many seconds.
+    """
+
+    def __init__(self, handler: EventHandler, *, muted: bool, sleep: Callable[[float], Awaitable[None]]) -> None:
+        self._handler = handler
+        self._sleep = sleep
+        self._spawn: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self.muted = muted
+
+    def start(self, spawn: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]) -> None:
+        """Begin to hear, unless it is muted, once the start of everything is over."""
+        self._spawn = spawn
+        self._follow()
+
+    def stop(self) -> None:
+        """Hear no more."""
+        self._spawn = self._task = None
+
+    def mute(self, *, muted: bool) -> None:
+        """Stop to hear, or begin again."""
+        self.muted = muted
+        self._follow()
+
+    def _follow(self) -> None:
+        if self.muted:
+            self._handler.detach()
+            if self._task is not None:
+                self._task.cancel()
+                self._task = None
+        elif self._spawn is not None and self._task is None:
+            self._task = self._spawn(self._hear())
+
+    async def _hear(self) -> None:
+        self._handler.attach()
+        try:
+            while True:
+                await self._sleep(_TELL_S)
+                self._handler.tell_lost()
+        finally:
+            self._handler.detach()
+
+    def commands(self) -> Iterator[Command]:
+        """Yield the commands."""
+        yield Command(
+            "core:log_level_filter",
+            (("consumer",), ("consumer", "level_filter")),
+            self._level_filter,
+            "gets or sets up to which level the log consumer event hears; 0 for all",
+        )
+        yield Command(
+            "core:log_mute_state",
+            (("consumer",), ("consumer", "mute_state")),
+            self._mute_state,
+            "gets or sets whether the log consumer event is muted, 1 or 0",
+        )
+
+    def _level_filter(self, params: Mapping[str, Any]) -> Any:
+        _check_consumer(params)
+        if "level_filter" not in params:
+            return {"Log level filter": self._handler.level_filter}
+        level = int_param(params, "level_filter")
+        if level and level not in LEVELS:
+            raise CommandError(400, "Bad parameter value")
+        self._handler.level_filter = level
+        return "OK"
+
+    def _mute_state(self, params: Mapping[str, Any]) -> Any:
+        _check_consumer(params)
+        if "mute_state" not in params:
+            return {"Mute state": int(self.muted)}
+        state = int_param(params, "mute_state")
+        if state not in {0, 1}:
+            raise CommandError(400, "Bad parameter value")
+        self.mute(muted=bool(state))
+        return "OK"
+
+
+def _check_consumer(params: Mapping[str, Any]) -> None:
+    if text_param(params, "consumer") != _CONSUMER:
+        raise CommandError(400, "Bad parameter value")

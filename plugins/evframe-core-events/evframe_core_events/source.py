@@ -1,0 +1,190 @@
+"""The plugin: hears, measures and counts what the core and the other plugins do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import attrs
+import psutil
+
+from evframe import hookimpl
+from evframe.context import PluginContext
+from evframe.management.commands import CommandTable
+from evframe.plugins import EventCollector
+from evframe.status import StatusChange, StatusRegistry
+from evframe.workers import WorkerGroup
+from evframe_core_events.consumer import LogConsumer
+from evframe_core_events.declared import declare
+from evframe_core_events.logs import EventHandler, RateLimit
+from evframe_core_events.memory import Level, Memory, Usage
+from evframe_core_events.options import Options as CoreEventsOptions
+from evframe_core_events.reports import StatusCommands
+from evframe_core_events.scaling import Scaler, Step
+from evframe_core_events.timing import Deliver, SlowOperations, delivery_wrapper
+
+log = logging.getLogger("evframe.core-events")
+LOG: Final = "E_CORE_LOG"
+_REPORTS: Final = 100
+
+
+class CoreEvents:
+    """The plugin object.
+
+    Args:
+        options: the table ``[plugins.core-events]``.
+        clock: the monotonic clock, in seconds.
+        sleep: waits so many seconds.
+        root: where ``proc`` and ``sys`` are, for the limits of cgroups.
+    """
+
+    kind = "source"
+    Options = CoreEventsOptions
+    deliver: Deliver
+
+    def __init__(
+        self,
+        options: CoreEventsOptions | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        root: str = "/",
+    ) -> None:
+        self._options = options = CoreEventsOptions() if options is None else options
+        self._sleep = sleep
+        self._context: PluginContext | None = None
+        self._slow = SlowOperations(self._raise, clock)
+        self._memory = Memory(root)
+        self._pkg = Level(options.event_pkg_threshold)
+        self._shm = Level(options.event_shm_threshold)
+        self._profile = options.profile
+        self._scalers: dict[tuple[str, str], Scaler] = {}
+        limit = RateLimit(options.log_rate_limit, clock)
+        handler = EventHandler(options, self._raise_log, self._is_log_heard, limit)
+        self._logs = LogConsumer(handler, muted=not options.log_event_enabled, sleep=sleep)
+        if options.delivery_threshold_us:
+            # Not a method, which would be in the way of every delivery without a limit too.
+            self.deliver = delivery_wrapper(options.delivery_threshold_us / 1e6, self._slow.delivered)
+
+    def _raise(self, name: str, params: dict[str, Any]) -> None:
+        if self._context is not None:
+            self._context.raise_event(name, params)
+
+    def _raise_log(self, params: dict[str, Any]) -> None:
+        self._raise(LOG, params)
+
+    def _is_log_heard(self) -> bool:
+        return self._context is not None and self._context.has_subscribers(LOG)
+
+    @hookimpl
+    def register_events(self, collector: EventCollector) -> None:
+        """Declare the core events."""
+        declare(collector)
+
+    @hookimpl
+    def management_commands(self, commands: CommandTable) -> None:
+        """Contribute the commands about statuses and log lines."""
+        for command in (*StatusCommands(self._registry).commands(), *self._logs.commands()):
+            commands.add(command)
+
+    def _registry(self) -> StatusRegistry:
+        assert self._context is not None
+        return self._context.status
+
+    @hookimpl
+    def loaded(self, context: PluginContext) -> None:
+        """Keep what raises events, and have the calls of routes measured."""
+        self._context = context
+        context.status.group("core-events").add(details="running")
+        if self._options.exec_route_threshold_us:
+            context.call_limit.set(self._options.exec_route_threshold_us / 1e6, self._slow.route_returned)
+
+    @hookimpl
+    def start(self, context: PluginContext) -> None:
+        """Begin to look at what has to be looked at."""
+        options = self._options
+        if options.loop_lag_threshold_us:
+            context.spawn(self._slow.watch_loop(context, options.loop_lag_threshold_us / 1e6))
+        if options.event_pkg_threshold or options.event_shm_threshold:
+            context.spawn(self._every(options.memory_check_interval_s, self.check_memory))
+        if self._profile is not None:
+            context.spawn(self._every(options.auto_scaling_cycle_s, self.check_workers))
+        self._logs.start(context.spawn)
+
+    async def _every(self, seconds: float, check: Callable[[], None]) -> None:
+        while True:
+            await self._sleep(seconds)
+            try:
+                check()
+            except Exception:
+                log.exception("a check ended with an error", extra={"check": check.__name__})
+
+    @hookimpl
+    def stop(self) -> None:
+        """Let go of what is kept for a run."""
+        self._logs.stop()
+
+    @hookimpl
+    def status_changed(self, change: StatusChange) -> None:
+        """Raise E_CORE_SR_STATUS_CHANGED."""
+        params = attrs.asdict(change, filter=lambda _, value: value is not None)
+        self._raise("E_CORE_SR_STATUS_CHANGED", params)
+
+    @hookimpl
+    def connection_closed(self, peer: tuple[str, int], local: tuple[str, int], protocol: str) -> None:
+        """Raise E_CORE_TCP_DISCONNECT."""
+        params = {"src_ip": peer[0], "src_port": peer[1], "dst_ip": local[0], "dst_port": local[1], "proto": protocol}
+        self._raise("E_CORE_TCP_DISCONNECT", params)
+
+    def took(self, source: str, seconds: float, extra: str = "") -> None:
+        """Raise E_CORE_THRESHOLD for an operation of somebody else, such as a query; from any thread.
+
+        Args:
+            source: what kind of operation it was.
+            seconds: how long it took; the limit is up to the caller.
+            extra: what it was about.
+        """
+        self._slow.tell(source, seconds, extra)
+
+    def check_memory(self) -> None:
+        """Look at the memory, and raise what there is to tell."""
+        health = self._registry().group("core-events")
+        try:
+            self._tell(self._shm, "E_CORE_SHM_THRESHOLD", self._memory.used)
+            self._tell(self._pkg, "E_CORE_PKG_THRESHOLD", self._memory.used_by_process, pid=os.getpid())
+        except (OSError, ValueError, psutil.Error) as error:
+            health.set_status(-1, f"the memory cannot be read: {error}")
+        else:
+            health.set_status(1, "running")
+
+    def _tell(self, level: Level, name: str, read: Callable[[], Usage], **more: int) -> None:
+        if level.threshold:
+            usage = read()
+            percent = level.update(usage.used, usage.size)
+            if percent is not None:
+                params = {"usage": percent, "threshold": level.threshold, "used": usage.used, "size": usage.size}
+                self._raise(name, {**params, **more})
+
+    def check_workers(self) -> None:
+        """Look at the load of the workers for one cycle, and add or take away at most one of each group."""
+        if self._profile is None or self._context is None:
+            return
+        for group in self._context.worker_groups:
+            scaler = self._scalers.setdefault((group.kind, group.filter), Scaler(self._profile))
+            load = group.load_percent()
+            step = scaler.cycle(load, group.size, group.bounds)
+            if step is not None:
+                self._scale(group, load, step)
+
+    def _scale(self, group: WorkerGroup, load: int, step: Step) -> None:
+        number = group.grow() if step == "up" else group.shrink()
+        params = {"group_type": group.kind, "group_filter": group.filter, "group_load": load, "scale": step}
+        self._raise("E_CORE_PROC_AUTO_SCALE", {**params, "process_id": number, "pid": os.getpid()})
+        name = group.kind if group.filter == "none" else f"{group.kind}/{group.filter}"
+        reports = self._registry().group("auto-scaling")
+        reports.add(name, details="active", reports=_REPORTS)
+        reports.report(f"worker {number} {'added' if step == 'up' else 'let go'} at a load of {load} %", name)

@@ -1,0 +1,118 @@
+"""Operations that take longer than they may: calls of routes, deliveries, turns of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Generator
+from functools import partial
+from typing import Any, Final
+
+from evframe import Batch, Event, Socket, depth, hookimpl
+from evframe.context import PluginContext
+
+log = logging.getLogger("evframe.core-events")
+THRESHOLD: Final = "E_CORE_THRESHOLD"
+_EXTRA_BYTES: Final = 4096
+_LOGGED: Final = 200  # characters
+_LOG_PERIOD_S: Final = 10.0
+_OUTCOME_S: Final = 10.0
+
+Deliver = Callable[[Socket, Batch], Generator[None, Any, Any]]
+
+
+class SlowOperations:
+    """Raises E_CORE_THRESHOLD for each, and logs one every ten seconds of a kind.
+
+    Args:
+        raise_event: raises an event by its name; from any thread.
+        clock: the monotonic clock, in seconds.
+    """
+
+    def __init__(self, raise_event: Callable[[str, dict[str, Any]], None], clock: Callable[[], float]) -> None:
+        self._raise = raise_event
+        self._clock = clock
+        self._quiet_until: dict[str, float] = {}
+
+    def tell(self, source: str, seconds: float, extra: str) -> None:
+        """Tell of one; from any thread."""
+        self._raise(THRESHOLD, self._told(source, seconds, extra))
+
+    def _told(self, source: str, seconds: float, extra: str) -> dict[str, Any]:
+        params = {"source": source, "time": round(seconds * 1e6), "extra": extra}
+        now = self._clock()
+        if now >= self._quiet_until.get(source, now):
+            self._quiet_until[source] = now + _LOG_PERIOD_S
+            log.warning("an operation took longer than its limit", extra={**params, "extra": extra[:_LOGGED]})
+        return params
+
+    def route_returned(self, name: str, event: Event, seconds: float) -> None:
+        """Tell of a route that took so long, unless the event is quiet: its handler would feed itself."""
+        if not event.definition.quiet:
+            payload = event.payload[:_EXTRA_BYTES].decode("utf-8", "replace")
+            self.tell("event route", seconds, f"route:{name} {payload}")
+
+    def delivered(self, socket: Socket, batch: Batch, seconds: float) -> None:
+        """Tell of a batch whose outcome took so long, unless all of its events are quiet."""
+        if all(event.definition.quiet for event in batch.events):
+            return
+        token = depth.set(max(event.depth for event in batch.events) + 1)
+        try:
+            first = batch.events[0].name
+            self.tell("delivery", seconds, f"{socket.canonical} {len(batch.events)} events, first {first}")
+        finally:
+            depth.reset(token)
+
+    async def watch_loop(self, context: PluginContext, limit_s: float) -> None:
+        """Tell of each time that the running loop is late by more than *limit_s*."""
+        loop = asyncio.get_running_loop()
+        period_s = max(0.005, min(0.25, limit_s / 4))
+        while True:
+            due = loop.time() + period_s
+            await asyncio.sleep(period_s)
+            late_s = loop.time() - due
+            if late_s > limit_s:
+                params = self._told("event loop", late_s, "")
+                # What handles the event may be what holds the loop up: until it has, nothing is measured.
+                await context.raise_event_and_wait(THRESHOLD, params, timeout_s=_OUTCOME_S)
+
+
+def delivery_wrapper(limit_s: float, told: Callable[[Socket, Batch, float], None]) -> Deliver:
+    """Return a wrapper round the hook `deliver` that tells of batches which take longer than *limit_s*.
+
+    It measures from the call to the outcome of the batch; the time in which events wait does not count.
+    """
+
+    @hookimpl(wrapper=True)
+    def deliver(socket: Socket, batch: Batch) -> Generator[None, Any, Any]:
+        end = partial(_end, time.perf_counter(), limit_s, partial(told, socket, batch))
+        try:
+            result = yield
+        except Exception:
+            end()
+            raise
+        if asyncio.isfuture(result):
+            result.add_done_callback(lambda future: None if future.cancelled() else end())
+        elif isinstance(result, Awaitable):
+            return _measured(result, end)
+        else:
+            end()
+        return result
+
+    return deliver
+
+
+async def _measured(result: Awaitable[None], end: Callable[[], None]) -> None:
+    try:
+        await result
+    except Exception:
+        end()
+        raise
+    end()
+
+
+def _end(start: float, limit_s: float, told: Callable[[float], None]) -> None:
+    elapsed = time.perf_counter() - start
+    if elapsed > limit_s:
+        told(elapsed)

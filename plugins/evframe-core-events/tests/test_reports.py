@@ -1,0 +1,119 @@
+"""The registry of statuses: its event and its commands."""
+
+import json
+import time
+
+import pytest
+from evframe_core_events import CoreEvents
+
+import evframe
+from evframe.management.commands import CommandError
+from evframe.testing import MemoryTransport, Recorder
+
+CHANGED = "E_CORE_SR_STATUS_CHANGED"
+
+
+@pytest.fixture
+def events():
+    events = evframe.EventInterface(plugins={"core-events": CoreEvents(), "memory": MemoryTransport()})
+    group = events.status.group("drouting")
+    group.add("Default", 1, "data available", reports=2)
+    group.add("other")
+    group.report("starting", "Default")
+    return events
+
+
+def ask(events, name, *params):
+    request = {"jsonrpc": "2.0", "id": 1, "method": name, "params": params}
+    answer = json.loads(events.management.handle(json.dumps(request).encode()))
+    return answer.get("result", answer.get("error"))
+
+
+async def test_event():
+    """A status that changes is raised; details that are not given are left out."""
+    async with Recorder({"core-events": CoreEvents()}) as recorder:
+        group = recorder.interface.status.group("drouting")
+        group.add("Default", -1)
+        group.set_status(-1, "the same number", "Default")
+        group.set_status(2, "data re-loading", "DEFAULT")
+        group.set_status(1, identifier="Default")
+        raised = await recorder.events()
+    common = {"group": "drouting", "identifier": "Default"}
+    assert raised == [
+        (CHANGED, {"group": "core", "identifier": "main", "status": -1, "details": "initializing", "old_status": -100}),
+        (CHANGED, {"group": "core", "identifier": "main", "status": 1, "details": "running", "old_status": -1}),
+        (CHANGED, {**common, "status": 2, "details": "data re-loading", "old_status": -1}),
+        (CHANGED, {**common, "status": 1, "old_status": 2}),
+    ]
+    assert list(raised[2][1]) == ["group", "identifier", "status", "details", "old_status"]
+
+
+def test_get_status(events):
+    """One identifier, main when none is named, or all of a group; the ≤3.6 names work too."""
+    assert ask(events, "status_report:get_status", "drouting", "default") == {
+        "Readiness": True,
+        "Status": 1,
+        "Details": "data available",
+    }
+    assert ask(events, "sr_get_status", "core") == {"Readiness": False, "Status": -100, "Details": "just started"}
+    assert ask(events, "get_status", "Drouting", "OTHER") == {"Readiness": True, "Status": 1}
+    everything = {"Readiness": True, "Status": 1, "Details": "aggregated"}
+    assert ask(events, "get_status", "drouting", "all") == everything
+    events.status.group("drouting").set_status(-2, identifier="other")
+    assert ask(events, "get_status", "drouting", "ALL") == {**everything, "Readiness": False, "Status": -1}
+
+
+def test_list_status(events):
+    """All groups in an array, one as an object."""
+    drouting = {
+        "Name": "drouting",
+        "Identifiers": [
+            {"Name": "Default", "Readiness": True, "Status": 1, "Details": "data available"},
+            {"Name": "other", "Readiness": True, "Status": 1},
+        ],
+    }
+    listed = ask(events, "sr_list_status")
+    assert [group["Name"] for group in listed] == ["core", "core-events", "drouting"]
+    assert listed[2] == drouting
+    assert ask(events, "status_report:list_status", "drouting") == drouting
+
+
+def test_list_reports(events):
+    """The reports of all groups, of one, or of one identifier, with their times."""
+    (report,) = events.status.group("drouting").find("default").reports
+    default = {
+        "Name": "Default",
+        "Reports": [{"Timestamp": int(report.at), "Date": time.ctime(report.at), "Log": "starting"}],
+    }
+    drouting = {"Name": "drouting", "Identifiers": [default, {"Name": "other", "Reports": []}]}
+    assert ask(events, "sr_list_reports")[2] == drouting
+    assert ask(events, "list_reports", "drouting") == drouting
+    assert ask(events, "list_reports", "drouting", "default") == default
+
+
+def test_list_identifiers(events):
+    """The names of the identifiers, by group."""
+    assert ask(events, "sr_list_identifiers") == [
+        {"Group": "core", "Identifiers": ["main"]},
+        {"Group": "core-events", "Identifiers": ["main"]},
+        {"Group": "drouting", "Identifiers": ["Default", "other"]},
+    ]
+    assert ask(events, "list_identifiers", "core") == {"Group": "core", "Identifiers": ["main"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("get_status", {"group": "nosuch"}, "Group not found"),
+        ("get_status", {"group": "drouting"}, "Identifier not found"),
+        ("get_status", {"group": "core", "identifier": "nosuch"}, "Identifier not found"),
+        ("list_status", {"group": "nosuch"}, "Group not found"),
+        ("list_reports", {"group": "core", "identifier": "nosuch"}, "Identifier not found"),
+        ("list_identifiers", {"group": "nosuch"}, "Group not found"),
+    ],
+)
+def test_unknown(events, name, params, message):
+    """What is not there is 404, with what it is."""
+    with pytest.raises(CommandError) as error:
+        events.commands.find(name).run(params)
+    assert (error.value.code, error.value.message) == (404, message)

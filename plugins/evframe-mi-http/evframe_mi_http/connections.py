@@ -1,0 +1,33 @@
+"""An HTTP server that tells of each connection that ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+Address = tuple[str, int]
+
+
+class TellingServer(web.Server):
+    """See `aiohttp.web.Server`.
+
+    Args:
+        answer: returns the response to a request.
+        on_closed: called with the client's and the own address of each TCP connection that ends.
+        options: those of `aiohttp.web.Server`.
+    """
+
+    def __init__(self, answer: Any, on_closed: Callable[[Address, Address], None], **options: Any) -> None:
+        super().__init__(answer, **options)
+        self._on_closed = on_closed
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        """Hear of it from the connection."""
+        super().connection_lost(handler, exc)
+        transport = handler.transport
+        if transport is not None:
+            peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+            if isinstance(peer, tuple) and isinstance(own, tuple):  # not on a UNIX path
+                self._on_closed(peer[:2], own[:2])
