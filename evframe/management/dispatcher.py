@@ -30,7 +30,7 @@ class Dispatcher:
         try:
             message = _parse(request)
         except (ValueError, RecursionError):
-            return _dump(_failure(CommandError(-32700, "Parse error"), None))
+            return PARSE_ERROR
         if isinstance(message, list) and message:
             answers = [answer for item in message if (answer := self._answer(item)) is not None]
             return _dump(answers) if answers else None
@@ -75,6 +75,19 @@ class Dispatcher:
             raise CommandError(-32000, "Server error", "Command handler returned null") from error
 
 
+def unsendable(response: bytes, most_bytes: int) -> bytes:
+    """Return the error that stands for a *response* which the way to the client cannot carry.
+
+    Args:
+        response: of `Dispatcher.handle`.
+        most_bytes: what can be carried; the id of the response is part of the error if it fits.
+    """
+    answer = json.loads(response)
+    error = CommandError(-32000, "Server error", f"Reply of {len(response)} bytes, the most is {most_bytes}")
+    failure = _dump(_failure(error, answer.get("id") if isinstance(answer, dict) else None))
+    return failure if len(failure) <= most_bytes else _dump(_failure(error, None))
+
+
 def _parse(request: bytes) -> Any:
     """Return the first value of *request*; raw control characters in strings are accepted (§8.1)."""
     try:
@@ -108,3 +121,7 @@ def _failure(error: CommandError, request_id: Any) -> dict[str, Any]:
     if error.data is not None:
         body["data"] = error.data
     return {"jsonrpc": "2.0", "error": body, "id": request_id}
+
+
+PARSE_ERROR: Final = _dump(_failure(CommandError(-32700, "Parse error"), None))
+"""The response to what is not JSON."""

@@ -14,9 +14,9 @@ from aiohttp import web
 
 from evframe import hookimpl
 from evframe.context import PluginContext
+from evframe.management.printing import pretty
 from evframe_mi_http.options import Options as HttpOptions
 from evframe_mi_http.options import parse_bind
-from evframe_mi_http.printing import pretty
 
 log = logging.getLogger("evframe.mi-http")
 _JSON: Final = "application/json"
