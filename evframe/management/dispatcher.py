@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import orjson
@@ -13,7 +14,18 @@ from evframe.management.commands import Command, CommandError, CommandTable, int
 
 log = logging.getLogger("evframe.management")
 INVALID: Final = CommandError(-32600, "Invalid Request")
-_lenient: Final = json.JSONDecoder(strict=False).raw_decode
+_MEMBERS: Final = (b'"jsonrpc"', b'"method"', b'"id"', b'"params"')
+
+
+def _first_of_each(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of an object; of those with the same name the first one counts (§8.1)."""
+    found: dict[str, Any] = {}
+    for name, value in members:
+        found.setdefault(name, value)
+    return found
+
+
+_lenient: Final = json.JSONDecoder(strict=False, object_pairs_hook=_first_of_each).raw_decode
 
 
 class Dispatcher:
@@ -90,10 +102,10 @@ def unsendable(response: bytes, most_bytes: int) -> bytes:
 
 def _parse(request: bytes) -> Any:
     """Return the first value of *request*; raw control characters in strings are accepted (§8.1)."""
-    try:
-        return orjson.loads(request)
-    except ValueError:
-        return _lenient(request.decode("utf-8", "surrogateescape").lstrip(" \t\r\n"))[0]
+    if all(request.count(name) < 2 for name in _MEMBERS):
+        with suppress(ValueError):
+            return orjson.loads(request)
+    return _lenient(request.decode("utf-8", "surrogateescape").lstrip(" \t\r\n"))[0]
 
 
 def _dump(answer: Any) -> bytes:
