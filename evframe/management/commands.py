@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
+
+_DIGITS: Final = 1000
 
 
 class CommandError(Exception):
@@ -51,7 +53,7 @@ def int_param(params: Mapping[str, Any], name: str) -> int:
         digits = value[1:] if value[:1] in {"+", "-"} else value
         if not digits.isascii() or not digits.isdigit():
             raise invalid_params(f"Bad type for parameter '{name}'")
-        value = int(value)
+        value = int(value[:_DIGITS])  # more of them are beyond 32 bits anyhow
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise invalid_params(f"Bad type for parameter '{name}'")
     return int32(value)

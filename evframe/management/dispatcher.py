@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import orjson
@@ -13,7 +14,18 @@ from evframe.management.commands import Command, CommandError, CommandTable, int
 
 log = logging.getLogger("evframe.management")
 INVALID: Final = CommandError(-32600, "Invalid Request")
-_lenient: Final = json.JSONDecoder(strict=False).raw_decode
+_MEMBERS: Final = (b'"jsonrpc"', b'"method"', b'"id"', b'"params"')
+
+
+def _first_of_each(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of an object; of those with the same name the first one counts (§8.1)."""
+    found: dict[str, Any] = {}
+    for name, value in members:
+        found.setdefault(name, value)
+    return found
+
+
+_lenient: Final = json.JSONDecoder(strict=False, object_pairs_hook=_first_of_each).raw_decode
 
 
 class Dispatcher:
@@ -30,7 +42,7 @@ class Dispatcher:
         try:
             message = _parse(request)
         except (ValueError, RecursionError):
-            return _dump(_failure(CommandError(-32700, "Parse error"), None))
+            return PARSE_ERROR
         if isinstance(message, list) and message:
             answers = [answer for item in message if (answer := self._answer(item)) is not None]
             return _dump(answers) if answers else None
@@ -75,12 +87,25 @@ class Dispatcher:
             raise CommandError(-32000, "Server error", "Command handler returned null") from error
 
 
+def unsendable(response: bytes, most_bytes: int) -> bytes:
+    """Return the error that stands for a *response* which the way to the client cannot carry.
+
+    Args:
+        response: of `Dispatcher.handle`.
+        most_bytes: what can be carried; the id of the response is part of the error if it fits.
+    """
+    answer = json.loads(response)
+    error = CommandError(-32000, "Server error", f"Reply of {len(response)} bytes, the most is {most_bytes}")
+    failure = _dump(_failure(error, answer.get("id") if isinstance(answer, dict) else None))
+    return failure if len(failure) <= most_bytes else _dump(_failure(error, None))
+
+
 def _parse(request: bytes) -> Any:
     """Return the first value of *request*; raw control characters in strings are accepted (§8.1)."""
-    try:
-        return orjson.loads(request)
-    except ValueError:
-        return _lenient(request.decode("utf-8", "surrogateescape").lstrip(" \t\r\n"))[0]
+    if all(request.count(name) < 2 for name in _MEMBERS):
+        with suppress(ValueError):
+            return orjson.loads(request)
+    return _lenient(request.decode("utf-8", "surrogateescape").lstrip(" \t\r\n"))[0]
 
 
 def _dump(answer: Any) -> bytes:
@@ -108,3 +133,7 @@ def _failure(error: CommandError, request_id: Any) -> dict[str, Any]:
     if error.data is not None:
         body["data"] = error.data
     return {"jsonrpc": "2.0", "error": body, "id": request_id}
+
+
+PARSE_ERROR: Final = _dump(_failure(CommandError(-32700, "Parse error"), None))
+"""The response to what is not JSON."""

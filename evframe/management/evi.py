@@ -169,7 +169,10 @@ def _raise_params(given: Any) -> Any:
         named = None
     if not isinstance(named, _Object):
         raise CommandError(400, "Bad Params")
-    return Pairs((name, _named_value(value)) for name, value in named)
+    try:
+        return Pairs((name, _named_value(value)) for name, value in named)
+    except RecursionError:
+        raise CommandError(400, "Bad Params") from None
 
 
 def _array_item(item: Any) -> str:

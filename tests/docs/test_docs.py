@@ -107,7 +107,8 @@ def test_every_fixed_defect_has_its_test():
     """Each defect that the page calls fixed has a test with its id in the name."""
     page = (ROOT / "docs" / "explanation" / "differences.md").read_text()
     rows = re.findall(r"^\| ([QDSFVXRK]-?\d+) \|[^|]*\| ([^|]*) \|$", page, re.MULTILINE)
-    tests = " ".join(path.read_text() for path in [*ROOT.glob("tests/**/*.py"), *ROOT.glob("plugins/*/tests/*.py")])
+    places = [path for glob in ("tests/**", "plugins/*/tests", "evframe/testing") for path in ROOT.glob(f"{glob}/*.py")]
+    tests = " ".join(path.read_text() for path in places)
     tested = set()
     for name in re.findall(r"def (test_\w+)\(", tests):
         tested |= set(re.findall(r"_([qdsfvxrk]\d+)(?=_|$)", name))

@@ -6,9 +6,9 @@ import socket
 import subprocess
 import sys
 import threading
-from importlib.metadata import entry_points
 from pathlib import Path
 
+import attrs
 import pytest
 
 import evframe
@@ -16,25 +16,17 @@ from evframe.client import AsyncClient, Client, ManagementError
 from evframe.config import parse_config
 from evframe.testing import until
 
-# The interfaces that are installed: a table, and the URL in which {folder} and {port} are filled in too.
-INTERFACES = {
-    "mi-http": [("mi-http", 'bind = "unix:{folder}/http.sock"', "http+unix://{folder%}%2Fhttp.sock/mi")],
-    "mi-datagram": [
-        ("mi-datagram", 'socket_name = "{folder}/mi.sock"', "unix://{folder}/mi.sock"),
-        ("mi-datagram", 'socket_name = "udp:127.0.0.1:{port}"', "udp://127.0.0.1:{port}"),
-    ],
-    "mi-fifo": [
-        ("mi-fifo", 'fifo_name = "{folder}/mi"\nreply_dir = "{folder}"', "fifo://{folder}/mi?reply_dir={folder}"),
-    ],
-}
-EVFRAME = Path(sys.executable).parent / "evframe"
-INSTALLED = {entry.name for entry in entry_points(group="evframe")}
+# Each interface: its plugin, its table, and its URL, in which {folder} and {port} are filled in.
 REACHED = [
     pytest.param(*one, id=one[2].partition(":")[0])
-    for name in INTERFACES
-    if name in INSTALLED
-    for one in INTERFACES[name]
+    for one in [
+        ("mi-http", 'bind = "unix:{folder}/http.sock"', "http+unix://{folder%}%2Fhttp.sock/mi"),
+        ("mi-datagram", 'socket_name = "{folder}/mi.sock"', "unix://{folder}/mi.sock"),
+        ("mi-datagram", 'socket_name = "udp:127.0.0.1:{port}"', "udp://127.0.0.1:{port}"),
+        ("mi-fifo", 'fifo_name = "{folder}/mi"\nreply_dir = "{folder}"', "fifo://{folder}/mi?reply_dir={folder}"),
+    ]
 ]
+EVFRAME = Path(sys.executable).parent / "evframe"
 RECEIVERS = ["udp", "unix", "tcp"]
 LOOK_S = 0.05
 
@@ -260,6 +252,36 @@ async def test_every_interface(tmp_path, plugin, table, url):
         assert subscribed(events) == []
         refused = await asyncio.to_thread(command, "mi", "nope", "--url", url)
         assert (refused.returncode, refused.stderr) == (1, "Error: -32601: Method not found\n")
+
+
+async def test_token_over_tls(tmp_path):
+    """An interface with a token and TLS is used by whoever has the token and trusts the certificate."""
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    words += ["-addext", "subjectAltName=DNS:localhost", "-keyout", f"{tmp_path}/key", "-out", f"{tmp_path}/cert"]
+    subprocess.run(words, check=True, capture_output=True)
+    (tmp_path / "token").write_text("t0ken\n")
+    (tmp_path / "token").chmod(0o600)
+    options = {
+        name: f"{tmp_path}/{file}"
+        for name, file in (("tls_cert_file", "cert"), ("tls_key_file", "key"), ("token_file", "token"))
+    }
+    tls = "".join(f'{name} = "{path}"\n' for name, path in options.items())
+    text = f'[plugins.mi-http]\nbind = "localhost:0"\n{tls}[[events]]\nname = "T_A"\n'
+    async with evframe.EventInterface(parse_config(text)) as events:
+        port = events.plugin("mi-http").address[1]
+        (tmp_path / "evframe.toml").write_text(text.replace("localhost:0", f"localhost:{port}"))
+        url = f"https://localhost:{port}/mi"
+        client = AsyncClient(url, token="t0ken", ca_file=f"{tmp_path}/cert")
+        async with client.subscribe("T_A") as subscription:
+            await client.call("raise_event", ["T_A", {"n": 1}])
+            assert await received(subscription, 1) == [("T_A", {"n": 1})]
+        for other in (attrs.evolve(client, token=None), attrs.evolve(client, token="other")):
+            with pytest.raises(ManagementError, match="HTTP status 401 Unauthorized"):
+                await other.call("events_list")
+        given = ["--ca-file", f"{tmp_path}/cert"]
+        for words in (["--url", url, "--token-file", f"{tmp_path}/token"], ["-c", f"{tmp_path}/evframe.toml"]):
+            done = await asyncio.to_thread(command, "events", *words, *given)
+            assert "T_A" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("receiver", RECEIVERS)

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import ssl
 from typing import Any
 
 import attrs
 
-from evframe import split_host_port
 from evframe.config import at_least
+from evframe.endpoints import is_loopback, known_group, known_user, octal_mode, parse_endpoint
+from evframe.secret import read_secret
 
 
-def parse_bind(text: str) -> str | tuple[str, int]:
-    """Return the UNIX path, or host and port, that *text* names.
-
-    Raises:
-        ValueError: if it names neither.
-    """
-    if text.startswith("unix:"):
-        path = text[5:]
-        if not 1 <= len(os.fsencode(path)) <= 107 or "\0" in path:
-            raise ValueError(f"expected unix:path of 1 to 107 bytes, got {text!r}")
-        return path
-    host, colon, port = text.rpartition(":")
-    if colon and host and port == "0":
-        return host.strip("[]"), 0
-    host, number = split_host_port(text)
-    return host.strip("[]"), number
-
-
-def _bind(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
+def _bind(options: Options, attribute: attrs.Attribute[str], value: str) -> None:
     try:
-        parse_bind(value)
+        target = parse_endpoint(value)
     except ValueError as error:
         raise ValueError(f"{attribute.name}: {error}") from None
+    if not isinstance(target, str) and not is_loopback(target[0]) and not options.asks_who:
+        raise ValueError(
+            f"{attribute.name}: expected a loopback address or unix:path where there is neither"
+            f" token_file nor auth_username, got {value!r}; bind to 127.0.0.1, or set token_file"
+        )
 
 
 def _path(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
@@ -41,12 +29,44 @@ def _path(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
         raise ValueError(f"{attribute.name}: expected a path such as '/mi', got {value!r}")
 
 
+def _secret(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    if value is not None:
+        try:
+            read_secret(value)
+        except ValueError as error:
+            raise ValueError(f"{attribute.name}: {error}") from None
+
+
+def _username(options: Options, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    if (value is None) != (options.auth_password_file is None):
+        raise ValueError(f"{attribute.name}: expected it together with auth_password_file, got {value!r}")
+    if value is not None and (":" in value or not value.isprintable() or not value):
+        raise ValueError(f"{attribute.name}: expected a name without a colon, got {value!r}")
+
+
+def _realm(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
+    if not value.isascii() or not value.isprintable() or set(value) & set('"\\'):
+        raise ValueError(f"{attribute.name}: expected text without quotation marks, got {value!r}")
+
+
+def _certificate(options: Options, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    if (value is None) != (options.tls_key_file is None):
+        raise ValueError(f"{attribute.name}: expected it together with tls_key_file, got {value!r}")
+    try:
+        options.tls()
+    except OSError as error:
+        raise ValueError(
+            f"{attribute.name}: expected a certificate that fits tls_key_file, got {value!r}: {error}"
+        ) from None
+
+
 @attrs.frozen
 class Options:
-    """Where the interface listens and what it accepts (`reference/core.md` §9.1)."""
+    """Where the interface listens, who may use it and what it accepts (`reference/core.md` §9.1)."""
 
     bind: str = attrs.field(default="127.0.0.1:8888", validator=_bind)
-    """``host:port``, ``[ipv6]:port`` or ``unix:path``; port 0 takes a free one."""
+    """``host:port``, ``[ipv6]:port`` or ``unix:path``; port 0 takes a free one.
+    An address that others can reach needs ``token_file`` or ``auth_username``."""
     path: str = attrs.field(default="/mi", validator=_path)
     """Requests for this path and everything below it are answered."""
     max_body_bytes: int = attrs.field(default=1 << 20, validator=at_least(1))
@@ -55,3 +75,37 @@ class Options:
     """How long a connection may be idle, or a request take to arrive; 0 for no limit."""
     pretty_printing: bool = False
     """Answer with one member per line."""
+    token_file: str | None = attrs.field(default=None, validator=_secret)
+    """A file that others cannot read, with the token that every request has to bring as
+    ``Authorization: Bearer``."""
+    auth_username: str | None = attrs.field(default=None, validator=_username)
+    """The name that every request has to bring with its password, as ``Authorization: Basic``.
+    Beside a token either of the two will do."""
+    auth_password_file: str | None = attrs.field(default=None, validator=_secret)
+    """A file that others cannot read, with the password of ``auth_username``."""
+    auth_realm: str = attrs.field(default="OpenSIPS MI", validator=_realm)
+    """What a request without a token or a password is told that they are for."""
+    tls_cert_file: str | None = attrs.field(default=None, validator=_certificate)
+    """The certificate, and those that certify it, in PEM; with ``tls_key_file`` all connections are TLS."""
+    tls_key_file: str | None = None
+    """The key of the certificate, in PEM, without a passphrase."""
+    unix_socket_mode: str = attrs.field(default="660", validator=octal_mode)
+    """The octal mode of a UNIX path."""
+    unix_socket_user: int | str | None = attrs.field(default=None, validator=known_user)
+    """Whom a UNIX path belongs to, by name or id."""
+    unix_socket_group: int | str | None = attrs.field(default=None, validator=known_group)
+    """The group of a UNIX path, by name or id."""
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether a request has to prove that it may be made."""
+        return self.token_file is not None or self.auth_username is not None
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Return what connections are encrypted with, or None; OSError when the files do not fit."""
+        if self.tls_cert_file is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # A key with a passphrase is an error, not a question on the terminal.
+        context.load_cert_chain(self.tls_cert_file, self.tls_key_file, password="")
+        return context

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
-import stat
-from contextlib import suppress
+import ssl
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
 from evframe import hookimpl
 from evframe.context import PluginContext
+from evframe.endpoints import Access, OwnPath, bind_inet, bind_unix, endpoint_text, parse_endpoint
+from evframe.management.commands import Command, CommandTable
+from evframe.management.printing import pretty
+from evframe.management.traffic import Traffic
+from evframe_mi_http.access import Guard
 from evframe_mi_http.connections import TellingServer
 from evframe_mi_http.options import Options as HttpOptions
-from evframe_mi_http.options import parse_bind
-from evframe_mi_http.printing import pretty
 
 log = logging.getLogger("evframe.mi-http")
 _JSON: Final = "application/json"
@@ -34,39 +35,61 @@ class HttpManagement:
     def __init__(self, options: HttpOptions | None = None) -> None:
         self._options = HttpOptions() if options is None else options
         self._limit_s = self._options.conn_timeout_s or None
+        self._guard = Guard(self._options)
+        self._traffic = Traffic("mi_http", "requests", "replies", "refused")
         self._context: PluginContext | None = None
-        self._path: str | None = None
+        self._listener: socket.socket | None = None
+        self._own: OwnPath | None = None
         self.address: str | tuple[str, int] | None = None
         """Where it listens: the UNIX path, or the host and the port."""
+
+    @hookimpl
+    def management_commands(self, commands: CommandTable) -> None:
+        """Contribute what tells about the interface itself."""
+        root = {"http_root": self._options.path.strip("/"), "module": "mi_http"}
+        commands.add(
+            Command(
+                "httpd:list_root_path",
+                ((),),
+                lambda _: [root],
+                "lists the paths that HTTP requests are answered at",
+                ("httpd_list_root_path",),
+            )
+        )
+        commands.add(self._traffic.command)
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Bind, so that an address in use is an error of the start; then serve."""
         self._context = context
-        context.spawn(self._serve(self._listen()))
-
-    def _listen(self) -> socket.socket:
-        target = parse_bind(self._options.bind)
-        if isinstance(target, str):
-            _remove_stale(target)
-            listener = socket.socket(socket.AF_UNIX)
-            address: Any = target
-            self._path = target
-        else:
-            found = socket.getaddrinfo(*target, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-            family, address = found[0], tuple(found[4])
-            listener = socket.socket(family)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        options = self._options
+        target = parse_endpoint(options.bind)
         try:
-            listener.bind(address)
-            listener.listen(128)
+            if isinstance(target, str):
+                access = Access.of(options.unix_socket_mode, options.unix_socket_user, options.unix_socket_group)
+                self._listener, self._own = bind_unix(socket.SOCK_STREAM, target, access)
+                self.address = target
+            else:
+                self._listener = bind_inet(socket.SOCK_STREAM, *target)
+                self.address = self._listener.getsockname()[:2]
+            self._listener.listen(128)
         except OSError as error:
-            listener.close()
-            raise OSError(error.errno, f"plugins.mi-http.bind: {self._options.bind!r}: {error.strerror}") from None
-        self.address = target if isinstance(target, str) else listener.getsockname()[:2]
-        return listener
+            self._close()
+            raise OSError(error.errno, f"plugins.mi-http.bind: {options.bind!r}: {error.strerror}") from None
+        context.spawn(self._serve(self._listener, endpoint_text(self.address), options.tls()))
 
-    async def _serve(self, listener: socket.socket) -> None:
+    @hookimpl
+    def stop(self) -> None:
+        """Let the address go, where serving has not begun."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._own is not None:
+            self._own.remove()
+        if self._listener is not None:
+            self._listener.close()
+
+    async def _serve(self, listener: socket.socket, bind: str, tls: ssl.SSLContext | None) -> None:
         # The connection's own limit also ends one that is kept open without a request.
         assert self._context is not None
         server = TellingServer(
@@ -79,24 +102,17 @@ class HttpManagement:
         runner = web.ServerRunner(server, shutdown_timeout=1.0)
         await runner.setup()
         try:
-            await web.SockSite(runner, listener).start()
-            log.info("the management interface listens", extra={"bind": self._bound})
+            await web.SockSite(runner, listener, ssl_context=tls).start()
+            log.info("the management interface listens", extra={"bind": bind})
             await asyncio.Event().wait()
         finally:
             await runner.cleanup()
-            if self._path is not None:
-                with suppress(OSError):
-                    os.unlink(self._path)
-
-    @property
-    def _bound(self) -> str:
-        if not isinstance(self.address, tuple):
-            return f"unix:{self.address}"
-        host, port = self.address
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            self._close()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = self._options.path
+        if not self._guard.allows(request.headers.get("Authorization")):
+            return self._refuse(request)
         if request.method not in {"GET", "POST"}:
             return _page(406, "Unsupported HTTP request!")
         if request.path != path and not request.path.startswith(f"{path}/"):
@@ -107,6 +123,15 @@ class HttpManagement:
         if not kind.startswith(_JSON) and kind != "text/xml":
             return _empty(400 if kind.startswith(_FORMS) else 415)
         return await self._take(request)
+
+    def _refuse(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._traffic.count("refused")
+        self._traffic.warn("a management request was refused", peer=request.remote)
+        response = _page(401, "Unauthorized")
+        for challenge in self._guard.challenges:
+            response.headers.add("WWW-Authenticate", challenge)
+        response.force_close()  # what is left of the request is not read
+        return response
 
     async def _take(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.headers.get("Expect", "").lower() == "100-continue":
@@ -134,9 +159,11 @@ class HttpManagement:
 
     def _run(self, body: bytes) -> web.StreamResponse:
         assert self._context is not None
+        self._traffic.count("requests")
         response = self._context.management.handle(body)
         if response is None:
             return _empty(202)
+        self._traffic.count("replies")
         if self._options.pretty_printing:
             response = pretty(response)
         return web.Response(body=response, headers={"Content-Type": _JSON})
@@ -152,19 +179,3 @@ def _empty(status: int) -> web.Response:
 def _page(status: int, text: str) -> web.Response:
     page = f"<html><body>{text}</body></html>".encode()
     return web.Response(status=status, body=page, headers={"Content-Type": "text/html"})
-
-
-def _remove_stale(path: str) -> None:
-    """Remove the socket that an earlier run has left, unless somebody listens on it."""
-    try:
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            return
-    except OSError:
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)
-        except OSError:
-            pass

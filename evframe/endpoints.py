@@ -1,0 +1,209 @@
+"""Where plugins listen: ports, and paths of UNIX sockets and FIFOs with those who may use them."""
+
+from __future__ import annotations
+
+import errno
+import grp
+import ipaddress
+import os
+import pwd
+import re
+import socket
+import stat
+from typing import Any, Final
+
+import attrs
+
+from evframe.sockets import split_host_port, without_brackets
+
+_PATH_BYTES: Final = 107  # what the kernel's address of a UNIX socket holds
+
+
+def parse_endpoint(text: str) -> str | tuple[str, int]:
+    """Return the UNIX path, or host and port, that *text* names; port 0 stands for a free one.
+
+    Raises:
+        ValueError: if it names neither.
+    """
+    if text.startswith("unix:"):
+        return check_path(text[5:], f"unix:path of 1 to {_PATH_BYTES} bytes", text)
+    host, colon, port = text.rpartition(":")
+    if colon and host and port == "0":
+        return without_brackets(host), 0
+    host, number = split_host_port(text)
+    return without_brackets(host), number
+
+
+def check_path(path: str, form: str, text: str) -> str:
+    """Return *path*, which a UNIX socket can have.
+
+    Raises:
+        ValueError: that says the accepted *form* and the *text* that was given.
+    """
+    if not 1 <= len(os.fsencode(path)) <= _PATH_BYTES or "\0" in path:
+        raise ValueError(f"expected {form}, got {text!r}")
+    return path
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether *host* cannot be reached from other machines; of names only ``localhost`` is known not to be."""
+    try:
+        return ipaddress.ip_address(without_brackets(host)).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def endpoint_text(address: str | tuple[str, int]) -> str:
+    """Return an address as `parse_endpoint` takes it."""
+    if isinstance(address, str):
+        return f"unix:{address}"
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def octal_mode(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
+    """Validate an option that is the octal mode of a path."""
+    if not re.fullmatch(r"0?[0-7]{1,3}", value):
+        raise ValueError(f"{attribute.name}: expected an octal mode such as '660', got {value!r}")
+
+
+def known_user(_: Any, attribute: attrs.Attribute[Any], value: int | str | None) -> None:
+    """Validate an option that is a user's name or id."""
+    try:
+        _number(value, lambda name: pwd.getpwnam(name).pw_uid)
+    except (KeyError, ValueError):
+        raise ValueError(f"{attribute.name}: expected a user's name or id, got {value!r}") from None
+
+
+def known_group(_: Any, attribute: attrs.Attribute[Any], value: int | str | None) -> None:
+    """Validate an option that is a group's name or id."""
+    try:
+        _number(value, lambda name: grp.getgrnam(name).gr_gid)
+    except (KeyError, ValueError):
+        raise ValueError(f"{attribute.name}: expected a group's name or id, got {value!r}") from None
+
+
+def _number(value: int | str | None, look_up: Any) -> int:
+    if value is None:
+        return -1
+    number = int(value) if isinstance(value, int) or value.isdecimal() else look_up(value)
+    if number < 0:
+        raise ValueError
+    return int(number)
+
+
+@attrs.frozen
+class Access:
+    """Who may use a path: its mode, and the ids of its user and its group, -1 for those of this process."""
+
+    mode: int
+    uid: int = -1
+    gid: int = -1
+
+    @classmethod
+    def of(cls, mode: str, user: int | str | None = None, group: int | str | None = None) -> Access:
+        """Return the access that options give; mode 0 stands for 600 (`reference/core.md` §9.2)."""
+        return cls(
+            int(mode, 8) or 0o600,
+            _number(user, lambda name: pwd.getpwnam(name).pw_uid),
+            _number(group, lambda name: grp.getgrnam(name).gr_gid),
+        )
+
+    def give(self, path: str | int) -> None:
+        """Give the path, or the open file, to those who may use it."""
+        if (self.uid, self.gid) != (-1, -1):
+            os.chown(path, self.uid, self.gid)
+        os.chmod(path, self.mode)
+
+
+class OwnPath:
+    """A path that this process has made; it knows it from what others may put in its place."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._identity = self._look()
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = os.lstat(self.path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the path still is what this process has made."""
+        return self._identity is not None and self._look() == self._identity
+
+    def remove(self) -> None:
+        """Remove the path, unless it is somebody else's by now."""
+        if self.is_there:
+            os.unlink(self.path)
+
+
+def clear_path(path: str, kind: int) -> None:
+    """Remove what an earlier run has left at *path*.
+
+    Args:
+        path: where a socket or a FIFO is going to be made.
+        kind: `stat.S_IFSOCK` or `stat.S_IFIFO`; nothing else is removed, and no link is.
+
+    Raises:
+        OSError: if somebody uses it, or it is something else.
+    """
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if stat.S_IFMT(found.st_mode) != kind or found.st_nlink != 1:
+        wanted = "socket" if kind == stat.S_IFSOCK else "FIFO"
+        raise FileExistsError(errno.EEXIST, f"expected nothing, or a {wanted} without links", path)
+    if _is_used(path, kind):
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
+    os.unlink(path)
+
+
+def _is_used(path: str, kind: int) -> bool:
+    """Return whether somebody reads from *path*, as far as this process can tell."""
+    try:
+        if kind == stat.S_IFIFO:
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC))
+            return True
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+            probe.connect(path)
+            return True
+    except OSError as error:
+        return error.errno not in {errno.ENXIO, errno.ECONNREFUSED}
+
+
+def bind_unix(kind: socket.SocketKind, path: str, access: Access) -> tuple[socket.socket, OwnPath]:
+    """Return a socket bound to *path*, which only those of *access* can use from the first moment on."""
+    clear_path(path, stat.S_IFSOCK)
+    bound = socket.socket(socket.AF_UNIX, kind)
+    try:
+        os.fchmod(bound.fileno(), access.mode & 0o600)  # what the path is made with
+        bound.bind(path)
+        own = OwnPath(path)
+        try:
+            access.give(path)
+        except BaseException:
+            own.remove()
+            raise
+    except BaseException:
+        bound.close()
+        raise
+    return bound, own
+
+
+def bind_inet(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
+    """Return a socket bound to the first address of *host*; a port of connections may be taken over at once."""
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)[0]
+    bound = socket.socket(family, kind)
+    try:
+        if kind == socket.SOCK_STREAM:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except BaseException:
+        bound.close()
+        raise
+    return bound

@@ -1,0 +1,6 @@
+"""The management interface of evframe in UDP and UNIX datagrams."""
+
+from evframe_mi_datagram.options import Options
+from evframe_mi_datagram.server import DatagramManagement
+
+__all__ = ["DatagramManagement", "Options"]
