@@ -18,7 +18,7 @@ import attrs
 import evframe
 from evframe import hookspecs
 from evframe.cli import main as command_line
-from evframe.config import CoreOptions, EventOptions, ParameterOptions, SubscriptionOptions
+from evframe.config import CoreOptions, EventOptions, ParameterOptions, SubscriptionOptions, parse_config
 from evframe.importing.modules import MODULES, PARAMETERS
 from evframe.plugins import HOOKS
 
@@ -166,14 +166,25 @@ def commands() -> str:
     )
 
 
+EVERY_BRIDGED_EVENT = '[plugins.opensips]\nevents = ["*"]\ninstance_param = ""\n'
+
+
 def events() -> str:
-    """Return the page of the events that plugins declare."""
+    """Return the page of the events that plugins declare, and those that the bridge can."""
     parts = [NOTE, "# Events\n\nThe events that the plugins of this repository declare, by plugin.\n"]
     interface = evframe.EventInterface()
     for status in interface.plugin_status:
         if status.events:
             parts.append(f"\n## {status.name}\n")
             parts += [event_section(interface.event(name)) for name in status.events]
+    others = {name for status in interface.plugin_status for name in status.events}
+    parts.append(
+        "\n## opensips\n\nThe bridge declares those that are chosen, and the ones above that OpenSIPS has too.\n"
+    )
+    bridged = evframe.EventInterface(parse_config(EVERY_BRIDGED_EVENT))
+    for status in bridged.plugin_status:
+        if status.name == "opensips":
+            parts += [event_section(bridged.event(name)) for name in status.events if name not in others]
     return "".join(parts)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 
 import attrs
 import cattrs
+from cattrs.cols import list_structure_factory
 from cattrs.errors import ForbiddenExtraKeysError, IterableValidationError
 from cattrs.gen import make_dict_structure_fn
 
@@ -113,6 +114,22 @@ class Config:
     routes: dict[str, str] = attrs.field(factory=dict)
 
 
+def _is_list(kind: Any) -> bool:
+    return get_origin(kind) is list
+
+
+def _exact_list(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
+    """Return a hook that takes lists, and no text or table apart into one."""
+    take = list_structure_factory(kind, converter)
+
+    def structure(value: Any, kind: Any) -> Any:
+        if type(value) is not list:
+            raise TypeError(f"expected a list, got {value!r}")
+        return take(value, kind)
+
+    return structure
+
+
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
 
@@ -141,6 +158,7 @@ def _make_converter() -> cattrs.Converter:
         return get_origin(kind) in {Union, UnionType} and parts <= {str, int, float, bool, type(None)}
 
     converter.register_structure_hook_func(is_scalar_union, structure_union)
+    converter.register_structure_hook_factory(_is_list, _exact_list)
     for options in (CoreOptions, ParameterOptions, EventOptions, SubscriptionOptions):
         converter.register_structure_hook(
             options, make_dict_structure_fn(options, converter, _cattrs_forbid_extra_keys=True)

@@ -149,6 +149,10 @@ class EventDefinition:
         self.declaration = declaration
         self.enforced = declaration if declaration is not None and declaration.enforced else None
 
+    def says_another_than(self, other: EventDefinition) -> bool:
+        """Return whether an event of this name is declared otherwise in *other*, or enforced otherwise."""
+        return self.declaration != other.declaration or self.enforced != other.enforced
+
     @property
     def quiet(self) -> bool:
         """Whether it tells about deliveries, so that its own are not told about."""
@@ -231,6 +235,9 @@ class EventRegistry:
     def register(self, name: str, declaration: Declaration | None = None) -> EventDefinition:
         """Register *name* and return its definition; a known name keeps its id, and its declaration if it has one.
 
+        An event that also comes from a source which does not enforce its declaration is not enforced
+        for anybody, whoever declares it first.
+
         Raises:
             EventNameError: if the name is empty or longer than 64 bytes (`reference/core.md` §1).
         """
@@ -242,6 +249,8 @@ class EventRegistry:
                 told(known)
         if known.declaration is None and declaration is not None:
             known.declare(declaration)
+        elif declaration is not None and not declaration.enforced:
+            known.enforced = None
         return known
 
     def __getitem__(self, name: str) -> EventDefinition:

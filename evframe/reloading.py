@@ -123,8 +123,9 @@ class Reload:
             known = self._now.registry.by_name.get(wanted.name)
             if known is None:
                 self._now.registry.register(wanted.name, wanted.declaration)
-            elif known.declaration != wanted.declaration and (wanted.declaration or wanted.name in configured):
+            elif known.says_another_than(wanted) and (wanted.declaration or wanted.name in configured):
                 known.declare(wanted.declaration)
+                known.enforced = wanted.enforced
             else:
                 continue
             self._changes.events.append(wanted.name)

@@ -52,6 +52,13 @@ event = "E_A"
         assert expected in text
 
 
+@pytest.mark.parametrize("value", ['"memory"', "{ memory = 1 }"])
+def test_list(value):
+    """What is no list is not taken apart into one."""
+    with pytest.raises(evframe.ConfigError, match=r"plugins.disable: expected a list, got"):
+        parse_config(f"[plugins]\ndisable = {value}\n")
+
+
 @pytest.mark.parametrize(
     ("text", "path"),
     [

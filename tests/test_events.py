@@ -138,3 +138,13 @@ def test_described_parameters():
     definition = registry.register("E_X", declare("E_X", {"n": int}, enforced=False))
     assert definition.snapshot({"other": "x"}, 0.0).params == {"other": "x"}
     assert definition.params["n"].type is int
+
+
+@pytest.mark.parametrize("order", [(True, False), (False, True)])
+def test_two_sources_declare_one_event(order):
+    """An event with a source that only describes it is refused by no declaration, whoever is first."""
+    registry = EventRegistry()
+    for enforced in order:
+        definition = registry.register("E_X", declare("E_X", {"n": int}, enforced=enforced))
+    assert definition.enforced is None
+    assert definition.snapshot({"other": "x"}, 0.0).params == {"other": "x"}

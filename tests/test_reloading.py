@@ -56,6 +56,17 @@ class Adapts(Fixed):
         if options.size < 0:
             raise ValueError("size: expected 0 or more")
         self.options = options
+
+class Strict:
+    @hookimpl
+    def register_events(self, collector):
+        collector.add("E_BOTH", {"n": int})
+
+class Loose(Adapts):
+    @hookimpl
+    def register_events(self, collector):
+        if self.options.size:
+            collector.add("E_BOTH", {"n": int}, enforced=False)
 """
 
 
@@ -85,7 +96,7 @@ def config(text, *disabled):
     """Return a configuration without the plugins of this repository, installed or not."""
     from importlib.metadata import entry_points
 
-    own = {"memory", "adapts", "fixed"} - set(disabled)
+    own = {"memory", "adapts", "fixed", "strict", "loose"} - set(disabled)
     names = {entry.name for entry in entry_points(group="evframe")} - own
     return parse_config(OTHERS % ", ".join(f'"{name}"' for name in sorted(names)) + text)
 
@@ -229,6 +240,22 @@ async def test_plugins_come_and_go(site):
         await until(lambda: old.stopped)
         with pytest.raises(evframe.SocketError):
             events.subscribe_event((events.register_event("E_X") and "E_X") or "E_X", "memory:a")
+
+
+async def test_event_of_two_sources(site, install):
+    """Whether an event is enforced is what it would be with the new configuration from the start."""
+    install(strict="reloaded_plugins:Strict", loose="reloaded_plugins:Loose")
+    async with evframe.EventInterface(config("", "adapts", "loose")) as events:
+        both = events.event("E_BOTH")
+        assert both.enforced is not None
+        for text, disabled, enforced in (
+            ("", (), False),
+            ("[plugins.loose]\nsize = 0\n", (), True),
+            ("[plugins.loose]\nsize = 2\n", (), False),
+            ("", ("loose",), True),
+        ):
+            events.reload(config(text, "adapts", *disabled))
+            assert (both.enforced is not None) is enforced
 
 
 async def test_disabled_transport_with_a_guest(site):

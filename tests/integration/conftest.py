@@ -62,12 +62,12 @@ class Gateway:
 
 @pytest.fixture
 def gateway(tmp_path):
-    """Start gateways: `gateway(toml)`."""
+    """Start gateways: `gateway(toml)`, at a port of their own or at a given one."""
     running = []
 
-    def start(toml=""):
+    def start(toml="", port=0):
         file = tmp_path / "evframe.toml"
-        file.write_text('[plugins.mi-http]\nbind = "127.0.0.1:0"\n' + toml)
+        file.write_text(f'[plugins.mi-http]\nbind = "127.0.0.1:{port}"\n' + toml)
         running.append(Gateway(str(file)))
         return running[-1]
 

@@ -1,0 +1,274 @@
+"""One live instance: subscribed to, looked after, and left."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from evframe import EventNameError
+from evframe.backoff import delay_s
+from evframe.client import AsyncClient, ManagementError
+from evframe.client.urls import without_password
+from evframe.context import PluginContext
+from evframe_opensips.catalogue import Choice
+from evframe_opensips.intake import Intake
+from evframe_opensips.leases import RemoteLeases, due
+from evframe_opensips.options import InstanceOptions, Options
+from evframe_opensips.origins import Loop, Origins
+from evframe_opensips.places import bind, is_place_of, own_address, socket_text
+
+log = logging.getLogger("evframe.opensips")
+GROUP: Final = "opensips"
+_PATIENCE_S: Final = 1.0
+_QUIET_S: Final = 10.0
+_REPORTS: Final = 20
+
+
+class Instance:
+    """Keeps the leases at one instance, and raises what it sends.
+
+    Args:
+        options: the instance's own.
+        settings: those of the plugin.
+        choice: which events are wanted.
+        origins: whose events are raised here.
+        context: of the plugin.
+        clock: the monotonic clock, in seconds.
+
+    Raises:
+        OSError: if the events cannot arrive where they should.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 what an instance has to do with
+        self,
+        options: InstanceOptions,
+        settings: Options,
+        choice: Choice,
+        origins: Origins,
+        context: PluginContext,
+        clock: Callable[[], float],
+    ) -> None:
+        self.name = options.name
+        self._options = options
+        self._settings = settings
+        self._choice = choice
+        self._origins = origins
+        self._context = context
+        self._clock = clock
+        self.intake = Intake(self.name, settings.instance_param, context.raise_event, clock)
+        self._receiver = bind(options, settings, self.intake, self._connection_lost)
+        self._status = context.status.group(GROUP)
+        self._status.add(self.name, -1, "connecting", reports=_REPORTS)
+        self._remote: RemoteLeases | None = None
+        self._attached = False
+        self._is_other = False  # it has other options, and has to be left first
+        self._is_stale = False  # it has other options
+        self._is_bridge = False
+        self._left_s: dict[str, int] = {}  # of the leases, when they were looked at
+        self._looked_at = 0.0
+        self._refused: dict[str, str] = {}
+        self._lost_leases = 0
+        self._wake = asyncio.Event()
+        self._renew_all = False
+        self._patient_until = self._told_at = -math.inf
+
+    async def run(self) -> None:
+        """Look after the instance until cancelled; then leave it. What it sends is taken until `close`."""
+        attempts = 0
+        try:
+            await self._receiver.open()
+            while True:
+                try:
+                    await self._look()
+                except (ManagementError, OSError, ValueError, Loop) as error:
+                    attempts += 1
+                    await self._lose(error)
+                else:
+                    attempts = 0
+                await self._rest(delay_s(attempts) if attempts else self._settings.check_interval_s)
+        finally:
+            await self._leave()
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        self._wake.clear()
+
+    async def _look(self) -> None:
+        """Find out what the instance has, and subscribe to what is missing or soon over."""
+        if self._is_other:
+            self._is_other = self._attached = False
+            await self._leave()
+        if not self._attached or self._is_stale:
+            self._is_stale = False
+            self._remote = await self._connect()
+        remote = self._remote
+        assert remote is not None
+        events = self._register(self._choice.among(await remote.events()))
+        left_s = await remote.held(events)
+        unwanted = left_s.keys() - set(events)
+        await remote.end(unwanted)
+        left_s = {name: seconds for name, seconds in left_s.items() if name not in unwanted}
+        await self._compare(remote, events, left_s)
+        self._left_s, self._looked_at = left_s, self._clock()
+        renew_all, self._renew_all = self._renew_all, False
+        await self._subscribe(remote, events if renew_all else due(events, left_s, self._settings.expire_s))
+        self._tell()
+
+    async def _connect(self) -> RemoteLeases:
+        settings = self._settings
+        token = None
+        if self._options.token_file is not None:
+            with open(self._options.token_file, encoding="utf-8") as file:  # noqa: ASYNC230 it has one line
+                token = file.read().strip()
+        client = AsyncClient(self._options.url, settings.timeout_s, token)
+        try:
+            async with asyncio.timeout(settings.timeout_s):
+                host = self._options.advertise or await own_address(self._options, settings)
+        except TimeoutError:
+            raise OSError("expected the address of its host in time") from None
+        return RemoteLeases(client, socket_text(self._options, host, self._receiver), settings.expire_s)
+
+    async def _compare(self, remote: RemoteLeases, events: Iterable[str], left_s: Mapping[str, int]) -> None:
+        """Take note of leases that were lost; whoever has none of them any more may be another bridge now."""
+        lost = [name for name in events if name in self._left_s and name not in left_s]
+        started_anew = bool(self._left_s) and not left_s
+        if not self._attached or self._is_bridge or started_anew:
+            self._is_bridge = await self._origins.join(self.name, remote.client.call)
+        if lost:
+            self._lost_leases += len(lost)
+            self._report("everything was lost" if started_anew else f"{len(lost)} leases were lost")
+
+    def _register(self, names: Iterable[str]) -> list[str]:
+        """Register those of *names* that are not known here yet; return those that can be raised."""
+        self._refused = {}
+        usable = []
+        for name in names:
+            try:
+                self._context.register_event(name)
+            except EventNameError as error:
+                self._refused[name] = str(error)
+            else:
+                usable.append(name)
+        param = self._settings.instance_param
+        self.intake.expected = wanted = set(usable)
+        self.intake.unchanged = {
+            event.name
+            for event in self._context.events
+            if event.name in wanted and event.enforced is not None and param not in event.enforced.params
+        }
+        return usable
+
+    async def _subscribe(self, remote: RemoteLeases, events: Iterable[str]) -> None:
+        for name in events:
+            self._left_s[name] = self._settings.expire_s  # without an answer it may be there, and is to be left
+            try:
+                await remote.take(name)
+            except ManagementError as error:
+                if error.code is None:
+                    raise
+                del self._left_s[name]
+                self._refused[name] = str(error)
+
+    def _tell(self) -> None:
+        """Say what came of a look at the instance."""
+        refused = f"{len(self._refused)} refused: {next(iter(self._refused.values()))}" if self._refused else ""
+        if self._left_s:
+            text = f"{len(self._left_s)} events" + (f", {refused}" if refused else "")
+        else:
+            text = refused or "it has none of the chosen events"
+        self._status.set_status(1 if self._left_s else -1, text, self.name)
+        if not self._attached:
+            self._attached = True
+            self._report("attached")
+            log.info("an instance is attached", extra={"instance": self.name, "events": len(self._left_s)})
+
+    async def _lose(self, error: Exception) -> None:
+        """Say why the instance cannot be used now."""
+        problem, now = str(error), self._clock()
+        if self._attached or now >= self._told_at + _QUIET_S:
+            self._told_at = now
+            log.warning("an instance is away", extra={"instance": self.name, "problem": problem})
+            self._report(problem)
+        self._attached = False
+        self._status.set_status(-1, problem, self.name)
+        if isinstance(error, Loop):
+            self.intake.expected = ()
+            await self._leave()
+
+    def _report(self, text: str) -> None:
+        self._status.report(text, self.name)
+
+    async def _leave(self) -> None:
+        """End the leases, as far as the instance lets itself be told in time."""
+        names, self._left_s = list(self._left_s), {}
+        self._origins.leave(self.name)
+        if not names or self._remote is None:
+            return
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                await self._remote.end(names)
+        except (ManagementError, TimeoutError) as error:
+            log.warning(
+                "leases are left to end by themselves",
+                extra={"instance": self.name, "problem": str(error), "expire_s": self._settings.expire_s},
+            )
+        else:
+            log.info("an instance was left", extra={"instance": self.name, "events": len(names)})
+
+    def adopt(self, options: InstanceOptions, settings: Options, choice: Choice) -> None:
+        """Go on with other options, of which `keeps_place` says that they can be adopted."""
+        self._is_other = self._is_other or (
+            (options.url, options.advertise) != (self._options.url, self._options.advertise)
+        )
+        self._is_stale = True
+        self._options, self._settings, self._choice = options, settings, choice
+        self.intake.instance_param = settings.instance_param
+        self._wake.set()
+
+    def keeps_place(self, options: InstanceOptions, settings: Options) -> bool:
+        """Return whether its events can arrive where they do now with other options, too."""
+        return is_place_of(self._receiver, options, settings) and options.transport == self._options.transport
+
+    def close(self) -> None:
+        """Take nothing more from the instance."""
+        self._receiver.close()
+
+    def resubscribe(self) -> None:
+        """Subscribe to everything again, now."""
+        self._renew_all = True
+        self._wake.set()
+
+    def _connection_lost(self) -> None:
+        """Look at once whether the instance is still there, but not each time that somebody connects and leaves."""
+        now = self._clock()
+        if now >= self._patient_until:
+            self._patient_until = now + _PATIENCE_S
+            self._wake.set()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is to be told of the instance."""
+        now, intake = self._clock(), self.intake
+        status = self._status.find(self.name)
+        passed_s = now - self._looked_at
+        return {
+            "name": self.name,
+            "url": without_password(self._options.url),
+            "socket": None if self._remote is None else self._remote.socket,
+            "ready": status is not None and status.ready,
+            "details": None if status is None else status.details,
+            "events": sorted(self._left_s),
+            "refused_events": self._refused,
+            "lease_left_s": max(0, round(min(self._left_s.values()) - passed_s)) if self._left_s else None,
+            "received": intake.received,
+            "raised": intake.raised,
+            "refused": dict(intake.refused),
+            "unparsed": intake.unparsed,
+            "lost_leases": self._lost_leases,
+            "seen_s_ago": None if intake.seen_at is None else round(now - intake.seen_at, 3),
+        }

@@ -1,0 +1,130 @@
+"""Where an instance's events come to: the kernel sockets, and what the instance is told of them."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterable
+
+from evframe.sockets import without_brackets
+from evframe_opensips.intake import Intake
+from evframe_opensips.options import InstanceOptions, Options
+from evframe_opensips.receivers import DatagramReceiver, Receiver, StreamReceiver
+
+
+def bind(options: InstanceOptions, settings: Options, intake: Intake, lost: Callable[[], None]) -> Receiver:
+    """Return the receiver of an instance, which takes events from its `open` on.
+
+    Args:
+        options: the instance's own.
+        settings: those of the plugin.
+        intake: gets the events.
+        lost: called when a connection of the instance has ended.
+
+    Raises:
+        OSError: if the address, the port or the path cannot be used.
+    """
+    try:
+        if options.transport == "unix":
+            assert options.path is not None
+            sock = _bound_path(options.path, int(settings.unix_socket_mode, 8))
+        else:
+            ports = (options.port,) if options.port else settings.port_range
+            kind = socket.SOCK_STREAM if options.transport == "tcp" else socket.SOCK_DGRAM
+            sock = _bound(settings.address, ports, kind)
+    except OSError as error:
+        place = options.path or f"{settings.listen}:{options.port or settings.ports or 0}"
+        raise OSError(error.errno, f"plugins.opensips, instance {options.name!r}: {place}: {error.strerror}") from None
+    if options.transport == "tcp":
+        return StreamReceiver(sock, intake, settings.max_message_bytes, lost)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, settings.receive_buffer_bytes)
+    return DatagramReceiver(sock, intake)
+
+
+def is_place_of(receiver: Receiver, options: InstanceOptions, settings: Options) -> bool:
+    """Return whether *receiver* is where the events of an instance with these options could arrive."""
+    if options.transport == "unix":
+        return bool(receiver.address == options.path)
+    if isinstance(receiver.address, str) or receiver.address[0] != settings.address:
+        return False
+    ports = (options.port,) if options.port else settings.port_range
+    return receiver.address[1] in ports or tuple(ports) == (0,)
+
+
+def _bound(address: str, ports: Iterable[int], kind: socket.SocketKind) -> socket.socket:
+    """Return a socket at the first of *ports* that is free."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for port in ports:
+        sock = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+        try:
+            if kind is socket.SOCK_STREAM:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((address, port))
+            if kind is socket.SOCK_STREAM:
+                sock.listen(128)
+        except OSError as error:
+            sock.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return sock
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def _bound_path(path: str, mode: int) -> socket.socket:
+    """Return a socket for datagrams at *path*, in place of one that nobody has open."""
+    _remove_stale(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.bind(path)
+        os.chmod(path, mode)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _remove_stale(path: str) -> None:
+    """Remove the socket that an earlier run has left, unless somebody has it open."""
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return
+    except OSError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        except OSError:
+            pass
+
+
+async def own_address(options: InstanceOptions, settings: Options) -> str:
+    """Return the address of this host that the instance can send to.
+
+    Raises:
+        OSError: if the host of its management interface is not known.
+    """
+    if not settings.listens_everywhere:
+        return settings.listen
+    if options.host is None or options.transport == "unix":
+        return "127.0.0.1"
+    family = socket.AF_INET if settings.address == "0.0.0.0" else socket.AF_UNSPEC  # noqa: S104 compared, not bound
+    found = await asyncio.get_running_loop().getaddrinfo(
+        without_brackets(options.host), 9, family=family, type=socket.SOCK_DGRAM
+    )
+    with socket.socket(found[0][0], socket.SOCK_DGRAM) as probe:
+        probe.connect(found[0][4])  # sends nothing
+        return str(probe.getsockname()[0])
+
+
+def socket_text(options: InstanceOptions, host: str, receiver: Receiver) -> str:
+    """Return the subscriber's socket as the instance is told it."""
+    if options.transport == "unix":
+        return f"unix:{options.path}"
+    bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return f"{options.transport}:{bracketed}:{receiver.address[1]}"

@@ -1,0 +1,190 @@
+"""An OpenSIPS as the reference tells it: its management interface, and events sent to whoever has a lease."""
+
+import asyncio
+import json
+import socket
+import time
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+
+class Refusal(Exception):
+    """Answered as an error."""
+
+
+class Opensips:
+    """Answers what `reference/core.md` §8.6 shows, over HTTP."""
+
+    def __init__(self, events=("E_PIKE_BLOCKED",)):
+        self.events = list(events)
+        self.leases = {}
+        self.requests = []
+        self.tokens = set()
+        self.transports = ("udp", "unix", "tcp")
+        self.commands = {
+            "events_list": self._list,
+            "event_subscribe": self._subscribe,
+            "subscribers_list": self._subscribers,
+        }
+        self.is_silent = False
+        """Whether it takes requests and answers none."""
+        self.too_long = False
+        """Whether the list of all subscribers does not fit an answer."""
+        self.host = "127.0.0.1"
+        self.port = 0
+        self._server = None
+        self._streams = {}
+
+    # The management interface.
+
+    @property
+    def url(self):
+        return f"http://{self.host}:{self.port}/mi"
+
+    async def start(self):
+        self._server = await asyncio.start_server(self._http, self.host, self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self):
+        """End as with `kill -9`: every lease and connection is gone."""
+        self._server.close()
+        self.leases.clear()
+        for _, writer in self._streams.values():
+            writer.close()
+        self._streams.clear()
+
+    async def _http(self, reader, writer):
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            self.tokens |= {
+                line.split()[-1] for line in head.decode().splitlines() if line.lower().startswith("authorization: ")
+            }
+            size = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+            if self.is_silent:
+                await reader.read()  # until who asked has given up
+                raise ConnectionError
+            body = self.answer(await reader.readexactly(size))
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+            )
+            await writer.drain()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    def answer(self, request):
+        """Return the answer, byte by byte as the original prints it."""
+        message = json.loads(request)
+        method, params = message["method"], message.get("params", [])
+        self.requests.append((method, params))
+        command = self.commands.get(method)
+        if command is None:
+            outcome = {"error": {"code": -32601, "message": "Method not found"}}
+        else:
+            try:
+                outcome = {"result": command(*params)}
+            except Refusal as refusal:
+                outcome = {"error": refusal.args[0]}
+        return json.dumps({"jsonrpc": "2.0", **outcome, "id": message["id"]}, separators=(",", ":")).encode()
+
+    def _list(self):
+        return {"Events": [self._event(name) for name in self.events]}
+
+    def _subscribe(self, name, target, expire):
+        if name not in self.events or target.partition(":")[0] not in self.transports:
+            raise Refusal({"code": 400, "message": "Bad parameter value"})
+        if expire:
+            self.leases.setdefault(name, {})[target] = (expire, time.monotonic())
+        else:
+            self.leases.get(name, {}).pop(target, None)
+        return "OK"
+
+    def _subscribers(self, *one):
+        if one:
+            return self._subscriber(*one)
+        if self.too_long:
+            raise Refusal({"code": 500, "message": "Internal error"})
+        return {
+            "Events": [
+                {**self._event(name), "Subscribers": [self._lease(name, each) for each in reversed(leases)]}
+                for name, leases in self.leases.items()
+                if leases
+            ]
+        }
+
+    def _subscriber(self, name, target):
+        if target not in self.leases.get(name, {}):
+            raise Refusal({"code": 404, "message": "Subscriber does not exist"})
+        return {"Event": {**self._event(name), "Subscriber": self._lease(name, target)}}
+
+    def _event(self, name):
+        return {"name": name, "id": self.events.index(name)}
+
+    def _lease(self, name, target):
+        expire, at = self.leases[name][target]
+        left = int(expire - (time.monotonic() - at))
+        return {"socket": target, "expire": expire, "ttl": left if left > 0 else "expired"}
+
+    # What it sends.
+
+    def targets(self, name):
+        return list(self.leases.get(name, ()))
+
+    async def raise_event(self, name, params=None):
+        message = {"jsonrpc": "2.0", "method": name} | ({} if params is None else {"params": params})
+        await self.send(name, json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode())
+
+    async def send(self, name, payload):
+        """Send bytes to whoever has a lease on *name*."""
+        for target in self.targets(name):
+            await self.send_to(target, payload)
+
+    async def send_to(self, target, payload):
+        scheme, _, rest = target.partition(":")
+        if scheme == "tcp":
+            if target not in self._streams:
+                host, _, port = rest.rpartition(":")
+                self._streams[target] = await asyncio.open_connection(host, int(port))
+            self._streams[target][1].write(payload)
+            await self._streams[target][1].drain()
+            return
+        family = socket.AF_UNIX if scheme == "unix" else socket.AF_INET
+        address = rest if scheme == "unix" else (rest.rpartition(":")[0], int(rest.rpartition(":")[2]))
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.sendto(payload, address)
+
+    async def reply(self, target):
+        """Return what comes back on the connection to *target*."""
+        return await self._streams[target][0].read(4096)
+
+
+@pytest.fixture
+async def fleet():
+    """Return what starts an instance with some events."""
+    running = []
+
+    async def start(*events):
+        running.append(Opensips(events))
+        await running[-1].start()
+        return running[-1]
+
+    yield start
+    for one in running:
+        await one.stop()
+
+
+@pytest.fixture
+def front():
+    """Return what gives a management interface whose `answer` is another's."""
+
+    @asynccontextmanager
+    async def start():
+        made = Opensips(())
+        await made.start()
+        try:
+            yield made
+        finally:
+            await made.stop()
+
+    return start

@@ -1,0 +1,159 @@
+"""What an instance sends, counted and raised."""
+
+import json
+import logging
+
+import pytest
+from evframe_opensips.intake import MAX_HOPS, Intake
+from hypothesis import given
+from hypothesis import strategies as st
+
+import evframe
+from evframe.testing import FakeClock, MemoryTransport
+
+
+class Raised(list):
+    def __call__(self, name, params):
+        if params in ({"bad": 1}, {"bad": 1, "instance_name": "one"}):
+            raise evframe.ParameterError(name, "bad", "expected nothing")
+        self.append((name, params))
+
+
+def intake(param="instance_name", expected=("E_X",)):
+    raised = Raised()
+    made = Intake("one", param, raised, FakeClock())
+    made.expected = set(expected)
+    return made, raised
+
+
+def message(params=None, name="E_X", **more):
+    body = {"jsonrpc": "2.0", "method": name} | ({} if params is None else {"params": params}) | more
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({"ip": "x", "n": 1}, [("ip", "x"), ("n", 1), ("instance_name", "one")]),
+        (None, [("instance_name", "one")]),
+        ({}, [("instance_name", "one")]),
+        ({"instance_name": "two", "ip": "x"}, [("ip", "x"), ("instance_name", "one/two")]),
+        ({"body": '{"a":1}'}, [("body", '{"a":1}'), ("instance_name", "one")]),
+    ],
+)
+def test_instance_is_the_last_parameter(params, named):
+    """The instance's name follows the named parameters; with that of another gateway it becomes a path."""
+    one, raised = intake()
+    one.take(message(params))
+    assert list(raised[0][1].items()) == named
+
+
+def test_names_twice():
+    """Parameters whose names are there twice keep their order, and the instance's name is the last."""
+    one, raised = intake()
+    one.take(b'{"method":"E_X","params":{"k":1,"instance_name":"two","k":2}}')
+    assert raised == [("E_X", evframe.Pairs([("k", 1), ("k", 2), ("instance_name", "one/two")]))]
+
+
+@pytest.mark.parametrize("params", [["a", 1], [], {"ip": "x"}, None])
+def test_nothing_is_added(params):
+    """Positional parameters stay as they are; all do when no parameter is configured, or the event has no place for it."""
+    for param, unchanged in (("", ()), ("instance_name", {"E_X"})):
+        one, raised = intake(param)
+        one.unchanged = unchanged
+        one.take(message(params))
+        assert raised == [("E_X", params)]
+    if type(params) is list:
+        one, raised = intake()
+        one.take(message(params))
+        assert raised == [("E_X", params)]
+
+
+def test_hops():
+    """An event that came by way of too many gateways ends."""
+    one, raised = intake()
+    one.take(message({"instance_name": "/".join(["x"] * (MAX_HOPS - 1))}))
+    assert len(raised) == 1
+    one.take(message({"instance_name": raised[0][1]["instance_name"]}))
+    assert (one.raised, one.refused) == (1, {"hops": 1})
+
+
+def test_everything_is_counted():
+    """Every piece is raised, refused with a reason, or no JSON."""
+    one, raised = intake()
+    one.take(message({"a": 1}) + message({"b": "x:y"}) + b"\n" + message())
+    one.take(message(name="E_OTHER"))
+    one.take(b"[1]")
+    one.take(message({"bad": 1}))
+    one.take(b"{nothing}" + message())
+    assert [len(raised), one.raised] == [4, 4]
+    assert one.refused == {"unexpected": 1, "no_event": 1, "parameters": 1}
+    assert (one.received, one.unparsed) == (7, 1)
+
+
+@given(
+    st.lists(
+        st.sampled_from([message({"a": 1}), message(name="E_OTHER"), b"[]", b"{x}", message(["a"]), b'{"a":"\xff"}'])
+    )
+)
+def test_counters_add_up(pieces):
+    """What was received is what was raised and what was refused, however it is put together."""
+    one, raised = intake()
+    one.take(b"".join(pieces))
+    assert one.received == one.raised + one.refused.total()
+    assert one.raised == len(raised)
+    assert one.unparsed <= len(pieces)
+
+
+@pytest.mark.parametrize(
+    ("data", "reply"),
+    [
+        (message({"a": 1}), b""),
+        (message({"a": 1}, id=5), b'{"jsonrpc":"2.0","result":"OK","id":5}'),
+        (
+            message(id="x") + message(id=6),
+            b'{"jsonrpc":"2.0","result":"OK","id":"x"}{"jsonrpc":"2.0","result":"OK","id":6}',
+        ),
+        (
+            message(name="E_OTHER", id=7),
+            b'{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"},"id":7}',
+        ),
+        (message(name="E_OTHER"), b""),
+        (message({"bad": 1}, id=8), b'{"jsonrpc":"2.0","error":{"code":-32602,"message":"Invalid params"},"id":8}'),
+    ],
+)
+def test_replies(data, reply):
+    """A request is answered with what became of it, a notification is not."""
+    assert intake()[0].take(data) == reply
+
+
+def test_log(caplog):
+    """What could not be raised is told, at most every ten seconds, and without what it holds."""
+    clock = FakeClock()
+    one = Intake("one", "", Raised(), clock)
+    with caplog.at_level(logging.WARNING, "evframe.opensips"):
+        for _ in range(3):
+            one.take(b'{"url":"mysql://root:secret@db"')
+        clock.advance(9.9)
+        one.take(message(name="E_OTHER"))
+        clock.advance(0.2)
+        one.take(message(name="E_OTHER"))
+    assert [record.message for record in caplog.records] == [
+        "what an instance sent could not be read",
+        "an event of an instance was not raised",
+    ]
+    assert "secret" not in str([vars(record) for record in caplog.records])
+
+
+@pytest.mark.parametrize("depth", [200, 400, 1000, 2000, 50_000])
+@pytest.mark.parametrize("inner", [b"1", b'"a\\":b"', b'"\xff"'])
+def test_nesting(depth, inner):
+    """However deep the values are nested, an event is raised or refused, and those after it are raised."""
+    events = evframe.EventInterface(plugins={"memory": MemoryTransport()})
+    events.register_event("E_X")
+    events.subscribe_event("E_X", "memory:a")
+    one = Intake("one", "instance_name", events.raise_event, FakeClock())
+    one.expected = {"E_X"}
+    one.take(b'{"method":"E_X","params":{"n":' + b"[" * depth + inner + b"]" * depth + b"}}" + message({"a": 1}))
+    assert one.raised + one.refused["parameters"] + one.unparsed == 2
+    assert one.raised >= 1

@@ -1,0 +1,122 @@
+"""Messages in the bytes that arrive."""
+
+import contextlib
+import json
+
+import pytest
+from evframe_opensips.messages import Message, NotAnEvent, is_whole, read, read_carefully, split
+from hypothesis import given
+from hypothesis import strategies as st
+
+import evframe
+from evframe.payload import encode_params, envelope
+
+VALUES = st.one_of(st.integers(-(2**31), 2**31 - 1), st.none(), st.text(st.characters(exclude_categories=["Cs"])))
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+PARAMS = st.one_of(st.none(), st.dictionaries(NAMES, VALUES, min_size=1), st.lists(VALUES, min_size=1))
+
+
+def payload(params, name="E_X", **options):
+    return envelope(
+        name,
+        None if params is None else encode_params(name, tuple(params) if type(params) is list else params),
+        **options,
+    )
+
+
+def whole(data):
+    """Return what `data` is, whichever way it has to be read."""
+    try:
+        return [read(data)]
+    except NotAnEvent:
+        raise
+    except ValueError:
+        return [message for piece in split(data) for message in read_carefully(piece)]
+
+
+@given(PARAMS)
+def test_both_ways_read_the_same(params):
+    """What can be read quickly reads the same carefully, and is what was sent."""
+    data = payload(params)
+    assert list(read_carefully(data)) == whole(data) == [Message("E_X", params)]
+
+
+@given(st.lists(PARAMS, min_size=1, max_size=5), st.data())
+def test_split(every, data):
+    """Messages without anything between them, or with white space, are split between them and nowhere else."""
+    texts = [payload(params) for params in every]
+    joined = data.draw(st.sampled_from([b"", b"\n", b" \r\n\t"])).join(texts)
+    assert [piece.strip() for piece in split(joined)] == texts
+
+
+@given(PARAMS, st.data())
+def test_a_part_is_not_whole(params, data):
+    """A message without its end is not whole, wherever it is cut."""
+    text = payload(params)
+    cut = data.draw(st.integers(1, len(text) - 1))
+    assert not is_whole(text[:cut])
+    assert is_whole(text)
+
+
+@given(st.binary())
+def test_any_bytes(data):
+    """Whatever arrives is read or is an error that is expected."""
+    for piece in split(data):
+        try:
+            list(read_carefully(piece))
+        except ValueError:
+            assert not is_whole(piece)
+        with contextlib.suppress(ValueError):
+            read(piece)
+
+
+@pytest.mark.parametrize(
+    ("data", "params"),
+    [
+        (b'{"k":"1","k":"2","":"3"}', evframe.Pairs([("k", "1"), ("k", "2"), ("", "3")])),
+        (b'{"u":"\xff\xfe bad \xc3"}', {"u": "\udcff\udcfe bad \udcc3"}),
+        (b'{"raw":"a\tb"}', {"raw": "a\tb"}),
+        (b'{"body":"{\\"a\\":1}"}', {"body": '{"a":1}'}),
+        (b'{"o":{"a":1,"b":[{"c":null}]}}', {"o": {"a": 1, "b": [{"c": None}]}}),
+        (b'{"n":123456789012345678901234567890}', {"n": 1.2345678901234568e29}),
+        (b"{}", {}),
+        (b"[]", []),
+        (b'["a",-7,null]', ["a", -7, None]),
+        (b"null", None),
+    ],
+)
+def test_what_is_kept(data, params):
+    """Names that are there twice, bytes that are no UTF-8, and raw control characters are kept."""
+    assert whole(b'{"jsonrpc":"2.0","method":"E_X","params":%b}' % data) == [Message("E_X", params)]
+
+
+def test_bytes_go_out_as_they_came():
+    """Bytes that are no UTF-8 are sent on unchanged."""
+    data = b'{"jsonrpc":"2.0","method":"E_X","params":{"u":"\xff\xfe \xc3","k":1,"k":2}}'
+    (message,) = whole(data)
+    assert payload(message.params) == data
+
+
+def test_requests_have_ids():
+    """The id of a request is kept, wherever it stands."""
+    assert read(payload({"a": 1}, request_id=7)) == Message("E_X", {"a": 1}, 7)
+    assert read(b'{"method":"E_X","id":"a"}') == Message("E_X", None, "a")
+
+
+@pytest.mark.parametrize(
+    "value", [1, "x", [], None, {}, {"method": 1}, {"method": "E", "params": "x"}, {"id": 1, "result": "OK"}]
+)
+def test_no_event(value):
+    """JSON that is no notification of an event is told apart from what is no JSON."""
+    data = json.dumps(value).encode()
+    with pytest.raises(NotAnEvent):
+        read(data)
+    assert [type(found) for found in read_carefully(data)] == [NotAnEvent]
+
+
+@pytest.mark.parametrize("data", [b"{", b"x", b'{"a":NaN}', b'{"a":1} x', b"[" * 100_000, b"\xff", b'{"method":"E"'])
+def test_no_json(data):
+    """What is no JSON is an error, however deep it is nested."""
+    with pytest.raises(ValueError):
+        list(read_carefully(data))
+    assert not is_whole(data)

@@ -1,0 +1,252 @@
+"""Where events arrive, on real sockets."""
+
+import asyncio
+import json
+import os
+import socket
+import stat
+import time
+
+import pytest
+from evframe_opensips import InstanceOptions, Options
+from evframe_opensips.intake import Intake
+from evframe_opensips.places import bind, is_place_of, own_address, socket_text
+
+from evframe.testing import until
+
+URL = "http://127.0.0.1:1/mi"
+
+
+class Site:
+    """A receiver with its intake; what was raised."""
+
+    def __init__(self, transport="udp", path=None, port=0, **settings):
+        self.raised = []
+        self.lost = 0
+        self.intake = Intake("one", "", lambda name, params: self.raised.append((name, params)), time.monotonic)
+        self.intake.expected = {"E_X"}
+        self.options = InstanceOptions("one", URL, transport, path=path, port=port)
+        self.settings = Options([self.options], **settings)
+        self.receiver = bind(self.options, self.settings, self.intake, self._lost)
+
+    def _lost(self):
+        self.lost += 1
+
+    async def __aenter__(self):
+        await self.receiver.open()
+        return self
+
+    async def __aexit__(self, *error):
+        self.receiver.close()
+        self.receiver.close()
+
+
+def message(number, **more):
+    return json.dumps(
+        {"jsonrpc": "2.0", "method": "E_X", "params": {"n": number}} | more, separators=(",", ":")
+    ).encode()
+
+
+def numbers(site):
+    return [params["n"] for _, params in site.raised]
+
+
+async def test_udp_burst():
+    """What waits in the socket is drained in order, and the loop serves others in between."""
+    turns = 0
+    async with Site() as site:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.connect(site.receiver.address)
+            for number in range(3000):
+                sender.send(message(number))
+        while len(site.raised) < 3000:
+            turns += 1
+            before = len(site.raised)
+            await asyncio.sleep(0)
+            assert len(site.raised) - before <= 1000
+    assert numbers(site) == list(range(3000))
+    assert turns >= 3
+
+
+async def test_unix(tmp_path):
+    """A UNIX socket has its mode, takes long datagrams, and is removed with the receiver."""
+    path = str(tmp_path / "one.sock")
+    async with Site("unix", path, unix_socket_mode="600") as site:
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(message("x" * 100_000), path)
+        await until(lambda: site.raised)
+        assert numbers(site) == ["x" * 100_000]
+    assert not os.path.exists(path)
+
+
+async def test_path_that_was_left(tmp_path):
+    """A socket that a killed gateway has left is replaced; one that is in use, or another file, is an error."""
+    path = str(tmp_path / "one.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as left:
+        left.bind(path)
+        with pytest.raises(OSError, match=r"plugins.opensips, instance 'one': .*one.sock: Address already in use"):
+            Site("unix", path)
+    async with Site("unix", path):
+        pass
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(OSError, match="Address already in use"):
+        Site("unix", str(tmp_path / "file"))
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 100, 10_000])
+async def test_tcp_in_pieces(size):
+    """A stream may be cut anywhere."""
+    text = b"".join(message(number, id=number) + b" \n"[: number % 3] for number in range(1, 60))
+    async with Site("tcp") as site:
+        reader, writer = await asyncio.open_connection(*site.receiver.address)
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start in range(0, len(text), size):
+            writer.write(text[start : start + size])
+            await writer.drain()
+            await asyncio.sleep(0)
+        wanted = b"".join(b'{"jsonrpc":"2.0","result":"OK","id":%d}' % number for number in range(1, 60))
+        assert await reader.readexactly(len(wanted)) == wanted
+        writer.close()
+        await until(lambda: site.lost)
+    assert numbers(site) == list(range(1, 60))
+    assert site.intake.unparsed == 0
+
+
+async def test_tcp_bytes_that_are_no_text():
+    """The last message on a connection is not waited for because of bytes that are no UTF-8."""
+    async with Site("tcp") as site:
+        _, writer = await asyncio.open_connection(*site.receiver.address)
+        writer.write(b'{"method":"E_X","params":{"n":"\xff","n":1}}')
+        await until(lambda: site.raised)
+        writer.close()
+        await until(lambda: site.lost)
+
+
+async def test_tcp_garbage():
+    """What is no JSON is counted, and the messages after it are raised; so is what a connection leaves unfinished."""
+    async with Site("tcp", max_message_bytes=65_536) as site:
+        _, writer = await asyncio.open_connection(*site.receiver.address)
+        writer.write(b"{garbage}" + message(1) + b"[}" + message(2) + message(3))
+        await until(lambda: len(site.raised) == 3)
+        writer.write(b"x" * 70_000)
+        await until(lambda: site.intake.unparsed == 3)
+        writer.write(b"}" + message(4) + b'{"method":"E_')
+        await until(lambda: len(site.raised) == 4)
+        writer.close()
+        await until(lambda: site.intake.unparsed == 5)
+    assert numbers(site) == [1, 2, 3, 4]
+
+
+async def test_datagram_garbage():
+    """Datagrams that are no JSON are counted, and others are raised."""
+    async with Site() as site:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.connect(site.receiver.address)
+            for data in (b"", b"\xff" * 1000, b"{" * 60_000, b'{"method":"E_X"', message(1) + message(2)):
+                sender.send(data)
+        await until(lambda: len(site.raised) == 2)
+    assert site.intake.unparsed == 3
+
+
+async def test_tcp_peer_that_reads_nothing():
+    """A sender that does not read its replies is not read from, so that they do not pile up here."""
+    async with Site("tcp") as site:
+        _, writer = await asyncio.open_connection(*site.receiver.address, limit=1)
+        writer.transport.pause_reading()
+        text = b"".join(message(number, id=number) for number in range(1, 20_000))
+        sent = 0
+        writer.transport.set_write_buffer_limits(high=0)
+        while sent < 100:
+            writer.write(text)
+            sent += 1
+            try:
+                await asyncio.wait_for(writer.drain(), 0.5)
+            except TimeoutError:
+                break
+        assert sent < 100
+        (connection,) = site.receiver._connections
+        assert connection._transport.get_write_buffer_size() < 4 << 20
+        writer.transport.abort()
+        await until(lambda: site.lost)
+
+
+async def test_too_many_connections(monkeypatch):
+    """Connections beyond the limit are closed at once; the others go on."""
+    monkeypatch.setattr("evframe_opensips.receivers._MAX_CONNECTIONS", 1)
+    async with Site("tcp") as site:
+        _, first = await asyncio.open_connection(*site.receiver.address)
+        await until(lambda: site.receiver._connections)
+        reader, second = await asyncio.open_connection(*site.receiver.address)
+        assert await reader.read() == b""
+        first.write(message(1))
+        await until(lambda: site.raised)
+        first.close()
+        second.close()
+        await until(lambda: site.lost)
+
+
+def free_ports():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = min(probe.getsockname()[1], 65_000)
+    return port, f"{port}-{port + 20}"
+
+
+async def test_ports():
+    """Instances take ports of the range in order; a port of its own that is taken is an error with the instance's name."""
+    first, ports = free_ports()
+    async with Site(ports=ports) as one, Site(ports=ports) as two:
+        assert first <= one.receiver.address[1] < two.receiver.address[1] <= first + 20
+        taken = one.receiver.address[1]
+        with pytest.raises(OSError, match=rf"instance 'one': 127.0.0.1:{taken}: Address already in use"):
+            Site(port=taken)
+        with pytest.raises(OSError, match="Address already in use"):
+            Site(ports=f"{taken}-{taken}")
+
+
+async def test_place_is_kept():
+    """Other options keep the socket if events may arrive there still."""
+    async with Site() as site:
+        port = site.receiver.address[1]
+        for options, settings, kept in (
+            (InstanceOptions("one", URL), Options(), True),
+            (InstanceOptions("one", URL, port=port), Options(), True),
+            (InstanceOptions("one", URL, port=port % 65535 + 1), Options(), False),
+            (InstanceOptions("one", URL), Options(ports=f"{port}-{port}"), True),
+            (InstanceOptions("one", URL), Options(listen="127.0.0.2"), False),
+            (InstanceOptions("one", URL, "unix", path="/x"), Options(), False),
+        ):
+            assert is_place_of(site.receiver, options, settings) is kept
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "text"),
+    [
+        ({}, {}, "udp:127.0.0.1:"),
+        ({"transport": "tcp"}, {}, "tcp:127.0.0.1:"),
+        ({}, {"listen": "::1"}, "udp:[::1]:"),
+        ({}, {"listen": "[::1]"}, "udp:[::1]:"),
+        ({}, {"listen": "0.0.0.0"}, "udp:127.0.0.1:"),
+        ({"url": "http://localhost:1/mi"}, {"listen": "0.0.0.0"}, "udp:127.0.0.1:"),
+        ({"url": "udp://127.0.0.2:1"}, {"listen": "::"}, "udp:127.0.0."),
+        ({"url": "fifo:///tmp/x"}, {"listen": "0.0.0.0"}, "udp:127.0.0.1:"),
+        ({"url": "unix:///tmp/x"}, {"listen": "0.0.0.0"}, "udp:127.0.0.1:"),
+        ({"url": "http+unix://%2Ftmp%2Fx/mi"}, {"listen": "0.0.0.0"}, "udp:127.0.0.1:"),
+        ({"advertise": "gateway.example"}, {"listen": "0.0.0.0"}, "udp:gateway.example:"),
+        ({"advertise": "[2001:db8::1]"}, {}, "udp:[2001:db8::1]:"),
+    ],
+)
+async def test_socket_text(options, settings, text):
+    """An instance is told an address that it can send to."""
+    own = InstanceOptions(**{"name": "one", "url": URL, **options})
+    every = Options([own], **settings)
+    receiver = bind(own, every, None, None)
+    try:
+        host = own.advertise or await own_address(own, every)
+        found = socket_text(own, host, receiver)
+        assert found.startswith(text)
+        assert found.endswith(f":{receiver.address[1]}")
+    finally:
+        receiver.close()
