@@ -40,18 +40,19 @@ class Gateway:
         self._new.put(None)
 
     def line(self, message):
-        """Return the first line of the log that says *message* and was not returned before."""
-        for line in self.lines:
-            if message in line:
-                self.lines.remove(line)
-                return json.loads(line)
+        """Return the next line of the log that says *message*."""
         while True:
             line = self._new.get(timeout=30)
             if line is None:
                 raise AssertionError(f"the gateway has ended: {self.lines}")
+            self.lines.append(line)
             if message in line:
                 return json.loads(line)
-            self.lines.append(line)
+
+    def told(self, message):
+        """Return the first line of the log that says *message*, which may have been passed already."""
+        passed = next((line for line in self.lines if message in line), None)
+        return self.line(message) if passed is None else json.loads(passed)
 
     def stop(self):
         """Return the exit code after SIGTERM."""

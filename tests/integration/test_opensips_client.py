@@ -56,7 +56,7 @@ def http(running, _):
 
 
 def udp(running, _):
-    bind = running.line("management requests are taken from datagrams")["bind"]
+    bind = running.told("management requests are taken from datagrams")["bind"]
     ip, _, port = bind.rpartition(":")
     address = ["-t", "datagram", "-i", ip, "-p", port]
     options = {"datagram_ip": ip, "datagram_port": int(port), "datagram_timeout": PATIENCE_S}
