@@ -6,7 +6,8 @@ import pytest
 
 import evframe
 from evframe import hookimpl
-from evframe.ingest import Intake, Rules, fate_of
+from evframe.ingest import Availability, Intake, Rules, fate_of
+from evframe.status import StatusRegistry
 from evframe.testing import FakeClock, Recorder
 
 NOTIFICATION = b'{"jsonrpc":"2.0","method":"%b","params":{"n":1}}'
@@ -111,3 +112,22 @@ async def test_fate():
     assert fate_of([None, None]) == "delivered"
     assert fate_of([None, "refused"]) == "failed"
     assert fate_of(["refused", "shutdown"]) == "open"
+
+
+async def test_availability(caplog):
+    """A change is in the status and its reports; the log has a new reason at once, and an old one every ten seconds."""
+    clock, changes = FakeClock(), []
+    statuses = StatusRegistry(changes.append).group("plugin")
+    availability = Availability(statuses, "q", "amqp://broker/", clock)
+    assert (availability.details, availability.consumed) == ("connecting", False)
+    with caplog.at_level(logging.INFO, "evframe.ingest"):
+        for reason in ("refused", "refused", "closed"):
+            availability.ends(reason)
+        clock.advance(10)
+        availability.ends("closed")
+        availability.begins()
+        availability.ends("closed")
+
+    assert [getattr(record, "reason", "") for record in caplog.records] == ["refused", "closed", "closed", "", "closed"]
+    assert [report.text for report in statuses.find("q").reports] == ["refused", "closed", "consuming", "closed"]
+    assert [change.status for change in changes] == [1, -1]

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import Any, Final
 
-CLOSE_S: Final = 2.0
+CLOSE_S: Final = 1.0
 
 
 async def end(client: Any, connections: Any, *parts: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -14,18 +13,14 @@ from aiokafka import errors
 
 from evframe.backoff import delay_s
 from evframe.context import PluginContext
-from evframe.ingest import Intake, Rules
+from evframe.ingest import Availability, Intake, Rules
 from evframe.sockets import connection_problem
 from evframe_kafka_consumer.member import Member
 from evframe_kafka_consumer.options import ConnectionOptions
 from evframe_kafka_consumer.properties import settings
 from evframe_kafka_consumer.records import Records
 
-log = logging.getLogger("evframe.kafka_consumer")
 GROUP: Final = "kafka-consumer"
-NOT_READY, CONSUMING = -1, 1
-_REPORTS: Final = 20
-_QUIET_S: Final = 10.0
 _SETTLE_S: Final = 0.5
 _LOOK_S: Final = 5.0
 
@@ -49,11 +44,9 @@ class TopicConsumer:
         self.intake = Intake(context, options.name, Rules(options.event, tuple(options.events), options.max_events))
         self.records = Records(options, self.intake, self._made)
         self._sleep = sleep
-        self._status = context.status.group(GROUP)
-        self._status.add(options.name, NOT_READY, "connecting", reports=_REPORTS)
+        self._availability = Availability(context.status.group(GROUP), options.name, options.brokers)
         self._member: Member | None = None
         self._committer: asyncio.Task[None] | None = None
-        self._quiet: tuple[str, float] = ("", 0.0)
 
     def _made(self) -> dict[str, Any]:
         """Return the options of the library."""
@@ -71,7 +64,7 @@ class TopicConsumer:
             try:
                 await self._consume()
             except Exception as error:  # noqa: BLE001 whatever the library makes of what the brokers do
-                self._away(reason_of(error))
+                self._availability.ends(reason_of(error))
             await self._leave()
             cap_s = self.options.retry_timeout_ms / 1000
             attempt = attempt + 1 if time.monotonic() - begun < cap_s else 1
@@ -81,7 +74,7 @@ class TopicConsumer:
         """Consume as one member of the group, until the library cannot go on."""
         member = self._member = Member(self.options, self.records, self._made())
         await member.join()
-        self._works()
+        self._availability.begins()
         self._committer = asyncio.create_task(self._commit(member))
         while True:
             await member.fetch()
@@ -91,35 +84,18 @@ class TopicConsumer:
         look_at = time.monotonic() + _LOOK_S
         while True:
             await self._sleep(self.options.commit_interval_ms / 1000)
-            reason = None
             try:
-                await member.commit()
-                if time.monotonic() >= look_at:
-                    look_at = time.monotonic() + _LOOK_S
-                    reason = None if await member.look() else "unreachable"
+                heard = await member.commit()
+                if not heard and (time.monotonic() >= look_at or not self._availability.consumed):
+                    await member.look()
+                    heard = True
             except Exception as error:  # noqa: BLE001 as above; it is tried again
-                reason = reason_of(error)
-            if reason is not None:
-                self._away(reason)
-            elif self._quiet[0]:
-                self._works()
-
-    def _works(self) -> None:
-        self._quiet = ("", 0.0)
-        self._status.set_status(CONSUMING, "consuming", self.options.name)
-        self._status.report("consuming", self.options.name)
-        log.info("topics are consumed", extra={"connection": self.options.name, "brokers": self.options.brokers})
-
-    def _away(self, reason: str) -> None:
-        name, now = self.options.name, time.monotonic()
-        self._status.set_status(NOT_READY, reason, name)
-        if self._quiet[0] != reason or now >= self._quiet[1]:
-            self._quiet = (reason, now + _QUIET_S)
-            self._status.report(f"not consuming: {reason}", name)
-            log.warning(
-                "topics are not consumed",
-                extra={"connection": name, "brokers": self.options.brokers, "reason": reason},
-            )
+                self._availability.ends(reason_of(error))
+                continue
+            if heard:
+                look_at = time.monotonic() + _LOOK_S
+                if not self._availability.consumed:
+                    self._availability.begins()
 
     async def _leave(self) -> None:
         committer, self._committer = self._committer, None
@@ -142,13 +118,12 @@ class TopicConsumer:
 
     def listed(self) -> dict[str, Any]:
         """Return the state and the counters, for people and programs."""
-        counts, status, member = self.records.counts, self._status.find(self.options.name), self._member
-        assert status is not None
+        counts, member = self.records.counts, self._member
         return {
             "name": self.options.name,
             "brokers": self.options.brokers,
             "group": self.options.group_id,
-            "state": status.details,
+            "state": self._availability.details,
             "partitions": [f"{topic}/{number}" for topic, number in sorted(member.partitions)] if member else [],
             "received": counts.received,
             "raised": self.intake.raised,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -61,9 +60,7 @@ class DeadLetters:
                 try:
                     await producer.start()
                 except BaseException:
-                    with suppress(Exception):
-                        await producer.client.close()
-                    producer._closed = True  # noqa: SLF001 it was never open
+                    await end(producer, producer.client)
                     raise
                 self._producer = producer
             return self._producer

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError, KafkaError
 
 from evframe_kafka_consumer.closing import end
 from evframe_kafka_consumer.options import ConnectionOptions
@@ -18,6 +18,7 @@ from evframe_kafka_consumer.records import Records
 _FULL_MS: Final = 20  # until a partition is looked at again that had no room
 _IDLE_MS: Final = 500
 _NEVER_MS: Final = 2**31 - 1
+_LAST_S: Final = 2.0  # for a commit before the end
 
 
 class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has no types
@@ -67,6 +68,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
         """
         most = self._options.max_in_flight
         rooms = {place: most - self._under_way(place, each) for place, each in self.partitions.items()}
+        # With a little room they would come one by one.
         open_ones = {place: room for place, room in rooms.items() if 4 * room >= most}
         if rooms and not open_ones:
             self._records.settled.clear()
@@ -107,8 +109,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
         for place in assigned:
             self.partitions.setdefault(place, Partition())
 
-    async def commit(self) -> None:
-        """Tell the group how far we are.
+    async def commit(self) -> bool:
+        """Tell the group how far we are; return whether there was news, and it has answered.
 
         Raises:
             KafkaError: if it does not take that.
@@ -116,28 +118,33 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
         """
         news = {place: each.position for place, each in self.partitions.items() if each.position is not None}
         if not news:
-            return
+            return False
         try:
             async with asyncio.timeout(self._limit_s):
                 await self._consumer.commit(news)
         except (CommitFailedError, IllegalStateError):
-            return  # the group has other members by now, which go on from the last commit
+            return True  # the group has other members by now, which go on from the last commit
         for place, position in news.items():
             if place in self.partitions:
                 self.partitions[place].committed(position)
+        return True
 
-    async def look(self) -> bool:
-        """Return whether a broker answers."""
-        try:
-            async with asyncio.timeout(self._limit_s):
-                return bool(await self._consumer._client.force_metadata_update())  # noqa: SLF001 it tells nobody otherwise
-        except (KafkaError, OSError):
-            return False
+    async def look(self) -> None:
+        """Look whether a broker answers.
+
+        Raises:
+            KafkaError: if none does.
+            TimeoutError: if none does in time.
+        """
+        async with asyncio.timeout(self._limit_s):
+            if not await self._consumer._client.force_metadata_update():  # noqa: SLF001 it tells nobody otherwise
+                raise KafkaConnectionError
 
     async def leave(self) -> None:
         """Commit what is done, and leave the group, within their bounds: the rest comes again, to others."""
         with suppress(KafkaError, TimeoutError):
-            await self.commit()
+            async with asyncio.timeout(_LAST_S):
+                await self.commit()
         for each in self.partitions.values():
             each.lost = True
         consumer = self._consumer

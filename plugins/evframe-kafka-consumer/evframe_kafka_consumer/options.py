@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Any, Literal
 
 import attrs
 
-from evframe.config import at_least
-from evframe.events import check_name
+from evframe.config import at_least, is_event_name, is_readable
 from evframe_kafka_consumer.properties import Value, consumer_option
 
 PORT = 9092
@@ -22,14 +20,6 @@ def _brokers(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
         host, colon, port = each.strip().rpartition(":") if re.search(r":[^:\]]*$", each) else (each.strip(), "", "")
         if not host or (colon and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535)):
             raise ValueError(f"{attribute.name}: expected brokers as host[:port],…, got {each!r}")
-
-
-def _event(_: Any, attribute: attrs.Attribute[str | None], value: str | None) -> None:
-    try:
-        if value is not None:
-            check_name(value)
-    except ValueError as error:
-        raise ValueError(f"{attribute.name}: {error}") from None
 
 
 def _pattern(options: ConnectionOptions, attribute: attrs.Attribute[str | None], value: str | None) -> None:
@@ -54,11 +44,6 @@ def _properties(_: Any, attribute: attrs.Attribute[Any], value: dict[str, Value]
             raise ValueError(f"{attribute.name}: {error}") from None
 
 
-def _readable(_: Any, attribute: attrs.Attribute[str | None], value: str | None) -> None:
-    if value is not None and not os.access(value, os.R_OK):
-        raise ValueError(f"{attribute.name}: expected a file that can be read, got {value!r}")
-
-
 @attrs.frozen
 class ConnectionOptions:
     """A member of a consumer group."""
@@ -77,7 +62,7 @@ class ConnectionOptions:
     """The consumer group; its members share the partitions of the topics."""
     auto_offset_reset: Literal["earliest", "latest"] = "earliest"
     """Where a group begins that has committed nothing."""
-    event: str | None = attrs.field(default=None, validator=_event)
+    event: str | None = attrs.field(default=None, validator=is_event_name)
     """The event of records that are no JSON-RPC notification; without it such records are refused."""
     events: list[str] = attrs.field(factory=lambda: ["*"])
     """Patterns of the events that JSON-RPC notifications may name; an empty list makes every record a body."""
@@ -105,7 +90,7 @@ class ConnectionOptions:
     """How long finding the cluster, and each word to it, may take."""
     retry_timeout_ms: int = attrs.field(default=5000, validator=at_least(1))
     """The longest wait between two attempts to connect; it begins with much shorter ones."""
-    password_file: str | None = attrs.field(default=None, validator=_readable)
+    password_file: str | None = attrs.field(default=None, validator=is_readable)
     """A file whose first line is the password of SASL, read at every connection."""
     properties: dict[str, Value] = attrs.field(factory=dict, validator=_properties, repr=False)
     """More properties, in the names of librdkafka: security, sessions, fetching."""

@@ -287,7 +287,7 @@ class TestWhatBecomesOfARecord:
             consuming.memory.when("a", third)
             await until(lambda: len(attempts) == 3 and not consuming.listed["waiting"])
             assert (consuming.listed["received"], consuming.listed["retried"]) == (3, 2)
-        assert min(attempts[1] - attempts[0], attempts[2] - attempts[1]) >= 0.08
+        assert min(attempts[1] - attempts[0], attempts[2] - attempts[1]) >= 0.07
         assert await committed(kafka, topic, topic) == 3
 
     async def test_failure_becomes_a_dead_letter(self, kafka, topic, producer):
@@ -438,6 +438,9 @@ class TestOutages:
                 await until(lambda: consuming.numbers == [0])
                 proxy.hold()
                 await until(lambda: consuming.listed["state"] in {"timeout", "unreachable"})
+                proxy.release()
+                await until(lambda: consuming.listed["state"] == "consuming")
+                proxy.hold()
                 async with asyncio.timeout(20):
                     await consuming.events.__aexit__(None, None, None)
                 proxy.release()

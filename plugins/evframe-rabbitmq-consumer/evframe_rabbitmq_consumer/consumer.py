@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -11,16 +10,12 @@ from typing import Any, Final
 
 from evframe.backoff import delay_s
 from evframe.context import PluginContext
-from evframe.ingest import Intake, Rules
-from evframe_rabbitmq_consumer.channel import reason_of
+from evframe.ingest import Availability, Intake, Rules
+from evframe_rabbitmq_consumer.channel import CANCELLED, reason_of
 from evframe_rabbitmq_consumer.options import ConnectionOptions
 from evframe_rabbitmq_consumer.session import Counts, Session
 
-log = logging.getLogger("evframe.rabbitmq_consumer")
 GROUP: Final = "rabbitmq-consumer"
-NOT_READY, CONSUMING = -1, 1
-_REPORTS: Final = 20
-_QUIET_S: Final = 10.0
 _SETTLE_S: Final = 0.5
 
 
@@ -43,11 +38,9 @@ class QueueConsumer:
         self.counts = Counts()
         self.intake = Intake(context, options.name, Rules(options.event, tuple(options.events), options.max_events))
         self._sleep = sleep
-        self._status = context.status.group(GROUP)
-        self._status.add(options.name, NOT_READY, "connecting", reports=_REPORTS)
+        self._availability = Availability(context.status.group(GROUP), options.name, options.address)
         self._session: Session | None = None
         self._settled = asyncio.Event()
-        self._quiet: tuple[str, float] = ("", 0.0)
 
     async def run(self) -> None:
         """Consume until this is cancelled; then the answers still go out until `stop`."""
@@ -56,7 +49,7 @@ class QueueConsumer:
             while True:
                 await self._room()
                 begun = time.monotonic()
-                self._away(await self._consume())
+                self._availability.ends(await self._consume())
                 cap_s = self.options.retry_timeout_ms / 1000
                 attempt = attempt + 1 if time.monotonic() - begun < cap_s else 1
                 await self._sleep(delay_s(attempt, cap_s))
@@ -75,30 +68,16 @@ class QueueConsumer:
         session = self._session = Session(self.options, self.intake, self.counts, self._settled)
         try:
             await session.open(self.options.prefetch - self.counts.waiting)
-            self._works()
+            self._availability.begins()
             reason = await session.ended()
         except Exception as error:  # noqa: BLE001 whatever the library makes of what the broker does
             reason = reason_of(error)
         self._session = None
-        session.cut()
+        if reason == CANCELLED:
+            await session.close()  # the connection is fine, and takes the answers to what has come
+        else:
+            session.cut()
         return reason
-
-    def _works(self) -> None:
-        self._quiet = ("", 0.0)
-        self._status.set_status(CONSUMING, "consuming", self.options.name)
-        self._status.report("consuming", self.options.name)
-        log.info("a queue is consumed", extra={"connection": self.options.name, "broker": self.options.address})
-
-    def _away(self, reason: str) -> None:
-        name, now = self.options.name, time.monotonic()
-        self._status.set_status(NOT_READY, reason, name)
-        if self._quiet[0] != reason or now >= self._quiet[1]:
-            self._quiet = (reason, now + _QUIET_S)
-            self._status.report(f"not consuming: {reason}", name)
-            log.warning(
-                "a queue is not consumed",
-                extra={"connection": name, "broker": self.options.address, "reason": reason},
-            )
 
     async def stop(self) -> None:
         """Answer what has its outcome by now, and end the connection: the rest comes again."""
@@ -117,13 +96,12 @@ class QueueConsumer:
 
     def listed(self) -> dict[str, Any]:
         """Return the state and the counters, for people and programs."""
-        counts, status = self.counts, self._status.find(self.options.name)
-        assert status is not None
+        counts = self.counts
         return {
             "name": self.options.name,
             "broker": self.options.address,
             "queue": self.options.queue,
-            "state": status.details,
+            "state": self._availability.details,
             "received": counts.received,
             "redelivered": counts.redelivered,
             "raised": self.intake.raised,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Literal
 
 import attrs
 from yarl import URL
 
-from evframe.config import at_least
-from evframe.events import check_name
+from evframe.config import at_least, is_event_name, is_readable
 
 Answer = Literal["ack", "requeue", "reject"]
 """What the broker is told about a message: it is done; it comes again; it goes to the dead letters."""
@@ -31,25 +29,12 @@ def _queue(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
         raise ValueError(f"{attribute.name}: expected 1 to 255 bytes, got {value!r}")
 
 
-def _event(_: Any, attribute: attrs.Attribute[str | None], value: str | None) -> None:
-    try:
-        if value is not None:
-            check_name(value)
-    except ValueError as error:
-        raise ValueError(f"{attribute.name}: {error}") from None
-
-
 def _within(smallest: int, largest: int) -> Any:
     def check(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
         if not smallest <= value <= largest:
             raise ValueError(f"{attribute.name}: expected {smallest} to {largest}, got {value!r}")
 
     return check
-
-
-def _readable(_: Any, attribute: attrs.Attribute[str | None], value: str | None) -> None:
-    if value is not None and not os.access(value, os.R_OK):
-        raise ValueError(f"{attribute.name}: expected a file that can be read, got {value!r}")
 
 
 @attrs.frozen
@@ -62,9 +47,9 @@ class ConnectionOptions:
     """What listings, statuses and the log call this connection; the queue's name without it."""
     uri: str = attrs.field(default="amqp://guest:guest@localhost:5672/", validator=_uri, repr=False)
     """The broker, ``amqp[s]://user:password@host:port/vhost``; a part that is left out is as in the default."""
-    password_file: str | None = attrs.field(default=None, validator=_readable)
+    password_file: str | None = attrs.field(default=None, validator=is_readable)
     """A file whose first line is the password, read at every login."""
-    event: str | None = attrs.field(default=None, validator=_event)
+    event: str | None = attrs.field(default=None, validator=is_event_name)
     """The event of messages that are no JSON-RPC notification; without it such messages are refused."""
     events: list[str] = attrs.field(factory=lambda: ["*"])
     """Patterns of the events that JSON-RPC notifications may name; an empty list makes every message a body."""
@@ -94,9 +79,9 @@ class ConnectionOptions:
     """How long a broker may take to let us in, and to begin."""
     retry_timeout_ms: int = attrs.field(default=5000, validator=at_least(1))
     """The longest wait between two attempts to connect; it begins with much shorter ones."""
-    ca_file: str | None = attrs.field(default=None, validator=_readable)
+    ca_file: str | None = attrs.field(default=None, validator=is_readable)
     """The certificates that ``amqps`` trusts; those of the system without it."""
-    cert_file: str | None = attrs.field(default=None, validator=_readable)
+    cert_file: str | None = attrs.field(default=None, validator=is_readable)
     """Our own certificate, with its key."""
 
     @property

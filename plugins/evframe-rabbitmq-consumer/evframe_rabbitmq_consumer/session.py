@@ -13,7 +13,7 @@ import aiormq
 import attrs
 
 from evframe.ingest import Intake, fate_of
-from evframe_rabbitmq_consumer.channel import ConsumingChannel, close, connect, consume, cut
+from evframe_rabbitmq_consumer.channel import CLOSE_S, ConsumingChannel, close, connect, consume, cut
 from evframe_rabbitmq_consumer.options import Answer, ConnectionOptions
 from evframe_rabbitmq_consumer.tags import Tags
 
@@ -135,7 +135,7 @@ class Session:
         self._wake.set()
         if self._flusher is not None:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_SEND_S):
+                async with asyncio.timeout(CLOSE_S):
                     await self._flusher
         if self._connection is not None:
             await close(self._connection)

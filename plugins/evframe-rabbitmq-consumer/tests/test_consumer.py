@@ -272,7 +272,7 @@ class TestWhatBecomesOfAMessage:
             requeue_delay_ms=80,
         )
         assert (listed["acknowledged"], listed["requeued"], listed["redelivered"], dead) == (1, 2, 2, [])
-        assert min(attempts[1] - attempts[0], attempts[2] - attempts[1]) >= 0.08
+        assert min(attempts[1] - attempts[0], attempts[2] - attempts[1]) >= 0.07
 
     async def test_nobody(self, rabbitmq, channel, queue):
         """A message whose event nobody has subscribed to is done with, or rejected by option."""
