@@ -44,7 +44,11 @@ def default_text(field: attrs.Attribute[Any]) -> str:
     if default is attrs.NOTHING:
         return "required"
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
-        return "empty"
+        if default.takes_self:
+            return "from other options"
+        default = default.factory()
+        if not isinstance(default, list) or not default:
+            return "empty"
     if default is None:
         return "none"
     if isinstance(default, bool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from cattrs.errors import ForbiddenExtraKeysError, IterableValidationError
 from cattrs.gen import make_dict_structure_fn
 
 from evframe.declarations import Parameter
+from evframe.events import check_name
 from evframe.exceptions import ConfigError
 from evframe.subscribers import Overflow
 
@@ -40,6 +42,21 @@ def at_least(smallest: float) -> Callable[[Any, attrs.Attribute[Any], Any], None
             raise ValueError(f"{attribute.name}: expected {smallest} or more, got {value!r}")
 
     return check
+
+
+def is_event_name(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    """Validate an option that is the name of an event, or None."""
+    try:
+        if value is not None:
+            check_name(value)
+    except ValueError as error:
+        raise ValueError(f"{attribute.name}: {error}") from None
+
+
+def is_readable(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    """Validate an option that is the path of a file that can be read, or None."""
+    if value is not None and not os.access(value, os.R_OK):
+        raise ValueError(f"{attribute.name}: expected a file that can be read, got {value!r}")
 
 
 @attrs.frozen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -104,6 +104,10 @@ class PluginContext:
     ) -> list[Outcome]:
         """Raise an event and return its outcomes; see `EventInterface.raise_event_and_wait`."""
         return await self._interface.raise_event_and_wait(name, params, timeout_s=timeout_s)
+
+    def raise_event_and_tell(self, name: str, params: Any, tell: Callable[[Sequence[str | None]], None]) -> None:
+        """Raise an event, and have *tell* hear what became of it; see `EventInterface.raise_event_and_tell`."""
+        self._interface.raise_event_and_tell(name, params, tell)
 
     def has_subscribers(self, name: str) -> bool:
         """Return whether raising *name* would reach anyone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from evframe.management.dispatcher import Dispatcher
 from evframe.management.evi import evi_commands
 from evframe.members import Address, Member
 from evframe.nesting import depth
-from evframe.outcomes import Outcome, OutcomeWait
+from evframe.outcomes import Outcome, OutcomeTeller, OutcomeWait
 from evframe.plugins import PluginManager, PluginStatus
 from evframe.reloading import Changes, Parts, Reload, describe
 from evframe.roster import Roster
@@ -320,6 +320,22 @@ class EventInterface:
             return await wait.report(None if until is None else max(0.0, until - monotonic()))
         finally:
             wait.close()
+
+    def raise_event_and_tell(self, name: str, params: Any, tell: Callable[[Sequence[str | None]], None]) -> None:
+        """Raise an event and return at once; *tell* hears later what became of it. On the loop's thread.
+
+        This is for who raises many events and has to know about each: it takes no task for any of them.
+
+        Args:
+            name: the event.
+            params: its parameters.
+            tell: called once, perhaps before this returns, with the reason of the failure at each
+                subscriber, or None where it was delivered; it must neither take long nor raise.
+        """
+        definition = self._events[name]
+        event = definition.snapshot(params, monotonic(), depth.get())
+        OutcomeTeller(event, definition.targets, tell)
+        self._put(event)
 
     def listen(self, pattern: str = "*", *, where: Mapping[str, str] | None = None) -> Listener:
         """Return the events to come whose name matches *pattern*, for `async for`.

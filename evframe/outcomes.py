@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -53,3 +53,31 @@ class OutcomeWait:
             if subscriber.waiting is not None:
                 subscriber.waiting.pop(id(self._event), None)
                 subscriber.waiting = subscriber.waiting or None
+
+
+class OutcomeTeller:
+    """Calls *tell* once, when *event* has its outcome at every one of the *subscribers*; make it before it is queued.
+
+    *tell* gets the reason of each failure, and None for each delivery. It is called within the
+    delivery, so that it must neither take long nor raise.
+    """
+
+    __slots__ = ("_event", "_open", "_reasons", "_tell")
+
+    def __init__(
+        self, event: Event, subscribers: Sequence[Subscriber], tell: Callable[[Sequence[str | None]], None]
+    ) -> None:
+        self._event = event  # kept, so that no other event has its id
+        self._open = len(subscribers)
+        self._reasons: list[str | None] = []
+        self._tell = tell
+        if not subscribers:
+            tell(())
+        for subscriber in subscribers:
+            subscriber.wait_for(event, self._take)
+
+    def _take(self, reason: str | None) -> None:
+        self._reasons.append(reason)
+        self._open -= 1
+        if not self._open:
+            self._tell(self._reasons)

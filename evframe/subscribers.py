@@ -114,6 +114,7 @@ class Subscriber:
             self.lose(reason, 1)
         if self.waiting is not None:
             tell = self.waiting.pop(id(event), None)
+            self.waiting = self.waiting or None
             if tell is not None:
                 tell(reason)
 

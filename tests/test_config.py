@@ -1,9 +1,10 @@
 """Configuration: what is accepted, and every problem at once with its path."""
 
+import attrs
 import pytest
 
 import evframe
-from evframe.config import parse_config, structure
+from evframe.config import is_event_name, is_readable, parse_config, structure
 
 
 def test_whole_configuration(installed):
@@ -98,3 +99,19 @@ def test_a_union_is_told_from_a_container(kind, good, bad):
     assert problems == []
     structure(bad, kind, "it", problems)
     assert len(problems) == 1
+
+
+def test_shared_validators(tmp_path):
+    """The name of an event and the path of a file are checked where an option has one, and may be left out."""
+
+    @attrs.frozen
+    class Options:
+        event: str | None = attrs.field(default=None, validator=is_event_name)
+        file: str | None = attrs.field(default=None, validator=is_readable)
+
+    Options()
+    Options("E_X", str(tmp_path))
+    with pytest.raises(ValueError, match="^event: expected an event name of 1 to 64 bytes, got ''"):
+        Options(event="")
+    with pytest.raises(ValueError, match="^file: expected a file that can be read, got '/no/such/file'"):
+        Options(file="/no/such/file")

@@ -387,3 +387,54 @@ async def test_code_knows_that_it_delivers(memory):
         await events.raise_event_and_wait("E_TEST")
     assert known == [True, True]
     assert not delivering.get()
+
+
+class TestTelling:
+    """`raise_event_and_tell`: what became of an event, without a task for it."""
+
+    async def test_every_subscriber_is_heard_once(self, memory):
+        """The outcomes come when the last subscriber has one: a reason for each failure, None for each delivery."""
+        gate = asyncio.Event()
+
+        async def slow(batch):
+            await gate.wait()
+            for index in range(0, len(batch.events), 2):
+                batch.fail(index, "odd" if index else "first")
+
+        memory.when("slow", slow)
+        told = []
+        async with compose(memory) as events:
+            for name in ("slow", "quick"):
+                events.subscribe_event("E_A", f"memory:{name}")
+            for number in range(4):
+                events.raise_event_and_tell(
+                    "E_A", [number], lambda reasons, number=number: told.append((number, *reasons))
+                )
+            await until(lambda: events.statistics[1].delivered == 4)
+            assert told == []
+            gate.set()
+            await until(lambda: len(told) == 4)
+            assert not any(lease.subscriber.waiting for lease in events.subscriptions)
+
+        assert told == [(0, None, "first"), (1, None, None), (2, None, "odd"), (3, None, None)]
+
+    async def test_nobody_and_no_room(self, memory):
+        """Without subscribers, and for what finds no room, it is heard before the raise returns."""
+        told = []
+        async with compose(memory, queue_size=1) as events:
+            events.raise_event_and_tell("E_A", None, told.append)
+            events.subscribe_event("E_A", "memory:a")
+            events.raise_event_and_tell("E_A", [1], told.append)
+            events.raise_event_and_tell("E_A", [2], told.append)
+            assert [list(reasons) for reasons in told] == [[], ["queue_full"]]
+            await until(lambda: len(told) == 3)
+
+    async def test_shutdown(self, memory):
+        """What is not delivered before the interface is left is heard of too."""
+        memory.when("a", lambda batch: asyncio.get_running_loop().create_future())
+        told = []
+        async with compose(memory, drain_timeout_s=0.01) as events:
+            events.subscribe_event("E_A", "memory:a")
+            events.raise_event_and_tell("E_A", [1], told.append)
+
+        assert told == [["shutdown"]]

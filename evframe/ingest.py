@@ -1,0 +1,208 @@
+"""Messages from elsewhere: the events that they become, and what became of those.
+
+For plugins that consume queues: an `Intake` raises the event that a message is, and says later how
+its deliveries ended, so that the plugin can acknowledge the message or not. Its `Availability` tells
+whether messages come at all.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Final, Literal
+
+import attrs
+
+from evframe.context import PluginContext
+from evframe.events import check_name
+from evframe.exceptions import EventNameError, ParameterError, UnknownEventError
+from evframe.payload import decode_notification
+from evframe.status import StatusGroup
+
+log = logging.getLogger("evframe.ingest")
+Fate = Literal["delivered", "nobody", "failed", "open"]
+"""How the deliveries of an event ended: all of them well; there were none; some failed for good; or
+the interface was left before some had an end."""
+_QUIET_S: Final = 10.0
+_NOT_CONSUMED, _CONSUMED = -1, 1
+_REPORTS: Final = 20
+
+
+def fate_of(reasons: Sequence[str | None]) -> Fate:
+    """Return how deliveries ended that failed with these *reasons*, or did not where there is None."""
+    if not reasons:
+        return "nobody"
+    if "shutdown" in reasons:
+        return "open"
+    return "delivered" if not any(reasons) else "failed"
+
+
+class Refused(ValueError):  # noqa: N818 the message's fault, not one of the plugin
+    """Raised for a message that becomes no event."""
+
+    def __init__(self, reason: str, problem: str) -> None:
+        super().__init__(problem)
+        self.reason = reason
+
+
+class Availability:
+    """Tells whether a source of messages can be consumed: in its status, and in the log.
+
+    Args:
+        statuses: those of the plugin.
+        name: of the source.
+        broker: where it is, without secrets.
+        clock: the monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self, statuses: StatusGroup, name: str, broker: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._statuses = statuses
+        self._name = name
+        self._extra = {"source": name, "broker": broker}
+        self._clock = clock
+        self._quiet_until = 0.0
+        self._identifier = statuses.add(name, _NOT_CONSUMED, "connecting", reports=_REPORTS)
+
+    @property
+    def consumed(self) -> bool:
+        """Whether it is consumed."""
+        return self._identifier.ready
+
+    @property
+    def details(self) -> str:
+        """How it is, in a word."""
+        return str(self._identifier.details)
+
+    def begins(self) -> None:
+        """Tell that messages come."""
+        self._set(_CONSUMED, "consuming")
+        log.info("messages are consumed", extra=self._extra)
+
+    def ends(self, reason: str) -> None:
+        """Tell that none do; the log has that when the reason is a new one, and every ten seconds."""
+        news = reason != self.details
+        self._set(_NOT_CONSUMED, reason)
+        if news or self._clock() >= self._quiet_until:
+            self._quiet_until = self._clock() + _QUIET_S
+            log.warning("messages are not consumed", extra={**self._extra, "reason": reason})
+
+    def _set(self, status: int, details: str) -> None:
+        if details != self.details:
+            self._statuses.report(details, self._name)
+        self._statuses.set_status(status, details, self._name)
+
+
+@attrs.frozen
+class Rules:
+    """Which events messages become."""
+
+    event: str | None
+    """The event of messages that name none; None refuses them."""
+    patterns: Sequence[str]
+    """Patterns of the names that notifications may have; without any, every message is a body."""
+    max_events: int
+    """How many names may be registered that nobody knew before."""
+
+
+class Intake:
+    """Raises the events of one source of messages.
+
+    A JSON-RPC notification, such as another evframe or an OpenSIPS sends, becomes the event that it
+    names. Any other message is the parameter `body` of one event.
+
+    Args:
+        context: of the plugin.
+        source: what the log calls the source.
+        rules: which events messages become.
+        clock: the monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self, context: PluginContext, source: str, rules: Rules, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._context = context
+        self._source = source
+        self._rules = rules
+        self._clock = clock
+        self._allowed: set[str] = set()
+        self._registered = 0
+        self._quiet_until: dict[str, float] = {}
+        self.raised = 0
+        """How many messages became events."""
+        self.refused: Counter[str] = Counter()
+        """How many did not, by the reason."""
+
+    def take(
+        self,
+        body: bytes,
+        tell: Callable[[Sequence[str | None]], None] | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """Raise the event that a message is; return False, and count it, when it cannot become one.
+
+        Args:
+            body: the message's.
+            tell: hears what became of the event; see `EventInterface.raise_event_and_tell`.
+            more: further parameters of an event that is not named by the message.
+        """
+        try:
+            name, params = self._read(body, more)
+            self._raise(name, params, tell)
+        except Refused as refusal:
+            self.refused[refusal.reason] += 1
+            self._tell(refusal)
+            return False
+        self.raised += 1
+        return True
+
+    def _read(self, body: bytes, more: Mapping[str, Any] | None) -> tuple[str, Any]:
+        found = decode_notification(body) if self._rules.patterns else None
+        if found is not None:
+            name = found[0]
+            if name not in self._allowed and not any(fnmatchcase(name, each) for each in self._rules.patterns):
+                raise Refused("not_allowed", f"expected an event of {self._rules.patterns}, got {name!r}")
+            return found
+        if self._rules.event is None:
+            raise Refused("no_event", f"expected a JSON-RPC notification, got other {len(body)} bytes")
+        # Bytes that are not UTF-8 go out as they came in.
+        return self._rules.event, {"body": body.decode("utf-8", "surrogateescape"), **(more or {})}
+
+    def _raise(self, name: str, params: Any, tell: Callable[[Sequence[str | None]], None] | None) -> None:
+        try:
+            if name not in self._allowed:
+                self._register(name)
+            if tell is None:
+                self._context.raise_event(name, params)
+            else:
+                self._context.raise_event_and_tell(name, params, tell)
+        except (ParameterError, RecursionError) as error:
+            raise Refused("parameters", str(error)) from None
+
+    def _register(self, name: str) -> None:
+        """Make sure that *name* is registered, within the bound."""
+        try:
+            self._context.has_subscribers(name)
+        except UnknownEventError:
+            try:
+                check_name(name)
+            except EventNameError as error:
+                raise Refused("name", str(error)) from None
+            if self._registered >= self._rules.max_events:
+                raise Refused("too_many_events", f"expected at most {self._rules.max_events} new events") from None
+            self._context.register_event(name)
+            self._registered += 1
+        self._allowed.add(name)
+
+    def _tell(self, refusal: Refused) -> None:
+        now = self._clock()
+        if now >= self._quiet_until.get(refusal.reason, 0.0):
+            self._quiet_until[refusal.reason] = now + _QUIET_S
+            log.warning(
+                "a message did not become an event",
+                extra={"source": self._source, "reason": refusal.reason, "problem": str(refusal)},
+            )

@@ -1,0 +1,145 @@
+"""Topics, consumed for as long as the interface works."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from aiokafka import errors
+
+from evframe.backoff import delay_s
+from evframe.context import PluginContext
+from evframe.ingest import Availability, Intake, Rules
+from evframe.sockets import connection_problem
+from evframe_kafka_consumer.member import Member
+from evframe_kafka_consumer.options import ConnectionOptions
+from evframe_kafka_consumer.properties import settings
+from evframe_kafka_consumer.records import Records
+
+GROUP: Final = "kafka-consumer"
+_SETTLE_S: Final = 0.5
+_LOOK_S: Final = 5.0
+
+
+class TopicConsumer:
+    """Joins a group, consumes, and joins again when that ends, forever.
+
+    Args:
+        options: of the topics.
+        context: of the plugin.
+        sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        options: ConnectionOptions,
+        context: PluginContext,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.options = options
+        self.intake = Intake(context, options.name, Rules(options.event, tuple(options.events), options.max_events))
+        self.records = Records(options, self.intake, self._made)
+        self._sleep = sleep
+        self._availability = Availability(context.status.group(GROUP), options.name, options.brokers)
+        self._member: Member | None = None
+        self._committer: asyncio.Task[None] | None = None
+
+    def _made(self) -> dict[str, Any]:
+        """Return the options of the library."""
+        properties = dict(self.options.properties)
+        if self.options.password_file is not None:
+            with open(self.options.password_file, encoding="utf-8") as file:
+                properties["sasl.password"] = file.readline().rstrip("\r\n")
+        return settings(properties)
+
+    async def run(self) -> None:
+        """Consume until this is cancelled; then what is done is still committed until `stop`."""
+        attempt = 0
+        while True:
+            begun = time.monotonic()
+            try:
+                await self._consume()
+            except Exception as error:  # noqa: BLE001 whatever the library makes of what the brokers do
+                self._availability.ends(reason_of(error))
+            await self._leave()
+            cap_s = self.options.retry_timeout_ms / 1000
+            attempt = attempt + 1 if time.monotonic() - begun < cap_s else 1
+            await self._sleep(delay_s(attempt, cap_s))
+
+    async def _consume(self) -> None:
+        """Consume as one member of the group, until the library cannot go on."""
+        member = self._member = Member(self.options, self.records, self._made())
+        await member.join()
+        self._availability.begins()
+        self._committer = asyncio.create_task(self._commit(member))
+        while True:
+            await member.fetch()
+
+    async def _commit(self, member: Member) -> None:
+        """Tell the group again and again how far we are, and look whether it is there."""
+        look_at = time.monotonic() + _LOOK_S
+        while True:
+            await self._sleep(self.options.commit_interval_ms / 1000)
+            try:
+                heard = await member.commit()
+                if not heard and (time.monotonic() >= look_at or not self._availability.consumed):
+                    await member.look()
+                    heard = True
+            except Exception as error:  # noqa: BLE001 as above; it is tried again
+                self._availability.ends(reason_of(error))
+                continue
+            if heard:
+                look_at = time.monotonic() + _LOOK_S
+                if not self._availability.consumed:
+                    self._availability.begins()
+
+    async def _leave(self) -> None:
+        committer, self._committer = self._committer, None
+        member, self._member = self._member, None
+        if committer is not None:
+            committer.cancel()
+            await asyncio.wait([committer])
+        if member is not None:
+            await member.leave()
+
+    async def stop(self) -> None:
+        """Commit what has its outcome by now, and leave the group: the rest comes again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLE_S):
+                while self.records.counts.waiting.total():
+                    self.records.settled.clear()
+                    await self.records.settled.wait()
+        await self._leave()
+        await self.records.close()
+
+    def listed(self) -> dict[str, Any]:
+        """Return the state and the counters, for people and programs."""
+        counts, member = self.records.counts, self._member
+        return {
+            "name": self.options.name,
+            "brokers": self.options.brokers,
+            "group": self.options.group_id,
+            "state": self._availability.details,
+            "partitions": [f"{topic}/{number}" for topic, number in sorted(member.partitions)] if member else [],
+            "received": counts.received,
+            "raised": self.intake.raised,
+            "refused": dict(self.intake.refused),
+            "waiting": counts.waiting.total(),
+            "retried": counts.retried,
+            "dead_letters": counts.dead_letters,
+        }
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the word for what went wrong."""
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, errors.KafkaConnectionError):
+        return "unreachable"
+    if isinstance(error, OSError):
+        return connection_problem(error)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__.removesuffix("Error")).lower()

@@ -1,0 +1,151 @@
+"""A member of a consumer group: its partitions, and how far it is in each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError, KafkaError
+
+from evframe_kafka_consumer.closing import end
+from evframe_kafka_consumer.options import ConnectionOptions
+from evframe_kafka_consumer.partition import Partition
+from evframe_kafka_consumer.records import Records
+
+_FULL_MS: Final = 20  # until a partition is looked at again that had no room
+_IDLE_MS: Final = 500
+_NEVER_MS: Final = 2**31 - 1
+_LAST_S: Final = 2.0  # for a commit before the end
+
+
+class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has no types
+    """One membership, from the joining of the group to its end.
+
+    Args:
+        options: of the connection.
+        records: takes the records.
+        made: the options of the library; see `evframe_kafka_consumer.properties`.
+    """
+
+    def __init__(self, options: ConnectionOptions, records: Records, made: dict[str, Any]) -> None:
+        self._options = options
+        self._records = records
+        self.partitions: dict[TopicPartition, Partition] = {}
+        """Those that are assigned to us."""
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=options.servers,
+            group_id=options.group_id,
+            auto_offset_reset=options.auto_offset_reset,
+            enable_auto_commit=False,
+            # Whoever is slow because its subscribers are is alive, and says so.
+            max_poll_interval_ms=_NEVER_MS,
+            **made,
+        )
+
+    @property
+    def _limit_s(self) -> float:
+        return self._options.connect_timeout_ms / 1000
+
+    async def join(self) -> None:
+        """Find the cluster, and have the library join the group.
+
+        Raises:
+            KafkaError: if there is no cluster, or it does not let us in.
+            TimeoutError: if that takes too long.
+        """
+        async with asyncio.timeout(self._limit_s):
+            await self._consumer.start()
+        self._consumer.subscribe(topics=self._options.topics, pattern=self._options.topic_pattern, listener=self)
+
+    async def fetch(self) -> None:
+        """Take records of the partitions that have room, or wait a while.
+
+        Raises:
+            KafkaError: if the library cannot go on.
+        """
+        most = self._options.max_in_flight
+        rooms = {place: most - self._under_way(place, each) for place, each in self.partitions.items()}
+        # With a little room they would come one by one.
+        open_ones = {place: room for place, room in rooms.items() if 4 * room >= most}
+        if rooms and not open_ones:
+            self._records.settled.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_IDLE_MS / 1000):
+                    await self._records.settled.wait()
+            return
+        found = await self._consumer.getmany(
+            *open_ones,
+            timeout_ms=_IDLE_MS if len(open_ones) == len(rooms) else _FULL_MS,
+            max_records=min(open_ones.values(), default=most),
+        )
+        for place, records in found.items():
+            partition = self.partitions.setdefault(place, Partition())
+            for record in records:
+                self._records.take(partition, record)
+
+    def _under_way(self, place: TopicPartition, partition: Partition) -> int:
+        """Return how many records of a partition are open, with those of an earlier assignment."""
+        return max(len(partition), self._records.counts.waiting[place])
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Commit what is done, and what can be done within the bound: others go on from there."""
+        lost = [self.partitions[place] for place in revoked if place in self.partitions]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._options.revoke_timeout_ms / 1000):
+                while any(map(len, lost)):
+                    self._records.settled.clear()
+                    await self._records.settled.wait()
+        with suppress(KafkaError, TimeoutError):
+            await self.commit()
+        for each in lost:
+            each.lost = True
+        self.partitions.clear()
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Begin with partitions."""
+        for place in assigned:
+            self.partitions.setdefault(place, Partition())
+
+    async def commit(self) -> bool:
+        """Tell the group how far we are; return whether there was news, and it has answered.
+
+        Raises:
+            KafkaError: if it does not take that.
+            TimeoutError: if it does not answer in time.
+        """
+        news = {place: each.position for place, each in self.partitions.items() if each.position is not None}
+        if not news:
+            return False
+        try:
+            async with asyncio.timeout(self._limit_s):
+                await self._consumer.commit(news)
+        except (CommitFailedError, IllegalStateError):
+            return True  # the group has other members by now, which go on from the last commit
+        for place, position in news.items():
+            if place in self.partitions:
+                self.partitions[place].committed(position)
+        return True
+
+    async def look(self) -> None:
+        """Look whether a broker answers.
+
+        Raises:
+            KafkaError: if none does.
+            TimeoutError: if none does in time.
+        """
+        async with asyncio.timeout(self._limit_s):
+            if not await self._consumer._client.force_metadata_update():  # noqa: SLF001 it tells nobody otherwise
+                raise KafkaConnectionError
+
+    async def leave(self) -> None:
+        """Commit what is done, and leave the group, within their bounds: the rest comes again, to others."""
+        with suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(_LAST_S):
+                await self.commit()
+        for each in self.partitions.values():
+            each.lost = True
+        consumer = self._consumer
+        await end(consumer, consumer._client, consumer, consumer._coordinator, consumer._fetcher)  # noqa: SLF001 there is no other way to end it while the brokers are away

@@ -1,0 +1,117 @@
+"""The options of the plugin: the table ``[plugins.kafka-consumer]``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import attrs
+
+from evframe.config import at_least, is_event_name, is_readable
+from evframe_kafka_consumer.properties import Value, consumer_option
+
+PORT = 9092
+OnFailure = Literal["commit", "retry", "dead_letter"]
+"""What becomes of a record: it is done; its event is raised again; it goes to the topic of dead letters."""
+
+
+def _brokers(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
+    for each in value.split(","):
+        host, colon, port = each.strip().rpartition(":") if re.search(r":[^:\]]*$", each) else (each.strip(), "", "")
+        if not host or (colon and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535)):
+            raise ValueError(f"{attribute.name}: expected brokers as host[:port],…, got {each!r}")
+
+
+def _pattern(options: ConnectionOptions, attribute: attrs.Attribute[str | None], value: str | None) -> None:
+    if (value is None) == (not options.topics):
+        raise ValueError(f"{attribute.name}: expected either topics or a topic_pattern, got {value!r}")
+    try:
+        re.compile(value or "")
+    except re.error as error:
+        raise ValueError(f"{attribute.name}: expected a regular expression, got {value!r}: {error}") from None
+
+
+def _dead_letters(options: ConnectionOptions, attribute: attrs.Attribute[str], value: str) -> None:
+    if value == "dead_letter" and not options.dead_letter_topic:
+        raise ValueError(f"{attribute.name}: expected a dead_letter_topic for 'dead_letter', got none")
+
+
+def _properties(_: Any, attribute: attrs.Attribute[Any], value: dict[str, Value]) -> None:
+    for name, each in value.items():
+        try:
+            consumer_option(name, each)
+        except ValueError as error:
+            raise ValueError(f"{attribute.name}: {error}") from None
+
+
+@attrs.frozen
+class ConnectionOptions:
+    """A member of a consumer group."""
+
+    topics: list[str] = attrs.field(factory=list)
+    """The topics."""
+    topic_pattern: str | None = attrs.field(default=None, validator=_pattern)
+    """A regular expression of topics, instead of their names; topics that are made later count too."""
+    name: str = attrs.field(
+        default=attrs.Factory(lambda self: self.topic_pattern or ",".join(self.topics), takes_self=True)
+    )
+    """What listings, statuses and the log call this connection; its topics without it."""
+    brokers: str = attrs.field(default="localhost:9092", validator=_brokers)
+    """Where the cluster is looked for, `host:port,…`; the port is 9092 where none is given."""
+    group_id: str = "evframe"
+    """The consumer group; its members share the partitions of the topics."""
+    auto_offset_reset: Literal["earliest", "latest"] = "earliest"
+    """Where a group begins that has committed nothing."""
+    event: str | None = attrs.field(default=None, validator=is_event_name)
+    """The event of records that are no JSON-RPC notification; without it such records are refused."""
+    events: list[str] = attrs.field(factory=lambda: ["*"])
+    """Patterns of the events that JSON-RPC notifications may name; an empty list makes every record a body."""
+    max_events: int = attrs.field(default=1000, validator=at_least(0))
+    """How many events that nobody has registered may be registered because records name them."""
+    ack: Literal["outcome", "at_once"] = "outcome"
+    """When a record is done: once every delivery of its event has its outcome, or once it is raised."""
+    max_in_flight: int = attrs.field(default=1000, validator=at_least(1))
+    """How many events of a partition may be without an outcome."""
+    dead_letter_topic: str | None = None
+    """The topic of what could not be delivered."""
+    on_failure: OnFailure = attrs.field(default="commit", validator=_dead_letters)
+    """What becomes of a record whose event could not be delivered to every subscriber."""
+    on_nobody: OnFailure = attrs.field(default="commit", validator=_dead_letters)
+    """What becomes of a record whose event has no subscriber."""
+    on_refused: Literal["commit", "dead_letter"] = attrs.field(default="commit", validator=_dead_letters)
+    """What becomes of a record that becomes no event."""
+    retry_delay_ms: int = attrs.field(default=1000, validator=at_least(1))
+    """How long it takes until an event is raised again, or a dead letter is sent again."""
+    commit_interval_ms: int = attrs.field(default=1000, validator=at_least(1))
+    """How often the group is told how far this member is."""
+    revoke_timeout_ms: int = attrs.field(default=3000, validator=at_least(0))
+    """How long a rebalance waits for the outcomes of what this member has under way."""
+    connect_timeout_ms: int = attrs.field(default=5000, validator=at_least(1))
+    """How long finding the cluster, and each word to it, may take."""
+    retry_timeout_ms: int = attrs.field(default=5000, validator=at_least(1))
+    """The longest wait between two attempts to connect; it begins with much shorter ones."""
+    password_file: str | None = attrs.field(default=None, validator=is_readable)
+    """A file whose first line is the password of SASL, read at every connection."""
+    properties: dict[str, Value] = attrs.field(factory=dict, validator=_properties, repr=False)
+    """More properties, in the names of librdkafka: security, sessions, fetching."""
+
+    @property
+    def servers(self) -> list[str]:
+        """The brokers, each with its port."""
+        each_one = [each.strip() for each in self.brokers.split(",")]
+        return [each if re.search(r":[0-9]+$", each) else f"{each}:{PORT}" for each in each_one]
+
+
+def _names(_: Any, attribute: attrs.Attribute[Any], value: list[ConnectionOptions]) -> None:
+    names = [each.name.casefold() for each in value]
+    for each in value:
+        if names.count(each.name.casefold()) > 1:
+            raise ValueError(f"{attribute.name}: expected a name of its own for each, got {each.name!r} twice")
+
+
+@attrs.frozen
+class Options:
+    """The members of consumer groups."""
+
+    connections: list[ConnectionOptions] = attrs.field(factory=list, validator=_names)
+    """The topics that are consumed."""

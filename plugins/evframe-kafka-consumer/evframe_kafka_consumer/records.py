@@ -1,0 +1,125 @@
+"""Records in, events out, and what becomes of each record."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import attrs
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from evframe.ingest import Intake, fate_of
+from evframe_kafka_consumer.dead_letters import DeadLetters
+from evframe_kafka_consumer.options import ConnectionOptions, OnFailure
+from evframe_kafka_consumer.partition import Partition
+
+
+@attrs.define
+class Counts:
+    """What has happened since the start."""
+
+    received: int = 0
+    """Records that have come."""
+    retried: int = 0
+    """Events that were raised again."""
+    dead_letters: int = 0
+    """Records that were sent to the dead letters."""
+    waiting: Counter[TopicPartition] = attrs.field(factory=Counter)
+    """Events whose outcomes are not known yet, by the partitions of their records."""
+
+
+class Records:
+    """Raises the events of records, and settles each record when it is done.
+
+    Args:
+        options: of the connection.
+        intake: raises the events.
+        connection: returns the options of the library, with which dead letters are sent.
+    """
+
+    def __init__(self, options: ConnectionOptions, intake: Intake, connection: Callable[[], dict[str, Any]]) -> None:
+        self._options = options
+        self._intake = intake
+        self._connection = connection
+        self._dead_letters = DeadLetters(options)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.counts = Counts()
+        self.settled = asyncio.Event()
+        """Set when a record is done, or an outcome is known."""
+
+    def take(self, partition: Partition, record: Any) -> None:
+        """Raise the event of a record that has come."""
+        self.counts.received += 1
+        partition.add(record.offset)
+        self._raise(partition, record)
+
+    def _raise(self, partition: Partition, record: Any) -> None:
+        body = b"" if record.value is None else record.value
+        more = {"topic": record.topic}
+        if record.key is not None:
+            more["key"] = record.key.decode("utf-8", "surrogateescape")
+        if self._options.ack == "at_once":
+            if self._intake.take(body, None, more):
+                self._settle(partition, record)
+            else:
+                self._handle(self._options.on_refused, partition, record, "refused")
+            return
+        place = TopicPartition(record.topic, record.partition)
+        self.counts.waiting[place] += 1
+        if not self._intake.take(body, partial(self._told, place, partition, record), more):
+            self.counts.waiting[place] -= 1
+            self._handle(self._options.on_refused, partition, record, "refused")
+
+    def _told(self, place: TopicPartition, partition: Partition, record: Any, reasons: Sequence[str | None]) -> None:
+        """Take what became of the event of a record."""
+        self.counts.waiting[place] -= 1
+        self.settled.set()
+        fate = fate_of(reasons)
+        if fate == "delivered":
+            self._settle(partition, record)
+        elif fate == "nobody":
+            self._handle(self._options.on_nobody, partition, record, "nobody")
+        elif fate == "failed":
+            reason = next(reason for reason in reasons if reason is not None)
+            self._handle(self._options.on_failure, partition, record, reason)
+
+    def _handle(self, what: OnFailure, partition: Partition, record: Any, reason: str) -> None:
+        if what == "commit":
+            self._settle(partition, record)
+        elif what == "retry":
+            asyncio.get_running_loop().call_later(self._options.retry_delay_ms / 1000, self._retry, partition, record)
+        else:
+            task = asyncio.get_running_loop().create_task(self._bury(partition, record, reason))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _settle(self, partition: Partition, record: Any) -> None:
+        partition.settle(record.offset)
+        self.settled.set()
+
+    def _retry(self, partition: Partition, record: Any) -> None:
+        if not partition.lost:
+            self.counts.retried += 1
+            self._raise(partition, record)
+
+    async def _bury(self, partition: Partition, record: Any, reason: str) -> None:
+        """Send a record to the dead letters, however often it takes."""
+        while not partition.lost:
+            try:
+                await self._dead_letters.send(record, reason, self._connection())
+            except (KafkaError, OSError, ValueError):
+                await asyncio.sleep(self._options.retry_delay_ms / 1000)
+            else:
+                self.counts.dead_letters += 1
+                self._settle(partition, record)
+                return
+
+    async def close(self) -> None:
+        """End what is under way."""
+        for task in self._tasks:
+            task.cancel()
+        await self._dead_letters.close()

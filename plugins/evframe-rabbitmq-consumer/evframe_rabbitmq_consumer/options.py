@@ -1,0 +1,105 @@
+"""The options of the plugin: the table ``[plugins.rabbitmq-consumer]`` (`reference/transports.md` §10.1)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import attrs
+from yarl import URL
+
+from evframe.config import at_least, is_event_name, is_readable
+
+Answer = Literal["ack", "requeue", "reject"]
+"""What the broker is told about a message: it is done; it comes again; it goes to the dead letters."""
+
+
+def _uri(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
+    form = "amqp[s]://[user[:password]@]host[:port][/vhost]"
+    try:
+        uri = URL(value)
+        fits = uri.scheme in {"amqp", "amqps"} and bool(uri.host) and not uri.query_string and not uri.fragment
+    except ValueError:
+        fits = False
+    if not fits:  # which may have a password, and is not shown
+        raise ValueError(f"{attribute.name}: expected {form}, got another text")
+
+
+def _queue(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
+    if not 1 <= len(value.encode()) <= 255:
+        raise ValueError(f"{attribute.name}: expected 1 to 255 bytes, got {value!r}")
+
+
+def _within(smallest: int, largest: int) -> Any:
+    def check(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
+        if not smallest <= value <= largest:
+            raise ValueError(f"{attribute.name}: expected {smallest} to {largest}, got {value!r}")
+
+    return check
+
+
+@attrs.frozen
+class ConnectionOptions:
+    """One queue, on a connection of its own."""
+
+    queue: str = attrs.field(validator=_queue)
+    """The queue."""
+    name: str = attrs.field(default=attrs.Factory(lambda self: self.queue, takes_self=True))
+    """What listings, statuses and the log call this connection; the queue's name without it."""
+    uri: str = attrs.field(default="amqp://guest:guest@localhost:5672/", validator=_uri, repr=False)
+    """The broker, ``amqp[s]://user:password@host:port/vhost``; a part that is left out is as in the default."""
+    password_file: str | None = attrs.field(default=None, validator=is_readable)
+    """A file whose first line is the password, read at every login."""
+    event: str | None = attrs.field(default=None, validator=is_event_name)
+    """The event of messages that are no JSON-RPC notification; without it such messages are refused."""
+    events: list[str] = attrs.field(factory=lambda: ["*"])
+    """Patterns of the events that JSON-RPC notifications may name; an empty list makes every message a body."""
+    max_events: int = attrs.field(default=1000, validator=at_least(0))
+    """How many events that nobody has registered may be registered because messages name them."""
+    ack: Literal["outcome", "at_once"] = "outcome"
+    """When a message is acknowledged: once every delivery of its event has its outcome, or once it is raised."""
+    prefetch: int = attrs.field(default=1000, validator=_within(1, 65535))
+    """How many messages may be without an answer."""
+    on_failure: Answer = "ack"
+    """What becomes of a message whose event could not be delivered to every subscriber."""
+    on_nobody: Answer = "ack"
+    """What becomes of a message whose event has no subscriber."""
+    on_refused: Literal["ack", "reject"] = "reject"
+    """What becomes of a message that becomes no event."""
+    requeue_delay_ms: int = attrs.field(default=1000, validator=at_least(1))
+    """How long a message is held before it is put back into its queue."""
+    declare: bool = False
+    """Make the queue, as a durable one, when it is not there; without it that is waited for."""
+    exclusive: bool = False
+    """Let nobody else consume the queue."""
+    heartbeat_s: int = attrs.field(default=10, validator=_within(0, 65534))
+    """How often an idle connection is shown to live; 0 for never."""
+    connect_timeout_ms: int = attrs.field(default=500, validator=at_least(1))
+    """How long making a connection may take, with the look-up of its name and TLS."""
+    login_timeout_ms: int = attrs.field(default=5000, validator=at_least(1))
+    """How long a broker may take to let us in, and to begin."""
+    retry_timeout_ms: int = attrs.field(default=5000, validator=at_least(1))
+    """The longest wait between two attempts to connect; it begins with much shorter ones."""
+    ca_file: str | None = attrs.field(default=None, validator=is_readable)
+    """The certificates that ``amqps`` trusts; those of the system without it."""
+    cert_file: str | None = attrs.field(default=None, validator=is_readable)
+    """Our own certificate, with its key."""
+
+    @property
+    def address(self) -> str:
+        """The broker without the password."""
+        return str(URL(self.uri).with_password(None))
+
+
+def _names(_: Any, attribute: attrs.Attribute[Any], value: list[ConnectionOptions]) -> None:
+    names = [each.name.casefold() for each in value]
+    for each in value:
+        if names.count(each.name.casefold()) > 1:
+            raise ValueError(f"{attribute.name}: expected a name of its own for each, got {each.name!r} twice")
+
+
+@attrs.frozen
+class Options:
+    """The queues."""
+
+    connections: list[ConnectionOptions] = attrs.field(factory=list, validator=_names)
+    """The queues that are consumed."""

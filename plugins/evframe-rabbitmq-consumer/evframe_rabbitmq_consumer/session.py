@@ -1,0 +1,149 @@
+"""One connection's time: messages in, events out, answers back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Final
+
+import aiormq
+import attrs
+
+from evframe.ingest import Intake, fate_of
+from evframe_rabbitmq_consumer.channel import CLOSE_S, ConsumingChannel, close, connect, consume, cut
+from evframe_rabbitmq_consumer.options import Answer, ConnectionOptions
+from evframe_rabbitmq_consumer.tags import Tags
+
+_SEND_S: Final = 10.0
+_STUCK: Final = "stuck"
+
+
+@attrs.define
+class Counts:
+    """What has happened on all connections to a queue."""
+
+    received: int = 0
+    """Messages that have come."""
+    redelivered: int = 0
+    """How many of them had been delivered before, to whomever."""
+    waiting: int = 0
+    """Events whose outcomes are not known yet."""
+    answers: Counter[Answer] = attrs.field(factory=Counter)
+    """Messages that the broker was told about, by the answer."""
+
+
+class Session:
+    """What happens between a connection's begin and its end; the answers of another one mean nothing to it.
+
+    Args:
+        options: of the connection.
+        intake: raises the events.
+        counts: are kept up to date.
+        settled: called when an outcome is known.
+    """
+
+    def __init__(self, options: ConnectionOptions, intake: Intake, counts: Counts, settled: asyncio.Event) -> None:
+        self._options = options
+        self._intake = intake
+        self._counts = counts
+        self._settled = settled
+        self._tags = Tags(counts.answers)
+        self._connection: aiormq.Connection | None = None
+        self._channel: ConsumingChannel | None = None
+        self._flusher: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._takes = True
+        self._closing = False
+
+    async def open(self, prefetch: int) -> None:
+        """Begin to consume.
+
+        Raises:
+            Exception: whatever the library says; see `reason_of`.
+        """
+        async with asyncio.timeout((self._options.connect_timeout_ms + self._options.login_timeout_ms) / 1000):
+            self._connection = await connect(self._options)
+            self._channel = await consume(self._connection, self._options, prefetch, self._take)
+        self._flusher = asyncio.create_task(self._flush(self._channel))
+
+    async def ended(self) -> str:
+        """Wait until no more messages come, and return the reason."""
+        assert self._channel is not None
+        return await self._channel.ended
+
+    def _take(self, tag: int, redelivered: bool, body: bytes) -> None:  # noqa: FBT001 as the broker says it
+        if not self._takes:
+            return  # it comes again
+        self._counts.received += 1
+        self._counts.redelivered += redelivered
+        self._tags.add(tag)
+        if self._options.ack == "at_once":
+            self._answer(tag, "ack" if self._intake.take(body) else self._options.on_refused)
+            return
+        self._counts.waiting += 1
+        if not self._intake.take(body, partial(self._told, tag)):
+            self._counts.waiting -= 1
+            self._answer(tag, self._options.on_refused)
+
+    def _told(self, tag: int, reasons: Sequence[str | None]) -> None:
+        """Take what became of the event of a message."""
+        self._counts.waiting -= 1
+        self._settled.set()
+        fate = fate_of(reasons)
+        if fate == "delivered":
+            self._answer(tag, "ack")
+        elif fate != "open":
+            answer = self._options.on_nobody if fate == "nobody" else self._options.on_failure
+            if answer == "requeue":
+                # It may come back at once, and would go round and round.
+                asyncio.get_running_loop().call_later(self._options.requeue_delay_ms / 1000, self._answer, tag, answer)
+            else:
+                self._answer(tag, answer)
+
+    def _answer(self, tag: int, answer: Answer) -> None:
+        if not self._closing:
+            self._tags.answer(tag, answer)
+            self._wake.set()
+
+    async def _flush(self, channel: ConsumingChannel) -> None:
+        """Tell the broker what is answered, all that has come together at once."""
+        last = False
+        while not last:
+            await self._wake.wait()
+            self._wake.clear()
+            last = self._closing
+            frames = self._tags.frames()
+            if frames:
+                try:
+                    async with asyncio.timeout(_SEND_S):
+                        await channel.send(frames)
+                except TimeoutError:
+                    channel.end(_STUCK)
+                except Exception as error:  # noqa: BLE001 the channel's end tells more
+                    channel.end(type(error).__name__)
+
+    def take_no_more(self) -> None:
+        """Leave the messages to come to others; those that came are answered until the session is closed."""
+        self._takes = False
+
+    async def close(self) -> None:
+        """Say what is still to be said, and close the connection, both within their bounds."""
+        self._takes, self._closing = False, True
+        self._wake.set()
+        if self._flusher is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await self._flusher
+        if self._connection is not None:
+            await close(self._connection)
+
+    def cut(self) -> None:
+        """End at once."""
+        self._takes, self._closing = False, True
+        if self._flusher is not None:
+            self._flusher.cancel()
+        if self._connection is not None:
+            cut(self._connection)

@@ -1,0 +1,59 @@
+"""The options of the plugin."""
+
+import pytest
+from evframe_rabbitmq_consumer import ConnectionOptions, Options, RabbitmqConsumer
+
+import evframe
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("queue", "", "queue: expected 1 to 255 bytes, got ''"),
+        ("uri", "http://host/", "uri: expected amqp[s]://[user[:password]@]host[:port][/vhost], got another text"),
+        ("uri", "amqp://u:sesame@host/?heartbeat=1", "uri: expected amqp[s]://"),
+        ("uri", "amqp://u:sesame@host:99999999/", "uri: expected amqp[s]://"),
+        ("event", "E" * 65, "event: expected an event name of at most 64 bytes"),
+        ("max_events", -1, "max_events: expected 0 or more, got -1"),
+        ("prefetch", 0, "prefetch: expected 1 to 65535, got 0"),
+        ("heartbeat_s", 70_000, "heartbeat_s: expected 0 to 65534, got 70000"),
+        ("password_file", "/no/such/file", "password_file: expected a file that can be read, got '/no/such/file'"),
+        ("ca_file", "/no/such/file", "ca_file: expected a file that can be read"),
+        ("requeue_delay_ms", 0, "requeue_delay_ms: expected 1 or more, got 0"),
+    ],
+)
+def test_bad_option(option, value, problem):
+    """Each option says what it takes, without a password."""
+    with pytest.raises(ValueError) as raised:
+        ConnectionOptions(**{"queue": "q", option: value})
+
+    assert str(raised.value).startswith(problem)
+    assert "sesame" not in str(raised.value)
+
+
+def test_names_are_different():
+    """Two connections cannot have the same name, which is that of the queue unless another one is given."""
+    with pytest.raises(ValueError, match="connections: expected a name of its own for each, got 'q' twice"):
+        Options(connections=[ConnectionOptions(queue="q"), ConnectionOptions(queue="Q")])
+    Options(connections=[ConnectionOptions(queue="q"), ConnectionOptions(queue="q", name="second")])
+
+
+def test_passwords_are_not_shown():
+    """Neither the text of the options nor that of the broker has the password."""
+    options = ConnectionOptions(queue="q", uri="amqps://u:sesame@broker.example/voip")
+
+    assert "sesame" not in f"{options!r} {options.address}"
+    assert options.address == "amqps://u@broker.example/voip"
+
+
+def test_events_are_declared():
+    """The event of plain messages is declared as in the original; a JSON-RPC queue needs none."""
+    options = Options(connections=[ConnectionOptions(queue="q", event="E_Q"), ConnectionOptions(queue="rpc")])
+    events = evframe.EventInterface(plugins={"rabbitmq-consumer": RabbitmqConsumer(options)})
+    (definition,) = events.events
+
+    assert definition.name == "E_Q"
+    assert list(definition.params) == ["body"]
+    events.raise_event("E_Q", {"body": "text"})
+    with pytest.raises(evframe.ParameterError):
+        events.raise_event("E_Q", {"other": "text"})
