@@ -1,0 +1,78 @@
+"""The web service of the examples, with a real broker: it loses no event, and its page says what its files say."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "examples" / "web-service"
+PAGE = ROOT / "docs" / "tutorials" / "web-service.md"
+
+
+def demonstrate(*words):
+    """Return what the demonstration prints, by who tells it."""
+    done = subprocess.run(
+        [sys.executable, EXAMPLE / "demo.py", *words], capture_output=True, text=True, timeout=170, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = {}
+    for line in done.stdout.splitlines():
+        told.setdefault(line[:10].strip(), []).append(line[10:])
+    return told
+
+
+def numbers(lines):
+    """Return the numbers of the orders that JSON or comma-separated lines are about."""
+    return [int(found[1]) for line in lines if (found := re.match(r"E_ORDER_PLACED(?:,| {\"id\": )(\d+)", line))]
+
+
+def assert_nothing_is_lost(told):
+    """Every order was refused to nobody, seen, and has arrived; so has every other event."""
+    assert told["result"] == ["no event is lost"]
+    placed, refused = map(int, re.fullmatch(r"(\d+) orders are placed, (\d+) refused", told["----"][-1]).groups())
+    assert (numbers(told["watch"]), refused) == (list(range(1, placed + 1)), 0)
+    assert set(numbers(told.get("queue", [])) + numbers(told["file"])) == set(range(1, placed + 1))
+    raised = {name: int(count) for count, name in (each.split() for each in told["raised"][0].split(", "))}
+    assert (raised["E_ORDER_PLACED"], raised["E_PIKE_BLOCKED"]) == (placed, 1)
+    assert raised["E_DISPATCHER_STATUS"] >= 2
+    total = sum(raised.values())
+    assert told["counted"] == [f"raised {total} = delivered {total} + failed 0"]
+
+
+@pytest.mark.timeout(180)
+def test_way_to_a_broker(rabbitmq):
+    """With the way to a broker cut and opened again, the file has what the queue does not have."""
+    told = demonstrate("--broker", f"{getattr(rabbitmq, 'host', '127.0.0.1')}:{rabbitmq.port}")
+    assert_nothing_is_lost(told)
+    assert numbers(told["queue"])[-1] > numbers(told["file"])[-1] > numbers(told["queue"])[0]
+
+
+@pytest.mark.timeout(180)
+def test_broker_of_its_own(rabbitmq):
+    """The same with a broker that is stopped and started; where none is installed, the file has everything."""
+    told = demonstrate()
+    assert_nothing_is_lost(told)
+    if Path("/usr/lib/rabbitmq/bin/rabbitmq-server").exists():
+        assert numbers(told["queue"])[-1] > numbers(told["file"])[-1] > numbers(told["queue"])[0]
+
+
+@pytest.mark.timeout(120)
+def test_without_a_broker():
+    """Without any broker the file has everything, and floods are refused all the same."""
+    told = demonstrate("--without-broker")
+    assert_nothing_is_lost(told)
+    (counted,) = filter(None, (re.match(r"(\d+) of them were answered, (\d+)", line) for line in told["----"]))
+    answered, refused = map(int, counted.groups())
+    assert (answered + refused, answered >= 30, refused > 0) == (200, True, True)
+
+
+def test_the_page_shows_the_files():
+    """What the tutorial shows of the example is in the example."""
+    files = "".join(path.read_text() for path in [EXAMPLE / "service.py", EXAMPLE / "evframe.toml"])
+    shown = re.findall(r"^```(?:python|toml)\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    assert len(shown) >= 2
+    for block in shown:
+        assert block in files, block
