@@ -1,0 +1,8 @@
+"""Sessions with states and lifetimes for evframe: created, ringing, answered, acknowledged, ended."""
+
+from evframe_dialog.dialogs import Dialogs
+from evframe_dialog.options import Options
+from evframe_dialog.session import Ping, Session
+from evframe_dialog.states import State
+
+__all__ = ["Dialogs", "Options", "Ping", "Session", "State"]

@@ -1,0 +1,131 @@
+"""The management commands of the sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from evframe.management.commands import Command, CommandError, int_param, invalid_params, text_param
+from evframe_dialog.session import Session
+
+if TYPE_CHECKING:
+    from evframe_dialog.dialogs import Dialogs
+
+
+def dialog_commands(dialogs: Dialogs) -> Iterator[Command]:
+    """Yield the ``dialog:`` commands."""
+    commands = _Commands(dialogs)
+    yield Command(
+        "dialog:list",
+        ((), ("callid",), ("callid", "from_tag"), ("index", "counter")),
+        commands.list,
+        "lists sessions, a page at a time, or one of them",
+        ("dlg_list",),
+    )
+    yield Command("dialog:end_dlg", (("dialog_id",),), commands.end, "ends a session", ("dlg_end_dlg",))
+    yield Command(
+        "dialog:profile_get_size",
+        (("profile",), ("profile", "value")),
+        commands.size,
+        "counts the sessions of a profile, all of them or those with a value",
+        ("profile_get_size",),
+    )
+    yield Command(
+        "dialog:profile_get_values",
+        (("profile",),),
+        commands.values,
+        "counts the sessions of a profile by value",
+        ("profile_get_values",),
+    )
+    yield Command(
+        "dialog:profile_list_dlgs",
+        (("profile",), ("profile", "value")),
+        commands.members,
+        "lists sessions of a profile, all of them or those with a value",
+        ("profile_list_dlgs",),
+    )
+    yield Command("dialog:list_all_profiles", ((),), commands.profiles, "lists the profiles", ("list_all_profiles",))
+    yield Command("dialog:counters", ((),), commands.counters, "counts the sessions by what has become of them")
+
+
+class _Commands:
+    def __init__(self, dialogs: Dialogs) -> None:
+        self._dialogs = dialogs
+
+    def list(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        if "callid" in params:
+            tag = text_param(params, "from_tag") if "from_tag" in params else None
+            found = self._dialogs.find(text_param(params, "callid"), tag)
+            if found is None:
+                raise CommandError(404, "Dialog not found")
+            return {"Dialog": self._listed(found)}
+        index, counter = 0, 0
+        if "index" in params:
+            index, counter = int_param(params, "index"), int_param(params, "counter")
+            if index < 0 or counter < 0:
+                raise invalid_params("Negative index or counter value")
+        most = self._dialogs.options.list_limit
+        page = list(islice(self._dialogs, index, index + (min(counter, most) if counter else most)))
+        return {"count": len(self._dialogs), "Dialogs": [*map(self._listed, page)]}
+
+    def end(self, params: Mapping[str, Any]) -> str:
+        identity = text_param(params, "dialog_id")
+        session = self._dialogs.get(identity) or self._dialogs.find(identity)
+        if session is None or session.has_ended:
+            raise CommandError(404, "Dialog not found")
+        self._dialogs.end(session, "MI Termination")
+        return "OK"
+
+    def size(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        name, value = self._profile(params)
+        count = self._dialogs.profiles.size(name, value)
+        return {"Profile": {"name": name, "value": value, "count": count}}
+
+    def values(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        name, _ = self._profile(params)
+        values = self._dialogs.profiles.values(name)
+        return {"Values": [{"value": value, "count": count} for value, count in self._most(values.items())]}
+
+    def members(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        members = self._dialogs.profiles.members(*self._profile(params))
+        return {"Dialogs": [*map(self._listed, self._most(members))]}
+
+    def profiles(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        profiles = self._dialogs.profiles
+        return {"Profiles": [{"name": name, "count": profiles.size(name)} for name in self._most(profiles)]}
+
+    def counters(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        return self._dialogs.counters()
+
+    def _most(self, things: Iterable[Any]) -> Iterable[Any]:
+        return islice(things, self._dialogs.options.list_limit)
+
+    def _profile(self, params: Mapping[str, Any]) -> tuple[str, str | None]:
+        name = text_param(params, "profile")
+        if name not in self._dialogs.profiles:
+            raise CommandError(404, "Profile not found")
+        return name, text_param(params, "value") if "value" in params else None
+
+    def _listed(self, session: Session) -> dict[str, Any]:
+        listed: dict[str, Any] = {
+            "ID": session.id,
+            "db_id": session.db_id,
+            "state": int(session.state),
+            "callid": session.callid,
+            "from_tag": session.from_tag,
+            "to_tag": session.to_tag,
+        }
+        ends_at = self._dialogs.ends_at(session)
+        for number, date, at in (("timestart", "datestart", session.started_at), ("timeout", "dateout", ends_at)):
+            if at is not None:
+                listed[number] = int(at)
+                listed[date] = f"{datetime.fromtimestamp(int(at), UTC):%Y-%m-%d %H:%M:%S}"
+        if session.end_reason:
+            listed["end_reason"] = session.end_reason
+        if session.profiles:
+            listed["profiles"] = [{"name": name, "value": value} for name, value in sorted(session.profiles)]
+        if session.values:
+            listed["values"] = dict(session.values)
+        return listed

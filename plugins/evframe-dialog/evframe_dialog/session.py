@@ -1,0 +1,216 @@
+"""One session, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import attrs
+
+from evframe_dialog.states import State, Step
+
+if TYPE_CHECKING:
+    from evframe_dialog.sessions import Sessions
+
+Side = Literal["caller", "callee"]
+SIDES: Final[tuple[Side, Side]] = ("caller", "callee")
+ROOT: Final = 2**32
+
+
+def check_text(name: str, value: object, *, empty: bool = True) -> None:
+    """Raise ValueError unless *value* is text that every subscriber can take."""
+    if not isinstance(value, str) or not (value or empty):
+        raise ValueError(f"{name}: expected text, got {value!r}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name}: expected valid Unicode, got {value!r}") from None
+
+
+@attrs.frozen
+class Ping:
+    """A side that is pinged while the session is answered.
+
+    An answer of 408 or 481, an error, or none in time means that the side is dead.
+    """
+
+    side: Side
+    """Who is pinged."""
+    send: Callable[[Session, Side], Awaitable[int]]
+    """Sends one ping and returns the code of the reply."""
+    kind: Literal["options", "reinvite"] = "options"
+    """Which of the intervals it has."""
+
+
+@attrs.define
+class Round:
+    """The pings of one side: when the next is due, and whether the last one found it dead."""
+
+    ping: Ping
+    next_at: float
+    dead: bool = False
+    under_way: bool = False
+
+
+def _positive(_: Any, attribute: attrs.Attribute[float], value: float) -> None:
+    if value <= 0:
+        raise ValueError(f"{attribute.name}: expected more than 0, got {value!r}")
+
+
+@attrs.frozen
+class Handling:
+    """How a session ends."""
+
+    lifetime_s: float = attrs.field(validator=_positive)
+    """From its answer on."""
+    hang_up: Callable[[Session, Side], Awaitable[Any]] | None = None
+    """Tells a side that the session is over; without it, it ends silently."""
+    on_timeout: Callable[[Session], float | None] | None = None
+    """Asked at the end of the lifetime; a number goes on for so many seconds."""
+    end_on_race_condition: bool = False
+    """Whether its lifetime is short when it is answered although it had been given up."""
+    pings: tuple[Ping, ...] = ()
+    """The sides that are pinged."""
+
+
+class Session:
+    """A session; its attributes are for reading, its methods say what happens to it."""
+
+    __slots__ = (
+        "_sessions",
+        "answered_at",
+        "bye_seen",
+        "callid",
+        "cancelled",
+        "db_id",
+        "deadline",
+        "due",
+        "end_reason",
+        "ended_at",
+        "ending",
+        "from_tag",
+        "handling",
+        "heard_at",
+        "id",
+        "profiles",
+        "raced",
+        "rounds",
+        "started_at",
+        "state",
+        "to_tag",
+        "transaction_over",
+        "values",
+    )
+
+    def __init__(  # noqa: PLR0913, PLR0917 what tells it from others
+        self, sessions: Sessions, slot: int, serial: int, callid: str, from_tag: str, handling: Handling
+    ) -> None:
+        self._sessions = sessions
+        self.id = f"{slot:x}"[::-1] + "." + f"{serial:x}"[::-1]
+        """Two hexadecimal numbers, the digits least significant first."""
+        self.db_id = str(slot * ROOT + serial)
+        """The same as one decimal number."""
+        self.callid = callid
+        self.from_tag = from_tag
+        self.to_tag: str | None = None
+        self.handling = handling
+        self.state = State.UNCONFIRMED
+        self.started_at: float | None = None
+        """The Unix time of the answer, in seconds."""
+        self.end_reason = ""
+        """Why it has ended."""
+        self.values: dict[str, str] = {}
+        """What the service keeps with it."""
+        self.profiles: set[tuple[str, str]] = set()
+        """The profiles that it belongs to, each with a value."""
+        self.bye_seen = False
+        self.cancelled = False
+        self.raced = False
+        self.ending = False
+        self.transaction_over = False
+        self.deadline = 0.0  # of the monotonic clock, as the times below; 0 for none
+        self.heard_at = 0.0
+        self.answered_at = 0.0
+        self.ended_at = 0.0
+        self.due = 0
+        self.rounds: list[Round] = []
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its state is the last one."""
+        return self.state is State.DELETED
+
+    def provisional(self, to_tag: str | None = None) -> None:
+        """Take note of a 1xx reply."""
+        check_text("to_tag", to_tag or "")
+        self._sessions.step(self, Step.PROVISIONAL, to_tag=to_tag)
+
+    def final(self, code: int, to_tag: str | None = None) -> None:
+        """Take note of a final reply.
+
+        Args:
+            code: 200 to 699.
+            to_tag: the tag of who answers.
+        """
+        if not 200 <= code <= 699:
+            raise ValueError(f"code: expected 200 to 699, got {code!r}")
+        check_text("to_tag", to_tag or "")
+        if code < 300:
+            self._sessions.step(self, Step.ANSWER, to_tag=to_tag)
+        else:
+            self._sessions.step(self, Step.REJECTION, reason=str(code))
+
+    def ack(self) -> None:
+        """Take note of the acknowledgement of the answer."""
+        self._sessions.step(self, Step.ACK)
+
+    def bye(self, side: Side = "caller", to_tag: str | None = None) -> None:
+        """Take note that a side ends the session; before the answer that is only remembered.
+
+        Args:
+            side: who ends it.
+            to_tag: that of the leg; a caller's end of another leg than the one that answered changes nothing.
+        """
+        if side == "caller" and to_tag is not None and self.answered_at and to_tag != self.to_tag:
+            return
+        self._sessions.step(self, Step.BYE, reason="Downstream BYE" if side == "caller" else "Upstream BYE")
+
+    def transaction_destroyed(self) -> None:
+        """Take note that no more replies can come to what created the session."""
+        self._sessions.step(self, Step.DESTROYED)
+
+    def ringing(self) -> None:
+        """Take note that the far side is being asked."""
+        self.provisional()
+
+    def answered(self) -> None:
+        """Take note that the far side has agreed."""
+        self.final(200)
+
+    def acknowledged(self) -> None:
+        """Take note that the near side knows of that."""
+        self.ack()
+
+    def ended(self, reason: str = "") -> None:
+        """Take note that the session is over, whatever its state."""
+        self._sessions.step(self, Step.END, reason=reason)
+
+    def heard(self) -> None:
+        """Take note of a sign of life, which the idle time-out counts from."""
+        self._sessions.heard(self)
+
+    def extend(self, lifetime_s: float) -> None:
+        """Have the session last for *lifetime_s* seconds from now, or from its answer if that is to come."""
+        self._sessions.extend(self, lifetime_s)
+
+    def add_profile(self, name: str, value: str = "") -> None:
+        """Have the session count for a profile, with a value or without, until it ends."""
+        if self.state is not State.DELETED:
+            self._sessions.profiles.add(self, name, value)
+
+    def remove_profile(self, name: str, value: str = "") -> bool:
+        """Have the session count for a profile no more; return whether it did."""
+        return self._sessions.profiles.remove(self, name, value)
+
+    def __repr__(self) -> str:
+        return f"Session({self.id!r}, {self.callid!r}, {self.state.name})"

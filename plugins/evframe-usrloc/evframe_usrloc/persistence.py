@@ -1,0 +1,181 @@
+"""Between memory and the store: reads it at the start, writes changes behind, never has the loop wait for the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, Final
+
+from evframe.status import READY, StatusGroup
+from evframe_usrloc.journal import Journal
+from evframe_usrloc.registry import Registry
+from evframe_usrloc.store import Store
+
+log = logging.getLogger("evframe.usrloc")
+STORE: Final = "store"
+NOT_READY: Final = -1
+_OPEN_S: Final = 10.0
+_READ: Final = 250  # contacts for each turn of the loop
+_MANY: Final = 20_000  # changes that are not left to wait for the interval
+_LOOK_S: Final = 0.25
+_QUIET_S: Final = 10.0
+
+
+class Persistence:
+    """Keeps a registry in a store.
+
+    Args:
+        path: the file.
+        interval_s: the time between two writes.
+        registry: what is filled from the store.
+        journal: what the registry notes its changes in.
+        status: where the state of the store is told.
+        clock: Unix time in seconds.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 the parts it connects
+        self,
+        path: str,
+        interval_s: float,
+        registry: Registry,
+        journal: Journal,
+        status: StatusGroup,
+        clock: Callable[[], float],
+    ) -> None:
+        self.errors = 0
+        """How many times the store could not be read or written."""
+        self._path = path
+        self._interval_s = interval_s
+        self._registry = registry
+        self._journal = journal
+        self._status = status
+        self._clock = clock
+        self._store = Store(path)
+        self._thread = ThreadPoolExecutor(1, "usrloc")
+        self._asked = asyncio.Event()
+        self._to_sync: set[str] = set()
+        self._writing = 0
+        self._failing = False
+        self._told_at = -_QUIET_S
+
+    def open(self) -> None:
+        """Open the store, so that one that cannot be used is an error of the start."""
+        try:
+            self._thread.submit(self._store.open).result(_OPEN_S)
+        except (sqlite3.Error, ValueError, OSError, TimeoutError) as error:
+            self._thread.shutdown(wait=False)
+            raise OSError(f"plugins.usrloc.db_path: {self._path!r}: {error or 'it takes too long to open'}") from None
+        self._journal.loading = True
+
+    async def load(self, *, silently: bool) -> bool:
+        """Read every contact, a few each turn of the loop; return whether all could be read.
+
+        Args:
+            silently: raise no events for them.
+        """
+        try:
+            while found := await self._call(self._store.read, _READ):
+                now = self._clock()
+                for binding in found:
+                    self._registry.restore(binding, now, silently=silently)
+        except Exception as error:
+            self.errors += 1
+            log.exception("the store cannot be read", extra={"path": self._path})
+            self._status.set_status(NOT_READY, f"the store cannot be read: {error}")
+            return False
+        finally:
+            self._journal.loading = False
+        return True
+
+    async def run(self) -> None:
+        """Write changes, every interval and as soon as they are many, until cancelled."""
+        written_at = time.monotonic()
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(self._interval_s, _LOOK_S)):
+                    await self._asked.wait()
+            now = time.monotonic()
+            if self._asked.is_set() or now - written_at >= self._interval_s or len(self._journal) >= _MANY:
+                self._asked.clear()
+                await self._write()
+                written_at = now
+
+    @property
+    def pending(self) -> int:
+        """How many contacts have changed since they were written."""
+        return len(self._journal) + self._writing
+
+    def flush(self) -> None:
+        """Have the changes written now."""
+        self._asked.set()
+
+    def sync(self, domain: str) -> None:
+        """Have the whole table of a domain written anew."""
+        self._to_sync.add(domain)
+        self._asked.set()
+
+    async def close(self) -> None:
+        """Write what is left, and close the store."""
+        try:
+            await self._write()
+            await self._call(self._store.close)
+        finally:
+            if len(self._journal):
+                log.error("changes are not in the store", extra={"path": self._path, "changes": len(self._journal)})
+            self._thread.shutdown(wait=False)
+
+    async def _write(self) -> None:
+        try:
+            while self._to_sync:
+                await self._replace(domain := next(iter(self._to_sync)))
+                self._to_sync.discard(domain)
+            await self._write_changes()
+        except Exception as error:  # noqa: BLE001 whatever is wrong, memory goes on
+            self._fails(error)
+        else:
+            if self._failing:
+                self._failing = False
+                log.info("the store takes changes again", extra={"path": self._path})
+            self._status.set_status(READY, "changes are written", STORE)
+
+    async def _write_changes(self) -> None:
+        left = len(self._journal)  # and not what comes meanwhile, which has its own time
+        while parts := self._journal.take(_MANY):
+            self._writing = sum(len(changes.contacts) for changes in parts)
+            left -= self._writing
+            try:
+                await self._call(self._store.write, parts)
+            except BaseException:  # when this is cancelled they may be written all the same, and then twice
+                self._journal.put_back(parts)
+                raise
+            finally:
+                self._writing = 0
+            if left <= 0:
+                return
+
+    async def _replace(self, domain: str) -> None:
+        parts: list[list[bytes]] = []
+        for part in self._registry.table(domain).parts():
+            parts.append(part)
+            await asyncio.sleep(0)
+        await self._call(self._store.replace, domain, parts)
+
+    def _fails(self, error: Exception) -> None:
+        self.errors += 1
+        self._failing = True
+        self._status.set_status(NOT_READY, f"{error}", STORE)
+        now = time.monotonic()
+        if now - self._told_at >= _QUIET_S:
+            self._told_at = now
+            log.error(
+                "the store takes no changes, which wait in memory",
+                extra={"path": self._path, "problem": str(error), "changes": len(self._journal)},
+            )
+
+    def _call(self, work: Callable[..., Any], *args: Any) -> Awaitable[Any]:
+        return asyncio.wrap_future(self._thread.submit(work, *args))

@@ -1,0 +1,143 @@
+"""The SQLite file: its schema, and reading and writing it; every call may wait for the disk."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from evframe_usrloc.contacts import LATENCY, Binding, unpack
+from evframe_usrloc.journal import Changes
+
+VERSION: Final = 1
+_APPLICATION: Final = 0x756C6F63
+_BUSY_S: Final = 5.0
+_CACHE_KIB: Final = 65_536
+_WAL_PAGES: Final = 16_384  # changes come in no order: a page that changes often is moved into the file once
+# The latency is measured anew after a start, so that pings are not written.
+_COLUMNS: Final = (
+    "domain, aor, uri, received, path, qval, user_agent, socket, bflags, expires, callid, cseq, attr, "
+    "shtag, flags, methods, modified, push"
+)
+_SCHEMA: Final = """
+    CREATE TABLE contact (
+        domain TEXT NOT NULL, aor TEXT NOT NULL, uri TEXT NOT NULL, received TEXT, path TEXT,
+        qval INTEGER NOT NULL, user_agent TEXT NOT NULL, socket TEXT NOT NULL, bflags INTEGER NOT NULL,
+        expires INTEGER NOT NULL, callid TEXT NOT NULL, cseq INTEGER NOT NULL, attr TEXT NOT NULL,
+        shtag TEXT NOT NULL, flags INTEGER NOT NULL, methods INTEGER NOT NULL, modified REAL NOT NULL,
+        push INTEGER NOT NULL, PRIMARY KEY (domain, aor, uri, callid)
+    ) WITHOUT ROWID
+"""
+_INSERT: Final = f"INSERT OR REPLACE INTO contact ({_COLUMNS}) VALUES ({', '.join('?' * 18)})"  # noqa: S608 constants
+_DELETE: Final = "DELETE FROM contact WHERE domain = ?1 AND aor = ?2 AND uri = ?3 AND (?4 IS NULL OR callid = ?4)"
+_SELECT: Final = f"SELECT {_COLUMNS} FROM contact ORDER BY domain, aor, modified, uri, callid"  # noqa: S608 as above
+
+
+class Store:
+    """The contacts of a registry in a file; for one thread.
+
+    Args:
+        path: the file, which is made when it is not there.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._db: sqlite3.Connection | None = None
+        self._rows: sqlite3.Cursor | None = None
+
+    def open(self) -> None:
+        """Open the file.
+
+        Raises:
+            sqlite3.Error: if it cannot be opened.
+            ValueError: if it is somebody else's, or of a later version.
+        """
+        db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
+        try:
+            version = self._version(db)
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+            db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+            if not version:
+                db.execute("BEGIN IMMEDIATE")
+                db.execute(_SCHEMA)
+                db.execute(f"PRAGMA application_id = {_APPLICATION}")
+                db.execute(f"PRAGMA user_version = {VERSION}")
+                db.execute("COMMIT")
+        except BaseException:
+            db.close()
+            raise
+        self._db = db
+
+    @staticmethod
+    def _version(db: sqlite3.Connection) -> int:
+        """Return the version of the schema; 0 for a new file."""
+        application = db.execute("PRAGMA application_id").fetchone()[0]
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if application != _APPLICATION:
+            if application or version or db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise ValueError("expected a store of usrloc or a new file, got another database")
+            return 0
+        if version != VERSION:
+            raise ValueError(f"expected a store of version {VERSION}, got version {version}")
+        return VERSION
+
+    def read(self, most: int) -> list[Binding]:
+        """Return up to *most* further contacts, by address; none once all were read."""
+        if self._rows is None:
+            self._rows = self._connection.execute(_SELECT)
+        rows = self._rows.fetchmany(most)
+        if not rows:
+            self._rows = None
+        return [(*row[:LATENCY], 0, *row[LATENCY:]) for row in rows]
+
+    def write(self, parts: Iterable[Changes]) -> None:
+        """Write changes, all or none."""
+        db = self._connection
+        with self._transaction():
+            for changes in parts:
+                db.executemany("DELETE FROM contact WHERE domain = ? AND aor = ?", changes.gone)
+                db.executemany(_DELETE, changes.keys())
+                db.executemany(_INSERT, map(_row, changes.kept()))
+
+    def replace(self, domain: str, parts: Iterable[Iterable[bytes]]) -> None:
+        """Write all contacts of a domain anew, and remove the ones that are not among them.
+
+        Args:
+            domain: the table.
+            parts: the packed contacts of its addresses.
+        """
+        db = self._connection
+        with self._transaction():
+            db.execute("DELETE FROM contact WHERE domain = ?", (domain,))
+            db.executemany(_INSERT, (_row(each) for part in parts for packed in part for each in unpack(packed)))
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._db is not None:
+            self._db.close()
+            self._db = self._rows = None
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise sqlite3.ProgrammingError("expected an open store")
+        return self._db
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        db = self._connection
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+
+def _row(binding: Binding) -> tuple[object, ...]:
+    return (*binding[:LATENCY], *binding[LATENCY + 1 :])
