@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -68,7 +67,7 @@ def _encode_slowly(value: object, event: str, parameter: object) -> bytes:
     if isinstance(value, int):
         return b"%d" % int(value)
     if isinstance(value, float):
-        return repr(float(value)).encode() if math.isfinite(value) else b"null"
+        return orjson.dumps(float(value))  # null where it is not finite
     if isinstance(value, Mapping):
         return _encode_object(value.items(), event, parameter)
     if isinstance(value, list | tuple):
