@@ -104,7 +104,8 @@ def lease_changed(lease: Subscription, change: LeaseChange) -> None:
 
     Args:
         lease: as it is now.
-        change: ``made``, ``refreshed``, ``expired`` at its time, or ``ended`` by an unsubscription.
+        change: ``made``, ``restored`` when an earlier process made it, ``refreshed``, ``expired`` at
+            its time, or ``ended`` by an unsubscription.
     """
 
 

@@ -43,12 +43,13 @@ class Leases:
         *,
         remaining_s: float | None = None,
         configured: bool = False,
+        restored: bool = False,
     ) -> Subscription:
         """Make or refresh the lease of a socket on *event*.
 
         A refresh without a time restarts the clock of a lease that has one (`reference/core.md` §4.2).
-        *remaining_s* is less than *expire_s* for a lease that was made by an earlier process;
-        *configured* says that the configuration holds the lease.
+        *configured* says that the configuration holds the lease; *restored* that an earlier process
+        made it, which has left it *remaining_s* of its time.
         """
         socket = address.socket
         canonical = socket.canonical
@@ -61,7 +62,7 @@ class Leases:
         lease = event.leases.get(subscriber)
         change: LeaseChange = "refreshed"
         if lease is None:
-            change = "made"
+            change = "restored" if restored else "made"
             lease = event.leases[subscriber] = Subscription(event, subscriber)
             event.changed()
             subscriber.leases += 1

@@ -88,17 +88,9 @@ class Roster:
         """The counters of every subscriber, then the sums over those that are gone."""
         return [*map(Counters.of, self.subscribers), self._ended.counters()]
 
-    def subscribe(
-        self,
-        event: EventDefinition,
-        address: Address,
-        expire_s: int,
-        *,
-        remaining_s: float | None = None,
-        configured: bool = False,
-    ) -> Subscription:
+    def subscribe(self, event: EventDefinition, address: Address, expire_s: int, **options: Any) -> Subscription:
         """Make or refresh a lease; see `Leases.subscribe`."""
-        lease = self.leases.subscribe(event, address, expire_s, remaining_s=remaining_s, configured=configured)
+        lease = self.leases.subscribe(event, address, expire_s, **options)
         self._timer.look()
         return lease
 

@@ -103,11 +103,9 @@ class LeaseKeeper:
     @hookimpl
     def event_registered(self, event: EventDefinition) -> None:
         """Make the leases that have waited for *event*."""
-        context, self._context = self._context, None  # what is made again is in the file already
-        if context is not None:
+        if self._context is not None:
             for lease in [lease for lease in self._waiting.values() if lease.event == event.name]:
-                self._restore(context, lease)
-        self._context = context
+                self._restore(self._context, lease)
 
     @hookimpl
     def lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
@@ -115,10 +113,10 @@ class LeaseKeeper:
         if self._context is None or lease.configured is not None:
             return
         socket = lease.subscriber.socket.canonical
-        if change in {"made", "refreshed"}:
+        if change in {"made", "refreshed"}:  # what is restored is in the file already
             kept = self._kept(self._context, lease)
             self._write(lambda file: file.put(kept))
-        else:
+        elif change in {"expired", "ended"}:
             self._write(lambda file: file.remove(lease.event.name, socket))
 
     def _kept(self, context: PluginContext, lease: Subscription) -> KeptLease:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 BATCH_EVENTS: Final = 1024
 Overflow = Literal["drop_oldest", "drop_newest", "block"]
-LeaseChange = Literal["made", "refreshed", "expired", "ended"]
+LeaseChange = Literal["made", "restored", "refreshed", "expired", "ended"]
 
 
 class Carrier(Protocol):

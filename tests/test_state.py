@@ -56,6 +56,27 @@ async def test_remaining_time_survives(path):
         assert ("E_A", "memory:a", 100, 100.0) in leases(third)
 
 
+async def test_restored_leases_are_told_of_as_such(path):
+    """A lease that comes back is not a new one for the plugins that hear of leases."""
+
+    class Hears:
+        def __init__(self):
+            self.changes = []
+
+        @evframe.hookimpl
+        def lease_changed(self, change):
+            self.changes.append(change)
+
+    async with compose(path) as first:
+        first.subscribe_event("E_A", "memory:a", 100)
+    hears = Hears()
+    second = compose(path)
+    second.plugins.register(hears)
+    async with second:
+        second.subscribe_event("E_A", "memory:a", 100)
+    assert hears.changes == ["restored", "refreshed"]
+
+
 async def test_clock_that_was_set_back(path):
     """A lease never gets more time than it was given."""
     wall = FakeClock()

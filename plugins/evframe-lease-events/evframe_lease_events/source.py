@@ -124,8 +124,8 @@ class LeaseEvents:
         else:
             if self._watching:
                 self._keep(lease, change)
-            name = _BY_CHANGE[change]
-            if context.has_subscribers(name):
+            name = _BY_CHANGE.get(change)  # none for what an earlier process made
+            if name is not None and context.has_subscribers(name):
                 context.raise_event(name, _about(lease))
         if not lease.subscriber.leases:
             self._troubles.forget(lease.subscriber.socket.canonical)
