@@ -416,7 +416,7 @@ class EventInterface:
         event, address = self._events[name], self._transports.parse(socket)
         if self._roster.leases.find(event, address.socket.canonical) is not None:
             return False
-        self._roster.subscribe(event, address, expire_s, remaining_s=remaining_s, restored=True)
+        self._roster.restore(event, address, expire_s, remaining_s)
         return True
 
     def unsubscribe_event(self, name: str, socket: str) -> bool:

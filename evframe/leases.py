@@ -36,21 +36,38 @@ class Leases:
         return self._due[0][0] if self._due else math.inf
 
     def subscribe(
-        self,
-        event: EventDefinition,
-        address: Address,
-        expire_s: int,
-        *,
-        remaining_s: float | None = None,
-        configured: bool = False,
-        restored: bool = False,
+        self, event: EventDefinition, address: Address, expire_s: int, *, configured: bool = False
     ) -> Subscription:
         """Make or refresh the lease of a socket on *event*.
 
         A refresh without a time restarts the clock of a lease that has one (`reference/core.md` §4.2).
-        *configured* says that the configuration holds the lease; *restored* that an earlier process
-        made it, which has left it *remaining_s* of its time.
+        *configured* says that the configuration holds the lease.
         """
+        lease, is_new = self._lease(event, address)
+        if configured:
+            lease.configured = expire_s
+        if (expire_s or configured) and address.socket.expires:
+            lease.expire_s = expire_s
+        if lease.expire_s:
+            self._set_deadline(lease, lease.expire_s)
+        else:
+            lease.deadline = math.inf
+        self._on_change(lease, "made" if is_new else "refreshed")
+        return lease
+
+    def restore(
+        self, event: EventDefinition, address: Address, expire_s: int, remaining_s: float | None
+    ) -> Subscription:
+        """Make a lease that an earlier process made, with what that has left of its time; None for one without an end."""
+        lease, _ = self._lease(event, address)
+        if remaining_s is not None:
+            lease.expire_s = expire_s
+            self._set_deadline(lease, remaining_s)
+        self._on_change(lease, "restored")
+        return lease
+
+    def _lease(self, event: EventDefinition, address: Address) -> tuple[Subscription, bool]:
+        """Return the lease of a socket on *event*, and whether it is a new one."""
         socket = address.socket
         canonical = socket.canonical
         subscriber = self.subscribers.get(canonical)
@@ -60,22 +77,12 @@ class Leases:
         subscriber.text = canonical if address.text == canonical else address.text
         subscriber.ended = False
         lease = event.leases.get(subscriber)
-        change: LeaseChange = "refreshed"
-        if lease is None:
-            change = "restored" if restored else "made"
-            lease = event.leases[subscriber] = Subscription(event, subscriber)
-            event.changed()
-            subscriber.leases += 1
-        if configured:
-            lease.configured = expire_s
-        if (expire_s or configured) and socket.expires:
-            lease.expire_s = expire_s
-        if not lease.expire_s:
-            lease.deadline = math.inf
-        else:
-            self._set_deadline(lease, lease.expire_s if remaining_s is None else remaining_s)
-        self._on_change(lease, change)
-        return lease
+        if lease is not None:
+            return lease, False
+        lease = event.leases[subscriber] = Subscription(event, subscriber)
+        event.changed()
+        subscriber.leases += 1
+        return lease, True
 
     def _set_deadline(self, lease: Subscription, remaining_s: float) -> None:
         lease.deadline = self.clock() + remaining_s

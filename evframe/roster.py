@@ -88,11 +88,18 @@ class Roster:
         """The counters of every subscriber, then the sums over those that are gone."""
         return [*map(Counters.of, self.subscribers), self._ended.counters()]
 
-    def subscribe(self, event: EventDefinition, address: Address, expire_s: int, **options: Any) -> Subscription:
+    def subscribe(
+        self, event: EventDefinition, address: Address, expire_s: int, *, configured: bool = False
+    ) -> Subscription:
         """Make or refresh a lease; see `Leases.subscribe`."""
-        lease = self.leases.subscribe(event, address, expire_s, **options)
+        lease = self.leases.subscribe(event, address, expire_s, configured=configured)
         self._timer.look()
         return lease
+
+    def restore(self, event: EventDefinition, address: Address, expire_s: int, remaining_s: float | None) -> None:
+        """Make a lease that an earlier process made; see `Leases.restore`."""
+        self.leases.restore(event, address, expire_s, remaining_s)
+        self._timer.look()
 
     def unsubscribe(self, event: EventDefinition, canonical: str) -> bool:
         """End the lease of a socket on *event*; return whether there was one."""
