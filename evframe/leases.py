@@ -58,7 +58,7 @@ class Leases:
     def restore(
         self, event: EventDefinition, address: Address, expire_s: int, remaining_s: float | None
     ) -> Subscription:
-        """Make a lease that an earlier process made, with what that has left of its time; None for one without an end."""
+        """Make a lease that an earlier process made, with what is left of its time; None for one that never ends."""
         lease, _ = self._lease(event, address)
         if remaining_s is not None:
             lease.expire_s = expire_s
