@@ -84,6 +84,7 @@ class Candidate:
     """A member that may have failed."""
 
     def __init__(self, context: PluginContext, address: Address, on_failed: Callable[[Candidate], None]) -> None:
+        self.is_disabled = False
         self.failed_at: float | None = None
         self.probe_at = 0.0
         self.member = context.open_member(address, self._away)
@@ -92,7 +93,7 @@ class Candidate:
     @property
     def is_healthy(self) -> bool:
         """Whether it gets events."""
-        return self.failed_at is None
+        return self.failed_at is None and not self.is_disabled
 
     def _away(self, _: str) -> None:
         self.fail()
@@ -104,15 +105,21 @@ class Candidate:
             self._on_failed(self)
         self.member.take_back()
 
+    def disable(self) -> None:
+        """Give it no more events until somebody enables it; those that it has not begun go to others."""
+        self.is_disabled = True
+        self.member.take_back()
+
     async def probe(self) -> None:
-        """Ask whether it is back."""
-        if not self.is_healthy and await self.member.probe(_PROBE_LIMIT_S):
+        """Ask whether it is back, unless it is disabled."""
+        if self.failed_at is not None and not self.is_disabled and await self.member.probe(_PROBE_LIMIT_S):
             self.failed_at = None
 
     def describe(self, now: float) -> dict[str, Any]:
         """Return its state, for listings."""
-        state: dict[str, Any] = {**_counted(self.member), "state": "healthy" if self.is_healthy else "failed"}
-        if self.failed_at is not None:
+        failed = "healthy" if self.failed_at is None else "failed"
+        state: dict[str, Any] = {**_counted(self.member), "state": "disabled" if self.is_disabled else failed}
+        if self.failed_at is not None and not self.is_disabled:
             state["failed_for_s"] = round(now - self.failed_at, 3)
             state["next_probe_s"] = round(max(0.0, self.probe_at - now), 3)
         return state
@@ -155,7 +162,7 @@ class ChoosingGroup(Group):
         chosen = self.choose(journey.tried)
         if chosen is not None:
             chosen.member.put(journey.event, partial(self._settled, journey, chosen))
-        elif len(journey.tried) == len(self.candidates):
+        elif journey.tried and all(each.is_disabled or each in journey.tried for each in self.candidates):
             journey.done(journey.reason)  # every one has had its try
         else:
             journey.done(AWAY)
@@ -178,10 +185,22 @@ class ChoosingGroup(Group):
 
     async def _watch(self, candidate: Candidate) -> None:
         """Probe a member until it is back."""
-        while not candidate.is_healthy:
+        while not candidate.is_healthy and not candidate.is_disabled:
             candidate.probe_at = time.monotonic() + self._failover_timeout_s
             await asyncio.sleep(self._failover_timeout_s)
             await candidate.probe()
+
+    def find(self, canonical: str) -> Candidate | None:
+        """Return the member with a socket, or None."""
+        return next((each for each in self.candidates if each.member.subscriber.socket.canonical == canonical), None)
+
+    def enable(self, candidate: Candidate) -> None:
+        """Let a member have events again; one that had failed is asked first whether it is back."""
+        if candidate.is_disabled:
+            candidate.is_disabled = False
+            if candidate.failed_at is not None:
+                self._failed(candidate)
+        self._context.spawn(candidate.probe())
 
     @property
     def has_healthy(self) -> bool:

@@ -12,7 +12,9 @@ import attrs
 
 from evframe import Batch, Socket, Unavailable, hookimpl
 from evframe.context import PluginContext
+from evframe.management.commands import CommandTable
 from evframe.members import Address
+from evframe_virtual.commands import member_commands
 from evframe_virtual.grammar import SocketParser, VirtualSocket
 from evframe_virtual.group import AWAY, FailoverGroup, Group, ParallelGroup, RoundRobinGroup
 
@@ -50,6 +52,27 @@ class VirtualTransport:
         """Keep the way to other transports."""
         self._context = context
         self._parser = SocketParser(context.parse_socket, lambda socket: Address(socket, self))
+
+    @hookimpl
+    def management_commands(self, commands: CommandTable) -> None:
+        """Contribute the commands about members."""
+        for command in member_commands(self.find):
+            commands.add(command)
+
+    def find(self, text: str) -> Group | None:
+        """Return the group of a subscriber, or of a member that is one itself; None when there is none.
+
+        Raises:
+            SocketError: if *text* is no socket.
+        """
+        assert self._context is not None
+        socket = self._context.parse_socket(text).socket
+        canonical = socket.canonical
+        group = self._groups.get(canonical)
+        subscribed = (lease.subscriber.socket.canonical for lease in self._context.subscriptions)
+        if group is None and isinstance(socket, VirtualSocket) and canonical in subscribed:
+            return self._group(socket)  # which is made at the first event otherwise
+        return group
 
     @hookimpl
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:

@@ -411,3 +411,84 @@ def test_bad_timeout_v12(value):
     """V12: a negative time is an error that names the option."""
     with pytest.raises(ValueError, match="failover_timeout_s: expected"):
         Options(value)
+
+
+def call(events, method, *params):
+    answer = json.loads(
+        events.management.handle(
+            json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}).encode()
+        )
+    )
+    return answer.get("result", answer.get("error"))
+
+
+FAILOVER = "virtual:FAILOVER memory:a memory:b"
+
+
+async def test_member_that_is_disabled(compose, memory):
+    """A member that an operator disables gets nothing until it is enabled, whatever the others do."""
+    async with compose() as events:
+        events.subscribe_event("E_V", FAILOVER)
+        assert call(events, "virtual:disable", FAILOVER, "memory:a") == "OK"
+        assert (await events.raise_event_and_wait("E_V", [1]))[0].delivered
+        assert [member["state"] for member in call(events, "virtual:members", FAILOVER)["Members"]] == [
+            "disabled",
+            "healthy",
+        ]
+        memory.when("b", lambda batch: [batch.fail(0, "bad")] and True)
+        assert (await events.raise_event_and_wait("E_V", [2]))[0].reason == "bad"
+        assert call(events, "virtual:enable", FAILOVER, "memory:a") == "OK"
+        assert (await events.raise_event_and_wait("E_V", [3]))[0].delivered
+    assert [event[1] for event in memory.delivered["a"]] == [3]
+    assert [event[1] for event in memory.delivered["b"]] == [1]
+
+
+async def test_disabled_member_that_had_failed_is_asked_first(compose, memory):
+    """A member that is away while it is disabled is not probed; enabled, it is asked at once."""
+    away = Away(memory, "a")
+    async with compose(failover_timeout_s=0.001) as events:
+        events.subscribe_event("E_V", FAILOVER)
+        await events.raise_event_and_wait("E_V", [1])
+        await until(lambda: away.probes > 1)
+        call(events, "virtual:disable", FAILOVER, "memory:a")
+        probes = away.probes
+        await events.raise_event_and_wait("E_V", [2])
+        away.away = False
+        assert away.probes <= probes + 1
+        call(events, "virtual:enable", FAILOVER, "memory:a")
+        await until(lambda: call(events, "virtual:members", FAILOVER)["Members"][0]["state"] == "healthy")
+        await events.raise_event_and_wait("E_V", [3])
+    assert [event[1] for event in memory.delivered["a"]] == [3]
+
+
+async def test_all_members_disabled(compose, memory):
+    """While every member is disabled the events wait."""
+    async with compose() as events:
+        lease = events.subscribe_event("E_V", FAILOVER)
+        for member in ("memory:a", "memory:b"):
+            call(events, "virtual:disable", FAILOVER, member)
+        events.raise_event("E_V", [1])
+        await until(lambda: lease.subscriber.attempts)
+        call(events, "virtual:enable", FAILOVER, "memory:b")
+        await until(lambda: memory.delivered.get("b"))
+    assert "a" not in memory.delivered
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "code", "message"),
+    [
+        ("virtual:members", ["virtual:FAILOVER memory:x memory:y"], 404, "Subscriber does not exist"),
+        ("virtual:members", ["memory:a"], 404, "Subscriber does not exist"),
+        ("virtual:members", ["nosuch:a"], 404, "Subscriber does not exist"),
+        ("virtual:disable", [FAILOVER, "memory:c"], 404, "Member does not exist"),
+        ("virtual:enable", ["virtual:PARALLEL memory:a memory:b", "memory:a"], 400, "Bad parameter value"),
+        ("virtual:disable", [FAILOVER, {}], -32602, "Invalid params"),
+    ],
+)
+async def test_commands_refuse(compose, method, params, code, message):
+    """A command about what is not there is an error that says so."""
+    async with compose() as events:
+        events.subscribe_event("E_V", FAILOVER)
+        events.subscribe_event("E_V", "virtual:PARALLEL memory:a memory:b")
+        answer = call(events, method, *params)
+    assert (answer["code"], answer["message"]) == (code, message)
