@@ -7,14 +7,13 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 import click
 
 from evframe import gateway
 from evframe.client import Client
-from evframe.config import load_config
 from evframe.connecting import complete_events, complete_methods, with_client
 from evframe.exceptions import ConfigError
 from evframe.importing import convert
@@ -23,13 +22,10 @@ from evframe.logs import set_up_logs
 from evframe.watching import lines
 
 
-def _load(path: str) -> Any:
-    try:
-        return load_config(path)
-    except ConfigError as error:
-        for problem in error.problems:
-            click.echo(problem, err=True)
-        raise SystemExit(1) from None
+def _refuse(error: ConfigError) -> NoReturn:
+    for problem in error.problems:
+        click.echo(problem, err=True)
+    raise SystemExit(1) from None
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -54,9 +50,7 @@ def run(config: str, log_level: str) -> None:
     try:
         gateway.run(config)
     except ConfigError as error:
-        for problem in error.problems:
-            click.echo(problem, err=True)
-        raise SystemExit(1) from None
+        _refuse(error)
     except OSError as error:
         raise click.ClickException(str(error)) from None
 
@@ -66,11 +60,9 @@ def run(config: str, log_level: str) -> None:
 def check(config: str) -> None:
     """Check a configuration; print every problem with its path."""
     try:
-        EventInterface(_load(config))
+        EventInterface.from_toml(config)
     except ConfigError as error:
-        for problem in error.problems:
-            click.echo(problem, err=True)
-        raise SystemExit(1) from None
+        _refuse(error)
     click.echo("ok")
 
 
