@@ -216,7 +216,12 @@ async def test_renewal_resolves_again_d3(receiver, monkeypatch):
         moved.settimeout(10)
         addresses = iter(["127.0.0.1", "127.0.0.2"])
         resolve = socket.getaddrinfo
-        monkeypatch.setattr(socket, "getaddrinfo", lambda _, *rest, **more: resolve(next(addresses), *rest, **more))
+
+        def resolve_moving(host, *rest, **more):
+            is_asked = host == "moving.example" and not more.get("flags")
+            return resolve(next(addresses) if is_asked else host, *rest, **more)
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolve_moving)
         async with interface() as events:
             events.register_event("E_TEST")
             for number in range(2):
