@@ -16,6 +16,7 @@ from evframe import gateway
 from evframe.client import Client
 from evframe.connecting import complete_events, complete_methods, with_client
 from evframe.exceptions import ConfigError
+from evframe.explaining import explained
 from evframe.importing import convert
 from evframe.interface import EventInterface
 from evframe.logs import set_up_logs
@@ -115,7 +116,8 @@ def subscribers(client: Client, *, as_json: bool) -> None:
 @click.option("--expire", type=click.IntRange(min=0), help="Lease in seconds; 0 unsubscribes.")
 def subscribe(client: Client, event: str, socket: str, expire: int | None) -> None:
     """Subscribe SOCKET to EVENT."""
-    click.echo(client.call("event_subscribe", [event, socket] if expire is None else [event, socket, expire]))
+    with explained(client, event, socket):
+        click.echo(client.call("event_subscribe", [event, socket] if expire is None else [event, socket, expire]))
 
 
 @main.command("raise")
@@ -132,7 +134,8 @@ def raise_(client: Client, event: str, pairs: tuple[str, ...], text: str | None)
         if any("=" not in pair for pair in pairs):
             raise click.BadParameter("expected name=value", param_hint="K=V")
         params = dict(pair.split("=", 1) for pair in pairs)
-    click.echo(client.call("raise_event", [event] if params is None else [event, params]))
+    with explained(client, event):
+        click.echo(client.call("raise_event", [event] if params is None else [event, params]))
 
 
 @main.command()
