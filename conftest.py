@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from evframe.interface import EventInterface
+
 sys.path.append(str(Path(__file__).parent / "tests"))
 
 
@@ -27,6 +29,26 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if {"rabbitmq", "kafka"} & set(getattr(item, "fixturenames", ())):
                 item.add_marker(pytest.mark.skip(reason="--without-brokers"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_unaccounted_for(monkeypatch):
+    """Fail a test that leaves an interface whose counters do not add up, on whatever thread that is."""
+    wrong = []
+    leave = EventInterface.__aexit__
+
+    async def leave_and_count(self, *error):
+        try:
+            return await leave(self, *error)
+        finally:
+            for counters in self.statistics:
+                lost = sum(counters.reasons.values())
+                if counters.failed != lost or counters.raised != counters.delivered + counters.failed:
+                    wrong.append(counters)
+
+    monkeypatch.setattr(EventInterface, "__aexit__", leave_and_count)
+    yield
+    assert wrong == []
 
 
 class Given:

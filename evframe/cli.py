@@ -7,29 +7,26 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 import click
 
 from evframe import gateway
 from evframe.client import Client
-from evframe.config import load_config
 from evframe.connecting import complete_events, complete_methods, with_client
 from evframe.exceptions import ConfigError
+from evframe.explaining import explained
 from evframe.importing import convert
 from evframe.interface import EventInterface
 from evframe.logs import set_up_logs
 from evframe.watching import lines
 
 
-def _load(path: str) -> Any:
-    try:
-        return load_config(path)
-    except ConfigError as error:
-        for problem in error.problems:
-            click.echo(problem, err=True)
-        raise SystemExit(1) from None
+def _refuse(error: ConfigError) -> NoReturn:
+    for problem in error.problems:
+        click.echo(problem, err=True)
+    raise SystemExit(1) from None
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -54,9 +51,7 @@ def run(config: str, log_level: str) -> None:
     try:
         gateway.run(config)
     except ConfigError as error:
-        for problem in error.problems:
-            click.echo(problem, err=True)
-        raise SystemExit(1) from None
+        _refuse(error)
     except OSError as error:
         raise click.ClickException(str(error)) from None
 
@@ -66,11 +61,9 @@ def run(config: str, log_level: str) -> None:
 def check(config: str) -> None:
     """Check a configuration; print every problem with its path."""
     try:
-        EventInterface(_load(config))
+        EventInterface.from_toml(config)
     except ConfigError as error:
-        for problem in error.problems:
-            click.echo(problem, err=True)
-        raise SystemExit(1) from None
+        _refuse(error)
     click.echo("ok")
 
 
@@ -123,7 +116,8 @@ def subscribers(client: Client, *, as_json: bool) -> None:
 @click.option("--expire", type=click.IntRange(min=0), help="Lease in seconds; 0 unsubscribes.")
 def subscribe(client: Client, event: str, socket: str, expire: int | None) -> None:
     """Subscribe SOCKET to EVENT."""
-    click.echo(client.call("event_subscribe", [event, socket] if expire is None else [event, socket, expire]))
+    with explained(client, event, socket):
+        click.echo(client.call("event_subscribe", [event, socket] if expire is None else [event, socket, expire]))
 
 
 @main.command("raise")
@@ -140,7 +134,8 @@ def raise_(client: Client, event: str, pairs: tuple[str, ...], text: str | None)
         if any("=" not in pair for pair in pairs):
             raise click.BadParameter("expected name=value", param_hint="K=V")
         params = dict(pair.split("=", 1) for pair in pairs)
-    click.echo(client.call("raise_event", [event] if params is None else [event, params]))
+    with explained(client, event):
+        click.echo(client.call("raise_event", [event] if params is None else [event, params]))
 
 
 @main.command()

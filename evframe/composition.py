@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
-from evframe.config import Config, structure
+from evframe.config import Config
 from evframe.context import PluginContext
 from evframe.events import EventRegistry
 from evframe.exceptions import ConfigError
 from evframe.management.commands import CommandTable
 from evframe.plugins import DISABLED, EventCollector, PluginManager, PluginStatus
+from evframe.structuring import structure
 from evframe.tasks import PluginTasks
 from evframe.transports import hook_caller
 

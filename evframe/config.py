@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import UnionType
-from typing import Any, Final, Literal, Union, get_args, get_origin
+from typing import Any, Final, Literal
 
 import attrs
-import cattrs
-from cattrs.cols import list_structure_factory
-from cattrs.errors import ForbiddenExtraKeysError, IterableValidationError
-from cattrs.gen import make_dict_structure_fn
 
 from evframe.declarations import Parameter
 from evframe.events import check_name
 from evframe.exceptions import ConfigError
+from evframe.structuring import structure
 from evframe.subscribers import Overflow
 
 TYPES: Final[dict[str, type]] = {
@@ -29,9 +24,6 @@ TYPES: Final[dict[str, type]] = {
     "list": list,
     "dict": dict,
 }
-
-
-_FIELD: Final = re.compile(r"[a-z_]\w*(\[\d+\])?: ")
 
 
 def at_least(smallest: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
@@ -90,13 +82,20 @@ class ParameterOptions:
     """Whether an event may be without it."""
 
 
+def _each_name_once(_: Any, attribute: attrs.Attribute[Any], value: list[ParameterOptions] | None) -> None:
+    names = [param.name for param in value or ()]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ValueError(f"{attribute.name}[{index}].name: expected each parameter once, got {name!r} again")
+
+
 @attrs.frozen
 class EventOptions:
     """One ``[[events]]``: an event that no plugin declares."""
 
     name: str
     """1 to 64 bytes."""
-    params: list[ParameterOptions] | None = None
+    params: list[ParameterOptions] | None = attrs.field(default=None, validator=_each_name_once)
     """The parameters in order; without it, anything can be raised."""
 
     @property
@@ -129,97 +128,8 @@ class Config:
     events: list[EventOptions] = attrs.field(factory=list)
     subscriptions: list[SubscriptionOptions] = attrs.field(factory=list)
     routes: dict[str, str] = attrs.field(factory=dict)
-
-
-def _is_list(kind: Any) -> bool:
-    return get_origin(kind) is list
-
-
-def _exact_list(kind: Any, converter: cattrs.Converter) -> Callable[[Any, Any], Any]:
-    """Return a hook that takes lists, and no text or table apart into one."""
-    take = list_structure_factory(kind, converter)
-
-    def structure(value: Any, kind: Any) -> Any:
-        if type(value) is not list:
-            raise TypeError(f"expected a list, got {value!r}")
-        return take(value, kind)
-
-    return structure
-
-
-def _make_converter() -> cattrs.Converter:
-    converter = cattrs.Converter(forbid_extra_keys=True)
-
-    def exact(wanted: type) -> Callable[[Any, Any], Any]:
-        def structure(value: Any, _: Any) -> Any:
-            if wanted is float and type(value) is int:
-                return float(value)
-            if type(value) is not wanted:
-                raise TypeError(f"expected {wanted.__name__}, got {value!r}")
-            return value
-
-        return structure
-
-    for scalar in (str, int, float, bool):
-        converter.register_structure_hook(scalar, exact(scalar))
-
-    def structure_union(value: Any, kind: Any) -> Any:
-        """Take a value whose type is one of several scalar ones, such as ``int | str``."""
-        if value is None or type(value) in get_args(kind):
-            return value
-        wanted = " or ".join(getattr(part, "__name__", str(part)) for part in get_args(kind) if part is not type(None))
-        raise TypeError(f"expected {wanted}, got {value!r}")
-
-    def is_scalar_union(kind: Any) -> bool:
-        parts = set(get_args(kind))
-        return get_origin(kind) in {Union, UnionType} and parts <= {str, int, float, bool, type(None)}
-
-    converter.register_structure_hook_func(is_scalar_union, structure_union)
-    converter.register_structure_hook_factory(_is_list, _exact_list)
-    for options in (CoreOptions, ParameterOptions, EventOptions, SubscriptionOptions):
-        converter.register_structure_hook(
-            options, make_dict_structure_fn(options, converter, _cattrs_forbid_extra_keys=True)
-        )
-    return converter
-
-
-_CONVERTER: Final = _make_converter()
-
-
-def _problems(error: BaseException, path: str) -> list[str]:
-    """Return one line for each leaf of *error*, with the path of what is wrong."""
-    if isinstance(error, cattrs.BaseValidationError):
-        lines = []
-        for inner in error.exceptions:
-            place = path
-            for note in getattr(inner, "__notes__", ()):
-                name = getattr(note, "name", None)
-                if name is not None:
-                    place = f"{path}.{name}" if path else str(name)
-                elif hasattr(note, "index"):
-                    place = f"{path}[{note.index}]"
-            lines += _problems(inner, place)
-        return lines
-    if isinstance(error, ForbiddenExtraKeysError):
-        return [f"{path}: unknown key {key!r}" for key in sorted(error.extra_fields)]
-    if isinstance(error, KeyError):
-        return [f"{path}: expected a value, got nothing"]
-    # A validator's sentence begins with the name of its field.
-    return [f"{path}.{error}" if _FIELD.match(str(error)) else f"{path}: {error}"]
-
-
-def structure(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
-    """Return *value* as *kind*, or None after adding what is wrong to *problems*."""
-    if attrs.has(kind) and not isinstance(value, Mapping):
-        problems.append(f"{path}: expected a table, got {value!r}")
-        return None
-    try:
-        return _CONVERTER.structure(value, kind)
-    except (cattrs.BaseValidationError, IterableValidationError, ForbiddenExtraKeysError) as error:
-        problems += _problems(error, path)
-    except (TypeError, ValueError, KeyError) as error:
-        problems += _problems(error, path)
-    return None
+    problems: list[str] = attrs.field(factory=list)
+    """What is wrong with the text that it was read from: an interface refuses it, with all else that is wrong."""
 
 
 def _plugin_tables(plugins: Any, problems: list[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:
@@ -237,37 +147,64 @@ def _plugin_tables(plugins: Any, problems: list[str]) -> tuple[list[str], dict[s
     return disable or [], tables
 
 
+def _items(items: Any, kind: type, path: str, problems: list[str]) -> list[Any]:
+    """Return each of *items* as *kind*; None, which keeps the places of those after it, where it cannot be."""
+    if type(items) is not list:
+        problems.append(f"{path}: expected tables, each headed [[{path}]], got {items!r}")
+        return []
+    return [structure(item, kind, f"{path}[{index}]", problems) for index, item in enumerate(items)]
+
+
+def read_config(text: str) -> Config:
+    """Return the configuration that *text* holds, with what is wrong with it in its `problems`."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return Config(problems=[f"not TOML: {error}"])
+    known = ("core", "plugins", "events", "subscriptions", "routes")
+    problems = [f"{key}: unknown table, expected one of {', '.join(known)}" for key in raw if key not in known]
+    disable, tables = _plugin_tables(raw.get("plugins", {}), problems)
+    core = structure(raw.get("core", {}), CoreOptions, "core", problems) or CoreOptions()
+    events = _items(raw.get("events", []), EventOptions, "events", problems)
+    subscriptions = _items(raw.get("subscriptions", []), SubscriptionOptions, "subscriptions", problems)
+    routes = structure(raw.get("routes", {}), dict[str, str], "routes", problems) or {}
+    seen: set[str] = set()
+    for index, event in enumerate(events):
+        if event is not None:
+            if event.name in seen:
+                problems.append(f"events[{index}].name: duplicate event {event.name!r}")
+            seen.add(event.name)
+    return Config(core, disable, tables, events, subscriptions, routes, problems)
+
+
+def read_config_file(path: str | Path) -> Config:
+    """Return the configuration in the file *path*; see `read_config`."""
+    try:
+        return read_config(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        return Config(problems=[f"{path}: {error.strerror or error}"])
+    except UnicodeDecodeError as error:
+        return Config(
+            problems=[f"{path}: expected UTF-8, got the byte {error.object[error.start]:#x} at {error.start}"]
+        )
+
+
+def _without_problems(config: Config) -> Config:
+    if config.problems:
+        raise ConfigError(config.problems)
+    return config
+
+
 def parse_config(text: str) -> Config:
     """Return the configuration that *text* holds.
 
     Raises:
-        ConfigError: with every problem, each with its path.
+        ConfigError: with every problem of the text, each with its path; those that only the plugins can
+            tell come when an interface is made of it.
     """
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([f"not TOML: {error}"]) from None
-    known = {"core", "plugins", "events", "subscriptions", "routes"}
-    problems = [f"{key}: unknown table" for key in raw if key not in known]
-    disable, tables = _plugin_tables(raw.get("plugins", {}), problems)
-    core = structure(raw.get("core", {}), CoreOptions, "core", problems)
-    events = structure(raw.get("events", []), list[EventOptions], "events", problems)
-    subscriptions = structure(raw.get("subscriptions", []), list[SubscriptionOptions], "subscriptions", problems)
-    routes = structure(raw.get("routes", {}), dict[str, str], "routes", problems)
-    seen: set[str] = set()
-    for index, event in enumerate(events or ()):
-        if event.name in seen:
-            problems.append(f"events[{index}].name: duplicate event {event.name!r}")
-        seen.add(event.name)
-    if problems:
-        raise ConfigError(problems)
-    return Config(core, disable, tables, events, subscriptions, routes)
+    return _without_problems(read_config(text))
 
 
 def load_config(path: str | Path) -> Config:
     """Return the configuration in the file *path*; see `parse_config`."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: {error}"]) from None
-    return parse_config(text)
+    return _without_problems(read_config_file(path))

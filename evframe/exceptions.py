@@ -16,6 +16,13 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
+_PASSWORD: Final = re.compile(r"(?<=:)[^:@\s]*:(.+)@", re.DOTALL)
+_PROPERTY: Final = re.compile(r"(?<=password=)[^&;'\s]+", re.IGNORECASE)
+_QUOTED: Final = re.compile(r"(?<=got ')[^']+(?=')")
+
 
 class EvframeError(Exception):
     """The root of every error that evframe raises on purpose."""
@@ -44,9 +51,19 @@ class ParameterError(EvframeError, ValueError):
 
 
 class SocketError(EvframeError, ValueError):
-    """Raised when a subscriber socket has an unknown scheme or does not fit its grammar."""
+    """Raised when a subscriber socket has an unknown scheme or does not fit its grammar.
+
+    A password in the socket is in none of its texts.
+    """
 
     def __init__(self, socket: str, problem: str) -> None:
+        found = _PASSWORD.search(socket)
+        if found is not None:
+            password = found[1]
+            socket = socket.replace(f":{password}@", ":***@")
+            problem = problem.replace(f"{password}@", "***@")
+            problem = _QUOTED.sub(lambda quoted: "***" if quoted[0] in password else quoted[0], problem)
+        socket, problem = _PROPERTY.sub("***", socket), _PROPERTY.sub("***", problem)
         super().__init__(f"socket {socket!r}: {problem}")
         self.socket = socket
         self.problem = problem

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from evframe.composition import Composition
-from evframe.config import Config, CoreOptions, load_config
+from evframe.config import Config, CoreOptions, read_config_file
 from evframe.context import PluginContext
 from evframe.declarations import ParameterTypes, declare
 from evframe.events import Event, EventDefinition, EventRegistry
@@ -65,7 +65,7 @@ class EventInterface:
         """
         self.config = config = Config() if config is None else config
         core = config.core
-        problems: list[str] = []
+        problems = list(config.problems)
         self._events = EventRegistry()
         self._commands = CommandTable()
         self.management = Dispatcher(self._commands)
@@ -119,7 +119,7 @@ class EventInterface:
         Raises:
             ConfigError: with every problem, each with its path.
         """
-        interface = cls(load_config(path))
+        interface = cls(read_config_file(path))
         interface.config_path = path
         return interface
 
@@ -138,7 +138,7 @@ class EventInterface:
         if config is None:
             if self.config_path is None:
                 raise ConfigError(["expected a configuration that was read from a file"])
-            config = load_config(self.config_path)
+            config = read_config_file(self.config_path)
         if self._has_own_plugins:
             raise ConfigError(["plugins: expected the installed plugins, this interface was given its own"])
         wanted = EventInterface(config)
@@ -153,11 +153,15 @@ class EventInterface:
     def _apply(self, config: Config, problems: list[str]) -> None:
         """Register the configured events and make the configured subscriptions."""
         for index, event in enumerate(config.events):
+            if event is None:
+                continue  # it is among the problems
             try:
                 self.register_event(event.name, event.declared)
             except ValueError as error:
                 problems.append(f"events[{index}].name: {error}")
         for index, lease in enumerate(config.subscriptions):
+            if lease is None:
+                continue
             try:
                 self.register_event(lease.event)
                 self.subscribe_event(lease.event, lease.socket, lease.expire_s, configured=True)

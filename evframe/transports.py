@@ -119,4 +119,9 @@ class Transports:
                     )
                 self._by_scheme[scheme] = transport
                 return Address(parsed, transport, text)
-        raise SocketError(text, f"no loaded plugin has the scheme {scheme!r}")
+        raise SocketError(text, f"expected a scheme of {self._schemes}, got {scheme!r}, which no loaded plugin has")
+
+    @property
+    def _schemes(self) -> str:
+        known = [scheme for each in self._by_name.values() for scheme in getattr(each.plugin, "schemes", ())]
+        return ", ".join(sorted(known)) or "a loaded plugin"

@@ -4,7 +4,8 @@ import attrs
 import pytest
 
 import evframe
-from evframe.config import is_event_name, is_readable, parse_config, structure
+from evframe.config import is_event_name, is_readable, parse_config
+from evframe.structuring import structure
 
 
 def test_whole_configuration(installed):
@@ -51,6 +52,119 @@ event = "E_A"
         "subscriptions[0].socket",
     ):
         assert expected in text
+
+
+BAD = """
+surprise = 1
+routes = ["a"]
+[core]
+queue_size = "10"
+overflow = "drop"
+max_nesting = 0
+drain_timeout_s = -1
+colour = 1
+[plugins]
+disable = "x"
+memory = 5
+[plugins.nosuch]
+a = 1
+[[events]]
+name = "E_A"
+[[events]]
+name = "E_A"
+[[events]]
+name = ""
+[[events]]
+name = "E_P"
+params = [{ name = "ip", type = "ipv4" }, 5, { nam = "x" }]
+[[events]]
+name = "E_Q"
+params = [{ name = "a", type = "str" }, { name = "a", type = "int" }]
+[[subscriptions]]
+event = "E_A"
+socket = "memory:"
+[[subscriptions]]
+event = "E_A"
+[[subscriptions]]
+event = "E_A"
+socket = "nosuch:1"
+[[subscriptions]]
+event = "E_A"
+socket = "memory:a"
+expire_s = -5
+"""
+
+
+def test_one_clear_sentence_for_each_problem(installed, tmp_path):
+    """What the text, the plugins and the sockets have wrong is told at once: the field, and the form that it takes."""
+    file = tmp_path / "bad.toml"
+    file.write_text(BAD)
+    with pytest.raises(evframe.ConfigError) as caught:
+        evframe.EventInterface.from_toml(file)
+    core = "default_expire_s, drain_timeout_s, max_nesting, overflow, queue_size, state_path"
+
+    unknown = next(problem for problem in caught.value.problems if "'nosuch:1'" in problem)
+    assert unknown.startswith("subscriptions[2].socket: socket 'nosuch:1': expected a scheme of ")
+    assert "memory" in unknown
+    assert sorted(caught.value.problems) == sorted([
+        unknown,
+        "surprise: unknown table, expected one of core, plugins, events, subscriptions, routes",
+        "routes: expected a table, got ['a']",
+        "core.queue_size: expected int, got '10'",
+        "core.overflow: expected one of drop_oldest, drop_newest, block, got 'drop'",
+        "core.max_nesting: expected 1 or more, got 0",
+        "core.drain_timeout_s: expected 0 or more, got -1.0",
+        f"core: unknown key 'colour', expected one of {core}",
+        "plugins.disable: expected a list, got 'x'",
+        "plugins.memory: expected a table, got 5",
+        "plugins.nosuch: no such plugin is installed",
+        "events[1].name: duplicate event 'E_A'",
+        "events[2].name: expected an event name of 1 to 64 bytes, got ''",
+        "events[3].params[0].type: expected one of str, int, float, bool, list, dict, got 'ipv4'",
+        "events[3].params[1]: expected a table, got 5",
+        "events[3].params[2].name: expected a value, got nothing",
+        "events[3].params[2].type: expected a value, got nothing",
+        "events[3].params[2]: unknown key 'nam', expected one of name, optional, type",
+        "events[4].params[1].name: expected each parameter once, got 'a' again",
+        "subscriptions[0].socket: socket 'memory:': expected memory:name of letters and digits, got ''",
+        "subscriptions[1].socket: expected a value, got nothing",
+        "subscriptions[3].expire_s: expected 0 or more, got -5",
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("plugins = 5", "plugins: expected a table, got 5"),
+        ("core = 'x'", "core: expected a table, got 'x'"),
+        ("[events]\nname = 'E'", "events: expected tables, each headed [[events]], got {'name': 'E'}"),
+        ("subscriptions = 1", "subscriptions: expected tables, each headed [[subscriptions]], got 1"),
+        ("routes = 1", "routes: expected a table, got 1"),
+        ("[routes]\nE = 5", "routes.E: expected str, got 5"),
+        ("[core]\nmax_nesting = true", "core.max_nesting: expected int, got True"),
+        ("[core]\nmax_nesting = 1.5", "core.max_nesting: expected int, got 1.5"),
+        ("[core]\n[core]", "not TOML: Cannot declare ('core',) twice (at line 2, column 6)"),
+    ],
+)
+def test_each_form_is_named(text, problem):
+    """What has the wrong form is one sentence, and no traceback."""
+    with pytest.raises(evframe.ConfigError) as caught:
+        parse_config(text)
+    assert caught.value.problems == [problem]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(None, "No such file or directory"), (b"a\xff", "expected UTF-8, got the byte 0xff at 1")],
+)
+def test_file_that_cannot_be_read(tmp_path, content, problem):
+    """A file that is not there, or is no text, is a problem that names it."""
+    file = tmp_path / "x.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(evframe.ConfigError) as caught:
+        evframe.load_config(file)
+    assert caught.value.problems == [f"{file}: {problem}"]
 
 
 @pytest.mark.parametrize("value", ['"memory"', "{ memory = 1 }"])

@@ -37,6 +37,11 @@ def payload(params):
         ({"v": "\udcff\udcfe bad \udcc3"}, HEAD + b',"params":{"v":"\xff\xfe bad \xc3"}}'),
         (["hello", 42, -7, ""], HEAD + b',"params":["hello",42,-7,""]}'),
         (["a", evframe.UNSET, "b"], HEAD + b',"params":["a","b"]}'),
+        ([evframe.UNSET], HEAD + b',"params":[]}'),
+        ([], HEAD + b"}"),
+        (evframe.Pairs(), HEAD + b"}"),
+        (evframe.Pairs([(None, "a"), ("dropped", 1)]), HEAD + b',"params":["a",1]}'),
+        (evframe.Pairs([("a", 1), (None, 2)]), HEAD + b',"params":{"a":1,"":2}}'),
         (
             {"zero": 0, "max": 2147483647, "min": -2147483648},
             HEAD + b',"params":{"zero":0,"max":2147483647,"min":-2147483648}}',
@@ -50,6 +55,28 @@ def payload(params):
 def test_payload(params, expected):
     """Each row of the table is byte-exact."""
     assert payload(params) == expected
+
+
+SHORT = {0x08: b"\\b", 0x09: b"\\t", 0x0A: b"\\n", 0x0C: b"\\f", 0x0D: b"\\r", 0x22: b'\\"', 0x5C: b"\\\\"}
+
+
+@pytest.mark.parametrize("byte", range(256))
+def test_every_byte_of_a_text(byte):
+    """Each byte is written as §14.2 has it: in values and names, in text and bytes, by every way of encoding."""
+    raw = bytes([byte])
+    text = raw.decode("utf-8", "surrogateescape")
+    written = SHORT.get(byte, b"\\u%04x" % byte if byte < 0x20 else raw)
+
+    assert payload({"v": text}) == payload({"v": raw}) == HEAD + b',"params":{"v":"%b"}}' % written
+    assert payload({text: 1}) == payload(evframe.Pairs([(text, 1)])) == HEAD + b',"params":{"%b":1}}' % written
+    assert payload([text]) == payload((raw,)) == HEAD + b',"params":["%b"]}' % written
+    assert EventDefinition(0, "E" + text).bare == b'{"jsonrpc":"2.0","method":"E%b"}' % written
+
+
+@pytest.mark.parametrize("text", ["\u2028", "\u2029", "\U0001f600", "é"])
+def test_text_beyond_ascii_is_raw(text):
+    """Every character beyond ASCII is its UTF-8, never an escape (§14.2)."""
+    assert payload({"v": text}) == HEAD + b',"params":{"v":"%b"}}' % text.encode()
 
 
 @given(st.dictionaries(st.text(), st.one_of(st.text(), st.integers(), st.booleans(), st.none())))

@@ -25,7 +25,7 @@ def look_up(host: str, port: int, kind: socket.SocketKind) -> Steps[list[Any]]:
     try:
         return socket.getaddrinfo(without_brackets(host), port, type=kind, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
-        found: list[Any] = yield Aside(lambda: resolve(host, port, kind))
+        found: list[Any] = yield Aside(lambda: resolve(host, port, kind, None))
         return found
 
 

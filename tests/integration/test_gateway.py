@@ -47,7 +47,13 @@ def test_every_command(gateway, receiver):
     assert evframe("subscribe", "E_TEST", target, "--expire", "0", env=env).stdout == "OK\n"
 
     refused = evframe("raise", "E_TEST", "ip=x", env=env)
-    assert (refused.returncode, refused.stderr) == (1, "Error: 480: Temporarily Unavailable\n")
+    problem = "Error: 480: Temporarily Unavailable (nobody has subscribed to 'E_TEST')\n"
+    assert (refused.returncode, refused.stderr) == (1, problem)
+    for words, code in ((("raise", "E_NONE"), "404: Event not registered"), (("subscribe", "E_NONE", target), "400")):
+        refused = evframe(*words, env=env)
+        assert refused.returncode == 1
+        assert refused.stderr.startswith(f"Error: {code}")
+        assert "(expected an event of the gateway, see evframe events, got 'E_NONE')" in refused.stderr
     assert "expected name=value" in evframe("raise", "E_TEST", "x", env=env).stderr
     assert "expected JSON" in evframe("raise", "E_TEST", "--json", "{", env=env).stderr
     assert evframe("--version").stdout.startswith("evframe, version ")
@@ -86,9 +92,19 @@ def test_bad_input_changes_nothing(gateway, receiver):
         except urllib.error.HTTPError as error:
             assert error.code in {400, 413}
             error.close()
-    for text in ("udp:", "tcp:x", "unix:", "flatstore:", "route:none", "nosuch:x", "udp:127.0.0.1:70000"):
+    for text, form in (
+        ("udp:", "host:port or [ipv6]:port, got ''"),
+        ("tcp:x", "host:port or [ipv6]:port, got 'x'"),
+        ("unix:", "unix:path of 1 to 107 bytes, got 0 bytes"),
+        ("flatstore:", "flatstore:path, got ''"),
+        ("route:none", "a route of "),
+        ("nosuch:x", "a scheme of "),
+        ("udp:127.0.0.1:70000", "a port from 1 to 65535, got '70000'"),
+    ):
         refused = evframe("subscribe", "E_TEST", text, "--url", running.url)
-        assert (refused.returncode, refused.stderr) == (1, "Error: 400: Bad parameter value\n")
+        assert refused.returncode == 1
+        assert refused.stderr.startswith(f"Error: 400: Bad parameter value (socket {text!r}: expected {form}")
+        assert f"socket {text!r}: expected {form}" in running.line("a subscription was refused")["problem"]
     running.client.call("event_subscribe", ["E_TEST", "udp:127.0.0.1:%d" % receiver.getsockname()[1]])
     running.client.call("raise_event", ["E_TEST"])
 

@@ -29,6 +29,25 @@ def ask(events, name, *params):
     return answer.get("result", answer.get("error"))
 
 
+async def test_event_is_found_by_its_name_q22():
+    """Q-22: an event of the core is itself, whatever else has the id that it has in the original."""
+
+    class Other:
+        @evframe.hookimpl
+        def register_events(self, collector):
+            for number in range(3):
+                collector.add(f"E_OTHER_{number}", {})
+
+    async with Recorder({"other": Other(), "core-events": CoreEvents()}) as recorder:
+        assert [event.name for event in recorder.interface.events][:3] == [f"E_OTHER_{number}" for number in range(3)]
+        recorder.interface.status.group("drouting").add("Default", -1)
+        recorder.interface.status.group("drouting").set_status(2, identifier="Default")
+        raised = await recorder.events()
+
+    assert {name for name, _ in raised} == {CHANGED}
+    assert raised[-1][1]["group"] == "drouting"
+
+
 async def test_event():
     """A status that changes is raised; details that are not given are left out."""
     async with Recorder({"core-events": CoreEvents()}) as recorder:

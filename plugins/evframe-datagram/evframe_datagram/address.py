@@ -75,8 +75,10 @@ def parse(scheme: str, rest: str) -> UdpSocket | UnixSocket | None:
     """
     if scheme == "unix":
         size = len(os.fsencode(rest))
-        if not 1 <= size <= MAX_PATH_BYTES or "\0" in rest or rest == "@":
+        if not 1 <= size <= MAX_PATH_BYTES:
             raise ValueError(f"expected unix:path of 1 to {MAX_PATH_BYTES} bytes, got {size} bytes")
+        if "\0" in rest or rest == "@":
+            raise ValueError(f"expected unix:/path or unix:@name, got {rest!r}")
         return UnixSocket(rest)
     if scheme != "udp":
         return None

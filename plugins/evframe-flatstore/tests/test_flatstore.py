@@ -108,6 +108,7 @@ async def test_line_f1_f3(tmp_path, params, line, suppressed, suppress):
 @pytest.mark.parametrize(
     ("delimiter", "escape", "value", "line"),
     [
+        ("::", None, "c::d", b"E_TEST::c  d\n"),
         ("::", None, "c::d:e", b"E_TEST::c  d e\n"),
         ("::", "##", "c::d", b"E_TEST::c##d\n"),
         (",", ";", "a,b,,c", b"E_TEST,a;b;;c\n"),
@@ -372,6 +373,22 @@ async def test_full_disk_loses_nothing_f13(tmp_path):
         assert (lease.subscriber.delivered, lease.subscriber.depth) == (0, 1)
 
     assert events.statistics[0].reasons == {"shutdown": 1}
+
+
+async def test_columns_without_a_delimiter(tmp_path):
+    """An empty delimiter puts the columns side by side."""
+    assert await write(tmp_path / "f", ["hello", 42], delimiter="") == b"E_TESThello42\n"
+
+
+async def test_flushed_f13(tmp_path, monkeypatch):
+    """F13: with `fsync` an event is delivered when the disk has its line, without it nobody asks the disk."""
+    flushed = []
+    flush = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (flush(fd), flushed.append((tmp_path / "f").read_bytes())))
+    for fsync in (False, True):
+        await write(tmp_path / "f", [fsync], fsync=fsync)
+
+    assert flushed == [b"E_TEST,false\nE_TEST,true\n"]
 
 
 async def test_make_directories_and_mode_f13(tmp_path):

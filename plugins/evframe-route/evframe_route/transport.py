@@ -149,7 +149,8 @@ class RouteTransport:
         if scheme != "route":
             return None
         if rest not in self._runners:
-            raise ValueError(f"expected a route, one of {sorted(self._runners)}, got {rest!r}")
+            known = ", ".join(sorted(self._runners)) or "the table [routes], which is empty"
+            raise ValueError(f"expected a route of {known}, got {rest!r}")
         return RouteSocket(rest)
 
     @hookimpl

@@ -6,11 +6,13 @@ import asyncio
 import heapq
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from evframe import Unavailable
 from evframe_stream.connection import Chunk, Connection
 from evframe_stream.replies import ReplyScanner
+
+_ID_DIGITS: Final = 10
 
 
 class AnsweredConnection(Connection):
@@ -66,16 +68,12 @@ class AnsweredConnection(Connection):
                     self._answer(reply)
 
     def _answer(self, reply: dict[str, Any]) -> None:
-        request_id = _member(reply, "id")
-        if isinstance(request_id, str):
-            request_id = int(request_id) if request_id.isascii() and request_id.isdigit() else None
-        if isinstance(request_id, bool) or not isinstance(request_id, int | float):
-            return
-        chunk = self._pending.pop(int(request_id), None)
+        request_id = _number(_member(reply, "id"))
+        chunk = self._pending.pop(request_id, None)
         if chunk is None:
             return  # late, or not ours
         if _member(reply, "error") is not None:
-            chunk.batch.fail(int(request_id) - chunk.first_id, "error_reply")
+            chunk.batch.fail(request_id - chunk.first_id, "error_reply")
         self._count(chunk)
 
     def _count(self, chunk: Chunk) -> None:
@@ -133,6 +131,17 @@ def _answered(chunk: Chunk, pending: dict[int, Chunk]) -> Iterator[int]:
     for index in range(len(chunk.messages)):
         if chunk.first_id + index not in pending and index not in chunk.batch.failures:
             yield index
+
+
+def _number(request_id: Any) -> int:
+    """Return an id as a number, which it may be as text too; 0, which none of ours has, for anything else."""
+    if isinstance(request_id, str):
+        is_id = request_id.isascii() and request_id.isdigit() and len(request_id) <= _ID_DIGITS
+    elif isinstance(request_id, float):
+        is_id = request_id.is_integer()  # which infinity is not
+    else:
+        is_id = type(request_id) is int
+    return int(request_id) if is_id else 0
 
 
 def _member(reply: dict[str, Any], name: str) -> Any:

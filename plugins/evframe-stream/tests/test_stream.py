@@ -105,6 +105,12 @@ def test_accepted_s9(rest, canonical):
         "h:8080m",
         "h: 80",
         "h:80 /m",
+        "127.0.0.1:8080m",
+        "127.0.0.1: 80",
+        "127.0.0.1:80 /m",
+        " 127.0.0.1:80",
+        "::1:80",
+        "[::1]",
         "127.0.0.1:65537/z",
         "nosuch.invalid:80",
         "127.0.0.1:0",
@@ -171,6 +177,9 @@ async def test_reliable_bytes():
         (lambda m: [b'[{"id":1.5},{"id":%d,"result":{"a":"}"}}]\r\n' % m["id"]], None),
         (lambda m: [b"%c" % byte for byte in ok(m)[0]], None),
         (lambda m: [b'not json {"half":\x00 } {"id":null}{"id":true}[1,"x"]{"nothing":1} ', *ok(m)], None),
+        (lambda m: [b'{"id":1e999}{"id":NaN}{"id":-Infinity}{"id":"%b"}{"id":0}' % (b"9" * 5000), *ok(m)], None),
+        (lambda m: [b"[" * 5000 + b"]" * 5000, *ok(m)], None),
+        (lambda m: [b'{"id":%d.0}' % m["id"]], None),
         (lambda m: [json.dumps({"result": "x" * 20000, "id": m["id"]}).encode()], None),
         (lambda m: [b'{"id":%d,"error":{"code":1}}' % m["id"]], "error_reply"),
         (lambda m: [b'{"id":%d,"ERROR":{"code":1}}' % m["id"]], "error_reply"),
@@ -185,6 +194,9 @@ async def test_reliable_bytes():
         "batch",
         "byte-by-byte",
         "garbage",
+        "odd-numbers",
+        "deep",
+        "float-id",
         "large",
         "error",
         "ERROR",
@@ -266,6 +278,59 @@ async def test_large_messages_stay_whole_s3():
         message, end = decode(text)
         assert message["params"][0] == number
         text = text[end:]
+
+
+async def test_request_that_times_out_half_written_s3():
+    """S3: a request whose time is over while half of it is written is finished, so that the next one can be read."""
+    read = asyncio.Event()
+
+    class Late(Peer):
+        async def serve(self, reader, writer):
+            await read.wait()
+            await super().serve(reader, writer)
+
+    async with Late(ok) as peer, interface(reliable_mode=True, timeout_ms=200) as events:
+        events.register_event("E_TEST")
+        lease = events.subscribe_event("E_TEST", f"tcp:127.0.0.1:{peer.port}")
+        large = await events.raise_event_and_wait("E_TEST", ["large", "x" * 20_000_000])
+        assert large[0].reason == "timeout"
+        (connection,) = events.plugin("stream")._connections.values()
+        assert 0 < connection._buffered < 20_000_000  # half-written indeed
+        read.set()
+        await peer.until(lambda: len(peer.data) > 20_000_000)
+        assert (await events.raise_event_and_wait("E_TEST", ["next"], timeout_s=20))[0].delivered
+        assert lease.subscriber.reasons == {"timeout": 1}
+
+    text = peer.data.decode()
+    for name in ("large", "next"):
+        message, end = decode(text)
+        assert message["params"][0] == name
+        text = text[end:]
+    assert text == ""
+    assert len(peer.connections) == 1
+
+
+async def test_connecting_that_takes_for_ever_s1_s4():
+    """S1, S4: making a connection is bounded in time, holds up nobody, and is tried again."""
+    with socket.socket() as hole, socket.socket() as filler:
+        hole.bind(("127.0.0.1", 0))
+        hole.listen(0)
+        hole.setblocking(False)
+        filler.connect(hole.getsockname())  # now the kernel answers no further SYN
+        async with Peer() as peer, interface(connect_timeout_ms=100) as events:
+            events.register_event("E_TEST")
+            stuck = events.subscribe_event("E_TEST", "tcp:127.0.0.1:%d" % hole.getsockname()[1])
+            events.subscribe_event("E_TEST", f"tcp:127.0.0.1:{peer.port}")
+            report = await events.raise_event_and_wait("E_TEST", [1], timeout_s=0.5)
+            assert {outcome.reason for outcome in report} == {None, "pending"}
+            await until(lambda: stuck.subscriber.attempts)
+            loop = asyncio.get_running_loop()
+            accepted = [(await loop.sock_accept(hole))[0]]
+            async with asyncio.timeout(20):
+                accepted.append((await loop.sock_accept(hole))[0])
+            await until(lambda: stuck.subscriber.delivered == 1)
+            for one in accepted:
+                one.close()
 
 
 async def test_black_hole_holds_nobody_up_s1():

@@ -1,0 +1,37 @@
+"""Why a gateway refused something, in a sentence: its own answers are those of the original, which name no reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from evframe.client import Client, ManagementError
+from evframe.exceptions import ConfigError, SocketError
+from evframe.interface import EventInterface
+
+
+@contextmanager
+def explained(client: Client, event: str, socket: str | None = None) -> Iterator[None]:
+    """Add the reason to the error that the gateway answers about *event*, or about subscribing *socket* to it."""
+    try:
+        yield
+    except ManagementError as error:
+        reason = None
+        if error.code in {400, 404, 480} and error.data is None:
+            with suppress(ManagementError, ConfigError):
+                reason = _reason(client, event, socket)
+        raise (error if reason is None else ManagementError(error.message, error.code, reason)) from None
+
+
+def _reason(client: Client, event: str, socket: str | None) -> str | None:
+    names = [known["name"] for known in client.call("events_list")["Events"]]
+    if event not in names:
+        return f"expected an event of the gateway, see evframe events, got {event!r}"
+    if socket is None:
+        listed = client.call("subscribers_list", [event])["Event"]
+        return None if listed else f"nobody has subscribed to {event!r}"
+    try:
+        EventInterface().parse_socket(socket)
+    except SocketError as error:
+        return str(error)
+    return "the log of the gateway has the reason"

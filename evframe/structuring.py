@@ -1,0 +1,157 @@
+"""From what a file holds to attrs classes: exact types, every problem at once with its path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
+
+import attrs
+import cattrs
+from cattrs.cols import list_structure_factory
+from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
+from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn
+
+_FIELD: Final = re.compile(r"[a-z_]\w*(\[\d+\])?(\.\w+)?: ")
+_Hook = Callable[[Any, Any], Any]
+
+
+def structure(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
+    """Return *value* as *kind*, or None after adding what is wrong to *problems*."""
+    try:
+        return _CONVERTER.structure(value, kind)
+    except (cattrs.BaseValidationError, ForbiddenExtraKeysError, TypeError, ValueError, KeyError) as error:
+        problems += _problems(error, path)
+    return None
+
+
+def _problems(error: BaseException, path: str) -> list[str]:
+    """Return one line for each leaf of *error*, with the path of what is wrong."""
+    if isinstance(error, cattrs.BaseValidationError):
+        lines = []
+        for inner in error.exceptions:
+            place = path
+            for note in getattr(inner, "__notes__", ()):
+                step = getattr(note, "name", getattr(note, "index", None))
+                if step is not None:
+                    place = f"{path}[{step}]" if isinstance(step, int) else f"{path}.{step}"
+            lines += _problems(inner, place)
+        return lines
+    if isinstance(error, ForbiddenExtraKeysError):
+        known = ", ".join(sorted(field.name for field in attrs.fields(error.cl))) if error.cl else ""
+        return [f"{path}: unknown key {key!r}, expected one of {known}" for key in sorted(error.extra_fields)]
+    if isinstance(error, KeyError):
+        return [f"{path}: expected a value, got nothing"]
+    # A validator's sentence begins with the name of its field.
+    return [f"{path}.{error}" if _FIELD.match(str(error)) else f"{path}: {error}"]
+
+
+def _exact(wanted: type) -> _Hook:
+    def take(value: Any, _: Any) -> Any:
+        if wanted is float and type(value) is int:
+            return float(value)
+        if type(value) is not wanted:
+            raise TypeError(f"expected {wanted.__name__}, got {value!r}")
+        return value
+
+    return take
+
+
+def _exact_union(value: Any, kind: Any) -> Any:
+    """Take a value whose type is one of several scalar ones, such as ``int | str``."""
+    if value is None or type(value) in get_args(kind):
+        return value
+    wanted = " or ".join(getattr(part, "__name__", str(part)) for part in get_args(kind) if part is not type(None))
+    raise TypeError(f"expected {wanted}, got {value!r}")
+
+
+def _is_scalar_union(kind: Any) -> bool:
+    parts = set(get_args(kind))
+    return get_origin(kind) in {Union, UnionType} and parts <= {str, int, float, bool, type(None)}
+
+
+def _choice(value: Any, kind: Any) -> Any:
+    if value not in get_args(kind):
+        raise ValueError(f"expected one of {', '.join(map(str, get_args(kind)))}, got {value!r}")
+    return value
+
+
+def _exact_list(kind: Any, converter: cattrs.Converter) -> _Hook:
+    """Return a hook that takes lists, and no text or table apart into one."""
+    take = list_structure_factory(kind, converter)
+
+    def structure(value: Any, kind: Any) -> Any:
+        if type(value) is not list:
+            raise TypeError(f"expected a list, got {value!r}")
+        return take(value, kind)
+
+    return structure
+
+
+def _exact_table(kind: Any, converter: cattrs.Converter) -> _Hook:
+    """Return a hook that takes tables, and nothing else as one."""
+    take = make_mapping_structure_fn(kind, converter)
+
+    def structure(value: Any, kind: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"expected a table, got {value!r}")
+        return take(value, kind)
+
+    return structure
+
+
+def _options(kind: Any, converter: cattrs.Converter) -> _Hook:
+    """Return a hook for an attrs class that tells what every validator says, where making one tells of the first."""
+    take = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True)
+
+    def structure(value: Any, kind: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"expected a table, got {value!r}")
+        try:
+            return take(value, kind)
+        except ClassValidationError as error:
+            rules = {str(rule): rule for rule in _broken_rules(value, kind, converter)}
+            others = [inner for inner in error.exceptions if str(inner) not in rules]
+            raise ClassValidationError(error.message, [*others, *rules.values()], kind) from None
+
+    return structure
+
+
+def _broken_rules(value: Mapping[str, Any], kind: Any, converter: cattrs.Converter) -> Iterator[ValueError]:
+    """Yield what the validators of *kind* say about those values that have the right type."""
+    stand_in = object.__new__(kind)
+    given = []
+    for field in attrs.fields(attrs.resolve_types(kind)):
+        found = field.default.factory() if isinstance(field.default, attrs.Factory) else field.default  # type: ignore[arg-type]
+        if field.name in value:
+            with suppress(Exception):  # it is told of already
+                found = converter.structure(value[field.name], field.type)
+                given.append(field)
+        object.__setattr__(stand_in, field.name, found)
+    for field in given:
+        if field.validator is not None:
+            try:
+                field.validator(stand_in, field, getattr(stand_in, field.name))
+            except ValueError as error:
+                yield error
+
+
+def _is(origin: Any) -> Callable[[Any], bool]:
+    return lambda kind: get_origin(kind) is origin
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    for scalar in (str, int, float, bool):
+        converter.register_structure_hook(scalar, _exact(scalar))
+    converter.register_structure_hook_func(_is_scalar_union, _exact_union)
+    converter.register_structure_hook_func(_is(Literal), _choice)
+    converter.register_structure_hook_factory(_is(list), _exact_list)
+    converter.register_structure_hook_factory(_is(dict), _exact_table)
+    converter.register_structure_hook_factory(attrs.has, _options)
+    return converter
+
+
+_CONVERTER: Final = _make_converter()

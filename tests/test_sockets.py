@@ -1,0 +1,79 @@
+"""Hosts and ports: what is accepted, and how long a name may take."""
+
+import socket
+import threading
+
+import pytest
+
+from evframe.sockets import resolve, split_host_port
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("h:1", ("h", 1)),
+        ("h:65535", ("h", 65535)),
+        ("h:00080", ("h", 80)),
+        ("[::1]:80", ("[::1]", 80)),
+        ("[fe80::1%eth0]:80", ("[fe80::1%eth0]", 80)),
+    ],
+)
+def test_split(text, expected):
+    """A host keeps its text, a port is a number."""
+    assert split_host_port(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "expected host:port or [ipv6]:port, got ''"),
+        ("h", "expected host:port or [ipv6]:port, got 'h'"),
+        (":1", "expected host:port or [ipv6]:port, got ':1'"),
+        ("::1:80", "expected host:port or [ipv6]:port, got '::1:80'"),
+        (" h:1", "expected host:port or [ipv6]:port, got ' h:1'"),
+        ("[h]:1", "expected an IPv6 address in brackets, got '[h]'"),
+        ("h:", "expected a port from 1 to 65535, got ''"),
+        ("h:0", "expected a port from 1 to 65535, got '0'"),
+        ("h:65536", "expected a port from 1 to 65535, got '65536'"),
+        ("h:000001", "expected a port from 1 to 65535, got '000001'"),
+        ("h:+1", "expected a port from 1 to 65535, got '+1'"),
+        ("h:１", "expected a port from 1 to 65535, got '１'"),
+    ],
+)
+def test_what_does_not_fit(text, problem):
+    """What does not fit is told with the form that does."""
+    with pytest.raises(ValueError) as caught:
+        split_host_port(text)
+    assert str(caught.value) == problem
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "[::1]"])
+def test_addresses_ask_nobody(host, monkeypatch):
+    """An address needs no look-up."""
+    monkeypatch.setattr(threading, "Thread", None)
+    assert resolve(host, 80, socket.SOCK_DGRAM)[0][4][1] == 80
+
+
+def test_name():
+    """A name is looked up; one that nobody has is told."""
+    assert resolve("localhost", 80, socket.SOCK_STREAM)
+    with pytest.raises(ValueError, match="expected a host that resolves, got 'nosuch.invalid': "):
+        resolve("nosuch.invalid", 80, socket.SOCK_STREAM)
+
+
+def test_name_that_takes_for_ever(monkeypatch):
+    """Whoever subscribes waits for a name server no longer than the limit."""
+    released = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def hang(host, *rest, **more):
+        if not more.get("flags"):
+            released.wait(60)
+        return look_up(host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    try:
+        with pytest.raises(ValueError, match=r"got 'slow\.example': no answer within 0\.05 s"):
+            resolve("slow.example", 80, socket.SOCK_STREAM, 0.05)
+    finally:
+        released.set()
