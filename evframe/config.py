@@ -28,8 +28,8 @@ TYPES: Final[dict[str, type]] = {
     "dict": dict,
 }
 
-
-_FIELD: Final = re.compile(r"[a-z_]\w*(\[\d+\])?: ")
+FIELD: Final = re.compile(r"[a-z_]\w*(\[\d+\])?: ")
+"""What a sentence of a validator begins with."""
 
 
 def at_least(smallest: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
@@ -188,7 +188,7 @@ def _problems(error: BaseException, path: str) -> list[str]:
     if isinstance(error, KeyError):
         return [f"{path}: expected a value, got nothing"]
     # A validator's sentence begins with the name of its field.
-    return [f"{path}.{error}" if _FIELD.match(str(error)) else f"{path}: {error}"]
+    return [f"{path}.{error}" if FIELD.match(str(error)) else f"{path}: {error}"]
 
 
 def structure(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
