@@ -207,9 +207,7 @@ def inet_address(kind: socket.SocketKind, host: str, port: int) -> tuple[socket.
     return family, address
 
 
-def bind_inet(
-    kind: socket.SocketKind, host: str, port: int, *, beside: socket.socket | None = None
-) -> socket.socket:
+def bind_inet(kind: socket.SocketKind, host: str, port: int, *, beside: socket.socket | None = None) -> socket.socket:
     """Return a socket bound to the first address of *host*; one for connections takes them from now on.
 
     Args:

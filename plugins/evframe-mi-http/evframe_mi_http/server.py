@@ -14,13 +14,13 @@ from aiohttp import web
 
 from evframe import hookimpl
 from evframe.context import PluginContext
-from evframe.endpoints import endpoint_text
+from evframe.endpoints import endpoint_text, parse_endpoint
 from evframe.management.commands import Command, CommandTable
 from evframe.management.printing import pretty
 from evframe.management.traffic import Traffic
 from evframe_mi_http.access import Guard
 from evframe_mi_http.connections import TellingServer
-from evframe_mi_http.listener import Listener
+from evframe_mi_http.listener import Listener, access
 from evframe_mi_http.options import Options as HttpOptions
 
 log = logging.getLogger("evframe.mi-http")
@@ -47,7 +47,7 @@ class HttpManagement:
     @property
     def address(self) -> str | tuple[str, int] | None:
         """Where it listens, or did last: the UNIX path, or the host and the port."""
-        return None if self._listener is None else self._listener.address
+        return None if self._listener is None else self._listener.bound.address
 
     @hookimpl
     def management_commands(self, commands: CommandTable) -> None:
@@ -79,7 +79,7 @@ class HttpManagement:
 
     def _listen(self, listener: Listener) -> None:
         listener.listen()
-        log.info("the management interface listens", extra={"bind": endpoint_text(listener.address)})
+        log.info("the management interface listens", extra={"bind": endpoint_text(listener.bound.address)})
 
     async def _serve(self, server: TellingServer) -> None:
         try:
@@ -122,9 +122,9 @@ class HttpManagement:
         old, old_options = self._listener, self._options
         if old is None or self._context is None:
             return lambda: None  # it has not been started
-        if old.is_at(options.bind):
-            old.give(options)
-            return partial(old.give, old_options)
+        if old.bound.is_at(parse_endpoint(options.bind)):
+            old.bound.give(access(options))
+            return lambda: old.bound.give(access(old_options))
         new = self._listener = Listener(options, self._connect, old)
         self._listen(new)
         leaving = asyncio.get_running_loop().call_soon(old.leave)
