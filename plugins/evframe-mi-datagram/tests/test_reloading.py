@@ -10,7 +10,7 @@ import pytest
 from evframe_mi_datagram import Options
 
 import evframe
-from evframe.testing import until
+from evframe.testing import ConfigFile, until
 
 PWD = b'{"jsonrpc":"2.0","method":"pwd","id":1}'
 RELOAD = b'{"jsonrpc":"2.0","method":"core:reload","id":1}'
@@ -49,23 +49,20 @@ class Client:
         return await self.receive()
 
 
-class Site:
-    """An interface with a configuration in a file, which tests write anew."""
-
-    def __init__(self, folder):
-        self.file = folder / "evframe.toml"
+class Site(ConfigFile):
+    """The configuration, with an address."""
 
     def write(self, name, text=""):
-        self.file.write_text(f"[plugins.mi-datagram]\n{f'socket_name = {name!r}' if name else ''}\n{text}\n")
+        super().write(f"[plugins.mi-datagram]\n{f'socket_name = {name!r}' if name else ''}\n{text}\n")
 
     def enter(self, name, text=""):
         self.write(name, text)
-        return evframe.EventInterface.from_toml(self.file)
+        return evframe.EventInterface.from_toml(self.path)
 
 
 @pytest.fixture
 def site(tmp_path):
-    return Site(tmp_path)
+    return Site(tmp_path / "evframe.toml", "mi-datagram")
 
 
 @pytest.mark.parametrize("kind", ["udp", "unix"])

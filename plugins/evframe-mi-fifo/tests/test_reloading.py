@@ -9,7 +9,7 @@ import pytest
 from evframe_mi_fifo import Options
 
 import evframe
-from evframe.testing import until
+from evframe.testing import ConfigFile, until
 
 PWD = b'{"jsonrpc":"2.0","method":"pwd","id":1}'
 RELOAD = b'{"jsonrpc":"2.0","method":"core:reload","id":1}'
@@ -53,11 +53,11 @@ class Client:
         return await self.receive()
 
 
-class Site:
-    """An interface with a configuration in a file, which tests write anew."""
+class Site(ConfigFile):
+    """The configuration, with a FIFO and a directory for replies."""
 
     def __init__(self, folder):
-        self.file = folder / "evframe.toml"
+        super().__init__(folder / "evframe.toml", "mi-fifo")
         self.replies = folder / "replies"
         self.replies.mkdir()
         self.first, self.second = str(folder / "first"), str(folder / "second")
@@ -65,11 +65,11 @@ class Site:
     def write(self, name, text=""):
         lines = [f"fifo_name = {name!r}"] if name else []
         lines += [text or f"reply_dir = '{self.replies}'", ""]
-        self.file.write_text("\n".join(["[plugins.mi-fifo]", *lines]))
+        super().write("\n".join(["[plugins.mi-fifo]", *lines]))
 
     def enter(self, name, text=""):
         self.write(name, text)
-        return evframe.EventInterface.from_toml(self.file)
+        return evframe.EventInterface.from_toml(self.path)
 
     def client(self, name):
         return Client(name, self.replies)

@@ -11,8 +11,7 @@ import pytest
 from evframe_mi_http import Options
 
 import evframe
-from evframe.config import parse_config
-from evframe.testing import until
+from evframe.testing import ConfigFile, until
 
 PWD = b'{"jsonrpc":"2.0","method":"pwd","id":1}'
 RELOAD = b'{"jsonrpc":"2.0","method":"core:reload","id":1}'
@@ -57,20 +56,19 @@ async def ask(address, *request, tls=None):
         return await connection.ask(*request)
 
 
-class Site:
-    """An interface with a configuration in a file, which tests write anew."""
+class Site(ConfigFile):
+    """The configuration, with an address."""
 
-    def __init__(self, file):
-        self.file = file
+    def __init__(self, path):
+        super().__init__(path, "mi-http")
         self.bind = '"127.0.0.1:0"'
 
-    def write(self, text="", rest=""):
-        self.file.write_text(f"[plugins.mi-http]\nbind = {self.bind}\n{text}\n{rest}")
+    def write(self, text=""):
+        super().write(f"[plugins.mi-http]\nbind = {self.bind}\n{text}\n")
 
     @asynccontextmanager
     async def enter(self, text=""):
-        self.write(text)
-        async with evframe.EventInterface.from_toml(self.file) as events:
+        async with self.interface(text) as events:
             self.plugin = events.plugin("mi-http")
             yield events
 
@@ -321,14 +319,15 @@ async def test_taken_back(site, paths, change):
         assert (await ask(site.plugin.address))[0] == 200
 
 
-async def test_reload_at_the_end():
+async def test_reload_at_the_end(site):
     """An interface that is left right after a reload lets go of both addresses."""
-    port = free_port()
-    async with evframe.EventInterface(parse_config(f"[plugins.mi-http]\nbind = '127.0.0.1:{port}'\n")) as events:
-        other = free_port()
-        events.reload(parse_config(f"[plugins.mi-http]\nbind = '127.0.0.1:{other}'\n"))
-    assert await refused(("127.0.0.1", port))
-    assert await refused(("127.0.0.1", other))
+    async with site.enter() as events:
+        old = site.plugin.address
+        site.bind = '"127.0.0.2:0"'
+        site.write()
+        events.reload()
+    assert await refused(old)
+    assert await refused(site.plugin.address)
 
 
 def test_options_tell_no_secret(tmp_path):
