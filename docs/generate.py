@@ -71,12 +71,17 @@ def tables_of(kind: Any) -> type | None:
     return inner if isinstance(inner, type) and attrs.has(inner) else None
 
 
+def option_fields(options: type) -> list[attrs.Attribute[Any]]:
+    """Return the fields of an options class that can be set."""
+    return [field for field in attrs.fields(options) if field.init]
+
+
 def options_table(options: type) -> str:
     """Return the table of an options class."""
     attrs.resolve_types(options)
     texts = field_texts(options)
     rows = ["| option | type | default | meaning |", "|---|---|---|---|"]
-    for field in attrs.fields(options):
+    for field in option_fields(options):
         meaning = texts[field.name].replace("``", "`")
         kind = kind_text(field.type).replace("|", "\\|")
         rows.append(f"| `{field.name}` | `{kind}` | {default_text(field)} | {meaning} |")
@@ -86,7 +91,7 @@ def options_table(options: type) -> str:
 def inner_tables(options: type) -> str:
     """Return the tables of the fields that are tables themselves."""
     parts = []
-    for field in attrs.fields(options):
+    for field in option_fields(options):
         inner = tables_of(field.type)
         if inner is not None:
             head = "Each entry of" if get_origin(field.type) is list else "The table"

@@ -68,6 +68,14 @@ class PluginContext:
         """How long a call of code that handles an event may take."""
         return self._interface.call_limit
 
+    def add_hooks(self, hooks: Any) -> None:
+        """Register an object with further hooks of the plugin, such as a wrapper round `deliver`."""
+        self._interface.plugins.register(hooks)
+
+    def remove_hooks(self, hooks: Any) -> None:
+        """Take out what `add_hooks` has registered."""
+        self._interface.plugins.unregister(hooks)
+
     def register_event(
         self, name: str, params: ParameterTypes | None = None, *, summary: str = "", enforced: bool = True
     ) -> int:

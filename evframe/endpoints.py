@@ -17,6 +17,7 @@ import attrs
 from evframe.sockets import split_host_port, without_brackets
 
 _PATH_BYTES: Final = 107  # what the kernel's address of a UNIX socket holds
+_BACKLOG: Final = 128
 
 
 def parse_endpoint(text: str) -> str | tuple[str, int]:
@@ -177,7 +178,10 @@ def _is_used(path: str, kind: int) -> bool:
 
 
 def bind_unix(kind: socket.SocketKind, path: str, access: Access) -> tuple[socket.socket, OwnPath]:
-    """Return a socket bound to *path*, which only those of *access* can use from the first moment on."""
+    """Return a socket bound to *path*, which only those of *access* can use from the first moment on.
+
+    One for connections takes them from now on.
+    """
     clear_path(path, stat.S_IFSOCK)
     bound = socket.socket(socket.AF_UNIX, kind)
     try:
@@ -186,6 +190,8 @@ def bind_unix(kind: socket.SocketKind, path: str, access: Access) -> tuple[socke
         own = OwnPath(path)
         try:
             access.give(path)
+            if kind == socket.SOCK_STREAM:
+                bound.listen(_BACKLOG)
         except BaseException:
             own.remove()
             raise
@@ -195,15 +201,41 @@ def bind_unix(kind: socket.SocketKind, path: str, access: Access) -> tuple[socke
     return bound, own
 
 
-def bind_inet(kind: socket.SocketKind, host: str, port: int) -> socket.socket:
-    """Return a socket bound to the first address of *host*; a port of connections may be taken over at once."""
+def inet_address(kind: socket.SocketKind, host: str, port: int) -> tuple[socket.AddressFamily, Any]:
+    """Return the first address of *host*, with its family, as `bind_inet` takes it."""
     family, _, _, _, address = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)[0]
+    return family, address
+
+
+def bind_inet(kind: socket.SocketKind, host: str, port: int, *, beside: socket.socket | None = None) -> socket.socket:
+    """Return a socket bound to the first address of *host*; one for connections takes them from now on.
+
+    Args:
+        kind: `socket.SOCK_STREAM` or `socket.SOCK_DGRAM`.
+        host: a name or an address, without brackets.
+        port: 0 takes a free one; a port of connections may be taken over at once.
+        beside: the socket that the new one takes the place of; it may have the same port, on another address.
+
+    Raises:
+        OSError: if the address is in use, or not of this host.
+    """
+    family, address = inet_address(kind, host, port)
     bound = socket.socket(family, kind)
+    is_shared = beside is not None and beside.getsockname()[1:2] == (port,)
+    shared = [bound, beside] if beside is not None and is_shared else []
     try:
         if kind == socket.SOCK_STREAM:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for each in shared:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(address)
+        if kind == socket.SOCK_STREAM:
+            bound.listen(_BACKLOG)
     except BaseException:
         bound.close()
         raise
+    finally:
+        for each in shared:
+            if each.fileno() >= 0:
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
     return bound

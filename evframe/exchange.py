@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,15 @@ from evframe.composition import Composition, make_plugin
 from evframe.exceptions import ConfigError, SocketError
 from evframe.plugins import DISABLED, PluginStatus
 from evframe.roster import Roster, release
+from evframe.structuring import FIELD
 from evframe.transports import hook_caller
 
 if TYPE_CHECKING:
     from evframe.sockets import Socket
     from evframe.subscribers import Subscriber
     from evframe.transports import Transports
+
+log = logging.getLogger("evframe.plugins")
 
 
 @attrs.frozen
@@ -28,6 +32,17 @@ class _Change:
     name: str
     old: PluginStatus | None
     new: PluginStatus | None
+
+
+def _problems(name: str, error: ValueError | OSError) -> list[str]:
+    """Return why the plugin *name* refuses, each with its path."""
+    if isinstance(error, ConfigError):
+        return [f"plugins.{name}.{problem}" for problem in error.problems]
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    # An error of the start has the path already; a validator's sentence begins with the name of its field.
+    if text.startswith(f"plugins.{name}"):
+        return [text]
+    return [f"plugins.{name}.{text}" if FIELD.match(text) else f"plugins.{name}: {text}"]
 
 
 class PluginExchange:
@@ -85,11 +100,20 @@ class PluginExchange:
             for change in self._changes:
                 self._apply(change)
         except (ValueError, OSError) as error:
-            for undo in reversed(self._undo):
-                undo()
-            raise ConfigError([f"plugins.{change.name}: {error}"]) from error
+            self._take_back()
+            raise ConfigError(_problems(change.name, error)) from error
+        except BaseException:
+            self._take_back()
+            raise
         for later in self._later:
             later()
+
+    def _take_back(self) -> None:
+        for undo in reversed(self._undo):
+            try:
+                undo()
+            except Exception:
+                log.exception("a change could not be taken back")
 
     def _apply(self, change: _Change) -> None:
         name = change.name
@@ -100,8 +124,8 @@ class PluginExchange:
             self._add(change.new)
         elif self._reconfigures(name):
             reconfigure = hook_caller(self._now.manager, "reconfigure", self._now.manager.get_plugin(name))
-            reconfigure(options=self._wanted.options[name])
-            self._undo.append(partial(reconfigure, options=self._now.options[name]))
+            undo = reconfigure(options=self._wanted.options[name])
+            self._undo.append(undo or partial(reconfigure, options=self._now.options[name]))
             self._later.append(partial(self._now.options.__setitem__, name, self._wanted.options[name]))
         else:
             self._exchange(change.old)
@@ -131,12 +155,16 @@ class PluginExchange:
         sockets = [subscriber.socket for subscriber in subscribers]
         unsubscribed = hook_caller(self._now.manager, "unsubscribed", old).get_hookimpls()
         self._now.exchange(name, new, self._wanted.options[name])
-        self._undo.append(partial(self._now.exchange, name, old, options))
+        self._undo.append(lambda: self._exchange_back(name, old, options, new))
         self._now.tell_loaded([new])
         self._now.start([new])
         self._later.append(partial(self._go_on, subscribers))
         release_old = unsubscribed[0].function if unsubscribed else None
         self._later.append(lambda: self._now.spawn(self._retire(old, subscribers, sockets, release_old)))
+
+    def _exchange_back(self, name: str, old: Any, options: Any, new: Any) -> None:
+        self._now.exchange(name, old, options)
+        self._now.spawn(self._now.retire(new, self._roster.end_timeout_s))
 
     def _go_on(self, subscribers: list[Subscriber]) -> None:
         """Let the subscribers of an exchanged transport go on, each once what is under way is over."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -150,13 +150,18 @@ def event_registered(event: EventDefinition) -> None:
     """
 
 
-@hookspec
-def reconfigure(options: Any) -> None:
+@hookspec(firstresult=True)
+def reconfigure(options: Any) -> Callable[[], Any] | None:
     """Take other options while the plugin works, when the configuration is loaded again.
 
-    Raise ValueError or OSError to refuse them, and keep the old ones then: nothing of the new
-    configuration is applied. A transport without this hook is exchanged for a new one, which its
-    subscribers go on with; another plugin without it refuses every change.
+    Called when they are not equal to those before, which `evframe.contents.contents_of` extends to
+    the contents of files. Raise ValueError or OSError to refuse them, and keep the old ones then:
+    nothing of the new configuration is applied. When another plugin refuses after this one has
+    taken its options, they are taken back, by what was returned, or else by a call with the old
+    options; no turn of the loop is between.
+
+    A transport without this hook is exchanged for a new one, which its subscribers go on with;
+    another plugin without it refuses every change.
 
     Args:
         options: of the plugin's class `Options`.

@@ -14,7 +14,8 @@ from cattrs.cols import list_structure_factory
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn
 
-_FIELD: Final = re.compile(r"[a-z_]\w*(\[\d+\])?(\.\w+)?: ")
+FIELD: Final = re.compile(r"[a-z_]\w*(\[\d+\])?(\.\w+)?: ")
+"""What a sentence of a validator begins with."""
 _Hook = Callable[[Any, Any], Any]
 
 
@@ -45,7 +46,7 @@ def _problems(error: BaseException, path: str) -> list[str]:
     if isinstance(error, KeyError):
         return [f"{path}: expected a value, got nothing"]
     # A validator's sentence begins with the name of its field.
-    return [f"{path}.{error}" if _FIELD.match(str(error)) else f"{path}: {error}"]
+    return [f"{path}.{error}" if FIELD.match(str(error)) else f"{path}: {error}"]
 
 
 def _exact(wanted: type) -> _Hook:

@@ -66,6 +66,10 @@ class CallLimit:
         self._seconds = seconds
         self._told = told
 
+    def clear(self) -> None:
+        """Have nobody told any more."""
+        self._told = None
+
     def timed(self, name: str, call: Callable[[Event], Any]) -> Callable[[Event], Any]:
         """Return *call*, measured if there is a limit."""
         told, seconds, clock = self._told, self._seconds, self._clock

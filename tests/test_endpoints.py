@@ -195,3 +195,22 @@ def test_secret_that_cannot_be_read(tmp_path):
     os.mkfifo(tmp_path / "fifo", 0o600)
     with pytest.raises(ValueError, match="one line of text"):
         read_secret(str(tmp_path / "fifo"))
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_same_port_on_another_address(kind):
+    """Only the socket that a new one takes the place of may have its port, and only while it is bound."""
+    with bind_inet(kind, "127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(OSError, match="in use"):
+            bind_inet(kind, "0.0.0.0", port)
+        with bind_inet(kind, "0.0.0.0", port, beside=first) as second:
+            assert second.getsockname()[1] == port
+            assert not second.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+            for host in ("127.0.0.1", "0.0.0.0"):
+                with pytest.raises(OSError, match="in use"):
+                    bind_inet(kind, host, port)
+    with bind_inet(kind, "127.0.0.1", 0) as first, bind_inet(kind, "127.0.0.1", 0) as other:
+        with pytest.raises(OSError, match="in use"):
+            bind_inet(kind, "127.0.0.1", other.getsockname()[1], beside=first)
+        assert not first.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)

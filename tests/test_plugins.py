@@ -4,6 +4,7 @@ import pytest
 
 import evframe
 from evframe.config import parse_config
+from evframe.testing import MemoryTransport
 
 
 class Declares:
@@ -124,3 +125,33 @@ def test_interfaces_share_nothing(install):
 
     assert second.event("E_B").id == first.event("E_A").id
     assert second.subscriptions == []
+
+
+async def test_further_hooks():
+    """What a plugin adds is in the way of deliveries until it is taken out, of subscribers that are there too."""
+    seen = []
+
+    class Wrapper:
+        @evframe.hookimpl(wrapper=True)
+        def deliver(self, socket, batch):
+            seen.append(socket.canonical)
+            return (yield)
+
+    class Adds:
+        @evframe.hookimpl
+        def loaded(self, context):
+            self.context = context
+
+    wrapper, adds = Wrapper(), Adds()
+    async with evframe.EventInterface(plugins={"memory": MemoryTransport(), "adds": adds}) as events:
+        events.register_event("E_A")
+        events.subscribe_event("E_A", "memory:a")
+        await events.raise_event_and_wait("E_A")
+        assert seen == []
+        adds.context.add_hooks(wrapper)
+        await events.raise_event_and_wait("E_A")
+        assert seen == ["memory:a"]
+        adds.context.remove_hooks(wrapper)
+        await events.raise_event_and_wait("E_A")
+        assert seen == ["memory:a"]
+        assert len(events.plugin("memory").delivered["a"]) == 3

@@ -10,6 +10,7 @@ PLUGINS = """
 import asyncio
 import attrs
 from evframe import hookimpl
+from evframe.contents import contents_of
 from evframe.management.commands import Command
 from evframe.testing import MemoryTransport
 
@@ -18,6 +19,12 @@ made = []
 @attrs.frozen
 class Options:
     size: int = 1
+
+@attrs.frozen
+class Named:
+    name: str = "a"
+    file: str | None = None
+    contents: tuple = contents_of("file")
 
 class Transport(MemoryTransport):
     Options = Options
@@ -56,6 +63,21 @@ class Adapts(Fixed):
         if options.size < 0:
             raise ValueError("size: expected 0 or more")
         self.options = options
+
+class Undoes(Fixed):
+    Options = Named
+    done = []
+    @hookimpl
+    def reconfigure(self, options):
+        if not options.name:
+            raise OSError(98, "Address already in use")
+        before, self.options = self.options, options
+        self.done.append("taken")
+        def undo():
+            self.options = before
+            self.done.append("back")
+            raise RuntimeError("of which only the log tells")
+        return undo
 
 class Strict:
     @hookimpl
@@ -96,7 +118,7 @@ def config(text, *disabled):
     """Return a configuration without the plugins of this repository, installed or not."""
     from importlib.metadata import entry_points
 
-    own = {"memory", "adapts", "fixed", "strict", "loose"} - set(disabled)
+    own = {"memory", "adapts", "fixed", "strict", "loose", "a-undoes", "z-undoes"} - set(disabled)
     names = {entry.name for entry in entry_points(group="evframe")} - own
     return parse_config(OTHERS % ", ".join(f'"{name}"' for name in sorted(names)) + text)
 
@@ -172,7 +194,7 @@ async def test_difference_is_applied(site):
         ("[core]\nqueue_size = 0\n", "core.queue_size"),
         ('[[subscriptions]]\nevent = "E_A"\nsocket = "nosuch:x"\n', r"subscriptions\[0\].socket"),
         ("[plugins.memory]\nsize = 13\n", "plugins.memory: no luck"),
-        ("[plugins.adapts]\nsize = -1\n[plugins.memory]\nsize = 2\n", "plugins.adapts: size: expected 0 or more"),
+        ("[plugins.adapts]\nsize = -1\n[plugins.memory]\nsize = 2\n", "plugins.adapts.size: expected 0 or more"),
         ("[plugins.fixed]\nsize = 2\n", "plugins.fixed: expected the same options as before"),
         ('[core]\nstate_path = "x"\n', "core.state_path: expected None as before"),
         ("[plugins.memory]\nsize = 0\n", "subscription of 'memory:guest' to 'E_A': expected a shorter name"),
@@ -225,6 +247,42 @@ async def test_exchanged_transport_loses_nothing(site):
         assert "guest" in old.released
         counters = next(each for each in events.statistics if each.socket == "memory:guest")
         assert (counters.raised, counters.delivered, counters.failed) == (2, 2, 0)
+
+
+async def test_second_plugin_refuses(site, install, caplog):
+    """What has taken other options before another one refuses takes them back, in the way that it has returned."""
+    install(**{"a-undoes": "reloaded_plugins:Undoes", "z-undoes": "reloaded_plugins:Undoes"})
+    async with evframe.EventInterface(config("")) as events:
+        first, adapts, memory = (events.plugin(name) for name in ("a-undoes", "adapts", "memory"))
+        changed = "[plugins.a-undoes]\nname = 'b'\n[plugins.adapts]\nsize = 2\n[plugins.memory]\nsize = 3\n"
+        with pytest.raises(evframe.ConfigError) as problem:
+            events.reload(config(changed + "[plugins.z-undoes]\nname = ''\n"))
+        assert problem.value.problems == ["plugins.z-undoes: Address already in use"]
+        assert first.done == ["taken", "back"]
+        assert "a change could not be taken back" in caplog.text
+        assert (first.options.name, adapts.options.size) == ("a", 1)
+        assert events.plugin("memory") is memory
+        tried = type(memory).__init__.__globals__["made"][-1]
+        await until(lambda: tried.stopped)
+        assert tried.started
+        assert sorted(events.reload(config(changed)).plugins) == ["a-undoes", "adapts", "memory"]
+
+
+async def test_contents_of_files(site, install, tmp_path):
+    """A plugin hears of other contents of a file that its options name, and of nothing when they are the same."""
+    install(**{"a-undoes": "reloaded_plugins:Undoes"})
+    file = tmp_path / "token"
+    text = config(f"[plugins.a-undoes]\nfile = '{file}'\n")
+    async with evframe.EventInterface(text) as events:
+        file.write_text("first")
+        assert events.reload(text).plugins == ["a-undoes"]
+        file.write_text("first")
+        assert events.reload(text).plugins == []
+        file.write_text("other")
+        assert events.reload(text).plugins == ["a-undoes"]
+        assert "first" not in repr(events.plugin("a-undoes").options)
+        file.unlink()
+        assert events.reload(text).plugins == ["a-undoes"]
 
 
 async def test_plugins_come_and_go(site):

@@ -34,6 +34,9 @@ def calls():
 def test_without_a_limit_nothing_is_measured(calls):
     """A call is what it was, so that it costs nothing."""
     limit = CallLimit()
+    limit.set(0.0, lambda *_: None)
+    assert limit.timed("x", print) is not print
+    limit.clear()
     assert limit.timed("x", calls.plain) == calls.plain
     assert limit.timed_async("x", calls.waiting) == calls.waiting
 

@@ -4,12 +4,14 @@ pytest with asyncio mode `auto` runs the tests of a contract for each class that
 """
 
 from evframe.testing.clock import FakeClock
+from evframe.testing.configuration import ConfigFile
 from evframe.testing.management import ManagementContract
 from evframe.testing.recording import Recorder
 from evframe.testing.sources import SourceContract
 from evframe.testing.transports import MemorySocket, MemoryTransport, Peer, TransportContract, until
 
 __all__ = [
+    "ConfigFile",
     "FakeClock",
     "ManagementContract",
     "MemorySocket",

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from evframe.management.commands import Command, CommandError, int_param, text_param
 from evframe_core_events.logs import LEVELS, EventHandler
+from evframe_core_events.options import Options
 
 _CONSUMER: Final = "event"
 _TELL_S: Final = 1.0
@@ -42,6 +43,21 @@ class LogConsumer:
         """Stop to hear, or begin again."""
         self.muted = muted
         self._follow()
+
+    def adopt(self, before: Options, options: Options) -> None:
+        """Go on with other options; what a command has set stays, unless that of the options changes."""
+        self._handler.adopt(options)
+        if options.log_event_enabled != before.log_event_enabled:
+            self.mute(muted=not options.log_event_enabled)
+
+    def state(self) -> tuple[bool, int]:
+        """Return what commands may have set, for `restore`."""
+        return self.muted, self._handler.level_filter
+
+    def restore(self, state: tuple[bool, int]) -> None:
+        """Set what `state` has returned."""
+        muted, self._handler.level_filter = state
+        self.mute(muted=muted)
 
     def _follow(self) -> None:
         if self.muted:

@@ -34,7 +34,8 @@ class RateLimit:
     """
 
     def __init__(self, per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._per_second = per_second
+        self.per_second = per_second
+        """How many, from now on."""
         self._clock = clock
         self._lock = threading.RLock()  # a finaliser may log in the middle of it
         self._second = clock()
@@ -43,13 +44,13 @@ class RateLimit:
 
     def allows(self) -> bool:
         """Return whether there is room for one more, which is counted."""
-        if not self._per_second:
+        if not self.per_second:
             return True
         with self._lock:
             now = self._clock()
             if now - self._second >= 1:
                 self._second, self._count = now, 0
-            if self._count < self._per_second:
+            if self._count < self.per_second:
                 self._count += 1
                 return True
             self._lost += 1
@@ -100,6 +101,18 @@ class EventHandler(logging.Handler):
     def detach(self) -> None:
         """Hear them no more."""
         self._logger.removeHandler(self)
+
+    def adopt(self, options: Options) -> None:
+        """Go on with other options; the level that a command has set stays, unless that of the options changes."""
+        is_attached = self in self._logger.handlers
+        self.detach()
+        if options.log_event_level_filter != self._options.log_event_level_filter:
+            self.level_filter = options.log_event_level_filter
+        self._options = options
+        self._limit.per_second = options.log_rate_limit
+        self._logger = logging.getLogger(options.logger or None)
+        if is_attached:
+            self.attach()
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Take a line, without a lock of the handler's own: a raise has one, and its owner may log."""

@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -25,7 +26,8 @@ from evframe_core_events.memory import Level, Memory, Usage
 from evframe_core_events.options import Options as CoreEventsOptions
 from evframe_core_events.reports import StatusCommands
 from evframe_core_events.scaling import Scaler, Step
-from evframe_core_events.timing import Deliver, SlowOperations, delivery_wrapper
+from evframe_core_events.timing import DeliveryHook, SlowOperations
+from evframe_core_events.watches import Watches
 
 log = logging.getLogger("evframe.core-events")
 LOG: Final = "E_CORE_LOG"
@@ -44,7 +46,6 @@ class CoreEvents:
 
     kind = "source"
     Options = CoreEventsOptions
-    deliver: Deliver
 
     def __init__(
         self,
@@ -66,9 +67,8 @@ class CoreEvents:
         limit = RateLimit(options.log_rate_limit, clock)
         handler = EventHandler(options, self._raise_log, self._is_log_heard, limit)
         self._logs = LogConsumer(handler, muted=not options.log_event_enabled, sleep=sleep)
-        if options.delivery_threshold_us:
-            # Not a method, which would be in the way of every delivery without a limit too.
-            self.deliver = delivery_wrapper(options.delivery_threshold_us / 1e6, self._slow.delivered)
+        self._measured: DeliveryHook | None = None
+        self._watches: Watches | None = None
 
     def _raise(self, name: str, params: dict[str, Any]) -> None:
         if self._context is not None:
@@ -100,22 +100,68 @@ class CoreEvents:
         """Keep what raises events, and have the calls of routes measured."""
         self._context = context
         context.status.group("core-events").add(details="running")
-        if self._options.exec_route_threshold_us:
-            context.call_limit.set(self._options.exec_route_threshold_us / 1e6, self._slow.route_returned)
+        self._measure(context)
+
+    def _measure(self, context: PluginContext) -> None:
+        """Have measured what there are limits for, and nothing else."""
+        options = self._options
+        self._measure_nothing(context)
+        if options.exec_route_threshold_us:
+            context.call_limit.set(options.exec_route_threshold_us / 1e6, self._slow.route_returned)
+        if options.delivery_threshold_us:
+            self._measured = DeliveryHook(options.delivery_threshold_us / 1e6, self._slow.delivered)
+            context.add_hooks(self._measured)
+
+    def _measure_nothing(self, context: PluginContext) -> None:
+        context.call_limit.clear()
+        if self._measured is not None:
+            context.remove_hooks(self._measured)
+            self._measured = None
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Begin to look at what has to be looked at."""
-        options = self._options
-        if options.loop_lag_threshold_us:
-            context.spawn(self._slow.watch_loop(context, options.loop_lag_threshold_us / 1e6))
-        if options.event_pkg_threshold or options.event_shm_threshold:
-            context.spawn(self._every(options.memory_check_interval_s, self.check_memory))
-        if self._profile is not None:
-            context.spawn(self._every(options.auto_scaling_cycle_s, self.check_workers))
+        self._measure(context)
+        self._watches = Watches(context.spawn)
+        self._watch(context, self._watches)
         self._logs.start(context.spawn)
 
-    async def _every(self, seconds: float, check: Callable[[], None]) -> None:
+    def _watch(self, context: PluginContext, watches: Watches) -> None:
+        options = self._options
+        watches_memory = options.event_pkg_threshold or options.event_shm_threshold
+        watches.follow("loop", options.loop_lag_threshold_us / 1e6, partial(self._slow.watch_loop, context))
+        watches.follow(
+            "memory", options.memory_check_interval_s if watches_memory else 0, partial(self._every, self.check_memory)
+        )
+        watches.follow(
+            "workers", options.auto_scaling_cycle_s if self._profile else 0, partial(self._every, self.check_workers)
+        )
+
+    @hookimpl
+    def reconfigure(self, options: CoreEventsOptions) -> Callable[[], None]:
+        """Take other options; percentages that were told, loads that were seen and what commands have set stay."""
+        before, logs = self._options, self._logs.state()
+        self._adopt(options)
+
+        def take_back() -> None:
+            self._adopt(before)
+            self._logs.restore(logs)
+
+        return take_back
+
+    def _adopt(self, options: CoreEventsOptions) -> None:
+        before, self._options = self._options, options
+        self._pkg.threshold, self._shm.threshold = options.event_pkg_threshold, options.event_shm_threshold
+        if options.profile != self._profile:
+            self._profile = options.profile
+            self._scalers.clear()
+        self._logs.adopt(before, options)
+        if self._context is not None:
+            self._measure(self._context)
+            if self._watches is not None:
+                self._watch(self._context, self._watches)
+
+    async def _every(self, check: Callable[[], None], seconds: float) -> None:
         while True:
             await self._sleep(seconds)
             try:
@@ -127,6 +173,9 @@ class CoreEvents:
     def stop(self) -> None:
         """Let go of what is kept for a run."""
         self._logs.stop()
+        self._watches = None
+        if self._context is not None:
+            self._measure_nothing(self._context)
 
     @hookimpl
     def status_changed(self, change: StatusChange) -> None:

@@ -78,6 +78,18 @@ class SlowOperations:
                 await context.raise_event_and_wait(THRESHOLD, params, timeout_s=_OUTCOME_S)
 
 
+class DeliveryHook:
+    """Wraps the hook `deliver`; its being there is in the way of every delivery.
+
+    Args:
+        limit_s: how long a batch may take.
+        told: called with each that takes longer.
+    """
+
+    def __init__(self, limit_s: float, told: Callable[[Socket, Batch, float], None]) -> None:
+        self.deliver = delivery_wrapper(limit_s, told)
+
+
 def delivery_wrapper(limit_s: float, told: Callable[[Socket, Batch, float], None]) -> Deliver:
     """Return a wrapper round the hook `deliver` that tells of batches which take longer than *limit_s*.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from evframe.config import at_least
+from evframe.contents import contents_of
 from evframe_fraud_detection.rules import Rule
 
 
@@ -20,3 +21,4 @@ class Options:
     """A file with more rules, `.csv` or TOML, which the command `fraud_detection:reload` reads again."""
     max_counters: int = attrs.field(default=100_000, validator=at_least(1))
     """How many pairs of a user and a prefix are remembered; then the one not used for longest leaves."""
+    contents: tuple[bytes | None, ...] = contents_of("rules_file")

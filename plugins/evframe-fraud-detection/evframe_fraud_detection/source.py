@@ -89,16 +89,12 @@ class FraudDetection:
         self._now = clock
         self._monotonic = monotonic
         self._sleep = sleep
-        self._calendar = time.gmtime if options.use_utc_time else time.localtime
+        self._calendar = _calendar(options)
         self._lock = threading.Lock()
         self._usage = Usage(options.max_counters)
         self._context: PluginContext | None = None
-        self.rules = self._read()
+        self.rules = _read(options)
         """The rules that hold."""
-
-    def _read(self) -> RuleBook:
-        path = self._options.rules_file
-        return RuleBook([*self._options.rules, *(read_rules(path) if path is not None else ())])
 
     def check(self, user: str, number: str, profile: int) -> Result:
         """Count a call of *user* to *number* that begins, and tell when a limit is reached.
@@ -180,13 +176,30 @@ class FraudDetection:
         try:
             if self._options.rules_file is None:
                 raise ConfigError(["rules_file: expected a file to read again, got nothing"])
-            self.rules = self._read()
+            self.rules = _read(self._options)
         except ConfigError as error:
             log.warning("the rules could not be read again, and stay as they were", extra={"problems": error.problems})
             self._report(f"reload refused: {error.problems[0]}")
             raise
         log.info("the rules were read again", extra={"rules": len(self.rules)})
         self._report(f"{len(self.rules)} rules loaded")
+        self._set_status()
+
+    @hookimpl
+    def reconfigure(self, options: FraudOptions) -> Callable[[], None]:
+        """Take other options; counters stay.
+
+        Raises:
+            ConfigError: with every problem of the rules.
+        """
+        before, rules = self._options, self.rules
+        self._adopt(options, _read(options))
+        return lambda: self._adopt(before, rules)
+
+    def _adopt(self, options: FraudOptions, rules: RuleBook) -> None:
+        self._options, self.rules = options, rules
+        self._calendar = _calendar(options)
+        self._usage.most = options.max_counters
         self._set_status()
 
     def _report(self, text: str) -> None:
@@ -292,3 +305,12 @@ class FraudDetection:
         except ConfigError as error:
             raise CommandError(500, "Rules not loaded", "; ".join(error.problems)) from None
         return "OK"
+
+
+def _calendar(options: FraudOptions) -> Callable[[float], time.struct_time]:
+    return time.gmtime if options.use_utc_time else time.localtime
+
+
+def _read(options: FraudOptions) -> RuleBook:
+    path = options.rules_file
+    return RuleBook([*options.rules, *(read_rules(path) if path is not None else ())])

@@ -131,7 +131,8 @@ class Usage:
     """
 
     def __init__(self, max_counters: int) -> None:
-        self._max = max_counters
+        self.most = max_counters
+        """The room, from now on."""
         self._counters: OrderedDict[tuple[str, str], Counter] = OrderedDict()  # by their last use
         self.evicted = 0
         """How many left although they had calls of their day."""
@@ -146,7 +147,7 @@ class Usage:
         if counter is not None:
             self._counters.move_to_end(key)
             return counter
-        if len(self._counters) >= self._max:
+        while len(self._counters) >= self.most:
             _, oldest = self._counters.popitem(last=False)
             self.evicted += oldest.day == day
         counter = self._counters[key] = Counter()

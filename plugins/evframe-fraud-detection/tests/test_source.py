@@ -10,7 +10,7 @@ from evframe_fraud_detection import FraudDetection, Options, Rule, Verdict
 
 import evframe
 from evframe.management.commands import CommandError
-from evframe.testing import FakeClock, MemoryTransport, Recorder, SourceContract, until
+from evframe.testing import ConfigFile, FakeClock, MemoryTransport, Recorder, SourceContract, until
 
 NOON = float(calendar.timegm((2026, 11, 2, 12, 0, 0)))  # a Monday
 
@@ -270,3 +270,48 @@ def test_threads():
         asyncio.run(until(lambda: memory.delivered.get("all")))
     assert [event["value"] for event in memory.delivered["all"]] == [4000]
     assert [(row["total-calls"], row["concurrent-calls"]) for row in fraud.stats("bob")] == [(4000, 0)]
+
+
+async def test_options_reload(tmp_path):
+    """Other rules, from the configuration or its file, hold for the counters of before; a bad file changes nothing."""
+    rules = tmp_path / "rules.csv"
+    rules.write_text("ruleid,profileid,prefix,total_calls_critical\n1,1,44,10\n")
+    text = f"[plugins.fraud-detection]\nrules_file = '{rules}'\n"
+    file = ConfigFile(tmp_path / "evframe.toml", "fraud-detection")
+    async with file.interface(text) as events:
+        fraud = events.plugin("fraud-detection")
+        assert [int(fraud.check("bob", "4411", 1).verdict) for _ in range(3)] == [1, 1, 1]
+        rules.write_text("ruleid,profileid,prefix,total_calls_critical\n1,1,44,4\n")
+        assert events.reload().plugins == ["fraud-detection"]
+        assert events.reload().plugins == []
+        critical = fraud.check("bob", "4411", 1)
+        assert (int(critical.verdict), critical.value) == (-2, 4)
+        rules.write_text("ruleid,profileid,prefix,total_calls_critical\n1,1,44,many\n")
+        with pytest.raises(evframe.ConfigError, match=r"plugins\.fraud-detection\.rules_file: .*line 2"):
+            events.reload()
+        assert fraud.check("bob", "4411", 1).value == 5
+        file.write("[[plugins.fraud-detection.rules]]\nruleid = 2\nprofileid = 2\n")
+        events.reload()
+        assert (len(fraud.rules), fraud.stats("bob")[0]["total-calls"]) == (1, 5)
+        with pytest.raises(LookupError, match="profile"):
+            fraud.check("bob", "4411", 1)
+        file.write()
+        events.reload()
+        assert events.status.group("fraud-detection").find("main").status == -2
+
+
+def test_other_options_are_taken_back():
+    """What is returned brings everything back; fewer counters leave when the next one comes."""
+    fraud, _ = source(Rule(1, 1, total_calls_critical=10), max_counters=100)
+    for number in range(50):
+        fraud.check(f"user{number}", "44", 1)
+    back = fraud.reconfigure(Options(max_counters=10))
+    assert (len(fraud.rules), fraud._calendar) == (0, time.localtime)
+    back()
+    assert (len(fraud.rules), fraud._calendar, len(fraud._usage)) == (1, time.gmtime, 50)
+    assert fraud.check("user0", "44", 1).rule.ruleid == 1
+    assert len(fraud._usage) == 50
+    fraud.reconfigure(Options(rules=[Rule(1, 1)], use_utc_time=True, max_counters=10))
+    fraud.check("another", "44", 1)
+    assert len(fraud._usage) == 10
+    assert fraud.stats("user0")

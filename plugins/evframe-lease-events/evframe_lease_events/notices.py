@@ -19,7 +19,8 @@ class Notices:
     """
 
     def __init__(self, notice_s: float) -> None:
-        self._notice_s = notice_s
+        self.notice_s = notice_s
+        """How long it is for the leases that are added from now on."""
         self._at: dict[Subscription, float] = {}
         self._heap: list[tuple[float, int, Subscription]] = []
         self._number = 0  # leases of the same time cannot be compared
@@ -45,7 +46,7 @@ class Notices:
             self._compact()
 
     def _notice_at(self, lease: Subscription) -> float:
-        return lease.deadline - min(self._notice_s, lease.expire_s / 4)
+        return lease.deadline - min(self.notice_s, lease.expire_s / 4)
 
     def _push(self, lease: Subscription, at: float) -> None:
         self._at[lease] = at
@@ -63,6 +64,12 @@ class Notices:
         """Take note that a lease has ended."""
         self._at.pop(lease, None)
         self._compact()
+
+    def take_all(self) -> list[Subscription]:
+        """Forget all leases that have not been told about, and return them."""
+        leases = list(self._at)
+        self.clear()
+        return leases
 
     def due(self, now: float, most: int) -> list[Subscription]:
         """Return up to *most* leases that are about to end, each once until it is refreshed."""

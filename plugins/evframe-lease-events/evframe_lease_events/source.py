@@ -107,6 +107,15 @@ class LeaseEvents:
         context.spawn(self._watch())
 
     @hookimpl
+    def reconfigure(self, options: LeaseEventsOptions) -> None:
+        """Take other times; a lease that was told about is not told about again."""
+        if options.notice_s != self._notices.notice_s:
+            self._notices.notice_s = options.notice_s
+            self._unseen += self._notices.take_all()
+        self._troubles.settle_s = options.settle_s
+        self._sooner.set()
+
+    @hookimpl
     def stop(self) -> None:
         """Forget everything."""
         self._context = None

@@ -17,7 +17,8 @@ class Troubles:
     """
 
     def __init__(self, settle_s: float) -> None:
-        self._settle_s = settle_s
+        self.settle_s = settle_s
+        """How long it is from now on."""
         self._failing: dict[str, None] = {}
         self._working: dict[str, float] = {}  # since when, the longest first
 
@@ -27,7 +28,7 @@ class Troubles:
     @property
     def next_at(self) -> float:
         """When `recovered` has something to return; infinity when nobody works again."""
-        return next(iter(self._working.values()), math.inf) + self._settle_s
+        return next(iter(self._working.values()), math.inf) + self.settle_s
 
     def fails(self, socket: str) -> bool:
         """Take note that a subscriber fails; return whether that is new."""
@@ -50,7 +51,7 @@ class Troubles:
 
     def recovered(self, now: float, most: int) -> list[str]:
         """Return up to *most* subscribers that have worked for long enough, each once."""
-        found = [socket for socket, since in islice(self._working.items(), most) if since + self._settle_s <= now]
+        found = [socket for socket, since in islice(self._working.items(), most) if since + self.settle_s <= now]
         for socket in found:
             del self._working[socket]
         return found

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 import evframe
 from evframe.exceptions import Rejected
-from evframe.testing import FakeClock, MemoryTransport, Recorder, SourceContract, until
+from evframe.testing import ConfigFile, FakeClock, MemoryTransport, Recorder, SourceContract, until
 
 OWN = [MADE, REFRESHED, EXPIRING, EXPIRED, ENDED, FAILING, RECOVERED]
 
@@ -72,6 +72,51 @@ async def test_a_lease_and_its_life():
             (MADE, lease("E_X", "memory:b", 0)),
             (ENDED, lease("E_X", "memory:b", 0)),
         ]
+
+
+async def test_other_times():
+    """Another `notice_s` and `settle_s` hold for the leases and failures that are there; nobody is told twice."""
+    clock = FakeClock()
+    async with recorder_of(clock, notice_s=10, settle_s=5.0) as recorder:
+        recorder.register_event("E_X")
+        await recorder.events()
+        source, events = recorder.plugin("lease-events"), recorder.interface
+        for name, expire in (("a", 100), ("b", 130), ("c", 400)):
+            events.subscribe_event("E_X", f"memory:{name}", expire)
+        clock.advance(91)
+        source.look()
+        recorder._memory.when("c", refuse)
+        await events.raise_event_and_wait("E_X")
+        recorder._memory.when("c", None)
+        await events.raise_event_and_wait("E_X")
+        await recorder.events()
+        source.reconfigure(Options(notice_s=32, settle_s=2.0))
+        source.look()
+        clock.advance(7)
+        source.look()
+        told = [(name, params["socket"]) for name, params in await recorder.events()]
+        assert told == [(EXPIRING, "memory:b"), (RECOVERED, "memory:c")]
+        events.unsubscribe_event("E_X", "memory:b")
+        source.reconfigure(Options(notice_s=80, settle_s=2.0))
+        clock.advance(215)
+        source.look()
+        told = [(name, params["socket"]) for name, params in await recorder.events()]
+        assert (EXPIRING, "memory:b") not in told
+        assert (EXPIRING, "memory:c") not in told
+        clock.advance(10)
+        source.look()
+        assert (EXPIRING, "memory:c") in [(name, params["socket"]) for name, params in await recorder.events()]
+
+
+async def test_reload(tmp_path):
+    """The options are taken by a reload, and the leases stay."""
+    file = ConfigFile(tmp_path / "evframe.toml", "lease-events")
+    async with file.interface() as events:
+        source = events.plugin("lease-events")
+        file.write("[plugins.lease-events]\nnotice_s = 5\nsettle_s = 1.5\n")
+        assert events.reload().plugins == ["lease-events"]
+        assert events.plugin("lease-events") is source
+        assert (source._notices.notice_s, source._troubles.settle_s) == (5, 1.5)
 
 
 async def test_what_is_configured():

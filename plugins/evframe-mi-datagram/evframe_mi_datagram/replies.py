@@ -37,9 +37,15 @@ class Replies:
         self._kernel = kernel
         self._spawn = spawn
         self._traffic = traffic
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
+        """How long a reply waits, from now on."""
         self._waiting: dict[Address, deque[bytes]] = {}
         self._count = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many replies wait."""
+        return self._count
 
     def send(self, reply: bytes, address: Address) -> None:
         """Send *reply*, at once if the client has room."""
@@ -72,14 +78,14 @@ class Replies:
 
     async def _wait(self, address: Address, queue: deque[bytes]) -> None:
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._timeout_s
+        until = loop.time() + self.timeout_s
         pause = _FIRST_PAUSE_S
         try:
             while queue and loop.time() < until:
                 if self._try(queue[0], address):
                     queue.popleft()
                     self._count -= 1
-                    until = loop.time() + self._timeout_s
+                    until = loop.time() + self.timeout_s
                     pause = _FIRST_PAUSE_S
                 else:
                     # Nothing tells that another socket's queue has room again.

@@ -51,9 +51,13 @@ class Fifo:
         except BlockingIOError:
             return b""
 
+    def remove_path(self) -> None:
+        """Have no more clients find it."""
+        self._own.remove()
+
     def close(self) -> None:
         """Close it, and remove its path."""
-        self._own.remove()
+        self.remove_path()
         if self.fd >= 0:
             fd, self.fd = self.fd, -1
             os.close(fd)

@@ -39,7 +39,8 @@ class RequestStream:
     """
 
     def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
+        """The largest request, from now on."""
         self._data = bytearray()
         self._reply = b""
         self._begin = 0
@@ -61,7 +62,7 @@ class RequestStream:
             except ValueError:
                 requests.append(self._broken())
                 continue
-            if end is None and len(self._data) - self._begin <= self._most_bytes:
+            if end is None and len(self._data) - self._begin <= self.most_bytes:
                 break
             requests.append(self._complete(end))
         return requests
@@ -70,7 +71,7 @@ class RequestStream:
         text = bytes(self._data[self._begin : end])
         # A text whose end was missing ends within the next request.
         swallowed = text.lstrip()[:1] == b'"' and _NEXT.search(text)
-        if end is None or len(text) > self._most_bytes or swallowed:
+        if end is None or len(text) > self.most_bytes or swallowed:
             return self._broken()
         self._go_on(end)
         return Request(self._reply, text)

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from evframe import hookimpl
 from evframe.context import PluginContext
-from evframe.endpoints import Access
 from evframe.management.commands import CommandTable
 from evframe.management.dispatcher import PARSE_ERROR
 from evframe.management.printing import pretty
 from evframe.management.traffic import Traffic
-from evframe_mi_fifo.fifo import Fifo
+from evframe.status import MAIN
+from evframe_mi_fifo.inlet import Inlet
 from evframe_mi_fifo.options import Options as FifoOptions
 from evframe_mi_fifo.replies import open_reply, reply_path, write_reply
-from evframe_mi_fifo.requests import Request, RequestStream
+from evframe_mi_fifo.requests import Request
 
-log = logging.getLogger("evframe.mi-fifo")
-_LOOK_EVERY_S: Final = 1.0
-_REST_WITHIN_S: Final = 1.0
 _MOST_OPEN: Final = 1024
 _MOST_OF_ONE: Final = 64
+_Open = tuple[Request, str]  # with the directory of its reply
 
 
 class FifoManagement:
@@ -34,15 +32,12 @@ class FifoManagement:
     Options = FifoOptions
 
     def __init__(self, options: FifoOptions | None = None) -> None:
-        self._options = options = FifoOptions() if options is None else options
-        self._access = Access.of(options.fifo_mode, options.fifo_user, options.fifo_group)
+        self._options = FifoOptions() if options is None else options
         self._traffic = Traffic("mi_fifo", "requests", "replies", "refused", "lost")
         self._context: PluginContext | None = None
-        self._fifo: Fifo | None = None
-        self._stream = RequestStream(options.max_request_bytes)
-        self._patience: asyncio.TimerHandle | None = None
+        self._inlet: Inlet | None = None
         # One queue for each reply FIFO: its requests stay in order, and wait for no other client.
-        self._queues: dict[bytes, deque[Request]] = {}
+        self._queues: dict[bytes, deque[_Open]] = {}
         self._open = 0
 
     @hookimpl
@@ -54,79 +49,67 @@ class FifoManagement:
     def start(self, context: PluginContext) -> None:
         """Make the FIFO, so that a path in use is an error of the start; then read."""
         self._context = context
-        path = self._options.fifo_name
+        self._inlet = self._make(context, self._options)
+
+    def _make(self, context: PluginContext, options: FifoOptions) -> Inlet | None:
+        path = options.fifo_name
         if path is None:
-            return
-        folder = self._options.reply_dir
-        if not os.path.isdir(folder):
-            raise NotADirectoryError(f"plugins.mi-fifo.reply_dir: expected a directory that exists, got {folder!r}")
-        try:
-            self._fifo = Fifo(path, self._access)
-        except OSError as error:
-            raise OSError(error.errno, f"plugins.mi-fifo.fifo_name: {path!r}: {error.strerror}") from None
-        context.status.group("mi-fifo").add()
-        context.spawn(self._serve(path))
+            return None
+        _check_folder(options)
+        inlet = Inlet(path, options, self._accept, context, self._traffic)
+        inlet.open()
+        if self._open >= _MOST_OPEN:
+            inlet.pause()
+        return inlet
+
+    @hookimpl
+    def reconfigure(self, options: FifoOptions) -> Callable[[], None]:
+        """Take other options; another FIFO is made before the one of now is let go.
+
+        Raises:
+            OSError: if it cannot be made.
+        """
+        before = self._options
+        move_back = self._move(options)
+        self._options = options
+
+        def take_back() -> None:
+            self._options = before
+            move_back()
+
+        return take_back
+
+    def _move(self, options: FifoOptions) -> Callable[[], None]:
+        """Read where *options* say; return what undoes it before the next turn of the loop."""
+        context, old, old_options = self._context, self._inlet, self._options
+        if context is None:
+            return lambda: None  # it has not been started
+        if old is not None and options.fifo_name is not None and old.is_at(options.fifo_name):
+            _check_folder(options)
+            old.adopt(options)
+            return lambda: old.adopt(old_options)
+        new = self._inlet = self._make(context, options)
+        leaving = None if old is None else asyncio.get_running_loop().call_soon(self._leave, context, old)
+
+        def undo() -> None:
+            self._inlet = old
+            if leaving is not None:
+                leaving.cancel()
+            if new is not None:
+                new.close()
+
+        return undo
+
+    def _leave(self, context: PluginContext, old: Inlet) -> None:
+        old.leave()
+        if self._inlet is None:
+            context.status.group("mi-fifo").remove(MAIN)
 
     @hookimpl
     def stop(self) -> None:
         """Let the FIFO go, where reading has not begun."""
-        if self._fifo is not None:
-            self._fifo.close()
-
-    async def _serve(self, path: str) -> None:
-        self._begin()
-        log.info("management requests are taken from a FIFO", extra={"path": path})
-        try:
-            while True:
-                await asyncio.sleep(_LOOK_EVERY_S)
-                if self._fifo is None or not self._fifo.is_there:
-                    self._make_again(path)
-        finally:
-            self._end()
-            if self._patience is not None:
-                self._patience.cancel()
-
-    def _begin(self) -> None:
-        if self._fifo is not None and self._open < _MOST_OPEN:
-            asyncio.get_running_loop().add_reader(self._fifo.fd, self._receive)
-
-    def _end(self) -> None:
-        if self._fifo is not None:
-            asyncio.get_running_loop().remove_reader(self._fifo.fd)
-            self._fifo.close()
-            self._fifo = None
-
-    def _make_again(self, path: str) -> None:
-        assert self._context is not None
-        health = self._context.status.group("mi-fifo")
-        self._end()
-        try:
-            self._fifo = Fifo(path, self._access)
-        except OSError as error:
-            health.set_status(-1, f"no FIFO: {error.strerror}")
-            self._traffic.warn("the FIFO has gone and cannot be made again", path=path, problem=error.strerror)
-        else:
-            health.set_status(1)
-            log.warning("the FIFO had gone and is made again", extra={"path": path})
-            self._begin()
-
-    def _receive(self) -> None:
-        if self._fifo is not None:
-            requests = self._stream.feed(self._fifo.read())
-            self._take(requests)
-
-    def _take(self, requests: list[Request]) -> None:
-        for request in requests:
-            self._accept(request)
-        if self._patience is not None and (requests or not self._stream.unfinished):
-            self._patience.cancel()
-            self._patience = None
-        if self._patience is None and self._stream.unfinished:
-            self._patience = asyncio.get_running_loop().call_later(_REST_WITHIN_S, self._give_up)
-
-    def _give_up(self) -> None:
-        self._patience = None
-        self._take(self._stream.give_up())
+        if self._inlet is not None:
+            self._inlet.close()
 
     def _accept(self, request: Request) -> None:
         assert self._context is not None
@@ -141,20 +124,19 @@ class FifoManagement:
         if len(queue) >= _MOST_OF_ONE:
             self._refuse(request.reply, 1, "too many wait for this reply")
             return
-        queue.append(request)
+        queue.append((request, self._options.reply_dir))
         self._open += 1
-        if self._open == _MOST_OPEN and self._fifo is not None:
-            # What more there is waits in the FIFO.
-            asyncio.get_running_loop().remove_reader(self._fifo.fd)
+        if self._open == _MOST_OPEN and self._inlet is not None:
+            self._inlet.pause()
 
     def _refuse(self, name: bytes, number: int, problem: str) -> None:
         self._traffic.count("refused", number)
         self._traffic.warn("a request has no FIFO for its reply", reply=repr(name), problem=problem)
 
-    async def _work(self, name: bytes, queue: deque[Request]) -> None:
+    async def _work(self, name: bytes, queue: deque[_Open]) -> None:
         try:
             while queue:
-                taken = await self._answer(name, queue.popleft())
+                taken = await self._answer(name, *queue.popleft())
                 self._close(1)
                 if not taken and queue:
                     # Whoever does not take a reply does not take the next one either.
@@ -166,13 +148,13 @@ class FifoManagement:
 
     def _close(self, number: int) -> None:
         was, self._open = self._open, self._open - number
-        if self._open < _MOST_OPEN <= was:
-            self._begin()
+        if self._open < _MOST_OPEN <= was and self._inlet is not None:
+            self._inlet.resume()
 
-    async def _answer(self, name: bytes, request: Request) -> bool:
+    async def _answer(self, name: bytes, request: Request, folder: str) -> bool:
         """Run a request and write its reply; return whether somebody has taken it."""
         try:
-            fd = await open_reply(reply_path(self._options.reply_dir, name))
+            fd = await open_reply(reply_path(folder, name))
         except (OSError, ValueError) as error:
             self._refuse(name, 1, str(error))
             return False
@@ -194,3 +176,9 @@ class FifoManagement:
         assert self._context is not None
         response = PARSE_ERROR if request.text is None else self._context.management.handle(request.text)
         return pretty(response) if response is not None and self._options.pretty_printing else response
+
+
+def _check_folder(options: FifoOptions) -> None:
+    folder = options.reply_dir
+    if not os.path.isdir(folder):
+        raise NotADirectoryError(f"plugins.mi-fifo.reply_dir: expected a directory that exists, got {folder!r}")

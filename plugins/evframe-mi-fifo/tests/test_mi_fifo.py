@@ -284,7 +284,7 @@ async def test_reply_dir_q23(folder, end):
 @pytest.mark.parametrize("how", ["deleted", "moved", "replaced"])
 async def test_deleted_fifo_q16(folder, how, monkeypatch):
     """Q-16: a FIFO that is gone is made again."""
-    monkeypatch.setattr("evframe_mi_fifo.server._LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr("evframe_mi_fifo.inlet._LOOK_EVERY_S", 0.02)
     path = folder / "fifo"
     async with gateway(folder) as events:
         if how == "deleted":
@@ -311,7 +311,7 @@ def _is_read(path):
 
 async def test_what_somebody_else_put_there_stays_q16(folder, monkeypatch):
     """Q-16: a file in place of the FIFO stays, the status tells of it, and the FIFO is made when it has gone."""
-    monkeypatch.setattr("evframe_mi_fifo.server._LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr("evframe_mi_fifo.inlet._LOOK_EVERY_S", 0.02)
     path = folder / "fifo"
     async with gateway(folder) as events:
         path.unlink()

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from evframe.config import at_least
+from evframe.contents import contents_of
 from evframe.endpoints import is_loopback, known_group, known_user, octal_mode, parse_endpoint
 from evframe.secret import read_secret
 
@@ -95,6 +96,8 @@ class Options:
     """Whom a UNIX path belongs to, by name or id."""
     unix_socket_group: int | str | None = attrs.field(default=None, validator=known_group)
     """The group of a UNIX path, by name or id."""
+    secrets: tuple[bytes | None, ...] = contents_of("token_file", "auth_password_file")
+    certificates: tuple[bytes | None, ...] = contents_of("tls_cert_file", "tls_key_file")
 
     @property
     def asks_who(self) -> bool:

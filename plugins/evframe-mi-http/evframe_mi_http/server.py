@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -13,15 +14,17 @@ from aiohttp import web
 
 from evframe import hookimpl
 from evframe.context import PluginContext
-from evframe.endpoints import Access, OwnPath, bind_inet, bind_unix, endpoint_text, parse_endpoint
+from evframe.endpoints import endpoint_text, parse_endpoint
 from evframe.management.commands import Command, CommandTable
 from evframe.management.printing import pretty
 from evframe.management.traffic import Traffic
 from evframe_mi_http.access import Guard
 from evframe_mi_http.connections import TellingServer
+from evframe_mi_http.listener import Listener, access
 from evframe_mi_http.options import Options as HttpOptions
 
 log = logging.getLogger("evframe.mi-http")
+_NEVER_S: Final = 1e9
 _JSON: Final = "application/json"
 _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 
@@ -34,24 +37,26 @@ class HttpManagement:
 
     def __init__(self, options: HttpOptions | None = None) -> None:
         self._options = HttpOptions() if options is None else options
-        self._limit_s = self._options.conn_timeout_s or None
         self._guard = Guard(self._options)
+        self._tls = self._options.tls()
         self._traffic = Traffic("mi_http", "requests", "replies", "refused")
         self._context: PluginContext | None = None
-        self._listener: socket.socket | None = None
-        self._own: OwnPath | None = None
-        self.address: str | tuple[str, int] | None = None
-        """Where it listens: the UNIX path, or the host and the port."""
+        self._server: TellingServer | None = None
+        self._listener: Listener | None = None
+
+    @property
+    def address(self) -> str | tuple[str, int] | None:
+        """Where it listens, or did last: the UNIX path, or the host and the port."""
+        return None if self._listener is None else self._listener.bound.address
 
     @hookimpl
     def management_commands(self, commands: CommandTable) -> None:
         """Contribute what tells about the interface itself."""
-        root = {"http_root": self._options.path.strip("/"), "module": "mi_http"}
         commands.add(
             Command(
                 "httpd:list_root_path",
                 ((),),
-                lambda _: [root],
+                lambda _: [{"http_root": self._options.path.strip("/"), "module": "mi_http"}],
                 "lists the paths that HTTP requests are answered at",
                 ("httpd_list_root_path",),
             )
@@ -62,52 +67,80 @@ class HttpManagement:
     def start(self, context: PluginContext) -> None:
         """Bind, so that an address in use is an error of the start; then serve."""
         self._context = context
-        options = self._options
-        target = parse_endpoint(options.bind)
+        self._listener = Listener(self._options, self._connect)
+        # The connection's own limit also ends one that is kept open without a request.
+        self._server = TellingServer(
+            self._answer,
+            partial(context.connection_closed, protocol="http"),
+            lambda: self._options.conn_timeout_s or _NEVER_S,
+        )
+        self._listen(self._listener)
+        context.spawn(self._serve(self._server))
+
+    def _listen(self, listener: Listener) -> None:
+        listener.listen()
+        log.info("the management interface listens", extra={"bind": endpoint_text(listener.bound.address)})
+
+    async def _serve(self, server: TellingServer) -> None:
         try:
-            if isinstance(target, str):
-                access = Access.of(options.unix_socket_mode, options.unix_socket_user, options.unix_socket_group)
-                self._listener, self._own = bind_unix(socket.SOCK_STREAM, target, access)
-                self.address = target
-            else:
-                self._listener = bind_inet(socket.SOCK_STREAM, *target)
-                self.address = self._listener.getsockname()[:2]
-            self._listener.listen(128)
-        except OSError as error:
-            self._close()
-            raise OSError(error.errno, f"plugins.mi-http.bind: {options.bind!r}: {error.strerror}") from None
-        context.spawn(self._serve(self._listener, endpoint_text(self.address), options.tls()))
+            await asyncio.Event().wait()
+        finally:
+            self.stop()
+            server.pre_shutdown()
+            await server.shutdown(1.0)
+
+    def _connect(self, accepted: socket.socket) -> None:
+        assert self._context is not None
+        self._context.spawn(self._take_over(accepted))
+
+    async def _take_over(self, accepted: socket.socket) -> None:
+        assert self._server is not None
+        with suppress(OSError):  # of a client that has gone, or does not speak TLS
+            await asyncio.get_running_loop().connect_accepted_socket(self._server, accepted, ssl=self._tls)
+
+    @hookimpl
+    def reconfigure(self, options: HttpOptions) -> Callable[[], None]:
+        """Take other options; another address is bound before the one of now is let go.
+
+        Raises:
+            OSError: if the address cannot be used.
+            ValueError: if a file with a secret cannot.
+        """
+        guard, tls = Guard(options), options.tls()
+        before = self._options, self._guard, self._tls
+        move_back = self._move(options)
+        self._options, self._guard, self._tls = options, guard, tls
+
+        def take_back() -> None:
+            self._options, self._guard, self._tls = before
+            move_back()
+
+        return take_back
+
+    def _move(self, options: HttpOptions) -> Callable[[], None]:
+        """Listen as *options* say; return what undoes it before the next turn of the loop."""
+        old, old_options = self._listener, self._options
+        if old is None or self._context is None:
+            return lambda: None  # it has not been started
+        if old.bound.is_at(parse_endpoint(options.bind)):
+            old.bound.give(access(options))
+            return lambda: old.bound.give(access(old_options))
+        new = self._listener = Listener(options, self._connect, old)
+        self._listen(new)
+        leaving = asyncio.get_running_loop().call_soon(old.leave)
+
+        def undo() -> None:
+            leaving.cancel()
+            self._listener = old
+            new.close()
+
+        return undo
 
     @hookimpl
     def stop(self) -> None:
-        """Let the address go, where serving has not begun."""
-        self._close()
-
-    def _close(self) -> None:
-        if self._own is not None:
-            self._own.remove()
+        """Let the address go."""
         if self._listener is not None:
             self._listener.close()
-
-    async def _serve(self, listener: socket.socket, bind: str, tls: ssl.SSLContext | None) -> None:
-        # The connection's own limit also ends one that is kept open without a request.
-        assert self._context is not None
-        server = TellingServer(
-            self._answer,
-            partial(self._context.connection_closed, protocol="http"),
-            access_log=None,
-            keepalive_timeout=self._limit_s or 1e9,
-            lingering_time=1.0,
-        )
-        runner = web.ServerRunner(server, shutdown_timeout=1.0)
-        await runner.setup()
-        try:
-            await web.SockSite(runner, listener, ssl_context=tls).start()
-            log.info("the management interface listens", extra={"bind": bind})
-            await asyncio.Event().wait()
-        finally:
-            await runner.cleanup()
-            self._close()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = self._options.path
@@ -138,7 +171,7 @@ class HttpManagement:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
         try:
-            async with asyncio.timeout(self._limit_s):
+            async with asyncio.timeout(self._options.conn_timeout_s or None):
                 body = await self._read(request)
         except TimeoutError:
             return _empty(408)

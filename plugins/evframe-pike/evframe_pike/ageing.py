@@ -116,6 +116,13 @@ class Calendar:
             del self._rings[older.expires]
             older.older = older.newer = None
 
+    def shift(self, seconds: int) -> None:
+        """Have all of them leave *seconds* later; what each says of itself is for the caller."""
+        self._rings = {second + seconds: ring for second, ring in self._rings.items()}
+        for second, ring in self._rings.items():
+            ring.expires = second
+        self._first += seconds
+
     def first(self) -> Node | None:
         """Return the node that leaves next; None when there is none."""
         while self._count:

@@ -34,11 +34,6 @@ class Detector:
     """
 
     def __init__(self, options: Options, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit = options.reqs_density_per_unit
-        self._hot = options.reqs_density_per_unit // 4
-        self._window_s = options.sampling_time_unit_s
-        self._latency_s = options.latency_s
-        self._max_nodes = options.max_nodes
         self._clock = clock
         self._lock = threading.Lock()
         self._nodes: dict[bytes, Node] = {}
@@ -48,6 +43,7 @@ class Detector:
         self._freed: deque[str] = deque(maxlen=_FREED_KEPT)
         self._start = self._next = clock()
         self._tick = self._epoch = 0
+        self._first_tick = self._first_epoch = 0  # of windows of the present length
         self._full = -1  # the window in which there was no room
         self.detected = 0
         """How many times an address was found flooding."""
@@ -55,6 +51,44 @@ class Detector:
         """How many nodes left early, to make room."""
         self.untracked = 0
         """How many requests were let pass uncounted, because there was no room in this window."""
+        self._adopt(options)
+
+    def _adopt(self, options: Options) -> None:
+        self._limit = options.reqs_density_per_unit
+        self._hot = options.reqs_density_per_unit // 4
+        self._window_s = options.sampling_time_unit_s
+        self._latency_s = options.latency_s
+        self._max_nodes = options.max_nodes
+
+    def reconfigure(self, options: Options) -> None:
+        """Go on with other options; what is known of addresses stays.
+
+        With another length of windows one begins now, and addresses that are blocked are so until
+        a full one of them was quiet. Each address leaves when it would have left with the new latency.
+        """
+        with self._lock:
+            self._advance()
+            longer_s = options.latency_s - self._latency_s
+            if longer_s:
+                self._calendar.shift(longer_s)
+                for node in self._nodes.values():
+                    node.expires += longer_s
+            is_other_window = options.sampling_time_unit_s != self._window_s
+            self._adopt(options)
+            self._full = -1
+            if is_other_window:
+                self._begin_window()
+
+    def _begin_window(self) -> None:
+        """End the present window before its time."""
+        for blocked in list(self._blocked):
+            self._settle(blocked)
+        for blocked in self._blocked:
+            blocked.leaf_hits = max(blocked.leaf_hits, self._limit)  # it was not quiet for a whole window
+        for node in self._nodes.values():
+            node.seen = -1  # it has to be rolled on, in this second too
+        self._epoch += 1
+        self._first_tick, self._first_epoch = self._tick, self._epoch
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -85,7 +119,11 @@ class Detector:
     def _advance(self) -> None:
         self._tick = int(self._clock() - self._start)
         self._next = self._start + self._tick + 1
-        self._epoch = self._tick // self._window_s
+        self._epoch = self._first_epoch + (self._tick - self._first_tick) // self._window_s
+
+    def _begin_of(self, epoch: int) -> int:
+        """Return the second in which a window begins."""
+        return self._first_tick + (epoch - self._first_epoch) * self._window_s
 
     def _look_up(self, address: Address) -> Verdict:
         """Count a request of an address that is not known as it is written."""
@@ -144,7 +182,7 @@ class Detector:
 
     def _make_room(self) -> bool:
         """Have the node leave that was not seen for longest; none that was seen in this window has to."""
-        present = self._epoch * self._window_s + self._latency_s
+        present = self._begin_of(self._epoch) + self._latency_s
         while len(self._nodes) >= self._max_nodes:
             oldest = self._calendar.first()
             if oldest is None or oldest.expires >= present:
@@ -290,4 +328,4 @@ class Detector:
         """Return the seconds until the next full window has passed: then an address that was quiet is free."""
         with self._lock:
             self._advance()
-            return (self._epoch + 2) * self._window_s - self._tick
+            return self._begin_of(self._epoch + 2) - self._tick

@@ -99,6 +99,12 @@ class Pike:
         context.status.group("pike").add(reports=_REPORTS)
 
     @hookimpl
+    def reconfigure(self, options: PikeOptions) -> None:
+        """Go on with other options; what is known of addresses stays."""
+        self._level = LEVELS[options.pike_log_level]
+        self.detector.reconfigure(options)
+
+    @hookimpl
     def start(self, context: PluginContext) -> None:
         """Begin to sweep."""
         context.spawn(self._keep_sweeping())

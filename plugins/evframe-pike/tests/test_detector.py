@@ -335,8 +335,9 @@ class Tree:
 
     def __init__(self, window_s, density, latency_s):
         self.window_s, self.density, self.latency_s = window_s, density, latency_s
-        self.tick = 0
+        self.tick = self.begun = 0
         self.root = Branch(None, None, 0)
+        self.root.expires = 0
 
     def hot(self, pair, limit):
         return pair[0] >= limit or pair[1] >= limit or sum(pair) // 2 >= limit
@@ -357,7 +358,7 @@ class Tree:
             node.leaf_hits[1] += 1
             if node.red:
                 return -1
-            node.red = self.hot(node.leaf_hits, self.density)
+            node.red = node.leaf_hits[1] >= self.density  # the window before has not blocked it
             return -2 if node.red else 1
         if not depth:
             self.add(node, packed[0], 1)
@@ -374,22 +375,41 @@ class Tree:
 
     def second(self):
         self.tick += 1
-        if self.tick % self.window_s == 0:
-            for _, node in self.walk():
-                node.hits = [node.hits[1], 0]
-                node.leaf_hits = [node.leaf_hits[1], 0]
-                node.red = node.red and self.hot(node.leaf_hits, self.density)
+        if (self.tick - self.begun) % self.window_s == 0:
+            self.next_window()
+        self.age()
+
+    def next_window(self):
+        for _, node in self.walk():
+            node.hits = [node.hits[1], 0]
+            node.leaf_hits = [node.leaf_hits[1], 0]
+            node.red = node.red and self.hot(node.leaf_hits, self.density)
+
+    def age(self):
+        """Let leave what has to; deepest first, so that what they keep follows."""
         for _, node in list(self.walk()):
             if node.expires <= self.tick and (node.whole or not node.children):
-                self.leave(node)
+                self.leave(node, node.expires)
 
-    def leave(self, node):
+    def reconfigure(self, window_s, density, latency_s):
+        for _, node in self.walk():
+            node.expires += latency_s - self.latency_s
+        self.density, self.latency_s = density, latency_s
+        self.age()
+        if window_s != self.window_s:
+            self.window_s, self.begun = window_s, self.tick
+            for _, node in self.walk():
+                if node.red:
+                    node.leaf_hits[1] = max(node.leaf_hits[1], density)
+            self.next_window()
+
+    def leave(self, node, at):
         node.whole = node.red = False
         node.leaf_hits = [0, 0]
         if not node.children:
             del node.parent.children[node.byte]
             if not node.parent.children and not node.parent.whole:
-                node.parent.expires = self.tick + self.latency_s
+                node.parent.expires = max(node.parent.expires, at + self.latency_s)
 
     def find(self, packed):
         node = self.root
@@ -447,7 +467,15 @@ class AgainstTheTree(RuleBasedStateMachine):
         node = self.tree.find(address)
         assert self.pike.remove(address) is (node is not None and node.whole)
         if node is not None and node.whole:
-            self.tree.leave(node)
+            self.tree.leave(node, self.tree.tick)
+
+    @rule(window_s=st.integers(1, 4), density=st.integers(1, 12), latency_s=st.integers(1, 12))
+    def reconfigure(self, window_s, density, latency_s):
+        options = Options(
+            sampling_time_unit_s=window_s, reqs_density_per_unit=density, remove_latency_s=latency_s, max_nodes=1000
+        )
+        self.pike.reconfigure(options)
+        self.tree.reconfigure(window_s, density, options.latency_s)
 
     @rule()
     def sweep(self):
@@ -480,6 +508,38 @@ TestAgainstTheTree = AgainstTheTree.TestCase
 TestAgainstTheTree.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 
 
+def test_other_options_keep_what_is_known():
+    """A blocked address is told once however often the windows change, and free after a quiet one of the new length."""
+    clock = FakeClock()
+    pike = detector(clock, sampling_time_unit_s=10)
+    assert hits_until_blocked(pike, "192.0.2.1") == 39
+    clock.advance(10.5)
+    for window_s in (2, 3, 4):
+        pike.reconfigure(Options(sampling_time_unit_s=window_s))
+        assert pike.check("192.0.2.1") is Verdict.STILL_BLOCKED
+    assert pike.retry_after_s() == 8
+    clock.advance(8)
+    assert swept(pike) == ["192.0.2.1"]
+    assert pike.detected == 1
+    pike.reconfigure(Options(sampling_time_unit_s=4, reqs_density_per_unit=5))
+    assert [pike.check("192.0.2.1") for _ in range(5)][-1] is Verdict.NEWLY_BLOCKED
+
+
+def test_less_room():
+    """With room for fewer nodes the ones not seen for longest leave as others come."""
+    clock = FakeClock()
+    pike = detector(clock, reqs_density_per_unit=1)
+    for number in range(2000):
+        pike.check(f"10.{number // 256}.{number % 256}.1")
+    assert len(pike) == 2000
+    clock.advance(3)
+    pike.reconfigure(Options(reqs_density_per_unit=1, max_nodes=256))
+    pike.check("192.0.2.1")
+    assert len(pike) <= 256
+    assert pike.evicted == 2001 - 256
+    assert pike.untracked == 0
+
+
 class AtTheBound(RuleBasedStateMachine):
     """Crowds of addresses, more than there is room for; the tree stays a tree."""
 
@@ -507,6 +567,14 @@ class AtTheBound(RuleBasedStateMachine):
     @rule()
     def sweep(self):
         swept(self.pike)
+
+    @rule(window_s=st.integers(1, 4), density=st.integers(4, 12), latency_s=st.integers(1, 12))
+    def reconfigure(self, window_s, density, latency_s):
+        self.pike.reconfigure(
+            Options(
+                sampling_time_unit_s=window_s, reqs_density_per_unit=density, remove_latency_s=latency_s, max_nodes=256
+            )
+        )
 
     @rule(data=st.data())
     def remove(self, data):

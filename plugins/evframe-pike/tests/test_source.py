@@ -9,7 +9,7 @@ from evframe_pike import Options, Pike, Verdict
 
 import evframe
 from evframe.management.commands import CommandError
-from evframe.testing import FakeClock, MemoryTransport, Recorder, SourceContract, until
+from evframe.testing import ConfigFile, FakeClock, MemoryTransport, Recorder, SourceContract, until
 
 
 def flood(pike, address, hits=39):
@@ -178,3 +178,18 @@ def test_threads():
 def test_before_it_is_part_of_an_interface():
     """The plugin object counts on its own too."""
     assert flood(Pike(), "192.0.2.1") is Verdict.NEWLY_BLOCKED
+
+
+async def test_reload(tmp_path):
+    """Other limits and another level hold from the reload on, for what is known of addresses already."""
+    file = ConfigFile(tmp_path / "evframe.toml", "pike")
+    async with file.interface() as events:
+        pike = events.plugin("pike")
+        assert flood(pike, "192.0.2.1", 38) is Verdict.ALLOWED
+        file.write("[plugins.pike]\nreqs_density_per_unit = 100\npike_log_level = 4\n")
+        assert events.reload().plugins == ["pike"]
+        assert flood(pike, "192.0.2.1", 60) is Verdict.ALLOWED
+        file.write()
+        events.reload()
+        assert events.plugin("pike") is pike
+        assert pike.check("192.0.2.1") is Verdict.NEWLY_BLOCKED

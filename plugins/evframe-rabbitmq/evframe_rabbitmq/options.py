@@ -7,6 +7,7 @@ from typing import Any
 import attrs
 
 from evframe.config import at_least
+from evframe.contents import contents_of
 
 
 def _heartbeat(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
@@ -34,3 +35,4 @@ class Options:
     """Our own certificate, with its key."""
     max_in_flight: int = attrs.field(default=8192, validator=at_least(1))
     """How many messages of a subscriber may be without a confirmation."""
+    contents: tuple[bytes | None, ...] = contents_of("ca_file", "cert_file")

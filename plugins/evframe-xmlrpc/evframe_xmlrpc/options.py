@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from evframe.config import at_least
+from evframe.contents import contents_of
 
 
 @attrs.frozen
@@ -25,3 +26,4 @@ class Options:
     """Send what waits together as one call of ``system.multicall``."""
     ca_file: str | None = None
     """The certificates that ``xmlrpcs:`` trusts; those of the system without it."""
+    contents: tuple[bytes | None, ...] = contents_of("ca_file")

@@ -1,0 +1,79 @@
+"""One address that is listened at: bound at once, and left without a connection that nobody takes."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from evframe.bound import BoundAddress
+from evframe.endpoints import Access, parse_endpoint
+from evframe_mi_http.options import Options
+
+_AT_ONCE: Final = 100  # connections before the loop serves others
+_PAUSE_S: Final = 1.0
+_NO_ROOM: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class Listener:
+    """A bound address.
+
+    Args:
+        options: where, and who may use a path.
+        accepted: takes each connection.
+        before: the listener that it takes the place of.
+
+    Raises:
+        OSError: if the address cannot be used.
+    """
+
+    def __init__(
+        self, options: Options, accepted: Callable[[socket.socket], None], before: Listener | None = None
+    ) -> None:
+        self._accepted = accepted
+        self._pause: asyncio.TimerHandle | None = None
+        target, beside = parse_endpoint(options.bind), None if before is None else before.bound
+        try:
+            self.bound: BoundAddress = BoundAddress(socket.SOCK_STREAM, target, access(options), beside)
+        except OSError as error:
+            raise OSError(error.errno, f"plugins.mi-http.bind: {options.bind!r}: {error.strerror}") from None
+
+    def listen(self) -> None:
+        """Take connections."""
+        self._pause = None
+        asyncio.get_running_loop().add_reader(self.bound.socket, self._accept)
+
+    def _accept(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                accepted, _ = self.bound.socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _NO_ROOM:
+                    loop = asyncio.get_running_loop()
+                    loop.remove_reader(self.bound.socket)
+                    self._pause = loop.call_later(_PAUSE_S, self.listen)
+                return
+            accepted.setblocking(False)
+            self._accepted(accepted)
+
+    def leave(self) -> None:
+        """Let the address go, after the connections that are made already."""
+        self._accept()
+        self.close()
+
+    def close(self) -> None:
+        """Let the address go; more than once does no harm."""
+        if self.bound.socket.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self.bound.socket)
+            if self._pause is not None:
+                self._pause.cancel()
+            self.bound.close()
+
+
+def access(options: Options) -> Access:
+    """Return who may use a path."""
+    return Access.of(options.unix_socket_mode, options.unix_socket_user, options.unix_socket_group)
