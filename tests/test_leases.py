@@ -92,7 +92,13 @@ def test_one_subscriber_for_many_events(events, memory):
         ("E_A", "", 0, evframe.SocketError),
         ("E_A", ":a", 0, evframe.SocketError),
         ("E_A", "MEMORY:a", 0, evframe.SocketError),
+        ("E_A", None, 0, evframe.SocketError),
+        ("E_A", b"memory:a", 0, evframe.SocketError),
         ("E_A", "memory:a", -1, ValueError),
+        ("E_A", "memory:a", 1.5, ValueError),
+        ("E_A", "memory:a", "60", ValueError),
+        ("E_A", "memory:a", None, ValueError),
+        ("E_A", "memory:a", True, ValueError),
     ],
 )
 def test_bad_subscriptions(events, name, socket, expire_s, error):
