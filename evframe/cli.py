@@ -44,7 +44,13 @@ def main() -> None:
 
 @main.command()
 @click.option("-c", "--config", required=True, type=click.Path(dir_okay=False), help="Configuration file.")
-@click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]))
+@click.option(
+    "--log-level",
+    default="info",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="What is logged: lines of this level and above.",
+)
 def run(config: str, log_level: str) -> None:
     """Run the gateway until SIGTERM or SIGINT; SIGHUP loads the configuration again."""
     set_up_logs(log_level)
@@ -70,15 +76,17 @@ def check(config: str) -> None:
 @main.command()
 @_json
 def plugins(*, as_json: bool) -> None:
-    """List the installed plugins."""
+    """List the installed plugins: name, version, kind, whether it is loaded, its schemes, events and commands."""
     interface = EventInterface()
     if as_json:
         _print([attrs.asdict(status) for status in interface.plugin_status])
         return
+    width = max((len(status.name) for status in interface.plugin_status), default=0)
     for status in interface.plugin_status:
         has = [f"{scheme}:" for scheme in status.schemes] + list(status.events) + list(status.commands)
         state = "loaded" if status.problem is None else f"not loaded: {status.problem}"
-        click.echo(f"{status.name:12} {status.version:8} {status.kind:10} {state}  {' '.join(has)}".rstrip())
+        line = f"{status.name:{width}}  {status.version:8} {status.kind:10}  {state}  {' '.join(has)}"
+        click.echo(line.rstrip())
 
 
 @main.command()
@@ -126,9 +134,14 @@ def subscribe(client: Client, event: str, socket: str, expire: int | None) -> No
 @click.argument("pairs", nargs=-1, metavar="[K=V]...")
 @click.option("--json", "text", help="The parameters as a JSON object or array.")
 def raise_(client: Client, event: str, pairs: tuple[str, ...], text: str | None) -> None:
-    """Raise EVENT with its parameters."""
+    """Raise EVENT with its parameters.
+
+    A value after K= is text, or a number where the event declares one; JSON has every type.
+    """
     params: Any = None
     if text is not None:
+        if pairs:
+            raise click.BadParameter("expected no other parameters", param_hint="--json")
         params = _params(text)
     elif pairs:
         if any("=" not in pair for pair in pairs):

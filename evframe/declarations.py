@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from evframe.exceptions import ParameterError
 from evframe.payload import Pairs
 
+_TYPES: Final = (str, int, float, bool, list, dict)
+
+
+def _is_known(_: Any, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value not in _TYPES:
+        raise TypeError(f"{attribute.name}: expected str, int, float, bool, list or dict, got {value!r}")
+
 
 @attrs.frozen
 class Parameter:
     """One declared parameter; null fits every type."""
 
-    type: type
+    type: type = attrs.field(validator=_is_known)
     """The type of its values: str, int, float, bool, list or dict."""
     optional: bool = False
     """Whether an event may be without it."""
@@ -27,6 +34,8 @@ ParameterTypes = Mapping[str, type | Parameter]
 
 
 def _as_parameters(params: ParameterTypes) -> Mapping[str, Parameter]:
+    if not isinstance(params, Mapping):
+        raise TypeError(f"params: expected a mapping of names to types, got {params!r}")
     return {name: kind if isinstance(kind, Parameter) else Parameter(kind) for name, kind in params.items()}
 
 

@@ -57,6 +57,7 @@ class SocketError(EvframeError, ValueError):
     """
 
     def __init__(self, socket: str, problem: str) -> None:
+        socket = socket if isinstance(socket, str) else repr(socket)
         found = _PASSWORD.search(socket)
         if found is not None:
             password = found[1]

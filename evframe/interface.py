@@ -403,8 +403,8 @@ class EventInterface:
             UnknownEventError: if the event is not registered.
             SocketError: if the scheme is unknown or the text does not fit its grammar.
         """
-        if expire_s < 0:
-            raise ValueError(f"expire_s: expected 0 or more seconds, got {expire_s!r}")
+        if type(expire_s) is not int or expire_s < 0:
+            raise ValueError(f"expire_s: expected 0 or more whole seconds, got {expire_s!r}")
         address = self._transports.parse(socket)
         return self._roster.subscribe(self._events[name], address, expire_s, configured=configured)
 

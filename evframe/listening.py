@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import suppress
 from fnmatch import translate
 from functools import lru_cache
 from types import TracebackType
@@ -66,21 +67,16 @@ def matches(event: Event, where: Mapping[str, str]) -> bool:
     return True
 
 
-class Listener(AsyncIterator[Event]):
-    """The events that match, one by one, until it is closed.
-
-    It has a queue of its own like any subscriber: what finds no room there is counted as lost
-    and never stops who raises. Use it with `async with`, or leave the `async for` and close it.
-    """
+class Feed:
+    """What an interface delivers to a listener: its queue like that of any subscriber."""
 
     batch_events = BATCH_EVENTS
     in_flight = 0
     reads_params = True
 
-    def __init__(self, pattern: str, where: Mapping[str, str], close: Callable[[Listener], None]) -> None:
+    def __init__(self, pattern: str, close: Callable[[Feed], None]) -> None:
         self.pattern = pattern
         self.socket = ListenerSocket(f"listen:{pattern}")
-        self._where = dict(where)
         self._close = close
         self._batch: Batch | None = None
         self._next = 0
@@ -97,23 +93,20 @@ class Listener(AsyncIterator[Event]):
             self._abandon()
         return self._taken
 
-    async def __anext__(self) -> Event:
-        while True:
-            batch = self._batch
-            if batch is None:
-                if self._closed:
-                    raise StopAsyncIteration
-                self._filled.clear()
-                await self._filled.wait()
-                continue
-            event = batch.events[self._next]
-            self._next += 1
-            if self._next == len(batch.events):
-                self._batch = None
-                if self._taken is not None and not self._taken.done():
-                    self._taken.set_result(None)
-            if not self._where or matches(event, self._where):
-                return event
+    async def take(self) -> Event:
+        """Return the next event; StopAsyncIteration when it is closed."""
+        while (batch := self._batch) is None:
+            if self._closed:
+                raise StopAsyncIteration
+            self._filled.clear()
+            await self._filled.wait()
+        event = batch.events[self._next]
+        self._next += 1
+        if self._next == len(batch.events):
+            self._batch = None
+            if self._taken is not None and not self._taken.done():
+                self._taken.set_result(None)
+        return event
 
     def _abandon(self) -> None:
         if self._batch is not None:
@@ -127,12 +120,45 @@ class Listener(AsyncIterator[Event]):
         """Nothing belongs to a listener but itself."""
 
     def close(self) -> None:
-        """Stop listening; an `async for` over it ends."""
+        """Take no more."""
         if not self._closed:
             self._closed = True
             self._close(self)
             self._abandon()
             self._filled.set()
+
+
+class Listener(AsyncIterator[Event]):
+    """The events that match, one by one, until it is closed.
+
+    It has a queue of its own like any subscriber: what finds no room there is counted as lost
+    and never stops who raises. Use it with `async with`, or close it; one that nobody has any
+    more, such as that of an `async for` which was left, is closed too.
+    """
+
+    def __init__(self, feed: Feed, where: Mapping[str, str]) -> None:
+        self._feed = feed
+        self._where = dict(where)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        with suppress(RuntimeError):  # the interface is not entered yet
+            self._loop = asyncio.get_running_loop()
+
+    async def __anext__(self) -> Event:
+        self._loop = asyncio.get_running_loop()
+        while True:
+            event = await self._feed.take()
+            if not self._where or matches(event, self._where):
+                return event
+
+    def close(self) -> None:
+        """Stop listening; an `async for` over it ends."""
+        self._feed.close()
+
+    def __del__(self) -> None:
+        # Whatever thread the collector runs on.
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has ended, and with it the interface
+                self._loop.call_soon_threadsafe(self._feed.close)
 
     async def __aenter__(self) -> Self:
         return self
@@ -149,31 +175,31 @@ class Listeners:
     def __init__(self, events: EventRegistry, on_last: Callable[[Subscriber], None]) -> None:
         self._events = events
         self._on_last = on_last
-        self._by_listener: dict[Listener, Subscriber] = {}
+        self._by_feed: dict[Feed, Subscriber] = {}
         self._leaving: set[Subscriber] = set()
         events.on_new.append(self._attach)
 
     @property
     def subscribers(self) -> list[Subscriber]:
         """Those that listen, and those that have stopped and are not done yet."""
-        return [*self._by_listener.values(), *self._leaving]
+        return [*self._by_feed.values(), *self._leaving]
 
     def add(self, pattern: str, where: Mapping[str, str]) -> Listener:
         """Return a new listener; see `EventInterface.listen`."""
-        listener = Listener(pattern, where, self._remove)
-        self._by_listener[listener] = Subscriber(listener.socket, listener)
+        feed = Feed(pattern, self._remove)
+        self._by_feed[feed] = Subscriber(feed.socket, feed)
         for event in self._events:
-            self._attach(event, (listener,))
-        return listener
+            self._attach(event, (feed,))
+        return Listener(feed, where)
 
-    def _attach(self, event: EventDefinition, listeners: Iterable[Listener] | None = None) -> None:
-        for listener in self._by_listener if listeners is None else listeners:
-            if compile_pattern(listener.pattern).match(event.name):
-                event.listeners = (*event.listeners, self._by_listener[listener])
+    def _attach(self, event: EventDefinition, feeds: Iterable[Feed] | None = None) -> None:
+        for feed in self._by_feed if feeds is None else feeds:
+            if compile_pattern(feed.pattern).match(event.name):
+                event.listeners = (*event.listeners, self._by_feed[feed])
                 event.changed()
 
-    def _remove(self, listener: Listener) -> None:
-        subscriber = self._by_listener.pop(listener)
+    def _remove(self, feed: Feed) -> None:
+        subscriber = self._by_feed.pop(feed)
         for event in self._events:
             if subscriber in event.listeners:
                 event.listeners = tuple(other for other in event.listeners if other is not subscriber)
@@ -187,5 +213,5 @@ class Listeners:
 
     def close(self) -> None:
         """Close every listener."""
-        for listener in list(self._by_listener):
-            listener.close()
+        for feed in list(self._by_feed):
+            feed.close()

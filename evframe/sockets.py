@@ -46,7 +46,7 @@ def split_socket(text: str) -> tuple[str, str]:
     Raises:
         SocketError: if there is no colon or no scheme.
     """
-    scheme, colon, rest = text.partition(":")
+    scheme, colon, rest = text.partition(":") if isinstance(text, str) else ("", "", "")
     if not colon or not scheme:
         raise SocketError(text, "expected scheme:address, for example udp:127.0.0.1:8081")
     return scheme, rest

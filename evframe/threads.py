@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from evframe.config import Config
+from evframe.events import Event
 from evframe.interface import EventInterface
 from evframe.outcomes import Outcome
+from evframe.statistics import Counters
 
 
 class ThreadedInterface:
@@ -44,10 +46,21 @@ class ThreadedInterface:
             await self._stop.wait()
 
     def _call(self, function: Callable[..., Any], *args: Any) -> Any:
+        if threading.current_thread() is self._thread:
+            return function(*args)  # a route, which would wait for itself
+
         async def call() -> Any:
             return function(*args)
 
-        return asyncio.run_coroutine_threadsafe(call(), self._loop).result()
+        return self._wait(call)
+
+    def _wait(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Return what *work* does on the interface's thread."""
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("expected a thread other than the interface's own, which would wait for itself")
+        if not self._thread.is_alive():
+            raise RuntimeError("expected an interface that runs, got one that was closed")
+        return asyncio.run_coroutine_threadsafe(work(), self._loop).result()
 
     def register_event(self, name: str, params: Any = None) -> int:
         """See `EventInterface.register_event`."""
@@ -73,8 +86,23 @@ class ThreadedInterface:
 
     def raise_event_and_wait(self, name: str, params: Any = None, *, timeout_s: float | None = 10.0) -> list[Outcome]:
         """See `EventInterface.raise_event_and_wait`; blocks the calling thread."""
-        work = self._interface.raise_event_and_wait(name, params, timeout_s=timeout_s)
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        report: list[Outcome] = self._wait(
+            lambda: self._interface.raise_event_and_wait(name, params, timeout_s=timeout_s)
+        )
+        return report
+
+    def wait_for_event(
+        self, name: str, *, where: Mapping[str, str] | None = None, timeout_s: float | None = None
+    ) -> Event:
+        """See `EventInterface.wait_for_event`; blocks the calling thread."""
+        event: Event = self._wait(lambda: self._interface.wait_for_event(name, where=where, timeout_s=timeout_s))
+        return event
+
+    @property
+    def statistics(self) -> list[Counters]:
+        """See `EventInterface.statistics`."""
+        counters: list[Counters] = self._call(lambda: self._interface.statistics)
+        return counters
 
     def close(self) -> None:
         """Deliver what is queued within the drain time, and end the thread."""

@@ -32,6 +32,18 @@ def test_plugins_json(command, installed):
     }
 
 
+def test_plugins(command, install):
+    """For a person each plugin is a line, and the columns are below each other however long a name is."""
+    install(memory="evframe.testing:MemoryTransport", broken_with_a_long_name="nosuch_module_x:Plugin")
+    lines = command("plugins").stdout.splitlines()
+
+    memory = next(line for line in lines if line.startswith("memory "))
+    broken = next(line for line in lines if line.startswith("broken_with_a_long_name "))
+    assert memory.split() == ["memory", "1.2.3", "transport", "loaded", "memory:"]
+    assert broken.endswith("not loaded: ModuleNotFoundError: No module named 'nosuch_module_x'")
+    assert memory.index(" loaded") == broken.index(" not loaded")
+
+
 def test_check(command, tmp_path):
     """A good configuration is ok; a bad one prints every problem and exits with 1."""
     file = tmp_path / "evframe.toml"

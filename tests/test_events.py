@@ -65,6 +65,22 @@ def test_declaration_names_the_parameter(events, change, named, subscribed):
 
 
 @pytest.mark.parametrize(
+    ("params", "problem"),
+    [
+        ({"a": "int"}, "type: expected str, int, float, bool, list or dict, got 'int'"),
+        ({"a": bytes}, "type: expected str, int, float, bool, list or dict, got <class 'bytes'>"),
+        (["a"], r"params: expected a mapping of names to types, got \['a'\]"),
+    ],
+)
+def test_bad_declaration(events, params, problem):
+    """Parameters that are declared as what they cannot be are an error, and nothing is registered."""
+    with pytest.raises(TypeError, match=problem):
+        events.register_event("E_NEW", params=params)
+    with pytest.raises(evframe.UnknownEventError):
+        events.event("E_NEW")
+
+
+@pytest.mark.parametrize(
     "params", [None, {}, {"ip": "x"}, ["x"], [*GOOD.values(), 1], "text", 5, {"ip": evframe.UNSET}]
 )
 def test_declaration_of_count_and_form(events, params):

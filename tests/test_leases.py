@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import evframe
-from evframe.testing import MemorySocket, MemoryTransport
+from evframe.testing import MemorySocket, MemoryTransport, until
 
 
 @pytest.fixture
@@ -38,6 +38,26 @@ def test_refresh_q17(events, clock, first, again, expire_s):
     assert len(events.subscriptions) == 1
     if expire_s:
         assert events.remaining_s(lease) == expire_s
+
+
+async def test_refresh_during_a_delivery_q17(memory, clock, events):
+    """Q-17: what a refresh changes while an event is under way to the subscriber stays when that is over."""
+    gate = asyncio.Event()
+
+    async def slow(batch):
+        await gate.wait()
+
+    memory.when("a", slow)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        raising = asyncio.create_task(events.raise_event_and_wait("E_A"))
+        await until(lambda: events.statistics[0].depth)
+        lease = events.subscribe_event("E_A", "memory:a", 60)
+        gate.set()
+        assert (await raising)[0].delivered
+        assert (lease.expire_s, events.remaining_s(lease)) == (60, 60)
+        clock[0] += 60
+        assert events.subscriptions == []
 
 
 def test_remaining_time_is_true(events, clock):
@@ -92,7 +112,13 @@ def test_one_subscriber_for_many_events(events, memory):
         ("E_A", "", 0, evframe.SocketError),
         ("E_A", ":a", 0, evframe.SocketError),
         ("E_A", "MEMORY:a", 0, evframe.SocketError),
+        ("E_A", None, 0, evframe.SocketError),
+        ("E_A", b"memory:a", 0, evframe.SocketError),
         ("E_A", "memory:a", -1, ValueError),
+        ("E_A", "memory:a", 1.5, ValueError),
+        ("E_A", "memory:a", "60", ValueError),
+        ("E_A", "memory:a", None, ValueError),
+        ("E_A", "memory:a", True, ValueError),
     ],
 )
 def test_bad_subscriptions(events, name, socket, expire_s, error):

@@ -6,6 +6,7 @@ import pytest
 
 import evframe
 from evframe.listening import matches
+from evframe.testing import until
 
 
 @pytest.fixture
@@ -79,6 +80,24 @@ async def test_async_for_ends_with_close(events):
         await second
 
     assert got == [1, 1, 2]
+
+
+async def test_async_for_that_is_left(events):
+    """Who leaves an `async for` stops listening, without a word more; what is queued then is counted."""
+    async with events:
+        events.raise_event("E_A", [0])
+        for _ in range(2):
+            raising = asyncio.create_task(events.raise_event_and_wait("E_A", [1]))
+            async for event in events.listen("E_A"):
+                assert event[1] == 1
+                events.raise_event("E_A", [2])
+                break
+            await raising
+            await until(lambda: len(events.statistics) == 1)
+        assert events.event("E_A").targets == ()
+        ended = events.statistics[0]
+
+    assert (ended.raised, ended.delivered, ended.failed) == (4, 2, 2)
 
 
 async def test_what_a_listener_leaves_is_counted(events):

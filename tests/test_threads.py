@@ -46,6 +46,58 @@ def test_same_calls(memory):
     assert [(outcome.socket, outcome.delivered) for outcome in report] == [("memory:a", True)]
 
 
+def test_waiting_and_counting(memory):
+    """A thread can wait for an event of another one, and see the counters."""
+    with evframe.start_in_thread(plugins={"memory": memory}) as events:
+        events.register_event("E_T")
+        got = []
+        waiting = threading.Thread(target=lambda: got.append(events.wait_for_event("E_T", timeout_s=30)))
+        waiting.start()
+        while len(events.statistics) < 2:
+            pass
+        events.raise_event("E_T", [1])
+        waiting.join()
+        with pytest.raises(TimeoutError):
+            events.wait_for_event("E_T", where={"a": "x"}, timeout_s=0.01)
+
+    assert [event[1] for event in got] == [1]
+
+
+def test_calls_from_the_own_thread(memory):
+    """What runs on the interface's thread may register and subscribe, and is told that it cannot wait there."""
+    problems = []
+
+    def on_the_loop(batch):
+        events.register_event("E_NEW")
+        events.subscribe_event("E_NEW", "memory:b")
+        try:
+            events.raise_event_and_wait("E_NEW")
+        except RuntimeError as error:
+            problems.append(str(error))
+        return True
+
+    memory.when("a", on_the_loop)
+    with evframe.start_in_thread(plugins={"memory": memory}) as events:
+        events.register_event("E_T")
+        events.subscribe_event("E_T", "memory:a")
+        assert events.raise_event_and_wait("E_T")[0].delivered
+        assert events.raise_event_and_wait("E_NEW")[0].delivered
+
+    assert problems == ["expected a thread other than the interface's own, which would wait for itself"]
+
+
+def test_calls_after_the_end(memory):
+    """After the end a call says so, and a raise is counted as lost."""
+    events = evframe.start_in_thread(plugins={"memory": memory})
+    events.register_event("E_T")
+    for _ in range(2):
+        events.close()
+    for call in (lambda: events.subscribe_event("E_T", "memory:a"), lambda: events.raise_event_and_wait("E_T")):
+        with pytest.raises(RuntimeError, match="got one that was closed"):
+            call()
+    events.raise_event("E_T")
+
+
 def test_error_of_the_start_is_raised():
     """A plugin that cannot start is an error of `start_in_thread`."""
 

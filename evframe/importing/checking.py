@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from evframe.config import Config, parse_config
-from evframe.exceptions import ConfigError
+from evframe.exceptions import ConfigError, SocketError
 from evframe.importing.document import Document, Entry, to_toml
 from evframe.importing.findings import Findings
 from evframe.importing.modules import SCHEMES
@@ -98,7 +98,7 @@ class _Check:
             return False
         entry = items[found["kind"]][int(found["index"])]
         name, socket = next(iter(entry.values.values())), entry.values.get("socket", "")
-        reason = found["reason"].replace(f"socket {socket!r}: ", "", 1)
+        reason = found["reason"].removeprefix(str(SocketError(socket, "")))
         if "@" in socket:  # what was got may be its password
             reason = reason.partition(", got ")[0]
         if entry.refused is None:  # there may be several problems

@@ -173,7 +173,11 @@ SUBSCRIBE: Final = (
         bad_params("event_subscribe", f'[{event},"memory:b"]', "Bad type for parameter 'event'")
         for event in ("true", "null", "[]", '{"a":1}', '""')
     ),
-    bad_params("event_subscribe", '["E_A",""]', "Bad type for parameter 'socket'"),
+    *(
+        bad_params("event_subscribe", f'["E_A",{socket}]', "Bad type for parameter 'socket'")
+        for socket in ("true", "null", "[]", '{"a":1}', '""')
+    ),
+    call("event_subscribe", '["E_A",5]', code=400, message="Bad parameter value"),
     bad_params("event_subscribe", '["","",null]', "Bad type for parameter 'expire'"),
     call("event_subscribe", '[5,"memory:b"]', code=400, message="Bad parameter value"),
     bad_params("event_subscribe", None, _COUNT),

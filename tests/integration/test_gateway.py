@@ -55,6 +55,7 @@ def test_every_command(gateway, receiver):
         assert refused.stderr.startswith(f"Error: {code}")
         assert "(expected an event of the gateway, see evframe events, got 'E_NONE')" in refused.stderr
     assert "expected name=value" in evframe("raise", "E_TEST", "x", env=env).stderr
+    assert "expected no other parameters" in evframe("raise", "E_TEST", "a=1", "--json", "{}", env=env).stderr
     assert "expected JSON" in evframe("raise", "E_TEST", "--json", "{", env=env).stderr
     assert evframe("--version").stdout.startswith("evframe, version ")
     assert "_EVFRAME_COMPLETE" in evframe(env={**os.environ, "_EVFRAME_COMPLETE": "bash_source"}).stdout

@@ -110,7 +110,7 @@ async def test_written_routes():
     assert '    #     $var(ip6) = "[" + $param(ip) + "]";' in Path("residential_routes.py").read_text()
     assert tomllib.loads(done.stdout)["routes"]["E_PIKE_BLOCKED"] == "residential_routes:e_pike_blocked"
     only_routes = done.stdout[done.stdout.index("[routes]") :]
-    async with interface_of(only_routes) as events:
+    async with interface_of(f'{only_routes}\n[plugins.mi-http]\nbind = "127.0.0.1:0"\n') as events:
         outcomes = await events.raise_event_and_wait("E_PIKE_BLOCKED", {"ip": "10.0.0.1"})
         assert [(str(each.socket), each.delivered) for each in outcomes] == [("route:E_PIKE_BLOCKED", False)]
 

@@ -402,7 +402,7 @@ async def test_answered_requests_are_not_sent_again():
 
 
 async def test_connection_is_shared_and_closed_s9():
-    """S9: subscribers of one address share a connection, which is closed with the last of them."""
+    """S9: subscribers of one address share a connection, which is kept alive, and closed with the last of them."""
     async with Peer() as peer, interface() as events:
         events.register_event("E_TEST")
         sockets = [f"tcp:127.0.0.1:{peer.port}{method}" for method in ("", "/m", "/n")]
@@ -412,6 +412,8 @@ async def test_connection_is_shared_and_closed_s9():
         await events.raise_event_and_wait("E_TEST")
         await peer.until(lambda: len(peer.data) >= 6 * 35 - 4 * 5)
         assert len(peer.connections) == 1
+        (connection,) = events.plugin("stream")._connections.values()
+        assert connection._kernel.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         for text in sockets:
             events.unsubscribe_event("E_TEST", text)
         await peer.until(lambda: peer.ended == 1)
