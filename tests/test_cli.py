@@ -1,13 +1,30 @@
 """The command line, in process."""
 
 import json
+import re
 
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from serving import DatagramServer, FifoServer, HttpServer, http
 
+from evframe import EventInterface
 from evframe.cli import main
+
+MANY = """
+from evframe import hookimpl
+from evframe.management.commands import Command
+
+class Many:
+    @hookimpl
+    def register_events(self, collector):
+        for number in range(2):
+            collector.add(f"E_MANY_THINGS_{number}")
+
+    @hookimpl
+    def management_commands(self, commands):
+        commands.add(Command("many-things:list", ((),), lambda params: None))
+"""
 
 
 @pytest.fixture
@@ -30,6 +47,33 @@ def test_plugins_json(command, installed):
         "events": [],
         "commands": [],
     }
+
+
+def test_plugins_text(command, install, monkeypatch, tmp_path):
+    """The installed plugins stand in columns, each with what it adds on lines of its own that fit the terminal."""
+    monkeypatch.setenv("COLUMNS", "40")
+    (tmp_path / "many.py").write_text(MANY)
+    monkeypatch.syspath_prepend(tmp_path)
+    install(memory="evframe.testing:MemoryTransport", many_things="many:Many", wrong="many:Nothing")
+
+    printed = command("plugins").stdout
+
+    columns = "|".join(line for line in printed.splitlines() if line.split()[0] in {"memory", "many_things", "wrong"})
+    assert re.sub(" {2,}", "  ", columns) == (
+        "many_things  1.2.3  source  loaded|memory  1.2.3  transport  loaded  memory:"
+        "|wrong  1.2.3  not loaded: AttributeError: module 'many' has no attribute 'Nothing'"
+    )
+    assert len({line.index("1.2.3") for line in columns.split("|")}) == 1
+    assert "    events    E_MANY_THINGS_0\n              E_MANY_THINGS_1\n    commands  many-things:list\n" in printed
+
+
+def test_no_plugins(command, monkeypatch):
+    """Without any plugin that is said."""
+    monkeypatch.setattr(EventInterface, "plugin_status", [])
+
+    result = command("plugins")
+
+    assert (result.stdout, result.stderr) == ("", "no plugin is installed\n")
 
 
 def test_check(command, tmp_path):
