@@ -42,7 +42,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def _print(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False))
+    """Print JSON: with a line for each value on a terminal, else on one line."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=4 if sys.stdout.isatty() else None))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,7 +1,11 @@
 """The command line, in process."""
 
 import json
+import pty
 import re
+import subprocess
+import sys
+from contextlib import suppress
 
 import pytest
 from click.shell_completion import ShellComplete
@@ -65,6 +69,25 @@ def test_plugins_text(command, install, monkeypatch, tmp_path):
     )
     assert len({line.index("1.2.3") for line in columns.split("|")}) == 1
     assert "    events    E_MANY_THINGS_0\n              E_MANY_THINGS_1\n    commands  many-things:list\n" in printed
+
+
+def test_json_on_a_terminal():
+    """A terminal gets JSON with a line for each value, and anything else one line."""
+    words = [sys.executable, "-m", "evframe", "plugins", "--json"]
+    ours, theirs = pty.openpty()
+    with open(ours, "rb", buffering=0) as terminal, open(theirs, "wb", buffering=0) as output:
+        process = subprocess.Popen(words, stdout=output)
+        output.close()
+        shown = b""
+        with suppress(OSError):  # the end of a terminal
+            while read := terminal.read(4096):
+                shown += read
+        process.wait()
+    piped = subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout
+
+    assert json.loads(shown) == json.loads(piped)
+    assert piped.count(b"\n") == 1
+    assert shown.count(b"\n") > len(json.loads(piped)) or shown == b"[]\r\n"
 
 
 def test_no_plugins(command, monkeypatch):
