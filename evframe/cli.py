@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sys
+import textwrap
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import attrs
 import click
@@ -20,7 +23,10 @@ from evframe.explaining import explained
 from evframe.importing import convert
 from evframe.interface import EventInterface
 from evframe.logs import set_up_logs
+from evframe.plugins import PluginStatus
 from evframe.watching import lines
+
+_COLUMNS: Final = ("name", "version", "kind")
 
 
 def _refuse(error: ConfigError) -> NoReturn:
@@ -33,7 +39,8 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def _print(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False))
+    """Print JSON: with a line for each value on a terminal, else on one line."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=4 if sys.stdout.isatty() else None))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -81,12 +88,28 @@ def plugins(*, as_json: bool) -> None:
     if as_json:
         _print([attrs.asdict(status) for status in interface.plugin_status])
         return
-    width = max((len(status.name) for status in interface.plugin_status), default=0)
-    for status in interface.plugin_status:
-        has = [f"{scheme}:" for scheme in status.schemes] + list(status.events) + list(status.commands)
-        state = "loaded" if status.problem is None else f"not loaded: {status.problem}"
-        line = f"{status.name:{width}}  {status.version:8} {status.kind:10}  {state}  {' '.join(has)}"
-        click.echo(line.rstrip())
+    if not interface.plugin_status:
+        click.echo("no plugin is installed", err=True)
+    for line in _table(interface.plugin_status):
+        click.echo(line)
+
+
+def _table(plugins: list[PluginStatus]) -> Iterator[str]:
+    """Yield a line for each plugin, and below it what it adds, as wide as the terminal."""
+    name, version, kind = (max((len(getattr(one, field)) for one in plugins), default=0) for field in _COLUMNS)
+    for one in plugins:
+        state = "loaded" if one.problem is None else f"not loaded: {one.problem}"
+        schemes = " ".join(f"{scheme}:" for scheme in one.schemes)
+        yield f"{one.name:{name}}  {one.version:{version}}  {one.kind:{kind}}  {state}  {schemes}".rstrip()
+        for title, names in (("events", one.events), ("commands", one.commands)):
+            yield from textwrap.wrap(
+                f"{title:8}  {' '.join(names)}" if names else "",
+                width=shutil.get_terminal_size().columns,
+                initial_indent=" " * 4,
+                subsequent_indent=" " * 14,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
 
 
 @main.command()

@@ -30,7 +30,9 @@ class Failures:
     def lost(
         self, subscriber: Subscriber, events: Sequence[Event], reason: str, error: BaseException | None = None
     ) -> None:
-        """Tell that some of *events* were lost."""
+        """Tell that some of *events* were lost; what one that has left did not take is counted, and no trouble."""
+        if reason == "unsubscribed":
+            return
         self._fails(subscriber, events, reason)
         if self._is_due(subscriber, reason):
             log.warning(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
 import orjson
 
+PERIOD_S: Final = 10.0
+_KEPT: Final = 1000
 _OWN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -43,9 +47,42 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(fields, default=str).decode()
 
 
+class Repetitions(logging.Filter):
+    """Passes the same warning once in ten seconds, and the next one with how often it was ``repeated`` meanwhile.
+
+    A library that has lost its server may say so with every attempt. What evframe itself says is
+    bounded where it is said.
+
+    Args:
+        clock: returns seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._passed: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the line is logged."""
+        if record.levelno < logging.WARNING or record.name.partition(".")[0] == "evframe":
+            return True
+        now, key = self._clock(), (record.name, record.getMessage())
+        at, repeated = self._passed.get(key, (-PERIOD_S, 0))
+        if now < at + PERIOD_S:
+            self._passed[key] = at, repeated + 1
+            return False
+        if repeated:
+            record.repeated = repeated
+        if len(self._passed) >= _KEPT:
+            self._passed.clear()
+        self._passed[key] = now, 0
+        return True
+
+
 def set_up_logs(level: str) -> None:
     """Send every log line of *level* and above to standard error."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Repetitions())
     text = TextFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     handler.setFormatter(text if sys.stderr.isatty() else JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

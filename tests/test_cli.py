@@ -1,13 +1,34 @@
 """The command line, in process."""
 
 import json
+import pty
+import re
+import subprocess
+import sys
+from contextlib import suppress
 
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from serving import DatagramServer, FifoServer, HttpServer, http
 
+from evframe import EventInterface
 from evframe.cli import main
+
+MANY = """
+from evframe import hookimpl
+from evframe.management.commands import Command
+
+class Many:
+    @hookimpl
+    def register_events(self, collector):
+        for number in range(2):
+            collector.add(f"E_MANY_THINGS_{number}")
+
+    @hookimpl
+    def management_commands(self, commands):
+        commands.add(Command("many-things:list", ((),), lambda params: None))
+"""
 
 
 @pytest.fixture
@@ -32,16 +53,50 @@ def test_plugins_json(command, installed):
     }
 
 
-def test_plugins(command, install):
-    """For a person each plugin is a line, and the columns are below each other however long a name is."""
-    install(memory="evframe.testing:MemoryTransport", broken_with_a_long_name="nosuch_module_x:Plugin")
-    lines = command("plugins").stdout.splitlines()
+def test_plugins_text(command, install, monkeypatch, tmp_path):
+    """The installed plugins stand in columns, each with what it adds on lines of its own that fit the terminal."""
+    monkeypatch.setenv("COLUMNS", "40")
+    (tmp_path / "many.py").write_text(MANY)
+    monkeypatch.syspath_prepend(tmp_path)
+    install(memory="evframe.testing:MemoryTransport", many_things="many:Many", wrong="many:Nothing")
 
-    memory = next(line for line in lines if line.startswith("memory "))
-    broken = next(line for line in lines if line.startswith("broken_with_a_long_name "))
-    assert memory.split() == ["memory", "1.2.3", "transport", "loaded", "memory:"]
-    assert broken.endswith("not loaded: ModuleNotFoundError: No module named 'nosuch_module_x'")
-    assert memory.index(" loaded") == broken.index(" not loaded")
+    printed = command("plugins").stdout
+
+    columns = "|".join(line for line in printed.splitlines() if line.split()[0] in {"memory", "many_things", "wrong"})
+    assert re.sub(" {2,}", "  ", columns) == (
+        "many_things  1.2.3  source  loaded|memory  1.2.3  transport  loaded  memory:"
+        "|wrong  1.2.3  not loaded: AttributeError: module 'many' has no attribute 'Nothing'"
+    )
+    assert len({line.index("1.2.3") for line in columns.split("|")}) == 1
+    assert "    events    E_MANY_THINGS_0\n              E_MANY_THINGS_1\n    commands  many-things:list\n" in printed
+
+
+def test_json_on_a_terminal():
+    """A terminal gets JSON with a line for each value, and anything else one line."""
+    words = [sys.executable, "-m", "evframe", "plugins", "--json"]
+    ours, theirs = pty.openpty()
+    with open(ours, "rb", buffering=0) as terminal, open(theirs, "wb", buffering=0) as output:
+        process = subprocess.Popen(words, stdout=output)
+        output.close()
+        shown = b""
+        with suppress(OSError):  # the end of a terminal
+            while read := terminal.read(4096):
+                shown += read
+        process.wait()
+    piped = subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout
+
+    assert json.loads(shown) == json.loads(piped)
+    assert piped.count(b"\n") == 1
+    assert shown.count(b"\n") > len(json.loads(piped)) or shown == b"[]\r\n"
+
+
+def test_no_plugins(command, monkeypatch):
+    """Without any plugin that is said."""
+    monkeypatch.setattr(EventInterface, "plugin_status", [])
+
+    result = command("plugins")
+
+    assert (result.stdout, result.stderr) == ("", "no plugin is installed\n")
 
 
 def test_check(command, tmp_path):

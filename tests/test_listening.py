@@ -82,6 +82,7 @@ async def test_async_for_ends_with_close(events):
     assert got == [1, 1, 2]
 
 
+<<<<<<< HEAD
 async def test_async_for_that_is_left(events):
     """Who leaves an `async for` stops listening, without a word more; what is queued then is counted."""
     async with events:
@@ -102,6 +103,10 @@ async def test_async_for_that_is_left(events):
 
 async def test_what_a_listener_leaves_is_counted(events):
     """What a consumer has not taken when it stops is counted."""
+=======
+async def test_what_a_listener_leaves_is_counted(events, caplog):
+    """What a consumer has not taken when it stops is counted, and nobody is warned of it."""
+>>>>>>> envs
     async with events:
         async with events.listen("E_A") as listener:
             for number in range(5):
@@ -112,6 +117,7 @@ async def test_what_a_listener_leaves_is_counted(events):
         ended = events.statistics[0]
 
     assert (ended.raised, ended.delivered, ended.reasons) == (5, 1, {"unsubscribed": 4})
+    assert not caplog.records
 
 
 async def test_wait_for_event(events):
