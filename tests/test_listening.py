@@ -82,7 +82,6 @@ async def test_async_for_ends_with_close(events):
     assert got == [1, 1, 2]
 
 
-<<<<<<< HEAD
 async def test_async_for_that_is_left(events):
     """Who leaves an `async for` stops listening, without a word more; what is queued then is counted."""
     async with events:
@@ -101,12 +100,8 @@ async def test_async_for_that_is_left(events):
     assert (ended.raised, ended.delivered, ended.failed) == (4, 2, 2)
 
 
-async def test_what_a_listener_leaves_is_counted(events):
-    """What a consumer has not taken when it stops is counted."""
-=======
 async def test_what_a_listener_leaves_is_counted(events, caplog):
     """What a consumer has not taken when it stops is counted, and nobody is warned of it."""
->>>>>>> envs
     async with events:
         async with events.listen("E_A") as listener:
             for number in range(5):
