@@ -52,6 +52,13 @@ class VirtualTransport:
         self._parser = SocketParser(context.parse_socket, lambda socket: Address(socket, self))
 
     @hookimpl
+    def reconfigure(self, options: VirtualOptions) -> None:
+        """Take other options; members and what they have stay."""
+        self._options = options
+        for group in self._groups.values():
+            group.wait(options.failover_timeout_s)
+
+    @hookimpl
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
         """Parse ``virtual:`` sockets, with their members."""
         if scheme != "virtual":
