@@ -4,7 +4,7 @@ import pytest
 
 import evframe
 from evframe.management.commands import Command, CommandError, text_param
-from evframe.testing import FakeClock, Recorder, SourceContract
+from evframe.testing import ConfigFile, FakeClock, Recorder, SourceContract
 
 
 class Counting:
@@ -96,3 +96,12 @@ def test_clock():
     clock = FakeClock(10.0)
     clock.advance(2.5)
     assert (clock(), clock()) == (12.5, 12.5)
+
+
+async def test_config_file(tmp_path, installed):
+    """Only the plugins that are named are loaded, and what is written is loaded again."""
+    file = ConfigFile(tmp_path / "evframe.toml", "memory")
+    async with file.interface('[[events]]\nname = "E_A"\n') as events:
+        assert [status.name for status in events.plugin_status if status.problem is None] == ["memory"]
+        file.write('[[events]]\nname = "E_B"\n')
+        assert events.reload().events == ["E_B"]

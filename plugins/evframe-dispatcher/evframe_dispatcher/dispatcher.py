@@ -8,7 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final
 
-from evframe_probing import Bind, Prober, Reply, Rounds, SipOptions, parse_codes
+from evframe_probing import Prober, Probing, Reply
 
 from evframe import hookimpl
 from evframe.context import PluginContext
@@ -18,7 +18,7 @@ from evframe_dispatcher.choosing import Algorithm, order
 from evframe_dispatcher.commands import dispatcher_commands
 from evframe_dispatcher.destinations import Destination, Name, Sets, load
 from evframe_dispatcher.keeping import StateFile
-from evframe_dispatcher.options import DEFAULT, parse_sets
+from evframe_dispatcher.options import DEFAULT
 from evframe_dispatcher.options import Options as DispatcherOptions
 from evframe_dispatcher.state import WORDS, Change
 from evframe_dispatcher.telling import PARAMETERS, STATUS, Teller
@@ -47,11 +47,8 @@ class Dispatcher:
         self._sleep = sleep
         self._mutex = threading.RLock()
         self._teller: Teller | None = None
-        self._prober: Prober | None = None
-        listed = self._options.ds_probing_list
-        self._probed_sets = None if listed is None else parse_sets(listed)
-        path = self._options.state_file if self._options.persistent_state else None
-        self._kept = None if path is None else StateFile(path)
+        self._probing: Probing[Name] | None = None
+        self._kept = _state_file(self._options)
         self._changes = self._changes_kept = 0
         self._sets = Sets(load(self._options))
         for name, state in (self._kept.read() if self._kept else {}).items():
@@ -80,33 +77,44 @@ class Dispatcher:
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Begin to probe, and to keep the states."""
-        options = self._options
-        if options.ds_ping_interval_s:
-            self._prober = Prober(
-                options.probe,
-                SipOptions(
-                    method=options.ds_ping_method,
-                    from_uri=options.ds_ping_from,
-                    max_forwards=70 if options.ds_ping_maxfwd is None else options.ds_ping_maxfwd,
-                    reply_codes=parse_codes(options.options_reply_codes),
-                    bind=None if options.ds_probing_sock is None else Bind.parse(options.ds_probing_sock),
-                ),
-            )
-            rounds = Rounds(options.ds_ping_interval_s, self._due, self._probe, context.spawn, sleep=self._sleep)
-            context.spawn(rounds.run())
-        if self._kept is not None:
-            context.spawn(self._keep())
+        self._probing = Probing(self._due, self._probe, context.spawn, sleep=self._sleep)
+        self._probing.follow(self._options.probing)
+        context.spawn(self._keep())
+
+    @hookimpl
+    def reconfigure(self, options: DispatcherOptions) -> Callable[[], None]:
+        """Take other options and destinations; those that were there before keep their states.
+
+        Raises:
+            ConfigError: with every problem of the file of destinations.
+            OSError: if the certificates of the authorities cannot be read.
+        """
+        with self._mutex:
+            sets = self._loaded(options, None, inherit_state=True)
+            probing_back = None if self._probing is None else self._probing.follow(options.probing)
+            before = self._options, self._sets, self._kept
+            kept = self._kept if options.kept_in == self._options.kept_in else _state_file(options)
+            self._adopt(options, sets, kept)
+
+        def take_back() -> None:
+            if probing_back is not None:
+                probing_back()
+            self._adopt(*before)
+
+        return take_back
+
+    def _adopt(self, options: DispatcherOptions, sets: Sets, kept: StateFile | None) -> None:
+        with self._mutex:
+            old, self._sets = self._sets, sets
+            self._options, self._kept = options, kept
+            self._changes += 1
+            if self._teller is not None:
+                self._teller.available(sets, old.partitions)
 
     @hookimpl
     def stop(self) -> Awaitable[None]:
-        """Write the states that have changed, and close what probes have open."""
-        return self._stop()
-
-    async def _stop(self) -> None:
-        prober, self._prober = self._prober, None
-        if prober is not None:
-            await prober.close()
-        await self._flush()
+        """Write the states that have changed."""
+        return self._flush()
 
     @property
     def partitions(self) -> Mapping[str, Mapping[int, list[Destination]]]:
@@ -216,14 +224,14 @@ class Dispatcher:
             if self._teller is not None:
                 self._teller.reloading(name for name in old if partition in {None, name})
             try:
-                self._sets = self._loaded(partition, inherit_state=inherit_state)
+                self._sets = self._loaded(self._options, partition, inherit_state=inherit_state)
                 self._changes += 1
             finally:
                 if self._teller is not None:
                     self._teller.available(self._sets, old)
 
-    def _loaded(self, partition: str | None, *, inherit_state: bool) -> Sets:
-        new = load(self._options)
+    def _loaded(self, options: DispatcherOptions, partition: str | None, *, inherit_state: bool) -> Sets:
+        new = load(options)
         if partition is not None:
             if partition not in {*self._sets.partitions, *(each.partition for each in new)}:
                 raise LookupError(f"partition: expected one of {list(self._sets.partitions)}, got {partition!r}")
@@ -236,14 +244,14 @@ class Dispatcher:
         return Sets([*kept, *new])
 
     def _due(self) -> list[Name]:
-        sets = self._probed_sets
+        sets = self._options.probed_sets
         return [each.name for each in self._sets if each.health.probed and (sets is None or each.set_id in sets)]
 
-    async def _probe(self, name: Name) -> None:
+    async def _probe(self, prober: Prober, name: Name) -> None:
         destination = self._sets.find(name)
-        if self._prober is None or destination is None or not destination.health.probed:
+        if destination is None or not destination.health.probed:
             return
-        reply = await self._prober.probe(destination.target)
+        reply = await prober.probe(destination.target)
         log.debug("a destination was probed", extra={"uri": destination.uri, "code": reply.code})
         self.take_reply(destination, reply)
 
@@ -283,3 +291,7 @@ class Dispatcher:
             log.warning("the states of destinations were not written", extra={"problem": str(error)})
         else:
             self._changes_kept = changes
+
+
+def _state_file(options: DispatcherOptions) -> StateFile | None:
+    return None if options.kept_in is None else StateFile(options.kept_in)

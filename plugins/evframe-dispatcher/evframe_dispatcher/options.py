@@ -6,9 +6,20 @@ import re
 from typing import Any, Literal
 
 import attrs
-from evframe_probing import Bind, ProbeOptions, is_code_list, is_method, is_sip_uri, is_target
+from evframe_probing import (
+    Bind,
+    ProbeOptions,
+    Settings,
+    SipOptions,
+    is_code_list,
+    is_method,
+    is_sip_uri,
+    is_target,
+    parse_codes,
+)
 
 from evframe.config import at_least
+from evframe.contents import contents_of
 
 DEFAULT = "default"
 
@@ -100,3 +111,26 @@ class Options:
     """The file that the states are kept in."""
     probe: ProbeOptions = attrs.field(factory=ProbeOptions)
     """What holds for all probes."""
+    contents: tuple[bytes | None, ...] = contents_of("file")
+
+    @property
+    def probing(self) -> Settings:
+        """How destinations are probed."""
+        sip = SipOptions(
+            method=self.ds_ping_method,
+            from_uri=self.ds_ping_from,
+            max_forwards=70 if self.ds_ping_maxfwd is None else self.ds_ping_maxfwd,
+            reply_codes=parse_codes(self.options_reply_codes),
+            bind=None if self.ds_probing_sock is None else Bind.parse(self.ds_probing_sock),
+        )
+        return Settings(self.ds_ping_interval_s, self.probe, sip)
+
+    @property
+    def probed_sets(self) -> frozenset[int] | None:
+        """The only sets that are probed; None for all."""
+        return None if self.ds_probing_list is None else parse_sets(self.ds_probing_list)
+
+    @property
+    def kept_in(self) -> str | None:
+        """The file that the states are kept in, if they are."""
+        return self.state_file if self.persistent_state else None

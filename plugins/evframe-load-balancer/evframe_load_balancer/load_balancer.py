@@ -7,9 +7,9 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
-from evframe_probing import Prober, Reply, Rounds, SipOptions, parse_codes
+from evframe_probing import Prober, Probing, Reply
 
 from evframe import Parameter, hookimpl
 from evframe.context import PluginContext
@@ -48,10 +48,10 @@ class LoadBalancer:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._options = LoadBalancerOptions() if options is None else options
-        self._sleep = sleep
         self._mutex = threading.RLock()
         self._context: PluginContext | None = None
-        self._prober: Prober | None = None
+        self._sleep = sleep
+        self._probing: Probing[int] | None = None
         self._by_id = {each.id: each for each in load(self._options)}
         self._sessions = Sessions(self._of_group, self.disable, clock)
 
@@ -87,28 +87,34 @@ class LoadBalancer:
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Begin to probe."""
-        options = self._options
-        if options.probing_interval_s:
-            self._prober = Prober(
-                options.probe,
-                SipOptions(
-                    method=options.probing_method,
-                    from_uri=options.probing_from,
-                    reply_codes=parse_codes(options.probing_reply_codes),
-                ),
-            )
-            rounds = Rounds(options.probing_interval_s, self._due, self._probe, context.spawn, sleep=self._sleep)
-            context.spawn(rounds.run())
+        self._probing = Probing(self._due, self._probe, context.spawn, sleep=self._sleep)
+        self._probing.follow(self._options.probing)
 
     @hookimpl
-    def stop(self) -> Awaitable[None]:
-        """Close what probes have open."""
-        return self._stop()
+    def reconfigure(self, options: LoadBalancerOptions) -> Callable[[], None]:
+        """Take other options; sessions and states stay, and capacities unless the destinations are others.
 
-    async def _stop(self) -> None:
-        prober, self._prober = self._prober, None
-        if prober is not None:
-            await prober.close()
+        Raises:
+            ConfigError: with every problem of the file of destinations.
+            OSError: if the certificates of the authorities cannot be read.
+        """
+        with self._mutex:
+            by_id = self._by_id if _listed(options) == _listed(self._options) else self._loaded(options)
+            probing_back = None if self._probing is None else self._probing.follow(options.probing)
+            before = self._options, self._by_id
+            self._adopt(options, by_id)
+
+        def take_back() -> None:
+            if probing_back is not None:
+                probing_back()
+            self._adopt(*before)
+
+        return take_back
+
+    def _adopt(self, options: LoadBalancerOptions, by_id: dict[int, Destination]) -> None:
+        with self._mutex:
+            self._options, self._by_id = options, by_id
+            self._set_status(*self._data)
 
     @property
     def destinations(self) -> list[Destination]:
@@ -177,14 +183,17 @@ class LoadBalancer:
         with self._mutex:
             self._set_status(2, "data re-loading")
             try:
-                new = load(self._options)
-                for each in new:
-                    old = self._by_id.get(each.id)
-                    if old is not None and old.name == each.name:
-                        each.inherit(old)
-                self._by_id = {each.id: each for each in new}
+                self._by_id = self._loaded(self._options)
             finally:
                 self._set_status(*self._data)
+
+    def _loaded(self, options: LoadBalancerOptions) -> dict[int, Destination]:
+        new = load(options)
+        for each in new:
+            old = self._by_id.get(each.id)
+            if old is not None and old.name == each.name:
+                each.inherit(old)
+        return {each.id: each for each in new}
 
     def _set_status(self, status: int, details: str) -> None:
         if self._context is not None:
@@ -193,11 +202,11 @@ class LoadBalancer:
     def _due(self) -> list[int]:
         return [each.id for each in self._by_id.values() if each.probed]
 
-    async def _probe(self, destination_id: int) -> None:
+    async def _probe(self, prober: Prober, destination_id: int) -> None:
         destination = self.find(destination_id)
-        if self._prober is None or destination is None or not destination.probed:
+        if destination is None or not destination.probed:
             return
-        self.take_reply(destination, await self._prober.probe(destination.target))
+        self.take_reply(destination, await prober.probe(destination.target))
 
     def take_reply(self, destination: Destination, reply: Reply) -> None:
         """Take what a probe has found out, by whomever it was made."""
@@ -224,3 +233,8 @@ class LoadBalancer:
         group = self._context.status.group("load_balancer")
         group.report(f"destination {destination.id} {destination.uri} is {status}: {cause}")
         self._context.raise_event(STATUS, {"group": destination.group, "uri": destination.uri, "status": status})
+
+
+def _listed(options: LoadBalancerOptions) -> tuple[Any, ...]:
+    """Return what says which destinations there are."""
+    return options.destinations, options.file, options.contents

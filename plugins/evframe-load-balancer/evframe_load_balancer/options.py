@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import attrs
-from evframe_probing import ProbeOptions, is_code_list, is_method, is_sip_uri, is_target
+from evframe_probing import (
+    ProbeOptions,
+    Settings,
+    SipOptions,
+    is_code_list,
+    is_method,
+    is_sip_uri,
+    is_target,
+    parse_codes,
+)
 
 from evframe.config import at_least
+from evframe.contents import contents_of
 
 
 def _resources(_: Any, attribute: attrs.Attribute[dict[str, int]], value: dict[str, int]) -> None:
@@ -55,3 +65,11 @@ class Options:
     """Log what probing enables and disables, rather than only in the reports."""
     probe: ProbeOptions = attrs.field(factory=ProbeOptions)
     """What holds for all probes."""
+    contents: tuple[bytes | None, ...] = contents_of("file")
+
+    @property
+    def probing(self) -> Settings:
+        """How destinations are probed."""
+        codes = parse_codes(self.probing_reply_codes)
+        sip = SipOptions(method=self.probing_method, from_uri=self.probing_from, reply_codes=codes)
+        return Settings(self.probing_interval_s, self.probe, sip)

@@ -38,7 +38,7 @@ class Listener:
         name: str,
         options: Options,
         answer: Callable[[bytes], bytes | None],
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[Any]],
         traffic: Traffic,
         *,
         before: Listener | None = None,
@@ -86,14 +86,15 @@ class Listener:
         asyncio.get_running_loop().remove_reader(self.bound.socket)
         self.bound.remove_path()
         self._receive(_LAST)
-        self._spawn(self._end())
+        if self._replies.waiting:
+            # It may be cancelled before it has begun.
+            self._spawn(self._end()).add_done_callback(lambda _: self.close())
+        else:
+            self.close()
 
     async def _end(self) -> None:
-        try:
-            while self._replies.waiting:  # noqa: ASYNC110 each of them has its own end
-                await asyncio.sleep(_LOOK_EVERY_S)
-        finally:
-            self.close()
+        while self._replies.waiting:  # noqa: ASYNC110 each of them has its own end
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     def close(self) -> None:
         """Let the address go; more than once does no harm."""

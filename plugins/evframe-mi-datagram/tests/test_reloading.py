@@ -156,6 +156,16 @@ async def test_address_in_use(site):
             assert b'"WD"' in await client.ask(PWD)
 
 
+async def test_reload_at_the_end(site):
+    """An interface that is left right after a reload lets go of both addresses."""
+    async with site.enter("udp:127.0.0.1:0") as events:
+        old = events.plugin("mi-datagram")._listener
+        site.write("udp:127.0.0.2:0")
+        events.reload()
+        new = events.plugin("mi-datagram")._listener
+    assert (old.bound.socket.fileno(), new.bound.socket.fileno()) == (-1, -1)
+
+
 @pytest.mark.parametrize("target", ["other", "same", None])
 async def test_taken_back(site, tmp_path, target):
     """When another plugin refuses, the old address was never let go."""

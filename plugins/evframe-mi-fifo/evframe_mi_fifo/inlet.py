@@ -75,6 +75,7 @@ class Inlet:
         self._read()
         log.info("management requests are taken from a FIFO", extra={"path": self._path})
         self._task = self._context.spawn(self._keep())
+        self._task.add_done_callback(lambda _: self._release())  # of one that is cancelled before it began, too
 
     def _read(self) -> None:
         if self._fifo is not None and not self._is_paused:
@@ -104,8 +105,6 @@ class Inlet:
                     await asyncio.sleep(_REST_WITHIN_S)
         except TimeoutError:
             pass
-        finally:
-            self._release()
 
     def _make_again(self) -> None:
         health = self._context.status.group("mi-fifo")

@@ -155,6 +155,18 @@ async def test_refusals(site, tmp_path):
                 assert b'"WD"' in await client.ask(PWD)
 
 
+async def test_reload_at_the_end(site):
+    """An interface that is left right after reloads lets go of every FIFO."""
+    async with site.enter(site.first) as events:
+        inlets = [events.plugin("mi-fifo")._inlet]
+        for name in (site.second, str(site.replies / "third")):
+            site.write(name)
+            events.reload()
+            inlets.append(events.plugin("mi-fifo")._inlet)
+    assert [inlet._fifo for inlet in inlets] == [None] * 3
+    assert os.listdir(site.replies) == []
+
+
 @pytest.mark.parametrize("target", ["second", "first", None])
 async def test_taken_back(site, target):
     """When another plugin refuses, the old FIFO was never let go."""

@@ -3,6 +3,7 @@
 from evframe_probing.codes import is_code_list, parse_codes
 from evframe_probing.files import read_destinations
 from evframe_probing.prober import ProbeOptions, Prober, Reply, SipOptions
+from evframe_probing.probing import Probing, Settings
 from evframe_probing.rounds import Rounds
 from evframe_probing.sip import is_method, is_sip_uri
 from evframe_probing.targets import Target, is_target, parse_target
@@ -12,8 +13,10 @@ __all__ = [
     "Bind",
     "ProbeOptions",
     "Prober",
+    "Probing",
     "Reply",
     "Rounds",
+    "Settings",
     "SipOptions",
     "Target",
     "is_code_list",

@@ -11,6 +11,7 @@ import aiohttp
 import attrs
 
 from evframe.config import at_least
+from evframe.contents import contents_of
 from evframe.sockets import connection_problem
 from evframe_probing.codes import is_code_list, parse_codes
 from evframe_probing.http import HttpProbes
@@ -50,6 +51,7 @@ class ProbeOptions:
     """Check certificates and host names."""
     ca_file: str | None = attrs.field(default=None, validator=_certificates)
     """The certificates of the authorities, instead of those of the system."""
+    contents: tuple[bytes | None, ...] = contents_of("ca_file")
 
     def tls(self) -> ssl.SSLContext:
         """Return how servers are verified."""

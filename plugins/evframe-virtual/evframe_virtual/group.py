@@ -37,6 +37,10 @@ class Group(ABC):
         return True
 
     @abstractmethod
+    def wait(self, failover_timeout_s: float) -> None:
+        """Leave members that have failed, or do from now on, alone for so long."""
+
+    @abstractmethod
     def describe(self) -> list[dict[str, Any]]:
         """Return the state of every member, for listings."""
 
@@ -66,6 +70,9 @@ class ParallelGroup(Group):
 
         for member in self._members:
             member.put(event, settled)
+
+    def wait(self, failover_timeout_s: float) -> None:
+        """Do nothing: each member tries again by itself."""
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the counters of every member."""
@@ -182,6 +189,15 @@ class ChoosingGroup(Group):
         probe = self._context.spawn(self._watch(candidate))
         self._probes.add(probe)
         probe.add_done_callback(self._probes.discard)
+
+    def wait(self, failover_timeout_s: float) -> None:
+        """Leave members that have failed, or do from now on, alone for so long."""
+        self._failover_timeout_s = failover_timeout_s
+        for probe in self._probes:
+            probe.cancel()
+        for candidate in self.candidates:
+            if not candidate.is_healthy:
+                self._failed(candidate)
 
     async def _watch(self, candidate: Candidate) -> None:
         """Probe a member until it is back."""

@@ -54,6 +54,13 @@ class VirtualTransport:
         self._parser = SocketParser(context.parse_socket, lambda socket: Address(socket, self))
 
     @hookimpl
+    def reconfigure(self, options: VirtualOptions) -> None:
+        """Take other options; members and what they have stay."""
+        self._options = options
+        for group in self._groups.values():
+            group.wait(options.failover_timeout_s)
+
+    @hookimpl
     def management_commands(self, commands: CommandTable) -> None:
         """Contribute the commands about members."""
         for command in member_commands(self.find):

@@ -225,6 +225,27 @@ async def test_failover_and_back_v3_v9(compose, memory):
     assert away.probes
 
 
+async def test_other_options(compose, memory):
+    """Another time holds for a member that has failed already, and members keep what waits for them."""
+    events = compose(failover_timeout_s=1000.0)
+    away, stuck = Away(memory, "a"), Away(memory, "c")
+    events.subscribe_event("E_V", "virtual:FAILOVER memory:a memory:b")
+    events.subscribe_event("E_V", "virtual:PARALLEL memory:b memory:c")
+    async with events:
+        for number in range(10):
+            events.raise_event("E_V", [number])
+        await until(lambda: len(numbers(memory, "b")) == 20)
+        away.away = False
+        events.plugin("virtual").reconfigure(Options(failover_timeout_s=0.02))
+        failover, parallel = (lease.subscriber for lease in events.subscriptions)
+        await until(lambda: events.describe(failover.socket)["members"][0]["state"] == "healthy")
+        assert parallel.depth == 10
+        stuck.away = False
+        await until(lambda: not parallel.depth)
+        assert (parallel.delivered, parallel.failed) == (10, 0)
+    assert numbers(memory, "c") == list(range(10))
+
+
 async def test_no_event_waits_for_a_probe(compose, memory):
     """A probe that hangs holds nobody up while another member is healthy."""
     events = compose(failover_timeout_s=0.0)
