@@ -75,6 +75,7 @@ class Listener(AsyncIterator[Event]):
 
     batch_events = BATCH_EVENTS
     in_flight = 0
+    in_flight_batches = 1
     reads_params = True
 
     def __init__(self, pattern: str, where: Mapping[str, str], close: Callable[[Listener], None]) -> None:
