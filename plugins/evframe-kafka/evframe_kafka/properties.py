@@ -106,12 +106,16 @@ def check(settings: Mapping[str, Any]) -> None:
         for option in ("sasl_mechanism", "sasl_plain_username", "sasl_plain_password"):
             if option not in settings:
                 name = option.replace("plain_", "").replace("_", ".")
-                raise ValueError(f"expected the property {name!r} with security.protocol {settings['security_protocol']}")
+                raise ValueError(
+                    f"expected the property {name!r} with security.protocol {settings['security_protocol']}"
+                )
     try:
         with_tls(settings)
     except OSError as error:
         files = ", ".join(repr(settings[name]) for name in _FILES[:-1] if name in settings)
-        raise ValueError(f"properties 'ssl…location': expected certificates and their key, got {files}: {error}") from None
+        raise ValueError(
+            f"properties 'ssl…location': expected certificates and their key, got {files}: {error}"
+        ) from None
 
 
 def with_tls(options: Mapping[str, Any]) -> dict[str, Any]:
