@@ -29,7 +29,7 @@ def free_port():
 
 
 class RabbitMQ:
-    """Starts in about ten seconds; `stop`, `kill` and `start` again keep the port and what is durable."""
+    """Starts in about ten seconds; `stop` and `start` again keep the port and what is durable."""
 
     def __init__(self):
         if not SERVER.exists():
@@ -114,6 +114,10 @@ class RabbitMQ:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
+
+    def signal(self, what):
+        """Send a signal to the broker, such as SIGSTOP to have it hang."""
+        os.killpg(self.process.pid, what)
 
     def remove(self):
         """End everything and remove the folder."""

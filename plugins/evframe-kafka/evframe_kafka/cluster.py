@@ -17,7 +17,7 @@ from evframe_kafka.properties import with_tls
 from evframe_kafka.records import Packed, Packer
 
 _CLOSE_S = 3.0
-_GRACE_S = 5.0  # the library has the time limit; ours is for the case that it forgets
+_GRACE_S = 5.0  # for the case that the library forgets its time limit
 _RECORD_BYTES: Final = 1_048_576  # what the library and the brokers take unless they are told otherwise
 
 
@@ -42,7 +42,10 @@ class Cluster:
         self._target = target
         self._options = options
         self._settings = settings_of(target, options)
-        self._limit_s = self._settings["request_timeout_ms"] / 1000 + _GRACE_S
+        # The library has the time limit, unless it is idempotent; then ours alone holds.
+        self._limit_s = self._settings["request_timeout_ms"] / 1000
+        if not self._settings["enable_idempotence"]:
+            self._limit_s += _GRACE_S
         self._producer: AIOKafkaProducer | None = None
         self._packer = Packer(self._settings["max_request_size"])
         self._starting = asyncio.Lock()

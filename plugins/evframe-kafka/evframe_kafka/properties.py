@@ -47,7 +47,7 @@ def _milliseconds(text: str) -> int:
     return round(float(text)) if text.replace(".", "", 1).isdigit() else _number(text)
 
 
-_KNOWN: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
+KNOWN: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "acks": ("acks", _acks),
     "request.required.acks": ("acks", _acks),
     "message.timeout.ms": ("request_timeout_ms", _number),
@@ -83,9 +83,9 @@ def producer_option(name: str, value: str) -> tuple[str, Any]:
     Raises:
         ValueError: if there is no such property, or the value does not fit.
     """
-    known = _KNOWN.get(name)
+    known = KNOWN.get(name)
     if known is None:
-        raise ValueError(f"expected a property that is known, got {name!r}; known are {', '.join(_KNOWN)}")
+        raise ValueError(f"expected a property that is known, got {name!r}; known are {', '.join(KNOWN)}")
     option, convert = known
     try:
         return option, convert(value)

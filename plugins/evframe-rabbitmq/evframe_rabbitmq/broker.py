@@ -100,8 +100,7 @@ class Broker:
         for channel in channels.values():
             channel.lost(ConnectionResetError("aborted"))
         if connection is not None:
-            for task in (connection._reader_task, connection._writer_task):  # noqa: SLF001 a close would wait for the peer
-                task.cancel()
+            _cut(connection)
 
     async def release(self, canonical: str) -> None:
         """Close the channel of a subscriber, and with the last one the connection."""
@@ -111,14 +110,21 @@ class Broker:
             if not self._channels:
                 # Whoever comes back while this one ends gets a connection of its own.
                 connection, self._connection = self._connection, None
-        with suppress(Exception):
+        # The library ends with a cancellation of its own what it was waiting for when the time is over.
+        with suppress(Exception, asyncio.CancelledError):
             async with asyncio.timeout(_CLOSE_S):
                 if channel is not None:
                     await channel.close()
-        with suppress(Exception):
-            async with asyncio.timeout(_CLOSE_S):
                 if connection is not None:
                     await connection.close()
+        if connection is not None:
+            _cut(connection)
+
+
+def _cut(connection: Any) -> None:
+    """End a connection at once: to close it as AMQP does waits for the peer, and leaves it open if that is silent."""
+    for task in (connection._reader_task, connection._writer_task):  # noqa: SLF001
+        task.cancel()
 
 
 def reason_of(error: BaseException) -> str:

@@ -2,14 +2,12 @@
 
 import asyncio
 import json
-import signal
 from contextlib import asynccontextmanager
 
-import aio_pika
 import pytest
 from brokers.proxy import FaultProxy
+from brokers.queues import channel_of
 from evframe_rabbitmq import Options, RabbitmqTransport
-from numbered import assert_in_order
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -25,16 +23,10 @@ def interface(config=None, **options):
     return events
 
 
-@asynccontextmanager
-async def consumer(broker):
-    async with await aio_pika.connect(f"amqp://guest:guest@127.0.0.1:{broker.port}/") as connection:
-        yield await connection.channel()
-
-
 @pytest.fixture
 async def queue(rabbitmq):
     """Return a queue of the test's own."""
-    async with consumer(rabbitmq) as channel:
+    async with channel_of(rabbitmq) as channel:
         queue = await channel.declare_queue(exclusive=True)
         yield queue
 
@@ -99,7 +91,7 @@ async def test_large_body(rabbitmq, queue):
 
 async def test_what_the_broker_refuses_r1(rabbitmq):
     """R1: unroutable messages, a missing exchange and a nack are failures with their reason; the next one works."""
-    async with consumer(rabbitmq) as channel, interface() as events:
+    async with channel_of(rabbitmq) as channel, interface() as events:
         full = await channel.declare_queue(
             exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
         )
@@ -171,74 +163,6 @@ async def test_hung_broker_r2_r6_r13(rabbitmq, queue):
             await until(lambda: hung.subscriber.attempts)
             proxy.release()
             await until(lambda: events.statistics[1].delivered == 501)
-
-
-@pytest.mark.parametrize("fault", ["cut", "delay", "hold", "refuse", "reset"])
-async def test_faults_lose_nothing(rabbitmq, fault):
-    """50,000 numbered events through a connection that keeps breaking: all in the queue, the first of each in order."""
-    count = 50_000
-    async with consumer(rabbitmq) as channel, FaultProxy(rabbitmq.port) as proxy:
-        queue = await channel.declare_queue(exclusive=True)
-        async with interface() as events:
-            lease = events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{proxy.port}/{queue.name}")
-            for number in range(count):
-                events.raise_event("E_TEST", [number])
-                if number % 10_000 == 5000:
-                    if fault == "cut":
-                        proxy.cut_after = 100_000
-                    elif fault == "delay":
-                        proxy.delay_s = 0.01
-                    elif fault == "hold":
-                        proxy.hold()
-                    elif fault == "reset":
-                        proxy.reset()
-                    else:
-                        proxy.refuse()
-                        proxy.reset()
-                if number % 500 == 0:
-                    await asyncio.sleep(0.002)
-                if number % 10_000 == 7000:
-                    proxy.delay_s = 0.0
-                    proxy.release()
-                    if fault == "refuse":
-                        await proxy.open()
-            await until(lambda: not lease.subscriber.depth)
-            counters = events.statistics[0]
-        size = (await channel.declare_queue(queue.name, passive=True)).declaration_result.message_count
-        numbers = [json.loads(message.body)["params"][0] for message in await take(queue, size)]
-
-    assert (counters.raised, counters.delivered, counters.failed) == (count, count, 0)
-    assert_in_order(numbers, count)
-
-
-async def test_broker_is_killed_r1_r3(rabbitmq):
-    """R1, R3: a broker that is killed and started again loses nothing that it had confirmed; the rest waits, bounded."""
-    if not hasattr(rabbitmq, "start"):
-        pytest.skip("the broker that is given cannot be killed")
-    count = 20_000
-    async with interface() as events:
-        async with consumer(rabbitmq) as channel:
-            await channel.declare_queue("durable", durable=True)
-        await asyncio.to_thread(rabbitmq.keep)
-        lease = events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{rabbitmq.port}/persistent?durable")
-        for number in range(count):
-            events.raise_event("E_TEST", [number])
-            if number == count // 2:
-                await until(lambda: lease.subscriber.delivered > 100)
-                await asyncio.to_thread(rabbitmq.stop, signal.SIGKILL)
-            if number % 500 == 0:
-                await asyncio.sleep(0)
-        await until(lambda: lease.subscriber.attempts)
-        await asyncio.to_thread(rabbitmq.start)
-        await until(lambda: not lease.subscriber.depth)
-        counters = events.statistics[0]
-    async with consumer(rabbitmq) as channel:
-        queue = await channel.declare_queue("durable", durable=True)
-        numbers = [json.loads(m.body)["params"][0] for m in await take(queue, queue.declaration_result.message_count)]
-        await queue.delete()
-
-    assert (counters.delivered, counters.failed) == (count, 0)
-    assert_in_order(numbers, count)
 
 
 async def test_heartbeats_keep_an_idle_connection_r2(rabbitmq, queue):
