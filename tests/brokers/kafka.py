@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from brokers import certificates
 from brokers.rabbitmq import free_port
 
 LIBS = Path(os.environ.get("EVFRAME_KAFKA_LIBS", Path.home() / ".cache" / "evframe" / "kafka-4.1.0"))
@@ -30,13 +31,9 @@ class Kafka:
         self.behind_proxy, self.proxy_port = free_port(), free_port()
         # A listener with TLS that wants the user u and the password s=e&cret, or with SCRAM scram and sesame; it asks
         # for no certificate of the client, and takes none but its own.
-        self.secure_port, self.certificate = free_port(), self.folder / "certificate.pem"
-        self.key, keystore = self.folder / "key.pem", self.folder / "keystore.pem"
-        key = self.key
-        words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-        words += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(self.certificate)]
-        subprocess.run(["openssl", *words], check=True, capture_output=True, timeout=60)
-        keystore.write_text(key.read_text() + self.certificate.read_text())
+        self.secure_port = free_port()
+        self.certificate, self.key = self.folder / "certificate.pem", self.folder / "certificate-key.pem"
+        keystore = certificates.make(self.folder)
         self.properties = self.folder / "server.properties"
         self.properties.write_text(
             "process.roles=broker,controller\nnode.id=1\n"

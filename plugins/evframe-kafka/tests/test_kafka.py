@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-import subprocess
 from contextlib import asynccontextmanager
 
 import pytest
+from brokers import certificates
 from brokers.proxy import FaultProxy
 from brokers.topics import consuming, make_topic, records_in, take
 from evframe_kafka import KafkaTransport, Options, parse
@@ -305,9 +305,6 @@ async def test_tls_and_password_k6(kafka, topic, secure, mechanism):
 
 async def test_our_own_certificate(kafka, secure, tmp_path):
     """The certificate of a socket is shown to the brokers, and one that they do not trust is refused."""
-    key, other = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=somebody"]
-    subprocess.run(["openssl", *words, "-keyout", str(key), "-out", str(other)], check=True, capture_output=True)
     text = f"{secure}&g.sasl.mechanism=PLAIN&g.sasl.username=u&g.sasl.password=s%3De%26cret"
     text += f"&g.ssl.ca.location={kafka.certificate}"
     async with interface(QUICK_END, connect_timeout_ms=3000) as events:
@@ -315,7 +312,8 @@ async def test_our_own_certificate(kafka, secure, tmp_path):
             "E_TEST", f"{text}&g.ssl.certificate.location={kafka.certificate}&g.ssl.key.location={kafka.key}"
         )
         assert (await events.raise_event_and_wait("E_TEST", timeout_s=30))[0].delivered
-    await assert_refused(f"{text}&g.ssl.certificate.location={other}&g.ssl.key.location={key}")
+    other = certificates.make(tmp_path, subject="somebody")
+    await assert_refused(f"{text}&g.ssl.certificate.location={other}&g.ssl.key.location={other}")
 
 
 async def assert_refused(text):
