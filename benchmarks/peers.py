@@ -14,7 +14,6 @@ from typing import Any
 from xmlrpc.client import ServerProxy, Transport
 
 import aio_pika
-from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
@@ -72,31 +71,14 @@ async def new_topic(port: int) -> str:
     return name
 
 
-async def aiokafka_send(port: int, topic: str, payload: bytes, count: int) -> float:
-    """Return the rate of aiokafka's own `send()` in a loop, until all is acknowledged."""
-    producer = AIOKafkaProducer(bootstrap_servers=f"127.0.0.1:{port}", acks="all")
-    await producer.start()
-    try:
-        await producer.send_and_wait(topic, payload)
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        for _ in range(count):
-            await producer.send(topic, payload)
-        await producer.flush()
-        return count / (loop.time() - start)
-    finally:
-        await producer.stop()
-
-
-async def aio_pika_publish(port: int, queue: str, payload: bytes, count: int) -> float:
-    """Return the rate of aio-pika's own `publish()`, confirmed, with 100 in flight."""
-    async with await aio_pika.connect(f"amqp://guest:guest@127.0.0.1:{port}/") as connection:
-        exchange = (await connection.channel(publisher_confirms=True)).default_exchange
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        for _ in range(count // 100):
-            await asyncio.gather(*(exchange.publish(aio_pika.Message(payload), queue) for _ in range(100)))
-        return count / (loop.time() - start)
+async def library(loop: str, port: int, target: str, payload: bytes, count: int) -> float:
+    """Return the rate of a client library's own loop, one of those in `library.py`."""
+    command = [Path(__file__).with_name("library.py"), loop, str(port), target, str(count), payload.decode()]
+    process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=subprocess.PIPE)
+    output, _ = await process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"the loop {loop} has ended with {process.returncode}")
+    return float(output)
 
 
 async def new_queue(port: int) -> str:

@@ -77,8 +77,8 @@ class Delivery:
                 subscriber.idle = False
                 subscriber.queued = True
                 self._ready.append(subscriber)
-        if not self._scheduled:
-            self.schedule()
+                if not self._scheduled:
+                    self.schedule()
 
     def schedule(self) -> None:
         """Have the queues flushed in the next turn of the loop."""
@@ -157,7 +157,8 @@ class Delivery:
             self._finish(subscriber, batch, None)
         elif isinstance(result, Awaitable):
             self._follow(subscriber, batch, result)
-            if subscriber.in_flight < transport.in_flight and not subscriber.attempts:
+            has_room = subscriber.in_flight < transport.in_flight and subscriber.batches < transport.in_flight_batches
+            if has_room and not subscriber.attempts:
                 self._again(subscriber)
         else:
             problem = TypeError(f"deliver: expected True or an awaitable, got {result!r}")

@@ -48,23 +48,23 @@ def on_subscribe(scheme: str, rest: str) -> Socket | None:
 def deliver(socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
     """Send a batch to one subscriber.
 
-        Return True when every event has its outcome, or an awaitable that ends when it has. Events
-        not passed to `batch.fail` count as delivered. Raise `Unavailable` to have those that were
-        neither failed nor passed to `batch.confirm` kept and tried again, `Rejected` to have them
-        counted as failed.
+    Return True when every event has its outcome, or an awaitable that ends when it has. Events
+    not passed to `batch.fail` count as delivered. Raise `Unavailable` to have those that were
+    neither failed nor passed to `batch.confirm` kept and tried again, `Rejected` to have them
+    counted as failed.
 
-        The next batch of a subscriber waits for the one before, unless the plugin has an attribute
-        `in_flight`: so many events of a subscriber may be under way at the same time, and
-    `evframe.ordering.Ordering` keeps its batches in order. A batch has
-        at most 1024 events, or as many as the plugin's attribute `batch_events` says. A plugin whose attribute
-        `reads_params` is true gets `event.params` at no further cost; for others they are read from
-        `event.payload` at the first use.
+    The next batch of a subscriber waits for the one before, unless the plugin has an attribute
+    `in_flight`: so many events of a subscriber may be under way at the same time, in at most
+    `in_flight_batches`, and `evframe.ordering.Ordering` keeps its batches in order. A batch has
+    at most 1024 events, or as many as the plugin's attribute `batch_events` says. A plugin whose
+    attribute `reads_params` is true gets `event.params` at no further cost; for others they are
+    read from `event.payload` at the first use.
 
-        An empty batch asks whether the peer can be reached: return or raise as for events.
+    An empty batch asks whether the peer can be reached: return or raise as for events.
 
     Args:
-            socket: what the plugin returned from `on_subscribe`.
-            batch: the events, oldest first.
+        socket: what the plugin returned from `on_subscribe`.
+        batch: the events, oldest first.
     """
 
 

@@ -30,6 +30,10 @@ class Carrier(Protocol):
         """How many events may be under way before the next batch waits for the one before."""
 
     @property
+    def in_flight_batches(self) -> int:
+        """How many batches may be."""
+
+    @property
     def reads_params(self) -> bool:
         """Whether the parameters themselves are read, and not only the payload."""
 

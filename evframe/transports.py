@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,7 +40,17 @@ class Transport:
     When the plugin is exchanged for another one of its name, this stays.
     """
 
-    __slots__ = ("batch_events", "deliver", "in_flight", "name", "parse", "plugin", "reads_params", "unsubscribed")
+    __slots__ = (
+        "batch_events",
+        "deliver",
+        "in_flight",
+        "in_flight_batches",
+        "name",
+        "parse",
+        "plugin",
+        "reads_params",
+        "unsubscribed",
+    )
 
     deliver: Deliver
     parse: Callable[..., Socket | None]
@@ -54,6 +65,7 @@ class Transport:
         """Find the calls again, after a plugin came or went."""
         self.batch_events: int = getattr(self.plugin, "batch_events", BATCH_EVENTS)
         self.in_flight: int = getattr(self.plugin, "in_flight", 0)
+        self.in_flight_batches: int = getattr(self.plugin, "in_flight_batches", sys.maxsize)
         self.reads_params: bool = getattr(self.plugin, "reads_params", False)
         self.parse = hook_caller(manager, "on_subscribe", self.plugin)
         self.unsubscribed = hook_caller(manager, "unsubscribed", self.plugin)

@@ -124,6 +124,31 @@ async def test_unavailable_keeps_order(memory):
     assert events.statistics[0].delivered == 12
 
 
+async def test_no_more_batches_under_way_than_the_transport_says(memory):
+    """With a bound for the batches under way, what is raised meanwhile goes as one piece."""
+    memory.in_flight, memory.in_flight_batches = 100, 2
+    sizes, open_ = [], []
+
+    def send(batch):
+        sizes.append(len(batch.events))
+        open_.append(asyncio.get_running_loop().create_future())
+        return open_[-1]
+
+    events = compose(memory)
+    memory.when("a", send)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        for number in range(50):
+            events.raise_event("E_A", [number])
+            await asyncio.sleep(0)
+        assert sizes == [1, 1]
+        open_[0].set_result(None)
+        await until(lambda: sizes == [1, 1, 48])
+        for future in open_[1:]:
+            future.set_result(None)
+        await until(lambda: events.statistics[0].delivered == 50)
+
+
 @pytest.mark.parametrize("seed", range(5))
 async def test_batches_under_way_come_back_in_order(memory, seed):
     """With several batches under way, whatever comes back is tried again in order, confirmed ones are not."""

@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from brokers import certificates
 from brokers.rabbitmq import free_port
 
 LIBS = Path(os.environ.get("EVFRAME_KAFKA_LIBS", Path.home() / ".cache" / "evframe" / "kafka-4.1.0"))
@@ -19,7 +20,7 @@ MISSING = "an Apache Kafka is needed: bash .ci/brokers, or leave these tests out
 
 
 class Kafka:
-    """Starts in about eight seconds; `stop`, `kill` and `start` again keep the ports and the data."""
+    """Starts in about eight seconds; `stop` and `start` again keep the ports and the data."""
 
     def __init__(self):
         if not list(LIBS.glob("kafka_*.jar")):
@@ -28,13 +29,11 @@ class Kafka:
         self.port, controller = free_port(), free_port()
         # A listener that says it is at another port: that of a proxy between it and the clients.
         self.behind_proxy, self.proxy_port = free_port(), free_port()
-        # A listener with TLS that wants the user u and the password s=e&cret.
-        self.secure_port, self.certificate = free_port(), self.folder / "certificate.pem"
-        key, keystore = self.folder / "key.pem", self.folder / "keystore.pem"
-        words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-        words += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(self.certificate)]
-        subprocess.run(["openssl", *words], check=True, capture_output=True, timeout=60)
-        keystore.write_text(key.read_text() + self.certificate.read_text())
+        # A listener with TLS that wants the user u and the password s=e&cret, or with SCRAM scram and sesame; it asks
+        # for no certificate of the client, and takes none but its own.
+        self.secure_port = free_port()
+        self.certificate, self.key = self.folder / "certificate.pem", self.folder / "certificate-key.pem"
+        keystore = certificates.make(self.folder)
         self.properties = self.folder / "server.properties"
         self.properties.write_text(
             "process.roles=broker,controller\nnode.id=1\n"
@@ -45,9 +44,15 @@ class Kafka:
             f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port},FAULTY://127.0.0.1:{self.proxy_port},"
             f"SECURE://localhost:{self.secure_port}\n"
             "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,FAULTY:PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT\n"
-            "listener.name.secure.sasl.enabled.mechanisms=PLAIN\n"
+            "listener.name.secure.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\n"
             "listener.name.secure.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule "
             'required user_u="s=e&cret";\n'
+            "listener.name.secure.scram-sha-256.sasl.jaas.config="
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;\n"
+            "listener.name.secure.scram-sha-512.sasl.jaas.config="
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;\n"
+            "listener.name.secure.ssl.client.auth=requested\nlistener.name.secure.ssl.truststore.type=PEM\n"
+            f"listener.name.secure.ssl.truststore.location={self.certificate}\n"
             f"listener.name.secure.ssl.keystore.type=PEM\nlistener.name.secure.ssl.keystore.location={keystore}\n"
             "inter.broker.listener.name=PLAINTEXT\ncontroller.listener.names=CONTROLLER\n"
             f"log.dirs={self.folder}/data\noffsets.topic.replication.factor=1\n"
@@ -57,7 +62,9 @@ class Kafka:
         self.output = (self.folder / "output").open("w")
         self.process = None
         cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.properties)).wait(60)
+        scram = [f"SCRAM-SHA-{size}=[name=scram,password=sesame]" for size in (256, 512)]
+        users = [word for user in scram for word in ("--add-scram", user)]
+        self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.properties), *users).wait(60)
 
     def _java(self, *words):
         command = ["java", "-Xmx512m", "-cp", f"{LIBS}/*", *words]
@@ -86,6 +93,10 @@ class Kafka:
                 self.process.kill()
                 self.process.wait()
             self.process = None
+
+    def signal(self, what):
+        """Send a signal to the broker, such as SIGSTOP to have it hang."""
+        self.process.send_signal(what)
 
     def remove(self):
         """End everything and remove the folder."""

@@ -14,6 +14,8 @@ class FaultProxy:
         self.delay_s = 0.0
         self.flows = asyncio.Event()
         self.flows.set()
+        self.answers = asyncio.Event()
+        self.answers.set()
         self._writers = set()
         self._tasks = set()
 
@@ -46,9 +48,14 @@ class FaultProxy:
         """Forward nothing, as a black hole."""
         self.flows.clear()
 
+    def hold_back(self):
+        """Forward to the target, but nothing from it."""
+        self.answers.clear()
+
     def release(self):
         """Forward again."""
         self.flows.set()
+        self.answers.set()
 
     async def _serve(self, reader, writer):
         self.connections += 1
@@ -70,6 +77,8 @@ class FaultProxy:
     async def _pump(self, reader, writer, *, counts):
         while data := await reader.read(65536):
             await self.flows.wait()
+            if not counts:
+                await self.answers.wait()
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
             if counts and self.cut_after is not None:

@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from brokers import certificates
+
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 MISSING = (
     "a RabbitMQ is needed: apt-get install -y --no-install-recommends rabbitmq-server, "
@@ -29,7 +31,7 @@ def free_port():
 
 
 class RabbitMQ:
-    """Starts in about ten seconds; `stop`, `kill` and `start` again keep the port and what is durable."""
+    """Starts in about ten seconds; `stop` and `start` again keep the port and what is durable."""
 
     def __init__(self):
         if not SERVER.exists():
@@ -39,16 +41,18 @@ class RabbitMQ:
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\nloopback_users = none\nlog.console = false\n"
         )
-        self.tls_port, self.certificate = free_port(), self.folder / "certificate.pem"
-        key = self.folder / "key.pem"
-        words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-        words += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(self.certificate)]
-        subprocess.run(["openssl", *words], check=True, capture_output=True, timeout=60)
+        # A listener with TLS that asks for no certificate of the client, and takes none but of its authority.
+        self.tls_port = free_port()
+        certificates.make(self.folder, "authority")
+        self.certificate, key = self.folder / "certificate.pem", self.folder / "certificate-key.pem"
+        certificates.make(self.folder)
+        self.clients = certificates.make(self.folder, "clients", "somebody", self.folder / "authority-both.pem")
         with (self.folder / "rabbitmq.conf").open("a") as configuration:
             configuration.write(
-                f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}\nssl_options.cacertfile = {self.certificate}\n"
+                f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}\n"
+                f"ssl_options.cacertfile = {self.folder / 'authority.pem'}\n"
                 f"ssl_options.certfile = {self.certificate}\nssl_options.keyfile = {key}\n"
-                "ssl_options.verify = verify_none\nssl_options.fail_if_no_peer_cert = false\n"
+                "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = false\n"
             )
         (self.folder / "plugins").write_text("[].")
         self.output = (self.folder / "output").open("w")
@@ -114,6 +118,10 @@ class RabbitMQ:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
+
+    def signal(self, what):
+        """Send a signal to the broker, such as SIGSTOP to have it hang."""
+        os.killpg(self.process.pid, what)
 
     def remove(self):
         """End everything and remove the folder."""

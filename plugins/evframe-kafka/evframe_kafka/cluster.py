@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from itertools import count
-from typing import Any
+from typing import Any, Final
 
-import attrs
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError
-from aiokafka.partitioner import DefaultPartitioner
 
-from evframe import Event, Rejected, Unavailable
+from evframe import Event, Unavailable
 from evframe_kafka.address import KafkaSocket
 from evframe_kafka.options import Options
 from evframe_kafka.properties import with_tls
+from evframe_kafka.records import Packed, Packer
 
 _CLOSE_S = 3.0
-_GRACE_S = 5.0  # the library has the time limit; ours is for the case that it forgets
+_GRACE_S = 5.0  # for the case that the library forgets its time limit
+_RECORD_BYTES: Final = 1_048_576  # what the library and the brokers take unless they are told otherwise
 
-Record = tuple[int, bytes | None, bytes]  # the index of its event, key and value
 
-
-@attrs.define
-class Packed:
-    """A batch of records for one partition, and the indexes of their events."""
-
-    topic: str
-    partition: int
-    records: Any
-    indexes: list[int]
-    acknowledged: bool = False
+def settings_of(target: KafkaSocket, options: Options) -> dict[str, Any]:
+    """Return the settings of the producer: the properties of the socket go before the options."""
+    settings = {
+        "acks": "all",
+        "request_timeout_ms": options.delivery_timeout_ms,
+        "max_batch_size": options.batch_bytes,
+        "max_request_size": _RECORD_BYTES,
+        "enable_idempotence": options.enable_idempotence,
+        **target.options,
+    }
+    settings["max_batch_size"] = min(settings["max_batch_size"], settings["max_request_size"])
+    return settings
 
 
 class Cluster:
@@ -42,12 +41,14 @@ class Cluster:
     def __init__(self, target: KafkaSocket, options: Options) -> None:
         self._target = target
         self._options = options
+        self._settings = settings_of(target, options)
+        # The library has the time limit, unless it is idempotent; then ours alone holds.
+        self._limit_s = self._settings["request_timeout_ms"] / 1000
+        if not self._settings["enable_idempotence"]:
+            self._limit_s += _GRACE_S
         self._producer: AIOKafkaProducer | None = None
+        self._packer = Packer(self._settings["max_request_size"])
         self._starting = asyncio.Lock()
-        self._partitioner = DefaultPartitioner()
-        self._rotation = count()
-        limit_ms = target.options.get("request_timeout_ms", options.delivery_timeout_ms)
-        self._limit_s = limit_ms / 1000 + _GRACE_S
         self.users: set[str] = set()
 
     async def producer(self) -> AIOKafkaProducer:
@@ -59,20 +60,12 @@ class Cluster:
         async with self._starting:
             if self._producer is not None:
                 return self._producer
-            options = self._options
-            settings = {
-                "acks": "all",
-                "request_timeout_ms": options.delivery_timeout_ms,
-                "max_batch_size": options.batch_bytes,
-                "enable_idempotence": options.enable_idempotence,
-                **self._target.options,
-            }
             try:
-                producer = AIOKafkaProducer(bootstrap_servers=self._target.servers, **with_tls(settings))
-            except (ValueError, OSError) as error:
-                raise Rejected(f"bad_properties: {error}") from None
+                producer = AIOKafkaProducer(bootstrap_servers=self._target.servers, **with_tls(self._settings))
+            except OSError:  # the files were there when the socket was subscribed
+                raise Unavailable("no_certificates") from None
             try:
-                async with asyncio.timeout(options.connect_timeout_ms / 1000):
+                async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
                     await producer.start()
             except (KafkaError, OSError) as error:
                 await self._close(producer)
@@ -98,33 +91,14 @@ class Cluster:
             raise Unavailable("unreachable") from None
 
     async def pack(self, target: KafkaSocket, events: Sequence[Event]) -> tuple[list[Packed], list[int]]:
-        """Return the records of *events* in batches, and the indexes of those that fit in none.
+        """Return the records of *events* in batches, and the indexes of those that are too large.
 
         Raises:
             Unavailable: if no broker can be reached, or none tells the partitions of the topic.
         """
         producer = await self.producer()
         partitions = await self._partitions(producer, target.topic)
-        records: Iterable[tuple[int | None, Iterable[Record]]]
-        if target.key is None:
-            records = [(target.partition, ((index, None, event.payload) for index, event in enumerate(events)))]
-        else:
-            by_partition: dict[int | None, list[Record]] = {}
-            for index, event in enumerate(events):
-                key = self._key(target, event)
-                by_partition.setdefault(self._partition(target, key, partitions), []).append(
-                    (index, key, event.payload)
-                )
-            records = by_partition.items()
-        headers = [(name, value.encode()) for name, value in target.headers.items()]
-        too_large: list[int] = []
-        packed = []
-        for partition, own in records:
-            for batch, indexes in _batches(producer, own, headers, too_large):
-                # What belongs to no partition goes to each in turn, a batch of records at a time.
-                place = partitions[next(self._rotation) % len(partitions)] if partition is None else partition
-                packed.append(Packed(target.topic, place, batch, indexes))
-        return packed, too_large
+        return self._packer.pack(target, events, partitions, producer.create_batch)
 
     async def _partitions(self, producer: AIOKafkaProducer, topic: str) -> list[int]:
         try:
@@ -151,18 +125,6 @@ class Cluster:
             if self._producer is producer:
                 await self.close()
             raise Unavailable("delivery_timeout") from None
-
-    @staticmethod
-    def _key(target: KafkaSocket, event: Event) -> bytes | None:
-        value = None if target.key is None else event.get(target.key)
-        if value is None:
-            return None
-        return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogateescape")
-
-    def _partition(self, target: KafkaSocket, key: bytes | None, partitions: list[int]) -> int | None:
-        if target.partition is not None or key is None:
-            return target.partition
-        return int(self._partitioner(key, partitions, partitions))
 
     async def close(self) -> None:
         """End the producer within its bound."""
@@ -191,29 +153,3 @@ def _runs_in(task: asyncio.Task[Any], instance: object) -> bool:
     """Return whether the coroutine of *task* is a method of *instance*."""
     frame = getattr(task.get_coro(), "cr_frame", None)
     return frame is not None and frame.f_locals.get("self") is instance
-
-
-def _batches(
-    producer: AIOKafkaProducer,
-    records: Iterable[Record],
-    headers: list[tuple[str, bytes]],
-    too_large: list[int],
-) -> Iterable[tuple[Any, list[int]]]:
-    now = int(time.time() * 1000)
-    batch = producer.create_batch()
-    append = batch.append
-    indexes: list[int] = []
-    for index, key, value in records:
-        if append(key=key, value=value, timestamp=now, headers=headers) is None:
-            if indexes:
-                yield batch, indexes
-            batch, indexes = producer.create_batch(), []
-            append = batch.append
-            if append(key=key, value=value, timestamp=now, headers=headers) is None:
-                too_large.append(index)
-                batch = producer.create_batch()
-                append = batch.append
-                continue
-        indexes.append(index)
-    if indexes:
-        yield batch, indexes

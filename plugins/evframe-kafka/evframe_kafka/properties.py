@@ -39,15 +39,15 @@ def _truth(text: str) -> bool:
 
 
 def _codec(text: str) -> str | None:
-    codec = _one_of(*_CODECS)(text)
-    return None if codec == "none" else codec
+    name = _one_of(*_CODECS)(text)
+    return None if name == "none" else name
 
 
 def _milliseconds(text: str) -> int:
     return round(float(text)) if text.replace(".", "", 1).isdigit() else _number(text)
 
 
-_KNOWN: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
+KNOWN: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "acks": ("acks", _acks),
     "request.required.acks": ("acks", _acks),
     "message.timeout.ms": ("request_timeout_ms", _number),
@@ -83,15 +83,39 @@ def producer_option(name: str, value: str) -> tuple[str, Any]:
     Raises:
         ValueError: if there is no such property, or the value does not fit.
     """
-    known = _KNOWN.get(name)
+    known = KNOWN.get(name)
     if known is None:
-        raise ValueError(f"expected a property that is known, got {name!r}; known are {', '.join(_KNOWN)}")
+        raise ValueError(f"expected a property that is known, got {name!r}; known are {', '.join(KNOWN)}")
     option, convert = known
     try:
         return option, convert(value)
     except ValueError as error:
         shown = "" if "password" in name else f", got {value!r}"
         raise ValueError(f"property {name!r}: {error}{shown}") from None
+
+
+def check(settings: Mapping[str, Any]) -> None:
+    """Look whether a producer can be made with *settings*.
+
+    Raises:
+        ValueError: if they do not fit each other, or a file is not there, or is not what it should be.
+    """
+    if settings["enable_idempotence"] and settings["acks"] != "all":
+        raise ValueError(f"property 'acks': expected all with enable.idempotence, got {settings['acks']!r}")
+    if settings.get("security_protocol", "").startswith("SASL"):
+        for option in ("sasl_mechanism", "sasl_plain_username", "sasl_plain_password"):
+            if option not in settings:
+                name = option.replace("plain_", "").replace("_", ".")
+                raise ValueError(
+                    f"expected the property {name!r} with security.protocol {settings['security_protocol']}"
+                )
+    try:
+        with_tls(settings)
+    except OSError as error:
+        files = ", ".join(repr(settings[name]) for name in _FILES[:-1] if name in settings)
+        raise ValueError(
+            f"properties 'ssl…location': expected certificates and their key, got {files}: {error}"
+        ) from None
 
 
 def with_tls(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,6 +128,7 @@ def with_tls(options: Mapping[str, Any]) -> dict[str, Any]:
     if made.get("security_protocol", "PLAINTEXT").endswith("SSL"):
         context = ssl.create_default_context(cafile=options.get("ca"))
         if "certificate" in options:
-            context.load_cert_chain(options["certificate"], options.get("key"), options.get("key_password"))
+            # With no password at all the library would ask for it at the terminal.
+            context.load_cert_chain(options["certificate"], options.get("key"), options.get("key_password", ""))
         made["ssl_context"] = context
     return made

@@ -12,8 +12,10 @@ from aiokafka import errors
 from evframe import Batch, Socket, Unavailable, hookimpl
 from evframe.ordering import Ordering, Step
 from evframe_kafka.address import KafkaSocket, parse
-from evframe_kafka.cluster import Cluster, Packed
+from evframe_kafka.cluster import Cluster, settings_of
 from evframe_kafka.options import Options as KafkaOptions
+from evframe_kafka.properties import check
+from evframe_kafka.records import Packed
 
 _REFUSALS: Final = {
     errors.MessageSizeTooLargeError: "too_large",
@@ -29,6 +31,8 @@ class KafkaTransport:
 
     schemes = ("kafka",)
     batch_events = 8192
+    # The brokers take one batch of a partition after the other: what comes meanwhile goes in one piece.
+    in_flight_batches = 4
     Options = KafkaOptions
 
     def __init__(self, options: KafkaOptions | None = None) -> None:
@@ -40,8 +44,12 @@ class KafkaTransport:
 
     @hookimpl
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
-        """Parse ``kafka:`` sockets."""
-        return parse(rest) if scheme == "kafka" else None
+        """Parse ``kafka:`` sockets, and look whether their properties go together."""
+        if scheme != "kafka":
+            return None
+        socket = parse(rest)
+        check(settings_of(socket, self._options))
+        return socket
 
     @hookimpl
     def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:

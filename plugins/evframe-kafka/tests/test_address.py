@@ -1,8 +1,15 @@
 """The sockets of the transport, row by row."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
-from evframe_kafka import parse
-from evframe_kafka.properties import producer_option
+from aiokafka import AIOKafkaProducer
+from evframe_kafka import KafkaTransport, Options, parse
+from evframe_kafka.cluster import settings_of
+from evframe_kafka.properties import KNOWN, check, producer_option
+
+import evframe
 
 
 @pytest.mark.parametrize(
@@ -18,6 +25,8 @@ from evframe_kafka.properties import producer_option
         ("h/t?partition=3&header.x=1&key=a%20b", ["h:9092"], "t", "kafka:h/t?key=a%20b&partition=3&header.x=1"),
         ("[::1]:9093/t", ["[::1]:9093"], "t", "kafka:[::1]:9093/t"),
         ("h/t?g.sasl.password=s%3De%26cret", ["h:9092"], "t", "kafka:h/t"),
+        ("h/t?g.client.id=b?c", ["h:9092"], "t", "kafka:h/t"),
+        ("h/t?g.client.id=", ["h:9092"], "t", "kafka:h/t"),
     ],
 )
 def test_accepted_k1_k2_k9(text, servers, topic, canonical):
@@ -54,6 +63,7 @@ def test_values_with_marks_k6():
         "h/t?a=b",
         "h/t?=b",
         "h/t?g.nosuch=1",
+        "h/t?g.nosuch=",
         "h/t?t.acks=7",
         "h/t?g.linger.ms=x",
         "h/t?g.security.protocol=x",
@@ -74,18 +84,87 @@ def test_rejected_k3_k5(text):
     ("name", "value", "option"),
     [
         ("acks", "-1", ("acks", "all")),
+        ("acks", "all", ("acks", "all")),
         ("acks", "0", ("acks", 0)),
+        ("request.required.acks", "1", ("acks", 1)),
         ("message.timeout.ms", "1500", ("request_timeout_ms", 1500)),
+        ("delivery.timeout.ms", "1500", ("request_timeout_ms", 1500)),
         ("linger.ms", "0.5", ("linger_ms", 0)),
+        ("queue.buffering.max.ms", "5", ("linger_ms", 5)),
         ("compression.codec", "none", ("compression_type", None)),
         ("compression.type", "GZIP", ("compression_type", "gzip")),
+        ("client.id", "x", ("client_id", "x")),
         ("enable.idempotence", "true", ("enable_idempotence", True)),
+        ("message.max.bytes", "2000", ("max_request_size", 2000)),
+        ("batch.size", "2000", ("max_batch_size", 2000)),
+        ("metadata.max.age.ms", "9", ("metadata_max_age_ms", 9)),
+        ("topic.metadata.refresh.interval.ms", "9", ("metadata_max_age_ms", 9)),
+        ("retry.backoff.ms", "9", ("retry_backoff_ms", 9)),
+        ("connections.max.idle.ms", "9", ("connections_max_idle_ms", 9)),
         ("security.protocol", "sasl_ssl", ("security_protocol", "SASL_SSL")),
+        ("sasl.mechanism", "plain", ("sasl_mechanism", "PLAIN")),
+        ("sasl.mechanisms", "scram-sha-256", ("sasl_mechanism", "SCRAM-SHA-256")),
+        ("sasl.username", "u", ("sasl_plain_username", "u")),
+        ("sasl.password", "p", ("sasl_plain_password", "p")),
+        ("ssl.ca.location", "/a", ("ca", "/a")),
+        ("ssl.certificate.location", "/a", ("certificate", "/a")),
+        ("ssl.key.location", "/a", ("key", "/a")),
+        ("ssl.key.password", "p", ("key_password", "p")),
     ],
 )
-def test_properties(name, value, option):
-    """The names of librdkafka stand for options of the library."""
+async def test_properties_k6(name, value, option):
+    """K6: the names of librdkafka stand for options of the library, which takes them."""
     assert producer_option(name, value) == option
+    settings = settings_of(parse(f"h/t?g.{name}={value}"), Options())
+    assert set(settings.items()) >= {option}
+    if not name.startswith(("security", "ssl")):
+        await AIOKafkaProducer(bootstrap_servers="127.0.0.1:1", **settings).stop()
+
+
+def test_every_property_is_tested_and_on_the_page():
+    """What is known is in the test above, and on the page of the transport."""
+    tested = {row[0] for row in test_properties_k6.pytestmark[0].args[1]}
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "plugins" / "kafka.md").read_text()
+    assert tested == set(KNOWN)
+    assert [name for name in KNOWN if f"`{name}`" not in page] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("h/t?g.enable.idempotence=true&t.acks=1", "'acks'"),
+        ("h/t?g.security.protocol=SASL_PLAINTEXT", "'sasl.mechanism'"),
+        ("h/t?g.security.protocol=SASL_SSL&g.sasl.mechanism=PLAIN", "'sasl.username'"),
+        (
+            "h/t?g.security.protocol=SASL_SSL&g.sasl.mechanism=PLAIN&g.sasl.username=u",
+            "'sasl.password'",
+        ),
+        ("h/t?g.security.protocol=SSL&g.ssl.ca.location=/nosuch/ca", "/nosuch/ca"),
+        ("h/t?g.security.protocol=SSL&g.ssl.certificate.location=/nosuch/cert", "/nosuch/cert"),
+        ("h/t?g.nosuch.thing=1", "'nosuch.thing'"),
+    ],
+)
+def test_properties_that_do_not_go_together_k6(text, named):
+    """K6: what no producer could be made of is an error at the subscription, which names the property or the file."""
+    events = evframe.EventInterface(plugins={"kafka": KafkaTransport()})
+    events.register_event("E_TEST")
+    with pytest.raises(evframe.SocketError, match=named):
+        events.subscribe_event("E_TEST", f"kafka:{text}")
+    assert events.subscriptions == []
+
+
+def test_key_with_a_password(tmp_path):
+    """A key is opened with its password; a wrong one, or none, is an error, and nobody is asked at a terminal."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-passout", "pass:sesame", "-days", "2", "-subj", "/CN=x"]
+    subprocess.run(["openssl", *words, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    text = f"h/t?g.security.protocol=SSL&g.ssl.certificate.location={certificate}&g.ssl.key.location={key}"
+
+    check(settings_of(parse(f"{text}&g.ssl.key.password=sesame"), Options()))
+    for wrong in ("", "&g.ssl.key.password=simsim"):
+        with pytest.raises(ValueError, match=r"ssl…location.*expected") as caught:
+            check(settings_of(parse(text + wrong), Options()))
+        assert "simsim" not in str(caught.value)
 
 
 def test_secrets_are_in_no_error():

@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-import signal
-import uuid
 from contextlib import asynccontextmanager
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from brokers import certificates
 from brokers.proxy import FaultProxy
-from evframe_kafka import KafkaTransport, Options
-from numbered import assert_in_order
+from brokers.topics import consuming, make_topic, records_in, take
+from evframe_kafka import KafkaTransport, Options, parse
+from evframe_kafka.cluster import settings_of
+from numbered import assert_exactly, assert_in_order
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -27,52 +26,10 @@ def interface(config=None, **options):
     return events
 
 
-async def make_topic(broker, partitions=1):
-    """Make a topic and return its name once the broker serves it."""
-    name = f"t-{uuid.uuid4().hex[:8]}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=f"127.0.0.1:{broker.port}")
-    async with asyncio.timeout(60):
-        await admin.start()
-        try:
-            await admin.create_topics([NewTopic(name, partitions, 1)])
-            while not (await admin.describe_topics([name]))[0]["partitions"]:
-                await asyncio.sleep(0.01)
-        finally:
-            await admin.close()
-    return name
-
-
 @pytest.fixture
 async def topic(kafka):
     """Return a topic of the test's own, with one partition."""
     return await make_topic(kafka)
-
-
-@asynccontextmanager
-async def consuming(broker, topic, partitions=1):
-    consumer = AIOKafkaConsumer(bootstrap_servers=f"127.0.0.1:{broker.port}", auto_offset_reset="earliest")
-    await consumer.start()
-    consumer.assign([TopicPartition(topic, number) for number in range(partitions)])
-    try:
-        yield consumer
-    finally:
-        await consumer.stop()
-
-
-async def take(consumer, count):
-    got = []
-    async with asyncio.timeout(60):
-        while len(got) < count:
-            for records in (await consumer.getmany(timeout_ms=200)).values():
-                got += records
-    return got
-
-
-async def everything(broker, topic, partitions=1):
-    """Return all that is in a topic now."""
-    async with consuming(broker, topic, partitions) as consumer:
-        ends = await consumer.end_offsets(consumer.assignment())
-        return await take(consumer, sum(ends.values()))
 
 
 class TestContract(TransportContract):
@@ -114,7 +71,7 @@ async def test_record_k1_k4_k9(kafka):
             events.subscribe_event("E_TEST", text)
             assert (await events.raise_event_and_wait("E_TEST", params))[0].reason is None
             events.unsubscribe_event("E_TEST", text)
-    plain, keyed, keyless, placed = sorted(await everything(kafka, topic, 3), key=lambda record: record.timestamp)
+    plain, keyed, keyless, placed = sorted(await records_in(kafka, topic, 3), key=lambda record: record.timestamp)
 
     assert plain.value == b'{"jsonrpc":"2.0","method":"E_TEST","params":{"s":"hello"}}'
     assert (plain.key, plain.headers) == (None, ())
@@ -132,7 +89,7 @@ async def test_same_key_same_partition(kafka):
         for number in range(3000):
             events.raise_event("E_TEST", {"caller": number % 10, "n": number})
         await until(lambda: events.statistics[0].delivered == 3000)
-        records = await everything(kafka, topic, 3)
+        records = await records_in(kafka, topic, 3)
     by_key = {}
     for record in records:
         by_key.setdefault(record.key, []).append((record.partition, json.loads(record.value)["params"]["n"]))
@@ -166,7 +123,7 @@ async def test_subscribing_again_k2(kafka, topic):
         await events.raise_event_and_wait("E_TEST")
         assert events.unsubscribe_event("E_TEST", text)
         assert await events.raise_event_and_wait("E_TEST") == []
-    assert len(await everything(kafka, topic)) == 1
+    assert len(await records_in(kafka, topic)) == 1
 
 
 async def test_cluster_that_is_not_there_k5(kafka, topic):
@@ -180,72 +137,11 @@ async def test_cluster_that_is_not_there_k5(kafka, topic):
         await until(lambda: events.statistics[0].delivered == 100)
 
 
-async def test_broker_is_killed_k7_k8(kafka):
-    """K7, K8: 50,000 events while the broker is killed and started again: none lost, each partition in order."""
-    if not hasattr(kafka, "start"):
-        pytest.skip("the broker that is given cannot be killed")
-    count = 50_000
-    topic = await make_topic(kafka)
-    async with interface() as events:
-        lease = events.subscribe_event("E_TEST", f"kafka:127.0.0.1:{kafka.port}/{topic}")
-        for number in range(count):
-            events.raise_event("E_TEST", [number])
-            if number == count // 2:
-                await until(lambda: lease.subscriber.delivered > 1000)
-                await asyncio.to_thread(kafka.stop, signal.SIGKILL)
-            if number % 500 == 0:
-                await asyncio.sleep(0.001)
-        await asyncio.to_thread(kafka.start)
-        await until(lambda: not lease.subscriber.depth, 90)
-        counters = events.statistics[0]
-    numbers = [json.loads(record.value)["params"][0] for record in await everything(kafka, topic)]
-
-    assert (counters.delivered, counters.failed) == (count, 0)
-    assert_in_order(numbers, count)
-
-
 @pytest.mark.parametrize("options", [{"delivery_timeout_ms": 0}, {"connect_timeout_ms": 0}, {"batch_bytes": 0}])
 def test_bad_options(options):
     """A value out of range is an error that names the option."""
     with pytest.raises(ValueError, match=f"{next(iter(options))}: expected"):
         Options(**options)
-
-
-@pytest.mark.parametrize("fault", ["cut", "delay", "hold", "refuse", "reset"])
-async def test_faults_lose_nothing(kafka, fault):
-    """50,000 numbered events through connections that keep breaking: all in the topic, the first of each in order."""
-    if not hasattr(kafka, "proxy_port"):
-        pytest.skip("the broker that is given has no listener behind a proxy")
-    count = 50_000
-    topic = await make_topic(kafka)
-    async with FaultProxy(kafka.behind_proxy, kafka.proxy_port) as proxy, interface() as events:
-        lease = events.subscribe_event("E_TEST", f"kafka:127.0.0.1:{proxy.port}/{topic}")
-        for number in range(count):
-            events.raise_event("E_TEST", [number])
-            if number % 10_000 == 5000:
-                if fault == "cut":
-                    proxy.cut_after = 100_000
-                elif fault == "delay":
-                    proxy.delay_s = 0.01
-                elif fault == "hold":
-                    proxy.hold()
-                else:
-                    if fault == "refuse":
-                        proxy.refuse()
-                    proxy.reset()
-            if number % 500 == 0:
-                await asyncio.sleep(0.002)
-            if number % 10_000 == 7000:
-                proxy.delay_s = 0.0
-                proxy.release()
-                if fault == "refuse":
-                    await proxy.open()
-        await until(lambda: not lease.subscriber.depth)
-        counters = events.statistics[0]
-    numbers = [json.loads(record.value)["params"][0] for record in await everything(kafka, topic)]
-
-    assert (counters.raised, counters.delivered, counters.failed) == (count, count, 0)
-    assert_in_order(numbers, count)
 
 
 async def test_order_past_the_time_limit(kafka, topic):
@@ -275,7 +171,7 @@ async def test_order_past_the_time_limit(kafka, topic):
             await proxy.open()
         await until(lambda: not lease.subscriber.depth)
         assert (lease.subscriber.delivered, lease.subscriber.failed) == (number, 0)
-    assert_in_order([json.loads(record.value)["params"][0] for record in await everything(kafka, topic)], number)
+    assert_in_order([json.loads(record.value)["params"][0] for record in await records_in(kafka, topic)], number)
 
 
 @pytest.mark.parametrize("property_", ["", "?g.enable.idempotence=true"])
@@ -298,25 +194,132 @@ async def test_leaving_while_brokers_hang(kafka, topic, property_):
         await until(lambda: not {task for task in asyncio.all_tasks() - before if "aiokafka" in repr(task)})
         assert lease.subscriber.reasons == {"shutdown": 3}
         proxy.release()
-    assert json.loads((await everything(kafka, topic))[0].value)["params"] == [0]
+    assert json.loads((await records_in(kafka, topic))[0].value)["params"] == [0]
 
 
-async def test_tls_and_password_k6(kafka, topic):
-    """K6: records go over TLS, with a password that has marks of its own, to brokers that are trusted and to no others."""
+async def test_records_go_in_batches(kafka, topic):
+    """What is raised while the brokers are busy goes as one batch of records, not each event by itself."""
+    handed_over = []
+
+    class Watching:
+        @evframe.hookimpl(wrapper=True)
+        def deliver(self, socket, batch):
+            handed_over.append(len(batch.events))
+            return (yield)
+
+    events = evframe.EventInterface(plugins={"kafka": KafkaTransport(), "watching": Watching()})
+    events.register_event("E_TEST")
+    async with events:
+        events.subscribe_event("E_TEST", f"kafka:127.0.0.1:{kafka.port}/{topic}")
+        await events.raise_event_and_wait("E_TEST", [0])
+        for number in range(1, 3000):
+            events.raise_event("E_TEST", [number])
+            await asyncio.sleep(0)
+        await until(lambda: events.statistics[0].delivered == 3000)
+    assert len(handed_over) < 1500
+    assert_exactly([json.loads(record.value)["params"][0] for record in await records_in(kafka, topic)], 3000)
+
+
+@pytest.mark.parametrize(
+    "property_", ["t.acks=0", "t.acks=1", "t.request.required.acks=-1", "g.enable.idempotence=true"]
+)
+async def test_acks(kafka, topic, property_):
+    """Records are sent with as many acknowledgements as the socket says."""
+    async with interface() as events:
+        events.subscribe_event("E_TEST", f"kafka:127.0.0.1:{kafka.port}/{topic}?{property_}")
+        for number in range(100):
+            assert (await events.raise_event_and_wait("E_TEST", [number]))[0].delivered
+        async with consuming(kafka, topic) as consumer:  # without acknowledgements the last ones are still on their way
+            records = await take(consumer, 100)
+    assert_exactly([json.loads(record.value)["params"][0] for record in records], 100)
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "none", "snappy", "zstd"])
+async def test_compression(kafka, topic, codec):
+    """Every codec that is known can be used."""
+    async with interface() as events:
+        events.subscribe_event("E_TEST", f"kafka:127.0.0.1:{kafka.port}/{topic}?g.compression.type={codec}")
+        assert (await events.raise_event_and_wait("E_TEST", ["x" * 1000]))[0].delivered
+    (record,) = await records_in(kafka, topic)
+    assert record.value == b'{"jsonrpc":"2.0","method":"E_TEST","params":["' + b"x" * 1000 + b'"]}'
+
+
+async def test_most_bytes_of_a_record(kafka, topic):
+    """The property `message.max.bytes` bounds a record, and every batch of records."""
+    async with interface() as events:
+        events.subscribe_event("E_TEST", f"kafka:127.0.0.1:{kafka.port}/{topic}?g.message.max.bytes=2000")
+        reports = await asyncio.gather(
+            *(events.raise_event_and_wait("E_TEST", ["x" * size]) for size in (1500, 2500, 1500, 10))
+        )
+    assert [report[0].reason for report in reports] == [None, "too_large", None, None]
+    assert len(await records_in(kafka, topic)) == 3
+
+
+async def test_time_limit_k7(kafka, topic):
+    """K7: a record that no broker acknowledges comes back at its time limit, which is ten seconds unless it is set."""
+    if not hasattr(kafka, "proxy_port"):
+        pytest.skip("the broker that is given has no listener behind a proxy")
+    assert settings_of(parse("h/t"), Options())["request_timeout_ms"] == 10_000
+    async with FaultProxy(kafka.behind_proxy, kafka.proxy_port) as proxy, interface(QUICK_END) as events:
+        text = f"kafka:127.0.0.1:{proxy.port}/{topic}?t.message.timeout.ms=300"
+        lease = events.subscribe_event("E_TEST", text)
+        assert (await events.raise_event_and_wait("E_TEST", [0]))[0].delivered
+        proxy.hold()
+        events.raise_event("E_TEST", [1])
+        begin = asyncio.get_running_loop().time()
+        await until(lambda: lease.subscriber.attempts)
+        assert 0.3 <= asyncio.get_running_loop().time() - begin < 10
+        proxy.release()
+        await until(lambda: lease.subscriber.delivered == 2)
+
+
+@pytest.fixture
+def secure(kafka, topic):
+    """Return the socket of a topic at the listener with TLS, without what is needed to get in."""
     if not hasattr(kafka, "secure_port"):
         pytest.skip("the broker that is given has no secure listener")
-    base = f"kafka:localhost:{kafka.secure_port}/{topic}?g.security.protocol=SASL_SSL&g.sasl.mechanism=PLAIN"
-    trusted = f"&g.ssl.ca.location={kafka.certificate}"
-    async with interface(QUICK_END, connect_timeout_ms=3000) as events:
-        events.subscribe_event("E_TEST", f"{base}&g.sasl.username=u&g.sasl.password=s%3De%26cret{trusted}")
-        assert (await events.raise_event_and_wait("E_TEST", ["secret"], timeout_s=30))[0].delivered
-    for refused in (
-        f"&g.sasl.username=u&g.sasl.password=wrong{trusted}",
-        "&g.sasl.username=u&g.sasl.password=s%3De%26cret",
-    ):
-        async with interface(QUICK_END, connect_timeout_ms=1000) as events:
-            lease = events.subscribe_event("E_TEST", f"{base}{refused}")
-            events.raise_event("E_TEST", ["not for everybody"])
-            await until(lambda lease=lease: lease.subscriber.attempts)
+    return f"kafka:localhost:{kafka.secure_port}/{topic}?g.security.protocol=SASL_SSL"
 
-    assert [json.loads(record.value)["params"] for record in await everything(kafka, topic)] == [["secret"]]
+
+@pytest.mark.parametrize(
+    "mechanism",
+    [
+        "PLAIN&g.sasl.username=u&g.sasl.password=s%3De%26cret",
+        "SCRAM-SHA-256&g.sasl.username=scram&g.sasl.password=sesame",
+        "scram-sha-512&g.sasl.username=scram&g.sasl.password=sesame",
+    ],
+)
+async def test_tls_and_password_k6(kafka, topic, secure, mechanism):
+    """K6: records go over TLS, with a password that has marks of its own, to brokers that are trusted and to no others."""
+    trusted = f"&g.ssl.ca.location={kafka.certificate}"
+    text = f"{secure}&g.sasl.mechanism={mechanism}"
+    async with interface(QUICK_END, connect_timeout_ms=3000) as events:
+        events.subscribe_event("E_TEST", text + trusted)
+        assert (await events.raise_event_and_wait("E_TEST", ["secret"], timeout_s=30))[0].delivered
+        assert "sesame" not in str(events.statistics)
+    for refused in (f"{text}{trusted}&g.sasl.password=wrong", text):
+        await assert_refused(refused)
+
+    assert [json.loads(record.value)["params"] for record in await records_in(kafka, topic)] == [["secret"]]
+
+
+async def test_our_own_certificate(kafka, secure, tmp_path):
+    """The certificate of a socket is shown to the brokers, and one that they do not trust is refused."""
+    text = f"{secure}&g.sasl.mechanism=PLAIN&g.sasl.username=u&g.sasl.password=s%3De%26cret"
+    text += f"&g.ssl.ca.location={kafka.certificate}"
+    async with interface(QUICK_END, connect_timeout_ms=3000) as events:
+        events.subscribe_event(
+            "E_TEST", f"{text}&g.ssl.certificate.location={kafka.certificate}&g.ssl.key.location={kafka.key}"
+        )
+        assert (await events.raise_event_and_wait("E_TEST", timeout_s=30))[0].delivered
+    other = certificates.make(tmp_path, subject="somebody")
+    await assert_refused(f"{text}&g.ssl.certificate.location={other}&g.ssl.key.location={other}")
+
+
+async def assert_refused(text):
+    """Fail unless a subscriber does not get in, and its events wait."""
+    async with interface(QUICK_END, connect_timeout_ms=1000) as events:
+        lease = events.subscribe_event("E_TEST", text)
+        events.raise_event("E_TEST", ["not for everybody"])
+        await until(lambda: lease.subscriber.attempts)
+        assert lease.subscriber.delivered == lease.subscriber.failed == 0

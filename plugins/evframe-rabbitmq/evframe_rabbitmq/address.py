@@ -12,6 +12,8 @@ import attrs
 FORM: Final = "expected [user[:password]@]host[:port]/[param;…?]routing-key"
 PORT, TLS_PORT = 5672, 5671
 _PARAMS: Final = "exchange=, vhost=, persistent, tls, content_type=, expiration_ms=, message_id, header.NAME="
+_MOST_BYTES: Final = 255  # of a short string of AMQP
+_MOST_MS: Final = 2**32 - 1
 _HEADER: Final = re.compile(r"header\.([^=]+)")
 
 
@@ -94,9 +96,15 @@ def parse(rest: str) -> RabbitSocket:
         port,
         "guest" if user is None else _decode(user),
         "guest" if password is None else _decode(password),
-        _decode(key),
+        _short("a routing key", _decode(key)),
         **params,
     )
+
+
+def _short(what: str, text: str) -> str:
+    if len(text.encode()) > _MOST_BYTES:
+        raise ValueError(f"expected {what} of at most {_MOST_BYTES} bytes, got {text!r}")
+    return text
 
 
 def _split(rest: str) -> tuple[str | None, str | None, str, str | None, str]:
@@ -144,11 +152,11 @@ def _parse_params(text: str) -> dict[str, Any]:
         elif name == "tls_domain" and value:
             params["tls"] = True
         elif name in {"exchange", "vhost", "content_type"} and value:
-            params[name] = value
-        elif name == "expiration_ms" and value.isascii() and value.isdigit():
+            params[name] = _short(name, value)
+        elif name == "expiration_ms" and value.isascii() and value.isdigit() and int(value) <= _MOST_MS:
             params[name] = int(value)
         elif header is not None and equals:
-            params.setdefault("headers", {})[_decode(header[1])] = value
+            params.setdefault("headers", {})[_short("the name of a header", _decode(header[1]))] = value
         else:
             raise ValueError(f"expected parameters of {_PARAMS}, got {part!r}")
     return params

@@ -13,7 +13,7 @@ from yarl import URL
 from evframe import Unavailable
 from evframe.sockets import connection_problem, without_brackets
 from evframe_rabbitmq.address import RabbitSocket
-from evframe_rabbitmq.channel import BatchChannel, open_channel
+from evframe_rabbitmq.channel import BatchChannel, NoChannelLeft, open_channel
 from evframe_rabbitmq.options import Options
 
 _CLOSE_S = 2.0
@@ -22,9 +22,10 @@ _CLOSE_S = 2.0
 class Broker:
     """Connects when it is needed; subscribers with the same credentials share it."""
 
-    def __init__(self, target: RabbitSocket, options: Options) -> None:
+    def __init__(self, target: RabbitSocket, options: Options, context: ssl.SSLContext | None) -> None:
         self._target = target
         self._options = options
+        self._context = context
         self._connection: Any = None
         self._connecting = asyncio.Lock()
         self._channels: dict[str, BatchChannel] = {}
@@ -52,6 +53,8 @@ class Broker:
                 connection = await self._connect()
                 async with asyncio.timeout(self._options.login_timeout_ms / 1000):
                     channel = await open_channel(connection)
+        except NoChannelLeft:
+            raise Unavailable("no_channel_left") from None
         except TimeoutError:
             self.abort()
             raise Unavailable("login_timeout") from None
@@ -70,7 +73,7 @@ class Broker:
             _, probe = await asyncio.open_connection(without_brackets(target.host), target.port)
         probe.close()
         async with asyncio.timeout(options.login_timeout_ms / 1000):
-            self._connection = await aiormq.connect(self._url(), context=self._tls())
+            self._connection = await aiormq.connect(self._url(), context=self._context)
         return self._connection
 
     def _url(self) -> URL:
@@ -85,14 +88,6 @@ class Broker:
             query={"heartbeat": str(self._options.heartbeat_s)},
         )
 
-    def _tls(self) -> ssl.SSLContext | None:
-        if not self._target.tls:
-            return None
-        context = ssl.create_default_context(cafile=self._options.ca_file)
-        if self._options.cert_file is not None:
-            context.load_cert_chain(self._options.cert_file)
-        return context
-
     def abort(self) -> None:
         """Cut the connection: what was written and not confirmed is tried again on another one."""
         connection, self._connection = self._connection, None
@@ -100,8 +95,7 @@ class Broker:
         for channel in channels.values():
             channel.lost(ConnectionResetError("aborted"))
         if connection is not None:
-            for task in (connection._reader_task, connection._writer_task):  # noqa: SLF001 a close would wait for the peer
-                task.cancel()
+            _cut(connection)
 
     async def release(self, canonical: str) -> None:
         """Close the channel of a subscriber, and with the last one the connection."""
@@ -111,14 +105,21 @@ class Broker:
             if not self._channels:
                 # Whoever comes back while this one ends gets a connection of its own.
                 connection, self._connection = self._connection, None
-        with suppress(Exception):
+        # The library ends with a cancellation of its own what it was waiting for when the time is over.
+        with suppress(Exception, asyncio.CancelledError):
             async with asyncio.timeout(_CLOSE_S):
                 if channel is not None:
                     await channel.close()
-        with suppress(Exception):
-            async with asyncio.timeout(_CLOSE_S):
                 if connection is not None:
                     await connection.close()
+        if connection is not None:
+            _cut(connection)
+
+
+def _cut(connection: Any) -> None:
+    """End a connection at once: to close it as AMQP does waits for the peer, and leaves it open if that is silent."""
+    for task in (connection._reader_task, connection._writer_task):  # noqa: SLF001
+        task.cancel()
 
 
 def reason_of(error: BaseException) -> str:

@@ -16,11 +16,18 @@ from pamqp.header import ContentHeader
 
 from evframe_rabbitmq.address import RabbitSocket
 
+_METHOD: Final = 1
 _BODY: Final = 3
+_BASIC_PUBLISH: Final = (60, 40)
+_MANDATORY: Final = b"\x01"
 _END: Final = b"\xce"
 _OVERHEAD: Final = 8
 NACKED: Final = "nacked"
 UNROUTABLE: Final = "unroutable"
+
+
+class NoChannelLeft(Exception):  # noqa: N818 a limit of the broker, not a mistake
+    """The connection has as many channels as the broker allows."""
 
 
 class Publication:
@@ -50,36 +57,27 @@ class BatchChannel(Channel):
         super().__init__(connection, number, publisher_confirms=True)
         self._sent: dict[int, tuple[Publication, int]] = {}  # by delivery tag, in its order
 
-    def publish(self, target: RabbitSocket, bodies: Sequence[bytes]) -> Publication:
-        """Queue one message for each of *bodies* on the connection."""
+    def publish(
+        self, target: RabbitSocket, bodies: Sequence[bytes], message_ids: Sequence[str] | None = None
+    ) -> Publication:
+        """Queue one message for each of *bodies* on the connection, with the ids of *message_ids* if there are any."""
         publication = Publication(bodies)
         parts: list[bytes] = []
-        method = pamqp.frame.marshal(
-            commands.Basic.Publish(exchange=target.exchange, routing_key=target.key, mandatory=True), self.number
-        )
+        method = method_frame(self.number, target)
         headers: dict[int, bytes] = {}
         for index, body in enumerate(bodies):
             self.delivery_tag += 1
             self._sent[self.delivery_tag] = (publication, index)
             size = len(body)
             header = headers.get(size)
-            if header is None or target.message_id:
-                header = headers[size] = self._header(target, size)
+            if header is None or message_ids is not None:
+                message_id = None if message_ids is None else message_ids[index]
+                header = headers[size] = header_frame(self.number, target, size, message_id)
             parts.append(method)
             parts.append(header)
             parts.extend(self._body(body))
         self.write_queue.put_nowait(ChannelFrame(payload=b"".join(parts), should_close=False, drain_future=None))
         return publication
-
-    def _header(self, target: RabbitSocket, size: int) -> bytes:
-        properties = commands.Basic.Properties(
-            delivery_mode=2 if target.persistent else None,
-            content_type=target.content_type,
-            expiration=None if target.expiration_ms is None else str(target.expiration_ms),
-            message_id=f"{id(self):x}-{self.delivery_tag}" if target.message_id else None,
-            headers=dict(target.headers) or None,
-        )
-        return pamqp.frame.marshal(ContentHeader(body_size=size, properties=properties), self.number)
 
     def _body(self, body: bytes) -> list[bytes]:
         most = self.connection.connection_tune.frame_max - _OVERHEAD
@@ -130,9 +128,39 @@ class BatchChannel(Channel):
                 publication.done.exception()
 
 
+def method_frame(number: int, target: RabbitSocket) -> bytes:
+    """Return the frame that publishes to *target* (`reference/transports.md` §5b).
+
+    The library has its own opinion of what is in the name of an exchange, which is not that of the brokers.
+    """
+    names = (name.encode() for name in (target.exchange, target.key))
+    strings = b"".join(bytes([len(name)]) + name for name in names)
+    method = struct.pack(">HHH", *_BASIC_PUBLISH, 0) + strings + _MANDATORY
+    return struct.pack(">BHI", _METHOD, number, len(method)) + method + _END
+
+
+def header_frame(number: int, target: RabbitSocket, size: int, message_id: str | None = None) -> bytes:
+    """Return the frame with the properties of a message of *size* bytes: those of the socket alone."""
+    properties = commands.Basic.Properties(
+        delivery_mode=2 if target.persistent else None,
+        content_type=target.content_type,
+        expiration=None if target.expiration_ms is None else str(target.expiration_ms),
+        message_id=message_id,
+        headers=dict(target.headers) or None,
+    )
+    return pamqp.frame.marshal(ContentHeader(body_size=size, properties=properties), number)
+
+
 async def open_channel(connection: aiormq.abc.AbstractConnection) -> BatchChannel:
-    """Return a new channel of *connection*, with publisher confirms."""
-    number = next(number for number in range(1, 65536) if number not in connection.channels)
+    """Return a new channel of *connection*, with publisher confirms.
+
+    Raises:
+        NoChannelLeft: if the broker allows no more.
+    """
+    most = connection.connection_tune.channel_max or 65535
+    number = next((number for number in range(1, most + 1) if number not in connection.channels), None)
+    if number is None:
+        raise NoChannelLeft
     channel = BatchChannel(connection, number)
     connection.channels[number] = channel
     await channel.open()

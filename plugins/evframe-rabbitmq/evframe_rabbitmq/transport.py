@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Awaitable
 from typing import Any, Final
 
 import aiormq
 
-from evframe import Batch, Rejected, Socket, Unavailable, hookimpl
+from evframe import Batch, ConfigError, Event, Rejected, Socket, Unavailable, hookimpl
 from evframe.ordering import Ordering
 from evframe_rabbitmq.address import RabbitSocket, parse
 from evframe_rabbitmq.broker import Broker, reason_of
@@ -36,6 +38,8 @@ class RabbitmqTransport:
         self._orderings: defaultdict[str, Ordering] = defaultdict(Ordering)
         self._under_way: Counter[str] = Counter()  # batches of each subscriber without a confirmation
         self._releases: set[asyncio.Task[None]] = set()
+        self._context = _tls(self._options) if self._options.use_tls else None
+        self._messages = uuid.uuid4().hex  # what the ids of all messages begin with
 
     @hookimpl
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
@@ -55,18 +59,26 @@ class RabbitmqTransport:
     async def _deliver(self, target: RabbitSocket, batch: Batch) -> None:
         broker = self._brokers.get(target.broker)
         if broker is None:
-            broker = self._brokers[target.broker] = Broker(target, self._options)
+            broker = self._brokers[target.broker] = Broker(target, self._options, self._context if target.tls else None)
         with self._orderings[target.canonical].batch() as step:
             async with step("write"):
                 channel = await self._channel(broker, target.canonical)
                 if not batch.events:
                     return
-                publication = channel.publish(target, [event.payload for event in batch.events])
+                publication = channel.publish(
+                    target,
+                    [event.payload for event in batch.events],
+                    [self._message_id(event) for event in batch.events] if target.message_id else None,
+                )
                 self._under_way[target.canonical] += 1
             try:
                 await self._confirmed(broker, batch, publication)
             finally:
                 self._under_way[target.canonical] -= 1
+
+    def _message_id(self, event: Event) -> str:
+        """Return what is the same for an event however often it is tried, and for no other of the process."""
+        return f"{self._messages}-{event.raised_at:.9f}"
 
     async def _channel(self, broker: Broker, canonical: str) -> BatchChannel:
         channel = broker.open_channel(canonical)
@@ -114,6 +126,24 @@ class RabbitmqTransport:
     def stop(self) -> Awaitable[Any]:
         """Wait for the ends of the connections."""
         return asyncio.gather(*self._releases)
+
+
+def _tls(options: RabbitmqOptions) -> ssl.SSLContext:
+    """Return what sockets with ``tls`` are reached with.
+
+    Raises:
+        ConfigError: if a file is not there, or is not what it should be.
+    """
+    field: str = "ca_file"
+    try:
+        context = ssl.create_default_context(cafile=options.ca_file)
+        if options.cert_file is not None:
+            field = "cert_file"
+            # With no password at all the library would ask for it at the terminal.
+            context.load_cert_chain(options.cert_file, password="")
+    except OSError as error:
+        raise ConfigError([f"{field}: expected certificates, got {getattr(options, field)!r}: {error}"]) from None
+    return context
 
 
 def _record(batch: Batch, publication: Publication) -> None:

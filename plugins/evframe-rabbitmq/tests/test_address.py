@@ -78,12 +78,25 @@ def test_accepted_r7_r11_r14(text, parts, canonical):
         "",
         "[::1]x/rk",
         "h/expiration_ms=x?rk",
+        "h/expiration_ms=4294967296?rk",
+        "h/" + "k" * 256,
+        "h/exchange=" + "é" * 128 + "?rk",
+        "h/vhost=" + "v" * 256 + "?rk",
+        "h/content_type=" + "c" * 256 + "?rk",
+        "h/header." + "h" * 256 + "=1?rk",
     ],
 )
 def test_rejected_r8(text):
     """R8: each rejected row is an error."""
     with pytest.raises(ValueError, match="expected"):
         parse(text)
+
+
+def test_tls_domain_r8():
+    """R8: the original's way to ask for TLS means the same, with the port of AMQP over TLS."""
+    found = parse("h/tls_domain=d?rk")
+    assert (found.tls, found.port, found.canonical) == (True, 5671, "rabbitmq:guest@h/tls?rk")
+    assert parse("h:5672/tls?rk").canonical == "rabbitmq:guest@h:5672/tls?rk"
 
 
 def test_additions_r5():

@@ -2,14 +2,17 @@
 
 import asyncio
 import json
-import signal
+import re
 from contextlib import asynccontextmanager
 
 import aio_pika
 import pytest
+from brokers import certificates
 from brokers.proxy import FaultProxy
-from evframe_rabbitmq import Options, RabbitmqTransport
-from numbered import assert_in_order
+from brokers.queues import channel_of
+from evframe_rabbitmq import Options, RabbitmqTransport, parse
+from evframe_rabbitmq.channel import header_frame, method_frame
+from pamqp.constants import DOMAIN_REGEX
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -25,16 +28,10 @@ def interface(config=None, **options):
     return events
 
 
-@asynccontextmanager
-async def consumer(broker):
-    async with await aio_pika.connect(f"amqp://guest:guest@127.0.0.1:{broker.port}/") as connection:
-        yield await connection.channel()
-
-
 @pytest.fixture
 async def queue(rabbitmq):
     """Return a queue of the test's own."""
-    async with consumer(rabbitmq) as channel:
+    async with channel_of(rabbitmq) as channel:
         queue = await channel.declare_queue(exclusive=True)
         yield queue
 
@@ -77,14 +74,96 @@ async def test_body_and_properties_r4_r5_r9(rabbitmq, queue):
         events.unsubscribe_event("E_TEST", f"{base}{queue.name}")
         params = "persistent;content_type=application/json;expiration_ms=60000;message_id;header.source=evframe"
         events.subscribe_event("E_TEST", f"{base}{params}?{queue.name}")
-        await events.raise_event_and_wait("E_TEST", ["x"])
-        plain, full = await take(queue, 2)
+        for _ in range(2):
+            await events.raise_event_and_wait("E_TEST", ["x"])
+        plain, full, other = await take(queue, 3)
 
     assert plain.body == b'{"jsonrpc":"2.0","method":"E_TEST","params":{"s":"hello"}}'
-    assert (plain.content_type, plain.message_id, plain.headers, plain.routing_key) == (None, None, {}, queue.name)
+    assert (plain.exchange, plain.routing_key) == ("", queue.name)
+    assert (plain.content_type, plain.message_id, plain.headers, plain.expiration) == (None, None, {}, None)
+    assert full.body == b'{"jsonrpc":"2.0","method":"E_TEST","params":["x"]}'
     assert (full.content_type, full.delivery_mode, full.headers) == ("application/json", 2, {"source": "evframe"})
+    assert full.expiration == 60
     assert full.message_id
-    assert full.expiration
+    assert full.message_id != other.message_id
+
+
+async def test_exchange_r9(rabbitmq, queue, monkeypatch):
+    """R9: a message goes through the exchange of the socket, under its very name, with its very key."""
+    name = "calls; é?"
+    async with channel_of(rabbitmq) as channel, interface() as events:
+        with monkeypatch.context() as patch:  # the client refuses the name, the broker does not
+            patch.setitem(DOMAIN_REGEX, "exchange-name", re.compile(".*"))
+            exchange = await channel.declare_exchange(name, "topic", auto_delete=True)
+            await queue.bind(exchange, "ended.*")
+        base = f"rabbitmq:127.0.0.1:{rabbitmq.port}/exchange=calls%3B%20%C3%A9%3F"
+        for key, reason in [("ended.a/b;?", None), ("begun.x", "unroutable")]:
+            events.subscribe_event("E_TEST", f"{base}?{key}")
+            assert (await events.raise_event_and_wait("E_TEST", [key]))[0].reason == reason
+            events.unsubscribe_event("E_TEST", f"{base}?{key}")
+        (message,) = await take(queue, 1)
+    assert (message.exchange, message.routing_key) == (name, "ended.a/b;?")
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "properties"),
+    [
+        ("h/rk", b"\x00\x02rk\x01", b"\x00\x00"),
+        ("h/exchange=ex?", b"\x02ex\x00\x01", b"\x00\x00"),
+        ("h/persistent?rk", b"\x00\x02rk\x01", b"\x10\x00\x02"),
+        ("h/content_type=a/b;expiration_ms=5?rk", b"\x00\x02rk\x01", b"\x81\x00\x03a/b\x015"),
+        ("h/header.x=1?é", b"\x00\x02\xc3\xa9\x01", b"\x20\x00\x00\x00\x00\x08\x01xS\x00\x00\x00\x011"),
+    ],
+)
+def test_frames_r4_r9(text, method, properties):
+    """R4, R9: each row of the frames: mandatory always set, names without a NUL, properties only where the socket has them."""
+    socket = parse(text)
+    method = b"\x00\x3c\x00\x28\x00\x00" + method
+    header = b"\x00\x3c\x00\x00" + (7).to_bytes(8, "big") + properties
+
+    assert method_frame(5, socket) == b"\x01\x00\x05" + len(method).to_bytes(4, "big") + method + b"\xce"
+    assert header_frame(5, socket, 7) == b"\x02\x00\x05" + len(header).to_bytes(4, "big") + header + b"\xce"
+
+
+async def test_virtual_host_r5(rabbitmq):
+    """R5: a message goes to the virtual host of the socket; one that is not there keeps the events waiting."""
+    if not hasattr(rabbitmq, "control"):
+        pytest.skip("the broker that is given cannot be told to make one")
+    await asyncio.to_thread(rabbitmq.control, "add_vhost", "voip/é")
+    await asyncio.to_thread(rabbitmq.control, "set_permissions", "-p", "voip/é", "guest", ".*", ".*", ".*")
+    there = f"amqp://guest:guest@127.0.0.1:{rabbitmq.port}/voip%2F%C3%A9"
+    async with await aio_pika.connect(there) as connection, interface(QUICK_END) as events:
+        queue = await (await connection.channel()).declare_queue(exclusive=True)
+        base = f"rabbitmq:127.0.0.1:{rabbitmq.port}/vhost="
+        events.subscribe_event("E_TEST", f"{base}voip/é?{queue.name}")
+        assert (await events.raise_event_and_wait("E_TEST", [1]))[0].delivered
+        assert len(await take(queue, 1)) == 1
+        nowhere = events.subscribe_event("E_TEST", f"{base}nosuch?{queue.name}")
+        events.raise_event("E_TEST", [2])
+        await until(lambda: nowhere.subscriber.attempts)
+        assert nowhere.subscriber.failed == 0
+    await asyncio.to_thread(rabbitmq.control, "delete_vhost", "voip/é")
+
+
+async def test_message_id_of_a_retry(rabbitmq, queue):
+    """A message that is sent again has the id of the first time, so that a consumer can tell it from another one."""
+    async with FaultProxy(rabbitmq.port) as proxy, interface() as events:
+        lease = events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{proxy.port}/message_id?{queue.name}")
+        await events.raise_event_and_wait("E_TEST", [0])
+        proxy.hold_back()
+        for number in range(1, 100):
+            events.raise_event("E_TEST", [number])
+        async with asyncio.timeout(60):
+            twice = await take(queue, 100)
+        proxy.reset()
+        proxy.release()
+        await until(lambda: lease.subscriber.delivered == 100)
+        twice += await take(queue, 99)
+    ids = {}
+    for message in twice:
+        ids.setdefault(message.message_id, []).append(json.loads(message.body)["params"][0])
+
+    assert sorted(ids.values()) == [[0], *([number, number] for number in range(1, 100))]
 
 
 async def test_large_body(rabbitmq, queue):
@@ -99,7 +178,7 @@ async def test_large_body(rabbitmq, queue):
 
 async def test_what_the_broker_refuses_r1(rabbitmq):
     """R1: unroutable messages, a missing exchange and a nack are failures with their reason; the next one works."""
-    async with consumer(rabbitmq) as channel, interface() as events:
+    async with channel_of(rabbitmq) as channel, interface() as events:
         full = await channel.declare_queue(
             exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
         )
@@ -173,74 +252,6 @@ async def test_hung_broker_r2_r6_r13(rabbitmq, queue):
             await until(lambda: events.statistics[1].delivered == 501)
 
 
-@pytest.mark.parametrize("fault", ["cut", "delay", "hold", "refuse", "reset"])
-async def test_faults_lose_nothing(rabbitmq, fault):
-    """50,000 numbered events through a connection that keeps breaking: all in the queue, the first of each in order."""
-    count = 50_000
-    async with consumer(rabbitmq) as channel, FaultProxy(rabbitmq.port) as proxy:
-        queue = await channel.declare_queue(exclusive=True)
-        async with interface() as events:
-            lease = events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{proxy.port}/{queue.name}")
-            for number in range(count):
-                events.raise_event("E_TEST", [number])
-                if number % 10_000 == 5000:
-                    if fault == "cut":
-                        proxy.cut_after = 100_000
-                    elif fault == "delay":
-                        proxy.delay_s = 0.01
-                    elif fault == "hold":
-                        proxy.hold()
-                    elif fault == "reset":
-                        proxy.reset()
-                    else:
-                        proxy.refuse()
-                        proxy.reset()
-                if number % 500 == 0:
-                    await asyncio.sleep(0.002)
-                if number % 10_000 == 7000:
-                    proxy.delay_s = 0.0
-                    proxy.release()
-                    if fault == "refuse":
-                        await proxy.open()
-            await until(lambda: not lease.subscriber.depth)
-            counters = events.statistics[0]
-        size = (await channel.declare_queue(queue.name, passive=True)).declaration_result.message_count
-        numbers = [json.loads(message.body)["params"][0] for message in await take(queue, size)]
-
-    assert (counters.raised, counters.delivered, counters.failed) == (count, count, 0)
-    assert_in_order(numbers, count)
-
-
-async def test_broker_is_killed_r1_r3(rabbitmq):
-    """R1, R3: a broker that is killed and started again loses nothing that it had confirmed; the rest waits, bounded."""
-    if not hasattr(rabbitmq, "start"):
-        pytest.skip("the broker that is given cannot be killed")
-    count = 20_000
-    async with interface() as events:
-        async with consumer(rabbitmq) as channel:
-            await channel.declare_queue("durable", durable=True)
-        await asyncio.to_thread(rabbitmq.keep)
-        lease = events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{rabbitmq.port}/persistent?durable")
-        for number in range(count):
-            events.raise_event("E_TEST", [number])
-            if number == count // 2:
-                await until(lambda: lease.subscriber.delivered > 100)
-                await asyncio.to_thread(rabbitmq.stop, signal.SIGKILL)
-            if number % 500 == 0:
-                await asyncio.sleep(0)
-        await until(lambda: lease.subscriber.attempts)
-        await asyncio.to_thread(rabbitmq.start)
-        await until(lambda: not lease.subscriber.depth)
-        counters = events.statistics[0]
-    async with consumer(rabbitmq) as channel:
-        queue = await channel.declare_queue("durable", durable=True)
-        numbers = [json.loads(m.body)["params"][0] for m in await take(queue, queue.declaration_result.message_count)]
-        await queue.delete()
-
-    assert (counters.delivered, counters.failed) == (count, 0)
-    assert_in_order(numbers, count)
-
-
 async def test_heartbeats_keep_an_idle_connection_r2(rabbitmq, queue):
     """R2: a connection that is idle for longer than its heartbeats is still there for the next event."""
     async with FaultProxy(rabbitmq.port) as proxy, interface(heartbeat_s=1) as events:
@@ -297,13 +308,59 @@ async def test_tls_r8(rabbitmq, queue):
     async with interface(use_tls=True, ca_file=str(rabbitmq.certificate), connect_timeout_ms=5000) as events:
         events.subscribe_event("E_TEST", text)
         assert (await events.raise_event_and_wait("E_TEST", ["secret"]))[0].delivered
-    async with interface(QUICK_END, use_tls=True, connect_timeout_ms=5000) as events:
-        lease = events.subscribe_event("E_TEST", text)
-        events.raise_event("E_TEST", ["not for everybody"])
-        await until(lambda: lease.subscriber.attempts)
-    async with interface() as events:
-        with pytest.raises(evframe.SocketError, match="use_tls"):
-            events.subscribe_event("E_TEST", text)
+    await assert_refused(text)
+    for refused in (text, text.replace("tls?", "tls_domain=d?")):
+        async with interface() as events:
+            with pytest.raises(evframe.SocketError, match="use_tls"):
+                events.subscribe_event("E_TEST", refused)
     (message,) = await take(queue, 1)
 
     assert json.loads(message.body)["params"] == ["secret"]
+
+
+async def test_our_own_certificate(rabbitmq, queue, tmp_path):
+    """Our certificate is shown to the broker, and one that it does not trust is refused."""
+    if not hasattr(rabbitmq, "tls_port"):
+        pytest.skip("the broker that is given has no TLS")
+    text = f"rabbitmq:localhost:{rabbitmq.tls_port}/tls?{queue.name}"
+    options = {"use_tls": True, "ca_file": str(rabbitmq.certificate), "connect_timeout_ms": 5000}
+    async with interface(**options, cert_file=str(rabbitmq.clients)) as events:
+        events.subscribe_event("E_TEST", text)
+        assert (await events.raise_event_and_wait("E_TEST", ["secret"]))[0].delivered
+    await assert_refused(text, ca_file=str(rabbitmq.certificate), cert_file=str(certificates.make(tmp_path)))
+
+
+async def assert_refused(text, **options):
+    """Fail unless a subscriber does not get in, and its events wait."""
+    async with interface(QUICK_END, use_tls=True, connect_timeout_ms=5000, **options) as events:
+        lease = events.subscribe_event("E_TEST", text)
+        events.raise_event("E_TEST", ["not for everybody"])
+        await until(lambda: lease.subscriber.attempts)
+        assert lease.subscriber.delivered == lease.subscriber.failed == 0
+
+
+@pytest.mark.parametrize("field", ["ca_file", "cert_file"])
+def test_bad_certificates(tmp_path, field):
+    """Certificates that are not there, or are none, are a problem of the configuration."""
+    (tmp_path / "none.pem").write_text("no certificate")
+    for path in (tmp_path / "nosuch.pem", tmp_path / "none.pem"):
+        with pytest.raises(evframe.ConfigError, match=f"{field}: expected"):
+            RabbitmqTransport(Options(use_tls=True, **{field: str(path)}))
+
+
+async def test_more_subscribers_than_channels(rabbitmq, queue):
+    """A subscriber that the connection has no channel for waits until there is one, and harms no other."""
+    async with interface() as events:
+        base = f"rabbitmq:127.0.0.1:{rabbitmq.port}/"
+        events.subscribe_event("E_TEST", f"{base}{queue.name}")
+        await events.raise_event_and_wait("E_TEST", [0])
+        (broker,) = events.plugin("rabbitmq")._brokers.values()
+        broker._connection.connection_tune.channel_max = 1
+        second = events.subscribe_event("E_TEST", f"{base}persistent?{queue.name}")
+        events.raise_event("E_TEST", [1])
+        await until(lambda: second.subscriber.attempts)
+        first = events.subscriptions[0].subscriber
+        await until(lambda: not first.depth)
+        assert (first.delivered, first.failed, first.attempts) == (2, 0, 0)
+        events.unsubscribe_event("E_TEST", f"{base}{queue.name}")
+        await until(lambda: second.subscriber.delivered == 1)

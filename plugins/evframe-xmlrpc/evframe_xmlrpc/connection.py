@@ -10,7 +10,7 @@ from typing import Final, cast
 import httptools
 
 Address = tuple[str, int]
-MAX_REPLY_BYTES: Final = 1 << 20
+MAX_REPLY_BYTES: Final = (1 << 20) + (1 << 16)  # a megabyte, and what may stand before it
 
 
 class ConnectionEnded(Exception):  # noqa: N818 not a mistake of anybody
@@ -34,6 +34,7 @@ class HttpConnection(asyncio.Protocol):
         self._waiting: deque[asyncio.Future[tuple[int, bytes]]] = deque()
         self._parser = httptools.HttpResponseParser(self)
         self._body = bytearray()
+        self._size = 0  # of the reply that is being read
         self._ends_with_connection = False
         self.stays_open = True
         """False once the peer has said, or shown, that it closes after a reply."""
@@ -59,6 +60,7 @@ class HttpConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close the connection; what has no reply ends with `ConnectionEnded`."""
+        self._ends_with_connection = False  # it is we who end it
         if self._transport is not None:
             self._transport.abort()
 
@@ -70,10 +72,21 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read replies."""
+        if not self._waiting:
+            self.close()  # nobody has asked
+            return
+        self._size += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self.close()
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._give_up()
+        if self._size > MAX_REPLY_BYTES:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """End with a reply of no use: the call has been made, so that it is not made again."""
+        self._answer(0, b"")
+        self.close()
 
     def on_message_begin(self) -> None:
         """Hear of it from the parser."""
@@ -88,15 +101,15 @@ class HttpConnection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         """Hear of it from the parser."""
         self._body += data
-        if len(self._body) > MAX_REPLY_BYTES and self._waiting:
-            # The call has been made, so that it is not made again; its reply is of no use.
-            self._answer(0, b"")
-            self.close()
 
     def on_message_complete(self) -> None:
         """Hear of it from the parser."""
         self._ends_with_connection = False
-        self._answer(self._parser.get_status_code(), bytes(self._body))
+        status = self._parser.get_status_code()
+        if status < 200:
+            return  # the reply is still to come
+        self._size = 0
+        self._answer(status, bytes(self._body))
         if not self._parser.should_keep_alive():
             self.stays_open = False
             self.close()

@@ -38,6 +38,7 @@ class Server:
         self.answer, self.port = answer, port
         self.requests = []
         self.connections = 0
+        self.sent = 0  # bytes of answers
         self.serving = set()
 
     async def __aenter__(self):
@@ -65,6 +66,7 @@ class Server:
                 for part in [answer] if isinstance(answer, bytes) else answer:
                     writer.write(part)
                     await writer.drain()
+                    self.sent += len(part)
                     await asyncio.sleep(0)
                 if b"Connection: close" in head + (answer if isinstance(answer, bytes) else b""):
                     break
@@ -199,16 +201,52 @@ async def test_request_bytes_x1_x2_x9(params, blocks, path, keep_alive):
         assert len(body) == 157
 
 
-async def test_struct_x9():
-    """X9: with the option, the named parameters are one struct; positional ones are as without it."""
+def member(name, inner):
+    return f"<member>\n<name>{name}</name>\n<value>{inner}</value>\n</member>"
+
+
+@pytest.mark.parametrize(
+    ("params", "blocks"),
+    [
+        ({"s": "hello"}, param(f"<struct>{member('s', '<string>hello</string>')}</struct>")),
+        ({"i": -42}, param(f"<struct>{member('i', '<int>-42</int>')}</struct>")),
+        (
+            {"s<": "&", "i": 42},
+            param(f"<struct>{member('s&lt;', '<string>&amp;</string>')}{member('i', '<int>42</int>')}</struct>"),
+        ),
+        (["hello"], param("<string>hello</string>")),
+        (None, ""),
+    ],
+)
+async def test_struct_x9(params, blocks):
+    """X9: with the option, named parameters are one struct, that of the original for one; others are as without it."""
     async with Server() as server, interface(use_struct_param=True) as events:
         events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
-        await events.raise_event_and_wait("E_TEST", {"s": "hello", "i": 42})
-        await events.raise_event_and_wait("E_TEST", ["hello"])
-    named, positional = (xmlrpc.client.loads(body)[0] for _, body in server.requests)
+        await events.raise_event_and_wait("E_TEST", params)
+    (_, body), *_ = server.requests
 
-    assert named == ("E_TEST", {"s": "hello", "i": 42})
-    assert positional == ("E_TEST", "hello")
+    assert body.decode() == (
+        '<?xml version="1.0"?>\n<methodCall>\n<methodName>m</methodName>\n<params>\n'
+        f"{param('<string>E_TEST</string>')}{blocks}</params>\n</methodCall>"
+    )
+    assert xmlrpc.client.loads(body)[0] == ("E_TEST", *([params] if isinstance(params, dict) else params or ()))
+
+
+@pytest.mark.parametrize(
+    ("params", "as_struct", "size"),
+    [
+        (["V" * 9], False, 50 + 9),
+        ([12345], False, 44 + 5),
+        ({"name": "V" * 9}, True, 115 + 4 + 9),
+        ({"name": 12345}, True, 109 + 4 + 5),
+    ],
+)
+async def test_sizes_of_blocks(params, as_struct, size):
+    """The block of a parameter has the length of the original's."""
+    async with Server() as server, interface(use_struct_param=as_struct) as events:
+        events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:method")
+        await events.raise_event_and_wait("E_TEST", params)
+    assert len(server.requests[0][1]) == 143 + len("method") + len("E_TEST") + size
 
 
 @given(
@@ -237,6 +275,7 @@ def test_any_parameters_are_xml_x1(params):
         ([bytes([byte]) for byte in http(OK)], None),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(OK), OK), None),
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + OK, None),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + http(OK), None),
         (http(FAULT), "fault"),
         (http(OK, "500 Oops"), "http_500"),
         (http(b"", "404 Not Found"), "http_404"),
@@ -244,7 +283,7 @@ def test_any_parameters_are_xml_x1(params):
         (http(b"<methodResponse/>"), "bad_reply"),
         (http(b'<!DOCTYPE x [<!ENTITY a "b">]>' + OK.partition(b"?>")[2]), "bad_reply"),
     ],
-    ids=["ok", "bytes", "chunked", "close", "fault", "500", "404", "garbage", "empty", "doctype"],
+    ids=["ok", "bytes", "chunked", "close", "continue", "fault", "500", "404", "garbage", "empty", "doctype"],
 )
 async def test_outcome_x4(answer, reason):
     """X4: the HTTP status and a fault are outcomes, and what is no reply is one too."""
@@ -254,14 +293,114 @@ async def test_outcome_x4(answer, reason):
             assert (await events.raise_event_and_wait("E_TEST", ["x"]))[0].reason == reason
 
 
-async def test_endless_reply_is_bounded():
-    """A reply without an end is read no further than its limit, and the call is not made again."""
-    parts = [b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", *[b"x" * 65536] * 40]
+BIG = [b"x" * (1 << 20)] * 100
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (100 << 20), *BIG],
+        [b"HTTP/1.1 200 OK\r\n\r\n", *BIG],
+        [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *[b"100000\r\n%b\r\n" % part for part in BIG]],
+        [b"HTTP/1.1 200 OK\r\nX: ", *BIG],
+        [b"HTTP/1.1 200 OK\r\n", *[b"X: %b\r\n" % (b"x" * 1000) for _ in range(100_000)]],
+        [b"HTTP/1.1 100 Continue\r\n\r\n" * 1000 for _ in range(4000)],
+    ],
+    ids=["length", "close", "chunked", "header", "headers", "continue"],
+)
+async def test_reply_of_100_mb_is_bounded(parts):
+    """A reply of a hundred megabytes is read no further than its limit, and the call is not made again."""
     async with Server(lambda _: parts) as server, interface() as events:
         events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
         assert (await events.raise_event_and_wait("E_TEST"))[0].reason == "bad_reply"
+        assert server.sent < 16 << 20  # what is not read is in the buffers of the kernel
 
     assert len(server.requests) == 1
+
+
+LAUGHS = b"".join(b'<!ENTITY l%d "%b">' % (level, b"&l%d;" % (level - 1) * 10) for level in range(1, 10))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b'<!DOCTYPE x [<!ENTITY l0 "ha">' + LAUGHS + b"]>" + OK.partition(b"?>")[2].replace(b"1", b"&l9;"),
+        b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/hostname">]>' + OK.partition(b"?>")[2].replace(b"1", b"&e;"),
+        b'<!DOCTYPE x [<!ENTITY e SYSTEM "ELSEWHERE">]>' + OK.partition(b"?>")[2].replace(b"1", b"&e;"),
+        b'<!DOCTYPE x SYSTEM "ELSEWHERE">' + OK.partition(b"?>")[2],
+        b'<!DOCTYPE x [<!ENTITY % e SYSTEM "ELSEWHERE"> %e;]>' + OK.partition(b"?>")[2],
+        b"<methodResponse><params><param>" + b"<value><array><data>" * 40_000,
+        OK.replace(b"<int>1</int>", b"<a>" * 100_000 + b"</a>" * 100_000),
+        OK.replace(b"<int>1</int>", b"<a " + b" ".join(b"a%d='x'" % n for n in range(60_000)) + b"/>")[:-1],
+    ],
+    ids=["laughs", "file", "network", "document type", "parameter entity", "open", "deep", "attributes"],
+)
+@pytest.mark.parametrize("multicall", [False, True])
+async def test_hostile_document(document, multicall):
+    """A document that would grow, reach out or sink is no reply; it reaches nothing, and the loop goes on."""
+    async with Server() as elsewhere:
+        body = document.replace(b"ELSEWHERE", b"http://127.0.0.1:%d/x" % elsewhere.port)
+        assert len(body) < 1 << 20
+        async with Server(lambda _: http(body)) as server, interface(multicall=multicall) as events:
+            events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
+            async with asyncio.timeout(5):
+                assert (await events.raise_event_and_wait("E_TEST"))[0].reason == "bad_reply"
+        assert elsewhere.connections == 0
+
+
+@pytest.mark.parametrize("garbage", [b"SSH-2.0-OpenSSH_9\r\n", b"\x00" * 100, b"HTTP/1.1 101 Go\r\nUpgrade: x\r\n\r\n"])
+async def test_no_http_is_no_reply_x4(garbage):
+    """X4: what is no HTTP is an outcome of the oldest call, which is not made again; the others are."""
+    answers = [garbage]
+    async with Server(lambda _: answers.pop() if answers else http(OK)) as server, interface() as events:
+        events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
+        reports = await asyncio.gather(*(events.raise_event_and_wait("E_TEST", [n], timeout_s=20) for n in range(5)))
+    numbers = [xmlrpc.client.loads(body)[0][1] for _, body in server.requests]
+
+    assert [report[0].reason for report in reports] == ["bad_reply", None, None, None, None]
+    assert numbers.count(0) == 1
+
+
+async def test_reply_that_nobody_has_asked_for():
+    """What a server sends before a call, or without end after its reply, ends the connection and is not kept."""
+    answers = [[http(OK), *BIG]]
+    async with Server(lambda _: answers.pop() if answers else http(OK)) as server, interface() as events:
+        events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
+        for _ in range(2):
+            assert (await events.raise_event_and_wait("E_TEST", timeout_s=20))[0].delivered
+        assert server.sent < 16 << 20
+
+
+async def test_several_calls_are_in_flight_x8():
+    """X8: as many calls as the option says are on their way at once, and no more."""
+    most = 8
+    reached = asyncio.Event()
+
+    class Holding(Server):
+        async def serve(self, reader, writer):
+            self.serving.add(asyncio.current_task())
+            self.connections += 1
+            text = b""
+            while text.count(b"</methodCall>") < most:
+                text += await reader.read(65536)
+            reached.set()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(reader.read(1), 0.2)
+            writer.write(http(OK) * most)
+            answered = most
+            while answered < 20:
+                text += await reader.read(65536)
+                writer.write(http(OK) * (text.count(b"</methodCall>") - answered))
+                answered = text.count(b"</methodCall>")
+            writer.close()
+
+    async with Holding() as server, interface(max_in_flight=most) as events:
+        events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
+        for number in range(20):
+            events.raise_event("E_TEST", [number])
+        await until(lambda: events.statistics[0].delivered == 20)
+    assert reached.is_set()
+    assert server.connections == 1
 
 
 async def test_keep_alive_and_pipelining_x8():

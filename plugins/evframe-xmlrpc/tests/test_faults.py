@@ -1,0 +1,65 @@
+"""50,000 numbered events to a server over a way that fails."""
+
+import asyncio
+import re
+
+import pytest
+from brokers.load import COUNT, Tries, WayFaults, load
+from brokers.proxy import FaultProxy
+from evframe_xmlrpc import Options, XmlrpcTransport
+from numbered import assert_exactly, assert_in_order
+
+import evframe
+from evframe.testing import until
+
+ANSWER = b"<methodResponse><params><param><value><int>1</int></value></param></params></methodResponse>"
+NUMBER = re.compile(rb"<int>(\d+)</int>")
+END = b"</methodCall>"
+pytestmark = pytest.mark.timeout(120)
+
+
+async def serve(reader, writer, numbers):
+    """Answer calls, and keep their numbers."""
+    text = b""
+    try:
+        while data := await reader.read(1 << 18):
+            calls, end, text = (text + data).rpartition(END)
+            found = NUMBER.findall(calls + end)
+            numbers += map(int, found)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(ANSWER), ANSWER) * len(found))
+            await writer.drain()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("fault", ["cut", "delay", "hold", "refuse", "reset"])
+async def test_faults_on_the_way_lose_nothing(fault):
+    """All are there, the first of each in order, and another one only where it was called again.
+
+    In a black hole the oldest call fails at its time, which is counted; those behind it are made again.
+    """
+    numbers, tries = [], Tries()
+    server = await asyncio.start_server(lambda *ends: serve(*ends, numbers), "127.0.0.1", 0)
+    options = Options(timeout_ms=300) if fault == "hold" else Options()
+    async with FaultProxy(server.sockets[0].getsockname()[1]) as proxy:
+        events = evframe.EventInterface(plugins={"xmlrpc": XmlrpcTransport(options), "tries": tries})
+        events.register_event("E_TEST")
+        async with events:
+            lease = events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{proxy.port}:m")
+            await load(events, getattr(WayFaults(proxy, tries), fault), times=5)
+            await until(lambda: not lease.subscriber.depth)
+            counters = events.statistics[0]
+    server.close()
+
+    assert counters.raised == counters.delivered + counters.failed == COUNT
+    if fault == "hold":
+        assert set(counters.reasons) == {"timeout"}
+        assert counters.failed < 100
+    else:
+        assert counters.failed == 0
+    assert_in_order(numbers, COUNT)
+    tries.assert_explain(numbers)
+    if fault == "delay":
+        assert_exactly(numbers, COUNT)
