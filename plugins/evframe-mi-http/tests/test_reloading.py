@@ -1,6 +1,7 @@
 """Other options while the interface works: nothing is refused, cut off or left behind."""
 
 import asyncio
+import errno
 import os
 import ssl
 import stat
@@ -336,3 +337,33 @@ def test_options_tell_no_secret(tmp_path):
     token.write_text("secret\n")
     token.chmod(0o600)
     assert "secrets" not in repr(Options(token_file=str(token)))
+
+
+class NoRoom:
+    """A socket of a process that has no more files for a while."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.left = 3
+
+    def accept(self):
+        self.left -= 1
+        if self.left >= 0:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return self.sock.accept()
+
+    def __getattr__(self, name):
+        return getattr(self.sock, name)
+
+
+async def test_no_more_files(site, monkeypatch):
+    """While there is no file for a connection it waits, and the loop does not spin; then it is answered."""
+    monkeypatch.setattr("evframe_mi_http.listener._PAUSE_S", 0.02)
+    async with site.enter():
+        bound = site.plugin._listener.bound
+        bound.socket = full = NoRoom(bound.socket)
+        assert (await ask(site.plugin.address))[0] == 200
+        assert full.left < 0
+        full.left = 1
+        async with Connection(site.plugin.address):
+            await until(lambda: full.left == 0)
