@@ -36,7 +36,7 @@ class VirtualTransport:
     schemes = ("virtual",)
     Options = VirtualOptions
     batch_events = 1024
-    in_flight = sys.maxsize  # the members have queues of their own
+    in_flight = in_flight_batches = sys.maxsize  # the members have queues of their own
     reads_params = True  # so may a member
 
     def __init__(self, options: VirtualOptions | None = None) -> None:
