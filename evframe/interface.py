@@ -455,6 +455,12 @@ class EventInterface:
         """Let a member go."""
         self._roster.close_member(member)
 
-    def describe(self, socket: Socket) -> dict[str, Any]:
-        """Return what the transport of *socket* tells about it, such as the state of its members."""
+    def describe(self, socket: Socket | str) -> dict[str, Any]:
+        """Return what the transport of *socket*, or of its text, tells about it, such as the state of its members.
+
+        Raises:
+            SocketError: if it is a text that cannot be used.
+        """
+        if isinstance(socket, str):
+            socket = self.parse_socket(socket).socket
         return self._manager.hook.describe(socket=socket) or {}

@@ -57,6 +57,14 @@ class Member:
         self.subscriber.wait_for(event, done)
         self._delivery.put((self.subscriber,), event)
 
+    def withdraw(self) -> None:
+        """Begin no other batch, and call *on_away* when those under way are over.
+
+        It is for *done* to call, when an event has failed with the batch that it was in.
+        """
+        if self.subscriber.returned is None:
+            self.subscriber.returned = []
+
     def take_back(self) -> None:
         """Fail every event that is not under way, in order, with the reason `handed_over`."""
         self._delivery.lose_queue(self.subscriber, HANDED_OVER)

@@ -7,13 +7,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from typing import Any, Final
 
 from evframe import Event
 from evframe.context import PluginContext
 from evframe.members import HANDED_OVER, Address, Member
 
-_EVENTS_FAULT: Final = frozenset({"too_large"})  # reasons that tell nothing about the member
+_NOT_ITS_FAULT: Final = frozenset({"queue_full", "too_large"})  # it is behind, or the event is to blame
 _PROBE_LIMIT_S: Final = 5.0
 AWAY: Final = "no_healthy_member"
 
@@ -87,15 +88,38 @@ class ParallelGroup(Group):
             self._context.close_member(member)
 
 
-class Candidate:
-    """A member that may have failed."""
+class _Journey:
+    """One event on its way through the members."""
 
-    def __init__(self, context: PluginContext, address: Address, on_failed: Callable[[Candidate], None]) -> None:
+    __slots__ = ("done", "event", "number", "reason", "tried")
+
+    def __init__(self, number: int, event: Event, done: Done) -> None:
+        self.number = number
+        self.event = event
+        self.done = done
+        self.tried: set[Candidate] = set()
+        self.reason: str | None = None
+
+
+class Candidate:
+    """A member that may have failed.
+
+    What it fails is *stranded* until its last batch under way is over, and then handed over at once with all that
+    it has not begun, in the order of raising: what is raised meanwhile waits behind it.
+
+    Args:
+        context: of the plugin.
+        address: of the member.
+        group: is told that it has failed, and takes what is handed over.
+    """
+
+    def __init__(self, context: PluginContext, address: Address, group: ChoosingGroup) -> None:
         self.is_disabled = False
         self.failed_at: float | None = None
         self.probe_at = 0.0
+        self.stranded: list[_Journey] = []
         self.member = context.open_member(address, self._away)
-        self._on_failed = on_failed
+        self._group = group
 
     @property
     def is_healthy(self) -> bool:
@@ -105,17 +129,27 @@ class Candidate:
     def _away(self, _: str) -> None:
         self.fail()
 
+    def strand(self, journey: _Journey) -> None:
+        """Keep an event that it has failed, and fail once it is clear what becomes of the others under way."""
+        self.stranded.append(journey)
+        self.member.withdraw()
+
     def fail(self) -> None:
-        """Give it no more events until it is probed; those that it has not begun go to others."""
+        """Give it no more events until it is probed; those that it has not delivered go to others."""
         if self.failed_at is None:
             self.failed_at = time.monotonic()
-            self._on_failed(self)
-        self.member.take_back()
+            self._group.watch(self)
+        self._hand_over()
 
     def disable(self) -> None:
         """Give it no more events until somebody enables it; those that it has not begun go to others."""
         self.is_disabled = True
+        self._hand_over()
+
+    def _hand_over(self) -> None:
         self.member.take_back()
+        stranded, self.stranded = self.stranded, []
+        self._group.hand_over(sorted(stranded, key=lambda journey: journey.number))
 
     async def probe(self) -> None:
         """Ask whether it is back, unless it is disabled."""
@@ -132,18 +166,6 @@ class Candidate:
         return state
 
 
-class _Journey:
-    """One event on its way through the members."""
-
-    __slots__ = ("done", "event", "reason", "tried")
-
-    def __init__(self, event: Event, done: Done) -> None:
-        self.event = event
-        self.done = done
-        self.tried: set[Candidate] = set()
-        self.reason: str | None = None
-
-
 class ChoosingGroup(Group):
     """One member gets each event; when that fails, another one does.
 
@@ -154,8 +176,9 @@ class ChoosingGroup(Group):
     def __init__(self, context: PluginContext, addresses: tuple[Address, ...], failover_timeout_s: float) -> None:
         self._context = context
         self._failover_timeout_s = failover_timeout_s
-        self.candidates = [Candidate(context, address, self._failed) for address in addresses]
+        self.candidates = [Candidate(context, address, self) for address in addresses]
         self._probes: set[asyncio.Task[Any]] = set()
+        self._numbers = count()
 
     @abstractmethod
     def choose(self, tried: set[Candidate]) -> Candidate | None:
@@ -163,7 +186,12 @@ class ChoosingGroup(Group):
 
     def put(self, event: Event, done: Done) -> None:
         """Deliver to the member that is chosen."""
-        self._send(_Journey(event, done))
+        self._send(_Journey(next(self._numbers), event, done))
+
+    def hand_over(self, journeys: list[_Journey]) -> None:
+        """Deliver what a member that has failed has left, in its order."""
+        for journey in journeys:
+            self._send(journey)
 
     def _send(self, journey: _Journey) -> None:
         chosen = self.choose(journey.tried)
@@ -178,14 +206,18 @@ class ChoosingGroup(Group):
         if reason is None or reason in {"shutdown", "unsubscribed"}:
             journey.done(reason)
             return
-        if reason != HANDED_OVER:
-            journey.tried.add(candidate)
-            journey.reason = reason
-            if reason not in _EVENTS_FAULT:
-                candidate.fail()
-        self._send(journey)
+        if reason == HANDED_OVER:
+            candidate.stranded.append(journey)
+            return
+        journey.tried.add(candidate)
+        journey.reason = reason
+        if reason in _NOT_ITS_FAULT:
+            self._send(journey)
+        else:
+            candidate.strand(journey)
 
-    def _failed(self, candidate: Candidate) -> None:
+    def watch(self, candidate: Candidate) -> None:
+        """Probe a member that has failed until it is back."""
         probe = self._context.spawn(self._watch(candidate))
         self._probes.add(probe)
         probe.add_done_callback(self._probes.discard)
@@ -197,7 +229,7 @@ class ChoosingGroup(Group):
             probe.cancel()
         for candidate in self.candidates:
             if not candidate.is_healthy:
-                self._failed(candidate)
+                self.watch(candidate)
 
     async def _watch(self, candidate: Candidate) -> None:
         """Probe a member until it is back."""
@@ -215,7 +247,7 @@ class ChoosingGroup(Group):
         if candidate.is_disabled:
             candidate.is_disabled = False
             if candidate.failed_at is not None:
-                self._failed(candidate)
+                self.watch(candidate)
         self._context.spawn(candidate.probe())
 
     @property
@@ -270,9 +302,11 @@ class RoundRobinGroup(ChoosingGroup):
 
 def _counted(member: Member) -> dict[str, Any]:
     counters = member.counters
+    handed_over = counters.reasons.get(HANDED_OVER, 0)
     return {
         "socket": counters.socket,
         "delivered": counters.delivered,
-        "failed": counters.failed,
+        "failed": counters.failed - handed_over,
+        "handed_over": handed_over,
         "depth": counters.depth,
     }

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from contextlib import asynccontextmanager
 
 import pytest
@@ -203,8 +204,30 @@ async def test_parallel_member_away_delays_nobody(compose, memory):
     assert numbers(memory, "a") == list(range(3000))
 
 
-async def test_failover_and_back_v3_v9(compose, memory):
-    """V3, V9: the first healthy member gets the events, with and without parameters; the first again after its probe."""
+@pytest.mark.parametrize("policy", ["FAILOVER", "PARALLEL", "ROUND-ROBIN"])
+async def test_no_parameters_v3(compose, memory, policy):
+    """V3: an event without parameters is delivered by members whose outcome comes later, as any other."""
+
+    def later(name):
+        async def take(batch):
+            await asyncio.sleep(0)
+            memory.delivered.setdefault(name, []).extend(batch.events)
+
+        return take
+
+    for name in "ab":
+        memory.when(name, later(name))
+    events = compose()
+    events.subscribe_event("E_V", f"virtual:{policy} memory:a memory:b")
+    async with events:
+        for params in (None, [], {}, None):
+            assert (await events.raise_event_and_wait("E_V", params))[0].delivered
+    got = {name: len(memory.delivered.get(name, [])) for name in "ab"}
+    assert got == {"FAILOVER": {"a": 4, "b": 0}, "PARALLEL": {"a": 4, "b": 4}, "ROUND-ROBIN": {"a": 2, "b": 2}}[policy]
+
+
+async def test_failover_and_back_v9(compose, memory):
+    """V9: the first healthy member gets the events; the first one again after its probe."""
     events = compose(failover_timeout_s=0.05)
     away = Away(memory, "a")
     away.away = False
@@ -246,23 +269,37 @@ async def test_other_options(compose, memory):
     assert numbers(memory, "c") == list(range(10))
 
 
-async def test_no_event_waits_for_a_probe(compose, memory):
-    """A probe that hangs holds nobody up while another member is healthy."""
+@pytest.mark.parametrize("policy", ["FAILOVER", "ROUND-ROBIN"])
+async def test_no_event_waits_for_a_probe(compose, memory, policy):
+    """A probe is one empty batch; while it hangs, the other member has the events, and nobody waits."""
     events = compose(failover_timeout_s=0.0)
+    probes = []
 
     def hang(batch):
         if batch.events:
             raise evframe.Unavailable("away")
-        return asyncio.get_running_loop().create_future()
+        probes.append(asyncio.get_running_loop().create_future())
+        return probes[-1]
 
     memory.when("a", hang)
-    events.subscribe_event("E_V", "virtual:FAILOVER memory:a memory:b")
+    events.subscribe_event("E_V", f"virtual:{policy} memory:a memory:b")
     async with events:
-        for number in range(20):
+        assert (await events.raise_event_and_wait("E_V", [0]))[0].delivered
+        await until(lambda: probes)
+        for number in range(1, 20):
             async with asyncio.timeout(1):
                 assert (await events.raise_event_and_wait("E_V", [number]))[0].delivered
+        assert [probe.done() for probe in probes] == [False]
+        memory.when("a", None)
+        probes[0].set_result(None)
+        await until(
+            lambda: events.describe(events.subscriptions[0].subscriber.socket)["members"][0]["state"] == "healthy"
+        )
+        for number in range(20, 22):
+            assert (await events.raise_event_and_wait("E_V", [number]))[0].delivered
 
-    assert numbers(memory, "b") == list(range(20))
+    assert numbers(memory, "b")[:20] == list(range(20))
+    assert numbers(memory, "a")
 
 
 @pytest.mark.parametrize("policy", ["FAILOVER", "ROUND-ROBIN"])
@@ -313,26 +350,142 @@ async def test_round_robin_prefers_who_is_not_behind(compose, memory):
         assert len(numbers(memory, "b")) >= 98
 
 
-@pytest.mark.parametrize("fails", ["reason", "rejected"])
-async def test_event_fails_over_v11(compose, memory, fails):
-    """V11: an event that one member fails is delivered by the next; one that all fail has the last reason."""
+@pytest.mark.parametrize("policy", ["FAILOVER", "ROUND-ROBIN"])
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])
+@pytest.mark.parametrize("fails", ["reason", "rejected", "plugin error"])
+async def test_event_fails_over_v2_v11(compose, memory, policy, later, fails):
+    """V2, V11: an event that one member fails, at once or later, goes to the next; one that all fail has the last reason."""
     events = compose()
 
     def fail(batch):
-        if fails == "rejected" and batch.events:
-            raise evframe.Rejected("refused")
+        if batch.events and fails != "reason":
+            raise evframe.Rejected("refused") if fails == "rejected" else RuntimeError("refused")
         for index in range(len(batch.events)):
             batch.fail(index, "refused")
         return True
 
-    memory.when("a", fail)
+    async def fail_later(batch):
+        await asyncio.sleep(0)
+        fail(batch)
+
+    memory.when("a", fail_later if later else fail)
+    events.subscribe_event("E_V", f"virtual:{policy} memory:a memory:b")
+    async with events:
+        for number in range(5):
+            assert (await events.raise_event_and_wait("E_V", [number]))[0].delivered
+        assert numbers(memory, "b") == list(range(5))
+        memory.when("b", fail_later if later else fail)
+        report = await events.raise_event_and_wait("E_V", [5], timeout_s=20)
+        assert report[0].reason == ("plugin_error" if fails == "plugin error" else "refused")
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])
+async def test_parallel_outcome_v11(compose, memory, later):
+    """V11: an event is delivered when all members have it, whenever that is, and failed when one has failed it."""
+    events = compose()
+    fate = {"a": None, "b": None}
+
+    def behave(name):
+        def now(batch):
+            for index in range(len(batch.events)):
+                if fate[name]:
+                    batch.fail(index, fate[name])
+            return True
+
+        async def after(batch):
+            await asyncio.sleep(0.01)
+            now(batch)
+
+        return after if later else now
+
+    for name in fate:
+        memory.when(name, behave(name))
+    events.subscribe_event("E_V", "virtual:PARALLEL memory:a memory:b")
+    async with events:
+        reasons = []
+        for fate["a"], fate["b"] in [(None, None), ("refused", None), (None, "refused")]:
+            reasons.append((await events.raise_event_and_wait("E_V"))[0].reason)
+    assert reasons == [None, "refused", "refused"]
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_hand_over_keeps_order_whatever_fails(compose, memory, seed):
+    """However a member fails with batches under way, the next one has what it has not delivered, once and in order."""
+    chance = random.Random(seed)
+    memory.in_flight = 400
+    at_first = []
+
+    async def take(batch):
+        for _ in range(chance.randrange(6)):
+            await asyncio.sleep(0)
+        fate = chance.choice(["away", "refused", "some", "fine", "fine", "fine"])
+        if fate == "away":
+            raise evframe.Unavailable("away")
+        if fate == "refused":
+            raise evframe.Rejected("refused")
+        for index, event in enumerate(batch.events):
+            if fate == "some" and chance.randrange(2):
+                batch.fail(index, "refused")
+            else:
+                at_first.append(event[1])
+
+    events = compose()
+    memory.when("a", take)
     events.subscribe_event("E_V", "virtual:FAILOVER memory:a memory:b")
     async with events:
-        assert (await events.raise_event_and_wait("E_V", [1]))[0].delivered
-        memory.when("b", fail)
-        assert (await events.raise_event_and_wait("E_V", [2], timeout_s=20))[0].reason == "refused"
+        for number in range(2000):
+            events.raise_event("E_V", [number])
+            if not chance.randrange(3):
+                await asyncio.sleep(0)
+        await until(lambda: not events.statistics[0].depth)
 
-    assert numbers(memory, "b") == [1]
+    assert sorted(at_first + numbers(memory, "b")) == list(range(2000))
+    assert numbers(memory, "b") == sorted(numbers(memory, "b"))
+
+
+async def test_member_with_a_full_queue(compose, memory):
+    """What finds no room at a member goes to the next one; the member is behind, and has not failed."""
+    events = compose(queue_size=50)
+    open_ = asyncio.get_running_loop().create_future()
+
+    async def stands_still(batch):
+        await open_
+        memory.delivered.setdefault("a", []).extend(batch.events)
+
+    memory.when("a", stands_still)
+    events.subscribe_event("E_V", "virtual:FAILOVER memory:a memory:b")
+    async with events:
+        for number in range(300):
+            events.raise_event("E_V", [number])
+            await asyncio.sleep(0)
+        await until(lambda: len(numbers(memory, "b")) > 200)
+        assert events.describe("virtual:FAILOVER memory:a memory:b")["members"][0]["state"] == "healthy"
+        open_.set_result(None)
+        await until(lambda: events.statistics[0].delivered == 300)
+    assert numbers(memory, "a") + numbers(memory, "b") == list(range(300))
+
+
+async def test_full_queue_is_handed_over(compose, memory):
+    """A member that fails with a full queue hands all of it over, though the next one has no more room than it had."""
+    events = compose(queue_size=50)
+    died = asyncio.get_running_loop().create_future()
+
+    async def dies(batch):
+        await died
+        raise evframe.Unavailable("died")
+
+    memory.when("a", dies)
+    events.subscribe_event("E_V", "virtual:FAILOVER memory:a memory:b")
+    async with events:
+        for number in range(51):
+            events.raise_event("E_V", [number])
+            await asyncio.sleep(0)
+        died.set_result(None)
+        for number in range(51, 80):
+            events.raise_event("E_V", [number])
+            await asyncio.sleep(0)
+        await until(lambda: events.statistics[0].delivered == 80)
+    assert sorted(numbers(memory, "b")) == list(range(80))
 
 
 async def test_hand_over_keeps_order_v8(compose, memory):
@@ -383,10 +536,14 @@ async def test_listing_tells_the_members(compose, memory):
     idle = json.loads(events.management.handle(request))["result"]["Event"]["Subscribers"][0]["members"]
     async with events:
         await events.raise_event_and_wait("E_V", [1])
+        described = events.describe("virtual:FAILOVER memory:a memory:b")["members"]
         first, second = json.loads(events.management.handle(request))["result"]["Event"]["Subscribers"][0]["members"]
 
     assert idle == [{"socket": "memory:a", "state": "idle"}, {"socket": "memory:b", "state": "idle"}]
     assert (first["state"], second["state"], second["delivered"]) == ("failed", "healthy", 1)
+    assert (first["delivered"], first["failed"], first["handed_over"], first["depth"]) == (0, 0, 1, 0)
+    assert [member["socket"] for member in described] == ["memory:a", "memory:b"]
+    assert (described[0]["state"], described[1]) == ("failed", second)
     assert 0 < first["next_probe_s"] <= 30
     assert first["failed_for_s"] >= 0
 

@@ -1,0 +1,52 @@
+"""Members: subscribers that a combining transport feeds."""
+
+import asyncio
+
+import evframe
+from evframe.testing import until
+
+
+async def test_withdrawn_member_ends_what_is_under_way(events, memory):
+    """A member that is withdrawn begins no other batch, and says so when those under way are over; the rest waits."""
+    memory.in_flight = 2
+    open_, away, outcomes = [], [], {}
+
+    async def send(batch):
+        open_.append(asyncio.get_running_loop().create_future())
+        if await open_[-1] == "fail":
+            batch.fail(0, "refused")
+
+    memory.when("a", send)
+    async with events:
+        member = events.open_member(events.parse_socket("memory:a"), away.append)
+
+        def done(number, reason):
+            outcomes[number] = reason
+            if reason == "refused":
+                member.withdraw()
+
+        for number in range(4):
+            event = events.event("E_A").snapshot([number], 0.0)
+            member.put(event, lambda reason, number=number: done(number, reason))
+            if number < 2:
+                await until(lambda number=number: len(open_) > number)
+        open_[1].set_result("fail")
+        await until(lambda: outcomes)
+        assert (outcomes, away, member.depth) == ({1: "refused"}, [], 3)
+        open_[0].set_result("deliver")
+        await until(lambda: away)
+        member.take_back()
+        assert outcomes == {1: "refused", 0: None, 2: "handed_over", 3: "handed_over"}
+        events.close_member(member)
+    assert len(open_) == 2
+
+
+async def test_describe_by_text(events):
+    """What a transport tells about a socket is there by its text, too; a text that is none is an error."""
+    assert events.describe("memory:a") == {}
+    try:
+        events.describe("nosuch:a")
+    except evframe.SocketError as error:
+        assert "nosuch" in str(error)
+    else:
+        raise AssertionError("expected an error")
