@@ -1,5 +1,6 @@
 """Certificates for the tests, made with openssl."""
 
+import shutil
 import subprocess
 
 
@@ -8,6 +9,8 @@ def make(folder, name="certificate", subject="localhost", issuer=None):
 
     The certificate alone is in `name.pem`, its key in `name-key.pem`.
     """
+    if shutil.which("openssl") is None:
+        raise RuntimeError("openssl is needed for certificates: apt-get install -y openssl")
     certificate, key, both = (folder / f"{name}{end}.pem" for end in ("", "-key", "-both"))
     words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={subject}"]
     words += ["-addext", f"subjectAltName=DNS:{subject}", "-keyout", key, "-out", certificate]

@@ -23,7 +23,7 @@ class Kafka:
     """Starts in about eight seconds; `stop` and `start` again keep the ports and the data."""
 
     def __init__(self):
-        if not list(LIBS.glob("kafka_*.jar")):
+        if not list(LIBS.glob("kafka_*.jar")) or shutil.which("java") is None:
             raise RuntimeError(MISSING)
         self.folder = Path(tempfile.mkdtemp(prefix="evframe-kafka-"))
         self.port, controller = free_port(), free_port()
