@@ -6,7 +6,7 @@ import evframe
 from evframe.testing import until
 
 
-async def test_withdrawn_member_ends_what_is_under_way(events, memory):
+async def test_withdrawn_member_ends_what_is_under_way(memory):
     """A member that is withdrawn begins no other batch, and says so when those under way are over; the rest waits."""
     memory.in_flight = 2
     open_, away, outcomes = [], [], {}
@@ -17,6 +17,8 @@ async def test_withdrawn_member_ends_what_is_under_way(events, memory):
             batch.fail(0, "refused")
 
     memory.when("a", send)
+    events = evframe.EventInterface(plugins={"memory": memory})
+    events.register_event("E_A")
     async with events:
         member = events.open_member(events.parse_socket("memory:a"), away.append)
 
