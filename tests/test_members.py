@@ -20,7 +20,12 @@ async def test_withdrawn_member_ends_what_is_under_way(memory):
     events = evframe.EventInterface(plugins={"memory": memory})
     events.register_event("E_A")
     async with events:
-        member = events.open_member(events.parse_socket("memory:a"), away.append)
+
+        def on_away(reason):
+            away.append(reason)
+            member.take_back()  # what is left in the queue begins in the next turn otherwise
+
+        member = events.open_member(events.parse_socket("memory:a"), on_away)
 
         def done(number, reason):
             outcomes[number] = reason
@@ -37,7 +42,6 @@ async def test_withdrawn_member_ends_what_is_under_way(memory):
         assert (outcomes, away, member.depth) == ({1: "refused"}, [], 3)
         open_[0].set_result("deliver")
         await until(lambda: away)
-        member.take_back()
         assert outcomes == {1: "refused", 0: None, 2: "handed_over", 3: "handed_over"}
         events.close_member(member)
     assert len(open_) == 2
