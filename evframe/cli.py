@@ -220,7 +220,11 @@ def _list_commands(client: Client) -> None:
 @click.option("--receiver", default="udp", type=click.Choice(["udp", "unix", "tcp"]), help="How events arrive.")
 @click.option("--address", help="Address at which the gateway reaches this program.  [default: found out]")
 def watch(client: Client, patterns: tuple[str, ...], receiver: Any, address: str | None, *, as_json: bool) -> None:
-    """Print the events of the running gateway that match PATTERN as they are raised."""
+    """Print the events of the running gateway that match PATTERN as they are raised.
+
+    Without a PATTERN, and with 'E_*', that is all of them but those that watching brings about itself:
+    E_CORE_TCP_DISCONNECT and E_EVFRAME_LEASE_*.
+    """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
     try:

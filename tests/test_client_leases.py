@@ -92,6 +92,22 @@ def test_what_matches_is_subscribed_and_left():
     assert (leases.names, leases.interruptions) == ((), 0)
 
 
+@pytest.mark.parametrize(
+    ("patterns", "subscribed"),
+    [
+        (("*",), {"E_A"}),
+        (("E_*",), {"E_A"}),
+        (("E_*", "E_CORE_*"), {"E_A", "E_CORE_TCP_DISCONNECT"}),
+        (("E_EVFRAME_LEASE_MADE",), {"E_EVFRAME_LEASE_MADE"}),
+    ],
+)
+def test_what_asking_brings_about_is_asked_for_by_name(patterns, subscribed):
+    """Whoever wants everything is not told of its own asking, unless it says so."""
+    gateway = Gateway("E_A", "E_CORE_TCP_DISCONNECT", "E_EVFRAME_LEASE_MADE")
+    gateway.go(leases_at(gateway, *patterns).look())
+    assert set(gateway.subscribed()) == subscribed
+
+
 def test_quiet_rounds_are_two_calls():
     """While nothing happens a look costs two calls, however many events there are; each lease has its turn."""
     gateway = Gateway("E_A", "E_B", "E_C")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
@@ -30,6 +31,9 @@ class Call:
     params: list[Any] | None = None
 
 
+_EVERYTHING: Final = frozenset({"*", "E_*"})
+_ECHO: Final = re.compile("E_CORE_TCP_DISCONNECT$|E_EVFRAME_LEASE_")
+"""What subscribing, and looking whether the leases are there, raises at the gateway."""
 Keeping = Generator[Call | Pause, Any, None]
 
 
@@ -38,7 +42,8 @@ class Leases:
 
     Args:
         socket: the subscriber, ``scheme:address``.
-        patterns: `fnmatch` patterns of event names.
+        patterns: `fnmatch` patterns of event names; ``*`` and ``E_*`` leave out what asking for events
+            brings about itself, such as the end of each connection that asks.
         lease_s: what is asked for, in whole seconds.
         look_s: how often new events and lost leases are looked for.
         clock: the time in seconds.
@@ -53,7 +58,9 @@ class Leases:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._socket = socket
+        patterns = tuple(patterns)
         self._patterns = [compile_pattern(pattern) for pattern in patterns]
+        self._chosen = [compile_pattern(pattern) for pattern in patterns if pattern not in _EVERYTHING]
         self._lease_s = lease_s
         self._look_s = min(look_s, lease_s / _RENEWALS)
         self._clock = clock
@@ -69,7 +76,7 @@ class Leases:
     def look(self) -> Keeping:
         """Subscribe to what is not, or has to be renewed."""
         names = _names((yield Call("events_list")))
-        wanted = [name for name in names if any(pattern.match(name) for pattern in self._patterns)]
+        wanted = [name for name in names if self._wants(name)]
         if (yield from self._is_lost()):
             # Where one lease was lost, as when the gateway was started again, none can be relied on.
             self.interruptions += 1
@@ -80,6 +87,10 @@ class Leases:
             if self._renew_at.setdefault(name, _NEVER) <= now:  # whatever is answered, it is to be left
                 yield Call("event_subscribe", [name, self._socket, self._lease_s])
                 self._renew_at[name] = now + self._lease_s / _RENEWALS
+
+    def _wants(self, name: str) -> bool:
+        patterns = self._chosen if _ECHO.match(name) else self._patterns
+        return any(pattern.match(name) for pattern in patterns)
 
     def _is_lost(self) -> Generator[Call | Pause, Any, bool]:
         """Return whether the lease that was looked at least recently is no longer there."""

@@ -69,7 +69,10 @@ class Wanted:
     """What is subscribed, and how."""
 
     patterns: tuple[str, ...]
-    """`fnmatch` patterns of event names; events that are registered later are found too. None match all."""
+    """`fnmatch` patterns of event names; events that are registered later are found too. None match all.
+
+    ``*`` and ``E_*`` leave out what asking for events brings about itself: `E_CORE_TCP_DISCONNECT` and
+    `E_EVFRAME_LEASE_*`, which other patterns and their names find."""
     receiver: Kind = attrs.field(validator=_kind)
     """How events arrive: `udp`, `unix` (datagrams too) or `tcp`."""
     address: str | None = attrs.field(converter=attrs.converters.optional(check_address))
