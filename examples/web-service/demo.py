@@ -228,7 +228,7 @@ def sum_up(shop: Shop, placed: int) -> bool:
     except TimeoutError as error:
         show("----", str(error))
     arrived, seen = shop.arrived, shop.seen
-    raised = {each["name"]: each["raised"] for each in statistics["Events"] if each["raised"]}
+    raised = {each["name"]: each["raised"] for each in statistics["Events"] if each["name"] in SUBSCRIBED}
     (group,) = (each for each in statistics["Subscribers"] if each["socket"].startswith("virtual:"))
     show("raised", ", ".join(f"{count} {name}" for name, count in raised.items()))
     show("counted", f"raised {group['raised']} = delivered {group['delivered']} + failed {group['failed']}")
