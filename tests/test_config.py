@@ -5,6 +5,7 @@ import pytest
 
 import evframe
 from evframe.config import are_named_apart, is_event_name, is_readable, parse_config
+from evframe.contents import contents_of
 from evframe.structuring import structure
 
 
@@ -237,3 +238,19 @@ def test_shared_validators(tmp_path):
         Options(file="/no/such/file")
     with pytest.raises(ValueError, match="^tables: expected a name of its own for each, got 'A' twice"):
         Options(tables=[Table("a"), Table("b"), Table("A")])
+
+
+def test_rules_with_defaults_of_every_kind(tmp_path):
+    """What validators say is told, whatever makes the defaults of the other fields."""
+
+    @attrs.frozen
+    class Options:
+        file: str = attrs.field(validator=is_readable)
+        copy: str = attrs.Factory(lambda self: self.file + "~", takes_self=True)
+        lines: list[str] = attrs.field(factory=list)
+        contents: tuple[bytes | None, ...] = contents_of("file")
+
+    problems = []
+    assert structure({"file": "/no/such/file"}, Options, "here", problems) is None
+    assert problems == ["here.file: expected a file that can be read, got '/no/such/file'"]
+    assert structure({"file": str(tmp_path)}, Options, "here", problems).copy == f"{tmp_path}~"
