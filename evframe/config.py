@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -43,6 +43,15 @@ def is_event_name(_: Any, attribute: attrs.Attribute[Any], value: str | None) ->
             check_name(value)
     except ValueError as error:
         raise ValueError(f"{attribute.name}: {error}") from None
+
+
+def are_named_apart(_: Any, attribute: attrs.Attribute[Any], value: Iterable[Any]) -> None:
+    """Validate an option with several tables, which their `name` tells apart, in whatever case."""
+    seen: set[str] = set()
+    for each in value:
+        if each.name.casefold() in seen:
+            raise ValueError(f"{attribute.name}: expected a name of its own for each, got {each.name!r} twice")
+        seen.add(each.name.casefold())
 
 
 def is_readable(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:

@@ -19,7 +19,7 @@ import attrs
 from evframe.context import PluginContext
 from evframe.events import check_name
 from evframe.exceptions import EventNameError, ParameterError, UnknownEventError
-from evframe.payload import decode_notification
+from evframe.notifications import decode_notification
 from evframe.status import StatusGroup
 
 log = logging.getLogger("evframe.ingest")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -114,59 +113,3 @@ def envelope(method: str, body: bytes | None, *, request_id: int = 0) -> bytes:
     start = b'{"id":%d,' % request_id if request_id else b"{"
     head = start + b'"jsonrpc":"2.0","method":' + encode_text(method)
     return head + b"}" if body is None else head + b',"params":' + body + b"}"
-
-
-def decode_notification(data: bytes) -> tuple[str, Any] | None:
-    """Return method and parameters of the JSON-RPC notification, or request, that *data* is; None if it is none.
-
-    The parameters of an event's payload, when they are raised again, give the same bytes: names
-    that are there twice come as `Pairs`, integers in any size, and bytes that are no UTF-8 as
-    surrogates.
-    """
-    try:
-        value = orjson.loads(data)
-        # Something else would be written where a name is there twice, or an integer has more than 64 bits.
-        if orjson.dumps(value) == data:
-            return _notification(value)
-    except (ValueError, TypeError):
-        pass
-    return _decode_carefully(data) if data.lstrip()[:1] == b"{" else None
-
-
-class _Object(list[tuple[str, Any]]):
-    """A JSON object with its members in order, names twice too."""
-
-
-def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"expected JSON, got {text}")
-
-
-_CAREFUL: Final = json.JSONDecoder(object_pairs_hook=_Object, parse_constant=_refuse_constant, strict=False)
-
-
-def _decode_carefully(data: bytes) -> tuple[str, Any] | None:
-    try:
-        return _notification(_CAREFUL.decode(data.decode("utf-8", "surrogateescape")))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _notification(value: Any) -> tuple[str, Any] | None:
-    if not isinstance(value, dict | _Object):
-        return None
-    members = dict(value)
-    method, params = members.get("method"), members.get("params")
-    if members.get("jsonrpc") != "2.0" or not isinstance(method, str):
-        return None
-    if not isinstance(params, _Object):
-        return (method, _plain(params)) if params is None or isinstance(params, dict | list) else None
-    pairs = [(name, _plain(item)) for name, item in params]
-    named = dict(pairs)
-    return method, named if len(named) == len(pairs) else Pairs(pairs)
-
-
-def _plain(value: Any) -> Any:
-    """Return *value* with dicts in place of objects."""
-    if isinstance(value, _Object):
-        return {name: _plain(item) for name, item in value}
-    return [_plain(item) for item in value] if isinstance(value, list) else value

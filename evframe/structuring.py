@@ -125,7 +125,11 @@ def _broken_rules(value: Mapping[str, Any], kind: Any, converter: cattrs.Convert
     stand_in = object.__new__(kind)
     given = []
     for field in attrs.fields(attrs.resolve_types(kind)):
-        found = field.default.factory() if isinstance(field.default, attrs.Factory) else field.default  # type: ignore[arg-type]
+        if not field.init:
+            continue  # no option
+        found: Any = field.default
+        if isinstance(found, attrs.Factory):  # type: ignore[arg-type]
+            found = found.factory(stand_in) if found.takes_self else found.factory()
         if field.name in value:
             with suppress(Exception):  # it is told of already
                 found = converter.structure(value[field.name], field.type)

@@ -4,7 +4,8 @@ import attrs
 import pytest
 
 import evframe
-from evframe.config import is_event_name, is_readable, parse_config
+from evframe.config import are_named_apart, is_event_name, is_readable, parse_config
+from evframe.contents import contents_of
 from evframe.structuring import structure
 
 
@@ -216,16 +217,40 @@ def test_a_union_is_told_from_a_container(kind, good, bad):
 
 
 def test_shared_validators(tmp_path):
-    """The name of an event and the path of a file are checked where an option has one, and may be left out."""
+    """Names of events, paths of files and names of tables are checked where an option has one."""
+
+    @attrs.frozen
+    class Table:
+        name: str
 
     @attrs.frozen
     class Options:
         event: str | None = attrs.field(default=None, validator=is_event_name)
         file: str | None = attrs.field(default=None, validator=is_readable)
+        tables: list[Table] = attrs.field(factory=list, validator=are_named_apart)
 
     Options()
+    Options(tables=[Table("a"), Table("b")])
     Options("E_X", str(tmp_path))
     with pytest.raises(ValueError, match="^event: expected an event name of 1 to 64 bytes, got ''"):
         Options(event="")
     with pytest.raises(ValueError, match="^file: expected a file that can be read, got '/no/such/file'"):
         Options(file="/no/such/file")
+    with pytest.raises(ValueError, match="^tables: expected a name of its own for each, got 'A' twice"):
+        Options(tables=[Table("a"), Table("b"), Table("A")])
+
+
+def test_rules_with_defaults_of_every_kind(tmp_path):
+    """What validators say is told, whatever makes the defaults of the other fields."""
+
+    @attrs.frozen
+    class Options:
+        file: str = attrs.field(validator=is_readable)
+        copy: str = attrs.Factory(lambda self: self.file + "~", takes_self=True)
+        lines: list[str] = attrs.field(factory=list)
+        contents: tuple[bytes | None, ...] = contents_of("file")
+
+    problems = []
+    assert structure({"file": "/no/such/file"}, Options, "here", problems) is None
+    assert problems == ["here.file: expected a file that can be read, got '/no/such/file'"]
+    assert structure({"file": str(tmp_path)}, Options, "here", problems).copy == f"{tmp_path}~"

@@ -7,13 +7,14 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from evframe.declarations import Parameter
 from evframe.exceptions import SocketError, UnknownEventError
 from evframe.management.commands import Command, CommandError, int32, int_param, invalid_params, text_param
+from evframe.notifications import Object, values
 from evframe.payload import Pairs
 
 log = logging.getLogger("evframe.management")
@@ -147,13 +148,6 @@ class _Evi:
         return "OK"
 
 
-class _Object(list[tuple[str, Any]]):
-    """A JSON object with its members in order, names twice too."""
-
-
-_decode: Final = json.JSONDecoder(object_pairs_hook=_Object, strict=False).raw_decode
-
-
 def _raise_params(given: Any) -> Any:
     if isinstance(given, list):
         return [_array_item(item) for item in given]
@@ -164,10 +158,10 @@ def _raise_params(given: Any) -> Any:
     if not isinstance(given, str):
         raise CommandError(400, "Bad Params")
     try:
-        named = _decode(given.lstrip())[0]
-    except (ValueError, RecursionError):
+        named = next(values(given), None)  # what follows it is not looked at
+    except ValueError:
         named = None
-    if not isinstance(named, _Object):
+    if not isinstance(named, Object):
         raise CommandError(400, "Bad Params")
     try:
         return Pairs((name, _named_value(value)) for name, value in named)
@@ -192,7 +186,7 @@ def _named_value(value: Any) -> str | int:
 
 
 def _compact(value: Any) -> str:
-    if isinstance(value, _Object):
+    if isinstance(value, Object):
         members = ",".join(f"{_compact(name)}:{_compact(item)}" for name, item in value)
         return f"{{{members}}}"
     if isinstance(value, list):

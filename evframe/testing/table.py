@@ -252,6 +252,7 @@ RAISE_ERRORS: Final = (
         for given in (
             '"hello"',
             '"{bad"',
+            r'"{\"a\":NaN}"',
             '"[1,2]"',
             '""',
             "5",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import attrs
 
-from evframe.config import at_least, is_event_name, is_readable
+from evframe.config import are_named_apart, at_least, is_event_name, is_readable
 from evframe_kafka_consumer.properties import Value, consumer_option
 
 PORT = 9092
@@ -102,16 +102,9 @@ class ConnectionOptions:
         return [each if re.search(r":[0-9]+$", each) else f"{each}:{PORT}" for each in each_one]
 
 
-def _names(_: Any, attribute: attrs.Attribute[Any], value: list[ConnectionOptions]) -> None:
-    names = [each.name.casefold() for each in value]
-    for each in value:
-        if names.count(each.name.casefold()) > 1:
-            raise ValueError(f"{attribute.name}: expected a name of its own for each, got {each.name!r} twice")
-
-
 @attrs.frozen
 class Options:
     """The members of consumer groups."""
 
-    connections: list[ConnectionOptions] = attrs.field(factory=list, validator=_names)
+    connections: list[ConnectionOptions] = attrs.field(factory=list, validator=are_named_apart)
     """The topics that are consumed."""

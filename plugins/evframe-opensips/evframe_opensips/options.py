@@ -11,7 +11,7 @@ import attrs
 
 from evframe.client import parse_url
 from evframe.client.urls import without_password
-from evframe.config import at_least
+from evframe.config import are_named_apart, at_least
 from evframe.sockets import without_brackets
 from evframe_opensips.catalogue import catalogue, modules
 
@@ -105,7 +105,7 @@ class InstanceOptions:
 class Options:
     """What is bridged, from where, and how its events come here."""
 
-    instances: list[InstanceOptions] = attrs.field(factory=list)
+    instances: list[InstanceOptions] = attrs.field(factory=list, validator=are_named_apart)
     """Where the events come from, as tables ``[[plugins.opensips.instances]]``."""
     modules: list[str] = attrs.field(factory=list, validator=_modules)
     """The modules whose events are bridged; without `modules` and `events` it is all of them but `core`."""
@@ -137,12 +137,8 @@ class Options:
             raise ValueError(
                 f"instance_param: expected a name that no event has for a parameter, got {self.instance_param!r}"
             )
-        seen: set[str] = set()
         for index, instance in enumerate(self.instances):
             place = f"instances[{index}]"
-            if instance.name.casefold() in seen:
-                raise ValueError(f"{place}.name: duplicate instance {instance.name!r}")
-            seen.add(instance.name.casefold())
             if self._is_out_of_reach(instance):
                 raise ValueError(
                     f"listen: expected an address that {place} ({instance.name!r}) can reach, got {self.listen!r}"

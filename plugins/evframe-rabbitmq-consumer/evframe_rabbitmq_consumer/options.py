@@ -7,7 +7,7 @@ from typing import Any, Literal
 import attrs
 from yarl import URL
 
-from evframe.config import at_least, is_event_name, is_readable
+from evframe.config import are_named_apart, at_least, is_event_name, is_readable
 
 Answer = Literal["ack", "requeue", "reject"]
 """What the broker is told about a message: it is done; it comes again; it goes to the dead letters."""
@@ -90,16 +90,9 @@ class ConnectionOptions:
         return str(URL(self.uri).with_password(None))
 
 
-def _names(_: Any, attribute: attrs.Attribute[Any], value: list[ConnectionOptions]) -> None:
-    names = [each.name.casefold() for each in value]
-    for each in value:
-        if names.count(each.name.casefold()) > 1:
-            raise ValueError(f"{attribute.name}: expected a name of its own for each, got {each.name!r} twice")
-
-
 @attrs.frozen
 class Options:
     """The queues."""
 
-    connections: list[ConnectionOptions] = attrs.field(factory=list, validator=_names)
+    connections: list[ConnectionOptions] = attrs.field(factory=list, validator=are_named_apart)
     """The queues that are consumed."""

@@ -33,7 +33,7 @@ def test_bad_option(option, value, problem):
 
 def test_names_are_different():
     """Two connections cannot have the same name, which is that of the queue unless another one is given."""
-    with pytest.raises(ValueError, match="connections: expected a name of its own for each, got 'q' twice"):
+    with pytest.raises(ValueError, match="connections: expected a name of its own for each, got 'Q' twice"):
         Options(connections=[ConnectionOptions(queue="q"), ConnectionOptions(queue="Q")])
     Options(connections=[ConnectionOptions(queue="q"), ConnectionOptions(queue="q", name="second")])
 
