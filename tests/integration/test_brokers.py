@@ -60,8 +60,8 @@ class Load:
             await asyncio.sleep(0.01)
 
 
-async def test_failover_from_rabbitmq_to_kafka_and_back(rabbitmq, kafka):
-    """A RabbitMQ that is killed hands over to a Kafka within a second, and gets the events again once it is back."""
+async def test_failover_from_rabbitmq_to_kafka_and_back_r12_v9(rabbitmq, kafka):
+    """R12, V9: a RabbitMQ that is killed hands over to a Kafka within a second, and gets events again once it is back."""
     if not hasattr(rabbitmq, "start"):
         pytest.skip("the broker that is given cannot be killed")
     topic = await make_topic(kafka)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from brokers import certificates
+from brokers.connections import connections_to
 from brokers.proxy import FaultProxy
 from brokers.topics import consuming, make_topic, records_in, take
 from evframe_kafka import KafkaTransport, Options, parse
@@ -274,11 +275,13 @@ async def test_time_limit_k7(kafka, topic):
 
 
 @pytest.fixture
-def secure(kafka, topic):
+async def secure(kafka, topic):
     """Return the socket of a topic at the listener with TLS, without what is needed to get in."""
     if not hasattr(kafka, "secure_port"):
         pytest.skip("the broker that is given has no secure listener")
-    return f"kafka:localhost:{kafka.secure_port}/{topic}?g.security.protocol=SASL_SSL"
+    yield f"kafka:localhost:{kafka.secure_port}/{topic}?g.security.protocol=SASL_SSL"
+    # Connections with TLS end when both sides have said so; a loop of uvloop that is closed before waits for ever.
+    await until(lambda: not connections_to(kafka.secure_port))
 
 
 @pytest.mark.parametrize(

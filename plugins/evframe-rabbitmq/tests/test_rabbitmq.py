@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import aio_pika
 import pytest
 from brokers import certificates
+from brokers.connections import connections_to
 from brokers.proxy import FaultProxy
 from brokers.queues import channel_of
 from evframe_rabbitmq import Options, RabbitmqTransport, parse
@@ -166,8 +167,8 @@ async def test_message_id_of_a_retry(rabbitmq, queue):
     assert sorted(ids.values()) == [[0], *([number, number] for number in range(1, 100))]
 
 
-async def test_large_body(rabbitmq, queue):
-    """A payload larger than a frame arrives whole."""
+async def test_large_body_r10(rabbitmq, queue):
+    """R10: a subscriber connects at its first event, and a payload larger than a frame arrives whole."""
     async with interface() as events:
         events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{rabbitmq.port}/{queue.name}")
         assert (await events.raise_event_and_wait("E_TEST", ["x" * 500_000]))[0].delivered
@@ -300,16 +301,23 @@ async def test_blocked_connection_r2(rabbitmq, queue):
     assert list(dict.fromkeys(bodies)) == [*range(200), "others go on"]
 
 
-async def test_tls_r8(rabbitmq, queue):
-    """R8: messages go over TLS to a broker whose certificate is trusted, and to no other."""
+@pytest.fixture
+async def secure(rabbitmq, queue):
+    """Return the socket of a queue at the listener with TLS."""
     if not hasattr(rabbitmq, "tls_port"):
         pytest.skip("the broker that is given has no TLS")
-    text = f"rabbitmq:localhost:{rabbitmq.tls_port}/tls?{queue.name}"
+    yield f"rabbitmq:localhost:{rabbitmq.tls_port}/tls?{queue.name}"
+    # Connections with TLS end when both sides have said so; a loop of uvloop that is closed before waits for ever.
+    await until(lambda: not connections_to(rabbitmq.tls_port))
+
+
+async def test_tls_r8(rabbitmq, queue, secure):
+    """R8: messages go over TLS to a broker whose certificate is trusted, and to no other."""
     async with interface(use_tls=True, ca_file=str(rabbitmq.certificate), connect_timeout_ms=5000) as events:
-        events.subscribe_event("E_TEST", text)
+        events.subscribe_event("E_TEST", secure)
         assert (await events.raise_event_and_wait("E_TEST", ["secret"]))[0].delivered
-    await assert_refused(text)
-    for refused in (text, text.replace("tls?", "tls_domain=d?")):
+    await assert_refused(secure)
+    for refused in (secure, secure.replace("tls?", "tls_domain=d?")):
         async with interface() as events:
             with pytest.raises(evframe.SocketError, match="use_tls"):
                 events.subscribe_event("E_TEST", refused)
@@ -318,16 +326,13 @@ async def test_tls_r8(rabbitmq, queue):
     assert json.loads(message.body)["params"] == ["secret"]
 
 
-async def test_our_own_certificate(rabbitmq, queue, tmp_path):
+async def test_our_own_certificate(rabbitmq, secure, tmp_path):
     """Our certificate is shown to the broker, and one that it does not trust is refused."""
-    if not hasattr(rabbitmq, "tls_port"):
-        pytest.skip("the broker that is given has no TLS")
-    text = f"rabbitmq:localhost:{rabbitmq.tls_port}/tls?{queue.name}"
     options = {"use_tls": True, "ca_file": str(rabbitmq.certificate), "connect_timeout_ms": 5000}
     async with interface(**options, cert_file=str(rabbitmq.clients)) as events:
-        events.subscribe_event("E_TEST", text)
+        events.subscribe_event("E_TEST", secure)
         assert (await events.raise_event_and_wait("E_TEST", ["secret"]))[0].delivered
-    await assert_refused(text, ca_file=str(rabbitmq.certificate), cert_file=str(certificates.make(tmp_path)))
+    await assert_refused(secure, ca_file=str(rabbitmq.certificate), cert_file=str(certificates.make(tmp_path)))
 
 
 async def assert_refused(text, **options):
