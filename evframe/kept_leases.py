@@ -13,6 +13,7 @@ import attrs
 
 _VERSION: Final = 1
 _BUSY_S: Final = 1.0
+_PUT: Final = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?)"
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS leases ("
     " event BLOB NOT NULL, socket BLOB NOT NULL, text BLOB NOT NULL, expire_s INTEGER NOT NULL, ends_at REAL,"
@@ -88,18 +89,18 @@ class LeaseFile:
 
     def put(self, lease: KeptLease) -> None:
         """Keep a lease, in the place of the one with its event and socket."""
-        self._database.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?)", _row(lease))
+        self._database.execute(_PUT, _row(lease))
 
     def remove(self, event: str, socket: str) -> None:
         """Forget a lease, if it is there."""
         self._database.execute("DELETE FROM leases WHERE event = ? AND socket = ?", (_bytes(event), _bytes(socket)))
 
     def replace(self, leases: Iterable[KeptLease]) -> None:
-        """Keep these leases and no others."""
+        """Keep these leases and no others; of those with one event and socket the last."""
         with self._database as database:
             database.execute("BEGIN")
             database.execute("DELETE FROM leases")
-            database.executemany("INSERT INTO leases VALUES (?, ?, ?, ?, ?)", map(_row, leases))
+            database.executemany(_PUT, map(_row, leases))
 
     def fold(self) -> None:
         """Move the journal into the file, which waits for the disk; from any thread."""

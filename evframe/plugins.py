@@ -16,24 +16,8 @@ from evframe.events import check_name
 
 log = logging.getLogger("evframe.plugins")
 DISABLED: Final = "disabled in the configuration"
-HOOKS: Final = (
-    "register_events",
-    "on_subscribe",
-    "deliver",
-    "unsubscribed",
-    "management_commands",
-    "describe",
-    "worker_groups",
-    "lease_changed",
-    "delivery_changed",
-    "status_changed",
-    "connection_closed",
-    "event_registered",
-    "reconfigure",
-    "loaded",
-    "start",
-    "stop",
-)
+HOOKS: Final = tuple(name for name, hook in vars(hookspecs).items() if hasattr(hook, "evframe_spec"))
+"""The names of the hooks."""
 
 
 @attrs.define

@@ -7,8 +7,10 @@ import logging
 import os
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain
 from typing import Final
 
 from evframe.context import PluginContext
@@ -44,7 +46,7 @@ class LeaseKeeper:
         self._clock = clock
         self._file: LeaseFile | None = None
         self._context: PluginContext | None = None
-        self._waiting: dict[tuple[str, str], KeptLease] = {}
+        self._waiting: defaultdict[str, list[KeptLease]] = defaultdict(list)  # by event
         self._is_stale = False
         self._changes = 0
 
@@ -61,12 +63,11 @@ class LeaseKeeper:
             log.warning("subscriptions are not kept", extra={"path": self.path, "problem": str(error)})
             group.set_status(-1, str(error), IDENTIFIER)
             return
-        for lease in self._file.read():
-            self._waiting[lease.event, lease.socket] = lease
-        kept = len(self._waiting)
-        for lease in list(self._waiting.values()):
+        kept = self._file.read()
+        for lease in kept:
             self._restore(context, lease)
-        log.info("subscriptions are made again", extra={"kept": kept, "waiting": len(self._waiting)})
+        waiting = sum(map(len, self._waiting.values()))
+        log.info("subscriptions are made again", extra={"kept": len(kept), "waiting": waiting})
         self._context = context
         context.spawn(self._look_after(context))
 
@@ -94,17 +95,16 @@ class LeaseKeeper:
             if is_over or not context.restore_subscription(lease.event, lease.text, lease.expire_s, remaining_s):
                 self._write(lambda file: file.remove(lease.event, lease.socket))
         except UnknownEventError:
-            return
+            self._waiting[lease.event].append(lease)
         except SocketError as error:
             log.warning("a kept subscription cannot be made", extra={"event": lease.event, "problem": error.problem})
-            return
-        self._waiting.pop((lease.event, lease.socket), None)
+            self._waiting[lease.event].append(lease)
 
     @hookimpl
     def event_registered(self, event: EventDefinition) -> None:
         """Make the leases that have waited for *event*."""
         if self._context is not None:
-            for lease in [lease for lease in self._waiting.values() if lease.event == event.name]:
+            for lease in self._waiting.pop(event.name, ()):
                 self._restore(self._context, lease)
 
     @hookimpl
@@ -154,7 +154,8 @@ class LeaseKeeper:
     def _mend(self, context: PluginContext) -> None:
         leases = [self._kept(context, lease) for lease in context.subscriptions if lease.configured is None]
         self._is_stale = False
-        self._write(lambda file: file.replace([*leases, *self._waiting.values()]))
+        waiting = chain.from_iterable(self._waiting.values())
+        self._write(lambda file: file.replace([*waiting, *leases]))
         if not self._is_stale:
             log.info("subscriptions are kept again", extra={"path": self.path})
             context.status.group("core").set_status(1, "kept", IDENTIFIER)

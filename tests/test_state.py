@@ -210,6 +210,31 @@ async def test_disk_that_is_full_for_a_while(path, monkeypatch):
     assert {lease.socket for lease in kept(path)} == {"memory:before", "memory:meanwhile"}
 
 
+async def test_lease_that_waits_gives_way_to_a_new_one(path, monkeypatch):
+    """A lease that could not be made does not stand in the way of its successor when the file is written anew."""
+    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
+
+    class Late(MemoryTransport):
+        ready = False
+
+        @evframe.hookimpl
+        def on_subscribe(self, scheme, rest):
+            return super().on_subscribe(scheme=scheme, rest=rest) if self.ready else None
+
+    async with compose(path) as first:
+        first.subscribe_event("E_A", "memory:a", 10)
+    late, keeper = Late(), LeaseKeeper(path, clock=FakeClock())
+    events = evframe.EventInterface(plugins={"memory": late, "state": keeper}, clock=FakeClock())
+    events.register_event("E_A")
+    async with events:
+        assert events.subscriptions == []
+        late.ready = True
+        events.subscribe_event("E_A", "memory:a", 500)
+        keeper._is_stale = True
+        await until(lambda: not keeper._is_stale)
+    assert [(lease.socket, lease.expire_s) for lease in kept(path)] == [("memory:a", 500)]
+
+
 async def test_journal_is_folded(path, monkeypatch):
     """The journal goes into the file now and then, and does not grow for ever."""
     monkeypatch.setattr("evframe.state._MEND_S", 0.01)
