@@ -53,7 +53,7 @@ class Path_:  # noqa: N801 not pathlib's
 
 def payload_size(params: Any) -> int:
     """Return the bytes of the notification with *params*."""
-    return len(evframe.events.EventDefinition(0, "E_BENCH").snapshot(params, 0.0).payload)
+    return len(evframe.EventDefinition(0, "E_BENCH").snapshot(params, 0.0).payload)
 
 
 async def rate(plugin: Any, sockets: list[str], make: Callable[[int], Any], count: int = COUNT) -> tuple[float, int]:
@@ -160,7 +160,7 @@ async def tcp_reliable(_: limits.Limits) -> Measurement:
 
 def payload(params: Any) -> bytes:
     """Return the notification with *params*."""
-    definition = evframe.events.EventDefinition(0, "E_BENCH")
+    definition = evframe.EventDefinition(0, "E_BENCH")
     return definition.snapshot(params, 0.0).payload
 
 

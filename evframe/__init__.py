@@ -3,7 +3,7 @@
 from evframe.batch import Batch
 from evframe.config import Config, load_config
 from evframe.declarations import Parameter
-from evframe.events import Event, EventDefinition
+from evframe.events.event import Event, EventDefinition
 from evframe.exceptions import (
     ConfigError,
     DeliveryError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evframe.events import Event
+from evframe.events.event import Event
 
 
 class Batch:

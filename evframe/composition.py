@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from evframe.config import Config
 from evframe.context import PluginContext
-from evframe.events import EventRegistry
+from evframe.events.event import EventRegistry
 from evframe.exceptions import ConfigError
 from evframe.management.commands import CommandTable
 from evframe.plugins import DISABLED, EventCollector, PluginManager, PluginStatus

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from evframe.declarations import Parameter
-from evframe.events import check_name
+from evframe.events.event import check_name
 from evframe.exceptions import ConfigError
 from evframe.structuring import structure
 from evframe.subscribers import Overflow

@@ -10,7 +10,7 @@ import attrs
 
 if TYPE_CHECKING:
     from evframe.declarations import ParameterTypes
-    from evframe.events import EventDefinition
+    from evframe.events.event import EventDefinition
     from evframe.interface import EventInterface
     from evframe.management.dispatcher import Dispatcher
     from evframe.members import Address, Member

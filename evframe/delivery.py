@@ -12,7 +12,7 @@ from typing import Final
 from evframe.backoff import delay_s
 from evframe.batch import Batch
 from evframe.config import CoreOptions
-from evframe.events import Event
+from evframe.events.event import Event
 from evframe.exceptions import DeliveryError, Rejected, Unavailable
 from evframe.failures import Failures
 from evframe.nesting import delivering

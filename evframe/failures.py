@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from evframe.events import Event
+    from evframe.events.event import Event
     from evframe.subscribers import Subscriber
 
 log = logging.getLogger("evframe.delivery")

@@ -10,7 +10,7 @@ import pluggy
 if TYPE_CHECKING:
     from evframe.batch import Batch
     from evframe.context import PluginContext
-    from evframe.events import EventDefinition
+    from evframe.events.event import EventDefinition
     from evframe.management.commands import CommandTable
     from evframe.plugins import EventCollector
     from evframe.sockets import Socket

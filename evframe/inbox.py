@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final
 
-from evframe.events import Event, EventDefinition
+from evframe.events.event import Event, EventDefinition
 
 _TURN_EVENTS: Final = 4096
 

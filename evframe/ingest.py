@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from evframe.context import PluginContext
-from evframe.events import check_name
+from evframe.events.event import check_name
 from evframe.exceptions import EventNameError, ParameterError, UnknownEventError
 from evframe.notifications import decode_notification
 from evframe.status import StatusGroup

@@ -18,7 +18,7 @@ from evframe.composition import Composition
 from evframe.config import Config, CoreOptions, read_config_file
 from evframe.context import PluginContext
 from evframe.declarations import ParameterTypes, declare
-from evframe.events import Event, EventDefinition, EventRegistry
+from evframe.events.event import Event, EventDefinition, EventRegistry
 from evframe.exceptions import ConfigError, SocketError, UnknownEventError
 from evframe.inbox import Inbox
 from evframe.listening import Listener

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from evframe.subscribers import LeaseChange, Subscriber, Subscription
 
 if TYPE_CHECKING:
-    from evframe.events import EventDefinition
+    from evframe.events.event import EventDefinition
     from evframe.members import Address
 
 

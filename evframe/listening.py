@@ -14,7 +14,7 @@ from typing import Self
 import attrs
 
 from evframe.batch import Batch
-from evframe.events import Event, EventDefinition, EventRegistry
+from evframe.events.event import Event, EventDefinition, EventRegistry
 from evframe.payload import UNSET
 from evframe.sockets import Socket
 from evframe.subscribers import BATCH_EVENTS, Subscriber

@@ -11,8 +11,8 @@ from typing import Final
 
 import orjson
 
-PERIOD_S: Final = 10.0
-_KEPT: Final = 1000
+from evframe.log_limit import LogLimiter
+
 _OWN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -50,8 +50,8 @@ class JsonFormatter(logging.Formatter):
 class Repetitions(logging.Filter):
     """Passes the same warning once in ten seconds, and the next one with how often it was ``repeated`` meanwhile.
 
-    A library that has lost its server may say so with every attempt. What evframe itself says is
-    bounded where it is said.
+    A library that has lost its server may log with every attempt. The lines of evframe itself are
+    limited where they are logged.
 
     Args:
         clock: returns seconds.
@@ -59,24 +59,16 @@ class Repetitions(logging.Filter):
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._clock = clock
-        self._passed: dict[tuple[str, str], tuple[float, int]] = {}
+        self._limiter = LogLimiter(clock=clock)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether the line is logged."""
         if record.levelno < logging.WARNING or record.name.partition(".")[0] == "evframe":
             return True
-        now, key = self._clock(), (record.name, record.getMessage())
-        at, repeated = self._passed.get(key, (-PERIOD_S, 0))
-        if now < at + PERIOD_S:
-            self._passed[key] = at, repeated + 1
-            return False
+        repeated = self._limiter.due((record.name, record.getMessage()))
         if repeated:
             record.repeated = repeated
-        if len(self._passed) >= _KEPT:
-            self._passed.clear()
-        self._passed[key] = now, 0
-        return True
+        return repeated is not None
 
 
 def set_up_logs(level: str) -> None:

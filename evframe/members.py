@@ -10,7 +10,7 @@ import attrs
 
 from evframe.batch import Batch
 from evframe.delivery import Delivery
-from evframe.events import Event
+from evframe.events.event import Event
 from evframe.exceptions import DeliveryError
 from evframe.sockets import Socket
 from evframe.statistics import Counters

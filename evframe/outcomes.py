@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from evframe.events import Event
+    from evframe.events.event import Event
     from evframe.subscribers import Subscriber
 
 

@@ -12,7 +12,7 @@ import pluggy
 
 from evframe import hookspecs
 from evframe.declarations import Declaration, ParameterTypes, declare
-from evframe.events import check_name
+from evframe.events.event import check_name
 
 log = logging.getLogger("evframe.plugins")
 DISABLED: Final = "disabled in the configuration"

@@ -14,7 +14,7 @@ from evframe.subscribers import Subscription
 
 if TYPE_CHECKING:
     from evframe.composition import Composition
-    from evframe.events import EventRegistry
+    from evframe.events.event import EventRegistry
     from evframe.roster import Roster
     from evframe.transports import Transports
 

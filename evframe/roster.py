@@ -8,7 +8,7 @@ from typing import Any
 
 from evframe.config import CoreOptions
 from evframe.delivery import Delivery
-from evframe.events import EventDefinition, EventRegistry
+from evframe.events.event import EventDefinition, EventRegistry
 from evframe.leases import ExpiryTimer, Leases
 from evframe.listening import Listeners
 from evframe.members import Address, Member

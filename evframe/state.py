@@ -14,7 +14,7 @@ from itertools import chain
 from typing import Final
 
 from evframe.context import PluginContext
-from evframe.events import EventDefinition
+from evframe.events.event import EventDefinition
 from evframe.exceptions import SocketError, UnknownEventError
 from evframe.hookspecs import hookimpl
 from evframe.kept_leases import KeptLease, LeaseFile

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from evframe.batch import Batch
-    from evframe.events import Event, EventDefinition
+    from evframe.events.event import Event, EventDefinition
     from evframe.sockets import Socket
 
 BATCH_EVENTS: Final = 1024

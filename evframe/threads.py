@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from evframe.config import Config
-from evframe.events import Event
+from evframe.events.event import Event
 from evframe.interface import EventInterface
 from evframe.outcomes import Outcome
 from evframe.statistics import Counters

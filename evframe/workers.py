@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from evframe.events import Event
+    from evframe.events.event import Event
 
 Told = Callable[[str, "Event", float], None]
 

@@ -4,7 +4,7 @@ import pytest
 
 import evframe
 from evframe.declarations import Parameter, declare
-from evframe.events import EventRegistry
+from evframe.events.event import EventRegistry
 from evframe.exceptions import ParameterError
 
 

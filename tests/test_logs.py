@@ -110,4 +110,4 @@ def test_memory_is_bounded():
     for number in range(5000):
         assert repetitions.filter(record("number %d", number))
 
-    assert len(repetitions._passed) <= 1000
+    assert len(repetitions._limiter) <= 1000

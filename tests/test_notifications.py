@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import evframe
-from evframe.events import EventDefinition
+from evframe.events.event import EventDefinition
 from evframe.notifications import Object, decode_notification, params_of, values
 
 HEAD = b'{"jsonrpc":"2.0","method":"E_TEST"'

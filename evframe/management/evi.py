@@ -20,7 +20,7 @@ from evframe.payload import Pairs
 log = logging.getLogger("evframe.management")
 
 if TYPE_CHECKING:
-    from evframe.events import EventDefinition
+    from evframe.events.event import EventDefinition
     from evframe.interface import EventInterface
     from evframe.subscribers import Subscription
 

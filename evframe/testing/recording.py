@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, Self
 
-from evframe.events import Event
+from evframe.events.event import Event
 from evframe.interface import EventInterface
 from evframe.testing.transports import MemoryTransport
 

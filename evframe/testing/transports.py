@@ -24,7 +24,7 @@ from typing import Any, ClassVar, Final
 import attrs
 
 from evframe.batch import Batch
-from evframe.events import Event
+from evframe.events.event import Event
 from evframe.exceptions import SocketError
 from evframe.hookspecs import hookimpl
 from evframe.interface import EventInterface

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import evframe
-from evframe.events import EventDefinition
+from evframe.events.event import EventDefinition
 
 VALUE = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.lists(st.text(), max_size=2)

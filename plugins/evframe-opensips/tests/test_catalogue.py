@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 from evframe_opensips.catalogue import Choice, catalogue, made_up, modules
 
-from evframe.events import check_name
+from evframe.events.event import check_name
 
 RAW = tomllib.loads(files("evframe_opensips").joinpath("catalogue.toml").read_text(encoding="utf-8"))
 

@@ -256,7 +256,7 @@ def test_any_parameters_are_xml_x1(params):
     """X1: whatever the parameters, a parser reads a call with as many of them."""
     from evframe_xmlrpc.calls import call, values
 
-    from evframe.events import EventDefinition
+    from evframe.events.event import EventDefinition
 
     try:
         event = EventDefinition(0, "E_TEST").snapshot(params, 0.0)

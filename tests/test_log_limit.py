@@ -1,0 +1,38 @@
+"""`evframe.log_limit`: one line for each key in a period."""
+
+from evframe.log_limit import LogLimiter
+from evframe.testing import FakeClock
+
+
+def test_one_line_in_a_period_and_the_count_of_the_others():
+    """The first line of a key passes; the next one that passes says how many were held back."""
+    clock = FakeClock()
+    limiter = LogLimiter(10.0, clock=clock)
+    assert limiter.due("a") == 0
+    assert [limiter.due("a") for _ in range(3)] == [None, None, None]
+    assert limiter.due("b") == 0
+    clock.advance(10)
+    assert limiter.due("a") == 3
+    clock.advance(10)
+    assert limiter.due("a") == 0
+
+
+def test_a_key_that_is_forgotten_may_log_at_once():
+    """After `forget` a key is as new."""
+    limiter = LogLimiter(clock=FakeClock())
+    limiter.due("a")
+    limiter.forget("a")
+    assert limiter.due("a") == 0
+    limiter.forget("never seen")
+
+
+def test_what_is_remembered_is_bounded():
+    """Beyond the bound, the key that logged longest ago is forgotten, and no other."""
+    clock = FakeClock()
+    limiter = LogLimiter(10.0, most=2, clock=clock)
+    for key in ("a", "b", "c"):
+        clock.advance(1)
+        assert limiter.due(key) == 0
+    assert limiter.due("b") is None
+    assert limiter.due("c") is None
+    assert limiter.due("a") == 0
