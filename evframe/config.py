@@ -74,6 +74,10 @@ class CoreOptions:
     """What happens to an event that finds no room: `drop_newest`, `drop_oldest`, or `block` for awaiting callers."""
     drain_timeout_s: float = attrs.field(default=5.0, validator=at_least(0))
     """How long the end of the interface, or of a subscription, may take for what was raised before."""
+    resolve_every_s: float = attrs.field(default=30.0, validator=at_least(0))
+    """How often the host names of subscribers are looked up again; 0 for never."""
+    resolve_timeout_s: float = attrs.field(default=5.0, validator=at_least(0.1))
+    """How long a host name may take before its subscribers count as away, with the reason `unresolved`."""
     state_path: str | None = None
     """The file in which subscriptions made at run time survive a restart; empty for none, left out for one that the
     gateway finds itself."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evframe.outcomes import Outcome
     from evframe.status import StatusRegistry
     from evframe.subscribers import Subscription
+    from evframe.subscriptions.resolving import Resolver
     from evframe.tasks import PluginTasks
     from evframe.workers import CallLimit, WorkerGroup
 
@@ -31,6 +32,11 @@ class PluginContext:
     _interface: EventInterface
     management: Dispatcher
     _tasks: PluginTasks
+
+    @property
+    def resolver(self) -> Resolver:
+        """The resolver that all plugins share."""
+        return self._interface.resolver
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run *work* until the interface is left or the plugin goes, which cancels it."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evframe.sockets import Socket
     from evframe.status import StatusChange
     from evframe.subscribers import LeaseChange, Subscription
+    from evframe.subscriptions.names import HostAddress
     from evframe.workers import WorkerGroup
 
 hookspec = pluggy.HookspecMarker("evframe")
@@ -138,6 +139,18 @@ def connection_closed(peer: tuple[str, int], local: tuple[str, int], protocol: s
         peer: host and port of the far side.
         local: host and port of this side.
         protocol: in a word such as ``tcp`` or ``http``.
+    """
+
+
+@hookspec
+def addresses_changed(host: str, addresses: tuple[HostAddress, ...]) -> None:
+    """Exchange what is connected to a host name whose addresses have changed, without loss.
+
+    Called for a name that subscribers use. A connection to an address that is still among them may stay.
+
+    Args:
+        host: the name, as it is in the endpoints of sockets.
+        addresses: those that it has now, with port 0; none when the policy permits none.
     """
 
 

@@ -37,6 +37,8 @@ from evframe.state import LeaseKeeper
 from evframe.statistics import Counters
 from evframe.status import StatusChange, StatusRegistry
 from evframe.subscribers import Subscription
+from evframe.subscriptions.names import HostAddress
+from evframe.subscriptions.resolving import Resolver
 from evframe.transports import Transports
 from evframe.workers import CallLimit, WorkerGroup
 
@@ -88,7 +90,9 @@ class EventInterface:
             self._composition.add("state", LeaseKeeper(core.state_path))
         self._transports = Transports(self._manager)
         self._manager.on_change = self._transports.resolve
-        self._roster = Roster(self._events, core, clock, self._manager.tell)
+        self.resolver = Resolver(self._tell_addresses)
+        """The resolver of host names that all plugins share."""
+        self._roster = Roster(self._events, core, clock, self._manager.tell, self.resolver)
         self._deliver = self._roster.delivery.put
         self._inbox = Inbox(core.queue_size, self._put, self._lose)
         self.is_running = False
@@ -111,6 +115,7 @@ class EventInterface:
         self._max_nesting = core.max_nesting
         self._roster.configure(core)
         self._inbox.room = core.queue_size
+        self.resolver.every_s, self.resolver.timeout_s = core.resolve_every_s, core.resolve_timeout_s
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
@@ -144,6 +149,7 @@ class EventInterface:
         wanted = EventInterface(config)
         changes = Reload(self._parts, wanted._parts, self._configure).run()
         self.config = config
+        self.resolver.refresh_all()
         return changes
 
     @property
@@ -173,6 +179,7 @@ class EventInterface:
     async def __aenter__(self) -> Self:
         self._thread = get_ident()
         self._own_status.set_status(-1, "initializing")
+        self.resolver.start()
         self._roster.start()
         self._inbox.start(asyncio.get_running_loop())
         try:
@@ -195,6 +202,7 @@ class EventInterface:
         await self._composition.end_tasks(timeout_s)
         self._inbox.stop()
         await self._roster.drain(timeout_s)
+        self.resolver.close()
         await self._composition.stop(max(1.0, timeout_s))
 
     @property
@@ -439,6 +447,9 @@ class EventInterface:
 
     def _tell_registered(self, event: EventDefinition) -> None:
         self._manager.tell("event_registered", event=event)
+
+    def _tell_addresses(self, host: str, addresses: tuple[HostAddress, ...]) -> None:
+        self._manager.tell("addresses_changed", host=host, addresses=addresses)
 
     def _tell_status(self, change: StatusChange) -> None:
         self._manager.tell("status_changed", change=change)

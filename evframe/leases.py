@@ -21,11 +21,13 @@ class Leases:
     def __init__(
         self,
         clock: Callable[[], float],
+        on_first: Callable[[Subscriber], None],
         on_last: Callable[[Subscriber], None],
         on_change: Callable[[Subscription, LeaseChange], None],
     ) -> None:
         self.clock = clock
         self.subscribers: dict[str, Subscriber] = {}
+        self._on_first = on_first
         self._on_last = on_last
         self._on_change = on_change
         self._due: list[tuple[float, Subscription]] = []
@@ -73,6 +75,7 @@ class Leases:
         subscriber = self.subscribers.get(canonical)
         if subscriber is None:
             subscriber = self.subscribers[canonical] = Subscriber(socket, address.transport)
+            self._on_first(subscriber)
         subscriber.socket = socket  # of the same canonical text, but perhaps another address
         subscriber.text = canonical if address.text == canonical else address.text
         subscriber.ended = False

@@ -12,9 +12,10 @@ from evframe.events.event import EventDefinition, EventRegistry
 from evframe.leases import ExpiryTimer, Leases
 from evframe.listening import Listeners
 from evframe.members import Address, Member
-from evframe.sockets import Socket
+from evframe.sockets import Socket, endpoints_of
 from evframe.statistics import Counters, Ended
 from evframe.subscribers import LeaseChange, Subscriber, Subscription
+from evframe.subscriptions.resolving import Resolver
 
 log = logging.getLogger("evframe.interface")
 
@@ -27,15 +28,22 @@ class Roster:
         core: how large queues are, and how long ends may take.
         clock: the monotonic clock of the leases, in seconds.
         tell: calls a hook of every plugin, as `PluginManager.tell` does.
+        resolver: looks up the host names of everybody, for as long as they are here.
     """
 
     def __init__(
-        self, events: EventRegistry, core: CoreOptions, clock: Callable[[], float], tell: Callable[..., None]
+        self,
+        events: EventRegistry,
+        core: CoreOptions,
+        clock: Callable[[], float],
+        tell: Callable[..., None],
+        resolver: Resolver,
     ) -> None:
         self._events = events
         self._tell = tell
+        self._resolver = resolver
         self.delivery = Delivery(core, on_end=self._release, on_change=self._delivery_changed)
-        self.leases = Leases(clock, self.delivery.end, self._lease_changed)
+        self.leases = Leases(clock, self._use_hosts, self.delivery.end, self._lease_changed)
         self.listeners = Listeners(events, self.delivery.end)
         self._ended = Ended()
         self._timer = ExpiryTimer(self.leases)
@@ -70,6 +78,8 @@ class Roster:
         sockets = {each.socket.canonical: each for each in (*self._members, *self.leases.subscribers.values())}
         for subscriber in sockets.values():
             _let_go(subscriber)
+        for member in self._members:
+            self._release_hosts(member)
         self._members.clear()
 
     @property
@@ -91,8 +101,10 @@ class Roster:
     def subscribe(
         self, event: EventDefinition, address: Address, expire_s: int, *, configured: bool = False
     ) -> Subscription:
-        """Make or refresh a lease; see `Leases.subscribe`."""
+        """Make or refresh a lease; see `Leases.subscribe`. The host names of its socket are looked up again."""
         lease = self.leases.subscribe(event, address, expire_s, configured=configured)
+        for host, _ in endpoints_of(address.socket):
+            self._resolver.refresh(host)
         self._timer.look()
         return lease
 
@@ -113,6 +125,7 @@ class Roster:
         """Return a member that *address* is delivered to."""
         member = Member(self.delivery, address, on_away)
         self._members.add(member.subscriber)
+        self._use_hosts(member.subscriber)
         return member
 
     def close_member(self, member: Member) -> None:
@@ -124,6 +137,14 @@ class Roster:
         everybody = (*self.leases.subscribers.values(), *self._members)
         return [subscriber for subscriber in everybody if subscriber.transport is transport]
 
+    def _use_hosts(self, subscriber: Subscriber) -> None:
+        for host, _ in endpoints_of(subscriber.socket):
+            self._resolver.use(host)
+
+    def _release_hosts(self, subscriber: Subscriber) -> None:
+        for host, _ in endpoints_of(subscriber.socket):
+            self._resolver.release(host)
+
     def _release(self, subscriber: Subscriber) -> None:
         """Forget a subscriber that is done."""
         canonical = subscriber.socket.canonical
@@ -134,6 +155,7 @@ class Roster:
         else:
             self.listeners.forget(subscriber)
             self._ended.add(subscriber)
+        self._release_hosts(subscriber)
         if not self._is_used(canonical):
             _let_go(subscriber)
 

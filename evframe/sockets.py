@@ -29,7 +29,11 @@ _PORT: Final = re.compile(r"[0-9]{1,5}")
 
 
 class Socket(Protocol):
-    """What a transport makes of a socket's text."""
+    """What a transport makes of a socket's text, without any lookup or connection.
+
+    A socket that connects to hosts has an attribute `endpoints`, a tuple of host and port pairs: the hosts
+    are names or numeric, without brackets. A socket without it, such as a file, connects to none.
+    """
 
     @property
     def canonical(self) -> str:
@@ -38,6 +42,11 @@ class Socket(Protocol):
     @property
     def expires(self) -> bool:
         """Whether a subscription with this socket can have a lease."""
+
+
+def endpoints_of(socket: Socket) -> tuple[tuple[str, int], ...]:
+    """Return the host and port pairs that *socket* connects to; empty for files, UNIX paths and callables."""
+    return getattr(socket, "endpoints", ())
 
 
 def split_socket(text: str) -> tuple[str, str]:

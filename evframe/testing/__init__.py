@@ -6,6 +6,7 @@ pytest with asyncio mode `auto` runs the tests of a contract for each class that
 from evframe.testing.clock import FakeClock
 from evframe.testing.configuration import ConfigFile
 from evframe.testing.management import ManagementContract
+from evframe.testing.names import FakeNames
 from evframe.testing.recording import Recorder
 from evframe.testing.sources import SourceContract
 from evframe.testing.transports import MemorySocket, MemoryTransport, Peer, TransportContract, until
@@ -13,6 +14,7 @@ from evframe.testing.transports import MemorySocket, MemoryTransport, Peer, Tran
 __all__ = [
     "ConfigFile",
     "FakeClock",
+    "FakeNames",
     "ManagementContract",
     "MemorySocket",
     "MemoryTransport",

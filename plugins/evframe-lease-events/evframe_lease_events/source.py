@@ -13,6 +13,7 @@ from evframe import Parameter, Socket, hookimpl
 from evframe.context import PluginContext
 from evframe.plugins import EventCollector
 from evframe.subscribers import LeaseChange, Subscription
+from evframe.subscriptions.names import HostAddress
 from evframe_lease_events.notices import Notices
 from evframe_lease_events.options import Options as LeaseEventsOptions
 from evframe_lease_events.troubles import Troubles
@@ -24,6 +25,7 @@ EXPIRED: Final = "E_EVFRAME_LEASE_EXPIRED"
 ENDED: Final = "E_EVFRAME_LEASE_ENDED"
 FAILING: Final = "E_EVFRAME_DELIVERY_FAILING"
 RECOVERED: Final = "E_EVFRAME_DELIVERY_RECOVERED"
+MOVED: Final = "E_EVFRAME_ADDRESS_CHANGED"
 
 _BY_CHANGE: Final[dict[LeaseChange, str]] = {
     "made": MADE,
@@ -37,7 +39,7 @@ _SUMMARIES: Final = {
     EXPIRED: "A subscription ended at its time, because nobody refreshed it.",
     ENDED: "A subscription was ended by an unsubscription.",
 }
-_OWN: Final = frozenset({*_BY_CHANGE.values(), EXPIRING, FAILING, RECOVERED})
+_OWN: Final = frozenset({*_BY_CHANGE.values(), EXPIRING, FAILING, RECOVERED, MOVED})
 _SOCKET: Final = Parameter(str, summary="The subscriber's canonical socket, without secrets.")
 _LEASE: Final = {
     "event": Parameter(str, summary="The event that is subscribed to."),
@@ -95,6 +97,13 @@ class LeaseEvents:
             RECOVERED,
             {"socket": _SOCKET},
             summary="Deliveries to a subscriber that failed have worked again for a while.",
+            quiet=True,
+        )
+        addresses = Parameter(list, summary="The addresses that the name has now; empty when none is permitted.")
+        collector.add(
+            MOVED,
+            {"host": Parameter(str, summary="The host name."), "addresses": addresses},
+            summary="A host name that subscribers use has other addresses.",
             quiet=True,
         )
 
@@ -162,6 +171,12 @@ class LeaseEvents:
         asked = context.has_subscribers(FAILING) or context.has_subscribers(RECOVERED)
         if asked and self._troubles.fails(socket.canonical):
             context.raise_event(FAILING, {"socket": socket.canonical, "reason": reason})
+
+    @hookimpl
+    def addresses_changed(self, host: str, addresses: tuple[HostAddress, ...]) -> None:
+        """Raise the event of a name that has moved."""
+        if self._context is not None and self._context.has_subscribers(MOVED):
+            self._context.raise_event(MOVED, {"host": host, "addresses": [address.ip for address in addresses]})
 
     async def _watch(self) -> None:
         while True:

@@ -4,16 +4,16 @@ import asyncio
 
 import pytest
 from evframe_lease_events import LeaseEvents, Options
-from evframe_lease_events.source import ENDED, EXPIRED, EXPIRING, FAILING, MADE, RECOVERED, REFRESHED
+from evframe_lease_events.source import ENDED, EXPIRED, EXPIRING, FAILING, MADE, MOVED, RECOVERED, REFRESHED
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 import evframe
 from evframe.exceptions import Rejected
-from evframe.testing import ConfigFile, FakeClock, MemoryTransport, Recorder, SourceContract, until
+from evframe.testing import ConfigFile, FakeClock, FakeNames, MemoryTransport, Recorder, SourceContract, until
 
-OWN = [MADE, REFRESHED, EXPIRING, EXPIRED, ENDED, FAILING, RECOVERED]
+OWN = [MADE, REFRESHED, EXPIRING, EXPIRED, ENDED, FAILING, RECOVERED, MOVED]
 
 
 def refuse(_):
@@ -47,6 +47,25 @@ class TestContract(SourceContract):
         recorder._memory.when("b", None)
         await events.raise_event_and_wait("E_X")
         events.unsubscribe_event("E_X", "memory:b")
+        await move(events.resolver)
+
+
+async def move(resolver):
+    """Have a name in use get another address."""
+    with FakeNames({"peer.example": ["127.0.0.1"]}) as names:
+        resolver.lookup = names
+        resolver.use("peer.example")
+        await until(lambda: resolver.known("peer.example", 1))
+        names["peer.example"] = ["127.0.0.2", "127.0.0.3"]
+        resolver.refresh_all()
+        await until(lambda: len(resolver.known("peer.example", 1)) == 2)
+
+
+async def test_a_name_that_moves():
+    """A name that subscribers use and that gets other addresses is an event."""
+    async with Recorder({"lease-events": LeaseEvents()}) as recorder:
+        await move(recorder.interface.resolver)
+        assert await recorder.events() == [(MOVED, {"host": "peer.example", "addresses": ["127.0.0.2", "127.0.0.3"]})]
 
 
 async def test_a_lease_and_its_life():

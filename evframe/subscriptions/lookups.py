@@ -1,0 +1,141 @@
+"""Lookups of host names on threads of their own: a bounded number, in which names that hang cannot starve others."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from enum import IntEnum
+from functools import partial
+from typing import Any, Final
+
+Found = tuple[tuple[int, tuple[Any, ...]], ...]
+"""The addresses of a name as family and `sockaddr`, whose port has no meaning."""
+Lookup = Callable[[str], Iterable[tuple[int, tuple[Any, ...]]]]
+"""Returns the addresses of a name, or raises OSError; it may block."""
+
+
+class Lane(IntEnum):
+    """Whose turn it is: a name of a lower lane is looked up before one of a higher lane."""
+
+    ANSWERED = 0
+    """Something waits for a name that has been answered before."""
+    NEW = 1
+    """Something waits for a name that has never been looked up."""
+    REFRESH = 2
+    """Nothing waits: the answer is looked up again."""
+    SLOW = 3
+    """The last lookup of the name took longer than its time."""
+
+
+MOST_THREADS: Final = {Lane.ANSWERED: 64, Lane.NEW: 48, Lane.REFRESH: 32, Lane.SLOW: 16}
+"""A lookup begins while fewer threads than this are busy. One that hangs keeps its thread: each lane
+leaves some to the lanes before it."""
+MOST_QUEUED: Final = 10_000
+"""How many names may wait for a thread."""
+
+
+def start_thread(work: Callable[[], None]) -> None:
+    """Run *work* on a thread that does not hold up the end of the process."""
+    threading.Thread(target=work, name="evframe-resolve", daemon=True).start()
+
+
+class LookupThreads:
+    """Runs lookups, each on a thread of its own, and queues those beyond the bound of their lane.
+
+    Args:
+        lookup: called with a name, on a thread.
+        began: called with a name when its lookup begins.
+        ended: called with a name and its addresses, or the error of its lookup; on the loop.
+        start: runs a function that may block.
+    """
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        began: Callable[[str], None],
+        ended: Callable[[str, Found | Exception], None],
+        start: Callable[[Callable[[], None]], None] = start_thread,
+    ) -> None:
+        self._lookup = lookup
+        self._began = began
+        self._ended = ended
+        self._start = start
+        self._queues: dict[Lane, deque[str]] = {lane: deque() for lane in Lane}
+        self._queued: dict[str, Lane] = {}
+        self._running: set[str] = set()
+        self._is_closed = False
+
+    def __contains__(self, host: str) -> bool:
+        """Whether a lookup of *host* is under way or waits for a thread."""
+        return host in self._running or host in self._queued
+
+    @property
+    def running(self) -> int:
+        """How many threads are busy."""
+        return len(self._running)
+
+    @property
+    def queued(self) -> int:
+        """How many names wait for a thread."""
+        return len(self._queued)
+
+    def put(self, host: str, lane: Lane) -> bool:
+        """Have *host* looked up, on the running loop; return False when too many names wait.
+
+        A name is looked up once at a time; one that waits may get a lane whose turn comes before.
+        """
+        if host in self._running:
+            return True
+        before = self._queued.get(host)
+        if before is None and len(self._queued) >= MOST_QUEUED:
+            return False
+        if before is None or lane < before:
+            self._queued[host] = lane
+            self._queues[lane].append(host)
+            self._dispatch()
+        return True
+
+    def _dispatch(self) -> None:
+        """Begin the lookups that there are threads for."""
+        for lane, queue in self._queues.items():
+            while queue and len(self._running) < MOST_THREADS[lane]:
+                host = queue.popleft()
+                if self._queued.get(host) == lane:  # else its lane is another one by now
+                    del self._queued[host]
+                    self._begin(host)
+
+    def _begin(self, host: str) -> None:
+        loop = asyncio.get_running_loop()
+        self._running.add(host)
+        self._began(host)
+        try:
+            self._start(partial(self._work, loop, host))
+        except RuntimeError as error:  # the system has no thread for it
+            loop.call_soon(self._over, host, error)
+
+    def _work(self, loop: asyncio.AbstractEventLoop, host: str) -> None:
+        """Look *host* up; on its thread."""
+        result: Found | Exception
+        try:
+            result = tuple(self._lookup(host))
+        except Exception as error:  # noqa: BLE001 whatever a lookup raises is its outcome
+            result = error
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(self._over, host, result)
+
+    def _over(self, host: str, result: Found | Exception) -> None:
+        if not self._is_closed:
+            self._running.discard(host)
+            self._ended(host, result)
+            self._dispatch()
+
+    def close(self) -> None:
+        """Begin no other lookup, and drop the results of those that are under way."""
+        self._is_closed = True
+        self._running.clear()
+        self._queued.clear()
+        for queue in self._queues.values():
+            queue.clear()

@@ -1,0 +1,118 @@
+"""What is known about one host name, and what needs no lookup."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import math
+import socket
+from typing import Any
+
+import attrs
+
+from evframe.sockets import without_brackets
+from evframe.subscriptions.lookups import Found
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@attrs.frozen
+class HostAddress:
+    """One address of a host, with the port that was asked for."""
+
+    family: int
+    """``AF_INET`` or ``AF_INET6``."""
+    sockaddr: tuple[Any, ...]
+    """What `connect` takes."""
+
+    @property
+    def ip(self) -> str:
+        """The address alone."""
+        return str(self.sockaddr[0])
+
+
+def numeric(host: str, port: int) -> tuple[HostAddress, ...] | None:
+    """Return the address that *host* is, which may be in brackets; None when it is a name."""
+    try:
+        found = socket.getaddrinfo(
+            without_brackets(host), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        )
+    except (OSError, ValueError):
+        return None
+    return tuple(HostAddress(int(family), sockaddr) for family, _, _, _, sockaddr in found)
+
+
+class Name:
+    """What is known about one name."""
+
+    __slots__ = (
+        "_by_port",
+        "failed_until",
+        "found",
+        "fresh_until",
+        "is_late",
+        "is_slow",
+        "is_usable",
+        "limit",
+        "networks",
+        "users",
+        "waiting",
+    )
+
+    def __init__(self) -> None:
+        self.found: Found = ()  # the last answer, which a later one is compared with
+        self.is_usable = False
+        self.fresh_until = -math.inf
+        self.failed_until = -math.inf
+        self.is_late = False  # the lookup under way has used up its time
+        self.is_slow = False  # so has the last one, whose answer may have come since
+        self.limit: asyncio.TimerHandle | None = None  # until the lookup under way has used up its time
+        self.users = 0
+        self.networks: tuple[Network, ...] | None = None
+        self.waiting: asyncio.Future[None] | None = None
+        self._by_port: dict[int, tuple[HostAddress, ...]] = {}
+
+    def at(self, port: int) -> tuple[HostAddress, ...]:
+        """Return the permitted addresses with *port*; the same object until they change."""
+        known = self._by_port.get(port)
+        if known is None:
+            known = self._by_port[port] = tuple(
+                HostAddress(family, (sockaddr[0], port, *sockaddr[2:]))
+                for family, sockaddr in self.found
+                if self._permits(sockaddr[0])
+            )
+        return known
+
+    def _permits(self, address: str) -> bool:
+        if self.networks is None:
+            return True
+        ip = ipaddress.ip_address(address)
+        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+            ip = ip.ipv4_mapped
+        return any(ip in network for network in self.networks)
+
+    def take(self, found: Found) -> bool:
+        """Take an answer; return whether its addresses are others than those before. An order alone is no change."""
+        if set(found) == set(self.found):
+            return False
+        self.found = found
+        self._by_port.clear()
+        return True
+
+    def restrict(self, networks: tuple[Network, ...] | None) -> None:
+        """Permit only addresses in *networks*."""
+        self.networks = networks
+        self._by_port.clear()
+
+    def end_lookup(self) -> None:
+        """Note that no lookup is under way, and whether the last one was slow."""
+        self.is_slow, self.is_late = self.is_late, False
+        if self.limit is not None:
+            self.limit.cancel()
+            self.limit = None
+
+    def wake(self) -> None:
+        """End the wait for an answer."""
+        waiting, self.waiting = self.waiting, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)

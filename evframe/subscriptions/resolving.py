@@ -1,0 +1,248 @@
+"""The one resolver of host names: asynchronous, bounded, shared by all plugins, and aware of names that move."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from evframe.exceptions import Unavailable
+from evframe.subscriptions.lookups import Found, Lane, Lookup, LookupThreads, start_thread
+from evframe.subscriptions.names import HostAddress, Name, Network, numeric
+
+log = logging.getLogger("evframe.resolving")
+UNRESOLVED: Final = "unresolved"
+FORBIDDEN: Final = "forbidden"
+FRESH_S: Final = 10.0
+"""How long an answer holds for a connection that is opened."""
+FAILED_S: Final = 2.0
+"""How long a name that did not resolve is not looked up again."""
+_MOST_NAMES: Final = 10_000  # that are remembered and not in use
+_SLICE: Final = 200  # names looked up again in one turn of the loop
+_NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+
+Changed = Callable[[str, tuple[HostAddress, ...]], None]
+
+
+def look_up(host: str) -> list[tuple[int, tuple[Any, ...]]]:
+    """Return what the system knows about *host*, which may take long; OSError when it does not resolve."""
+    found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    return [(int(family), sockaddr) for family, _, _, _, sockaddr in found]
+
+
+class Resolver:
+    """Looks host names up, and again while they are in use.
+
+    Numeric hosts never wait. A lookup is shared by all who wait for it, and each of them waits for
+    a bounded time. While the name servers are silent, the last answer of a name stays in use.
+
+    Args:
+        changed: called with a name in use and its addresses, with port 0, when they have changed.
+        clock: a monotonic clock, in seconds.
+        start: runs a function that may block; a thread of its own for each.
+    """
+
+    def __init__(
+        self,
+        changed: Changed = lambda host, addresses: None,  # noqa: ARG005 the names are part of the type
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        start: Callable[[Callable[[], None]], None] = start_thread,
+    ) -> None:
+        self.lookup: Lookup = look_up
+        """What is asked; another function stands in for the system's in tests."""
+        self.every_s = 30.0
+        """How often names in use are looked up again; 0 for never."""
+        self.timeout_s = 5.0
+        """How long a name may take before it counts as unresolved."""
+        self._changed = changed
+        self._clock = clock
+        self._start = start
+        self._names: dict[str, Name] = {}
+        self._threads = LookupThreads(self._work, self._began, self._ended, start)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.Handle | None = None
+        self._is_closed = False
+
+    def known(self, host: str, port: int) -> tuple[HostAddress, ...] | None:
+        """Return the addresses of *host* without waiting; None when a lookup is needed.
+
+        The answer about a name in use holds until a later lookup brings another one.
+        """
+        name = self._names.get(host)
+        if name is None:
+            return numeric(host, port)
+        if name.is_usable and (name.users or self._clock() < name.fresh_until):
+            return name.at(port) or None
+        return None
+
+    async def addresses(self, host: str, port: int) -> tuple[HostAddress, ...]:
+        """Return the addresses of *host*, at least one.
+
+        Raises:
+            Unavailable: `unresolved` when there is none within the time of a lookup, `forbidden`
+                when none is in the networks that `restrict` permits.
+        """
+        name = self._names.get(host)
+        if name is None:
+            found = numeric(host, port)
+            if found is not None:
+                return found
+            name = self._name(host)
+        if not name.is_usable or self._clock() >= name.fresh_until:
+            await self._wait(host, name)
+        if not name.is_usable:
+            raise Unavailable(UNRESOLVED)
+        found = name.at(port)
+        if not found:
+            raise Unavailable(FORBIDDEN)
+        return found
+
+    def forget(self, host: str) -> None:
+        """Look *host* up at its next use, because a connection to it failed; a lookup under way counts as that."""
+        name = self._names.get(host)
+        if name is not None:
+            name.is_usable = False
+            name.fresh_until = name.failed_until = -math.inf
+
+    def refresh(self, host: str) -> None:
+        """Look *host* up again without waiting, unless its answer, or that it has none, is fresh."""
+        name = self._names.get(host)
+        if name is not None and self._clock() >= name.fresh_until:
+            self._again(host, name)
+
+    def restrict(self, host: str, networks: Sequence[Network] | None) -> None:
+        """Permit only addresses of *host* in *networks* until its last use ends; None permits all."""
+        if host not in self._names and (networks is None or numeric(host, 0) is not None):
+            return
+        name = self._name(host)
+        before = name.at(0)
+        name.restrict(None if networks is None else tuple(networks))
+        if name.users and name.is_usable and name.at(0) != before:
+            self._changed(host, name.at(0))
+
+    def use(self, host: str) -> None:
+        """Count a use of *host*: it is looked up now, and again every so often until `release`."""
+        if host in self._names or numeric(host, 0) is None:
+            self._name(host).users += 1
+            self.refresh(host)
+
+    def release(self, host: str) -> None:
+        """End a use of *host*."""
+        name = self._names.get(host)
+        if name is not None and name.users:
+            name.users -= 1
+            if not name.users:
+                name.restrict(None)
+
+    @property
+    def in_use(self) -> list[str]:
+        """The names in use."""
+        return [host for host, name in self._names.items() if name.users]
+
+    def start(self) -> None:
+        """Look up the names in use, and again every so often, on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._is_closed = False
+        self.refresh_all()
+
+    def refresh_all(self) -> None:
+        """Look up every name in use, a few in each turn of the loop, and then every so often."""
+        if self._loop is not None:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._round(iter(self.in_use))
+
+    def _round(self, hosts: Iterator[str]) -> None:
+        assert self._loop is not None
+        for _ in range(_SLICE):
+            host = next(hosts, None)
+            if host is None:
+                self._timer = self._loop.call_later(self.every_s, self.refresh_all) if self.every_s else None
+                return
+            name = self._names.get(host)
+            if name is not None:
+                self._again(host, name)
+        self._timer = self._loop.call_soon(self._round, hosts)
+
+    def close(self) -> None:
+        """Stop; who waits for a name gets `unresolved`."""
+        self._loop, self._is_closed = None, True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._threads.close()
+        self._threads = LookupThreads(self._work, self._began, self._ended, self._start)
+        for name in self._names.values():
+            name.end_lookup()
+            name.wake()
+
+    def _name(self, host: str) -> Name:
+        name = self._names.get(host)
+        if name is None:
+            if len(self._names) >= _MOST_NAMES:
+                self._prune()
+            name = self._names[host] = Name()
+        return name
+
+    def _prune(self) -> None:
+        """Forget names that are neither in use nor looked up."""
+        self._names = {host: name for host, name in self._names.items() if name.users or host in self._threads}
+
+    async def _wait(self, host: str, name: Name) -> None:
+        """Wait until *host* is looked up, or its time is over."""
+        if self._is_closed or name.is_late or self._clock() < name.failed_until:
+            return
+        if name.waiting is None:
+            name.waiting = asyncio.get_running_loop().create_future()
+        waiting = name.waiting
+        self._ask(host, name, Lane.ANSWERED if name.found else Lane.NEW)
+        await asyncio.wait({waiting}, timeout=self.timeout_s)
+
+    def _again(self, host: str, name: Name) -> None:
+        """Look *host* up in the background."""
+        if self._loop is not None and host not in self._threads and self._clock() >= name.failed_until:
+            self._ask(host, name, Lane.REFRESH)
+
+    def _ask(self, host: str, name: Name, lane: Lane) -> None:
+        if not self._threads.put(host, Lane.SLOW if name.is_slow else lane):
+            self._fail(name)
+
+    def _fail(self, name: Name) -> None:
+        name.failed_until = self._clock() + FAILED_S
+        name.wake()
+
+    def _work(self, host: str) -> Iterable[tuple[int, tuple[Any, ...]]]:
+        """Look *host* up; on a thread."""
+        return self.lookup(host)
+
+    def _began(self, host: str) -> None:
+        name = self._names[host]
+        name.limit = asyncio.get_running_loop().call_later(self.timeout_s, self._late, name)
+
+    def _late(self, name: Name) -> None:
+        """End the wait for a lookup that has used up its time; its answer counts when it comes."""
+        name.limit, name.is_late = None, True
+        self._fail(name)
+
+    def _ended(self, host: str, result: Found | Exception) -> None:
+        name = self._names[host]
+        name.end_lookup()
+        if isinstance(result, Exception) or not result:
+            if getattr(result, "errno", None) in _NO_SUCH_NAME:
+                name.is_usable = False  # the name servers have answered; while they are silent, it stays
+            self._fail(name)
+            return
+        now, before = self._clock(), name.at(0)
+        name.is_usable, name.fresh_until, name.failed_until = True, now + FRESH_S, -math.inf
+        is_other = name.take(result)
+        name.wake()
+        if is_other and before and name.users:
+            after = name.at(0)
+            extra = {"host": host, "before": [one.ip for one in before], "after": [one.ip for one in after]}
+            log.info("a name has other addresses", extra=extra)
+            self._changed(host, after)
