@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
+from evframe.calls import comes_from_outside, contained_task, foreign_call
 from evframe.config import Config
 from evframe.context import PluginContext
 from evframe.events.event import EventRegistry
@@ -15,8 +16,7 @@ from evframe.exceptions import ConfigError
 from evframe.management.commands import CommandTable
 from evframe.plugins import DISABLED, EventCollector, PluginManager, PluginStatus
 from evframe.structuring import structure
-from evframe.tasks import PluginTasks
-from evframe.transports import hook_caller
+from evframe.tasks import PluginTasks, log_error
 
 GROUP: Final = "evframe"
 
@@ -72,7 +72,9 @@ class Composition:
         except ConfigError as error:
             problems += [f"plugins.{entry.name}.{problem}" for problem in error.problems]
             self.statuses.append(PluginStatus(entry.name, version, "its options are not valid"))
-        except Exception as error:  # noqa: BLE001 any error of a plugin is its status
+        except BaseException as error:  # any error of a plugin is its status
+            if comes_from_outside(error):
+                raise
             self.statuses.append(PluginStatus(entry.name, version, f"{type(error).__name__}: {error}"))
 
     def add(self, name: str, plugin: Any, *, version: str = "", options: Any = None) -> None:
@@ -84,8 +86,8 @@ class Composition:
             manager.check_pending()
             collector = EventCollector()
             own_commands = CommandTable()
-            hook_caller(manager, "register_events", plugin)(collector=collector)
-            hook_caller(manager, "management_commands", plugin)(commands=own_commands)
+            manager.call("register_events", plugin, collector=collector)
+            manager.call("management_commands", plugin, commands=own_commands)
             for command in own_commands:
                 self._commands.add(command)
                 added.append(command.name)
@@ -149,12 +151,12 @@ class Composition:
     def tell_loaded(self, plugins: Iterable[Any] | None = None) -> None:
         """Call `loaded` of *plugins*; of all without them."""
         for plugin in self._plugins() if plugins is None else plugins:
-            hook_caller(self.manager, "loaded", plugin)(context=self.context(plugin))
+            self.manager.call("loaded", plugin, context=self.context(plugin))
 
     def start(self, plugins: Iterable[Any] | None = None) -> None:
         """Call `start` of *plugins*; of all without them."""
         for plugin in self._plugins() if plugins is None else plugins:
-            hook_caller(self.manager, "start", plugin)(context=self.context(plugin))
+            self.manager.call("start", plugin, context=self.context(plugin))
 
     async def end_tasks(self, timeout_s: float) -> None:
         """Cancel what the plugins have spawned, and wait for the ends for at most *timeout_s* seconds."""
@@ -163,7 +165,7 @@ class Composition:
 
     async def stop(self, timeout_s: float) -> None:
         """Call `stop` of every plugin, and wait for what it returns for at most *timeout_s* seconds."""
-        await _all_ended(self.manager.hook.stop(), timeout_s)
+        await _all_ended(self.manager.ask("stop"), timeout_s)
 
     async def retire(self, plugin: Any, timeout_s: float) -> None:
         """End the tasks of a plugin that is not registered any more, and call its `stop`."""
@@ -172,14 +174,17 @@ class Composition:
             await tasks.stop(timeout_s)
         stop = getattr(plugin, "stop", None)
         if stop is not None:
-            await _all_ended([stop()], timeout_s)
+            with foreign_call(f"plugin {type(plugin).__name__!r}, hook 'stop'"):
+                await _all_ended([stop()], timeout_s)
 
 
 async def _all_ended(results: Iterable[Any], timeout_s: float) -> None:
     """Wait for those of *results* that can be awaited; cancel what is late."""
-    ends = [asyncio.ensure_future(end) for end in results if isinstance(end, Awaitable)]
+    ends = [contained_task(end) for end in results if isinstance(end, Awaitable)]
     if ends:
-        _, late = await asyncio.wait(ends, timeout=timeout_s)
+        over, late = await asyncio.wait(ends, timeout=timeout_s)
+        for end in over:
+            log_error(end)
         for end in late:
             end.cancel()
 

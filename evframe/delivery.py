@@ -6,11 +6,12 @@ import asyncio
 import contextvars
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Final
 
 from evframe.backoff import delay_s
 from evframe.batch import Batch
+from evframe.calls import comes_from_outside, contained
 from evframe.config import CoreOptions
 from evframe.events.event import Event
 from evframe.exceptions import DeliveryError, Rejected, Unavailable
@@ -115,14 +116,16 @@ class Delivery:
             return
         ready = self._ready
         until = time.monotonic() + _TURN_S
-        for _ in range(len(ready)):
-            self._pump(ready.popleft())
-            if time.monotonic() > until:
-                break
-        self.schedule()
-        if self._space is not None:
-            self._space.set_result(None)
-            self._space = None
+        try:
+            for _ in range(len(ready)):
+                self._pump(ready.popleft())
+                if time.monotonic() > until:
+                    break
+        finally:
+            self.schedule()
+            if self._space is not None:
+                self._space.set_result(None)
+                self._space = None
 
     def _pump(self, subscriber: Subscriber) -> None:
         """Hand one batch over."""
@@ -150,8 +153,8 @@ class Delivery:
         subscriber.batches += 1
         try:
             result = transport.deliver(subscriber.socket, batch)
-        except Exception as error:  # noqa: BLE001 a plugin's error is an outcome, never ours
-            self._finish(subscriber, batch, error)
+        except BaseException as error:  # noqa: BLE001 a plugin's error is an outcome, never ours
+            self._break(subscriber, batch, error)
             return
         if result is True:
             self._finish(subscriber, batch, None)
@@ -164,9 +167,15 @@ class Delivery:
             problem = TypeError(f"deliver: expected True or an awaitable, got {result!r}")
             self._finish(subscriber, batch, problem)
 
+    def _break(self, subscriber: Subscriber, batch: Batch, error: BaseException) -> None:
+        """Record the outcome of a call that raised."""
+        self._finish(subscriber, batch, error)
+        if comes_from_outside(error):
+            raise error
+
     def _follow(self, subscriber: Subscriber, batch: Batch, result: Awaitable[None]) -> None:
         assert self._loop is not None
-        future = asyncio.ensure_future(result, loop=self._loop)
+        future = result if asyncio.isfuture(result) else self._loop.create_task(contained(result))
         under_way = self._under_way.setdefault(subscriber, set())
         under_way.add(future)
 
@@ -174,10 +183,14 @@ class Delivery:
             under_way.discard(future)
             if not under_way:
                 self._under_way.pop(subscriber, None)
-            if future.cancelled():
+            if isinstance(result, Coroutine):
+                result.close()  # which a task that was cancelled early has not begun
+            if not future.cancelled():
+                self._finish(subscriber, batch, future.exception())
+            elif self._closed or subscriber.ended:
                 self._finish(subscriber, batch, Rejected("shutdown" if self._closed else "unsubscribed"))
             else:
-                self._finish(subscriber, batch, future.exception())
+                self._finish(subscriber, batch, asyncio.CancelledError())
 
         future.add_done_callback(over, context=self._context)
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from evframe.calls import comes_from_outside
 from evframe.composition import Composition, make_plugin
-from evframe.exceptions import ConfigError, SocketError
+from evframe.exceptions import ConfigError, PluginError, SocketError
 from evframe.plugins import DISABLED, PluginStatus
 from evframe.roster import Roster, release
 from evframe.structuring import FIELD
@@ -34,7 +35,7 @@ class _Change:
     new: PluginStatus | None
 
 
-def _problems(name: str, error: ValueError | OSError) -> list[str]:
+def _problems(name: str, error: ValueError | OSError | PluginError) -> list[str]:
     """Return why the plugin *name* refuses, each with its path."""
     if isinstance(error, ConfigError):
         return [f"plugins.{name}.{problem}" for problem in error.problems]
@@ -99,7 +100,7 @@ class PluginExchange:
         try:
             for change in self._changes:
                 self._apply(change)
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, PluginError) as error:
             self._take_back()
             raise ConfigError(_problems(change.name, error)) from error
         except BaseException:
@@ -112,7 +113,9 @@ class PluginExchange:
         for undo in reversed(self._undo):
             try:
                 undo()
-            except Exception:
+            except BaseException as error:
+                if comes_from_outside(error):
+                    raise
                 log.exception("a change could not be taken back")
 
     def _apply(self, change: _Change) -> None:
@@ -123,7 +126,7 @@ class PluginExchange:
         elif change.old is None:
             self._add(change.new)
         elif self._reconfigures(name):
-            reconfigure = hook_caller(self._now.manager, "reconfigure", self._now.manager.get_plugin(name))
+            reconfigure = partial(self._now.manager.call, "reconfigure", self._now.manager.get_plugin(name))
             undo = reconfigure(options=self._wanted.options[name])
             self._undo.append(undo or partial(reconfigure, options=self._now.options[name]))
             self._later.append(partial(self._now.options.__setitem__, name, self._wanted.options[name]))

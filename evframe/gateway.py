@@ -8,9 +8,11 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
+from evframe.calls import comes_from_outside
 from evframe.exceptions import ConfigError
 from evframe.interface import EventInterface
 from evframe.reloading import describe
@@ -79,13 +81,27 @@ def run(path: str) -> None:
 
 
 def run_loop(work: Coroutine[Any, Any, None]) -> None:
-    """Run *work* on uvloop when it is installed, else on asyncio."""
-    try:
+    """Run *work* on uvloop when it is installed, else on asyncio.
+
+    An event loop stops at a SystemExit or KeyboardInterrupt of any task or callback, such as one
+    that the code of a route has made; unless a signal caused it, the loop resumes.
+    """
+    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    with suppress(ImportError):
         import uvloop  # noqa: PLC0415 an optional dependency
-    except ImportError:
-        asyncio.run(work)
-    else:
-        uvloop.run(work)
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        loop = runner.get_loop()
+        task = loop.create_task(work)
+        while not task.done():
+            try:
+                loop.run_until_complete(task)
+            except (SystemExit, KeyboardInterrupt) as error:
+                if comes_from_outside(error):
+                    raise
+                log.exception("a task or a callback tried to end the process")
+        task.result()
 
 
 def set_up_collector() -> None:

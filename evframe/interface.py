@@ -443,7 +443,7 @@ class EventInterface:
     @property
     def worker_groups(self) -> list[WorkerGroup]:
         """The groups of workers of all plugins."""
-        return [group for groups in self._manager.hook.worker_groups() for group in groups]
+        return [group for groups in self._manager.ask("worker_groups") for group in groups]
 
     def _tell_registered(self, event: EventDefinition) -> None:
         self._manager.tell("event_registered", event=event)
@@ -474,4 +474,4 @@ class EventInterface:
         """
         if isinstance(socket, str):
             socket = self.parse_socket(socket).socket
-        return self._manager.hook.describe(socket=socket) or {}
+        return next(iter(self._manager.ask("describe", socket=socket)), {})

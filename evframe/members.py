@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 import attrs
 
 from evframe.batch import Batch
+from evframe.calls import comes_from_outside
 from evframe.delivery import Delivery
 from evframe.events.event import Event
 from evframe.exceptions import DeliveryError
@@ -16,6 +18,7 @@ from evframe.sockets import Socket
 from evframe.statistics import Counters
 from evframe.subscribers import Carrier, Subscriber
 
+log = logging.getLogger("evframe.delivery")
 HANDED_OVER: Final = "handed_over"
 
 
@@ -77,5 +80,10 @@ class Member:
                 async with asyncio.timeout(timeout_s):
                     await result
         except (DeliveryError, TimeoutError):
+            return False
+        except BaseException as error:
+            if comes_from_outside(error):
+                raise
+            log.exception("a transport raised an error", extra={"socket": self.subscriber.socket.canonical})
             return False
         return True

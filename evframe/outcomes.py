@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
 
+from evframe.calls import comes_from_outside
+
 if TYPE_CHECKING:
     from evframe.events.event import Event
     from evframe.subscribers import Subscriber
+
+log = logging.getLogger("evframe.delivery")
 
 
 @attrs.frozen
@@ -59,7 +64,7 @@ class OutcomeTeller:
     """Calls *tell* once, when *event* has its outcome at every one of the *subscribers*; make it before it is queued.
 
     *tell* gets the reason of each failure, and None for each delivery. It is called within the
-    delivery, so that it must neither take long nor raise.
+    delivery, so that it must not take long; what it raises is logged.
     """
 
     __slots__ = ("_event", "_open", "_reasons", "_tell")
@@ -72,7 +77,7 @@ class OutcomeTeller:
         self._reasons: list[str | None] = []
         self._tell = tell
         if not subscribers:
-            tell(())
+            self._call()
         for subscriber in subscribers:
             subscriber.wait_for(event, self._take)
 
@@ -80,4 +85,12 @@ class OutcomeTeller:
         self._reasons.append(reason)
         self._open -= 1
         if not self._open:
+            self._call()
+
+    def _call(self) -> None:
+        try:
             self._tell(self._reasons)
+        except BaseException as error:
+            if comes_from_outside(error):
+                raise
+            log.exception("what was to be called with an event's outcome raised an error")

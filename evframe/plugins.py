@@ -11,8 +11,10 @@ import attrs
 import pluggy
 
 from evframe import hookspecs
+from evframe.calls import comes_from_outside, foreign_call
 from evframe.declarations import Declaration, ParameterTypes, declare
 from evframe.events.event import check_name
+from evframe.transports import hook_caller
 
 log = logging.getLogger("evframe.plugins")
 DISABLED: Final = "disabled in the configuration"
@@ -86,10 +88,35 @@ class PluginManager(pluggy.PluginManager):
             self.on_change()
         return removed
 
+    def call(self, hook: str, plugin: Any, **arguments: Any) -> Any:
+        """Return the result of *hook* of one plugin, with the wrappers that others put round it.
+
+        Raises:
+            PluginError: if it raised what is no `Exception`, such as SystemExit.
+        """
+        with foreign_call(f"plugin {self.get_name(plugin)!r}, hook {hook!r}"):
+            return hook_caller(self, hook, plugin)(**arguments)
+
     def tell(self, hook: str, **arguments: Any) -> None:
-        """Call every implementation of *hook*, which tells of something; what one of them raises is logged."""
+        """Call every implementation of *hook*, which reports something; what one of them raises is logged."""
         for implementation in getattr(self.hook, hook).get_hookimpls():
-            try:
-                implementation.function(*(arguments[name] for name in implementation.argnames))
-            except Exception:
-                log.exception("a plugin raised an error", extra={"plugin": implementation.plugin_name, "hook": hook})
+            _result(implementation, hook, arguments)
+
+    def ask(self, hook: str, **arguments: Any) -> list[Any]:
+        """Return what the implementations of *hook* return besides None; what one of them raises is logged.
+
+        The plugin that was added last is called first.
+        """
+        implementations = reversed(getattr(self.hook, hook).get_hookimpls())
+        results = [_result(implementation, hook, arguments) for implementation in implementations]
+        return [result for result in results if result is not None]
+
+
+def _result(implementation: pluggy.HookImpl, hook: str, arguments: dict[str, Any]) -> Any:
+    try:
+        return implementation.function(*(arguments[name] for name in implementation.argnames))
+    except BaseException as error:
+        if comes_from_outside(error):
+            raise
+        log.exception("a plugin raised an error", extra={"plugin": implementation.plugin_name, "hook": hook})
+        return None

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from evframe.calls import comes_from_outside
 from evframe.config import CoreOptions
 from evframe.delivery import Delivery
 from evframe.events.event import EventDefinition, EventRegistry
@@ -181,5 +182,7 @@ def release(unsubscribed: Callable[..., Any], socket: Socket) -> None:
     """Call the hook `unsubscribed` of a transport; what it raises is logged."""
     try:
         unsubscribed(socket=socket)
-    except Exception:
+    except BaseException as error:
+        if comes_from_outside(error):
+            raise
         log.exception("a transport raised an error", extra={"socket": socket.canonical})

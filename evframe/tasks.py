@@ -7,7 +7,15 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
+from evframe.calls import contained_task
+
 log = logging.getLogger("evframe.plugins")
+
+
+def log_error(task: asyncio.Future[Any]) -> None:
+    """Log the error that has ended *task*, if one has."""
+    if not task.cancelled() and task.exception() is not None:
+        log.error("a plugin's task ended with an error", exc_info=task.exception())
 
 
 class PluginTasks:
@@ -18,15 +26,15 @@ class PluginTasks:
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run *work*; an error that ends it is logged."""
-        task = asyncio.get_running_loop().create_task(work)
+        task = contained_task(work)
+        assert isinstance(task, asyncio.Task)
         self._tasks.add(task)
         task.add_done_callback(self._over)
         return task
 
     def _over(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("a plugin's task ended with an error", exc_info=task.exception())
+        log_error(task)
 
     async def stop(self, timeout_s: float) -> None:
         """Cancel every task, and wait for their ends for at most *timeout_s* seconds."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
+from evframe.calls import foreign_call
 from evframe.exceptions import PluginError, SocketError
 from evframe.members import Address
 from evframe.sockets import Socket, split_socket
@@ -119,7 +120,8 @@ class Transports:
         known = self._by_scheme.get(scheme)
         for transport in list(self._by_name.values()) if known is None else (known,):
             try:
-                parsed = transport.parse(scheme=scheme, rest=rest)
+                with foreign_call(f"plugin {transport.name!r}, hook 'on_subscribe'"):
+                    parsed = transport.parse(scheme=scheme, rest=rest)
             except SocketError:
                 raise
             except ValueError as error:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import orjson
 
+from evframe.calls import comes_from_outside
 from evframe.management.commands import Command, CommandError, CommandTable, int32, invalid_params
 
 log = logging.getLogger("evframe.management")
@@ -82,7 +83,9 @@ class Dispatcher:
             return command.run(named)
         except CommandError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            if comes_from_outside(error):
+                raise
             log.exception("a management command raised an error", extra={"command": command.name})
             raise CommandError(-32000, "Server error", "Command handler returned null") from error
 

@@ -14,6 +14,7 @@ import attrs
 import psutil
 
 from evframe import hookimpl
+from evframe.calls import comes_from_outside
 from evframe.context import PluginContext
 from evframe.management.commands import CommandTable
 from evframe.plugins import EventCollector
@@ -166,7 +167,9 @@ class CoreEvents:
             await self._sleep(seconds)
             try:
                 check()
-            except Exception:
+            except BaseException as error:
+                if comes_from_outside(error):
+                    raise
                 log.exception("a check ended with an error", extra={"check": check.__name__})
 
     @hookimpl

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Final
 
 from evframe import Parameter, hookimpl
+from evframe.calls import comes_from_outside
 from evframe.context import PluginContext
 from evframe.management.commands import CommandTable
 from evframe.plugins import EventCollector
@@ -196,7 +197,9 @@ class Dialogs:
                 code = await round_.ping.send(session, round_.ping.side)
         except TimeoutError:
             pass
-        except Exception:
+        except BaseException as error:
+            if comes_from_outside(error):
+                raise
             log.exception("a ping raised an error", extra={"callid": session.callid, "side": round_.ping.side})
         round_.under_way = False
         round_.dead = code in _DEAD
@@ -217,5 +220,7 @@ class Dialogs:
                 await session.handling.hang_up(session, side)
         except TimeoutError:
             log.warning("a side was not told of the end in time", extra=about)
-        except Exception:
+        except BaseException as error:
+            if comes_from_outside(error):
+                raise
             log.exception("telling a side of the end raised an error", extra=about)

@@ -11,6 +11,7 @@ from typing import Final
 
 import attrs
 
+from evframe.calls import comes_from_outside
 from evframe.schedule import Schedule
 from evframe_dialog.options import Options
 from evframe_dialog.profiles import Profiles
@@ -222,7 +223,9 @@ class Sessions:
             return
         try:
             more_s = session.handling.on_timeout(session)
-        except Exception:
+        except BaseException as error:
+            if comes_from_outside(error):
+                raise
             log.exception("what is asked on a time-out raised an error", extra={"callid": session.callid})
             return
         if more_s is not None and more_s > 0:

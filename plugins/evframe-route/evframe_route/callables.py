@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
+from evframe.calls import comes_from_outside
+
 
 def find_callable(text: str) -> Callable[..., Any]:
     """Return the callable that *text* names.
@@ -19,7 +21,9 @@ def find_callable(text: str) -> Callable[..., Any]:
         raise ValueError(f"expected module:callable, got {text!r}")
     try:
         found = reduce(getattr, path.split("."), importlib.import_module(module))
-    except Exception as error:  # noqa: BLE001 whatever the module raises is a problem of the configuration
+    except BaseException as error:  # whatever the module raises is a problem of the configuration
+        if comes_from_outside(error):
+            raise
         raise ValueError(f"expected a module that can be imported, got {text!r}: {error!r}") from None
     if not callable(found):
         raise ValueError(f"expected a callable, got {text!r}, which is {found!r}")  # noqa: TRY004 a bad text

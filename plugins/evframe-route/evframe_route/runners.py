@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol
 
 from evframe import Batch, Event, depth
+from evframe.calls import comes_from_outside
 from evframe.workers import CallLimit
 
 Route = Callable[[Event], Any]
@@ -44,7 +45,9 @@ def call_each(route: Route, batch: Batch) -> None:
                 depth.set(current + 1)
             try:
                 route(event)
-            except Exception as error:  # noqa: BLE001 an error of the route is the outcome
+            except BaseException as error:  # an error of the route is the outcome
+                if comes_from_outside(error):
+                    raise
                 batch.fail(index, ERROR, error)
     finally:
         depth.set(0)
@@ -68,17 +71,15 @@ class AsyncRunner:
             while watch.index < len(batch.events):
                 try:
                     await _go_on(route, batch.events, watch)
-                except asyncio.CancelledError as error:
-                    if watch.expired:
+                except BaseException as error:  # an error of the route is the outcome
+                    if watch.expired and isinstance(error, asyncio.CancelledError):
                         watch.expired = False
                         task.uncancel()
                         batch.fail(watch.index, TIMEOUT, error)
-                    elif task.cancelling():
-                        raise  # it is the batch that is cancelled, not something inside the route
+                    elif comes_from_outside(error):
+                        raise  # the batch is cancelled, say, and not something inside the route
                     else:
                         batch.fail(watch.index, ERROR, error)
-                except Exception as error:  # noqa: BLE001 an error of the route is the outcome
-                    batch.fail(watch.index, ERROR, error)
                 watch.index += 1
         finally:
             watch.stop()

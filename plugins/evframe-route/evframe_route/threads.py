@@ -94,7 +94,7 @@ class _Call:
                 depth.set(current + 1)
             try:
                 route(event)
-            except Exception as error:  # noqa: BLE001 an error of the route is the outcome
+            except BaseException as error:  # noqa: BLE001 an error of the route is the outcome, and ends no worker
                 if not self.given_up:
                     batch.fail(index, ERROR, error)
         return True

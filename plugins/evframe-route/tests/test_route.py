@@ -74,6 +74,49 @@ async def test_error_is_an_outcome(kind, caplog):
     assert caplog.text.count("broken route") == 2  # the message and its last line: one record
 
 
+class Own(BaseException):
+    """An exception of a route that is no Exception."""
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, asyncio.CancelledError, GeneratorExit, Own])
+@pytest.mark.parametrize("kind", ["async", "waiting", "plain", "inline"])
+async def test_a_route_that_exits_fails_its_event(kind, error):
+    """A route that raises SystemExit, or whatever else, fails that event only, in one batch with others too."""
+    events, routes = compose()
+    got = []
+
+    def plain(event):
+        got.append(event.get("n"))
+        if event.get("n") == 1:
+            raise error("of the route")
+
+    async def quick(event):
+        plain(event)
+
+    async def waiting(event):
+        await asyncio.sleep(0)
+        plain(event)
+
+    routes.add("E_R", {"async": quick, "waiting": waiting}.get(kind, plain), inline=kind == "inline")
+    async with events:
+        for n in range(4):
+            events.raise_event("E_R", {"n": n})
+        report = await events.raise_event_and_wait("E_R", {"n": 4})
+        assert [outcome.reason for outcome in report] == [None]
+        assert events.statistics[0].reasons == {"route_error": 1}
+
+    assert got == list(range(5))
+
+
+@pytest.mark.parametrize("error", ["SystemExit", "KeyboardInterrupt", "GeneratorExit"])
+def test_a_module_that_exits_is_a_problem(tmp_path, monkeypatch, error):
+    """A module of a route whose import raises anything is a problem of the configuration."""
+    (tmp_path / f"exits_{error.lower()}.py").write_text(f"raise {error}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(evframe.ConfigError, match=rf"routes.E_R: .*{error}"):
+        RouteTransport(RouteTransport.Options({"E_R": f"exits_{error.lower()}:f"}))
+
+
 async def test_plain_route_does_not_stall_the_loop():
     """While a plain route blocks, the loop goes on and other routes get their events."""
     events, routes = compose()
