@@ -26,6 +26,8 @@ _BY_ERRNO: Final = {
 }
 RESOLVE_S: Final = 2.0
 _PORT: Final = re.compile(r"[0-9]{1,5}")
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,253}")
+_NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")  # as a last label, it makes the host an address
 
 
 class Socket(Protocol):
@@ -69,15 +71,31 @@ def split_host_port(text: str) -> tuple[str, int]:
     """
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
+        address, percent, scope = host[1:-1].partition("%")
         try:
-            ipaddress.IPv6Address(host[1:-1].partition("%")[0])
+            ipaddress.IPv6Address(address)
+            if percent and not _NAME.fullmatch(scope):
+                raise ValueError
         except ValueError:
             raise ValueError(f"expected an IPv6 address in brackets, got {host!r}") from None
     elif not colon or not host or ":" in host or host != host.strip():
         raise ValueError(f"expected host:port or [ipv6]:port, got {text!r}")
+    elif not _is_host(host):
+        raise ValueError(f"expected a host name or an address, got {host!r}")
     if not _PORT.fullmatch(port) or not 1 <= int(port) <= 65535:
         raise ValueError(f"expected a port from 1 to 65535, got {port!r}")
     return host, int(port)
+
+
+def _is_host(host: str) -> bool:
+    """Return whether *host*, which has no brackets, can be a name or an IPv4 address."""
+    try:
+        text = host.encode("idna").decode("ascii")
+        if _NUMBER.fullmatch(text.rstrip(".").rpartition(".")[2]):
+            socket.inet_aton(text)
+    except (OSError, UnicodeError):
+        return False
+    return _NAME.fullmatch(text) is not None
 
 
 def without_brackets(host: str) -> str:

@@ -47,9 +47,9 @@ class Name:
 
     __slots__ = (
         "_by_port",
+        "answered_at",
         "failed_until",
         "found",
-        "fresh_until",
         "is_late",
         "is_slow",
         "is_usable",
@@ -62,7 +62,7 @@ class Name:
     def __init__(self) -> None:
         self.found: Found = ()  # the last answer, which a later one is compared with
         self.is_usable = False
-        self.fresh_until = -math.inf
+        self.answered_at = -math.inf
         self.failed_until = -math.inf
         self.is_late = False  # the lookup under way has used up its time
         self.is_slow = False  # so has the last one, whose answer may have come since

@@ -17,8 +17,10 @@ from evframe.subscriptions.names import HostAddress, Name, Network, numeric
 log = logging.getLogger("evframe.resolving")
 UNRESOLVED: Final = "unresolved"
 FORBIDDEN: Final = "forbidden"
-FRESH_S: Final = 10.0
+FRESH_S: Final = 5.0
 """How long an answer holds for a connection that is opened."""
+AGAIN_S: Final = 1.0
+"""How long an answer holds in any case: failures and renewals in plenty bring about one lookup in this time."""
 FAILED_S: Final = 2.0
 """How long a name that did not resolve is not looked up again."""
 _MOST_NAMES: Final = 10_000  # that are remembered and not in use
@@ -76,7 +78,7 @@ class Resolver:
         name = self._names.get(host)
         if name is None:
             return numeric(host, port)
-        if name.is_usable and (name.users or self._clock() < name.fresh_until):
+        if name.is_usable and (name.users or self._clock() < name.answered_at + FRESH_S):
             return name.at(port) or None
         return None
 
@@ -93,7 +95,7 @@ class Resolver:
             if found is not None:
                 return found
             name = self._name(host)
-        if not name.is_usable or self._clock() >= name.fresh_until:
+        if not name.is_usable or self._clock() >= name.answered_at + FRESH_S:
             await self._wait(host, name)
         if not name.is_usable:
             raise Unavailable(UNRESOLVED)
@@ -103,16 +105,19 @@ class Resolver:
         return found
 
     def forget(self, host: str) -> None:
-        """Look *host* up at its next use, because a connection to it failed; a lookup under way counts as that."""
+        """Look *host* up at its next use, because a connection to it failed.
+
+        A lookup under way counts as that, and so does one that ended less than a second ago.
+        """
         name = self._names.get(host)
-        if name is not None:
+        if name is not None and self._clock() >= name.answered_at + AGAIN_S:
             name.is_usable = False
-            name.fresh_until = name.failed_until = -math.inf
+            name.failed_until = -math.inf
 
     def refresh(self, host: str) -> None:
-        """Look *host* up again without waiting, unless its answer, or that it has none, is fresh."""
+        """Look *host* up again without waiting, unless it was looked up a moment ago."""
         name = self._names.get(host)
-        if name is not None and self._clock() >= name.fresh_until:
+        if name is not None and self._clock() >= name.answered_at + AGAIN_S:
             self._again(host, name)
 
     def restrict(self, host: str, networks: Sequence[Network] | None) -> None:
@@ -238,7 +243,7 @@ class Resolver:
             self._fail(name)
             return
         now, before = self._clock(), name.at(0)
-        name.is_usable, name.fresh_until, name.failed_until = True, now + FRESH_S, -math.inf
+        name.is_usable, name.answered_at, name.failed_until = True, now, -math.inf
         is_other = name.take(result)
         name.wake()
         if is_other and before and name.users:

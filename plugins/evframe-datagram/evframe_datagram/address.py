@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import os
-import socket
 from typing import Final
 
 import attrs
 
 from evframe import split_host_port
-from evframe.sockets import resolve
+from evframe.sockets import without_brackets
+from evframe.subscriptions.names import HostAddress, numeric
 
 MAX_PATH_BYTES: Final = 107
 
 
 @attrs.frozen(slots=True)
 class UdpSocket:
-    """``udp:host:port``; the name was resolved when it was subscribed."""
+    """``udp:host:port``."""
 
     host: str
     port: int
-    family: int
-    address: tuple[str | int | bytes, ...]
+    numeric: HostAddress | None
+    """The address that the host is; None when it is a name."""
 
     @property
     def canonical(self) -> str:
@@ -34,9 +34,9 @@ class UdpSocket:
         return True
 
     @property
-    def max_bytes(self) -> int:
-        """The largest payload of one datagram."""
-        return 65507 if self.family == socket.AF_INET else 65487
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """The host and the port."""
+        return ((without_brackets(self.host), self.port),)
 
 
 @attrs.frozen(slots=True)
@@ -56,12 +56,7 @@ class UnixSocket:
         return True
 
     @property
-    def family(self) -> int:
-        """The address family."""
-        return socket.AF_UNIX
-
-    @property
-    def address(self) -> bytes:
+    def sockaddr(self) -> bytes:
         """What `connect` takes; a leading ``@`` is the abstract namespace."""
         raw = os.fsencode(self.path)
         return b"\0" + raw[1:] if raw.startswith(b"@") else raw
@@ -71,7 +66,7 @@ def parse(scheme: str, rest: str) -> UdpSocket | UnixSocket | None:
     """Return the socket of *rest*, or None when *scheme* belongs to another transport.
 
     Raises:
-        ValueError: if the text does not fit, or the host does not resolve.
+        ValueError: if the text does not fit.
     """
     if scheme == "unix":
         size = len(os.fsencode(rest))
@@ -83,7 +78,5 @@ def parse(scheme: str, rest: str) -> UdpSocket | UnixSocket | None:
     if scheme != "udp":
         return None
     host, port = split_host_port(rest)
-    found = resolve(host, port, socket.SOCK_DGRAM)
-    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
-    family, _, _, _, address = found[0]
-    return UdpSocket(host, port, family, tuple(address))
+    found = numeric(host, port)
+    return UdpSocket(host, port, found[0] if found else None)

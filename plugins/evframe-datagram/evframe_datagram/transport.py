@@ -10,6 +10,9 @@ from collections.abc import Awaitable
 from typing import Any, Final
 
 from evframe import Batch, Rejected, Socket, Unavailable, hookimpl
+from evframe.context import PluginContext
+from evframe.subscriptions.names import HostAddress
+from evframe.subscriptions.resolving import Resolver
 from evframe_datagram.address import UdpSocket, UnixSocket, parse
 
 _UDP_SEGMENT: Final = 103
@@ -27,8 +30,15 @@ class DatagramTransport:
 
     def __init__(self) -> None:
         self._open: dict[str, tuple[socket.socket, Any]] = {}
+        self._resolver = Resolver()
+        self._chosen: dict[str, tuple[tuple[HostAddress, ...], HostAddress]] = {}
         self._waiting: set[str] = set()
         self._segmentation = True
+
+    @hookimpl
+    def loaded(self, context: PluginContext) -> None:
+        """Share the resolver of all plugins."""
+        self._resolver = context.resolver
 
     @hookimpl
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
@@ -39,7 +49,10 @@ class DatagramTransport:
     def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
         """Send one datagram per event."""
         if isinstance(socket, UdpSocket):
-            self._send_udp(socket, batch)
+            address = socket.numeric or self._address(socket)
+            if address is None:
+                return self._resolve_and_send(socket, batch)
+            self._send_udp(socket, batch, address)
             return True
         if isinstance(socket, UnixSocket):
             return self._send_unix(socket, batch)
@@ -49,42 +62,74 @@ class DatagramTransport:
     def unsubscribed(self, socket: Socket) -> None:
         """Close the subscriber's kernel socket."""
         self._close(socket.canonical)
+        self._chosen.pop(socket.canonical, None)
+
+    def _address(self, target: UdpSocket) -> HostAddress | None:
+        """Return where the datagrams for a name go, without waiting; None when it has to be looked up."""
+        ((host, port),) = target.endpoints
+        found = self._resolver.known(host, port)
+        return None if found is None else self._choose(target, found)
+
+    def _choose(self, target: UdpSocket, found: tuple[HostAddress, ...]) -> HostAddress:
+        """Return the address that was used before while the name has it; else the first one, of IPv4 if there is one.
+
+        One subscriber's datagrams go to one address: the next one would be another reader.
+        """
+        before, chosen = self._chosen.get(target.canonical, ((), None))
+        if before is found and chosen is not None:
+            return chosen
+        if chosen is None or chosen not in found:
+            chosen = min(found, key=lambda address: address.family != socket.AF_INET)
+        self._chosen[target.canonical] = found, chosen
+        return chosen
+
+    async def _resolve_and_send(self, target: UdpSocket, batch: Batch) -> None:
+        ((host, port),) = target.endpoints
+        found = await self._resolver.addresses(host, port)
+        self._send_udp(target, batch, self._choose(target, found))
+
+    def _forget(self, target: UdpSocket | UnixSocket) -> None:
+        """Have the name of *target*, if it has one, looked up before the next batch."""
+        if isinstance(target, UdpSocket) and target.numeric is None:
+            self._resolver.forget(target.endpoints[0][0])
 
     def _close(self, canonical: str) -> None:
         if canonical in self._open:
             self._open.pop(canonical)[0].close()
 
-    def _connect(self, target: UdpSocket | UnixSocket) -> socket.socket:
+    def _connect(self, target: UdpSocket | UnixSocket, family: int, sockaddr: Any) -> socket.socket:
         key = target.canonical
-        kernel, address = self._open.pop(key, (None, None))
-        if kernel is not None and address is not target.address and address != target.address:
-            kernel.close()  # the name has another address since the subscription was renewed
+        kernel, before = self._open.pop(key, (None, None))
+        if kernel is not None and before is not sockaddr and before != sockaddr:
+            kernel.close()  # the name has another address: what the kernel took is on its way
             kernel = None
         if kernel is None:
             try:
-                kernel = self._make(target)
-                kernel.connect(target.address)
+                kernel = self._make(family)
+                kernel.connect(sockaddr)
             except OSError as error:
                 if kernel is not None:
                     kernel.close()
+                self._forget(target)
                 raise Unavailable(errno.errorcode.get(error.errno or 0, "connect")) from None
-        self._open[key] = (kernel, target.address)  # the last one is the one used last
+        self._open[key] = (kernel, sockaddr)  # the last one is the one used last
         return kernel
 
-    def _make(self, target: UdpSocket | UnixSocket) -> socket.socket:
+    def _make(self, family: int) -> socket.socket:
         """Return a new kernel socket; at the limit of open files, those not used for longest make room."""
         try:
-            return socket.socket(target.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            return socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         except OSError as error:
             if error.errno not in {errno.EMFILE, errno.ENFILE}:
                 raise
         idle = [key for key in self._open if key not in self._waiting]
         for key in idle[:_EVICTED]:
             self._close(key)
-        return socket.socket(target.family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        return socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 
-    def _send_udp(self, target: UdpSocket, batch: Batch) -> None:
-        kernel = self._connect(target)
+    def _send_udp(self, target: UdpSocket, batch: Batch, address: HostAddress) -> None:
+        kernel = self._connect(target, address.family, address.sockaddr)
+        most = 65507 if address.family == socket.AF_INET else 65487
         send = kernel.send
         payloads = [event.payload for event in batch.events]
         sizes = [*map(len, payloads), _MAX_SEGMENT_BYTES + 1]
@@ -99,7 +144,7 @@ class DatagramTransport:
                 if count > 1:
                     burst = b"".join(payloads[index : index + count])
                     kernel.sendmsg([burst], [(socket.SOL_UDP, _UDP_SEGMENT, struct.pack("H", size))])
-                elif size > target.max_bytes:
+                elif size > most:
                     batch.fail(index, "too_large")
                 else:
                     send(payloads[index])
@@ -110,6 +155,7 @@ class DatagramTransport:
                     # The kernel reports that what went out before was refused; this burst was not sent.
                     refused_in_row += 1
                     self._refuse(batch, previous, index)
+                    self._forget(target)
                     continue
                 if count > 1 and error.errno in {errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.ENOPROTOOPT}:
                     self._segmentation = False
@@ -124,6 +170,7 @@ class DatagramTransport:
             index += count
         if kernel.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED:
             self._refuse(batch, previous, total)
+            self._forget(target)
 
     @staticmethod
     def _refuse(batch: Batch, start: int, stop: int) -> None:
@@ -148,7 +195,7 @@ class DatagramTransport:
         return position - index
 
     def _send_unix(self, target: UnixSocket, batch: Batch, index: int = 0) -> Awaitable[None] | bool:
-        kernel = self._connect(target)
+        kernel = self._connect(target, socket.AF_UNIX, target.sockaddr)
         events = batch.events
         try:
             while index < len(events):

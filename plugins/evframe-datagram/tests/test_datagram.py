@@ -10,6 +10,8 @@ import pytest
 from evframe_datagram import DatagramTransport, parse
 
 import evframe
+from evframe.config import CoreOptions
+from evframe.testing import FakeNames, until
 
 
 @pytest.fixture
@@ -35,6 +37,7 @@ def interface(**options):
         ("127.1:81", "udp:127.1:81"),
         ("0.0.0.0:81", "udp:0.0.0.0:81"),
         ("[::1]:8081", "udp:[::1]:8081"),
+        ("nosuch.invalid:1", "udp:nosuch.invalid:1"),
     ],
 )
 def test_udp_accepted_d3(text, canonical):
@@ -58,7 +61,7 @@ def test_udp_accepted_d3(text, canonical):
         "127.0.0.1:80/x",
         "127.0.0.1:81 ",
         " 127.0.0.1:81",
-        "nosuch.invalid:1",
+        "127.0.0.1\0.example:81",
         "256.1.1.1:81",
         "//127.0.0.1:81",
         "::1:8081",
@@ -209,23 +212,139 @@ async def test_order_on_one_socket_d8(receiver):
     assert [int(text.split(b"[")[1][:-2]) for text, _ in got] == list(range(50))
 
 
-async def test_renewal_resolves_again_d3(receiver, monkeypatch):
-    """D3: a name is resolved again when its subscription is renewed."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as moved:
-        moved.bind(("127.0.0.2", receiver.getsockname()[1]))
-        moved.settimeout(10)
-        addresses = iter(["127.0.0.1", "127.0.0.2"])
-        resolve = socket.getaddrinfo
+def receivers(count):
+    """Yield sockets on 127.0.0.1, 127.0.0.2, and so on, with one port."""
+    sockets = []
+    for number in range(1, count + 1):
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        sock.bind((f"127.0.0.{number}", sockets[0].getsockname()[1] if sockets else 0))
+        sock.settimeout(10)
+        sockets.append(sock)
+    return sockets
 
-        def resolve_moving(host, *rest, **more):
-            is_asked = host == "moving.example" and not more.get("flags")
-            return resolve(next(addresses) if is_asked else host, *rest, **more)
 
-        monkeypatch.setattr(socket, "getaddrinfo", resolve_moving)
-        async with interface() as events:
-            events.register_event("E_TEST")
-            for number in range(2):
-                events.subscribe_event("E_TEST", "udp:moving.example:%d" % receiver.getsockname()[1])
-                assert (await events.raise_event_and_wait("E_TEST", [number]))[0].delivered
-        assert receiver.recv(100).endswith(b"[0]}")
-        assert moved.recv(100).endswith(b"[1]}")
+@pytest.fixture
+def two_homes():
+    """Two receivers of one port, on 127.0.0.1 and 127.0.0.2."""
+    sockets = receivers(2)
+    yield sockets
+    for sock in sockets:
+        sock.close()
+
+
+def named(names, every_s=0.0):
+    """Return an interface that asks *names*, with an event and a subscriber at peer.example."""
+    core = CoreOptions(resolve_every_s=every_s, resolve_timeout_s=0.5)
+    events = interface(config=evframe.Config(core))
+    events.resolver.lookup = names
+    events.register_event("E_TEST")
+    return events
+
+
+def numbers(sock, count):
+    return [int(sock.recv(4096).split(b"[")[1][:-2]) for _ in range(count)]
+
+
+async def test_renewal_resolves_again_d3(two_homes):
+    """D3: a name is resolved again when its subscription is renewed, and events go to its new address."""
+    old, new = two_homes
+    text = f"udp:peer.example:{old.getsockname()[1]}"
+    with FakeNames({"peer.example": ["127.0.0.1"]}) as names:
+        async with named(names) as events:
+            events.subscribe_event("E_TEST", text)
+            assert (await events.raise_event_and_wait("E_TEST", [1]))[0].delivered
+            names["peer.example"] = ["127.0.0.2"]
+
+            def has_moved():
+                events.subscribe_event("E_TEST", text)
+                return events.resolver.known("peer.example", 1)[0].ip == "127.0.0.2"
+
+            await until(has_moved)
+            assert (await events.raise_event_and_wait("E_TEST", [2]))[0].delivered
+    assert (numbers(old, 1), numbers(new, 1)) == ([1], [2])
+
+
+async def test_a_name_that_does_not_resolve_is_away(receiver):
+    """A subscriber whose name does not resolve is made at once, is away, and gets every event once it resolves."""
+    with FakeNames({"peer.example": None}) as names:
+        async with named(names) as events:
+            lease = events.subscribe_event("E_TEST", "udp:peer.example:%d" % receiver.getsockname()[1])
+            for number in range(100):
+                events.raise_event("E_TEST", [number])
+            await until(lambda: lease.subscriber.attempts)
+            assert (lease.subscriber.depth, lease.subscriber.failed) == (100, 0)
+            names["peer.example"] = ["127.0.0.1"]
+            await until(lambda: not lease.subscriber.depth)
+            assert lease.subscriber.delivered == 100
+    assert numbers(receiver, 100) == list(range(100))
+
+
+async def test_events_that_flow_follow_the_name(two_homes, caplog):
+    """While events flow, a change of the address is noticed: each event arrives once, in order, at one of the two."""
+    old, new = two_homes
+    caplog.set_level("INFO", "evframe.resolving")
+    with FakeNames({"peer.example": ["127.0.0.1"]}) as names:
+        async with named(names, every_s=0.05) as events:
+            lease = events.subscribe_event("E_TEST", f"udp:peer.example:{old.getsockname()[1]}")
+            await events.raise_event_and_wait("E_TEST", [0])
+            names["peer.example"] = ["127.0.0.2"]
+            raised = 1
+
+            def has_moved():
+                nonlocal raised
+                events.raise_event("E_TEST", [raised])
+                raised += 1
+                return caplog.records
+
+            await until(has_moved)
+            for number in range(raised, raised + 100):
+                events.raise_event("E_TEST", [number])
+            await until(lambda: not lease.subscriber.depth)
+    assert lease.subscriber.delivered == raised + 100
+    arrived = [drain(old), drain(new)]
+    assert arrived[0] + arrived[1] == list(range(raised + 100))
+    assert arrived[1][-100:] == list(range(raised, raised + 100))
+    (record,) = caplog.records
+    assert (record.host, record.before, record.after) == ("peer.example", ["127.0.0.1"], ["127.0.0.2"])
+
+
+def drain(sock):
+    sock.setblocking(False)
+    got = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            got += numbers(sock, 1)
+    return got
+
+
+async def test_refused_at_a_name_looks_it_up(two_homes):
+    """When nothing listens at the address of a name any more, it is looked up, and events go to the new address."""
+    old, new = two_homes
+    text = f"udp:peer.example:{old.getsockname()[1]}"
+    with FakeNames({"peer.example": ["127.0.0.1"]}) as names:
+        async with named(names) as events:
+            lease = events.subscribe_event("E_TEST", text)
+            assert (await events.raise_event_and_wait("E_TEST", [0]))[0].delivered
+            old.close()
+            names["peer.example"] = ["127.0.0.2"]
+            number = 0
+            async with asyncio.timeout(30):
+                while not lease.subscriber.delivered > 1:
+                    number += 1
+                    await events.raise_event_and_wait("E_TEST", [number])
+    assert lease.subscriber.reasons == {"refused": number - 1}
+    assert numbers(new, 1) == [number]
+
+
+async def test_a_name_keeps_one_of_its_addresses(two_homes):
+    """Datagrams stay at an address that the name still has, whatever others come and go."""
+    old, new = two_homes
+    with FakeNames({"peer.example": ["127.0.0.2"]}) as names:
+        async with named(names, every_s=0.05) as events:
+            events.subscribe_event("E_TEST", f"udp:peer.example:{old.getsockname()[1]}")
+            await events.raise_event_and_wait("E_TEST", [0])
+            names["peer.example"] = ["::1", "127.0.0.1", "127.0.0.2"]
+            await until(lambda: len(events.resolver.known("peer.example", 1)) == 3)
+            await events.raise_event_and_wait("E_TEST", [1])
+    assert numbers(new, 2) == [0, 1]
