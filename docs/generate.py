@@ -21,6 +21,7 @@ from evframe.cli import main as command_line
 from evframe.config import CoreOptions, EventOptions, ParameterOptions, SubscriptionOptions, parse_config
 from evframe.importing.modules import MODULES, PARAMETERS
 from evframe.plugins import HOOKS
+from evframe.subscriptions.policy import ManagementOptions
 
 FOLDER = Path(__file__).resolve().parent / "reference"
 NOTE = "<!-- Written by docs/generate.py; edit the code instead. -->\n\n"
@@ -117,6 +118,11 @@ def configuration() -> str:
         "# Configuration\n\nOne TOML file. Unknown keys and values of a wrong type are errors, never coerced.\n",
     ]
     parts.append(f"\n## `[core]`\n\n{options_table(CoreOptions)}")
+    parts.append(f"\n## `[management]`\n\n{sentence(ManagementOptions)}\n\n{options_table(ManagementOptions)}")
+    parts.append(
+        "\nThe same keys in the table of a management plugin narrow that interface;"
+        " see [Limit what clients may do](../how-to/limit-clients.md).\n"
+    )
     parts.append(f"\n## `[[events]]`\n\n{sentence(EventOptions)}\n\n{options_table(EventOptions)}")
     parts.append(f"\nEach entry of `params`:\n\n{options_table(ParameterOptions)}")
     parts.append(f"\n## `[[subscriptions]]`\n\n{sentence(SubscriptionOptions)}\n\n{options_table(SubscriptionOptions)}")

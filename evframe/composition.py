@@ -16,6 +16,7 @@ from evframe.exceptions import ConfigError
 from evframe.management.commands import CommandTable
 from evframe.plugins import DISABLED, EventCollector, PluginManager, PluginStatus
 from evframe.structuring import structure
+from evframe.subscriptions.policy import NARROWING_KEYS, NarrowingOptions
 from evframe.tasks import PluginTasks, log_error
 
 GROUP: Final = "evframe"
@@ -27,16 +28,18 @@ class Composition:
     Args:
         registry: of the events.
         commands: of the interface.
-        make_context: makes what one plugin may do; it gets the plugin's tasks.
+        make_context: makes what one plugin may do; it gets the plugin's name and tasks.
     """
 
     def __init__(
-        self, registry: EventRegistry, commands: CommandTable, make_context: Callable[[PluginTasks], PluginContext]
+        self, registry: EventRegistry, commands: CommandTable, make_context: Callable[[str, PluginTasks], PluginContext]
     ) -> None:
         self.manager = PluginManager()
         self.statuses: list[PluginStatus] = []
         self.options: dict[str, Any] = {}
         """What each plugin was made with, by its name; None for one without options."""
+        self.narrowings: dict[str, NarrowingOptions] = {}
+        """What the tables of management interfaces permit less than the others, by the plugin's name."""
         self._registry = registry
         self._commands = commands
         self._make_context = make_context
@@ -67,6 +70,8 @@ class Composition:
     def _load(self, entry: EntryPoint, version: str, table: Mapping[str, Any], problems: list[str]) -> None:
         try:
             factory = entry.load()
+            if getattr(factory, "kind", None) == "management":
+                table = self._narrow(entry.name, table, problems)
             options = make_options(entry.name, factory, table, problems)
             self.add(entry.name, make_plugin(factory, options), version=version, options=options)
         except ConfigError as error:
@@ -76,6 +81,14 @@ class Composition:
             if comes_from_outside(error):
                 raise
             self.statuses.append(PluginStatus(entry.name, version, f"{type(error).__name__}: {error}"))
+
+    def _narrow(self, name: str, table: Mapping[str, Any], problems: list[str]) -> Mapping[str, Any]:
+        """Take the keys of the policy out of the table of a management interface, and return the others."""
+        keys = {key: value for key, value in table.items() if key in NARROWING_KEYS}
+        if keys:
+            narrowing = structure(keys, NarrowingOptions, f"plugins.{name}", problems)
+            self.narrowings[name] = narrowing or NarrowingOptions()
+        return {key: value for key, value in table.items() if key not in keys}
 
     def add(self, name: str, plugin: Any, *, version: str = "", options: Any = None) -> None:
         """Register one plugin with its events and commands; on an error nothing of it stays."""
@@ -141,7 +154,8 @@ class Composition:
         life = self._lives.get(id(plugin))
         if life is None:
             tasks = PluginTasks()
-            life = self._lives[id(plugin)] = (tasks, self._make_context(tasks))
+            name = self.manager.get_name(plugin) or ""
+            life = self._lives[id(plugin)] = (tasks, self._make_context(name, tasks))
         return life
 
     def _plugins(self) -> list[Any]:

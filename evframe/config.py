@@ -15,6 +15,7 @@ from evframe.events.event import check_name
 from evframe.exceptions import ConfigError
 from evframe.structuring import structure
 from evframe.subscribers import Overflow
+from evframe.subscriptions.policy import ManagementOptions
 
 TYPES: Final[dict[str, type]] = {
     "str": str,
@@ -143,6 +144,7 @@ class Config:
     routes: dict[str, str] = attrs.field(factory=dict)
     problems: list[str] = attrs.field(factory=list)
     """What is wrong with the text that it was read from: an interface refuses it, with all else that is wrong."""
+    management: ManagementOptions = attrs.field(factory=ManagementOptions)
 
 
 def _plugin_tables(plugins: Any, problems: list[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:
@@ -174,20 +176,21 @@ def read_config(text: str) -> Config:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         return Config(problems=[f"not TOML: {error}"])
-    known = ("core", "plugins", "events", "subscriptions", "routes")
+    known = ("core", "plugins", "events", "subscriptions", "routes", "management")
     problems = [f"{key}: unknown table, expected one of {', '.join(known)}" for key in raw if key not in known]
     disable, tables = _plugin_tables(raw.get("plugins", {}), problems)
     core = structure(raw.get("core", {}), CoreOptions, "core", problems) or CoreOptions()
     events = _items(raw.get("events", []), EventOptions, "events", problems)
     subscriptions = _items(raw.get("subscriptions", []), SubscriptionOptions, "subscriptions", problems)
     routes = structure(raw.get("routes", {}), dict[str, str], "routes", problems) or {}
+    management = structure(raw.get("management", {}), ManagementOptions, "management", problems) or ManagementOptions()
     seen: set[str] = set()
     for index, event in enumerate(events):
         if event is not None:
             if event.name in seen:
                 problems.append(f"events[{index}].name: duplicate event {event.name!r}")
             seen.add(event.name)
-    return Config(core, disable, tables, events, subscriptions, routes, problems)
+    return Config(core, disable, tables, events, subscriptions, routes, problems, management)
 
 
 def read_config_file(path: str | Path) -> Config:

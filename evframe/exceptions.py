@@ -7,6 +7,7 @@
     ├── UnknownEventError (LookupError)  an event that is not registered
     ├── ParameterError (ValueError)      a raise with parameters that cannot be delivered
     ├── SocketError (ValueError)         a subscriber socket that cannot be used
+    ├── ForbiddenError (ValueError)      what the policy of run-time clients does not permit
     ├── ConfigError (ValueError)         a configuration with problems
     ├── PluginError                      a plugin that cannot be loaded
     └── DeliveryError                    raised by a transport, read by the core
@@ -67,6 +68,22 @@ class SocketError(EvframeError, ValueError):
         socket, problem = _PROPERTY.sub("***", socket), _PROPERTY.sub("***", problem)
         super().__init__(f"socket {socket!r}: {problem}")
         self.socket = socket
+        self.problem = problem
+
+
+class ForbiddenError(EvframeError, ValueError):
+    """Raised when the policy does not permit what a run-time client asks for.
+
+    Args:
+        rule: the option of the table ``[management]`` that does not permit it.
+        subject: the socket without its secrets, the event or the command.
+        problem: what the rule expects.
+    """
+
+    def __init__(self, rule: str, subject: str, problem: str) -> None:
+        super().__init__(f"{subject!r}: {problem}")
+        self.rule = rule
+        self.subject = subject
         self.problem = problem
 
 

@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from threading import get_ident
 from time import monotonic
@@ -22,6 +21,7 @@ from evframe.events.event import Event, EventDefinition, EventRegistry
 from evframe.exceptions import ConfigError, SocketError, UnknownEventError
 from evframe.inbox import Inbox
 from evframe.listening import Listener
+from evframe.management.client_leases import ClientLeases
 from evframe.management.commands import CommandTable
 from evframe.management.core import core_commands
 from evframe.management.dispatcher import Dispatcher
@@ -38,7 +38,9 @@ from evframe.statistics import Counters
 from evframe.status import StatusChange, StatusRegistry
 from evframe.subscribers import Subscription
 from evframe.subscriptions.names import HostAddress
+from evframe.subscriptions.policy import Policies
 from evframe.subscriptions.resolving import Resolver
+from evframe.tasks import PluginTasks
 from evframe.transports import Transports
 from evframe.workers import CallLimit, WorkerGroup
 
@@ -70,12 +72,13 @@ class EventInterface:
         problems = list(config.problems)
         self._events = EventRegistry()
         self._commands = CommandTable()
-        self.management = Dispatcher(self._commands)
+        self.policies = Policies(config.management)
+        self.management = Dispatcher(self._commands, self.policies)
         self.status = StatusRegistry(self._tell_status)
         self._own_status = self.status.group("core")
         self._own_status.add(status=-100, details="just started", reports=10)
         self.call_limit = CallLimit()
-        self._composition = Composition(self._events, self._commands, partial(PluginContext, self, self.management))
+        self._composition = Composition(self._events, self._commands, self._make_context)
         self._manager = self._composition.manager
         for command in (*core_commands(self._commands, lambda: describe(self.reload())), *evi_commands(self)):
             self._commands.add(command)
@@ -93,6 +96,9 @@ class EventInterface:
         self.resolver = Resolver(self._tell_addresses)
         """The resolver of host names that all plugins share."""
         self._roster = Roster(self._events, core, clock, self._manager.tell, self.resolver)
+        self.client_leases = ClientLeases(
+            self._events, self._transports.parse, self._roster, self.policies, self.resolver
+        )
         self._deliver = self._roster.delivery.put
         self._inbox = Inbox(core.queue_size, self._put, self._lose)
         self.is_running = False
@@ -103,11 +109,15 @@ class EventInterface:
         self._thread = get_ident()
         self._by_name = self._events.by_name
         self._configure(core)
+        self.policies.configure(config.management, self._composition.narrowings)
         self._composition.tell_loaded()
         self._events.on_new.append(self._tell_registered)
         self._apply(config, problems)
         if problems:
             raise ConfigError(problems)
+
+    def _make_context(self, name: str, tasks: PluginTasks) -> PluginContext:
+        return PluginContext(self, self.management.of(name), tasks)
 
     def _configure(self, core: CoreOptions) -> None:
         """Take the options of the core."""
@@ -154,7 +164,15 @@ class EventInterface:
 
     @property
     def _parts(self) -> Parts:
-        return Parts(self.config, self._events, self._composition, self._transports, self._roster)
+        return Parts(
+            self.config,
+            self._events,
+            self._composition,
+            self._transports,
+            self._roster,
+            self.policies,
+            self.client_leases,
+        )
 
     def _apply(self, config: Config, problems: list[str]) -> None:
         """Register the configured events and make the configured subscriptions."""
@@ -413,8 +431,9 @@ class EventInterface:
         """
         if type(expire_s) is not int or expire_s < 0:
             raise ValueError(f"expire_s: expected 0 or more whole seconds, got {expire_s!r}")
-        address = self._transports.parse(socket)
-        return self._roster.subscribe(self._events[name], address, expire_s, configured=configured)
+        event, address = self._events[name], self._transports.parse(socket)
+        self.client_leases.permit(address.socket)
+        return self._roster.subscribe(event, address, expire_s, configured=configured)
 
     def restore_subscription(self, name: str, socket: str, expire_s: int, remaining_s: float | None) -> bool:
         """Subscribe with a lease of which *remaining_s* seconds are left; None for one that never ends.
@@ -423,12 +442,12 @@ class EventInterface:
 
         Raises:
             UnknownEventError: if the event is not registered.
-            SocketError: if the socket cannot be used.
+            SocketError: if the socket cannot be used, or the policy of run-time clients does not permit it.
         """
         event, address = self._events[name], self._transports.parse(socket)
         if self._roster.leases.find(event, address.socket.canonical) is not None:
             return False
-        self._roster.restore(event, address, expire_s, remaining_s)
+        self.client_leases.restore(event, address, expire_s, remaining_s)
         return True
 
     def unsubscribe_event(self, name: str, socket: str) -> bool:

@@ -15,7 +15,9 @@ from evframe.subscribers import Subscription
 if TYPE_CHECKING:
     from evframe.composition import Composition
     from evframe.events.event import EventRegistry
+    from evframe.management.client_leases import ClientLeases
     from evframe.roster import Roster
+    from evframe.subscriptions.policy import Policies
     from evframe.transports import Transports
 
 _WITH_A_RESTART: Final = ("state_path",)
@@ -27,6 +29,8 @@ class Changes:
 
     core: list[str] = attrs.field(factory=list)
     """The options of the core that have other values."""
+    management: list[str] = attrs.field(factory=list)
+    """The rules of run-time clients that are others; those of a single interface have its name before them."""
     plugins: list[str] = attrs.field(factory=list)
     """The plugins that came, went, or have other options."""
     events: list[str] = attrs.field(factory=list)
@@ -34,7 +38,7 @@ class Changes:
     subscribed: list[str] = attrs.field(factory=list)
     """The subscriptions that are new or have another lease, as ``event socket``."""
     ended: list[str] = attrs.field(factory=list)
-    """The subscriptions that went."""
+    """The subscriptions that went, with those of clients that the policy does not permit any more."""
 
 
 @attrs.frozen
@@ -46,6 +50,16 @@ class Parts:
     composition: Composition
     transports: Transports
     roster: Roster
+    policies: Policies
+    client_leases: ClientLeases
+
+    @property
+    def rules(self) -> dict[str, Any]:
+        """The rules of run-time clients by their names."""
+        rules = attrs.asdict(self.config.management)
+        for name, narrowing in self.composition.narrowings.items():
+            rules |= {f"{name}.{key}": value for key, value in attrs.asdict(narrowing).items() if value is not None}
+        return rules
 
     @property
     def configured(self) -> dict[tuple[str, str], Subscription]:
@@ -88,6 +102,7 @@ class Reload:
         self._apply_core()
         self._apply_events()
         self._apply_subscriptions(before)
+        self._apply_policy()
         return self._changes
 
     def _core_problems(self) -> list[str]:
@@ -143,6 +158,17 @@ class Reload:
             if old is None or old.configured != lease.configured:
                 self._subscribe(name, lease)
                 self._changes.subscribed.append(f"{name} {canonical}")
+
+    def _apply_policy(self) -> None:
+        """Take the rules of run-time clients, and end the leases that they do not permit."""
+        old, new = self._now.rules, self._wanted.rules
+        self._changes.management.extend(key for key in {**old, **new} if old.get(key) != new.get(key))
+        narrowings = self._now.composition.narrowings
+        narrowings.clear()
+        narrowings.update(self._wanted.composition.narrowings)
+        self._now.policies.configure(self._wanted.config.management, narrowings)
+        ended = self._now.client_leases.review()
+        self._changes.ended.extend(f"{lease.event.name} {lease.subscriber.socket.canonical}" for lease in ended)
 
     def _subscribe(self, name: str, wanted: Subscription) -> None:
         event = self._now.registry[name]

@@ -109,10 +109,13 @@ class Roster:
         self._timer.look()
         return lease
 
-    def restore(self, event: EventDefinition, address: Address, expire_s: int, remaining_s: float | None) -> None:
+    def restore(
+        self, event: EventDefinition, address: Address, expire_s: int, remaining_s: float | None
+    ) -> Subscription:
         """Make a lease that an earlier process made; see `Leases.restore`."""
-        self.leases.restore(event, address, expire_s, remaining_s)
+        lease = self.leases.restore(event, address, expire_s, remaining_s)
         self._timer.look()
+        return lease
 
     def unsubscribe(self, event: EventDefinition, canonical: str) -> bool:
         """End the lease of a socket on *event*; return whether there was one."""

@@ -35,6 +35,9 @@ class Socket(Protocol):
 
     A socket that connects to hosts has an attribute `endpoints`, a tuple of host and port pairs: the hosts
     are names or numeric, without brackets. A socket without it, such as a file, connects to none.
+
+    The policy of run-time clients reads two more attributes that a socket may have: `files`, the paths that it
+    writes, and `members`, the addresses that a combined socket is judged by.
     """
 
     @property

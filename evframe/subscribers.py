@@ -137,15 +137,21 @@ class Subscription:
     which is refreshed often costs the timer nothing.
     """
 
-    __slots__ = ("configured", "deadline", "due", "event", "expire_s", "subscriber")
+    __slots__ = ("by_client", "configured", "deadline", "due", "event", "expire_s", "subscriber")
 
     def __init__(self, event: EventDefinition, subscriber: Subscriber) -> None:
         self.event = event
         self.subscriber = subscriber
         self.configured: int | None = None  # the seconds that the configuration gives it, when it holds it
+        self.by_client = False  # made over a management interface
         self.expire_s = 0
         self.deadline = math.inf
         self.due = math.inf
+
+    @property
+    def is_client(self) -> bool:
+        """Whether a run-time client has made it, and the configuration does not hold it."""
+        return self.by_client and self.configured is None
 
     def __lt__(self, other: Subscription) -> bool:
         return False  # entries of the same time are in no order

@@ -109,7 +109,7 @@ def test_one_clear_sentence_for_each_problem(installed, tmp_path):
     assert "memory" in unknown
     assert sorted(caught.value.problems) == sorted([
         unknown,
-        "surprise: unknown table, expected one of core, plugins, events, subscriptions, routes",
+        "surprise: unknown table, expected one of core, plugins, events, subscriptions, routes, management",
         "routes: expected a table, got ['a']",
         "core.queue_size: expected int, got '10'",
         "core.overflow: expected one of drop_oldest, drop_newest, block, got 'drop'",

@@ -64,14 +64,21 @@ class Command:
     """One management command.
 
     *recipes* are the parameter lists it accepts; *run* gets the parameters by name and
-    returns the result, which has a JSON form, or raises `CommandError`.
+    returns the result, which has a JSON form, or raises `CommandError`. One that *needs_policy*
+    gets the policy of the interface that the request came by as its second argument.
     """
 
     name: str
     recipes: tuple[tuple[str, ...], ...]
-    run: Callable[[Mapping[str, Any]], Any]
+    run: Callable[..., Any]
     help: str = ""
     aliases: tuple[str, ...] = ()
+    needs_policy: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that a client may call it by: canonical, short, and the aliases."""
+        return (self.name, self.name.partition(":")[2], *self.aliases)
 
 
 class CommandTable:

@@ -11,6 +11,7 @@ from typing import Any
 
 from evframe.exceptions import ConfigError
 from evframe.management.commands import Command, CommandError, CommandTable, text_param
+from evframe.subscriptions.policy import Policy
 
 _UNKNOWN = CommandError(404, "unknown MI command")
 
@@ -18,7 +19,13 @@ _UNKNOWN = CommandError(404, "unknown MI command")
 def core_commands(table: CommandTable, reload: Callable[[], dict[str, Any]]) -> Iterator[Command]:
     """Yield the ``core:`` commands; `which` and `help` tell about those of *table*, *reload* tells what it changed."""
     about = _About(table)
-    yield Command("core:which", ((), ("command",)), about.which, "lists the commands, or the parameters of one")
+    yield Command(
+        "core:which",
+        ((), ("command",)),
+        about.which,
+        "lists the commands that may be called, or the parameters of one",
+        needs_policy=True,
+    )
     yield Command("core:help", ((), ("mi_cmd",)), about.help, "tells what a command does")
     yield Command("core:version", ((),), _version, "prints the version")
     yield Command("core:pwd", ((),), lambda _: {"WD": os.getcwd()}, "prints the working directory")
@@ -40,12 +47,11 @@ class _About:
     def __init__(self, table: CommandTable) -> None:
         self._table = table
 
-    def which(self, params: Mapping[str, Any]) -> list[Any]:
-        if "command" not in params:
-            return [command.name for command in self._table]
-        name = text_param(params, "command")
-        if name.endswith(":"):
-            return [command.name for command in self._table if command.name.startswith(name)]
+    def which(self, params: Mapping[str, Any], policy: Policy) -> list[Any]:
+        name = text_param(params, "command") if "command" in params else ""
+        if not name or name.endswith(":"):
+            permitted = [command.name for command in self._table if policy.permits_command(command.names)]
+            return [known for known in permitted if known.startswith(name)]
         return [list(recipe) for recipe in self._find(name).recipes]
 
     def help(self, params: Mapping[str, Any]) -> Any:

@@ -11,7 +11,9 @@ from typing import Any, Final
 import orjson
 
 from evframe.calls import comes_from_outside
+from evframe.exceptions import ForbiddenError
 from evframe.management.commands import Command, CommandError, CommandTable, int32, invalid_params
+from evframe.subscriptions.policy import Policies
 
 log = logging.getLogger("evframe.management")
 INVALID: Final = CommandError(-32600, "Invalid Request")
@@ -30,10 +32,22 @@ _lenient: Final = json.JSONDecoder(strict=False, object_pairs_hook=_first_of_eac
 
 
 class Dispatcher:
-    """Answers JSON-RPC 2.0 requests, notifications and batches with the commands of a table."""
+    """Answers JSON-RPC 2.0 requests, notifications and batches with the commands of a table, as the policy permits.
 
-    def __init__(self, commands: CommandTable) -> None:
+    Args:
+        commands: the table.
+        policies: of all management interfaces.
+        interface: the name of the one that its requests come by.
+    """
+
+    def __init__(self, commands: CommandTable, policies: Policies, interface: str = "") -> None:
         self._commands = commands
+        self._policies = policies
+        self._interface = interface
+
+    def of(self, interface: str) -> Dispatcher:
+        """Return the dispatcher of one management interface, whose own table may narrow the policy."""
+        return Dispatcher(self._commands, self._policies, interface)
 
     def handle(self, request: bytes) -> bytes | None:
         """Return the response to *request*, or None when it wants none.
@@ -78,11 +92,16 @@ class Dispatcher:
 
     def _run(self, method: str, params: list[Any] | dict[str, Any]) -> Any:
         command = self._commands.find(method)
-        named = _by_name(command, params)
+        policy = self._policies.of(self._interface)
         try:
-            return command.run(named)
+            policy.check_command(command.names)
+            named = _by_name(command, params)
+            return command.run(named, policy) if command.needs_policy else command.run(named)
         except CommandError:
             raise
+        except ForbiddenError as error:
+            self._policies.record(policy, error)
+            raise CommandError(400, "Bad Params" if error.rule == "raise_events" else "Bad parameter value") from None
         except BaseException as error:
             if comes_from_outside(error):
                 raise

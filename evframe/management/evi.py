@@ -13,6 +13,7 @@ import attrs
 
 from evframe.declarations import Parameter
 from evframe.exceptions import SocketError, UnknownEventError
+from evframe.log_limit import LogLimiter
 from evframe.management.commands import Command, CommandError, int32, int_param, invalid_params, text_param
 from evframe.notifications import Object, values
 from evframe.payload import Pairs
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from evframe.events.event import EventDefinition
     from evframe.interface import EventInterface
     from evframe.subscribers import Subscription
+    from evframe.subscriptions.policy import Policy
 
 
 def evi_commands(interface: EventInterface) -> Iterator[Command]:
@@ -34,6 +36,7 @@ def evi_commands(interface: EventInterface) -> Iterator[Command]:
         evi.subscribe,
         "subscribes an event to the Event Interface",
         ("event_subscribe",),
+        needs_policy=True,
     )
     yield Command("evi:list", ((),), evi.list, "lists all the events", ("events_list",))
     yield Command(
@@ -49,6 +52,7 @@ def evi_commands(interface: EventInterface) -> Iterator[Command]:
         evi.raise_,
         "raises an event",
         ("raise_event",),
+        needs_policy=True,
     )
     yield Command("evi:statistics", ((),), evi.statistics, "counts what became of the events of each subscriber")
 
@@ -56,8 +60,9 @@ def evi_commands(interface: EventInterface) -> Iterator[Command]:
 class _Evi:
     def __init__(self, interface: EventInterface) -> None:
         self._interface = interface
+        self._limiter = LogLimiter()
 
-    def subscribe(self, params: Mapping[str, Any]) -> str:
+    def subscribe(self, params: Mapping[str, Any], policy: Policy) -> str:
         expire = int_param(params, "expire") if "expire" in params else self._interface.core.default_expire_s
         event = text_param(params, "event")
         socket = text_param(params, "socket")
@@ -66,13 +71,13 @@ class _Evi:
         if socket.startswith("/"):
             socket = f"unix:{socket}"  # a client of the original sends the bare path
         try:
-            if expire:
-                self._interface.subscribe_event(event, socket, expire)
-            else:
-                self._interface.unsubscribe_event(event, socket)
+            self._interface.client_leases.subscribe(policy, event, socket, expire)
         except (UnknownEventError, SocketError) as error:
             # The answer is that of the original; what was wrong is for the operator.
-            log.warning("a subscription was refused", extra={"event": event, "problem": str(error)})
+            repeated = self._limiter.due(type(error).__name__)
+            if repeated is not None:
+                extra = {"event": event, "problem": str(error), "repeated": repeated}
+                log.warning("a subscription was refused", extra=extra)
             raise CommandError(400, "Bad parameter value") from None
         return "OK"
 
@@ -128,14 +133,16 @@ class _Evi:
             ],
             "Subscribers": subscribers,
             "Ended": ended,
+            "Refused": dict(self._interface.policies.refused),
         }
 
-    def raise_(self, params: Mapping[str, Any]) -> str:
+    def raise_(self, params: Mapping[str, Any], policy: Policy) -> str:
         name = text_param(params, "event")
         try:
             event = self._interface.event(name)
         except UnknownEventError:
             raise CommandError(404, "Event not registered") from None
+        policy.check_raise(name)
         if not event.targets:
             raise CommandError(480, "Temporarily Unavailable")
         values = _raise_params(params["params"]) if "params" in params else None

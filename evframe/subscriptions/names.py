@@ -6,7 +6,8 @@ import asyncio
 import ipaddress
 import math
 import socket
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 
 import attrs
 
@@ -14,6 +15,7 @@ from evframe.sockets import without_brackets
 from evframe.subscriptions.lookups import Found
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_UNSPECIFIED: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 where connections to them end
 
 
 @attrs.frozen
@@ -40,6 +42,19 @@ def numeric(host: str, port: int) -> tuple[HostAddress, ...] | None:
     except (OSError, ValueError):
         return None
     return tuple(HostAddress(int(family), sockaddr) for family, _, _, _, sockaddr in found)
+
+
+def is_within(address: str, networks: Iterable[Network]) -> bool:
+    """Return whether a connection to *address* ends in *networks*.
+
+    An IPv4 address within IPv6 is compared as the former, and the unspecified address as that of
+    this machine, which is where a connection to it ends.
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    ip = ipaddress.ip_address(_UNSPECIFIED.get(str(ip), ip))
+    return any(ip in network for network in networks)
 
 
 class Name:
@@ -84,12 +99,7 @@ class Name:
         return known
 
     def _permits(self, address: str) -> bool:
-        if self.networks is None:
-            return True
-        ip = ipaddress.ip_address(address)
-        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        return any(ip in network for network in self.networks)
+        return self.networks is None or is_within(address, self.networks)
 
     def take(self, found: Found) -> bool:
         """Take an answer; return whether its addresses are others than those before. An order alone is no change."""

@@ -130,6 +130,11 @@ class Resolver:
         if name.users and name.is_usable and name.at(0) != before:
             self._changed(host, name.at(0))
 
+    def is_free(self, host: str) -> bool:
+        """Return whether *host* is in use, and may have any address."""
+        name = self._names.get(host)
+        return name is not None and name.users > 0 and name.networks is None
+
     def use(self, host: str) -> None:
         """Count a use of *host*: it is looked up now, and again every so often until `release`."""
         if host in self._names or numeric(host, 0) is None:

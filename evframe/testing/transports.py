@@ -40,6 +40,8 @@ class MemorySocket:
 
     name: str
     expires: bool = True
+    is_double: bool = True
+    """It stands in for a subscriber and leads nowhere, so that the default policy of run-time clients permits it."""
 
     @property
     def canonical(self) -> str:

@@ -51,6 +51,11 @@ class Rotation:
     old_filename: str
 
 
+def file_name(path: str, suffix: str | None, at: float) -> str:
+    """Return the name of the file that *path* stands for at the Unix time *at*."""
+    return path if suffix is None else path + time.strftime(suffix, time.localtime(at))
+
+
 class LineFile:
     """The file of one subscriber, and what is due for it.
 
@@ -180,8 +185,7 @@ class LineFile:
             raise Unavailable(_reason(error), done=done) from None
 
     def _new_name(self) -> str:
-        suffix = self._options.suffix
-        return self._path if suffix is None else self._path + time.strftime(suffix, time.localtime(self._clock()))
+        return file_name(self._path, self._options.suffix, self._clock())
 
     def _open(self, name: str) -> None:
         if self._options.make_directories:

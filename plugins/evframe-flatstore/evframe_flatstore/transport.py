@@ -16,7 +16,7 @@ from evframe import Batch, Event, Socket, Unavailable, hookimpl
 from evframe.context import PluginContext
 from evframe.management.commands import Command, CommandError, CommandTable, text_param
 from evframe.plugins import EventCollector
-from evframe_flatstore.file import LineFile
+from evframe_flatstore.file import LineFile, file_name
 from evframe_flatstore.lines import LineFormat
 from evframe_flatstore.options import Options as FlatstoreOptions
 
@@ -31,6 +31,12 @@ class FlatSocket:
     """``flatstore:path``."""
 
     path: str
+    suffix: str | None = attrs.field(default=None, eq=False)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The paths that it writes: with the suffix as it is now."""
+        return (self.path, file_name(self.path, self.suffix, time.time()))
 
     @property
     def canonical(self) -> str:
@@ -92,7 +98,7 @@ class FlatstoreTransport:
         if known is not None:
             return known
         self._check(rest)
-        return self._sockets.setdefault(rest, FlatSocket(rest))
+        return self._sockets.setdefault(rest, FlatSocket(rest, self._options.suffix))
 
     def _check(self, path: str) -> None:
         if not path or "\0" in path:

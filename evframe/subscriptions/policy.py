@@ -1,0 +1,249 @@
+"""The policy of run-time clients: what they may subscribe, raise, call and end over a management interface."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import translate
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from evframe.exceptions import ForbiddenError
+from evframe.log_limit import LogLimiter
+from evframe.sockets import endpoints_of
+from evframe.subscriptions.names import Network, is_within, numeric
+
+if TYPE_CHECKING:
+    from evframe.sockets import Socket
+
+log = logging.getLogger("evframe.management")
+NETWORK_SCHEMES: Final = ("udp", "tcp", "unix", "xmlrpc", "xmlrpcs", "rabbitmq", "kafka")
+"""What may be subscribed where the configuration names no schemes."""
+_ALL: Final = "*"
+
+
+def _are_schemes(_: Any, attribute: attrs.Attribute[Any], value: list[str] | None) -> None:
+    for scheme in value or ():
+        if not scheme or ":" in scheme:
+            raise ValueError(f"{attribute.name}: expected schemes such as 'udp', or '*', got {scheme!r}")
+
+
+def _are_folders(_: Any, attribute: attrs.Attribute[Any], value: list[str] | None) -> None:
+    for folder in value or ():
+        if not os.path.isabs(folder) or "\0" in folder:
+            raise ValueError(f"{attribute.name}: expected absolute paths, got {folder!r}")
+
+
+def _are_networks(_: Any, attribute: attrs.Attribute[Any], value: list[str] | None) -> None:
+    for text in value or ():
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            raise ValueError(f"{attribute.name}: expected networks such as '10.0.0.0/8', got {text!r}") from None
+
+
+@attrs.frozen
+class ManagementOptions:
+    """What run-time clients may do, over every management interface: the table ``[management]``."""
+
+    schemes: list[str] | None = attrs.field(default=None, validator=_are_schemes)
+    """The schemes that may be subscribed, ``"*"`` for all. Without it: udp, tcp, unix, xmlrpc, xmlrpcs, rabbitmq and
+    kafka, and those that write files where there are ``file_roots``. A virtual socket is judged by its members."""
+    file_roots: list[str] = attrs.field(factory=list, validator=_are_folders)
+    """The folders below which files may be subscribed; links are followed before they are compared."""
+    networks: list[str] | None = attrs.field(default=None, validator=_are_networks)
+    """The networks that may be subscribed, such as ``10.0.0.0/8``; without it any. Numeric hosts are compared when
+    they are subscribed, names whenever they are resolved."""
+    raise_events: list[str] = attrs.field(factory=lambda: [_ALL])
+    """The events that may be raised, as patterns of their names."""
+    commands: list[str] = attrs.field(factory=lambda: [_ALL])
+    """The commands that may be called, as patterns of any of their names."""
+    end_configured: bool = False
+    """Whether a client may end, shorten or refresh a subscription of the configuration. Without it, a refresh is
+    answered with OK and changes nothing, and an expire of 0 is refused."""
+
+
+@attrs.frozen
+class NarrowingOptions:
+    """What clients of one management interface may do less: the same keys in the table of its plugin."""
+
+    schemes: list[str] | None = attrs.field(default=None, validator=_are_schemes)
+    file_roots: list[str] | None = attrs.field(default=None, validator=_are_folders)
+    networks: list[str] | None = attrs.field(default=None, validator=_are_networks)
+    raise_events: list[str] | None = None
+    commands: list[str] | None = None
+    end_configured: bool | None = None
+
+
+NARROWING_KEYS: Final = tuple(field.name for field in attrs.fields(NarrowingOptions))
+
+
+def leaves(target: Socket) -> Iterator[Socket]:
+    """Yield the sockets that a subscription of *target* delivers to: itself, or its members and theirs."""
+    members = getattr(target, "members", ())
+    if not members:
+        yield target
+    for member in members:
+        yield from leaves(member.socket)
+
+
+def _matcher(patterns: list[str] | None) -> re.Pattern[str] | None:
+    """Return what a name has to match, or None for any."""
+    if patterns is None or _ALL in patterns:
+        return None
+    return re.compile("|".join(map(translate, patterns)) or r"(?!)")
+
+
+class _Rules:
+    """One table of the policy; where a rule is None, anything is permitted.
+
+    Args:
+        schemes: those that stand for a table without any.
+        options: the table.
+    """
+
+    def __init__(self, schemes: Sequence[str] | None, options: ManagementOptions | NarrowingOptions) -> None:
+        self._schemes = schemes if options.schemes is None else tuple(options.schemes)
+        self._is_default = options.schemes is None
+        self._takes_files = options.schemes is None and bool(options.file_roots)
+        self._file_roots = options.file_roots
+        self.networks = None if options.networks is None else tuple(map(ipaddress.ip_network, options.networks))
+        self.raise_events = _matcher(options.raise_events)
+        self.commands = _matcher(options.commands)
+
+    def check(self, target: Socket) -> None:
+        files: Sequence[str] = getattr(target, "files", ())
+        if not (self._is_default and getattr(target, "is_double", False)):
+            self._check_scheme(target.canonical, is_file=bool(files))
+        if files:
+            self._check_files(target.canonical, files)
+        elif self.networks is not None:
+            self._check_networks(target, self.networks)
+
+    def _check_scheme(self, canonical: str, *, is_file: bool) -> None:
+        scheme = canonical.partition(":")[0]
+        if self._schemes is None or _ALL in self._schemes or scheme in self._schemes or (is_file and self._takes_files):
+            return
+        expected = ", ".join(self._schemes) or "none"
+        raise ForbiddenError("schemes", canonical, f"expected a permitted scheme, of {expected}, got {scheme!r}")
+
+    def _check_files(self, canonical: str, files: Sequence[str]) -> None:
+        if self._file_roots is None:
+            return
+        roots = list(map(os.path.realpath, self._file_roots))
+        for real in map(os.path.realpath, files):
+            if not any(_is_below(real, root) for root in roots):
+                raise ForbiddenError("file_roots", canonical, f"expected a file below a permitted folder, got {real!r}")
+
+    @staticmethod
+    def _check_networks(target: Socket, networks: Sequence[Network]) -> None:
+        for host, port in endpoints_of(target):
+            for address in numeric(host, port) or ():
+                if not is_within(address.ip, networks):
+                    problem = f"expected an address of a permitted network, got {address.ip!r}"
+                    raise ForbiddenError("networks", target.canonical, problem)
+
+
+def _is_below(path: str, root: str) -> bool:
+    return path.startswith(root if root.endswith("/") else f"{root}/") and path != root
+
+
+class Policy:
+    """What the clients of one management interface may do: what each of its tables permits.
+
+    Args:
+        name: of the interface, for the log.
+        general: the table ``[management]``.
+        narrowing: the same keys of the interface's own table.
+    """
+
+    def __init__(self, name: str, general: ManagementOptions, narrowing: NarrowingOptions | None = None) -> None:
+        self.name = name
+        self._rules = [_Rules(NETWORK_SCHEMES, general)]
+        if narrowing is not None:
+            self._rules.append(_Rules(None, narrowing))
+        self.may_end_configured = general.end_configured and (
+            narrowing is None or narrowing.end_configured is not False
+        )
+        """Whether subscriptions of the configuration may be ended."""
+        self._commands: dict[tuple[str, ...], bool] = {}
+
+    @property
+    def networks(self) -> tuple[Network, ...] | None:
+        """The networks of which a name may have addresses; None for any."""
+        common: tuple[Network, ...] | None = None
+        for rules in self._rules:
+            if rules.networks is not None:
+                common = rules.networks if common is None else tuple(_overlaps(common, rules.networks))
+        return common
+
+    def check_socket(self, target: Socket) -> None:
+        """Raise ForbiddenError unless *target*, with each of its members, may be subscribed."""
+        for leaf in leaves(target):
+            for rules in self._rules:
+                rules.check(leaf)
+
+    def check_raise(self, event: str) -> None:
+        """Raise ForbiddenError unless *event* may be raised."""
+        for rules in self._rules:
+            if rules.raise_events is not None and not rules.raise_events.fullmatch(event):
+                raise ForbiddenError("raise_events", event, "expected an event that may be raised")
+
+    def check_command(self, names: tuple[str, ...]) -> None:
+        """Raise ForbiddenError unless the command that has *names* may be called."""
+        if not self.permits_command(names):
+            raise ForbiddenError("commands", names[0], "expected a command that may be called")
+
+    def permits_command(self, names: tuple[str, ...]) -> bool:
+        """Return whether the command that has *names* may be called by one of them."""
+        permitted = self._commands.get(names)
+        if permitted is None:
+            permitted = self._commands[names] = all(
+                rules.commands is None or any(map(rules.commands.fullmatch, names)) for rules in self._rules
+            )
+        return permitted
+
+
+def _overlaps(some: Iterable[Network], others: Sequence[Network]) -> Iterator[Network]:
+    for one in some:
+        for other in others:
+            if one.version == other.version and one.overlaps(other):
+                yield one if one.prefixlen >= other.prefixlen else other
+
+
+class Policies:
+    """The policies of all management interfaces, and the count of what they have refused."""
+
+    def __init__(self, general: ManagementOptions) -> None:
+        self.refused: Counter[str] = Counter()
+        """How often each rule has refused something."""
+        self._limiter = LogLimiter()
+        self.configure(general, {})
+
+    def configure(self, general: ManagementOptions, narrowings: Mapping[str, NarrowingOptions]) -> None:
+        """Take other tables: that of all interfaces, and by name those of single ones."""
+        self._options = general
+        self._narrowings = narrowings
+        self._by_name: dict[str, Policy] = {}
+        self.general = Policy("", general)
+        """That of all interfaces."""
+
+    def of(self, name: str) -> Policy:
+        """Return the policy of the interface *name*."""
+        policy = self._by_name.get(name)
+        if policy is None:
+            policy = self._by_name[name] = Policy(name, self._options, self._narrowings.get(name))
+        return policy
+
+    def record(self, policy: Policy, error: ForbiddenError) -> None:
+        """Count a refusal, and log it unless that of the same rule was logged a moment ago."""
+        self.refused[error.rule] += 1
+        repeated = self._limiter.due((policy.name, error.rule))
+        if repeated is not None:
+            extra = {"interface": policy.name, "rule": error.rule, "problem": str(error), "repeated": repeated}
+            log.warning("the policy refuses a request", extra=extra)

@@ -1,0 +1,336 @@
+"""The policy of run-time clients: what each rule permits, whatever the notation."""
+
+import ipaddress
+import json
+
+import attrs
+import pytest
+
+import evframe
+from evframe.config import Config
+from evframe.exceptions import ConfigError, ForbiddenError
+from evframe.members import Address
+from evframe.subscriptions.policy import ManagementOptions, NarrowingOptions, Policy
+from evframe.testing import FakeNames, MemoryTransport
+
+
+@attrs.frozen
+class Target:
+    """A socket as a transport makes it."""
+
+    canonical: str
+    endpoints: tuple = ()
+    files: tuple = ()
+    members: tuple = ()
+    expires: bool = True
+
+
+def at(host, scheme="udp"):
+    return Target(f"{scheme}:{host}:1", endpoints=((host, 1),))
+
+
+def file(path, *others):
+    return Target(f"flatstore:{path}", files=(str(path), *map(str, others)))
+
+
+def combined(*members):
+    return Target("virtual:PARALLEL …", members=tuple(Address(member, None) for member in members))
+
+
+def permits(target, narrowing=None, **options):
+    try:
+        Policy("mi", ManagementOptions(**options), narrowing).check_socket(target)
+    except ForbiddenError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("scheme", ["udp", "tcp", "xmlrpc", "xmlrpcs", "rabbitmq", "kafka", "unix"])
+def test_network_schemes_are_permitted_by_default(scheme):
+    """What OpenSIPS delivers to over the network, and UNIX sockets, may be subscribed."""
+    assert permits(at("192.0.2.1", scheme))
+
+
+def test_neither_files_nor_callables_are_permitted_by_default():
+    """A file, an event route and a scheme that came later have to be named."""
+    assert not permits(file("/tmp/x"))
+    assert not permits(Target("route:E_A"))
+    assert not permits(Target("sqs:queue"))
+    assert permits(Target("route:E_A"), schemes=["*"])
+    assert permits(Target("sqs:queue"), schemes=["udp", "sqs"])
+    assert not permits(at("192.0.2.1", "tcp"), schemes=["udp", "sqs"])
+
+
+def test_combined_sockets_are_judged_by_their_members():
+    """Members within members are looked at, and the scheme of what combines them is not."""
+    harmless, route = at("192.0.2.1"), Target("route:E_A")
+    assert permits(combined(harmless, combined(harmless)))
+    assert not permits(combined(harmless, combined(harmless, route)))
+    assert permits(combined(harmless), schemes=["udp"])
+
+
+def test_files_are_compared_by_their_real_paths(tmp_path):
+    """Links, dots, the folder itself and a suffix lead out of a folder no more than a plain path."""
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir()
+    (root / "link").symlink_to(outside)
+    (root / "linked").symlink_to(outside / "x")
+    (tmp_path / "way").symlink_to(root)
+    roots = {"file_roots": [str(tmp_path / "way")]}
+    for path in [root / "x", root / "new" / "x", tmp_path / "way" / "x", f"{root}/new/../x"]:
+        assert permits(file(path), **roots), path
+    for path in [
+        outside / "x",
+        root / "link" / "x",
+        root / "linked",
+        f"{root}/../outside/x",
+        f"{root}/new/../../x",
+        root,
+    ]:
+        assert not permits(file(path), **roots), path
+    assert not permits(file(f"{root}/new/..", f"{root}/new/...2026"), **roots)
+    assert not permits(file(root / "x", f"{root}.2026"), **roots)
+    assert not permits(file(root.parent / "root2"), **roots)
+
+
+def test_relative_files_are_those_of_the_working_directory(tmp_path, monkeypatch):
+    """A relative path is compared as what it names."""
+    monkeypatch.chdir(tmp_path)
+    assert permits(file("x"), file_roots=[str(tmp_path)])
+    assert not permits(file("../x"), file_roots=[str(tmp_path)])
+
+
+def test_files_need_a_folder_and_a_scheme():
+    """Folders permit files where no schemes are named; named schemes hold for files, too."""
+    assert permits(file("/srv/x"), file_roots=["/srv"])
+    assert permits(file("/srv/x"), file_roots=["/"])
+    assert not permits(file("/srv/x"), schemes=["*"])
+    assert permits(file("/srv/x"), schemes=["*"], file_roots=["/srv"])
+    assert not permits(file("/srv/x"), schemes=["udp"], file_roots=["/srv"])
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1", "127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "017700000001", "0177.0.0.1",
+        "::1", "[::1]", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "::ffff:7f00:1", "[::ffff:127.0.0.1]",
+        "0.0.0.0", "0", "0x0", "::", "::ffff:0.0.0.0", "１２７.0.0.1",
+    ],
+)  # fmt: skip
+def test_this_machine_does_not_slip_past_networks(host):
+    """Every notation of an address of this machine is refused where only others are permitted."""
+    others = {"networks": ["10.0.0.0/8", "2001:db8::/32"]}
+    assert not permits(at(host), **others)
+    assert not permits(combined(at("10.1.1.1"), combined(at(host))), **others)
+    assert permits(at(host), networks=["127.0.0.0/8", "::1/128"])
+
+
+def test_networks_hold_for_numeric_hosts_and_leave_paths_alone():
+    """An address within a network, and a UNIX path, may be subscribed."""
+    networks = {"networks": ["10.0.0.0/8", "2001:db8::/32"]}
+    for host in ["10.1.2.3", "::ffff:10.1.2.3", "2001:db8::1", "10.1", "broker.example"]:
+        assert permits(at(host), **networks), host
+    assert permits(Target("unix:/run/x"), **networks)
+    assert not permits(at("11.0.0.1"), **networks)
+    assert not permits(Target("kafka:a", endpoints=(("10.1.1.1", 1), ("11.1.1.1", 1))), **networks)
+    assert not permits(at("10.1.1.1"), networks=[])
+
+
+def test_tables_of_an_interface_narrow():
+    """The keys in the table of an interface permit no more than the table of all."""
+    assert not permits(at("10.1.1.1"), NarrowingOptions(schemes=["tcp"]))
+    assert not permits(Target("route:E_A"), NarrowingOptions(schemes=["route"]))
+    assert not permits(at("11.1.1.1"), NarrowingOptions(networks=["10.0.0.0/8"]))
+    assert not permits(at("10.1.1.1"), NarrowingOptions(networks=["10.0.0.0/8"]), networks=["11.0.0.0/8"])
+    assert not permits(file("/srv/x"), NarrowingOptions(file_roots=[]), file_roots=["/srv"])
+    policy = Policy("mi", ManagementOptions(networks=["10.0.0.0/8"]), NarrowingOptions(networks=["10.1.0.0/16"]))
+    assert policy.networks == (ipaddress.ip_network("10.1.0.0/16"),)
+    assert not Policy(
+        "mi", ManagementOptions(end_configured=False), NarrowingOptions(end_configured=True)
+    ).may_end_configured
+    assert not Policy(
+        "mi", ManagementOptions(end_configured=True), NarrowingOptions(end_configured=False)
+    ).may_end_configured
+    assert Policy("mi", ManagementOptions(end_configured=True), NarrowingOptions()).may_end_configured
+
+
+def test_bad_tables_are_named():
+    """What is wrong with the table is said with its path."""
+    text = """[management]
+schemes = ["udp:"]
+file_roots = ["relative"]
+networks = ["10.0.0.1/8"]
+raise_events = "E_*"
+end_configured = 1
+colour = 1
+"""
+    with pytest.raises(ConfigError) as caught:
+        evframe.config.parse_config(text)
+    problems = "\n".join(caught.value.problems)
+    for path in ["schemes", "file_roots", "networks", "raise_events", "end_configured"]:
+        assert f"management.{path}: expected" in problems
+    assert "management: unknown key 'colour'" in problems
+
+
+def ask(management, method, params=None, **members):
+    request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": [] if params is None else params} | members
+    answer = management.handle(json.dumps(request).encode())
+    return None if answer is None else json.loads(answer)
+
+
+def made(options=None, **more):
+    events = evframe.EventInterface(
+        Config(management=options or ManagementOptions()), plugins={"memory": MemoryTransport(), **more}
+    )
+    events.register_event("E_A")
+    events.register_event("E_B")
+    return events
+
+
+def test_events_that_may_be_raised():
+    """Other events are refused with the original's 400, in a notification silently, and counted."""
+    events = made(ManagementOptions(raise_events=["E_A*"]))
+    for name in ("E_A", "E_B"):
+        events.subscribe_event(name, "memory:a")
+    assert ask(events.management, "raise_event", ["E_A"])["result"] == "OK"
+    assert ask(events.management, "raise_event", ["E_B"])["error"] == {"code": 400, "message": "Bad Params"}
+    request = b'{"jsonrpc":"2.0","method":"raise_event","params":["E_B"]}'
+    assert events.management.handle(request) is None
+    assert events.event("E_B").raised == 0
+    assert ask(events.management, "evi:statistics")["result"]["Refused"] == {"raise_events": 2}
+
+
+def test_commands_that_may_be_called():
+    """A pattern may match any of a command's names, and then it is called by each of them; others are 400."""
+    events = made(ManagementOptions(commands=["evi:*list*", "which", "events_l*", "raise_event"]))
+    for method in ["evi:list", "events_list", "core:which", "which", "evi:raise", "raise_event"]:
+        code = ask(events.management, method, ["E_A"] if "raise" in method else [])
+        assert code.get("error", {}).get("code") in {None, 480}, method
+    for method in ["core:pwd", "pwd", "evi:subscribe", "event_subscribe", "core:reload"]:
+        assert ask(events.management, method)["error"] == {"code": 400, "message": "Bad parameter value"}, method
+    assert ask(events.management, "nosuch")["error"]["code"] == -32601
+    assert ask(events.management, "which")["result"] == ["core:which", "evi:list", "evi:raise"]
+
+
+def test_refusals_are_logged_once_in_a_while(caplog):
+    """A client that is refused a thousand times writes one line, and is counted each time."""
+    events = made(ManagementOptions(schemes=["udp"]))
+    for _ in range(1000):
+        error = ask(events.management, "event_subscribe", ["E_A", "memory:a"])["error"]
+        assert error == {"code": 400, "message": "Bad parameter value"}
+    (record,) = caplog.records
+    assert (record.rule, record.interface) == ("schemes", "")
+    assert "'memory'" in record.problem
+    assert events.policies.refused == {"schemes": 1000}
+
+
+def test_configured_subscriptions_stay():
+    """A refresh by a client is OK and changes nothing, expire 0 is 400; with end_configured both work."""
+    for may_end in (False, True):
+        events = made(ManagementOptions(end_configured=may_end))
+        events.subscribe_event("E_A", "memory:a", configured=True)
+        assert ask(events.management, "event_subscribe", ["E_A", "memory:a", 5])["result"] == "OK"
+        assert [lease.expire_s for lease in events.subscriptions] == [5 if may_end else 0]
+        ended = ask(events.management, "event_subscribe", ["E_A", "memory:a", 0])
+        assert ended.get("result") == ("OK" if may_end else None)
+        assert len(events.subscriptions) == (0 if may_end else 1)
+        if not may_end:
+            assert ended["error"] == {"code": 400, "message": "Bad parameter value"}
+
+
+def test_kept_leases_are_checked():
+    """A lease that an earlier process made comes back as far as the policy of now permits."""
+    events = made(ManagementOptions(schemes=["udp"]))
+    with pytest.raises(evframe.SocketError, match="permitted scheme"):
+        events.restore_subscription("E_A", "memory:a", 60, 60)
+    assert events.subscriptions == []
+
+
+class NetTransport:
+    """Parses ``udp:host``, and connects to nothing."""
+
+    schemes = ("udp",)
+
+    @evframe.hookimpl
+    def on_subscribe(self, scheme, rest):
+        return at(rest) if scheme == "udp" else None
+
+    @evframe.hookimpl
+    def deliver(self, socket, batch):
+        return True
+
+
+async def addresses_of(events, host):
+    try:
+        return [address.ip for address in await events.resolver.addresses(host, 1)]
+    except evframe.Unavailable as error:
+        return error.reason
+
+
+async def test_names_are_compared_whenever_they_resolve():
+    """A client's name has the addresses of permitted networks alone, and none of others, at any time."""
+    events = made(ManagementOptions(networks=["10.0.0.0/8"]), net=NetTransport())
+    with FakeNames({"moves": ["10.1.1.1", "127.0.0.1"], "localhost": ["127.0.0.1"]}) as names:
+        events.resolver.lookup = names
+        async with events:
+            for host in ("moves", "localhost"):
+                assert ask(events.management, "event_subscribe", ["E_A", f"udp:{host}"])["result"] == "OK"
+            assert await addresses_of(events, "moves") == ["10.1.1.1"]
+            assert await addresses_of(events, "localhost") == "forbidden"
+            names["moves"] = ["::ffff:127.0.0.1", "0.0.0.0"]
+            events.resolver.forget("moves")
+            assert await addresses_of(events, "moves") == "forbidden"
+
+
+async def test_names_of_the_configuration_may_have_any_address():
+    """A client neither restricts a name that the configuration subscribes, nor subscribes it elsewhere."""
+    events = made(ManagementOptions(networks=["10.0.0.0/8"]), net=NetTransport())
+    with FakeNames({"broker": ["192.0.2.1"], "peer": ["192.0.2.2"]}) as names:
+        events.resolver.lookup = names
+        async with events:
+            events.subscribe_event("E_B", "udp:broker", configured=True)
+            assert await addresses_of(events, "broker") == ["192.0.2.1"]
+            assert ask(events.management, "event_subscribe", ["E_A", "udp:broker"])["error"]["code"] == 400
+            assert await addresses_of(events, "broker") == ["192.0.2.1"]
+            assert ask(events.management, "event_subscribe", ["E_A", "udp:peer"])["result"] == "OK"
+            assert await addresses_of(events, "peer") == "forbidden"
+            events.subscribe_event("E_B", "udp:peer")
+            assert await addresses_of(events, "peer") == ["192.0.2.2"]
+
+
+def test_each_interface_has_its_policy(install, tmp_path):
+    """The keys in the table of one interface leave the others as they are."""
+    install(memory="evframe.testing:MemoryTransport", mi="test_policy_interface:Interface")
+    (tmp_path / "site" / "test_policy_interface.py").write_text(
+        "import evframe\n"
+        "class Interface:\n"
+        "    kind = 'management'\n"
+        "    @evframe.hookimpl\n"
+        "    def loaded(self, context):\n"
+        "        self.context = context\n"
+    )
+    text = '[plugins.mi]\ncommands = ["which"]\nschemes = ["tcp"]\n[plugins]\ndisable = []\n[[events]]\nname = "E_A"\n'
+    events = evframe.EventInterface(evframe.config.parse_config(text))
+    narrow = events.plugin("mi").context.management
+    assert ask(events.management, "pwd")["result"]
+    assert ask(narrow, "pwd")["error"]["code"] == 400
+    assert ask(narrow, "which")["result"] == ["core:which"]
+
+
+async def test_reload_ends_what_is_not_permitted_any_more(installed):
+    """A reload that narrows the policy ends the leases of clients, and none of the others."""
+    text = '[[events]]\nname = "E_A"\n[[subscriptions]]\nevent = "E_A"\nsocket = "memory:configured"\n'
+    async with evframe.EventInterface(evframe.config.parse_config(text)) as events:
+        events.subscribe_event("E_A", "memory:own")
+        assert ask(events.management, "event_subscribe", ["E_A", "memory:client"])["result"] == "OK"
+        changes = events.reload(evframe.config.parse_config(f'{text}[management]\nschemes = ["udp"]\n'))
+        assert changes.management == ["schemes"]
+        assert changes.ended == ["E_A memory:client"]
+        assert [lease.subscriber.socket.canonical for lease in events.subscriptions] == [
+            "memory:configured",
+            "memory:own",
+        ]
+        assert ask(events.management, "event_subscribe", ["E_A", "memory:client"])["error"]["code"] == 400
+        assert events.reload(evframe.config.parse_config(text)).management == ["schemes"]
+        assert ask(events.management, "event_subscribe", ["E_A", "memory:client"])["result"] == "OK"
