@@ -12,6 +12,7 @@ from evframe.exceptions import ConfigError, ForbiddenError
 from evframe.members import Address
 from evframe.subscriptions.policy import ManagementOptions, NarrowingOptions, Policy
 from evframe.testing import FakeNames, MemoryTransport
+from evframe.testing.transports import until
 
 
 @attrs.frozen
@@ -279,7 +280,8 @@ async def test_names_are_compared_whenever_they_resolve():
             assert await addresses_of(events, "moves") == ["10.1.1.1"]
             assert await addresses_of(events, "localhost") == "forbidden"
             names["moves"] = ["::ffff:127.0.0.1", "0.0.0.0"]
-            events.resolver.forget("moves")
+            events.resolver.refresh_all()
+            await until(lambda: events.resolver.known("moves", 1) is None)
             assert await addresses_of(events, "moves") == "forbidden"
 
 
