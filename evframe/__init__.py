@@ -21,7 +21,7 @@ from evframe.interface import EventInterface
 from evframe.listening import Listener
 from evframe.nesting import depth
 from evframe.outcomes import Outcome
-from evframe.payload import UNSET, Pairs
+from evframe.payload import UNSET, ExactNumber, Pairs
 from evframe.sockets import Socket, split_host_port
 from evframe.statistics import Counters
 from evframe.threads import ThreadedInterface, start_in_thread
@@ -38,6 +38,7 @@ __all__ = [
     "EventInterface",
     "EventNameError",
     "EvframeError",
+    "ExactNumber",
     "Listener",
     "Outcome",
     "Pairs",

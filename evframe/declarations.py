@@ -7,8 +7,10 @@ from typing import Any, Final
 
 import attrs
 
+from evframe.encoding import settle_params
 from evframe.exceptions import ParameterError
 from evframe.payload import Pairs
+from evframe.visible import brief
 
 _TYPES: Final = (str, int, float, bool, list, dict)
 
@@ -57,32 +59,50 @@ class Declaration:
     def check(self, params: Any) -> None:
         """Raise ParameterError unless *params* fit; the error names the parameter."""
         declared = self.params
-        given = self._by_name(params or {})
-        for name, parameter in declared.items():
-            if name not in given:
-                if parameter.optional:
-                    continue
-                raise ParameterError(self.event, name, f"expected {parameter.type.__name__}, got nothing")
-            value = given[name]
-            wanted = parameter.type
-            if type(value) is not wanted and value is not None and not _fits(value, wanted):
-                raise ParameterError(self.event, name, f"expected {wanted.__name__}, got {value!r}")
+        try:
+            given = self._by_name(params or {})
+            for name, parameter in declared.items():
+                if name not in given:
+                    if parameter.optional:
+                        continue
+                    raise ParameterError(self.event, name, f"expected {parameter.type.__name__}, got nothing")
+                value = given[name]
+                wanted = parameter.type
+                if type(value) is not wanted and value is not None and not _fits(value, wanted):
+                    raise ParameterError(self.event, name, f"expected {wanted.__name__}, got {brief(value)}")
+        except ParameterError:
+            raise
+        except Exception:  # noqa: BLE001 the methods of a mapping are code of whoever raises
+            settle_params(self.event, params)  # which names what cannot be read
+            raise ParameterError(self.event, "params", f"expected what can be read, got {brief(params)}") from None
 
     def _by_name(self, given: Any) -> Mapping[str, Any]:
         """Return parameters by name, of which none is unknown."""
         declared = self.params
         if isinstance(given, Pairs):
-            given = [value for _, value in given] if given[0][0] is None else dict(given)
+            given = self._of_pairs(given)
         if isinstance(given, Mapping):
             for name in given:
                 if name not in declared:
                     raise ParameterError(self.event, name, f"expected one of {list(declared)}")
             return given
         if not isinstance(given, Sequence) or isinstance(given, str | bytes | bytearray):
-            raise ParameterError(self.event, "params", f"expected a mapping or a sequence of values, got {given!r}")
+            raise ParameterError(
+                self.event, "params", f"expected a mapping or a sequence of values, got {brief(given)}"
+            )
         if len(given) > len(declared):
             raise ParameterError(self.event, len(declared) + 1, f"expected at most {len(declared)} parameters")
         return dict(zip(declared, given, strict=False))
+
+    def _of_pairs(self, given: Pairs) -> Any:
+        """Return *given* as a mapping, or as a list when its values are in order."""
+        if given[0][0] is None:
+            return [value for _, value in given]
+        for name, value in given:  # a name may be there again, and each value has to fit
+            parameter = self.params.get(name or "")
+            if parameter is not None and value is not None and not _fits(value, parameter.type):
+                raise ParameterError(self.event, name, f"expected {parameter.type.__name__}, got {brief(value)}")
+        return dict(given)
 
 
 def declare(event: str, params: ParameterTypes | None, **options: Any) -> Declaration | None:
@@ -93,4 +113,6 @@ def declare(event: str, params: ParameterTypes | None, **options: Any) -> Declar
 def _fits(value: object, wanted: type) -> bool:
     if wanted is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
+    if wanted is dict and isinstance(value, Pairs):
+        return True
     return isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))

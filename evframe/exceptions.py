@@ -20,6 +20,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from evframe.visible import brief
+
 _PASSWORD: Final = re.compile(r"(?<=:)[^:@\s]*:(.+)@", re.DOTALL)
 _PROPERTY: Final = re.compile(r"(?<=password=)[^&;'\s]+", re.IGNORECASE)
 _QUOTED: Final = re.compile(r"(?<=got ')[^']+(?=')")
@@ -37,7 +39,7 @@ class UnknownEventError(EvframeError, LookupError):
     """Raised when an event is used before it was registered."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"expected a registered event, got {name!r}")
+        super().__init__(f"expected a registered event, got {brief(name)}")
         self.name = name
 
 
@@ -45,7 +47,7 @@ class ParameterError(EvframeError, ValueError):
     """Raised when the parameters of a raise break their declaration or cannot be sent."""
 
     def __init__(self, event: str, parameter: object, problem: str) -> None:
-        super().__init__(f"event {event!r}, parameter {parameter!r}: {problem}")
+        super().__init__(f"event {event!r}, parameter {brief(parameter)}: {problem}")
         self.event = event
         self.parameter = parameter
         self.problem = problem

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import orjson
 
-from evframe.exceptions import ParameterError
+MAX_DEPTH: Final = 254
+"""How deep the parameters of an event may be nested, counted from the object or array that they are."""
+MAX_DIGITS: Final = 50_000
+"""How long an integer may be: the time to write one grows with the square of its digits."""
 
 
 class Unset:
@@ -26,13 +28,36 @@ UNSET: Final = Unset()
 
 
 class Pairs(tuple[tuple[str | None, Any], ...]):
-    """Ordered (name, value) pairs: parameters that a mapping cannot hold.
+    """Ordered (name, value) pairs: what a mapping cannot hold, as parameters or as a value within them.
 
     Names may repeat or be absent. As in the original, the first pair decides: with a name
     all of them become an object (an absent name is the empty string), without one an array.
     """
 
     __slots__ = ()
+
+
+class ExactNumber(float):
+    """A number that has arrived as JSON, with digits that a float does not keep: *text* has them.
+
+    It calculates as the nearest float, and is sent as it has arrived.
+    """
+
+    __slots__ = ("text",)
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        """Return the number that *text* is; ValueError when it is none."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    def __getnewargs__(self) -> tuple[str]:  # type: ignore[override]  # what makes it anew is its text
+        return (self.text,)
+
+    def __repr__(self) -> str:
+        return self.text
 
 
 STRICT: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -53,59 +78,6 @@ def encode_text(text: str | bytes) -> bytes:
     """Return *text* as a JSON string; bytes that are not UTF-8 pass through unchanged."""
     raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else bytes(text)
     return b'"%b"' % b"".join(_ESCAPES.get(byte, b"%c" % byte) for byte in raw)
-
-
-def _encode_slowly(value: object, event: str, parameter: object) -> bytes:
-    if value is None or value is True or value is False:
-        return b"null" if value is None else b"true" if value else b"false"
-    if isinstance(value, str | bytes | bytearray):
-        try:
-            return encode_text(value if isinstance(value, str) else bytes(value))
-        except UnicodeEncodeError:
-            raise ParameterError(event, parameter, f"expected text, got the lone surrogate in {value!r}") from None
-    if isinstance(value, int):
-        return b"%d" % int(value)
-    if isinstance(value, float):
-        return orjson.dumps(float(value))  # null where it is not finite
-    if isinstance(value, Mapping):
-        return _encode_object(value.items(), event, parameter)
-    if isinstance(value, list | tuple):
-        return b"[%b]" % b",".join(_encode_slowly(item, event, parameter) for item in value if item is not UNSET)
-    raise ParameterError(
-        event, parameter, f"expected str, bytes, int, float, bool, None, a list or a mapping, got {value!r}"
-    )
-
-
-def _encode_object(pairs: Iterable[tuple[Any, Any]], event: str, parameter: object | None = None) -> bytes:
-    members = []
-    for name, value in pairs:
-        if value is UNSET:
-            continue
-        if not isinstance(name, str | bytes):
-            raise ParameterError(event, name, f"expected a name of type str, got {name!r}")
-        place = name if parameter is None else parameter
-        members.append(encode_text(name) + b":" + _encode_slowly(value, event, place))
-    return b"{%b}" % b",".join(members)
-
-
-def encode_params(event: str, params: Mapping[Any, Any] | tuple[Any, ...]) -> bytes:
-    """Return the JSON text of *params*: a mapping, a tuple of values, or `Pairs`; byte by byte where it must be.
-
-    Raises:
-        ParameterError: if a name or a value has no JSON form; the error names it.
-    """
-    if isinstance(params, Mapping):
-        return _encode_object(params.items(), event)
-    if not isinstance(params, Pairs):
-        return _encode_array(params, event)
-    if params[0][0] is None:
-        return _encode_array([value for _, value in params], event)
-    return _encode_object((("" if name is None else name, value) for name, value in params), event)
-
-
-def _encode_array(values: Iterable[Any], event: str) -> bytes:
-    items = enumerate(values, 1)
-    return b"[%b]" % b",".join(_encode_slowly(value, event, index) for index, value in items if value is not UNSET)
 
 
 def envelope(method: str, body: bytes | None, *, request_id: int = 0) -> bytes:

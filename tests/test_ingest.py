@@ -6,6 +6,7 @@ import pytest
 
 import evframe
 from evframe import hookimpl
+from evframe.encoding import encode_params
 from evframe.ingest import Availability, Intake, Rules, fate_of
 from evframe.status import StatusRegistry
 from evframe.testing import FakeClock, Recorder
@@ -52,7 +53,7 @@ async def test_other_messages(body):
         (event,) = await recording.raised()
         text = body.decode("utf-8", "surrogateescape")
         assert event.params == {"body": text, "key": "k"}
-        assert event.payload == b'{"jsonrpc":"2.0","method":"E_BODY","params":%b}' % evframe.payload.encode_params(
+        assert event.payload == b'{"jsonrpc":"2.0","method":"E_BODY","params":%b}' % encode_params(
             "E_BODY", {"body": body, "key": "k"}
         )
 

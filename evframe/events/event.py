@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from gc import is_tracked
 from typing import TYPE_CHECKING, Any, Final
 
 from orjson import dumps, loads
 
 from evframe.declarations import Declaration, Parameter
-from evframe.exceptions import EventNameError, ParameterError, UnknownEventError
-from evframe.payload import STRICT, Pairs, encode_params, encode_text
+from evframe.encoding import is_shallow, settle_params
+from evframe.exceptions import EventNameError, UnknownEventError
+from evframe.payload import STRICT, Pairs, encode_text
+from evframe.visible import brief
 
 if TYPE_CHECKING:
     from evframe.subscribers import Subscriber, Subscription
 
 MAX_NAME_BYTES: Final = 64
-_BRACKET: Final = ord("[")
 _IN_PAYLOAD: Final = object()
 Parameters = Mapping[str, Any] | Sequence[Any]
 
@@ -98,17 +100,6 @@ class Event:
         return f"Event({self.name!r}, {self.params!r})"
 
 
-def _frozen(value: Any) -> Any:
-    """Return a copy of *value* that later changes to its containers do not reach."""
-    if isinstance(value, Mapping):
-        return {name: _frozen(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_frozen(item) for item in value]
-    if isinstance(value, tuple):
-        return type(value)(_frozen(item) for item in value) if type(value) in {tuple, Pairs} else value
-    return bytes(value) if isinstance(value, bytearray) else value
-
-
 class EventDefinition:
     """A registered event: its id, its name, its declared parameters and who gets it."""
 
@@ -184,45 +175,32 @@ class EventDefinition:
         """
         if self.enforced is not None:
             self.enforced.check(params)
-        if not params:
-            return Event(self, None, self.bare, raised_at, depth)
-        kind = type(params)
-        if kind is dict or kind is list or kind is tuple:
-            try:
+        try:
+            if not params:
+                return Event(self, None, self.bare, raised_at, depth)
+            kind = type(params)
+            is_flat = kind is dict and not is_tracked(params)  # a dict with containers is tracked by the collector
+            if is_flat or ((kind is dict or kind is list or kind is tuple) and is_shallow(params)):
                 # The encoder's own bytes stay in a block as large as its buffer: they are not kept.
                 payload = self.head + dumps(params, None, STRICT) + b"}"
-            except TypeError:
-                pass  # what only the careful way can encode, or name
-            else:
-                if not self.reads_params or kind is not dict:
-                    return Event(self, _IN_PAYLOAD, payload, raised_at, depth)
-                # A bracket further in may be a container, which could change after the raise.
-                nested = _BRACKET in payload or payload.rfind(b"{") > self._body_at
-                return Event(self, _IN_PAYLOAD if nested else params.copy(), payload, raised_at, depth)
-        copy = _frozen(self._plain(params))
-        return Event(self, copy, self.head + encode_params(self.name, copy) + b"}", raised_at, depth)
-
-    def _plain(self, params: Any) -> Any:
-        """Return a copy of *params* as a dict, a tuple or pairs."""
-        if isinstance(params, Mapping):
-            return dict(params)
-        if isinstance(params, Pairs):
-            return params
-        if isinstance(params, Sequence) and not isinstance(params, str | bytes | bytearray):
-            return tuple(params)
-        raise ParameterError(self.name, "params", f"expected a mapping or a sequence of values, got {params!r}")
+                kept = params.copy() if is_flat and self.reads_params else _IN_PAYLOAD
+                return Event(self, kept, payload, raised_at, depth)
+        except Exception:  # noqa: BLE001, S110 what only the careful way can encode, or name
+            pass
+        copy, body = settle_params(self.name, params)
+        return Event(self, copy, self.head + body + b"}", raised_at, depth)
 
 
 def check_name(name: str) -> None:
     """Raise EventNameError unless *name* has 1 to 64 bytes (`reference/core.md` §1)."""
     if not isinstance(name, str) or not name:
-        raise EventNameError(f"expected an event name of 1 to {MAX_NAME_BYTES} bytes, got {name!r}")
+        raise EventNameError(f"expected an event name of 1 to {MAX_NAME_BYTES} bytes, got {brief(name)}")
     try:
         size = len(name.encode("utf-8", "surrogateescape"))
     except UnicodeEncodeError:
-        raise EventNameError(f"expected an event name that is text, got {name!r}") from None
+        raise EventNameError(f"expected an event name that is text, got {brief(name)}") from None
     if size > MAX_NAME_BYTES:
-        raise EventNameError(f"expected an event name of at most {MAX_NAME_BYTES} bytes, got {name!r}")
+        raise EventNameError(f"expected an event name of at most {MAX_NAME_BYTES} bytes, got {brief(name)}")
 
 
 class EventRegistry:
