@@ -19,6 +19,8 @@ MISSING = (
     "or leave these tests out with --without-brokers"
 )
 
+MOST_BYTES = 1_000_000  # of a message
+
 
 def free_port():
     """Return a port that nobody has, and that the kernel gives to nobody while a broker is started and stopped."""
@@ -40,6 +42,7 @@ class RabbitMQ:
         self.port, self.dist_port, self.epmd_port = free_port(), free_port(), free_port()
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\nloopback_users = none\nlog.console = false\n"
+            f"max_message_size = {MOST_BYTES}\n"
         )
         # A listener with TLS that asks for no certificate of the client, and takes none but of its authority.
         self.tls_port = free_port()

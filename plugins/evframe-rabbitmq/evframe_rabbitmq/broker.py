@@ -19,6 +19,11 @@ from evframe_rabbitmq.options import Options
 _CLOSE_S = 2.0
 
 
+class _Connection(aiormq.Connection):
+    FRAME_BUFFER_SIZE = 0
+    """No bound: more than ten frames in one turn of the loop would be an error; messages have a bound of their own."""
+
+
 class Broker:
     """Connects when it is needed; subscribers with the same credentials share it."""
 
@@ -29,6 +34,8 @@ class Broker:
         self._connection: Any = None
         self._connecting = asyncio.Lock()
         self._channels: dict[str, BatchChannel] = {}
+        self.most_bytes: int | None = None
+        """How large a message may be; None until the broker has refused one."""
 
     @property
     def is_used(self) -> bool:
@@ -38,7 +45,7 @@ class Broker:
     def open_channel(self, canonical: str) -> BatchChannel | None:
         """Return the channel of a subscriber, or None when it has to be opened."""
         channel = self._channels.get(canonical)
-        if channel is None or channel.is_closed or self._connection is None or self._connection.is_closed:
+        if channel is None or not channel.is_usable or self._connection is None or self._connection.is_closed:
             return None
         return channel
 
@@ -73,8 +80,10 @@ class Broker:
             _, probe = await asyncio.open_connection(without_brackets(target.host), target.port)
         probe.close()
         async with asyncio.timeout(options.login_timeout_ms / 1000):
-            self._connection = await aiormq.connect(self._url(), context=self._context)
-        return self._connection
+            connection = _Connection(self._url(), context=self._context)
+            await connection.connect()
+        self._connection, self.most_bytes = connection, None
+        return connection
 
     def _url(self) -> URL:
         target = self._target

@@ -1,4 +1,4 @@
-"""A channel that publishes whole batches, and hears what the broker says about each message."""
+"""A channel that publishes whole batches, and takes what the broker says about each message."""
 
 from __future__ import annotations
 
@@ -30,14 +30,51 @@ class NoChannelLeft(Exception):  # noqa: N818 a limit of the broker, not a mista
     """The connection has as many channels as the broker allows."""
 
 
-class Publication:
-    """The messages of one batch on their way; *done* ends when the broker has spoken about all of them."""
+class Refused(Exception):  # noqa: N818 what the broker says, not a mistake
+    """The broker has closed a channel because of a message on it.
 
-    def __init__(self, bodies: Sequence[bytes]) -> None:
+    Args:
+        code: of the reply.
+        text: of the reply.
+    """
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(code, text)
+        self.code = code
+        self.text = text
+
+
+class Publication:
+    """Messages on their way.
+
+    Args:
+        bodies: of the messages.
+        raised_at: when their events were raised.
+        message_ids: their ids, if they have any.
+    """
+
+    __slots__ = ("bodies", "channel", "done", "failures", "message_ids", "open", "raised_at")
+
+    def __init__(
+        self, bodies: Sequence[bytes], raised_at: Sequence[float], message_ids: Sequence[str] | None = None
+    ) -> None:
         self.bodies = bodies
+        self.raised_at = raised_at
+        self.message_ids = message_ids
+        self.channel: BatchChannel | None = None  # that they were published on as they stand here
         self.open = set(range(len(bodies)))
         self.failures: dict[int, str] = {}
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def ordered(self) -> list[int]:
+        """The indexes of the messages without an outcome, in order."""
+        return sorted(self.open)
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether the broker has closed the channel over these messages, or others on it."""
+        return self.done.done() and isinstance(self.done.exception(), Refused)
 
     def settle(self, index: int, reason: str | None) -> None:
         """Take the outcome of one message."""
@@ -56,16 +93,18 @@ class BatchChannel(Channel):
     def __init__(self, connection: Any, number: int) -> None:
         super().__init__(connection, number, publisher_confirms=True)
         self._sent: dict[int, tuple[Publication, int]] = {}  # by delivery tag, in its order
+        self.is_usable = True
+        """Whether messages can be published on it."""
 
-    def publish(
-        self, target: RabbitSocket, bodies: Sequence[bytes], message_ids: Sequence[str] | None = None
-    ) -> Publication:
-        """Queue one message for each of *bodies* on the connection, with the ids of *message_ids* if there are any."""
-        publication = Publication(bodies)
+    def publish(self, target: RabbitSocket, publication: Publication) -> None:
+        """Queue the messages of *publication* that have no outcome on the connection."""
+        message_ids = publication.message_ids
         parts: list[bytes] = []
         method = method_frame(self.number, target)
         headers: dict[int, bytes] = {}
-        for index, body in enumerate(bodies):
+        bodies = publication.bodies
+        has_all = len(publication.open) == len(bodies)
+        for index, body in enumerate(bodies) if has_all else [(index, bodies[index]) for index in publication.ordered]:
             self.delivery_tag += 1
             self._sent[self.delivery_tag] = (publication, index)
             size = len(body)
@@ -77,7 +116,6 @@ class BatchChannel(Channel):
             parts.append(header)
             parts.extend(self._body(body))
         self.write_queue.put_nowait(ChannelFrame(payload=b"".join(parts), should_close=False, drain_future=None))
-        return publication
 
     def _body(self, body: bytes) -> list[bytes]:
         most = self.connection.connection_tune.frame_max - _OVERHEAD
@@ -119,8 +157,14 @@ class BatchChannel(Channel):
                 publication.failures[index] = UNROUTABLE
                 return
 
+    async def _on_close_frame(self, frame: Any) -> None:
+        # From the answer to this frame on, a message on the channel would end the connection of all subscribers.
+        self.lost(Refused(frame.reply_code or 0, frame.reply_text or ""))
+        await super()._on_close_frame(frame)
+
     def lost(self, error: BaseException) -> None:
         """End what the broker has not spoken about."""
+        self.is_usable = False
         sent, self._sent = self._sent, {}
         for publication, _ in sent.values():
             if not publication.done.done():

@@ -5,24 +5,17 @@ from __future__ import annotations
 import asyncio
 import ssl
 import uuid
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Awaitable
-from typing import Any, Final
+from typing import Any
 
-import aiormq
-
-from evframe import Batch, ConfigError, Event, Rejected, Socket, Unavailable, hookimpl
+from evframe import Batch, ConfigError, Event, Socket, hookimpl
 from evframe.ordering import Ordering
 from evframe_rabbitmq.address import RabbitSocket, parse
-from evframe_rabbitmq.broker import Broker, reason_of
-from evframe_rabbitmq.channel import BatchChannel, Publication
+from evframe_rabbitmq.broker import Broker
+from evframe_rabbitmq.channel import Publication
+from evframe_rabbitmq.lane import Lane
 from evframe_rabbitmq.options import Options as RabbitmqOptions
-
-_REFUSALS: Final = {
-    aiormq.exceptions.ChannelNotFoundEntity: "not_found",
-    aiormq.exceptions.ChannelAccessRefused: "access_refused",
-    aiormq.exceptions.ChannelPreconditionFailed: "precondition_failed",
-}
 
 
 class RabbitmqTransport:
@@ -36,7 +29,7 @@ class RabbitmqTransport:
         self.in_flight = self._options.max_in_flight
         self._brokers: dict[tuple[Any, ...], Broker] = {}
         self._orderings: defaultdict[str, Ordering] = defaultdict(Ordering)
-        self._under_way: Counter[str] = Counter()  # batches of each subscriber without a confirmation
+        self._lanes: dict[str, Lane] = {}
         self._releases: set[asyncio.Task[None]] = set()
         self._context = _tls(self._options) if self._options.use_tls else None
         self._messages = uuid.uuid4().hex  # what the ids of all messages begin with
@@ -57,60 +50,42 @@ class RabbitmqTransport:
         return self._deliver(socket, batch) if isinstance(socket, RabbitSocket) else None
 
     async def _deliver(self, target: RabbitSocket, batch: Batch) -> None:
+        lane = self._lanes.get(target.canonical)
+        if lane is None:
+            lane = self._lanes[target.canonical] = Lane(self._broker(target), target, self._options.timeout_ms / 1000)
+        publication = Publication(
+            [event.payload for event in batch.events],
+            [event.raised_at for event in batch.events],
+            [self._message_id(event) for event in batch.events] if target.message_id else None,
+        )
+        try:
+            with self._orderings[target.canonical].batch() as step:
+                async with step("write"):
+                    if not batch.events:
+                        await lane.open()
+                        return
+                    await lane.publish(publication)
+                await lane.confirmed(publication, step)
+        finally:
+            lane.forget(publication)
+            _record(batch, publication)
+
+    def _broker(self, target: RabbitSocket) -> Broker:
         broker = self._brokers.get(target.broker)
         if broker is None:
             broker = self._brokers[target.broker] = Broker(target, self._options, self._context if target.tls else None)
-        with self._orderings[target.canonical].batch() as step:
-            async with step("write"):
-                channel = await self._channel(broker, target.canonical)
-                if not batch.events:
-                    return
-                publication = channel.publish(
-                    target,
-                    [event.payload for event in batch.events],
-                    [self._message_id(event) for event in batch.events] if target.message_id else None,
-                )
-                self._under_way[target.canonical] += 1
-            try:
-                await self._confirmed(broker, batch, publication)
-            finally:
-                self._under_way[target.canonical] -= 1
+        return broker
 
     def _message_id(self, event: Event) -> str:
         """Return what is the same for an event however often it is tried, and for no other of the process."""
         return f"{self._messages}-{event.raised_at:.9f}"
-
-    async def _channel(self, broker: Broker, canonical: str) -> BatchChannel:
-        channel = broker.open_channel(canonical)
-        if channel is not None:
-            return channel
-        if self._under_way[canonical]:
-            raise Unavailable("closed")  # what is lost with the last channel has yet to come back, and goes first
-        return await broker.channel(canonical)
-
-    async def _confirmed(self, broker: Broker, batch: Batch, publication: Publication) -> None:
-        """Wait until the broker has spoken about every message."""
-        try:
-            async with asyncio.timeout(self._options.timeout_ms / 1000):
-                await asyncio.shield(publication.done)
-        except TimeoutError:
-            broker.abort()
-            _record(batch, publication)
-            raise Unavailable("confirm_timeout") from None
-        except (OSError, aiormq.exceptions.AMQPError) as error:
-            _record(batch, publication)
-            for kind, reason in _REFUSALS.items():
-                if isinstance(error, kind):
-                    raise Rejected(reason) from None
-            raise Unavailable(reason_of(error)) from None
-        _record(batch, publication)
 
     @hookimpl
     def unsubscribed(self, socket: Socket) -> None:
         """Close the subscriber's channel, and the connection with the last one."""
         if isinstance(socket, RabbitSocket):
             self._orderings.pop(socket.canonical, None)
-            self._under_way.pop(socket.canonical, None)
+            self._lanes.pop(socket.canonical, None)
             broker = self._brokers.get(socket.broker)
             if broker is not None:
                 release = asyncio.get_running_loop().create_task(self._release(broker, socket))

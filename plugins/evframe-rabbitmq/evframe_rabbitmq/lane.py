@@ -1,0 +1,204 @@
+"""The messages of one subscriber: published in order, and judged one by one when a channel is closed over them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import aiormq
+
+from evframe import Rejected, Unavailable
+from evframe.ordering import Step
+from evframe_rabbitmq.address import RabbitSocket
+from evframe_rabbitmq.broker import Broker, reason_of
+from evframe_rabbitmq.channel import BatchChannel, Publication, Refused, header_frame
+
+TOO_LARGE: Final = "too_large"
+_SIZES: Final = re.compile(r"message size (\d+)\D+(\d+)")
+# What the broker says about the socket, not about one of its messages.
+_OF_THE_SOCKET: Final = {403: "access_refused", 404: "not_found"}
+_PRECONDITION_FAILED: Final = 406
+
+Suspect = tuple[Publication, int]
+
+
+class Lane:
+    """Publishes to one socket.
+
+    A broker that refuses a message closes its channel, names no message, and says nothing more about those before
+    it: they may be in their queues. They are published again on a new channel, few at a time, until the refused
+    one is found.
+
+    Args:
+        broker: of the socket.
+        target: the socket.
+        timeout_s: how long the broker may take to confirm a message.
+    """
+
+    def __init__(self, broker: Broker, target: RabbitSocket, timeout_s: float) -> None:
+        self._broker = broker
+        self._target = target
+        self._timeout_s = timeout_s
+        self._pending: dict[Publication, None] = {}  # in the order of their events
+        self._proven: BatchChannel | None = None
+        self._doubtful_until = -math.inf
+
+    async def open(self) -> None:
+        """Make sure that there is a channel.
+
+        Raises:
+            Unavailable: if there can be none now.
+        """
+        await self._channel()
+
+    async def publish(self, publication: Publication) -> None:
+        """Publish the messages of *publication*, behind all that have no outcome yet.
+
+        Raises:
+            Unavailable: if the broker cannot be reached, or the exchange is gone and messages may be in queues.
+        """
+        self._pending[publication] = None
+        channel = self._broker.open_channel(self._target.canonical)
+        if channel is None or channel is not self._proven:
+            await self._judge()
+            return
+        if self._broker.most_bytes is not None:
+            _settle_large(_open_of(publication), self._broker.most_bytes)
+        publication.channel = channel
+        channel.publish(self._target, publication)
+
+    async def confirmed(self, publication: Publication, step: Step) -> None:
+        """Wait until every message of *publication* has its outcome.
+
+        Raises:
+            Unavailable: if the connection ends before, or the exchange is gone.
+        """
+        if await self._spoken(publication) is None:
+            return
+        async with step("write"):
+            if publication.open:  # else another batch has judged this one, too
+                await self._judge()
+
+    def forget(self, publication: Publication) -> None:
+        """End the way of a publication, which has its outcomes or comes back to the core."""
+        self._pending.pop(publication, None)
+        if publication.channel is not None and publication.open:
+            self._doubt(publication, max(publication.open))
+
+    def _doubt(self, publication: Publication, index: int) -> None:
+        """Remember that messages up to this one may be in their queues."""
+        self._doubtful_until = max(self._doubtful_until, publication.raised_at[index])
+
+    def _suspects(self) -> list[Suspect]:
+        """Return the messages that have to be published, in order; what was published before is in doubt.
+
+        Raises:
+            Unavailable: if some were lost with a connection: they come back to the core, and go first.
+        """
+        for publication in self._pending:
+            if publication.channel is not None and publication.open and not publication.was_refused:
+                raise Unavailable("closed")
+        return [suspect for publication in self._pending for suspect in _open_of(publication)]
+
+    async def _judge(self) -> None:
+        """Publish what has no outcome, the first message alone, until every message has one."""
+        for publication in self._pending:
+            if publication.channel is not None and publication.open:
+                self._doubt(publication, max(publication.open))
+        window, is_careful = 1, False
+        while suspects := self._suspects():
+            channel = await self._channel()
+            if self._broker.most_bytes is not None and _settle_large(suspects, self._broker.most_bytes):
+                continue
+            group = suspects[:window]
+            refusal = await self._try(channel, group)
+            if refusal is not None:
+                window, is_careful = self._refused(refusal, group, suspects), True
+            else:
+                self._proven = channel
+                window = 2 * window if is_careful else len(suspects)
+
+    async def _try(self, channel: BatchChannel, group: Sequence[Suspect]) -> Refused | None:
+        """Publish *group* and wait for the outcomes; return the refusal that has closed the channel, if one has."""
+        first = group[0][0]
+        sent = Publication(
+            [publication.bodies[index] for publication, index in group],
+            [publication.raised_at[index] for publication, index in group],
+            None
+            if first.message_ids is None
+            else [publication.message_ids[index] for publication, index in group if publication.message_ids],
+        )
+        refusal: Refused | None = None
+        channel.publish(self._target, sent)
+        try:
+            refusal = await self._spoken(sent)
+        finally:
+            for number, (publication, index) in enumerate(group):
+                if number not in sent.open:
+                    publication.settle(index, sent.failures.get(number))
+            if sent.open and (refusal is None or len(group) > 1):
+                self._doubt(sent, max(sent.open))
+        return refusal
+
+    async def _spoken(self, publication: Publication) -> Refused | None:
+        """Wait until the broker has spoken about every message; return the refusal with which it ends, if it does."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await asyncio.shield(publication.done)
+        except Refused as refusal:
+            return Refused(refusal.code, refusal.text)  # without the traceback, which would hold this frame
+        except TimeoutError:
+            self._broker.abort()
+            raise Unavailable("confirm_timeout") from None
+        except (OSError, aiormq.exceptions.AMQPError) as error:
+            raise Unavailable(reason_of(error)) from None
+        return None
+
+    def _refused(self, refusal: Refused, group: Sequence[Suspect], suspects: Sequence[Suspect]) -> int:
+        """Settle what *refusal* is about, and return how many messages to publish next.
+
+        Raises:
+            Unavailable: if it is about the exchange, and messages may be in queues.
+        """
+        sizes = _SIZES.search(refusal.text)
+        if sizes is not None and _settle_large(suspects, int(sizes[2])):
+            self._broker.most_bytes = int(sizes[2])
+            return len(group)
+        if len(group) > 1:
+            return 1 if refusal.code in _OF_THE_SOCKET else len(group) // 2
+        (publication, index), *_ = group
+        reason = _OF_THE_SOCKET.get(refusal.code)
+        if reason is None:
+            publication.settle(index, "precondition_failed" if refusal.code == _PRECONDITION_FAILED else "refused")
+            return 1
+        if publication.raised_at[index] <= self._doubtful_until:
+            raise Unavailable(reason)
+        for publication, index in suspects:
+            if publication.raised_at[index] > self._doubtful_until:
+                publication.settle(index, reason)
+        return 1
+
+    async def _channel(self) -> BatchChannel:
+        channel = self._broker.open_channel(self._target.canonical)
+        if channel is None:
+            channel = await self._broker.channel(self._target.canonical)
+        if channel is not self._proven:
+            header = header_frame(channel.number, self._target, 0, "-" * 64 if self._target.message_id else None)
+            if len(header) > channel.connection.connection_tune.frame_max:
+                raise Rejected(TOO_LARGE)  # it would end the connection of all subscribers
+        return channel
+
+
+def _open_of(publication: Publication) -> list[Suspect]:
+    return [(publication, index) for index in publication.ordered]
+
+
+def _settle_large(suspects: Sequence[Suspect], most_bytes: int) -> bool:
+    """Fail the messages that are larger than the broker takes, and return whether there were any."""
+    large = [suspect for suspect in suspects if len(suspect[0].bodies[suspect[1]]) > most_bytes]
+    for publication, index in large:
+        publication.settle(index, TOO_LARGE)
+    return bool(large)
