@@ -17,6 +17,7 @@ from evframe.events.event import Event
 from evframe.exceptions import DeliveryError, Rejected, Unavailable
 from evframe.failures import Failures
 from evframe.nesting import delivering
+from evframe.sockets import Socket
 from evframe.subscribers import Subscriber
 
 _TURN_S: Final = 0.005  # one pass over the ready subscribers; then the loop serves its sockets
@@ -31,6 +32,7 @@ class Delivery:
         on_end: called once when such a subscriber is done.
         on_change: called when deliveries to a subscriber begin to fail, with the reason, and with
             None when they work again.
+        on_replaced: called when a subscriber has another socket, with the one before.
     """
 
     def __init__(
@@ -39,9 +41,11 @@ class Delivery:
         *,
         on_end: Callable[[Subscriber], None],
         on_change: Callable[[Subscriber, str | None], None],
+        on_replaced: Callable[[Subscriber, Socket], None],
     ) -> None:
         self.configure(core)
         self._on_end = on_end
+        self._on_replaced = on_replaced
         self._ready: deque[Subscriber] = deque()
         self._scheduled = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -139,8 +143,6 @@ class Delivery:
                 return  # for its transport is another one than that of the batch under way
             if any(future.done() for future in self._under_way[subscriber]):
                 return  # it may have come back, and then this batch has to wait: what is over is heard of in this turn
-        else:
-            subscriber.held = False
         transport = subscriber.transport
         if len(queue) <= transport.batch_events:
             events = list(queue)
@@ -208,9 +210,26 @@ class Delivery:
         if subscriber.ended and not subscriber.in_flight and not subscriber.queue:
             self._on_end(subscriber)
 
+    def replace(self, subscriber: Subscriber, socket: Socket) -> None:
+        """Deliver to *socket*, which differs in a secret, once what is under way is over."""
+        subscriber.successor = socket
+        subscriber.held = True
+        if not subscriber.batches:
+            self._free(subscriber)
+
+    def _free(self, subscriber: Subscriber) -> None:
+        """End a hold, now that nothing is under way."""
+        subscriber.held = False
+        successor, subscriber.successor = subscriber.successor, None
+        if successor is not None:
+            before, subscriber.socket = subscriber.socket, successor
+            self._on_replaced(subscriber, before)
+
     def _finish(self, subscriber: Subscriber, batch: Batch, error: BaseException | None) -> None:
         """Record the outcomes of a batch that is over."""
         subscriber.batches -= 1
+        if subscriber.held and not subscriber.batches:
+            self._free(subscriber)
         if error is None:
             count = len(batch.events)
             subscriber.in_flight -= count
@@ -260,10 +279,12 @@ class Delivery:
             subscriber.returned = []
         subscriber.returned.append((batch.number, kept))
         subscriber.idle = False
+        subscriber.away = reason
         self._failures.away(subscriber, batch.events, reason)
 
     def _is_back(self, subscriber: Subscriber) -> None:
         subscriber.attempts = 0
+        subscriber.away = None
         self._failures.back(subscriber)
 
     def _retreat(self, subscriber: Subscriber, reason: str) -> None:

@@ -172,7 +172,7 @@ class PluginExchange:
     def _go_on(self, subscribers: list[Subscriber]) -> None:
         """Let the subscribers of an exchanged transport go on, each once what is under way is over."""
         for subscriber in subscribers:
-            subscriber.held = True
+            subscriber.held = subscriber.batches > 0
             try:
                 socket = self._transports.parse(subscriber.text).socket
             except SocketError:

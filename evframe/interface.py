@@ -270,6 +270,10 @@ class EventInterface:
         """Return the whole seconds that *lease* has left, rounded up."""
         return lease.remaining_s(self._roster.leases.clock())
 
+    def away(self, lease: Subscription) -> str | None:
+        """Return why the subscriber of *lease* cannot be reached, such as `unresolved`; None when it can."""
+        return self._roster.away(lease.subscriber)
+
     def seconds_left(self, lease: Subscription) -> float | None:
         """Return the seconds that *lease* has left; None when it never ends."""
         return lease.deadline - self._roster.leases.clock() if lease.expire_s else None

@@ -13,6 +13,7 @@ from evframe.subscribers import LeaseChange, Subscriber, Subscription
 if TYPE_CHECKING:
     from evframe.events.event import EventDefinition
     from evframe.members import Address
+    from evframe.sockets import Socket
 
 
 class Leases:
@@ -22,12 +23,14 @@ class Leases:
         self,
         clock: Callable[[], float],
         on_first: Callable[[Subscriber], None],
+        on_other: Callable[[Subscriber, Socket], None],
         on_last: Callable[[Subscriber], None],
         on_change: Callable[[Subscription, LeaseChange], None],
     ) -> None:
         self.clock = clock
         self.subscribers: dict[str, Subscriber] = {}
         self._on_first = on_first
+        self._on_other = on_other
         self._on_last = on_last
         self._on_change = on_change
         self._due: list[tuple[float, Subscription]] = []
@@ -76,8 +79,12 @@ class Leases:
         if subscriber is None:
             subscriber = self.subscribers[canonical] = Subscriber(socket, address.transport)
             self._on_first(subscriber)
-        subscriber.socket = socket  # of the same canonical text, but perhaps another address
-        subscriber.text = canonical if address.text == canonical else address.text
+        text = canonical if address.text == canonical else address.text
+        if subscriber.text in {"", text} or subscriber.socket == socket:
+            subscriber.socket, subscriber.successor = socket, None
+        else:
+            self._on_other(subscriber, socket)
+        subscriber.text = text
         subscriber.ended = False
         lease = event.leases.get(subscriber)
         if lease is not None:

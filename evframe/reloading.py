@@ -155,7 +155,7 @@ class Reload:
                 self._changes.ended.append(" ".join(key))
         for (name, canonical), lease in wanted.items():
             old = before.get((name, canonical))
-            if old is None or old.configured != lease.configured:
+            if old is None or old.configured != lease.configured or _has_other_secret(old, lease):
                 self._subscribe(name, lease)
                 self._changes.subscribed.append(f"{name} {canonical}")
 
@@ -174,6 +174,11 @@ class Reload:
         event = self._now.registry[name]
         address = self._now.transports.parse(wanted.subscriber.text)
         self._now.roster.subscribe(event, address, wanted.expire_s, configured=True)
+
+
+def _has_other_secret(old: Subscription, new: Subscription) -> bool:
+    """Return whether two sockets of the same canonical text differ: in a secret, which that text leaves out."""
+    return old.subscriber.text != new.subscriber.text and old.subscriber.socket != new.subscriber.socket
 
 
 def describe(changes: Changes) -> dict[str, Any]:

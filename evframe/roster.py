@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import attrs
+
 from evframe.calls import comes_from_outside
 from evframe.config import CoreOptions
 from evframe.delivery import Delivery
@@ -43,8 +45,10 @@ class Roster:
         self._events = events
         self._tell = tell
         self._resolver = resolver
-        self.delivery = Delivery(core, on_end=self._release, on_change=self._delivery_changed)
-        self.leases = Leases(clock, self._use_hosts, self.delivery.end, self._lease_changed)
+        self.delivery = Delivery(
+            core, on_end=self._release, on_change=self._delivery_changed, on_replaced=self._replaced
+        )
+        self.leases = Leases(clock, self._use_hosts, self.delivery.replace, self.delivery.end, self._lease_changed)
         self.listeners = Listeners(events, self.delivery.end)
         self._ended = Ended()
         self._timer = ExpiryTimer(self.leases)
@@ -97,7 +101,15 @@ class Roster:
     @property
     def statistics(self) -> list[Counters]:
         """The counters of every subscriber, then the sums over those that are gone."""
-        return [*map(Counters.of, self.subscribers), self._ended.counters()]
+        counters = (attrs.evolve(Counters.of(each), away=self.away(each)) for each in self.subscribers)
+        return [*counters, self._ended.counters()]
+
+    def away(self, subscriber: Subscriber) -> str | None:
+        """Return why *subscriber* cannot be reached; without an attempt, what is known about its host names."""
+        if subscriber.away is not None:
+            return subscriber.away
+        problems = [self._resolver.problem(host) for host, _ in endpoints_of(subscriber.socket)]
+        return problems[0] if problems and all(problems) else None
 
     def subscribe(
         self, event: EventDefinition, address: Address, expire_s: int, *, configured: bool = False
@@ -168,6 +180,10 @@ class Roster:
         return canonical in self.leases.subscribers or any(
             member.socket.canonical == canonical for member in self._members
         )
+
+    @staticmethod
+    def _replaced(subscriber: Subscriber, before: Socket) -> None:
+        release(subscriber.transport.unsubscribed, before)
 
     def _lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
         self._tell("lease_changed", lease=lease, change=change)

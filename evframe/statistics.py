@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Counters:
     """The events of one subscriber: raised = delivered + failed + depth.
 
-    *failed* is the sum of *reasons*; *depth* is how many wait or are under way.
+    *failed* is the sum of *reasons*; *depth* is how many wait or are under way; *away* is why the
+    subscriber cannot be reached, None when it can, or nothing was sent yet.
     """
 
     socket: str
@@ -24,6 +25,7 @@ class Counters:
     failed: int
     reasons: Mapping[str, int]
     depth: int
+    away: str | None = None
 
     @classmethod
     def of(cls, subscriber: Subscriber) -> Counters:
@@ -35,6 +37,7 @@ class Counters:
             subscriber.failed,
             dict(subscriber.reasons or {}),
             subscriber.depth,
+            subscriber.away,
         )
 
 

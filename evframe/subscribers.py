@@ -54,6 +54,7 @@ class Subscriber:
 
     __slots__ = (
         "attempts",
+        "away",
         "batches",
         "delivered",
         "ended",
@@ -71,6 +72,7 @@ class Subscriber:
         "returned",
         "room",
         "socket",
+        "successor",
         "text",
         "transport",
         "waiting",
@@ -89,7 +91,9 @@ class Subscriber:
         self.ended = False
         self.failing = False  # and somebody was told
         self.held = False  # until what is under way is over
+        self.successor: Socket | None = None  # takes the place of the socket when nothing is under way
         self.attempts = 0
+        self.away: str | None = None  # why it cannot be reached
         self.leases = 0
         self.batches = 0
         self.in_flight = 0

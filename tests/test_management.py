@@ -3,10 +3,11 @@
 import json
 from contextlib import asynccontextmanager
 
+from evframe.exceptions import Unavailable
 from evframe.management.dispatcher import unsendable
 from evframe.management.printing import pretty
 from evframe.management.traffic import Traffic
-from evframe.testing import ManagementContract
+from evframe.testing import ManagementContract, until
 
 
 def ask(management, method, params=None):
@@ -88,3 +89,26 @@ def test_traffic(caplog):
     assert [(record.name, record.message, record.client) for record in caplog.records] == [
         ("evframe.mi-test", "a reply is lost", "x")
     ]
+
+
+async def test_a_subscriber_that_is_away_says_why(events, memory):
+    """Listings and statistics have the reason why a subscriber cannot be reached, and nothing once it can."""
+
+    def is_away(_):
+        raise Unavailable("unresolved")
+
+    def away():
+        listed = ask(events.management, "subscribers_list", ["E_A", "memory:a"])["result"]["Event"]["Subscriber"]
+        (counted,) = ask(events.management, "evi:statistics")["result"]["Subscribers"]
+        return listed.get("away"), counted.get("away")
+
+    memory.when("a", is_away)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        assert away() == (None, None)
+        events.raise_event("E_A")
+        await until(lambda: events.statistics[0].away)
+        assert away() == ("unresolved", "unresolved")
+        memory.when("a", None)
+        await until(lambda: not events.statistics[0].depth)
+        assert away() == (None, None)

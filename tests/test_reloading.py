@@ -1,9 +1,15 @@
 """Loading the configuration again: all of it, or nothing."""
 
+import asyncio
+import sys
+import types
+
+import attrs
 import pytest
 
 import evframe
 from evframe.config import parse_config
+from evframe.reloading import Changes
 from evframe.testing import MemoryTransport, until
 
 PLUGINS = """
@@ -118,7 +124,7 @@ def config(text, *disabled):
     """Return a configuration without the plugins of this repository, installed or not."""
     from importlib.metadata import entry_points
 
-    own = {"memory", "adapts", "fixed", "strict", "loose", "a-undoes", "z-undoes"} - set(disabled)
+    own = {"memory", "secret", "adapts", "fixed", "strict", "loose", "a-undoes", "z-undoes"} - set(disabled)
     names = {entry.name for entry in entry_points(group="evframe")} - own
     return parse_config(OTHERS % ", ".join(f'"{name}"' for name in sorted(names)) + text)
 
@@ -158,6 +164,89 @@ expire_s = 60
 event = "E_B"
 socket = "memory:new"
 """
+
+
+@attrs.frozen
+class SecretSocket:
+    """``secret:name:password``, of which the canonical text has the name alone."""
+
+    name: str
+    password: str
+    expires = True
+
+    @property
+    def canonical(self):
+        return f"secret:{self.name}"
+
+
+class SecretTransport:
+    """A transport for the tests: its deliveries wait while `gate` is closed."""
+
+    schemes = ("secret",)
+
+    def __init__(self):
+        self.delivered = []
+        self.released = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.under_way = 0
+
+    @evframe.hookimpl
+    def on_subscribe(self, scheme, rest):
+        return SecretSocket(*f"{rest}:".split(":")[:2]) if scheme == "secret" else None
+
+    @evframe.hookimpl
+    def deliver(self, socket, batch):
+        return self._deliver(socket, batch) if isinstance(socket, SecretSocket) else None
+
+    async def _deliver(self, socket, batch):
+        self.under_way += 1
+        await self.gate.wait()
+        self.under_way -= 1
+        self.delivered += [(socket.password, event.params) for event in batch.events]
+
+    @evframe.hookimpl
+    def unsubscribed(self, socket):
+        self.released.append((socket.password, self.under_way))
+
+
+SECRET = """
+[[events]]
+name = "E_A"
+[[subscriptions]]
+event = "E_A"
+socket = "secret:peer:%s"
+"""
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+async def test_a_reload_compares_secrets(install, monkeypatch, is_busy):
+    """A password that has changed in a configured socket takes effect when what is under way is over; none is lost."""
+    install(secret="secret_plugin:SecretTransport")
+    module = types.ModuleType("secret_plugin")
+    module.SecretTransport = SecretTransport
+    monkeypatch.setitem(sys.modules, "secret_plugin", module)
+    async with evframe.EventInterface(config(SECRET % "old")) as events:
+        secret = events.plugin("secret")
+        if is_busy:
+            secret.gate.clear()
+        for number in range(3):
+            events.raise_event("E_A", [number])
+            await asyncio.sleep(0)
+        await until(lambda: secret.under_way or not is_busy)
+        changes = events.reload(config(SECRET % "new"))
+        assert changes.subscribed == ["E_A secret:peer"]
+        assert "new" not in str(changes)
+        events.raise_event("E_A", [3])
+        secret.gate.set()
+        await until(lambda: len(secret.delivered) == 4)
+        assert [params for _, params in secret.delivered] == [(0,), (1,), (2,), (3,)]
+        assert secret.delivered[-1][0] == "new"
+        await until(lambda: secret.released)
+        assert secret.released == [("old", 0)]
+        assert events.reload(config(SECRET % "new")) == Changes()
+        counters = events.statistics[0]
+        assert (counters.raised, counters.delivered) == (4, 4)
 
 
 async def test_difference_is_applied(site):

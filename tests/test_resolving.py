@@ -223,6 +223,38 @@ def test_forget(bench):
     bench.resolver.forget("127.0.0.1")
 
 
+def test_problem(bench):
+    """Why a name has no address can be asked at any time."""
+    assert bench.resolver.problem("a") is None
+    bench.resolver.use("a")
+    assert bench.resolver.problem("a") is None, "nothing is known yet"
+    bench.get("a")
+    assert bench.resolver.problem("a") == "unresolved"
+    bench.answers["a"] = ["10.0.0.1"]
+    bench.go(FAILED_S)
+    bench.get("a")
+    assert bench.resolver.problem("a") is None
+    bench.resolver.restrict("a", [ipaddress.ip_network("192.0.2.0/24")])
+    assert bench.resolver.problem("a") == "forbidden"
+    assert bench.resolver.problem("127.0.0.1") is None
+
+
+async def test_a_subscription_to_a_name_that_does_not_resolve():
+    """Such a subscription succeeds, and its subscriber is away before the first event."""
+    with FakeNames() as names:
+        events = evframe.EventInterface(plugins={"memory": OneName()})
+        events.resolver.lookup = names
+        events.register_event("E_A")
+        async with events:
+            lease = events.subscribe_event("E_A", "memory:a")
+            await until(lambda: events.away(lease) == "unresolved")
+            assert events.statistics[0].away == "unresolved"
+            names["a.example"] = ["127.0.0.1"]
+            events.resolver.forget("a.example")
+            await events.resolver.addresses("a.example", 1)
+            assert events.away(lease) is None
+
+
 def use(bench, host):
     bench.run(bench.resolver.use, host)
 
@@ -388,6 +420,14 @@ class NamedTransport(MemoryTransport):
     def on_subscribe(self, scheme, rest):
         parsed = super().on_subscribe(scheme, rest)
         return parsed and Named(parsed.canonical, ((f"{rest}.example", 80), ("127.0.0.1", 81)))
+
+
+class OneName(NamedTransport):
+    """A transport for the tests whose sockets have one endpoint."""
+
+    @evframe.hookimpl
+    def on_subscribe(self, scheme, rest):
+        return Named(f"memory:{rest}", ((f"{rest}.example", 80),)) if scheme == "memory" else None
 
 
 class Named:

@@ -122,11 +122,17 @@ class _Evi:
         listed: dict[str, Any] = {"socket": socket.canonical, "expire": lease.expire_s or "never"}
         if lease.expire_s:
             listed["ttl"] = self._interface.remaining_s(lease) or "expired"
+        away = self._interface.away(lease)
+        if away is not None:
+            listed["away"] = away
         return {**listed, **self._interface.describe(socket)}
 
     def statistics(self, _: Mapping[str, Any]) -> dict[str, Any]:
         *subscribers, ended = (attrs.asdict(counters) for counters in self._interface.statistics)
         del ended["socket"]
+        for counters in (*subscribers, ended):
+            if counters["away"] is None:
+                del counters["away"]
         return {
             "Events": [
                 {"name": event.name, "id": event.id, "raised": event.raised} for event in self._interface.events

@@ -14,6 +14,8 @@ import attrs
 from evframe.sockets import without_brackets
 from evframe.subscriptions.lookups import Found
 
+UNRESOLVED: Final = "unresolved"
+FORBIDDEN: Final = "forbidden"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _UNSPECIFIED: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 where connections to them end
 
@@ -65,6 +67,7 @@ class Name:
         "answered_at",
         "failed_until",
         "found",
+        "has_failed",
         "is_late",
         "is_slow",
         "is_usable",
@@ -78,6 +81,7 @@ class Name:
         self.found: Found = ()  # the last answer, which a later one is compared with
         self.is_usable = False
         self.answered_at = -math.inf
+        self.has_failed = False  # its last lookup has
         self.failed_until = -math.inf
         self.is_late = False  # the lookup under way has used up its time
         self.is_slow = False  # so has the last one, whose answer may have come since
@@ -100,6 +104,13 @@ class Name:
 
     def _permits(self, address: str) -> bool:
         return self.networks is None or is_within(address, self.networks)
+
+    @property
+    def problem(self) -> str | None:
+        """Why the name has no address, as far as is known; None before it was looked up."""
+        if self.is_usable:
+            return None if self.at(0) else FORBIDDEN
+        return UNRESOLVED if self.has_failed else None
 
     def take(self, found: Found) -> bool:
         """Take an answer; return whether its addresses are others than those before. An order alone is no change."""

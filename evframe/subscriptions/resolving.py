@@ -12,11 +12,9 @@ from typing import Any, Final
 
 from evframe.exceptions import Unavailable
 from evframe.subscriptions.lookups import Found, Lane, Lookup, LookupThreads, start_thread
-from evframe.subscriptions.names import HostAddress, Name, Network, numeric
+from evframe.subscriptions.names import FORBIDDEN, UNRESOLVED, HostAddress, Name, Network, numeric
 
 log = logging.getLogger("evframe.resolving")
-UNRESOLVED: Final = "unresolved"
-FORBIDDEN: Final = "forbidden"
 FRESH_S: Final = 5.0
 """How long an answer holds for a connection that is opened."""
 AGAIN_S: Final = 1.0
@@ -103,6 +101,11 @@ class Resolver:
         if not found:
             raise Unavailable(FORBIDDEN)
         return found
+
+    def problem(self, host: str) -> str | None:
+        """Return why *host* has no address, `unresolved` or `forbidden`; None when it has one, or nothing is known."""
+        name = self._names.get(host)
+        return None if name is None else name.problem
 
     def forget(self, host: str) -> None:
         """Look *host* up at its next use, because a connection to it failed.
@@ -223,7 +226,7 @@ class Resolver:
             self._fail(name)
 
     def _fail(self, name: Name) -> None:
-        name.failed_until = self._clock() + FAILED_S
+        name.failed_until, name.has_failed = self._clock() + FAILED_S, True
         name.wake()
 
     def _work(self, host: str) -> Iterable[tuple[int, tuple[Any, ...]]]:
@@ -248,7 +251,8 @@ class Resolver:
             self._fail(name)
             return
         now, before = self._clock(), name.at(0)
-        name.is_usable, name.answered_at, name.failed_until = True, now, -math.inf
+        name.is_usable, name.has_failed = True, False
+        name.answered_at, name.failed_until = now, -math.inf
         is_other = name.take(result)
         name.wake()
         if is_other and before and name.users:
