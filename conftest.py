@@ -25,10 +25,43 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--without-brokers"):
-        for item in items:
-            if {"rabbitmq", "kafka"} & set(getattr(item, "fixturenames", ())):
+    for item in items:
+        if {"rabbitmq", "kafka"} & set(getattr(item, "fixturenames", ())):
+            if config.getoption("--without-brokers"):
                 item.add_marker(pytest.mark.skip(reason="--without-brokers"))
+            elif item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(150))  # the first one starts the brokers
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """Have one worker more than cores: the tests of the brokers mostly wait for these."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    if config.getoption("dist") == "loadgroup":
+        from brokers.scheduling import BrokersTogether
+
+        return BrokersTogether(config, log)
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable():
+    """Have what a test printed reach the process that reports it: workers send UTF-8, without lone surrogates."""
+    return _encodable((yield))
+
+
+def _encodable(value):
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_encodable, value))
+    return value
 
 
 @pytest.fixture(autouse=True)
@@ -51,43 +84,22 @@ def nothing_is_unaccounted_for(monkeypatch):
     assert wrong == []
 
 
-class Given:
-    """A broker that runs already."""
+@pytest.fixture(scope="session")
+def brokers(request):
+    from brokers.session import Brokers
 
-    def __init__(self, address):
-        host, _, port = address.rpartition(":")
-        if host not in {"127.0.0.1", "localhost"}:
-            raise RuntimeError(f"expected a broker on this machine, as 127.0.0.1:port, got {address!r}")
-        self.port = int(port)
+    started = Brokers(request.session.items)
+    yield started
+    started.remove()
 
 
 @pytest.fixture(scope="session")
-def rabbitmq():
+def rabbitmq(brokers):
     """Return a RabbitMQ: that of EVFRAME_RABBITMQ (host:port), or one that is started for the tests."""
-    if "EVFRAME_RABBITMQ" in os.environ:
-        yield Given(os.environ["EVFRAME_RABBITMQ"])
-        return
-    from brokers.rabbitmq import RabbitMQ
-
-    broker = RabbitMQ()
-    try:
-        broker.start()
-        yield broker
-    finally:
-        broker.remove()
+    return brokers.get("rabbitmq")
 
 
 @pytest.fixture(scope="session")
-def kafka():
+def kafka(brokers):
     """Return a Kafka: that of EVFRAME_KAFKA (host:port), or one that is started for the tests."""
-    if "EVFRAME_KAFKA" in os.environ:
-        yield Given(os.environ["EVFRAME_KAFKA"])
-        return
-    from brokers.kafka import Kafka
-
-    broker = Kafka()
-    try:
-        broker.start()
-        yield broker
-    finally:
-        broker.remove()
+    return brokers.get("kafka")

@@ -25,7 +25,7 @@ from brokers.rabbitmq import RabbitMQ
 @contextmanager
 def rabbitmq() -> Iterator[int]:
     """Run a RabbitMQ; yield its port."""
-    broker = RabbitMQ()
+    broker = RabbitMQ(starts_fast=False)
     try:
         broker.start()
         yield broker.port
@@ -36,7 +36,7 @@ def rabbitmq() -> Iterator[int]:
 @contextmanager
 def kafka() -> Iterator[int]:
     """Run a Kafka; yield its port."""
-    broker = Kafka()
+    broker = Kafka(starts_fast=False)
     try:
         broker.start()
         yield broker.port

@@ -1,0 +1,119 @@
+"""What the brokers that the tests start have in common: a folder, free ports, and an end that is sure."""
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+MARK = "EVFRAME_TESTS_FOLDER"
+START_S = 90
+
+# Runs in a process of its own, which outlives this one however it ends: the pipe then ends as well.
+END = """
+import os, shutil, signal, sys
+mark = sys.argv[1].encode()
+sys.stdin.buffer.read()
+for _ in range(3):  # a process may be starting another one
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as environment:
+                if mark in environment.read().split(b"\\0") and int(pid) != os.getpid():
+                    os.kill(int(pid), signal.SIGKILL)
+        except OSError:
+            pass
+shutil.rmtree(sys.argv[2], ignore_errors=True)
+"""
+
+
+def free_port():
+    """Return a port that nobody has, and that the kernel gives to nobody while a broker is started and stopped."""
+    while True:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_server(("127.0.0.1", random.randrange(20_000, 32_000))) as probe,
+        ):
+            return probe.getsockname()[1]
+
+
+class OwnBroker:
+    """A broker as a process of this one; it ends with it, even if this one is killed."""
+
+    name = "a broker"
+
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="evframe-tests-"))
+        mark = f"{MARK}={self.folder}"
+        read, self._alive = os.pipe()
+        command = [sys.executable, "-I", "-S", "-c", END, mark, str(self.folder)]
+        self._end = subprocess.Popen(command, stdin=read, start_new_session=True)
+        os.close(read)
+        self.output = (self.folder / "output").open("w")
+        self.process = None
+
+    @property
+    def environment(self):
+        """The variables of its processes, by which each of them is found at the end."""
+        return {**os.environ, MARK: str(self.folder)}
+
+    def run(self, *command):
+        """Start a program in the folder, with its output in a file there."""
+        return subprocess.Popen(
+            command,
+            env=self.environment,
+            cwd=self.folder,
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def launch(self):
+        """Return the process of the broker, which has begun to start."""
+        raise NotImplementedError
+
+    def answers(self):
+        """Return whether the broker can be used."""
+        raise NotImplementedError
+
+    def begin(self):
+        """Have the broker start, without waiting for it."""
+        if self.process is None:
+            self.process = self.launch()
+
+    def start(self):
+        """Start the broker, and return once it can be used."""
+        self.begin()
+        until = time.monotonic() + START_S
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"{self.name} did not start: {(self.folder / 'output').read_text()[-2000:]}")
+            time.sleep(0.05)
+
+    def stop(self, how=signal.SIGTERM):
+        """End the broker; SIGKILL ends it as a crash would."""
+        if self.process is None:
+            return
+        self.signal(how)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=30)
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+
+    def signal(self, what):
+        """Send a signal to the broker, such as SIGSTOP to have it hang."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, what)
+
+    def remove(self):
+        """End everything and remove the folder."""
+        self.output.close()
+        os.close(self._alive)
+        self._end.wait()
+        if self.process is not None:
+            self.process.wait()

@@ -1,0 +1,47 @@
+"""The brokers of a session of tests."""
+
+import os
+
+from brokers.kafka import Kafka
+from brokers.rabbitmq import RabbitMQ
+
+KINDS = {"rabbitmq": RabbitMQ, "kafka": Kafka}
+
+
+class Given:
+    """A broker that runs already."""
+
+    def __init__(self, address):
+        host, _, port = address.rpartition(":")
+        if host not in {"127.0.0.1", "localhost"}:
+            raise RuntimeError(f"expected a broker on this machine, as 127.0.0.1:port, got {address!r}")
+        self.port = int(port)
+
+
+def given(name):
+    """Return the address of a broker that runs already: EVFRAME_RABBITMQ or EVFRAME_KAFKA, as host:port."""
+    return os.environ.get(f"EVFRAME_{name.upper()}")
+
+
+class Brokers:
+    """Those that the tests need: they start side by side, when the first one is asked for."""
+
+    def __init__(self, items):
+        self._needed = {name for item in items for name in getattr(item, "fixturenames", ())} & set(KINDS)
+        self._own = {}
+
+    def get(self, name):
+        """Return a broker that can be used."""
+        if given(name):
+            return Given(given(name))
+        for each in sorted(self._needed - set(self._own)):
+            if not given(each):
+                self._own[each] = KINDS[each]()
+                self._own[each].begin()
+        self._own[name].start()
+        return self._own[name]
+
+    def remove(self):
+        """End all that were started."""
+        for broker in self._own.values():
+            broker.remove()

@@ -1,0 +1,72 @@
+"""The brokers that the tests start: their ids, their end, and the worker that has them."""
+
+import base64
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from brokers import kafka
+from brokers.own import MARK
+
+from evframe.testing import until
+
+TESTS = Path(__file__).resolve().parents[1]
+STARTS = """
+import sys, time
+sys.path.append(sys.argv[1])
+from brokers.own import OwnBroker
+
+broker = OwnBroker()
+print(broker.folder, flush=True)
+broker.run("sh", "-c", "setsid sleep 1000 & sleep 1000")
+time.sleep(1000)
+"""
+
+
+def marked(folder):
+    """Return the processes that were started for a folder, but not the one that ends them."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdecimal() and f"{MARK}={folder}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                found.add(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("first", [0x00, 0x7F, 0x80, 0xF8, 0xFB, 0xFF])
+def test_cluster_id_is_no_option(monkeypatch, first):
+    """An id of a Kafka cluster does not begin with `-`, whatever the random number is, and has its 16 bytes."""
+    monkeypatch.setattr(kafka.secrets, "token_bytes", lambda size: bytes([first]) + bytes(size - 1))
+
+    made = kafka.cluster_id()
+
+    assert made[0] not in "-_"
+    assert len(base64.urlsafe_b64decode(made + "==")) == 16
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+async def test_end_that_is_sure(how):
+    """A broker, what it started and its folder are gone after the process of the tests, even if that is killed."""
+    tests = subprocess.Popen([sys.executable, "-c", STARTS, str(TESTS)], stdout=subprocess.PIPE, text=True)
+    with tests:
+        folder = Path(tests.stdout.readline().strip())
+        await until(lambda: len(marked(folder)) == 3)
+        os.kill(tests.pid, how)
+
+    await until(lambda: not marked(folder) and not folder.exists())
+
+
+def test_one_worker_has_the_brokers(request):
+    """Every test of this session that takes a broker is in a file for that worker; files without one are not."""
+    scheduling = pytest.importorskip("brokers.scheduling", reason="pytest-xdist is not installed")
+    items = [item for item in request.session.items if {"rabbitmq", "kafka"} & set(getattr(item, "fixturenames", ()))]
+
+    assert all(scheduling.needs_broker(item.nodeid.partition("::")[0]) for item in items)
+    assert scheduling.needs_broker("plugins/evframe-kafka/tests/test_faults.py")
+    assert not scheduling.needs_broker("plugins/evframe-kafka/tests/test_address.py")
+    assert not scheduling.needs_broker("tests/test_events.py")
