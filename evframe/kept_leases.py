@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import glob
+import math
 import os
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from itertools import chain, count
 from typing import Final
 
 import attrs
 
+from evframe import salvage
+
 _VERSION: Final = 1
-_BUSY_S: Final = 1.0
+_FOLD_S: Final = 1.0
+_MODE: Final = 0o600
+_RESERVE_BYTES: Final = 65_536
+_JOURNALS: Final = ("-wal", "-shm", "-journal")
+_DAMAGE: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_PASSING: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _PUT: Final = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?)"
+_REMOVE: Final = "DELETE FROM leases WHERE event = ? AND socket = ?"
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS leases ("
     " event BLOB NOT NULL, socket BLOB NOT NULL, text BLOB NOT NULL, expire_s INTEGER NOT NULL, ends_at REAL,"
     " PRIMARY KEY (event, socket)) WITHOUT ROWID"
 )
+
+Key = tuple[str, str]
+"""The event and the canonical socket of a lease."""
 
 
 @attrs.frozen
@@ -31,87 +47,247 @@ class KeptLease:
     expire_s: int
     ends_at: float | None
 
+    @property
+    def key(self) -> Key:
+        """The event and the canonical socket."""
+        return self.event, self.socket
+
+
+def is_damage(error: BaseException) -> bool:
+    """Return whether SQLite calls the file damaged: a full disk, a lock or a missing permission is no damage."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(error, sqlite3.Error) and code is not None and code & 0xFF in _DAMAGE
+
+
+def may_pass(error: BaseException) -> bool:
+    """Return whether the cause of an error may end while the process runs, such as a full disk or a lock."""
+    return isinstance(error, sqlite3.Error) or (isinstance(error, OSError) and error.errno in _PASSING)
+
 
 class LeaseFile:
     """Keeps leases so that each change survives the end of the process, however it ends.
 
     A change is in the hands of the operating system when its call returns; what a power failure
-    takes are the last changes, never the file.
+    takes are the last changes, never the file. No call waits for a lock: a file that another
+    process has locked is an error, as a full disk is.
+
+    The file is taken when this is made, and `open` opens the database in it.
 
     Args:
         path: the database; only its owner may read it, because sockets can hold passwords.
 
     Raises:
-        OSError: if the file cannot be used, or another process uses it.
-        sqlite3.DatabaseError: if it is not a database of this kind.
+        OSError: if the file cannot be used, or another gateway uses it.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._database: sqlite3.Connection | None = None
+        folder = os.path.dirname(path) or "."
+        if os.path.isdir(folder) and not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, f"expected a folder in which files can be made, got {folder!r}")
+        self._lock = _take(path)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._database = self._open()
+            self._take_over()
+            for name in (*(path + journal for journal in _JOURNALS), *glob.glob(f"{glob.escape(path)}.damaged*")):
+                if os.path.isfile(name):
+                    os.chmod(name, _MODE)
         except BaseException:
             os.close(self._lock)
             raise
 
-    def _open(self) -> sqlite3.Connection:
-        database = self._connect()
+    @property
+    def is_open(self) -> bool:
+        """Whether the database is open."""
+        return self._database is not None
+
+    def open(self) -> None:
+        """Open the database.
+
+        Raises:
+            OSError: if it is not a database of this kind.
+            sqlite3.Error: if it cannot be opened now, or is damaged.
+        """
+        self.shut()
+        database = sqlite3.connect(self._path, timeout=0, isolation_level=None)
         try:
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version not in {0, _VERSION}:
-                raise sqlite3.DatabaseError(f"expected version {_VERSION}, got {version!r}")
-            database.execute("PRAGMA journal_mode = WAL")
-            # The journal reaches the disk when it is folded into the file, which `fold` does elsewhere.
-            database.execute("PRAGMA synchronous = NORMAL")
-            database.execute("PRAGMA wal_autocheckpoint = 0")
-            database.execute(_SCHEMA)
-            database.execute(f"PRAGMA user_version = {_VERSION}")
+            _prepare(database)
         except BaseException:
             database.close()
             raise
-        return database
-
-    def _connect(self) -> sqlite3.Connection:
-        try:
-            return sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
-        except sqlite3.OperationalError as error:
-            raise OSError(str(error)) from None
+        self._database = database
 
     def read(self) -> list[KeptLease]:
-        """Return every lease."""
-        rows = self._database.execute("SELECT event, socket, text, expire_s, ends_at FROM leases")
-        return [
-            KeptLease(_text(event), _text(socket), _text(text), expire_s, ends_at)
-            for event, socket, text, expire_s, ends_at in rows
-        ]
+        """Return every lease.
+
+        Raises:
+            sqlite3.Error: if it cannot be read.
+        """
+        return list(_leases(self._open_database.execute("SELECT event, socket, text, expire_s, ends_at FROM leases")))
+
+    def read_alone(self) -> list[KeptLease]:
+        """Return every lease while the database is not open, without the files that `open` has to make.
+
+        Raises:
+            sqlite3.Error: if it cannot be read.
+        """
+        with closing(sqlite3.connect(self._path, timeout=0, isolation_level=None)) as database:
+            # Without memory that is shared with other processes, for which a full disk has no room.
+            database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            return list(_leases(database.execute("SELECT event, socket, text, expire_s, ends_at FROM leases")))
+
+    def salvage(self) -> list[KeptLease]:
+        """Return what can be read of a damaged database, which is not open after that."""
+        self.shut()
+        found = (row for row in salvage.rows(self._path) if len(row) == 5)
+        return list({lease.key: lease for lease in _leases(found)}.values())
+
+    def write(self, changes: Iterable[tuple[Key, KeptLease | None]]) -> None:
+        """Keep leases, each in the place of the one with its event and socket; None removes that one."""
+        with self._open_database as database:
+            database.execute("BEGIN IMMEDIATE")
+            for key, lease in changes:
+                _write(database, key, lease)
 
     def put(self, lease: KeptLease) -> None:
         """Keep a lease, in the place of the one with its event and socket."""
-        self._database.execute(_PUT, _row(lease))
+        _write(self._open_database, lease.key, lease)
 
-    def remove(self, event: str, socket: str) -> None:
-        """Forget a lease, if it is there."""
-        self._database.execute("DELETE FROM leases WHERE event = ? AND socket = ?", (_bytes(event), _bytes(socket)))
+    def remove(self, key: Key) -> None:
+        """Remove a lease, if the file has it."""
+        _write(self._open_database, key, None)
 
-    def replace(self, leases: Iterable[KeptLease]) -> None:
-        """Keep these leases and no others; of those with one event and socket the last."""
-        with self._database as database:
-            database.execute("BEGIN")
-            database.execute("DELETE FROM leases")
-            database.executemany(_PUT, map(_row, leases))
+    def rebuild(self, leases: Iterable[KeptLease]) -> str | None:
+        """Put a new database with *leases* in the place of a damaged one that is not open, from any thread.
+
+        Returns where the damaged one is now. It stays in its place until the new one is complete.
+        """
+        part = f"{self._path}.part"
+        for name in (part, f"{part}-journal"):
+            with suppress(FileNotFoundError):
+                os.unlink(name)
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
+        try:
+            with closing(sqlite3.connect(part, isolation_level=None)) as database:
+                _create(database, leases)
+        except BaseException:
+            os.unlink(part)
+            raise
+        os.replace(part, f"{self._path}.new")
+        return self._take_over()
+
+    def _take_over(self) -> str | None:
+        """Put a complete new database in its place, even one that an earlier process could not."""
+        new = f"{self._path}.new"
+        if not os.path.exists(new):
+            return None
+        aside = _free_name(f"{self._path}.damaged")
+        lock = _take(new)
+        for suffix in ("", "-wal", "-journal"):
+            with suppress(FileNotFoundError):
+                if os.path.getsize(self._path + suffix):
+                    os.replace(self._path + suffix, aside + suffix)
+        for journal in _JOURNALS:
+            with suppress(FileNotFoundError):
+                os.unlink(self._path + journal)  # it belongs to the damaged one
+        os.replace(new, self._path)
+        os.close(self._lock)
+        self._lock = lock
+        return aside
 
     def fold(self) -> None:
         """Move the journal into the file, which waits for the disk; from any thread."""
-        with closing(self._connect()) as database:
+        with closing(sqlite3.connect(self._path, timeout=_FOLD_S, isolation_level=None)) as database:
             database.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
+    def shut(self) -> None:
+        """Close the database, and keep the file."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
     def close(self) -> None:
-        """Let the file go."""
-        self._database.close()
+        """Close the database and the file."""
+        self.shut()
         # Not before: the locks of a process on a file end with any of its descriptors.
         os.close(self._lock)
+
+    @property
+    def _open_database(self) -> sqlite3.Connection:
+        if self._database is None:
+            raise sqlite3.ProgrammingError("expected an open database")
+        return self._database
+
+
+def _take(path: str) -> int:
+    """Return a descriptor that keeps other gateways from the file *path*."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, _MODE)
+    try:
+        if not stat.S_ISREG(os.fstat(lock).st_mode):
+            raise OSError(errno.EINVAL, "expected a regular file")
+        os.fchmod(lock, _MODE)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise OSError(errno.EAGAIN, "another process uses it") from None
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
+
+
+def _free_name(name: str) -> str:
+    names = chain((name,), (f"{name}.{number}" for number in count(1)))
+    return next(each for each in names if not os.path.lexists(each))
+
+
+def _prepare(database: sqlite3.Connection) -> None:
+    """Make the database of an empty file; refuse one of another kind."""
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if (tables and "leases" not in tables) or version not in {0, _VERSION}:
+        raise OSError(errno.EINVAL, f"expected a file of kept subscriptions of version {_VERSION}, got {version!r}")
+    if version != _VERSION or not tables:
+        _create(database, ())
+    database.execute("PRAGMA journal_mode = WAL")
+    # The journal reaches the disk when it is folded into the file, which `fold` does elsewhere.
+    database.execute("PRAGMA synchronous = NORMAL")
+    database.execute("PRAGMA wal_autocheckpoint = 0")
+    database.execute("PRAGMA secure_delete = ON")  # a lease that has ended leaves no password
+
+
+def _create(database: sqlite3.Connection, leases: Iterable[KeptLease]) -> None:
+    """Make the table with *leases*, and have free pages in the file, into which a journal on a full disk is folded."""
+    database.execute("BEGIN IMMEDIATE")
+    database.execute(_SCHEMA)
+    database.executemany(_PUT, map(_row, leases))
+    database.execute("CREATE TABLE IF NOT EXISTS reserve (page BLOB)")
+    database.execute("INSERT INTO reserve VALUES (zeroblob(?))", (_RESERVE_BYTES,))
+    database.execute("COMMIT")
+    database.execute("BEGIN IMMEDIATE")
+    database.execute("DROP TABLE reserve")
+    database.execute(f"PRAGMA user_version = {_VERSION}")
+    database.execute("COMMIT")
+
+
+def _write(database: sqlite3.Connection, key: Key, lease: KeptLease | None) -> None:
+    if lease is None:
+        database.execute(_REMOVE, tuple(map(_bytes, key)))
+    else:
+        database.execute(_PUT, _row(lease))
+
+
+def _leases(rows: Iterable[salvage.Row]) -> Iterator[KeptLease]:
+    """Yield the leases of those rows that hold one."""
+    for event, socket, text, expire_s, ends_at in rows:
+        if not (isinstance(event, bytes) and isinstance(socket, bytes) and isinstance(text, bytes)):
+            continue
+        if type(expire_s) is not int or expire_s < 0 or isinstance(ends_at, bytes):
+            continue
+        if ends_at is not None and not math.isfinite(ends_at):
+            continue
+        with suppress(UnicodeDecodeError):
+            yield KeptLease(_text(event), _text(socket), _text(text), expire_s, ends_at)
 
 
 def _bytes(text: str) -> bytes:

@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
-from itertools import chain
-from typing import Final
+from itertools import chain, islice
+from typing import Any, Final
 
 from evframe.context import PluginContext
 from evframe.events.event import EventDefinition
 from evframe.exceptions import SocketError, UnknownEventError
 from evframe.hookspecs import hookimpl
-from evframe.kept_leases import KeptLease, LeaseFile
+from evframe.kept_leases import KeptLease, Key, LeaseFile, is_damage, may_pass
+from evframe.log_limit import LogLimiter
 from evframe.subscribers import LeaseChange, Subscription
 
 log = logging.getLogger("evframe.state")
 IDENTIFIER: Final = "state"
 _FOLD_S: Final = 30.0
+_MANY: Final = 1000  # changes that are not left in the journal for so long
 _MEND_S: Final = 2.0
+_LEAVE_S: Final = 1.0
+_LOOK_S: Final = 0.05
+_SLICE: Final = 500  # leases in one transaction: a turn of the loop
 
 
 class LeaseKeeper:
     """A plugin of the core's own that keeps leases in a file.
 
     Those that the configuration makes are not kept: they come from it again. A lease on an event
-    that is not registered yet waits for it, until its time is over.
+    that is not registered yet waits for it, until its time is over. What cannot be written, or read,
+    because of a full disk or a lock is tried again until it can; only a file that SQLite calls
+    damaged is rebuilt, of what can be read of it and of what is subscribed.
 
     Args:
         path: the file.
@@ -47,53 +53,78 @@ class LeaseKeeper:
         self._file: LeaseFile | None = None
         self._context: PluginContext | None = None
         self._waiting: defaultdict[str, list[KeptLease]] = defaultdict(list)  # by event
-        self._is_stale = False
+        self._unwritten: dict[Key, Subscription | None] = {}  # None for one that has ended
+        self._is_read = False
+        self._is_damaged = False
+        self._problem = ""
+        self._limiter = LogLimiter()
         self._changes = 0
+        self._turn = asyncio.Lock()
+        self._hurry = asyncio.Event()
+        self._under_way: asyncio.Future[Any] | None = None
+
+    @property
+    def unwritten(self) -> int:
+        """How many subscriptions are not on disk as they are."""
+        return len(self._unwritten)
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
-        """Open the file and make its leases again."""
+        """Open the file and make its leases again, now or as soon as it can be read."""
         group = context.status.group("core")
         group.add(IDENTIFIER, status=1, details="kept", reports=10)
         try:
-            self._file = self._open()
+            self._open(context)
         except OSError as error:
+            self._close()
             if self._required:
                 raise OSError(error.errno, f"core.state_path: {self.path!r}: {error.strerror or error}") from None
             log.warning("subscriptions are not kept", extra={"path": self.path, "problem": str(error)})
             group.set_status(-1, str(error), IDENTIFIER)
             return
-        kept = self._file.read()
-        for lease in kept:
-            self._restore(context, lease)
-        waiting = sum(map(len, self._waiting.values()))
-        log.info("subscriptions are made again", extra={"kept": len(kept), "waiting": waiting})
         self._context = context
         context.spawn(self._look_after(context))
 
-    def _open(self) -> LeaseFile:
+    def _open(self, context: PluginContext) -> None:
+        """Open the file, and make its leases again unless they were read before.
+
+        Raises:
+            OSError: if the file can never be used; what may pass is reported.
+        """
         try:
-            return LeaseFile(self.path)
-        except BlockingIOError:
-            raise OSError(11, "another process uses it") from None
-        except sqlite3.DatabaseError as error:
-            aside = f"{self.path}.damaged"
-            log.error(  # noqa: TRY400 what the database says is enough
-                "the kept subscriptions cannot be read", extra={"moved_to": aside, "problem": str(error)}
-            )
-            os.replace(self.path, aside)
-            for journal in ("-wal", "-shm"):
-                with suppress(FileNotFoundError):
-                    os.unlink(self.path + journal)
-            return LeaseFile(self.path)
+            if self._file is None:
+                self._file = LeaseFile(self.path)
+            self._file.open()
+            self._restore_all(context, self._file.read)
+        except (sqlite3.Error, OSError) as error:
+            if not may_pass(error):
+                raise
+            self._report(context, error)
+            if self._file is None:
+                return
+            self._file.shut()
+            with suppress(sqlite3.Error, OSError):
+                self._restore_all(context, self._file.salvage if is_damage(error) else self._file.read_alone)
+            self._report(context, error)  # now that it is known whether it could be read
+
+    def _restore_all(self, context: PluginContext, read: Callable[[], list[KeptLease]]) -> None:
+        if self._is_read:
+            return
+        kept = read()
+        self._is_read = True
+        for lease in kept:
+            if lease.key not in self._unwritten:  # a client has changed it meanwhile
+                self._restore(context, lease)
+        waiting = sum(map(len, self._waiting.values()))
+        log.info("subscriptions are made again", extra={"kept": len(kept), "waiting": waiting})
 
     def _restore(self, context: PluginContext, lease: KeptLease) -> None:
-        """Make a lease again, unless its time is over or its event is not there yet."""
+        """Make a lease again, unless its time is over or its event is not registered yet."""
         remaining_s = None if lease.ends_at is None else min(lease.ends_at - self._clock(), lease.expire_s)
         is_over = remaining_s is not None and remaining_s <= 0
         try:
             if is_over or not context.restore_subscription(lease.event, lease.text, lease.expire_s, remaining_s):
-                self._write(lambda file: file.remove(lease.event, lease.socket))
+                self._write(context, lease.key, None)
         except UnknownEventError:
             self._waiting[lease.event].append(lease)
         except SocketError as error:
@@ -112,12 +143,11 @@ class LeaseKeeper:
         """Keep what has changed."""
         if self._context is None or lease.configured is not None:
             return
-        socket = lease.subscriber.socket.canonical
+        key = _key(lease)
         if change in {"made", "refreshed"}:  # what is restored is in the file already
-            kept = self._kept(self._context, lease)
-            self._write(lambda file: file.put(kept))
+            self._write(self._context, key, lease)
         elif change in {"expired", "ended"}:
-            self._write(lambda file: file.remove(lease.event.name, socket))
+            self._write(self._context, key, None)
 
     def _kept(self, context: PluginContext, lease: Subscription) -> KeptLease:
         left_s = context.seconds_left(lease)
@@ -125,45 +155,159 @@ class LeaseKeeper:
         ends_at = None if left_s is None else self._clock() + left_s
         return KeptLease(lease.event.name, subscriber.socket.canonical, subscriber.text, lease.expire_s, ends_at)
 
-    def _write(self, change: Callable[[LeaseFile], None]) -> None:
-        """Make a change to the file; one that fails makes all of it be written again later."""
-        assert self._file is not None
+    def _write(self, context: PluginContext, key: Key, lease: Subscription | None) -> None:
+        """Write the change of a lease; one that cannot be written now is written later."""
         try:
-            change(self._file)
+            if self._file is None or not self._file.is_open:
+                raise sqlite3.OperationalError(self._problem)
+            if lease is None:
+                self._file.remove(key)
+            else:
+                self._file.put(self._kept(context, lease))
         except sqlite3.Error as error:
-            if not self._is_stale and self._context is not None:
-                log.error("subscriptions cannot be kept", extra={"path": self.path, "problem": str(error)})  # noqa: TRY400 as above
-                self._context.status.group("core").set_status(-1, str(error), IDENTIFIER)
-            self._is_stale = True
+            self._unwritten[key] = lease
+            self._report(context, error)
+            self._log_unwritten(key, lease)
         else:
             self._changes += 1
+            if self._changes == _MANY:
+                self._hurry.set()
+            if self._unwritten.pop(key, self) is not self:
+                self._report(context)
+
+    def _log_unwritten(self, key: Key, lease: Subscription | None) -> None:
+        repeated = self._limiter.due((key, lease is None))
+        if repeated is not None:
+            log.warning(
+                "the end of a subscription is not on disk" if lease is None else "a subscription is not on disk",
+                extra={"event": key[0], "socket": key[1], "problem": self._problem, "repeated": repeated},
+            )
+
+    def _report(self, context: PluginContext, error: Exception | None = None) -> None:
+        """Log a new problem, and show in the status what is not on disk."""
+        status = context.status.group("core")
+        if error is not None:
+            self._is_damaged |= is_damage(error) and self._is_read
+            problem = str(error)
+            if problem != self._problem:
+                log.error("subscriptions cannot be kept", extra={"path": self.path, "problem": problem})
+                status.report(problem, IDENTIFIER)
+                self._hurry.set()
+            self._problem = problem
+        elif not self._unwritten and self._file is not None and self._file.is_open:
+            if self._problem:
+                self._problem = ""
+                log.info("subscriptions are kept again", extra={"path": self.path})
+                status.report("kept again", IDENTIFIER)
+            status.set_status(1, "kept", IDENTIFIER)
+            return
+        lacks = f"{self.unwritten} subscriptions are not on disk" if self._is_read else "they cannot be read"
+        status.set_status(-1, f"{lacks}: {self._problem}", IDENTIFIER)
 
     async def _look_after(self, context: PluginContext) -> None:
-        """Mend the file after an error, and fold its journal now and then."""
-        folded_at = asyncio.get_running_loop().time()
+        """Write what could not be written, and fold the journal now and then."""
+        folded_at = time.monotonic()
         while True:
-            await asyncio.sleep(_MEND_S)
-            if self._is_stale:
-                self._mend(context)
-            now = asyncio.get_running_loop().time()
-            if self._changes and now - folded_at >= _FOLD_S and self._file is not None:
-                self._changes, folded_at = 0, now
-                with suppress(sqlite3.Error, OSError):  # it is tried again
-                    await asyncio.to_thread(self._file.fold)
+            await self._catch_up(context)
+            if self._changes >= _MANY or (self._changes and time.monotonic() - folded_at >= _FOLD_S):
+                folded_at = time.monotonic()
+                await self._fold(context)
+            self._hurry.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_MEND_S):
+                    await self._hurry.wait()
 
-    def _mend(self, context: PluginContext) -> None:
-        leases = [self._kept(context, lease) for lease in context.subscriptions if lease.configured is None]
-        self._is_stale = False
-        waiting = chain.from_iterable(self._waiting.values())
-        self._write(lambda file: file.replace([*waiting, *leases]))
-        if not self._is_stale:
-            log.info("subscriptions are kept again", extra={"path": self.path})
-            context.status.group("core").set_status(1, "kept", IDENTIFIER)
+    async def _fold(self, context: PluginContext) -> None:
+        """Move the journal into the file, so that it does not grow for ever."""
+        changes, self._changes = self._changes, 0
+        try:
+            if self._file is not None and self._file.is_open:
+                await self._finish(asyncio.to_thread(self._file.fold))
+        except (sqlite3.Error, OSError) as error:
+            self._changes += changes
+            if is_damage(error):  # anything else is tried again
+                self._report(context, error)
+
+    async def _catch_up(self, context: PluginContext) -> None:
+        """Have on disk what is not, as far as that can be now."""
+        async with self._turn:
+            try:
+                if self._is_damaged and self._file is not None:
+                    await self._finish(self._rebuild(context, self._file))
+                if self._file is None or not self._file.is_open:
+                    self._open(context)
+                if self._unwritten and self._changes:
+                    await self._fold(context)  # a full disk has room for what is in the journal twice
+                if self._file is not None and self._file.is_open:
+                    await self._write_rest(context, self._file)
+                    self._report(context)
+            except (sqlite3.Error, OSError) as error:
+                self._report(context, error)
+
+    async def _write_rest(self, context: PluginContext, file: LeaseFile) -> None:
+        while self._unwritten:
+            some = dict(islice(self._unwritten.items(), _SLICE))
+            file.write(self._rows(context, some))
+            for key in some:
+                del self._unwritten[key]
+            await asyncio.sleep(0)
+
+    def _rows(
+        self, context: PluginContext, changes: dict[Key, Subscription | None]
+    ) -> Iterable[tuple[Key, KeptLease | None]]:
+        for key, lease in changes.items():
+            is_kept = lease is not None and lease.configured is None
+            yield key, self._kept(context, lease) if lease is not None and is_kept else None
+
+    async def _rebuild(self, context: PluginContext, file: LeaseFile) -> None:
+        """Write what is subscribed to a new file, and set the damaged one aside."""
+        file.shut()
+        leases = {_key(lease): lease for lease in context.subscriptions if lease.configured is None}
+        kept = [*chain.from_iterable(self._waiting.values()), *(self._kept(context, each) for each in leases.values())]
+        self._unwritten.clear()  # what changes from now on is not in the new file
+        try:
+            aside = await asyncio.to_thread(file.rebuild, kept)
+        except (sqlite3.Error, OSError):
+            self._unwritten = {**leases, **self._unwritten}
+            raise
+        self._is_damaged = False
+        log.error("the kept subscriptions were damaged", extra={"moved_to": aside, "kept": len(kept)})
+
+    async def _finish(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Return what *work* returns; it is finished even when this is cancelled."""
+        self._under_way = asyncio.ensure_future(work)
+        self._under_way.add_done_callback(lambda work: work.cancelled() or work.exception())
+        return await asyncio.shield(self._under_way)
 
     @hookimpl
-    def stop(self) -> None:
-        """Let the file go, with everything in it."""
-        self._context = None
+    def stop(self) -> Awaitable[None] | None:
+        """Write what is not on disk, and close the file."""
+        context, self._context = self._context, None
+        if context is None:
+            self._close()
+            return None
+        return self._leave(context)
+
+    async def _leave(self, context: PluginContext) -> None:
+        try:
+            if self._under_way is not None:
+                await asyncio.wait([self._under_way])
+            until = time.monotonic() + _LEAVE_S
+            while self._is_read and (self._unwritten or self._is_damaged):
+                await self._catch_up(context)
+                if time.monotonic() >= until:
+                    break
+                await asyncio.sleep(_LOOK_S)
+        finally:
+            if self._unwritten:
+                log.error("subscriptions are not on disk", extra={"path": self.path, "count": self.unwritten})
+            self._close()
+
+    def _close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _key(lease: Subscription) -> Key:
+    return lease.event.name, lease.subscriber.socket.canonical

@@ -5,9 +5,11 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from disks import file_size_limit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +32,11 @@ def compose(path, wall=None, monotonic=None, events=("E_A", "E_B")):
     for name in events:
         interface.register_event(name)
     return interface
+
+
+def status(interface):
+    found = interface.status.find("core").find("state")
+    return found.status, found.details
 
 
 def leases(interface):
@@ -100,6 +107,7 @@ async def test_expired_leases_are_forgotten(path):
 def kept(path):
     file = LeaseFile(path)
     try:
+        file.open()
         return file.read()
     finally:
         file.close()
@@ -180,34 +188,256 @@ async def test_folder_that_is_not_there(tmp_path, caplog):
     assert "subscriptions are not kept" in caplog.messages
 
 
-async def test_damaged_file(path, caplog):
-    """A file that is no database is put aside, and said so."""
+async def test_file_that_is_no_database(path, caplog):
+    """A file that is no database is set aside, and the log says where."""
     with open(path, "wb") as file:
         file.write(b"not a database at all, for sure" * 100)
     async with compose(path) as events:
         events.subscribe_event("E_A", "memory:a", 10)
-    assert os.path.exists(path + ".damaged")
+    assert Path(path + ".damaged").read_bytes().startswith(b"not a database at all")
     assert [lease.socket for lease in kept(path)] == ["memory:a"]
-    assert "the kept subscriptions cannot be read" in caplog.messages
+    assert "the kept subscriptions were damaged" in caplog.messages
 
 
-async def test_disk_that_is_full_for_a_while(path, monkeypatch):
-    """What could not be written is written once it can."""
+def fill(path, count):
+    """Write a file with many leases, some of which are longer than a page."""
+    sockets = [f"memory:{number}" + "x" * (6000 * (number % 50 == 49)) for number in range(count)]
+    leases = [KeptLease("E_A", socket, socket, 0, None) for socket in sockets]
+    file = LeaseFile(path)
+    file.open()
+    file.write((lease.key, lease) for lease in leases)
+    file.close()
+    return {lease.key: lease for lease in leases}
+
+
+async def test_damaged_pages(path, caplog):
+    """What is on the other pages of a damaged file is kept, through further starts, and the damaged file too."""
+    wanted = fill(path, 3000)
+    size = os.path.getsize(path)
+    with open(path, "r+b") as file:
+        file.seek(size // 2)
+        file.write(os.urandom(4096 * 3))
+    damaged = Path(path).read_bytes()
+    for _ in range(2):
+        async with compose(path) as events:
+            found = {(lease.event.name, lease.subscriber.socket.canonical) for lease in events.subscriptions}
+            assert len(found) > 2700
+            assert found < set(wanted)
+            await until(lambda events=events: events.status.find("core").find("state").status == 1)
+    assert Path(path + ".damaged").read_bytes() == damaged
+    assert not os.path.exists(path + ".damaged.1")
+    assert caplog.messages.count("the kept subscriptions were damaged") == 1
+
+
+async def test_damage_while_it_works(path, monkeypatch):
+    """A file that is damaged while the process has it is written anew from memory: no lease is lost."""
+    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
+    monkeypatch.setattr("evframe.state._FOLD_S", 0.0)
+    fill(path, 3000)
+    async with compose(path) as events:
+        with open(path, "r+b") as file:
+            file.write(os.urandom(4096 * 20))
+        events.subscribe_event("E_A", "memory:meanwhile")
+        await until(lambda: os.path.exists(path + ".damaged"))
+        events.subscribe_event("E_A", "memory:later")
+        await until(lambda: status(events) == (1, "kept"))
+    assert len(kept(path)) == 3002
+
+
+async def test_take_over_that_was_interrupted(path):
+    """A rebuilt file that a killed process could not put in its place is put there by the next one."""
+    fill(path, 10)
+    file = LeaseFile(path)
+    try:
+        file._take_over = lambda: None
+        file.rebuild([KeptLease("E_A", "memory:rebuilt", "memory:rebuilt", 0, None)])
+    finally:
+        file.close()
+    assert [lease.socket for lease in kept(path)] == ["memory:rebuilt"]
+    assert len(kept(path + ".damaged")) == 10
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [("PRAGMA user_version = 7", "version 1, got 7"), ("CREATE TABLE other (n)", "file of kept subscriptions")],
+)
+async def test_database_of_another_kind(path, sql, expected):
+    """A database of another kind, or of a later version, is one error of the start and stays as it is."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(sql)
+        database.commit()
+    before = Path(path).read_bytes()
+    with pytest.raises(OSError, match=f"core.state_path: .*{expected}"):
+        async with compose(path):
+            pass
+    assert Path(path).read_bytes() == before
+    assert os.listdir(os.path.dirname(path)) == [os.path.basename(path)]
+
+
+async def test_files_belong_to_their_owner(path):
+    """The files are for their owner alone, whatever their mode was."""
+    fill(path, 10)
+    Path(path + ".damaged").touch()
+    for name in (path, path + ".damaged"):
+        os.chmod(name, 0o644)
+    async with compose(path) as events:
+        events.subscribe_event("E_A", "memory:a", 10)
+        modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in Path(path).parent.iterdir()}
+    assert modes == dict.fromkeys(["leases", "leases-wal", "leases-shm", "leases.damaged"], 0o600)
+
+
+async def test_lock_of_another_process(path, monkeypatch, caplog):
+    """While another process has a lock leases come back, and what is subscribed is written once the lock is gone."""
+    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
+    fill(path, 10)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        async with compose(path) as events:
+            assert len(events.subscriptions) == 10
+            events.subscribe_event("E_A", "memory:a", 10)
+            assert status(events) == (-1, "1 subscriptions are not on disk: database is locked")
+            assert [(each.event, each.socket) for each in caplog.records if "is not on disk" in each.msg] == [
+                ("E_A", "memory:a")
+            ]
+            other.execute("ROLLBACK")
+            await until(lambda: status(events) == (1, "kept"))
+    assert len(kept(path)) == 11
+    assert not os.path.exists(path + ".damaged")
+
+
+async def test_lock_that_does_not_let_it_read(path, monkeypatch):
+    """Leases that cannot be read at the start come back as soon as they can, beside those made meanwhile."""
+    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
+    fill(path, 10)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        events = await compose(path).__aenter__()
+        assert events.subscriptions == []
+        assert status(events) == (-1, "they cannot be read: database is locked")
+        for name in ("memory:3", "memory:new", "memory:brief"):
+            events.subscribe_event("E_A", name, 20)
+        events.unsubscribe_event("E_A", "memory:brief")
+    await until(lambda: status(events) == (1, "kept"))
+    found = {lease.subscriber.socket.canonical: lease.expire_s for lease in events.subscriptions}
+    assert found == {**{f"memory:{number}": 0 for number in range(10)}, "memory:3": 20, "memory:new": 20}
+    await events.__aexit__(None, None, None)
+    assert {lease.socket: lease.expire_s for lease in kept(path)} == found
+
+
+async def test_disk_that_is_full_for_a_while(path, monkeypatch, caplog):
+    """What finds no room on the disk is named in the log and counted in the status, and is written once it can be."""
     monkeypatch.setattr("evframe.state._MEND_S", 0.01)
     async with compose(path) as events:
         events.subscribe_event("E_A", "memory:before", 10)
-        keeper = events.plugin("state")
+        with file_size_limit(os.path.getsize(path + "-wal")):
+            for number in range(20):
+                events.subscribe_event("E_A", f"memory:{number}", 10)
+            events.unsubscribe_event("E_A", "memory:before")
+            number, details = status(events)
+        assert (number, details.partition(":")[0]) == (-1, "21 subscriptions are not on disk")
+        named = [each.socket for each in caplog.records if each.msg == "a subscription is not on disk"]
+        assert named == [f"memory:{number}" for number in range(20)]
+        await until(lambda: status(events) == (1, "kept"))
+    assert {lease.socket for lease in kept(path)} == {f"memory:{number}" for number in range(20)}
 
-        class Full:
-            def put(self, lease):
-                raise sqlite3.OperationalError("database or disk is full")
 
-        file, keeper._file = keeper._file, Full()
-        events.subscribe_event("E_A", "memory:meanwhile", 10)
-        assert events.status.find("core").find("state").status == -1
-        keeper._file = file
-        await until(lambda: events.status.find("core").find("state").status == 1)
-    assert {lease.socket for lease in kept(path)} == {"memory:before", "memory:meanwhile"}
+async def test_start_with_a_full_disk(path, monkeypatch):
+    """Leases come back when the disk is full at the start, and nothing is moved or removed."""
+    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
+    fill(path, 10)
+    with file_size_limit(0):
+        events = await compose(path).__aenter__()
+        assert len(events.subscriptions) == 10
+        events.subscribe_event("E_A", "memory:a", 10)
+        assert status(events)[0] == -1
+    await until(lambda: status(events) == (1, "kept"))
+    await events.__aexit__(None, None, None)
+    assert len(kept(path)) == 11
+    assert not [name for name in os.listdir(os.path.dirname(path)) if "damaged" in name]
+
+
+SMALL_DISK = """
+import asyncio, os, sys, evframe
+from evframe.state import LeaseKeeper
+from evframe.testing import MemoryTransport, until
+
+def status(events):
+    return events.status.find("core").find("state").details
+
+async def main(path, filler):
+    async with asyncio.timeout(40):
+        keeper = LeaseKeeper(path)
+        async with evframe.EventInterface(plugins={"memory": MemoryTransport(), "state": keeper}) as events:
+            events.register_event("E_A")
+            for number in range(200):  # more than the journal has room for
+                events.subscribe_event("E_A", f"memory:{number}")
+            await until(lambda: status(events) == "kept")
+        with open(filler, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(1024))
+            except OSError:
+                pass
+        keeper = LeaseKeeper(path)
+        async with evframe.EventInterface(plugins={"memory": MemoryTransport(), "state": keeper}) as events:
+            events.register_event("E_A")
+            print(len(events.subscriptions), status(events))
+            events.subscribe_event("E_A", "memory:" + "x" * 9000)
+            print(keeper.unwritten, status(events))
+            os.unlink(filler)
+            await until(lambda: status(events) == "kept")
+            os.kill(os.getpid(), 9)
+
+asyncio.run(main(sys.argv[1], sys.argv[2]))
+"""
+
+
+def test_small_disk(tmp_path):
+    """On a disk that is full a start has its leases, and what finds no room is written once there is."""
+    disk, script = tmp_path / "disk", tmp_path / "script.py"
+    disk.mkdir()
+    script.write_text(SMALL_DISK, encoding="utf-8")
+    result = tmp_path / "result"
+    command = (
+        f"mount -t tmpfs -o size=256k tmpfs {disk} || exit 77; {sys.executable} {script} {disk}/leases {disk}/filler;"
+        f" cp -r {disk} {result}"
+    )
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", command],
+        capture_output=True,
+        text=True,
+        timeout=55,
+        check=False,
+    )
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip(f"no disk of its own: {done.stderr}")
+    assert done.stdout.splitlines()[0].startswith("200 0 subscriptions are not on disk: ")
+    assert done.stdout.splitlines()[1].startswith("1 1 subscriptions are not on disk: ")
+    assert len(kept(str(result / "leases"))) == 201
+
+
+async def test_new_file_on_a_full_disk(path, monkeypatch):
+    """A start without a file succeeds while the disk is full, and the file is made once it can be."""
+    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
+    with file_size_limit(0):
+        events = await compose(path).__aenter__()
+        events.subscribe_event("E_A", "memory:a", 10)
+    await until(lambda: status(events) == (1, "kept"))
+    await events.__aexit__(None, None, None)
+    assert [lease.socket for lease in kept(path)] == ["memory:a"]
+
+
+async def test_leaving_with_a_full_disk(path, monkeypatch, caplog):
+    """What is not on disk when the interface is left is counted in the log."""
+    monkeypatch.setattr("evframe.state._LEAVE_S", 0.0)
+    fill(path, 10)
+    async with compose(path) as events:
+        with file_size_limit(0):
+            events.subscribe_event("E_A", "memory:a", 10)
+            await events.__aexit__(None, None, None)
+    assert [each.count for each in caplog.records if each.msg == "subscriptions are not on disk"] == [1]
+    assert len(kept(path)) == 10
 
 
 async def test_lease_that_waits_gives_way_to_a_new_one(path, monkeypatch):
@@ -230,8 +460,8 @@ async def test_lease_that_waits_gives_way_to_a_new_one(path, monkeypatch):
         assert events.subscriptions == []
         late.ready = True
         events.subscribe_event("E_A", "memory:a", 500)
-        keeper._is_stale = True
-        await until(lambda: not keeper._is_stale)
+        keeper._is_damaged = True  # all of it is written anew
+        await until(lambda: not keeper._is_damaged)
     assert [(lease.socket, lease.expire_s) for lease in kept(path)] == [("memory:a", 500)]
 
 
@@ -279,6 +509,7 @@ def test_any_text(tmp_path_factory, rows):
     """Whatever text a client sends comes back as it was."""
     path = str(tmp_path_factory.mktemp("state") / "leases")
     file = LeaseFile(path)
+    file.open()
     wanted = {}
     for row in rows:
         lease = KeptLease(*row)

@@ -1,0 +1,175 @@
+"""What can be read of a damaged SQLite file: its pages one by one, without the tree that joins them.
+
+SQLite ends a read at the first damaged page. The rows of the other pages are whole, and a page of a
+table WITHOUT ROWID has them complete (https://www.sqlite.org/fileformat2.html).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+Value = int | float | bytes | None
+Row = tuple[Value, ...]
+_MAGIC: Final = b"SQLite format 3\0"
+_PAGE_BYTES: Final = 4096
+_HEADER_BYTES: Final = 100
+_INTERIOR: Final = 2
+_LEAF: Final = 10
+_WAL_MAGIC: Final = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
+_WAL_HEADER_BYTES: Final = 32
+_FRAME_HEADER_BYTES: Final = 24
+_REAL: Final = 7
+_NUMBER_BYTES: Final = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8, _REAL: 8}
+_DAMAGE: Final = (IndexError, ValueError, KeyError)
+
+
+def rows(path: str) -> Iterator[Row]:
+    """Yield each row of tables WITHOUT ROWID that can be read, in no order.
+
+    Args:
+        path: the database; its write-ahead log is read too. No connection of this process may be open.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
+    pages = _Pages(Path(path).read_bytes(), _read_if_there(f"{path}-wal"))
+    for number in pages.used():
+        yield from pages.rows(number)
+
+
+def _read_if_there(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def _number(raw: bytes, at: int, size: int = 4) -> int:
+    if at < 0 or at + size > len(raw):
+        raise IndexError(at)
+    return int.from_bytes(raw[at : at + size], "big")
+
+
+def _varint(raw: bytes, at: int) -> tuple[int, int]:
+    """Return the variable-length integer at *at*, and where it ends."""
+    value = 0
+    for index in range(8):
+        byte = raw[at + index]
+        value = value << 7 | byte & 0x7F
+        if byte < 0x80:
+            return value, at + index + 1
+    return value << 8 | raw[at + 8], at + 9
+
+
+class _Pages:
+    """The pages of a database as its last complete transaction left them."""
+
+    def __init__(self, image: bytes, log: bytes) -> None:
+        size = _number(image, 16, 2) if image.startswith(_MAGIC) and len(image) >= _HEADER_BYTES else 0
+        size = 65536 if size == 1 else size
+        self._size = size if size >= 512 and size & (size - 1) == 0 else _PAGE_BYTES
+        self._pages = {
+            number: image[at : at + self._size] for number, at in enumerate(range(0, len(image), self._size), 1)
+        }
+        self._apply(log)
+        first = self._pages.get(1, b"")
+        self._usable = self._size - (first[20] if first.startswith(_MAGIC) else 0)
+
+    def _apply(self, log: bytes) -> None:
+        """Take the pages of the write-ahead log, transaction by transaction."""
+        if not log.startswith(_WAL_MAGIC):
+            return
+        salts = log[16:24]
+        found: dict[int, bytes] = {}
+        step = _FRAME_HEADER_BYTES + self._size
+        for at in range(_WAL_HEADER_BYTES, len(log) - step + 1, step):
+            if log[at + 8 : at + 16] != salts:
+                return  # frames of an earlier log
+            found[_number(log, at)] = log[at + _FRAME_HEADER_BYTES : at + step]
+            count = _number(log, at + 4)
+            if count:  # the last frame of a transaction has the size of the database
+                self._pages = {number: page for number, page in {**self._pages, **found}.items() if number <= count}
+                found = {}
+
+    def used(self) -> Iterator[int]:
+        """Yield the numbers of the pages that are in use: free ones can have rows that were removed."""
+        free: set[int] = set()
+        with suppress(*_DAMAGE):
+            trunk = _number(self._pages[1], 32) if self._pages[1].startswith(_MAGIC) else 0
+            while trunk and trunk not in free:
+                free.add(trunk)
+                page = self._pages[trunk]
+                free.update(_number(page, 8 + 4 * index) for index in range(min(_number(page, 4), self._size // 4)))
+                trunk = _number(page, 0)
+        yield from (number for number in sorted(self._pages) if number not in free)
+
+    def rows(self, number: int) -> Iterator[Row]:
+        """Yield the rows of a page, none for a page of another kind."""
+        page = self._pages[number]
+        start = _HEADER_BYTES if number == 1 else 0
+        if len(page) < self._size or page[start] not in {_INTERIOR, _LEAF}:
+            return
+        is_leaf = page[start] == _LEAF
+        pointers = start + (8 if is_leaf else 12)
+        for index in range(min(_number(page, start + 3, 2), self._size // 2)):
+            with suppress(*_DAMAGE):
+                at = _number(page, pointers + 2 * index, 2)
+                yield _record(self._payload(page, at if is_leaf else at + 4))
+
+    def _payload(self, page: bytes, at: int) -> bytes:
+        """Return the payload of the cell at *at*, of which a long one has its end on other pages."""
+        size, at = _varint(page, at)
+        most = (self._usable - 12) * 64 // 255 - 23
+        least = (self._usable - 12) * 32 // 255 - 23
+        local = size
+        if size > most:
+            local = least + (size - least) % (self._usable - 4)
+            local = local if local <= most else least
+        if at + local > len(page):
+            raise IndexError(at)
+        parts, left = [page[at : at + local]], size - local
+        following = _number(page, at + local) if left else 0
+        while left > 0:
+            if left > self._size * len(self._pages):
+                raise ValueError(left)
+            page = self._pages[following]
+            parts.append(page[4 : min(4 + left, self._usable)])
+            left -= self._usable - 4
+            following = _number(page, 0)
+        return b"".join(parts)
+
+
+def _record(payload: bytes) -> Row:
+    """Return the columns of a record."""
+    end, at = _varint(payload, 0)
+    if end > len(payload):
+        raise ValueError(end)
+    kinds = []
+    while at < end:
+        kind, at = _varint(payload, at)
+        kinds.append(kind)
+    values: list[Value] = []
+    for kind in kinds:
+        value, at = _value(payload, at, kind)
+        values.append(value)
+    if at != len(payload):
+        raise ValueError(at)
+    return tuple(values)
+
+
+def _value(payload: bytes, at: int, kind: int) -> tuple[Value, int]:
+    if kind == 0:
+        return None, at
+    if kind in {8, 9}:
+        return kind - 8, at
+    size = _NUMBER_BYTES[kind] if kind < 12 else (kind - 12) // 2
+    raw = payload[at : at + size]
+    if len(raw) < size:
+        raise ValueError(kind)
+    if kind == _REAL:
+        return float(struct.unpack(">d", raw)[0]), at + size
+    return (raw if kind >= 12 else int.from_bytes(raw, "big", signed=True)), at + size
