@@ -8,102 +8,175 @@ from collections import deque
 from typing import Final
 
 from evframe import Unavailable
+from evframe.backoff import delay_s
 from evframe_stream.connection import Chunk, Connection
+from evframe_stream.options import Options
+from evframe_stream.recent import RecentlyAcknowledged
 
-_KEPT_BYTES: Final = 8 << 20  # more than the kernel of a peer holds unread
 _FIRST_POLL_S: Final = 0.0005
 _LAST_POLL_S: Final = 0.02
+_LONGEST_DELAY_S: Final = 30.0
+_MOST_WAITS: Final = 2  # how often `resend_s` an end may be waited for
+
+
+class Copy:
+    """Bytes of events that have their outcome: a connection was lost on which they may not have been read."""
+
+    __slots__ = ("data", "end")
+
+    def __init__(self, data: bytes, end: int) -> None:
+        self.data = data
+        self.end = end
+
+    def settle(self) -> None:
+        """Do nothing: the outcome is known."""
 
 
 class AcknowledgedConnection(Connection):
     """Settles each chunk when all of it is acknowledged.
 
+    A connection has ended in good order when the peer has closed it, all that was written is
+    acknowledged, and no reset follows. After any other end, what was not acknowledged is sent again,
+    and before it what was acknowledged recently.
+
     Args:
-        name, port, connect_timeout_s: see `Connection`.
-        resend_s: what was acknowledged so recently is sent again after a reset.
+        name, port, options: see `Connection`.
     """
 
-    def __init__(self, name: str, port: int, connect_timeout_s: float, *, resend_s: float) -> None:
-        super().__init__(name, port, connect_timeout_s)
-        self._resend_s = resend_s
-        self._chunks: deque[Chunk] = deque()
-        self._recent: deque[tuple[float, bytes]] = deque()
-        self._recent_bytes = 0
-        self._again: list[bytes] = []
+    def __init__(self, name: str, port: int, options: Options) -> None:
+        super().__init__(name, port, options)
+        self._resend_s = options.resend_ms / 1000
+        self._waiting: deque[Chunk] = deque()  # for a connection
+        self._written: deque[Chunk | Copy] = deque()  # on the connection, and not acknowledged
+        self._recent = RecentlyAcknowledged(self._resend_s)
+        self._again: list[bytes] = []  # first on the next connection
+        self._ended_at = 0.0
+        self._is_in_order = False  # the end of the connection
+        self._lost_in_a_row = 0
         self._poll_s = _FIRST_POLL_S
+        self._is_resting = False  # the timer is there to forget, not to see
         self._timer: asyncio.TimerHandle | None = None
+        self._reopening: asyncio.TimerHandle | None = None
 
     def send(self, chunk: Chunk) -> asyncio.Future[None]:
         """Write *chunk*, or open the connection for it; see `Connection`."""
-        self._chunks.append(chunk)
         if self.is_open:
             self._write(chunk)
         else:
+            self._waiting.append(chunk)
             self.open()
         return chunk.future
 
     def opened(self) -> None:
-        """Write again what a reset may have lost, then what waits."""
+        """Write again what may not have been read, then what waits."""
         again, self._again = self._again, []
-        now = time.monotonic()
         for data in again:
-            self.write(data)
-            self._keep(now, data)
-        for chunk in list(self._chunks):
+            self._written.append(Copy(data, self.write(data)))
+        waiting, self._waiting = self._waiting, deque()
+        for chunk in waiting:
             self._write(chunk)
+        self._watch_soon()
 
     def _write(self, chunk: Chunk) -> None:
         if not chunk.messages:  # it only asks whether the peer is there
-            self._chunks.remove(chunk)
             chunk.settle()
             return
         self.write_chunk(chunk)
-        if self._timer is None:
-            self._poll_s = _FIRST_POLL_S
-            self._timer = self.loop.call_later(_FIRST_POLL_S, self._poll)
+        self._written.append(chunk)
+        self._watch_soon()
+
+    def _watch_soon(self) -> None:
+        if self._timer is not None and self._is_resting:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None and self._written:
+            self._recent.forget()
+            self._set_timer(_FIRST_POLL_S)
+
+    def _set_timer(self, delay_s: float, *, is_resting: bool = False) -> None:
+        self._is_resting = is_resting
+        self._timer = self.loop.call_later(delay_s, self._poll)
+        self._poll_s = min(_LAST_POLL_S, delay_s * 2)
 
     def received(self, data: bytes) -> None:
         """Nobody asked for it."""
 
+    def ended(self) -> None:
+        """Wait for what the peer's kernel still says: it may acknowledge more, or reset the connection."""
+        self.stop()
+        self._ended_at = time.monotonic()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._poll_s = _FIRST_POLL_S
+        self._poll()
+
     def _poll(self) -> None:
-        """Settle what is acknowledged; the kernel tells so only when it is asked."""
+        """Settle what is acknowledged; the kernel has no event for it."""
         self._timer = None
-        if not self.is_open:
+        if self._kernel is None:
             return
         self._settle(self.acknowledged)
-        if self._chunks:
-            self._timer = self.loop.call_later(self._poll_s, self._poll)
+        if self._at_end:
+            self._end_when_over()
+        if self._kernel is not None and (self._at_end or self._written):
+            self._set_timer(self._poll_s)
+        elif self._recent.lasts():
+            self._set_timer(self._resend_s, is_resting=True)
+        else:
+            self._recent.forget()
+
+    def _end_when_over(self) -> None:
+        """End a connection that the peer has closed, once it is known how."""
+        assert self._kernel is not None
+        waited_s = time.monotonic() - self._ended_at
+        if self.is_dead:
+            self._drop(self._kernel, "reset")
+        elif not self.unacknowledged and not self._recent.lasts():
+            self._is_in_order = True
+            self._drop(self._kernel, "closed")
+        elif waited_s >= _MOST_WAITS * self._resend_s:
+            self._drop(self._kernel, "closed")
 
     def _settle(self, acknowledged: int) -> None:
-        now = time.monotonic()
-        self._poll_s = min(_LAST_POLL_S, self._poll_s * 2)
-        while self._chunks and 0 < self._chunks[0].end <= acknowledged:
-            chunk = self._chunks.popleft()
-            self._keep(now, b"".join(chunk.messages))
-            chunk.settle()
+        self._recent.see(acknowledged, is_waiting=bool(self._written))
+        while self._written and self._written[0].end <= acknowledged:
+            piece = self._written.popleft()
+            self._recent.keep(piece.data)
+            piece.settle()
             self._poll_s = _FIRST_POLL_S
-
-    def _keep(self, now: float, data: bytes) -> None:
-        self._recent.append((now, data))
-        self._recent_bytes += len(data)
-        oldest = now - self._resend_s
-        while self._recent and (self._recent[0][0] <= oldest or self._recent_bytes > _KEPT_BYTES):
-            self._recent_bytes -= len(self._recent.popleft()[1])
+            self._lost_in_a_row = 0
 
     def lost(self, reason: str, acknowledged: int) -> None:
         """Give the chunks back, less the messages that the peer has; see `Connection`."""
-        if reason == "reset":
-            # The peer threw away what it had not read, and nobody can know how much that was.
-            oldest = time.monotonic() - self._resend_s
-            self._again = [data for at, data in self._recent if at > oldest]
-            acknowledged = 0
-        else:
+        in_order, self._is_in_order = self._is_in_order, False
+        if in_order:
             self._settle(acknowledged)
-        self._recent.clear()
-        self._recent_bytes = 0
-        chunks, self._chunks = self._chunks, deque()
-        for chunk in chunks:
-            chunk.give_back(Unavailable(reason, done=_whole(chunk, acknowledged)))
+        else:
+            acknowledged = 0  # the peer may have thrown away all that it had not read
+        recent = self._recent.take(is_waiting=bool(self._written))
+        written, self._written = self._written, deque()
+        waiting, self._waiting = self._waiting, deque()
+        copies = [piece.data for piece in written if isinstance(piece, Copy)]
+        self._again = [*([] if in_order else recent), *copies, *self._again]
+        for chunk in (*written, *waiting):
+            if isinstance(chunk, Chunk):
+                chunk.give_back(Unavailable(reason, done=_whole(chunk, acknowledged)))
+        if self._again and self._reopening is None:
+            # Those events have their outcome, so that nothing else opens a connection for them.
+            self._lost_in_a_row += 1
+            self._reopening = self.loop.call_later(delay_s(self._lost_in_a_row, _LONGEST_DELAY_S), self._reopen)
+
+    def _reopen(self) -> None:
+        self._reopening = None
+        self.open()
+
+    def close(self) -> None:
+        """Close the connection for good; see `Connection`."""
+        super().close()
+        self._again.clear()
+        for timer in (self._timer, self._reopening):
+            if timer is not None:
+                timer.cancel()
 
 
 def _whole(chunk: Chunk, acknowledged: int) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from evframe import Unavailable
 from evframe_stream.connection import Chunk, Connection
+from evframe_stream.options import Options
 from evframe_stream.replies import ReplyScanner
 
 _ID_DIGITS: Final = 10
@@ -18,14 +19,15 @@ _ID_DIGITS: Final = 10
 class AnsweredConnection(Connection):
     """Matches replies to requests by id, in any order; a request without one fails at its deadline.
 
+    The deadline counts from the raise of an event, or from the connection that it had to wait for.
+
     Args:
-        name, port, connect_timeout_s: see `Connection`.
-        timeout_s: from the raise of an event, or from the connection that it had to wait for.
+        name, port, options: see `Connection`.
     """
 
-    def __init__(self, name: str, port: int, connect_timeout_s: float, *, timeout_s: float) -> None:
-        super().__init__(name, port, connect_timeout_s)
-        self._timeout_s = timeout_s
+    def __init__(self, name: str, port: int, options: Options) -> None:
+        super().__init__(name, port, options)
+        self._timeout_s = options.timeout_ms / 1000
         self._chunks: dict[int, Chunk] = {}  # by first id, in the order of sending
         self._pending: dict[int, Chunk] = {}
         self._scanner = ReplyScanner()

@@ -11,14 +11,18 @@ import termios
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from evframe import Batch
 from evframe.sockets import connection_problem
+from evframe_stream.options import Options
 
 Address = tuple[str, int]
 _READ_BYTES: Final = 1 << 18
-_SEND_TIMEOUT_S: Final = 30  # how long the peer's kernel may be silent about what was sent
+_TCP_CLOSE: Final = 7  # the state, first in TCP_INFO
+_PROBES: Final = 3
+_MOST_USER_TIMEOUT_MS: Final = 2**31 - 1  # what the kernel takes, as the next
+_MOST_KEEPALIVE_S: Final = 32_767
 
 
 class Chunk:
@@ -35,6 +39,11 @@ class Chunk:
         self.first_id = first_id
         self.missing = len(messages)
         self.quiet = all(event.definition.quiet for event in batch.events)
+
+    @property
+    def data(self) -> bytes:
+        """The messages as they are written."""
+        return b"".join(self.messages)
 
     def settle(self) -> None:
         """Tell that every event has its outcome."""
@@ -53,20 +62,22 @@ class Connection(ABC):
     Args:
         name: the host; it is looked up for each connection anew.
         port: the TCP port.
-        connect_timeout_s: for the look-up and the handshake together.
+        options: those of the transport.
     """
 
     on_closed: Callable[[Address, Address], None] | None = None
     """Called with the peer's and the own address of each connection that ends, unless it carried quiet events alone."""
 
-    def __init__(self, name: str, port: int, connect_timeout_s: float) -> None:
+    def __init__(self, name: str, port: int, options: Options) -> None:
         self._name = name
         self._port = port
-        self._connect_timeout_s = connect_timeout_s
+        self._options = options
         self._kernel: socket.socket | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._ends: tuple[Address, Address] | None = None
         self._is_told = False
+        self._at_end = False  # nothing is read or written any more
+        self._problem: str | None = None  # what a write has met with
         self._buffer: deque[memoryview] = deque()
         self._writing = False
         self._queued = 0  # bytes ever queued on this connection
@@ -88,21 +99,26 @@ class Connection(ABC):
 
     @abstractmethod
     def lost(self, reason: str, acknowledged: int) -> None:
-        """Give back what is under way: the peer's kernel had *acknowledged* so many bytes when the connection ended."""
+        """Give back what is under way: the connection ended, or could not be made.
+
+        Args:
+            reason: how it ended.
+            acknowledged: how many bytes the peer's kernel had.
+        """
 
     @property
     def is_open(self) -> bool:
-        """Whether there is a connection."""
-        return self._kernel is not None
+        """Whether messages can be written."""
+        return self._kernel is not None and not self._at_end
 
     def open(self) -> None:
-        """Begin to make a connection, unless that is under way."""
-        if self._connecting is None:
+        """Begin to make a connection, unless one is there or being made."""
+        if self._connecting is None and self._kernel is None:
             self._connecting = self.loop.create_task(self._connect())
 
     async def _connect(self) -> None:
         try:
-            async with asyncio.timeout(self._connect_timeout_s):
+            async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
                 kernel = await self._reach()
         except OSError as error:
             self._connecting = None
@@ -111,35 +127,38 @@ class Connection(ABC):
             self._connecting = None
             self._kernel = kernel
             self._queued = self._buffered = 0
-            self._is_told = False
+            self._is_told = self._at_end = False
+            self._problem = None
             self.loop.add_reader(kernel, self._read)
             self.opened()
 
     async def _reach(self) -> socket.socket:
         found = await self.loop.getaddrinfo(self._name, self._port, type=socket.SOCK_STREAM)
         last: OSError | None = None
-        for family, kind, protocol, _, address in found:
-            kernel = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
-            try:
-                await self.loop.sock_connect(kernel, address)
-                kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                kernel.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SEND_TIMEOUT_S * 1000)
-                self._ends = kernel.getpeername()[:2], kernel.getsockname()[:2]
-            except OSError as error:
-                kernel.close()
-                last = error
-            except BaseException:
-                kernel.close()
-                raise
-            else:
-                return kernel
-        raise last or OSError(errno.EHOSTUNREACH, "no address")
+        try:
+            for family, kind, protocol, _, address in found:
+                try:
+                    return await self._reach_one(socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol), address)
+                except OSError as error:
+                    last = error
+            raise last or OSError(errno.EHOSTUNREACH, "no address")
+        finally:
+            last = None  # its traceback has this frame: together they would be a cycle
+
+    async def _reach_one(self, kernel: socket.socket, address: Any) -> socket.socket:
+        try:
+            await self.loop.sock_connect(kernel, address)
+            _set_up(kernel, self._options)
+            self._ends = kernel.getpeername()[:2], kernel.getsockname()[:2]
+        except BaseException:
+            kernel.close()
+            raise
+        return kernel
 
     def write_chunk(self, chunk: Chunk) -> None:
         """Queue the messages of *chunk* on the open connection."""
         self._is_told |= not chunk.quiet
-        chunk.end = self.write(b"".join(chunk.messages))
+        chunk.end = self.write(chunk.data)
 
     def write(self, data: bytes) -> int:
         """Queue *data* on the open connection; return where it ends."""
@@ -156,7 +175,7 @@ class Connection(ABC):
         assert kernel is not None
         buffer = self._buffer
         try:
-            while buffer:
+            while buffer and self._problem is None:
                 sent = kernel.send(buffer[0])
                 self._buffered -= sent
                 if sent == len(buffer[0]):
@@ -169,45 +188,79 @@ class Connection(ABC):
                 self.loop.add_writer(kernel, self._flush)
             return
         except OSError as error:
+            # The kernel reports an error once: what is read from here on looks like an end in good order.
+            self._problem = connection_problem(error)
             # Not from within `write`: its caller is in the middle of its own records.
-            self.loop.call_soon(self._drop, kernel, connection_problem(error))
-            buffer.clear()
+            self.loop.call_soon(self._read_rest, kernel)
+        self._stop_writing(kernel)
+
+    def _stop_writing(self, kernel: socket.socket) -> None:
         if self._writing:
             self._writing = False
             self.loop.remove_writer(kernel)
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Take what the peer has sent; return whether there was anything."""
         kernel = self._kernel
         assert kernel is not None
         try:
             data = kernel.recv(_READ_BYTES)
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except OSError as error:
-            self._drop(kernel, connection_problem(error))
-            return
+            self._drop(kernel, self._problem or connection_problem(error))
+            return False
         if data:
             self.received(data)
+            return True
+        if self._problem is not None or self.is_dead:
+            self._drop(kernel, self._problem or "reset")
         else:
-            self._drop(kernel, "closed")
+            self.ended()
+        return False
+
+    def _read_rest(self, kernel: socket.socket) -> None:
+        """Take what the peer sent before its connection failed, then end it."""
+        while kernel is self._kernel and self._read():
+            pass
+        self._drop(kernel, self._problem or "reset")
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the connection was reset, or timed out: its state is *closed*, though this side has not closed it."""
+        assert self._kernel is not None
+        return self._kernel.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _TCP_CLOSE
+
+    def ended(self) -> None:
+        """End the connection: the peer sends nothing any more."""
+        assert self._kernel is not None
+        self._drop(self._kernel, "closed")
+
+    def stop(self) -> None:
+        """Read and write no more, and leave the connection as it is."""
+        assert self._kernel is not None
+        self._at_end = True
+        self.loop.remove_reader(self._kernel)
+        self._stop_writing(self._kernel)
 
     @property
     def acknowledged(self) -> int:
         """How many bytes of this connection the peer's kernel has."""
+        return self._queued - self._buffered - self.unacknowledged
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many bytes this kernel has that the peer's kernel has not acknowledged."""
         assert self._kernel is not None
-        waiting = struct.unpack("i", fcntl.ioctl(self._kernel, termios.TIOCOUTQ, bytes(4)))[0]
-        return self._queued - self._buffered - int(waiting)
+        return int(struct.unpack("i", fcntl.ioctl(self._kernel, termios.TIOCOUTQ, bytes(4)))[0])
 
     def _drop(self, kernel: socket.socket, reason: str) -> None:
         if kernel is not self._kernel:
             return
         acknowledged = self.acknowledged
+        self.stop()
         self._kernel = None
         self._buffer.clear()
-        self.loop.remove_reader(kernel)
-        if self._writing:
-            self._writing = False
-            self.loop.remove_writer(kernel)
         kernel.close()
         if self._is_told and self._ends is not None and self.on_closed is not None:
             self.on_closed(*self._ends)
@@ -222,3 +275,15 @@ class Connection(ABC):
             self.lost("closed", 0)
         else:
             self._drop(self._kernel, "closed")
+
+
+def _set_up(kernel: socket.socket, options: Options) -> None:
+    """Have the kernel end the connection when the peer has vanished."""
+    kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, min(options.user_timeout_ms, _MOST_USER_TIMEOUT_MS))
+    if options.keepalive_s:
+        idle_s = min(options.keepalive_s, _MOST_KEEPALIVE_S)
+        kernel.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle_s)
+        kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, idle_s // _PROBES))
+        kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)

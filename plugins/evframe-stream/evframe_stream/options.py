@@ -24,4 +24,8 @@ class Options:
     max_in_flight: int = attrs.field(default=65_536, validator=at_least(1))
     """How many events of a subscriber may be under way without being confirmed."""
     resend_ms: int = attrs.field(default=1000, validator=at_least(0))
-    """When the peer resets the connection, send again what it acknowledged so recently: it may not have read it."""
+    """Send again what was acknowledged so recently when a connection does not end in good order; 0 prefers the loss."""
+    user_timeout_ms: int = attrs.field(default=10_000, validator=at_least(0))
+    """How long the peer's kernel may leave what was sent without an acknowledgement; 0 leaves that to this kernel."""
+    keepalive_s: int = attrs.field(default=15, validator=at_least(0))
+    """Ask an idle peer after so long whether it is there, and three times more within as long again; 0 never asks."""

@@ -63,14 +63,8 @@ class StreamTransport:
         key = (target.host, target.port)
         connection = self._connections.get(key)
         if connection is None:
-            options = self._options
-            limit_s = options.connect_timeout_ms / 1000
-            if options.reliable_mode:
-                connection = AnsweredConnection(target.name, target.port, limit_s, timeout_s=options.timeout_ms / 1000)
-            else:
-                connection = AcknowledgedConnection(
-                    target.name, target.port, limit_s, resend_s=options.resend_ms / 1000
-                )
+            kind = AnsweredConnection if self._options.reliable_mode else AcknowledgedConnection
+            connection = kind(target.name, target.port, self._options)
             if self._context is not None:
                 connection.on_closed = partial(self._context.connection_closed, protocol="tcp")
             self._connections[key] = connection
