@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import signal
@@ -24,6 +25,8 @@ from evframe.importing import convert
 from evframe.interface import EventInterface
 from evframe.logs import set_up_logs
 from evframe.plugins import PluginStatus
+from evframe.reaching import reach
+from evframe.visible import visible
 from evframe.watching import lines
 
 _COLUMNS: Final = ("name", "version", "kind")
@@ -71,12 +74,22 @@ def run(config: str, log_level: str) -> None:
 
 @main.command()
 @click.option("-c", "--config", required=True, type=click.Path(dir_okay=False), help="Configuration file.")
-def check(config: str) -> None:
-    """Check a configuration; print every problem with its path."""
+@click.option("--connect", is_flag=True, help="Try to reach the target of every subscription.")
+def check(config: str, *, connect: bool) -> None:
+    """Check a configuration; print every problem with its path.
+
+    Nothing is looked up and no connection is made; with --connect, every target is tried, which brings it
+    no event, and the addresses of its names are printed.
+    """
     try:
-        EventInterface.from_toml(config)
+        interface = EventInterface.from_toml(config)
     except ConfigError as error:
         _refuse(error)
+    findings = asyncio.run(reach(interface)) if connect else []
+    for finding in findings:
+        click.echo(visible(str(finding)), err=finding.problem is not None)
+    if any(finding.problem is not None for finding in findings):
+        raise SystemExit(1)
     click.echo("ok")
 
 

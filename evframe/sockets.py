@@ -34,7 +34,8 @@ class Socket(Protocol):
     """What a transport makes of a socket's text, without any lookup or connection.
 
     A socket that connects to hosts has an attribute `endpoints`, a tuple of host and port pairs: the hosts
-    are names or numeric, without brackets. A socket without it, such as a file, connects to none.
+    are names or numeric, without brackets. A socket without it, such as a file, connects to none. A socket
+    of a protocol without connections, whose peer cannot be asked, has a true attribute `is_connectionless`.
 
     The policy of run-time clients reads two more attributes that a socket may have: `files`, the paths that it
     writes, and `members`, the addresses that a combined socket is judged by.

@@ -34,6 +34,11 @@ class UdpSocket:
         return True
 
     @property
+    def is_connectionless(self) -> bool:
+        """The kernel knows nothing about the peer before something was sent."""
+        return True
+
+    @property
     def endpoints(self) -> tuple[tuple[str, int], ...]:
         """The host and the port."""
         return ((without_brackets(self.host), self.port),)

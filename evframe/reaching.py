@@ -1,0 +1,123 @@
+"""`evframe check --connect`: whether each configured target can be reached, and the addresses of its names."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from evframe.batch import Batch
+from evframe.exceptions import DeliveryError
+from evframe.roster import release
+from evframe.sockets import endpoints_of
+from evframe.subscriptions.names import numeric
+
+if TYPE_CHECKING:
+    from evframe.interface import EventInterface
+    from evframe.members import Address
+    from evframe.subscribers import Subscriber
+    from evframe.subscriptions.resolving import Resolver
+
+LIMIT_S: Final = 15.0
+"""How long one target may take."""
+_MOST: Final = 64  # targets that are tried at the same time
+
+
+@attrs.frozen
+class Finding:
+    """What was found out about one target.
+
+    *names* has the addresses of each host name, or the reason why it has none; *problem* is why
+    the target cannot be reached, None when it can.
+    """
+
+    socket: str
+    names: dict[str, str]
+    problem: str | None
+    is_asked: bool = True
+    """Whether the transport can know."""
+
+    def __str__(self) -> str:
+        verdict = self.problem or ("reachable" if self.is_asked else "not asked, the transport knows no connection")
+        names = "".join(f"; {name} is {found}" for name, found in self.names.items())
+        return f"{self.socket}: {verdict}{names}"
+
+
+async def reach(interface: EventInterface) -> list[Finding]:
+    """Try every target of the configured subscriptions, side by side; nothing is delivered and nothing started.
+
+    A member of a combined socket is a target of its own. A file is not opened: it would come to belong
+    to the user who checks.
+    """
+    free = asyncio.Semaphore(_MOST)
+    targets = {each.socket.canonical: each for each in _targets(interface)}
+
+    async def attempt(target: Subscriber | Address) -> Finding:
+        async with free:
+            return await _try(target, interface.resolver)
+
+    try:
+        return list(await asyncio.gather(*map(attempt, targets.values())))
+    finally:
+        for target in targets.values():
+            release(target.transport.unsubscribed, target.socket)
+        await interface._composition.stop(1.0)  # noqa: SLF001 the interface was never entered
+        interface.resolver.close()
+
+
+def _targets(interface: EventInterface) -> Iterator[Subscriber | Address]:
+    for lease in interface.subscriptions:
+        yield from _leaves(lease.subscriber)
+
+
+def _leaves(target: Subscriber | Address) -> Iterator[Subscriber | Address]:
+    members: Sequence[Address] = getattr(target.socket, "members", ())
+    if not members:
+        yield target
+    for member in members:
+        yield from _leaves(member)
+
+
+async def _try(target: Subscriber | Address, resolver: Resolver) -> Finding:
+    socket = target.socket
+    hosts = dict.fromkeys(host for host, port in endpoints_of(socket) if numeric(host, port) is None)
+    names = {host: await _addresses(resolver, host) for host in hosts}
+    files: Sequence[str] = getattr(socket, "files", ())
+    problem = _file_problem(files[-1]) if files else await _problem(target)
+    return Finding(socket.canonical, names, problem, not getattr(socket, "is_connectionless", False))
+
+
+async def _addresses(resolver: Resolver, host: str) -> str:
+    try:
+        return ", ".join(address.ip for address in await resolver.addresses(host, 0))
+    except DeliveryError as error:
+        return error.reason
+
+
+async def _problem(target: Subscriber | Address) -> str | None:
+    """Return why the peer of *target* cannot be reached: its transport answers an empty batch with that."""
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            result = target.transport.deliver(target.socket, Batch(()))
+            if isinstance(result, Awaitable):
+                await result
+    except DeliveryError as error:
+        return error.reason
+    except TimeoutError:
+        return "timeout"
+    except Exception as error:  # noqa: BLE001 what a plugin raises is what was found
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _file_problem(path: str) -> str | None:
+    """Return why *path* cannot be written: it, or the nearest folder above it that exists."""
+    path = os.path.abspath(path)
+    if os.path.isdir(path):
+        return "a directory"
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    return None if os.access(path, os.W_OK) else f"no permission to write {path!r}"

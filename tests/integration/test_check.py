@@ -1,0 +1,94 @@
+"""`evframe check --connect` with the transports of this repository, on real sockets."""
+
+import socket
+
+import pytest
+from click.testing import CliRunner
+
+from evframe.cli import main
+from evframe.subscriptions import resolving
+from evframe.testing import FakeNames
+
+HEAD = '[plugins]\ndisable = ["mi-http", "core-events"]\n[core]\nresolve_timeout_s = 0.5\n'
+
+
+@pytest.fixture
+def names(monkeypatch):
+    with FakeNames() as names:
+        monkeypatch.setattr(resolving, "look_up", names)
+        yield names
+
+
+@pytest.fixture
+def listener():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def closed():
+    """Yield a port on which nothing listens for as long as the test runs."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+def check(tmp_path, *sockets, connect=True):
+    file = tmp_path / "evframe.toml"
+    file.write_text(HEAD + "".join(f"[[subscriptions]]\nevent = 'E_A'\nsocket = '{text}'\n" for text in sockets))
+    result = CliRunner().invoke(main, ["check", "-c", str(file), *["--connect"] * connect])
+    return result.exit_code, result.stdout.splitlines(), result.stderr.splitlines()
+
+
+def test_every_target_that_can_be_reached(tmp_path, names, listener):
+    """Each target is named once, with the addresses of its names; members of combined sockets are targets."""
+    names["peer.example"] = ["127.0.0.1", "::1"]
+    path = tmp_path / "events.log"
+    code, found, problems = check(
+        tmp_path,
+        f"udp:peer.example:{listener}",
+        f"virtual:FAILOVER flatstore:{path} unix:@evframe-check",
+        f"flatstore:{path}",
+    )
+    assert (code, found, problems) == (
+        1,
+        [
+            f"udp:peer.example:{listener}: not asked, the transport knows no connection; peer.example is 127.0.0.1, ::1",
+            f"flatstore:{path}: reachable",
+        ],
+        ["unix:@evframe-check: ECONNREFUSED"],
+    )
+    assert not path.exists(), "a file that is made here would belong to the user who checks"
+
+
+def test_targets_that_cannot_be_reached(tmp_path, names, listener, closed):
+    """Each target that cannot be reached has its reason on standard error, and the exit code is 1."""
+    names["silent.example"] = None
+    code, found, problems = check(
+        tmp_path,
+        f"tcp:127.0.0.1:{listener}",
+        f"tcp:127.0.0.1:{closed}",
+        f"udp:silent.example:{closed}",
+        f"udp:unknown.example:{closed}",
+        f"unix:{tmp_path}/nobody",
+    )
+    assert code == 1
+    assert found == [f"tcp:127.0.0.1:{listener}: reachable"]
+    assert problems == [
+        f"tcp:127.0.0.1:{closed}: refused",
+        f"udp:silent.example:{closed}: unresolved; silent.example is unresolved",
+        f"udp:unknown.example:{closed}: unresolved; unknown.example is unresolved",
+        f"unix:{tmp_path}/nobody: ENOENT",
+    ]
+
+
+def test_all_is_well(tmp_path, names, listener):
+    """When every target can be reached, the last line is ok."""
+    assert check(tmp_path, f"tcp:127.0.0.1:{listener}") == (0, [f"tcp:127.0.0.1:{listener}: reachable", "ok"], [])
+
+
+def test_a_check_without_connect_asks_no_one(tmp_path, names, closed):
+    """Without --connect nothing is looked up, and a name that does not resolve is no problem."""
+    names["silent.example"] = None
+    assert check(tmp_path, f"udp:silent.example:{closed}", connect=False) == (0, ["ok"], [])
+    assert names.asked == []
