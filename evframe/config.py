@@ -73,6 +73,8 @@ class CoreOptions:
     """How many events may wait for one subscriber."""
     overflow: Overflow = "drop_newest"
     """What happens to an event that finds no room: `drop_newest`, `drop_oldest`, or `block` for awaiting callers."""
+    retries_per_s: int = attrs.field(default=500, validator=at_least(1))
+    """How many attempts a second all subscribers together may make that are away, and members of them."""
     drain_timeout_s: float = attrs.field(default=5.0, validator=at_least(0))
     """How long the end of the interface, or of a subscription, may take for what was raised before."""
     resolve_every_s: float = attrs.field(default=30.0, validator=at_least(0))

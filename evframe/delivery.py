@@ -13,10 +13,13 @@ from evframe.backoff import delay_s
 from evframe.batch import Batch
 from evframe.calls import comes_from_outside, contained
 from evframe.config import CoreOptions
+from evframe.ending import Ends, cancel, emptied, lose
 from evframe.events.event import Event
 from evframe.exceptions import DeliveryError, Rejected, Unavailable
 from evframe.failures import Failures
 from evframe.nesting import delivering
+from evframe.retries import RetryTimer
+from evframe.room import Room
 from evframe.sockets import Socket
 from evframe.subscribers import Subscriber
 
@@ -43,7 +46,6 @@ class Delivery:
         on_change: Callable[[Subscriber, str | None], None],
         on_replaced: Callable[[Subscriber, Socket], None],
     ) -> None:
-        self.configure(core)
         self._on_end = on_end
         self._on_replaced = on_replaced
         self._ready: deque[Subscriber] = deque()
@@ -54,19 +56,27 @@ class Delivery:
         self._context.run(delivering.set, True)
         self._under_way: dict[Subscriber, set[asyncio.Future[None]]] = {}
         self._number = 0
-        self._space: asyncio.Future[None] | None = None
+        self.room = Room()
+        """Where those wait that raise with `overflow = "block"`."""
         self._failures = Failures(on_change)
+        self.retries = RetryTimer(core.retries_per_s, self._resume, self._context)
+        """Whose turn it is to be tried again."""
+        self._ends = Ends(self._cut, self._context)
         self._closed = False
+        self.configure(core)
 
     def configure(self, core: CoreOptions) -> None:
         """Take other bounds for the queues to come."""
         self._queue_size = core.queue_size
         self._drop_oldest = core.overflow == "drop_oldest"
+        self.retries.per_s = core.retries_per_s
         self.end_timeout_s = core.drain_timeout_s
 
     def start(self) -> None:
         """Begin to deliver on the running loop."""
         self._loop = asyncio.get_running_loop()
+        self.retries.start(self._loop)
+        self._ends.start(self._loop)
         self.schedule()
 
     def put(self, subscribers: Sequence[Subscriber], event: Event) -> None:
@@ -107,16 +117,9 @@ class Delivery:
                 subscriber.settle(event, "queue_full")
             self._failures.lost(subscriber, (event,), "queue_full")
 
-    async def room(self, subscribers: Sequence[Subscriber]) -> None:
-        """Wait until none of the queues is full."""
-        while any(subscriber.room and len(subscriber.queue) >= subscriber.room for subscriber in subscribers):
-            if self._space is None:
-                self._space = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._space)
-
     def _flush(self) -> None:
         self._scheduled = False
-        if self._loop is None:
+        if self._loop is None or self._closed:
             return
         ready = self._ready
         until = time.monotonic() + _TURN_S
@@ -127,9 +130,7 @@ class Delivery:
                     break
         finally:
             self.schedule()
-            if self._space is not None:
-                self._space.set_result(None)
-                self._space = None
+            self.room.announce()
 
     def _pump(self, subscriber: Subscriber) -> None:
         """Hand one batch over."""
@@ -208,6 +209,7 @@ class Delivery:
             return
         subscriber.idle = True
         if subscriber.ended and not subscriber.in_flight and not subscriber.queue:
+            self._ends.discard(subscriber)
             self._on_end(subscriber)
 
     def replace(self, subscriber: Subscriber, socket: Socket) -> None:
@@ -302,51 +304,38 @@ class Delivery:
             subscriber.on_away(reason)
             self._again(subscriber)
         elif self._loop is not None:
-            self._loop.call_later(delay_s(subscriber.attempts), self._resume, subscriber, context=self._context)
+            self.retries.add(subscriber, delay_s(subscriber.attempts), is_first=subscriber.attempts == 1)
 
     def _resume(self, subscriber: Subscriber) -> None:
         subscriber.returned = None
         self._again(subscriber)
 
     def end(self, subscriber: Subscriber) -> None:
-        """Let go of a subscriber without leases, once what was raised for it is delivered."""
+        """Release a subscriber without leases, once what was raised for it is delivered."""
         subscriber.ended = True
+        self.room.announce()
         if subscriber.idle:
             self._again(subscriber)
-        if self._loop is not None and (subscriber.in_flight or not subscriber.idle):
-            self._loop.call_later(self.end_timeout_s, self._cut, subscriber)
+        if subscriber.in_flight or not subscriber.idle:
+            self._ends.add(subscriber, self.end_timeout_s)
 
     def _cut(self, subscriber: Subscriber) -> None:
-        """Give up on what a subscriber that has ended did not take in time."""
-        if not subscriber.ended:
-            return
-        self.lose_queue(subscriber, "unsubscribed")
+        """Give up on what a subscriber that has ended did not take in time; its queue is empty."""
         for future in list(self._under_way.get(subscriber, ())):
             future.cancel()
-
-    @staticmethod
-    def lose_queue(subscriber: Subscriber, reason: str) -> None:
-        """Count what waits as failed with *reason*, in order."""
-        queue = subscriber.queue
-        if isinstance(queue, deque):
-            while queue:
-                subscriber.settle(queue.popleft(), reason)
+        if self.retries.discard(subscriber):
+            self._resume(subscriber)
 
     async def drain(self, subscribers: Iterable[Subscriber], timeout_s: float) -> None:
         """Deliver what is queued within *timeout_s* seconds; count the rest as `shutdown`."""
         subscribers = list(subscribers)
-        until = time.monotonic() + timeout_s
-        # An event for this alone would cost every batch.
-        while time.monotonic() < until and any(subscriber.depth for subscriber in subscribers):  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+        await emptied(subscribers, timeout_s)
         self._closed = True
-        under_way = [future for futures in self._under_way.values() for future in futures]
-        for future in under_way:
-            future.cancel()
-        if under_way:
-            await asyncio.wait(under_way, timeout=max(1.0, timeout_s))
-            await asyncio.sleep(0)
         for subscriber in subscribers:
-            self.lose_queue(subscriber, "shutdown")
             subscriber.room = 0
+        self._ends.stop()
+        await cancel([future for futures in self._under_way.values() for future in futures], max(1.0, timeout_s))
+        await lose(subscribers, "shutdown")
+        await self.room.close()
+        self.retries.stop()
         self._loop = None

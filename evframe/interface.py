@@ -347,7 +347,7 @@ class EventInterface:
             # Nothing may come between the end of the wait and the raise, or the room is somebody else's.
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
-                    await self._roster.delivery.room(definition.targets)
+                    await self._roster.delivery.room.wait(definition)
         wait = OutcomeWait(event, definition.targets)
         try:
             self._put(event)

@@ -70,10 +70,21 @@ class Member:
 
     def take_back(self) -> None:
         """Fail every event that is not under way, in order, with the reason `handed_over`."""
-        self._delivery.lose_queue(self.subscriber, HANDED_OVER)
+        self.subscriber.lose_queue(HANDED_OVER)
 
-    async def probe(self, timeout_s: float) -> bool:
-        """Return whether the peer can be reached now, within *timeout_s* seconds: an empty batch tells."""
+    async def turn(self, after_s: float) -> None:
+        """Wait until `probe` may be called, in *after_s* seconds or later: see `core.retries_per_s`."""
+        await self._delivery.retries.turn(after_s)
+
+    async def probe(self, timeout_s: float, *, has_turn: bool = False) -> bool:
+        """Return whether the peer can be reached now, within *timeout_s* seconds: an empty batch tells.
+
+        Args:
+            timeout_s: seconds.
+            has_turn: whether `turn` was waited for; the attempt counts at once otherwise.
+        """
+        if not has_turn:
+            self._delivery.retries.spend()
         try:
             result = self.subscriber.transport.deliver(self.subscriber.socket, Batch(()))
             if isinstance(result, Awaitable):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -125,6 +126,15 @@ class Subscriber:
             self.waiting = self.waiting or None
             if tell is not None:
                 tell(reason)
+
+    def lose_queue(self, reason: str, most: int = sys.maxsize) -> int:
+        """Count what waits as failed with *reason*, in order and *most* events of it; return how many those were."""
+        queue = self.queue
+        count = min(len(queue), most)
+        if isinstance(queue, deque):
+            for _ in range(count):
+                self.settle(queue.popleft(), reason)
+        return count
 
     def lose(self, reason: str, count: int) -> None:
         """Count *count* events as failed with *reason*."""

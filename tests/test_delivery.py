@@ -9,7 +9,7 @@ from numbered import assert_exactly
 import evframe
 from evframe.config import Config, CoreOptions
 from evframe.nesting import delivering
-from evframe.testing import MemoryTransport, until
+from evframe.testing import FakeClock, MemoryTransport, until
 
 
 def compose(memory, **core):
@@ -463,3 +463,34 @@ class TestTelling:
             events.raise_event_and_tell("E_A", [1], told.append)
 
         assert told == [["shutdown"]]
+
+
+@pytest.mark.parametrize("ends", ["subscriber", "expiry", "interface"])
+async def test_who_waits_for_room_is_released(memory, ends):
+    """With `block`, those that wait for a queue are released when its subscriber or the interface ends."""
+
+    def away(batch):
+        raise evframe.Unavailable("refused")
+
+    memory.when("dead", away)
+    clock = FakeClock()
+    core = CoreOptions(overflow="block", queue_size=2, drain_timeout_s=0.0)
+    async with evframe.EventInterface(Config(core=core), plugins={"memory": memory}, clock=clock) as events:
+        events.register_event("E_A")
+        events.subscribe_event("E_A", "memory:dead", 10)
+        events.subscribe_event("E_A", "memory:a")
+        raises = [asyncio.create_task(events.raise_event_and_wait("E_A", [n], timeout_s=None)) for n in range(9)]
+        await until(lambda: numbers(memory, "a") == [0, 1] and events.statistics[0].depth == 2)
+        if ends == "subscriber":
+            events.unsubscribe_event("E_A", "memory:dead")
+        elif ends == "expiry":
+            clock.advance(11)
+            events.expire()
+        if ends != "interface":
+            await until(lambda: numbers(memory, "a") == list(range(9)))
+    done, waiting = await asyncio.wait(raises, timeout=20)
+
+    assert not waiting
+    reasons = {outcome.reason for each in done for outcome in each.result() if outcome.socket == "memory:dead"}
+    assert reasons <= ({"shutdown"} if ends == "interface" else {"unsubscribed", "refused"})
+    add_up(events)

@@ -151,9 +151,11 @@ class Candidate:
         stranded, self.stranded = self.stranded, []
         self._group.hand_over(sorted(stranded, key=lambda journey: journey.number))
 
-    async def probe(self) -> None:
+    async def probe(self, *, has_turn: bool = False) -> None:
         """Ask whether it is back, unless it is disabled."""
-        if self.failed_at is not None and not self.is_disabled and await self.member.probe(_PROBE_LIMIT_S):
+        if self.failed_at is None or self.is_disabled:
+            return
+        if await self.member.probe(_PROBE_LIMIT_S, has_turn=has_turn):
             self.failed_at = None
 
     def describe(self, now: float) -> dict[str, Any]:
@@ -235,8 +237,8 @@ class ChoosingGroup(Group):
         """Probe a member until it is back."""
         while not candidate.is_healthy and not candidate.is_disabled:
             candidate.probe_at = time.monotonic() + self._failover_timeout_s
-            await asyncio.sleep(self._failover_timeout_s)
-            await candidate.probe()
+            await candidate.member.turn(self._failover_timeout_s)
+            await candidate.probe(has_turn=True)
 
     def find(self, canonical: str) -> Candidate | None:
         """Return the member with a socket, or None."""

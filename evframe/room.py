@@ -1,0 +1,44 @@
+"""Waiting for room in the queues, for those that raise with `overflow = "block"`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evframe.events.event import EventDefinition
+
+
+class Room:
+    """Holds those that raise until each queue that their event goes to has room."""
+
+    def __init__(self) -> None:
+        self._change: asyncio.Future[None] | None = None
+        self._waiting = 0
+        self._closed = False
+
+    async def wait(self, definition: EventDefinition) -> None:
+        """Return when none of the event's subscribers has a full queue; those that have ended are none any more."""
+        self._waiting += 1
+        try:
+            while not self._closed and any(
+                subscriber.room and len(subscriber.queue) >= subscriber.room for subscriber in definition.targets
+            ):
+                if self._change is None:
+                    self._change = asyncio.get_running_loop().create_future()
+                await asyncio.shield(self._change)
+        finally:
+            self._waiting -= 1
+
+    def announce(self) -> None:
+        """Have those that wait look again: a queue has room, or a subscriber has ended."""
+        if self._change is not None:
+            self._change.set_result(None)
+            self._change = None
+
+    async def close(self) -> None:
+        """Release those that wait; return when none waits."""
+        self._closed = True
+        self.announce()
+        while self._waiting:  # noqa: ASYNC110 they are released, and need a turn of the loop
+            await asyncio.sleep(0)
