@@ -40,6 +40,8 @@ class Composition:
         """What each plugin was made with, by its name; None for one without options."""
         self.narrowings: dict[str, NarrowingOptions] = {}
         """What the tables of management interfaces permit less than the others, by the plugin's name."""
+        self.unopened: set[str] = set()
+        """The management interfaces that are not started, because they have no table in the configuration."""
         self._registry = registry
         self._commands = commands
         self._make_context = make_context
@@ -48,10 +50,18 @@ class Composition:
         self.spawn = self._background.spawn
         """Runs what goes on when a plugin went."""
 
-    def load(self, config: Config, problems: list[str], found: Iterable[EntryPoint] | None = None) -> None:
+    def load(
+        self, config: Config, problems: list[str], found: Iterable[EntryPoint] | None = None, *, gateway: bool = False
+    ) -> None:
         """Add every installed plugin; what is wrong with the options of one goes to *problems*.
 
         A plugin that cannot be used is reported in its status, and the others are used.
+
+        Args:
+            config: the configuration.
+            problems: takes what is wrong.
+            found: the entry points; those that are installed without it.
+            gateway: whether management interfaces are opened that have no table in the configuration.
         """
         tables = tables_of(config)
         seen: set[str] = set()
@@ -62,17 +72,21 @@ class Composition:
             elif entry.name in seen:
                 self.statuses.append(PluginStatus(entry.name, version, "another plugin has the same name"))
             else:
-                self._load(entry, version, tables.get(entry.name, {}), problems)
+                self._load(entry, version, tables.get(entry.name), problems, gateway=gateway)
             seen.add(entry.name)
         problems += [f"plugins.{name}: no such plugin is installed" for name in tables if name not in seen]
         problems[:] = [problem.replace("plugins.route.routes", "routes", 1) for problem in problems]
 
-    def _load(self, entry: EntryPoint, version: str, table: Mapping[str, Any], problems: list[str]) -> None:
+    def _load(
+        self, entry: EntryPoint, version: str, table: Mapping[str, Any] | None, problems: list[str], *, gateway: bool
+    ) -> None:
         try:
             factory = entry.load()
             if getattr(factory, "kind", None) == "management":
-                table = self._narrow(entry.name, table, problems)
-            options = make_options(entry.name, factory, table, problems)
+                if table is None and not gateway:
+                    self.unopened.add(entry.name)
+                table = self._narrow(entry.name, table or {}, problems)
+            options = make_options(entry.name, factory, table or {}, problems)
             self.add(entry.name, make_plugin(factory, options), version=version, options=options)
         except ConfigError as error:
             problems += [f"plugins.{entry.name}.{problem}" for problem in error.problems]
@@ -168,8 +182,10 @@ class Composition:
             self.manager.call("loaded", plugin, context=self.context(plugin))
 
     def start(self, plugins: Iterable[Any] | None = None) -> None:
-        """Call `start` of *plugins*; of all without them."""
+        """Call `start` of *plugins*, of all without them, but for management interfaces that are not opened."""
         for plugin in self._plugins() if plugins is None else plugins:
+            if self.manager.get_name(plugin) in self.unopened:
+                continue
             self.manager.call("start", plugin, context=self.context(plugin))
 
     async def end_tasks(self, timeout_s: float) -> None:

@@ -74,7 +74,12 @@ class PluginExchange:
             _Change(name, old.get(name), new.get(name))
             for name in {**old, **new}
             if not (name in old and name in new and self._now.options.get(name) == self._wanted.options.get(name))
+            or self._opens(name)
         ]
+
+    def _opens(self, name: str) -> bool:
+        """Return whether a management interface is opened, or closed, for its table in the configuration."""
+        return (name in self._now.unopened) != (name in self._wanted.unopened)
 
     def problems(self) -> list[str]:
         """Return why plugins cannot be what is wanted."""
@@ -125,6 +130,8 @@ class PluginExchange:
             self._later.append(partial(self._remove, name))
         elif change.old is None:
             self._add(change.new)
+        elif self._opens(name):
+            self._open(change.old)
         elif self._reconfigures(name):
             reconfigure = partial(self._now.manager.call, "reconfigure", self._now.manager.get_plugin(name))
             undo = reconfigure(options=self._wanted.options[name])
@@ -148,6 +155,12 @@ class PluginExchange:
     def _remove(self, name: str) -> None:
         plugin = self._now.remove(name)
         self._now.spawn(self._now.retire(plugin, self._roster.end_timeout_s))
+
+    def _open(self, status: PluginStatus) -> None:
+        """Exchange a management interface that is opened, or closed, for one as it is wanted."""
+        was, self._now.unopened = self._now.unopened, self._now.unopened ^ {status.name}
+        self._undo.append(partial(setattr, self._now, "unopened", was))
+        self._exchange(status)
 
     def _exchange(self, status: PluginStatus) -> None:
         name = status.name

@@ -28,7 +28,7 @@ async def serve(path: str) -> None:
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    events = EventInterface.from_toml(path)
+    events = EventInterface.from_toml(path, gateway=True)
     _keep_leases(events, path)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

@@ -56,6 +56,7 @@ class EventInterface:
         *,
         plugins: Mapping[str, Any] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        gateway: bool = False,
     ) -> None:
         """Compose an interface.
 
@@ -63,6 +64,8 @@ class EventInterface:
             config: the configuration; the defaults and every installed plugin without one.
             plugins: plugin objects by name instead of the installed ones.
             clock: the monotonic clock of the leases, in seconds.
+            gateway: whether a management interface that has no table in the configuration is opened
+                with its defaults; in a service, a plugin that is merely installed opens nothing.
 
         Raises:
             ConfigError: with every problem of the configuration.
@@ -83,7 +86,7 @@ class EventInterface:
         for command in (*core_commands(self._commands, lambda: describe(self.reload())), *evi_commands(self)):
             self._commands.add(command)
         if plugins is None:
-            self._composition.load(config, problems)
+            self._composition.load(config, problems, gateway=gateway)
         else:
             if config.routes:
                 problems.append("routes: expected none beside plugin objects; add them to the route plugin")
@@ -106,6 +109,7 @@ class EventInterface:
         self.config_path: str | Path | None = None
         """The file that `reload` reads."""
         self._has_own_plugins = plugins is not None
+        self._is_gateway = gateway
         self._thread = get_ident()
         self._by_name = self._events.by_name
         self._configure(core)
@@ -128,13 +132,13 @@ class EventInterface:
         self.resolver.every_s, self.resolver.timeout_s = core.resolve_every_s, core.resolve_timeout_s
 
     @classmethod
-    def from_toml(cls, path: str | Path) -> Self:
-        """Return an interface with the configuration in the file *path*.
+    def from_toml(cls, path: str | Path, *, gateway: bool = False) -> Self:
+        """Return an interface with the configuration in the file *path*; see `EventInterface`.
 
         Raises:
             ConfigError: with every problem, each with its path.
         """
-        interface = cls(read_config_file(path))
+        interface = cls(read_config_file(path), gateway=gateway)
         interface.config_path = path
         return interface
 
@@ -156,7 +160,7 @@ class EventInterface:
             config = read_config_file(self.config_path)
         if self._has_own_plugins:
             raise ConfigError(["plugins: expected the installed plugins, this interface was given its own"])
-        wanted = EventInterface(config)
+        wanted = EventInterface(config, gateway=self._is_gateway)
         changes = Reload(self._parts, wanted._parts, self._configure).run()
         self.config = config
         self.resolver.refresh_all()
