@@ -140,6 +140,7 @@ ARGUMENTS = {
     "status_changed": "change",
     "event_registered": "event",
     "connection_closed": "peer, local, protocol",
+    "addresses_changed": "host, addresses",
 }
 
 
@@ -166,6 +167,7 @@ async def test_a_hook_that_exits_is_logged(caplog, hook, kind):
         events.describe(lease.subscriber.socket)
         assert events.worker_groups == []
         events._composition.context(memory).connection_closed(("h", 1), ("h", 2), "tcp")
+        events.plugins.tell("addresses_changed", host="h", addresses=())
         events.status.group("x").add()
         events.status.group("x").set_status(-1)
         events.subscribe_event("E_T", "memory:b")

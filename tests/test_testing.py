@@ -4,7 +4,7 @@ import pytest
 
 import evframe
 from evframe.management.commands import Command, CommandError, text_param
-from evframe.testing import ConfigFile, FakeClock, Recorder, SourceContract
+from evframe.testing import ConfigFile, FakeClock, Recorder, SourceContract, no_garbage
 
 
 class Counting:
@@ -105,3 +105,21 @@ async def test_config_file(tmp_path, installed):
         assert [status.name for status in events.plugin_status if status.problem is None] == ["memory"]
         file.write('[[events]]\nname = "E_B"\n')
         assert events.reload().events == ["E_B"]
+
+
+def cycle():
+    found = evframe.Outcome("a", None)
+    object.__setattr__(found, "reason", [found])
+    return found
+
+
+def test_garbage_is_found():
+    """`no_garbage` fails for a cycle with an object of ours, and not for others, nor for what is still used."""
+    with no_garbage():
+        others = []
+        others.append(others)
+        del others
+        used = cycle()
+    assert used
+    with pytest.raises(AssertionError, match=r"expected no garbage, got 2 objects: 1 Outcome"), no_garbage():
+        cycle()

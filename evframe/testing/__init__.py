@@ -5,6 +5,7 @@ pytest with asyncio mode `auto` runs the tests of a contract for each class that
 
 from evframe.testing.clock import FakeClock
 from evframe.testing.configuration import ConfigFile
+from evframe.testing.garbage import no_garbage
 from evframe.testing.management import ManagementContract
 from evframe.testing.names import FakeNames
 from evframe.testing.recording import Recorder
@@ -22,5 +23,6 @@ __all__ = [
     "Recorder",
     "SourceContract",
     "TransportContract",
+    "no_garbage",
     "until",
 ]
