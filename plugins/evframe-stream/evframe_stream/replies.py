@@ -8,37 +8,40 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
 
+from evframe_stream.partial import PartialValue
+
 MAX_REPLY_BYTES: Final = 1 << 20
+_MOST_TRIES: Final = 4  # at the beginnings within what has turned out to be no value
+_CUT_CHARACTERS: Final = 1 << 14
 _START: Final = re.compile(r"[{\[]")
-_TOKEN: Final = re.compile(r'["\\{}\[\]]')
 _decode: Final = json.JSONDecoder().raw_decode
 
 
 class ReplyScanner:
     """Finds the objects and arrays in a stream of bytes.
 
-    What is between them, and what has the shape of one but is not JSON, is passed over: a bad
-    reply is nobody's reply, and those after it still count.
+    What is between them, and what has the shape of one but is not JSON, is passed over. What begins
+    like a value and cannot become one ends where it goes wrong, and a value within it may begin there:
+    half a reply, or stray bytes, cost no reply after them.
     """
 
     def __init__(self) -> None:
         self._text = ""
-        self._seen = 0
-        self._depth = 0
-        self._in_string = False
+        self._partial: PartialValue | None = None
+        self._is_astray = False  # what came last was no value
+        self._tries = 0
 
     def feed(self, data: bytes) -> Iterator[Any]:
         """Yield every value that is complete with *data*."""
         # Only the structure and numbers matter here, and those are the same in this charset.
         self._text += data.decode("latin-1")
         start = 0
-        while True:
-            found = _START.search(self._text, start)
-            if found is None:
-                self._keep(len(self._text))
-                return
+        while (found := _START.search(self._text, start)) is not None:
             start = found.start()
-            if not self._seen:
+            if start > _CUT_CHARACTERS:  # the decoder counts the lines before what it cannot decode
+                self._text = self._text[start:]
+                start = 0
+            if self._partial is None and not self._is_astray:
                 try:
                     value, start = _decode(self._text, start)
                 except (ValueError, RecursionError):
@@ -46,43 +49,34 @@ class ReplyScanner:
                 else:
                     yield value
                     continue
-            end = self._end(start)
-            if end is None:
-                self._keep(start)
-                if len(self._text) > MAX_REPLY_BYTES:
-                    self._reset()
+            partial = self._partial or PartialValue()
+            is_whole = partial.read(self._text, start)
+            if is_whole is None:
+                self._keep(start, partial)
                 return
-            with suppress(ValueError, RecursionError):
-                yield _decode(self._text, start)[0]
-            start = end
-
-    def _end(self, start: int) -> int | None:
-        """Return where the value that begins at *start* ends by its brackets; go on where the last call stopped."""
-        position = start + self._seen
-        while (found := _TOKEN.search(self._text, position)) is not None:
-            position = found.end()
-            mark = found.group()
-            if mark == "\\":
-                if position == len(self._text):
-                    position -= 1
-                    break
-                position += 1
-            elif mark == '"':
-                self._in_string = not self._in_string
-            elif not self._in_string:
-                self._depth += 1 if mark in "{[" else -1
-                if not self._depth:
-                    self._seen = 0
-                    return position
-        else:
-            position = len(self._text)
-        self._seen = position - start
-        return None
-
-    def _keep(self, start: int) -> None:
-        self._text = self._text[start:]
-
-    def _reset(self) -> None:
+            self._partial = None
+            self._is_astray = True
+            end = start + partial.position
+            if is_whole:
+                self._tries = 0
+                with suppress(ValueError, RecursionError):
+                    yield _decode(self._text[start:end])[0]
+                    self._is_astray = False
+                start = end
+            else:
+                start = self._after_wrong(start, end)
         self._text = ""
-        self._seen = self._depth = 0
-        self._in_string = False
+
+    def _after_wrong(self, start: int, wrong: int) -> int:
+        """Return where to look for the next value: the one at *start* goes wrong at *wrong*."""
+        self._tries += 1
+        if self._tries < _MOST_TRIES:
+            return start + 1
+        self._tries = 0
+        return max(wrong, start + 1)
+
+    def _keep(self, start: int, partial: PartialValue) -> None:
+        if len(self._text) - start > MAX_REPLY_BYTES:
+            self._text, self._partial = "", None
+        else:
+            self._text, self._partial = self._text[start:], partial

@@ -42,7 +42,7 @@ class Peer:
         while data := await reader.read(65536):
             self.data += data
             buffered += data.decode()
-            while self.answer is not None and buffered:
+            while self.answer is not None and buffered.endswith("}"):  # a large message is not decoded at each part
                 try:
                     message, end = decode(buffered)
                 except ValueError:
@@ -177,6 +177,8 @@ async def test_reliable_bytes():
         (lambda m: [b'[{"id":1.5},{"id":%d,"result":{"a":"}"}}]\r\n' % m["id"]], None),
         (lambda m: [b"%c" % byte for byte in ok(m)[0]], None),
         (lambda m: [b'not json {"half":\x00 } {"id":null}{"id":true}[1,"x"]{"nothing":1} ', *ok(m)], None),
+        (lambda m: [b'{"', *ok(m)], None),
+        (lambda m: [b'{"jsonrpc":"2.0","result":1,"i', *ok(m)], None),
         (lambda m: [b'{"id":1e999}{"id":NaN}{"id":-Infinity}{"id":"%b"}{"id":0}' % (b"9" * 5000), *ok(m)], None),
         (lambda m: [b"[" * 5000 + b"]" * 5000, *ok(m)], None),
         (lambda m: [b'{"id":%d.0}' % m["id"]], None),
@@ -194,6 +196,8 @@ async def test_reliable_bytes():
         "batch",
         "byte-by-byte",
         "garbage",
+        "stray",
+        "half",
         "odd-numbers",
         "deep",
         "float-id",
