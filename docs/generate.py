@@ -171,7 +171,8 @@ def commands() -> str:
     interface = evframe.EventInterface()
     rows = ["| command | other name | parameters | what it does |", "|---|---|---|---|"]
     for command in interface.commands:
-        recipes = "; ".join(", ".join(f"`{name}`" for name in recipe) or "none" for recipe in command.recipes)
+        lists = (*command.recipes, *command.named)
+        recipes = "; ".join(", ".join(f"`{name}`" for name in recipe) or "none" for recipe in lists)
         aliases = ", ".join(f"`{alias}`" for alias in command.aliases)
         rows.append(f"| `{command.name}` | {aliases} | {recipes} | {command.help} |")
     return (

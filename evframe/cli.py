@@ -17,18 +17,21 @@ import attrs
 import click
 
 from evframe import gateway
-from evframe.client import Client
+from evframe.client import Client, ManagementError
 from evframe.connecting import complete_events, complete_methods, with_client
+from evframe.events.reading import read
 from evframe.exceptions import ConfigError
 from evframe.explaining import explained
 from evframe.importing import convert
 from evframe.interface import EventInterface
 from evframe.logs import set_up_logs
+from evframe.payload import Pairs
 from evframe.plugins import PluginStatus
 from evframe.reaching import reach
 from evframe.visible import visible
 from evframe.watching import lines
 
+_INVALID_PARAMS: Final = -32602
 _COLUMNS: Final = ("name", "version", "kind")
 
 
@@ -174,17 +177,29 @@ def raise_(client: Client, event: str, pairs: tuple[str, ...], text: str | None)
 
     A value after K= is text, or a number where the event declares one; JSON has every type.
     """
-    params: Any = None
     if text is not None:
         if pairs:
             raise click.BadParameter("expected no other parameters", param_hint="--json")
         params = _params(text)
-    elif pairs:
+        with explained(client, event):
+            _raise_exactly(client, event, params, text)
+    else:
         if any("=" not in pair for pair in pairs):
             raise click.BadParameter("expected name=value", param_hint="K=V")
-        params = dict(pair.split("=", 1) for pair in pairs)
-    with explained(client, event):
-        click.echo(client.call("raise_event", [event] if params is None else [event, params]))
+        named = dict(pair.split("=", 1) for pair in pairs)
+        with explained(client, event):
+            client.call("raise_event", [event, named] if named else [event])
+    click.echo("OK")
+
+
+def _raise_exactly(client: Client, event: str, params: Any, text: str) -> None:
+    try:
+        client.raise_event(event, params)
+    except ManagementError as error:
+        if error.code != _INVALID_PARAMS:
+            raise
+        # An OpenSIPS takes objects as text, and has neither form with exact numbers.
+        client.call("raise_event", [event, params if isinstance(params, list) else text])
 
 
 @main.command()
@@ -211,11 +226,10 @@ def mi(client: Client, method: str | None, params: tuple[str, ...], text: str | 
 def _params(text: str) -> Any:
     """Return the parameters that *text* holds."""
     try:
-        params = json.loads(text)
-        json.dumps(params, allow_nan=False)
+        params = read(text.encode("utf-8", "surrogateescape"))
     except ValueError as error:
         raise click.BadParameter(f"expected JSON: {error}", param_hint="--json") from None
-    if not isinstance(params, dict | list):
+    if not isinstance(params, dict | list | Pairs):
         raise click.BadParameter(f"expected a JSON object or array, got {text}", param_hint="--json")
     return params
 

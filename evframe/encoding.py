@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from gc import is_tracked
 from typing import Any, Final
@@ -51,13 +51,22 @@ def _is_shallow(value: Any) -> bool:
     return False
 
 
-def encode_value(value: object) -> bytes:
+Leaf = Callable[[Any], tuple[Any, bytes]]
+"""Returns a copy of a value that is no container, and its JSON text."""
+
+
+def encode_value(value: object, most: int = MAX_DEPTH, leaf: Leaf | None = None) -> bytes:
     """Return the JSON text of *value*, which may hold bytes, `Pairs`, and numbers of any length.
 
+    Args:
+        value: the value.
+        most: how deep it may be nested.
+        leaf: encodes what is no container, in place of `encode_leaf`.
+
     Raises:
-        ValueError: if it has none, or is nested deeper than `MAX_DEPTH`.
+        ValueError: if it has none, or is nested deeper.
     """
-    return _settle(value, MAX_DEPTH)[1]
+    return _settle(value, most, leaf or encode_leaf)[1]
 
 
 def encode_params(event: str, params: Any) -> bytes:
@@ -111,14 +120,14 @@ def _entries(event: str, params: Any) -> tuple[Any, list[tuple[Any, Any]]]:
 
 def _label(event: str, name: Any) -> bytes:
     try:
-        return _name(name) + b":"
+        return _name(name, encode_leaf) + b":"
     except Exception as error:  # noqa: BLE001 as above
         raise _unreadable(event, name, error) from None
 
 
 def _settle_parameter(event: str, parameter: object, value: Any) -> tuple[Any, bytes]:
     try:
-        return _settle(value, MAX_DEPTH - 1)
+        return _settle(value, MAX_DEPTH - 1, encode_leaf)
     except Exception as error:  # noqa: BLE001 as above
         raise _unreadable(event, parameter, error) from None
 
@@ -146,7 +155,7 @@ class _Opened:
         self._name: Any = None
         self.is_object = is_object
 
-    def next_item(self, out: list[bytes]) -> Any:
+    def next_item(self, out: list[bytes], leaf: Leaf) -> Any:
         """Return the next item that has a text, with what stands before it put in *out*; `_END` after the last."""
         for name, item in self._items:
             self._name = name
@@ -155,7 +164,7 @@ class _Opened:
                 continue
             label = b""
             if self.is_object:
-                label = _name("" if name is None and self._kind is Pairs else name) + b":"
+                label = _name("" if name is None and self._kind is Pairs else name, leaf) + b":"
             out.append(self._separator + label)
             self._separator = b","
             return item
@@ -170,7 +179,7 @@ class _Opened:
         return self._kind(self._copies)
 
 
-def _settle(value: Any, most: int) -> tuple[Any, bytes]:
+def _settle(value: Any, most: int, leaf: Leaf) -> tuple[Any, bytes]:
     """Return a copy of *value* and its JSON text; *most* containers may be open at a time.
 
     The open containers are kept here and not by the interpreter, whose limit is another for each caller.
@@ -180,17 +189,17 @@ def _settle(value: Any, most: int) -> tuple[Any, bytes]:
     while True:
         container = _container(value)
         if container is None:
-            copy, text = _leaf(value)
+            copy, text = leaf(value)
             out.append(text)
             if not opened:
                 return copy, b"".join(out)
             opened[-1].add(copy)
         else:
             if len(opened) == most:
-                raise _Unfit(f"expected at most {MAX_DEPTH} levels of nesting, got more")
+                raise _Unfit(f"expected at most {max(most, MAX_DEPTH)} levels of nesting, got more")
             opened.append(container)
             out.append(b"{" if container.is_object else b"[")
-        while (value := opened[-1].next_item(out)) is _END:
+        while (value := opened[-1].next_item(out, leaf)) is _END:
             done = opened.pop()
             out.append(b"}" if done.is_object else b"]")
             if not opened:
@@ -211,7 +220,7 @@ def _container(value: Any) -> _Opened | None:
     return None
 
 
-def _leaf(value: Any) -> tuple[Any, bytes]:
+def encode_leaf(value: Any) -> tuple[Any, bytes]:
     """Return a copy of a value that is no container, and its JSON text."""
     if value is None or value is True or value is False:
         return value, _WORDS[value]
@@ -228,10 +237,10 @@ def _leaf(value: Any) -> tuple[Any, bytes]:
     raise _Unfit(f"expected str, bytes, int, float, bool, None, a list or a mapping, got {brief(value)}")
 
 
-def _name(name: Any) -> bytes:
+def _name(name: Any, leaf: Leaf) -> bytes:
     if not isinstance(name, str | bytes):
         raise _Unfit(f"expected a name of type str, got {brief(name)}")
-    return encode_text(name) if isinstance(name, bytes) else _text(name)
+    return leaf(name)[1]
 
 
 def _text(text: str) -> bytes:

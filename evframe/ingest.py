@@ -18,8 +18,8 @@ import attrs
 
 from evframe.context import PluginContext
 from evframe.events.event import check_name
+from evframe.events.reading import read_notification
 from evframe.exceptions import EventNameError, ParameterError, UnknownEventError
-from evframe.notifications import decode_notification
 from evframe.status import StatusGroup
 
 log = logging.getLogger("evframe.ingest")
@@ -161,7 +161,7 @@ class Intake:
         return True
 
     def _read(self, body: bytes, more: Mapping[str, Any] | None) -> tuple[str, Any]:
-        found = decode_notification(body) if self._rules.patterns else None
+        found = read_notification(body) if self._rules.patterns else None
         if found is not None:
             name = found[0]
             if name not in self._allowed and not any(fnmatchcase(name, each) for each in self._rules.patterns):

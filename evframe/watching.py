@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from typing import Any
 
 from evframe.client import ReceivedEvent, Subscription
+from evframe.encoding import encode_value
+from evframe.events.reading import MAX_TEXT_DEPTH, read
+from evframe.visible import visible, visible_json
 
 
 def lines(subscription: Subscription, *, as_json: bool) -> Iterator[str]:
     """Yield a line for each event: its name and parameters, or its JSON-RPC notification as it was on the wire."""
     for event in subscription:
-        yield event.payload.decode("utf-8", "backslashreplace") if as_json else _readable(event)
+        yield _as_json(event) if as_json else f"{visible(event.name)} {_json_text(event.params)}"
 
 
-def _readable(event: ReceivedEvent) -> str:
-    text = f"{event.name} {json.dumps(event.params, ensure_ascii=False)}"
-    return text.encode("utf-8", "backslashreplace").decode()  # bytes that are not UTF-8
+def _as_json(event: ReceivedEvent) -> str:
+    text = event.payload.decode("utf-8", "surrogateescape")
+    return text if text.isprintable() else _json_text(read(event.payload))  # which may have raw newlines
+
+
+def _json_text(value: Any) -> str:
+    return visible_json(encode_value(value, MAX_TEXT_DEPTH).decode("utf-8", "surrogateescape"))

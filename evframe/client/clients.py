@@ -10,7 +10,7 @@ from evframe.client.datagram import Udp, Unix
 from evframe.client.fifo import Fifo
 from evframe.client.http1 import Http
 from evframe.client.problems import told
-from evframe.client.protocol import Params, Request
+from evframe.client.protocol import Params, Request, raise_params
 from evframe.client.receivers import Kind
 from evframe.client.steps import Steps, run, run_async
 from evframe.client.subscriptions import LEASE_S, LOOK_S, AsyncSubscription, Subscription, Wanted
@@ -68,12 +68,26 @@ class Client(_Base):
 
         Raises:
             ManagementError: with the gateway's error, or why nobody answered.
-            TypeError: if the parameters have no JSON form.
-            ValueError: as above, for the value of one.
+            ValueError: if the parameters have no JSON form.
         """
         request = Request(method, params)
         with told(self.url, self.timeout_s):
             return request.result(run(self._transport.exchange(request), self.timeout_s))
+
+    def raise_event(self, event: str, params: Any = None) -> None:
+        """Raise *event* at the gateway with the values and numbers of *params* exactly as they are.
+
+        An OpenSIPS does not know this form: call `raise_event` with parameters of its own there.
+
+        Args:
+            event: the event's name.
+            params: a mapping, a sequence or `evframe.Pairs`; None for no parameters.
+
+        Raises:
+            ManagementError: as `call` does.
+            ValueError: if the parameters have no JSON form.
+        """
+        self.call("raise_event", raise_params(event, params))
 
     def subscribe(
         self,
@@ -103,12 +117,15 @@ class AsyncClient(_Base):
 
         Raises:
             ManagementError: with the gateway's error, or why nobody answered.
-            TypeError: if the parameters have no JSON form.
-            ValueError: as above, for the value of one.
+            ValueError: if the parameters have no JSON form.
         """
         request = Request(method, params)
         with told(self.url, self.timeout_s):
             return request.result(await run_async(self._transport.exchange(request), self.timeout_s))
+
+    async def raise_event(self, event: str, params: Any = None) -> None:
+        """Raise *event* at the gateway, as `Client.raise_event` does."""
+        await self.call("raise_event", raise_params(event, params))
 
     def subscribe(
         self,

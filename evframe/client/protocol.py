@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,11 @@ from typing import Any, Final
 
 import attrs
 
+from evframe.encoding import encode_leaf, encode_value
+from evframe.events.reading import MAX_TEXT_DEPTH, read
 from evframe.exceptions import EvframeError
+from evframe.payload import ExactNumber
+from evframe.visible import brief
 
 MAX_REPLY_BYTES: Final = 64 << 20
 Params = Sequence[Any] | Mapping[str, Any]
@@ -41,15 +46,25 @@ def _new_id() -> str:
 
 
 def decode(text: bytes) -> Any:
-    """Return the JSON value of *text*, in which raw control characters and bytes that are not UTF-8 are accepted.
+    """Return the JSON value of *text*, as `evframe.events.reading.read` does.
 
     Raises:
         ValueError: if it holds none.
     """
-    try:
-        return json.loads(text.decode("utf-8", "surrogateescape"), strict=False)
-    except RecursionError:
-        raise ValueError("expected JSON, got too deep a nesting") from None
+    return read(text)
+
+
+def _leaf(value: Any) -> tuple[Any, bytes]:
+    """Return the text of a value without any byte beyond ASCII, which every gateway takes."""
+    if isinstance(value, str):
+        return value, json.dumps(value).encode()
+    if isinstance(value, bytes | bytearray) or (isinstance(value, float) and not _is_json(value)):
+        raise ValueError(f"expected a value that JSON has, got {brief(value)}")
+    return encode_leaf(value)
+
+
+def _is_json(number: float) -> bool:
+    return isinstance(number, ExactNumber) or math.isfinite(number)
 
 
 @attrs.frozen
@@ -57,8 +72,7 @@ class Request:
     """One call of a management command.
 
     Raises:
-        TypeError: if the parameters have no JSON form.
-        ValueError: as above, for the value of one.
+        ValueError: if the parameters have no JSON form.
     """
 
     method: str
@@ -72,7 +86,7 @@ class Request:
         message: dict[str, Any] = {"jsonrpc": "2.0", "id": self.id, "method": self.method}
         if self.params:
             message["params"] = self.params
-        return json.dumps(message, separators=(",", ":"), allow_nan=False).encode()
+        return encode_value(message, MAX_TEXT_DEPTH, _leaf)
 
     def is_answered_by(self, reply: bytes) -> bool:
         """Return whether *reply* is to this request and not, late, to another one."""
@@ -108,3 +122,8 @@ class Request:
         # A request that could not be read is answered without its id.
         is_ours = answer.get("id") == self.id or ("error" in answer and answer.get("id") is None)
         return answer if is_ours else None
+
+
+def raise_params(event: str, params: Any) -> dict[str, Any]:
+    """Return the parameters of the command `raise_event` that have *params* raised exactly as they are."""
+    return {"event": event} if params is None else {"event": event, "json": params}

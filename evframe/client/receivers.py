@@ -11,14 +11,13 @@ import sys
 from contextlib import ExitStack, suppress
 from typing import Any, Final, Literal, Protocol
 
-import orjson
-
 from evframe.client.datagram import MAX_BYTES, bound
 from evframe.client.framing import Splitter
 from evframe.client.protocol import decode
 from evframe.client.steps import Steps
 from evframe.client.streams import look_up
 from evframe.client.urls import HttpUrl, UdpUrl, Url
+from evframe.encoding import encode_value
 from evframe.sockets import connection_problem
 
 log = logging.getLogger("evframe.client")
@@ -210,7 +209,7 @@ def _confirm(connection: socket.socket, payloads: list[bytes]) -> None:
             with suppress(ValueError):
                 message = decode(payload)
                 if isinstance(message, dict) and isinstance(message.get("id"), int | str):
-                    answers += orjson.dumps({"jsonrpc": "2.0", "result": "OK", "id": message["id"]})
+                    answers += encode_value({"jsonrpc": "2.0", "result": "OK", "id": message["id"]})
     if answers:
         try:
             sent = connection.send(answers)

@@ -21,6 +21,7 @@ from evframe.client.protocol import ManagementError, decode
 from evframe.client.receivers import Kind, Receiver, check_address, open_receiver, own_address
 from evframe.client.steps import Pause, ready, run, run_async
 from evframe.client.urls import parse_url
+from evframe.payload import Pairs
 
 if TYPE_CHECKING:
     from evframe.client.clients import AsyncClient, Client
@@ -34,8 +35,8 @@ class ReceivedEvent:
     """One event as it has arrived."""
 
     name: str
-    params: dict[str, Any] | list[Any] | None
-    """By name or in order; None when it has none."""
+    params: dict[str, Any] | list[Any] | Pairs | None
+    """By name or in order, `Pairs` when a name is there twice; None when it has none."""
     payload: bytes = attrs.field(repr=False)
     """The JSON-RPC notification as it was on the wire."""
 
@@ -47,9 +48,9 @@ def parse_event(payload: bytes) -> ReceivedEvent:
         ValueError: if it is none.
     """
     message = decode(payload)
-    name = message.get("method") if isinstance(message, dict) else None
-    params = message.get("params") if isinstance(message, dict) else None
-    if not isinstance(name, str) or not isinstance(params, dict | list | None):
+    members = dict(message) if isinstance(message, dict | Pairs) else {}
+    name, params = members.get("method"), members.get("params")
+    if not isinstance(name, str) or not isinstance(params, dict | list | Pairs | None):
         raise ValueError(f"expected an event, got {payload[:100]!r}")  # noqa: TRY004 what arrived is wrong, not a type
     return ReceivedEvent(name, params, payload)
 

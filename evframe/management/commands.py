@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -34,7 +35,7 @@ def invalid_params(data: str) -> CommandError:
 def text_param(params: Mapping[str, Any], name: str) -> str:
     """Return a text parameter; a number gives its integer text (`reference/core.md` §8.3)."""
     value = params[name]
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         value = str(int(value))
     if not isinstance(value, str) or not value:
         raise invalid_params(f"Bad type for parameter '{name}'")
@@ -65,7 +66,8 @@ class Command:
 
     *recipes* are the parameter lists it accepts; *run* gets the parameters by name and
     returns the result, which has a JSON form, or raises `CommandError`. One that *needs_policy*
-    gets the policy of the interface that the request came by as its second argument.
+    gets the policy of the interface that the request came by as its second argument. *named* are
+    further parameter lists, which are accepted by name alone.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Command:
     help: str = ""
     aliases: tuple[str, ...] = ()
     needs_policy: bool = False
+    named: tuple[tuple[str, ...], ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
 
 from evframe.calls import comes_from_outside
+from evframe.events.reading import read_first
 from evframe.exceptions import ForbiddenError
+from evframe.log_limit import LogLimiter
 from evframe.management.commands import Command, CommandError, CommandTable, int32, invalid_params
+from evframe.payload import Pairs
 from evframe.subscriptions.policy import Policies
 
 log = logging.getLogger("evframe.management")
 INVALID: Final = CommandError(-32600, "Invalid Request")
-_MEMBERS: Final = (b'"jsonrpc"', b'"method"', b'"id"', b'"params"')
 
 
-def _first_of_each(members: list[tuple[str, Any]]) -> dict[str, Any]:
+def _first_of_each(members: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Return the members of an object; of those with the same name the first one counts (§8.1)."""
     found: dict[str, Any] = {}
     for name, value in members:
         found.setdefault(name, value)
     return found
-
-
-_lenient: Final = json.JSONDecoder(strict=False, object_pairs_hook=_first_of_each).raw_decode
 
 
 class Dispatcher:
@@ -44,6 +42,7 @@ class Dispatcher:
         self._commands = commands
         self._policies = policies
         self._interface = interface
+        self._limiter = LogLimiter()
 
     def of(self, interface: str) -> Dispatcher:
         """Return the dispatcher of one management interface, whose own table may narrow the policy."""
@@ -55,8 +54,8 @@ class Dispatcher:
         Every request gets an answer of the protocol; nothing that a request holds raises.
         """
         try:
-            message = _parse(request)
-        except (ValueError, RecursionError):
+            message = read_first(request)
+        except ValueError:
             return PARSE_ERROR
         if isinstance(message, list) and message:
             answers = [answer for item in message if (answer := self._answer(item)) is not None]
@@ -65,10 +64,8 @@ class Dispatcher:
         return None if response is None else _dump(response)
 
     def _answer(self, message: Any) -> dict[str, Any] | None:
-        members: dict[str, Any] = {}
-        if isinstance(message, dict):
-            for name, value in message.items():
-                members.setdefault(name.lower(), value)
+        pairs = message.items() if isinstance(message, dict) else message if isinstance(message, Pairs) else ()
+        members = _first_of_each((str(name).lower(), value) for name, value in pairs)
         request_id = members.get("id")
         known_id = request_id is None or (
             isinstance(request_id, str | int | float) and not isinstance(request_id, bool)
@@ -81,7 +78,7 @@ class Dispatcher:
             members.get("jsonrpc") != "2.0"
             or not isinstance(method, str)
             or not known_id
-            or not isinstance(params, list | dict)
+            or not isinstance(params, list | dict | Pairs)
         ):
             return _failure(INVALID, request_id if known_id else None)
         try:
@@ -90,7 +87,7 @@ class Dispatcher:
             return _failure(error, request_id) if "id" in members else None
         return {"jsonrpc": "2.0", "result": result, "id": request_id} if "id" in members else None
 
-    def _run(self, method: str, params: list[Any] | dict[str, Any]) -> Any:
+    def _run(self, method: str, params: list[Any] | dict[str, Any] | Pairs) -> Any:
         command = self._commands.find(method)
         policy = self._policies.of(self._interface)
         try:
@@ -105,7 +102,10 @@ class Dispatcher:
         except BaseException as error:
             if comes_from_outside(error):
                 raise
-            log.exception("a management command raised an error", extra={"command": command.name})
+            repeated = self._limiter.due((command.name, type(error)))
+            if repeated is not None:
+                extra = {"command": command.name, "repeated": repeated}
+                log.exception("a management command raised an error", extra=extra)
             raise CommandError(-32000, "Server error", "Command handler returned null") from error
 
 
@@ -122,14 +122,6 @@ def unsendable(response: bytes, most_bytes: int) -> bytes:
     return failure if len(failure) <= most_bytes else _dump(_failure(error, None))
 
 
-def _parse(request: bytes) -> Any:
-    """Return the first value of *request*; raw control characters in strings are accepted (§8.1)."""
-    if all(request.count(name) < 2 for name in _MEMBERS):
-        with suppress(ValueError):
-            return orjson.loads(request)
-    return _lenient(request.decode("utf-8", "surrogateescape").lstrip(" \t\r\n"))[0]
-
-
 def _dump(answer: Any) -> bytes:
     try:
         return orjson.dumps(answer)
@@ -137,8 +129,11 @@ def _dump(answer: Any) -> bytes:
         return json.dumps(answer, separators=(",", ":")).encode()
 
 
-def _by_name(command: Command, params: list[Any] | dict[str, Any]) -> Mapping[str, Any]:
-    fitting = [recipe for recipe in command.recipes if len(recipe) == len(params)]
+def _by_name(command: Command, params: list[Any] | dict[str, Any] | Pairs) -> Mapping[str, Any]:
+    if isinstance(params, Pairs):
+        params = _first_of_each((name or "", value) for name, value in params)
+    recipes = (*command.recipes, *command.named) if isinstance(params, dict) else command.recipes
+    fitting = [recipe for recipe in recipes if len(recipe) == len(params)]
     if not fitting:
         raise invalid_params("Too few or too many parameters")
     if isinstance(params, dict):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import zip_longest
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from evframe.declarations import Parameter
+from evframe.encoding import encode_leaf, encode_value
+from evframe.events.reading import read_each
 from evframe.exceptions import SocketError, UnknownEventError
 from evframe.log_limit import LogLimiter
 from evframe.management.commands import Command, CommandError, int32, int_param, invalid_params, text_param
-from evframe.notifications import Object, values
 from evframe.payload import Pairs
 
 log = logging.getLogger("evframe.management")
@@ -53,6 +54,7 @@ def evi_commands(interface: EventInterface) -> Iterator[Command]:
         "raises an event",
         ("raise_event",),
         needs_policy=True,
+        named=(("event", "json"),),
     )
     yield Command("evi:statistics", ((),), evi.statistics, "counts what became of the events of each subscriber")
 
@@ -151,9 +153,12 @@ class _Evi:
         policy.check_raise(name)
         if not event.targets:
             raise CommandError(480, "Temporarily Unavailable")
-        values = _raise_params(params["params"]) if "params" in params else None
-        if values and event.enforced is not None:
-            values = _as_declared(event.enforced.params, values)
+        if "json" in params:
+            values = _exact_params(params["json"])
+        else:
+            values = _raise_params(params["params"]) if "params" in params else None
+            if values and event.enforced is not None:
+                values = _as_declared(event.enforced.params, values)
         try:
             self._interface.raise_event(name, values)
         except ValueError as error:
@@ -161,24 +166,27 @@ class _Evi:
         return "OK"
 
 
+def _exact_params(given: Any) -> Any:
+    """Return the parameters that the JSON value *given* is: by name, in order, or else a single one."""
+    return given if isinstance(given, dict | list | Pairs) else [given]
+
+
 def _raise_params(given: Any) -> Any:
     if isinstance(given, list):
         return [_array_item(item) for item in given]
-    if isinstance(given, dict):
+    if isinstance(given, dict | Pairs):
         return given  # an extension: the manual of the original shows it, its code refuses it
     if given is None or isinstance(given, bool):
         raise CommandError(400, "No Params")
     if not isinstance(given, str):
         raise CommandError(400, "Bad Params")
     try:
-        named = next(values(given), None)  # what follows it is not looked at
+        named = next(read_each(given), None)  # what follows it is not looked at
+        if not isinstance(named, dict | Pairs):
+            raise CommandError(400, "Bad Params")
+        pairs = named.items() if isinstance(named, dict) else named
+        return Pairs((name, _named_value(value)) for name, value in pairs)
     except ValueError:
-        named = None
-    if not isinstance(named, Object):
-        raise CommandError(400, "Bad Params")
-    try:
-        return Pairs((name, _named_value(value)) for name, value in named)
-    except RecursionError:
         raise CommandError(400, "Bad Params") from None
 
 
@@ -195,16 +203,14 @@ def _named_value(value: Any) -> str | int:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return int32(value)
-    return _compact(value)
+    return encode_value(value, leaf=_legacy_leaf).decode("utf-8", "surrogateescape")
 
 
-def _compact(value: Any) -> str:
-    if isinstance(value, Object):
-        members = ",".join(f"{_compact(name)}:{_compact(item)}" for name, item in value)
-        return f"{{{members}}}"
-    if isinstance(value, list):
-        return f"[{','.join(map(_compact, value))}]"
-    return json.dumps(value, ensure_ascii=False)
+def _legacy_leaf(value: Any) -> tuple[Any, bytes]:
+    """Return the text of a value as this form of parameters has it: the number that a float is, not its digits."""
+    if isinstance(value, float) and math.isfinite(value):
+        return value, float.__repr__(value).encode()
+    return encode_leaf(value)
 
 
 def _as_declared(declared: Mapping[str, Parameter], given: Any) -> Any:
@@ -219,5 +225,6 @@ def _as_declared(declared: Mapping[str, Parameter], given: Any) -> Any:
 def _number(value: Any, wanted: type | None) -> Any:
     if isinstance(value, str) and wanted in {int, float}:
         with suppress(ValueError):
-            return int(value) if wanted is int else float(value)
+            number = int(value) if wanted is int else float(value)
+            return number if math.isfinite(number) else value
     return value

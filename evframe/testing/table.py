@@ -54,7 +54,10 @@ _COUNT: Final = "Too few or too many parameters"
 _NAMES: Final = "Named parameters do not match"
 PWD: Final = b'{"jsonrpc":"2.0","result":{"WD":"%b"},"id":' % os.fsencode(os.getcwd())
 
-NOT_JSON: Final = (b"garbage", b"{bad", b'{"jsonrpc":"2.0"', b'"half a text', b"[" * 100_000, b"\xff\xfe", b":", b"}")
+NOT_JSON: Final = (
+    *(b"garbage", b"{bad", b'{"jsonrpc":"2.0"', b'"half a text', b"\xff\xfe", b":", b"}"),
+    *(b"[" * 100_000, b'{"a":NaN}', b"[-Infinity]"),
+)
 """Requests that are no JSON; the replies of the interfaces differ."""
 
 INVALID: Final = (
@@ -285,5 +288,16 @@ RAISES: Final[Mapping[str, bytes]] = {
         rb'"params":{"t":"true","n":"null","l":"[1,\"a\"]","o":"{\"x\":\"y\"}"}'
     ),
     '["E_A",{"i":5,"f":1.5,"l":[1]}]': b'"params":{"i":5,"f":1.5,"l":[1]}',
+    '["E_A",{"a":1,"a":2}]': b'"params":{"a":1,"a":2}',
+    '["E_A",{"a":18446744073709551616,"o":[100000000000000000001,{"b":1.50,"b":-0}]}]': (
+        b'"params":{"a":18446744073709551616,"o":[100000000000000000001,{"b":1.50,"b":-0}]}'
+    ),
+    '{"event":"E_A","json":{"a":1,"a":{"b":1e400}}}': b'"params":{"a":1,"a":{"b":1e400}}',
+    '{"event":"E_A","json":[1756900000000,1.5,null,[true]]}': b'"params":[1756900000000,1.5,null,[true]]',
+    '{"event":"E_A","json":"x"}': b'"params":["x"]',
+    '{"event":"E_A","json":{}}': b"",
+    r'["E_A","{\"a\":1,\"a\":99999999999,\"b\":[1.0,18446744073709551616]}"]': (
+        b'"params":{"a":1,"a":2147483647,"b":"[1.0,18446744073709551616]"}'
+    ),
 }
 """§8.6, Q-5, Q-6 and Q-8: the parameters of a raise, and what arrives; an object is an extension."""

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
-from orjson import dumps
-
 from evframe import Pairs, ParameterError
+from evframe.encoding import encode_value
+from evframe.visible import brief
 from evframe_opensips.messages import Message, NotAnEvent, is_whole, read, read_carefully, split
 
 log = logging.getLogger("evframe.opensips")
@@ -91,7 +91,7 @@ class Intake:
         self.received += 1
         name = message.method
         if name not in self.expected:
-            self._refuse("unexpected", f"expected an event that it was asked for, got {name!r}")
+            self._refuse("unexpected", f"expected an event that it was asked for, got {brief(name)}")
             return _reply(message.id, -32601, "Method not found")
         params = message.params
         if self.instance_param and type(params) is not list and name not in self.unchanged:
@@ -101,9 +101,8 @@ class Intake:
                 return _reply(message.id, -32602, "Invalid params")
         try:
             self._raise_event(name, params)
-        except (ParameterError, RecursionError) as error:
-            where = error.parameter if isinstance(error, ParameterError) else "params"
-            self._refuse("parameters", f"expected another value in {name!r}, parameter {where!r}")
+        except ParameterError as error:
+            self._refuse("parameters", f"expected another value in {name!r}, parameter {brief(error.parameter)}")
             return _reply(message.id, -32602, "Invalid params")
         self.raised += 1
         return b"" if message.id is None else _reply(message.id)
@@ -145,4 +144,7 @@ def _reply(request_id: Any, code: int = 0, text: str = "") -> bytes:
     if request_id is None:
         return b""
     outcome = {"error": {"code": code, "message": text}} if code else {"result": "OK"}
-    return dumps({"jsonrpc": "2.0", **outcome, "id": request_id})
+    try:
+        return encode_value({"jsonrpc": "2.0", **outcome, "id": request_id})
+    except ValueError:  # of the id, which came from outside
+        return b""

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import attrs
-from orjson import loads
 
-from evframe.notifications import Object, params_of, values
+from evframe import Pairs
+from evframe.events import reading
 
 # In JSON a quote within a string has a backslash before it, and after the quote that ends one no
 # letter follows: this is found between two messages only.
@@ -40,33 +40,28 @@ def read(data: bytes) -> Message:
 
     Raises:
         NotAnEvent: if it is other JSON.
-        ValueError: if it is not one JSON text, or one that has to be read carefully.
+        ValueError: if it is not one JSON text.
     """
-    value = loads(data)
-    message = _message(value)
-    if type(message.params) is dict and data.count(b'":') != len(value) + len(message.params):
-        raise ValueError("expected each name once")  # or there is a colon within a text: the careful way can tell
-    return message
+    return _message(reading.read(data))
 
 
 def read_carefully(data: bytes) -> Iterator[Message | NotAnEvent]:
     """Return every message of *data*, in which several may follow each other.
 
     Bytes that are not UTF-8 are kept as surrogates, which go out as the same bytes; raw control
-    characters are accepted, and parameters whose names are there twice are kept.
+    characters are accepted.
 
     Raises:
         ValueError: at the first that is not JSON; what follows it is not read.
     """
-    return map(_read, values(data.decode("utf-8", "surrogateescape")))
+    return map(_message_or_not, reading.read_each(data.decode("utf-8", "surrogateescape")))
 
 
-def _read(value: Any) -> Message | NotAnEvent:
+def _message_or_not(value: Any) -> Message | NotAnEvent:
     try:
-        message = _message(dict(value) if isinstance(value, Object) else value)
+        return _message(value)
     except NotAnEvent as error:
         return error
-    return attrs.evolve(message, params=params_of(message.params))
 
 
 def is_whole(data: bytes) -> bool:
@@ -80,12 +75,12 @@ def is_whole(data: bytes) -> bool:
 
 
 def _message(value: Any) -> Message:
-    if type(value) is not dict:
+    if not isinstance(value, dict | Pairs):
         raise NotAnEvent(f"expected a JSON object, got {type(value).__name__}")
-    method = value.get("method")
-    params = value.get("params")
+    members = value if isinstance(value, dict) else dict(value)
+    method, params = members.get("method"), members.get("params")
     if type(method) is not str:
         raise NotAnEvent(f"expected a method, got {type(method).__name__}")
-    if params is not None and not isinstance(params, dict | list):
+    if params is not None and not isinstance(params, dict | list | Pairs):
         raise NotAnEvent(f"expected parameters in an object or an array, got {type(params).__name__}")
-    return Message(method, params, value.get("id"))
+    return Message(method, params, members.get("id"))

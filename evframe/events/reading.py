@@ -1,0 +1,207 @@
+"""The one reader of JSON that arrives: with every name, and numbers as they were sent.
+
+orjson reads what it can read without a loss. Any other text is read token by token: names that are
+there twice, integers beyond 64 bits, numbers whose digits a float does not keep, raw control
+characters and bytes that are not UTF-8 (`reference/core.md` §8.1, `reference/transports.md` §14).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from decimal import Decimal
+from json.decoder import scanstring  # type: ignore[attr-defined]  # it is documented by its use alone
+from typing import Any, Final
+
+import orjson
+
+from evframe.payload import ExactNumber, Pairs
+from evframe.visible import brief
+
+MAX_TEXT_DEPTH: Final = 1000
+"""How deep a JSON text may be nested; what is deeper than parameters may be is refused when it is raised."""
+MAX_INT_DIGITS: Final = 4300
+"""The longest integer that is read as an `int`; the text of a longer one is kept as `ExactNumber`."""
+_PLAIN_DIGITS: Final = 600  # fewer than any limit that Python can have
+
+_SPACE: Final = re.compile(r"[ \t\r\n]*+")
+_TEXT: Final = r'"([^"\\]*+)"|("(?:[^"\\]|\\.)*+")'  # one without a backslash, which needs no more care, or any other
+_TOKEN: Final = re.compile(
+    rf"[ \t\r\n]*+(?:{_TEXT}|(-?(?:0|[1-9][0-9]*+)((?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?))|(true|false|null)|([][}}{{]))",
+    re.DOTALL,
+)
+_PLAIN, _ESCAPED, _INTEGER, _FRACTION, _WORD, _MARK = range(1, 7)
+_NAME: Final = re.compile(rf"[ \t\r\n]*+(?:{_TEXT})[ \t\r\n]*+:", re.DOTALL)
+_AFTER: Final = re.compile(r"[ \t\r\n]*+([],}])")
+_END_OF_OBJECT: Final = re.compile(r"[ \t\r\n]*+}")
+_WORDS: Final = {"true": True, "false": False, "null": None}
+
+
+def read(data: bytes) -> Any:
+    """Return the JSON value that *data* is: an object is a dict, or `Pairs` when a name is there twice.
+
+    Raises:
+        ValueError: if it is not one JSON text, NaN and Infinity included, or nested deeper than `MAX_TEXT_DEPTH`.
+    """
+    with suppress(ValueError):
+        return _read_quickly(data)
+    text = data.decode("utf-8", "surrogateescape")
+    value, end = _read_value(text, 0)
+    if _end_of_space(text, end) != len(text):
+        raise ValueError(f"expected one JSON text, got {brief(text[end : end + 20])} after it")
+    return value
+
+
+def read_first(data: bytes) -> Any:
+    """Return the first JSON value of *data*, whatever follows it.
+
+    Raises:
+        ValueError: as `read` does.
+    """
+    with suppress(ValueError):
+        return _read_quickly(data)
+    return _read_value(data.decode("utf-8", "surrogateescape"), 0)[0]
+
+
+def read_each(text: str) -> Iterator[Any]:
+    """Yield every JSON value of *text*, in which several may follow each other.
+
+    Bytes that are no UTF-8 may be in *text* as surrogates, which go out as the same bytes.
+
+    Raises:
+        ValueError: at the first that is not JSON; what follows it is not read.
+    """
+    position = _end_of_space(text, 0)
+    while position < len(text):
+        value, position = _read_value(text, position)
+        position = _end_of_space(text, position)
+        yield value
+
+
+def read_notification(data: bytes) -> tuple[str, Any] | None:
+    """Return method and parameters of the JSON-RPC notification, or request, that *data* is; None if it is none."""
+    try:
+        value = read(data)
+    except ValueError:
+        return None
+    if not isinstance(value, dict | Pairs):
+        return None
+    members = dict(value)
+    method, params = members.get("method"), members.get("params")
+    if members.get("jsonrpc") != "2.0" or not isinstance(method, str):
+        return None
+    return (method, params) if params is None or isinstance(params, dict | list | Pairs) else None
+
+
+def _read_quickly(data: bytes) -> Any:
+    """Return the value of *data*, unless orjson loses something of it, which is a ValueError."""
+    value = orjson.loads(data)
+    try:
+        written = orjson.dumps(value)
+    except TypeError:
+        raise ValueError("expected fewer levels of nesting") from None
+    if written != data and _skeleton(written) != _skeleton(data):
+        raise ValueError("expected JSON that is written as it was read")
+    return value
+
+
+def _skeleton(data: bytes) -> bytes:
+    """Return the marks, numbers and words of the JSON text *data*: nothing of its texts, and no space."""
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return b"".join(data.split(b'"')[::2]).translate(None, b" \t\r\n")
+
+
+def _end_of_space(text: str, position: int) -> int:
+    found = _SPACE.match(text, position)
+    assert found is not None
+    return found.end()
+
+
+def _read_value(text: str, position: int) -> tuple[Any, int]:  # noqa: C901, PLR0912 one loop, for its speed
+    """Return the JSON value at *position*, and where it ends.
+
+    The arrays and objects around are kept here, so that the interpreter's limit of calls does not matter.
+    """
+    around: list[tuple[list[Any], list[str] | None]] = []
+    items: list[Any] = []
+    names: list[str] | None = None  # of an object
+    is_new = False  # whether an array has just begun
+    while True:
+        found = _TOKEN.match(text, position)
+        if found is None:
+            raise _unexpected(text, position, "JSON")
+        position = found.end()
+        if found.lastindex != _MARK:
+            value = _scalar(text, found)
+        elif (mark := found[_MARK]) in "[{":
+            if len(around) == MAX_TEXT_DEPTH:
+                raise ValueError(f"expected at most {MAX_TEXT_DEPTH} levels of nesting")
+            is_new, end = mark == "[", None if mark == "[" else _END_OF_OBJECT.match(text, position)
+            if end is None:
+                around.append((items, names))
+                items, names = [], (None if mark == "[" else [])
+                if names is not None:
+                    position = _read_name(text, position, names)
+                continue
+            value, position = {}, end.end()
+        elif mark == "]" and is_new:
+            value = items
+            items, names = around.pop()
+        else:
+            raise _unexpected(text, position - 1, "a value")
+        is_new = False
+        while around:
+            items.append(value)
+            found = _AFTER.match(text, position)
+            if found is None or found[1] == ("]" if names is not None else "}"):
+                raise _unexpected(text, position, "',' or the end of what was begun")
+            position = found.end()
+            if found[1] == ",":
+                if names is not None:
+                    position = _read_name(text, position, names)
+                break
+            value = items if names is None else _object(names, items)
+            items, names = around.pop()
+        else:
+            return value, position
+
+
+def _object(names: list[str], items: list[Any]) -> dict[str, Any] | Pairs:
+    named = dict(zip(names, items, strict=True))
+    return named if len(named) == len(names) else Pairs(zip(names, items, strict=True))
+
+
+def _read_name(text: str, position: int, names: list[str]) -> int:
+    """Read the name of the next member, and its colon."""
+    found = _NAME.match(text, position)
+    if found is None:
+        raise _unexpected(text, position, "a name in quotation marks, and ':'")
+    names.append(_scalar(text, found))
+    return found.end()
+
+
+def _scalar(text: str, found: re.Match[str]) -> Any:
+    """Return the value of a token that is no mark."""
+    kind = found.lastindex
+    if kind == _PLAIN:
+        return found[_PLAIN]
+    if kind == _ESCAPED:
+        return scanstring(text, found.start(_ESCAPED) + 1, False)[0]
+    return _WORDS[found[_WORD]] if kind == _WORD else _number(found[_INTEGER], is_integer=not found[_FRACTION])
+
+
+def _number(text: str, *, is_integer: bool) -> int | float:
+    if is_integer and text != "-0":
+        if len(text) <= _PLAIN_DIGITS:
+            return int(text)
+        return int(Decimal(text)) if len(text) <= MAX_INT_DIGITS else ExactNumber(text)
+    number = float(text)
+    return number if orjson.dumps(number) == text.encode() else ExactNumber(text)
+
+
+def _unexpected(text: str, position: int, wanted: str) -> ValueError:
+    position = _end_of_space(text, position)
+    got = brief(text[position : position + 20]) if position < len(text) else "its end"
+    return ValueError(f"expected {wanted} at character {position}, got {got}")
