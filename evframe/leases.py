@@ -34,6 +34,7 @@ class Leases:
         self._on_last = on_last
         self._on_change = on_change
         self._due: list[tuple[float, Subscription]] = []
+        self._stale = 0  # entries of `_due` whose lease has ended, or has one that is due sooner
 
     @property
     def next_due(self) -> float:
@@ -97,8 +98,19 @@ class Leases:
     def _set_deadline(self, lease: Subscription, remaining_s: float) -> None:
         lease.deadline = self.clock() + remaining_s
         if lease.deadline < lease.due:
+            self._drop_entry(lease)
             lease.due = lease.deadline
             heapq.heappush(self._due, (lease.due, lease))
+
+    def _drop_entry(self, lease: Subscription) -> None:
+        """Have no entry for *lease*; when more than half of the entries are stale, remove those."""
+        if math.isfinite(lease.due):
+            self._stale += 1
+        lease.due = -math.inf
+        if self._stale * 2 > len(self._due):
+            self._due = list({lease: (at, lease) for at, lease in self._due if at == lease.due}.values())
+            heapq.heapify(self._due)
+            self._stale = 0
 
     def find(self, event: EventDefinition, canonical: str) -> Subscription | None:
         """Return the lease of a socket on *event*, or None."""
@@ -110,7 +122,8 @@ class Leases:
         subscriber = lease.subscriber
         del lease.event.leases[subscriber]
         lease.event.changed()
-        lease.deadline = lease.due = -math.inf
+        lease.deadline = -math.inf
+        self._drop_entry(lease)
         subscriber.leases -= 1
         if not subscriber.leases:
             self._on_last(subscriber)
@@ -118,19 +131,20 @@ class Leases:
 
     def expire(self) -> None:
         """End every lease whose time has come."""
-        due = self._due
-        if not due:
+        if not self._due:
             return
         now = self.clock()
-        while due and due[0][0] <= now:
-            at, lease = heapq.heappop(due)
+        while self._due and self._due[0][0] <= now:
+            at, lease = heapq.heappop(self._due)
             if at != lease.due:
-                continue
-            if lease.deadline <= now:
+                self._stale -= 1
+            elif lease.deadline <= now:
+                lease.due = math.inf  # its entry is removed already
                 self.end(lease, "expired")
             else:
                 lease.due = lease.deadline
-                heapq.heappush(due, (lease.due, lease))
+                if lease.due < math.inf:
+                    heapq.heappush(self._due, (lease.due, lease))
 
 
 class ExpiryTimer:

@@ -1,6 +1,7 @@
 """Leases: made, refreshed, listed and ended."""
 
 import asyncio
+import weakref
 
 import pytest
 from hypothesis import settings
@@ -193,11 +194,36 @@ class LeaseMachine(RuleBasedStateMachine):
         assert listed == self.model
         for event in self.events.events:
             assert set(event.targets) == set(event.leases)
-        assert set(self.events._roster.leases.subscribers) == {socket for _, socket in self.model}
+        leases = self.events._roster.leases
+        assert set(leases.subscribers) == {socket for _, socket in self.model}
+        timed = sum(bool(expire_s) for _, expire_s in self.model.values())
+        assert len(leases._due) - leases._stale == timed
+        assert leases._stale <= timed
 
 
 LeaseMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 TestLeaseMachine = LeaseMachine.TestCase
+
+
+@pytest.mark.parametrize("others", [0, 10])
+def test_ended_leases_leave_memory(events, others):
+    """A lease that has ended before its time takes no memory until then, however often its socket comes again."""
+    for number in range(others):
+        events.subscribe_event("E_A", f"memory:{number}", 3600)
+    ended = []
+    for _ in range(1000):
+        ended.append(weakref.ref(events.subscribe_event("E_A", "memory:a", 3600).subscriber.socket))
+        events.unsubscribe_event("E_A", "memory:a")
+        assert len(events._roster.leases._due) <= 2 * others + 1
+    assert sum(each() is not None for each in ended) <= others
+
+
+def test_refreshes_are_cheap(events, clock):
+    """A refresh leaves the entry that the timer looks at where it is, and one that shortens a lease adds one at most."""
+    for expire_s in (100, 200, 300, *range(299, 100, -1)):
+        clock[0] += 0.001
+        events.subscribe_event("E_A", "memory:a", expire_s)
+        assert len(events._roster.leases._due) <= 2
 
 
 @pytest.mark.parametrize("made", [None, object()])

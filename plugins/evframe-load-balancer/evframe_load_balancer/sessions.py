@@ -24,6 +24,8 @@ class Session:
         self.flags = flags
         self.tried: list[Destination] = []
         """The destinations that it had so far."""
+        self.has_end = False
+        """Whether its time is watched."""
         self.released = False
         """Whether it counts no more: it was released, or its time is over."""
 
@@ -78,6 +80,7 @@ class Sessions:
         self._mutex = threading.RLock()
         self._numbers = itertools.count()
         self._ends: list[tuple[float, int, Session]] = []
+        self._released = 0  # of those in `_ends`
 
     def start(self, group: int, resources: Sequence[str], flags: str, expire_s: float | None) -> Session:
         """Begin a session; see `LoadBalancer.start_session`."""
@@ -88,6 +91,7 @@ class Sessions:
             session = Session(self, group, resources, flags)
             self._place(session)
             if expire_s is not None:
+                session.has_end = True
                 heapq.heappush(self._ends, (self._clock() + expire_s, next(self._numbers), session))
             return session
 
@@ -116,9 +120,17 @@ class Sessions:
             if not session.released:
                 session.released = True
                 session.destination.count(session.resources, -1)
+                self._released += session.has_end
+                if self._released * 2 > len(self._ends):
+                    self._ends = [entry for entry in self._ends if not entry[2].released]
+                    heapq.heapify(self._ends)
+                    self._released = 0
 
     def expire(self) -> None:
         """End the sessions whose time is over."""
         with self._mutex:
-            while self._ends and (self._ends[0][2].released or self._ends[0][0] <= self._clock()):
-                self.end(heapq.heappop(self._ends)[2])
+            while self._ends and self._ends[0][0] <= self._clock():
+                _, _, session = heapq.heappop(self._ends)
+                self._released -= session.released
+                session.has_end = False
+                self.end(session)

@@ -163,6 +163,17 @@ def test_a_released_session_does_not_move():
         session.next()
 
 
+def test_released_sessions_leave_memory():
+    """A session that is released takes no memory until its time would be over, whatever others last."""
+    given = destinations({"a": 2})
+    sessions = Sessions(lambda _: given, Destination.disable, FakeClock())
+    lasting = sessions.start(1, ["a"], "", 60)
+    for _ in range(1000):
+        sessions.start(1, ["a"], "", 3600).release()
+        assert len(sessions._ends) <= 2
+    assert not lasting.released
+
+
 def test_a_session_that_is_never_released_expires():
     """Its place is free again after its time, and its release does no harm then."""
     clock = FakeClock()
