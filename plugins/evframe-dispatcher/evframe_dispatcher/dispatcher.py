@@ -77,7 +77,7 @@ class Dispatcher:
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Begin to probe, and to keep the states."""
-        self._probing = Probing(self._due, self._probe, context.spawn, sleep=self._sleep)
+        self._probing = Probing(self._due, self._probe, context.spawn, resolver=context.resolver, sleep=self._sleep)
         self._probing.follow(self._options.probing)
         context.spawn(self._keep())
 

@@ -87,7 +87,7 @@ class LoadBalancer:
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Begin to probe."""
-        self._probing = Probing(self._due, self._probe, context.spawn, sleep=self._sleep)
+        self._probing = Probing(self._due, self._probe, context.spawn, resolver=context.resolver, sleep=self._sleep)
         self._probing.follow(self._options.probing)
 
     @hookimpl

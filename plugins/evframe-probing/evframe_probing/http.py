@@ -7,7 +7,7 @@ from typing import Final
 
 import aiohttp
 
-from evframe_probing.resolving import Resolver
+from evframe_probing.resolving import HttpResolver
 
 _HEADERS: Final = {"User-Agent": "evframe", "Accept": "*/*"}
 
@@ -23,7 +23,7 @@ class HttpProbes:
         method: of the requests.
     """
 
-    def __init__(self, resolver: Resolver, tls: ssl.SSLContext, method: str) -> None:
+    def __init__(self, resolver: HttpResolver, tls: ssl.SSLContext, method: str) -> None:
         self._resolver = resolver
         self._tls = tls
         self._method = method

@@ -10,12 +10,15 @@ from typing import Any, Literal
 import aiohttp
 import attrs
 
+from evframe import Unavailable
 from evframe.config import at_least
 from evframe.contents import contents_of
 from evframe.sockets import connection_problem
+from evframe.subscriptions.names import HostAddress
+from evframe.subscriptions.resolving import Resolver
 from evframe_probing.codes import is_code_list, parse_codes
 from evframe_probing.http import HttpProbes
-from evframe_probing.resolving import Address, Resolver
+from evframe_probing.resolving import HttpResolver
 from evframe_probing.sip import Request, make_request
 from evframe_probing.streams import ask, connection
 from evframe_probing.targets import Target
@@ -114,9 +117,12 @@ class Prober:
     Args:
         options: what holds for all probes.
         sip: what SIP probes ask.
+        resolver: of the interface; without it, the prober has its own.
     """
 
-    def __init__(self, options: ProbeOptions | None = None, sip: SipOptions | None = None) -> None:
+    def __init__(
+        self, options: ProbeOptions | None = None, sip: SipOptions | None = None, *, resolver: Resolver | None = None
+    ) -> None:
         self._options = ProbeOptions() if options is None else options
         self._sip = SipOptions() if sip is None else sip
         self._good = {
@@ -125,9 +131,10 @@ class Prober:
             "http": parse_codes(self._options.http_reply_codes),
         }
         self._tls = self._options.tls()
-        self._resolver = Resolver()
+        self._resolver = Resolver() if resolver is None else resolver
+        self._owns_resolver = resolver is None
         self._udp = SipUdp(self._sip.bind, self._sip.t1_s)
-        self._http = HttpProbes(self._resolver, self._tls, self._options.http_method)
+        self._http = HttpProbes(HttpResolver(self._resolver), self._tls, self._options.http_method)
         self._free = asyncio.Semaphore(self._options.max_concurrent)
 
     async def probe(self, target: Target) -> Reply:
@@ -149,6 +156,7 @@ class Prober:
         except NotSent as error:
             return None, error.reason
         except (OSError, aiohttp.ClientError) as error:
+            self._resolver.forget(target.host)
             return _failure(error)
 
     async def _ask(self, target: Target) -> int:
@@ -156,7 +164,7 @@ class Prober:
             return await self._http.status(target.uri)
         try:
             addresses = await self._resolver.addresses(target.host, target.port)
-        except OSError:
+        except Unavailable:
             raise NotSent("no_such_host") from None
         if target.transport == "udp":
             return await self._ask_udp(target, addresses[0])
@@ -168,7 +176,7 @@ class Prober:
             sent_by = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             return await ask(self._request(target, sent_by), reader, writer)
 
-    async def _ask_udp(self, target: Target, address: Address) -> int:
+    async def _ask_udp(self, target: Target, address: HostAddress) -> int:
         try:
             request = self._request(target, self._udp.sent_by(address))
             return await self._udp.ask(request, address)
@@ -191,4 +199,5 @@ class Prober:
         """Close what is open."""
         self._udp.close()
         await self._http.close()
-        await self._resolver.close()
+        if self._owns_resolver:
+            self._resolver.close()

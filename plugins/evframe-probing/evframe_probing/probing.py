@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from evframe.subscriptions.resolving import Resolver
 from evframe.tasks import PluginTasks
 from evframe_probing.prober import ProbeOptions, Prober, SipOptions
 from evframe_probing.rounds import Rounds
@@ -33,6 +34,7 @@ class Probing(Generic[T]):
         due: returns what is to be probed in the round that begins.
         probe: probes one.
         spawn: runs a task.
+        resolver: of the interface; without it, each prober has its own.
         sleep: waits so many seconds.
     """
 
@@ -42,11 +44,13 @@ class Probing(Generic[T]):
         probe: Callable[[Prober, T], Awaitable[None]],
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[Any]],
         *,
+        resolver: Resolver | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._due = due
         self._probe = probe
         self._spawn = spawn
+        self._resolver = resolver
         self._sleep = sleep
         self._settings = Settings()
         self._task: asyncio.Task[Any] | None = None
@@ -62,7 +66,7 @@ class Probing(Generic[T]):
         before = self._settings, self._task
         if settings == self._settings:
             return lambda: None
-        prober = Prober(settings.options, settings.sip)
+        prober = Prober(settings.options, settings.sip, resolver=self._resolver)
         task = self._spawn(self._run(self._task, prober, settings.interval_s))
         self._settings, self._task = settings, task
 

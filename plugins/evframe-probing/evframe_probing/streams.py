@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from evframe_probing.resolving import Address
+from evframe.subscriptions.names import HostAddress
 from evframe_probing.sip import Request, parse_response
 
 
 @asynccontextmanager
 async def connection(
-    addresses: list[Address], tls: ssl.SSLContext | None = None, server_name: str | None = None
+    addresses: Sequence[HostAddress], tls: ssl.SSLContext | None = None, server_name: str | None = None
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Connect to the first address that takes the connection; close it at the end.
 
@@ -30,7 +30,7 @@ async def connection(
 
 
 async def _open(
-    addresses: list[Address], tls: ssl.SSLContext | None, server_name: str | None
+    addresses: Sequence[HostAddress], tls: ssl.SSLContext | None, server_name: str | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     problem: OSError | None = None
     for address in addresses:

@@ -11,7 +11,7 @@ import attrs
 
 from evframe import split_host_port
 from evframe.sockets import without_brackets
-from evframe_probing.resolving import Address
+from evframe.subscriptions.names import HostAddress
 from evframe_probing.sip import T2_S, Request, Response, parse_response, pauses_s
 
 _MOST_BYTES: Final = 65_535
@@ -68,10 +68,10 @@ class SipUdp:
     def __init__(self, bind: Bind | None = None, t1_s: float = 0.5) -> None:
         self._bind = bind
         self._t1_s = t1_s
-        self._sockets: dict[socket.AddressFamily, socket.socket] = {}
+        self._sockets: dict[int, socket.socket] = {}
         self._waiting: dict[str, _Exchange] = {}
 
-    def sent_by(self, address: Address) -> str:
+    def sent_by(self, address: HostAddress) -> str:
         """Return host and port of this side towards *address*, opening the socket.
 
         Raises:
@@ -84,7 +84,7 @@ class SipUdp:
                 host = route.getsockname()[0]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    async def ask(self, request: Request, address: Address) -> int:
+    async def ask(self, request: Request, address: HostAddress) -> int:
         """Return the code of the final response, which may never come: give it a time limit.
 
         Raises:
@@ -104,7 +104,7 @@ class SipUdp:
         finally:
             del self._waiting[request.branch]
 
-    def _socket(self, family: socket.AddressFamily) -> socket.socket:
+    def _socket(self, family: int) -> socket.socket:
         opened = self._sockets.get(family)
         if opened is None:
             opened = socket.socket(family, socket.SOCK_DGRAM)
@@ -118,7 +118,7 @@ class SipUdp:
             self._sockets[family] = opened
         return opened
 
-    def _local(self, family: socket.AddressFamily) -> tuple[str, int]:
+    def _local(self, family: int) -> tuple[str, int]:
         if self._bind is None:
             return ("0.0.0.0" if family == socket.AF_INET else "::"), 0  # noqa: S104 responses come from anywhere
         return self._bind.host, self._bind.port
