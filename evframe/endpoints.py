@@ -10,6 +10,7 @@ import pwd
 import re
 import socket
 import stat
+import threading
 from typing import Any, Final
 
 import attrs
@@ -18,6 +19,8 @@ from evframe.sockets import split_host_port, without_brackets
 
 _PATH_BYTES: Final = 107  # what the kernel's address of a UNIX socket holds
 _BACKLOG: Final = 128
+BIND_LOOKUP_S: Final = 1.0
+"""How long a name that is bound may take to resolve."""
 
 
 def parse_endpoint(text: str) -> str | tuple[str, int]:
@@ -202,9 +205,38 @@ def bind_unix(kind: socket.SocketKind, path: str, access: Access) -> tuple[socke
 
 
 def inet_address(kind: socket.SocketKind, host: str, port: int) -> tuple[socket.AddressFamily, Any]:
-    """Return the first address of *host*, with its family, as `bind_inet` takes it."""
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)[0]
+    """Return the first address of *host*, with its family, as `bind_inet` takes it.
+
+    A name is waited for by the caller, and so by the loop, for a bounded time: whether the address can be
+    bound is an error of the start, or of the reload.
+
+    Raises:
+        OSError: if *host* is a name that does not resolve, or not in time.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE | socket.AI_NUMERICHOST)
+    except (OSError, UnicodeError):
+        found = _look_up(kind, host, port)
+    family, _, _, _, address = found[0]
     return family, address
+
+
+def _look_up(kind: socket.SocketKind, host: str, port: int) -> list[Any]:
+    outcome: list[Any] = []
+
+    def work() -> None:
+        try:
+            outcome.append(socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE))
+        except (OSError, UnicodeError) as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=work, name="evframe-bind", daemon=True)
+    thread.start()
+    thread.join(BIND_LOOKUP_S)
+    found = outcome[0] if outcome else TimeoutError(f"no answer within {BIND_LOOKUP_S:g} s")
+    if isinstance(found, Exception):
+        raise OSError(f"expected a host that resolves, got {host!r}: {found}")
+    return list(found)
 
 
 def bind_inet(kind: socket.SocketKind, host: str, port: int, *, beside: socket.socket | None = None) -> socket.socket:

@@ -66,6 +66,26 @@ def test_time_limit(take, pipe, step):
     assert steps.got == []
 
 
+def test_calls_aside_are_shared(take):
+    """A call that hangs has one thread, however often it is given up and wanted again, and no thread of a loop."""
+    goes_on, calls = threading.Event(), []
+
+    def hangs():
+        calls.append(threading.current_thread().daemon)
+        return goes_on.wait(20)
+
+    def steps():
+        return (yield Aside(hangs, "a name"))
+
+    for _ in range(20):
+        with pytest.raises(TimeoutError):
+            take(steps(), 0.01)
+    goes_on.set()
+    assert take(steps(), 20.0) is True
+    assert calls[0] is True
+    assert len(calls) <= 2, "the last one may have come after the end of the first"
+
+
 def test_error_aside(take):
     """An error of what was called aside is raised."""
 

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import threading
 
 import pytest
 
@@ -214,3 +215,25 @@ def test_same_port_on_another_address(kind):
         with pytest.raises(OSError, match="in use"):
             bind_inet(kind, "127.0.0.1", other.getsockname()[1], beside=first)
         assert not first.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+
+
+def test_a_name_that_is_bound(monkeypatch):
+    """A name can be bound; one that does not resolve in time is an error, and takes a bounded time."""
+    released = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def getaddrinfo(host, *rest, flags=0, **more):
+        if host == "silent.example" and not flags & socket.AI_NUMERICHOST:
+            released.wait(60)
+        return look_up(host, *rest, flags=flags, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr("evframe.endpoints.BIND_LOOKUP_S", 0.05)
+    try:
+        with bind_inet(socket.SOCK_STREAM, "localhost", 0) as bound:
+            assert bound.getsockname()[0] in {"127.0.0.1", "::1"}
+        for host, problem in (("silent.example", "no answer within 0.05 s"), ("a..b", "label")):
+            with pytest.raises(OSError, match=f"expected a host that resolves, got '{host}': .*{problem}"):
+                bind_inet(socket.SOCK_STREAM, host, 0)
+    finally:
+        released.set()

@@ -7,9 +7,10 @@ import math
 import select
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
+from concurrent.futures import Future
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -26,9 +27,14 @@ class Ready:
 
 @attrs.frozen
 class Aside:
-    """Have *function*, which may block, called aside; the step's value is what it returns."""
+    """Have *function*, which may block, called on a thread; the step's value is what it returns.
+
+    Steps of one *key* share one call: however often a call that hangs is given up and wanted again,
+    it has one thread.
+    """
 
     function: Callable[[], Any]
+    key: Hashable = None
 
 
 @attrs.frozen
@@ -62,7 +68,7 @@ def run(steps: Steps[Result], timeout_s: float) -> Result:
 
 def _take(step: Step, left_s: float) -> Any:
     if isinstance(step, Aside):
-        return _aside(step.function, left_s)
+        return _aside(step).result(left_s)
     if isinstance(step, Pause):
         if step.seconds >= left_s:
             raise TimeoutError
@@ -75,25 +81,39 @@ def _take(step: Step, left_s: float) -> Any:
     return None
 
 
-def _aside(function: Callable[[], Any], left_s: float) -> Any:
-    """Return what *function* returns; one that takes too long is left to end by itself."""
-    outcome: list[Any] = []
+_calls: dict[Hashable, Future[Any]] = {}
+_calls_lock: Final = threading.Lock()
 
-    def work() -> None:
-        try:
-            outcome[:] = [function(), None]
-        except Exception as error:  # noqa: BLE001 raised again where it was asked for
-            outcome[:] = [None, error]
 
-    thread = threading.Thread(target=work, name="evframe.client", daemon=True)
-    thread.start()
-    thread.join(left_s)
-    if not outcome:
-        raise TimeoutError
-    result, error = outcome
-    if error is not None:
-        raise error
-    return result
+def _aside(step: Aside) -> Future[Any]:
+    """Return what becomes of the call of *step*; one that takes too long is left to end by itself."""
+    with _calls_lock:
+        call = _calls.get(step.key)
+        if call is not None:
+            return call
+        call = Future()
+        call.set_running_or_notify_cancel()  # so that no one who gives up cancels it for the others
+        # A daemon: the pools of the standard library hold up the end of the process, and of the loop.
+        threading.Thread(target=_work, args=(step, call), name="evframe.client", daemon=True).start()
+        if step.key is not None:
+            _calls[step.key] = call
+        return call
+
+
+def _work(step: Aside, call: Future[Any]) -> None:
+    try:
+        result = step.function()
+    except Exception as error:  # noqa: BLE001 raised again where it was asked for
+        _end(step)
+        call.set_exception(error)
+    else:
+        _end(step)
+        call.set_result(result)
+
+
+def _end(step: Aside) -> None:
+    with _calls_lock:
+        _calls.pop(step.key, None)
 
 
 async def run_async(steps: Steps[Result], timeout_s: float) -> Result:
@@ -115,7 +135,7 @@ async def run_async(steps: Steps[Result], timeout_s: float) -> Result:
 
 async def _take_async(step: Step) -> Any:
     if isinstance(step, Aside):
-        return await asyncio.get_running_loop().run_in_executor(None, step.function)
+        return await asyncio.wrap_future(_aside(step))
     if isinstance(step, Pause):
         return await asyncio.sleep(step.seconds)
     return await ready(step.fd, write=step.write)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from evframe.client.steps import Aside, Pause, Ready, Result, Steps
-from evframe.sockets import resolve, without_brackets
+from evframe.sockets import without_brackets
 
 FULL_S: Final = 0.005  # until a queue that cannot be waited for is tried again
 
@@ -22,11 +22,20 @@ def look_up(host: str, port: int, kind: socket.SocketKind) -> Steps[list[Any]]:
     Raises:
         ValueError: if it does not resolve.
     """
+    name = without_brackets(host)
     try:
-        return socket.getaddrinfo(without_brackets(host), port, type=kind, flags=socket.AI_NUMERICHOST)
+        return socket.getaddrinfo(name, port, type=kind, flags=socket.AI_NUMERICHOST)
     except (OSError, UnicodeError):
-        found: list[Any] = yield Aside(lambda: resolve(host, port, kind, None))
+        found: list[Any] = yield Aside(partial(_resolve, host, port, kind), ("look_up", host, port, kind))
         return found
+
+
+def _resolve(host: str, port: int, kind: socket.SocketKind) -> list[Any]:
+    """Return what the system knows about the name *host*, which may take long."""
+    try:
+        return socket.getaddrinfo(host, port, type=kind)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"expected a host that resolves, got {host!r}: {error}") from None
 
 
 def connect(family: int, address: Any) -> Steps[socket.socket]:

@@ -129,7 +129,7 @@ class Instance:
         client = AsyncClient(self._options.url, settings.timeout_s, token)
         try:
             async with asyncio.timeout(settings.timeout_s):
-                host = self._options.advertise or await own_address(self._options, settings)
+                host = self._options.advertise or await own_address(self._options, settings, self._context.resolver)
         except TimeoutError:
             raise OSError("expected the address of its host in time") from None
         return RemoteLeases(client, socket_text(self._options, host, self._receiver), settings.expire_s)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import socket
 import stat
 from collections.abc import Callable, Iterable
 
-from evframe.sockets import without_brackets
+from evframe import Unavailable
+from evframe.subscriptions.resolving import Resolver
 from evframe_opensips.intake import Intake
 from evframe_opensips.options import InstanceOptions, Options
 from evframe_opensips.receivers import DatagramReceiver, Receiver, StreamReceiver
@@ -103,7 +103,7 @@ def _remove_stale(path: str) -> None:
             pass
 
 
-async def own_address(options: InstanceOptions, settings: Options) -> str:
+async def own_address(options: InstanceOptions, settings: Options, resolver: Resolver) -> str:
     """Return the address of this host that the instance can send to.
 
     Raises:
@@ -113,12 +113,16 @@ async def own_address(options: InstanceOptions, settings: Options) -> str:
         return settings.listen
     if options.host is None or options.transport == "unix":
         return "127.0.0.1"
-    family = socket.AF_INET if settings.address == "0.0.0.0" else socket.AF_UNSPEC  # noqa: S104 compared, not bound
-    found = await asyncio.get_running_loop().getaddrinfo(
-        without_brackets(options.host), 9, family=family, type=socket.SOCK_DGRAM
-    )
-    with socket.socket(found[0][0], socket.SOCK_DGRAM) as probe:
-        probe.connect(found[0][4])  # sends nothing
+    try:
+        found = await resolver.addresses(options.host, 9)
+    except Unavailable as error:
+        raise OSError(f"expected a host that resolves, got {options.host!r}: {error.reason}") from None
+    if settings.address == "0.0.0.0":  # noqa: S104 compared, not bound
+        found = tuple(address for address in found if address.family == socket.AF_INET)
+    if not found:
+        raise OSError(f"expected a host with an IPv4 address, got {options.host!r}")
+    with socket.socket(found[0].family, socket.SOCK_DGRAM) as probe:
+        probe.connect(found[0].sockaddr)  # sends nothing
         return str(probe.getsockname()[0])
 
 

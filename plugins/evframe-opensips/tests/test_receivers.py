@@ -12,6 +12,7 @@ from evframe_opensips import InstanceOptions, Options
 from evframe_opensips.intake import Intake
 from evframe_opensips.places import bind, is_place_of, own_address, socket_text
 
+from evframe.subscriptions.resolving import Resolver
 from evframe.testing import until
 
 URL = "http://127.0.0.1:1/mi"
@@ -244,7 +245,7 @@ async def test_socket_text(options, settings, text):
     every = Options([own], **settings)
     receiver = bind(own, every, None, None)
     try:
-        host = own.advertise or await own_address(own, every)
+        host = own.advertise or await own_address(own, every, Resolver())
         found = socket_text(own, host, receiver)
         assert found.startswith(text)
         assert found.endswith(f":{receiver.address[1]}")
