@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
-from typing import Final
 
+from evframe.log_limit import LogLimiter
 from evframe.management.commands import Command
-
-_PERIOD_S: Final = 10.0
 
 
 class Traffic:
@@ -26,15 +23,14 @@ class Traffic:
             f"{module}:counters", ((),), lambda _: dict(self.counts), "counts the requests and what became of them"
         )
         self._log = logging.getLogger(f"evframe.{module.replace('_', '-')}")
-        self._next: dict[str, float] = {}
+        self._limiter = LogLimiter()
 
     def count(self, name: str, number: int = 1) -> None:
         """Count *name*."""
         self.counts[name] += number
 
     def warn(self, sentence: str, **extra: object) -> None:
-        """Say *sentence*, unless it was said a moment ago."""
-        now = time.monotonic()
-        if self._next.get(sentence, 0.0) <= now:
-            self._next[sentence] = now + _PERIOD_S
-            self._log.warning(sentence, extra=extra)
+        """Log *sentence*, unless it was logged a moment ago."""
+        repeated = self._limiter.due(sentence)
+        if repeated is not None:
+            self._log.warning(sentence, extra=extra | {"repeated": repeated})

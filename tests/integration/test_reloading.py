@@ -461,7 +461,7 @@ async def test_all_or_nothing(tmp_path):
             async with asyncio.timeout(10):
                 reader, writer = await asyncio.open_connection(*before[0][0])
                 writer.write(
-                    b"POST /mi HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]"
+                    b"POST /mi HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]"
                 )
                 assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
                 writer.close()

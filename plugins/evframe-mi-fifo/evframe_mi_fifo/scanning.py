@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 _BLANK: Final = re.compile(rb"[ \t\r\n]*")
-_TEXT: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
+_TEXT: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _WORD: Final = re.compile(rb'[^\s:,{}\[\]"]+')
 _SCALAR: Final = re.compile(rb"true|false|null|-?[0-9][0-9a-zA-Z.+-]*")
 _LONGEST_WORD: Final = 512

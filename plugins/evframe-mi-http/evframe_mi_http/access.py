@@ -27,6 +27,11 @@ class Guard:
             self._wanted.append(b"basic " + base64.b64encode(pair))
             self.challenges.append(f'Basic realm="{options.auth_realm}"')
 
+    @property
+    def asks(self) -> bool:
+        """Whether a request has to bring something."""
+        return bool(self._wanted)
+
     def allows(self, authorization: str | None) -> bool:
         """Return whether a request with this header may be made."""
         if not self._wanted:

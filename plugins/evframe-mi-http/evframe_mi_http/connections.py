@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import ClientPayloadError, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from evframe.management.traffic import Traffic
 
 Address = tuple[str, int]
+PAYLOAD_ERRORS: Final = (HttpProcessingError, ClientPayloadError, web.RequestPayloadError)
+"""What is raised where a client sends what is no HTTP."""
+_MOST: Final = 200  # characters of a problem
+
+
+class Handler(web.RequestHandler):
+    """Serves one connection; what a client sends that is no HTTP is one line of the log.
+
+    Args:
+        traffic: warns.
+        arguments: of `aiohttp.web.RequestHandler`.
+    """
+
+    __slots__ = ("_traffic",)
+
+    def __init__(self, traffic: Traffic, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._traffic = traffic
+
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        """Log what went wrong with a request: a line, with the traceback of errors of this process alone."""
+        error = options.get("exc_info")
+        if isinstance(error, PAYLOAD_ERRORS):
+            self._traffic.warn("a request is no HTTP", problem=str(error).splitlines()[0][:_MOST])
+        else:
+            super().log_exception(*args, **options)
 
 
 class TellingServer(web.Server):
@@ -17,21 +46,31 @@ class TellingServer(web.Server):
         answer: returns the response to a request.
         on_closed: called with the client's and the own address of each TCP connection that ends.
         idle_s: returns how long a connection from now on may be idle, in seconds.
+        traffic: warns.
     """
 
-    def __init__(self, answer: Any, on_closed: Callable[[Address, Address], None], idle_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        answer: Any,
+        on_closed: Callable[[Address, Address], None],
+        idle_s: Callable[[], float],
+        traffic: Traffic,
+    ) -> None:
         super().__init__(answer)
+        self._traffic = traffic
         self._on_closed = on_closed
         self._idle_s = idle_s
 
     def __call__(self) -> web.RequestHandler:
         """Return what serves one connection."""
-        return web.RequestHandler(
+        return Handler(
+            self._traffic,
             self,
             loop=self._loop,
-            access_log=None,  # type: ignore[arg-type] # for none
+            access_log=None,
             keepalive_timeout=self._idle_s(),
             lingering_time=1.0,
+            auto_decompress=False,  # a body that is encoded is refused
         )
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:

@@ -11,6 +11,7 @@ from evframe.config import at_least
 from evframe.contents import contents_of
 from evframe.endpoints import is_loopback, known_group, known_user, octal_mode, parse_endpoint
 from evframe.secret import read_secret
+from evframe_mi_http.origin import Authority, parse_origin
 
 
 def _bind(options: Options, attribute: attrs.Attribute[str], value: str) -> None:
@@ -50,6 +51,19 @@ def _realm(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
         raise ValueError(f"{attribute.name}: expected text without quotation marks, got {value!r}")
 
 
+def _hosts(_: Any, attribute: attrs.Attribute[Any], value: list[str]) -> None:
+    for host in value:
+        authority = Authority.of(host)
+        if authority is None or authority.port is not None:
+            raise ValueError(f"{attribute.name}: expected host names without a port, got {host!r}")
+
+
+def _origins(_: Any, attribute: attrs.Attribute[Any], value: list[str]) -> None:
+    for origin in value:
+        if parse_origin(origin) is None:
+            raise ValueError(f"{attribute.name}: expected origins such as 'https://ops.example', got {origin!r}")
+
+
 def _certificate(options: Options, attribute: attrs.Attribute[Any], value: str | None) -> None:
     if (value is None) != (options.tls_key_file is None):
         raise ValueError(f"{attribute.name}: expected it together with tls_key_file, got {value!r}")
@@ -70,6 +84,11 @@ class Options:
     An address that others can reach needs ``token_file`` or ``auth_username``."""
     path: str = attrs.field(default="/mi", validator=_path)
     """Requests for this path and everything below it are answered."""
+    hosts: list[str] = attrs.field(factory=list, validator=_hosts)
+    """Names that clients may use for this interface in ``Host``, with any port, beside that of ``bind``, every
+    address and ``localhost``."""
+    origins: list[str] = attrs.field(factory=list, validator=_origins)
+    """Web pages that may use this interface, such as ``https://ops.example``."""
     max_body_bytes: int = attrs.field(default=1 << 20, validator=at_least(1))
     """The largest request."""
     conn_timeout_s: float = 30.0

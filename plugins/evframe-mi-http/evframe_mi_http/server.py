@@ -19,9 +19,10 @@ from evframe.management.commands import Command, CommandTable
 from evframe.management.printing import pretty
 from evframe.management.traffic import Traffic
 from evframe_mi_http.access import Guard
-from evframe_mi_http.connections import TellingServer
+from evframe_mi_http.connections import PAYLOAD_ERRORS, TellingServer
 from evframe_mi_http.listener import Listener, access
 from evframe_mi_http.options import Options as HttpOptions
+from evframe_mi_http.origin import OriginGuard, cors_headers, preflight_headers
 
 log = logging.getLogger("evframe.mi-http")
 _NEVER_S: Final = 1e9
@@ -38,6 +39,7 @@ class HttpManagement:
     def __init__(self, options: HttpOptions | None = None) -> None:
         self._options = HttpOptions() if options is None else options
         self._guard = Guard(self._options)
+        self._origins = _origin_guard(self._options)
         self._tls = self._options.tls()
         self._traffic = Traffic("mi_http", "requests", "replies", "refused")
         self._context: PluginContext | None = None
@@ -73,6 +75,7 @@ class HttpManagement:
             self._answer,
             partial(context.connection_closed, protocol="http"),
             lambda: self._options.conn_timeout_s or _NEVER_S,
+            self._traffic,
         )
         self._listen(self._listener)
         context.spawn(self._serve(self._server))
@@ -107,12 +110,12 @@ class HttpManagement:
             ValueError: if a file with a secret cannot.
         """
         guard, tls = Guard(options), options.tls()
-        before = self._options, self._guard, self._tls
+        before = self._options, self._guard, self._origins, self._tls
         move_back = self._move(options)
-        self._options, self._guard, self._tls = options, guard, tls
+        self._options, self._guard, self._origins, self._tls = options, guard, _origin_guard(options), tls
 
         def take_back() -> None:
-            self._options, self._guard, self._tls = before
+            self._options, self._guard, self._origins, self._tls = before
             move_back()
 
         return take_back
@@ -143,19 +146,45 @@ class HttpManagement:
             self._listener.close()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        headers = request.headers
+        origin = headers.get("Origin")
+        is_known = self._guard.allows(headers.get("Authorization"))
+        problem = self._origins.problem(
+            _hosts_of(request), origin, headers.get("Sec-Fetch-Site"), is_known=is_known and self._guard.asks
+        )
+        if problem is not None:
+            return self._forbid(request, problem)
+        if origin is None or not self._origins.permits(origin):
+            return await self._answer_to(request) if is_known else self._refuse(request)
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in headers:
+            return web.Response(status=204, headers=preflight_headers(origin))
+        response = await self._answer_to(request) if is_known else self._refuse(request)
+        response.headers.update(cors_headers(origin))
+        return response
+
+    async def _answer_to(self, request: web.BaseRequest) -> web.StreamResponse:
         path = self._options.path
-        if not self._guard.allows(request.headers.get("Authorization")):
-            return self._refuse(request)
         if request.method not in {"GET", "POST"}:
             return _page(406, "Unsupported HTTP request!")
         if request.path != path and not request.path.startswith(f"{path}/"):
             return _page(400, "Unable to parse URL!")
         if request.method == "GET":
             return _empty(405)
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            self._traffic.count("refused")
+            self._traffic.warn("a request has a body that is encoded", peer=request.remote)
+            return _empty(415)
         kind = request.headers.get("Content-Type", "").lower()
         if not kind.startswith(_JSON) and kind != "text/xml":
             return _empty(400 if kind.startswith(_FORMS) else 415)
         return await self._take(request)
+
+    def _forbid(self, request: web.BaseRequest, problem: str) -> web.StreamResponse:
+        self._traffic.count("refused")
+        self._traffic.warn("a request of a web page was refused", peer=request.remote, problem=problem)
+        response = _page(403, "Forbidden")
+        response.force_close()  # what is left of the request is not read
+        return response
 
     def _refuse(self, request: web.BaseRequest) -> web.StreamResponse:
         self._traffic.count("refused")
@@ -175,6 +204,11 @@ class HttpManagement:
                 body = await self._read(request)
         except TimeoutError:
             return _empty(408)
+        except PAYLOAD_ERRORS as error:
+            self._traffic.warn("a request has a body that is no HTTP", peer=request.remote, problem=str(error))
+            response = _empty(400)
+            response.force_close()
+            return response
         if body is None:
             return _empty(413)
         return self._run(body) if body else _empty(400)
@@ -200,6 +234,17 @@ class HttpManagement:
         if self._options.pretty_printing:
             response = pretty(response)
         return web.Response(body=response, headers={"Content-Type": _JSON})
+
+
+def _origin_guard(options: HttpOptions) -> OriginGuard:
+    target = parse_endpoint(options.bind)
+    return OriginGuard(None if isinstance(target, str) else target[0], options.hosts, options.origins)
+
+
+def _hosts_of(request: web.BaseRequest) -> list[str]:
+    """Return the hosts that *request* names: in its headers, and in a target with a host of its own."""
+    named = request.headers.getall("Host", [])
+    return [*named, request.host] if named and request.host != named[0] else named
 
 
 def _empty(status: int) -> web.Response:

@@ -58,7 +58,7 @@ async def ask(address, *headers, tls=None, body=PWD, count=1):
     try:
         async with asyncio.timeout(10):
             for _ in range(count):
-                lines = ["POST /mi HTTP/1.1", "Host: x", "Content-Type: application/json", *headers]
+                lines = ["POST /mi HTTP/1.1", "Host: localhost", "Content-Type: application/json", *headers]
                 writer.write("\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body)
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 answer = await reader.readexactly(int(head.lower().split("content-length: ")[1].split("\r\n")[0]))
@@ -110,7 +110,7 @@ async def test_every_path_and_method_is_guarded(secret):
     async with gateway(token_file=secret("token", TOKEN)) as events:
         for line in (b"GET /mi", b"PUT /", b"OPTIONS /x", b"POST /nosuch"):
             reader, writer = await asyncio.open_connection(*events.plugin("mi-http").address)
-            writer.write(line + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+            writer.write(line + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert (await reader.readline()).startswith(b"HTTP/1.1 401")
             writer.close()
             await writer.wait_closed()

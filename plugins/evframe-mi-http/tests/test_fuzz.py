@@ -9,7 +9,7 @@ from evframe.testing.fuzzing import LIMIT_S, check_answer, fuzz, requests
 from evframe.testing.measured import Measured
 
 PLAIN = b'{"jsonrpc":"2.0","method":"events_list","id":"plain"}'
-HEAD = b"POST /mi HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+HEAD = b"POST /mi HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 
 class Client:
@@ -78,7 +78,7 @@ heads = st.builds(
     st.lists(
         st.sampled_from(
             [
-                b"Host: x",
+                b"Host: localhost",
                 b"Content-Type: application/json",
                 b"Content-Type: text/xml",
                 b"Content-Length: 10",

@@ -39,7 +39,7 @@ class Gateway:
     async def ask(self, method, path, *headers, body=b"", declared=True):
         """Return status, headers and body of the answer, which must be complete by its Content-Length."""
         reader, writer = await self.connect()
-        lines = [f"{method} {path} HTTP/1.1", "Host: x", *headers]
+        lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers]
         if declared:
             lines.append(f"Content-Length: {len(body)}")
         writer.write("\r\n".join([*lines, "", ""]).encode() + body)
@@ -65,7 +65,7 @@ class TestHttp(ManagementContract):
         )
 
         async def ask(request):
-            head = f"POST /mi HTTP/1.1\r\nHost: x\r\n{JSON}\r\nContent-Length: {len(request)}\r\n\r\n"
+            head = f"POST /mi HTTP/1.1\r\nHost: localhost\r\n{JSON}\r\nContent-Length: {len(request)}\r\n\r\n"
             writer.write(head.encode() + request)
             status, headers, body = await read_answer(reader)
             assert (status, headers["content-type"]) == (200 if body else 202, "application/json")
@@ -146,7 +146,8 @@ async def test_keep_alive_and_pieces_q20():
         reader, writer = await gateway.connect()
         for _ in range(3):
             writer.write(
-                b"POST /mi HTTP/1.1\r\nHost: x\r\n%b\r\nContent-Length: %d\r\n\r\n" % (JSON.encode(), len(large))
+                b"POST /mi HTTP/1.1\r\nHost: localhost\r\n%b\r\nContent-Length: %d\r\n\r\n"
+                % (JSON.encode(), len(large))
             )
             for start in range(0, len(large), 4000):
                 writer.write(large[start : start + 4000])
@@ -154,7 +155,9 @@ async def test_keep_alive_and_pieces_q20():
                 await asyncio.sleep(0)
             status, _, body = await read_answer(reader)
             assert (status, len(json.loads(body)["id"])) == (200, 10_000)
-        writer.write(b"POST /mi HTTP/1.1\r\nHost: x\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n" % JSON.encode())
+        writer.write(
+            b"POST /mi HTTP/1.1\r\nHost: localhost\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n" % JSON.encode()
+        )
         writer.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(PWD), PWD))
         status, _, _ = await read_answer(reader)
         writer.close()
@@ -166,7 +169,9 @@ async def test_chunked_body_is_limited():
     """A body without a length is cut off at the limit too."""
     async with Gateway(max_body_bytes=100) as gateway:
         reader, writer = await gateway.connect()
-        writer.write(b"POST /mi HTTP/1.1\r\nHost: x\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n" % JSON.encode())
+        writer.write(
+            b"POST /mi HTTP/1.1\r\nHost: localhost\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n" % JSON.encode()
+        )
         writer.write(b"c8\r\n%b\r\n" % (b"x" * 200))
         status, _, _ = await read_answer(reader)
         writer.close()
@@ -179,7 +184,7 @@ async def test_expect_continue():
     async with Gateway() as gateway:
         reader, writer = await gateway.connect()
         writer.write(
-            b"POST /mi HTTP/1.1\r\nHost: x\r\n%b\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+            b"POST /mi HTTP/1.1\r\nHost: localhost\r\n%b\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
             % (JSON.encode(), len(PWD))
         )
         async with asyncio.timeout(10):
@@ -195,7 +200,7 @@ async def test_slow_request_is_ended():
     """A request that does not arrive in time is answered so, and others meanwhile are served."""
     async with Gateway(conn_timeout_s=0.1) as gateway:
         reader, writer = await gateway.connect()
-        writer.write(b"POST /mi HTTP/1.1\r\nHost: x\r\n%b\r\nContent-Length: 100\r\n\r\n{" % JSON.encode())
+        writer.write(b"POST /mi HTTP/1.1\r\nHost: localhost\r\n%b\r\nContent-Length: 100\r\n\r\n{" % JSON.encode())
         assert (await gateway.ask("POST", "/mi", JSON, body=PWD))[0] == 200
         status, _, _ = await read_answer(reader)
         writer.close()

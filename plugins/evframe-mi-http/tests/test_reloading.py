@@ -35,7 +35,7 @@ class Connection:
         self.writer.transport.abort()
 
     def begin(self, body=PWD, path="/mi", *headers):
-        lines = [f"POST {path} HTTP/1.1", "Host: x", "Content-Type: application/json", *headers]
+        lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json", *headers]
         self.writer.write("\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body[:-1])
         self.last = body[-1:]
 
