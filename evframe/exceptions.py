@@ -20,11 +20,23 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from evframe.visible import brief
+from evframe.visible import brief, visible
 
-_PASSWORD: Final = re.compile(r"(?<=:)[^:@\s]*:(.+)@", re.DOTALL)
+_USER: Final = re.compile(r"(?<=:)[^:@\s]*:")
+_MOST_CHARACTERS: Final = 1000
 _PROPERTY: Final = re.compile(r"(?<=password=)[^&;'\s]+", re.IGNORECASE)
 _QUOTED: Final = re.compile(r"(?<=got ')[^']+(?=')")
+
+
+def _password(socket: str) -> str:
+    """Return what stands between the user's name and the last ``@``."""
+    before, _, _ = socket.rpartition("@")
+    user = _USER.search(before)
+    return before[user.end() :] if user is not None else ""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
 
 
 class EvframeError(Exception):
@@ -60,15 +72,14 @@ class SocketError(EvframeError, ValueError):
     """
 
     def __init__(self, socket: str, problem: str) -> None:
-        socket = socket if isinstance(socket, str) else repr(socket)
-        found = _PASSWORD.search(socket)
-        if found is not None:
-            password = found[1]
+        socket = socket if isinstance(socket, str) else brief(socket)
+        password = _password(socket)
+        if password:
             socket = socket.replace(f":{password}@", ":***@")
             problem = problem.replace(f"{password}@", "***@")
             problem = _QUOTED.sub(lambda quoted: "***" if quoted[0] in password else quoted[0], problem)
-        socket, problem = _PROPERTY.sub("***", socket), _PROPERTY.sub("***", problem)
-        super().__init__(f"socket {socket!r}: {problem}")
+        socket, problem = _PROPERTY.sub("***", socket), visible(_PROPERTY.sub("***", problem))
+        super().__init__(f"socket {_cut(socket)!r}: {_cut(problem)}")
         self.socket = socket
         self.problem = problem
 

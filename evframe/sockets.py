@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from evframe.exceptions import SocketError
+from evframe.visible import brief
 
 _BY_ERRNO: Final = {
     errno.ECONNREFUSED: "refused",
@@ -24,8 +25,11 @@ _BY_ERRNO: Final = {
     errno.EMFILE: "too_many_files",
     errno.ENFILE: "too_many_files",
 }
+# A tab may stand between the members of a combined socket. Bytes that are no UTF-8 are surrogates from U+DC80 on.
+_REFUSED: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udc7f\udd00-\udfff]")
 RESOLVE_S: Final = 2.0
 _PORT: Final = re.compile(r"[0-9]{1,5}")
+_MOST_HOST: Final = 254  # with the dot that may end it
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,253}")
 _NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")  # as a last label, it makes the host an address
 
@@ -59,11 +63,15 @@ def split_socket(text: str) -> tuple[str, str]:
     """Return the scheme and the rest of *text*.
 
     Raises:
-        SocketError: if there is no colon or no scheme.
+        SocketError: if there is no colon or no scheme, or the text has what no transport can send: control
+            characters but for the tab, and surrogates that stand for no byte.
     """
     scheme, colon, rest = text.partition(":") if isinstance(text, str) else ("", "", "")
     if not colon or not scheme:
         raise SocketError(text, "expected scheme:address, for example udp:127.0.0.1:8081")
+    refused = _REFUSED.search(text)
+    if refused is not None:
+        raise SocketError(text, f"expected text without control characters, got {refused[0]!r}")
     return scheme, rest
 
 
@@ -84,15 +92,23 @@ def split_host_port(text: str) -> tuple[str, int]:
             raise ValueError(f"expected an IPv6 address in brackets, got {host!r}") from None
     elif not colon or not host or ":" in host or host != host.strip():
         raise ValueError(f"expected host:port or [ipv6]:port, got {text!r}")
-    elif not _is_host(host):
-        raise ValueError(f"expected a host name or an address, got {host!r}")
+    else:
+        check_host(host)
     if not _PORT.fullmatch(port) or not 1 <= int(port) <= 65535:
         raise ValueError(f"expected a port from 1 to 65535, got {port!r}")
     return host, int(port)
 
 
+def check_host(host: str) -> None:
+    """Raise ValueError unless *host*, which has no brackets, can be a name or an IPv4 address."""
+    if not _is_host(host):
+        raise ValueError(f"expected a host name or an address, got {brief(host)}")
+
+
 def _is_host(host: str) -> bool:
     """Return whether *host*, which has no brackets, can be a name or an IPv4 address."""
+    if len(host) > _MOST_HOST:
+        return False  # before the codec, whose time grows faster than the text
     try:
         text = host.encode("idna").decode("ascii")
         if _NUMBER.fullmatch(text.rstrip(".").rpartition(".")[2]):

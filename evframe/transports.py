@@ -131,6 +131,8 @@ class Transports:
                     raise PluginError(
                         f"plugin {transport.name!r}, hook 'on_subscribe': expected a socket, got {parsed!r}"
                     )
+                if "\t" in parsed.canonical:
+                    raise SocketError(text, "expected text without tabs, but for those between members")
                 self._by_scheme[scheme] = transport
                 return Address(parsed, transport, text)
         raise SocketError(text, f"expected a scheme of {self._schemes}, got {scheme!r}, which no loaded plugin has")

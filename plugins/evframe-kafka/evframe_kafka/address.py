@@ -9,10 +9,13 @@ from urllib.parse import quote, unquote
 
 import attrs
 
+from evframe import split_host_port
 from evframe_kafka.properties import producer_option
 
 FORM: Final = "expected brokers/topic[?property=value&…]"
 PORT: Final = 9092
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+_WITH_PORT: Final = re.compile(r":[^:\]]*$")
 
 
 @attrs.frozen(slots=True)
@@ -59,20 +62,27 @@ def parse(rest: str) -> KafkaSocket:
     Raises:
         ValueError: if the text does not fit, or a property is not known.
     """
+    if _SURROGATE.search(rest):
+        raise ValueError("expected UTF-8")
     address, mark, tail = rest.partition("?")
     brokers, slash, topic = address.partition("/")
     if not slash or not brokers or not topic or "/" in topic:
         raise ValueError(f"{FORM}, got {address!r}")
     for each in brokers.split(","):
-        port = re.search(r":([^:\]]*)$", each.strip())
-        if not each.strip() or (port is not None and not (port[1].isdigit() and 1 <= int(port[1]) <= 65535)):
-            raise ValueError(f"expected brokers as host[:port], got {each!r}")
+        _check_broker(each.strip())
     if mark and not tail:
         raise ValueError(f"{FORM}, got no property after the question mark")
     fields: dict[str, Any] = {"headers": {}, "options": {}}
     for part in tail.split("&") if tail else ():
         _take(part, fields)
     return KafkaSocket(brokers, topic, **fields)
+
+
+def _check_broker(text: str) -> None:
+    try:
+        split_host_port(text if _WITH_PORT.search(text) else f"{text}:{PORT}")
+    except ValueError as error:
+        raise ValueError(f"expected brokers as host[:port], got {text!r}: {error}") from None
 
 
 def _take(part: str, fields: dict[str, Any]) -> None:

@@ -9,6 +9,9 @@ from urllib.parse import quote
 
 import attrs
 
+from evframe import split_host_port
+from evframe.sockets import check_host
+
 FORM: Final = "expected [user[:password]@]host[:port]/[param;…?]routing-key"
 PORT, TLS_PORT = 5672, 5671
 _PARAMS: Final = "exchange=, vhost=, persistent, tls, content_type=, expiration_ms=, message_id, header.NAME="
@@ -92,13 +95,22 @@ def parse(rest: str) -> RabbitSocket:
             raise ValueError(f"expected a port from 1 to 65535, got {port_text!r}")
         port = int(port_text)
     return RabbitSocket(
-        _decode(host),
+        _host(host),
         port,
         "guest" if user is None else _decode(user),
         "guest" if password is None else _decode(password),
         _short("a routing key", _decode(key)),
         **params,
     )
+
+
+def _host(text: str) -> str:
+    host = _decode(text)
+    if host.startswith("["):
+        split_host_port(f"{host}:{PORT}")
+    elif host:  # without one, connecting fails as it does in the original
+        check_host(host.strip(" ").replace("@", ""))  # which the original takes, blanks around it as well
+    return host
 
 
 def _short(what: str, text: str) -> str:

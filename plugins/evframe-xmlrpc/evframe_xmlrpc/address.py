@@ -55,6 +55,8 @@ def parse(scheme: str, rest: str) -> XmlrpcSocket:
         raise ValueError(f"{FORM}, got {rest!r}")
     if any(character in path for character in " \t\r\n\0"):
         raise ValueError(f"{FORM} with a path without blanks, got {path!r}")
+    if any("\ud800" <= character <= "\udfff" for character in method):
+        raise ValueError(f"{FORM} with a method that is UTF-8, got {method!r}")
     host, number = split_host_port(f"{host}:{port}")
     resolve(host, number, socket.SOCK_STREAM)
     return XmlrpcSocket(scheme, host, number, f"/{path}" if slash else DEFAULT_PATH, method)
