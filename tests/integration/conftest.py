@@ -19,9 +19,9 @@ BIN = Path(sys.executable).parent
 class Gateway:
     """A running `evframe run`, with the lines of its log."""
 
-    def __init__(self, file):
+    def __init__(self, file, command=(BIN / "evframe",)):
         self.process = subprocess.Popen(
-            [BIN / "evframe", "run", "-c", file],
+            [*command, "run", "-c", file],
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -63,13 +63,13 @@ class Gateway:
 
 @pytest.fixture
 def gateway(tmp_path):
-    """Start gateways: `gateway(toml)`, at a port of their own or at a given one."""
+    """Start gateways: `gateway(toml)`, at a port of their own or at a given one; *command* stands for `evframe`."""
     running = []
 
-    def start(toml="", port=0):
+    def start(toml="", port=0, **options):
         file = tmp_path / "evframe.toml"
         file.write_text(f'[plugins.mi-http]\nbind = "127.0.0.1:{port}"\n' + toml)
-        running.append(Gateway(str(file)))
+        running.append(Gateway(str(file), **options))
         return running[-1]
 
     yield start

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import chain
 from typing import Final
 
 import attrs
 
 from evframe.members import Address
+from evframe.sockets import endpoints_of
 
 POLICIES: Final = ("PARALLEL", "FAILOVER", "ROUND-ROBIN")
 FORM: Final = "expected virtual:POLICY member …, with PARALLEL, FAILOVER or ROUND-ROBIN"
@@ -31,6 +33,11 @@ class VirtualSocket:
     def expires(self) -> bool:
         """A lease may end; the members have none of their own."""
         return True
+
+    @property
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """Those of the members."""
+        return tuple(chain.from_iterable(endpoints_of(member.socket) for member in self.members))
 
 
 class SocketParser:
