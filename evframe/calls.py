@@ -104,6 +104,8 @@ async def contained(work: Awaitable[_Result]) -> _Result:
         if comes_from_outside(error):
             raise
         raise failure(error) from error
+    finally:
+        del work  # its error may have a traceback with this frame
 
 
 def contained_task(work: Awaitable[_Result]) -> asyncio.Future[_Result]:

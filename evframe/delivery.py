@@ -175,6 +175,7 @@ class Delivery:
         self._finish(subscriber, batch, error)
         if comes_from_outside(error):
             raise error
+        error.__traceback__ = None  # pluggy keeps it in a cycle, when a wrapper is round the call
 
     def _follow(self, subscriber: Subscriber, batch: Batch, result: Awaitable[None]) -> None:
         assert self._loop is not None
@@ -210,6 +211,7 @@ class Delivery:
         subscriber.idle = True
         if subscriber.ended and not subscriber.in_flight and not subscriber.queue:
             self._ends.discard(subscriber)
+            self._failures.forget(subscriber)
             self._on_end(subscriber)
 
     def replace(self, subscriber: Subscriber, socket: Socket) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Final
+
+from evframe.log_limit import LogLimiter
 
 if TYPE_CHECKING:
     from evframe.events.event import Event
     from evframe.subscribers import Subscriber
 
 log = logging.getLogger("evframe.delivery")
-PERIOD_S: Final = 10.0
+_AWAY: Final = object()
+_REASONS: Final = 16  # that one subscriber has lines for
 
 
 class Failures:
@@ -24,7 +26,7 @@ class Failures:
     """
 
     def __init__(self, changed: Callable[[Subscriber, str | None], None]) -> None:
-        self._next: dict[tuple[Subscriber, str], float] = {}
+        self._next: dict[Subscriber, LogLimiter] = {}
         self._changed = changed
 
     def lost(
@@ -34,25 +36,39 @@ class Failures:
         if reason == "unsubscribed":
             return
         self._fails(subscriber, events, reason)
-        if self._is_due(subscriber, reason):
+        repeated = self._due(subscriber, reason)
+        if repeated is not None:
             log.warning(
                 "events to a subscriber are lost",
                 exc_info=error,
-                extra={"socket": subscriber.socket.canonical, "reason": reason, "lost": subscriber.failed},
+                extra={
+                    "socket": subscriber.socket.canonical,
+                    "reason": reason,
+                    "lost": subscriber.failed,
+                    "repeated": repeated,
+                },
             )
 
     def away(self, subscriber: Subscriber, events: Sequence[Event], reason: str) -> None:
         """Tell that a subscriber cannot be reached; its events wait."""
         self._fails(subscriber, events, reason)
-        if self._is_due(subscriber, "away"):
+        repeated = self._due(subscriber, _AWAY)
+        if repeated is not None:
             log.warning(
                 "a subscriber is away",
-                extra={"socket": subscriber.socket.canonical, "reason": reason, "waiting": subscriber.depth},
+                extra={
+                    "socket": subscriber.socket.canonical,
+                    "reason": reason,
+                    "waiting": subscriber.depth,
+                    "repeated": repeated,
+                },
             )
 
     def back(self, subscriber: Subscriber) -> None:
         """Tell that a subscriber that was away takes events again."""
-        self._next.pop((subscriber, "away"), None)
+        limiter = self._next.get(subscriber)
+        if limiter is not None:
+            limiter.forget(_AWAY)
         log.info(
             "a subscriber is back",
             extra={"socket": subscriber.socket.canonical, "waiting": subscriber.depth},
@@ -71,11 +87,12 @@ class Failures:
             subscriber.failing = True
             self._changed(subscriber, reason)
 
-    def _is_due(self, subscriber: Subscriber, what: str) -> bool:
-        now = time.monotonic()
-        if self._next.get((subscriber, what), 0.0) > now:
-            return False
-        if len(self._next) > 10_000:
-            self._next = {key: at for key, at in self._next.items() if at > now}
-        self._next[subscriber, what] = now + PERIOD_S
-        return True
+    def forget(self, subscriber: Subscriber) -> None:
+        """Keep nothing of a subscriber that has ended."""
+        self._next.pop(subscriber, None)
+
+    def _due(self, subscriber: Subscriber, what: Hashable) -> int | None:
+        limiter = self._next.get(subscriber)
+        if limiter is None:
+            limiter = self._next[subscriber] = LogLimiter(most=_REASONS)
+        return limiter.due(what)

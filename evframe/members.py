@@ -85,6 +85,7 @@ class Member:
         """
         if not has_turn:
             self._delivery.retries.spend()
+        result = None
         try:
             result = self.subscriber.transport.deliver(self.subscriber.socket, Batch(()))
             if isinstance(result, Awaitable):
@@ -97,4 +98,6 @@ class Member:
                 raise
             log.exception("a transport raised an error", extra={"socket": self.subscriber.socket.canonical})
             return False
+        finally:
+            del result  # its error has a traceback with this frame
         return True

@@ -14,7 +14,7 @@ from evframe import hookspecs
 from evframe.calls import comes_from_outside, foreign_call
 from evframe.declarations import Declaration, ParameterTypes, declare
 from evframe.events.event import check_name
-from evframe.transports import hook_caller
+from evframe.transports import hook_call
 
 log = logging.getLogger("evframe.plugins")
 DISABLED: Final = "disabled in the configuration"
@@ -95,7 +95,7 @@ class PluginManager(pluggy.PluginManager):
             PluginError: if it raised what is no `Exception`, such as SystemExit.
         """
         with foreign_call(f"plugin {self.get_name(plugin)!r}, hook {hook!r}"):
-            return hook_caller(self, hook, plugin)(**arguments)
+            return hook_call(self, hook, plugin)(**arguments)
 
     def tell(self, hook: str, **arguments: Any) -> None:
         """Call every implementation of *hook*, which reports something; what one of them raises is logged."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -53,6 +54,7 @@ class Roster:
         self._ended = Ended()
         self._timer = ExpiryTimer(self.leases)
         self._members: set[Subscriber] = set()
+        self._member_sockets: Counter[str] = Counter()
 
     @property
     def end_timeout_s(self) -> float:
@@ -141,6 +143,7 @@ class Roster:
         """Return a member that *address* is delivered to."""
         member = Member(self.delivery, address, on_away)
         self._members.add(member.subscriber)
+        self._member_sockets[address.socket.canonical] += 1
         self._use_hosts(member.subscriber)
         return member
 
@@ -168,6 +171,8 @@ class Roster:
             del self.leases.subscribers[canonical]
         if subscriber in self._members:
             self._members.discard(subscriber)  # its events are those of the subscriber that it is a member of
+            self._member_sockets[canonical] -= 1
+            subscriber.on_away = None  # which refers to the member
         else:
             self.listeners.forget(subscriber)
             self._ended.add(subscriber)
@@ -177,9 +182,9 @@ class Roster:
 
     def _is_used(self, canonical: str) -> bool:
         """Return whether a subscriber or a member still has a socket."""
-        return canonical in self.leases.subscribers or any(
-            member.socket.canonical == canonical for member in self._members
-        )
+        if self._member_sockets[canonical] <= 0:
+            del self._member_sockets[canonical]
+        return canonical in self.leases.subscribers or canonical in self._member_sockets
 
     @staticmethod
     def _replaced(subscriber: Subscriber, before: Socket) -> None:

@@ -35,6 +35,19 @@ def hook_caller(manager: pluggy.PluginManager, hook: str, plugin: Any) -> pluggy
     return manager.subset_hook_caller(hook, others)
 
 
+def hook_call(manager: pluggy.PluginManager, hook: str, plugin: Any) -> Callable[..., Any]:
+    """Return *hook* of one plugin as `hook_caller` does, or its function when nothing is round it.
+
+    An error that passes through pluggy stays in a cycle with its traceback.
+    """
+    caller = hook_caller(manager, hook, plugin)
+    implementations = caller.get_hookimpls()
+    if len(implementations) != 1 or is_wrapper(implementations[0]):
+        return caller
+    function, names = implementations[0].function, implementations[0].argnames
+    return lambda **arguments: function(*(arguments[name] for name in names))
+
+
 class Transport:
     """One plugin that parses and delivers, with the hook wrappers that others put round it.
 
@@ -68,8 +81,8 @@ class Transport:
         self.in_flight: int = getattr(self.plugin, "in_flight", 0)
         self.in_flight_batches: int = getattr(self.plugin, "in_flight_batches", sys.maxsize)
         self.reads_params: bool = getattr(self.plugin, "reads_params", False)
-        self.parse = hook_caller(manager, "on_subscribe", self.plugin)
-        self.unsubscribed = hook_caller(manager, "unsubscribed", self.plugin)
+        self.parse = hook_call(manager, "on_subscribe", self.plugin)
+        self.unsubscribed = hook_call(manager, "unsubscribed", self.plugin)
         called = hook_caller(manager, "deliver", self.plugin)
         implementations = called.get_hookimpls()
         if len(implementations) == 1 and implementations[0].argnames == ("socket", "batch"):

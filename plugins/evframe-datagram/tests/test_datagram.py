@@ -11,7 +11,7 @@ from evframe_datagram import DatagramTransport, parse
 
 import evframe
 from evframe.config import CoreOptions
-from evframe.testing import FakeNames, until
+from evframe.testing import FakeNames, no_garbage, until
 
 
 @pytest.fixture
@@ -348,3 +348,26 @@ async def test_a_name_keeps_one_of_its_addresses(two_homes):
             await until(lambda: len(events.resolver.known("peer.example", 1)) == 3)
             await events.raise_event_and_wait("E_TEST", [1])
     assert numbers(new, 2) == [0, 1]
+
+
+async def test_an_ended_subscriber_leaves_nothing(tmp_path):
+    """A subscriber that has ended, whose peer was not there, leaves memory without the cyclic collector."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    async def come_and_leave():
+        for text in (f"udp:127.0.0.1:{port}", f"unix:{tmp_path}/nobody"):
+            events.subscribe_event("E_D", text)
+        for n in range(3):
+            await events.raise_event_and_wait("E_D", [n], timeout_s=0.05)
+        for text in (f"udp:127.0.0.1:{port}", f"unix:{tmp_path}/nobody"):
+            events.unsubscribe_event("E_D", text)
+        await until(lambda: len(events.statistics) == 1)
+        await asyncio.sleep(0)
+
+    async with interface(config=evframe.Config(core=CoreOptions(drain_timeout_s=0.05))) as events:
+        events.register_event("E_D")
+        await come_and_leave()
+        with no_garbage():
+            await come_and_leave()

@@ -142,15 +142,19 @@ class FlatstoreTransport:
                 self._patient_from = now + _SLOW_S
             else:
                 self._tell(file)
-                if error is not None:
+                if error is None:
+                    return True
+                try:
                     raise error
-                return True
+                finally:
+                    del error, work  # the error's traceback has this frame
         return self._finish(file, work)
 
     async def _finish(self, file: LineFile, work: Future[None]) -> None:
         try:
             await asyncio.wrap_future(work)
         finally:
+            del work  # its error has a traceback with this frame
             self._tell(file)
 
     def _tell(self, file: LineFile) -> None:

@@ -9,7 +9,7 @@ import pytest
 from evframe_flatstore import FlatstoreTransport, Options
 
 import evframe
-from evframe.testing import MemoryTransport, Peer, TransportContract
+from evframe.testing import MemoryTransport, Peer, TransportContract, no_garbage, until
 
 ROTATION = "E_FLATSTORE_ROTATION"
 
@@ -431,3 +431,25 @@ def test_bad_options(option, value):
 def test_sizes(value, size):
     """A size is a number of bytes, or text with a unit."""
     assert Options(rotate_size=value).max_bytes == size
+
+
+async def test_an_ended_file_leaves_nothing(tmp_path):
+    """A file whose subscriber has ended leaves memory without the cyclic collector, written or not."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    async def come_and_leave():
+        events.subscribe_event("E_F", f"flatstore:{folder}/f")
+        await events.raise_event_and_wait("E_F", [1])
+        folder.rename(tmp_path / "gone")
+        await events.raise_event_and_wait("E_F", [2], timeout_s=0.05)
+        (tmp_path / "gone").rename(folder)
+        events.unsubscribe_event("E_F", f"flatstore:{folder}/f")
+        await until(lambda: len(events.statistics) == 1)
+        await asyncio.sleep(0)
+
+    async with interface() as events:
+        events.register_event("E_F")
+        await come_and_leave()
+        with no_garbage():
+            await come_and_leave()

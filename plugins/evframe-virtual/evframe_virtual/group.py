@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count
 from typing import Any, Final
+from weakref import ref
 
 from evframe import Event
 from evframe.context import PluginContext
@@ -119,7 +120,7 @@ class Candidate:
         self.probe_at = 0.0
         self.stranded: list[_Journey] = []
         self.member = context.open_member(address, self._away)
-        self._group = group
+        self._group = ref(group)  # which has the candidate
 
     @property
     def is_healthy(self) -> bool:
@@ -136,9 +137,10 @@ class Candidate:
 
     def fail(self) -> None:
         """Give it no more events until it is probed; those that it has not delivered go to others."""
-        if self.failed_at is None:
+        group = self._group()
+        if self.failed_at is None and group is not None:
             self.failed_at = time.monotonic()
-            self._group.watch(self)
+            group.watch(self)
         self._hand_over()
 
     def disable(self) -> None:
@@ -149,7 +151,9 @@ class Candidate:
     def _hand_over(self) -> None:
         self.member.take_back()
         stranded, self.stranded = self.stranded, []
-        self._group.hand_over(sorted(stranded, key=lambda journey: journey.number))
+        group = self._group()
+        if group is not None:  # else it has ended, and nothing is stranded
+            group.hand_over(sorted(stranded, key=lambda journey: journey.number))
 
     async def probe(self, *, has_turn: bool = False) -> None:
         """Ask whether it is back, unless it is disabled."""

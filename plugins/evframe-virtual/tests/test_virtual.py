@@ -10,7 +10,7 @@ from evframe_virtual import Options, VirtualTransport
 
 import evframe
 from evframe.config import Config, CoreOptions
-from evframe.testing import MemoryTransport, Peer, TransportContract, until
+from evframe.testing import MemoryTransport, Peer, TransportContract, no_garbage, until
 
 
 class Hidden(MemoryTransport):
@@ -670,3 +670,33 @@ async def test_commands_refuse(compose, method, params, code, message):
         events.subscribe_event("E_V", "virtual:PARALLEL memory:a memory:b")
         answer = call(events, method, *params)
     assert (answer["code"], answer["message"]) == (code, message)
+
+
+@pytest.mark.parametrize("policy", ["FAILOVER", "ROUND-ROBIN", "PARALLEL"])
+@pytest.mark.parametrize("members", ["memory:a memory:b", "memory:away memory:b", "memory:away memory:away2", "memory:bad memory:a", "(FAILOVER memory:away memory:a) memory:b"])  # fmt: skip
+async def test_an_ended_group_leaves_nothing(compose, memory, policy, members):
+    """A group that has ended, its members and their probes leave memory without the cyclic collector."""
+
+    async def hangs(batch):
+        await asyncio.sleep(0)
+        raise evframe.Unavailable("away")
+
+    Away(memory, "away")
+    memory.when("away2", hangs)
+    memory.when("bad", lambda batch: [batch.fail(index, "refused") for index in range(len(batch.events))] and True)
+    events = compose(failover_timeout_s=0.02, drain_timeout_s=0.1)
+    socket = f"virtual:{policy} {members}"
+
+    async def come_and_leave():
+        events.subscribe_event("E_V", socket)
+        for n in range(3):
+            await events.raise_event_and_wait("E_V", [n], timeout_s=0.05)
+        events.unsubscribe_event("E_V", socket)
+        await until(lambda: len(events.statistics) == 1 and not events._roster._members)
+        await asyncio.sleep(0)
+
+    async with events:
+        await come_and_leave()
+        with no_garbage():
+            await come_and_leave()
+        assert not events._roster._member_sockets

@@ -1,0 +1,111 @@
+"""Nothing is left for the cyclic collector: what ends, fails or is refused leaves memory at once."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+import evframe
+from evframe.config import Config, CoreOptions
+from evframe.testing import MemoryTransport, no_garbage, until
+
+
+class Wraps:
+    """A plugin for the tests, with a wrapper round `deliver`."""
+
+    @evframe.hookimpl(wrapper=True)
+    def deliver(self, socket, batch):
+        return (yield)
+
+
+def away(batch):
+    raise evframe.Unavailable("away")
+
+
+async def soon_away(batch):
+    await asyncio.sleep(0)
+    raise evframe.Unavailable("away")
+
+
+async def hangs(batch):
+    await asyncio.Event().wait()
+
+
+def broken(batch):
+    raise LookupError("of the plugin")
+
+
+def fails(batch):
+    batch.fail(0, "refused", LookupError("of the peer"))
+    return True
+
+
+async def exits(batch):
+    raise SystemExit("of the plugin")
+
+
+def taken(batch):
+    return True
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("behaviour", [taken, away, soon_away, hangs, broken, fails, exits])
+async def test_a_subscriber_that_has_ended(behaviour, wrapped, caplog):
+    """A subscriber that has ended leaves nothing behind, whatever became of its events."""
+    caplog.set_level("CRITICAL")
+    memory = MemoryTransport()
+    plugins = {"memory": memory, **({"wraps": Wraps()} if wrapped else {})}
+    config = Config(core=CoreOptions(drain_timeout_s=0.05))
+    async with evframe.EventInterface(config, plugins=plugins) as events:
+        events.register_event("E_T")
+
+        async def come_and_leave():
+            for n in range(5):
+                memory.when(f"s{n}", behaviour)
+                events.subscribe_event("E_T", f"memory:s{n}")
+            report = asyncio.create_task(events.raise_event_and_wait("E_T", [1], timeout_s=20))
+            await asyncio.sleep(0.01)
+            for n in range(5):
+                events.unsubscribe_event("E_T", f"memory:s{n}")
+            await report
+            await until(lambda: len(events.statistics) == 1)
+            await asyncio.sleep(0)
+
+        await come_and_leave()
+        with no_garbage():
+            await come_and_leave()
+        assert events._roster.delivery._failures._next == {}
+        assert not events._roster.delivery._ends._deadlines
+
+
+async def test_a_socket_that_is_refused(events):
+    """A socket that its transport refuses, or that no transport knows, leaves nothing behind."""
+
+    def refuse():
+        for text in ("memory:-", "nosuch:x", "x"):
+            with contextlib.suppress(evframe.SocketError):
+                events.subscribe_event("E_A", text)
+        answer = b'{"jsonrpc":"2.0","method":"event_subscribe","params":["E_A","memory:-"],"id":1}'
+        assert b"Bad parameter" in events.management.handle(answer)
+
+    async with events:
+        refuse()
+        with no_garbage():
+            refuse()
+
+
+async def test_what_is_remembered_dies_with_the_subscriber(memory):
+    """Of subscribers that have ended nothing is remembered, however many there were."""
+    memory.when("s", away)
+    config = Config(core=CoreOptions(drain_timeout_s=0.0))
+    async with evframe.EventInterface(config, plugins={"memory": memory}) as events:
+        events.register_event("E_T")
+        delivery = events._roster.delivery
+        for _ in range(50):
+            events.subscribe_event("E_T", "memory:s")
+            events.raise_event("E_T")
+            await until(lambda: delivery._failures._next)
+            events.unsubscribe_event("E_T", "memory:s")
+            await until(lambda: len(events.statistics) == 1)
+            assert delivery._failures._next == {}
+        assert len(delivery.retries._retries) == 0
