@@ -115,7 +115,11 @@ def configuration() -> str:
     """Return the page of the configuration."""
     parts = [
         NOTE,
-        "# Configuration\n\nOne TOML file. Unknown keys and values of a wrong type are errors, never coerced.\n",
+        (
+            "# Configuration\n\nOne TOML file. Unknown keys and values of a wrong type are errors, never coerced.\n"
+            "A number is finite and within 64 bits; an option whose name ends in `_s` or `_ms` takes at most 2147483647"
+            " of them, which are 68 years and 24 days.\n"
+        ),
     ]
     parts.append(f"\n## `[core]`\n\n{options_table(CoreOptions)}")
     parts.append(f"\n## `[management]`\n\n{sentence(ManagementOptions)}\n\n{options_table(ManagementOptions)}")

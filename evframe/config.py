@@ -13,7 +13,7 @@ import attrs
 from evframe.declarations import Parameter
 from evframe.events.event import check_name
 from evframe.exceptions import ConfigError
-from evframe.structuring import structure
+from evframe.structuring import check_number, structure
 from evframe.subscribers import Overflow
 from evframe.subscriptions.policy import ManagementOptions
 
@@ -31,8 +31,22 @@ def at_least(smallest: float) -> Callable[[Any, attrs.Attribute[Any], Any], None
     """Return the validator of an option that is *smallest* or more."""
 
     def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        try:
+            check_number(attribute.name, value)  # of options that were made in Python
+        except ValueError as error:
+            raise ValueError(f"{attribute.name}: {error}") from None
         if value < smallest:
             raise ValueError(f"{attribute.name}: expected {smallest} or more, got {value!r}")
+
+    return check
+
+
+def within(smallest: int, largest: int) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """Return the validator of an option that is from *smallest* to *largest*."""
+
+    def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not smallest <= value <= largest:
+            raise ValueError(f"{attribute.name}: expected {smallest} to {largest}, got {value!r}")
 
     return check
 
@@ -176,7 +190,7 @@ def read_config(text: str) -> Config:
     """Return the configuration that *text* holds, with what is wrong with it in its `problems`."""
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError of Python
         return Config(problems=[f"not TOML: {error}"])
     known = ("core", "plugins", "events", "subscriptions", "routes", "management")
     problems = [f"{key}: unknown table, expected one of {', '.join(known)}" for key in raw if key not in known]

@@ -91,7 +91,7 @@ def _number(value: int | str | None, look_up: Any) -> int:
     if value is None:
         return -1
     number = int(value) if isinstance(value, int) or value.isdecimal() else look_up(value)
-    if number < 0:
+    if not 0 <= number < 2**32 - 1:  # which stands for no id
         raise ValueError
     return int(number)
 

@@ -36,6 +36,7 @@ from evframe.sockets import Socket
 from evframe.state import LeaseKeeper
 from evframe.statistics import Counters
 from evframe.status import StatusChange, StatusRegistry
+from evframe.structuring import check_timeout
 from evframe.subscribers import Subscription
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.policy import Policies
@@ -343,7 +344,12 @@ class EventInterface:
             name: the event.
             params: its parameters.
             timeout_s: seconds to wait; an outcome that is still open then has the reason `pending`.
+                None waits for as long as it takes.
+
+        Raises:
+            ValueError: if *timeout_s* is no number of seconds; nothing is raised then.
         """
+        check_timeout("timeout_s", timeout_s)
         definition = self._events[name]
         event = definition.snapshot(params, monotonic(), depth.get())
         until = None if timeout_s is None else monotonic() + timeout_s
@@ -399,7 +405,9 @@ class EventInterface:
         Raises:
             UnknownEventError: if *name* is no pattern and not registered.
             TimeoutError: if none came in time.
+            ValueError: if *timeout_s* is no number of seconds.
         """
+        check_timeout("timeout_s", timeout_s)
         if not set("*?[") & set(name):
             self.event(name)
         async with asyncio.timeout(timeout_s), self.listen(name, where=where) as listener:
@@ -437,6 +445,8 @@ class EventInterface:
             UnknownEventError: if the event is not registered.
             SocketError: if the scheme is unknown or the text does not fit its grammar.
         """
+        if type(expire_s) is int:
+            check_timeout("expire_s", expire_s)
         if type(expire_s) is not int or expire_s < 0:
             raise ValueError(f"expire_s: expected 0 or more whole seconds, got {expire_s!r}")
         event, address = self._events[name], self._transports.parse(socket)

@@ -22,6 +22,7 @@ _VERSION: Final = 1
 _FOLD_S: Final = 1.0
 _MODE: Final = 0o600
 _RESERVE_BYTES: Final = 65_536
+_LONGEST_S: Final = 2**31 - 1
 _JOURNALS: Final = ("-wal", "-shm", "-journal")
 _DAMAGE: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PASSING: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
@@ -287,7 +288,7 @@ def _leases(rows: Iterable[salvage.Row]) -> Iterator[KeptLease]:
         if ends_at is not None and not math.isfinite(ends_at):
             continue
         with suppress(UnicodeDecodeError):
-            yield KeptLease(_text(event), _text(socket), _text(text), expire_s, ends_at)
+            yield KeptLease(_text(event), _text(socket), _text(text), min(expire_s, _LONGEST_S), ends_at)
 
 
 def _bytes(text: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -12,11 +13,51 @@ import attrs
 import cattrs
 from cattrs.cols import list_structure_factory
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
-from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn
+from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn, override
 
 FIELD: Final = re.compile(r"[a-z_]\w*(\[\d+\])?(\.\w+)?: ")
 """What a sentence of a validator begins with."""
+LARGEST: Final = 2**63 - 1
+"""The largest whole number of an option."""
+LONGEST: Final = {"_s": (2**31 - 1, "seconds"), "_ms": (2**31 - 1, "milliseconds")}
+"""The longest time of an option, by the end of its name: event loops, threads and sockets take no longer ones."""
 _Hook = Callable[[Any, Any], Any]
+
+
+def check_number(name: str, value: float) -> None:
+    """Refuse a number that is not finite, is beyond 64 bits, or is too long for the unit that *name* ends with.
+
+    Raises:
+        ValueError: with what is expected, without the name.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"expected a finite number, got {value!r}")
+    longest, unit = next((most for end, most in LONGEST.items() if name.endswith(end)), (LARGEST, ""))
+    if value > longest:
+        raise ValueError(f"expected at most {longest}{unit and ' '}{unit}, got {_short(value)}")
+    if value < -LARGEST:
+        raise ValueError(f"expected at least {-LARGEST}, got {_short(value)}")
+
+
+def check_timeout(name: str, value: float | None) -> None:
+    """Refuse an argument that is no number of seconds, or None; a time that is over already is one.
+
+    Raises:
+        ValueError: with *name*, which ends in ``_s``, and what is expected.
+    """
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name}: expected seconds or None, got {value!r}")  # noqa: TRY004 as for a number that does not fit
+    try:
+        check_number(name, value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _short(value: float) -> str:
+    """Return a number as text: a whole one may have more digits than Python converts."""
+    return repr(value) if abs(value) < 10**40 else "a number of more than 40 digits"
 
 
 def structure(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
@@ -49,13 +90,13 @@ def _problems(error: BaseException, path: str) -> list[str]:
     return [f"{path}.{error}" if FIELD.match(str(error)) else f"{path}: {error}"]
 
 
-def _exact(wanted: type) -> _Hook:
+def _exact(wanted: type[Any]) -> _Hook:
     def take(value: Any, _: Any) -> Any:
-        if wanted is float and type(value) is int:
-            return float(value)
-        if type(value) is not wanted:
+        if type(value) is not wanted and not (wanted is float and type(value) is int):
             raise TypeError(f"expected {wanted.__name__}, got {value!r}")
-        return value
+        if isinstance(value, int | float):
+            check_number("", value)
+        return float(value) if wanted is float else value
 
     return take
 
@@ -63,6 +104,8 @@ def _exact(wanted: type) -> _Hook:
 def _exact_union(value: Any, kind: Any) -> Any:
     """Take a value whose type is one of several scalar ones, such as ``int | str``."""
     if value is None or type(value) in get_args(kind):
+        if type(value) in {int, float}:
+            check_number("", value)
         return value
     wanted = " or ".join(getattr(part, "__name__", str(part)) for part in get_args(kind) if part is not type(None))
     raise TypeError(f"expected {wanted}, got {value!r}")
@@ -105,7 +148,10 @@ def _exact_table(kind: Any, converter: cattrs.Converter) -> _Hook:
 
 def _options(kind: Any, converter: cattrs.Converter) -> _Hook:
     """Return a hook for an attrs class that tells what every validator says, where making one tells of the first."""
-    take = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True)
+    fields = attrs.fields(attrs.resolve_types(kind))
+    hooks = {field.name: _field_hook(field, converter) for field in fields if _is_number(field.type)}
+    overrides: dict[str, Any] = {name: override(struct_hook=hook) for name, hook in hooks.items()}
+    take = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True, **overrides)
 
     def structure(value: Any, kind: Any) -> Any:
         if not isinstance(value, Mapping):
@@ -113,14 +159,34 @@ def _options(kind: Any, converter: cattrs.Converter) -> _Hook:
         try:
             return take(value, kind)
         except ClassValidationError as error:
-            rules = {str(rule): rule for rule in _broken_rules(value, kind, converter)}
+            rules = {str(rule): rule for rule in _broken_rules(value, kind, converter, hooks)}
             others = [inner for inner in error.exceptions if str(inner) not in rules]
             raise ClassValidationError(error.message, [*others, *rules.values()], kind) from None
 
     return structure
 
 
-def _broken_rules(value: Mapping[str, Any], kind: Any, converter: cattrs.Converter) -> Iterator[ValueError]:
+def _field_hook(field: attrs.Attribute[Any], converter: cattrs.Converter) -> _Hook:
+    """Return a hook for the values of one option: a number is held to the unit in the option's name."""
+
+    def structure(value: Any, kind: Any) -> Any:
+        taken = converter.structure(value, kind)
+        if type(taken) in {int, float}:
+            check_number(field.name, taken)
+            if field.validator is None and taken < 0 and field.name.endswith(tuple(LONGEST)):
+                raise ValueError(f"expected 0 or more, got {value!r}")
+        return taken
+
+    return structure
+
+
+def _is_number(kind: Any) -> bool:
+    return not {kind, *get_args(kind)}.isdisjoint({int, float})
+
+
+def _broken_rules(
+    value: Mapping[str, Any], kind: Any, converter: cattrs.Converter, hooks: Mapping[str, _Hook]
+) -> Iterator[ValueError]:
     """Yield what the validators of *kind* say about those values that have the right type."""
     stand_in = object.__new__(kind)
     given = []
@@ -132,7 +198,7 @@ def _broken_rules(value: Mapping[str, Any], kind: Any, converter: cattrs.Convert
             found = found.factory(stand_in) if found.takes_self else found.factory()
         if field.name in value:
             with suppress(Exception):  # it is told of already
-                found = converter.structure(value[field.name], field.type)
+                found = hooks.get(field.name, converter.structure)(value[field.name], field.type)
                 given.append(field)
         object.__setattr__(stand_in, field.name, found)
     for field in given:

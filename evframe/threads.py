@@ -13,12 +13,14 @@ from evframe.events.event import Event
 from evframe.interface import EventInterface
 from evframe.outcomes import Outcome
 from evframe.statistics import Counters
+from evframe.structuring import check_timeout
 
 
 class ThreadedInterface:
     """An `EventInterface` on a thread of its own, with the same calls for any other thread."""
 
     def __init__(self, config: Config | None = None, *, start_timeout_s: float = 30.0, **options: Any) -> None:
+        check_timeout("start_timeout_s", start_timeout_s)
         self._interface = EventInterface(config, **options)
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()

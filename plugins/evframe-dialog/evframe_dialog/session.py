@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
+from evframe.structuring import check_timeout
 from evframe_dialog.states import State, Step
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Round:
 
 
 def _positive(_: Any, attribute: attrs.Attribute[float], value: float) -> None:
+    check_timeout(attribute.name, value)
     if value <= 0:
         raise ValueError(f"{attribute.name}: expected more than 0, got {value!r}")
 

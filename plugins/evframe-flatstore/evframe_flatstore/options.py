@@ -7,16 +7,11 @@ from typing import Any, Final
 
 import attrs
 
-_SIZE: Final = re.compile(r"([0-9]+)([kmg]?)", re.IGNORECASE)
+from evframe.config import within
+from evframe.structuring import LARGEST
+
+_SIZE: Final = re.compile(r"([0-9]{1,30})([kmg]?)", re.IGNORECASE)
 _UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
-
-
-def _within(smallest: int, largest: int) -> Any:
-    def check(_: Any, attribute: attrs.Attribute[Any], value: int) -> None:
-        if not smallest <= value <= largest:
-            raise ValueError(f"{attribute.name}: expected {smallest} to {largest}, got {value!r}")
-
-    return check
 
 
 def _delimiter(_: Any, attribute: attrs.Attribute[Any], value: str) -> None:
@@ -38,9 +33,17 @@ def _octal(_: Any, attribute: attrs.Attribute[Any], value: str) -> None:
         raise ValueError(f"{attribute.name}: expected an octal number such as '644', got {value!r}")
 
 
+def _bytes(size: int | str) -> int:
+    if isinstance(size, int):
+        return size
+    found = _SIZE.fullmatch(size)
+    assert found is not None
+    return int(found[1]) * _UNITS[found[2].lower()]
+
+
 def _size(_: Any, attribute: attrs.Attribute[Any], value: int | str) -> None:
     fits = value >= 0 if isinstance(value, int) else _SIZE.fullmatch(value) is not None
-    if not fits:
+    if not fits or _bytes(value) > LARGEST:
         raise ValueError(f"{attribute.name}: expected bytes such as 1048576 or '1m' (k, m or g), got {value!r}")
 
 
@@ -53,7 +56,7 @@ def _suffix(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
 class Options:
     """How lines are written and when files rotate (`reference/transports.md` §4c); 0 turns a rotation off."""
 
-    max_open_sockets: int = attrs.field(default=100, validator=_within(1, 65535))
+    max_open_sockets: int = attrs.field(default=100, validator=within(1, 65535))
     """The number of distinct files."""
     delimiter: str = attrs.field(default=",", validator=_delimiter)
     """What stands between two columns."""
@@ -63,9 +66,9 @@ class Options:
     """The octal mode of new files, before the umask."""
     suppress_event_name: bool = False
     """Leave out the first column, the event's name."""
-    rotate_period_s: int = attrs.field(default=0, validator=_within(0, 2**31))
+    rotate_period_s: int = attrs.field(default=0, validator=within(0, 2**31 - 1))
     """Rotate whenever the wall clock passes a multiple of so many seconds."""
-    rotate_count: int = attrs.field(default=0, validator=_within(0, 2**63))
+    rotate_count: int = attrs.field(default=0, validator=within(0, 2**63 - 1))
     """Rotate after so many lines."""
     rotate_size: int | str = attrs.field(default=0, validator=_size)
     """Rotate once the file has so many bytes; a text may end in k, m or g."""
@@ -84,8 +87,4 @@ class Options:
     @property
     def max_bytes(self) -> int:
         """The size that rotates, in bytes; 0 for none."""
-        if isinstance(self.rotate_size, int):
-            return self.rotate_size
-        found = _SIZE.fullmatch(self.rotate_size)
-        assert found is not None
-        return int(found[1]) * _UNITS[found[2].lower()]
+        return _bytes(self.rotate_size)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+from evframe.structuring import check_timeout
 from evframe_load_balancer.balancing import choose
 from evframe_load_balancer.destinations import Destination
 
@@ -86,6 +87,7 @@ class Sessions:
         """Begin a session; see `LoadBalancer.start_session`."""
         if expire_s is not None and not expire_s > 0:
             raise ValueError(f"expire_s: expected more than 0 seconds, got {expire_s!r}")
+        check_timeout("expire_s", expire_s)
         with self._mutex:
             self.expire()
             session = Session(self, group, resources, flags)

@@ -11,7 +11,7 @@ import attrs
 
 from evframe.client import parse_url
 from evframe.client.urls import without_password
-from evframe.config import are_named_apart, at_least
+from evframe.config import are_named_apart, at_least, within
 from evframe.sockets import without_brackets
 from evframe_opensips.catalogue import catalogue, modules
 
@@ -117,7 +117,7 @@ class Options:
     """The ports that may be used, first and last, such as ``20000-20099``; any without it."""
     unix_socket_mode: str = attrs.field(default="660", validator=_mode)
     """The permissions of the sockets of the transport `unix`."""
-    receive_buffer_bytes: int = attrs.field(default=4 << 20, validator=at_least(4096))
+    receive_buffer_bytes: int = attrs.field(default=4 << 20, validator=within(4096, 2**31 - 1))
     """What the kernel may hold of an instance's datagrams, up to its own limit `net.core.rmem_max`."""
     max_message_bytes: int = attrs.field(default=1 << 20, validator=at_least(65_536))
     """The longest event on a connection."""
