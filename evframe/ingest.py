@@ -157,6 +157,10 @@ class Intake:
             self.refused[refusal.reason] += 1
             self._tell(refusal)
             return False
+        except Exception as error:  # noqa: BLE001 one message must not end its source
+            self.refused["error"] += 1
+            self._tell(Refused("error", f"{type(error).__name__}: {error}"))
+            return False
         self.raised += 1
         return True
 

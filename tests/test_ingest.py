@@ -95,6 +95,18 @@ async def test_refused(options, body, reason, caplog):
         assert await recording.events() == []
 
 
+async def test_whatever_goes_wrong_is_counted(monkeypatch, caplog):
+    """A message whose handling raises any error is refused, and the next one is taken."""
+    async with recorder() as recording:
+        intake = recording.plugin("source").intake
+        with monkeypatch.context() as patch:
+            patch.setattr(recording.interface, "raise_event", lambda *_: int("one"))
+            assert not intake.take(NOTIFICATION % b"E_NEW")
+        assert intake.take(NOTIFICATION % b"E_NEW")
+        assert (intake.refused, intake.raised) == ({"error": 1}, 1)
+    assert "ValueError" in caplog.records[0].problem
+
+
 async def test_new_names_are_bounded():
     """Nobody outside can have names registered without end."""
     async with recorder(max_events=3) as recording:
