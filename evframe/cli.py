@@ -153,7 +153,8 @@ def subscribers(client: Client, *, as_json: bool) -> None:
     for event in result["Events"]:
         for subscriber in event["Subscribers"]:
             left = f"{subscriber['ttl']} s" if "ttl" in subscriber else "never ends"
-            click.echo(f"{event['name']:32} {subscriber['socket']:48} {left}")
+            away = f", away: {visible(subscriber['away'])}" if "away" in subscriber else ""
+            click.echo(f"{event['name']:32} {subscriber['socket']:48} {left}{away}")
 
 
 @main.command()
