@@ -97,7 +97,7 @@ class AnsweredConnection(Connection):
         """Have the clock look at the event at *index*, or at the first after it without a reply."""
         while index < len(chunk.messages):
             if chunk.first_id + index in self._pending:
-                start = max(chunk.batch.events[index].raised_at, self._opened_at)
+                start = max(chunk.batch.events[index].since, self._opened_at)
                 heapq.heappush(self._deadlines, (start + self._timeout_s, chunk.first_id, index))
                 self._set_timer()
                 return
