@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import signal
 import sys
@@ -27,7 +28,7 @@ from evframe.logs import set_up_logs
 from evframe.payload import Pairs
 from evframe.plugins import PluginStatus
 from evframe.reaching import reach
-from evframe.terminal import Commands, print_json, say
+from evframe.visible import visible
 from evframe.watching import lines
 
 _INVALID_PARAMS: Final = -32602
@@ -36,14 +37,19 @@ _COLUMNS: Final = ("name", "version", "kind")
 
 def _refuse(error: ConfigError) -> NoReturn:
     for problem in error.problems:
-        say(problem, err=True)
+        click.echo(problem, err=True)
     raise SystemExit(1) from None
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def _print(value: Any) -> None:
+    """Print JSON: with a line for each value on a terminal, else on one line."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=4 if sys.stdout.isatty() else None))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="evframe")
 def main() -> None:
     """Deliver events to whoever subscribed to them."""
@@ -84,10 +90,10 @@ def check(config: str, *, connect: bool) -> None:
         _refuse(error)
     findings = asyncio.run(reach(interface)) if connect else []
     for finding in findings:
-        say(str(finding), err=finding.problem is not None)
+        click.echo(visible(str(finding)), err=finding.problem is not None)
     if any(finding.problem is not None for finding in findings):
         raise SystemExit(1)
-    say("ok")
+    click.echo("ok")
 
 
 @main.command()
@@ -96,12 +102,12 @@ def plugins(*, as_json: bool) -> None:
     """List the installed plugins: name, version, kind, whether it is loaded, its schemes, events and commands."""
     interface = EventInterface()
     if as_json:
-        print_json([attrs.asdict(status) for status in interface.plugin_status])
+        _print([attrs.asdict(status) for status in interface.plugin_status])
         return
     if not interface.plugin_status:
-        say("no plugin is installed", err=True)
+        click.echo("no plugin is installed", err=True)
     for line in _table(interface.plugin_status):
-        say(line)
+        click.echo(line)
 
 
 def _table(plugins: list[PluginStatus]) -> Iterator[str]:
@@ -129,10 +135,10 @@ def events(client: Client, *, as_json: bool) -> None:
     """List the events of the running gateway."""
     result = client.call("events_list")
     if as_json:
-        print_json(result)
+        _print(result)
         return
     for event in result["Events"]:
-        say(f"{event['id']:4} {event['name']}")
+        click.echo(f"{event['id']:4} {event['name']}")
 
 
 @main.command()
@@ -142,13 +148,12 @@ def subscribers(client: Client, *, as_json: bool) -> None:
     """List the subscribers of the running gateway."""
     result = client.call("subscribers_list")
     if as_json:
-        print_json(result)
+        _print(result)
         return
     for event in result["Events"]:
         for subscriber in event["Subscribers"]:
             left = f"{subscriber['ttl']} s" if "ttl" in subscriber else "never ends"
-            away = f", away: {subscriber['away']}" if "away" in subscriber else ""
-            say(f"{event['name']:32} {subscriber['socket']:48} {left}{away}")
+            click.echo(f"{event['name']:32} {subscriber['socket']:48} {left}")
 
 
 @main.command()
@@ -159,7 +164,7 @@ def subscribers(client: Client, *, as_json: bool) -> None:
 def subscribe(client: Client, event: str, socket: str, expire: int | None) -> None:
     """Subscribe SOCKET to EVENT."""
     with explained(client, event, socket):
-        say(client.call("event_subscribe", [event, socket] if expire is None else [event, socket, expire]))
+        click.echo(client.call("event_subscribe", [event, socket] if expire is None else [event, socket, expire]))
 
 
 @main.command("raise")
@@ -184,7 +189,7 @@ def raise_(client: Client, event: str, pairs: tuple[str, ...], text: str | None)
         named = dict(pair.split("=", 1) for pair in pairs)
         with explained(client, event):
             client.call("raise_event", [event, named] if named else [event])
-    say("OK")
+    click.echo("OK")
 
 
 def _raise_exactly(client: Client, event: str, params: Any, text: str) -> None:
@@ -212,10 +217,10 @@ def mi(client: Client, method: str | None, params: tuple[str, ...], text: str | 
     elif text is not None:
         if params:
             raise click.BadParameter("expected no other parameters", param_hint="--json")
-        print_json(client.call(method, _params(text)))
+        _print(client.call(method, _params(text)))
     else:
         named = bool(params) and all("=" in param for param in params)
-        print_json(client.call(method, dict(param.split("=", 1) for param in params) if named else list(params)))
+        _print(client.call(method, dict(param.split("=", 1) for param in params) if named else list(params)))
 
 
 def _params(text: str) -> Any:
@@ -232,7 +237,7 @@ def _params(text: str) -> Any:
 def _list_commands(client: Client) -> None:
     for name in client.call("which"):
         for recipe in client.call("which", [name]):
-            say(" ".join([name, *recipe]))
+            click.echo(" ".join([name, *recipe]))
 
 
 @main.command()
@@ -255,10 +260,10 @@ def watch(client: Client, patterns: tuple[str, ...], receiver: Any, address: str
         raise click.BadParameter(str(error), param_hint="--address") from None
     with suppress(KeyboardInterrupt), subscription:
         for line in lines(subscription, as_json=as_json):
-            click.echo(line)  # which is escaped as what it is
+            click.echo(line)
     for count, what in ((subscription.unparsed, "could not be read"), (subscription.lost, "came too fast")):
         if count:
-            say(f"{count} events {what}", err=True)
+            click.echo(f"{count} events {what}", err=True)
 
 
 @main.command("import-opensips")
@@ -288,7 +293,7 @@ def import_opensips(
     except OSError as error:
         raise click.ClickException(str(error)) from None
     for line in (*done.findings, done.summary):
-        say(line, err=True)
+        click.echo(line, err=True)
     if strict and done.findings.left_out:
         raise SystemExit(1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, Final
 
 CLOSE_S: Final = 1.0
@@ -17,29 +17,18 @@ async def end(client: Any, connections: Any, *parts: Any) -> None:
         connections: its connections to the brokers.
         parts: those of it that have tasks.
     """
-    has_ended = False
     try:
-        has_ended = await _within(client.stop(), CLOSE_S)
+        with suppress(Exception):
+            async with asyncio.timeout(CLOSE_S):
+                await client.stop()
+                return
     finally:
         for task in asyncio.all_tasks():
             if _runs_in(task, parts):
                 task.cancel()
-    if not has_ended:
-        await _within(connections.close(), CLOSE_S)
-
-
-async def _within(work: Coroutine[Any, Any, Any], limit_s: float) -> bool:
-    """Return whether *work* ends well within its bound.
-
-    It has a task of its own: the library may end it with a cancellation, which is not meant for this one.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait((task,), timeout=limit_s)
-        return task.done() and not task.cancelled() and task.exception() is None
-    finally:
-        task.cancel()
-        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    with suppress(Exception):
+        async with asyncio.timeout(CLOSE_S):
+            await connections.close()
 
 
 def _runs_in(task: asyncio.Task[Any], parts: tuple[Any, ...]) -> bool:

@@ -211,8 +211,8 @@ class Instance:
         if not names or self._remote is None:
             return
         try:
-            async with asyncio.timeout(self._settings.timeout_s):
-                await self._remote.end(names)
+            # Not asyncio.timeout: in a task that is cancelled, as this one is, its end is no TimeoutError with 3.11.2.
+            await asyncio.wait_for(self._remote.end(names), self._settings.timeout_s)
         except (ManagementError, TimeoutError) as error:
             log.warning(
                 "leases are left to end by themselves",

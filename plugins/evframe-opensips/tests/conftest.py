@@ -29,6 +29,8 @@ class Opensips:
         }
         self.is_silent = False
         """Whether it takes requests and answers none."""
+        self.unanswered = 0
+        """How many requests it took while it was silent."""
         self.too_long = False
         """Whether the list of all subscribers does not fit an answer."""
         self.host = "127.0.0.1"
@@ -62,6 +64,7 @@ class Opensips:
             }
             size = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
             if self.is_silent:
+                self.unanswered += 1
                 await reader.read()  # until who asked has given up
                 raise ConnectionError
             body = self.answer(await reader.readexactly(size))

@@ -25,7 +25,7 @@ LARGE = "x" * (MOST_BYTES + 1)
 @pytest.fixture(autouse=True)
 def limited(rabbitmq):
     """Skip where the broker takes messages of another size."""
-    if not hasattr(rabbitmq, "control"):
+    if not hasattr(rabbitmq, "evaluate"):
         pytest.skip("the broker that is given has a limit of its own")
 
 
