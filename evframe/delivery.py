@@ -13,7 +13,7 @@ from evframe.backoff import delay_s
 from evframe.batch import Batch
 from evframe.calls import comes_from_outside, contained
 from evframe.config import CoreOptions
-from evframe.ending import Ends, cancel, emptied, lose
+from evframe.ending import LATE_S, Ends, cancel, cancel_again, emptied, lose
 from evframe.events.event import Event
 from evframe.exceptions import DeliveryError, Rejected, Unavailable
 from evframe.failures import Failures
@@ -323,8 +323,11 @@ class Delivery:
 
     def _cut(self, subscriber: Subscriber) -> None:
         """Give up on what a subscriber that has ended did not take in time; its queue is empty."""
-        for future in list(self._under_way.get(subscriber, ())):
+        futures = list(self._under_way.get(subscriber, ()))
+        for future in futures:
             future.cancel()
+        if futures and self._loop is not None:
+            self._loop.call_later(LATE_S, cancel_again, futures)
         if self.retries.discard(subscriber):
             self._resume(subscriber)
 

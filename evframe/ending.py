@@ -11,6 +11,8 @@ from typing import Final
 from evframe.subscribers import Subscriber
 
 SLICE_EVENTS: Final = 1024
+LATE_S: Final = 1.0
+"""How long a delivery may take to end after it was cancelled."""
 
 
 class Ends:
@@ -96,7 +98,10 @@ async def emptied(subscribers: Sequence[Subscriber], timeout_s: float) -> None:
 
 
 async def cancel(futures: Sequence[asyncio.Future[None]], timeout_s: float) -> None:
-    """Cancel *futures* and wait for their ends, for at most *timeout_s* seconds."""
+    """Cancel *futures* and wait for their ends, for at most *timeout_s* seconds.
+
+    A delivery may wait on for what a thread of it has begun; one that takes longer is cancelled again, which ends it.
+    """
     until = time.monotonic() + timeout_s
     for start in range(0, len(futures), SLICE_EVENTS):
         cancelled = futures[start : start + SLICE_EVENTS]
@@ -104,6 +109,16 @@ async def cancel(futures: Sequence[asyncio.Future[None]], timeout_s: float) -> N
             future.cancel()
         await asyncio.wait(cancelled, timeout=max(0.0, until - time.monotonic()))
         await asyncio.sleep(0)  # for what is called when they are over
+    cancel_again(futures)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+def cancel_again(futures: Sequence[asyncio.Future[None]]) -> None:
+    """Cancel those of *futures* that have gone on after they were cancelled."""
+    for future in futures:
+        if not future.done():
+            future.cancel()
 
 
 async def lose(subscribers: Sequence[Subscriber], reason: str) -> None:

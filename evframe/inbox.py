@@ -33,13 +33,20 @@ class Inbox:
             self._loop = loop
         self.empty()
 
+    def flush(self) -> None:
+        """Hand over all that waits, on the loop's thread."""
+        while self._events or self._lost:
+            self.empty()
+
     def stop(self) -> None:
-        """Hand over what waits, on the loop's thread; later events are handed over where they are raised."""
+        """Hand over what waits, on the loop's thread; later events are handed over where they are raised.
+
+        Nothing that takes events may call the loop any more.
+        """
         with self._lock:
             self._loop = None
             self._stopped = True
-        while self._events or self._lost:
-            self.empty()
+        self.flush()
 
     def put(self, event: Event) -> None:
         """Take *event*; from any thread."""

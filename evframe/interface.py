@@ -223,8 +223,9 @@ class EventInterface:
         timeout_s = self.core.drain_timeout_s
         self._roster.stop_expiring()
         await self._composition.end_tasks(timeout_s)
-        self._inbox.stop()
+        self._inbox.flush()
         await self._roster.drain(timeout_s)
+        self._inbox.stop()
         self.resolver.close()
         await self._composition.stop(max(1.0, timeout_s))
 

@@ -19,6 +19,7 @@ from evframe.hookspecs import hookimpl
 from evframe.kept_leases import KeptLease, Key, LeaseFile, is_damage, may_pass
 from evframe.log_limit import LogLimiter
 from evframe.subscribers import LeaseChange, Subscription
+from evframe.tasks import in_thread
 
 log = logging.getLogger("evframe.state")
 IDENTIFIER: Final = "state"
@@ -222,7 +223,7 @@ class LeaseKeeper:
         changes, self._changes = self._changes, 0
         try:
             if self._file is not None and self._file.is_open:
-                await self._finish(asyncio.to_thread(self._file.fold))
+                await self._finish(in_thread(self._file.fold))
         except (sqlite3.Error, OSError) as error:
             self._changes += changes
             if is_damage(error):  # anything else is tried again
@@ -266,7 +267,7 @@ class LeaseKeeper:
         kept = [*chain.from_iterable(self._waiting.values()), *(self._kept(context, each) for each in leases.values())]
         self._unwritten.clear()  # what changes from now on is not in the new file
         try:
-            aside = await asyncio.to_thread(file.rebuild, kept)
+            aside = await in_thread(file.rebuild, kept)
         except (sqlite3.Error, OSError):
             self._unwritten = {**leases, **self._unwritten}
             raise

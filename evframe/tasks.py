@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, TypeVar
 
 from evframe.calls import contained_task
 
+_Result = TypeVar("_Result")
 log = logging.getLogger("evframe.plugins")
 
 
@@ -16,6 +18,15 @@ def log_error(task: asyncio.Future[Any]) -> None:
     """Log the error that has ended *task*, if one has."""
     if not task.cancelled() and task.exception() is not None:
         log.error("a plugin's task ended with an error", exc_info=task.exception())
+
+
+async def in_thread(function: Callable[..., _Result], *args: Any) -> _Result:
+    """Return what *function* returns in a thread, or in this one when the interpreter is about to end."""
+    try:
+        work = asyncio.get_running_loop().run_in_executor(None, partial(function, *args))
+    except RuntimeError:  # no thread begins any more, and nothing else waits for the loop
+        return function(*args)
+    return await work
 
 
 class PluginTasks:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import logging
 import threading
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from evframe.config import Config
 from evframe.events.event import Event
@@ -14,6 +17,9 @@ from evframe.interface import EventInterface
 from evframe.outcomes import Outcome
 from evframe.statistics import Counters
 from evframe.structuring import check_timeout
+
+log = logging.getLogger("evframe.interface")
+_SPARE_S: Final = 5.0
 
 
 class ThreadedInterface:
@@ -32,6 +38,8 @@ class ThreadedInterface:
             raise TimeoutError(f"expected a start within {start_timeout_s} s")
         if self._error is not None:
             raise self._error
+        # The thread is a daemon, so that it still runs when the functions of atexit are called.
+        atexit.register(self._close_at_exit)
 
     def _run(self) -> None:
         try:
@@ -108,9 +116,27 @@ class ThreadedInterface:
 
     def close(self) -> None:
         """Deliver what is queued within the drain time, and end the thread."""
+        atexit.unregister(self._close_at_exit)
+        self._end(None)
+
+    def _end(self, timeout_s: float | None) -> None:
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
+            with suppress(RuntimeError):  # the loop has been closed in this moment
+                self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(timeout_s)
+
+    def _close_at_exit(self) -> None:
+        """Close an interface that was not, and log what was lost."""
+        if not self._thread.is_alive():
+            return
+        drain_s = self._interface.core.drain_timeout_s
+        self._end(min(2 * drain_s + 2 * max(1.0, drain_s) + _SPARE_S, threading.TIMEOUT_MAX))
+        if self._thread.is_alive():
+            log.error("the interface has not ended in time", extra={"drain_timeout_s": drain_s})
+            return
+        for counters in self._interface.statistics:
+            if counters.reasons.get("shutdown"):
+                log.error("events were not delivered in time", extra={"socket": counters.socket, **counters.reasons})
 
     def __enter__(self) -> Self:
         return self
@@ -123,6 +149,9 @@ class ThreadedInterface:
 
 def start_in_thread(config: Config | None = None, **options: Any) -> ThreadedInterface:
     """Start an interface on a thread of its own; call `close` or leave its `with` block to end it.
+
+    One that is still open when the process ends is closed then, as `close` does, and what it has
+    lost is logged; a process that is killed, or ends through `os._exit`, loses what waits.
 
     Args:
         config: as for `EventInterface`.

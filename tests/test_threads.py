@@ -1,13 +1,17 @@
 """Raising from any thread."""
 
+import asyncio
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
 import evframe
 from evframe.config import Config, CoreOptions
 from evframe.inbox import Inbox
-from evframe.testing import MemoryTransport
+from evframe.testing import MemoryTransport, until
 
 
 def test_raise_from_many_threads(memory):
@@ -29,6 +33,46 @@ def test_raise_from_many_threads(memory):
 
     for thread in range(8):
         assert [number for who, number in got if who == thread] == list(range(2000))
+
+
+def raise_through_the_end(events):
+    """Begin to raise in four threads."""
+    stop, errors = threading.Event(), []
+
+    def work():
+        try:
+            while not stop.is_set():
+                events.raise_event("E_T", [1])
+                time.sleep(0)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    return stop, threads, errors
+
+
+async def test_raise_from_threads_while_the_interface_is_left(memory):
+    """Threads that raise while an interface is left never call its loop, and each event has one outcome."""
+    asyncio.get_running_loop().set_debug(True)
+    memory.when("late", lambda batch: asyncio.sleep(3600))  # so that leaving takes its time
+    events = evframe.EventInterface(Config(core=CoreOptions(drain_timeout_s=0.2)), plugins={"memory": memory})
+    events.register_event("E_T")
+    for name in ("late", "a"):
+        events.subscribe_event("E_T", f"memory:{name}")
+    async with events:
+        stop, threads, errors = raise_through_the_end(events)
+        await until(lambda: events.statistics[1].delivered)
+    raised = events.event("E_T").raised
+    await until(lambda: events.event("E_T").raised > raised)
+    stop.set()
+    for thread in threads:
+        await asyncio.to_thread(thread.join)
+    assert errors == []
+    for counters in events.statistics[:2]:
+        assert counters.raised == events.event("E_T").raised == counters.delivered + counters.failed
+        assert set(counters.reasons) <= {"shutdown"}
 
 
 def test_same_calls(memory):
@@ -138,3 +182,42 @@ def test_raise_in_the_middle_of_a_raise():
     inbox.stop()
     inbox.put("first")
     assert taken == ["first", "second"]
+
+
+NEVER_CLOSED = """
+import asyncio, atexit, logging, sys, evframe
+from evframe.config import Config, CoreOptions
+from evframe.testing import MemoryTransport
+
+logging.basicConfig(format="%(message)s %(socket)s %(shutdown)s")
+memory = MemoryTransport()
+atexit.register(lambda: print(len(memory.delivered.get("a", ()))))  # what is registered later is called before
+memory.when("never", lambda batch: asyncio.sleep(3600))
+config = Config(core=CoreOptions(drain_timeout_s=float(sys.argv[1])))
+events = evframe.start_in_thread(config, plugins={"memory": memory})
+events.register_event("E_T")
+events.subscribe_event("E_T", sys.argv[2])
+for number in range(5000):
+    events.raise_event("E_T", [number])
+"""
+
+
+def run_never_closed(tmp_path, *args):
+    script = tmp_path / "service.py"
+    script.write_text(NEVER_CLOSED, encoding="utf-8")
+    command = [sys.executable, str(script), *args]
+    return subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+
+
+def test_interface_that_was_never_closed(tmp_path):
+    """A process that ends without closing its interface delivers what is queued."""
+    done = run_never_closed(tmp_path, "30", "memory:a")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "5000\n"
+
+
+def test_what_a_process_loses_at_its_end(tmp_path):
+    """What a process that ends without closing its interface could not deliver in time is in its log."""
+    done = run_never_closed(tmp_path, "0.1", "memory:never")
+    assert done.returncode == 0
+    assert done.stderr == "events were not delivered in time memory:never 5000\n"

@@ -14,6 +14,7 @@ from evframe import hookimpl
 from evframe.context import PluginContext
 from evframe.management.commands import CommandTable
 from evframe.plugins import EventCollector
+from evframe.tasks import in_thread
 from evframe_dispatcher.choosing import Algorithm, order
 from evframe_dispatcher.commands import dispatcher_commands
 from evframe_dispatcher.destinations import Destination, Name, Sets, load
@@ -286,7 +287,7 @@ class Dispatcher:
         if self._kept is None or changes == self._changes_kept:
             return
         try:
-            await asyncio.to_thread(self._kept.write, list(self._sets))
+            await in_thread(self._kept.write, list(self._sets))
         except OSError as error:
             log.warning("the states of destinations were not written", extra={"problem": str(error)})
         else:

@@ -133,7 +133,12 @@ class FlatstoreTransport:
         lines = self._format.batch(events) if events else b""
         # What a rotation itself has written brings no further rotation about.
         counted = [event.definition.name != ROTATION for event in events] if self._limited else None
-        work = self._threads.submit(file.write, lines, counted)
+        try:
+            work = self._threads.submit(file.write, lines, counted)
+        except RuntimeError:  # the interpreter is about to end, and begins nothing in threads any more
+            file.write(lines, counted)
+            self._tell(file)
+            return True
         now = time.monotonic()
         if now >= self._patient_from:
             try:
@@ -151,10 +156,15 @@ class FlatstoreTransport:
         return self._finish(file, work)
 
     async def _finish(self, file: LineFile, work: Future[None]) -> None:
+        waiting = asyncio.wrap_future(work)
         try:
-            await asyncio.wrap_future(work)
+            await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            if work.cancel():
+                raise
+            await waiting  # a thread writes the lines: they become delivered, or fail, whatever is cancelled here
         finally:
-            del work  # its error has a traceback with this frame
+            del work, waiting  # their error has a traceback with this frame
             self._tell(file)
 
     def _tell(self, file: LineFile) -> None:

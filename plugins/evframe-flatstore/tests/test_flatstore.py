@@ -3,12 +3,15 @@
 import asyncio
 import json
 import os
-from contextlib import asynccontextmanager
+import subprocess
+import sys
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from evframe_flatstore import FlatstoreTransport, Options
 
 import evframe
+from evframe.config import Config, CoreOptions
 from evframe.testing import MemoryTransport, Peer, TransportContract, no_garbage, until
 
 ROTATION = "E_FLATSTORE_ROTATION"
@@ -373,6 +376,85 @@ async def test_full_disk_loses_nothing_f13(tmp_path):
         assert (lease.subscriber.delivered, lease.subscriber.depth) == (0, 1)
 
     assert events.statistics[0].reasons == {"shutdown": 1}
+
+
+@contextmanager
+def slow_disk(events, path):
+    """Have the file's disk take nothing for as long as this lasts."""
+    file = events.plugin("flatstore")._file(str(path))
+    file._mutex.acquire()
+    try:
+        yield
+    finally:
+        file._mutex.release()
+
+
+@pytest.mark.parametrize("way", ["leave", "unsubscribe"])
+async def test_a_batch_under_way_becomes_what_it_becomes(tmp_path, way):
+    """What a thread writes when the interface is left, or the lease ends, is counted as it ends: as delivered."""
+    path = tmp_path / "log"
+    transport = FlatstoreTransport()
+    config = Config(core=CoreOptions(drain_timeout_s=0.01))
+    events = evframe.EventInterface(config, plugins={"flatstore": transport})
+    events.register_event("E_T")
+    events.subscribe_event("E_T", f"flatstore:{path}")
+    await events.__aenter__()
+    [subscriber] = events.event("E_T").targets
+    futures = events._roster.delivery._under_way
+    with slow_disk(events, path):
+        events.raise_event("E_T", [1])
+        await until(lambda: subscriber in futures)
+        [future] = futures[subscriber]
+        leaving = asyncio.ensure_future(events.__aexit__(None, None, None)) if way == "leave" else None
+        if leaving is None:
+            events.unsubscribe_event("E_T", f"flatstore:{path}")
+        await until(future.cancelling)
+    await until(future.done)
+    if leaving is None:
+        await events.__aexit__(None, None, None)
+    else:
+        await leaving
+    assert path.read_text() == "E_T,1\n"
+    assert (subscriber.delivered, subscriber.failed, subscriber.depth) == (1, 0, 0)
+
+
+async def test_a_disk_that_hangs_does_not_hold_the_end(tmp_path):
+    """Leaving has its bound when a disk takes nothing, and the events are counted as `shutdown`."""
+    path = tmp_path / "log"
+    events = evframe.EventInterface(
+        Config(core=CoreOptions(drain_timeout_s=0.01)), plugins={"flatstore": FlatstoreTransport()}
+    )
+    events.register_event("E_T")
+    events.subscribe_event("E_T", f"flatstore:{path}")
+    async with events:
+        [subscriber] = events.event("E_T").targets
+        with slow_disk(events, path):
+            events.raise_event("E_T", [1])
+            await until(lambda: subscriber in events._roster.delivery._under_way)
+            await events.__aexit__(None, None, None)
+            assert (subscriber.delivered, subscriber.reasons, subscriber.depth) == (0, {"shutdown": 1}, 0)
+
+
+NEVER_CLOSED = """
+import sys, evframe
+from evframe_flatstore import FlatstoreTransport
+
+events = evframe.start_in_thread(plugins={"flatstore": FlatstoreTransport()})
+events.register_event("E_T")
+events.subscribe_event("E_T", f"flatstore:{sys.argv[1]}")
+for number in range(50_000):
+    events.raise_event("E_T", [number])
+"""
+
+
+def test_lines_of_a_process_that_never_closes(tmp_path):
+    """A process that ends without closing its interface has all lines in the file."""
+    path = tmp_path / "log"
+    done = subprocess.run(
+        [sys.executable, "-c", NEVER_CLOSED, str(path)], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert path.read_text() == "".join(f"E_T,{number}\n" for number in range(50_000))
 
 
 async def test_columns_without_a_delimiter(tmp_path):
