@@ -22,10 +22,11 @@ class UdpSocket:
     port: int
     numeric: HostAddress | None
     """The address that the host is; None when it is a name."""
+    canonical: str = attrs.field(init=False, eq=False)
+    """The host as it was given, the port in plain decimal; a field, because every batch needs it."""
 
-    @property
-    def canonical(self) -> str:
-        """The host as it was given, the port in plain decimal."""
+    @canonical.default
+    def _canonical(self) -> str:
         return f"udp:{self.host}:{self.port}"
 
     @property

@@ -66,8 +66,7 @@ class DatagramTransport:
 
     def _address(self, target: UdpSocket) -> HostAddress | None:
         """Return where the datagrams for a name go, without waiting; None when it has to be looked up."""
-        ((host, port),) = target.endpoints
-        found = self._resolver.known(host, port)
+        found = self._resolver.known(target.host, target.port)  # a name has no brackets
         return None if found is None else self._choose(target, found)
 
     def _choose(self, target: UdpSocket, found: tuple[HostAddress, ...]) -> HostAddress:
@@ -84,14 +83,13 @@ class DatagramTransport:
         return chosen
 
     async def _resolve_and_send(self, target: UdpSocket, batch: Batch) -> None:
-        ((host, port),) = target.endpoints
-        found = await self._resolver.addresses(host, port)
+        found = await self._resolver.addresses(target.host, target.port)
         self._send_udp(target, batch, self._choose(target, found))
 
     def _forget(self, target: UdpSocket | UnixSocket) -> None:
         """Have the name of *target*, if it has one, looked up before the next batch."""
         if isinstance(target, UdpSocket) and target.numeric is None:
-            self._resolver.forget(target.endpoints[0][0])
+            self._resolver.forget(target.host)
 
     def _close(self, canonical: str) -> None:
         if canonical in self._open:
