@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import signal
 import sys
@@ -28,7 +27,7 @@ from evframe.logs import set_up_logs
 from evframe.payload import Pairs
 from evframe.plugins import PluginStatus
 from evframe.reaching import reach
-from evframe.visible import visible
+from evframe.terminal import Commands, print_json, say
 from evframe.watching import lines
 
 _INVALID_PARAMS: Final = -32602
@@ -37,19 +36,14 @@ _COLUMNS: Final = ("name", "version", "kind")
 
 def _refuse(error: ConfigError) -> NoReturn:
     for problem in error.problems:
-        click.echo(problem, err=True)
+        say(problem, err=True)
     raise SystemExit(1) from None
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-def _print(value: Any) -> None:
-    """Print JSON: with a line for each value on a terminal, else on one line."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=4 if sys.stdout.isatty() else None))
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="evframe")
 def main() -> None:
     """Deliver events to whoever subscribed to them."""
@@ -90,10 +84,10 @@ def check(config: str, *, connect: bool) -> None:
         _refuse(error)
     findings = asyncio.run(reach(interface)) if connect else []
     for finding in findings:
-        click.echo(visible(str(finding)), err=finding.problem is not None)
+        say(str(finding), err=finding.problem is not None)
     if any(finding.problem is not None for finding in findings):
         raise SystemExit(1)
-    click.echo("ok")
+    say("ok")
 
 
 @main.command()
@@ -102,12 +96,12 @@ def plugins(*, as_json: bool) -> None:
     """List the installed plugins: name, version, kind, whether it is loaded, its schemes, events and commands."""
     interface = EventInterface()
     if as_json:
-        _print([attrs.asdict(status) for status in interface.plugin_status])
+        print_json([attrs.asdict(status) for status in interface.plugin_status])
         return
     if not interface.plugin_status:
-        click.echo("no plugin is installed", err=True)
+        say("no plugin is installed", err=True)
     for line in _table(interface.plugin_status):
-        click.echo(line)
+        say(line)
 
 
 def _table(plugins: list[PluginStatus]) -> Iterator[str]:
@@ -135,10 +129,10 @@ def events(client: Client, *, as_json: bool) -> None:
     """List the events of the running gateway."""
     result = client.call("events_list")
     if as_json:
-        _print(result)
+        print_json(result)
         return
     for event in result["Events"]:
-        click.echo(f"{event['id']:4} {event['name']}")
+        say(f"{event['id']:4} {event['name']}")
 
 
 @main.command()
@@ -148,12 +142,13 @@ def subscribers(client: Client, *, as_json: bool) -> None:
     """List the subscribers of the running gateway."""
     result = client.call("subscribers_list")
     if as_json:
-        _print(result)
+        print_json(result)
         return
     for event in result["Events"]:
         for subscriber in event["Subscribers"]:
             left = f"{subscriber['ttl']} s" if "ttl" in subscriber else "never ends"
-            click.echo(f"{event['name']:32} {subscriber['socket']:48} {left}")
+            away = f", away: {subscriber['away']}" if "away" in subscriber else ""
+            say(f"{event['name']:32} {subscriber['socket']:48} {left}{away}")
 
 
 @main.command()
@@ -164,7 +159,7 @@ def subscribers(client: Client, *, as_json: bool) -> None:
 def subscribe(client: Client, event: str, socket: str, expire: int | None) -> None:
     """Subscribe SOCKET to EVENT."""
     with explained(client, event, socket):
-        click.echo(client.call("event_subscribe", [event, socket] if expire is None else [event, socket, expire]))
+        say(client.call("event_subscribe", [event, socket] if expire is None else [event, socket, expire]))
 
 
 @main.command("raise")
@@ -189,7 +184,7 @@ def raise_(client: Client, event: str, pairs: tuple[str, ...], text: str | None)
         named = dict(pair.split("=", 1) for pair in pairs)
         with explained(client, event):
             client.call("raise_event", [event, named] if named else [event])
-    click.echo("OK")
+    say("OK")
 
 
 def _raise_exactly(client: Client, event: str, params: Any, text: str) -> None:
@@ -217,10 +212,10 @@ def mi(client: Client, method: str | None, params: tuple[str, ...], text: str | 
     elif text is not None:
         if params:
             raise click.BadParameter("expected no other parameters", param_hint="--json")
-        _print(client.call(method, _params(text)))
+        print_json(client.call(method, _params(text)))
     else:
         named = bool(params) and all("=" in param for param in params)
-        _print(client.call(method, dict(param.split("=", 1) for param in params) if named else list(params)))
+        print_json(client.call(method, dict(param.split("=", 1) for param in params) if named else list(params)))
 
 
 def _params(text: str) -> Any:
@@ -237,7 +232,7 @@ def _params(text: str) -> Any:
 def _list_commands(client: Client) -> None:
     for name in client.call("which"):
         for recipe in client.call("which", [name]):
-            click.echo(" ".join([name, *recipe]))
+            say(" ".join([name, *recipe]))
 
 
 @main.command()
@@ -260,10 +255,10 @@ def watch(client: Client, patterns: tuple[str, ...], receiver: Any, address: str
         raise click.BadParameter(str(error), param_hint="--address") from None
     with suppress(KeyboardInterrupt), subscription:
         for line in lines(subscription, as_json=as_json):
-            click.echo(line)
+            click.echo(line)  # which is escaped as what it is
     for count, what in ((subscription.unparsed, "could not be read"), (subscription.lost, "came too fast")):
         if count:
-            click.echo(f"{count} events {what}", err=True)
+            say(f"{count} events {what}", err=True)
 
 
 @main.command("import-opensips")
@@ -293,7 +288,7 @@ def import_opensips(
     except OSError as error:
         raise click.ClickException(str(error)) from None
     for line in (*done.findings, done.summary):
-        click.echo(line, err=True)
+        say(line, err=True)
     if strict and done.findings.left_out:
         raise SystemExit(1)
 

@@ -76,12 +76,13 @@ def with_client(command: Callable[..., None]) -> Callable[..., None]:
 def complete_events(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Return the events of the gateway that begin with *incomplete*."""
     listed = _ask(context, "events_list") or {}
-    return [event["name"] for event in listed.get("Events", []) if event["name"].startswith(incomplete)]
+    names = [event["name"] for event in listed.get("Events", [])]
+    return [name for name in names if name.startswith(incomplete) and name.isprintable()]
 
 
 def complete_methods(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Return the management commands of the gateway that begin with *incomplete*."""
-    return [name for name in _ask(context, "which") or [] if name.startswith(incomplete)]
+    return [name for name in _ask(context, "which") or [] if name.startswith(incomplete) and name.isprintable()]
 
 
 def _ask(context: click.Context, method: str) -> Any:

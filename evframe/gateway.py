@@ -10,7 +10,7 @@ import resource
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from evframe.calls import comes_from_outside
 from evframe.exceptions import ConfigError
@@ -19,6 +19,8 @@ from evframe.reloading import describe
 from evframe.state import LeaseKeeper
 
 log = logging.getLogger("evframe.gateway")
+_THRESHOLDS: Final = (2_000, 5, 2)
+_OLDEST: Final = 2  # generation
 
 
 async def serve(path: str) -> None:
@@ -37,6 +39,7 @@ async def serve(path: str) -> None:
         if status.problem is not None:
             log.warning("a plugin is not loaded", extra={"plugin": status.name, "problem": status.problem})
     async with events:
+        set_up_collector()  # again, for what the plugins have made
         log.info("the gateway is ready", extra={"subscriptions": len(events.subscriptions)})
         await stop.wait()
         log.info("the gateway is stopping")
@@ -105,10 +108,22 @@ def run_loop(work: Coroutine[Any, Any, None]) -> None:
 
 
 def set_up_collector() -> None:
-    """Have the cyclic garbage collector look at a queue full of events less often: none of them is a cycle."""
+    """Make the cyclic garbage collector a safety net: nothing of evframe waits for it, and its pauses stay short.
+
+    Each of its full looks is for what was made since the one before. What survives that is set
+    aside, for otherwise a queue full of events would hold up the loop each time; only a cycle
+    that breaks off later than that is missed.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
+    gc.set_threshold(*_THRESHOLDS)
+    if _set_aside not in gc.callbacks:
+        gc.callbacks.append(_set_aside)
+
+
+def _set_aside(phase: str, info: dict[str, int]) -> None:
+    if phase == "stop" and info["generation"] == _OLDEST:
+        gc.freeze()
 
 
 def allow_open_files() -> None:

@@ -20,7 +20,9 @@ from evframe.context import PluginContext
 from evframe.events.event import check_name
 from evframe.events.reading import read_notification
 from evframe.exceptions import EventNameError, ParameterError, UnknownEventError
+from evframe.log_limit import LogLimiter
 from evframe.status import StatusGroup
+from evframe.visible import brief
 
 log = logging.getLogger("evframe.ingest")
 Fate = Literal["delivered", "nobody", "failed", "open"]
@@ -128,10 +130,9 @@ class Intake:
         self._context = context
         self._source = source
         self._rules = rules
-        self._clock = clock
+        self._limiter = LogLimiter(clock=clock)
         self._allowed: set[str] = set()
         self._registered = 0
-        self._quiet_until: dict[str, float] = {}
         self.raised = 0
         """How many messages became events."""
         self.refused: Counter[str] = Counter()
@@ -157,6 +158,10 @@ class Intake:
             self.refused[refusal.reason] += 1
             self._tell(refusal)
             return False
+        except Exception as error:  # noqa: BLE001 one message must not end its source
+            self.refused["error"] += 1
+            self._tell(Refused("error", f"{type(error).__name__}: {error}"))
+            return False
         self.raised += 1
         return True
 
@@ -165,7 +170,7 @@ class Intake:
         if found is not None:
             name = found[0]
             if name not in self._allowed and not any(fnmatchcase(name, each) for each in self._rules.patterns):
-                raise Refused("not_allowed", f"expected an event of {self._rules.patterns}, got {name!r}")
+                raise Refused("not_allowed", f"expected an event of {self._rules.patterns}, got {brief(name)}")
             return found
         if self._rules.event is None:
             raise Refused("no_event", f"expected a JSON-RPC notification, got other {len(body)} bytes")
@@ -180,8 +185,12 @@ class Intake:
                 self._context.raise_event(name, params)
             else:
                 self._context.raise_event_and_tell(name, params, tell)
-        except (ParameterError, RecursionError) as error:
+        except ParameterError as error:
             raise Refused("parameters", str(error)) from None
+        except Refused:
+            raise
+        except Exception as error:  # noqa: BLE001 no message may stop the source that it came by
+            raise Refused("parameters", f"expected an event that can be raised, got {brief(error)}") from None
 
     def _register(self, name: str) -> None:
         """Make sure that *name* is registered, within the bound."""
@@ -199,10 +208,7 @@ class Intake:
         self._allowed.add(name)
 
     def _tell(self, refusal: Refused) -> None:
-        now = self._clock()
-        if now >= self._quiet_until.get(refusal.reason, 0.0):
-            self._quiet_until[refusal.reason] = now + _QUIET_S
-            log.warning(
-                "a message did not become an event",
-                extra={"source": self._source, "reason": refusal.reason, "problem": str(refusal)},
-            )
+        repeated = self._limiter.due(refusal.reason)
+        if repeated is not None:
+            extra = {"source": self._source, "reason": refusal.reason, "problem": str(refusal), "repeated": repeated}
+            log.warning("a message did not become an event", extra=extra)

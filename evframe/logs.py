@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Final
 import orjson
 
 from evframe.log_limit import LogLimiter
+from evframe.visible import brief, visible, visible_json, visible_lines
 
 _OWN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -21,13 +23,19 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
 
 
 class TextFormatter(logging.Formatter):
-    """One line for a person: time, level, logger, sentence and the keys."""
+    """One line for a person: time, level, logger, sentence and the keys; a traceback follows, indented."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        line = super().format(record)
-        keys = " ".join(f"{key}={value}" for key, value in _extra(record).items())
-        return f"{line}  {keys}" if keys else line
+        """Return the line, in which nothing from outside can begin another one, or move the cursor."""
+        record.message = record.getMessage()
+        record.asctime = self.formatTime(record, self.datefmt)
+        keys = "".join(f" {key}={_text(value)}" for key, value in _extra(record).items())
+        parts = [visible(f"{self.formatMessage(record)} {keys}" if keys else self.formatMessage(record))]
+        if record.exc_info:
+            parts.append(visible_lines(f"  {self.formatException(record.exc_info)}"))
+        if record.stack_info:
+            parts.append(visible_lines(f"  {record.stack_info}"))
+        return "\n".join(parts)
 
 
 class JsonFormatter(logging.Formatter):
@@ -44,7 +52,21 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(fields, default=str).decode()
+        return visible_json(_json(fields))
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 the line is worth more than one of its values
+        return brief(value)
+
+
+def _json(fields: dict[str, object]) -> str:
+    try:
+        return orjson.dumps(fields, default=_text).decode()
+    except TypeError:  # a surrogate, an integer beyond 64 bits, or a container that orjson does not take
+        return json.dumps({name: _text(value) for name, value in fields.items()})
 
 
 class Repetitions(logging.Filter):

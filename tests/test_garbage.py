@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 
 import pytest
 
@@ -109,3 +111,32 @@ async def test_what_is_remembered_dies_with_the_subscriber(memory):
             await until(lambda: len(events.statistics) == 1)
             assert delivery._failures._next == {}
         assert len(delivery.retries._retries) == 0
+
+
+LOOKS = """
+import gc
+from evframe.gateway import set_up_collector
+
+looked = []
+gc.callbacks.append(lambda phase, info: looked.append(len(gc.get_objects())) if phase == "start" else None)
+set_up_collector()
+looked.clear()
+kept = []
+for number in range(300_000):
+    kept.append([number])
+print(max(looked), len(looked))
+for number in range(20_000):
+    cycle = [number]
+    cycle.append(cycle)
+del cycle
+print(sum(type(each) is list and len(each) == 2 and each[1] is each for each in gc.get_objects()))
+"""
+
+
+def test_the_collector_of_the_gateway_looks_at_little():
+    """However many objects are in use, a collection looks at those since the last full one; garbage is still found."""
+    found = subprocess.run([sys.executable, "-c", LOOKS], capture_output=True, text=True, timeout=50, check=True).stdout
+    (most, count), (left,) = (map(int, line.split()) for line in found.splitlines())
+    assert most <= 50_000
+    assert count > 100
+    assert left < 10_000

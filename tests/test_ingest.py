@@ -1,8 +1,11 @@
 """Messages that become events."""
 
+import json
 import logging
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import evframe
 from evframe import hookimpl
@@ -95,6 +98,18 @@ async def test_refused(options, body, reason, caplog):
         assert await recording.events() == []
 
 
+async def test_whatever_goes_wrong_is_counted(monkeypatch, caplog):
+    """A message whose handling raises any error is refused, and the next one is taken."""
+    async with recorder() as recording:
+        intake = recording.plugin("source").intake
+        with monkeypatch.context() as patch:
+            patch.setattr(recording.interface, "raise_event", lambda *_: int("one"))
+            assert not intake.take(NOTIFICATION % b"E_NEW")
+        assert intake.take(NOTIFICATION % b"E_NEW")
+        assert (intake.refused, intake.raised) == ({"error": 1}, 1)
+    assert "ValueError" in caplog.records[0].problem
+
+
 async def test_new_names_are_bounded():
     """Nobody outside can have names registered without end."""
     async with recorder(max_events=3) as recording:
@@ -132,3 +147,67 @@ async def test_availability(caplog):
     assert [getattr(record, "reason", "") for record in caplog.records] == ["refused", "closed", "closed", "", "closed"]
     assert [report.text for report in statuses.find("q").reports] == ["refused", "closed", "consuming", "closed"]
     assert [change.status for change in changes] == [1, -1]
+
+
+TEXTS = st.text(st.characters()) | st.sampled_from(["\ud83d", "E_KNOWN", "E_BODY", "\0", "E" * 70, "2.0"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+NOTIFICATIONS = st.fixed_dictionaries(
+    {"jsonrpc": st.just("2.0"), "method": TEXTS | st.sampled_from(["E_KNOWN", "E_BODY", "E_TYPED"])},
+    optional={"params": VALUES | st.dictionaries(TEXTS, VALUES) | st.lists(VALUES), "id": VALUES},
+)
+DEEP = st.builds(
+    lambda start, levels: NOTIFICATION.replace(b'{"n":1}', start * levels) % b"E_KNOWN",
+    st.sampled_from([b"[", b'{"a":', b'{"a":1,"a":']),
+    st.sampled_from([1, 200, 300, 999, 5000]),
+)
+MESSAGES = (
+    st.binary()
+    | NOTIFICATIONS.map(lambda message: json.dumps(message).encode())
+    | NOTIFICATIONS.map(lambda message: json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    | DEEP
+    | st.integers(1, 60_000).map(lambda digits: NOTIFICATION.replace(b"1}", b"9" * digits + b"}") % b"E_KNOWN")
+    | st.integers(1, 300).map(
+        lambda levels: NOTIFICATION.replace(b'{"n":1}', b"[" * levels + b"]" * levels) % b"E_KNOWN"
+    )
+)
+
+
+@pytest.mark.parametrize("with_outcome", [False, True])
+async def test_no_message_stops_a_source(with_outcome):
+    """Whatever a message holds, it is raised or refused, and the next one is raised."""
+    async with recorder(max_events=5) as recording:
+        interface = recording.interface
+        interface.register_event("E_KNOWN")
+        interface.register_event("E_TYPED", {"a": int})
+        interface.subscribe_event("E_KNOWN", "memory:x")
+        intake = recording.plugin("source").intake
+        told = []
+
+        @settings(max_examples=200, deadline=None)
+        @given(MESSAGES)
+        def take(body):
+            outcomes = []
+            before = intake.raised + intake.refused.total()
+            taken = intake.take(body, outcomes.append if with_outcome else None)
+            assert intake.raised + intake.refused.total() == before + 1
+            told.append(taken)
+            assert taken or not outcomes
+
+        take()
+        assert intake.take(NOTIFICATION % b"E_KNOWN")
+        assert interface.event("E_KNOWN").raised
+
+
+async def test_lone_surrogate_in_the_name_of_a_parameter():
+    """Such a message is refused for its parameters, at the top and further in."""
+    async with recorder() as recording:
+        recording.interface.register_event("E_GOLD")
+        recording.interface.subscribe_event("E_GOLD", "memory:x")
+        intake = recording.plugin("source").intake
+        for params in (b'{"\\ud83d":1}', b'{"a":{"\\ud83d":1}}', b'[{"\\ud83d":1}]'):
+            assert not intake.take(b'{"jsonrpc":"2.0","method":"E_GOLD","params":%b}' % params)
+        assert intake.refused == {"parameters": 3}

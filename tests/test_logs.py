@@ -11,7 +11,7 @@ from datetime import datetime
 import orjson
 import pytest
 
-from evframe.logs import JsonFormatter, Repetitions, set_up_logs
+from evframe.logs import JsonFormatter, Repetitions, TextFormatter, set_up_logs
 from evframe.testing import FakeClock
 
 
@@ -111,3 +111,41 @@ def test_memory_is_bounded():
         assert repetitions.filter(record("number %d", number))
 
     assert len(repetitions._limiter) <= 1000
+
+
+HOSTILE = "x\x1b[2J\r\n2026-01-01 00:00:00,000 INFO    evframe: forged\u202e\x85\udcff\ud800\x7f"
+
+
+class Broken:
+    def __str__(self):
+        raise RuntimeError("broken")
+
+
+def hostile_record():
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        found = record("a sentence about %s", HOSTILE)
+        found.exc_info = sys.exc_info()
+    found.stack_info = HOSTILE
+    found.socket, found.number, found.odd, found.items = HOSTILE, 10**30, Broken(), {HOSTILE: [HOSTILE]}
+    return found
+
+
+def test_text_from_outside_for_a_person():
+    """Nothing from outside moves the cursor, hides text or begins a line, in a sentence, a key or a traceback."""
+    lines = TextFormatter("%(asctime)s %(levelname)s %(message)s").format(hostile_record()).split("\n")
+
+    assert all(line.isprintable() for line in lines)
+    assert all(line.startswith("  ") for line in lines[1:])
+    assert r"socket=x\x1b[2J\r\n2026-01-01" in lines[0]
+    assert "number=1000000000000000000000000000000 " in lines[0]
+
+
+def test_text_from_outside_for_a_program():
+    """The same text is escaped as JSON, whatever else is in the line."""
+    line = JsonFormatter().format(hostile_record())
+
+    assert line.isprintable()
+    assert json.loads(line)["socket"] == HOSTILE
+    assert json.loads(line)["exception"].endswith(HOSTILE)

@@ -105,7 +105,7 @@ def _work(step: Aside, call: Future[Any]) -> None:
         result = step.function()
     except Exception as error:  # noqa: BLE001 raised again where it was asked for
         _end(step)
-        call.set_exception(error)
+        call.set_exception(error.with_traceback(None))  # which holds this frame, and so itself
     else:
         _end(step)
         call.set_result(result)

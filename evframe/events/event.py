@@ -40,6 +40,17 @@ class Event:
         self.depth = depth
 
     @property
+    def since(self) -> float:
+        """When the time for its delivery began: at the raise, or when it was handed over to another member."""
+        return self.raised_at
+
+    def handed_over(self, now: float) -> Event:
+        """Return the same event for another member of a combined subscriber, with its full time from *now* on."""
+        event = _HandedOver(self.definition, self._params, self.payload, self.raised_at, self.depth)
+        event.begun_at = now
+        return event
+
+    @property
     def params(self) -> Any:
         """The parameters: a dict, a tuple, `Pairs`, or None when there are none.
 
@@ -98,6 +109,18 @@ class Event:
 
     def __repr__(self) -> str:
         return f"Event({self.name!r}, {self.params!r})"
+
+
+class _HandedOver(Event):
+    """An event whose first member did not deliver it."""
+
+    __slots__ = ("begun_at",)
+
+    begun_at: float
+
+    @property
+    def since(self) -> float:
+        return self.begun_at
 
 
 class EventDefinition:

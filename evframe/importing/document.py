@@ -12,6 +12,7 @@ import attrs
 from evframe.importing.findings import Findings, one_line
 from evframe.importing.tokens import Place
 
+_HIDDEN: Final = re.compile(r"[^ -~]")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -107,5 +108,10 @@ def value_text(value: str | int) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise ValueError(f"expected UTF-8, got {one_line(value)!r}") from None
-    # JSON's escapes are those of TOML, which does not take DEL as it is.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    # JSON's escapes are those of TOML, but for characters beyond 16 bits.
+    return _HIDDEN.sub(_escaped, json.dumps(value, ensure_ascii=False))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return found[0] if found[0].isprintable() else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from unicodedata import category
 
 import attrs
 
@@ -13,7 +14,11 @@ _OUTSIDE_TEXT: Final = {*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range
 
 def one_line(text: str) -> str:
     """Return *text* as a comment, or a terminal, can show it."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if ord(character) in _OUTSIDE_TEXT else character for character in text)
+    return "".join("\N{REPLACEMENT CHARACTER}" if _is_hidden(character) else character for character in text)
+
+
+def _is_hidden(character: str) -> bool:
+    return ord(character) in _OUTSIDE_TEXT or category(character) == "Cf"  # marks of direction, and the like
 
 
 @attrs.frozen

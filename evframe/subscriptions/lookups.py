@@ -122,7 +122,7 @@ class LookupThreads:
         try:
             result = tuple(self._lookup(host))
         except Exception as error:  # noqa: BLE001 whatever a lookup raises is its outcome
-            result = error
+            result = error.with_traceback(None)  # which holds this frame, and so itself
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(self._over, host, result)
 

@@ -63,6 +63,7 @@ class Resolver:
         self._clock = clock
         self._start = start
         self._names: dict[str, Name] = {}
+        self._prune_at = _MOST_NAMES
         self._threads = LookupThreads(self._work, self._began, self._ended, start)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.Handle | None = None
@@ -197,7 +198,7 @@ class Resolver:
     def _name(self, host: str) -> Name:
         name = self._names.get(host)
         if name is None:
-            if len(self._names) >= _MOST_NAMES:
+            if len(self._names) >= self._prune_at:
                 self._prune()
             name = self._names[host] = Name()
         return name
@@ -205,6 +206,7 @@ class Resolver:
     def _prune(self) -> None:
         """Forget names that are neither in use nor looked up."""
         self._names = {host: name for host, name in self._names.items() if name.users or host in self._threads}
+        self._prune_at = len(self._names) + _MOST_NAMES
 
     async def _wait(self, host: str, name: Name) -> None:
         """Wait until *host* is looked up, or its time is over."""

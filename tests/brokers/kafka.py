@@ -62,6 +62,19 @@ class Kafka(OwnBroker):
             "inter.broker.listener.name=PLAINTEXT\ncontroller.listener.names=CONTROLLER\n"
         )
 
+    def move(self, address, port):
+        """Have another listener at the next start, which advertises this address."""
+        lines = []
+        for line in self.properties.read_text().splitlines():
+            kept = [each for each in line.split(",") if "MOVING" not in each]
+            kept += {
+                "listeners": [f"MOVING://{address}:{port}"],
+                "advertised.listeners": [f"MOVING://{address}:{port}"],
+                "listener.security.protocol.map": ["MOVING:PLAINTEXT"],
+            }.get(line.partition("=")[0], [])
+            lines.append(",".join(kept))
+        self.properties.write_text("\n".join(lines) + "\n")
+
     def _security(self, keystore):
         scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;\n"
         return (

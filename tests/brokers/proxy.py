@@ -6,9 +6,10 @@ import asyncio
 class FaultProxy:
     """Forwards to a port; can refuse, hold everything back, delay, reset, and cut after so many bytes."""
 
-    def __init__(self, target, port=0):
+    def __init__(self, target, port=0, host="127.0.0.1"):
         self.target = target
         self.port = port
+        self.host = host
         self.connections = 0
         self.cut_after = None  # bytes from the client, then both ends are reset
         self.delay_s = 0.0
@@ -32,7 +33,7 @@ class FaultProxy:
 
     async def open(self):
         """Accept connections, at the same port as before."""
-        self.server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.server = await asyncio.start_server(self._serve, self.host, self.port)
         self.port = self.server.sockets[0].getsockname()[1]
 
     def refuse(self):

@@ -9,14 +9,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 
-async def make_topic(broker, partitions=1):
-    """Make a topic and return its name once the broker serves it."""
+async def make_topic(broker, partitions=1, **configuration):
+    """Make a topic, and return its name once the broker serves it."""
     name = f"t-{uuid.uuid4().hex[:8]}"
     admin = AIOKafkaAdminClient(bootstrap_servers=f"127.0.0.1:{broker.port}")
     async with asyncio.timeout(60):
         await admin.start()
         try:
-            await admin.create_topics([NewTopic(name, partitions, 1)])
+            await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configuration)])
             while not (await admin.describe_topics([name]))[0]["partitions"]:
                 await asyncio.sleep(0.01)
         finally:

@@ -371,3 +371,18 @@ async def test_an_ended_subscriber_leaves_nothing(tmp_path):
         await come_and_leave()
         with no_garbage():
             await come_and_leave()
+
+
+async def test_names_leave_no_garbage():
+    """Subscribers whose names do not resolve, fail and end leave nothing that only the collector finds."""
+    with FakeNames() as names:
+        async with named(names) as events:
+            with no_garbage():
+                for number in range(20):
+                    text = f"udp:peer{number}.example:9"
+                    lease = events.subscribe_event("E_TEST", text)
+                    events.raise_event("E_TEST", [number])
+                    await until(lambda lease=lease: lease.subscriber.away)
+                    events.unsubscribe_event("E_TEST", text)
+                del lease
+                await until(lambda: not events.resolver.in_use)

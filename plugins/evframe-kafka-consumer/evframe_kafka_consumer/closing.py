@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Coroutine
 from typing import Any, Final
 
 CLOSE_S: Final = 1.0
@@ -17,18 +17,29 @@ async def end(client: Any, connections: Any, *parts: Any) -> None:
         connections: its connections to the brokers.
         parts: those of it that have tasks.
     """
+    has_ended = False
     try:
-        with suppress(Exception):
-            async with asyncio.timeout(CLOSE_S):
-                await client.stop()
-                return
+        has_ended = await _within(client.stop(), CLOSE_S)
     finally:
         for task in asyncio.all_tasks():
             if _runs_in(task, parts):
                 task.cancel()
-    with suppress(Exception):
-        async with asyncio.timeout(CLOSE_S):
-            await connections.close()
+    if not has_ended:
+        await _within(connections.close(), CLOSE_S)
+
+
+async def _within(work: Coroutine[Any, Any, Any], limit_s: float) -> bool:
+    """Return whether *work* ends well within its bound.
+
+    It has a task of its own: the library may end it with a cancellation, which is not meant for this one.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task,), timeout=limit_s)
+        return task.done() and not task.cancelled() and task.exception() is None
+    finally:
+        task.cancel()
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
 
 def _runs_in(task: asyncio.Task[Any], parts: tuple[Any, ...]) -> bool:

@@ -11,18 +11,22 @@ from typing import Any, Final
 
 from aiokafka import errors
 
+from evframe import Unavailable
 from evframe.backoff import delay_s
+from evframe.calls import comes_from_outside
 from evframe.context import PluginContext
 from evframe.ingest import Availability, Intake, Rules
 from evframe.sockets import connection_problem
 from evframe_kafka_consumer.member import Member
 from evframe_kafka_consumer.options import ConnectionOptions
+from evframe_kafka_consumer.places import Places
 from evframe_kafka_consumer.properties import settings
 from evframe_kafka_consumer.records import Records
 
 GROUP: Final = "kafka-consumer"
 _SETTLE_S: Final = 0.5
 _LOOK_S: Final = 5.0
+_MOVED_S: Final = 15.0
 
 
 class TopicConsumer:
@@ -42,28 +46,49 @@ class TopicConsumer:
     ) -> None:
         self.options = options
         self.intake = Intake(context, options.name, Rules(options.event, tuple(options.events), options.max_events))
+        self._resolver = context.resolver
+        by_name = "ssl" in str(options.properties.get("security.protocol", "")).lower()
+        self._places = Places(options.endpoints, context.resolver, by_name=by_name)
         self.records = Records(options, self.intake, self._made)
         self._sleep = sleep
+        self._has_moved = False
         self._availability = Availability(context.status.group(GROUP), options.name, options.brokers)
         self._member: Member | None = None
         self._committer: asyncio.Task[None] | None = None
 
-    def _made(self) -> dict[str, Any]:
-        """Return the options of the library."""
+    async def _made(self) -> dict[str, Any]:
+        """Return the options of the library.
+
+        Raises:
+            Unavailable: if no name of a broker resolves.
+            OSError: if a file cannot be read.
+        """
+        servers = await self._places.servers()
         properties = dict(self.options.properties)
         if self.options.password_file is not None:
-            with open(self.options.password_file, encoding="utf-8") as file:
+            with open(self.options.password_file, encoding="utf-8") as file:  # noqa: ASYNC230 a line
                 properties["sasl.password"] = file.readline().rstrip("\r\n")
-        return settings(properties)
+        return {"bootstrap_servers": servers, **settings(properties)}
 
     async def run(self) -> None:
         """Consume until this is cancelled; then what is done is still committed until `stop`."""
+        for host, _ in self._places.endpoints:
+            self._resolver.use(host)
+        try:
+            await self._run()
+        finally:
+            for host, _ in self._places.endpoints:
+                self._resolver.release(host)
+
+    async def _run(self) -> None:
         attempt = 0
         while True:
             begun = time.monotonic()
             try:
                 await self._consume()
-            except Exception as error:  # noqa: BLE001 whatever the library makes of what the brokers do
+            except BaseException as error:  # whatever the library makes of what the brokers do, cancellations too
+                if comes_from_outside(error):
+                    raise
                 self._availability.ends(reason_of(error))
             await self._leave()
             cap_s = self.options.retry_timeout_ms / 1000
@@ -72,30 +97,53 @@ class TopicConsumer:
 
     async def _consume(self) -> None:
         """Consume as one member of the group, until the library cannot go on."""
-        member = self._member = Member(self.options, self.records, self._made())
+        self._has_moved = False
+        member = self._member = Member(self.options, self.records, self._places, await self._made())
         await member.join()
         self._availability.begins()
         self._committer = asyncio.create_task(self._commit(member))
-        while True:
-            await member.fetch()
+        fetcher = asyncio.create_task(_fetch(member))
+        try:
+            await asyncio.wait((fetcher, self._committer), return_when=asyncio.FIRST_COMPLETED)
+            for task in (fetcher, self._committer):
+                if task.done():
+                    task.result()
+        finally:
+            fetcher.cancel()
+            await asyncio.wait((fetcher,))
 
     async def _commit(self, member: Member) -> None:
-        """Tell the group again and again how far we are, and look whether it is there."""
-        look_at = time.monotonic() + _LOOK_S
-        while True:
+        """Commit again and again how far this member is, and look whether the group is there.
+
+        Raises:
+            KafkaConnectionError: if none of the brokers that the library knows has answered for long. It looks for no
+                others, so that they may be elsewhere.
+            Unavailable: if the brokers to begin with have other addresses.
+        """
+        answered_at = time.monotonic()
+        while not self._has_moved:
             await self._sleep(self.options.commit_interval_ms / 1000)
             try:
-                heard = await member.commit()
-                if not heard and (time.monotonic() >= look_at or not self._availability.consumed):
+                answered = await member.commit()
+                is_due = time.monotonic() >= answered_at + _LOOK_S or not self._availability.consumed
+                if not answered and is_due:
                     await member.look()
-                    heard = True
+                    answered = True
             except Exception as error:  # noqa: BLE001 as above; it is tried again
                 self._availability.ends(reason_of(error))
+                if time.monotonic() >= answered_at + _MOVED_S:
+                    self._places.forget()
+                    raise errors.KafkaConnectionError from None
                 continue
-            if heard:
-                look_at = time.monotonic() + _LOOK_S
+            if answered:
+                answered_at = time.monotonic()
                 if not self._availability.consumed:
                     self._availability.begins()
+        raise Unavailable("moved")
+
+    def moved(self, host: str) -> None:
+        """Join again when *host* is one of the brokers to begin with, and has other addresses."""
+        self._has_moved = self._has_moved or any(host == each for each, _ in self._places.endpoints)
 
     async def _leave(self) -> None:
         committer, self._committer = self._committer, None
@@ -115,6 +163,7 @@ class TopicConsumer:
                     await self.records.settled.wait()
         await self._leave()
         await self.records.close()
+        self._places.close()
 
     def listed(self) -> dict[str, Any]:
         """Return the state and the counters, for people and programs."""
@@ -131,11 +180,19 @@ class TopicConsumer:
             "waiting": counts.waiting.total(),
             "retried": counts.retried,
             "dead_letters": counts.dead_letters,
+            "dead_letters_refused": dict(counts.refused_dead_letters),
         }
+
+
+async def _fetch(member: Member) -> None:
+    while True:
+        await member.fetch()
 
 
 def reason_of(error: BaseException) -> str:
     """Return the word for what went wrong."""
+    if isinstance(error, Unavailable):
+        return error.reason
     if isinstance(error, TimeoutError):
         return "timeout"
     if isinstance(error, errors.KafkaConnectionError):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import DefaultPartitioner
 
 from evframe_kafka_consumer.closing import end
 from evframe_kafka_consumer.options import ConnectionOptions
 from evframe_kafka_consumer.properties import for_a_producer
+
+_ANY_SIZE: Final = 2**31 - 1  # how large a record may be is for the brokers to say
 
 
 class DeadLetters:
@@ -33,7 +37,7 @@ class DeadLetters:
             made: the options of the consumer, which say how to reach the brokers.
 
         Raises:
-            KafkaError: if they will not have it.
+            KafkaError: if they refuse it alone.
             TimeoutError: if they do not answer in time.
         """
         headers = [
@@ -45,16 +49,22 @@ class DeadLetters:
         ]
         async with asyncio.timeout(2 * self._options.connect_timeout_ms / 1000):
             producer = await self._started(made)
-            await producer.send_and_wait(self._options.dead_letter_topic, record.value, key=record.key, headers=headers)
+            topic = self._options.dead_letter_topic
+            try:
+                await producer.send_and_wait(topic, record.value, key=record.key, headers=headers)
+            except KafkaError as error:
+                if error.retriable:
+                    raise
+                await _send_alone(producer, topic, record, headers)  # another record of its batch may be the reason
 
     async def _started(self, made: dict[str, Any]) -> AIOKafkaProducer:
         async with self._starting:
             if self._producer is None:
                 limit_ms = self._options.connect_timeout_ms
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self._options.servers,
                     acks="all",
                     request_timeout_ms=limit_ms,
+                    max_request_size=_ANY_SIZE,
                     **for_a_producer(made),
                 )
                 try:
@@ -70,3 +80,12 @@ class DeadLetters:
         producer, self._producer = self._producer, None
         if producer is not None:
             await end(producer, producer.client)
+
+
+async def _send_alone(
+    producer: AIOKafkaProducer, topic: str | None, record: Any, headers: list[tuple[str, bytes]]
+) -> None:
+    partitions = sorted(await producer.partitions_for(topic))
+    batch = producer.create_batch()
+    batch.append(timestamp=None, key=record.key, value=record.value, headers=headers)
+    await (await producer.send_batch(batch, topic, partition=DefaultPartitioner()(record.key, partitions, partitions)))

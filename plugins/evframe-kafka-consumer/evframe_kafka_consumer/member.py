@@ -13,6 +13,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectio
 from evframe_kafka_consumer.closing import end
 from evframe_kafka_consumer.options import ConnectionOptions
 from evframe_kafka_consumer.partition import Partition
+from evframe_kafka_consumer.places import Places
 from evframe_kafka_consumer.records import Records
 
 _FULL_MS: Final = 20  # until a partition is looked at again that had no room
@@ -27,16 +28,17 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
     Args:
         options: of the connection.
         records: takes the records.
+        places: where the brokers are.
         made: the options of the library; see `evframe_kafka_consumer.properties`.
     """
 
-    def __init__(self, options: ConnectionOptions, records: Records, made: dict[str, Any]) -> None:
+    def __init__(self, options: ConnectionOptions, records: Records, places: Places, made: dict[str, Any]) -> None:
         self._options = options
         self._records = records
+        self._places = places
         self.partitions: dict[TopicPartition, Partition] = {}
         """Those that are assigned to us."""
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=options.servers,
             group_id=options.group_id,
             auto_offset_reset=options.auto_offset_reset,
             enable_auto_commit=False,
@@ -44,6 +46,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
             max_poll_interval_ms=_NEVER_MS,
             **made,
         )
+        places.watch(self._consumer._client)  # noqa: SLF001 the library has no other name for it
 
     @property
     def _limit_s(self) -> float:
@@ -58,6 +61,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
         """
         async with asyncio.timeout(self._limit_s):
             await self._consumer.start()
+            await self._places.look_up(self._consumer._client)  # noqa: SLF001 as above
         self._consumer.subscribe(topics=self._options.topics, pattern=self._options.topic_pattern, listener=self)
 
     async def fetch(self) -> None:
@@ -136,9 +140,12 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
             KafkaError: if none does.
             TimeoutError: if none does in time.
         """
+        client = self._consumer._client  # noqa: SLF001 there is no other way to ask
         async with asyncio.timeout(self._limit_s):
-            if not await self._consumer._client.force_metadata_update():  # noqa: SLF001 it tells nobody otherwise
-                raise KafkaConnectionError
+            if not await client.force_metadata_update():
+                await self._places.look_up(client)  # a name whose answer is old is not known to the library meanwhile
+                if not await client.force_metadata_update():
+                    raise KafkaConnectionError
 
     async def leave(self) -> None:
         """Commit what is done, and leave the group, within their bounds: the rest comes again, to others."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import attrs
 
 from evframe.config import are_named_apart, at_least, is_event_name, is_readable
+from evframe.sockets import split_host_port, without_brackets
 from evframe_kafka_consumer.properties import Value, consumer_option
 
 PORT = 9092
@@ -15,11 +16,17 @@ OnFailure = Literal["commit", "retry", "dead_letter"]
 """What becomes of a record: it is done; its event is raised again; it goes to the topic of dead letters."""
 
 
+def _host_and_port(text: str) -> tuple[str, int]:
+    text = text.strip()
+    return split_host_port(text if re.search(r":[^:\]]*$", text) else f"{text}:{PORT}")
+
+
 def _brokers(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
     for each in value.split(","):
-        host, colon, port = each.strip().rpartition(":") if re.search(r":[^:\]]*$", each) else (each.strip(), "", "")
-        if not host or (colon and not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535)):
-            raise ValueError(f"{attribute.name}: expected brokers as host[:port],…, got {each!r}")
+        try:
+            _host_and_port(each)
+        except ValueError:
+            raise ValueError(f"{attribute.name}: expected brokers as host[:port],…, got {each!r}") from None
 
 
 def _pattern(options: ConnectionOptions, attribute: attrs.Attribute[str | None], value: str | None) -> None:
@@ -96,10 +103,9 @@ class ConnectionOptions:
     """More properties, in the names of librdkafka: security, sessions, fetching."""
 
     @property
-    def servers(self) -> list[str]:
-        """The brokers, each with its port."""
-        each_one = [each.strip() for each in self.brokers.split(",")]
-        return [each if re.search(r":[0-9]+$", each) else f"{each}:{PORT}" for each in each_one]
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """Hosts and ports of the brokers."""
+        return tuple((without_brackets(host), port) for host, port in map(_host_and_port, self.brokers.split(",")))
 
 
 @attrs.frozen

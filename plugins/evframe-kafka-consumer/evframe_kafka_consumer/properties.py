@@ -43,6 +43,7 @@ _CHOICES: Final = {
 KNOWN: Final = (*_TEXTS, *_NUMBERS, *_CHOICES, "check.crcs")
 _FILES: Final = ("ca", "certificate", "key", "key_password")
 _OF_A_PRODUCER: Final = (
+    "bootstrap_servers",
     "client_id",
     "security_protocol",
     "ssl_context",

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+)
 
+from evframe import Unavailable
 from evframe.ingest import Intake, fate_of
+from evframe.log_limit import LogLimiter
 from evframe_kafka_consumer.dead_letters import DeadLetters
 from evframe_kafka_consumer.options import ConnectionOptions, OnFailure
 from evframe_kafka_consumer.partition import Partition
+
+log = logging.getLogger("evframe.kafka-consumer")
+_OF_THE_TOPIC: Final = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError, SaslAuthenticationFailed)
 
 
 @attrs.define
@@ -28,6 +39,8 @@ class Counts:
     """Events that were raised again."""
     dead_letters: int = 0
     """Records that were sent to the dead letters."""
+    refused_dead_letters: Counter[str] = attrs.field(factory=Counter)
+    """Records that the dead letters do not take, by the reason."""
     waiting: Counter[TopicPartition] = attrs.field(factory=Counter)
     """Events whose outcomes are not known yet, by the partitions of their records."""
 
@@ -41,12 +54,15 @@ class Records:
         connection: returns the options of the library, with which dead letters are sent.
     """
 
-    def __init__(self, options: ConnectionOptions, intake: Intake, connection: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self, options: ConnectionOptions, intake: Intake, connection: Callable[[], Awaitable[dict[str, Any]]]
+    ) -> None:
         self._options = options
         self._intake = intake
         self._connection = connection
         self._dead_letters = DeadLetters(options)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._limiter = LogLimiter()
         self.counts = Counts()
         self.settled = asyncio.Event()
         """Set when a record is done, or an outcome is known."""
@@ -107,19 +123,37 @@ class Records:
             self._raise(partition, record)
 
     async def _bury(self, partition: Partition, record: Any, reason: str) -> None:
-        """Send a record to the dead letters, however often it takes."""
+        """Send a record to the dead letters, however often it takes; one that they refuse is counted and logged."""
         while not partition.lost:
             try:
-                await self._dead_letters.send(record, reason, self._connection())
-            except (KafkaError, OSError, ValueError):
-                await asyncio.sleep(self._options.retry_delay_ms / 1000)
-            else:
+                await self._dead_letters.send(record, reason, await self._connection())
                 self.counts.dead_letters += 1
-                self._settle(partition, record)
-                return
+            except Exception as error:  # noqa: BLE001 one record must not hold up its partition
+                if _may_pass(error):
+                    await asyncio.sleep(self._options.retry_delay_ms / 1000)
+                    continue
+                self._count(record, error)
+            self._settle(partition, record)
+            return
+
+    def _count(self, record: Any, error: Exception) -> None:
+        problem = type(error).__name__
+        self.counts.refused_dead_letters[problem] += 1
+        repeated = self._limiter.due(problem)
+        if repeated is not None:
+            extra = {"source": self._options.name, "topic": record.topic, "partition": record.partition}
+            more = {"offset": record.offset, "problem": problem, "repeated": repeated}
+            log.error("a record is lost: the dead letters do not take it", extra=extra | more)
 
     async def close(self) -> None:
         """End what is under way."""
         for task in self._tasks:
             task.cancel()
         await self._dead_letters.close()
+
+
+def _may_pass(error: Exception) -> bool:
+    """Return whether the same record may be taken later."""
+    if isinstance(error, KafkaError):
+        return bool(error.retriable) or isinstance(error, _OF_THE_TOPIC)
+    return isinstance(error, OSError | Unavailable | ValueError)

@@ -61,6 +61,12 @@ class KafkaConsumer:
             context.spawn(consumer.run())
 
     @hookimpl
+    def addresses_changed(self, host: str) -> None:
+        """Join the groups of clusters again whose brokers to begin with have moved."""
+        for consumer in self.consumers.values():
+            consumer.moved(host)
+
+    @hookimpl
     def stop(self) -> Awaitable[Any]:
         """Commit what is delivered by now, and leave the groups."""
         return asyncio.gather(*(consumer.stop() for consumer in self.consumers.values()))

@@ -22,14 +22,14 @@ NOTIFICATION = '{"jsonrpc":"2.0","method":"E_N","params":{"n":%d}}'
 pytestmark = pytest.mark.timeout(120)
 
 
-async def make_topic(broker, partitions=1, name=None):
+async def make_topic(broker, partitions=1, name=None, **configuration):
     """Make a topic and return its name once the broker serves it."""
     name = name or f"t-{uuid.uuid4().hex[:8]}"
     admin = AIOKafkaAdminClient(bootstrap_servers=f"127.0.0.1:{broker.port}")
     async with asyncio.timeout(60):
         await admin.start()
         try:
-            await admin.create_topics([NewTopic(name, partitions, 1)])
+            await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configuration)])
             while not (await admin.describe_topics([name]))[0]["partitions"]:
                 await asyncio.sleep(0.01)
         finally:
@@ -112,7 +112,7 @@ class Consuming:
 
     @property
     def numbers(self):
-        return [event["n"] for event in self.memory.delivered.get("a", [])]
+        return [event.get("n") for event in self.memory.delivered.get("a", [])]
 
     @property
     def listed(self):
@@ -186,6 +186,7 @@ async def test_order_and_commits(kafka, topic, producer):
             "waiting": 0,
             "retried": 0,
             "dead_letters": 0,
+            "dead_letters_refused": {},
         }
     assert await committed(kafka, topic, topic) == 1000
     await publish_numbers(producer, topic, range(1000, 1010))
@@ -467,3 +468,42 @@ async def test_tls_and_passwords(kafka, topic, producer, tmp_path, caplog):
         assert "sesame" not in f"{caplog.text} {json.dumps(consuming.listed)}"
         file.write_text("s=e&cret\n")
         await until(lambda: consuming.numbers == [0])
+
+
+HOSTILE = [
+    '{"jsonrpc":"2.0","method":"E_N","params":{"\\ud83d":1}}',
+    '{"jsonrpc":"2.0","method":"E_\\ud83d","params":{"n":1}}',
+    '{"jsonrpc":"2.0","method":"E_N","params":' + "[" * 5000 + "]" * 5000 + "}",
+    '{"jsonrpc":"2.0","method":"E_N","params":{"n":' + "9" * 5000 + "}}",
+    b"\xff\xfe\x00",
+    "",
+]
+
+
+async def test_no_record_ends_the_consumer(kafka, topic, producer):
+    """Whatever records hold, each that cannot become an event is refused and counted, and the next ones are raised."""
+    async with Consuming(kafka, topic, max_in_flight=4) as consuming:
+        for number in range(5):
+            await publish(producer, topic, *HOSTILE)
+            await publish_numbers(producer, topic, [number])
+        await until(lambda: consuming.numbers.count(4))
+        await until(lambda: not consuming.listed["waiting"])
+        assert consuming.listed["received"] == 5 * (len(HOSTILE) + 1)
+        assert consuming.listed["raised"] + sum(consuming.listed["refused"].values()) == consuming.listed["received"]
+
+
+async def test_a_dead_letter_that_is_refused_holds_up_nothing(kafka, topic, producer, caplog):
+    """A record that the dead letters do not take is counted and logged, and its partition is committed past it."""
+    dead = await make_topic(kafka, **{"max.message.bytes": "1000"})
+    options = {"on_refused": "dead_letter", "dead_letter_topic": dead, "retry_delay_ms": 50}
+    async with Consuming(kafka, topic, **options) as consuming:
+        await publish(producer, topic, "small", "x" * 5000)
+        await publish_numbers(producer, topic, [7])
+        await until(lambda: consuming.listed["dead_letters_refused"])
+        assert consuming.listed["dead_letters_refused"] == {"MessageSizeTooLargeError": 1}
+        await until(lambda: consuming.listed["dead_letters"] == 1)
+        async with asyncio.timeout(60):
+            while await committed(kafka, topic, topic) != 3:
+                await asyncio.sleep(0.1)
+    assert [record.value for record in await everything(kafka, dead)] == [b"small"]
+    assert [record.message for record in caplog.records if record.levelname == "ERROR" and "lost" in record.message]

@@ -54,12 +54,12 @@ def test_names():
 
 def test_brokers_have_ports():
     """The port is 9092 where none is given."""
-    assert ConnectionOptions(topics=["t"], brokers="a, b:1,[::1],[::1]:2").servers == [
-        "a:9092",
-        "b:1",
-        "[::1]:9092",
-        "[::1]:2",
-    ]
+    assert ConnectionOptions(topics=["t"], brokers="a, b:1,[::1],[::1]:2").endpoints == (
+        ("a", 9092),
+        ("b", 1),
+        ("::1", 9092),
+        ("::1", 2),
+    )
 
 
 def test_properties(kafka):

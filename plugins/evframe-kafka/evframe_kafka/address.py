@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 import attrs
 
 from evframe import split_host_port
+from evframe.sockets import without_brackets
 from evframe_kafka.properties import producer_option
 
 FORM: Final = "expected brokers/topic[?property=value&…]"
@@ -46,9 +47,9 @@ class KafkaSocket:
         return True
 
     @property
-    def servers(self) -> list[str]:
-        """Where the cluster is looked for; the port is 9092 where none is given."""
-        return [each if re.search(r":[0-9]+$", each) else f"{each}:{PORT}" for each in self.brokers.split(",")]
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """Where the cluster is looked for."""
+        return tuple((without_brackets(host), port) for host, port in map(_host_and_port, self.brokers.split(",")))
 
     @property
     def cluster(self) -> tuple[Any, ...]:
@@ -69,7 +70,7 @@ def parse(rest: str) -> KafkaSocket:
     if not slash or not brokers or not topic or "/" in topic:
         raise ValueError(f"{FORM}, got {address!r}")
     for each in brokers.split(","):
-        _check_broker(each.strip())
+        _host_and_port(each)
     if mark and not tail:
         raise ValueError(f"{FORM}, got no property after the question mark")
     fields: dict[str, Any] = {"headers": {}, "options": {}}
@@ -78,9 +79,11 @@ def parse(rest: str) -> KafkaSocket:
     return KafkaSocket(brokers, topic, **fields)
 
 
-def _check_broker(text: str) -> None:
+def _host_and_port(text: str) -> tuple[str, int]:
+    """Return a broker's host and port, which is 9092 where none is given."""
+    text = text.strip()
     try:
-        split_host_port(text if _WITH_PORT.search(text) else f"{text}:{PORT}")
+        return split_host_port(text if _WITH_PORT.search(text) else f"{text}:{PORT}")
     except ValueError as error:
         raise ValueError(f"expected brokers as host[:port], got {text!r}: {error}") from None
 

@@ -1,24 +1,37 @@
-"""One producer for a cluster, and the batches of records that go to it."""
+"""The producer of a cluster, and the batches of records that go to it."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError, UnknownTopicOrPartitionError
+from aiokafka import AIOKafkaProducer, errors
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from evframe import Event, Unavailable
+from evframe.log_limit import LogLimiter
+from evframe.subscriptions.resolving import Resolver
 from evframe_kafka.address import KafkaSocket
 from evframe_kafka.options import Options
-from evframe_kafka.properties import with_tls
+from evframe_kafka.places import Places
+from evframe_kafka.producing import Producing
+from evframe_kafka.properties import files_of, with_tls
 from evframe_kafka.records import Packed, Packer
 
-_CLOSE_S = 3.0
-_GRACE_S = 5.0  # for the case that the library forgets its time limit
+log = logging.getLogger("evframe.kafka")
+_GRACE_S: Final = 5.0  # for the case that the library forgets its time limit
+_LOOK_S: Final = 1.0
 _RECORD_BYTES: Final = 1_048_576  # what the library and the brokers take unless they are told otherwise
+# A producer that has left a gap in the numbers of its batches gets no further one through.
+_SPENT: Final = (
+    errors.OutOfOrderSequenceNumber,
+    errors.ProducerFenced,
+    errors.InvalidProducerEpoch,
+    errors.InvalidProducerIdMapping,
+    errors.UnknownProducerId,
+)
 
 
 def settings_of(target: KafkaSocket, options: Options) -> dict[str, Any]:
@@ -36,45 +49,83 @@ def settings_of(target: KafkaSocket, options: Options) -> dict[str, Any]:
 
 
 class Cluster:
-    """Starts its producer when it is needed; subscribers with the same properties share it."""
+    """Starts its producer when it is needed; subscribers with the same properties share it.
 
-    def __init__(self, target: KafkaSocket, options: Options) -> None:
-        self._target = target
+    The library looks only for brokers that it knows. When none of these can be reached, the producer is exchanged
+    for another one, which begins with the brokers of the socket.
+    """
+
+    def __init__(self, target: KafkaSocket, options: Options, resolver: Resolver) -> None:
         self._options = options
         self._settings = settings_of(target, options)
-        # The library has the time limit, unless it is idempotent; then ours alone holds.
         self._limit_s = self._settings["request_timeout_ms"] / 1000
+        self._places = Places(target.endpoints, resolver, by_name="ssl" in _protocol(self._settings))
+        # The library has the time limit, unless it is idempotent; then ours alone holds.
+        self._look_s = self._limit_s  # another producer would send again what the brokers have
         if not self._settings["enable_idempotence"]:
             self._limit_s += _GRACE_S
-        self._producer: AIOKafkaProducer | None = None
+            self._look_s = _LOOK_S
+        self._producing: Producing | None = None
         self._packer = Packer(self._settings["max_request_size"])
         self._starting = asyncio.Lock()
+        self._limiter = LogLimiter()
+        self._ends: set[asyncio.Task[None]] = set()
         self.users: set[str] = set()
 
-    async def producer(self) -> AIOKafkaProducer:
+    async def _open(self) -> Producing:
         """Return the producer, started.
 
         Raises:
             Unavailable: if no broker can be reached.
         """
         async with self._starting:
-            if self._producer is not None:
-                return self._producer
-            try:
-                producer = AIOKafkaProducer(bootstrap_servers=self._target.servers, **with_tls(self._settings))
-            except OSError:  # the files were there when the socket was subscribed
-                raise Unavailable("no_certificates") from None
-            try:
-                async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
-                    await producer.start()
-            except (KafkaError, OSError) as error:
-                await self._close(producer)
-                raise Unavailable("connect_timeout" if isinstance(error, TimeoutError) else "unreachable") from None
-            except BaseException:  # the interface is left meanwhile
-                await self._close(producer)
-                raise
-            self._producer = producer
-            return producer
+            if self._producing is None:
+                self._producing = await self._start()
+            return self._producing
+
+    async def _start(self) -> Producing:
+        servers = await self._places.servers()
+        try:
+            producer = AIOKafkaProducer(bootstrap_servers=servers, **with_tls(self._settings))
+        except OSError as error:
+            self._log_files(error)
+            raise Unavailable("no_certificates") from None
+        producing = Producing(producer, self._places, self._end)
+        self._places.watch(producer.client)
+        try:
+            async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
+                await producer.start()
+                await self._places.look_up(producer.client)
+        except (KafkaError, OSError) as error:
+            await producing.close()
+            self._places.forget()
+            raise Unavailable("connect_timeout" if isinstance(error, TimeoutError) else "unreachable") from None
+        except BaseException:  # the interface is left meanwhile
+            await producing.close()
+            raise
+        return producing
+
+    def _log_files(self, error: OSError) -> None:
+        repeated = self._limiter.due(str(error))
+        if repeated is not None:
+            extra = {"files": files_of(self._settings), "problem": str(error), "repeated": repeated}
+            log.warning("certificates cannot be used", extra=extra)
+
+    def retire(self) -> None:
+        """Use another producer from now on; what is under way with this one is still acknowledged."""
+        producing, self._producing = self._producing, None
+        if producing is not None:
+            producing.retire()
+
+    def moved(self, host: str) -> None:
+        """Begin anew when *host* is one of the brokers to begin with, and has other addresses."""
+        if any(host == each for each, _ in self._places.endpoints):
+            self.retire()
+
+    def _end(self, producing: Producing) -> None:
+        task = asyncio.get_running_loop().create_task(producing.close())
+        self._ends.add(task)
+        task.add_done_callback(self._ends.discard)
 
     async def ask(self) -> None:
         """Look whether a broker answers now.
@@ -82,74 +133,89 @@ class Cluster:
         Raises:
             Unavailable: if none does.
         """
-        producer = await self.producer()
+        producing = await self._open()
         try:
             async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
-                if not await producer.client.force_metadata_update():
-                    raise Unavailable("unreachable")
-        except (KafkaError, OSError):
-            raise Unavailable("unreachable") from None
+                if await producing.reaches_a_broker():
+                    return
+        except TimeoutError:
+            pass
+        self._give_up(producing)
+        raise Unavailable("unreachable")
+
+    def _give_up(self, producing: Producing) -> None:
+        """Begin anew with the brokers of the socket, unless that is done already."""
+        if self._producing is producing:
+            self._places.forget()
+            self.retire()
 
     async def pack(self, target: KafkaSocket, events: Sequence[Event]) -> tuple[list[Packed], list[int]]:
         """Return the records of *events* in batches, and the indexes of those that are too large.
 
         Raises:
-            Unavailable: if no broker can be reached, or none tells the partitions of the topic.
+            Unavailable: if no broker can be reached, or none says which partitions the topic has.
         """
-        producer = await self.producer()
-        partitions = await self._partitions(producer, target.topic)
-        return self._packer.pack(target, events, partitions, producer.create_batch)
+        producing = await self._open()
+        partitions = await self._partitions(producing, target.topic)
+        return self._packer.pack(target, events, partitions, producing.producer.create_batch)
 
-    async def _partitions(self, producer: AIOKafkaProducer, topic: str) -> list[int]:
+    async def split(self, target: KafkaSocket, events: Sequence[Event], packed: Packed) -> list[Packed]:
+        """Return a batch of records that was refused as two or more smaller ones."""
+        producing = await self._open()
+        return self._packer.split(target, events, packed, producing.producer.create_batch)
+
+    async def _partitions(self, producing: Producing, topic: str) -> list[int]:
         try:
             async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
-                return sorted(await producer.partitions_for(topic))
+                return sorted(await producing.producer.partitions_for(topic))
         except UnknownTopicOrPartitionError:
             raise Unavailable("unknown_topic") from None
         except (KafkaError, OSError):
+            await self._look(producing)
             raise Unavailable("no_metadata") from None
+
+    async def _look(self, producing: Producing) -> None:
+        """Give the producer up when none of the brokers that it knows answers."""
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                if await producing.reaches_a_broker():
+                    return
+        except TimeoutError:
+            pass
+        self._give_up(producing)
 
     async def send(self, packed: Packed) -> None:
         """Send one batch of records and wait until it is acknowledged.
 
         Raises:
-            KafkaError: if it is not, within the time limit.
-            Unavailable: if the library says nothing in time.
+            KafkaError: if the brokers refuse it.
+            Unavailable: if they do not acknowledge it in time.
             AssertionError: if the topic has no such partition.
         """
-        producer = await self.producer()
+        producing = await self._open()
         try:
-            async with asyncio.timeout(self._limit_s):
-                await (await producer.send_batch(packed.records, packed.topic, partition=packed.partition))
-        except TimeoutError:
-            if self._producer is producer:
-                await self.close()
-            raise Unavailable("delivery_timeout") from None
+            await producing.send(packed, self._limit_s, self._look_s)
+        except Unavailable:
+            self._give_up(producing)
+            raise
+        except KafkaError as error:
+            if isinstance(error, _SPENT):
+                self._give_up(producing)
+            elif error.retriable:
+                await self._look(producing)
+            elif self._settings["enable_idempotence"] and self._producing is producing:
+                self.retire()
+            raise
+        self._packer.taken(packed)
 
     async def close(self) -> None:
         """End the producer within its bound."""
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            await self._close(producer)
-
-    @staticmethod
-    async def _close(producer: AIOKafkaProducer) -> None:
-        """End a producer without sending what it still has: its events have come back, or are counted as lost.
-
-        `stop` alone would send it, and wait for brokers that say nothing.
-        """
-        sender = producer._sender  # noqa: SLF001
-        producer._message_accumulator.fail_all(KafkaConnectionError("given up"))  # noqa: SLF001
-        for task in asyncio.all_tasks():
-            if _runs_in(task, sender):
-                task.cancel()
-        with suppress(Exception):
-            async with asyncio.timeout(_CLOSE_S):
-                await producer.client.close()
-                await producer.stop()
+        producing, self._producing = self._producing, None
+        if producing is not None:
+            await producing.close()
+        self._places.close()
+        await asyncio.gather(*self._ends)
 
 
-def _runs_in(task: asyncio.Task[Any], instance: object) -> bool:
-    """Return whether the coroutine of *task* is a method of *instance*."""
-    frame = getattr(task.get_coro(), "cr_frame", None)
-    return frame is not None and frame.f_locals.get("self") is instance
+def _protocol(settings: dict[str, Any]) -> str:
+    return str(settings.get("security_protocol", "PLAINTEXT")).lower()

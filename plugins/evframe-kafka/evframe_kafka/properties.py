@@ -98,7 +98,7 @@ def check(settings: Mapping[str, Any]) -> None:
     """Look whether a producer can be made with *settings*.
 
     Raises:
-        ValueError: if they do not fit each other, or a file is not there, or is not what it should be.
+        ValueError: if they do not fit each other.
     """
     if settings["enable_idempotence"] and settings["acks"] != "all":
         raise ValueError(f"property 'acks': expected all with enable.idempotence, got {settings['acks']!r}")
@@ -109,13 +109,11 @@ def check(settings: Mapping[str, Any]) -> None:
                 raise ValueError(
                     f"expected the property {name!r} with security.protocol {settings['security_protocol']}"
                 )
-    try:
-        with_tls(settings)
-    except OSError as error:
-        files = ", ".join(repr(settings[name]) for name in _FILES[:-1] if name in settings)
-        raise ValueError(
-            f"properties 'ssl…location': expected certificates and their key, got {files}: {error}"
-        ) from None
+
+
+def files_of(options: Mapping[str, Any]) -> list[str]:
+    """Return the files of TLS that *options* name."""
+    return [options[name] for name in _FILES[:-1] if name in options]
 
 
 def with_tls(options: Mapping[str, Any]) -> dict[str, Any]:

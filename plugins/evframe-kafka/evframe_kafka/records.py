@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, repeat
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from aiokafka.partitioner import DefaultPartitioner
@@ -13,6 +13,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from evframe import Event
 from evframe_kafka.address import KafkaSocket
 
+_MANY: Final = 1000  # batches that a topic takes before larger ones are tried
 Headers = list[tuple[str, bytes]]
 
 
@@ -24,7 +25,6 @@ class Packed:
     partition: int
     records: Any
     indexes: Sequence[int]
-    acknowledged: bool = False
 
 
 class Packer:
@@ -36,6 +36,7 @@ class Packer:
 
     def __init__(self, record_bytes: int) -> None:
         self._record_bytes = record_bytes
+        self._limits: dict[str, _Limit] = {}  # of topics that have refused a batch
         self._choose = DefaultPartitioner()
         self._rotation = count()
 
@@ -52,18 +53,41 @@ class Packer:
             partitions: those of the topic.
             create_batch: returns an empty batch of the library.
         """
-        headers = [(name, value.encode()) for name, value in target.headers.items()]
         packed: list[Packed] = []
         too_large: list[int] = []
         for partition, indexes, keys in self._divide(target, events, partitions):
             values = [events[index].payload for index in indexes]
-            for records, own in self._batches(create_batch, indexes, keys, values, headers):
+            for records, own in self._batches(target, create_batch, indexes, keys, values):
                 if records is None:
                     too_large += own
                     continue
                 place = partitions[next(self._rotation) % len(partitions)] if partition is None else partition
                 packed.append(Packed(target.topic, place, records, own))
         return packed, too_large
+
+    def split(
+        self, target: KafkaSocket, events: Sequence[Event], packed: Packed, create_batch: Callable[[], Any]
+    ) -> list[Packed]:
+        """Return the records of a batch that was refused in smaller ones; the topic gets no larger ones for a while."""
+        values = [events[index].payload for index in packed.indexes]
+        limit = self._limits.setdefault(packed.topic, _Limit(sum(map(len, values))))
+        limit.refused(sum(map(len, values)))
+        middle = len(values) // 2
+        halves = ((packed.indexes[:middle], values[:middle]), (packed.indexes[middle:], values[middle:]))
+        smaller = []
+        for indexes, own in halves:
+            keys = None if target.key is None else [_key(events[index].get(target.key)) for index in indexes]
+            smaller += [
+                Packed(packed.topic, packed.partition, records, taken)
+                for records, taken in self._batches(target, create_batch, indexes, keys, own)
+            ]
+        return smaller
+
+    def taken(self, packed: Packed) -> None:
+        """Count a batch that the brokers have taken; after many of them a topic gets larger ones again."""
+        limit = self._limits.get(packed.topic)
+        if limit is not None:
+            limit.taken()
 
     def _divide(
         self, target: KafkaSocket, events: Sequence[Event], partitions: list[int]
@@ -84,23 +108,50 @@ class Packer:
 
     def _batches(
         self,
+        target: KafkaSocket,
         create_batch: Callable[[], Any],
         indexes: Sequence[int],
         keys: list[bytes | None] | None,
         values: list[bytes],
-        headers: Headers,
     ) -> Iterator[tuple[Any, Sequence[int]]]:
         """Yield each batch with the indexes of its events; None with that of one that is too large."""
+        headers = [(name, value.encode()) for name, value in target.headers.items()]
         now = int(time.time() * 1000)
+        limit = self._limits.get(target.topic)
         start = 0
         while start < len(values):
             taken, batch = 1, None
             # What is larger than a batch fits in none but as its first record, so that the others need no look.
             if len(values[start]) <= self._record_bytes:
                 batch = create_batch()
-                taken = _fill(batch, now, repeat(None) if keys is None else keys[start:], values[start:], headers)
+                end = len(values) if limit is None else limit.end(values, start)
+                taken = _fill(batch, now, repeat(None) if keys is None else keys[start:], values[start:end], headers)
             yield batch, indexes[start : start + taken]
             start += taken
+
+
+@attrs.define
+class _Limit:
+    """How many bytes of values a batch for a topic may have, of which the brokers say nothing."""
+
+    most_bytes: int
+    took: int = 0
+
+    def refused(self, size: int) -> None:
+        self.most_bytes, self.took = min(self.most_bytes, size // 2), 0
+
+    def taken(self) -> None:
+        self.took += 1
+        if self.took >= _MANY:
+            self.most_bytes, self.took = 2 * self.most_bytes, 0
+
+    def end(self, values: Sequence[bytes], start: int) -> int:
+        """Return the index behind the last value of a batch that begins with the one at *start*."""
+        size, end = len(values[start]), start + 1
+        while end < len(values) and size + len(values[end]) <= self.most_bytes:
+            size += len(values[end])
+            end += 1
+        return end
 
 
 def _fill(batch: Any, now: int, keys: Iterable[bytes | None], values: list[bytes], headers: Headers) -> int:

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Awaitable
 from typing import Any, Final
 
+import attrs
 from aiokafka import errors
 
 from evframe import Batch, Socket, Unavailable, hookimpl
+from evframe.context import PluginContext
 from evframe.ordering import Ordering, Step
+from evframe.subscriptions.resolving import Resolver
 from evframe_kafka.address import KafkaSocket, parse
 from evframe_kafka.cluster import Cluster, settings_of
 from evframe_kafka.options import Options as KafkaOptions
 from evframe_kafka.properties import check
 from evframe_kafka.records import Packed
 
-_REFUSALS: Final = {
+# What is wrong with a batch because of some of its records.
+_OF_RECORDS: Final = {
     errors.MessageSizeTooLargeError: "too_large",
     errors.RecordListTooLargeError: "too_large",
+    errors.CorruptRecordException: "invalid_message",
+    errors.InvalidTimestampError: "invalid_message",
+    errors.UnsupportedForMessageFormatError: "invalid_message",
+    errors.PolicyViolationError: "invalid_message",
+    errors.UnknownError: "invalid_message",  # such as a record without the key that a compacted topic wants
+}
+_OF_THE_TOPIC: Final = {
     errors.TopicAuthorizationFailedError: "access_refused",
     errors.InvalidTopicError: "invalid_topic",
-    errors.InvalidMessageError: "invalid_message",
 }
 
 
@@ -41,6 +51,12 @@ class KafkaTransport:
         self._clusters: dict[tuple[Any, ...], Cluster] = {}
         self._orderings: defaultdict[str, Ordering] = defaultdict(Ordering)
         self._closing: set[asyncio.Task[None]] = set()
+        self._resolver = Resolver()
+
+    @hookimpl
+    def loaded(self, context: PluginContext) -> None:
+        """Share the resolver of all plugins."""
+        self._resolver = context.resolver
 
     @hookimpl
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
@@ -59,7 +75,7 @@ class KafkaTransport:
     async def _deliver(self, target: KafkaSocket, batch: Batch) -> None:
         cluster = self._clusters.get(target.cluster)
         if cluster is None:
-            cluster = self._clusters[target.cluster] = Cluster(target, self._options)
+            cluster = self._clusters[target.cluster] = Cluster(target, self._options, self._resolver)
         cluster.users.add(target.canonical)
         if not batch.events:
             await cluster.ask()
@@ -72,37 +88,20 @@ class KafkaTransport:
             by_partition = defaultdict(list)
             for each in packed:
                 by_partition[each.partition].append(each)
-            sending = (self._send(step, cluster, batch, own) for own in by_partition.values())
-            problem = next(filter(None, await asyncio.gather(*sending, return_exceptions=True)), None)
+            sending = Sending(cluster, target, batch)
+            partitions = (sending.send(step, own) for own in by_partition.values())
+            problem = next(filter(None, await asyncio.gather(*partitions, return_exceptions=True)), None)
             if problem is not None:
-                for each in packed:
-                    if each.acknowledged:
-                        for index in each.indexes:
-                            batch.confirm(index)
+                for each in sending.acknowledged:
+                    for index in each.indexes:
+                        batch.confirm(index)
                 raise problem
 
-    @staticmethod
-    async def _send(step: Step, cluster: Cluster, batch: Batch, packed: list[Packed]) -> None:
-        """Send batches of records to one partition.
-
-        The library would go on with what is queued behind a batch of records that has come to its time limit: the
-        next one is queued when the one before is acknowledged. It would send them no sooner.
-        """
-        async with step(f"partition {packed[0].partition}"):
-            for each in packed:
-                try:
-                    await cluster.send(each)
-                except AssertionError:
-                    refusal = "unknown_partition"
-                except errors.KafkaError as error:
-                    if type(error) not in _REFUSALS:
-                        raise Unavailable(_reason(error)) from None
-                    refusal = _REFUSALS[type(error)]
-                else:
-                    each.acknowledged = True
-                    continue
-                for index in each.indexes:
-                    batch.fail(index, refusal)
+    @hookimpl
+    def addresses_changed(self, host: str) -> None:
+        """Exchange the producers of clusters whose brokers to begin with have moved."""
+        for cluster in self._clusters.values():
+            cluster.moved(host)
 
     @hookimpl
     def unsubscribed(self, socket: Socket) -> None:
@@ -123,6 +122,53 @@ class KafkaTransport:
     def stop(self) -> Awaitable[Any]:
         """Wait for the ends of the producers."""
         return asyncio.gather(*self._closing)
+
+
+@attrs.define
+class Sending:
+    """A batch of events on its way to the partitions of a topic."""
+
+    cluster: Cluster
+    target: KafkaSocket
+    batch: Batch
+    acknowledged: list[Packed] = attrs.field(factory=list)
+
+    async def send(self, step: Step, packed: list[Packed]) -> None:
+        """Send batches of records to one partition; one that is refused is split, until single records are.
+
+        The library would go on with what is queued behind a batch of records that has come to its time limit: the
+        next one is queued when the one before is acknowledged. It would send them no sooner.
+        """
+        waiting = deque(packed)
+        async with step(f"partition {packed[0].partition}"):
+            while waiting:
+                each = waiting.popleft()
+                refusal = await _refusal(self.cluster, each)
+                if refusal is None:
+                    self.acknowledged.append(each)
+                elif len(each.indexes) > 1 and refusal in _OF_RECORDS.values():
+                    waiting.extendleft(reversed(await self.cluster.split(self.target, self.batch.events, each)))
+                else:
+                    for index in each.indexes:
+                        self.batch.fail(index, refusal)
+
+
+async def _refusal(cluster: Cluster, packed: Packed) -> str | None:
+    """Send a batch of records; return why the brokers refuse it, or None when they have it.
+
+    Raises:
+        Unavailable: if it has to be sent again.
+    """
+    try:
+        await cluster.send(packed)
+    except AssertionError:
+        return "unknown_partition"
+    except errors.KafkaError as error:
+        refusal = _OF_RECORDS.get(type(error)) or _OF_THE_TOPIC.get(type(error))
+        if refusal is None:
+            raise Unavailable(_reason(error)) from None
+        return refusal
+    return None
 
 
 def _reason(error: BaseException) -> str:

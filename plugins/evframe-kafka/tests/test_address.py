@@ -7,32 +7,33 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from evframe_kafka import KafkaTransport, Options, parse
 from evframe_kafka.cluster import settings_of
-from evframe_kafka.properties import KNOWN, check, producer_option
+from evframe_kafka.properties import KNOWN, producer_option, with_tls
 
 import evframe
+from evframe.testing import until
 
 
 @pytest.mark.parametrize(
-    ("text", "servers", "topic", "canonical"),
+    ("text", "endpoints", "topic", "canonical"),
     [
-        ("h:9092/t", ["h:9092"], "t", "kafka:h:9092/t"),
-        ("h/t", ["h:9092"], "t", "kafka:h/t"),
-        ("h1:9092,h2/t", ["h1:9092", "h2:9092"], "t", "kafka:h1:9092,h2/t"),
-        (" h / t ", [" h :9092"], " t ", "kafka: h / t "),
-        ("h/t?g.client.id=x&t.acks=1", ["h:9092"], "t", "kafka:h/t"),
-        ("h/t?key=callid", ["h:9092"], "t", "kafka:h/t?key=callid"),
-        ("h/t?key=foo", ["h:9092"], "t", "kafka:h/t?key=foo"),
-        ("h/t?partition=3&header.x=1&key=a%20b", ["h:9092"], "t", "kafka:h/t?key=a%20b&partition=3&header.x=1"),
-        ("[::1]:9093/t", ["[::1]:9093"], "t", "kafka:[::1]:9093/t"),
-        ("h/t?g.sasl.password=s%3De%26cret", ["h:9092"], "t", "kafka:h/t"),
-        ("h/t?g.client.id=b?c", ["h:9092"], "t", "kafka:h/t"),
-        ("h/t?g.client.id=", ["h:9092"], "t", "kafka:h/t"),
+        ("h:9092/t", (("h", 9092),), "t", "kafka:h:9092/t"),
+        ("h/t", (("h", 9092),), "t", "kafka:h/t"),
+        ("h1:9092,h2/t", (("h1", 9092), ("h2", 9092)), "t", "kafka:h1:9092,h2/t"),
+        (" h / t ", (("h", 9092),), " t ", "kafka: h / t "),
+        ("h/t?g.client.id=x&t.acks=1", (("h", 9092),), "t", "kafka:h/t"),
+        ("h/t?key=callid", (("h", 9092),), "t", "kafka:h/t?key=callid"),
+        ("h/t?key=foo", (("h", 9092),), "t", "kafka:h/t?key=foo"),
+        ("h/t?partition=3&header.x=1&key=a%20b", (("h", 9092),), "t", "kafka:h/t?key=a%20b&partition=3&header.x=1"),
+        ("[::1]:9093/t", (("::1", 9093),), "t", "kafka:[::1]:9093/t"),
+        ("h/t?g.sasl.password=s%3De%26cret", (("h", 9092),), "t", "kafka:h/t"),
+        ("h/t?g.client.id=b?c", (("h", 9092),), "t", "kafka:h/t"),
+        ("h/t?g.client.id=", (("h", 9092),), "t", "kafka:h/t"),
     ],
 )
-def test_accepted_k1_k2_k9(text, servers, topic, canonical):
+def test_accepted_k1_k2_k9(text, endpoints, topic, canonical):
     """K1, K2, K9: each accepted row; the canonical text says where records go and nothing that is secret."""
     found = parse(text)
-    assert (found.servers, found.topic, found.canonical) == (servers, topic, canonical)
+    assert (found.endpoints, found.topic, found.canonical) == (endpoints, topic, canonical)
     assert "cret" not in repr(found)
     assert parse(canonical.partition(":")[2]).canonical == canonical
 
@@ -139,13 +140,11 @@ def test_every_property_is_tested_and_on_the_page():
             "h/t?g.security.protocol=SASL_SSL&g.sasl.mechanism=PLAIN&g.sasl.username=u",
             "'sasl.password'",
         ),
-        ("h/t?g.security.protocol=SSL&g.ssl.ca.location=/nosuch/ca", "/nosuch/ca"),
-        ("h/t?g.security.protocol=SSL&g.ssl.certificate.location=/nosuch/cert", "/nosuch/cert"),
         ("h/t?g.nosuch.thing=1", "'nosuch.thing'"),
     ],
 )
 def test_properties_that_do_not_go_together_k6(text, named):
-    """K6: what no producer could be made of is an error at the subscription, which names the property or the file."""
+    """K6: what no producer could be made of is an error at the subscription, which names the property."""
     events = evframe.EventInterface(plugins={"kafka": KafkaTransport()})
     events.register_event("E_TEST")
     with pytest.raises(evframe.SocketError, match=named):
@@ -160,11 +159,29 @@ def test_key_with_a_password(tmp_path):
     subprocess.run(["openssl", *words, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     text = f"h/t?g.security.protocol=SSL&g.ssl.certificate.location={certificate}&g.ssl.key.location={key}"
 
-    check(settings_of(parse(f"{text}&g.ssl.key.password=sesame"), Options()))
+    with_tls(settings_of(parse(f"{text}&g.ssl.key.password=sesame"), Options()))
     for wrong in ("", "&g.ssl.key.password=simsim"):
-        with pytest.raises(ValueError, match=r"ssl…location.*expected") as caught:
-            check(settings_of(parse(text + wrong), Options()))
+        with pytest.raises(OSError, match="SSL") as caught:
+            with_tls(settings_of(parse(text + wrong), Options()))
         assert "simsim" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ssl.ca.location", "ssl.certificate.location"])
+async def test_files_are_read_when_a_producer_is_made(caplog, tmp_path, name):
+    """A subscription reads no file; without its certificates the subscriber is away, and the log names the file."""
+    events = evframe.EventInterface(plugins={"kafka": KafkaTransport()})
+    events.register_event("E_TEST")
+    async with events:
+        file = tmp_path / "nosuch.pem"
+        text = f"kafka:127.0.0.1:1/t?g.security.protocol=SSL&g.{name}={file}&g.ssl.key.password=sesame"
+        subscriber = events.subscribe_event("E_TEST", text).subscriber
+        events.raise_event("E_TEST")
+        await until(lambda: subscriber.attempts)
+        assert (subscriber.depth, subscriber.failed) == (1, 0)
+        events.unsubscribe_event("E_TEST", text)
+    (warning,) = [record for record in caplog.records if record.message == "certificates cannot be used"]
+    assert warning.files == [str(file)]
+    assert "sesame" not in str(vars(warning))
 
 
 def test_secrets_are_in_no_error():

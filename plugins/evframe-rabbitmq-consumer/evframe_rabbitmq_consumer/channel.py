@@ -15,12 +15,15 @@ from aiormq.connection import TransportFactory
 from pamqp.base import Frame
 from yarl import URL
 
+from evframe import Unavailable
 from evframe.sockets import connection_problem
+from evframe.subscriptions.names import HostAddress
+from evframe.subscriptions.resolving import Resolver
 from evframe_rabbitmq_consumer.options import ConnectionOptions
 
 CLOSE_S: Final = 2.0
 CANCELLED: Final = "cancelled"
-PORTS: Final = {"amqp": 5672, "amqps": 5671}
+MOVED: Final = "moved"
 Take = Callable[[int, bool, bytes], None]
 """Takes a message: its delivery tag, whether it was delivered before, and its body."""
 
@@ -77,8 +80,8 @@ class ConnectTimeout(Exception):  # noqa: N818 a state of the peer, not a mistak
     """Raised when no connection was made in time."""
 
 
-async def connect(options: ConnectionOptions) -> aiormq.Connection:
-    """Return a new connection.
+async def connect(options: ConnectionOptions, resolver: Resolver) -> tuple[aiormq.Connection, str]:
+    """Return a new connection, and the address that it is to.
 
     Raises:
         Exception: whatever the library or the system says; see `reason_of`.
@@ -92,18 +95,37 @@ async def connect(options: ConnectionOptions) -> aiormq.Connection:
         context = ssl.create_default_context(cafile=options.ca_file)
         if options.cert_file is not None:
             context.load_cert_chain(options.cert_file)
+    host, port = options.endpoint
+    found = await resolver.addresses(host, port)
     try:
         async with asyncio.timeout(options.connect_timeout_ms / 1000):
-            streams = await asyncio.open_connection(uri.host, uri.port or PORTS[uri.scheme], ssl=context)
+            streams = await _open(found, options.connect_timeout_ms / 1000 / len(found), context, host)
     except TimeoutError:
+        resolver.forget(host)
         raise ConnectTimeout from None
+    except OSError:
+        resolver.forget(host)
+        raise
     connection = aiormq.Connection(uri, transport_factory=_Made(streams))
     try:
         await connection.connect()
     except BaseException:
         streams[1].close()
         raise
-    return connection
+    return connection, streams[1].get_extra_info("peername")[0]
+
+
+async def _open(
+    found: Sequence[HostAddress], part_s: float, context: ssl.SSLContext | None, host: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Return a connection to the first of the addresses that accepts one; each has its part of the time."""
+    name = None if context is None else host
+    for address in found[:-1]:
+        with suppress(OSError):
+            async with asyncio.timeout(part_s):
+                return await asyncio.open_connection(address.ip, address.sockaddr[1], ssl=context, server_hostname=name)
+    last = found[-1]
+    return await asyncio.open_connection(last.ip, last.sockaddr[1], ssl=context, server_hostname=name)
 
 
 async def consume(
@@ -129,13 +151,21 @@ async def _unused(_: Any) -> None:
 
 async def close(connection: aiormq.Connection) -> None:
     """Close a connection within its bound."""
+    # The library may end this with a cancellation, which is not meant for the task that waits.
+    end = asyncio.ensure_future(_end(connection))
+    try:
+        await asyncio.wait((end,), timeout=CLOSE_S)
+    finally:
+        end.cancel()
+        cut(connection)
+
+
+async def _end(connection: aiormq.Connection) -> None:
     with suppress(Exception):
-        async with asyncio.timeout(CLOSE_S):
-            for channel in list(connection.channels.values()):
-                if channel is not None:
-                    await channel.close()  # its answer comes after the broker has read what was sent before
-            await connection.close()
-    cut(connection)
+        for channel in list(connection.channels.values()):
+            if channel is not None:
+                await channel.close()  # its answer comes after the broker has read what was sent before
+        await connection.close()
 
 
 def cut(connection: aiormq.Connection) -> None:
@@ -148,6 +178,8 @@ def cut(connection: aiormq.Connection) -> None:
 
 def reason_of(error: BaseException) -> str:
     """Return the word for what went wrong."""
+    if isinstance(error, Unavailable):
+        return error.reason
     for kinds, reason in _REASONS:
         if isinstance(error, kinds):
             return reason

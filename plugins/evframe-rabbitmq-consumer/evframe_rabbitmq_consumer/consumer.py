@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from evframe.backoff import delay_s
+from evframe.calls import comes_from_outside
 from evframe.context import PluginContext
 from evframe.ingest import Availability, Intake, Rules
-from evframe_rabbitmq_consumer.channel import CANCELLED, reason_of
+from evframe.subscriptions.names import HostAddress
+from evframe_rabbitmq_consumer.channel import CANCELLED, MOVED, reason_of
 from evframe_rabbitmq_consumer.options import ConnectionOptions
 from evframe_rabbitmq_consumer.session import Counts, Session
 
@@ -37,6 +39,7 @@ class QueueConsumer:
         self.options = options
         self.counts = Counts()
         self.intake = Intake(context, options.name, Rules(options.event, tuple(options.events), options.max_events))
+        self._resolver = context.resolver
         self._sleep = sleep
         self._availability = Availability(context.status.group(GROUP), options.name, options.address)
         self._session: Session | None = None
@@ -45,6 +48,7 @@ class QueueConsumer:
     async def run(self) -> None:
         """Consume until this is cancelled; then the answers still go out until `stop`."""
         attempt = 0
+        self._resolver.use(self.options.endpoint[0])
         try:
             while True:
                 await self._room()
@@ -54,6 +58,7 @@ class QueueConsumer:
                 attempt = attempt + 1 if time.monotonic() - begun < cap_s else 1
                 await self._sleep(delay_s(attempt, cap_s))
         finally:
+            self._resolver.release(self.options.endpoint[0])
             if self._session is not None:
                 self._session.take_no_more()
 
@@ -67,17 +72,24 @@ class QueueConsumer:
         """Consume on one connection, and return why it ended."""
         session = self._session = Session(self.options, self.intake, self.counts, self._settled)
         try:
-            await session.open(self.options.prefetch - self.counts.waiting)
+            await session.open(self.options.prefetch - self.counts.waiting, self._resolver)
             self._availability.begins()
             reason = await session.ended()
-        except Exception as error:  # noqa: BLE001 whatever the library makes of what the broker does
+        except BaseException as error:  # whatever the library makes of what the broker does, cancellations too
+            if comes_from_outside(error):
+                raise
             reason = reason_of(error)
         self._session = None
-        if reason == CANCELLED:
+        if reason in {CANCELLED, MOVED}:
             await session.close()  # the connection is fine, and takes the answers to what has come
         else:
             session.cut()
         return reason
+
+    def moved(self, host: str, addresses: Sequence[HostAddress]) -> None:
+        """Connect again when *host* is the broker's, and the connection is to an address that it has no more."""
+        if self._session is not None and host == self.options.endpoint[0]:
+            self._session.moved(addresses)
 
     async def stop(self) -> None:
         """Answer what has its outcome by now, and end the connection: the rest comes again."""

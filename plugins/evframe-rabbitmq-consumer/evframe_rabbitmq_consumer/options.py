@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
 from yarl import URL
 
 from evframe.config import are_named_apart, at_least, is_event_name, is_readable
 
+_PORTS: Final = {"amqp": 5672, "amqps": 5671}
 Answer = Literal["ack", "requeue", "reject"]
 """What the broker is told about a message: it is done; it comes again; it goes to the dead letters."""
 
@@ -83,6 +84,12 @@ class ConnectionOptions:
     """The certificates that ``amqps`` trusts; those of the system without it."""
     cert_file: str | None = attrs.field(default=None, validator=is_readable)
     """Our own certificate, with its key."""
+
+    @property
+    def endpoint(self) -> tuple[str, int]:
+        """Host and port of the broker."""
+        uri = URL(self.uri)
+        return uri.host or "", uri.port or _PORTS[uri.scheme]
 
     @property
     def address(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -13,7 +12,9 @@ import aiormq
 import attrs
 
 from evframe.ingest import Intake, fate_of
-from evframe_rabbitmq_consumer.channel import CLOSE_S, ConsumingChannel, close, connect, consume, cut
+from evframe.subscriptions.names import HostAddress
+from evframe.subscriptions.resolving import Resolver
+from evframe_rabbitmq_consumer.channel import CLOSE_S, MOVED, ConsumingChannel, close, connect, consume, cut
 from evframe_rabbitmq_consumer.options import Answer, ConnectionOptions
 from evframe_rabbitmq_consumer.tags import Tags
 
@@ -42,7 +43,7 @@ class Session:
         options: of the connection.
         intake: raises the events.
         counts: are kept up to date.
-        settled: called when an outcome is known.
+        settled: set when an outcome is known.
     """
 
     def __init__(self, options: ConnectionOptions, intake: Intake, counts: Counts, settled: asyncio.Event) -> None:
@@ -54,18 +55,20 @@ class Session:
         self._connection: aiormq.Connection | None = None
         self._channel: ConsumingChannel | None = None
         self._flusher: asyncio.Task[None] | None = None
+        self._ip: str | None = None
         self._wake = asyncio.Event()
         self._takes = True
         self._closing = False
 
-    async def open(self, prefetch: int) -> None:
+    async def open(self, prefetch: int, resolver: Resolver) -> None:
         """Begin to consume.
 
         Raises:
             Exception: whatever the library says; see `reason_of`.
         """
-        async with asyncio.timeout((self._options.connect_timeout_ms + self._options.login_timeout_ms) / 1000):
-            self._connection = await connect(self._options)
+        limit_s = (self._options.connect_timeout_ms + self._options.login_timeout_ms) / 1000
+        async with asyncio.timeout(limit_s + resolver.timeout_s):
+            self._connection, self._ip = await connect(self._options, resolver)
             self._channel = await consume(self._connection, self._options, prefetch, self._take)
         self._flusher = asyncio.create_task(self._flush(self._channel))
 
@@ -73,6 +76,11 @@ class Session:
         """Wait until no more messages come, and return the reason."""
         assert self._channel is not None
         return await self._channel.ended
+
+    def moved(self, addresses: Sequence[HostAddress]) -> None:
+        """End when the connection is to none of *addresses*."""
+        if self._channel is not None and all(address.ip != self._ip for address in addresses):
+            self._channel.end(MOVED)
 
     def _take(self, tag: int, redelivered: bool, body: bytes) -> None:  # noqa: FBT001 as the broker says it
         if not self._takes:
@@ -134,9 +142,7 @@ class Session:
         self._takes, self._closing = False, True
         self._wake.set()
         if self._flusher is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_S):
-                    await self._flusher
+            await asyncio.wait((self._flusher,), timeout=CLOSE_S)
         if self._connection is not None:
             await close(self._connection)
 

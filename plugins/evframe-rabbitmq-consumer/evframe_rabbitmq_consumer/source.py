@@ -10,6 +10,7 @@ from evframe import Parameter, hookimpl
 from evframe.context import PluginContext
 from evframe.management.commands import Command, CommandTable
 from evframe.plugins import EventCollector
+from evframe.subscriptions.names import HostAddress
 from evframe_rabbitmq_consumer.consumer import QueueConsumer
 from evframe_rabbitmq_consumer.options import Options as ConsumerOptions
 
@@ -54,6 +55,12 @@ class RabbitmqConsumer:
         """Begin to consume."""
         for consumer in self.consumers.values():
             context.spawn(consumer.run())
+
+    @hookimpl
+    def addresses_changed(self, host: str, addresses: tuple[HostAddress, ...]) -> None:
+        """Connect again to brokers that have moved."""
+        for consumer in self.consumers.values():
+            consumer.moved(host, addresses)
 
     @hookimpl
     def stop(self) -> Awaitable[Any]:

@@ -88,7 +88,7 @@ class Consuming:
 
     @property
     def numbers(self):
-        return [event["n"] for event in self.memory.delivered.get("a", [])]
+        return [event.get("n") for event in self.memory.delivered.get("a", [])]
 
     @property
     def listed(self):
@@ -454,3 +454,23 @@ async def test_two_consumers_share_a_queue(rabbitmq, channel, queue):
         await until(lambda: sum(each.listed()["acknowledged"] for each in source.consumers.values()) == 200)
         assert all(each.listed()["received"] for each in source.consumers.values())
         assert json.dumps(recorder.command("rabbitmq_consumer:list"))
+
+
+HOSTILE = [
+    '{"jsonrpc":"2.0","method":"E_N","params":{"\\ud83d":1}}',
+    '{"jsonrpc":"2.0","method":"E_\\ud83d","params":{"n":1}}',
+    '{"jsonrpc":"2.0","method":"E_N","params":' + "[" * 5000 + "]" * 5000 + "}",
+    b"\xff\xfe\x00",
+    "",
+]
+
+
+async def test_no_message_takes_a_prefetch_slot_for_good(rabbitmq, channel, queue):
+    """Whatever messages hold, each that cannot become an event is refused and counted, and its slot is free again."""
+    async with Consuming(rabbitmq, queue, prefetch=2) as consuming:
+        for number in range(5):
+            await publish(channel, queue, *HOSTILE, NOTIFICATION % number)
+        await until(lambda: consuming.numbers.count(4))
+        listed = consuming.listed
+        assert listed["raised"] + sum(listed["refused"].values()) == listed["received"] == 5 * (len(HOSTILE) + 1)
+        assert listed["state"] == "consuming"

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import attrs
 
 from evframe import split_host_port
-from evframe.sockets import check_host
+from evframe.sockets import check_host, without_brackets
 
 FORM: Final = "expected [user[:password]@]host[:port]/[param;…?]routing-key"
 PORT, TLS_PORT = 5672, 5671
@@ -72,6 +72,11 @@ class RabbitSocket:
         return True
 
     @property
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """Where the broker is."""
+        return ((without_brackets(self.host.strip()), self.port),)
+
+    @property
     def broker(self) -> tuple[Any, ...]:
         """What subscribers share a connection by."""
         return (self.host, self.port, self.user, self.password, self.vhost, self.tls)
@@ -83,6 +88,8 @@ def parse(rest: str) -> RabbitSocket:
     Raises:
         ValueError: if the text does not fit.
     """
+    if rest.startswith("//"):  # which may have a password
+        raise ValueError(f"{FORM}, got a URL")
     user, password, host, port_text, tail = _split(rest)
     before, mark, after = tail.partition("?")
     params = _parse_params(before) if mark else {}

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
 import aiormq
+from aiormq.connection import TransportFactory
 from yarl import URL
 
 from evframe import Unavailable
+from evframe.calls import comes_from_outside
 from evframe.sockets import connection_problem, without_brackets
+from evframe.subscriptions.names import HostAddress
+from evframe.subscriptions.resolving import Resolver
 from evframe_rabbitmq.address import RabbitSocket
 from evframe_rabbitmq.channel import BatchChannel, NoChannelLeft, open_channel
 from evframe_rabbitmq.options import Options
 
 _CLOSE_S = 2.0
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class _Made(TransportFactory):
+    """Gives the library a connection that is there: it would look names up on the threads of the loop."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+
+    async def create(self, url: URL, **_: Any) -> Streams:  # noqa: ARG002 the library's
+        return self._streams
 
 
 class _Connection(aiormq.Connection):
@@ -27,20 +43,22 @@ class _Connection(aiormq.Connection):
 class Broker:
     """Connects when it is needed; subscribers with the same credentials share it."""
 
-    def __init__(self, target: RabbitSocket, options: Options, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, target: RabbitSocket, options: Options, context: ssl.SSLContext | None, resolver: Resolver
+    ) -> None:
         self._target = target
+        self._resolver = resolver
+        self._ip: str | None = None  # of the connection
         self._options = options
         self._context = context
         self._connection: Any = None
         self._connecting = asyncio.Lock()
         self._channels: dict[str, BatchChannel] = {}
+        self._ends: set[asyncio.Task[None]] = set()
+        self.users: set[str] = set()
+        """The subscribers that share the connection."""
         self.most_bytes: int | None = None
         """How large a message may be; None until the broker has refused one."""
-
-    @property
-    def is_used(self) -> bool:
-        """Whether a subscriber has a channel."""
-        return bool(self._channels)
 
     def open_channel(self, canonical: str) -> BatchChannel | None:
         """Return the channel of a subscriber, or None when it has to be opened."""
@@ -60,13 +78,17 @@ class Broker:
                 connection = await self._connect()
                 async with asyncio.timeout(self._options.login_timeout_ms / 1000):
                     channel = await open_channel(connection)
+        except Unavailable:
+            raise
         except NoChannelLeft:
             raise Unavailable("no_channel_left") from None
         except TimeoutError:
             self.abort()
             raise Unavailable("login_timeout") from None
-        except Exception as error:  # noqa: BLE001 the library ends cancelled waits with whatever it has at hand
+        except BaseException as error:  # the library ends waits with whatever it has at hand, cancellations too
             self.abort()
+            if comes_from_outside(error):
+                raise
             raise Unavailable(reason_of(error)) from None
         self._channels[canonical] = channel
         return channel
@@ -74,16 +96,41 @@ class Broker:
     async def _connect(self) -> Any:
         if self._connection is not None and not self._connection.is_closed:
             return self._connection
-        target, options = self._target, self._options
-        # The library has one limit for everything; a broker that is not there is found out sooner.
-        async with asyncio.timeout(options.connect_timeout_ms / 1000):
-            _, probe = await asyncio.open_connection(without_brackets(target.host), target.port)
-        probe.close()
-        async with asyncio.timeout(options.login_timeout_ms / 1000):
-            connection = _Connection(self._url(), context=self._context)
-            await connection.connect()
+        ((host, port),) = self._target.endpoints
+        found = await self._resolver.addresses(host, port)
+        streams = None
+        try:
+            async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
+                streams = await self._open(host, found)
+            async with asyncio.timeout(self._options.login_timeout_ms / 1000):
+                connection = _Connection(self._url(), transport_factory=_Made(streams))
+                await connection.connect()
+        except BaseException:
+            self._resolver.forget(host)
+            if streams is not None:
+                streams[1].transport.abort()
+            raise
         self._connection, self.most_bytes = connection, None
+        self._ip = streams[1].get_extra_info("peername")[0]
         return connection
+
+    async def _open(self, host: str, found: Sequence[HostAddress]) -> Streams:
+        """Return a connection to the first of the addresses that accepts one; each has its part of the time."""
+        part_s = self._options.connect_timeout_ms / 1000 / len(found)
+        name = host if self._context is not None else None
+        for address in found[:-1]:
+            with suppress(OSError):
+                async with asyncio.timeout(part_s):
+                    return await asyncio.open_connection(
+                        address.ip, address.sockaddr[1], ssl=self._context, server_hostname=name
+                    )
+        last = found[-1]
+        return await asyncio.open_connection(last.ip, last.sockaddr[1], ssl=self._context, server_hostname=name)
+
+    def moved(self, host: str, addresses: Sequence[HostAddress]) -> None:
+        """Use another connection from now on when the one at hand is to an address that *host* has no more."""
+        if self._target.endpoints[0][0] == host and all(address.ip != self._ip for address in addresses):
+            self.retire()
 
     def _url(self) -> URL:
         target = self._target
@@ -106,23 +153,59 @@ class Broker:
         if connection is not None:
             _cut(connection)
 
+    def retire(self) -> None:
+        """Use another connection from now on; this one ends when what was published on it has its outcomes."""
+        connection, self._connection = self._connection, None
+        channels, self._channels = self._channels, {}
+        if connection is not None:
+            task = asyncio.get_running_loop().create_task(self._finish(connection, list(channels.values())))
+            self._ends.add(task)
+            task.add_done_callback(self._ends.discard)
+
+    async def _finish(self, connection: Any, channels: Sequence[BatchChannel]) -> None:
+        under_way = [publication.done for channel in channels for publication in channel.publications]
+        try:
+            if under_way:
+                await asyncio.wait(under_way, timeout=self._options.timeout_ms / 1000)
+            await _close(connection)
+        finally:
+            for channel in channels:
+                channel.lost(ConnectionResetError("retired"))
+            _cut(connection)
+
     async def release(self, canonical: str) -> None:
         """Close the channel of a subscriber, and with the last one the connection."""
         channel = self._channels.pop(canonical, None)
+        self.users.discard(canonical)
         async with self._connecting:
             connection = None
-            if not self._channels:
-                # Whoever comes back while this one ends gets a connection of its own.
+            if not self.users:
+                # A subscriber that comes back while this one ends gets a connection of its own.
                 connection, self._connection = self._connection, None
-        # The library ends with a cancellation of its own what it was waiting for when the time is over.
-        with suppress(Exception, asyncio.CancelledError):
-            async with asyncio.timeout(_CLOSE_S):
-                if channel is not None:
-                    await channel.close()
-                if connection is not None:
-                    await connection.close()
         if connection is not None:
+            await _close(connection)
             _cut(connection)
+        elif channel is not None:
+            await _within(channel.close())
+        if not self.users and self._ends:
+            await asyncio.wait(self._ends)
+
+
+async def _close(connection: Any) -> None:
+    for channel in list(connection.channels.values()):
+        if channel is not None:
+            await _within(channel.close())
+    await _within(connection.close())
+
+
+async def _within(work: Coroutine[Any, Any, Any]) -> None:
+    """Wait until *work* ends, within a bound; the library may end it with a cancellation of its own."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task,), timeout=_CLOSE_S)
+    finally:
+        task.cancel()
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
 
 def _cut(connection: Any) -> None:

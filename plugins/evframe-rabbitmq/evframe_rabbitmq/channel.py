@@ -96,6 +96,11 @@ class BatchChannel(Channel):
         self.is_usable = True
         """Whether messages can be published on it."""
 
+    @property
+    def publications(self) -> set[Publication]:
+        """Those that the broker has not spoken about."""
+        return {publication for publication, _ in self._sent.values()}
+
     def publish(self, target: RabbitSocket, publication: Publication) -> None:
         """Queue the messages of *publication* that have no outcome on the connection."""
         message_ids = publication.message_ids
@@ -211,7 +216,8 @@ async def open_channel(connection: aiormq.abc.AbstractConnection) -> BatchChanne
 
     def closed(future: asyncio.Future[Any]) -> None:
         error = None if future.cancelled() else future.exception()
-        channel.lost(error or aiormq.exceptions.ChannelClosed(0, "closed"))
+        # The library ends a connection that misses heartbeats with a cancellation, which would look like one of ours.
+        channel.lost(error if isinstance(error, Exception) else aiormq.exceptions.ChannelClosed(0, "closed"))
 
     channel.closing.add_done_callback(closed)
     return channel

@@ -105,6 +105,9 @@ class Lane:
 
     async def _judge(self) -> None:
         """Publish what has no outcome, the first message alone, until every message has one."""
+        under_way = [each.done for each in self._pending if each.channel is not None and each.channel.is_usable]
+        if under_way:  # on a connection that another one takes over from
+            await asyncio.wait(under_way, timeout=self._timeout_s)
         for publication in self._pending:
             if publication.channel is not None and publication.open:
                 self._doubt(publication, max(publication.open))

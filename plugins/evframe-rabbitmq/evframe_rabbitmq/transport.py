@@ -10,7 +10,10 @@ from collections.abc import Awaitable
 from typing import Any
 
 from evframe import Batch, ConfigError, Event, Socket, hookimpl
+from evframe.context import PluginContext
 from evframe.ordering import Ordering
+from evframe.subscriptions.names import HostAddress
+from evframe.subscriptions.resolving import Resolver
 from evframe_rabbitmq.address import RabbitSocket, parse
 from evframe_rabbitmq.broker import Broker
 from evframe_rabbitmq.channel import Publication
@@ -32,7 +35,13 @@ class RabbitmqTransport:
         self._lanes: dict[str, Lane] = {}
         self._releases: set[asyncio.Task[None]] = set()
         self._context = _tls(self._options) if self._options.use_tls else None
+        self._resolver = Resolver()
         self._messages = uuid.uuid4().hex  # what the ids of all messages begin with
+
+    @hookimpl
+    def loaded(self, context: PluginContext) -> None:
+        """Share the resolver of all plugins."""
+        self._resolver = context.resolver
 
     @hookimpl
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
@@ -73,12 +82,20 @@ class RabbitmqTransport:
     def _broker(self, target: RabbitSocket) -> Broker:
         broker = self._brokers.get(target.broker)
         if broker is None:
-            broker = self._brokers[target.broker] = Broker(target, self._options, self._context if target.tls else None)
+            context = self._context if target.tls else None
+            broker = self._brokers[target.broker] = Broker(target, self._options, context, self._resolver)
+        broker.users.add(target.canonical)
         return broker
 
     def _message_id(self, event: Event) -> str:
         """Return what is the same for an event however often it is tried, and for no other of the process."""
         return f"{self._messages}-{event.raised_at:.9f}"
+
+    @hookimpl
+    def addresses_changed(self, host: str, addresses: tuple[HostAddress, ...]) -> None:
+        """Exchange the connections to addresses that a broker has no more."""
+        for broker in self._brokers.values():
+            broker.moved(host, addresses)
 
     @hookimpl
     def unsubscribed(self, socket: Socket) -> None:
@@ -94,7 +111,7 @@ class RabbitmqTransport:
 
     async def _release(self, broker: Broker, socket: RabbitSocket) -> None:
         await broker.release(socket.canonical)
-        if not broker.is_used and self._brokers.get(socket.broker) is broker:
+        if not broker.users and self._brokers.get(socket.broker) is broker:
             del self._brokers[socket.broker]
 
     @hookimpl

@@ -17,7 +17,7 @@ from pamqp.constants import DOMAIN_REGEX
 
 import evframe
 from evframe.config import Config, CoreOptions
-from evframe.testing import Peer, TransportContract, until
+from evframe.testing import FakeNames, Peer, TransportContract, until
 
 QUICK_END = Config(core=CoreOptions(drain_timeout_s=0.1))
 pytestmark = pytest.mark.timeout(120)
@@ -226,7 +226,7 @@ async def test_shared_connection_r15(rabbitmq, queue):
         for _ in range(2):
             report = await events.raise_event_and_wait("E_TEST")
             assert all(outcome.delivered for outcome in report)
-        assert proxy.connections == 2  # one of them only to see that the port answers
+        assert proxy.connections == 1
         for text in sockets:
             events.unsubscribe_event("E_TEST", text)
         await until(lambda: not proxy._tasks)
@@ -261,6 +261,48 @@ async def test_heartbeats_keep_an_idle_connection_r2(rabbitmq, queue):
         await asyncio.sleep(3)  # the time that it is about
         assert (await events.raise_event_and_wait("E_TEST", [2]))[0].delivered
         assert proxy.connections == before
+
+
+async def test_a_broker_that_misses_heartbeats_loses_nothing_r2(rabbitmq, queue):
+    """R2: what was under way to a broker that hangs longer than its heartbeats is sent again."""
+    async with FaultProxy(rabbitmq.port) as proxy, interface(heartbeat_s=1, timeout_ms=60_000) as events:
+        lease = events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{proxy.port}/{queue.name}")
+        await events.raise_event_and_wait("E_TEST", [0])
+        proxy.hold()
+        for number in range(1, 100):
+            events.raise_event("E_TEST", [number])
+        await until(lambda: lease.subscriber.attempts)
+        proxy.reset()
+        proxy.release()
+        await until(lambda: not lease.subscriber.depth)
+        assert (lease.subscriber.delivered, lease.subscriber.failed) == (100, 0)
+
+
+async def test_a_name_that_moves(rabbitmq, queue):
+    """A name is looked up when events go; at another address a new connection takes over without a loss."""
+    sent = 0
+    async with FaultProxy(rabbitmq.port) as old:
+        async with FaultProxy(rabbitmq.port, old.port, "127.0.0.2") as new:
+            events = interface()
+            with FakeNames() as names:
+                events.resolver.lookup = names
+                async with events:
+                    lease = events.subscribe_event("E_TEST", f"rabbitmq:mq.example:{old.port}/{queue.name}")
+                    events.raise_event("E_TEST", [sent := 1])
+                    await until(lambda: lease.subscriber.attempts)
+                    names["mq.example"] = ["127.0.0.1"]
+                    await until(lambda: lease.subscriber.delivered == 1)
+                    names["mq.example"] = ["127.0.0.2"]
+                    while not new.connections or lease.subscriber.depth:
+                        if not new.connections:
+                            events.raise_event("E_TEST", [sent := sent + 1])
+                        events.resolver.forget("mq.example")
+                        events.resolver.refresh_all()
+                        await asyncio.sleep(0)
+                    await until(lambda: not old._writers)
+                    assert (lease.subscriber.delivered, lease.subscriber.failed) == (sent, 0)
+                    assert (old.connections, new.connections) == (1, 1)
+    assert [json.loads(message.body)["params"][0] for message in await take(queue, sent)] == [*range(1, sent + 1)]
 
 
 @pytest.mark.parametrize(

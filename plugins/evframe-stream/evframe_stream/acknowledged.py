@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Final
 
 from evframe import Unavailable
 from evframe.backoff import delay_s
-from evframe_stream.connection import Chunk, Connection
+from evframe.subscriptions.resolving import Resolver
+from evframe_stream.connection import Chunk, Connection, Endpoint
 from evframe_stream.options import Options
 from evframe_stream.recent import RecentlyAcknowledged
 
 _FIRST_POLL_S: Final = 0.0005
 _LAST_POLL_S: Final = 0.02
 _LONGEST_DELAY_S: Final = 30.0
+_LONGEST_LEAVE_S: Final = 10.0
 _MOST_WAITS: Final = 2  # how often `resend_s` an end may be waited for
 
 
@@ -40,17 +44,17 @@ class AcknowledgedConnection(Connection):
     and before it what was acknowledged recently.
 
     Args:
-        name, port, options: see `Connection`.
+        endpoint, options, resolver: see `Connection`.
     """
 
-    def __init__(self, name: str, port: int, options: Options) -> None:
-        super().__init__(name, port, options)
+    def __init__(self, endpoint: Endpoint, options: Options, resolver: Resolver) -> None:
+        super().__init__(endpoint, options, resolver)
         self._resend_s = options.resend_ms / 1000
         self._waiting: deque[Chunk] = deque()  # for a connection
         self._written: deque[Chunk | Copy] = deque()  # on the connection, and not acknowledged
         self._recent = RecentlyAcknowledged(self._resend_s)
         self._again: list[bytes] = []  # first on the next connection
-        self._ended_at = 0.0
+        self._ended_at = 0.0  # the peer's side, or this one
         self._is_in_order = False  # the end of the connection
         self._lost_in_a_row = 0
         self._poll_s = _FIRST_POLL_S
@@ -101,10 +105,37 @@ class AcknowledgedConnection(Connection):
     def received(self, data: bytes) -> None:
         """Nobody asked for it."""
 
+    def leave(self) -> None:
+        """See `Connection`; the peer reads to the end of the stream, which its own end confirms."""
+        self._ended_at = time.monotonic()
+        self._watch_now()
+
+    def _leave_when_over(self) -> None:
+        assert self._kernel is not None
+        waited_s = time.monotonic() - self._ended_at
+        if self._written:
+            if waited_s >= _LONGEST_LEAVE_S:
+                self._drop(self._kernel, "timeout")
+        elif not self._has_shut:
+            self._has_shut = True
+            self._ended_at = time.monotonic()
+            with suppress(OSError):  # which the next read reports
+                self._kernel.shutdown(socket.SHUT_WR)
+        elif waited_s >= self._resend_s:
+            self._is_in_order = True
+            self._drop(self._kernel, "closed")
+
     def ended(self) -> None:
         """Wait for what the peer's kernel still says: it may acknowledge more, or reset the connection."""
+        if self._has_shut:
+            self._is_in_order = True
+            super().ended()
+            return
         self.stop()
         self._ended_at = time.monotonic()
+        self._watch_now()
+
+    def _watch_now(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._poll_s = _FIRST_POLL_S
@@ -118,7 +149,9 @@ class AcknowledgedConnection(Connection):
         self._settle(self.acknowledged)
         if self._at_end:
             self._end_when_over()
-        if self._kernel is not None and (self._at_end or self._written):
+        elif self._is_leaving:
+            self._leave_when_over()
+        if self._kernel is not None and (self._written or not self.is_open):
             self._set_timer(self._poll_s)
         elif self._recent.lasts():
             self._set_timer(self._resend_s, is_resting=True)
@@ -155,9 +188,13 @@ class AcknowledgedConnection(Connection):
             acknowledged = 0  # the peer may have thrown away all that it had not read
         recent = self._recent.take(is_waiting=bool(self._written))
         written, self._written = self._written, deque()
-        waiting, self._waiting = self._waiting, deque()
         copies = [piece.data for piece in written if isinstance(piece, Copy)]
         self._again = [*([] if in_order else recent), *copies, *self._again]
+        if in_order and not written:
+            if self._waiting:
+                self.open()
+            return
+        waiting, self._waiting = self._waiting, deque()
         for chunk in (*written, *waiting):
             if isinstance(chunk, Chunk):
                 chunk.give_back(Unavailable(reason, done=_whole(chunk, acknowledged)))

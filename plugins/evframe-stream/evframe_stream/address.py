@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import socket
-
 import attrs
 
 from evframe import split_host_port
-from evframe.sockets import resolve, without_brackets
+from evframe.sockets import without_brackets
 
 
 @attrs.frozen(slots=True)
@@ -30,18 +28,17 @@ class TcpSocket:
         return True
 
     @property
-    def name(self) -> str:
-        """The host without the brackets of an IPv6 address."""
-        return without_brackets(self.host)
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """The host, without the brackets of an IPv6 address, and the port."""
+        return ((without_brackets(self.host), self.port),)
 
 
 def parse(rest: str) -> TcpSocket:
     """Return the socket of *rest*.
 
     Raises:
-        ValueError: if the text does not fit, or the host does not resolve.
+        ValueError: if the text does not fit.
     """
     address, _, method = rest.partition("/")
     host, port = split_host_port(address)
-    resolve(host, port, socket.SOCK_STREAM)
     return TcpSocket(host, port, method or None)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from evframe import Unavailable
-from evframe_stream.connection import Chunk, Connection
+from evframe.subscriptions.resolving import Resolver
+from evframe_stream.connection import Chunk, Connection, Endpoint
 from evframe_stream.options import Options
 from evframe_stream.replies import ReplyScanner
 
@@ -22,11 +23,11 @@ class AnsweredConnection(Connection):
     The deadline counts from the raise of an event, or from the connection that it had to wait for.
 
     Args:
-        name, port, options: see `Connection`.
+        endpoint, options, resolver: see `Connection`.
     """
 
-    def __init__(self, name: str, port: int, options: Options) -> None:
-        super().__init__(name, port, options)
+    def __init__(self, endpoint: Endpoint, options: Options, resolver: Resolver) -> None:
+        super().__init__(endpoint, options, resolver)
         self._timeout_s = options.timeout_ms / 1000
         self._chunks: dict[int, Chunk] = {}  # by first id, in the order of sending
         self._pending: dict[int, Chunk] = {}
@@ -83,12 +84,20 @@ class AnsweredConnection(Connection):
         if not chunk.missing:
             del self._chunks[chunk.first_id]
             chunk.settle()
+            if self._is_leaving:
+                self.leave()
+
+    def leave(self) -> None:
+        """See `Connection`; what is under way is over when each request has its reply, or its time is over."""
+        if not self._pending and self._kernel is not None:
+            # Not from within the loop over the replies.
+            self.loop.call_soon(self._drop, self._kernel, "closed")
 
     def _expect(self, chunk: Chunk, index: int) -> None:
         """Have the clock look at the event at *index*, or at the first after it without a reply."""
         while index < len(chunk.messages):
             if chunk.first_id + index in self._pending:
-                start = max(chunk.batch.events[index].raised_at, self._opened_at)
+                start = max(chunk.batch.events[index].since, self._opened_at)
                 heapq.heappush(self._deadlines, (start + self._timeout_s, chunk.first_id, index))
                 self._set_timer()
                 return
@@ -119,6 +128,11 @@ class AnsweredConnection(Connection):
 
     def lost(self, reason: str, acknowledged: int) -> None:  # noqa: ARG002 what counts are replies
         """Give back what is not answered; see `Connection`."""
+        if self._is_leaving and not self._pending:
+            self._is_leaving = False
+            if self._chunks:
+                self.open()
+            return
         chunks, self._chunks = self._chunks, {}
         pending, self._pending = self._pending, {}
         self._deadlines.clear()

@@ -10,14 +10,17 @@ import struct
 import termios
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Final
 
-from evframe import Batch
+from evframe import Batch, Unavailable
 from evframe.sockets import connection_problem
+from evframe.subscriptions.names import HostAddress
+from evframe.subscriptions.resolving import Resolver
 from evframe_stream.options import Options
 
 Address = tuple[str, int]
+Endpoint = tuple[str, int]
 _READ_BYTES: Final = 1 << 18
 _TCP_CLOSE: Final = 7  # the state, first in TCP_INFO
 _PROBES: Final = 3
@@ -60,23 +63,26 @@ class Connection(ABC):
     """Reads and writes; what the bytes mean for the outcome of an event is up to a subclass.
 
     Args:
-        name: the host; it is looked up for each connection anew.
-        port: the TCP port.
+        endpoint: the host and the port; the host is looked up for each connection anew.
         options: those of the transport.
+        resolver: looks the host up.
     """
 
     on_closed: Callable[[Address, Address], None] | None = None
     """Called with the peer's and the own address of each connection that ends, unless it carried quiet events alone."""
 
-    def __init__(self, name: str, port: int, options: Options) -> None:
-        self._name = name
-        self._port = port
+    def __init__(self, endpoint: Endpoint, options: Options, resolver: Resolver) -> None:
+        self._endpoint = endpoint
         self._options = options
+        self._resolver = resolver
+        self._address: HostAddress | None = None
         self._kernel: socket.socket | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._ends: tuple[Address, Address] | None = None
         self._is_told = False
         self._at_end = False  # nothing is read or written any more
+        self._is_leaving = False  # for a connection to another address
+        self._has_shut = False  # this side
         self._problem: str | None = None  # what a write has met with
         self._buffer: deque[memoryview] = deque()
         self._writing = False
@@ -109,7 +115,7 @@ class Connection(ABC):
     @property
     def is_open(self) -> bool:
         """Whether messages can be written."""
-        return self._kernel is not None and not self._at_end
+        return self._kernel is not None and not self._at_end and not self._is_leaving
 
     def open(self) -> None:
         """Begin to make a connection, unless one is there or being made."""
@@ -118,42 +124,58 @@ class Connection(ABC):
 
     async def _connect(self) -> None:
         try:
+            addresses = await self._resolver.addresses(*self._endpoint)
             async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
-                kernel = await self._reach()
-        except OSError as error:
+                kernel = await self._reach(addresses)
+        except (OSError, Unavailable) as error:
             self._connecting = None
-            self.lost("connect_timeout" if isinstance(error, TimeoutError) else connection_problem(error), 0)
+            self._resolver.forget(self._endpoint[0])
+            self.lost(_reason(error), 0)
         else:
             self._connecting = None
             self._kernel = kernel
             self._queued = self._buffered = 0
-            self._is_told = self._at_end = False
+            self._is_told = self._at_end = self._is_leaving = self._has_shut = False
             self._problem = None
             self.loop.add_reader(kernel, self._read)
             self.opened()
 
-    async def _reach(self) -> socket.socket:
-        found = await self.loop.getaddrinfo(self._name, self._port, type=socket.SOCK_STREAM)
+    async def _reach(self, addresses: Iterable[HostAddress]) -> socket.socket:
         last: OSError | None = None
         try:
-            for family, kind, protocol, _, address in found:
+            for address in addresses:
                 try:
-                    return await self._reach_one(socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol), address)
+                    return await self._reach_one(address)
                 except OSError as error:
                     last = error
             raise last or OSError(errno.EHOSTUNREACH, "no address")
         finally:
             last = None  # its traceback has this frame: together they would be a cycle
 
-    async def _reach_one(self, kernel: socket.socket, address: Any) -> socket.socket:
+    async def _reach_one(self, address: HostAddress) -> socket.socket:
+        kernel = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
-            await self.loop.sock_connect(kernel, address)
+            await self.loop.sock_connect(kernel, address.sockaddr)
             _set_up(kernel, self._options)
             self._ends = kernel.getpeername()[:2], kernel.getsockname()[:2]
         except BaseException:
             kernel.close()
             raise
+        self._address = address
         return kernel
+
+    def addresses_changed(self, addresses: Iterable[HostAddress]) -> None:
+        """Leave a connection whose peer is not among *addresses*, the new ones of the host."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = self.loop.create_task(self._connect())
+        elif self.is_open and self._address is not None and self._address.ip not in {each.ip for each in addresses}:
+            self._is_leaving = True
+            self.leave()
+
+    @abstractmethod
+    def leave(self) -> None:
+        """Write nothing more on the connection, and end it when what is under way is over; then open another one."""
 
     def write_chunk(self, chunk: Chunk) -> None:
         """Queue the messages of *chunk* on the open connection."""
@@ -213,7 +235,7 @@ class Connection(ABC):
         if data:
             self.received(data)
             return True
-        if self._problem is not None or self.is_dead:
+        if self._problem is not None or (self.is_dead and not self._has_shut):
             self._drop(kernel, self._problem or "reset")
         else:
             self.ended()
@@ -262,6 +284,7 @@ class Connection(ABC):
         self._kernel = None
         self._buffer.clear()
         kernel.close()
+        self._resolver.forget(self._endpoint[0])
         if self._is_told and self._ends is not None and self.on_closed is not None:
             self.on_closed(*self._ends)
         self.lost(reason, acknowledged)
@@ -275,6 +298,12 @@ class Connection(ABC):
             self.lost("closed", 0)
         else:
             self._drop(self._kernel, "closed")
+
+
+def _reason(error: OSError | Unavailable) -> str:
+    if isinstance(error, Unavailable):
+        return error.reason
+    return "connect_timeout" if isinstance(error, TimeoutError) else connection_problem(error)
 
 
 def _set_up(kernel: socket.socket, options: Options) -> None:

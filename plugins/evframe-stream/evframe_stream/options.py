@@ -20,7 +20,7 @@ class Options:
     newline_framing: bool = False
     """End each message with a newline."""
     connect_timeout_ms: int = attrs.field(default=3000, validator=at_least(1))
-    """How long making a connection may take, with the look-up of its name."""
+    """How long making a connection may take, once the name is looked up."""
     max_in_flight: int = attrs.field(default=65_536, validator=at_least(1))
     """How many events of a subscriber may be under way without being confirmed."""
     resend_ms: int = attrs.field(default=1000, validator=at_least(0))

@@ -8,6 +8,9 @@ from functools import partial
 
 from evframe import Batch, Socket, hookimpl
 from evframe.context import PluginContext
+from evframe.sockets import without_brackets
+from evframe.subscriptions.names import HostAddress
+from evframe.subscriptions.resolving import Resolver
 from evframe_stream.acknowledged import AcknowledgedConnection
 from evframe_stream.address import TcpSocket, parse
 from evframe_stream.answered import AnsweredConnection
@@ -30,12 +33,21 @@ class StreamTransport:
         self._format = MessageFormat(options.event_param, newline=options.newline_framing)
         self._connections: dict[tuple[str, int], Connection] = {}
         self._context: PluginContext | None = None
+        self._resolver = Resolver()
         self._next_id = random.randrange(1, 2**30)  # noqa: S311 to tell runs apart, not a secret
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
-        """Keep what tells of closed connections."""
+        """Share the resolver of all plugins, and report closed connections."""
         self._context = context
+        self._resolver = context.resolver
+
+    @hookimpl
+    def addresses_changed(self, host: str, addresses: tuple[HostAddress, ...]) -> None:
+        """Exchange the connections to addresses that *host* does not have any more."""
+        for (name, _), connection in self._connections.items():
+            if without_brackets(name) == host:
+                connection.addresses_changed(addresses)
 
     @hookimpl
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
@@ -64,7 +76,7 @@ class StreamTransport:
         connection = self._connections.get(key)
         if connection is None:
             kind = AnsweredConnection if self._options.reliable_mode else AcknowledgedConnection
-            connection = kind(target.name, target.port, self._options)
+            connection = kind(target.endpoints[0], self._options, self._resolver)
             if self._context is not None:
                 connection.on_closed = partial(self._context.connection_closed, protocol="tcp")
             self._connections[key] = connection

@@ -161,6 +161,9 @@ class Candidate:
             return
         if await self.member.probe(_PROBE_LIMIT_S, has_turn=has_turn):
             self.failed_at = None
+            group = self._group()
+            if group is not None:
+                group.back_at = time.monotonic()
 
     def describe(self, now: float) -> dict[str, Any]:
         """Return its state, for listings."""
@@ -185,6 +188,8 @@ class ChoosingGroup(Group):
         self.candidates = [Candidate(context, address, self) for address in addresses]
         self._probes: set[asyncio.Task[Any]] = set()
         self._numbers = count()
+        self.back_at = 0.0
+        """When a member that had failed was back last."""
 
     @abstractmethod
     def choose(self, tried: set[Candidate]) -> Candidate | None:
@@ -192,11 +197,15 @@ class ChoosingGroup(Group):
 
     def put(self, event: Event, done: Done) -> None:
         """Deliver to the member that is chosen."""
+        if event.raised_at < self.back_at:  # and may have waited for that, which is not to be held against it
+            event = event.handed_over(self.back_at)
         self._send(_Journey(next(self._numbers), event, done))
 
     def hand_over(self, journeys: list[_Journey]) -> None:
         """Deliver what a member that has failed has left, in its order."""
+        now = time.monotonic()
         for journey in journeys:
+            journey.event = journey.event.handed_over(now)
             self._send(journey)
 
     def _send(self, journey: _Journey) -> None:

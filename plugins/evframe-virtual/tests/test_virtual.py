@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -700,3 +701,49 @@ async def test_an_ended_group_leaves_nothing(compose, memory, policy, members):
         with no_garbage():
             await come_and_leave()
         assert not events._roster._member_sockets
+
+
+@pytest.mark.parametrize("policy", ["FAILOVER", "ROUND-ROBIN"])
+async def test_a_handed_over_event_has_its_full_time(compose, memory, policy):
+    """What a member fails, or has not begun, has its full time at the next one; its name, parameters and raise stay."""
+    taken, slow = [], []
+
+    def fail(batch):
+        slow.append(asyncio.get_running_loop().create_future())
+        slow[-1].add_done_callback(lambda _: [batch.fail(index, "timeout") for index in range(len(batch.events))])
+        return slow[-1]
+
+    def take(batch):
+        taken.extend(batch.events)
+        return True
+
+    memory.when("a", fail)
+    memory.when("b", take)
+    events = compose()
+    async with events:
+        events.subscribe_event("E_V", f"virtual:{policy} memory:a memory:b")
+        raises = [asyncio.create_task(events.raise_event_and_wait("E_V", [n])) for n in range(4)]
+        await until(lambda: slow)
+        began = time.monotonic()
+        slow[0].set_result(None)
+        assert all([(await each)[0].delivered for each in raises])
+    assert sorted(event.params for event in taken) == [(0,), (1,), (2,), (3,)]
+    late = [event for event in taken if event.since >= began]
+    assert len(late) >= 2
+    assert all(event.raised_at < began and event.payload for event in taken)
+    assert {event.since - event.raised_at for event in taken if event not in late} <= {0.0}
+
+
+async def test_an_event_that_waited_for_a_member_has_its_full_time(compose, memory):
+    """What waited until a member was back has its full time there."""
+    taken, a = [], Away(memory, "a")
+    events = compose(failover_timeout_s=0.01)
+    async with events:
+        events.subscribe_event("E_V", "virtual:FAILOVER memory:a")
+        raises = [asyncio.create_task(events.raise_event_and_wait("E_V", [n])) for n in range(3)]
+        await until(lambda: a.probes)
+        began = time.monotonic()
+        a.away = False
+        memory.when("a", lambda batch: taken.extend(batch.events) or True)
+        assert all([(await each)[0].delivered for each in raises])
+    assert [event.since >= began for event in taken] == [True] * 3

@@ -1,0 +1,90 @@
+"""Where the brokers of a cluster are: their names, looked up by the resolver of all plugins."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from evframe.subscriptions.resolving import Resolver
+
+
+class Places:
+    """The addresses of brokers.
+
+    The library would look names up on the threads that the loop has for everybody: a few that are never answered
+    would hold up all others. It gets addresses; with TLS it gets the names, for the sake of the certificates, when
+    they resolve.
+
+    Args:
+        endpoints: hosts and ports of the brokers to begin with.
+        resolver: looks names up.
+        by_name: whether the library needs the names.
+    """
+
+    def __init__(self, endpoints: Sequence[tuple[str, int]], resolver: Resolver, *, by_name: bool) -> None:
+        self.endpoints = endpoints
+        self._resolver = resolver
+        self._by_name = by_name
+        self._named: set[str] = set()  # by the cluster, in use
+
+    async def servers(self) -> list[str]:
+        """Return the brokers to begin with as the library takes them, without those that do not resolve.
+
+        Raises:
+            Unavailable: if none resolves.
+        """
+        found = await asyncio.gather(
+            *(self._resolver.addresses(host, port) for host, port in self.endpoints), return_exceptions=True
+        )
+        servers = [
+            _server(host if self._by_name else address.ip, port)
+            for (host, port), addresses in zip(self.endpoints, found, strict=True)
+            if not isinstance(addresses, BaseException)
+            for address in (addresses[:1] if self._by_name else addresses)
+        ]
+        if not servers:
+            raise next(error for error in found if isinstance(error, BaseException))
+        return servers
+
+    def forget(self) -> None:
+        """Have the names looked up again, because no broker could be reached."""
+        for host, _ in self.endpoints:
+            self._resolver.forget(host)
+
+    def watch(self, client: Any) -> None:
+        """Have *client*, one of the library, use the resolver for the brokers that its cluster names, too."""
+        client.cluster.broker_metadata = partial(self._broker, weakref.ref(client.cluster))
+
+    def _broker(self, cluster: weakref.ref[Any], node_id: Any) -> Any:
+        """Return where a broker is; None, as for one that is not known, until its name is looked up."""
+        known = cluster()
+        broker = None if known is None else type(known).broker_metadata(known, node_id)
+        if broker is None:
+            return None
+        if broker.host not in self._named:
+            self._named.add(broker.host)
+            self._resolver.use(broker.host)  # which looks it up
+        addresses = self._resolver.known(broker.host, broker.port)
+        if addresses is None:
+            return None
+        return broker if self._by_name else broker._replace(host=addresses[0].ip)
+
+    async def look_up(self, client: Any) -> None:
+        """Look up the names of the brokers that the cluster of *client* has."""
+        brokers = client.cluster.brokers()
+        await asyncio.gather(
+            *(self._resolver.addresses(broker.host, broker.port) for broker in brokers), return_exceptions=True
+        )
+
+    def close(self) -> None:
+        """Look the names of brokers up no more."""
+        named, self._named = self._named, set()
+        for host in named:
+            self._resolver.release(host)
+
+
+def _server(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,107 @@
+"""One producer of the library, from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+import attrs
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from evframe import Unavailable
+from evframe_kafka.places import Places
+from evframe_kafka.records import Packed
+
+_CLOSE_S: Final = 3.0
+
+
+@attrs.define(eq=False)
+class Producing:
+    """A producer, and how many batches of records are under way with it.
+
+    A producer that is retired takes no more, and ends when those have their acknowledgements.
+    """
+
+    producer: AIOKafkaProducer
+    places: Places
+    ended: Callable[[Producing], None]
+    """Called when a retired producer has nothing under way."""
+    under_way: int = 0
+    is_retired: bool = False
+
+    async def send(self, packed: Packed, limit_s: float, look_s: float) -> None:
+        """Send a batch of records, and wait until it is acknowledged.
+
+        Args:
+            packed: the batch.
+            limit_s: how long the brokers may take.
+            look_s: how often to look meanwhile whether any broker can be reached.
+
+        Raises:
+            KafkaError: if the brokers refuse the batch.
+            Unavailable: if no broker can be reached, or none acknowledges the batch in time.
+            AssertionError: if the topic has no such partition.
+        """
+        self.under_way += 1
+        try:
+            async with asyncio.timeout(limit_s):
+                acknowledged = await self.producer.send_batch(packed.records, packed.topic, partition=packed.partition)
+                while not acknowledged.done():
+                    await asyncio.wait((acknowledged,), timeout=look_s)
+                    if not acknowledged.done() and not await self.reaches_a_broker():
+                        raise Unavailable("unreachable")
+                acknowledged.result()
+        except TimeoutError:
+            raise Unavailable("delivery_timeout") from None
+        finally:
+            self.under_way -= 1
+            if self.is_retired:
+                self.retire()
+
+    async def reaches_a_broker(self) -> bool:
+        """Return whether one of the brokers that the producer knows answers."""
+        client = self.producer.client
+        with suppress(KafkaError, OSError):
+            if await client.force_metadata_update():
+                return True
+            await self.places.look_up(client)  # a name whose answer is old is not known to the library meanwhile
+            return bool(await client.force_metadata_update())
+        return False
+
+    def retire(self) -> None:
+        """Take no more."""
+        self.is_retired = True
+        if not self.under_way:
+            self.ended(self)
+
+    async def close(self) -> None:
+        """End the producer without sending what it still has: its events have come back, or are counted as lost.
+
+        `stop` alone would send it, and wait for brokers that say nothing.
+        """
+        producer = self.producer
+        producer._message_accumulator.fail_all(KafkaConnectionError("given up"))  # noqa: SLF001
+        for task in filter(partial(_runs_in, instance=producer._sender), asyncio.all_tasks()):  # noqa: SLF001
+            task.cancel()
+        # The library may end these with a cancellation, which is not meant for this task.
+        end = asyncio.ensure_future(_end(producer))
+        try:
+            await asyncio.wait((end,), timeout=_CLOSE_S)
+        finally:
+            end.cancel()
+
+
+async def _end(producer: AIOKafkaProducer) -> None:
+    with suppress(Exception):
+        await producer.client.close()
+        await producer.stop()
+
+
+def _runs_in(task: asyncio.Task[Any], instance: object) -> bool:
+    """Return whether the coroutine of *task* is a method of *instance*."""
+    frame = getattr(task.get_coro(), "cr_frame", None)
+    return frame is not None and frame.f_locals.get("self") is instance

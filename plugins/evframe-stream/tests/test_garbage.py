@@ -1,0 +1,28 @@
+"""Connections that are over leave memory at once."""
+
+import socket
+
+import pytest
+from evframe_stream import Options, StreamTransport
+
+import evframe
+from evframe.config import Config, CoreOptions
+from evframe.testing import no_garbage, until
+
+
+@pytest.mark.parametrize("reliable", [False, True])
+async def test_refused_connections_leave_no_garbage(reliable):
+    """Subscribers at a port where no connection is accepted leave nothing that only the collector finds."""
+    plugins = {"stream": StreamTransport(Options(reliable_mode=reliable))}
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        async with evframe.EventInterface(Config(CoreOptions(drain_timeout_s=0.05)), plugins=plugins) as events:
+            events.register_event("E_TEST")
+            with no_garbage():
+                for number in range(20):
+                    lease = events.subscribe_event("E_TEST", f"tcp:127.0.0.1:{port}/m{number}")
+                    events.raise_event("E_TEST", [number])
+                    await until(lambda lease=lease: lease.subscriber.attempts)
+                    events.unsubscribe_event("E_TEST", f"tcp:127.0.0.1:{port}/m{number}")
+                await until(lambda: not plugins["stream"]._connections)

@@ -1,0 +1,58 @@
+"""A Kafka whose brokers advertise addresses, and come back at others."""
+
+import asyncio
+
+import pytest
+from brokers.kafka import Kafka
+from brokers.rabbitmq import free_port
+from brokers.topics import make_topic
+from evframe_kafka import KafkaTransport, Options
+from evframe_kafka_consumer import ConnectionOptions, KafkaConsumer
+from evframe_kafka_consumer import Options as ConsumerOptions
+
+import evframe
+from evframe.testing import FakeNames, MemoryTransport, until
+
+pytestmark = pytest.mark.timeout(180)
+NAME = "kafka.example"
+
+
+@pytest.fixture
+def moving(kafka):
+    """Return a Kafka of the test's own."""
+    broker = Kafka()
+    try:
+        yield broker
+    finally:
+        broker.remove()
+
+
+async def test_brokers_are_found_where_their_name_is_now(moving):
+    """When every known broker fails, the brokers to begin with are looked up again, to send and to consume."""
+    port = free_port()
+    moving.move("127.0.0.2", port)
+    await asyncio.to_thread(moving.start)
+    topic = await make_topic(moving)
+    memory = MemoryTransport()
+    consumed = ConnectionOptions(topics=[topic], brokers=f"{NAME}:{port}", event="E_CONSUMED", events=[])
+    plugins = {
+        "kafka": KafkaTransport(Options(delivery_timeout_ms=2000)),
+        "kafka-consumer": KafkaConsumer(ConsumerOptions(connections=[consumed])),
+        "memory": memory,
+    }
+    with FakeNames({NAME: ["127.0.0.2"]}) as names:
+        events = evframe.EventInterface(plugins=plugins)
+        events.resolver.lookup = names
+        events.register_event("E_TEST")
+        async with events:
+            events.subscribe_event("E_CONSUMED", "memory:m")
+            lease = events.subscribe_event("E_TEST", f"kafka:{NAME}:{port}/{topic}")
+            events.raise_event("E_TEST", [1])
+            await until(lambda: memory.delivered.get("m"))
+            await asyncio.to_thread(moving.stop)
+            moving.move("127.0.0.3", port)
+            names[NAME] = ["127.0.0.3"]
+            events.raise_event("E_TEST", [2])
+            await asyncio.to_thread(moving.start)
+            await until(lambda: lease.subscriber.delivered == 2)
+            await until(lambda: len({event.payload for event in memory.delivered["m"]}) == 2)
