@@ -7,7 +7,6 @@ import ipaddress
 import logging
 import selectors
 import socket
-import sys
 from contextlib import ExitStack, suppress
 from typing import Any, Final, Literal, Protocol
 
@@ -17,6 +16,7 @@ from evframe.client.protocol import decode
 from evframe.client.steps import Steps
 from evframe.client.streams import look_up
 from evframe.client.urls import HttpUrl, UdpUrl, Url
+from evframe.drops import DropCounter
 from evframe.encoding import encode_value
 from evframe.sockets import connection_problem
 
@@ -24,9 +24,7 @@ log = logging.getLogger("evframe.client")
 Kind = Literal["udp", "unix", "tcp"]
 _BUFFER_BYTES: Final = 4 << 20
 _AT_ONCE: Final = 64
-_SO_RCVBUFFORCE: Final = 33  # of Linux, which Python has no names for
-_SO_RXQ_OVFL: Final = 40
-_TOLD_BYTES: Final = socket.CMSG_SPACE(4)
+_SO_RCVBUFFORCE: Final = 33  # of Linux, which Python has no name for
 _LOCAL: Final = "127.0.0.1"
 
 
@@ -120,9 +118,13 @@ class DatagramReceiver:
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
         with suppress(PermissionError):  # the system's limit holds for users
             self._sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
-        self._sock.setsockopt(socket.SOL_SOCKET, _SO_RXQ_OVFL, 1)
+        self._drops = DropCounter(self._sock)
         self._buffer = bytearray(MAX_BYTES)
-        self.lost = 0
+
+    @property
+    def lost(self) -> int:
+        """See `Receiver`."""
+        return self._drops.total
 
     def fileno(self) -> int:
         """See `Receiver`."""
@@ -133,10 +135,8 @@ class DatagramReceiver:
         payloads: list[bytes] = []
         with suppress(BlockingIOError):
             while len(payloads) < _AT_ONCE:
-                size, told, _, _ = self._sock.recvmsg_into([self._buffer], _TOLD_BYTES)
-                for _, kind, data in told:
-                    if kind == _SO_RXQ_OVFL:
-                        self.lost = int.from_bytes(data, sys.byteorder)
+                size, ancillary, _, _ = self._sock.recvmsg_into([self._buffer], DropCounter.SPACE)
+                self._drops.take(ancillary)
                 payloads.append(bytes(self._buffer[:size]))
         return payloads
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from evframe.bound import BoundAddress
+from evframe.drops import DropCounter
 from evframe.endpoints import Access
 from evframe.management.traffic import Traffic
 from evframe_mi_datagram.options import Options, parse_name
@@ -52,6 +53,7 @@ class Listener:
             self.bound: BoundAddress = BoundAddress(socket.SOCK_DGRAM, parse_name(name), _access(options), beside)
         except OSError as error:
             raise OSError(error.errno, f"plugins.mi-datagram.socket_name: {name!r}: {error.strerror}") from None
+        self._drops = DropCounter(self.bound.socket)
         self._replies = Replies(self.bound.socket, spawn, traffic, options.socket_timeout_ms / 1000)
 
     def adopt(self, options: Options) -> None:
@@ -71,12 +73,16 @@ class Listener:
     def _receive(self, most: int) -> None:
         for _ in range(most):
             try:
-                request, client = self.bound.socket.recvfrom(self._most_bytes)
+                request, ancillary, _, client = self.bound.socket.recvmsg(self._most_bytes, DropCounter.SPACE)
             except BlockingIOError:
                 return
             except OSError as error:
                 self._traffic.warn("a datagram cannot be received", problem=str(error))
                 return
+            dropped = self._drops.take(ancillary)
+            if dropped:
+                self._traffic.count("dropped", dropped)
+                self._traffic.warn("the kernel had no room for requests", dropped=self._traffic.counts["dropped"])
             reply = self._answer(request) if request else None
             if reply is not None and client:  # a UNIX client without a name cannot be answered
                 self._replies.send(reply, client)

@@ -30,7 +30,7 @@ class DatagramManagement:
 
     def __init__(self, options: DatagramOptions | None = None) -> None:
         self._options = DatagramOptions() if options is None else options
-        self._traffic = Traffic("mi_datagram", "requests", "replies", "lost")
+        self._traffic = Traffic("mi_datagram", "requests", "replies", "lost", "dropped")
         self._context: PluginContext | None = None
         self._listener: Listener | None = None
 

@@ -139,7 +139,12 @@ async def test_empty_datagram():
         client = Client(events.plugin("mi-datagram").address)
         with client.sock:
             assert await client.ask(b"") is None
-        assert events.commands.find("mi_datagram:counters").run({}) == {"requests": 1, "replies": 1, "lost": 0}
+        assert events.commands.find("mi_datagram:counters").run({}) == {
+            "requests": 1,
+            "replies": 1,
+            "lost": 0,
+            "dropped": 0,
+        }
 
 
 async def test_unix_client_without_a_name(tmp_path):
@@ -256,3 +261,22 @@ async def test_remote_if_it_is_allowed():
         client = Client(("127.0.0.1", events.plugin("mi-datagram").address[1]))
         with client.sock:
             assert await client.ask(PWD) is not None
+
+
+async def test_what_the_kernel_drops_is_counted(caplog):
+    """Requests for which the socket has no room are counted, and logged once in ten seconds."""
+    management = DatagramManagement(Options(socket_name="udp:127.0.0.1:0"))
+    async with evframe.EventInterface(plugins={"mi-datagram": management}) as events:
+        listener = management._listener
+        listener.bound.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        counts = events.commands.find("mi_datagram:counters").run
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            for _ in range(500):
+                client.sendto(b'{"jsonrpc":"2.0","method":"which"}' + b" " * 100, listener.bound.address)
+            for _ in range(20):  # the kernel says it with a datagram that comes after
+                taken = counts({})["requests"]
+                client.sendto(b'{"jsonrpc":"2.0","method":"which"}', listener.bound.address)
+                await until(lambda taken=taken: counts({})["requests"] > taken)
+        await until(lambda: counts({})["requests"] + counts({})["dropped"] == 520)
+    assert 0 < counts({})["dropped"] < 500
+    assert caplog.messages.count("the kernel had no room for requests") == 1

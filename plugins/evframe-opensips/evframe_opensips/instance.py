@@ -269,6 +269,7 @@ class Instance:
             "raised": intake.raised,
             "refused": dict(intake.refused),
             "unparsed": intake.unparsed,
+            "dropped": intake.dropped,
             "lost_leases": self._lost_leases,
             "seen_s_ago": None if intake.seen_at is None else round(now - intake.seen_at, 3),
         }

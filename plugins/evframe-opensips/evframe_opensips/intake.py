@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from evframe import Pairs, ParameterError
 from evframe.encoding import encode_value
+from evframe.log_limit import LogLimiter
 from evframe.visible import brief
 from evframe_opensips.messages import Message, NotAnEvent, is_whole, read, read_carefully, split
 
 log = logging.getLogger("evframe.opensips")
 MAX_HOPS: Final = 8
-_QUIET_S: Final = 10.0
 
 
 class Intake:
@@ -34,7 +34,7 @@ class Intake:
         self.instance_param = instance_param
         self._raise_event = raise_event
         self._clock = clock
-        self._quiet_until = 0.0
+        self._limiter = LogLimiter(clock=clock)
         self.expected: Collection[str] = ()
         """The events that it was asked for."""
         self.unchanged: Collection[str] = ()
@@ -47,6 +47,8 @@ class Intake:
         """How many pieces were no JSON."""
         self.refused: Counter[str] = Counter()
         """How many of them were not raised, by the reason."""
+        self.dropped = 0
+        """How many datagrams the kernel had no room for."""
         self.seen_at: float | None = None
         """When something arrived last."""
 
@@ -69,6 +71,12 @@ class Intake:
         except ValueError:
             return None
         return self._event(message)
+
+    def drop(self, count: int) -> None:
+        """Count *count* datagrams that the kernel had no room for."""
+        if count:
+            self.dropped += count
+            self._tell("the kernel had no room for events of an instance", {"dropped": self.dropped})
 
     def cut_off(self, size: int) -> None:
         """Count *size* bytes that are no whole JSON text and never will be."""
@@ -132,11 +140,10 @@ class Intake:
         self.unparsed += 1
         self._tell("what an instance sent could not be read", {"problem": problem})
 
-    def _tell(self, sentence: str, extra: dict[str, str]) -> None:
-        now = self._clock()
-        if now >= self._quiet_until:
-            self._quiet_until = now + _QUIET_S
-            log.warning(sentence, extra={"instance": self._instance, **extra})
+    def _tell(self, sentence: str, extra: dict[str, object]) -> None:
+        repeated = self._limiter.due(sentence)
+        if repeated is not None:
+            log.warning(sentence, extra={"instance": self._instance, "repeated": repeated, **extra})
 
 
 def _reply(request_id: Any, code: int = 0, text: str = "") -> bytes:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Protocol, cast
 
+from evframe.drops import DropCounter
 from evframe_opensips.intake import Intake
 from evframe_opensips.messages import split
 
@@ -44,6 +45,7 @@ class DatagramReceiver:
     def __init__(self, sock: socket.socket, intake: Intake) -> None:
         self._sock = sock
         self._intake = intake
+        self._drops = DropCounter(sock)
         self.address = sock.getsockname()
 
     async def open(self) -> None:
@@ -56,7 +58,11 @@ class DatagramReceiver:
         receive = self._sock.recv
         take = self._intake.take
         with suppress(BlockingIOError, InterruptedError):
-            for _ in range(_TURN_DATAGRAMS):
+            data, ancillary, _, _ = self._sock.recvmsg(_DATAGRAM_BYTES, DropCounter.SPACE)
+            self._intake.drop(self._drops.take(ancillary))  # once in a turn: others cost less
+            if data:
+                take(data)
+            for _ in range(_TURN_DATAGRAMS - 1):
                 data = receive(_DATAGRAM_BYTES)
                 if data:
                     take(data)

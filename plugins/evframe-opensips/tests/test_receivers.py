@@ -251,3 +251,21 @@ async def test_socket_text(options, settings, text):
         assert found.endswith(f":{receiver.address[1]}")
     finally:
         receiver.close()
+
+
+async def test_what_the_kernel_drops_is_counted(caplog):
+    """Datagrams for which the socket has no room are counted, and logged once in ten seconds."""
+    site = Site()
+    site.receiver._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect(site.receiver.address)
+        for number in range(500):
+            sender.send(message(number))
+        async with site:
+            for number in range(500, 520):  # the kernel says it with a datagram that comes after
+                taken = site.intake.received
+                sender.send(message(number))
+                await until(lambda taken=taken: site.intake.received > taken)
+    assert 0 < site.intake.dropped < 500
+    assert site.intake.received + site.intake.dropped == 520
+    assert caplog.messages.count("the kernel had no room for events of an instance") == 1
