@@ -160,7 +160,7 @@ class Intake:
             return False
         except Exception as error:  # noqa: BLE001 one message must not end its source
             self.refused["error"] += 1
-            self._tell(Refused("error", f"{type(error).__name__}: {error}"))
+            self._tell(Refused("error", brief(error)))
             return False
         self.raised += 1
         return True
@@ -187,10 +187,6 @@ class Intake:
                 self._context.raise_event_and_tell(name, params, tell)
         except ParameterError as error:
             raise Refused("parameters", str(error)) from None
-        except Refused:
-            raise
-        except Exception as error:  # noqa: BLE001 no message may stop the source that it came by
-            raise Refused("parameters", f"expected an event that can be raised, got {brief(error)}") from None
 
     def _register(self, name: str) -> None:
         """Make sure that *name* is registered, within the bound."""

@@ -4,6 +4,7 @@ import json
 from contextlib import asynccontextmanager
 
 from evframe.exceptions import Unavailable
+from evframe.management.commands import Command
 from evframe.management.dispatcher import unsendable
 from evframe.management.printing import pretty
 from evframe.management.traffic import Traffic
@@ -112,3 +113,39 @@ async def test_a_subscriber_that_is_away_says_why(events, memory):
         memory.when("a", None)
         await until(lambda: not events.statistics[0].depth)
         assert away() == (None, None)
+
+
+def test_raises_that_are_nested_too_deep(events, caplog):
+    """Each of a batch has its error, or is passed over when it is a notification, and the log stays short."""
+    events.subscribe_event("E_A", "memory:a")
+    deep = "[" * 600 + "]" * 600
+    for form in ('{"event":"E_A","params":{"v":%s}}', '{"event":"E_A","json":%s}', '["E_A",{"v":%s}]'):
+        request = '{"jsonrpc":"2.0","method":"raise_event","params":%s%s}'
+        notification, call = (request % (form % deep, more) for more in ("", ',"id":1'))
+        assert events.management.handle(notification.encode()) is None
+        batch = f"[{','.join([notification] * 5 + [call] * 3)}]"
+        answers = json.loads(events.management.handle(batch.encode()))
+        assert [answer["error"]["message"] for answer in answers] == ["Bad Params"] * 3
+        assert all("expected at most 254 levels" in answer["error"]["data"] for answer in answers)
+    assert not caplog.records
+    assert events.statistics[0].raised == 0
+
+
+def test_command_that_fails_is_logged_once_in_a_while(events, caplog):
+    """A client cannot fill the log with a command that raises, however often it calls it."""
+    events.commands.add(Command("test:broken", ((),), lambda _: 1 // 0))
+    for _ in range(100):
+        assert ask(events.management, "test:broken")["error"]["code"] == -32000
+    assert [record.message for record in caplog.records] == ["a management command raised an error"]
+
+
+def test_deep_requests_are_answered(events):
+    """A request that is nested deeper than any limit is an error of the protocol, whichever part of it is."""
+    for levels in (250, 900, 990):
+        deep = "[" * levels + "]" * levels
+        for request in (f'{{"jsonrpc":"2.0","id":{deep},"method":"pwd"}}', f'{{"x":{deep},"id":7}}', f"[{deep}]"):
+            answer = json.loads(events.management.handle(request.encode()))
+            assert (answer[0] if isinstance(answer, list) else answer)["error"]["code"] == -32600
+    for levels in (1001, 100_000):
+        deep = '{"a":' * levels + "1" + "}" * levels
+        assert json.loads(events.management.handle(deep.encode()))["error"]["code"] == -32700

@@ -205,3 +205,13 @@ def test_long_integers():
     for digits in (20, 600, 601, 4300, 4301, 100_000):
         data = b'{"a":%b}' % (b"7" * digits)
         assert payload(read(data)) == HEAD + b',"params":%b}' % data
+
+
+@pytest.mark.parametrize("text", ['{"a":1,"a":2}', "1.50", "-0", "18446744073709551616", '{"b":true,"c":"x"}', "1.5"])
+def test_deep_text_keeps_everything(text):
+    """What orjson reads but cannot write keeps its names and numbers, too."""
+    data = f"[{'[' * 300}{text}{']' * 300}]".encode()
+    value = read(data)
+    for _ in range(301):
+        (value,) = value
+    assert payload([value]) == HEAD + b',"params":[%b]}' % text.encode()

@@ -35,6 +35,8 @@ _PLAIN, _ESCAPED, _INTEGER, _FRACTION, _WORD, _MARK = range(1, 7)
 _NAME: Final = re.compile(rf"[ \t\r\n]*+(?:{_TEXT})[ \t\r\n]*+:", re.DOTALL)
 _AFTER: Final = re.compile(r"[ \t\r\n]*+([],}])")
 _END_OF_OBJECT: Final = re.compile(r"[ \t\r\n]*+}")
+_CHANGED_NUMBER: Final = re.compile(rb"[0-9][.eE]|-0|[0-9]{19}")  # what may be written otherwise
+_CONTAINERS: Final = {dict, list}
 _WORDS: Final = {"true": True, "false": False, "null": None}
 
 
@@ -99,11 +101,32 @@ def _read_quickly(data: bytes) -> Any:
     value = orjson.loads(data)
     try:
         written = orjson.dumps(value)
-    except TypeError:
-        raise ValueError("expected fewer levels of nesting") from None
-    if written != data and _skeleton(written) != _skeleton(data):
+    except TypeError:  # it is nested deeper than orjson writes
+        is_kept = _keeps_all(_skeleton(data), value)
+    else:
+        is_kept = written == data or _skeleton(written) == _skeleton(data)
+    if not is_kept:
         raise ValueError("expected JSON that is written as it was read")
     return value
+
+
+def _keeps_all(skeleton: bytes, value: Any) -> bool:
+    """Return whether *value* has every number and every member of the text with this *skeleton*."""
+    if _CHANGED_NUMBER.search(skeleton):
+        return False
+    members = 0
+    level: list[Any] = [value]
+    for _ in range(MAX_TEXT_DEPTH):
+        inner: list[Any] = []
+        for each in level:
+            if type(each) is dict:
+                members += len(each)
+                each = each.values()  # noqa: PLW2901 the items of it
+            inner += [item for item in each if type(item) in _CONTAINERS]
+        if not inner:
+            return members == skeleton.count(b":")
+        level = inner
+    return False  # it is nested too deep
 
 
 def _skeleton(data: bytes) -> bytes:

@@ -507,3 +507,20 @@ async def test_a_dead_letter_that_is_refused_holds_up_nothing(kafka, topic, prod
                 await asyncio.sleep(0.1)
     assert [record.value for record in await everything(kafka, dead)] == [b"small"]
     assert [record.message for record in caplog.records if record.levelname == "ERROR" and "lost" in record.message]
+
+
+async def test_hostile_message_stops_no_partition(kafka, topic, producer):
+    """A record with a lone surrogate in a parameter's name, or other parameters that cannot be raised, is refused."""
+    hostile = [
+        '{"jsonrpc":"2.0","method":"E_N","params":{"\\ud83d":1}}',
+        '{"jsonrpc":"2.0","method":"E_N","params":%s}' % ("[" * 300 + "]" * 300),
+        '{"jsonrpc":"2.0","method":"E_N","params":{"n":"\\ud83d"}}',
+    ]
+    async with Consuming(kafka, topic, on_refused="commit") as consuming:
+        await publish(producer, topic, *hostile)
+        await publish_numbers(producer, topic, range(3))
+        await until(lambda: consuming.numbers == [0, 1, 2], timeout_s=30)
+        assert consuming.listed["refused"] == {"parameters": 3}
+        async with asyncio.timeout(30):
+            while await committed(kafka, topic, topic) != 6:
+                await asyncio.sleep(0.05)

@@ -474,3 +474,19 @@ async def test_no_message_takes_a_prefetch_slot_for_good(rabbitmq, channel, queu
         listed = consuming.listed
         assert listed["raised"] + sum(listed["refused"].values()) == listed["received"] == 5 * (len(HOSTILE) + 1)
         assert listed["state"] == "consuming"
+
+
+async def test_hostile_message_takes_no_slot(rabbitmq, channel, queue):
+    """A message with a lone surrogate in a parameter's name, or other parameters that cannot be raised, is refused."""
+    hostile = [
+        '{"jsonrpc":"2.0","method":"E_N","params":{"\\ud83d":1}}',
+        '{"jsonrpc":"2.0","method":"E_N","params":%s}' % ("[" * 300 + "]" * 300),
+        '{"jsonrpc":"2.0","method":"E_N","params":{"n":"\\ud83d"}}',
+    ]
+    async with Consuming(rabbitmq, queue, prefetch=1) as consuming:
+        await publish(channel, queue, *hostile)
+        await publish_numbers(channel, queue, range(3))
+        await until(lambda: consuming.numbers == [0, 1, 2], timeout_s=30)
+        assert consuming.listed["refused"] == {"parameters": 3}
+    assert await depth(channel, queue) == 0
+    assert len(await drained(channel, f"{queue}.dead")) == 3
