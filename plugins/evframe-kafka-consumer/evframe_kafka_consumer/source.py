@@ -10,6 +10,7 @@ from evframe import Parameter, hookimpl
 from evframe.context import PluginContext
 from evframe.management.commands import Command, CommandTable
 from evframe.plugins import EventCollector
+from evframe_kafka_consumer import secrets
 from evframe_kafka_consumer.consumer import TopicConsumer
 from evframe_kafka_consumer.options import Options as ConsumerOptions
 
@@ -52,6 +53,7 @@ class KafkaConsumer:
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
         """Make the consumers, which say that they are not consuming yet."""
+        secrets.hide()
         self.consumers = {each.name: TopicConsumer(each, context) for each in self._options.connections}
 
     @hookimpl

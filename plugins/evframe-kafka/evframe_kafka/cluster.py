@@ -16,7 +16,7 @@ from evframe.subscriptions.resolving import Resolver
 from evframe_kafka.address import KafkaSocket
 from evframe_kafka.options import Options
 from evframe_kafka.places import Places
-from evframe_kafka.producing import Producing
+from evframe_kafka.producing import Producing, strip
 from evframe_kafka.properties import files_of, with_tls
 from evframe_kafka.records import Packed, Packer
 
@@ -97,6 +97,7 @@ class Cluster:
                 await producer.start()
                 await self._places.look_up(producer.client)
         except (KafkaError, OSError) as error:
+            strip(error)
             await producing.close()
             self._places.forget()
             raise Unavailable("connect_timeout" if isinstance(error, TimeoutError) else "unreachable") from None
@@ -138,8 +139,8 @@ class Cluster:
             async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
                 if await producing.reaches_a_broker():
                     return
-        except TimeoutError:
-            pass
+        except TimeoutError as error:
+            strip(error)
         self._give_up(producing)
         raise Unavailable("unreachable")
 
@@ -168,9 +169,11 @@ class Cluster:
         try:
             async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
                 return sorted(await producing.producer.partitions_for(topic))
-        except UnknownTopicOrPartitionError:
+        except UnknownTopicOrPartitionError as error:
+            strip(error)
             raise Unavailable("unknown_topic") from None
-        except (KafkaError, OSError):
+        except (KafkaError, OSError) as error:
+            strip(error)
             await self._look(producing)
             raise Unavailable("no_metadata") from None
 
@@ -180,33 +183,32 @@ class Cluster:
             async with asyncio.timeout(_LOOK_S):
                 if await producing.reaches_a_broker():
                     return
-        except TimeoutError:
-            pass
+        except TimeoutError as error:
+            strip(error)
         self._give_up(producing)
 
-    async def send(self, packed: Packed) -> None:
-        """Send one batch of records and wait until it is acknowledged.
+    async def send(self, packed: Packed) -> KafkaError | None:
+        """Send one batch of records and wait until it is acknowledged; return the error with which brokers refuse it.
 
         Raises:
-            KafkaError: if the brokers refuse it.
             Unavailable: if they do not acknowledge it in time.
             AssertionError: if the topic has no such partition.
         """
         producing = await self._open()
         try:
-            await producing.send(packed, self._limit_s, self._look_s)
+            error = await producing.send(packed, self._limit_s, self._look_s)
         except Unavailable:
             self._give_up(producing)
             raise
-        except KafkaError as error:
-            if isinstance(error, _SPENT):
-                self._give_up(producing)
-            elif error.retriable:
-                await self._look(producing)
-            elif self._settings["enable_idempotence"] and self._producing is producing:
-                self.retire()
-            raise
-        self._packer.taken(packed)
+        if error is None:
+            self._packer.taken(packed)
+        elif isinstance(error, _SPENT):
+            self._give_up(producing)
+        elif error.retriable:
+            await self._look(producing)
+        elif self._settings["enable_idempotence"] and self._producing is producing:
+            self.retire()
+        return error
 
     async def close(self) -> None:
         """End the producer within its bound."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 from aiokafka import AIOKafkaProducer
@@ -17,6 +17,7 @@ from evframe_kafka.places import Places
 from evframe_kafka.records import Packed
 
 _CLOSE_S: Final = 3.0
+_Error = TypeVar("_Error", bound=BaseException)
 
 
 @attrs.define(eq=False)
@@ -33,8 +34,8 @@ class Producing:
     under_way: int = 0
     is_retired: bool = False
 
-    async def send(self, packed: Packed, limit_s: float, look_s: float) -> None:
-        """Send a batch of records, and wait until it is acknowledged.
+    async def send(self, packed: Packed, limit_s: float, look_s: float) -> KafkaError | None:
+        """Send a batch of records, and wait until it is acknowledged; return the error with which brokers refuse it.
 
         Args:
             packed: the batch.
@@ -42,7 +43,6 @@ class Producing:
             look_s: how often to look meanwhile whether any broker can be reached.
 
         Raises:
-            KafkaError: if the brokers refuse the batch.
             Unavailable: if no broker can be reached, or none acknowledges the batch in time.
             AssertionError: if the topic has no such partition.
         """
@@ -54,8 +54,14 @@ class Producing:
                     await asyncio.wait((acknowledged,), timeout=look_s)
                     if not acknowledged.done() and not await self.reaches_a_broker():
                         raise Unavailable("unreachable")
-                acknowledged.result()
-        except TimeoutError:
+            error = acknowledged.exception()  # raised, it would keep this frame, and that the future
+            if error is None or isinstance(error, KafkaError):
+                return error
+            raise Unavailable("broker_error")
+        except KafkaError as error:
+            return strip(error)
+        except TimeoutError as error:
+            strip(error)
             raise Unavailable("delivery_timeout") from None
         finally:
             self.under_way -= 1
@@ -65,12 +71,14 @@ class Producing:
     async def reaches_a_broker(self) -> bool:
         """Return whether one of the brokers that the producer knows answers."""
         client = self.producer.client
-        with suppress(KafkaError, OSError):
+        try:
             if await client.force_metadata_update():
                 return True
             await self.places.look_up(client)  # a name whose answer is old is not known to the library meanwhile
             return bool(await client.force_metadata_update())
-        return False
+        except (KafkaError, OSError) as error:
+            strip(error)
+            return False
 
     def retire(self) -> None:
         """Take no more."""
@@ -99,6 +107,18 @@ async def _end(producer: AIOKafkaProducer) -> None:
     with suppress(Exception):
         await producer.client.close()
         await producer.stop()
+
+
+def strip(error: _Error) -> _Error:
+    """Drop the traceback of an error, and of what led to it, and return it.
+
+    The library keeps its errors in cycles, and their tracebacks would keep frames of ours, with what these hold.
+    """
+    led: BaseException | None = error
+    while led is not None:
+        led.__traceback__ = None
+        led = led.__cause__ or led.__context__
+    return error
 
 
 def _runs_in(task: asyncio.Task[Any], instance: object) -> bool:

@@ -14,9 +14,11 @@ from evframe import Batch, Socket, Unavailable, hookimpl
 from evframe.context import PluginContext
 from evframe.ordering import Ordering, Step
 from evframe.subscriptions.resolving import Resolver
+from evframe_kafka import secrets
 from evframe_kafka.address import KafkaSocket, parse
 from evframe_kafka.cluster import Cluster, settings_of
 from evframe_kafka.options import Options as KafkaOptions
+from evframe_kafka.producing import strip
 from evframe_kafka.properties import check
 from evframe_kafka.records import Packed
 
@@ -55,8 +57,9 @@ class KafkaTransport:
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
-        """Share the resolver of all plugins."""
+        """Share the resolver of all plugins, and have the library log no password."""
         self._resolver = context.resolver
+        secrets.hide()
 
     @hookimpl
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
@@ -160,15 +163,16 @@ async def _refusal(cluster: Cluster, packed: Packed) -> str | None:
         Unavailable: if it has to be sent again.
     """
     try:
-        await cluster.send(packed)
-    except AssertionError:
+        error = await cluster.send(packed)
+    except AssertionError as missing:
+        strip(missing)
         return "unknown_partition"
-    except errors.KafkaError as error:
-        refusal = _OF_RECORDS.get(type(error)) or _OF_THE_TOPIC.get(type(error))
-        if refusal is None:
-            raise Unavailable(_reason(error)) from None
-        return refusal
-    return None
+    if error is None:
+        return None
+    refusal = _OF_RECORDS.get(type(error)) or _OF_THE_TOPIC.get(type(error))
+    if refusal is None:
+        raise Unavailable(_reason(error))
+    return refusal
 
 
 def _reason(error: BaseException) -> str:

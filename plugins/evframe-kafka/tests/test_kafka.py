@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from contextlib import asynccontextmanager
 
 import pytest
@@ -305,6 +306,19 @@ async def test_tls_and_password_k6(kafka, topic, secure, mechanism):
         await assert_refused(refused)
 
     assert [json.loads(record.value)["params"] for record in await records_in(kafka, topic)] == [["secret"]]
+
+
+@pytest.mark.parametrize("password", ["s%3De%26cret", "wrong-cret"])
+async def test_no_log_has_a_password_k6(kafka, topic, secure, caplog, password):
+    """K6: whatever the library logs, at DEBUG too, has no password in it, be it right or wrong."""
+    text = f"{secure}&g.sasl.mechanism=PLAIN&g.sasl.username=u&g.sasl.password={password}"
+    with caplog.at_level(logging.DEBUG):
+        async with interface(QUICK_END, connect_timeout_ms=3000) as events:
+            lease = events.subscribe_event("E_TEST", f"{text}&g.ssl.ca.location={kafka.certificate}")
+            events.raise_event("E_TEST")
+            await until(lambda: lease.subscriber.attempts or not lease.subscriber.depth)
+    assert "SaslHandShake" in caplog.text
+    assert "cret" not in caplog.text
 
 
 async def test_our_own_certificate(kafka, secure, tmp_path):

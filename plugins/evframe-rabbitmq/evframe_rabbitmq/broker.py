@@ -82,11 +82,15 @@ class Broker:
             raise
         except NoChannelLeft:
             raise Unavailable("no_channel_left") from None
-        except TimeoutError:
+        except TimeoutError as error:
             self.abort()
+            strip(error)
             raise Unavailable("login_timeout") from None
         except BaseException as error:  # the library ends waits with whatever it has at hand, cancellations too
             self.abort()
+            strip(error)
+            if isinstance(error, asyncio.CancelledError) and comes_from_outside(error):
+                raise asyncio.CancelledError from None  # the library keeps the other one, and what it passes through
             if comes_from_outside(error):
                 raise
             raise Unavailable(reason_of(error)) from None
@@ -212,6 +216,16 @@ def _cut(connection: Any) -> None:
     """End a connection at once: to close it as AMQP does waits for the peer, and leaves it open if that is silent."""
     for task in (connection._reader_task, connection._writer_task):  # noqa: SLF001
         task.cancel()
+
+
+def strip(error: BaseException | None) -> None:
+    """Drop the traceback of an error, and of what led to it.
+
+    The library keeps its errors in cycles, and their tracebacks would keep frames of ours, with what these hold.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def reason_of(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 import aiormq
@@ -162,10 +162,10 @@ class BatchChannel(Channel):
                 publication.failures[index] = UNROUTABLE
                 return
 
-    async def _on_close_frame(self, frame: Any) -> None:
+    def _on_close_frame(self, frame: Any) -> Coroutine[Any, Any, None]:  # no coroutine, which a traceback would keep
         # From the answer to this frame on, a message on the channel would end the connection of all subscribers.
         self.lost(Refused(frame.reply_code or 0, frame.reply_text or ""))
-        await super()._on_close_frame(frame)
+        return super()._on_close_frame(frame)
 
     def lost(self, error: BaseException) -> None:
         """End what the broker has not spoken about."""

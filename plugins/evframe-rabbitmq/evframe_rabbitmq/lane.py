@@ -13,7 +13,7 @@ import aiormq
 from evframe import Rejected, Unavailable
 from evframe.ordering import Step
 from evframe_rabbitmq.address import RabbitSocket
-from evframe_rabbitmq.broker import Broker, reason_of
+from evframe_rabbitmq.broker import Broker, reason_of, strip
 from evframe_rabbitmq.channel import BatchChannel, Publication, Refused, header_frame
 
 TOO_LARGE: Final = "too_large"
@@ -152,11 +152,13 @@ class Lane:
             async with asyncio.timeout(self._timeout_s):
                 await asyncio.shield(publication.done)
         except Refused as refusal:
-            return Refused(refusal.code, refusal.text)  # without the traceback, which would hold this frame
+            strip(refusal)
+            return refusal
         except TimeoutError:
             self._broker.abort()
             raise Unavailable("confirm_timeout") from None
         except (OSError, aiormq.exceptions.AMQPError) as error:
+            strip(error)
             raise Unavailable(reason_of(error)) from None
         return None
 

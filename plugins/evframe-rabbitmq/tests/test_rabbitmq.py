@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import re
 from contextlib import asynccontextmanager
 
@@ -208,13 +209,16 @@ async def test_unroutable_among_many_r1(rabbitmq, queue):
     assert (good.delivered, good.failed) == (3000, 0)
 
 
-async def test_wrong_password(rabbitmq):
+async def test_wrong_password(rabbitmq, caplog):
     """A broker that does not let us in keeps the events waiting; neither log nor report has the password."""
+    caplog.set_level(logging.DEBUG)
     async with interface(QUICK_END) as events:
         lease = events.subscribe_event("E_TEST", f"rabbitmq:guest:sesame@127.0.0.1:{rabbitmq.port}/k")
         events.raise_event("E_TEST")
         await until(lambda: lease.subscriber.attempts)
         assert "sesame" not in str(events.statistics)
+    assert "aiormq" in caplog.text
+    assert "sesame" not in caplog.text
 
 
 async def test_shared_connection_r15(rabbitmq, queue):

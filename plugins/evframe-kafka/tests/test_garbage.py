@@ -1,0 +1,48 @@
+"""What the transport leaves behind."""
+
+import pytest
+from brokers.proxy import FaultProxy
+from brokers.topics import make_topic
+from evframe_kafka import KafkaTransport, Options
+
+import evframe
+from evframe.config import Config, CoreOptions
+from evframe.testing import no_garbage, until
+
+QUICK_END = Config(core=CoreOptions(drain_timeout_s=0.1))
+pytestmark = pytest.mark.timeout(120)
+
+
+async def test_subscribers_leave_no_garbage(kafka):
+    """A subscriber that has ended, whether its brokers were there or not, leaves nothing to the cyclic collector."""
+    topic = await make_topic(kafka, **{"max.message.bytes": "2000"})
+    options = Options(connect_timeout_ms=500, delivery_timeout_ms=500)
+    events = evframe.EventInterface(QUICK_END, plugins={"kafka": KafkaTransport(options)})
+    events.register_event("E_TEST")
+    async with events, FaultProxy(kafka.port) as silent:
+        silent.hold()
+        base = f"kafka:127.0.0.1:{kafka.port}/"
+        sockets = [
+            f"{base}{topic}",
+            f"{base}{topic}?g.enable.idempotence=true",
+            f"{base}no-such-topic",
+            f"{base}{topic}?partition=7",
+            "kafka:127.0.0.1:1/refused",
+            f"kafka:127.0.0.1:{silent.port}/silent",
+        ]
+
+        async def once():
+            for text in sockets:
+                lease = events.subscribe_event("E_TEST", text)
+                for size in (10, 5000, 10):
+                    events.raise_event("E_TEST", ["x" * size])
+                await until(lambda lease=lease: lease.subscriber.attempts or not lease.subscriber.depth)
+                events.unsubscribe_event("E_TEST", text)
+            del lease
+            plugin = events.plugin("kafka")
+            await until(lambda: not plugin._clusters and not plugin._closing)
+
+        await once()
+        with no_garbage():
+            for _ in range(3):
+                await once()
