@@ -7,6 +7,8 @@ import logging
 import os
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ class StateFile:
     def __init__(self, path: str) -> None:
         self._path = Path(path)
         self._mutex = threading.Lock()
+        self._is_unread = False
 
     def read(self) -> dict[Name, State]:
         """Return the states in the file; none, and a line in the log, if it cannot be read."""
@@ -33,6 +36,7 @@ class StateFile:
         except (OSError, ValueError, LookupError, TypeError) as error:
             problem = {"file": str(self._path), "problem": str(error)}
             log.warning("the states of destinations were not read", extra=problem)
+            self._is_unread = True
             return {}
 
     def write(self, destinations: Iterable[Destination]) -> None:
@@ -51,11 +55,27 @@ class StateFile:
             for each in destinations
         ]
         new = self._path.with_name(f"{self._path.name}.new")
-        with self._mutex, new.open("w", encoding="utf-8") as file:
+        with self._mutex, open(new, "w", encoding="utf-8", opener=_open_private) as file:
             json.dump({"destinations": entries}, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
+            if self._is_unread:
+                self._set_aside()
             new.replace(self._path)
+
+    def _set_aside(self) -> None:
+        """Keep the file that could not be read beside the new one."""
+        names = (self._path.with_name(f"{self._path.name}.damaged{number or ''}") for number in count())
+        with suppress(FileNotFoundError):
+            self._path.rename(next(name for name in names if not name.exists()))
+        self._is_unread = False
+
+
+def _open_private(path: str, flags: int) -> int:
+    """Open a file for its owner alone, whatever its mode was."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
 
 
 def _name(entry: Any) -> Name:

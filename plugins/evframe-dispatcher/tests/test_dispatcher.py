@@ -508,6 +508,20 @@ class TestKeeping:
         assert plugin.find(1, URIS[0]).active
         assert "the states of destinations were not read" in caplog.text
 
+    async def test_a_file_that_was_not_read_is_kept(self, tmp_path):
+        """It stays beside the one that is written next, and both are for their owner alone."""
+        path = tmp_path / "states.json"
+        path.with_suffix(".json.damaged").write_text("an earlier one")
+        path.with_suffix(".json.new").write_text("")
+        path.with_suffix(".json.new").chmod(0o644)
+        path.write_text("[")
+        plugin = Dispatcher(Options(destinations=entries(*URIS), state_file=str(path)))
+        async with Recorder({"dispatcher": plugin}):
+            plugin.mark(plugin.find(1, URIS[0]), "i")
+        assert path.with_suffix(".json.damaged1").read_text() == "["
+        assert json.loads(path.read_text())["destinations"][0]["state"] == 1
+        assert path.stat().st_mode & 0o777 == 0o600
+
 
 class TestOptions:
     """The configuration."""

@@ -6,11 +6,13 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
+from evframe.kept_leases import is_damage, may_pass
+from evframe.log_limit import LogLimiter
 from evframe.status import READY, StatusGroup
 from evframe_usrloc.journal import Journal
 from evframe_usrloc.registry import Registry
@@ -24,6 +26,7 @@ _READ: Final = 250  # contacts for each turn of the loop
 _MANY: Final = 20_000  # changes that are not left to wait for the interval
 _LOOK_S: Final = 0.25
 _QUIET_S: Final = 10.0
+_AGAIN_S: Final = 2.0
 
 
 class Persistence:
@@ -60,17 +63,48 @@ class Persistence:
         self._asked = asyncio.Event()
         self._to_sync: set[str] = set()
         self._writing = 0
+        self._is_open = False
+        self._limiter = LogLimiter()
         self._failing = False
         self._told_at = -_QUIET_S
 
     def open(self) -> None:
-        """Open the store, so that one that cannot be used is an error of the start."""
+        """Open the store, so that one that can never be used is an error of the start.
+
+        One that cannot be used now, because of a full disk or a lock, is opened by `load`.
+        """
+        self._journal.loading = True
         try:
             self._thread.submit(self._store.open).result(_OPEN_S)
-        except (sqlite3.Error, ValueError, OSError, TimeoutError) as error:
-            self._thread.shutdown(wait=False)
-            raise OSError(f"plugins.usrloc.db_path: {self._path!r}: {error or 'it takes too long to open'}") from None
-        self._journal.loading = True
+            self._is_open = True
+        except TimeoutError:
+            self._refuse(TimeoutError("it takes too long to open"))
+        except (sqlite3.Error, ValueError, OSError) as error:
+            if is_damage(error) or not may_pass(error):
+                self._refuse(error)
+            self._cannot_open(error)
+
+    def _refuse(self, error: Exception) -> NoReturn:
+        self._thread.shutdown(wait=False)
+        raise OSError(f"plugins.usrloc.db_path: {self._path!r}: {error}") from None
+
+    def _cannot_open(self, error: Exception) -> None:
+        """Show that the store cannot be opened, and log it now and then."""
+        self.errors += 1
+        self._status.set_status(NOT_READY, f"the store cannot be opened: {error}")
+        repeated = self._limiter.due("open")
+        if repeated is not None:
+            extra = {"path": self._path, "problem": str(error), "repeated": repeated}
+            log.error("the store cannot be opened, which is tried again", extra=extra)
+
+    async def _open_again(self) -> None:
+        while not self._is_open:
+            await asyncio.sleep(_AGAIN_S)
+            try:
+                await self._call(self._store.open)
+                self._is_open = True
+            except (sqlite3.Error, ValueError, OSError) as error:
+                self._cannot_open(error)
 
     async def load(self, *, silently: bool) -> bool:
         """Read every contact, a few each turn of the loop; return whether all could be read.
@@ -78,6 +112,7 @@ class Persistence:
         Args:
             silently: raise no events for them.
         """
+        await self._open_again()
         try:
             while found := await self._call(self._store.read, _READ):
                 now = self._clock()
@@ -177,5 +212,9 @@ class Persistence:
                 extra={"path": self._path, "problem": str(error), "changes": len(self._journal)},
             )
 
-    def _call(self, work: Callable[..., Any], *args: Any) -> Awaitable[Any]:
-        return asyncio.wrap_future(self._thread.submit(work, *args))
+    async def _call(self, work: Callable[..., Any], *args: Any) -> Any:
+        try:
+            under_way = self._thread.submit(work, *args)
+        except RuntimeError:  # the interpreter is about to end, and no thread begins anything any more
+            return work(*args)
+        return await asyncio.wrap_future(under_way)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from evframe_usrloc.contacts import LATENCY, Binding, unpack
@@ -12,7 +13,8 @@ from evframe_usrloc.journal import Changes
 
 VERSION: Final = 1
 _APPLICATION: Final = 0x756C6F63
-_BUSY_S: Final = 5.0
+_BUSY_MS: Final = 5000
+_MODE: Final = 0o600
 _CACHE_KIB: Final = 65_536
 _WAL_PAGES: Final = 16_384  # changes come in no order: a page that changes often is moved into the file once
 # The latency is measured anew after a start, so that pings are not written.
@@ -47,13 +49,16 @@ class Store:
         self._rows: sqlite3.Cursor | None = None
 
     def open(self) -> None:
-        """Open the file.
+        """Open the file, for its owner alone, without waiting for a lock.
 
         Raises:
-            sqlite3.Error: if it cannot be opened.
-            ValueError: if it is somebody else's, or of a later version.
+            OSError: if it cannot be made.
+            sqlite3.Error: if it cannot be opened, perhaps only now.
+            ValueError: if it is another program's, or of a later version.
         """
-        db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
+        _make_private(self._path)
+        # The thread is another one when the interpreter is about to end.
+        db = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             version = self._version(db)
             db.execute("PRAGMA journal_mode = WAL")
@@ -66,6 +71,7 @@ class Store:
                 db.execute(f"PRAGMA application_id = {_APPLICATION}")
                 db.execute(f"PRAGMA user_version = {VERSION}")
                 db.execute("COMMIT")
+            db.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
         except BaseException:
             db.close()
             raise
@@ -137,6 +143,18 @@ class Store:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+
+
+def _make_private(path: str) -> None:
+    """Make the file where it is missing, and take it and its journals from all but their owner."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, _MODE)
+    try:
+        os.fchmod(descriptor, _MODE)
+    finally:
+        os.close(descriptor)
+    for journal in ("-wal", "-shm", "-journal"):
+        with suppress(FileNotFoundError):
+            os.chmod(path + journal, _MODE)
 
 
 def _row(binding: Binding) -> tuple[object, ...]:

@@ -64,6 +64,37 @@ async def test_what_was_written_is_read(path, clock):
     assert rows(path) == [("bob", "b", START + 100), ("bob", "c", 0)]
 
 
+async def test_the_files_belong_to_their_owner(path, clock):
+    """The store and its journals are for their owner alone, whatever their mode was."""
+    with open(path, "wb"):
+        os.chmod(path, 0o644)
+    async with recorder(path, clock) as each:
+        each.plugin("usrloc").register("bob", "a")
+        each.plugin("usrloc").flush()
+        await until(lambda: rows(path) != [])
+        modes = {file.name: file.stat().st_mode & 0o777 for file in os.scandir(os.path.dirname(path))}
+    assert set(modes.values()) == {0o600}
+    assert len(modes) == 3
+
+
+async def test_a_lock_at_the_start(path, clock, monkeypatch):
+    """A store that another process has locked is no error of the start, and is read once the lock is gone."""
+    monkeypatch.setattr("evframe_usrloc.persistence._AGAIN_S", 0.01)
+    async with recorder(path, clock) as first:
+        first.plugin("usrloc").register("bob", "a")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    async with recorder(path, clock) as second:
+        usrloc = second.plugin("usrloc")
+        usrloc.register("carol", "b")
+        await until(lambda: usrloc.counters()["Store"]["errors"] > 1)
+        other.close()
+        await usrloc.ready()
+        assert len(usrloc.lookup("bob")) == 1
+    assert [aor for aor, _, _ in rows(path)] == ["bob", "carol"]
+
+
 async def test_load_silently(path, clock):
     """With `load_silently` nothing is raised for what is read."""
     async with recorder(path, clock) as first:
