@@ -179,12 +179,13 @@ def test_silent_names_leave_threads_to_others(bench):
     """Any number of silent names leave threads to names that have answered before, and to new ones."""
     bench.answers["good"] = ["10.0.0.1"]
     bench.get("good")
-    for number in range(200):
+    for number in range(400):
         bench.ask(f"silent{number}")
     assert len(bench.works) == MOST_THREADS[Lane.NEW]
     bench.go(FRESH_S)
+    threads = len(bench.works)
     good = bench.ask("good")
-    assert len(bench.works) == MOST_THREADS[Lane.NEW] + 1
+    assert len(bench.works) == threads + 1
     bench.works.rotate(1)
     bench.end_lookup()
     assert outcome(good) == ("10.0.0.1",)
@@ -192,13 +193,13 @@ def test_silent_names_leave_threads_to_others(bench):
 
 def test_names_that_were_slow_are_looked_up_last(bench):
     """A new name comes before those whose last lookup has used up its time, however many they are."""
-    for number in range(40):
+    for number in range(80):
         bench.ask(f"silent{number}")
     bench.go(TIMEOUT_S + 0.1)
     while bench.works:
         bench.end_lookup()
     bench.go(FAILED_S)
-    for number in range(40):
+    for number in range(80):
         bench.ask(f"silent{number}")
     assert len(bench.works) == MOST_THREADS[Lane.SLOW]
     bench.answers["new"] = ["10.0.0.1"]
@@ -206,6 +207,26 @@ def test_names_that_were_slow_are_looked_up_last(bench):
     bench.works.rotate(1)
     bench.end_lookup()
     assert outcome(new) == ("10.0.0.1",)
+
+
+def test_a_new_name_has_its_turn_among_silent_ones(bench):
+    """However many names are silent, the threads are bounded, and a new name has one after some time limits."""
+    silent = 180
+    for number in range(silent):
+        bench.ask(f"silent{number}")
+    bench.answers["new"] = ["10.0.0.1"]
+    bench.ask("new")
+    for _ in range(silent // MOST_THREADS[Lane.NEW] + 1):
+        bench.go(TIMEOUT_S)
+    assert len(bench.works) == silent + 1 <= 2 * MOST_THREADS[Lane.NEW]
+    bench.works.pop()()
+    bench.go()
+    assert outcome(bench.ask("new")) == ("10.0.0.1",)
+    for number in range(1000):
+        bench.ask(f"other{number}")
+    for _ in range(20):
+        bench.go(TIMEOUT_S)
+    assert len(bench.works) <= 2 * MOST_THREADS[Lane.NEW]
 
 
 def test_forget(bench):
@@ -395,7 +416,9 @@ async def test_threads_do_not_hold_up_the_loop():
             names[f"silent{number}.example"] = []
         async with asyncio.timeout(30):
             assert ips(await resolver.addresses("good.example", 1)) == ("127.0.0.1",)
-        assert sum(thread.name == "evframe-resolve" for thread in threading.enumerate()) <= MOST_THREADS[Lane.ANSWERED]
+        assert (
+            sum(thread.name == "evframe-resolve" for thread in threading.enumerate()) <= 2 * MOST_THREADS[Lane.ANSWERED]
+        )
         resolver.close()
 
 

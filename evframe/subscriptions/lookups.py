@@ -30,9 +30,12 @@ class Lane(IntEnum):
     """The last lookup of the name took longer than its time."""
 
 
-MOST_THREADS: Final = {Lane.ANSWERED: 64, Lane.NEW: 48, Lane.REFRESH: 32, Lane.SLOW: 16}
-"""A lookup begins while fewer threads than this are busy. One that hangs keeps its thread: each lane
-leaves some to the lanes before it."""
+MOST_THREADS: Final = {Lane.ANSWERED: 128, Lane.NEW: 96, Lane.REFRESH: 64, Lane.SLOW: 32}
+"""A lookup begins while fewer threads than this are busy: each lane leaves some to the lanes before it.
+
+A lookup that has used up its time keeps its thread, and is not counted; all of them together are at
+most twice as many.
+"""
 MOST_QUEUED: Final = 10_000
 """How many names may wait for a thread."""
 
@@ -66,6 +69,7 @@ class LookupThreads:
         self._queues: dict[Lane, deque[str]] = {lane: deque() for lane in Lane}
         self._queued: dict[str, Lane] = {}
         self._running: set[str] = set()
+        self._late: set[str] = set()
         self._is_closed = False
 
     def __contains__(self, host: str) -> bool:
@@ -101,11 +105,20 @@ class LookupThreads:
     def _dispatch(self) -> None:
         """Begin the lookups that there are threads for."""
         for lane, queue in self._queues.items():
-            while queue and len(self._running) < MOST_THREADS[lane]:
+            while queue and self._has_thread(lane):
                 host = queue.popleft()
                 if self._queued.get(host) == lane:  # else its lane is another one by now
                     del self._queued[host]
                     self._begin(host)
+
+    def _has_thread(self, lane: Lane) -> bool:
+        running, most = len(self._running), MOST_THREADS[lane]
+        return running - len(self._late) < most and running < 2 * most
+
+    def set_late(self, host: str) -> None:
+        """Note that the lookup of *host* has used up its time: another one may begin in its place."""
+        self._late.add(host)
+        self._dispatch()
 
     def _begin(self, host: str) -> None:
         loop = asyncio.get_running_loop()
@@ -129,6 +142,7 @@ class LookupThreads:
     def _over(self, host: str, result: Found | Exception) -> None:
         if not self._is_closed:
             self._running.discard(host)
+            self._late.discard(host)
             self._ended(host, result)
             self._dispatch()
 
@@ -136,6 +150,7 @@ class LookupThreads:
         """Begin no other lookup, and drop the results of those that are under way."""
         self._is_closed = True
         self._running.clear()
+        self._late.clear()
         self._queued.clear()
         for queue in self._queues.values():
             queue.clear()

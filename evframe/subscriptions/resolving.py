@@ -237,12 +237,13 @@ class Resolver:
 
     def _began(self, host: str) -> None:
         name = self._names[host]
-        name.limit = asyncio.get_running_loop().call_later(self.timeout_s, self._late, name)
+        name.limit = asyncio.get_running_loop().call_later(self.timeout_s, self._late, host, name)
 
-    def _late(self, name: Name) -> None:
+    def _late(self, host: str, name: Name) -> None:
         """End the wait for a lookup that has used up its time; its answer counts when it comes."""
         name.limit, name.is_late = None, True
         self._fail(name)
+        self._threads.set_late(host)
 
     def _ended(self, host: str, result: Found | Exception) -> None:
         name = self._names[host]

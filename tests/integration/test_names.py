@@ -1,11 +1,17 @@
 """Host names that move, do not resolve, or get no answer: gateways as processes, real sockets."""
 
+import asyncio
 import json
 import signal
 import socket
 
 import pytest
 from name_servers import DnsNames, InjectedNames
+
+import evframe
+from evframe.config import parse_config
+from evframe.sockets import endpoints_of
+from evframe.testing import FakeNames, until
 
 CORE = """
 [core]
@@ -57,6 +63,76 @@ def wait_for(look, wanted):
     """Look until it is what is *wanted*; the time limit of the test bounds it."""
     while look() != wanted:
         pass
+
+
+SOCKETS = (
+    "udp:silent.example:9",
+    "tcp:silent.example:9/method",
+    "rabbitmq:user:secret@silent.example/key",
+    "kafka:silent.example:9,other.example:9/topic",
+    "virtual:FAILOVER tcp:silent.example:9 udp:silent.example:9",
+)
+
+
+@pytest.mark.parametrize("text", SOCKETS)
+def test_parsing_does_no_lookup(text, monkeypatch):
+    """The socket of any transport is parsed without a lookup, and names its hosts."""
+    lookups = []
+    look_up = socket.getaddrinfo
+
+    def getaddrinfo(host, *rest, flags=0, **more):
+        if not flags & socket.AI_NUMERICHOST:
+            lookups.append(host)
+        return look_up(host, *rest, flags=flags, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    parsed = evframe.EventInterface().parse_socket(text).socket
+    assert lookups == []
+    assert "silent.example" in [host for host, port in endpoints_of(parsed)]
+    assert "secret" not in parsed.canonical
+
+
+@pytest.mark.parametrize("text", SOCKETS[:-1])  # a combined socket has a reason of its own
+async def test_a_subscriber_whose_name_does_not_resolve_is_away(text):
+    """Whatever the transport, the events of such a subscriber wait, and it is away with the reason `unresolved`."""
+    config = parse_config('[plugins]\ndisable = ["mi-http", "core-events"]\n[core]\ndrain_timeout_s = 0.1\n')
+    with FakeNames() as names:
+        events = evframe.EventInterface(config)
+        events.resolver.lookup = names
+        async with events:
+            events.register_event("E_A")
+            lease = events.subscribe_event("E_A", text)
+            events.raise_event("E_A", {"n": 1})
+            await until(lambda: events.away(lease) == "unresolved" and not lease.subscriber.in_flight)
+            assert (lease.subscriber.depth, lease.subscriber.failed) == (1, 0)
+
+
+async def test_silent_names_leave_connections_to_others_alone():
+    """With any number of silent names, an address and a name that is known are connected to at once."""
+
+    async def answer(reader, writer):
+        await reader.read()
+        writer.close()
+
+    config = parse_config('[plugins]\ndisable = ["mi-http", "core-events"]\n[core]\ndrain_timeout_s = 0.1\n')
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    silent = {f"silent{number}.example": None for number in range(40)}
+    with FakeNames({"known.example": ["127.0.0.1"], **silent}) as names:
+        events = evframe.EventInterface(config)
+        events.resolver.lookup = names
+        async with events:
+            events.register_event("E_SILENT")
+            events.register_event("E_A")
+            for host in silent:
+                events.subscribe_event("E_SILENT", f"tcp:{host}:{port}")
+            events.raise_event("E_SILENT", {})
+            await until(lambda: len(names.asked) >= 32)
+            for host in ("127.0.0.1", "known.example"):
+                events.subscribe_event("E_A", f"tcp:{host}:{port}")
+            outcomes = await events.raise_event_and_wait("E_A", {}, timeout_s=4.0)
+            assert [outcome.reason for outcome in outcomes] == [None, None], "no silent name has used up its time yet"
+    server.close()
 
 
 def test_a_silent_name_stops_nothing(gateway, names, receivers, tmp_path):
