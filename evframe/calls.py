@@ -112,7 +112,7 @@ def contained_task(work: Awaitable[_Result]) -> asyncio.Future[_Result]:
     """Return *work* as a task of the running loop, `contained`; a future stays as it is."""
     if asyncio.isfuture(work):
         return work
-    task = asyncio.get_running_loop().create_task(contained(work))
+    task = asyncio.get_running_loop().create_task(contained(work), name=getattr(work, "__qualname__", None))
     if isinstance(work, Coroutine):
         task.add_done_callback(lambda _: work.close())
     return task

@@ -420,6 +420,11 @@ class EventInterface:
         return self._roster.statistics
 
     @property
+    def counters(self) -> list[Callable[[], Counters]]:
+        """What reads each of the `statistics`, for callers that read them one by one."""
+        return self._roster.counters
+
+    @property
     def commands(self) -> CommandTable:
         """The management commands."""
         return self._commands

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -103,8 +104,15 @@ class Roster:
     @property
     def statistics(self) -> list[Counters]:
         """The counters of every subscriber, then the sums over those that are gone."""
-        counters = (attrs.evolve(Counters.of(each), away=self.away(each)) for each in self.subscribers)
-        return [*counters, self._ended.counters()]
+        return [read() for read in self.counters]
+
+    @property
+    def counters(self) -> list[Callable[[], Counters]]:
+        """What reads the counters of each subscriber, in the order of `statistics`."""
+        return [*(partial(self._counters, each) for each in self.subscribers), self._ended.counters]
+
+    def _counters(self, subscriber: Subscriber) -> Counters:
+        return attrs.evolve(Counters.of(subscriber), away=self.away(subscriber))
 
     def away(self, subscriber: Subscriber) -> str | None:
         """Return why *subscriber* cannot be reached; without an attempt, what is known about its host names."""

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Final
-
-import orjson
 
 from evframe.calls import comes_from_outside
 from evframe.events.reading import read_first
 from evframe.exceptions import ForbiddenError
 from evframe.log_limit import LogLimiter
 from evframe.management.commands import Command, CommandError, CommandTable, int32, invalid_params
+from evframe.management.responses import PARSE_ERROR, Response, failure, unsendable
+from evframe.management.turns import Steps, Turns
 from evframe.payload import Pairs
 from evframe.subscriptions.policy import Policies
 
 log = logging.getLogger("evframe.management")
+__all__ = ["PARSE_ERROR", "Dispatcher", "unsendable"]
 INVALID: Final = CommandError(-32600, "Invalid Request")
+PARSE: Final = CommandError(-32700, "Parse error")
 
 
 def _first_of_each(members: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -36,34 +38,77 @@ class Dispatcher:
         commands: the table.
         policies: of all management interfaces.
         interface: the name of the one that its requests come by.
+        turns: of the clients of all interfaces.
     """
 
-    def __init__(self, commands: CommandTable, policies: Policies, interface: str = "") -> None:
+    def __init__(
+        self, commands: CommandTable, policies: Policies, interface: str = "", turns: Turns | None = None
+    ) -> None:
         self._commands = commands
         self._policies = policies
         self._interface = interface
+        self._turns = Turns() if turns is None else turns
         self._limiter = LogLimiter()
 
     def of(self, interface: str) -> Dispatcher:
         """Return the dispatcher of one management interface, whose own table may narrow the policy."""
-        return Dispatcher(self._commands, self._policies, interface)
+        return Dispatcher(self._commands, self._policies, interface, self._turns)
 
     def handle(self, request: bytes) -> bytes | None:
-        """Return the response to *request*, or None when it wants none.
+        """Return the response to *request*, or None when it wants none, at once.
 
         Every request gets an answer of the protocol; nothing that a request holds raises.
         """
+        steps = self.steps(request)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return] # what the generator returns
+
+    async def answer(
+        self, request: bytes, client: Hashable, *, pretty: bool = False, most_bytes: int | None = None
+    ) -> bytes | None:
+        """Return the response to *request*, as `handle` does, and let the loop serve others meanwhile.
+
+        Args:
+            request: the bytes of it.
+            client: who sends it; the requests of one client are answered in order, and clients take turns.
+            pretty: one member per line.
+            most_bytes: the longest response that can be carried to the client.
+        """
+        return await self.submit(request, client, pretty=pretty, most_bytes=most_bytes)
+
+    def submit(
+        self, request: bytes, client: Hashable, *, pretty: bool = False, most_bytes: int | None = None
+    ) -> asyncio.Future[bytes | None]:
+        """Return the future of the response to *request*; see `answer`."""
+        return self._turns.put(client, self.steps(request, pretty=pretty, most_bytes=most_bytes))
+
+    def steps(self, request: bytes, *, pretty: bool = False, most_bytes: int | None = None) -> Steps:
+        """Answer *request* a step at a time, and return the response; a step is a request of a batch, or a slice."""
+        options = self._policies.options
+        most = options.answer_bytes if most_bytes is None else min(most_bytes, options.answer_bytes)
+        response = Response(most, pretty=pretty)
         try:
             message = read_first(request)
         except ValueError:
-            return PARSE_ERROR
-        if isinstance(message, list) and message:
-            answers = [answer for item in message if (answer := self._answer(item)) is not None]
-            return _dump(answers) if answers else None
-        response = self._answer(message)
-        return None if response is None else _dump(response)
+            return response.failure(PARSE, None)
+        if not isinstance(message, list) or not message:
+            return (yield from self._answer(message, response))
+        if len(message) > options.batch_requests:
+            problem = f"Batch of {len(message)} requests, the most is {options.batch_requests}"
+            return response.whole(failure(CommandError(-32600, "Invalid Request", problem), None))
+        answers: list[bytes] = []
+        for item in message:
+            answer = yield from self._answer(item, response)
+            if answer is not None:
+                answers.append(answer)
+            yield
+        return response.batch(answers) if answers else None
 
-    def _answer(self, message: Any) -> dict[str, Any] | None:
+    def _answer(self, message: Any, response: Response) -> Steps:
+        """Run one request, and return the text of its answer; None for a notification."""
         pairs = message.items() if isinstance(message, dict) else message if isinstance(message, Pairs) else ()
         members = _first_of_each((str(name).lower(), value) for name, value in pairs)
         request_id = members.get("id")
@@ -80,12 +125,20 @@ class Dispatcher:
             or not known_id
             or not isinstance(params, list | dict | Pairs)
         ):
-            return _failure(INVALID, request_id if known_id else None)
+            return response.failure(INVALID, request_id if known_id else None)
         try:
             result = self._run(method, params)
+            if "id" not in members:
+                return None
+            return (yield from response.result(result, request_id))
         except CommandError as error:
-            return _failure(error, request_id) if "id" in members else None
-        return {"jsonrpc": "2.0", "result": result, "id": request_id} if "id" in members else None
+            return response.failure(error, request_id) if "id" in members else None
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            if comes_from_outside(error):
+                raise
+            return response.failure(self._failed(method, error), request_id)
 
     def _run(self, method: str, params: list[Any] | dict[str, Any] | Pairs) -> Any:
         command = self._commands.find(method)
@@ -102,31 +155,15 @@ class Dispatcher:
         except BaseException as error:
             if comes_from_outside(error):
                 raise
-            repeated = self._limiter.due((command.name, type(error)))
-            if repeated is not None:
-                extra = {"command": command.name, "repeated": repeated}
-                log.exception("a management command raised an error", extra=extra)
-            raise CommandError(-32000, "Server error", "Command handler returned null") from error
+            raise self._failed(command.name, error) from error
 
-
-def unsendable(response: bytes, most_bytes: int) -> bytes:
-    """Return the error that stands for a *response* which the way to the client cannot carry.
-
-    Args:
-        response: of `Dispatcher.handle`.
-        most_bytes: what can be carried; the id of the response is part of the error if it fits.
-    """
-    answer = json.loads(response)
-    error = CommandError(-32000, "Server error", f"Reply of {len(response)} bytes, the most is {most_bytes}")
-    failure = _dump(_failure(error, answer.get("id") if isinstance(answer, dict) else None))
-    return failure if len(failure) <= most_bytes else _dump(_failure(error, None))
-
-
-def _dump(answer: Any) -> bytes:
-    try:
-        return orjson.dumps(answer)
-    except TypeError:  # text from the request that is not valid Unicode
-        return json.dumps(answer, separators=(",", ":")).encode()
+    def _failed(self, command: str, error: BaseException) -> CommandError:
+        """Log what a command has raised, unless it was logged a moment ago, and return what is answered."""
+        repeated = self._limiter.due((command, type(error)))
+        if repeated is not None:
+            extra = {"command": command, "repeated": repeated}
+            log.error("a management command raised an error", exc_info=error, extra=extra)
+        return CommandError(-32000, "Server error", "Command handler returned null")
 
 
 def _by_name(command: Command, params: list[Any] | dict[str, Any] | Pairs) -> Mapping[str, Any]:
@@ -143,14 +180,3 @@ def _by_name(command: Command, params: list[Any] | dict[str, Any] | Pairs) -> Ma
     if len(fitting) > 1:
         raise invalid_params("Ambiguous call, use named parameters instead")
     return dict(zip(fitting[0], params, strict=True))
-
-
-def _failure(error: CommandError, request_id: Any) -> dict[str, Any]:
-    body: dict[str, Any] = {"code": error.code, "message": error.message}
-    if error.data is not None:
-        body["data"] = error.data
-    return {"jsonrpc": "2.0", "error": body, "id": request_id}
-
-
-PARSE_ERROR: Final = _dump(_failure(CommandError(-32700, "Parse error"), None))
-"""The response to what is not JSON."""

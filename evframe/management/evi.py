@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -17,9 +17,12 @@ from evframe.events.reading import read_each
 from evframe.exceptions import SocketError, UnknownEventError
 from evframe.log_limit import LogLimiter
 from evframe.management.commands import Command, CommandError, int32, int_param, invalid_params, text_param
+from evframe.management.listing import Listing
 from evframe.payload import Pairs
+from evframe.statistics import Counters
 
 log = logging.getLogger("evframe.management")
+_COUNTED: Final = tuple(field.name for field in attrs.fields(Counters))
 
 if TYPE_CHECKING:
     from evframe.events.event import EventDefinition
@@ -84,13 +87,13 @@ class _Evi:
         return "OK"
 
     def list(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        return {"Events": [{"name": event.name, "id": event.id} for event in self._interface.events]}
+        return {"Events": Listing(self._interface.events, lambda event: {"name": event.name, "id": event.id})}
 
     def subscribers(self, params: Mapping[str, Any]) -> dict[str, Any]:
         if "event" in params:
             return {"Event": self._one(params)}
         self._interface.expire()
-        return {"Events": [self._event(event) for event in self._interface.events if event.leases]}
+        return {"Events": Listing((event for event in self._interface.events if event.leases), self._event)}
 
     def _one(self, params: Mapping[str, Any]) -> dict[str, Any]:
         name = text_param(params, "event")
@@ -116,8 +119,12 @@ class _Evi:
         return {
             "name": event.name,
             "id": event.id,
-            "Subscribers": [self._lease(lease) for lease in reversed(event.leases.values())],
+            "Subscribers": Listing(reversed(event.leases.values()), self._present),
         }
+
+    def _present(self, lease: Subscription) -> dict[str, Any] | None:
+        """Return what is listed of *lease*; None when it has ended since."""
+        return self._lease(lease) if lease.event.leases.get(lease.subscriber) is lease else None
 
     def _lease(self, lease: Subscription) -> dict[str, Any]:
         socket = lease.subscriber.socket
@@ -130,17 +137,11 @@ class _Evi:
         return {**listed, **self._interface.describe(socket)}
 
     def statistics(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        *subscribers, ended = (attrs.asdict(counters) for counters in self._interface.statistics)
-        del ended["socket"]
-        for counters in (*subscribers, ended):
-            if counters["away"] is None:
-                del counters["away"]
+        *subscribers, ended = self._interface.counters
         return {
-            "Events": [
-                {"name": event.name, "id": event.id, "raised": event.raised} for event in self._interface.events
-            ],
-            "Subscribers": subscribers,
-            "Ended": ended,
+            "Events": Listing(self._interface.events, _raised),
+            "Subscribers": Listing(subscribers, lambda read: _counted(read())),
+            "Ended": {name: value for name, value in _counted(ended()).items() if name != "socket"},
             "Refused": dict(self._interface.policies.refused),
         }
 
@@ -164,6 +165,15 @@ class _Evi:
         except ValueError as error:
             raise CommandError(400, "Bad Params", str(error)) from None
         return "OK"
+
+
+def _raised(event: EventDefinition) -> dict[str, Any]:
+    return {"name": event.name, "id": event.id, "raised": event.raised}
+
+
+def _counted(counters: Counters) -> dict[str, Any]:
+    """Return what is listed of *counters*: why a subscriber is away only while it is."""
+    return {name: getattr(counters, name) for name in _COUNTED if name != "away" or counters.away is not None}
 
 
 def _exact_params(given: Any) -> Any:

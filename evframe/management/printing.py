@@ -8,17 +8,18 @@ from typing import Any
 
 def pretty(response: bytes) -> bytes:
     """Return the JSON text *response* with tabs, one member per line, and ``, `` between array items."""
-    return _print(json.loads(response), 0).encode("utf-8", "surrogatepass")
+    return print_value(json.loads(response), 0).encode("utf-8", "surrogatepass")
 
 
-def _print(value: Any, level: int) -> str:
+def print_value(value: Any, level: int) -> str:
+    """Return the text of a JSON value that stands *level* deep."""
     if isinstance(value, dict):
         indent = "\t" * (level + 1)
-        members = ",\n".join(f"{indent}{_text(name)}:\t{_print(item, level + 1)}" for name, item in value.items())
+        members = ",\n".join(f"{indent}{_text(name)}:\t{print_value(item, level + 1)}" for name, item in value.items())
         end = "\t" * level + "}"
         return f"{{\n{members}\n{end}" if value else f"{{\n{end}"
     if isinstance(value, list):
-        return f"[{', '.join(_print(item, level + 1) for item in value)}]"
+        return f"[{', '.join(print_value(item, level + 1) for item in value)}]"
     return _text(value)
 
 

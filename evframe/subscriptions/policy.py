@@ -47,6 +47,11 @@ def _are_networks(_: Any, attribute: attrs.Attribute[Any], value: list[str] | No
             raise ValueError(f"{attribute.name}: expected networks such as '10.0.0.0/8', got {text!r}") from None
 
 
+def _is_positive(_: Any, attribute: attrs.Attribute[Any], value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{attribute.name}: expected 1 or more, got {value!r}")
+
+
 @attrs.frozen
 class ManagementOptions:
     """What run-time clients may do, over every management interface: the table ``[management]``."""
@@ -63,6 +68,10 @@ class ManagementOptions:
     """The events that may be raised, as patterns of their names."""
     commands: list[str] = attrs.field(factory=lambda: [_ALL])
     """The commands that may be called, as patterns of any of their names."""
+    batch_requests: int = attrs.field(default=1000, validator=_is_positive)
+    """How many requests one batch may have; a longer one is refused as a whole."""
+    answer_bytes: int = attrs.field(default=32 << 20, validator=_is_positive)
+    """The longest answer; what does not fit is answered with an error."""
     end_configured: bool = False
     """Whether a client may end, shorten or refresh a subscription of the configuration. Without it, a refresh is
     answered with OK and changes nothing, and an expire of 0 is refused."""
@@ -227,7 +236,8 @@ class Policies:
 
     def configure(self, general: ManagementOptions, narrowings: Mapping[str, NarrowingOptions]) -> None:
         """Take other tables: that of all interfaces, and by name those of single ones."""
-        self._options = general
+        self.options = general
+        """The table ``[management]``."""
         self._narrowings = narrowings
         self._by_name: dict[str, Policy] = {}
         self.general = Policy("", general)
@@ -237,7 +247,7 @@ class Policies:
         """Return the policy of the interface *name*."""
         policy = self._by_name.get(name)
         if policy is None:
-            policy = self._by_name[name] = Policy(name, self._options, self._narrowings.get(name))
+            policy = self._by_name[name] = Policy(name, self.options, self._narrowings.get(name))
         return policy
 
     def record(self, policy: Policy, error: ForbiddenError) -> None:

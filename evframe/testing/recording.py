@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 
 from evframe.events.event import Event
 from evframe.interface import EventInterface
+from evframe.management.listing import plain
 from evframe.testing.transports import MemoryTransport
 
 _LIMIT_S: Final = 10.0
@@ -73,7 +74,9 @@ class Recorder:
 
     def command(self, method: str, **params: Any) -> Any:
         """Return the result of a management command; `CommandError` with its code and text when it is refused."""
-        return self.interface.commands.find(method).run(params)
+        command = self.interface.commands.find(method)
+        policy = (self.interface.policies.general,) if command.needs_policy else ()
+        return plain(command.run(params, *policy))
 
     async def __aenter__(self) -> Self:
         await self.interface.__aenter__()

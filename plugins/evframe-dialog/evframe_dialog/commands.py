@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from evframe.management.commands import Command, CommandError, int_param, invalid_params, text_param
+from evframe.management.listing import Listing
 from evframe_dialog.session import Session
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class _Commands:
                 raise invalid_params("Negative index or counter value")
         most = self._dialogs.options.list_limit
         page = list(islice(self._dialogs, index, index + (min(counter, most) if counter else most)))
-        return {"count": len(self._dialogs), "Dialogs": [*map(self._listed, page)]}
+        return {"count": len(self._dialogs), "Dialogs": Listing(page, self._listed)}
 
     def end(self, params: Mapping[str, Any]) -> str:
         identity = text_param(params, "dialog_id")
@@ -90,7 +91,7 @@ class _Commands:
 
     def members(self, params: Mapping[str, Any]) -> dict[str, Any]:
         members = self._dialogs.profiles.members(*self._profile(params))
-        return {"Dialogs": [*map(self._listed, self._most(members))]}
+        return {"Dialogs": Listing(self._most(members), self._listed)}
 
     def profiles(self, _: Mapping[str, Any]) -> dict[str, Any]:
         profiles = self._dialogs.profiles

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from evframe.bound import BoundAddress
@@ -17,6 +19,9 @@ from evframe_mi_datagram.replies import Replies
 _AT_ONCE: Final = 16  # requests before the loop serves others
 _LAST: Final = 4096  # requests that an address which is left may still have
 _LOOK_EVERY_S: Final = 0.05
+_MOST_OF_ONE: Final = 1024  # requests of one client that wait
+_MOST_BYTES: Final = 16 << 20  # requests of all clients that wait
+_OVERHEAD_BYTES: Final = 2048  # what a request that waits takes beside its text
 
 
 class Listener:
@@ -25,7 +30,8 @@ class Listener:
     Args:
         name: where, as the option ``socket_name``.
         options: all the others.
-        answer: returns the reply to a request, or None.
+        answer: returns the future of the response to a request of a client, which may be None.
+        printed: returns a response as it is sent.
         spawn: runs a task.
         traffic: counts what becomes of replies.
         before: the listener that it takes the place of.
@@ -38,13 +44,18 @@ class Listener:
         self,
         name: str,
         options: Options,
-        answer: Callable[[bytes], bytes | None],
+        answer: Callable[[bytes, object], asyncio.Future[bytes | None]],
+        printed: Callable[[bytes], bytes],
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[Any]],
-        traffic: Traffic,
         *,
+        traffic: Traffic,
         before: Listener | None = None,
     ) -> None:
         self._answer = answer
+        self._printed = printed
+        self._open: Counter[object] = Counter()  # requests without their response, by client
+        self._open_bytes = 0
+        self._is_paused = False
         self._spawn = spawn
         self._traffic = traffic
         self._most_bytes = options.socket_buf_size
@@ -83,27 +94,62 @@ class Listener:
             if dropped:
                 self._traffic.count("dropped", dropped)
                 self._traffic.warn("the kernel had no room for requests", dropped=self._traffic.counts["dropped"])
-            reply = self._answer(request) if request else None
-            if reply is not None and client:  # a UNIX client without a name cannot be answered
-                self._replies.send(reply, client)
+            if request:
+                self._take(request, client or None)
+            if self._open_bytes > _MOST_BYTES:
+                self._pause()
+                return
+
+    def _take(self, request: bytes, client: Any) -> None:
+        if self._open[client] >= _MOST_OF_ONE:
+            self._traffic.count("lost")
+            self._traffic.warn("a request is lost", client=str(client), reason="too many wait")
+            return
+        size = len(request) + _OVERHEAD_BYTES
+        self._open[client] += 1
+        self._open_bytes += size
+        self._answer(request, client).add_done_callback(partial(self._answered, client, size))
+
+    def _answered(self, client: Any, size: int, response: asyncio.Future[bytes | None]) -> None:
+        self._open_bytes -= size
+        self._open[client] -= 1
+        if not self._open[client]:
+            del self._open[client]
+        text = None if response.cancelled() else response.result()
+        if text is not None and client is not None:  # a UNIX client without a name cannot be answered
+            self._replies.send(self._printed(text), client)
+        if self._is_paused and self._open_bytes <= _MOST_BYTES // 2:
+            self._is_paused = False
+            self.listen()
+
+    def _pause(self) -> None:
+        """Leave what comes to the kernel while too much waits."""
+        self._is_paused = True
+        asyncio.get_running_loop().remove_reader(self.bound.socket)
 
     def leave(self) -> None:
         """Let the address go, once what has come there already is answered."""
         asyncio.get_running_loop().remove_reader(self.bound.socket)
         self.bound.remove_path()
         self._receive(_LAST)
-        if self._replies.waiting:
+        self._is_paused = False
+        if self._is_busy:
             # It may be cancelled before it has begun.
             self._spawn(self._end()).add_done_callback(lambda _: self.close())
         else:
             self.close()
 
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._open or self._replies.waiting)
+
     async def _end(self) -> None:
-        while self._replies.waiting:  # noqa: ASYNC110 each of them has its own end
+        while self._is_busy:  # noqa: ASYNC110 each of them has its own end
             await asyncio.sleep(_LOOK_EVERY_S)
 
     def close(self) -> None:
         """Let the address go; more than once does no harm."""
+        self._is_paused = False
         if self.bound.socket.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self.bound.socket)
             self.bound.close()

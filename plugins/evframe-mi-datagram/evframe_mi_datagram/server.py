@@ -11,8 +11,7 @@ from evframe import hookimpl
 from evframe.context import PluginContext
 from evframe.endpoints import endpoint_text
 from evframe.management.commands import CommandTable
-from evframe.management.dispatcher import PARSE_ERROR, unsendable
-from evframe.management.printing import pretty
+from evframe.management.responses import PARSE_ERRORS, unsendable
 from evframe.management.traffic import Traffic
 from evframe_mi_datagram.listener import Listener
 from evframe_mi_datagram.options import Options as DatagramOptions
@@ -55,7 +54,9 @@ class DatagramManagement:
         name = options.socket_name
         if name is None:
             return None
-        listener = Listener(name, options, self._answer, context.spawn, self._traffic, before=before)
+        listener = Listener(
+            name, options, self._answer, self._printed, context.spawn, traffic=self._traffic, before=before
+        )
         listener.listen()
         log.info("management requests are taken from datagrams", extra={"bind": endpoint_text(listener.bound.address)})
         return listener
@@ -109,16 +110,15 @@ class DatagramManagement:
         if self._listener is not None:
             self._listener.close()
 
-    def _answer(self, request: bytes) -> bytes | None:
+    def _answer(self, request: bytes, client: object) -> asyncio.Future[bytes | None]:
         assert self._context is not None
         self._traffic.count("requests")
-        response = self._context.management.handle(request)
-        return None if response is None else self._printed(response)
+        management, options = self._context.management, self._options
+        return management.submit(request, client, pretty=options.pretty_printing, most_bytes=options.socket_buf_size)
 
     def _printed(self, response: bytes) -> bytes:
         """Return *response* as it is sent."""
-        if response == PARSE_ERROR:
+        if response in PARSE_ERRORS:
             return _NOT_JSON
-        printed = pretty(response) if self._options.pretty_printing else response
         most = self._options.socket_buf_size
-        return printed if len(printed) <= most else unsendable(response, most)
+        return response if len(response) <= most else unsendable(response, most)

@@ -14,6 +14,7 @@ from evframe_mi_datagram import DatagramManagement, Options
 
 import evframe
 from evframe.management.commands import Command
+from evframe.management.listing import Listing
 from evframe.testing import ManagementContract, until
 
 PWD = b'{"jsonrpc":"2.0","method":"pwd","id":1}'
@@ -280,3 +281,34 @@ async def test_what_the_kernel_drops_is_counted(caplog):
         await until(lambda: counts({})["requests"] + counts({})["dropped"] == 520)
     assert 0 < counts({})["dropped"] < 500
     assert caplog.messages.count("the kernel had no room for requests") == 1
+
+
+class _Slow:
+    """A command that takes a while, in many steps."""
+
+    @evframe.hookimpl
+    def management_commands(self, commands):
+        commands.add(Command("slow:list", ((),), lambda _: {"All": Listing(range(2000), lambda n: {"n": n})}))
+
+
+async def test_clients_are_served_by_turns():
+    """A client that sends hundreds of requests at once delays the reply to another one by a few of them."""
+    plugin = DatagramManagement(Options(socket_name="udp:127.0.0.1:0"))
+    loop = asyncio.get_running_loop()
+    async with evframe.EventInterface(plugins={"slow": _Slow(), "mi-datagram": plugin}):
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as busy,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,
+        ):
+            for client in (busy, other):
+                client.setblocking(False)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+                client.connect(plugin.address)
+            for number in range(150):
+                busy.send(b'{"jsonrpc":"2.0","method":"slow:list","id":%d}' % number)
+            other.send(b'{"jsonrpc":"2.0","method":"pwd","id":"other"}')
+            assert b'"other"' in await loop.sock_recv(other, 1 << 16)
+            answered = plugin._traffic.counts["replies"]
+            assert answered < 75
+            for number in range(150):
+                assert json.loads(await loop.sock_recv(busy, 1 << 16))["id"] == number

@@ -11,8 +11,6 @@ from typing import Final
 from evframe import hookimpl
 from evframe.context import PluginContext
 from evframe.management.commands import CommandTable
-from evframe.management.dispatcher import PARSE_ERROR
-from evframe.management.printing import pretty
 from evframe.management.traffic import Traffic
 from evframe.status import MAIN
 from evframe_mi_fifo.inlet import Inlet
@@ -114,9 +112,6 @@ class FifoManagement:
     def _accept(self, request: Request) -> None:
         assert self._context is not None
         self._traffic.count("requests")
-        if not request.reply:
-            self._run(request)
-            return
         queue = self._queues.get(request.reply)
         if queue is None:
             queue = self._queues[request.reply] = deque()
@@ -153,13 +148,16 @@ class FifoManagement:
 
     async def _answer(self, name: bytes, request: Request, folder: str) -> bool:
         """Run a request and write its reply; return whether somebody has taken it."""
+        if not name:
+            await self._run(request)
+            return True
         try:
             fd = await open_reply(reply_path(folder, name))
         except (OSError, ValueError) as error:
             self._refuse(name, 1, str(error))
             return False
         try:
-            response = self._run(request)
+            response = await self._run(request)
             if response is not None:
                 await write_reply(fd, response, self._options.reply_timeout_ms / 1000)
                 self._traffic.count("replies")
@@ -172,10 +170,10 @@ class FifoManagement:
         finally:
             os.close(fd)
 
-    def _run(self, request: Request) -> bytes | None:
+    async def _run(self, request: Request) -> bytes | None:
         assert self._context is not None
-        response = PARSE_ERROR if request.text is None else self._context.management.handle(request.text)
-        return pretty(response) if response is not None and self._options.pretty_printing else response
+        text = b"" if request.text is None else request.text  # which is no JSON either
+        return await self._context.management.answer(text, request.reply, pretty=self._options.pretty_printing)
 
 
 def _check_folder(options: FifoOptions) -> None:

@@ -16,7 +16,6 @@ from evframe import hookimpl
 from evframe.context import PluginContext
 from evframe.endpoints import endpoint_text, parse_endpoint
 from evframe.management.commands import Command, CommandTable
-from evframe.management.printing import pretty
 from evframe.management.traffic import Traffic
 from evframe_mi_http.access import Guard
 from evframe_mi_http.connections import PAYLOAD_ERRORS, TellingServer
@@ -211,7 +210,7 @@ class HttpManagement:
             return response
         if body is None:
             return _empty(413)
-        return self._run(body) if body else _empty(400)
+        return await self._run(request, body) if body else _empty(400)
 
     async def _read(self, request: web.BaseRequest) -> bytes | None:
         most = self._options.max_body_bytes
@@ -224,15 +223,14 @@ class HttpManagement:
                 return None
         return bytes(body)
 
-    def _run(self, body: bytes) -> web.StreamResponse:
+    async def _run(self, request: web.BaseRequest, body: bytes) -> web.StreamResponse:
         assert self._context is not None
         self._traffic.count("requests")
-        response = self._context.management.handle(body)
+        management, pretty = self._context.management, self._options.pretty_printing
+        response = await management.answer(body, request.protocol, pretty=pretty)
         if response is None:
             return _empty(202)
         self._traffic.count("replies")
-        if self._options.pretty_printing:
-            response = pretty(response)
         return web.Response(body=response, headers={"Content-Type": _JSON})
 
 

@@ -13,6 +13,7 @@ import attrs
 from evframe import Parameter, hookimpl
 from evframe.context import PluginContext
 from evframe.management.commands import Command, CommandError, CommandTable, int_param, invalid_params, text_param
+from evframe.management.listing import Listing
 from evframe.plugins import EventCollector
 from evframe_pike.address import Address, pack, unpack
 from evframe_pike.detector import Detector
@@ -145,7 +146,7 @@ class Pike:
             "detected": self.detector.detected,
             "evicted": self.detector.evicted,
             "untracked": self.detector.untracked,
-            "Nodes": [attrs.asdict(node) for node in nodes],
+            "Nodes": Listing(nodes, attrs.asdict),
         }
 
     def _remove(self, params: Mapping[str, Any]) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from evframe.management.commands import Command, CommandError, int_param, invalid_params, text_param
+from evframe.management.listing import Listing
 from evframe_usrloc.contacts import Contact, Registration
 
 if TYPE_CHECKING:
@@ -124,16 +126,17 @@ class _Commands:
         domains = []
         total = 0
         for table in self._usrloc.tables:
-            addresses = []
-            for record in table.page(max(0, index - total), room) if index < total + table.users else ():
-                contacts = [Contact(*binding) for binding in record]
-                listed = [contact.uri for contact in contacts] if brief else [*map(self._listed, contacts)]
-                addresses.append({"AOR": contacts[0].aor, "Contacts": listed})
-            room -= len(addresses)
+            page = list(table.page(max(0, index - total), room)) if index < total + table.users else []
+            room -= len(page)
             total += table.users
-            domains.append({"name": table.name, "AORs": addresses})
+            domains.append({"name": table.name, "AORs": Listing(page, partial(self._address, brief=brief))})
         answer: dict[str, Any] = {"count": total, "Domains": domains}
         return answer if end >= total else answer | {"next": end}
+
+    def _address(self, record: Iterable[Any], *, brief: bool) -> dict[str, Any]:
+        contacts = [Contact(*binding) for binding in record]
+        listed = [contact.uri for contact in contacts] if brief else [*map(self._listed, contacts)]
+        return {"AOR": contacts[0].aor, "Contacts": listed}
 
     def flush(self, _: Mapping[str, Any]) -> str:
         if not self._usrloc.flush():

@@ -1,0 +1,123 @@
+"""Answers that are produced in slices, so that a long listing never holds the loop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import orjson
+
+from evframe.management.printing import print_value
+
+SLICE: Final = 256
+"""How many items of a listing are produced before the loop serves others."""
+
+
+class Listing(Sequence[Any]):
+    """A list in the result of a command whose items are made while the answer is written.
+
+    The loop serves others between its slices. So each item is as it is when it is made, and one that
+    is None by then is left out.
+
+    Args:
+        things: what is listed, which is copied.
+        make: returns the item of a thing; an item may be an object with listings of its own.
+    """
+
+    __slots__ = ("_make", "_things")
+
+    def __init__(self, things: Iterable[Any], make: Callable[[Any], Any]) -> None:
+        self._things = tuple(things)
+        self._make = make
+
+    def slices(self) -> Iterator[list[Any]]:
+        """Yield the items, at most `SLICE` at a time."""
+        for start in range(0, len(self._things), SLICE):
+            items = map(self._make, self._things[start : start + SLICE])
+            yield [item for item in items if item is not None]
+
+    def __len__(self) -> int:
+        return len(self._things)
+
+    def __getitem__(self, index: Any) -> Any:
+        chosen = self._things[index]
+        return [*map(self._make, chosen)] if isinstance(index, slice) else self._make(chosen)
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == other
+
+    __hash__ = None  # type: ignore[assignment] # as a list
+
+
+def holds_listing(value: Any) -> bool:
+    """Return whether *value* is a listing, or has one in it."""
+    kind = type(value)
+    if kind is dict:
+        return any(map(holds_listing, value.values()))
+    return kind is Listing or (kind is list and any(map(holds_listing, value)))
+
+
+def plain(value: Any) -> Any:
+    """Return *value* with lists for its listings."""
+    if type(value) is Listing:
+        return [plain(item) for items in value.slices() for item in items]
+    if type(value) is dict:
+        return {name: plain(member) for name, member in value.items()}
+    return [*map(plain, value)] if type(value) is list else value
+
+
+class Writer:
+    """Writes a JSON value in pieces, each of at most a slice.
+
+    Args:
+        pretty: one member per line (`reference/core.md` §8.2).
+    """
+
+    def __init__(self, *, pretty: bool = False) -> None:
+        self._pretty = pretty
+        self.comma = b", " if pretty else b","
+        """What stands between the items of a list."""
+
+    def pieces(self, value: Any, level: int = 0) -> Iterator[bytes]:
+        """Yield the text of *value*, which stands *level* deep."""
+        if not holds_listing(value):
+            yield self.whole(value, level)
+        elif type(value) is dict:
+            yield from self._object(value, level)
+        else:
+            yield from self._list(value if type(value) is Listing else Listing(value, lambda item: item), level)
+
+    def whole(self, value: Any, level: int = 0) -> bytes:
+        """Return the text of *value*, which holds no listing."""
+        if self._pretty:
+            return print_value(value, level).encode("utf-8", "surrogatepass")
+        try:
+            return orjson.dumps(value)
+        except TypeError:  # text from the request that is not valid Unicode
+            return json.dumps(value, separators=(",", ":")).encode()
+
+    def _list(self, listing: Listing, level: int) -> Iterator[bytes]:
+        before = b"["
+        for items in filter(None, listing.slices()):
+            if any(map(holds_listing, items)):
+                for item in items:
+                    for piece in self.pieces(item, level + 1):
+                        yield before + piece
+                        before = b""
+                    before = self.comma
+            else:
+                yield before + self.whole(items, level)[1:-1]
+                before = self.comma
+        yield b"[]" if before == b"[" else b"]"
+
+    def _object(self, value: dict[str, Any], level: int) -> Iterator[bytes]:
+        line, colon = (b"\n" + b"\t" * (level + 1), b":\t") if self._pretty else (b"", b":")
+        before = b"{"
+        for name, member in value.items():
+            before += line + self.whole(name) + colon
+            for piece in self.pieces(member, level + 1):
+                yield before + piece
+                before = b""
+            before = b","
+        yield (b"\n" + b"\t" * level if self._pretty else b"") + b"}"

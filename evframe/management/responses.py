@@ -1,0 +1,84 @@
+"""The text of a response: results and errors, within a bound of bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Sequence
+from typing import Any, Final
+
+from evframe.management.commands import CommandError
+from evframe.management.listing import Writer
+
+
+def failure(error: CommandError, request_id: Any) -> dict[str, Any]:
+    """Return the response that *error* is."""
+    body: dict[str, Any] = {"code": error.code, "message": error.message}
+    if error.data is not None:
+        body["data"] = error.data
+    return {"jsonrpc": "2.0", "error": body, "id": request_id}
+
+
+class Response:
+    """Writes the response to one request, or to a batch of them.
+
+    Args:
+        most_bytes: the longest response; what does not fit is answered with an error, and its production ends.
+        pretty: one member per line.
+    """
+
+    def __init__(self, most_bytes: int, *, pretty: bool = False) -> None:
+        self._most_bytes = most_bytes
+        self._writer = Writer(pretty=pretty)
+        self._size = 0
+
+    def whole(self, value: Any) -> bytes:
+        """Return the text of *value*."""
+        return self._writer.whole(value)
+
+    def failure(self, error: CommandError, request_id: Any) -> bytes:
+        """Return the text of the response that *error* is."""
+        text = self.whole(failure(error, request_id))
+        self._size += len(text)
+        return text
+
+    def result(self, result: Any, request_id: Any) -> Generator[None, None, bytes]:
+        """Write the response with *result*, a slice at a time, and return its text."""
+        parts: list[bytes] = []
+        size = self._size
+        for piece in self._writer.pieces({"jsonrpc": "2.0", "result": result, "id": request_id}):
+            if parts:
+                yield
+            size += len(piece)
+            if size > self._most_bytes:
+                return self.failure(self._too_long(size), request_id)
+            parts.append(piece)
+        self._size = size
+        return b"".join(parts)
+
+    def _too_long(self, size: int) -> CommandError:
+        return CommandError(-32000, "Server error", f"Reply of {size} bytes, the most is {self._most_bytes}")
+
+    def batch(self, answers: Sequence[bytes]) -> bytes:
+        """Return the response to a batch."""
+        return b"[" + self._writer.comma.join(answers) + b"]"
+
+
+def unsendable(response: bytes, most_bytes: int) -> bytes:
+    """Return the error that stands for a *response* which the way to the client cannot carry.
+
+    Args:
+        response: of `Dispatcher.handle`.
+        most_bytes: what can be carried; the id of the response is part of the error if it fits.
+    """
+    answer = json.loads(response)
+    error = CommandError(-32000, "Server error", f"Reply of {len(response)} bytes, the most is {most_bytes}")
+    text = _COMPACT.whole(failure(error, answer.get("id") if isinstance(answer, dict) else None))
+    return text if len(text) <= most_bytes else _COMPACT.whole(failure(error, None))
+
+
+_COMPACT: Final = Writer()
+_PARSE: Final = failure(CommandError(-32700, "Parse error"), None)
+PARSE_ERROR: Final = _COMPACT.whole(_PARSE)
+"""The response to what is not JSON."""
+PARSE_ERRORS: Final = frozenset({PARSE_ERROR, Writer(pretty=True).whole(_PARSE)})
+"""It, and how it is printed for people."""

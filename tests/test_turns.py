@@ -1,0 +1,220 @@
+"""Requests answered in steps: clients take turns, listings come in slices, and both have bounds."""
+
+import asyncio
+import json
+from itertools import pairwise
+
+import pytest
+
+import evframe
+from evframe.config import Config
+from evframe.management.commands import Command
+from evframe.management.listing import SLICE, Listing
+from evframe.management.printing import pretty
+from evframe.management.turns import TURN_S, Turns
+from evframe.subscriptions.policy import ManagementOptions
+from evframe.testing import FakeClock, MemoryTransport
+
+
+class Listed:
+    """Commands with long answers; counts the items that were produced."""
+
+    def __init__(self):
+        self.produced = 0
+
+    def items(self, number):
+        return Listing(range(number), self.item)
+
+    def item(self, index):
+        self.produced += 1
+        return {"item": index}
+
+    def broken(self, index):
+        if index > SLICE:
+            raise RuntimeError("what a listing should not do")
+        return index
+
+    @evframe.hookimpl
+    def management_commands(self, commands):
+        commands.add(Command("long:flat", (("number",),), lambda params: self.items(params["number"])))
+        commands.add(Command("long:nested", ((),), lambda _: {"a": [{"b": Listing([], str)}], "All": Listing((0, 1, 2, 700), lambda n: {"name": n, "Each": self.items(n)})}))  # fmt: skip
+        commands.add(Command("long:broken", ((),), lambda _: {"All": Listing(range(2 * SLICE), self.broken)}))
+
+
+@pytest.fixture
+def listed():
+    return Listed()
+
+
+@pytest.fixture
+def events(listed):
+    return made(listed)
+
+
+def made(listed, **options):
+    config = Config(management=ManagementOptions(**options))
+    events = evframe.EventInterface(config, plugins={"memory": MemoryTransport(), "listed": listed})
+    events.register_event("E_A")
+    return events
+
+
+def call(method, params=(), number=1):
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
+
+
+def steps_of(events, request, **options):
+    """Return the response, and what `produced` was after each step."""
+    return finish(events.management.steps(json.dumps(request).encode(), **options), events.plugin("listed"))
+
+
+def finish(steps, listed):
+    counts = []
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value, [*counts, listed.produced]
+        counts.append(listed.produced)
+
+
+@pytest.mark.parametrize("number", [0, 1, SLICE, SLICE + 1, 10 * SLICE])
+def test_listings_are_produced_in_slices(events, number):
+    """Between two steps at most a slice of items is produced, and the answer is that of a plain list."""
+    response, counts = steps_of(events, call("long:flat", [number]))
+    assert json.loads(response)["result"] == [{"item": index} for index in range(number)]
+    assert max((after - before for before, after in pairwise([0, *counts])), default=0) <= SLICE
+
+
+@pytest.mark.parametrize("is_pretty", [False, True])
+def test_listings_within_listings(events, is_pretty):
+    """An answer in slices has the bytes of one that is produced at once, in either form."""
+    response, _ = steps_of(events, call("long:nested"), pretty=is_pretty)
+    each = [{"name": n, "Each": [{"item": index} for index in range(n)]} for n in (0, 1, 2, 700)]
+    whole = json.dumps(
+        {"jsonrpc": "2.0", "result": {"a": [{"b": []}], "All": each}, "id": 1}, separators=(",", ":")
+    ).encode()
+    assert response == (pretty(whole) if is_pretty else whole)
+
+
+@pytest.mark.parametrize("method", ["subscribers_list", "events_list", "evi:statistics"])
+def test_the_lists_of_the_interface_are_produced_in_slices(events, method):
+    """Thousands of events and leases are listed in many steps."""
+    for index in range(3 * SLICE):
+        events.register_event(f"E_{index}")
+        events.subscribe_event("E_A", f"memory:{index}")
+    response, counts = steps_of(events, call(method))
+    assert len(counts) > 3
+    result = json.loads(response)["result"]
+    assert len(result["Events"][0]["Subscribers"] if method == "subscribers_list" else result["Events"]) >= 3 * SLICE
+
+
+def test_leases_that_end_while_they_are_listed(events):
+    """What ends between two slices is left out, and the others are listed once."""
+    for index in range(3 * SLICE):
+        events.subscribe_event("E_A", f"memory:{index}")
+    steps = events.management.steps(json.dumps(call("subscribers_list", ["E_A"])).encode())
+    for _ in range(2):
+        next(steps)
+    for index in range(0, 3 * SLICE, 2):
+        events.unsubscribe_event("E_A", f"memory:{index}")
+    events.subscribe_event("E_A", "memory:new")
+    response, _ = finish(steps, events.plugin("listed"))
+    listed = [each["socket"] for each in json.loads(response)["result"]["Event"]["Subscribers"]]
+    assert len(listed) == len(set(listed))
+    assert {f"memory:{index}" for index in range(1, 3 * SLICE, 2)} <= set(listed)
+
+
+def test_each_request_of_a_batch_is_a_step(events):
+    """A batch of four hundred requests takes four hundred steps, and as many answers."""
+    response, counts = steps_of(events, [call("long:flat", [1], number) for number in range(400)])
+    assert [answer["id"] for answer in json.loads(response)] == list(range(400))
+    assert len(counts) > 400
+    assert max(after - before for before, after in pairwise([0, *counts])) == 1
+
+
+def test_batches_have_a_bound_of_requests(listed):
+    """A batch of more requests is refused as a whole, and runs none of them; the bound can be set."""
+    events = made(listed, batch_requests=3)
+    batch = [call("long:flat", [1])] * 4
+    error = json.loads(steps_of(events, batch)[0])
+    assert (error["id"], error["error"]["code"], listed.produced) == (None, -32600, 0)
+    assert len(json.loads(steps_of(events, batch[:3])[0])) == 3
+    assert ManagementOptions().batch_requests >= 1000
+
+
+def test_answers_have_a_bound_of_bytes(listed):
+    """What does not fit is an error with the id of its request, and its production ends; what fits is answered."""
+    events = made(listed, answer_bytes=20_000)
+    response, _ = steps_of(events, call("long:flat", [10**5], 7))
+    assert (json.loads(response)["id"], json.loads(response)["error"]["code"]) == (7, -32000)
+    assert listed.produced < 10_000
+    listed.produced = 0
+    response, _ = steps_of(events, [*[call("long:flat", [500])] * 400, call("pwd", number="last")])
+    answers = json.loads(response)
+    assert [("error" in answer) for answer in answers[:5]] == [False, False, False, True, True]
+    assert answers[-1]["id"] == "last"
+    assert len(response) < 20_000 + 401 * 150
+    assert listed.produced < 400 * SLICE * 2
+
+
+def test_listing_that_breaks(events, caplog):
+    """An error in the middle of a listing is the answer, and logged once."""
+    for _ in range(3):
+        error = json.loads(steps_of(events, call("long:broken"))[0])["error"]
+        assert error == {"code": -32000, "message": "Server error", "data": "Command handler returned null"}
+    assert [record.exc_info[0] for record in caplog.records] == [RuntimeError]
+
+
+def work(name, number, done):
+    for index in range(number):
+        done.append((name, index))
+        yield
+    return name
+
+
+async def test_clients_take_turns():
+    """A client that sends a thousand requests at once has a step for each step of another one."""
+    turns, done = Turns(FakeClock()), []
+    busy = [turns.put("busy", work("busy", 2, done)) for _ in range(1000)]
+    other = [turns.put("other", work("other", 2, done)) for _ in range(2)]
+    assert await asyncio.gather(*other) == ["other", "other"]
+    at = [place for place, (name, _) in enumerate(done) if name == "other"]
+    assert at[-1] < 10
+    await asyncio.gather(*busy)
+    assert len(turns) == 0
+
+
+async def test_the_requests_of_a_client_stay_in_order():
+    """The next request of a client begins when the one before is over."""
+    turns, done = Turns(FakeClock()), []
+    await asyncio.gather(*(turns.put("a", work(number, 3, done)) for number in range(5)))
+    assert done == [(number, index) for number in range(5) for index in range(3)]
+
+
+async def test_the_loop_serves_others_between_turns():
+    """Steps take a few milliseconds of each turn of the loop, however many wait."""
+    clock = FakeClock()
+    turns, done, seen = Turns(clock), [], []
+
+    def slow():
+        for index in range(20):
+            clock.advance(TURN_S / 2.5)
+            done.append(index)
+            yield
+
+    async def watch(future):
+        while not future.done():
+            await asyncio.sleep(0)
+            seen.append(len(done))
+
+    await watch(turns.put("a", slow()))
+    assert max(after - before for before, after in pairwise([0, *seen])) <= 3
+
+
+async def test_a_request_that_is_given_up_ends_all_the_same():
+    """A client that has gone changes nothing for those after it."""
+    turns, done = Turns(FakeClock()), []
+    first = turns.put("a", work("first", 3, done))
+    first.cancel()
+    assert await turns.put("a", work("second", 1, done)) == "second"
+    assert done[:3] == [("first", 0), ("first", 1), ("first", 2)]
