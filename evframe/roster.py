@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -23,6 +24,7 @@ from evframe.subscribers import LeaseChange, Subscriber, Subscription
 from evframe.subscriptions.resolving import Resolver
 
 log = logging.getLogger("evframe.interface")
+_AT_ONCE: Final = 256
 
 
 class Roster:
@@ -84,7 +86,9 @@ class Roster:
         self.listeners.close()
         # A socket may be that of a subscriber and of members: its transport is told once.
         sockets = {each.socket.canonical: each for each in (*self._members, *self.leases.subscribers.values())}
-        for subscriber in sockets.values():
+        for number, subscriber in enumerate(sockets.values()):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # each may close a connection
             _let_go(subscriber)
         for member in self._members:
             self._release_hosts(member)

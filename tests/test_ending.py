@@ -1,0 +1,86 @@
+"""What ends is given up a slice in each turn of the loop: counts, not times."""
+
+import asyncio
+
+import pytest
+
+import evframe
+from evframe.config import Config, CoreOptions
+from evframe.ending import SLICE_EVENTS
+from evframe.testing import MemoryTransport, until
+
+
+async def hangs(batch):
+    await asyncio.Event().wait()
+
+
+class Turns:
+    """Watches how much a count grows from one turn of the loop to the next."""
+
+    def __init__(self, count):
+        self.count, self.most = count, 0
+
+    async def __aenter__(self):
+        self.task = asyncio.create_task(self.watch())
+        await asyncio.sleep(0)
+        return self
+
+    async def __aexit__(self, *error):
+        self.task.cancel()
+
+    async def watch(self):
+        before = self.count()
+        while True:
+            await asyncio.sleep(0)
+            now = self.count()
+            self.most = max(self.most, now - before)
+            before = now
+
+
+def compose(memory, subscribers, waiting):
+    core = CoreOptions(queue_size=waiting, drain_timeout_s=0.0)
+    events = evframe.EventInterface(Config(core=core), plugins={"memory": memory})
+    events.register_event("E_T")
+    leases = []
+    for n in range(subscribers):
+        memory.when(f"s{n}", hangs)
+        leases.append(events.subscribe_event("E_T", f"memory:s{n}"))
+    return events, [lease.subscriber for lease in leases]
+
+
+async def fill(events, subscribers, waiting):
+    for n in range(waiting):
+        events.raise_event("E_T", [n])
+    await until(lambda: all(subscriber.in_flight for subscriber in subscribers))
+
+
+@pytest.mark.parametrize(("subscribers", "waiting"), [(2, 20_000), (5000, 1)])
+async def test_ends_are_cut_in_slices(subscribers, waiting):
+    """However much ended subscribers hold, and however many there are, a turn gives up a slice of it."""
+    memory = MemoryTransport()
+    events, ending = compose(memory, subscribers, waiting)
+    async with events:
+        await fill(events, ending, waiting)
+        for subscriber in ending:
+            events.unsubscribe_event("E_T", subscriber.socket.canonical)
+        async with Turns(lambda: sum(subscriber.failed for subscriber in ending)) as turns:
+            await until(lambda: len(memory.released) == subscribers)
+    assert events.statistics[-1].failed == subscribers * waiting
+    # A slice of what waits, and the batches that were cancelled in the turn before.
+    assert 0 < turns.most <= 3 * SLICE_EVENTS
+
+
+@pytest.mark.parametrize(("subscribers", "waiting"), [(2, 20_000), (5000, 1)])
+async def test_the_end_of_the_interface_comes_in_slices(subscribers, waiting):
+    """However much waits when the interface is left, a turn gives up a slice of it."""
+    memory = MemoryTransport()
+    events, ending = compose(memory, subscribers, waiting)
+    async with (
+        Turns(lambda: sum(subscriber.failed for subscriber in ending)) as turns,
+        Turns(lambda: len(memory.released)) as releases,
+    ):
+        async with events:
+            await fill(events, ending, waiting)
+    assert sum(subscriber.failed for subscriber in ending) == subscribers * waiting
+    assert 0 < turns.most <= 3 * SLICE_EVENTS
+    assert releases.most <= 256
