@@ -20,7 +20,8 @@ from paths import PATHS as TRANSPORTS
 from paths import Measurement, Path_
 from sources import PATHS as SOURCES
 
-from evframe.gateway import allow_open_files, run_loop, set_up_collector
+from evframe.gateway import run_loop, set_up_collector
+from evframe.open_files import raise_limit
 
 HERE = Path(__file__).resolve().parent
 PATHS = (*TRANSPORTS, *SOURCES)
@@ -73,7 +74,7 @@ def main() -> int:
         return 2
     # As the gateway runs: its collector looks less often, and its loop is uvloop where there is one.
     set_up_collector()
-    allow_open_files()
+    raise_limit()
     if not arguments.json:
         print(
             f"{'path':34} {'evframe/s':>14} {'C loop/s':>14} {'ratio':>7} {'Python/s':>14} {'ratio':>7} {'lost':>6}  target"

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import resource
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import Any, Final
 from evframe.calls import comes_from_outside
 from evframe.exceptions import ConfigError
 from evframe.interface import EventInterface
+from evframe.open_files import raise_limit
 from evframe.reloading import describe
 from evframe.state import LeaseKeeper
 
@@ -78,7 +78,7 @@ def run(path: str) -> None:
         ConfigError: with every problem of the configuration.
         OSError: if an address or a file cannot be used.
     """
-    allow_open_files()
+    raise_limit()
     set_up_collector()
     run_loop(serve(path))
 
@@ -124,10 +124,3 @@ def set_up_collector() -> None:
 def _set_aside(phase: str, info: dict[str, int]) -> None:
     if phase == "stop" and info["generation"] == _OLDEST:
         gc.freeze()
-
-
-def allow_open_files() -> None:
-    """Raise the limit of open files as far as it may be: every subscriber has a socket or a file."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

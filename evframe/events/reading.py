@@ -40,6 +40,10 @@ _CONTAINERS: Final = {dict, list}
 _WORDS: Final = {"true": True, "false": False, "null": None}
 
 
+class NestingError(ValueError):
+    """Raised for a JSON text that is nested deeper than `MAX_TEXT_DEPTH`."""
+
+
 def read(data: bytes) -> Any:
     """Return the JSON value that *data* is: an object is a dict, or `Pairs` when a name is there twice.
 
@@ -160,7 +164,7 @@ def _read_value(text: str, position: int) -> tuple[Any, int]:  # noqa: C901, PLR
             value = _scalar(text, found)
         elif (mark := found[_MARK]) in "[{":
             if len(around) == MAX_TEXT_DEPTH:
-                raise ValueError(f"expected at most {MAX_TEXT_DEPTH} levels of nesting")
+                raise NestingError(f"expected at most {MAX_TEXT_DEPTH} levels of nesting")
             is_new, end = mark == "[", None if mark == "[" else _END_OF_OBJECT.match(text, position)
             if end is None:
                 around.append((items, names))

@@ -8,11 +8,11 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, Final
 
 from evframe.calls import comes_from_outside
-from evframe.events.reading import read_first
+from evframe.events.reading import NestingError, read_first
 from evframe.exceptions import ForbiddenError
 from evframe.log_limit import LogLimiter
 from evframe.management.commands import Command, CommandError, CommandTable, int32, invalid_params
-from evframe.management.responses import PARSE_ERROR, Response, failure, unsendable
+from evframe.management.responses import NESTED, NO_JSON, PARSE_ERROR, Response, failure, unsendable
 from evframe.management.turns import Steps, Turns
 from evframe.payload import Pairs
 from evframe.subscriptions.policy import Policies
@@ -20,7 +20,6 @@ from evframe.subscriptions.policy import Policies
 log = logging.getLogger("evframe.management")
 __all__ = ["PARSE_ERROR", "Dispatcher", "unsendable"]
 INVALID: Final = CommandError(-32600, "Invalid Request")
-PARSE: Final = CommandError(-32700, "Parse error")
 
 
 def _first_of_each(members: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -92,8 +91,11 @@ class Dispatcher:
         response = Response(most, pretty=pretty)
         try:
             message = read_first(request)
+        except NestingError:
+            is_whole = request.rstrip().endswith((b"]", b"}"))  # what has no end is no JSON, however deep it is
+            return response.whole(NESTED if is_whole else NO_JSON)
         except ValueError:
-            return response.failure(PARSE, None)
+            return response.whole(NO_JSON)
         if not isinstance(message, list) or not message:
             return (yield from self._answer(message, response))
         if len(message) > options.batch_requests:

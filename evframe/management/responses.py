@@ -6,6 +6,7 @@ import json
 from collections.abc import Generator, Sequence
 from typing import Any, Final
 
+from evframe.events.reading import MAX_TEXT_DEPTH
 from evframe.management.commands import CommandError
 from evframe.management.listing import Writer
 
@@ -77,8 +78,12 @@ def unsendable(response: bytes, most_bytes: int) -> bytes:
 
 
 _COMPACT: Final = Writer()
-_PARSE: Final = failure(CommandError(-32700, "Parse error"), None)
-PARSE_ERROR: Final = _COMPACT.whole(_PARSE)
+NO_JSON: Final = failure(CommandError(-32700, "Parse error"), None)
+NESTED: Final = failure(CommandError(-32700, "Parse error", f"Nested deeper than {MAX_TEXT_DEPTH} levels"), None)
+PARSE_ERROR: Final = _COMPACT.whole(NO_JSON)
 """The response to what is not JSON."""
-PARSE_ERRORS: Final = frozenset({PARSE_ERROR, Writer(pretty=True).whole(_PARSE)})
-"""It, and how it is printed for people."""
+_WRITERS: Final = (_COMPACT, Writer(pretty=True))
+NESTED_ERRORS: Final = frozenset(writer.whole(NESTED) for writer in _WRITERS)
+"""The response to JSON that is nested too deep, in either form."""
+PARSE_ERRORS: Final = NESTED_ERRORS | {writer.whole(NO_JSON) for writer in _WRITERS}
+"""The responses to what cannot be read, in either form."""

@@ -8,6 +8,8 @@ import os
 import stat
 from typing import Final
 
+from evframe.open_files import reserved
+
 _FIRST_PAUSE_S: Final = 0.001
 _LONGEST_PAUSE_S: Final = 0.08
 _PATIENCE_S: Final = 0.64  # a client opens its FIFO right after the request, if it has the processor
@@ -35,7 +37,7 @@ async def open_reply(path: bytes) -> int:
     left = _PATIENCE_S
     while True:
         try:
-            fd = os.open(path, _FLAGS)
+            fd = _open(path)
             break
         except OSError as error:
             if error.errno != errno.ENXIO or left <= 0 or not _is_fifo(os.lstat(path)):
@@ -47,6 +49,17 @@ async def open_reply(path: bytes) -> int:
         os.close(fd)
         raise OSError(errno.EINVAL, "expected a FIFO without links", path)
     return fd
+
+
+def _open(path: bytes) -> int:
+    """Return *path*, open; where all descriptors are taken, it has one of the reserve."""
+    try:
+        return os.open(path, _FLAGS)
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+    with reserved():
+        return os.open(path, _FLAGS)
 
 
 def _is_fifo(found: os.stat_result) -> bool:

@@ -10,6 +10,7 @@ from typing import Final
 
 from evframe.bound import BoundAddress
 from evframe.endpoints import Access, parse_endpoint
+from evframe.open_files import reserved
 from evframe_mi_http.options import Options
 
 _AT_ONCE: Final = 100  # connections before the loop serves others
@@ -48,7 +49,7 @@ class Listener:
     def _accept(self) -> None:
         for _ in range(_AT_ONCE):
             try:
-                accepted, _ = self.bound.socket.accept()
+                accepted = self._next()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -59,6 +60,16 @@ class Listener:
                 return
             accepted.setblocking(False)
             self._accepted(accepted)
+
+    def _next(self) -> socket.socket:
+        """Return the next connection; where all descriptors are taken, it has one of the reserve."""
+        try:
+            return self.bound.socket.accept()[0]
+        except OSError as error:
+            if error.errno != errno.EMFILE:
+                raise
+        with reserved():
+            return self.bound.socket.accept()[0]
 
     def leave(self) -> None:
         """Let the address go, after the connections that are made already."""

@@ -16,6 +16,7 @@ from evframe import hookimpl
 from evframe.context import PluginContext
 from evframe.endpoints import endpoint_text, parse_endpoint
 from evframe.management.commands import Command, CommandTable
+from evframe.management.responses import NESTED_ERRORS
 from evframe.management.traffic import Traffic
 from evframe_mi_http.access import Guard
 from evframe_mi_http.connections import PAYLOAD_ERRORS, TellingServer
@@ -231,6 +232,10 @@ class HttpManagement:
         if response is None:
             return _empty(202)
         self._traffic.count("replies")
+        if response in NESTED_ERRORS:
+            self._traffic.count("refused")
+            self._traffic.warn("a request is nested too deep", peer=request.remote)
+            return web.Response(status=400, body=response, headers={"Content-Type": _JSON})
         return web.Response(body=response, headers={"Content-Type": _JSON})
 
 

@@ -226,3 +226,14 @@ async def test_what_is_no_http_is_a_line(caplog):
                 answer = await gateway.raw(request)
                 assert not answer or answer.split()[1][:1] == b"4", (request[:60], answer)
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+async def test_what_is_nested_too_deep_is_refused(caplog):
+    """A body that is nested beyond the limit is 400 with a parse error: one line for any number, without a traceback."""
+    async with Gateway() as gateway:
+        for depth in (1100, 100_000):
+            for _ in range(10):
+                body = b'{"jsonrpc":"2.0","id":1,"method":"pwd","params":%b}' % (b"[" * depth + b"]" * depth)
+                assert await gateway.status("Host: " + HERE, body=body) == 400
+        assert await gateway.status("Host: " + HERE, body=b"{") == 200
+    assert [record.exc_info for record in caplog.records if record.levelname != "INFO"] == [None]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Final
 
 import attrs
 
 from evframe import split_host_port
-from evframe.sockets import without_brackets
-from evframe_xmlrpc.masking import masked
+from evframe.sockets import resolve, without_brackets
 
 DEFAULT_PATH: Final = "/RPC2"
 FORM: Final = "expected host:port[/path]:method"
@@ -21,15 +21,13 @@ class XmlrpcSocket:
     scheme: str
     host: str
     port: int
-    path: str = attrs.field(repr=False)
+    path: str
     method: str
-    shown: str
-    """The path without its secrets."""
 
     @property
     def canonical(self) -> str:
-        """The text with the path, unless that is the default, and with marks for its secrets."""
-        path = "" if self.path == DEFAULT_PATH else self.shown
+        """The text with the path, unless that is the default."""
+        path = "" if self.path == DEFAULT_PATH else self.path
         return f"{self.scheme}:{self.host}:{self.port}{path}:{self.method}"
 
     @property
@@ -38,41 +36,27 @@ class XmlrpcSocket:
         return True
 
     @property
-    def endpoints(self) -> tuple[tuple[str, int], ...]:
-        """The host, without the brackets of an IPv6 address, and the port."""
-        return ((without_brackets(self.host), self.port),)
+    def name(self) -> str:
+        """The host without the brackets of an IPv6 address."""
+        return without_brackets(self.host)
 
 
-def parse(scheme: str, rest: str, *, mask_paths: bool = False) -> XmlrpcSocket:
-    """Return the socket of *rest*; with *mask_paths*, nothing of its path is shown.
+def parse(scheme: str, rest: str) -> XmlrpcSocket:
+    """Return the socket of *rest*.
 
     Raises:
-        ValueError: if the text does not fit.
+        ValueError: if the text does not fit, or the host does not resolve.
     """
-    host, port, path, method = _split(rest)
-    if not method:
-        raise ValueError(f"{FORM}, got no method")
-    if path is not None and any(character in path for character in " \t\r\n\0"):
-        raise ValueError(f"{FORM} with a path without blanks")
+    host, _, tail = rest.partition("]:") if rest.startswith("[") else rest.partition(":")
+    host += "]" if rest.startswith("[") else ""
+    target, colon, method = tail.partition(":")
+    port, slash, path = target.partition("/")
+    if not colon or not method:
+        raise ValueError(f"{FORM}, got {rest!r}")
+    if any(character in path for character in " \t\r\n\0"):
+        raise ValueError(f"{FORM} with a path without blanks, got {path!r}")
     if any("\ud800" <= character <= "\udfff" for character in method):
         raise ValueError(f"{FORM} with a method that is UTF-8, got {method!r}")
     host, number = split_host_port(f"{host}:{port}")
-    path = DEFAULT_PATH if path is None else path
-    return XmlrpcSocket(scheme, host, number, path, method, masked(path, whole=mask_paths))
-
-
-def shown(scheme: str, rest: str, *, mask_paths: bool = False) -> str:
-    """Return the text of a socket that was refused, without secrets in its path."""
-    host, port, path, method = _split(rest)
-    if path is None:
-        return f"{scheme}:{rest}"
-    return f"{scheme}:{host}:{port}{masked(path, whole=mask_paths)}{':' if method else ''}{method}"
-
-
-def _split(rest: str) -> tuple[str, str, str | None, str]:
-    """Return host, port, path (None without one) and method, each as it is in *rest*."""
-    host, _, tail = rest.partition("]:") if rest.startswith("[") else rest.partition(":")
-    host += "]" if rest.startswith("[") else ""
-    target, _, method = tail.partition(":")
-    port, slash, path = target.partition("/")
-    return host, port, f"/{path}" if slash else None, method
+    resolve(host, number, socket.SOCK_STREAM)
+    return XmlrpcSocket(scheme, host, number, f"/{path}" if slash else DEFAULT_PATH, method)
