@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from brokers import SERVER, OwnBroker, WayToBroker, free_port
-from programs import File, Program, show, wait_until
+from programs import File, Program, mark, orders, show, wait_until
 
 from evframe.client import Client, ManagementError
 
@@ -59,7 +59,7 @@ class Shop:
     def __enter__(self) -> Self:
         with self._stack:
             if self.broker is not None:
-                show("----", "a RabbitMQ starts, and a consumer declares its queue")
+                mark("a RabbitMQ starts, and a consumer declares its queue")
                 self._stack.callback(self.broker.remove)
                 self.broker.start()
                 words = (HERE / "consumer.py", self.broker.address, self.broker.queue)
@@ -164,7 +164,7 @@ def as_line(name: str, params: dict[str, Any]) -> str:
 
 def flood(port: int) -> None:
     """Send many requests at once from one address."""
-    show("----", f"{FLOODER} sends {FLOOD} requests as fast as it can")
+    mark(f"{FLOODER} sends {FLOOD} requests as fast as it can")
     statuses = []
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10, source_address=(FLOODER, 0))
     for _ in range(FLOOD):
@@ -173,16 +173,16 @@ def flood(port: int) -> None:
         answer.read()
         statuses.append(answer.status)
     connection.close()
-    show("----", f"{statuses.count(200)} of them were answered, {statuses.count(429)} refused with 429")
+    mark(f"{statuses.count(200)} of them were answered, {statuses.count(429)} refused with 429")
 
 
 def lose_back_end(shop: Shop, customers: Customers) -> None:
     """Have a back end die and come back; the other one takes the orders meanwhile."""
-    show("----", "the first back end is killed; the second one takes its orders")
+    mark("the first back end is killed; the second one takes its orders")
     shop.back_ends[0].end(signal.SIGKILL)
     wait_until(lambda: shop.has_seen("E_DISPATCHER_STATUS", status="inactive"), "a back end out of use")
     customers.go_on(4)
-    show("----", "the first back end is started again")
+    mark("the first back end is started again")
     shop.back_ends[0] = shop.start_back_end(0)
     wait_until(lambda: shop.has_seen("E_DISPATCHER_STATUS", status="active"), "a back end in use again")
     customers.go_on(4)
@@ -190,11 +190,11 @@ def lose_back_end(shop: Shop, customers: Customers) -> None:
 
 def lose_broker(shop: Shop, broker: OwnBroker | WayToBroker, customers: Customers) -> None:
     """Have the broker go and come back; the file takes the events meanwhile."""
-    show("----", f"{broker.gone}; the file takes over")
+    mark(f"{broker.gone}; the file takes over")
     broker.stop()
     customers.go_on(6)
     before = len(shop.queue.events)
-    show("----", f"{broker.back}; the queue gets what is new")
+    mark(f"{broker.back}; the queue gets what is new")
     broker.start()
     wait_until(lambda: len(shop.queue.events) > before, "events in the queue again")
     customers.go_on(4)
@@ -202,7 +202,7 @@ def lose_broker(shop: Shop, broker: OwnBroker | WayToBroker, customers: Customer
 
 def tell(shop: Shop) -> int:
     """Run the whole story; return how many orders were placed."""
-    show("----", "customers place orders, which the two back ends keep in turn")
+    mark("customers place orders, which the two back ends keep in turn")
     with Customers(shop.port) as customers:
         customers.go_on(6)
         flood(shop.port)
@@ -210,7 +210,7 @@ def tell(shop: Shop) -> int:
         lose_back_end(shop, customers)
         if shop.broker is not None:
             lose_broker(shop, shop.broker, customers)
-    show("----", f"{len(customers.placed)} orders are placed, {customers.refused} refused")
+    mark(f"{len(customers.placed)} orders are placed, {customers.refused} refused")
     return len(customers.placed)
 
 
@@ -226,10 +226,11 @@ def sum_up(shop: Shop, placed: int) -> bool:
     try:
         wait_until(settled, "every event in the queue or in the file")
     except TimeoutError as error:
-        show("----", str(error))
+        mark(str(error))
     arrived, seen = shop.arrived, shop.seen
     raised = {each["name"]: each["raised"] for each in statistics["Events"] if each["name"] in SUBSCRIBED}
     (group,) = (each for each in statistics["Subscribers"] if each["socket"].startswith("virtual:"))
+    orders.show()
     show("raised", ", ".join(f"{count} {name}" for name, count in raised.items()))
     show("counted", f"raised {group['raised']} = delivered {group['delivered']} + failed {group['failed']}")
     twice = f", {(arrived - seen).total()} of them twice" if arrived > seen else ""
@@ -239,7 +240,7 @@ def sum_up(shop: Shop, placed: int) -> bool:
         and seen <= arrived
         and raised["E_ORDER_PLACED"] == placed
     )
-    show("result", "no event is lost" if complete else f"events are missing: {sorted(seen - arrived)}")
+    mark("no event is lost" if complete else f"events are missing: {sorted(seen - arrived)}")
     return complete
 
 
@@ -259,12 +260,12 @@ def main() -> int:
     elif not options.without_broker and SERVER.exists():
         broker = OwnBroker()
     elif not options.without_broker:
-        show("----", "there is no RabbitMQ here: the file gets everything (apt-get install rabbitmq-server)")
+        mark("there is no RabbitMQ here: the file gets everything (apt-get install rabbitmq-server)")
     with tempfile.TemporaryDirectory() as folder, Shop(Path(folder), broker) as shop:
         try:
             return 0 if sum_up(shop, tell(shop)) else 1
         except TimeoutError as error:
-            show("result", f"{error}; the service says: {''.join(shop.service.messages)}")
+            mark(f"{error}; the service says: {''.join(shop.service.messages)}")
             return 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -14,8 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 LIMIT_S = 30.0
+ORDER = "E_ORDER_PLACED"
 _INDENT = " " * 10
-_WIDTH = min(100, shutil.get_terminal_size((100, 24)).columns)
+_WIDTH = min(80, shutil.get_terminal_size((80, 24)).columns)
+_AT_A_TIME = 10
 _printing = threading.Lock()
 
 
@@ -32,6 +35,59 @@ def show(who: str, text: str) -> None:
     with _printing:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
+
+
+def mark(text: str) -> None:
+    """Print a line that matters, in bold on a terminal, after the orders that were placed before."""
+    orders.show()
+    is_bold = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    with _printing:
+        sys.stdout.write(f"\x1b[1m==>       {text}\x1b[0m\n" if is_bold else f"==>       {text}\n")
+        sys.stdout.flush()
+
+
+class Orders:
+    """The orders that each program has seen: the first one is printed as it is, the rest ten in a line."""
+
+    def __init__(self) -> None:
+        self._adding = threading.Lock()
+        self._seen: dict[str, list[int]] = {}
+
+    def add(self, who: str, number: int, text: str) -> None:
+        """Add an order, with the text of its event."""
+        with self._adding:
+            if who not in self._seen:
+                self._seen[who] = []
+                show(who, text)
+                return
+            self._seen[who].append(number)
+            if len(self._seen[who]) == _AT_A_TIME:
+                self._show(who)
+
+    def show(self) -> None:
+        """Print those that are not printed yet."""
+        with self._adding:
+            for who in self._seen:
+                self._show(who)
+
+    def _show(self, who: str) -> None:
+        if numbers := self._seen[who]:
+            show(who, f"{ORDER} {in_short(numbers)}")
+            self._seen[who] = []
+
+
+def in_short(numbers: list[int]) -> str:
+    """Return numbers as text, such as `1-3, 7`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+orders = Orders()
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout_s: float = LIMIT_S) -> None:
@@ -69,8 +125,13 @@ class Program:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             event = json.loads(line)
-            self.events.append((event["method"], event["params"]))
-            show(self._who, f"{event['method']} {json.dumps(event['params'])}")
+            name, params = event["method"], event["params"]
+            self.events.append((name, params))
+            text = f"{name} {json.dumps(params)}"
+            if name == ORDER:
+                orders.add(self._who, params["id"], text)
+            else:
+                show(self._who, text)
 
     def _read_messages(self) -> None:
         assert self._process.stderr is not None
@@ -104,6 +165,10 @@ class File:
             while True:
                 if line := file.readline().rstrip("\n"):
                     self.lines.append(line)
-                    show("file", line)
+                    name, first, *_ = line.split(",")
+                    if name == ORDER:
+                        orders.add("file", int(first), line)
+                    else:
+                        show("file", line)
                 else:
                     time.sleep(0.05)

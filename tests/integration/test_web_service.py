@@ -18,6 +18,7 @@ def demonstrate(*words):
         [sys.executable, EXAMPLE / "demo.py", *words], capture_output=True, text=True, timeout=170, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
     told = {}
     for line in done.stdout.splitlines():
         told.setdefault(line[:10].strip(), []).append(line[10:])
@@ -25,14 +26,22 @@ def demonstrate(*words):
 
 
 def numbers(lines):
-    """Return the numbers of the orders that JSON or comma-separated lines are about."""
-    return [int(found[1]) for line in lines if (found := re.match(r"E_ORDER_PLACED(?:,| {\"id\": )(\d+)", line))]
+    """Return the numbers of the orders that lines are about: JSON, comma-separated or in short, such as `1-3, 7`."""
+    found = []
+    for line in lines:
+        if one := re.match(r"E_ORDER_PLACED(?:,| {\"id\": )(\d+)", line):
+            found.append(int(one[1]))
+        elif many := re.fullmatch(r"E_ORDER_PLACED ([-\d, ]+)", line):
+            for run in many[1].split(", "):
+                first, _, last = run.partition("-")
+                found += range(int(first), int(last or first) + 1)
+    return found
 
 
 def assert_nothing_is_lost(told):
     """Every order was refused to nobody, seen, and has arrived; so has every other event."""
-    assert told["result"] == ["no event is lost"]
-    placed, refused = map(int, re.fullmatch(r"(\d+) orders are placed, (\d+) refused", told["----"][-1]).groups())
+    assert told["==>"][-1] == "no event is lost"
+    placed, refused = map(int, re.fullmatch(r"(\d+) orders are placed, (\d+) refused", told["==>"][-2]).groups())
     assert (numbers(told["watch"]), refused) == (list(range(1, placed + 1)), 0)
     assert set(numbers(told.get("queue", [])) + numbers(told["file"])) == set(range(1, placed + 1))
     raised = {name: int(count) for count, name in (each.split() for each in told["raised"][0].split(", "))}
@@ -64,7 +73,7 @@ def test_without_a_broker():
     """Without any broker the file has everything, and floods are refused all the same."""
     told = demonstrate("--without-broker")
     assert_nothing_is_lost(told)
-    (counted,) = filter(None, (re.match(r"(\d+) of them were answered, (\d+)", line) for line in told["----"]))
+    (counted,) = filter(None, (re.match(r"(\d+) of them were answered, (\d+)", line) for line in told["==>"]))
     answered, refused = map(int, counted.groups())
     assert (answered + refused, answered >= 30, refused > 0) == (200, True, True)
 
