@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from gc import is_tracked
 from typing import Any, Final
@@ -244,6 +245,9 @@ def _name(name: Any, leaf: Leaf) -> bytes:
 
 
 def _text(text: str) -> bytes:
+    if type(text) is str:
+        with suppress(TypeError):  # a surrogate
+            return orjson.dumps(text)
     try:
         return encode_text(text)
     except UnicodeEncodeError as error:

@@ -82,6 +82,8 @@ class Leases:
             self._on_first(subscriber)
         text = canonical if address.text == canonical else address.text
         if subscriber.text in {"", text} or subscriber.socket == socket:
+            if subscriber.successor is None:
+                text = subscriber.text or text  # the one that made it has the secrets
             subscriber.socket, subscriber.successor = socket, None
         else:
             self._on_other(subscriber, socket)

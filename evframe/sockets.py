@@ -7,10 +7,7 @@ import ipaddress
 import re
 import socket
 import ssl
-import threading
-from concurrent.futures import Future
-from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from evframe.exceptions import SocketError
 from evframe.visible import brief
@@ -27,7 +24,6 @@ _BY_ERRNO: Final = {
 }
 # A tab may stand between the members of a combined socket. Bytes that are no UTF-8 are surrogates from U+DC80 on.
 _REFUSED: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udc7f\udd00-\udfff]")
-RESOLVE_S: Final = 2.0
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _MOST_HOST: Final = 254  # with the dot that may end it
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,253}")
@@ -121,39 +117,6 @@ def _is_host(host: str) -> bool:
 def without_brackets(host: str) -> str:
     """Return the address of an IPv6 *host* as the system takes it; other hosts as they are."""
     return host[1:-1] if host.startswith("[") else host
-
-
-def resolve(host: str, port: int, kind: socket.SocketKind, timeout_s: float | None = RESOLVE_S) -> list[Any]:
-    """Return what `socket.getaddrinfo` knows about *host*, which may be in brackets.
-
-    Whoever subscribes waits for it, and so does the event loop: *timeout_s* seconds are the most.
-
-    Raises:
-        ValueError: if it does not resolve, or not in time.
-    """
-    name = without_brackets(host)
-    try:
-        with suppress(socket.gaierror):
-            return socket.getaddrinfo(name, port, type=kind, flags=socket.AI_NUMERICHOST)  # which asks nobody
-        return _look_up(name, port, kind).result(timeout_s)
-    except TimeoutError:
-        raise ValueError(f"expected a host that resolves, got {host!r}: no answer within {timeout_s:g} s") from None
-    except (OSError, UnicodeError) as error:
-        raise ValueError(f"expected a host that resolves, got {host!r}: {error}") from None
-
-
-def _look_up(name: str, port: int, kind: socket.SocketKind) -> Future[list[Any]]:
-    """Ask for the addresses of *name* on a thread, which nobody has to wait for."""
-    found: Future[list[Any]] = Future()
-
-    def ask() -> None:
-        try:
-            found.set_result(socket.getaddrinfo(name, port, type=kind))
-        except Exception as error:  # noqa: BLE001 raised again where it was asked for
-            found.set_exception(error)
-
-    threading.Thread(target=ask, name="evframe-resolve", daemon=True).start()
-    return found
 
 
 def connection_problem(error: OSError) -> str:

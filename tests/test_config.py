@@ -102,7 +102,7 @@ def test_one_clear_sentence_for_each_problem(installed, tmp_path):
     file.write_text(BAD)
     with pytest.raises(evframe.ConfigError) as caught:
         evframe.EventInterface.from_toml(file)
-    core = "default_expire_s, drain_timeout_s, max_nesting, overflow, queue_size, resolve_every_s, resolve_timeout_s, state_path"
+    core = "default_expire_s, drain_timeout_s, max_nesting, overflow, queue_size, resolve_every_s, resolve_timeout_s, retries_per_s, state_path"
 
     unknown = next(problem for problem in caught.value.problems if "'nosuch:1'" in problem)
     assert unknown.startswith("subscriptions[2].socket: socket 'nosuch:1': expected a scheme of ")

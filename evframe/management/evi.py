@@ -13,7 +13,7 @@ import attrs
 
 from evframe.declarations import Parameter
 from evframe.encoding import encode_leaf, encode_value
-from evframe.events.reading import read_each
+from evframe.events.reading import read_first
 from evframe.exceptions import SocketError, UnknownEventError
 from evframe.log_limit import LogLimiter
 from evframe.management.commands import Command, CommandError, int32, int_param, invalid_params, text_param
@@ -191,11 +191,12 @@ def _raise_params(given: Any) -> Any:
     if not isinstance(given, str):
         raise CommandError(400, "Bad Params")
     try:
-        named = next(read_each(given), None)  # what follows it is not looked at
-        if not isinstance(named, dict | Pairs):
-            raise CommandError(400, "Bad Params")
-        pairs = named.items() if isinstance(named, dict) else named
-        return Pairs((name, _named_value(value)) for name, value in pairs)
+        named = read_first(given.encode("utf-8", "surrogateescape"))  # what follows it is not looked at
+        if isinstance(named, dict):
+            return {name: _named_value(value) for name, value in named.items()}
+        if isinstance(named, Pairs):
+            return Pairs((name, _named_value(value)) for name, value in named)
+        raise CommandError(400, "Bad Params")
     except ValueError:
         raise CommandError(400, "Bad Params") from None
 
@@ -228,8 +229,10 @@ def _as_declared(declared: Mapping[str, Parameter], given: Any) -> Any:
     if isinstance(given, list):
         wanted = [parameter.type for parameter in declared.values()]
         return [_number(value, kind) for value, kind in zip_longest(given, wanted[: len(given)])]
-    pairs = given.items() if isinstance(given, dict) else given
-    return Pairs((name, _number(value, declared[name].type if name in declared else None)) for name, value in pairs)
+    types = {name: parameter.type for name, parameter in declared.items()}
+    if isinstance(given, dict):
+        return {name: _number(value, types.get(name)) for name, value in given.items()}
+    return Pairs((name, _number(value, types.get(name))) for name, value in given)
 
 
 def _number(value: Any, wanted: type | None) -> Any:

@@ -92,6 +92,20 @@ class RabbitMQ(OwnBroker):
         """Have publishers blocked while the broker uses more than this share of the memory."""
         self.evaluate(f"vm_memory_monitor:set_vm_memory_high_watermark({share:.5f})")
 
+    def make_user(self, name, password):
+        """Make a user who may do everything in the virtual host /; remove the one before."""
+        user, by, all_ = map(binary, (name, "tests", ".*"))
+        users = "rabbit_auth_backend_internal"
+        self.evaluate(
+            f"catch {users}:delete_user({user}, {by}), {users}:add_user({user}, {binary(password)}, {by}),"
+            f" {users}:set_permissions({user}, {binary('/')}, {all_}, {all_}, {all_}, {by})"
+        )
+
+    def change_password(self, name, password):
+        """Give a user another password; connections that are open stay."""
+        by = binary("tests")
+        self.evaluate(f"rabbit_auth_backend_internal:change_password({binary(name)}, {binary(password)}, {by})")
+
     def make_virtual_host(self, name):
         """Make a virtual host, in which the user guest may do everything."""
         host, guest, by, all_ = map(binary, (name, "guest", "tests", ".*"))

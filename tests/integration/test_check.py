@@ -90,5 +90,7 @@ def test_all_is_well(tmp_path, names, listener):
 def test_a_check_without_connect_asks_no_one(tmp_path, names, closed):
     """Without --connect nothing is looked up, and a name that does not resolve is no problem."""
     names["silent.example"] = None
-    assert check(tmp_path, f"udp:silent.example:{closed}", connect=False) == (0, ["ok"], [])
+    place = f"silent.example:{closed}"
+    sockets = [f"udp:{place}", f"tcp:{place}", f"xmlrpc:{place}:m", f"rabbitmq:{place}/key", f"kafka:{place}/topic"]
+    assert check(tmp_path, *sockets, connect=False) == (0, ["ok"], [])
     assert names.asked == []

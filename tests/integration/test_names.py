@@ -73,6 +73,7 @@ def wait_for(look, wanted):
 SOCKETS = (
     "udp:silent.example:9",
     "tcp:silent.example:9/method",
+    "xmlrpc:silent.example:9:method",
     "rabbitmq:user:secret@silent.example/key",
     "kafka:silent.example:9,other.example:9/topic",
     "virtual:FAILOVER tcp:silent.example:9 udp:silent.example:9",

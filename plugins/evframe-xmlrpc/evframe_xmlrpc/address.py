@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Final
 
 import attrs
 
 from evframe import split_host_port
-from evframe.sockets import resolve, without_brackets
+from evframe.sockets import without_brackets
+from evframe_xmlrpc.masking import masked
 
 DEFAULT_PATH: Final = "/RPC2"
 FORM: Final = "expected host:port[/path]:method"
@@ -21,13 +21,15 @@ class XmlrpcSocket:
     scheme: str
     host: str
     port: int
-    path: str
+    path: str = attrs.field(repr=False)
     method: str
+    shown: str
+    """The path without its secrets."""
 
     @property
     def canonical(self) -> str:
-        """The text with the path, unless that is the default."""
-        path = "" if self.path == DEFAULT_PATH else self.path
+        """The text with the path, unless that is the default, and with marks for its secrets."""
+        path = "" if self.path == DEFAULT_PATH else self.shown
         return f"{self.scheme}:{self.host}:{self.port}{path}:{self.method}"
 
     @property
@@ -36,27 +38,41 @@ class XmlrpcSocket:
         return True
 
     @property
-    def name(self) -> str:
-        """The host without the brackets of an IPv6 address."""
-        return without_brackets(self.host)
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """The host, without the brackets of an IPv6 address, and the port."""
+        return ((without_brackets(self.host), self.port),)
 
 
-def parse(scheme: str, rest: str) -> XmlrpcSocket:
-    """Return the socket of *rest*.
+def parse(scheme: str, rest: str, *, mask_paths: bool = False) -> XmlrpcSocket:
+    """Return the socket of *rest*; with *mask_paths*, nothing of its path is shown.
 
     Raises:
-        ValueError: if the text does not fit, or the host does not resolve.
+        ValueError: if the text does not fit.
     """
-    host, _, tail = rest.partition("]:") if rest.startswith("[") else rest.partition(":")
-    host += "]" if rest.startswith("[") else ""
-    target, colon, method = tail.partition(":")
-    port, slash, path = target.partition("/")
-    if not colon or not method:
-        raise ValueError(f"{FORM}, got {rest!r}")
-    if any(character in path for character in " \t\r\n\0"):
-        raise ValueError(f"{FORM} with a path without blanks, got {path!r}")
+    host, port, path, method = _split(rest)
+    if not method:
+        raise ValueError(f"{FORM}, got no method")
+    if path is not None and any(character in path for character in " \t\r\n\0"):
+        raise ValueError(f"{FORM} with a path without blanks")
     if any("\ud800" <= character <= "\udfff" for character in method):
         raise ValueError(f"{FORM} with a method that is UTF-8, got {method!r}")
     host, number = split_host_port(f"{host}:{port}")
-    resolve(host, number, socket.SOCK_STREAM)
-    return XmlrpcSocket(scheme, host, number, f"/{path}" if slash else DEFAULT_PATH, method)
+    path = DEFAULT_PATH if path is None else path
+    return XmlrpcSocket(scheme, host, number, path, method, masked(path, whole=mask_paths))
+
+
+def shown(scheme: str, rest: str, *, mask_paths: bool = False) -> str:
+    """Return the text of a socket that was refused, without secrets in its path."""
+    host, port, path, method = _split(rest)
+    if path is None:
+        return f"{scheme}:{rest}"
+    return f"{scheme}:{host}:{port}{masked(path, whole=mask_paths)}{':' if method else ''}{method}"
+
+
+def _split(rest: str) -> tuple[str, str, str | None, str]:
+    """Return host, port, path (None without one) and method, each as it is in *rest*."""
+    host, _, tail = rest.partition("]:") if rest.startswith("[") else rest.partition(":")
+    host += "]" if rest.startswith("[") else ""
+    target, _, method = tail.partition(":")
+    port, slash, path = target.partition("/")
+    return host, port, f"/{path}" if slash else None, method

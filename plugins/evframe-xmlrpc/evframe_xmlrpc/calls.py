@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from evframe import UNSET, Event
+from evframe import UNSET, Event, Pairs
 from evframe_xmlrpc.address import XmlrpcSocket
 
 _ESCAPES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
@@ -24,12 +24,32 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(lambda found: _ESCAPES[found[0]], text) if _SPECIAL.search(text) else text
 
 
+class _Xml(str):
+    """Text that is XML already."""
+
+    __slots__ = ()
+
+
 def value(item: object) -> str:
-    """Return the ``<value>`` of a parameter."""
-    return f"<value>{_typed(item)}</value>"
+    """Return the ``<value>`` of a parameter, however deep it is: nothing here calls itself."""
+    scalar = _scalar(item)
+    if scalar is not None:
+        return f"<value>{scalar}</value>"
+    done: list[str] = []
+    todo: list[object] = [item]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, _Xml):
+            done.append(each)
+        elif (scalar := _scalar(each)) is not None:
+            done.append(f"<value>{scalar}</value>")
+        else:
+            todo += reversed(_container(each))
+    return "".join(done)
 
 
-def _typed(item: object) -> str:  # noqa: PLR0911 one for each type
+def _scalar(item: object) -> str | None:
+    """Return the typed value of *item*, or None when it is a container."""
     if item is None or item is UNSET:
         return "<string></string>"
     if isinstance(item, bool):
@@ -41,16 +61,34 @@ def _typed(item: object) -> str:  # noqa: PLR0911 one for each type
         return f"<double>{item!r}</double>" if math.isfinite(item) else "<string></string>"
     if isinstance(item, bytes | bytearray):
         item = bytes(item).decode("utf-8", "replace")
-    if isinstance(item, Mapping):
-        return _struct(list(item.items()))
-    if isinstance(item, list | tuple):
-        return f"<array><data>{''.join(map(value, item))}</data></array>"
+    if isinstance(item, Mapping | list | tuple):
+        return None
     return f"<string>{escape(str(item))}</string>"
 
 
-def _struct(members: Sequence[tuple[Any, object]]) -> str:
-    inner = "".join(f"<member>\n<name>{escape(str(name))}</name>\n{value(item)}\n</member>" for name, item in members)
-    return f"<struct>{inner}</struct>"
+def _container(item: object) -> list[object]:
+    """Return the parts of a container: XML, and the values within it."""
+    if isinstance(item, Pairs):
+        item = _Members(item) if item and item[0][0] is not None else [inner for _, inner in item]
+    if isinstance(item, Mapping):
+        item = _Members(item.items())
+    if isinstance(item, _Members):
+        return [_Xml("<value><struct>"), *item.parts(), _Xml("</struct></value>")]
+    assert isinstance(item, list | tuple)
+    return [_Xml("<value><array><data>"), *item, _Xml("</data></array></value>")]
+
+
+class _Members:
+    """The members of a struct; an absent name is the empty text."""
+
+    def __init__(self, members: Iterable[tuple[Any, object]]) -> None:
+        self._members = members
+
+    def parts(self) -> Iterator[object]:
+        for name, item in self._members:
+            yield _Xml(f"<member>\n<name>{escape('' if name is None else str(name))}</name>\n")
+            yield item
+            yield _Xml("\n</member>")
 
 
 def values(event: Event, *, as_struct: bool) -> list[str]:
@@ -58,7 +96,7 @@ def values(event: Event, *, as_struct: bool) -> list[str]:
     pairs = event.pairs
     first = value(event.name)
     if as_struct and pairs and pairs[0][0] is not None:
-        return [first, f"<value>{_struct([(name or '', item) for name, item in pairs])}</value>"]
+        return [first, value(Pairs(pairs))]
     return [first, *(value(item) for _, item in pairs)]
 
 

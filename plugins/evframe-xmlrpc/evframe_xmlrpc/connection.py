@@ -9,7 +9,10 @@ from typing import Final, cast
 
 import httptools
 
+from evframe.subscriptions.names import HostAddress
+
 Address = tuple[str, int]
+Reply = tuple[int, bytes]
 MAX_REPLY_BYTES: Final = (1 << 20) + (1 << 16)  # a megabyte, and what may stand before it
 
 
@@ -25,17 +28,21 @@ class HttpConnection(asyncio.Protocol):
     """Matches replies with requests by their order, as HTTP/1.1 does.
 
     Args:
+        address: the one of the host that it is made to.
         on_closed: called with the peer's and the own address when the connection has ended.
     """
 
-    def __init__(self, on_closed: Callable[[Address, Address], None]) -> None:
+    def __init__(self, address: HostAddress, on_closed: Callable[[Address, Address], None]) -> None:
         self._on_closed = on_closed
         self._transport: asyncio.Transport | None = None
-        self._waiting: deque[asyncio.Future[tuple[int, bytes]]] = deque()
-        self._parser = httptools.HttpResponseParser(self)
+        self._waiting: deque[asyncio.Future[Reply | ConnectionEnded]] = deque()
+        self._parser: httptools.HttpResponseParser | None = None
         self._body = bytearray()
         self._size = 0  # of the reply that is being read
         self._ends_with_connection = False
+        self.address = address
+        self.is_leaving = False
+        """Whether the next call goes over another connection, to another address."""
         self.stays_open = True
         """False once the peer has said, or shown, that it closes after a reply."""
         self.is_told = False
@@ -46,33 +53,43 @@ class HttpConnection(asyncio.Protocol):
         """Whether requests can be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
-    def send(self, requests: Sequence[bytes]) -> list[asyncio.Future[tuple[int, bytes]]]:
-        """Write *requests* at once; each future ends with status and body, or `ConnectionEnded`."""
+    def send(self, requests: Sequence[bytes]) -> list[asyncio.Future[Reply | ConnectionEnded]]:
+        """Write *requests* at once; each future ends with status and body, or with how the connection ended.
+
+        That is a result and no exception: one that is raised keeps the frame that waited for it.
+        """
         loop = asyncio.get_running_loop()
-        futures: list[asyncio.Future[tuple[int, bytes]]] = [loop.create_future() for _ in requests]
+        futures: list[asyncio.Future[Reply | ConnectionEnded]] = [loop.create_future() for _ in requests]
         if self._transport is None or self._transport.is_closing():
             for future in futures:
-                future.set_exception(ConnectionEnded("closed"))
+                future.set_result(ConnectionEnded("closed"))
         else:
             self._waiting.extend(futures)
             self._transport.write(b"".join(requests))
         return futures
 
+    def leave(self) -> None:
+        """Take no further requests, and end when those under way have their replies."""
+        self.is_leaving = True
+        if not self._waiting:
+            self.close()
+
     def close(self) -> None:
-        """Close the connection; what has no reply ends with `ConnectionEnded`."""
+        """Close the connection; what has no reply ends without one."""
         self._ends_with_connection = False  # it is we who end it
         if self._transport is not None:
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
+        self._parser = httptools.HttpResponseParser(self)
         self._transport = cast(asyncio.Transport, transport)  # that of uvloop is one in all but name
         self._peer = transport.get_extra_info("peername")
         self._own = transport.get_extra_info("sockname")
 
     def data_received(self, data: bytes) -> None:
         """Read replies."""
-        if not self._waiting:
+        if not self._waiting or self._parser is None:
             self.close()  # nobody has asked
             return
         self._size += len(data)
@@ -104,6 +121,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Hear of it from the parser."""
+        assert self._parser is not None
         self._ends_with_connection = False
         status = self._parser.get_status_code()
         if status < 200:
@@ -122,15 +140,15 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """End."""
-        if self._ends_with_connection and error is None:
+        parser, self._parser = self._parser, None  # they have each other: a cycle
+        if self._ends_with_connection and error is None and parser is not None:
             self.stays_open = False
-            self._answer(self._parser.get_status_code(), bytes(self._body))
+            self._answer(parser.get_status_code(), bytes(self._body))
         self._transport = None
         reason = "closed" if error is None else "reset"
         for future in self._waiting:
             if not future.done():
-                future.set_exception(ConnectionEnded(reason))
-                future.exception()  # whoever waits has it; whoever does not need not be warned
+                future.set_result(ConnectionEnded(reason))
         self._waiting.clear()
         if self.is_told and self._peer and self._own:
             self._on_closed(self._peer[:2], self._own[:2])

@@ -16,14 +16,16 @@ class Options:
     """Send the named parameters of an event as one struct, not one after the other without their names."""
     keep_alive: bool = True
     """Send the calls of a subscriber over one connection; without it, each has a connection of its own."""
-    max_in_flight: int = attrs.field(default=16, validator=at_least(1))
-    """How many calls of a subscriber may be on their way without an answer."""
+    max_in_flight: int = attrs.field(default=1, validator=at_least(1))
+    """How many calls of a subscriber may be on their way without an answer; more is HTTP pipelining."""
     timeout_ms: int = attrs.field(default=5000, validator=at_least(1))
     """How long the oldest call on its way may be without an answer."""
     connect_timeout_ms: int = attrs.field(default=3000, validator=at_least(1))
-    """How long making a connection may take, with the look-up of its name."""
+    """How long making a connection may take, once the name is looked up."""
     multicall: bool = False
-    """Send what waits together as one call of ``system.multicall``."""
+    """Send what waits together as one call of ``system.multicall``, one after the other."""
+    mask_paths: bool = False
+    """Show nothing of the path of a socket, and not only nothing of what looks like a secret in it."""
     ca_file: str | None = None
     """The certificates that ``xmlrpcs:`` trusts; those of the system without it."""
     contents: tuple[bytes | None, ...] = contents_of("ca_file")

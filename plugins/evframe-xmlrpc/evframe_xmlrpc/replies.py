@@ -34,6 +34,11 @@ def _outcome(status: int, body: bytes) -> str | None:
 _remembered: Final = lru_cache(maxsize=256)(_outcome)
 
 
+def is_refused(reason: str | None) -> bool:
+    """Return whether a server made none of the calls of a multicall: it refused the request, or could not read it."""
+    return reason is not None and (reason in {FAULT, "http_500"} or reason.startswith("http_4"))
+
+
 def outcomes(status: int, body: bytes, count: int) -> list[str | None]:
     """Return the outcome of each of the *count* calls in a ``system.multicall``."""
     whole = outcome(status, body)

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 import ssl
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from functools import partial
 from typing import Final
+from weakref import WeakValueDictionary
 
-from evframe import Batch, ConfigError, Socket, Unavailable, hookimpl
+from evframe import Batch, ConfigError, Socket, SocketError, Unavailable, hookimpl
 from evframe.context import PluginContext
 from evframe.sockets import connection_problem
-from evframe_xmlrpc.address import XmlrpcSocket, parse
+from evframe.subscriptions.names import HostAddress
+from evframe.subscriptions.resolving import Resolver
+from evframe_xmlrpc.address import XmlrpcSocket, parse, shown
 from evframe_xmlrpc.calls import call, multicall, request, values
-from evframe_xmlrpc.connection import Address, ConnectionEnded, HttpConnection
+from evframe_xmlrpc.connection import Address, ConnectionEnded, HttpConnection, Reply
+from evframe_xmlrpc.masking import is_masked
 from evframe_xmlrpc.options import Options as XmlrpcOptions
-from evframe_xmlrpc.replies import outcome, outcomes
+from evframe_xmlrpc.replies import is_refused, outcome, outcomes
 
 _MULTICALL_EVENTS: Final = 100
 
-Sent = tuple[range, asyncio.Future[tuple[int, bytes]]]
+Part = list[tuple[int, list[str]]]
+"""The indexes of events, and the parameters of their calls."""
+Sent = tuple[Part, asyncio.Future[Reply | ConnectionEnded]]
 
 
 class XmlrpcTransport:
@@ -32,7 +40,9 @@ class XmlrpcTransport:
 
     def __init__(self, options: XmlrpcOptions | None = None) -> None:
         self._options = XmlrpcOptions() if options is None else options
-        self._connections: dict[str, HttpConnection] = {}
+        self._connections: dict[str, tuple[XmlrpcSocket, HttpConnection]] = {}
+        self._known: WeakValueDictionary[str, XmlrpcSocket] = WeakValueDictionary()  # by a text without secrets
+        self._resolver = Resolver()
         self._context: PluginContext | None = None
         self._closing: set[str] = set()  # peers that close after each reply
         try:
@@ -42,13 +52,35 @@ class XmlrpcTransport:
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
-        """Keep what tells of closed connections."""
+        """Share the resolver of all plugins, and report closed connections."""
         self._context = context
+        self._resolver = context.resolver
+
+    @hookimpl
+    def addresses_changed(self, host: str, addresses: tuple[HostAddress, ...]) -> None:
+        """Exchange the connections to addresses that *host* does not have any more."""
+        current = {address.ip for address in addresses}
+        for target, connection in self._connections.values():
+            if target.endpoints[0][0] == host and connection.address.ip not in current:
+                connection.leave()
 
     @hookimpl
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
         """Parse ``xmlrpc:`` and ``xmlrpcs:`` sockets."""
-        return parse(scheme, rest) if scheme in self.schemes else None
+        if scheme not in self.schemes:
+            return None
+        mask_paths = self._options.mask_paths
+        try:
+            found = parse(scheme, rest, mask_paths=mask_paths)
+        except ValueError as error:
+            raise SocketError(shown(scheme, rest, mask_paths=mask_paths), str(error)) from None
+        if not is_masked(found.path):
+            same = self._known.setdefault(found.canonical, found)
+            return same if same == found else found
+        known = self._known.get(found.canonical)
+        if known is None:
+            raise SocketError(found.canonical, "expected the path itself, got one with a mark in place of a secret")
+        return known
 
     @hookimpl
     def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
@@ -56,72 +88,93 @@ class XmlrpcTransport:
         return self._deliver(socket, batch) if isinstance(socket, XmlrpcSocket) else None
 
     async def _deliver(self, target: XmlrpcSocket, batch: Batch) -> None:
-        requests = self._requests(target, batch)
+        pending = self._parts(batch)
         is_told = any(not event.definition.quiet for event in batch.events)
         waiting: deque[Sent] = deque()
         try:
             connection = await self._connection(target)
-            while requests or waiting:
-                if requests and len(waiting) <= self._most_in_flight(target) // 2:
-                    if not connection.is_open:
+            while pending or waiting:
+                if pending and len(waiting) <= self._most_in_flight(target) // 2:
+                    if not connection.is_open or (connection.is_leaving and not waiting):
                         connection = await self._connection(target)
-                    room = min(len(requests), self._most_in_flight(target) - len(waiting))
-                    parts = [requests.popleft() for _ in range(room)]
-                    connection.is_told |= is_told
-                    futures = connection.send([text for _, text in parts])
-                    waiting.extend((part, future) for (part, _), future in zip(parts, futures, strict=True))
-                await self._take(target, batch, waiting)
-        except ConnectionEnded as error:
+                    if not connection.is_leaving:
+                        connection.is_told |= is_told
+                        self._send(target, connection, pending, waiting)
+                await self._take(target, batch, waiting, pending)
+        except (ConnectionEnded, Unavailable) as error:
             await self._give_back(batch, waiting, error.reason)
         except OSError as error:
-            await self._give_back(
-                batch, waiting, "connect_timeout" if isinstance(error, TimeoutError) else connection_problem(error)
-            )
+            self._resolver.forget(target.endpoints[0][0])
+            reason = "connect_timeout" if isinstance(error, TimeoutError) else connection_problem(error)
+            await self._give_back(batch, waiting, reason)
         finally:
             for _, future in waiting:
                 future.cancel()
 
+    def _send(
+        self, target: XmlrpcSocket, connection: HttpConnection, pending: deque[Part], waiting: deque[Sent]
+    ) -> None:
+        """Send as many requests as may be under way."""
+        room = min(len(pending), self._most_in_flight(target) - len(waiting))
+        parts = [pending.popleft() for _ in range(room)]
+        futures = connection.send([self._request(target, part) for part in parts])
+        waiting.extend(zip(parts, futures, strict=True))
+
     def _most_in_flight(self, target: XmlrpcSocket) -> int:
-        one_by_one = not self._options.keep_alive or target.canonical in self._closing
+        one_by_one = not self._options.keep_alive or self._options.multicall or target.canonical in self._closing
         return 1 if one_by_one else self._options.max_in_flight
 
-    def _requests(self, target: XmlrpcSocket, batch: Batch) -> deque[tuple[range, bytes]]:
-        """Return the requests with the indexes of the events that each is for."""
-        options = self._options
-        calls = [values(event, as_struct=options.use_struct_param) for event in batch.events]
-        size = _MULTICALL_EVENTS if options.multicall else 1
-        requests: deque[tuple[range, bytes]] = deque()
-        for start in range(0, len(calls), size):
-            part = calls[start : start + size]
-            body = multicall(target.method, part) if options.multicall else call(target.method, part[0])
-            requests.append((range(start, start + len(part)), request(target, body, keep_alive=options.keep_alive)))
-        return requests
+    def _parts(self, batch: Batch) -> deque[Part]:
+        """Return what each request is for; an event that cannot be encoded fails alone."""
+        calls: Part = []
+        for index, event in enumerate(batch.events):
+            try:
+                calls.append((index, values(event, as_struct=self._options.use_struct_param)))
+            except Exception as error:  # noqa: BLE001 whatever its values raise, the others are sent
+                batch.fail(index, "encoding", error)
+        size = _MULTICALL_EVENTS if self._options.multicall else 1
+        return deque(calls[start : start + size] for start in range(0, len(calls), size))
 
-    async def _take(self, target: XmlrpcSocket, batch: Batch, waiting: deque[Sent]) -> None:
+    def _request(self, target: XmlrpcSocket, part: Part) -> bytes:
+        calls = [params for _, params in part]
+        body = multicall(target.method, calls) if self._options.multicall else call(target.method, calls[0])
+        return request(target, body, keep_alive=self._options.keep_alive)
+
+    async def _take(self, target: XmlrpcSocket, batch: Batch, waiting: deque[Sent], pending: deque[Part]) -> None:
         """Wait for the oldest reply, and record what it says."""
         part, future = waiting[0]
         try:
             if not future.done():
                 async with asyncio.timeout(self._options.timeout_ms / 1000):
                     await asyncio.shield(future)
-            status, body = future.result()
+            answer = future.result()
         except TimeoutError:
-            for index in part:
+            for index, _ in part:
                 batch.fail(index, "timeout")
             waiting.popleft()
             self._close(target.canonical)
             raise ConnectionEnded("timeout") from None
+        if isinstance(answer, ConnectionEnded):
+            raise ConnectionEnded(answer.reason)
         waiting.popleft()
-        self._record(batch, part, status, body)
-        connection = self._connections.get(target.canonical)
+        self._record(batch, part, *answer, pending)
+        _, connection = self._connections.get(target.canonical, (None, None))
         if connection is not None and not connection.stays_open:
             self._closing.add(target.canonical)
             if waiting:  # they were sent to a peer that had stopped to listen
                 raise ConnectionEnded("closed")
 
-    def _record(self, batch: Batch, part: range, status: int, body: bytes) -> None:
-        results = outcomes(status, body, len(part)) if self._options.multicall else [outcome(status, body)]
-        for index, reason in zip(part, results, strict=True):
+    def _record(self, batch: Batch, part: Part, status: int, body: bytes, pending: deque[Part]) -> None:
+        """Give each event of *part* its outcome; of a multicall that was refused, each half is another one."""
+        if self._options.multicall:
+            if len(part) > 1 and is_refused(outcome(status, body)):
+                half = len(part) // 2
+                pending.extendleft((part[half:], part[:half]))
+                return
+            results = outcomes(status, body, len(part))
+        else:
+            results = [outcome(status, body)]
+        for (index, _), reason in zip(part, results, strict=True):
             if reason is None:
                 batch.confirm(index)
             else:
@@ -129,25 +182,51 @@ class XmlrpcTransport:
 
     async def _give_back(self, batch: Batch, waiting: deque[Sent], reason: str) -> None:
         """Take the replies that are there already, and have the rest tried again."""
-        while waiting and waiting[0][1].done() and waiting[0][1].exception() is None:
-            part, future = waiting.popleft()
-            self._record(batch, part, *future.result())
+        while waiting and waiting[0][1].done() and not isinstance(answer := waiting[0][1].result(), ConnectionEnded):
+            part, _ = waiting.popleft()
+            self._record(batch, part, *answer, deque())
         if len(batch.confirmed) + len(batch.failures) < len(batch.events) or not batch.events:
             raise Unavailable(reason)
 
     async def _connection(self, target: XmlrpcSocket) -> HttpConnection:
-        connection = self._connections.get(target.canonical)
-        if connection is not None and connection.is_open and connection.stays_open:
+        _, connection = self._connections.get(target.canonical, (None, None))
+        if connection is not None and connection.is_open and connection.stays_open and not connection.is_leaving:
             return connection
-        tls = self._tls if target.scheme == "xmlrpcs" else None
+        self._close(target.canonical)
+        addresses = await self._resolver.addresses(*target.endpoints[0])
         async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
-            _, connection = await asyncio.get_running_loop().create_connection(
-                partial(HttpConnection, partial(self._tell_closed, "http" if tls is None else "https")),
-                target.name,
-                target.port,
-                ssl=tls,
+            connection = await self._reach(target, addresses)
+        self._connections[target.canonical] = target, connection
+        return connection
+
+    async def _reach(self, target: XmlrpcSocket, addresses: Iterable[HostAddress]) -> HttpConnection:
+        last: OSError | None = None
+        try:
+            for address in addresses:
+                try:
+                    return await self._reach_one(target, address)
+                except OSError as error:
+                    last = error
+            raise last or OSError(errno.EHOSTUNREACH, "no address")
+        finally:
+            last = None  # its traceback has this frame: together they would be a cycle
+
+    async def _reach_one(self, target: XmlrpcSocket, address: HostAddress) -> HttpConnection:
+        loop = asyncio.get_running_loop()
+        is_tls = target.scheme == "xmlrpcs"
+        on_closed = partial(self._tell_closed, "https" if is_tls else "http")
+        kernel = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            await loop.sock_connect(kernel, address.sockaddr)
+            _, connection = await loop.create_connection(
+                partial(HttpConnection, address, on_closed),
+                sock=kernel,
+                ssl=self._tls if is_tls else None,
+                server_hostname=target.endpoints[0][0] if is_tls else None,
             )
-        self._connections[target.canonical] = connection
+        except BaseException:
+            kernel.close()
+            raise
         return connection
 
     def _tell_closed(self, protocol: str, peer: Address, own: Address) -> None:
@@ -155,7 +234,7 @@ class XmlrpcTransport:
             self._context.connection_closed(peer, own, protocol)
 
     def _close(self, canonical: str) -> None:
-        connection = self._connections.pop(canonical, None)
+        _, connection = self._connections.pop(canonical, (None, None))
         if connection is not None:
             connection.close()
 

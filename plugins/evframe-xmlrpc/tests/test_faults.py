@@ -42,7 +42,7 @@ async def test_faults_on_the_way_lose_nothing(fault):
     """
     numbers, tries = [], Tries()
     server = await asyncio.start_server(lambda *ends: serve(*ends, numbers), "127.0.0.1", 0)
-    options = Options(timeout_ms=300) if fault == "hold" else Options()
+    options = Options(max_in_flight=16, **({"timeout_ms": 300} if fault == "hold" else {}))
     async with FaultProxy(server.sockets[0].getsockname()[1]) as proxy:
         events = evframe.EventInterface(plugins={"xmlrpc": XmlrpcTransport(options), "tries": tries})
         events.register_event("E_TEST")

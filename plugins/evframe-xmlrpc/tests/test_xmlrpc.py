@@ -12,74 +12,10 @@ import pytest
 from evframe_xmlrpc import Options, XmlrpcTransport, parse
 from hypothesis import given
 from hypothesis import strategies as st
+from xmlrpc_server import FAULT, OK, QUICK_END, Server, http, interface
 
 import evframe
-from evframe.config import Config, CoreOptions
 from evframe.testing import Peer, TransportContract, until
-
-OK = (
-    b'<?xml version="1.0"?><methodResponse><params><param><value><int>1</int></value></param></params></methodResponse>'
-)
-FAULT = (
-    b"<methodResponse><fault><value><struct><member><name>faultCode</name><value><int>4</int></value></member>"
-    b"</struct></value></fault></methodResponse>"
-)
-QUICK_END = Config(core=CoreOptions(drain_timeout_s=0.1))
-
-
-def http(body, status="200 OK", head=""):
-    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body
-
-
-class Server:
-    """Keeps the requests, and answers each with what it is told."""
-
-    def __init__(self, answer=lambda number: http(OK), port=0):
-        self.answer, self.port = answer, port
-        self.requests = []
-        self.connections = 0
-        self.sent = 0  # bytes of answers
-        self.serving = set()
-
-    async def __aenter__(self):
-        self.server = await asyncio.start_server(self.serve, "127.0.0.1", self.port)
-        self.port = self.server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_):
-        self.server.close()
-        for task in self.serving:
-            task.cancel()
-        await asyncio.gather(*self.serving, return_exceptions=True)
-
-    async def serve(self, reader, writer):
-        self.serving.add(asyncio.current_task())
-        self.connections += 1
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-                self.requests.append((head, await reader.readexactly(length)))
-                answer = self.answer(len(self.requests))
-                if answer is None:
-                    await asyncio.Event().wait()
-                for part in [answer] if isinstance(answer, bytes) else answer:
-                    writer.write(part)
-                    await writer.drain()
-                    self.sent += len(part)
-                    await asyncio.sleep(0)
-                if b"Connection: close" in head + (answer if isinstance(answer, bytes) else b""):
-                    break
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-
-def interface(config=None, **options):
-    events = evframe.EventInterface(config, plugins={"xmlrpc": XmlrpcTransport(Options(**options))})
-    events.register_event("E_TEST")
-    return events
 
 
 class TestContract(TransportContract):
@@ -138,7 +74,6 @@ def test_accepted_x3_x7(text, canonical, path, method):
         "127.0.0.1:x:m",
         "127.0.0.1/x:8080:m",
         "127.0.0.1:65537:m",
-        "nosuch.invalid:80:m",
         "127.0.0.1:80/a b:m",
         "127.0.0.1:80/a\r\nX: y:m",
     ],
@@ -405,7 +340,7 @@ async def test_several_calls_are_in_flight_x8():
 
 async def test_keep_alive_and_pipelining_x8():
     """X8: calls follow each other on one connection, several at once, and arrive in order."""
-    async with Server() as server, interface() as events:
+    async with Server() as server, interface(max_in_flight=16) as events:
         events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
         for number in range(500):
             events.raise_event("E_TEST", [number])
