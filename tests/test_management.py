@@ -149,3 +149,26 @@ def test_deep_requests_are_answered(events):
     for levels in (1001, 100_000):
         deep = '{"a":' * levels + "1" + "}" * levels
         assert json.loads(events.management.handle(deep.encode()))["error"]["code"] == -32700
+
+
+def test_bad_requests_are_one_line_of_the_log(events, caplog):
+    """Hundreds of requests that are wrong in the same way write a line at most, whatever is wrong."""
+    events.subscribe_event("E_A", "memory:a")
+    deep = "[" * 600 + "]" * 600
+    for method, params in [
+        ("raise_event", f'{{"event":"E_A","params":{{"v":{deep}}}}}'),
+        ("raise_event", f'{{"event":"E_A","json":{deep}}}'),
+        ("raise_event", '["E_A",null]'),
+        ("raise_event", '["E_NOPE"]'),
+        ("event_subscribe", '["E_NOPE","memory:a"]'),
+        ("event_subscribe", '["E_A","memory:"]'),
+        ("event_subscribe", '["E_A","nosuch:a"]'),
+        ("event_subscribe", '["E_A","udp"]'),
+        ("nosuch", "[]"),
+        ("pwd", "[1]"),
+    ]:
+        caplog.clear()
+        request = f'{{"jsonrpc":"2.0","method":"{method}","params":{params}}}'
+        assert events.management.handle(f"[{','.join([request] * 800)}]".encode()) is None
+        assert len(caplog.records) <= 1, (method, params)
+        assert not any(record.exc_info for record in caplog.records)

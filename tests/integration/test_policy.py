@@ -94,3 +94,16 @@ async def test_files_below_a_permitted_folder(tmp_path):
             assert await client.call("event_subscribe", ["E_CALL", f"flatstore:{tmp_path}/calls/{number}"]) == "OK"
         await events.raise_event_and_wait("E_CALL", ["x"])
     assert sorted(path.name for path in (tmp_path / "calls").iterdir()) == ["0", "1", "2", "out"]
+
+
+async def test_networks_of_clients(tmp_path):
+    """A client's numeric host outside the networks is 400, and its name there is away as forbidden."""
+    async with gateway(tmp_path, 'networks = ["192.0.2.0/24"]') as (events, clients):
+        for client in clients:
+            for target in ("udp:127.0.0.1:9", "tcp:127.1:9", "xmlrpc:0.0.0.0:9:m", "virtual:PARALLEL udp:[::1]:9"):
+                code, _ = await refused(client, "event_subscribe", "E_CALL", target)
+                assert code == 400, target
+        assert await clients[0].call("event_subscribe", ["E_CALL", "tcp:localhost:9"]) == "OK"
+        await clients[0].call("raise_event", ["E_CALL", ["x"]])
+        with pytest.raises(evframe.Unavailable, match="forbidden"):
+            await events.resolver.addresses("localhost", 9)
