@@ -16,7 +16,7 @@ from evframe.exceptions import ConfigError, PluginError, SocketError
 from evframe.plugins import DISABLED, PluginStatus
 from evframe.roster import Roster, release
 from evframe.structuring import FIELD
-from evframe.transports import hook_caller
+from evframe.transports import own_hook
 
 if TYPE_CHECKING:
     from evframe.sockets import Socket
@@ -169,13 +169,12 @@ class PluginExchange:
         transport = self._transports.get(name)
         subscribers = [] if transport is None else self._roster.of_transport(transport)
         sockets = [subscriber.socket for subscriber in subscribers]
-        unsubscribed = hook_caller(self._now.manager, "unsubscribed", old).get_hookimpls()
+        release_old = own_hook(self._now.manager, "unsubscribed", old)
         self._now.exchange(name, new, self._wanted.options[name])
         self._undo.append(lambda: self._exchange_back(name, old, options, new))
         self._now.tell_loaded([new])
         self._now.start([new])
         self._later.append(partial(self._go_on, subscribers))
-        release_old = unsubscribed[0].function if unsubscribed else None
         self._later.append(lambda: self._now.spawn(self._retire(old, subscribers, sockets, release_old)))
 
     def _exchange_back(self, name: str, old: Any, options: Any, new: Any) -> None:

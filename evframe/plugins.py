@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import attrs
@@ -14,7 +14,7 @@ from evframe import hookspecs
 from evframe.calls import comes_from_outside, foreign_call
 from evframe.declarations import Declaration, ParameterTypes, declare
 from evframe.events.event import check_name
-from evframe.transports import hook_call
+from evframe.transports import hook_call, is_wrapper
 
 log = logging.getLogger("evframe.plugins")
 DISABLED: Final = "disabled in the configuration"
@@ -98,22 +98,37 @@ class PluginManager(pluggy.PluginManager):
             return hook_call(self, hook, plugin)(**arguments)
 
     def tell(self, hook: str, **arguments: Any) -> None:
-        """Call every implementation of *hook*, which reports something; what one of them raises is logged."""
-        for implementation in getattr(self.hook, hook).get_hookimpls():
-            _result(implementation, hook, arguments)
+        """Call every implementation of *hook*, which reports something; what one of them raises is logged.
+
+        Wrappers are round each of them, as in `call`.
+        """
+        for implementation, function in self._implementations(hook):
+            _result(implementation, function, hook, arguments)
 
     def ask(self, hook: str, **arguments: Any) -> list[Any]:
         """Return what the implementations of *hook* return besides None; what one of them raises is logged.
 
-        The plugin that was added last is called first.
+        The plugin that was added last is called first. Wrappers are round each, as in `call`.
         """
-        implementations = reversed(getattr(self.hook, hook).get_hookimpls())
-        results = [_result(implementation, hook, arguments) for implementation in implementations]
+        implementations = reversed(list(self._implementations(hook)))
+        results = [_result(implementation, function, hook, arguments) for implementation, function in implementations]
         return [result for result in results if result is not None]
 
+    def _implementations(self, hook: str) -> Iterator[tuple[pluggy.HookImpl, Callable[..., Any] | None]]:
+        """Yield each implementation, and what calls it with the wrappers round it; None where there are none."""
+        implementations = getattr(self.hook, hook).get_hookimpls()
+        is_wrapped = any(map(is_wrapper, implementations[-1:]))  # pluggy has the wrappers last
+        for implementation in implementations:
+            if not is_wrapper(implementation):
+                yield implementation, hook_call(self, hook, implementation.plugin) if is_wrapped else None
 
-def _result(implementation: pluggy.HookImpl, hook: str, arguments: dict[str, Any]) -> Any:
+
+def _result(
+    implementation: pluggy.HookImpl, wrapped: Callable[..., Any] | None, hook: str, arguments: dict[str, Any]
+) -> Any:
     try:
+        if wrapped is not None:
+            return wrapped(**arguments)
         return implementation.function(*(arguments[name] for name in implementation.argnames))
     except BaseException as error:
         if comes_from_outside(error):

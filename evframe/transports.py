@@ -35,17 +35,27 @@ def hook_caller(manager: pluggy.PluginManager, hook: str, plugin: Any) -> pluggy
     return manager.subset_hook_caller(hook, others)
 
 
-def hook_call(manager: pluggy.PluginManager, hook: str, plugin: Any) -> Callable[..., Any]:
-    """Return *hook* of one plugin as `hook_caller` does, or its function when nothing is round it.
+def own_hook(manager: pluggy.PluginManager, hook: str, plugin: Any) -> Callable[..., Any] | None:
+    """Return *hook* of one plugin without wrappers, which works when the plugin has gone, too; None without one."""
+    for implementation in getattr(manager.hook, hook).get_hookimpls():
+        if implementation.plugin is plugin and not is_wrapper(implementation):
+            function, names = implementation.function, implementation.argnames
+            return lambda **arguments: function(*(arguments[name] for name in names))
+    return None
 
-    An error that passes through pluggy stays in a cycle with its traceback.
+
+def hook_call(manager: pluggy.PluginManager, hook: str, plugin: Any) -> Callable[..., Any]:
+    """Return *hook* of one plugin, which has one result, with the wrappers that others put round it.
+
+    Without wrappers it is the plugin's function, for pluggy keeps an error in a cycle with its traceback.
     """
     caller = hook_caller(manager, hook, plugin)
-    implementations = caller.get_hookimpls()
-    if len(implementations) != 1 or is_wrapper(implementations[0]):
+    own = own_hook(manager, hook, plugin)
+    if own is not None and len(caller.get_hookimpls()) == 1:
+        return own
+    if caller.spec is not None and caller.spec.opts["firstresult"]:
         return caller
-    function, names = implementations[0].function, implementations[0].argnames
-    return lambda **arguments: function(*(arguments[name] for name in names))
+    return lambda **arguments: next(iter(caller(**arguments)), None)
 
 
 class Transport:
@@ -85,7 +95,8 @@ class Transport:
         self.unsubscribed = hook_call(manager, "unsubscribed", self.plugin)
         called = hook_caller(manager, "deliver", self.plugin)
         implementations = called.get_hookimpls()
-        if len(implementations) == 1 and implementations[0].argnames == ("socket", "batch"):
+        is_alone = len(implementations) == 1 and not is_wrapper(implementations[0])
+        if is_alone and implementations[0].argnames == ("socket", "batch"):
             # One hook call costs as much as sending a datagram; with nobody else in it, it is left out.
             self.deliver = cast(Deliver, implementations[0].function)
         else:

@@ -144,3 +144,56 @@ def test_listener_that_raises_is_logged(caplog):
     events.subscribe_event("E_LOUD", "memory:a")
     assert hears.leases == [("E_LOUD", "memory:a", "made")]
     assert caplog.records[0].plugin == "broken"
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+async def test_wrappers_round_hooks_that_report(caplog, is_old):
+    """A wrapper of either kind is round each implementation of a hook that reports or asks, and is not one itself."""
+
+    class Wraps:
+        calls = ()
+
+        @evframe.hookimpl(hookwrapper=is_old, wrapper=not is_old)
+        def lease_changed(self, change):
+            self.calls += (change,)
+            return (yield)
+
+        @evframe.hookimpl(hookwrapper=is_old, wrapper=not is_old)
+        def worker_groups(self):
+            return (yield)
+
+        @evframe.hookimpl(hookwrapper=is_old, wrapper=not is_old)
+        def describe(self):
+            result = yield
+            return result if is_old else {**(result or {}), "wrapped": True}
+
+        @evframe.hookimpl(hookwrapper=is_old, wrapper=not is_old)
+        def stop(self):
+            self.calls += ("stop",)
+            return (yield)
+
+    class Stops(Workers):
+        stopped = False
+
+        @evframe.hookimpl
+        def describe(self):
+            return {"of": "workers"}
+
+        async def _leave(self):
+            self.stopped = True
+
+        @evframe.hookimpl
+        def stop(self):
+            return self._leave()
+
+    hears, wraps, workers = Hears(), Wraps(), Stops()
+    plugins = {"memory": MemoryTransport(), "hears": hears, "workers": workers}
+    async with evframe.EventInterface(plugins=plugins) as events:
+        events.plugins.register(wraps)
+        events.subscribe_event("E_LOUD", "memory:a")
+        assert events.worker_groups == [workers]
+        assert events.describe("memory:a") == {"of": "workers"} | ({} if is_old else {"wrapped": True})
+    assert hears.leases == [("E_LOUD", "memory:a", "made")]
+    assert wraps.calls == ("made", "stop")
+    assert workers.stopped
+    assert caplog.records == []
