@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from itertools import chain, count
 from typing import Final
+from urllib.parse import quote
 
 import attrs
 
@@ -82,7 +83,7 @@ class LeaseFile:
     """
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        path = self._path = os.path.realpath(path)  # the journals are beside the file that a link leads to
         self._database: sqlite3.Connection | None = None
         folder = os.path.dirname(path) or "."
         if os.path.isdir(folder) and not os.access(folder, os.W_OK):
@@ -102,15 +103,24 @@ class LeaseFile:
         """Whether the database is open."""
         return self._database is not None
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the file was deleted or moved, or another one is in its place."""
+        try:
+            return not os.path.samestat(os.stat(self._path), os.fstat(self._lock))
+        except FileNotFoundError:
+            return True
+
     def open(self) -> None:
         """Open the database.
 
         Raises:
-            OSError: if it is not a database of this kind.
+            OSError: if it is not a database of this kind, or another gateway uses what is in its place now.
             sqlite3.Error: if it cannot be opened now, or is damaged.
         """
         self.shut()
-        database = sqlite3.connect(self._path, timeout=0, isolation_level=None)
+        self._take_again()
+        database = _connect(self._path)
         try:
             _prepare(database)
         except BaseException:
@@ -132,7 +142,7 @@ class LeaseFile:
         Raises:
             sqlite3.Error: if it cannot be read.
         """
-        with closing(sqlite3.connect(self._path, timeout=0, isolation_level=None)) as database:
+        with closing(_connect(self._path)) as database:
             # Without memory that is shared with other processes, for which a full disk has no room.
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
             return list(_leases(database.execute("SELECT event, socket, text, expire_s, ends_at FROM leases")))
@@ -159,9 +169,9 @@ class LeaseFile:
         _write(self._open_database, key, None)
 
     def rebuild(self, leases: Iterable[KeptLease]) -> str | None:
-        """Put a new database with *leases* in the place of a damaged one that is not open, from any thread.
+        """Put a new database with *leases* in the place of one that is damaged or gone, and not open; from any thread.
 
-        Returns where the damaged one is now. It stays in its place until the new one is complete.
+        Returns where the one before is now, if it is anywhere. It stays in its place until the new one is complete.
         """
         part = f"{self._path}.part"
         for name in (part, f"{part}-journal"):
@@ -169,8 +179,9 @@ class LeaseFile:
                 os.unlink(name)
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
         try:
-            with closing(sqlite3.connect(part, isolation_level=None)) as database:
+            with closing(_connect(part)) as database:
                 _create(database, leases)
+            self._take_again()
         except BaseException:
             os.unlink(part)
             raise
@@ -194,11 +205,18 @@ class LeaseFile:
         os.replace(new, self._path)
         os.close(self._lock)
         self._lock = lock
-        return aside
+        return aside if os.path.lexists(aside) else None
+
+    def _take_again(self) -> None:
+        """Take the file that is in the place of the one before, or make one there."""
+        if self.is_gone:
+            lock = _take(self._path)
+            os.close(self._lock)
+            self._lock = lock
 
     def fold(self) -> None:
         """Move the journal into the file, which waits for the disk; from any thread."""
-        with closing(sqlite3.connect(self._path, timeout=_FOLD_S, isolation_level=None)) as database:
+        with closing(_connect(self._path, _FOLD_S)) as database:
             database.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def shut(self) -> None:
@@ -218,6 +236,11 @@ class LeaseFile:
         if self._database is None:
             raise sqlite3.ProgrammingError("expected an open database")
         return self._database
+
+
+def _connect(path: str, timeout_s: float = 0.0) -> sqlite3.Connection:
+    """Return a connection to a file that is there: one that SQLite makes would not be private."""
+    return sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=rw", timeout_s, isolation_level=None, uri=True)
 
 
 def _take(path: str) -> int:

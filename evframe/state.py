@@ -54,6 +54,7 @@ class LeaseKeeper:
         self._file: LeaseFile | None = None
         self._context: PluginContext | None = None
         self._waiting: defaultdict[str, list[KeptLease]] = defaultdict(list)  # by event
+        self._unmade: dict[Key, KeptLease] = {}  # read, and not subscribed yet
         self._unwritten: dict[Key, Subscription | None] = {}  # None for one that has ended
         self._is_read = False
         self._is_damaged = False
@@ -76,6 +77,7 @@ class LeaseKeeper:
         group.add(IDENTIFIER, status=1, details="kept", reports=10)
         try:
             self._open(context)
+            self._make(context, len(self._unmade))
         except OSError as error:
             self._close()
             if self._required:
@@ -87,7 +89,7 @@ class LeaseKeeper:
         context.spawn(self._look_after(context))
 
     def _open(self, context: PluginContext) -> None:
-        """Open the file, and make its leases again unless they were read before.
+        """Open the file, and read its leases unless they were read before.
 
         Raises:
             OSError: if the file can never be used; what may pass is reported.
@@ -96,7 +98,7 @@ class LeaseKeeper:
             if self._file is None:
                 self._file = LeaseFile(self.path)
             self._file.open()
-            self._restore_all(context, self._file.read)
+            self._read(self._file.read)
         except (sqlite3.Error, OSError) as error:
             if not may_pass(error):
                 raise
@@ -105,19 +107,26 @@ class LeaseKeeper:
                 return
             self._file.shut()
             with suppress(sqlite3.Error, OSError):
-                self._restore_all(context, self._file.salvage if is_damage(error) else self._file.read_alone)
+                self._read(self._file.salvage if is_damage(error) else self._file.read_alone)
             self._report(context, error)  # now that it is known whether it could be read
 
-    def _restore_all(self, context: PluginContext, read: Callable[[], list[KeptLease]]) -> None:
+    def _read(self, read: Callable[[], list[KeptLease]]) -> None:
         if self._is_read:
             return
         kept = read()
         self._is_read = True
-        for lease in kept:
-            if lease.key not in self._unwritten:  # a client has changed it meanwhile
-                self._restore(context, lease)
+        # Without those that a client has changed meanwhile.
+        self._unmade = {lease.key: lease for lease in kept if lease.key not in self._unwritten}
+        log.info("the kept subscriptions were read", extra={"kept": len(kept)})
+
+    def _make(self, context: PluginContext, most: int) -> None:
+        """Subscribe what was read, up to *most* leases of it."""
+        some = list(islice(self._unmade, most))
+        for key in some:
+            self._restore(context, self._unmade.pop(key))
         waiting = sum(map(len, self._waiting.values()))
-        log.info("subscriptions are made again", extra={"kept": len(kept), "waiting": waiting})
+        if some and not self._unmade and waiting:
+            log.info("subscriptions wait for their events", extra={"waiting": waiting})
 
     def _restore(self, context: PluginContext, lease: KeptLease) -> None:
         """Make a lease again, unless its time is over or its event is not registered yet."""
@@ -145,6 +154,7 @@ class LeaseKeeper:
         if self._context is None or lease.configured is not None:
             return
         key = _key(lease)
+        self._unmade.pop(key, None)
         if change in {"made", "refreshed"}:  # what is restored is in the file already
             self._write(self._context, key, lease)
         elif change in {"expired", "ended"}:
@@ -233,10 +243,16 @@ class LeaseKeeper:
         """Have on disk what is not, as far as that can be now."""
         async with self._turn:
             try:
+                if self._file is not None and self._is_read and not self._is_damaged and self._file.is_gone:
+                    self._is_damaged = True
+                    log.error("the file of kept subscriptions is gone", extra={"path": self.path})
                 if self._is_damaged and self._file is not None:
                     await self._finish(self._rebuild(context, self._file))
                 if self._file is None or not self._file.is_open:
                     self._open(context)
+                while self._unmade and self._context is not None:  # else the interface is left
+                    self._make(context, _SLICE)
+                    await asyncio.sleep(0)
                 if self._unwritten and self._changes:
                     await self._fold(context)  # a full disk has room for what is in the journal twice
                 if self._file is not None and self._file.is_open:
@@ -261,18 +277,22 @@ class LeaseKeeper:
             yield key, self._kept(context, lease) if lease is not None and is_kept else None
 
     async def _rebuild(self, context: PluginContext, file: LeaseFile) -> None:
-        """Write what is subscribed to a new file, and set the damaged one aside."""
+        """Write what is subscribed to a new file, and set one that is damaged aside."""
         file.shut()
         leases = {_key(lease): lease for lease in context.subscriptions if lease.configured is None}
-        kept = [*chain.from_iterable(self._waiting.values()), *(self._kept(context, each) for each in leases.values())]
+        kept = [*chain.from_iterable(self._waiting.values()), *self._unmade.values()]
         self._unwritten.clear()  # what changes from now on is not in the new file
+        lasting = iter(leases.values())
+        while some := list(islice(lasting, _SLICE)):
+            kept.extend(self._kept(context, lease) for lease in some)
+            await asyncio.sleep(0)
         try:
             aside = await in_thread(file.rebuild, kept)
         except (sqlite3.Error, OSError):
             self._unwritten = {**leases, **self._unwritten}
             raise
         self._is_damaged = False
-        log.error("the kept subscriptions were damaged", extra={"moved_to": aside, "kept": len(kept)})
+        log.error("the kept subscriptions are in a new file", extra={"moved_to": aside, "kept": len(kept)})
 
     async def _finish(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Return what *work* returns; it is finished even when this is cancelled."""

@@ -1,5 +1,7 @@
 """Leases that survive a restart."""
 
+import asyncio
+import itertools
 import os
 import sqlite3
 import stat
@@ -196,7 +198,7 @@ async def test_file_that_is_no_database(path, caplog):
         events.subscribe_event("E_A", "memory:a", 10)
     assert Path(path + ".damaged").read_bytes().startswith(b"not a database at all")
     assert [lease.socket for lease in kept(path)] == ["memory:a"]
-    assert "the kept subscriptions were damaged" in caplog.messages
+    assert "the kept subscriptions are in a new file" in caplog.messages
 
 
 def fill(path, count):
@@ -226,7 +228,7 @@ async def test_damaged_pages(path, caplog):
             await until(lambda events=events: events.status.find("core").find("state").status == 1)
     assert Path(path + ".damaged").read_bytes() == damaged
     assert not os.path.exists(path + ".damaged.1")
-    assert caplog.messages.count("the kept subscriptions were damaged") == 1
+    assert caplog.messages.count("the kept subscriptions are in a new file") == 1
 
 
 async def test_damage_while_it_works(path, monkeypatch):
@@ -242,6 +244,102 @@ async def test_damage_while_it_works(path, monkeypatch):
         events.subscribe_event("E_A", "memory:later")
         await until(lambda: status(events) == (1, "kept"))
     assert len(kept(path)) == 3002
+
+
+async def test_damage_behind_a_link(path, tmp_path):
+    """A path that is a link stays one; the file that it leads to is mended there, with what its journal has."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    os.symlink(folder / "real", path)
+    fill(path, 3000)
+    file = LeaseFile(path)
+    file.open()
+    file.put(KeptLease("E_A", "memory:journal", "memory:journal", 0, None))
+    in_journal = (folder / "real-wal").read_bytes()
+    file.close()
+    (folder / "real-wal").write_bytes(in_journal)
+    with open(path, "r+b") as damaged:
+        damaged.seek(os.path.getsize(path) // 2)
+        damaged.write(os.urandom(4096 * 3))
+    async with compose(path) as events:
+        found = {lease.subscriber.socket.canonical for lease in events.subscriptions}
+        assert "memory:journal" in found
+        await until(lambda: status(events) == (1, "kept"))
+    assert os.path.islink(path)
+    assert {lease.socket for lease in kept(str(folder / "real"))} == found
+    assert sorted(os.listdir(tmp_path)) == ["elsewhere", "leases"]
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved", "exchanged"])
+async def test_file_that_goes_while_it_works(path, monkeypatch, caplog, how):
+    """A file that is deleted, moved or exchanged under the process is written anew, for its owner alone."""
+    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
+    monkeypatch.setattr("evframe.state._FOLD_S", 0.0)
+    async with compose(path) as events:
+        for number in range(50):
+            events.subscribe_event("E_A", f"memory:{number}")
+        for name in (path, path + "-wal", path + "-shm"):
+            if how == "moved":
+                os.replace(name, name.replace("leases", "elsewhere"))
+            else:
+                os.unlink(name)
+        if how == "exchanged":
+            Path(path).write_bytes(b"of another program")
+        events.subscribe_event("E_A", "memory:meanwhile")
+        await until(lambda: "the kept subscriptions are in a new file" in caplog.messages)
+        events.subscribe_event("E_A", "memory:later")
+        await until(lambda: status(events) == (1, "kept"))
+        modes = {stat.S_IMODE(each.stat().st_mode) for each in Path(path).parent.glob("leases*")}
+    assert modes == {0o600}
+    assert len(kept(path)) == 52
+    if how == "exchanged":
+        assert Path(path + ".damaged").read_bytes() == b"of another program"
+
+
+async def test_file_of_another_gateway_in_its_place(path, monkeypatch):
+    """A gateway whose file was deleted leaves alone the one that another gateway has made there since, and says so."""
+    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
+    async with compose(path) as events:
+        events.subscribe_event("E_A", "memory:a")
+        for name in (path, path + "-wal", path + "-shm"):
+            os.unlink(name)
+        other = LeaseFile(path)
+        other.open()
+        other.put(KeptLease("E_A", "memory:other", "memory:other", 0, None))
+        await until(lambda: status(events)[0] == -1)
+        assert status(events)[1].startswith("1 subscriptions are not on disk: ")
+        assert status(events)[1].endswith("another process uses it")
+        assert [lease.socket for lease in other.read()] == ["memory:other"]
+        other.close()
+        await until(lambda: status(events) == (1, "kept"))
+    assert [lease.socket for lease in kept(path)] == ["memory:a"]
+
+
+async def test_leases_come_back_in_slices(path, monkeypatch):
+    """Leases that can be read late are made in slices, between which the loop works, and clients change them."""
+    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
+    monkeypatch.setattr("evframe.state._SLICE", 10)
+    fill(path, 100)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        events = await compose(path).__aenter__()
+        assert events.subscriptions == []
+    sizes = [0]
+    last = "memory:99" + "x" * 6000
+    async with asyncio.timeout(50):
+        while sizes[-1] < 100:
+            await asyncio.sleep(0)
+            size = len(events.subscriptions)
+            if size >= 50 > sizes[-1]:
+                events.subscribe_event("E_A", last, 20)
+                size += 1
+            sizes.append(size)
+    assert max(after - before for before, after in itertools.pairwise(sizes)) <= 11
+    await until(lambda: status(events) == (1, "kept"))
+    await events.__aexit__(None, None, None)
+    assert {lease.socket: lease.expire_s for lease in kept(path)}[last] == 20
+    assert len(kept(path)) == 100
 
 
 async def test_take_over_that_was_interrupted(path):
