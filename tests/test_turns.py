@@ -218,3 +218,20 @@ async def test_a_request_that_is_given_up_ends_all_the_same():
     first.cancel()
     assert await turns.put("a", work("second", 1, done)) == "second"
     assert done[:3] == [("first", 0), ("first", 1), ("first", 2)]
+
+
+async def test_large_requests_are_read_beside_the_loop(events):
+    """While a request of a mebibyte is read, the loop makes many turns; its answer is that of a small one."""
+    events.subscribe_event("E_A", "memory:a")
+    deep = "[" * 600 + "]" * 600
+    batch = [
+        f'{{"jsonrpc":"2.0","id":{number},"method":"raise_event","params":["E_A",{deep}]}}' for number in range(800)
+    ]
+    answer = asyncio.ensure_future(events.management.answer(f"[{','.join(batch)}]".encode(), "a"))
+    turns = 0
+    while not answer.done():
+        await asyncio.sleep(0)
+        turns += 1
+    answers = json.loads(await answer)
+    assert [each["error"]["code"] for each in answers] == [400] * 800
+    assert turns > 20

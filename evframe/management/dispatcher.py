@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Hashable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final
+
+import attrs
 
 from evframe.calls import comes_from_outside
 from evframe.events.reading import NestingError, read_first
@@ -20,6 +23,24 @@ from evframe.subscriptions.policy import Policies
 log = logging.getLogger("evframe.management")
 __all__ = ["PARSE_ERROR", "Dispatcher", "unsendable"]
 INVALID: Final = CommandError(-32600, "Invalid Request")
+_LARGE_BYTES: Final = 32 << 10  # a request that takes more than a few milliseconds to read
+
+
+@attrs.frozen
+class _Unreadable:
+    """What stands for a request that cannot be read: its answer."""
+
+    answer: dict[str, Any]
+
+
+def _read(request: bytes) -> Any:
+    try:
+        return read_first(request)
+    except NestingError:
+        is_whole = request.rstrip().endswith((b"]", b"}"))  # what has no end is no JSON, however deep it is
+        return _Unreadable(NESTED if is_whole else NO_JSON)
+    except ValueError:
+        return _Unreadable(NO_JSON)
 
 
 def _first_of_each(members: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -76,7 +97,10 @@ class Dispatcher:
             pretty: one member per line.
             most_bytes: the longest response that can be carried to the client.
         """
-        return await self.submit(request, client, pretty=pretty, most_bytes=most_bytes)
+        if len(request) <= _LARGE_BYTES:
+            return await self.submit(request, client, pretty=pretty, most_bytes=most_bytes)
+        message = await self._turns.aside(partial(_read, request))
+        return await self._turns.put(client, self._steps(message, pretty=pretty, most_bytes=most_bytes))
 
     def submit(
         self, request: bytes, client: Hashable, *, pretty: bool = False, most_bytes: int | None = None
@@ -86,16 +110,14 @@ class Dispatcher:
 
     def steps(self, request: bytes, *, pretty: bool = False, most_bytes: int | None = None) -> Steps:
         """Answer *request* a step at a time, and return the response; a step is a request of a batch, or a slice."""
+        return (yield from self._steps(_read(request), pretty=pretty, most_bytes=most_bytes))
+
+    def _steps(self, message: Any, *, pretty: bool, most_bytes: int | None) -> Steps:
         options = self._policies.options
         most = options.answer_bytes if most_bytes is None else min(most_bytes, options.answer_bytes)
         response = Response(most, pretty=pretty)
-        try:
-            message = read_first(request)
-        except NestingError:
-            is_whole = request.rstrip().endswith((b"]", b"}"))  # what has no end is no JSON, however deep it is
-            return response.whole(NESTED if is_whole else NO_JSON)
-        except ValueError:
-            return response.whole(NO_JSON)
+        if isinstance(message, _Unreadable):
+            return response.whole(message.answer)
         if not isinstance(message, list) or not message:
             return (yield from self._answer(message, response))
         if len(message) > options.batch_requests:
