@@ -29,7 +29,11 @@ class Gateway:
         self.lines = []
         self._new = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
-        bind = self.line("the management interface listens")["bind"]
+        try:
+            bind = self.line("the management interface listens")["bind"]
+        except BaseException:
+            self.process.kill()
+            raise
         self.url = f"http://{bind}/mi"
         self.port = int(bind.rpartition(":")[2])
         self.client = Client(self.url)
