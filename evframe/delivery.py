@@ -305,6 +305,8 @@ class Delivery:
             subscriber.returned = None
             subscriber.on_away(reason)
             self._again(subscriber)
+        elif subscriber.ended and not queue:
+            self._resume(subscriber)
         elif self._loop is not None:
             self.retries.add(subscriber, delay_s(subscriber.attempts), is_first=subscriber.attempts == 1)
 
@@ -323,6 +325,11 @@ class Delivery:
 
     def _cut(self, subscriber: Subscriber) -> None:
         """Give up on what a subscriber that has ended did not take in time; its queue is empty."""
+        for _, kept in subscriber.returned or ():  # it would be tried again otherwise, perhaps without an end
+            subscriber.in_flight -= len(kept)
+            for event in kept:
+                subscriber.settle(event, "unsubscribed")
+            kept.clear()
         futures = list(self._under_way.get(subscriber, ()))
         for future in futures:
             future.cancel()

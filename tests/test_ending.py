@@ -84,3 +84,32 @@ async def test_the_end_of_the_interface_comes_in_slices(subscribers, waiting):
     assert sum(subscriber.failed for subscriber in ending) == subscribers * waiting
     assert 0 < turns.most <= 3 * SLICE_EVENTS
     assert releases.most <= 256
+
+
+async def test_what_came_back_beside_a_delivery_that_hangs():
+    """A subscriber whose time is over ends: a batch that came back while another one hangs is not sent again."""
+
+    class Memory(MemoryTransport):
+        in_flight, batch_events = 2, 1
+
+    sent = []
+    fail = asyncio.Event()
+
+    async def sends(batch):
+        sent.extend(batch.events)
+        await (fail if len(sent) == 1 else asyncio.Event()).wait()
+        raise evframe.Unavailable("away")
+
+    memory = Memory()
+    events, (subscriber,) = compose(memory, 1, 10)
+    memory.when("s0", sends)
+    async with events:
+        for n in range(2):
+            events.raise_event("E_T", [n])
+        await until(lambda: len(sent) == 2)
+        fail.set()
+        await until(lambda: subscriber.returned)
+        events.unsubscribe_event("E_T", "memory:s0")
+        await until(lambda: memory.released)
+    assert len(sent) == 2
+    assert (subscriber.reasons, subscriber.depth) == ({"unsubscribed": 2}, 0)

@@ -110,22 +110,19 @@ class VirtualTransport:
     def _hand_out(group: Group, batch: Batch) -> asyncio.Future[None]:
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         open_ = len(batch.events)
-        delivered: list[int] = []
 
         def settled(index: int, reason: str | None) -> None:
             nonlocal open_
             open_ -= 1
             if reason is None:
-                delivered.append(index)
+                batch.confirm(index)  # at once: the batch may be cut off for what another member has
             elif reason != AWAY:
                 batch.fail(index, reason)
             if open_ or over.done():
                 return
-            if len(delivered) + len(batch.failures) == len(batch.events):
+            if len(batch.confirmed) + len(batch.failures) == len(batch.events):
                 over.set_result(None)
             else:
-                for position in delivered:
-                    batch.confirm(position)
                 over.set_exception(Unavailable(AWAY))
 
         for index, event in enumerate(batch.events):

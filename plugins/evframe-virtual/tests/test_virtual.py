@@ -336,6 +336,27 @@ async def test_round_robin_v2(compose, memory):
     assert len(numbers(memory, "b")) == 10
 
 
+@pytest.mark.parametrize("ends", ["unsubscribed", "shutdown"])
+async def test_what_members_have_is_delivered_when_the_rest_is_cut_off(compose, memory, ends):
+    """At the end, events that a member has taken count as delivered, though another member took none of that batch."""
+
+    async def hangs(batch):
+        await asyncio.Event().wait()
+
+    socket = "virtual:ROUND-ROBIN memory:a memory:b"
+    memory.when("b", hangs)
+    events = compose(drain_timeout_s=0.0)
+    subscriber = events.subscribe_event("E_V", socket).subscriber
+    async with events:
+        for number in range(100):
+            events.raise_event("E_V", [number])
+        await until(lambda: len(numbers(memory, "a")) == 50)
+        if ends == "unsubscribed":
+            events.unsubscribe_event("E_V", socket)
+            await until(lambda: not subscriber.depth)
+    assert (subscriber.delivered, subscriber.reasons) == (50, {ends: 50})
+
+
 async def test_round_robin_prefers_who_is_not_behind(compose, memory):
     """A member that hangs is left with what it has; the others get the rest."""
     events = compose(drain_timeout_s=0.1)
