@@ -24,8 +24,6 @@ Endpoint = tuple[str, int]
 _READ_BYTES: Final = 1 << 18
 _TCP_CLOSE: Final = 7  # the state, first in TCP_INFO
 _PROBES: Final = 3
-_MOST_USER_TIMEOUT_MS: Final = 2**31 - 1  # what the kernel takes, as the next
-_MOST_KEEPALIVE_S: Final = 32_767
 
 
 class Chunk:
@@ -309,10 +307,9 @@ def _reason(error: OSError | Unavailable) -> str:
 def _set_up(kernel: socket.socket, options: Options) -> None:
     """Have the kernel end the connection when the peer has vanished."""
     kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, min(options.user_timeout_ms, _MOST_USER_TIMEOUT_MS))
+    kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, options.user_timeout_ms)
     if options.keepalive_s:
-        idle_s = min(options.keepalive_s, _MOST_KEEPALIVE_S)
         kernel.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle_s)
-        kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, idle_s // _PROBES))
+        kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, options.keepalive_s)
+        kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, options.keepalive_s // _PROBES))
         kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from evframe.config import at_least
+from evframe.config import at_least, within
 
 
 @attrs.frozen
@@ -25,7 +25,7 @@ class Options:
     """How many events of a subscriber may be under way without being confirmed."""
     resend_ms: int = attrs.field(default=1000, validator=at_least(0))
     """Send again what was acknowledged so recently when a connection does not end in good order; 0 prefers the loss."""
-    user_timeout_ms: int = attrs.field(default=10_000, validator=at_least(0))
+    user_timeout_ms: int = attrs.field(default=10_000, validator=within(0, 2**31 - 1))
     """How long the peer's kernel may leave what was sent without an acknowledgement; 0 leaves that to this kernel."""
-    keepalive_s: int = attrs.field(default=15, validator=at_least(0))
+    keepalive_s: int = attrs.field(default=15, validator=within(0, 32_767))
     """Ask an idle peer after so long whether it is there, and three times more within as long again; 0 never asks."""

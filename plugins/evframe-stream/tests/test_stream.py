@@ -440,6 +440,8 @@ async def test_plain_success_is_reported_s6_s8_s11():
         ({"timeout_ms": 0}, "timeout_ms"),
         ({"connect_timeout_ms": -1}, "connect_timeout_ms"),
         ({"resend_ms": -1}, "resend_ms"),
+        ({"user_timeout_ms": 2**31}, "user_timeout_ms"),
+        ({"keepalive_s": 32_768}, "keepalive_s"),
     ],
 )
 def test_bad_options(options, field):
