@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,12 @@ def pytest_configure(config):
         import uvloop
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    with suppress(ImportError):  # a plugin may be tested without it
+        from hypothesis import HealthCheck, settings
+
+        # How fast examples are made and run says more about the machine than about the code.
+        settings.register_profile("evframe", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        settings.load_profile("evframe")
 
 
 def pytest_collection_modifyitems(config, items):
