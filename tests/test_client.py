@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections import Counter
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from serving import DatagramServer, FifoServer, HttpServer, http
@@ -163,11 +164,18 @@ def test_udp_takes_datagrams_of_the_gateway_alone(serve, events):
     assert Client(server.url).call("pwd") == {"WD": os.getcwd()}
 
 
-def test_unix_client_leaves_no_name(ask, serve, events, tmp_path, monkeypatch):
+@pytest.fixture
+def short_path():
+    """Return a folder whose path leaves room for the name of a UNIX socket, which has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="ev-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_unix_client_leaves_no_name(ask, serve, events, short_path, monkeypatch):
     """The client's name is in a folder of its own that cannot be listed by others, and goes, answer or not."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    (tmp_path / "tmp").mkdir()
-    (tmp_path / "replies").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(short_path / "tmp"))
+    (short_path / "tmp").mkdir()
+    (short_path / "replies").mkdir()
     modes = []
 
     def answer(request):
@@ -177,15 +185,15 @@ def test_unix_client_leaves_no_name(ask, serve, events, tmp_path, monkeypatch):
 
     server = serve("unix", answer)
     ask(server.url, "pwd")
-    ask(f"{server.url}?reply_dir={tmp_path}/replies", "pwd")
+    ask(f"{server.url}?reply_dir={short_path}/replies", "pwd")
     with pytest.raises(ManagementError, match="within"):
         ask(server.url, "silent", timeout_s=0.1)
 
     names = [name for _, name in server.requests]
     assert len(set(names)) == 3
-    assert [name.startswith(f"{tmp_path}/replies/evframe-") for name in names] == [False, True, False]
+    assert [name.startswith(f"{short_path}/replies/evframe-") for name in names] == [False, True, False]
     assert modes == [[0o622, 0o711]] * 3
-    assert os.listdir(tmp_path / "tmp") == os.listdir(tmp_path / "replies") == []
+    assert os.listdir(short_path / "tmp") == os.listdir(short_path / "replies") == []
 
 
 @pytest.mark.parametrize("timeout_s", [0.2, 10.0])

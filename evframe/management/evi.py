@@ -79,9 +79,10 @@ class _Evi:
             self._interface.client_leases.subscribe(policy, event, socket, expire)
         except (UnknownEventError, SocketError) as error:
             # The answer is that of the original; what was wrong is for the operator.
-            repeated = self._limiter.due(type(error).__name__)
+            problem = str(error)
+            repeated = self._limiter.due(problem)
             if repeated is not None:
-                extra = {"event": event, "problem": str(error), "repeated": repeated}
+                extra = {"event": event, "problem": problem, "repeated": repeated}
                 log.warning("a subscription was refused", extra=extra)
             raise CommandError(400, "Bad parameter value") from None
         return "OK"
