@@ -32,7 +32,7 @@ SUBSCRIBERS = ("udp", "tcp", "file", "route")
 EVENTS = 12
 DIES_AFTER, COMES_BACK_AFTER = 4, 8
 PAUSE_S = 0.2
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Board:
