@@ -11,7 +11,6 @@ import sqlite3
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
-from itertools import chain, count
 from typing import Final
 from urllib.parse import quote
 
@@ -24,7 +23,6 @@ _FOLD_S: Final = 1.0
 _MODE: Final = 0o600
 _RESERVE_BYTES: Final = 65_536
 _LONGEST_S: Final = 2**31 - 1
-_JOURNALS: Final = ("-wal", "-shm", "-journal")
 _DAMAGE: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PASSING: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _PUT: Final = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?)"
@@ -91,7 +89,10 @@ class LeaseFile:
         self._lock = _take(path)
         try:
             self._take_over()
-            for name in (*(path + journal for journal in _JOURNALS), *glob.glob(f"{glob.escape(path)}.damaged*")):
+            for name in (
+                *(path + journal for journal in salvage.JOURNALS),
+                *glob.glob(f"{glob.escape(path)}.damaged*"),
+            ):
                 if os.path.isfile(name):
                     os.chmod(name, _MODE)
         except BaseException:
@@ -193,19 +194,11 @@ class LeaseFile:
         new = f"{self._path}.new"
         if not os.path.exists(new):
             return None
-        aside = _free_name(f"{self._path}.damaged")
         lock = _take(new)
-        for suffix in ("", "-wal", "-journal"):
-            with suppress(FileNotFoundError):
-                if os.path.getsize(self._path + suffix):
-                    os.replace(self._path + suffix, aside + suffix)
-        for journal in _JOURNALS:
-            with suppress(FileNotFoundError):
-                os.unlink(self._path + journal)  # it belongs to the damaged one
-        os.replace(new, self._path)
+        aside = salvage.set_aside(self._path, new)
         os.close(self._lock)
         self._lock = lock
-        return aside if os.path.lexists(aside) else None
+        return aside
 
     def _take_again(self) -> None:
         """Take the file that is in the place of the one before, or make one there."""
@@ -258,11 +251,6 @@ def _take(path: str) -> int:
         os.close(lock)
         raise
     return lock
-
-
-def _free_name(name: str) -> str:
-    names = chain((name,), (f"{name}.{number}" for number in count(1)))
-    return next(each for each in names if not os.path.lexists(each))
 
 
 def _prepare(database: sqlite3.Connection) -> None:

@@ -1,4 +1,4 @@
-"""What can be read of a damaged SQLite file: its pages one by one, without the tree that joins them.
+"""What can be read of a damaged SQLite file, its pages one by one, and a new file in the place of it.
 
 SQLite ends a read at the first damaged page. The rows of the other pages are whole, and a page of a
 table WITHOUT ROWID has them complete (https://www.sqlite.org/fileformat2.html).
@@ -6,14 +6,18 @@ table WITHOUT ROWID has them complete (https://www.sqlite.org/fileformat2.html).
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
 Value = int | float | bytes | None
 Row = tuple[Value, ...]
+JOURNALS: Final = ("-wal", "-shm", "-journal")
+"""What SQLite appends to the path of a database for the files that belong to it."""
 _MAGIC: Final = b"SQLite format 3\0"
 _PAGE_BYTES: Final = 4096
 _HEADER_BYTES: Final = 100
@@ -39,6 +43,28 @@ def rows(path: str) -> Iterator[Row]:
     pages = _Pages(Path(path).read_bytes(), _read_if_there(f"{path}-wal"))
     for number in pages.used():
         yield from pages.rows(number)
+
+
+def set_aside(path: str, new: str) -> str | None:
+    """Put the file *new* in the place of a damaged database, and return where that one is now, if it is anywhere.
+
+    When a process is killed in the midst of this, another one can do it again.
+    """
+    aside = _free_name(f"{path}.damaged")
+    for suffix in ("", "-wal", "-journal"):
+        with suppress(FileNotFoundError):
+            if os.path.getsize(path + suffix):
+                os.replace(path + suffix, aside + suffix)
+    for journal in JOURNALS:
+        with suppress(FileNotFoundError):
+            os.unlink(path + journal)  # it belongs to the damaged one
+    os.replace(new, path)
+    return aside if os.path.lexists(aside) else None
+
+
+def _free_name(name: str) -> str:
+    names = chain((name,), (f"{name}.{number}" for number in count(1)))
+    return next(each for each in names if not os.path.lexists(each))
 
 
 def _read_if_there(path: str) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn
 from evframe.kept_leases import is_damage, may_pass
 from evframe.log_limit import LogLimiter
 from evframe.status import READY, StatusGroup
+from evframe_usrloc.contacts import Binding
 from evframe_usrloc.journal import Journal
 from evframe_usrloc.registry import Registry
 from evframe_usrloc.store import Store
@@ -114,10 +115,7 @@ class Persistence:
         """
         await self._open_again()
         try:
-            while found := await self._call(self._store.read, _READ):
-                now = self._clock()
-                for binding in found:
-                    self._registry.restore(binding, now, silently=silently)
+            await self._read(silently=silently)
         except Exception as error:
             self.errors += 1
             log.exception("the store cannot be read", extra={"path": self._path})
@@ -126,6 +124,37 @@ class Persistence:
         finally:
             self._journal.loading = False
         return True
+
+    async def _read(self, *, silently: bool) -> None:
+        try:
+            while found := await self._call(self._store.read, _READ):
+                self._restore(found, silently=silently)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            self.errors += 1
+            kept = await self._call(self._store.salvage)
+            for start in range(0, len(kept), _READ):
+                self._restore(kept[start : start + _READ], silently=silently)
+                await asyncio.sleep(0)
+            await self._rebuild(kept)
+
+    def _restore(self, found: list[Binding], *, silently: bool) -> None:
+        now = self._clock()
+        for binding in found:
+            self._registry.restore(binding, now, silently=silently)
+
+    async def _rebuild(self, kept: list[Binding]) -> None:
+        """Have a new store with what could be read of a damaged one, as soon as there is room for it."""
+        self._is_open = False
+        while not self._is_open:
+            try:
+                aside = await self._call(self._store.rebuild, kept)
+                self._is_open = True
+            except (sqlite3.Error, OSError) as error:
+                self._cannot_open(error)
+                await asyncio.sleep(_AGAIN_S)
+        log.error("the store was damaged", extra={"path": self._path, "moved_to": aside, "kept": len(kept)})
 
     async def run(self) -> None:
         """Write changes, every interval and as soon as they are many, until cancelled."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Final, cast
 
-from evframe_usrloc.contacts import LATENCY, Binding, unpack
+from evframe import salvage
+from evframe_usrloc.contacts import AOR, CALLID, DOMAIN, LATENCY, MODIFIED, URI, Binding, is_text, unpack
 from evframe_usrloc.journal import Changes
 
 VERSION: Final = 1
@@ -22,6 +24,11 @@ _COLUMNS: Final = (
     "domain, aor, uri, received, path, qval, user_agent, socket, bflags, expires, callid, cseq, attr, "
     "shtag, flags, methods, modified, push"
 )
+_NAMES: Final = tuple(_COLUMNS.split(", "))
+_KEY: Final = ("domain", "aor", "uri", "callid")
+_STORED: Final = (*_KEY, *(name for name in _NAMES if name not in _KEY))  # the key is first in a row WITHOUT ROWID
+_ESCAPE: Final = "surrogateescape"  # what is no UTF-8 is no text then
+_NUMBERS: Final = frozenset({"qval", "bflags", "expires", "cseq", "flags", "methods", "modified", "push"})
 _SCHEMA: Final = """
     CREATE TABLE contact (
         domain TEXT NOT NULL, aor TEXT NOT NULL, uri TEXT NOT NULL, received TEXT, path TEXT,
@@ -44,7 +51,7 @@ class Store:
     """
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self._path = os.path.realpath(path)  # the journals are beside the file that a link leads to
         self._db: sqlite3.Connection | None = None
         self._rows: sqlite3.Cursor | None = None
 
@@ -57,6 +64,7 @@ class Store:
             ValueError: if it is another program's, or of a later version.
         """
         _make_private(self._path)
+        self._take_over()
         # The thread is another one when the interpreter is about to end.
         db = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
@@ -66,11 +74,7 @@ class Store:
             db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
             if not version:
-                db.execute("BEGIN IMMEDIATE")
-                db.execute(_SCHEMA)
-                db.execute(f"PRAGMA application_id = {_APPLICATION}")
-                db.execute(f"PRAGMA user_version = {VERSION}")
-                db.execute("COMMIT")
+                _create(db, ())
             db.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
         except BaseException:
             db.close()
@@ -120,6 +124,37 @@ class Store:
             db.execute("DELETE FROM contact WHERE domain = ?", (domain,))
             db.executemany(_INSERT, (_row(each) for part in parts for packed in part for each in unpack(packed)))
 
+    def salvage(self) -> list[Binding]:
+        """Return what can be read of a damaged file, by address; the file is closed after that."""
+        self.close()
+        found = filter(None, map(_binding, salvage.rows(self._path)))
+        contacts = {(each[DOMAIN], each[AOR], each[URI], each[CALLID]): each for each in found}
+        return sorted(
+            contacts.values(), key=lambda each: (each[DOMAIN], each[AOR], each[MODIFIED], each[URI], each[CALLID])
+        )
+
+    def rebuild(self, contacts: Iterable[Binding]) -> str | None:
+        """Put a new file with *contacts* in the place of a damaged one, open it, and return where that one is now."""
+        part = f"{self._path}.part"
+        for name in (part, f"{part}-journal"):
+            with suppress(FileNotFoundError):
+                os.unlink(name)
+        _make_private(part)
+        db = sqlite3.connect(part, isolation_level=None)
+        try:
+            _create(db, contacts)
+        finally:
+            db.close()
+        os.replace(part, f"{self._path}.new")
+        aside = self._take_over()
+        self.open()
+        return aside
+
+    def _take_over(self) -> str | None:
+        """Put a complete new file in its place, even one that an earlier process could not."""
+        new = f"{self._path}.new"
+        return salvage.set_aside(self._path, new) if os.path.exists(new) else None
+
     def close(self) -> None:
         """Close the file."""
         if self._db is not None:
@@ -155,6 +190,35 @@ def _make_private(path: str) -> None:
     for journal in ("-wal", "-shm", "-journal"):
         with suppress(FileNotFoundError):
             os.chmod(path + journal, _MODE)
+
+
+def _create(db: sqlite3.Connection, contacts: Iterable[Binding]) -> None:
+    db.execute("BEGIN IMMEDIATE")
+    db.execute(_SCHEMA)
+    db.executemany(_INSERT, map(_row, contacts))
+    db.execute(f"PRAGMA application_id = {_APPLICATION}")
+    db.execute(f"PRAGMA user_version = {VERSION}")
+    db.execute("COMMIT")
+
+
+def _binding(row: salvage.Row) -> Binding | None:
+    """Return the contact of a row as it is in the file; None for a row of another kind."""
+    if len(row) != len(_STORED):
+        return None
+    fields: dict[str, str | int | float | None] = {}
+    for name, value in zip(_STORED, row, strict=True):
+        if name == "modified" and isinstance(value, int | float) and math.isfinite(value):
+            fields[name] = float(value)
+        elif name in _NUMBERS and isinstance(value, int):
+            fields[name] = value
+        elif name not in _NUMBERS and isinstance(value, bytes) and is_text(text := value.decode("utf-8", _ESCAPE)):
+            fields[name] = text
+        elif value is None and name in {"received", "path"}:
+            fields[name] = None
+        else:
+            return None
+    values = [fields[name] for name in _NAMES]
+    return cast("Binding", (*values[:LATENCY], 0, *values[LATENCY:]))
 
 
 def _row(binding: Binding) -> tuple[object, ...]:

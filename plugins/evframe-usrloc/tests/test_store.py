@@ -291,21 +291,17 @@ async def test_what_is_no_store(path, clock, what, tmp_path):
     assert (tmp_path / "usrloc.sqlite").read_bytes() == before
 
 
-async def test_a_store_that_is_broken(path, clock, tmp_path, caplog):
-    """A file that is damaged inside is told in the status; what can be read is there, and the registry works."""
-    async with recorder(path, clock) as first:
-        for number in range(2000):
-            first.plugin("usrloc").register(f"user{number:04}", "sip:a")
-    content = bytearray((tmp_path / "usrloc.sqlite").read_bytes())
-    middle = len(content) // 2 // 4096 * 4096
-    content[middle : middle + 8192] = b"\xff" * 8192
-    (tmp_path / "usrloc.sqlite").write_bytes(content)
+async def test_a_store_that_cannot_be_read(path, clock, caplog):
+    """That a store cannot be read is in the log and in the status; it stays as it is, and the registry works."""
+    store = Store(path)
+    store.open()
+    store.close()
+    rows(path, "DROP TABLE contact")
     async with recorder(path, clock) as second:
         usrloc = second.plugin("usrloc")
         await usrloc.ready()
         status = second.interface.status.group("usrloc").find()
         assert (status.status, "cannot be read" in status.details) == (-1, True)
-        assert 0 < len(usrloc) < 2000
         assert usrloc.counters()["Store"]["errors"] == 1
         assert usrloc.register("bob", "a").uri == "a"
     assert "the store cannot be read" in [record.message for record in caplog.records]
@@ -354,3 +350,75 @@ async def test_a_killed_process_loses_what_was_not_written(path, clock, bursts):
         }
         usrloc.delete("user0")
     assert len(rows(path)) == len(there) - 1
+
+
+async def test_damaged_pages(path, clock, caplog, tmp_path):
+    """What is on the other pages of a damaged store is kept, through further starts, and the damaged store too."""
+    (tmp_path / "elsewhere").mkdir()
+    real = tmp_path / "elsewhere" / "real"
+    os.symlink(real, path)
+    full = Registration("c", None, 0.25, "r", "p", "ua ü", "s", 3, "at", "vip", 5, 6, push=True)
+    wanted = {}
+    async with recorder(path, clock) as first:
+        usrloc = first.plugin("usrloc")
+        await usrloc.ready()
+        for number in range(3000):
+            aor = f"user{number:04}"
+            wanted[aor] = usrloc.save(aor, [Registration("a", 100), full], callid="call", cseq=4)
+    with open(path, "r+b") as file:
+        file.seek(os.path.getsize(path) // 2)
+        file.write(os.urandom(4096 * 3))
+    damaged = real.read_bytes()
+    for _ in range(2):
+        async with recorder(path, clock, load_silently=True) as each:
+            usrloc = each.plugin("usrloc")
+            await usrloc.ready()
+            found = {aor: usrloc.lookup(aor) for aor in wanted}
+            assert 5600 < sum(map(len, found.values())) < 6000
+            assert all(set(contacts) <= set(wanted[aor]) for aor, contacts in found.items())
+            assert each.interface.status.find("usrloc").find("main").status == 1
+            usrloc.register("new", "a")
+    assert real.with_name("real.damaged").read_bytes() == damaged
+    assert sorted(os.listdir(real.parent)) == ["real", "real.damaged"]
+    assert caplog.messages.count("the store was damaged") == 1
+    assert not [record for record in caplog.records if record.exc_info]
+    assert rows(path, "SELECT aor FROM contact WHERE aor = 'new'") == [("new",)]
+
+
+def test_rebuilt_store_that_was_not_put_in_its_place(path, monkeypatch):
+    """A rebuilt store that a killed process could not put in its place is put there by the next one."""
+    store = Store(path)
+    store.open()
+    store.close()
+    contact = ("location", "bob", "a", None, None, 0, "", "", 0, 0, "call", 1, "", 0, "", 0, 0, 1.5, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "_take_over", lambda _: None)
+        store.rebuild([contact])
+        store.close()
+    assert rows(path) == []
+    store.open()
+    assert store.read(10) == [contact]
+    assert store.salvage() == [contact]
+
+
+async def test_damaged_store_on_a_full_disk(path, clock, monkeypatch):
+    """While there is no room for a new store what could be read of a damaged one is known, and nothing is moved."""
+    monkeypatch.setattr("evframe_usrloc.persistence._AGAIN_S", 0.01)
+    async with recorder(path, clock) as first:
+        usrloc = first.plugin("usrloc")
+        await usrloc.ready()
+        for number in range(3000):
+            usrloc.register(f"user{number:04}", "a")
+    with open(path, "r+b") as file:
+        file.seek(os.path.getsize(path) // 2)
+        file.write(os.urandom(4096 * 3))
+    blocked = os.path.join(path + ".part", "x")
+    os.makedirs(blocked)  # no file can be made there
+    async with recorder(path, clock) as each:
+        usrloc = each.plugin("usrloc")
+        await until(lambda: len(usrloc) > 2500)
+        await until(lambda: "cannot be opened" in each.interface.status.find("usrloc").find("main").details)
+        assert not os.path.exists(path + ".damaged")
+        os.removedirs(blocked)
+        await usrloc.ready()
+    assert len(rows(path)) > 2500
