@@ -1,6 +1,7 @@
 """JSON that arrives: read with every name and number as it was sent."""
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -215,3 +216,29 @@ def test_deep_text_keeps_everything(text):
     for _ in range(301):
         (value,) = value
     assert payload([value]) == HEAD + b',"params":[%b]}' % text.encode()
+
+
+@pytest.mark.parametrize("piece", ["\\n", '\\"', "\\\\", "a\\u0041", "aaaaaaaaaaaaaaa\\t"])
+def test_long_texts_take_memory_in_proportion(piece):
+    """A text of ten megabytes, full of escapes, is read in memory of about its own size, as a value and as a name."""
+    text = f'"{piece * (10_000_000 // len(piece))}"'
+    value = json.loads(text)
+    request = f"[{text}, {{{text} : 1.50}}]".encode()
+    tracemalloc.start()
+    try:
+        whole, named = read(request)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert whole == value
+    assert list(named) == [value]
+    assert peak < 16 * len(request)  # a pattern that remembers each step takes 50 times as much
+
+
+@pytest.mark.parametrize(
+    "text", ['"\\"', '"\\\\\\"', '{"\\": 1}', '{"a\\n" 1}', '{"a\\n"}', '{"\\x": 1}', '"\\x"', '"\\u12"', '{"a" "b":1}']
+)
+def test_texts_without_an_end_or_with_other_escapes(text):
+    """They are no JSON, as a value and as a name, and the error says where."""
+    with pytest.raises(ValueError, match="^expected .* at character [0-9]+, got "):
+        read(text.encode())

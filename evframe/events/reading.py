@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
-from json.decoder import scanstring  # type: ignore[attr-defined]  # it is documented by its use alone
+from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-defined]  # it is documented by its use alone
 from typing import Any, Final
 
 import orjson
@@ -26,17 +26,20 @@ MAX_INT_DIGITS: Final = 4300
 _PLAIN_DIGITS: Final = 600  # fewer than any limit that Python can have
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*+")
-_TEXT: Final = r'"([^"\\]*+)"|("(?:[^"\\]|\\.)*+")'  # one without a backslash, which needs no more care, or any other
+# What is repeated possessively is a single character: Python 3.11.2 has a fault in possessive groups.
 _TOKEN: Final = re.compile(
-    rf"[ \t\r\n]*+(?:{_TEXT}|(-?(?:0|[1-9][0-9]*+)((?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?))|(true|false|null)|([][}}{{]))",
-    re.DOTALL,
+    r"[ \t\r\n]*+"
+    r"""(?:"(?:([^"\\]*+)"|())"""  # a text without a backslash, or where any other begins
+    r"|(-?(?:0|[1-9][0-9]*+)((?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?))|(true|false|null)|([][}{]))"
 )
 _PLAIN, _ESCAPED, _INTEGER, _FRACTION, _WORD, _MARK = range(1, 7)
-_NAME: Final = re.compile(rf"[ \t\r\n]*+(?:{_TEXT})[ \t\r\n]*+:", re.DOTALL)
+_NAME: Final = re.compile(r"""[ \t\r\n]*+"(?:([^"\\]*+)"[ \t\r\n]*+:|())""")
+_COLON: Final = re.compile(r"[ \t\r\n]*+:")
 _AFTER: Final = re.compile(r"[ \t\r\n]*+([],}])")
 _END_OF_OBJECT: Final = re.compile(r"[ \t\r\n]*+}")
 _CHANGED_NUMBER: Final = re.compile(rb"[0-9][.eE]|-0|[0-9]{19}")  # what may be written otherwise
 _CONTAINERS: Final = {dict, list}
+_WANTED_NAME: Final = "a name in quotation marks, and ':'"
 _WORDS: Final = {"true": True, "false": False, "null": None}
 
 
@@ -160,8 +163,10 @@ def _read_value(text: str, position: int) -> tuple[Any, int]:  # noqa: C901, PLR
         if found is None:
             raise _unexpected(text, position, "JSON")
         position = found.end()
-        if found.lastindex != _MARK:
-            value = _scalar(text, found)
+        if found.lastindex == _ESCAPED:
+            value, position = _read_text(text, position)
+        elif found.lastindex != _MARK:
+            value = _scalar(found)
         elif (mark := found[_MARK]) in "[{":
             if len(around) == MAX_TEXT_DEPTH:
                 raise NestingError(f"expected at most {MAX_TEXT_DEPTH} levels of nesting")
@@ -204,18 +209,31 @@ def _read_name(text: str, position: int, names: list[str]) -> int:
     """Read the name of the next member, and its colon."""
     found = _NAME.match(text, position)
     if found is None:
-        raise _unexpected(text, position, "a name in quotation marks, and ':'")
-    names.append(_scalar(text, found))
-    return found.end()
+        raise _unexpected(text, position, _WANTED_NAME)
+    if found.lastindex == _PLAIN:
+        names.append(found[_PLAIN])
+        return found.end()
+    name, end = _read_text(text, found.end())
+    colon = _COLON.match(text, end)
+    if colon is None:
+        raise _unexpected(text, position, _WANTED_NAME)
+    names.append(name)
+    return colon.end()
 
 
-def _scalar(text: str, found: re.Match[str]) -> Any:
-    """Return the value of a token that is no mark."""
+def _read_text(text: str, position: int) -> tuple[str, int]:
+    """Return the text that begins before *position*, behind its quotation mark, and where it ends."""
+    try:
+        return scanstring(text, position, False)  # type: ignore[no-any-return]
+    except JSONDecodeError as error:
+        raise _unexpected(text, error.pos, "a text with valid escapes, and its end") from None
+
+
+def _scalar(found: re.Match[str]) -> Any:
+    """Return the value of a token that is a text without a backslash, a number or a word."""
     kind = found.lastindex
     if kind == _PLAIN:
         return found[_PLAIN]
-    if kind == _ESCAPED:
-        return scanstring(text, found.start(_ESCAPED) + 1, False)[0]
     return _WORDS[found[_WORD]] if kind == _WORD else _number(found[_INTEGER], is_integer=not found[_FRACTION])
 
 
