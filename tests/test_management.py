@@ -3,6 +3,8 @@
 import json
 from contextlib import asynccontextmanager
 
+import pytest
+
 from evframe.exceptions import Unavailable
 from evframe.management.commands import Command
 from evframe.management.dispatcher import unsendable
@@ -172,3 +174,15 @@ def test_bad_requests_are_one_line_of_the_log(events, caplog):
         assert events.management.handle(f"[{','.join([request] * 800)}]".encode()) is None
         assert len(caplog.records) <= 1, (method, params)
         assert not any(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "-" + "9" * 4000, "1e400", "1" * 5000, "-0", "1.5e308"])
+def test_any_number_may_stand_for_text(events, caplog, number):
+    """A number of any size in the place of a text is text or an error of the protocol, never a traceback."""
+    for command in [*events.commands]:
+        for recipe in (*command.recipes, *command.named):
+            members = ",".join(f'"{name}":{number}' for name in recipe)
+            request = f'{{"jsonrpc":"2.0","id":1,"method":"{command.name}","params":{{{members}}}}}'
+            answer = json.loads(events.management.handle(request.encode()))
+            assert answer.get("error", {}).get("code") != -32000, (command.name, recipe)
+    assert not any(record.exc_info for record in caplog.records)

@@ -35,8 +35,10 @@ def invalid_params(data: str) -> CommandError:
 def text_param(params: Mapping[str, Any], name: str) -> str:
     """Return a text parameter; a number gives its integer text (`reference/core.md` §8.3)."""
     value = params[name]
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        value = str(int(value))
+    if isinstance(value, float) and math.isfinite(value):
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
     if not isinstance(value, str) or not value:
         raise invalid_params(f"Bad type for parameter '{name}'")
     return value
