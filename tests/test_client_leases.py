@@ -12,7 +12,7 @@ from evframe.client import ManagementError
 from evframe.client.leases import Call, Leases
 from evframe.client.protocol import Request
 from evframe.client.steps import Pause
-from evframe.testing import FakeClock, MemoryTransport
+from evframe.testing import ANY_SCHEME, FakeClock, MemoryTransport
 
 SOCKET = "memory:me"
 LEASE_S = 30
@@ -29,7 +29,7 @@ class Gateway:
         self.restart(*names)
 
     def restart(self, *names):
-        self.events = evframe.EventInterface(plugins={"memory": MemoryTransport()}, clock=self.clock)
+        self.events = evframe.EventInterface(ANY_SCHEME, plugins={"memory": MemoryTransport()}, clock=self.clock)
         for name in names:
             self.events.register_event(name)
 

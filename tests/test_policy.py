@@ -229,7 +229,7 @@ def test_refusals_are_logged_once_in_a_while(caplog):
 def test_configured_subscriptions_stay():
     """A refresh by a client is OK and changes nothing, expire 0 is 400; with end_configured both work."""
     for may_end in (False, True):
-        events = made(ManagementOptions(end_configured=may_end))
+        events = made(ManagementOptions(schemes=["memory"], end_configured=may_end))
         events.subscribe_event("E_A", "memory:a", configured=True)
         assert ask(events.management, "event_subscribe", ["E_A", "memory:a", 5])["result"] == "OK"
         assert [lease.expire_s for lease in events.subscriptions] == [5 if may_end else 0]
@@ -238,6 +238,16 @@ def test_configured_subscriptions_stay():
         assert len(events.subscriptions) == (0 if may_end else 1)
         if not may_end:
             assert ended["error"] == {"code": 400, "message": "Bad parameter value"}
+
+
+def test_only_network_schemes_without_a_table():
+    """Without `schemes`, the scheme of any other package is refused, whatever its sockets say of themselves."""
+    events = made()
+    assert ask(events.management, "event_subscribe", ["E_A", "memory:a"])["error"]["code"] == 400
+    assert events.policies.refused == {"schemes": 1}
+    target = attrs.make_class("Claims", ["canonical", "is_double"])("memory:a", True)
+    with pytest.raises(ForbiddenError, match="permitted scheme"):
+        events.policies.general.check_socket(target)
 
 
 def test_kept_leases_are_checked():
@@ -323,7 +333,8 @@ def test_each_interface_has_its_policy(install, tmp_path):
 async def test_reload_ends_what_is_not_permitted_any_more(installed):
     """A reload that narrows the policy ends the leases of clients, and none of the others."""
     text = '[[events]]\nname = "E_A"\n[[subscriptions]]\nevent = "E_A"\nsocket = "memory:configured"\n'
-    async with evframe.EventInterface(evframe.config.parse_config(text)) as events:
+    wide = f'{text}[management]\nschemes = ["memory"]\n'
+    async with evframe.EventInterface(evframe.config.parse_config(wide)) as events:
         events.subscribe_event("E_A", "memory:own")
         assert ask(events.management, "event_subscribe", ["E_A", "memory:client"])["result"] == "OK"
         changes = events.reload(evframe.config.parse_config(f'{text}[management]\nschemes = ["udp"]\n'))
@@ -334,5 +345,5 @@ async def test_reload_ends_what_is_not_permitted_any_more(installed):
             "memory:own",
         ]
         assert ask(events.management, "event_subscribe", ["E_A", "memory:client"])["error"]["code"] == 400
-        assert events.reload(evframe.config.parse_config(text)).management == ["schemes"]
+        assert events.reload(evframe.config.parse_config(wide)).management == ["schemes"]
         assert ask(events.management, "event_subscribe", ["E_A", "memory:client"])["result"] == "OK"

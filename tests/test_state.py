@@ -19,7 +19,7 @@ import evframe
 from evframe.config import Config, CoreOptions
 from evframe.kept_leases import KeptLease, LeaseFile
 from evframe.state import LeaseKeeper
-from evframe.testing import FakeClock, MemoryTransport, until
+from evframe.testing import ANY_SCHEME, FakeClock, MemoryTransport, until
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def path(tmp_path):
 def compose(path, wall=None, monotonic=None, events=("E_A", "E_B")):
     keeper = LeaseKeeper(path, clock=wall or FakeClock())
     plugins = {"memory": MemoryTransport(), "state": keeper}
-    interface = evframe.EventInterface(plugins=plugins, clock=monotonic or FakeClock())
+    interface = evframe.EventInterface(ANY_SCHEME, plugins=plugins, clock=monotonic or FakeClock())
     for name in events:
         interface.register_event(name)
     return interface
@@ -164,7 +164,9 @@ async def test_secrets_survive(path):
         def on_subscribe(self, scheme, rest):
             return super().on_subscribe(scheme=scheme, rest=rest.removeprefix("password@"))
 
-    async with evframe.EventInterface(plugins={"memory": Secretive(), "state": LeaseKeeper(path)}) as events:
+    async with evframe.EventInterface(
+        ANY_SCHEME, plugins={"memory": Secretive(), "state": LeaseKeeper(path)}
+    ) as events:
         events.register_event("E_A")
         events.subscribe_event("E_A", "memory:password@a", 10)
     assert [(lease.socket, lease.text) for lease in kept(path)] == [("memory:a", "memory:password@a")]
@@ -458,7 +460,7 @@ async def test_start_with_a_full_disk(path, monkeypatch):
 SMALL_DISK = """
 import asyncio, os, sys, evframe
 from evframe.state import LeaseKeeper
-from evframe.testing import MemoryTransport, until
+from evframe.testing import ANY_SCHEME, MemoryTransport, until
 
 def status(events):
     return events.status.find("core").find("state").details
@@ -466,7 +468,7 @@ def status(events):
 async def main(path, filler):
     async with asyncio.timeout(40):
         keeper = LeaseKeeper(path)
-        async with evframe.EventInterface(plugins={"memory": MemoryTransport(), "state": keeper}) as events:
+        async with evframe.EventInterface(ANY_SCHEME, plugins={"memory": MemoryTransport(), "state": keeper}) as events:
             events.register_event("E_A")
             for number in range(200):  # more than the journal has room for
                 events.subscribe_event("E_A", f"memory:{number}")
@@ -478,7 +480,7 @@ async def main(path, filler):
             except OSError:
                 pass
         keeper = LeaseKeeper(path)
-        async with evframe.EventInterface(plugins={"memory": MemoryTransport(), "state": keeper}) as events:
+        async with evframe.EventInterface(ANY_SCHEME, plugins={"memory": MemoryTransport(), "state": keeper}) as events:
             events.register_event("E_A")
             print(len(events.subscriptions), status(events))
             events.subscribe_event("E_A", "memory:" + "x" * 9000)
@@ -552,7 +554,7 @@ async def test_lease_that_waits_gives_way_to_a_new_one(path, monkeypatch):
     async with compose(path) as first:
         first.subscribe_event("E_A", "memory:a", 10)
     late, keeper = Late(), LeaseKeeper(path, clock=FakeClock())
-    events = evframe.EventInterface(plugins={"memory": late, "state": keeper}, clock=FakeClock())
+    events = evframe.EventInterface(ANY_SCHEME, plugins={"memory": late, "state": keeper}, clock=FakeClock())
     events.register_event("E_A")
     async with events:
         assert events.subscriptions == []
@@ -578,10 +580,10 @@ async def test_journal_is_folded(path, monkeypatch):
 KILLED = """
 import asyncio, os, sys, evframe
 from evframe.state import LeaseKeeper
-from evframe.testing import MemoryTransport
+from evframe.testing import ANY_SCHEME, MemoryTransport
 
 async def main():
-    async with evframe.EventInterface(plugins={"memory": MemoryTransport(), "state": LeaseKeeper(sys.argv[1])}) as events:
+    async with evframe.EventInterface(ANY_SCHEME, plugins={"memory": MemoryTransport(), "state": LeaseKeeper(sys.argv[1])}) as events:
         events.register_event("E_A")
         for number in range(100):
             events.subscribe_event("E_A", f"memory:a{number}", 3600)

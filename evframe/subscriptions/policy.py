@@ -118,7 +118,6 @@ class _Rules:
 
     def __init__(self, schemes: Sequence[str] | None, options: ManagementOptions | NarrowingOptions) -> None:
         self._schemes = schemes if options.schemes is None else tuple(options.schemes)
-        self._is_default = options.schemes is None
         self._takes_files = options.schemes is None and bool(options.file_roots)
         self._file_roots = options.file_roots
         self.networks = None if options.networks is None else tuple(map(ipaddress.ip_network, options.networks))
@@ -127,8 +126,7 @@ class _Rules:
 
     def check(self, target: Socket) -> None:
         files: Sequence[str] = getattr(target, "files", ())
-        if not (self._is_default and getattr(target, "is_double", False)):
-            self._check_scheme(target.canonical, is_file=bool(files))
+        self._check_scheme(target.canonical, is_file=bool(files))
         if files:
             self._check_files(target.canonical, files)
         elif self.networks is not None:

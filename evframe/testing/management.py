@@ -31,7 +31,7 @@ from evframe.testing.table import (
     Row,
     call,
 )
-from evframe.testing.transports import MemoryTransport, until
+from evframe.testing.transports import ANY_SCHEME, MemoryTransport, until
 
 Ask = Callable[[bytes], Awaitable[bytes | None]]
 """Sends a request and returns its reply, or None once it is certain that there is none."""
@@ -90,7 +90,9 @@ class ManagementContract:
         raise NotImplementedError
 
     def _interface(self) -> EventInterface:
-        events = EventInterface(plugins={"memory": MemoryTransport(), "twins": _Twins(), "under-test": self.plugin()})
+        events = EventInterface(
+            ANY_SCHEME, plugins={"memory": MemoryTransport(), "twins": _Twins(), "under-test": self.plugin()}
+        )
         events.register_event("E_A")
         events.register_event("E_B")
         return events

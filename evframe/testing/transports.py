@@ -24,11 +24,13 @@ from typing import Any, ClassVar, Final
 import attrs
 
 from evframe.batch import Batch
+from evframe.config import Config
 from evframe.events.event import Event
 from evframe.exceptions import SocketError
 from evframe.hookspecs import hookimpl
 from evframe.interface import EventInterface
 from evframe.sockets import Socket
+from evframe.subscriptions.policy import ManagementOptions
 
 _LIMIT_S: Final = 30.0
 _STALL_S: Final = 2.0
@@ -40,8 +42,6 @@ class MemorySocket:
 
     name: str
     expires: bool = True
-    is_double: bool = True
-    """It stands in for a subscriber and leads nowhere, so that the default policy of run-time clients permits it."""
 
     @property
     def canonical(self) -> str:
@@ -49,8 +49,15 @@ class MemorySocket:
         return f"memory:{self.name}"
 
 
+ANY_SCHEME: Final = Config(management=ManagementOptions(schemes=["*"]))
+"""A configuration whose run-time clients may subscribe every scheme, `memory` included."""
+
+
 class MemoryTransport:
-    """Keeps what is delivered, or does with a subscriber what a test tells it to."""
+    """Keeps what is delivered, or does with a subscriber what a test has said.
+
+    Run-time clients may subscribe it where the configuration permits its scheme, as `ANY_SCHEME` does.
+    """
 
     schemes = ("memory",)
 
