@@ -157,6 +157,7 @@ def _read_value(text: str, position: int) -> tuple[Any, int]:  # noqa: C901, PLR
     around: list[tuple[list[Any], list[str] | None]] = []
     items: list[Any] = []
     names: list[str] | None = None  # of an object
+    value: Any
     is_new = False  # whether an array has just begun
     while True:
         found = _TOKEN.match(text, position)
