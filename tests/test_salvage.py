@@ -70,14 +70,16 @@ def test_rows_that_were_removed(tmp_path):
 @pytest.fixture(scope="module")
 def image(tmp_path_factory):
     path = tmp_path_factory.mktemp("salvage") / "db"
-    return make(path, [(b"%d" % number * 9, number, number / 2) for number in range(2000)]), path.read_bytes()
+    rows = make(path, [(b"%d" % number * 9, number, number / 2) for number in range(2000)])
+    raw = path.read_bytes()
+    return lambda: (rows, raw)  # of which hypothesis can print a short text
 
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_damaged_pages(tmp_path_factory, image, data):
     """A damaged page takes the rows that are on it, and no others."""
-    rows, raw = image
+    rows, raw = image()
     pages = len(raw) // PAGE
     damaged = data.draw(st.sets(st.integers(0, pages - 1), min_size=1, max_size=3))
     path = tmp_path_factory.mktemp("salvage") / "db"
@@ -97,7 +99,7 @@ places = st.integers(0, 2**32)
 @given(cut=places, changes=st.lists(st.tuples(places, st.binary(max_size=8)), max_size=20), log=st.binary(max_size=100))
 def test_any_damage(tmp_path_factory, image, cut, changes, log):
     """Whatever a file has become, reading what can be read of it ends without an error."""
-    _, raw = image
+    _, raw = image()
     raw = bytearray(raw[: cut % (len(raw) + 1)])
     for place, new in changes:
         at = place % (len(raw) + 1)
