@@ -95,6 +95,14 @@ def test_files_are_compared_by_their_real_paths(tmp_path):
     assert not permits(file(root.parent / "root2"), **roots)
 
 
+def test_a_refused_file_names_the_key_that_would_permit_it():
+    """Without `schemes` a file needs a folder in `file_roots` alone, so the refusal names that key."""
+    with pytest.raises(ForbiddenError) as caught:
+        Policy("mi", ManagementOptions()).check_socket(file("/srv/x"))
+    assert caught.value.rule == "file_roots"
+    assert str(caught.value).endswith("expected a file below a folder of file_roots, got '/srv/x'")
+
+
 def test_relative_files_are_those_of_the_working_directory(tmp_path, monkeypatch):
     """A relative path is compared as what it names."""
     monkeypatch.chdir(tmp_path)

@@ -118,7 +118,7 @@ class _Rules:
 
     def __init__(self, schemes: Sequence[str] | None, options: ManagementOptions | NarrowingOptions) -> None:
         self._schemes = schemes if options.schemes is None else tuple(options.schemes)
-        self._takes_files = options.schemes is None and bool(options.file_roots)
+        self._is_default = options.schemes is None
         self._file_roots = options.file_roots
         self.networks = None if options.networks is None else tuple(map(ipaddress.ip_network, options.networks))
         self.raise_events = _matcher(options.raise_events)
@@ -134,10 +134,10 @@ class _Rules:
 
     def _check_scheme(self, canonical: str, *, is_file: bool) -> None:
         scheme = canonical.partition(":")[0]
-        if self._schemes is None or _ALL in self._schemes or scheme in self._schemes or (is_file and self._takes_files):
+        if self._schemes is None or _ALL in self._schemes or scheme in self._schemes or (is_file and self._is_default):
             return
         expected = ", ".join(self._schemes) or "none"
-        raise ForbiddenError("schemes", canonical, f"expected a permitted scheme, of {expected}, got {scheme!r}")
+        raise ForbiddenError("schemes", canonical, f"expected a permitted scheme of {expected}, got {scheme!r}")
 
     def _check_files(self, canonical: str, files: Sequence[str]) -> None:
         if self._file_roots is None:
@@ -145,7 +145,8 @@ class _Rules:
         roots = list(map(os.path.realpath, self._file_roots))
         for real in map(os.path.realpath, files):
             if not any(_is_below(real, root) for root in roots):
-                raise ForbiddenError("file_roots", canonical, f"expected a file below a permitted folder, got {real!r}")
+                problem = f"expected a file below a folder of file_roots, got {real!r}"
+                raise ForbiddenError("file_roots", canonical, problem)
 
     @staticmethod
     def _check_networks(target: Socket, networks: Sequence[Network]) -> None:
