@@ -46,7 +46,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="evframe")
 def main() -> None:
-    """Deliver events to whoever subscribed to them."""
+    """Deliver events to their subscribers."""
 
 
 @main.command()

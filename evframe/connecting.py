@@ -53,7 +53,7 @@ def with_client(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("--url", envvar="EVFRAME_URL", help=f"Management interface of the gateway: {_FORMS}")
     @click.option("-c", "--config", type=_file, help="Configuration of the gateway.")
     @click.option("--token-file", envvar="EVFRAME_TOKEN_FILE", type=_file, help="File with the token for HTTP.")
-    @click.option("--ca-file", type=_file, help="Certificates that HTTPS is trusted by.  [default: the system's]")
+    @click.option("--ca-file", type=_file, help="Certificates to trust for HTTPS.  [default: the system's]")
     @wraps(command)
     def run(
         *, url: str | None, config: str | None, token_file: str | None, ca_file: str | None, **options: Any

@@ -285,7 +285,7 @@ class EventInterface:
         return lease.deadline - self._roster.leases.clock() if lease.expire_s else None
 
     def raise_event(self, name: str, params: Any = None) -> None:
-        """Raise an event to whoever subscribed; returns at once, from any thread.
+        """Raise an event for its subscribers; returns at once, from any thread.
 
         Raises:
             UnknownEventError: if the event is not registered.

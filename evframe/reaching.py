@@ -41,9 +41,10 @@ class Finding:
     """Whether the transport can know."""
 
     def __str__(self) -> str:
-        verdict = self.problem or ("reachable" if self.is_asked else "not asked, the transport knows no connection")
-        names = "".join(f"; {name} is {found}" for name, found in self.names.items())
-        return f"{self.socket}: {verdict}{names}"
+        verdict = self.problem or ("reachable" if self.is_asked else "not tried, the transport makes no connection")
+        # The reason of a single name is that of the target already.
+        names = {} if [*self.names.values()] == [self.problem] else self.names
+        return f"{self.socket}: {verdict}" + "".join(f"; {name} is {found}" for name, found in names.items())
 
 
 async def reach(interface: EventInterface) -> list[Finding]:
