@@ -22,6 +22,11 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
     return {key: value for key, value in record.__dict__.items() if key not in _OWN}
 
 
+def keys_text(record: logging.LogRecord) -> str:
+    """Return what a record has besides its sentence, each key with its value, as it is: nothing is escaped."""
+    return "".join(f" {key}={_text(value)}" for key, value in _extra(record).items())
+
+
 class TextFormatter(logging.Formatter):
     """One line for a person: time, level, logger, sentence and the keys; a traceback follows, indented."""
 
@@ -29,7 +34,7 @@ class TextFormatter(logging.Formatter):
         """Return the line, in which nothing from outside can begin another one, or move the cursor."""
         record.message = record.getMessage()
         record.asctime = self.formatTime(record, self.datefmt)
-        keys = "".join(f" {key}={_text(value)}" for key, value in _extra(record).items())
+        keys = keys_text(record)
         parts = [visible(f"{self.formatMessage(record)} {keys}" if keys else self.formatMessage(record))]
         if record.exc_info:
             parts.append(visible_lines(f"  {self.formatException(record.exc_info)}"))

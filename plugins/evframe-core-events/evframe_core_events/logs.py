@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from evframe.logs import TextFormatter
+from evframe.logs import keys_text
 from evframe.nesting import delivering
 from evframe_core_events.options import Options
 
@@ -23,6 +23,14 @@ def level_of(number: int) -> int:
         if number >= least:
             return level
     return 3 if number >= logging.INFO else 4
+
+
+class _MessageFormatter(logging.Formatter):
+    """The text of an event's parameter: raw, since each transport encodes it in its own way."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line, keys = super().format(record), keys_text(record)
+        return f"{line} {keys}" if keys else line
 
 
 class RateLimit:
@@ -84,7 +92,7 @@ class EventHandler(logging.Handler):
         limit: RateLimit,
     ) -> None:
         super().__init__()
-        self.setFormatter(TextFormatter("%(message)s"))
+        self.setFormatter(_MessageFormatter("%(message)s"))
         self.level_filter = options.log_event_level_filter
         self._options = options
         self._raise = raise_log
