@@ -89,6 +89,8 @@ class EndingPeer:
         line = os.read(0, 100).decode()
         if not line:
             sys.exit()
+        if self.connection is None and self.listener is not None and select.select([self.listener], [], [], 0)[0]:
+            self.accept()  # what is acknowledged may be for a connection that is not accepted yet
         name, *more = line.split()
         getattr(self, name)(*more)
         print("ok", flush=True)
