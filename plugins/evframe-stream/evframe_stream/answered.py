@@ -128,7 +128,7 @@ class AnsweredConnection(Connection):
 
     def lost(self, reason: str, acknowledged: int) -> None:  # noqa: ARG002 what counts are replies
         """Give back what is not answered; see `Connection`."""
-        if self._is_leaving and not self._pending:
+        if self._is_leaving and not self._pending and not self._is_closed:
             self._is_leaving = False
             if self._chunks:
                 self.open()

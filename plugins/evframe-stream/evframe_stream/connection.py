@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import fcntl
 import socket
 import struct
@@ -15,6 +14,7 @@ from typing import Final
 
 from evframe import Batch, Unavailable
 from evframe.sockets import connection_problem
+from evframe.subscriptions.attempts import first_reached
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_stream.options import Options
@@ -80,6 +80,7 @@ class Connection(ABC):
         self._is_told = False
         self._at_end = False  # nothing is read or written any more
         self._is_leaving = False  # for a connection to another address
+        self._is_closed = False  # for good
         self._has_shut = False  # this side
         self._problem: str | None = None  # what a write has met with
         self._buffer: deque[memoryview] = deque()
@@ -117,14 +118,13 @@ class Connection(ABC):
 
     def open(self) -> None:
         """Begin to make a connection, unless one is there or being made."""
-        if self._connecting is None and self._kernel is None:
+        if self._connecting is None and self._kernel is None and not self._is_closed:
             self._connecting = self.loop.create_task(self._connect())
 
     async def _connect(self) -> None:
         try:
             addresses = await self._resolver.addresses(*self._endpoint)
-            async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
-                kernel = await self._reach(addresses)
+            kernel = await first_reached(addresses, self._reach_one, self._options.connect_timeout_ms / 1000)
         except (OSError, Unavailable) as error:
             self._connecting = None
             self._resolver.forget(self._endpoint[0])
@@ -137,18 +137,6 @@ class Connection(ABC):
             self._problem = None
             self.loop.add_reader(kernel, self._read)
             self.opened()
-
-    async def _reach(self, addresses: Iterable[HostAddress]) -> socket.socket:
-        last: OSError | None = None
-        try:
-            for address in addresses:
-                try:
-                    return await self._reach_one(address)
-                except OSError as error:
-                    last = error
-            raise last or OSError(errno.EHOSTUNREACH, "no address")
-        finally:
-            last = None  # its traceback has this frame: together they would be a cycle
 
     async def _reach_one(self, address: HostAddress) -> socket.socket:
         kernel = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -289,6 +277,7 @@ class Connection(ABC):
 
     def close(self) -> None:
         """Close the connection for good; what is under way is given back."""
+        self._is_closed = True
         if self._connecting is not None:
             self._connecting.cancel()
             self._connecting = None

@@ -6,8 +6,10 @@ import socket
 
 import pytest
 from evframe_stream import Options, StreamTransport, parse
+from silent import silent_listener
 
 import evframe
+from evframe import Batch, Unavailable
 from evframe.config import Config, CoreOptions
 from evframe.testing import FakeNames, until
 
@@ -147,3 +149,31 @@ async def test_idle_connection_follows_the_name():
             await until(lambda: connection._kernel is None)
             await events.raise_event_and_wait("E_TEST", [1])
             await until(lambda: homes.read == [(OLD, 0), (NEW, 1)])
+
+
+async def test_an_address_that_does_not_answer_leaves_time_to_the_next():
+    """Of two addresses, the first of which answers no connection, the second gets the events."""
+    silent = "127.0.0.3"
+    with FakeNames({"peer.example": [silent, NEW]}) as names:
+        async with Homes() as homes, named(names, connect_timeout_ms=400) as events:
+            with silent_listener(silent, homes.port):
+                lease = events.subscribe_event("E_TEST", f"tcp:peer.example:{homes.port}")
+                events.raise_event("E_TEST", [1])
+                await until(lambda: homes.read == [(NEW, 1)])
+                assert lease.subscriber.attempts == 0
+
+
+async def test_a_connection_that_is_closed_while_it_is_exchanged_opens_no_other():
+    """What comes while a connection is exchanged is given back when it is closed for good, and nothing is opened."""
+    with FakeNames({"peer.example": [OLD]}) as names:
+        async with Homes(answers=True) as homes, named(names, reliable_mode=True) as events:
+            lease = events.subscribe_event("E_TEST", f"tcp:peer.example:{homes.port}")
+            await events.raise_event_and_wait("E_TEST", [0])
+            transport = events.plugin("stream")
+            (connection,) = transport._connections.values()
+            connection.addresses_changed(())
+            sent = transport.deliver(lease.subscriber.socket, Batch(()))
+            transport.stop()
+            with pytest.raises(Unavailable):
+                await sent
+            assert connection._connecting is None

@@ -131,6 +131,8 @@ class HttpConnection(asyncio.Protocol):
         if not self._parser.should_keep_alive():
             self.stays_open = False
             self.close()
+        elif self.is_leaving and not self._waiting:
+            self.close()
 
     def _answer(self, status: int, body: bytes) -> None:
         if self._waiting:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from functools import partial
 from typing import Final
 from weakref import WeakValueDictionary
@@ -15,7 +14,8 @@ from weakref import WeakValueDictionary
 from evframe import Batch, ConfigError, Socket, SocketError, Unavailable, hookimpl
 from evframe.context import PluginContext
 from evframe.sockets import connection_problem
-from evframe.subscriptions.names import HostAddress
+from evframe.subscriptions.attempts import first_reached
+from evframe.subscriptions.names import FORBIDDEN, HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_xmlrpc.address import XmlrpcSocket, parse, shown
 from evframe_xmlrpc.calls import call, multicall, request, values
@@ -193,23 +193,24 @@ class XmlrpcTransport:
         if connection is not None and connection.is_open and connection.stays_open and not connection.is_leaving:
             return connection
         self._close(target.canonical)
-        addresses = await self._resolver.addresses(*target.endpoints[0])
-        async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
-            connection = await self._reach(target, addresses)
+        connection = await self._reach(target)
         self._connections[target.canonical] = target, connection
         return connection
 
-    async def _reach(self, target: XmlrpcSocket, addresses: Iterable[HostAddress]) -> HttpConnection:
-        last: OSError | None = None
-        try:
-            for address in addresses:
-                try:
-                    return await self._reach_one(target, address)
-                except OSError as error:
-                    last = error
-            raise last or OSError(errno.EHOSTUNREACH, "no address")
-        finally:
-            last = None  # its traceback has this frame: together they would be a cycle
+    async def _reach(self, target: XmlrpcSocket) -> HttpConnection:
+        """Return a connection to an address that the host still has when it is made."""
+        while True:
+            addresses = await self._resolver.addresses(*target.endpoints[0])
+            connect = partial(self._reach_one, target)
+            connection = await first_reached(addresses, connect, self._options.connect_timeout_ms / 1000)
+            if self._is_current(target, connection.address):
+                return connection
+            connection.close()
+
+    def _is_current(self, target: XmlrpcSocket, address: HostAddress) -> bool:
+        host, port = target.endpoints[0]
+        current = self._resolver.known(host, port)
+        return self._resolver.problem(host) != FORBIDDEN if current is None else address in current
 
     async def _reach_one(self, target: XmlrpcSocket, address: HostAddress) -> HttpConnection:
         loop = asyncio.get_running_loop()

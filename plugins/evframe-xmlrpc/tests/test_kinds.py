@@ -8,6 +8,7 @@ import xmlrpc.client
 import pytest
 from evframe_xmlrpc import Options, XmlrpcTransport, parse
 from evframe_xmlrpc.calls import value
+from silent import silent_listener
 from xmlrpc_server import FAULT, OK, Server, http, interface
 
 import evframe
@@ -207,6 +208,67 @@ async def test_a_name_that_does_not_resolve_is_away():
             assert events.statistics[0].away == "unresolved"
             names["peer.example"] = ["127.0.0.1"]
             await until(lambda: lease.subscriber.delivered == 1)
+
+
+async def test_an_address_that_does_not_answer_leaves_time_to_the_next():
+    """Of two addresses, the first of which answers no connection, the second gets the calls."""
+    with FakeNames({"peer.example": ["127.0.0.3", "127.0.0.1"]}) as names:
+        async with Server() as server, named(names, connect_timeout_ms=400) as events:
+            with silent_listener("127.0.0.3", server.port):
+                lease = events.subscribe_event("E_TEST", f"xmlrpc:peer.example:{server.port}:m")
+                assert (await events.raise_event_and_wait("E_TEST", [1], timeout_s=20))[0].delivered
+                assert lease.subscriber.attempts == 0
+
+
+async def test_a_name_that_moves_while_a_connection_is_made_is_followed(monkeypatch):
+    """A connection to an address that the name has lost in the meantime makes no call."""
+    began, may = asyncio.Event(), asyncio.Event()
+    real = asyncio.get_running_loop().sock_connect
+
+    async def slow(kernel, address):
+        if address[0] == "127.0.0.1" and not began.is_set():
+            began.set()
+            await may.wait()
+        await real(kernel, address)
+
+    with FakeNames({"peer.example": ["127.0.0.1"]}) as names:
+        async with Server() as old, named(names, every_s=0.05) as events:
+            monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", slow)
+            events.subscribe_event("E_TEST", f"xmlrpc:peer.example:{old.port}:m")
+            events.raise_event("E_TEST", [1])
+            await began.wait()
+            names["peer.example"] = ["127.0.0.2"]
+            await until(lambda: events.resolver.known("peer.example", 1)[0].ip == "127.0.0.2")
+            may.set()
+            await until(lambda: events.statistics[0].away == "refused")
+            assert not old.requests
+
+
+async def test_an_exchanged_connection_is_closed_after_its_last_reply():
+    """When the name moves during a call, the connection is closed with the reply, also when nothing follows."""
+    with FakeNames({"peer.example": ["127.0.0.1"]}) as names:
+        may_answer = asyncio.Event()
+
+        class Slow(Server):
+            async def serve(self, reader, writer):
+                self.serving.add(asyncio.current_task())
+                await reader.readuntil(b"</methodCall>")
+                await may_answer.wait()
+                writer.write(http(OK))
+                self.sent += len(await reader.read())
+                self.connections += 1
+                writer.close()
+
+        async with Slow() as server, named(names, every_s=0.05) as events:
+            lease = events.subscribe_event("E_TEST", f"xmlrpc:peer.example:{server.port}:m")
+            events.raise_event("E_TEST", [1])
+            transport = events.plugin("xmlrpc")
+            await until(lambda: transport._connections)
+            names["peer.example"] = ["127.0.0.2"]
+            await until(lambda: events.resolver.known("peer.example", 1)[0].ip == "127.0.0.2")
+            may_answer.set()
+            await until(lambda: server.connections)
+            assert lease.subscriber.delivered == 1
 
 
 SECRETS = ["3f2b8c91d4e7", "s3cr3tPlace", "AbCdEfGhIjKl", "TOKEN", "c2VjcmV0LXNlY3JldC1zZWNyZXQ", "topsecret"]
