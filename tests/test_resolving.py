@@ -244,6 +244,21 @@ def test_forget(bench):
     bench.resolver.forget("127.0.0.1")
 
 
+def test_a_forgotten_name_keeps_its_answer_while_name_servers_are_silent(bench):
+    """A peer that was restarted is reached at the address that it had; one whose name is gone is unresolved."""
+    bench.answers["a"] = ["10.0.0.1"]
+    bench.get("a")
+    bench.go(AGAIN_S)
+    bench.resolver.forget("a")
+    task = bench.ask("a")
+    assert outcome(task) is None
+    bench.go(TIMEOUT_S)
+    assert outcome(task) == ("10.0.0.1",)
+    bench.answers["a"] = socket.gaierror(socket.EAI_NONAME, "no such name")
+    bench.end_lookup()
+    assert outcome(bench.ask("a")) == "unresolved"
+
+
 def test_problem(bench):
     """Why a name has no address can be asked at any time."""
     assert bench.resolver.problem("a") is None

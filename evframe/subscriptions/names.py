@@ -70,6 +70,7 @@ class Name:
         "has_failed",
         "is_late",
         "is_slow",
+        "is_stale",
         "is_usable",
         "limit",
         "networks",
@@ -80,6 +81,7 @@ class Name:
     def __init__(self) -> None:
         self.found: Found = ()  # the last answer, which a later one is compared with
         self.is_usable = False
+        self.is_stale = False  # a connection to its addresses has failed since the last answer
         self.answered_at = -math.inf
         self.has_failed = False  # its last lookup has
         self.failed_until = -math.inf

@@ -77,7 +77,7 @@ class Resolver:
         name = self._names.get(host)
         if name is None:
             return numeric(host, port)
-        if name.is_usable and (name.users or self._clock() < name.answered_at + FRESH_S):
+        if name.is_usable and not name.is_stale and (name.users or self._clock() < name.answered_at + FRESH_S):
             return name.at(port) or None
         return None
 
@@ -94,7 +94,7 @@ class Resolver:
             if found is not None:
                 return found
             name = self._name(host)
-        if not name.is_usable or self._clock() >= name.answered_at + FRESH_S:
+        if not name.is_usable or name.is_stale or self._clock() >= name.answered_at + FRESH_S:
             await self._wait(host, name)
         if not name.is_usable:
             raise Unavailable(UNRESOLVED)
@@ -111,11 +111,12 @@ class Resolver:
     def forget(self, host: str) -> None:
         """Look *host* up at its next use, because a connection to it failed.
 
-        A lookup under way counts as that, and so does one that ended less than a second ago.
+        A lookup under way counts as that, and so does one that ended less than a second ago. While the name
+        servers are silent, the last answer is used again: the peer may be back at the same address.
         """
         name = self._names.get(host)
         if name is not None and self._clock() >= name.answered_at + AGAIN_S:
-            name.is_usable = False
+            name.is_stale = True
             name.failed_until = -math.inf
 
     def refresh(self, host: str) -> None:
@@ -254,7 +255,7 @@ class Resolver:
             self._fail(name)
             return
         now, before = self._clock(), name.at(0)
-        name.is_usable, name.has_failed = True, False
+        name.is_usable, name.is_stale, name.has_failed = True, False, False
         name.answered_at, name.failed_until = now, -math.inf
         is_other = name.take(result)
         name.wake()
