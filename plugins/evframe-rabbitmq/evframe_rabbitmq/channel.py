@@ -14,6 +14,7 @@ from aiormq.channel import Channel
 from pamqp import commands
 from pamqp.header import ContentHeader
 
+from evframe import Event
 from evframe_rabbitmq.address import RabbitSocket
 
 _METHOD: Final = 1
@@ -49,17 +50,17 @@ class Publication:
 
     Args:
         bodies: of the messages.
-        raised_at: when their events were raised.
+        events: theirs.
         message_ids: their ids, if they have any.
     """
 
-    __slots__ = ("bodies", "channel", "done", "failures", "message_ids", "open", "raised_at")
+    __slots__ = ("bodies", "channel", "done", "events", "failures", "message_ids", "open")
 
     def __init__(
-        self, bodies: Sequence[bytes], raised_at: Sequence[float], message_ids: Sequence[str] | None = None
+        self, bodies: Sequence[bytes], events: Sequence[Event], message_ids: Sequence[str] | None = None
     ) -> None:
         self.bodies = bodies
-        self.raised_at = raised_at
+        self.events = events
         self.message_ids = message_ids
         self.channel: BatchChannel | None = None  # that they were published on as they stand here
         self.open = set(range(len(bodies)))

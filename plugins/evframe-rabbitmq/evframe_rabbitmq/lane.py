@@ -90,7 +90,7 @@ class Lane:
 
     def _doubt(self, publication: Publication, index: int) -> None:
         """Remember that messages up to this one may be in their queues."""
-        self._doubtful_until = max(self._doubtful_until, publication.raised_at[index])
+        self._doubtful_until = max(self._doubtful_until, publication.events[index].raised_at)
 
     def _suspects(self) -> list[Suspect]:
         """Return the messages that have to be published, in order; what was published before is in doubt.
@@ -129,7 +129,7 @@ class Lane:
         first = group[0][0]
         sent = Publication(
             [publication.bodies[index] for publication, index in group],
-            [publication.raised_at[index] for publication, index in group],
+            [publication.events[index] for publication, index in group],
             None
             if first.message_ids is None
             else [publication.message_ids[index] for publication, index in group if publication.message_ids],
@@ -179,10 +179,10 @@ class Lane:
         if reason is None:
             publication.settle(index, "precondition_failed" if refusal.code == _PRECONDITION_FAILED else "refused")
             return 1
-        if publication.raised_at[index] <= self._doubtful_until:
+        if publication.events[index].raised_at <= self._doubtful_until:
             raise Unavailable(reason)
         for publication, index in suspects:
-            if publication.raised_at[index] > self._doubtful_until:
+            if publication.events[index].raised_at > self._doubtful_until:
                 publication.settle(index, reason)
         return 1
 

@@ -64,7 +64,7 @@ class RabbitmqTransport:
             lane = self._lanes[target.canonical] = Lane(self._broker(target), target, self._options.timeout_ms / 1000)
         publication = Publication(
             [event.payload for event in batch.events],
-            [event.raised_at for event in batch.events],
+            batch.events,
             [self._message_id(event) for event in batch.events] if target.message_id else None,
         )
         try:
@@ -75,9 +75,16 @@ class RabbitmqTransport:
                         return
                     await lane.publish(publication)
                 await lane.confirmed(publication, step)
+        except BaseException:
+            for index in range(len(batch.events)):
+                if index not in publication.open:
+                    batch.confirm(index)
+            raise
         finally:
             lane.forget(publication)
-            _record(batch, publication)
+            for index, reason in publication.failures.items():
+                if index not in publication.open:
+                    batch.fail(index, reason)
 
     def _broker(self, target: RabbitSocket) -> Broker:
         broker = self._brokers.get(target.broker)
@@ -136,12 +143,3 @@ def _tls(options: RabbitmqOptions) -> ssl.SSLContext:
     except OSError as error:
         raise ConfigError([f"{field}: expected certificates, got {getattr(options, field)!r}: {error}"]) from None
     return context
-
-
-def _record(batch: Batch, publication: Publication) -> None:
-    """Copy the outcomes that are known."""
-    for index in range(len(batch.events)):
-        if index in publication.failures and index not in publication.open:
-            batch.fail(index, publication.failures[index])
-        elif index not in publication.open:
-            batch.confirm(index)
