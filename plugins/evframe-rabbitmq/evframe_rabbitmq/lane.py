@@ -105,9 +105,7 @@ class Lane:
 
     async def _judge(self) -> None:
         """Publish what has no outcome, the first message alone, until every message has one."""
-        under_way = [each.done for each in self._pending if each.channel is not None and each.channel.is_usable]
-        if under_way:  # on a connection that another one takes over from
-            await asyncio.wait(under_way, timeout=self._timeout_s)
+        await self._settled()
         for publication in self._pending:
             if publication.channel is not None and publication.open:
                 self._doubt(publication, max(publication.open))
@@ -123,6 +121,18 @@ class Lane:
             else:
                 self._proven = channel
                 window = 2 * window if is_careful else len(suspects)
+
+    async def _settled(self) -> None:
+        """Wait until what is under way on a connection that another one takes over from has its outcomes.
+
+        Raises:
+            Unavailable: if it is lost, and comes back to the core: it goes first.
+        """
+        under_way = [each.done for each in self._pending if each.channel is not None and each.channel.is_usable]
+        if under_way:
+            _, late = await asyncio.wait(under_way, timeout=self._timeout_s)
+            if late or not all(_is_judged(done) for done in under_way):
+                raise Unavailable("closed")
 
     async def _try(self, channel: BatchChannel, group: Sequence[Suspect]) -> Refused | None:
         """Publish *group* and wait for the outcomes; return the refusal that has closed the channel, if one has."""
@@ -195,6 +205,11 @@ class Lane:
             if len(header) > channel.connection.connection_tune.frame_max:
                 raise Rejected(TOO_LARGE)  # it would end the connection of all subscribers
         return channel
+
+
+def _is_judged(done: asyncio.Future[None]) -> bool:
+    """Return whether the broker has spoken, be it with a refusal."""
+    return done.exception() is None or isinstance(done.exception(), Refused)
 
 
 def _open_of(publication: Publication) -> list[Suspect]:
