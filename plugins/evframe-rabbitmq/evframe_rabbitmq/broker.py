@@ -112,7 +112,8 @@ class Broker:
         except BaseException:
             self._resolver.forget(host)
             if streams is not None:
-                streams[1].transport.abort()
+                with suppress(AttributeError):  # of a connection with TLS that has ended already
+                    streams[1].transport.abort()
             raise
         self._connection, self.most_bytes = connection, None
         self._ip = streams[1].get_extra_info("peername")[0]
@@ -171,7 +172,7 @@ class Broker:
         try:
             if under_way:
                 await asyncio.wait(under_way, timeout=self._options.timeout_ms / 1000)
-            await _close(connection)
+            await _within(_close(connection))
         finally:
             for channel in channels:
                 channel.lost(ConnectionResetError("retired"))
@@ -187,7 +188,7 @@ class Broker:
                 # A subscriber that comes back while this one ends gets a connection of its own.
                 connection, self._connection = self._connection, None
         if connection is not None:
-            await _close(connection)
+            await _within(_close(connection))
             _cut(connection)
         elif channel is not None:
             await _within(channel.close())
@@ -196,10 +197,11 @@ class Broker:
 
 
 async def _close(connection: Any) -> None:
-    for channel in list(connection.channels.values()):
-        if channel is not None:
-            await _within(channel.close())
-    await _within(connection.close())
+    with suppress(Exception):
+        for channel in list(connection.channels.values()):
+            if channel is not None:
+                await channel.close()
+        await connection.close()
 
 
 async def _within(work: Coroutine[Any, Any, Any]) -> None:
@@ -223,9 +225,12 @@ def strip(error: BaseException | None) -> None:
 
     The library keeps its errors in cycles, and their tracebacks would keep frames of ours, with what these hold.
     """
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
+    led = {error}  # errors may lead to each other
+    while led:
+        each = led.pop()
+        if each is not None and each.__traceback__ is not None:
+            each.__traceback__ = None
+            led |= {each.__cause__, each.__context__}
 
 
 def reason_of(error: BaseException) -> str:

@@ -1,11 +1,14 @@
 """What the transport leaves behind."""
 
+import contextlib
+
 import aiormq
 import pytest
 from aiormq.connection import TransportFactory
 from brokers.proxy import FaultProxy
 from brokers.queues import channel_of
 from evframe_rabbitmq import Options, RabbitmqTransport
+from evframe_rabbitmq.broker import strip
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -45,3 +48,14 @@ async def test_subscribers_leave_no_garbage(rabbitmq):
         with no_garbage(aiormq.Connection, aiormq.Channel, TransportFactory):
             for _ in range(3):
                 await once()
+
+
+def test_errors_that_lead_to_each_other():
+    """The tracebacks of errors in a circle are dropped, which ends."""
+    first, second = ValueError(), KeyError()
+    for error in (first, second):
+        with contextlib.suppress(type(error)):
+            raise error
+    first.__cause__, second.__context__ = second, first
+    strip(first)
+    assert first.__traceback__ is second.__traceback__ is None
