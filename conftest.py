@@ -42,16 +42,16 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
-    """Have one worker more than cores: the tests of the brokers mostly wait for these."""
+    """Have one worker more than cores: two mostly wait for their brokers."""
     return len(os.sched_getaffinity(0)) + 1
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     if config.getoption("dist") == "loadgroup":
-        from brokers.scheduling import BrokersTogether
+        from brokers.scheduling import BrokersApart
 
-        return BrokersTogether(config, log)
+        return BrokersApart(config, log)
     return None
 
 
@@ -92,10 +92,10 @@ def nothing_is_unaccounted_for(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def brokers(request):
+def brokers():
     from brokers.session import Brokers
 
-    started = Brokers(request.session.items)
+    started = Brokers()
     yield started
     started.remove()
 

@@ -80,14 +80,9 @@ class OwnBroker:
         """Return whether the broker can be used."""
         raise NotImplementedError
 
-    def begin(self):
-        """Have the broker start, without waiting for it."""
-        if self.process is None:
-            self.process = self.launch()
-
     def start(self):
         """Start the broker, and return once it can be used."""
-        self.begin()
+        self.process = self.launch()
         until = time.monotonic() + START_S
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > until:

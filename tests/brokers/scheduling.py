@@ -1,4 +1,4 @@
-"""Which tests pytest-xdist runs in one worker: all that need a broker, since a broker is started, killed and hung there."""
+"""Which tests pytest-xdist runs in one worker: those of a broker, since a broker is started, killed and hung there."""
 
 import ast
 from functools import cache
@@ -6,24 +6,25 @@ from pathlib import Path
 
 from xdist.scheduler import LoadScopeScheduling
 
-BROKERS = frozenset({"rabbitmq", "kafka"})
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class BrokersTogether(LoadScopeScheduling):
-    """Gives each test to the next worker that is idle, and all that need a broker to one, which begins with them.
+class BrokersApart(LoadScopeScheduling):
+    """Gives each test to the next worker that is idle, and those that need a Kafka, or a RabbitMQ alone, to one each.
 
-    The groups of xdist itself would do, but with pytest 9.2 xdist 3.8 does not see them.
+    Both begin at once, and have their brokers for themselves. The groups of xdist itself would do, but with pytest 9.2
+    xdist 3.8 does not see them.
     """
 
     def _split_scope(self, nodeid):
-        return "brokers" if needs_broker(nodeid.partition("::")[0]) else nodeid
+        return broker_of(nodeid.partition("::")[0]) or nodeid
 
 
 @cache
-def needs_broker(file):
-    """Return whether a test or a fixture in this file takes a broker."""
+def broker_of(file):
+    """Return the broker that the tests of this file are kept together for: kafka, rabbitmq or none."""
     text = (ROOT / file).read_text()
-    if not any(name in text for name in BROKERS):
-        return False
-    return any(isinstance(node, ast.arg) and node.arg in BROKERS for node in ast.walk(ast.parse(text)))
+    for name in ("kafka", "rabbitmq"):
+        if name in text and any(isinstance(node, ast.arg) and node.arg == name for node in ast.walk(ast.parse(text))):
+            return name
+    return None

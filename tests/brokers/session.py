@@ -24,21 +24,18 @@ def given(name):
 
 
 class Brokers:
-    """Those that the tests need: they start side by side, when the first one is asked for."""
+    """Those that the tests of this process have asked for."""
 
-    def __init__(self, items):
-        self._needed = {name for item in items for name in getattr(item, "fixturenames", ())} & set(KINDS)
+    def __init__(self):
         self._own = {}
 
     def get(self, name):
         """Return a broker that can be used."""
         if given(name):
             return Given(given(name))
-        for each in sorted(self._needed - set(self._own)):
-            if not given(each):
-                self._own[each] = KINDS[each]()
-                self._own[each].begin()
-        self._own[name].start()
+        if name not in self._own:
+            self._own[name] = KINDS[name]()
+            self._own[name].start()
         return self._own[name]
 
     def remove(self):

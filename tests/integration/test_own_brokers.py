@@ -61,12 +61,15 @@ async def test_end_that_is_sure(how):
     await until(lambda: not marked(folder) and not folder.exists())
 
 
-def test_one_worker_has_the_brokers(request):
-    """Every test of this session that takes a broker is in a file for that worker; files without one are not."""
+def test_one_worker_has_a_broker(request):
+    """Every test of this session that takes a broker is in a file for the worker with that broker; others are not."""
     scheduling = pytest.importorskip("brokers.scheduling", reason="pytest-xdist is not installed")
-    items = [item for item in request.session.items if {"rabbitmq", "kafka"} & set(getattr(item, "fixturenames", ()))]
+    for item in request.session.items:
+        takes = {"rabbitmq", "kafka"} & set(getattr(item, "fixturenames", ()))
+        assert not takes or scheduling.broker_of(item.nodeid.partition("::")[0]) in takes, item.nodeid
 
-    assert all(scheduling.needs_broker(item.nodeid.partition("::")[0]) for item in items)
-    assert scheduling.needs_broker("plugins/evframe-kafka/tests/test_faults.py")
-    assert not scheduling.needs_broker("plugins/evframe-kafka/tests/test_address.py")
-    assert not scheduling.needs_broker("tests/test_events.py")
+    assert scheduling.broker_of("plugins/evframe-kafka/tests/test_faults.py") == "kafka"
+    assert scheduling.broker_of("plugins/evframe-rabbitmq/tests/test_faults.py") == "rabbitmq"
+    assert scheduling.broker_of("tests/integration/test_brokers.py") == "kafka"
+    assert scheduling.broker_of("plugins/evframe-kafka/tests/test_address.py") is None
+    assert scheduling.broker_of("tests/test_events.py") is None
