@@ -114,12 +114,12 @@ def strip(error: _Error) -> _Error:
 
     The library keeps its errors in cycles, and their tracebacks would keep frames of ours, with what these hold.
     """
-    led: set[BaseException | None] = {error}  # errors may lead to each other
+    led: list[BaseException | None] = [error]  # errors may lead to each other
     while led:
         each = led.pop()
         if each is not None and each.__traceback__ is not None:
             each.__traceback__ = None
-            led |= {each.__cause__, each.__context__}
+            led += [each.__cause__, each.__context__]
     return error
 
 

@@ -155,6 +155,8 @@ async def close(connection: aiormq.Connection) -> None:
     end = asyncio.ensure_future(_end(connection))
     try:
         await asyncio.wait((end,), timeout=CLOSE_S)
+        end.cancel()
+        await asyncio.wait((end,), timeout=CLOSE_S)  # the library does more before it takes the cancellation
     finally:
         end.cancel()
         cut(connection)

@@ -188,8 +188,10 @@ class Broker:
                 # A subscriber that comes back while this one ends gets a connection of its own.
                 connection, self._connection = self._connection, None
         if connection is not None:
-            await _within(_close(connection))
-            _cut(connection)
+            try:
+                await _within(_close(connection))
+            finally:  # the core does not wait for long when the interface is left
+                _cut(connection)
         elif channel is not None:
             await _within(channel.close())
         if not self.users and self._ends:
@@ -207,11 +209,12 @@ async def _close(connection: Any) -> None:
 async def _within(work: Coroutine[Any, Any, Any]) -> None:
     """Wait until *work* ends, within a bound; the library may end it with a cancellation of its own."""
     task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:
         await asyncio.wait((task,), timeout=_CLOSE_S)
     finally:
         task.cancel()
-        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    await asyncio.wait((task,), timeout=_CLOSE_S)  # the library does more before it takes the cancellation
 
 
 def _cut(connection: Any) -> None:
@@ -225,12 +228,12 @@ def strip(error: BaseException | None) -> None:
 
     The library keeps its errors in cycles, and their tracebacks would keep frames of ours, with what these hold.
     """
-    led = {error}  # errors may lead to each other
+    led = [error]  # errors may lead to each other
     while led:
         each = led.pop()
         if each is not None and each.__traceback__ is not None:
             each.__traceback__ = None
-            led |= {each.__cause__, each.__context__}
+            led += [each.__cause__, each.__context__]
 
 
 def reason_of(error: BaseException) -> str:

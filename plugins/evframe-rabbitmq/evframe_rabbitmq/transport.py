@@ -7,6 +7,7 @@ import ssl
 import uuid
 from collections import defaultdict
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Any
 
 from evframe import Batch, ConfigError, Event, Socket, hookimpl
@@ -117,7 +118,8 @@ class RabbitmqTransport:
                 release.add_done_callback(self._releases.discard)
 
     async def _release(self, broker: Broker, socket: RabbitSocket) -> None:
-        await broker.release(socket.canonical)
+        with suppress(asyncio.CancelledError):  # of the core, which waits a while and is done
+            await broker.release(socket.canonical)
         if not broker.users and self._brokers.get(socket.broker) is broker:
             del self._brokers[socket.broker]
 
