@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 
 from evframe.exceptions import Unavailable
 
@@ -18,21 +18,28 @@ class Ordering:
     The core tries a batch again that raises `Unavailable`, and would do so after the batches that
     are under way behind it; with this they come back as well, and all go again in their order::
 
-        with ordering.batch() as step:
-            async with step("write"):
-                written = await write(batch)
-            await acknowledged(written)
+        def deliver(self, socket, batch):
+            return self._deliver(ordering.batch(), batch)
+
+        async def _deliver(self, way, batch):
+            with way as step:
+                async with step("write"):
+                    written = await write(batch)
+                await acknowledged(written)
+
+    The hook itself calls `batch`: the coroutine begins later, when another batch may have come back.
     """
 
     def __init__(self) -> None:
         self._came_back = 0
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    @contextmanager
-    def batch(self) -> Iterator[Step]:
+    def batch(self) -> AbstractContextManager[Step]:
         """Return the steps of a batch that begins its way now; `Unavailable` from within holds back those behind it."""
-        came_back = self._came_back
+        return self._way(self._came_back)
 
+    @contextmanager
+    def _way(self, came_back: int) -> Iterator[Step]:
         @asynccontextmanager
         async def step(name: str) -> AsyncIterator[None]:
             async with self._locks[name]:

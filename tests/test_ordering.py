@@ -8,9 +8,9 @@ from evframe import Rejected, Unavailable
 from evframe.ordering import Ordering
 
 
-async def go(ordering, log, name, *, write=None, settle=None, may_write=None):
+async def go(ordering, log, name, *, write=None, settle=None, may_write=None, way=None):
     """Take a batch through the step `write` and to its end; *write* and *settle* are the errors there."""
-    with ordering.batch() as step:
+    with way or ordering.batch() as step:
         async with step("write"):
             if may_write is not None:
                 await may_write.wait()
@@ -49,6 +49,17 @@ async def test_none_past_one_that_came_back(place):
     assert log == ["first"]
     await go(ordering, log, "first again")
     assert log == ["first", "first again"]
+
+
+async def test_a_batch_begins_when_it_is_handed_over():
+    """What was handed over before another batch came back does so as well, when its coroutine begins after that too."""
+    ordering, log = Ordering(), []
+    second = go(ordering, log, "second", way=ordering.batch())
+    with pytest.raises(Unavailable, match="away"):
+        await go(ordering, log, "first", settle=Unavailable("away"))
+    with pytest.raises(Unavailable, match="behind_another"):
+        await second
+    assert log == ["first"]
 
 
 async def test_a_refusal_holds_back_nobody():

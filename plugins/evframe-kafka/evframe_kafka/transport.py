@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Awaitable
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import attrs
@@ -73,9 +74,11 @@ class KafkaTransport:
     @hookimpl
     def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
         """Send one record per event."""
-        return self._deliver(socket, batch) if isinstance(socket, KafkaSocket) else None
+        if not isinstance(socket, KafkaSocket):
+            return None
+        return self._deliver(socket, batch, self._orderings[socket.canonical].batch())
 
-    async def _deliver(self, target: KafkaSocket, batch: Batch) -> None:
+    async def _deliver(self, target: KafkaSocket, batch: Batch, way: AbstractContextManager[Step]) -> None:
         cluster = self._clusters.get(target.cluster)
         if cluster is None:
             cluster = self._clusters[target.cluster] = Cluster(target, self._options, self._resolver)
@@ -83,7 +86,7 @@ class KafkaTransport:
         if not batch.events:
             await cluster.ask()
             return
-        with self._orderings[target.canonical].batch() as step:
+        with way as step:
             async with step("pack"):
                 packed, too_large = await cluster.pack(target, batch.events)
             for index in too_large:

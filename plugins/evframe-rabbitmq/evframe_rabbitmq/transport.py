@@ -7,12 +7,12 @@ import ssl
 import uuid
 from collections import defaultdict
 from collections.abc import Awaitable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from evframe import Batch, ConfigError, Event, Socket, hookimpl
 from evframe.context import PluginContext
-from evframe.ordering import Ordering
+from evframe.ordering import Ordering, Step
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_rabbitmq.address import RabbitSocket, parse
@@ -57,9 +57,11 @@ class RabbitmqTransport:
     @hookimpl
     def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
         """Publish one message per event."""
-        return self._deliver(socket, batch) if isinstance(socket, RabbitSocket) else None
+        if not isinstance(socket, RabbitSocket):
+            return None
+        return self._deliver(socket, batch, self._orderings[socket.canonical].batch())
 
-    async def _deliver(self, target: RabbitSocket, batch: Batch) -> None:
+    async def _deliver(self, target: RabbitSocket, batch: Batch, way: AbstractContextManager[Step]) -> None:
         lane = self._lanes.get(target.canonical)
         if lane is None:
             lane = self._lanes[target.canonical] = Lane(self._broker(target), target, self._options.timeout_ms / 1000)
@@ -69,7 +71,7 @@ class RabbitmqTransport:
             [self._message_id(event) for event in batch.events] if target.message_id else None,
         )
         try:
-            with self._orderings[target.canonical].batch() as step:
+            with way as step:
                 async with step("write"):
                     if not batch.events:
                         await lane.open()
