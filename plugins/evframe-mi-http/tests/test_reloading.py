@@ -364,6 +364,6 @@ async def test_no_more_files(site, monkeypatch):
         bound.socket = full = NoRoom(bound.socket)
         assert (await ask(site.plugin.address))[0] == 200
         assert full.left < 0
-        full.left = 1
+        full.left = 2  # the second one is that of the reserve
         async with Connection(site.plugin.address):
             await until(lambda: full.left == 0)
