@@ -16,7 +16,7 @@ _KINDS: Final = ("branch", "error", "event", "failure", "local", "onreply", "sta
 ROUTES: Final = frozenset({"route", *(f"{kind}_route" for kind in _KINDS)})
 _LONGEST_CALL: Final = 10_000
 _LONGEST_HEAD: Final = 100
-_PLAIN: Final = re.compile(r"(?:[^$]|\$\$)*+")
+_PLAIN: Final = re.compile(r"[^$]*(?:\$\$[^$]*)*")
 
 
 @attrs.frozen

@@ -8,6 +8,7 @@ import pytest
 from evframe_datagram import DatagramTransport
 from evframe_route import RouteTransport
 from evframe_stream import StreamTransport
+from evframe_stream.options import Options
 from numbered import assert_exactly
 
 import evframe
@@ -30,7 +31,11 @@ async def test_one_good_subscriber_among_bad_ones(tmp_path):
         raise RuntimeError("broken")
 
     loop = asyncio.get_running_loop()
-    plugins = {"datagram": DatagramTransport(), "route": routes, "stream": StreamTransport()}
+    plugins = {
+        "datagram": DatagramTransport(),
+        "route": routes,
+        "stream": StreamTransport(Options(user_timeout_ms=120_000)),
+    }
     config = Config(core=CoreOptions(drain_timeout_s=0.1))
     with (
         socket.create_server(("127.0.0.1", 0), backlog=8) as black_hole,
