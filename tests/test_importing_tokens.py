@@ -37,6 +37,12 @@ def test_tokens(text, expected):
     assert tokens(text) == expected
 
 
+@given(st.text('a*/\n"#').filter(lambda text: "*/" not in text))
+def test_any_comment(text):
+    """A comment ends at its first `*/`, whatever is in it."""
+    assert tokens(f"a /*{text}*/ b") == [("word", "a"), ("word", "b")]
+
+
 @pytest.mark.parametrize(("text", "line"), [('a\n"b\nc', 2), ("a 'b", 1), ("/* a\nb", 1), ('"\\', 1)])
 def test_no_end(text, line):
     """A string or a comment without an end is named with its line."""
