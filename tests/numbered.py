@@ -1,6 +1,30 @@
-"""What is to be said of numbered events when they have arrived: in a few words, however many they are."""
+"""Numbered events: raised at a steady rate, and what arrived of them, in a few words however many they are."""
 
+import asyncio
 import itertools
+
+
+class Load:
+    """Raises E_TEST with the numbers from 0, 2,000 a second."""
+
+    def __init__(self, events):
+        self.events = events
+        self.raised = 0
+
+    async def __aenter__(self):
+        self._task = asyncio.create_task(self._raise())
+        return self
+
+    async def __aexit__(self, *_):
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _raise(self):
+        while True:
+            for _ in range(20):
+                self.events.raise_event("E_TEST", {"n": self.raised})
+                self.raised += 1
+            await asyncio.sleep(0.01)
 
 
 def assert_all(numbers, count):

@@ -121,5 +121,8 @@ def test_garbage_is_found():
         del others
         used = cycle()
     assert used
-    with pytest.raises(AssertionError, match=r"expected no garbage, got 2 objects: 1 Outcome"), no_garbage():
+    with (
+        pytest.raises(AssertionError, match="expected no garbage, got 2 objects, of which 1 are ours: 1 Outcome"),
+        no_garbage(),
+    ):
         cycle()

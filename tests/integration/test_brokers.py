@@ -5,7 +5,6 @@ import json
 import signal
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.metadata import entry_points
 from xmlrpc.client import loads
 
 import pytest
@@ -18,10 +17,9 @@ from evframe_rabbitmq import RabbitmqTransport
 from evframe_virtual import Options as VirtualOptions
 from evframe_virtual import VirtualTransport
 from evframe_xmlrpc import XmlrpcTransport
-from numbered import assert_all, assert_in_order
+from numbered import Load, assert_all, assert_in_order
 
 import evframe
-from evframe.config import parse_config
 from evframe.testing import until
 
 RATE, SECONDS = 2000, 8
@@ -37,29 +35,6 @@ async def in_queue(broker, name):
 async def in_topic(broker, name):
     """Return the numbers in a topic."""
     return [json.loads(record.value)["params"]["n"] for record in await records_in(broker, name)]
-
-
-class Load:
-    """Events that go on and on, 2,000 a second."""
-
-    def __init__(self, events):
-        self.events = events
-        self.raised = 0
-
-    async def __aenter__(self):
-        self._task = asyncio.create_task(self._go_on())
-        return self
-
-    async def __aexit__(self, *_):
-        self._task.cancel()
-        await asyncio.wait([self._task])
-
-    async def _go_on(self):
-        while True:
-            for _ in range(20):
-                self.events.raise_event("E_TEST", {"n": self.raised})
-                self.raised += 1
-            await asyncio.sleep(0.01)
 
 
 async def test_failover_from_rabbitmq_to_kafka_and_back_r12_v9(rabbitmq, kafka):
@@ -260,33 +235,3 @@ async def test_outage_loses_nothing(rabbitmq, kafka, how):
     assert_in_order(await in_queue(rabbitmq, "outage"), count)
     assert_in_order(await in_topic(kafka, topic), count)
     assert_in_order(server.numbers, count)
-
-
-async def test_a_password_that_changes_takes_effect_with_a_reload(rabbitmq):
-    """While events flow, a reload with another password exchanges the connection, and no event is lost or overtaken."""
-    if not hasattr(rabbitmq, "change_password"):
-        pytest.skip("the broker that is given has users of its own")
-    await make_queue(rabbitmq, "rotated")
-    await asyncio.to_thread(rabbitmq.make_user, "rotating", "old")
-    others = sorted({entry.name for entry in entry_points(group="evframe")} - {"rabbitmq"})
-
-    def config(password):
-        socket = f"rabbitmq:rotating:{password}@127.0.0.1:{rabbitmq.port}/persistent?rotated"
-        return parse_config(f"plugins.disable = {others}\n[[subscriptions]]\nevent = 'E_TEST'\nsocket = '{socket}'\n")
-
-    events = evframe.EventInterface(config("old"))
-    (lease,) = events.subscriptions
-    brokers = events.plugin("rabbitmq")._brokers
-    async with events, Load(events) as load:
-        await until(lambda: lease.subscriber.delivered > 200)
-        await asyncio.to_thread(rabbitmq.change_password, "rotating", "new")
-        changes = events.reload(config("new"))
-        assert len(changes.subscribed) == 1
-        before = lease.subscriber.delivered
-        await until(lambda: lease.subscriber.delivered > before + 500)
-        await load.__aexit__()
-        await until(lambda: not lease.subscriber.depth)
-        await until(lambda: len(brokers) == 1)  # the connection with the old password is closed
-        counters = events.statistics[0]
-    assert (counters.delivered, counters.failed) == (load.raised, 0)
-    assert await in_queue(rabbitmq, "rotated") == list(range(load.raised))
