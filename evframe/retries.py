@@ -139,7 +139,8 @@ class RetryTimer(Generic[Key]):
         self._resume = resume
         self._context = context
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = 0.0
 
     @property
     def per_s(self) -> float:
@@ -182,10 +183,12 @@ class RetryTimer(Generic[Key]):
         next_in_s = self._retries.next_in_s()
         if self._loop is None or next_in_s is None:
             return
+        at = self._loop.time() + next_in_s
         if self._timer is not None:
-            if self._timer.when() <= self._loop.time() + next_in_s:
+            if self._timer_at <= at:
                 return
             self._timer.cancel()
+        self._timer_at = at  # a timer of uvloop that is due at once does not say when it is
         self._timer = self._loop.call_later(next_in_s, self._take, context=self._context)
 
     def _take(self) -> None:

@@ -1,7 +1,9 @@
 """Whose turn it is to be tried again: counts, on a clock that stands still."""
 
+import asyncio
 import random
 from bisect import bisect
+from contextvars import Context
 
 import attrs
 import pytest
@@ -9,7 +11,8 @@ import pytest
 import evframe
 from evframe.config import Config
 from evframe.exceptions import Unavailable
-from evframe.retries import Retries
+from evframe.gateway import run_loop
+from evframe.retries import Retries, RetryTimer
 from evframe.testing import FakeClock, until
 
 
@@ -162,3 +165,19 @@ async def test_one_that_ends_does_not_wait_for_its_turn(memory):
         assert not events._roster.delivery.retries._retries._entries
         assert events.statistics[-1].failed == 100
         assert events.statistics[-1].reasons["unsubscribed"] >= 90
+
+
+def test_the_timer_on_the_loop_of_the_gateway():
+    """On the loop that the gateway runs on, a retry that is due at once can be followed by another."""
+    taken = []
+
+    async def main():
+        timer = RetryTimer(1000, taken.append, Context())
+        timer.start(asyncio.get_running_loop())
+        for key in range(3):
+            timer.add(key, 0.0)
+        await until(lambda: len(taken) == 3, 20)
+        timer.stop()
+
+    run_loop(main())
+    assert taken == [0, 1, 2]
