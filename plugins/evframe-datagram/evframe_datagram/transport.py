@@ -9,7 +9,7 @@ import struct
 from collections.abc import Awaitable
 from typing import Any, Final
 
-from evframe import Batch, Rejected, Socket, Unavailable, hookimpl
+from evframe import Batch, Socket, Unavailable, hookimpl
 from evframe.context import PluginContext
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
@@ -20,6 +20,16 @@ _MAX_SEGMENTS: Final = 64
 _MAX_BURST_BYTES: Final = 65000
 _MAX_SEGMENT_BYTES: Final = 1400  # within the path MTU of an Ethernet
 _EVICTED: Final = 16
+_REPORTED: Final = {
+    errno.ECONNREFUSED,
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.EHOSTDOWN,
+    errno.ENONET,
+    errno.EPROTO,
+    errno.EOPNOTSUPP,
+}
+_MOST_REPORTS: Final = 2
 _AWAY: Final = {errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOTCONN, errno.EPIPE, errno.EMFILE}
 
 
@@ -133,7 +143,7 @@ class DatagramTransport:
         sizes = [*map(len, payloads), _MAX_SEGMENT_BYTES + 1]
         index = previous = 0
         total = len(payloads)
-        refused_in_row = 0
+        reports: list[int] = []
         while index < total:
             size = sizes[index]
             # Only what is followed by an equal or a shorter payload can begin a burst.
@@ -149,33 +159,37 @@ class DatagramTransport:
             except BlockingIOError:
                 raise Unavailable("send_buffer_full", done=index) from None
             except OSError as error:
-                if error.errno == errno.ECONNREFUSED and refused_in_row < 2:
-                    # The kernel reports that what went out before was refused; this burst was not sent.
-                    refused_in_row += 1
-                    self._refuse(batch, previous, index)
-                    self._forget(target)
+                if self._may_be_repeated(error.errno, count, reports):
                     continue
-                if count > 1 and error.errno in {errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.ENOPROTOOPT}:
-                    self._segmentation = False
-                    continue
-                if error.errno == errno.EMSGSIZE:
-                    batch.fail(index, "too_large")
-                    index += 1
-                    continue
-                raise Rejected(errno.errorcode.get(error.errno or 0, "send"), done=index) from None
-            refused_in_row = 0
-            previous = index
+                start = previous if error.errno == errno.ECONNREFUSED else index  # which is always a report
+                self._fail(target, batch, range(start, index + count), error.errno)
+            else:
+                if reports:
+                    self._fail(target, batch, range(previous, index), reports[0])
+                previous = index
+            reports.clear()
             index += count
-        if kernel.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED:
-            self._refuse(batch, previous, total)
-            self._forget(target)
+        reported = kernel.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if reported in _REPORTED:
+            self._fail(target, batch, range(previous, total), reported)
 
-    @staticmethod
-    def _refuse(batch: Batch, start: int, stop: int) -> None:
+    def _may_be_repeated(self, number: int | None, count: int, reports: list[int]) -> bool:
+        """Return whether a burst that the kernel did not send can be sent again now."""
+        if number in _REPORTED and len(reports) < _MOST_REPORTS:
+            reports.append(number)  # perhaps on what went out before
+            return True
+        if count > 1 and number in {errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.ENOPROTOOPT}:
+            self._segmentation = False
+            return True
+        return False
+
+    def _fail(self, target: UdpSocket, batch: Batch, failed: range, number: int | None) -> None:
         # A report on the first datagram belongs to an earlier batch: it is counted on this event.
-        for index in range(start, max(stop, start + 1)):
+        for index in failed or (failed.start,):
             if index not in batch.failures:
-                batch.fail(index, "refused")
+                batch.fail(index, _name(number))
+        if number != errno.EMSGSIZE:
+            self._forget(target)
 
     @staticmethod
     def _burst(sizes: list[int], index: int, total: int) -> int:
@@ -192,23 +206,26 @@ class DatagramTransport:
             position += 1
         return position - index
 
-    def _send_unix(self, target: UnixSocket, batch: Batch, index: int = 0) -> Awaitable[None] | bool:
+    def _send_unix(self, target: UnixSocket, batch: Batch) -> Awaitable[None] | bool:
         kernel = self._connect(target, socket.AF_UNIX, target.sockaddr)
         events = batch.events
-        try:
-            while index < len(events):
+        index = 0
+        while index < len(events):
+            try:
                 kernel.send(events[index].payload)
-                index += 1
-        except BlockingIOError:
-            return self._wait_unix(target, batch, index, kernel)
-        except OSError as error:
-            if error.errno == errno.EMSGSIZE:
-                batch.fail(index, "too_large")
-                return self._send_unix(target, batch, index + 1)
-            self._close(target.canonical)
-            name = errno.errorcode.get(error.errno or 0, "send")
-            raise (Unavailable if error.errno in _AWAY else Rejected)(name, done=index) from None
+            except BlockingIOError:
+                return self._wait_unix(target, batch, index, kernel)
+            except OSError as error:
+                self._blame(target, batch, index, error)
+            index += 1
         return True
+
+    def _blame(self, target: UnixSocket, batch: Batch, index: int, error: OSError) -> None:
+        """Count the event that the kernel did not take as failed; raise Unavailable if the reader is gone."""
+        if error.errno in _AWAY:
+            self._close(target.canonical)
+            raise Unavailable(errno.errorcode.get(error.errno or 0, "send"), done=index) from None
+        batch.fail(index, _name(error.errno))
 
     async def _wait_unix(self, target: UnixSocket, batch: Batch, index: int, kernel: socket.socket) -> None:
         """Go on when the reader has made room; a reader that is gone shows as an error of the send."""
@@ -228,13 +245,15 @@ class DatagramTransport:
                     self._waiting.discard(target.canonical)
                     loop.remove_writer(kernel)
             except OSError as error:
-                if error.errno == errno.EMSGSIZE:
-                    batch.fail(index, "too_large")
-                    index += 1
-                    continue
-                self._close(target.canonical)
-                name = errno.errorcode.get(error.errno or 0, "send")
-                raise (Unavailable if error.errno in _AWAY else Rejected)(name, done=index) from None
+                self._blame(target, batch, index, error)
+                index += 1
+
+
+def _name(number: int | None) -> str:
+    """Return the reason of an event that the kernel did not take, or did not bring to the peer."""
+    if number == errno.ECONNREFUSED:
+        return "refused"
+    return "too_large" if number == errno.EMSGSIZE else errno.errorcode.get(number or 0, "send")
 
 
 def _set(future: asyncio.Future[None]) -> None:

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import resource
 import socket
+import subprocess
+import sys
 
 import pytest
 from evframe_datagram import DatagramTransport, parse
@@ -125,6 +128,98 @@ async def test_udp_refused_is_a_failure(receiver):
         reports = [await events.raise_event_and_wait("E_TEST", [number]) for number in range(5)]
 
     assert [report[0].reason for report in reports] == ["refused"] * 5
+
+
+_UNREACHABLE = """
+import asyncio, json, socket, struct, subprocess, sys
+import evframe
+from evframe_datagram import DatagramTransport
+
+
+def ip(*words):
+    subprocess.run(["ip", *words], check=True)
+
+
+def report(own_port, port):
+    # "Administratively prohibited", as a firewall answers, about a datagram of the subscriber.
+    here = socket.inet_aton("127.0.0.1")
+    inner = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 29, 0, 0, 64, 17, 0, here, here)
+    rest = b"\\0" * 4 + inner + struct.pack("!HHHH", own_port, port, 9, 0)
+    words = struct.unpack(f"!{len(rest) // 2}H", rest)
+    total = sum(words) + 0x030D
+    total = (total & 0xFFFF) + (total >> 16)
+    total = (total & 0xFFFF) + (total >> 16)
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+        raw.sendto(struct.pack("!BBH", 3, 13, ~total & 0xFFFF) + rest, ("127.0.0.1", 0))
+
+
+async def reasons(events, sizes):
+    reports = [events.raise_event_and_wait("E_TEST", ["x" * size]) for size in sizes]
+    return [report[0].reason for report in await asyncio.gather(*reports)]
+
+
+async def main():
+    ip("link", "set", "lo", "up")
+    ip("route", "add", "198.51.100.0/24", "dev", "lo")
+    datagrams = DatagramTransport()
+    found = {}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        async with evframe.EventInterface(plugins={"datagram": datagrams}) as events:
+            events.register_event("E_TEST")
+            events.subscribe_event("E_TEST", "udp:127.0.0.1:%d" % receiver.getsockname()[1])
+            await reasons(events, [1])
+            [(kernel, _)] = datagrams._open.values()
+            report(kernel.getsockname()[1], receiver.getsockname()[1])
+            found["reported"] = await reasons(events, [3, 2, 4, 1])
+            found["received"] = [len(receiver.recv(99)) for _ in range(5)]
+        async with evframe.EventInterface(plugins={"datagram": DatagramTransport()}) as events:
+            events.register_event("E_TEST")
+            events.subscribe_event("E_TEST", "udp:198.51.100.9:9")
+            found["before"] = await reasons(events, [1, 1, 2])
+            ip("route", "add", "unreachable", "198.51.100.9/32")
+            found["unreachable"] = await reasons(events, [1, 70_000, 1, 1, 2])
+            ip("route", "del", "unreachable", "198.51.100.9/32")
+            found["after"] = await reasons(events, [1, 1, 2])
+    print(json.dumps(found))
+
+
+asyncio.run(main())
+"""
+
+
+def test_an_unreachable_host_fails_the_events_that_meet_it():
+    """An error of the network is counted on the events that the kernel did not send, or reported on; others arrive."""
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--net", sys.executable, "-c", _UNREACHABLE],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    if "unshare" in done.stderr:
+        pytest.skip(f"no network of its own: {done.stderr}")
+    assert not done.returncode, done.stderr
+    found = json.loads(done.stdout)
+    assert found["reported"] == ["EHOSTUNREACH", None, None, None]
+    assert len(found["received"]) == 5
+    assert found["before"] == found["after"] == [None] * 3
+    assert found["unreachable"] == ["EHOSTUNREACH", "too_large", *["EHOSTUNREACH"] * 3]
+
+
+async def test_a_batch_of_large_events(tmp_path):
+    """As many events as a batch has can be too large for a UNIX socket, whose reader then has the next one."""
+    path = str(tmp_path / "reader")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as reader:
+        reader.bind(path)
+        async with interface() as events:
+            events.register_event("E_TEST")
+            lease = events.subscribe_event("E_TEST", f"unix:{path}")
+            for _ in range(1024):
+                events.raise_event("E_TEST", ["x" * 300_000])
+            events.raise_event("E_TEST", [1])
+            await until(lambda: not lease.subscriber.depth)
+            assert (lease.subscriber.delivered, lease.subscriber.reasons) == (1, {"too_large": 1024})
 
 
 async def test_too_large_is_counted_d7(receiver):
