@@ -69,6 +69,8 @@ class Delivery:
         """Take other bounds for the queues to come."""
         self._queue_size = core.queue_size
         self._drop_oldest = core.overflow == "drop_oldest"
+        self.room.is_used = core.overflow == "block"
+        self.room.announce()
         self.retries.per_s = core.retries_per_s
         self.end_timeout_s = core.drain_timeout_s
 

@@ -16,13 +16,22 @@ class Room:
         self._change: asyncio.Future[None] | None = None
         self._waiting = 0
         self._closed = False
+        self.is_used = False
+        """Whether the policy is to wait."""
 
     async def wait(self, definition: EventDefinition) -> None:
-        """Return when none of the event's subscribers has a full queue; those that have ended are none any more."""
+        """Return when none of the event's subscribers has a full queue; those that have ended are none any more.
+
+        It returns too when the policy is another one.
+        """
         self._waiting += 1
         try:
-            while not self._closed and any(
-                subscriber.room and len(subscriber.queue) >= subscriber.room for subscriber in definition.targets
+            while (
+                self.is_used
+                and not self._closed
+                and any(
+                    subscriber.room and len(subscriber.queue) >= subscriber.room for subscriber in definition.targets
+                )
             ):
                 if self._change is None:
                     self._change = asyncio.get_running_loop().create_future()
@@ -31,7 +40,7 @@ class Room:
             self._waiting -= 1
 
     def announce(self) -> None:
-        """Have those that wait look again: a queue has room, or a subscriber has ended."""
+        """Have those that wait look again: a queue has room, a subscriber has ended, or the options are others."""
         if self._change is not None:
             self._change.set_result(None)
             self._change = None

@@ -494,3 +494,26 @@ async def test_who_waits_for_room_is_released(memory, ends):
     reasons = {outcome.reason for each in done for outcome in each.result() if outcome.socket == "memory:dead"}
     assert reasons <= ({"shutdown"} if ends == "interface" else {"unsubscribed", "refused"})
     add_up(events)
+
+
+@pytest.mark.parametrize("change", [{"overflow": "drop_newest"}, {"overflow": "drop_oldest"}, {"queue_size": 20}])
+async def test_who_waits_for_room_is_released_by_a_reload(memory, change):
+    """With `block`, those that wait are released when the configuration has another policy, or gives more room."""
+
+    def away(batch):
+        raise evframe.Unavailable("refused")
+
+    memory.when("dead", away)
+    before = {"overflow": "block", "queue_size": 2, "drain_timeout_s": 0.0}
+    async with compose(memory, **before) as events:
+        events.subscribe_event("E_A", "memory:dead")
+        events.subscribe_event("E_A", "memory:a")
+        raises = [asyncio.create_task(events.raise_event_and_wait("E_A", [n], timeout_s=None)) for n in range(9)]
+        await until(lambda: numbers(memory, "a") == [0, 1] and events.statistics[0].depth == 2)
+        await until(lambda: events._roster.delivery.room._waiting == 7)
+        events._configure(CoreOptions(**before | change))
+        await until(lambda: events.statistics[0].raised == 9, 20)
+        depth = events.statistics[0].depth
+    await asyncio.gather(*raises)
+    assert depth == (9 if "queue_size" in change else 2)
+    add_up(events)
