@@ -136,6 +136,9 @@ class AnsweredConnection(Connection):
         chunks, self._chunks = self._chunks, {}
         pending, self._pending = self._pending, {}
         self._deadlines.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         for chunk in chunks.values():
             if chunk.end:
                 for index in _answered(chunk, pending):

@@ -1,6 +1,8 @@
 """Connections that are over leave memory at once."""
 
+import asyncio
 import socket
+from weakref import ref
 
 import pytest
 from evframe_stream import Options, StreamTransport
@@ -26,3 +28,27 @@ async def test_refused_connections_leave_no_garbage(reliable):
                     await until(lambda lease=lease: lease.subscriber.attempts)
                     events.unsubscribe_event("E_TEST", f"tcp:127.0.0.1:{port}/m{number}")
                 await until(lambda: not plugins["stream"]._connections)
+
+
+async def test_a_connection_that_ended_early_leaves_at_once():
+    """A connection that is closed while requests have no reply leaves memory then, and not at their deadline."""
+    stream = StreamTransport(Options(reliable_mode=True, timeout_ms=600_000))
+    asked = asyncio.Event()
+
+    async def peer(reader, writer):
+        await reader.readexactly(1)
+        asked.set()
+        await reader.read()  # to the end
+        writer.close()
+
+    server = await asyncio.start_server(peer, "127.0.0.1", 0)
+    socket_text = "tcp:127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+    config = Config(CoreOptions(drain_timeout_s=0.05))
+    async with server, evframe.EventInterface(config, plugins={"stream": stream}) as events:
+        events.register_event("E_TEST")
+        events.subscribe_event("E_TEST", socket_text)
+        events.raise_event("E_TEST")
+        await asked.wait()
+        (connection,) = map(ref, stream._connections.values())
+        events.unsubscribe_event("E_TEST", socket_text)
+        await until(lambda: connection() is None, 20)
