@@ -101,9 +101,11 @@ class PluginContext:
         """The leases that have not ended, by event, the oldest first."""
         return self._interface.subscriptions
 
-    def restore_subscription(self, name: str, socket: str, expire_s: int, remaining_s: float | None) -> bool:
+    def restore_subscription(
+        self, name: str, socket: str, expire_s: int, remaining_s: float | None, interface: str = ""
+    ) -> bool:
         """Subscribe as an earlier process did; see `EventInterface.restore_subscription`."""
-        return self._interface.restore_subscription(name, socket, expire_s, remaining_s)
+        return self._interface.restore_subscription(name, socket, expire_s, remaining_s, interface)
 
     def seconds_left(self, lease: Subscription) -> float | None:
         """Return the seconds that *lease* has left; None when it never ends."""

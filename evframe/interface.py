@@ -26,6 +26,7 @@ from evframe.management.commands import CommandTable
 from evframe.management.core import core_commands
 from evframe.management.dispatcher import Dispatcher
 from evframe.management.evi import evi_commands
+from evframe.management.lease_networks import LeaseNetworks
 from evframe.members import Address, Member
 from evframe.nesting import depth
 from evframe.outcomes import Outcome, OutcomeTeller, OutcomeWait
@@ -99,10 +100,10 @@ class EventInterface:
         self._manager.on_change = self._transports.resolve
         self.resolver = Resolver(self._tell_addresses)
         """The resolver of host names that all plugins share."""
-        self._roster = Roster(self._events, core, clock, self._manager.tell, self.resolver)
-        self.client_leases = ClientLeases(
-            self._events, self._transports.parse, self._roster, self.policies, self.resolver
-        )
+        networks = LeaseNetworks(self.policies, self.resolver)
+        self._roster = Roster(self._events, core, clock, self._manager.tell, networks)
+        networks.end = self._roster.leases.end
+        self.client_leases = ClientLeases(self._events, self._transports.parse, self._roster, self.policies, networks)
         self._deliver = self._roster.delivery.put
         self._inbox = Inbox(core.queue_size, self._put, self._lose)
         self.is_running = False
@@ -456,13 +457,15 @@ class EventInterface:
         if type(expire_s) is not int or expire_s < 0:
             raise ValueError(f"expire_s: expected 0 or more whole seconds, got {expire_s!r}")
         event, address = self._events[name], self._transports.parse(socket)
-        self.client_leases.permit(address.socket)
         return self._roster.subscribe(event, address, expire_s, configured=configured)
 
-    def restore_subscription(self, name: str, socket: str, expire_s: int, remaining_s: float | None) -> bool:
+    def restore_subscription(
+        self, name: str, socket: str, expire_s: int, remaining_s: float | None, interface: str = ""
+    ) -> bool:
         """Subscribe with a lease of which *remaining_s* seconds are left; None for one that never ends.
 
-        A lease that is there already stays as it is. Returns whether one was made.
+        The rules are those of the management *interface* that made it, or of all where it is not known. A lease that
+        is there already stays as it is. Returns whether one was made.
 
         Raises:
             UnknownEventError: if the event is not registered.
@@ -471,7 +474,7 @@ class EventInterface:
         event, address = self._events[name], self._transports.parse(socket)
         if self._roster.leases.find(event, address.socket.canonical) is not None:
             return False
-        self.client_leases.restore(event, address, expire_s, remaining_s)
+        self.client_leases.restore(event, address, expire_s, remaining_s, interface)
         return True
 
     def unsubscribe_event(self, name: str, socket: str) -> bool:

@@ -18,18 +18,20 @@ import attrs
 
 from evframe import salvage
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+_FIRST_VERSION: Final = 1  # without the interfaces that made the leases
 _FOLD_S: Final = 1.0
 _MODE: Final = 0o600
 _RESERVE_BYTES: Final = 65_536
 _LONGEST_S: Final = 2**31 - 1
 _DAMAGE: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PASSING: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
-_PUT: Final = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?)"
+_PUT: Final = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?)"
 _REMOVE: Final = "DELETE FROM leases WHERE event = ? AND socket = ?"
 _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS leases ("
     " event BLOB NOT NULL, socket BLOB NOT NULL, text BLOB NOT NULL, expire_s INTEGER NOT NULL, ends_at REAL,"
+    " interface BLOB,"
     " PRIMARY KEY (event, socket)) WITHOUT ROWID"
 )
 
@@ -46,6 +48,8 @@ class KeptLease:
     text: str = attrs.field(repr=False)
     expire_s: int
     ends_at: float | None
+    interface: str = ""
+    """The management interface that made it; empty where it is not known."""
 
     @property
     def key(self) -> Key:
@@ -135,7 +139,7 @@ class LeaseFile:
         Raises:
             sqlite3.Error: if it cannot be read.
         """
-        return list(_leases(self._open_database.execute("SELECT event, socket, text, expire_s, ends_at FROM leases")))
+        return list(_leases(self._open_database.execute("SELECT * FROM leases")))
 
     def read_alone(self) -> list[KeptLease]:
         """Return every lease while the database is not open, without the files that `open` has to make.
@@ -146,12 +150,12 @@ class LeaseFile:
         with closing(_connect(self._path)) as database:
             # Without memory that is shared with other processes, for which a full disk has no room.
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            return list(_leases(database.execute("SELECT event, socket, text, expire_s, ends_at FROM leases")))
+            return list(_leases(database.execute("SELECT * FROM leases")))
 
     def salvage(self) -> list[KeptLease]:
         """Return what can be read of a damaged database, which is not open after that."""
         self.shut()
-        found = (row for row in salvage.rows(self._path) if len(row) == 5)
+        found = (row for row in salvage.rows(self._path) if len(row) in {5, 6})
         return list({lease.key: lease for lease in _leases(found)}.values())
 
     def write(self, changes: Iterable[tuple[Key, KeptLease | None]]) -> None:
@@ -257,8 +261,10 @@ def _prepare(database: sqlite3.Connection) -> None:
     """Make the database of an empty file; refuse one of another kind."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if (tables and "leases" not in tables) or version not in {0, _VERSION}:
+    if (tables and "leases" not in tables) or version not in {0, _FIRST_VERSION, _VERSION}:
         raise OSError(errno.EINVAL, f"expected a file of kept subscriptions of version {_VERSION}, got {version!r}")
+    if "leases" in tables:
+        _add_interface(database)
     if version != _VERSION or not tables:
         _create(database, ())
     database.execute("PRAGMA journal_mode = WAL")
@@ -266,6 +272,12 @@ def _prepare(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA synchronous = NORMAL")
     database.execute("PRAGMA wal_autocheckpoint = 0")
     database.execute("PRAGMA secure_delete = ON")  # a lease that has ended leaves no password
+
+
+def _add_interface(database: sqlite3.Connection) -> None:
+    """Have the column that an earlier version did not write."""
+    if "interface" not in {column[1] for column in database.execute("PRAGMA table_info(leases)")}:
+        database.execute("ALTER TABLE leases ADD COLUMN interface BLOB")
 
 
 def _create(database: sqlite3.Connection, leases: Iterable[KeptLease]) -> None:
@@ -291,7 +303,7 @@ def _write(database: sqlite3.Connection, key: Key, lease: KeptLease | None) -> N
 
 def _leases(rows: Iterable[salvage.Row]) -> Iterator[KeptLease]:
     """Yield the leases of those rows that hold one."""
-    for event, socket, text, expire_s, ends_at in rows:
+    for event, socket, text, expire_s, ends_at, *more in rows:
         if not (isinstance(event, bytes) and isinstance(socket, bytes) and isinstance(text, bytes)):
             continue
         if type(expire_s) is not int or expire_s < 0 or isinstance(ends_at, bytes):
@@ -299,7 +311,9 @@ def _leases(rows: Iterable[salvage.Row]) -> Iterator[KeptLease]:
         if ends_at is not None and not math.isfinite(ends_at):
             continue
         with suppress(UnicodeDecodeError):
-            yield KeptLease(_text(event), _text(socket), _text(text), min(expire_s, _LONGEST_S), ends_at)
+            interface = _text(more[0]) if more and isinstance(more[0], bytes) else ""
+            limited_s = min(expire_s, _LONGEST_S)
+            yield KeptLease(_text(event), _text(socket), _text(text), limited_s, ends_at, interface)
 
 
 def _bytes(text: str) -> bytes:
@@ -310,5 +324,6 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogatepass")
 
 
-def _row(lease: KeptLease) -> tuple[bytes, bytes, bytes, int, float | None]:
-    return _bytes(lease.event), _bytes(lease.socket), _bytes(lease.text), lease.expire_s, lease.ends_at
+def _row(lease: KeptLease) -> tuple[bytes, bytes, bytes, int, float | None, bytes]:
+    event, socket, text, interface = map(_bytes, (lease.event, lease.socket, lease.text, lease.interface))
+    return event, socket, text, lease.expire_s, lease.ends_at, interface

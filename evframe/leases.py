@@ -42,14 +42,23 @@ class Leases:
         return self._due[0][0] if self._due else math.inf
 
     def subscribe(
-        self, event: EventDefinition, address: Address, expire_s: int, *, configured: bool = False
+        self,
+        event: EventDefinition,
+        address: Address,
+        expire_s: int,
+        *,
+        configured: bool = False,
+        interface: str | None = None,
     ) -> Subscription:
         """Make or refresh the lease of a socket on *event*.
 
         A refresh without a time restarts the clock of a lease that has one (`reference/core.md` §4.2).
-        *configured* says that the configuration holds the lease.
+        *configured* says that the configuration holds the lease. A new lease keeps the name of the management
+        *interface* that makes it; a refresh over another one leaves that name.
         """
         lease, is_new = self._lease(event, address)
+        if is_new:
+            lease.interface = interface
         if configured:
             lease.configured = expire_s
         if (expire_s or configured) and address.socket.expires:
@@ -62,10 +71,11 @@ class Leases:
         return lease
 
     def restore(
-        self, event: EventDefinition, address: Address, expire_s: int, remaining_s: float | None
+        self, event: EventDefinition, address: Address, expire_s: int, remaining_s: float | None, interface: str
     ) -> Subscription:
         """Make a lease that an earlier process made, with what is left of its time; None for one that never ends."""
         lease, _ = self._lease(event, address)
+        lease.interface = interface
         if remaining_s is not None:
             lease.expire_s = expire_s
             self._set_deadline(lease, remaining_s)

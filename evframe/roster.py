@@ -17,11 +17,11 @@ from evframe.delivery import Delivery
 from evframe.events.event import EventDefinition, EventRegistry
 from evframe.leases import ExpiryTimer, Leases
 from evframe.listening import Listeners
+from evframe.management.lease_networks import LeaseNetworks
 from evframe.members import Address, Member
 from evframe.sockets import Socket, endpoints_of
 from evframe.statistics import Counters, Ended
 from evframe.subscribers import LeaseChange, Subscriber, Subscription
-from evframe.subscriptions.resolving import Resolver
 
 log = logging.getLogger("evframe.interface")
 _AT_ONCE: Final = 256
@@ -35,7 +35,8 @@ class Roster:
         core: how large queues are, and how long ends may take.
         clock: the monotonic clock of the leases, in seconds.
         tell: calls a hook of every plugin, as `PluginManager.tell` does.
-        resolver: looks up the host names of everybody, for as long as they are here.
+        networks: limits host names to what the clients that subscribed them may reach. Its resolver looks up the
+            names of everybody, for as long as they are here.
     """
 
     def __init__(
@@ -44,11 +45,12 @@ class Roster:
         core: CoreOptions,
         clock: Callable[[], float],
         tell: Callable[..., None],
-        resolver: Resolver,
+        networks: LeaseNetworks,
     ) -> None:
         self._events = events
         self._tell = tell
-        self._resolver = resolver
+        self._resolver = networks.resolver
+        self._networks = networks
         self.delivery = Delivery(
             core, on_end=self._release, on_change=self._delivery_changed, on_replaced=self._replaced
         )
@@ -122,24 +124,30 @@ class Roster:
         """Return why *subscriber* cannot be reached; without an attempt, what is known about its host names."""
         if subscriber.away is not None:
             return subscriber.away
-        problems = [self._resolver.problem(host) for host, _ in endpoints_of(subscriber.socket)]
+        problems = [self._resolver.problem(host, port) for host, port in endpoints_of(subscriber.socket)]
         return problems[0] if problems and all(problems) else None
 
     def subscribe(
-        self, event: EventDefinition, address: Address, expire_s: int, *, configured: bool = False
+        self,
+        event: EventDefinition,
+        address: Address,
+        expire_s: int,
+        *,
+        configured: bool = False,
+        interface: str | None = None,
     ) -> Subscription:
         """Make or refresh a lease; see `Leases.subscribe`. The host names of its socket are looked up again."""
-        lease = self.leases.subscribe(event, address, expire_s, configured=configured)
+        lease = self.leases.subscribe(event, address, expire_s, configured=configured, interface=interface)
         for host, _ in endpoints_of(address.socket):
             self._resolver.refresh(host)
         self._timer.look()
         return lease
 
     def restore(
-        self, event: EventDefinition, address: Address, expire_s: int, remaining_s: float | None
+        self, event: EventDefinition, address: Address, expire_s: int, remaining_s: float | None, interface: str
     ) -> Subscription:
         """Make a lease that an earlier process made; see `Leases.restore`."""
-        lease = self.leases.restore(event, address, expire_s, remaining_s)
+        lease = self.leases.restore(event, address, expire_s, remaining_s, interface)
         self._timer.look()
         return lease
 
@@ -188,6 +196,7 @@ class Roster:
         else:
             self.listeners.forget(subscriber)
             self._ended.add(subscriber)
+        self._networks.released(subscriber)
         self._release_hosts(subscriber)
         if not self._is_used(canonical):
             _let_go(subscriber)
@@ -203,6 +212,7 @@ class Roster:
         release(subscriber.transport.unsubscribed, before)
 
     def _lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
+        self._networks.lease_changed(lease, change)
         self._tell("lease_changed", lease=lease, change=change)
 
     def _delivery_changed(self, subscriber: Subscriber, reason: str | None) -> None:

@@ -34,7 +34,9 @@ class Socket(Protocol):
     """What a transport makes of a socket's text, without any lookup or connection.
 
     A socket that connects to hosts has an attribute `endpoints`, a tuple of host and port pairs: the hosts
-    are names or numeric, without brackets. A socket without it, such as a file, connects to none. A socket
+    are names or numeric, without brackets. An empty one says that the socket connects to none, as a path or a
+    callable does. Where the networks of run-time clients are limited, they may subscribe no socket without the
+    attribute, but for files. A socket
     of a protocol without connections, whose peer cannot be asked, has a true attribute `is_connectionless`.
 
     The policy of run-time clients reads two more attributes that a socket may have: `files`, the paths that it

@@ -133,7 +133,9 @@ class LeaseKeeper:
         remaining_s = None if lease.ends_at is None else min(lease.ends_at - self._clock(), lease.expire_s)
         is_over = remaining_s is not None and remaining_s <= 0
         try:
-            if is_over or not context.restore_subscription(lease.event, lease.text, lease.expire_s, remaining_s):
+            if is_over or not context.restore_subscription(
+                lease.event, lease.text, lease.expire_s, remaining_s, lease.interface
+            ):
                 self._write(context, lease.key, None)
         except UnknownEventError:
             self._waiting[lease.event].append(lease)
@@ -164,7 +166,14 @@ class LeaseKeeper:
         left_s = context.seconds_left(lease)
         subscriber = lease.subscriber
         ends_at = None if left_s is None else self._clock() + left_s
-        return KeptLease(lease.event.name, subscriber.socket.canonical, subscriber.text, lease.expire_s, ends_at)
+        return KeptLease(
+            lease.event.name,
+            subscriber.socket.canonical,
+            subscriber.text,
+            lease.expire_s,
+            ends_at,
+            lease.interface or "",
+        )
 
     def _write(self, context: PluginContext, key: Key, lease: Subscription | None) -> None:
         """Write the change of a lease; one that cannot be written now is written later."""

@@ -151,13 +151,13 @@ class Subscription:
     which is refreshed often costs the timer nothing.
     """
 
-    __slots__ = ("by_client", "configured", "deadline", "due", "event", "expire_s", "subscriber")
+    __slots__ = ("configured", "deadline", "due", "event", "expire_s", "interface", "subscriber")
 
     def __init__(self, event: EventDefinition, subscriber: Subscriber) -> None:
         self.event = event
         self.subscriber = subscriber
         self.configured: int | None = None  # the seconds that the configuration gives it, when it holds it
-        self.by_client = False  # made over a management interface
+        self.interface: str | None = None  # the management interface that made it, "" for one that is not known
         self.expire_s = 0
         self.deadline = math.inf
         self.due = math.inf
@@ -165,7 +165,7 @@ class Subscription:
     @property
     def is_client(self) -> bool:
         """Whether a run-time client has made it, and the configuration does not hold it."""
-        return self.by_client and self.configured is None
+        return self.interface is not None and self.configured is None
 
     def __lt__(self, other: Subscription) -> bool:
         return False  # entries of the same time are in no order

@@ -359,7 +359,7 @@ async def test_take_over_that_was_interrupted(path):
 
 @pytest.mark.parametrize(
     ("sql", "expected"),
-    [("PRAGMA user_version = 7", "version 1, got 7"), ("CREATE TABLE other (n)", "file of kept subscriptions")],
+    [("PRAGMA user_version = 7", "version 2, got 7"), ("CREATE TABLE other (n)", "file of kept subscriptions")],
 )
 async def test_database_of_another_kind(path, sql, expected):
     """A database of another kind, or of a later version, is one error of the start and stays as it is."""

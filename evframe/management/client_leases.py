@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from evframe.exceptions import ForbiddenError, SocketError
-from evframe.sockets import endpoints_of
-from evframe.subscriptions.names import is_within
-from evframe.subscriptions.policy import leaves
 
 if TYPE_CHECKING:
     from evframe.events.event import EventDefinition, EventRegistry
+    from evframe.management.lease_networks import LeaseNetworks
     from evframe.members import Address
     from evframe.roster import Roster
-    from evframe.sockets import Socket
     from evframe.subscribers import Subscription
     from evframe.subscriptions.policy import Policies, Policy
-    from evframe.subscriptions.resolving import Resolver
 
 log = logging.getLogger("evframe.management")
 
@@ -32,7 +27,7 @@ class ClientLeases:
         parse: returns the address of a socket's text.
         roster: of the subscribers.
         policies: of the management interfaces.
-        resolver: is restricted to the networks of the policy.
+        networks: limits the names of the leases to the networks of their policies.
     """
 
     def __init__(
@@ -41,13 +36,13 @@ class ClientLeases:
         parse: Callable[[str], Address],
         roster: Roster,
         policies: Policies,
-        resolver: Resolver,
+        networks: LeaseNetworks,
     ) -> None:
         self._events = events
         self._parse = parse
         self._roster = roster
         self._policies = policies
-        self._resolver = resolver
+        self._networks = networks
 
     def subscribe(self, policy: Policy, name: str, socket: str, expire_s: int) -> None:
         """Make or refresh a lease for a client of the interface with *policy*; *expire_s* 0 ends it.
@@ -65,68 +60,39 @@ class ClientLeases:
                 raise ForbiddenError("end_configured", address.socket.canonical, problem)
             return
         policy.check_socket(address.socket)
-        if expire_s:
-            self._restrict(address.socket, policy)
-            self._roster.subscribe(event, address, expire_s).by_client |= lease is None
-        else:
+        if not expire_s:
             self._roster.unsubscribe(event, address.socket.canonical)
+            return
+        if lease is None or lease.interface != policy.name:
+            self._networks.check(policy, address.socket)
+        self._roster.subscribe(event, address, expire_s, interface=policy.name)
 
-    def restore(self, event: EventDefinition, address: Address, expire_s: int, remaining_s: float | None) -> None:
-        """Make a lease that an earlier process has kept.
+    def restore(
+        self, event: EventDefinition, address: Address, expire_s: int, remaining_s: float | None, interface: str
+    ) -> None:
+        """Make a lease that an earlier process has kept, and that a client of *interface* made.
 
         Raises:
-            SocketError: if the policy of all interfaces does not permit it.
+            SocketError: if the policy of that interface does not permit it.
         """
+        policy = self._policies.of(interface)
         try:
-            self._policies.general.check_socket(address.socket)
-            self._restrict(address.socket, self._policies.general)
+            policy.check_socket(address.socket)
         except ForbiddenError as error:
             raise SocketError(address.text, error.problem) from None
-        self._roster.restore(event, address, expire_s, remaining_s).by_client = True
-
-    def permit(self, target: Socket) -> None:
-        """Let the names of *target*, which this process itself subscribes, have any address."""
-        for host in _hosts(target):
-            self._resolver.restrict(host, None)
-
-    def _restrict(self, target: Socket, policy: Policy) -> None:
-        """Have the names of *target* resolve to addresses in the networks of *policy* alone.
-
-        A name that the configuration subscribes as well may have any address: a client may subscribe it as long as
-        those that it has are in the networks.
-        """
-        if policy.networks is None:
-            return
-        for host, port in chain.from_iterable(map(endpoints_of, leaves(target))):
-            if not self._resolver.is_free(host):
-                self._resolver.restrict(host, policy.networks)
-                continue
-            known = self._resolver.known(host, port)
-            if known is None or not all(is_within(address.ip, policy.networks) for address in known):
-                problem = f"expected a name with addresses of a permitted network, got {host!r}"
-                raise ForbiddenError("networks", target.canonical, problem)
+        self._roster.restore(event, address, expire_s, remaining_s, interface)
 
     def review(self) -> list[Subscription]:
-        """End the leases that the policy of all interfaces does not permit any more, and return them."""
+        """End the leases that the policies of their interfaces do not permit any more, and return them."""
         ended = []
-        networks = self._policies.general.networks
-        leases = self._roster.subscriptions
-        free = {host for lease in leases if not lease.is_client for host in _hosts(lease.subscriber.socket)}
-        for host in free:
-            self._resolver.restrict(host, None)
-        for lease in leases:
-            if lease.is_client:
+        for lease in self._roster.subscriptions:
+            if lease.is_client and lease.interface is not None:
                 try:
-                    self._policies.general.check_socket(lease.subscriber.socket)
-                    for host in _hosts(lease.subscriber.socket) - free:
-                        self._resolver.restrict(host, networks)
+                    self._policies.of(lease.interface).check_socket(lease.subscriber.socket)
                 except ForbiddenError as error:
                     extra = {"event": lease.event.name, "rule": error.rule, "problem": str(error)}
                     log.warning("the policy ends a subscription", extra=extra)
                     self._roster.leases.end(lease)
                     ended.append(lease)
+        self._networks.apply()
         return ended
-
-
-def _hosts(target: Socket) -> set[str]:
-    return {host for leaf in leaves(target) for host, _ in endpoints_of(leaf)}

@@ -89,7 +89,7 @@ class Name:
         self.is_slow = False  # so has the last one, whose answer may have come since
         self.limit: asyncio.TimerHandle | None = None  # until the lookup under way has used up its time
         self.users = 0
-        self.networks: tuple[Network, ...] | None = None
+        self.networks: dict[int, tuple[Network, ...]] = {}  # by port, 0 for all; a port without is not limited
         self.waiting: asyncio.Future[None] | None = None
         self._by_port: dict[int, tuple[HostAddress, ...]] = {}
 
@@ -100,18 +100,18 @@ class Name:
             known = self._by_port[port] = tuple(
                 HostAddress(family, (sockaddr[0], port, *sockaddr[2:]))
                 for family, sockaddr in self.found
-                if self._permits(sockaddr[0])
+                if self._permits(sockaddr[0], port)
             )
         return known
 
-    def _permits(self, address: str) -> bool:
-        return self.networks is None or is_within(address, self.networks)
+    def _permits(self, address: str, port: int) -> bool:
+        limits = (self.networks.get(0), self.networks.get(port))
+        return all(networks is None or is_within(address, networks) for networks in limits)
 
-    @property
-    def problem(self) -> str | None:
-        """Why the name has no address, as far as is known; None before it was looked up."""
+    def problem(self, port: int) -> str | None:
+        """Return why the name has no address for *port*, as far as is known; None before it was looked up."""
         if self.is_usable:
-            return None if self.at(0) else FORBIDDEN
+            return None if self.at(port) else FORBIDDEN
         return UNRESOLVED if self.has_failed else None
 
     def take(self, found: Found) -> bool:
@@ -122,10 +122,19 @@ class Name:
         self._by_port.clear()
         return True
 
-    def restrict(self, networks: tuple[Network, ...] | None) -> None:
-        """Permit only addresses in *networks*."""
-        self.networks = networks
+    def restrict(self, networks: tuple[Network, ...] | None, port: int) -> None:
+        """Permit only addresses in *networks* for *port*, 0 for all; None permits all."""
+        if networks is not None:
+            self.networks[port] = networks
+        else:
+            self.networks.pop(port, None)
         self._by_port.clear()
+
+    def permit(self) -> None:
+        """Permit all addresses."""
+        if self.networks:
+            self.networks.clear()
+            self._by_port.clear()
 
     def end_lookup(self) -> None:
         """Note that no lookup is under way, and whether the last one was slow."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("evframe.management")
 NETWORK_SCHEMES: Final = ("udp", "tcp", "unix", "xmlrpc", "xmlrpcs", "rabbitmq", "kafka")
 """What may be subscribed where the configuration names no schemes."""
+_PATH_SCHEMES: Final = ("unix",)  # of those above
 _ALL: Final = "*"
 
 
@@ -150,6 +151,11 @@ class _Rules:
 
     @staticmethod
     def _check_networks(target: Socket, networks: Sequence[Network]) -> None:
+        scheme = target.canonical.partition(":")[0]
+        connects = scheme in NETWORK_SCHEMES and scheme not in _PATH_SCHEMES
+        if not endpoints_of(target) and (connects or not hasattr(target, "endpoints")):
+            problem = "expected a transport whose sockets have endpoints, which networks are compared with"
+            raise ForbiddenError("networks", target.canonical, problem)
         for host, port in endpoints_of(target):
             for address in numeric(host, port) or ():
                 if not is_within(address.ip, networks):
@@ -184,11 +190,7 @@ class Policy:
     @property
     def networks(self) -> tuple[Network, ...] | None:
         """The networks of which a name may have addresses; None for any."""
-        common: tuple[Network, ...] | None = None
-        for rules in self._rules:
-            if rules.networks is not None:
-                common = rules.networks if common is None else tuple(_overlaps(common, rules.networks))
-        return common
+        return narrowest(rules.networks for rules in self._rules)
 
     def check_socket(self, target: Socket) -> None:
         """Raise ForbiddenError unless *target*, with each of its members, may be subscribed."""
@@ -215,6 +217,15 @@ class Policy:
                 rules.commands is None or any(map(rules.commands.fullmatch, names)) for rules in self._rules
             )
         return permitted
+
+
+def narrowest(limits: Iterable[tuple[Network, ...] | None]) -> tuple[Network, ...] | None:
+    """Return the networks that are within all of *limits*; None, in them and returned, stands for any."""
+    common: tuple[Network, ...] | None = None
+    for networks in limits:
+        if networks is not None:
+            common = networks if common is None else tuple(_overlaps(common, networks))
+    return common
 
 
 def _overlaps(some: Iterable[Network], others: Sequence[Network]) -> Iterator[Network]:

@@ -59,6 +59,8 @@ class Resolver:
         """How often names in use are looked up again; 0 for never."""
         self.timeout_s = 5.0
         """How long a name may take before it counts as unresolved."""
+        self.answered: Callable[[str], None] = lambda host: None  # noqa: ARG005 the name is part of the type
+        """Called with a name in use whose answer has other addresses than the one before, before they are used."""
         self._changed = changed
         self._clock = clock
         self._start = start
@@ -103,10 +105,15 @@ class Resolver:
             raise Unavailable(FORBIDDEN)
         return found
 
-    def problem(self, host: str) -> str | None:
+    def problem(self, host: str, port: int = 0) -> str | None:
         """Return why *host* has no address, `unresolved` or `forbidden`; None when it has one, or nothing is known."""
         name = self._names.get(host)
-        return None if name is None else name.problem
+        return None if name is None else name.problem(port)
+
+    def answer(self, host: str, port: int) -> tuple[HostAddress, ...]:
+        """Return the permitted addresses of the last answer about the name *host*, however old; none without one."""
+        name = self._names.get(host)
+        return name.at(port) if name is not None and name.is_usable else ()
 
     def forget(self, host: str) -> None:
         """Look *host* up at its next use, because a connection to it failed.
@@ -125,20 +132,29 @@ class Resolver:
         if name is not None and self._clock() >= name.answered_at + AGAIN_S:
             self._again(host, name)
 
-    def restrict(self, host: str, networks: Sequence[Network] | None) -> None:
-        """Permit only addresses of *host* in *networks* until its last use ends; None permits all."""
+    def restrict(self, host: str, networks: Sequence[Network] | None, port: int = 0) -> None:
+        """Permit only addresses of *host* in *networks*, until its last use ends; None permits all.
+
+        Args:
+            host: a name; a numeric host has no restrictions.
+            networks: what is permitted.
+            port: for which port, 0 for all.
+        """
         if host not in self._names and (networks is None or numeric(host, 0) is not None):
             return
         name = self._name(host)
-        before = name.at(0)
-        name.restrict(None if networks is None else tuple(networks))
-        if name.users and name.is_usable and name.at(0) != before:
-            self._changed(host, name.at(0))
+        wanted = None if networks is None else tuple(networks)
+        if name.networks.get(port) == wanted:
+            return
+        before = name.at(port)
+        name.restrict(wanted, port)
+        if name.users and name.is_usable and name.at(port) != before:
+            self._changed(host, name.at(port))
 
-    def is_free(self, host: str) -> bool:
-        """Return whether *host* is in use, and may have any address."""
+    def is_used(self, host: str) -> bool:
+        """Return whether *host* is a name that is in use."""
         name = self._names.get(host)
-        return name is not None and name.users > 0 and name.networks is None
+        return name is not None and name.users > 0
 
     def use(self, host: str) -> None:
         """Count a use of *host*: it is looked up now, and again every so often until `release`."""
@@ -152,7 +168,7 @@ class Resolver:
         if name is not None and name.users:
             name.users -= 1
             if not name.users:
-                name.restrict(None)
+                name.permit()
 
     @property
     def in_use(self) -> list[str]:
@@ -259,6 +275,8 @@ class Resolver:
         name.answered_at, name.failed_until = now, -math.inf
         is_other = name.take(result)
         name.wake()
+        if is_other and name.users:
+            self.answered(host)
         if is_other and before and name.users:
             after = name.at(0)
             extra = {"host": host, "before": [one.ip for one in before], "after": [one.ip for one in after]}

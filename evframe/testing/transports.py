@@ -48,6 +48,11 @@ class MemorySocket:
         """The name as it was given."""
         return f"memory:{self.name}"
 
+    @property
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """It connects to no host."""
+        return ()
+
 
 ANY_SCHEME: Final = Config(management=ManagementOptions(schemes=["*"]))
 """A configuration whose run-time clients may subscribe every scheme, `memory` included."""

@@ -57,6 +57,11 @@ class UnixSocket:
         return f"unix:{self.path}"
 
     @property
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """A path connects to no host."""
+        return ()
+
+    @property
     def expires(self) -> bool:
         """A lease may end."""
         return True

@@ -59,6 +59,11 @@ class RouteSocket:
         return f"route:{self.name}"
 
     @property
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """A callable connects to no host that is known here."""
+        return ()
+
+    @property
     def expires(self) -> bool:
         """A lease may end."""
         return True

@@ -210,7 +210,7 @@ class XmlrpcTransport:
     def _is_current(self, target: XmlrpcSocket, address: HostAddress) -> bool:
         host, port = target.endpoints[0]
         current = self._resolver.known(host, port)
-        return self._resolver.problem(host) != FORBIDDEN if current is None else address in current
+        return self._resolver.problem(host, port) != FORBIDDEN if current is None else address in current
 
     async def _reach_one(self, target: XmlrpcSocket, address: HostAddress) -> HttpConnection:
         loop = asyncio.get_running_loop()

@@ -1,0 +1,273 @@
+"""The networks of an interface hold for the leases that it made, for as long as they live."""
+
+import json
+import sqlite3
+from contextlib import closing
+
+import attrs
+import pytest
+
+import evframe
+from evframe.config import Config
+from evframe.kept_leases import LeaseFile
+from evframe.state import LeaseKeeper
+from evframe.subscriptions.policy import ManagementOptions, NarrowingOptions
+from evframe.testing import FakeClock, FakeNames, MemoryTransport, until
+
+PRIVATE = NarrowingOptions(networks=["10.0.0.0/8"])
+LOCAL = NarrowingOptions(networks=["127.0.0.0/8"])
+
+
+@attrs.frozen
+class NetSocket:
+    """``udp:host:port``."""
+
+    host: str
+    port: int
+
+    @property
+    def canonical(self):
+        return f"udp:{self.host}:{self.port}"
+
+    @property
+    def endpoints(self):
+        return ((self.host, self.port),)
+
+    expires = True
+
+
+class NetTransport:
+    """Delivers to the addresses that a name has, and keeps which those were."""
+
+    schemes = ("udp",)
+
+    def __init__(self):
+        self.reached = []
+
+    @evframe.hookimpl
+    def loaded(self, context):
+        self.resolver = context.resolver
+
+    @evframe.hookimpl
+    def on_subscribe(self, scheme, rest):
+        host, _, port = rest.rpartition(":")
+        return NetSocket(host, int(port)) if scheme == "udp" else None
+
+    @evframe.hookimpl
+    def deliver(self, socket, batch):
+        return self._deliver(socket, batch) if isinstance(socket, NetSocket) else None
+
+    async def _deliver(self, socket, batch):
+        found = await self.resolver.addresses(*socket.endpoints[0])
+        self.reached.extend((event.definition.name, address.ip) for event in batch.events for address in found[:1])
+
+
+def made(*, general=None, path=None, **narrowings):
+    plugins = {"net": NetTransport(), "memory": MemoryTransport()}
+    if path is not None:
+        plugins["state"] = LeaseKeeper(path, clock=FakeClock())
+    events = evframe.EventInterface(Config(management=general or ManagementOptions()), plugins=plugins)
+    events.policies.configure(events.policies.options, narrowings)
+    for name in ("E_A", "E_B", "E_C"):
+        events.register_event(name)
+    return events
+
+
+def subscribe(events, interface, *params):
+    request = {"jsonrpc": "2.0", "id": 1, "method": "event_subscribe", "params": params}
+    answer = json.loads(events.management.of(interface).handle(json.dumps(request).encode()))
+    return answer.get("result") or answer["error"]["code"]
+
+
+async def address_of(events, host, port):
+    try:
+        return [address.ip for address in await events.resolver.addresses(host, port)]
+    except evframe.Unavailable as error:
+        return error.reason
+
+
+async def test_each_interface_limits_its_own_leases():
+    """Two interfaces that subscribe ports of one name reach their own networks, whichever came last."""
+    for order in (["mi-a", "mi-b"], ["mi-b", "mi-a"]):
+        ports = {"mi-a": 1, "mi-b": 2}
+        events = made(**{"mi-a": PRIVATE, "mi-b": LOCAL})
+        with FakeNames({"moves": ["10.1.1.1", "127.0.0.1"]}) as names:
+            events.resolver.lookup = names
+            async with events:
+                for interface in order:
+                    assert subscribe(events, interface, "E_A", f"udp:moves:{ports[interface]}") == "OK"
+                assert await address_of(events, "moves", 1) == ["10.1.1.1"]
+                assert await address_of(events, "moves", 2) == ["127.0.0.1"]
+                events.subscribe_event("E_A", "udp:moves:3")
+                assert await address_of(events, "moves", 1) == ["10.1.1.1"]
+                assert await address_of(events, "moves", 3) == ["10.1.1.1", "127.0.0.1"]
+
+
+async def test_the_narrowest_holds_for_a_shared_connection():
+    """Leases on the same name and port share a connection, within the networks of all of them, until one ends."""
+    events = made(wide=NarrowingOptions(), narrow=PRIVATE)
+    with FakeNames({"moves": ["10.1.1.1"]}) as names:
+        events.resolver.lookup = names
+        async with events:
+            assert subscribe(events, "narrow", "E_A", "udp:moves:1") == "OK"
+            assert subscribe(events, "wide", "E_B", "udp:moves:1") == "OK"
+            assert await address_of(events, "moves", 1) == ["10.1.1.1"]
+            names["moves"] = ["127.0.0.1"]
+            events.resolver.refresh_all()
+            await until(lambda: events.resolver.known("moves", 1) is None)
+            assert await address_of(events, "moves", 1) == "forbidden"
+            assert subscribe(events, "narrow", "E_A", "udp:moves:1", 0) == "OK"
+            assert await address_of(events, "moves", 1) == ["127.0.0.1"]
+
+
+async def test_a_narrower_interface_takes_no_name_from_others():
+    """A lease that would leave another one's name without an address is refused; so is one on an unknown name."""
+    events = made(wide=NarrowingOptions(), narrow=PRIVATE)
+    with FakeNames({"local": ["127.0.0.1"]}) as names:
+        events.resolver.lookup = names
+        async with events:
+            for host in ("local", "unknown"):
+                assert subscribe(events, "wide", "E_A", f"udp:{host}:1") == "OK"
+                await address_of(events, host, 1)
+                assert subscribe(events, "narrow", "E_B", f"udp:{host}:1") == 400
+                assert subscribe(events, "narrow", "E_A", f"udp:{host}:1") == 400, "a refresh"
+            assert await address_of(events, "local", 1) == ["127.0.0.1"]
+            assert events.policies.refused == {"networks": 4}
+
+
+async def test_a_refresh_leaves_the_networks_of_a_lease():
+    """A lease keeps the interface that made it, whichever interface refreshes it."""
+    events = made(wide=NarrowingOptions(), narrow=PRIVATE)
+    with FakeNames({"local": ["127.0.0.1"]}) as names:
+        events.resolver.lookup = names
+        async with events:
+            assert subscribe(events, "narrow", "E_A", "udp:local:1") == "OK"
+            assert subscribe(events, "wide", "E_A", "udp:local:1") == "OK"
+            assert await address_of(events, "local", 1) == "forbidden"
+
+
+async def test_the_configuration_is_not_limited_and_lends_nothing(caplog):
+    """A client's lease on a configured name and port ends when the name leaves its networks, without a delivery."""
+    events = made(narrow=PRIVATE)
+    net = events.plugin("net")
+    with FakeNames({"moves": ["10.1.1.1"]}) as names:
+        events.resolver.lookup = names
+        async with events:
+            events.subscribe_event("E_A", "udp:moves:1", configured=True)
+            assert await address_of(events, "moves", 1) == ["10.1.1.1"]
+            assert subscribe(events, "narrow", "E_B", "udp:moves:1") == "OK"
+            assert subscribe(events, "narrow", "E_C", "udp:MOVES:1") == "OK"
+            names["moves"] = names["MOVES"] = ["127.0.0.1"]
+            events.resolver.refresh_all()
+            await until(lambda: events.resolver.answer("moves", 1)[0].ip == "127.0.0.1")
+            assert [lease.event.name for lease in events.subscriptions] == ["E_A", "E_C"]
+            for name in ("E_A", "E_B", "E_C"):
+                events.raise_event(name)
+            await until(lambda: net.reached)
+            assert net.reached == [("E_A", "127.0.0.1")]
+    assert [record.rule for record in caplog.records if record.msg == "the policy ends a subscription"] == ["networks"]
+
+
+async def test_an_own_subscription_frees_a_name():
+    """What this process subscribes reaches any address, though a client's lease limited the name before."""
+    events = made(narrow=PRIVATE)
+    with FakeNames({"local": ["127.0.0.1"]}) as names:
+        events.resolver.lookup = names
+        async with events:
+            assert subscribe(events, "narrow", "E_A", "udp:local:1") == "OK"
+            assert await address_of(events, "local", 1) == "forbidden"
+            events.subscribe_event("E_B", "udp:local:1")
+            assert await address_of(events, "local", 1) == ["127.0.0.1"]
+            assert [lease.event.name for lease in events.subscriptions] == ["E_B"]
+
+
+async def test_networks_of_an_interface_hold_after_a_restart(tmp_path):
+    """A kept lease has the networks of the interface that made it; one from an older file those of all."""
+    path = str(tmp_path / "leases")
+    narrowings = {"narrow": PRIVATE}
+    with FakeNames({"local": ["127.0.0.1"]}) as names:
+        async with made(path=path, **narrowings) as events:
+            assert subscribe(events, "narrow", "E_A", "udp:local:1", 60) == "OK"
+            assert subscribe(events, "mi", "E_A", "udp:local:2", 60) == "OK"
+        for _ in range(2):
+            events = made(path=path, **narrowings)
+            events.resolver.lookup = names
+            async with events:
+                await until(lambda events=events: len(events.subscriptions) == 2)
+                assert await address_of(events, "local", 1) == "forbidden"
+                assert await address_of(events, "local", 2) == ["127.0.0.1"]
+
+
+async def test_a_file_of_an_earlier_version_is_read(tmp_path):
+    """A file without interfaces gives its leases back, and keeps the interfaces of later ones."""
+    path = str(tmp_path / "leases")
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(
+            "CREATE TABLE leases (event BLOB NOT NULL, socket BLOB NOT NULL, text BLOB NOT NULL,"
+            " expire_s INTEGER NOT NULL, ends_at REAL, PRIMARY KEY (event, socket)) WITHOUT ROWID"
+        )
+        database.execute("INSERT INTO leases VALUES (?, ?, ?, 60, NULL)", (b"E_A", b"udp:a:1", b"udp:a:1"))
+        database.execute("PRAGMA user_version = 1")
+        database.commit()
+    async with made(path=path, narrow=PRIVATE) as events:
+        await until(lambda: events.subscriptions)
+        assert subscribe(events, "narrow", "E_B", "udp:a:1", 60) == 400, "the name is in use, and has no address"
+        assert subscribe(events, "narrow", "E_B", "udp:b:1", 60) == "OK"
+    file = LeaseFile(path)
+    try:
+        assert sorted((lease.socket, lease.interface) for lease in file.read_alone()) == [
+            ("udp:a:1", ""),
+            ("udp:b:1", "narrow"),
+        ]
+    finally:
+        file.close()
+
+
+async def test_a_damaged_file_keeps_the_interfaces(tmp_path):
+    """What is read from the pages of a damaged file has the interfaces of its leases."""
+    path = str(tmp_path / "leases")
+    async with made(path=path, narrow=PRIVATE) as events:
+        assert subscribe(events, "narrow", "E_B", "udp:b:1", 60) == "OK"
+    file = LeaseFile(path)
+    try:
+        assert [(lease.socket, lease.interface) for lease in file.salvage()] == [("udp:b:1", "narrow")]
+    finally:
+        file.close()
+
+
+async def test_reload_takes_other_networks_of_an_interface():
+    """Leases of one interface follow its networks: names are limited, numeric targets outside of them end."""
+    events = made(mi=NarrowingOptions(), other=NarrowingOptions())
+    with FakeNames({"local": ["127.0.0.1"]}) as names:
+        events.resolver.lookup = names
+        async with events:
+            for interface, port in (("mi", 1), ("other", 2)):
+                assert subscribe(events, interface, "E_A", f"udp:local:{port}") == "OK"
+                assert subscribe(events, interface, "E_A", f"udp:127.0.0.1:{port}") == "OK"
+            events.policies.configure(ManagementOptions(), {"mi": PRIVATE})
+            ended = events.client_leases.review()
+            assert [lease.subscriber.socket.canonical for lease in ended] == ["udp:127.0.0.1:1"]
+            assert await address_of(events, "local", 1) == "forbidden"
+            assert await address_of(events, "local", 2) == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("scheme", ["udp", "kafka", "sqs"])
+def test_a_transport_without_endpoints_is_no_way_around_networks(scheme):
+    """Where networks are limited, a socket that does not name its hosts is refused, and the log names the reason."""
+    unnamed = attrs.make_class("Unnamed", ["canonical"])(f"{scheme}:somewhere")
+    policies = made(general=ManagementOptions(networks=["10.0.0.0/8"], schemes=["*"])).policies
+    with pytest.raises(evframe.exceptions.ForbiddenError, match="sockets have endpoints") as caught:
+        policies.general.check_socket(unnamed)
+    assert caught.value.rule == "networks"
+    made(general=ManagementOptions(schemes=["*"])).policies.general.check_socket(unnamed)
+
+
+def test_a_network_scheme_needs_endpoints_that_are_not_empty():
+    """An empty `endpoints` is for paths and callables, not for the schemes of the network."""
+    policies = made(general=ManagementOptions(networks=["10.0.0.0/8"], schemes=["*"])).policies
+    make = attrs.make_class("Named", ["canonical", "endpoints"])
+    for text in ("unix:/run/x", "route:E_A", "memory:a"):
+        policies.general.check_socket(make(text, ()))
+    for text in ("udp:a", "tcp:a", "xmlrpc:a", "xmlrpcs:a", "rabbitmq:a", "kafka:a"):
+        with pytest.raises(evframe.exceptions.ForbiddenError, match="endpoints"):
+            policies.general.check_socket(make(text, ()))
