@@ -42,8 +42,8 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
-    """Have one worker more than cores: two mostly wait for their brokers."""
-    return len(os.sched_getaffinity(0)) + 1
+    """Have two workers more than cores: those with the brokers mostly wait for them."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from evframe.client import ManagementError
+
 EVFRAME = Path(sys.executable).parent / "evframe"
 
 
@@ -102,10 +104,15 @@ def test_bad_input_changes_nothing(gateway, receiver):
         ("nosuch:x", "a scheme of "),
         ("udp:127.0.0.1:70000", "a port from 1 to 65535, got '70000'"),
     ):
-        refused = evframe("subscribe", "E_TEST", text, "--url", running.url)
-        assert refused.returncode == 1
-        assert refused.stderr.startswith(f"Error: 400: Bad parameter value (socket {text!r}: expected {form}")
+        with pytest.raises(ManagementError) as refused:
+            running.client.call("event_subscribe", ["E_TEST", text])
+        assert str(refused.value) == "400: Bad parameter value"
         assert f"socket {text!r}: expected {form}" in running.line("a subscription was refused")["problem"]
+    refused = evframe("subscribe", "E_TEST", "udp:", "--url", running.url)
+    assert (refused.returncode, refused.stderr.rstrip("\n")) == (
+        1,
+        "Error: 400: Bad parameter value (socket 'udp:': expected host:port or [ipv6]:port, got '')",
+    )
     running.client.call("event_subscribe", ["E_TEST", "udp:127.0.0.1:%d" % receiver.getsockname()[1]])
     running.client.call("raise_event", ["E_TEST"])
 
