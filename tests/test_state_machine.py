@@ -30,8 +30,7 @@ for line in sys.stdin:
         held = sqlite3.connect(path, timeout=5, isolation_level=None)
         if alone:
             held.execute("PRAGMA locking_mode = EXCLUSIVE")
-        held.execute("BEGIN EXCLUSIVE")
-        held.execute("CREATE TABLE IF NOT EXISTS held (n)")
+        held.execute("BEGIN EXCLUSIVE")  # and no change: a damaged page that is free would end this process
     print("done", flush=True)
 """
 
@@ -52,9 +51,8 @@ class Holder:
         self.hold("")
 
     def close(self):
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
+        with self._process:
+            self._process.kill()
 
 
 class StateMachine(RuleBasedStateMachine):
@@ -258,12 +256,14 @@ class StateMachine(RuleBasedStateMachine):
 
     def teardown(self):
         state._LEAVE_S = self.leave_s
-        self.unlock()
-        if self.is_up:
-            self.loop.run_until_complete(self.events.__aexit__(None, None, None))
-        self.holder.close()
-        self.loop.close()
-        shutil.rmtree(self.folder)
+        try:
+            self.unlock()
+            if self.is_up:
+                self.loop.run_until_complete(self.events.__aexit__(None, None, None))
+        finally:
+            self.holder.close()
+            self.loop.close()
+            shutil.rmtree(self.folder)
 
 
 StateMachine.TestCase.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
