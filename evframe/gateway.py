@@ -19,8 +19,10 @@ from evframe.reloading import describe
 from evframe.state import LeaseKeeper
 
 log = logging.getLogger("evframe.gateway")
-_THRESHOLDS: Final = (2_000, 5, 2)
+_THRESHOLDS: Final = (1_000, 5, 1)  # a full look when some 12,000 objects are new
 _OLDEST: Final = 2  # generation
+MOST_LOOKED_AT_AGAIN: Final = 8_000
+"""How many objects may survive a full look of the collector and be looked at again."""
 
 
 async def serve(path: str) -> None:
@@ -110,9 +112,10 @@ def run_loop(work: Coroutine[Any, Any, None]) -> None:
 def set_up_collector() -> None:
     """Make the cyclic garbage collector a safety net: nothing of evframe waits for it, and its pauses stay short.
 
-    Each of its full looks is for what was made since the one before. What survives that is set
-    aside, for otherwise a queue full of events would hold up the loop each time; only a cycle
-    that breaks off later than that is missed.
+    What was there at the start is set aside for good. A full look is at what was made since then, so
+    that it finds a cycle whenever that breaks off. When more than `MOST_LOOKED_AT_AGAIN` objects survive
+    a look, as those of a long queue do, they are set aside too: each look would hold up the loop otherwise.
+    Only a cycle that was set aside with so many others, and breaks off later, is missed.
     """
     gc.collect()
     gc.freeze()
@@ -122,5 +125,6 @@ def set_up_collector() -> None:
 
 
 def _set_aside(phase: str, info: dict[str, int]) -> None:
-    if phase == "stop" and info["generation"] == _OLDEST:
+    is_full = phase == "stop" and info["generation"] == _OLDEST
+    if is_full and len(gc.get_objects(generation=_OLDEST)) > MOST_LOOKED_AT_AGAIN:
         gc.freeze()
