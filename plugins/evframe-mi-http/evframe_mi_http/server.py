@@ -147,10 +147,10 @@ class HttpManagement:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = request.headers
-        origin = headers.get("Origin")
+        origin = _joined(request, "Origin")
         is_known = self._guard.allows(headers.get("Authorization"))
         problem = self._origins.problem(
-            _hosts_of(request), origin, headers.get("Sec-Fetch-Site"), is_known=is_known and self._guard.asks
+            _hosts_of(request), origin, _joined(request, "Sec-Fetch-Site"), is_known=is_known and self._guard.asks
         )
         if problem is not None:
             return self._forbid(request, problem)
@@ -247,7 +247,13 @@ def _origin_guard(options: HttpOptions) -> OriginGuard:
 def _hosts_of(request: web.BaseRequest) -> list[str]:
     """Return the hosts that *request* names: in its headers, and in a target with a host of its own."""
     named = request.headers.getall("Host", [])
-    return [*named, request.host] if named and request.host != named[0] else named
+    return named if request.raw_path.startswith(("/", "*")) else [*named, request.host]
+
+
+def _joined(request: web.BaseRequest, name: str) -> str | None:
+    """Return what the headers *name* say together: several are none that is accepted."""
+    values = request.headers.getall(name, None)
+    return None if values is None else ", ".join(values)
 
 
 def _empty(status: int) -> web.Response:

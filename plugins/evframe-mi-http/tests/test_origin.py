@@ -92,6 +92,8 @@ async def test_no_host_at_all_is_accepted():
     """A client that speaks HTTP/1.0 names no host, and no browser does so."""
     async with Gateway() as gateway:
         assert await gateway.status(version="HTTP/1.0") == 200
+        assert await gateway.status(version="HTTP/1.0", target="http://localhost/mi") == 200
+        assert await gateway.status(version="HTTP/1.0", target="http://evil.example/mi") == 403, "the target names one"
 
 
 async def test_names_of_the_configuration_are_accepted(tmp_path):
@@ -143,6 +145,9 @@ async def test_any_host_with_the_token(tmp_path):
         (["Origin: HTTPS://Ops.example:443"], 200),
         (["Origin: https://ops.example:8443"], 403),
         (["Origin: http://ops.example"], 403),
+        (["Origin: http://127.0.0.1:{port}", "Origin: http://evil.example"], 403),
+        (["Origin: https://ops.example", "Origin: http://evil.example"], 403),
+        (["Sec-Fetch-Site: none", "Sec-Fetch-Site: cross-site"], 403),
     ],
 )
 async def test_origins_and_sites(headers, status):
