@@ -19,6 +19,11 @@ _BY_ERRNO: Final = {
     errno.ETIMEDOUT: "timeout",
     errno.EHOSTUNREACH: "unreachable",
     errno.ENETUNREACH: "unreachable",
+    errno.ENOENT: "no_such_path",
+    errno.ENOTDIR: "no_such_path",
+    errno.EACCES: "no_permission",
+    errno.EPERM: "no_permission",
+    errno.EMSGSIZE: "too_large",
     errno.EMFILE: "too_many_files",
     errno.ENFILE: "too_many_files",
 }

@@ -56,7 +56,7 @@ def test_every_target_that_can_be_reached(tmp_path, names, listener):
             f"udp:peer.example:{listener}: not tried, the transport makes no connection; peer.example is 127.0.0.1, ::1",
             f"flatstore:{path}: reachable",
         ],
-        ["unix:@evframe-check: ECONNREFUSED"],
+        ["unix:@evframe-check: refused"],
     )
     assert not path.exists(), "a file that is made here would belong to the user who checks"
 
@@ -78,7 +78,7 @@ def test_targets_that_cannot_be_reached(tmp_path, names, listener, closed):
         f"tcp:127.0.0.1:{closed}: refused",
         f"udp:silent.example:{closed}: unresolved",
         f"udp:unknown.example:{closed}: unresolved",
-        f"unix:{tmp_path}/nobody: ENOENT",
+        f"unix:{tmp_path}/nobody: no_such_path",
     ]
 
 

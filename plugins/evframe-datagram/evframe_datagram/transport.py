@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from evframe import Batch, Socket, Unavailable, hookimpl
 from evframe.context import PluginContext
+from evframe.sockets import connection_problem
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_datagram.address import UdpSocket, UnixSocket, parse
@@ -119,7 +120,7 @@ class DatagramTransport:
                 if kernel is not None:
                     kernel.close()
                 self._forget(target)
-                raise Unavailable(errno.errorcode.get(error.errno or 0, "connect")) from None
+                raise Unavailable(connection_problem(error)) from None
         self._open[key] = (kernel, sockaddr)  # the last one is the one used last
         return kernel
 
@@ -224,7 +225,7 @@ class DatagramTransport:
         """Count the event that the kernel did not take as failed; raise Unavailable if the reader is gone."""
         if error.errno in _AWAY:
             self._close(target.canonical)
-            raise Unavailable(errno.errorcode.get(error.errno or 0, "send"), done=index) from None
+            raise Unavailable(connection_problem(error), done=index) from None
         batch.fail(index, _name(error.errno))
 
     async def _wait_unix(self, target: UnixSocket, batch: Batch, index: int, kernel: socket.socket) -> None:
@@ -251,9 +252,7 @@ class DatagramTransport:
 
 def _name(number: int | None) -> str:
     """Return the reason of an event that the kernel did not take, or did not bring to the peer."""
-    if number == errno.ECONNREFUSED:
-        return "refused"
-    return "too_large" if number == errno.EMSGSIZE else errno.errorcode.get(number or 0, "send")
+    return connection_problem(OSError(number or 0, ""))
 
 
 def _set(future: asyncio.Future[None]) -> None:

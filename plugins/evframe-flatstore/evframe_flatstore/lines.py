@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
 
 from evframe import UNSET, Event, Pairs
+from evframe.encoding import encode_leaf, encode_value
 
 _EXACT: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
 
@@ -106,30 +106,15 @@ def _text(value: object) -> bytes:
     if value is None or value is UNSET:
         return b""
     if type(value) is int:
-        return b"%d" % value
+        return encode_leaf(value)[1]
     if isinstance(value, bytes | bytearray):
         return bytes(value)
-    if type(value) is not str:
-        try:
-            text = orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS)
-        except TypeError:
-            text = json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":")).encode(
-                "utf-8", "surrogateescape"
-            )
-        if text[:1] != b'"':
-            return b"" if text == b"null" else text
-        value = json.loads(text)
-    return str(value).encode("utf-8", "surrogateescape")
-
-
-def _plain(value: object) -> object:
-    """Return *value* with what only JSON text of bytes can hold made plain."""
-    if isinstance(value, Mapping):
-        return {_plain(name): _plain(item) for name, item in value.items() if item is not UNSET}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value if item is not UNSET]
-    if isinstance(value, bytes | bytearray):
-        return bytes(value).decode("utf-8", "surrogateescape")
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    if isinstance(value, str):
+        return str.__str__(value).encode("utf-8", "surrogateescape")
+    try:
+        text = orjson.dumps(value, option=_EXACT)
+    except TypeError:
+        text = encode_value(value)  # bytes, `Pairs`, and numbers with digits that orjson does not write
+    if text[:1] == b'"':
+        return str(json.loads(text)).encode()
+    return b"" if text == b"null" else text

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from evframe.management.traffic import Traffic
+from evframe.sockets import connection_problem
 
 Address = Any
 _MOST_WAITING: Final = 256  # replies of all clients together
@@ -71,7 +72,7 @@ class Replies:
         except OSError as error:
             if error.errno == errno.ENOBUFS:
                 return False
-            self._lose(1, address, errno.errorcode.get(error.errno or 0, "send").lower())
+            self._lose(1, address, connection_problem(error))
         else:
             self._traffic.count("replies")
         return True

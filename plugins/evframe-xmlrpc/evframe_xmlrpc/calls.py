@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from evframe import UNSET, Event, Pairs
+from evframe import UNSET, Event, ExactNumber, Pairs
+from evframe.encoding import encode_leaf
 from evframe_xmlrpc.address import XmlrpcSocket
 
 _ESCAPES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}
 _SPECIAL: Final = re.compile(r"[&<>\r]")
 # What XML 1.0 cannot have, not even escaped.
 _IMPOSSIBLE: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_INTEGER: Final = re.compile(r"-?[0-9]+")
 _INT_MIN, _INT_MAX = -(2**31), 2**31 - 1
 
 
@@ -54,16 +56,25 @@ def _scalar(item: object) -> str | None:
         return "<string></string>"
     if isinstance(item, bool):
         return f"<boolean>{int(item)}</boolean>"
-    if isinstance(item, int):
-        kind = "int" if _INT_MIN <= item <= _INT_MAX else "i8"
-        return f"<{kind}>{int(item)}</{kind}>"
-    if isinstance(item, float):
-        return f"<double>{item!r}</double>" if math.isfinite(item) else "<string></string>"
+    if isinstance(item, int | float):
+        return _number(item)
     if isinstance(item, bytes | bytearray):
         item = bytes(item).decode("utf-8", "replace")
     if isinstance(item, Mapping | list | tuple):
         return None
     return f"<string>{escape(str(item))}</string>"
+
+
+def _number(number: float) -> str:
+    """Return the typed value of *number* with all its digits; nothing for a float that is not finite."""
+    if isinstance(number, float) and not isinstance(number, ExactNumber):
+        return f"<double>{number!r}</double>" if math.isfinite(number) else "<string></string>"
+    digits = encode_leaf(number)[1].decode()  # however many: Python itself writes some thousands at most
+    if isinstance(number, int):
+        kind = "int" if _INT_MIN <= number <= _INT_MAX else "i8"
+    else:
+        kind = "i8" if _INTEGER.fullmatch(digits) else "double"
+    return f"<{kind}>{digits}</{kind}>"
 
 
 def _container(item: object) -> list[object]:

@@ -321,3 +321,29 @@ def test_a_mark_is_no_path():
     """A text from a listing is refused when no subscriber has it."""
     with pytest.raises(evframe.SocketError, match="expected the path itself"):
         XmlrpcTransport().on_subscribe("xmlrpc", "h:1/x/***0123456789ab:m")
+
+
+EXACT = [
+    (evframe.ExactNumber("1.50"), "<double>1.50</double>"),
+    (evframe.ExactNumber("1e400"), "<double>1e400</double>"),
+    (evframe.ExactNumber("-" + "9" * 5000), f"<i8>-{'9' * 5000}</i8>"),
+    (10**5000, f"<i8>1{'0' * 5000}</i8>"),
+    (2**70, "<i8>1180591620717411303424</i8>"),
+    (True, "<boolean>1</boolean>"),
+    (float("inf"), "<string></string>"),
+]
+
+
+@pytest.mark.parametrize(("number", "text"), EXACT, ids=range(len(EXACT)))
+def test_numbers_are_written_as_they_were_sent(number, text):
+    """A number has all its digits, alone and within arrays and structs."""
+    assert value(number) == f"<value>{text}</value>"
+    assert f"<value>{text}</value>" in value([{"n": number}])
+
+
+def test_pairs_within_values_are_structs():
+    """Names that repeat are members of a struct, at any depth; without names the values are an array."""
+    inner = value([evframe.Pairs([("a", 1), ("a", evframe.Pairs([("b", 2)]))])])
+    assert re.findall("<name>(.*?)</name>", inner) == ["a", "a", "b"]
+    assert inner.count("<struct>") == 2
+    assert value(evframe.Pairs([(None, 1), (None, 2)])) == value([1, 2])
