@@ -18,6 +18,7 @@ from evframe.events.event import Event
 from evframe.exceptions import DeliveryError, Rejected, Unavailable
 from evframe.failures import Failures
 from evframe.nesting import delivering
+from evframe.ordering import BEHIND
 from evframe.retries import RetryTimer
 from evframe.room import Room
 from evframe.sockets import Socket
@@ -256,7 +257,7 @@ class Delivery:
         if subscriber.returned is None:
             self._again(subscriber)
         elif not subscriber.batches:
-            self._retreat(subscriber, error.reason if isinstance(error, DeliveryError) else "away")
+            self._retreat(subscriber)
 
     def _fall_back(self, subscriber: Subscriber, batch: Batch, error: BaseException) -> None:
         """Settle what has an outcome; keep the rest for later, or lose it with its reason."""
@@ -285,15 +286,16 @@ class Delivery:
             subscriber.returned = []
         subscriber.returned.append((batch.number, kept))
         subscriber.idle = False
-        subscriber.away = reason
-        self._failures.away(subscriber, batch.events, reason)
+        if reason != BEHIND:  # the batch before it has the reason
+            subscriber.away = reason
+            self._failures.away(subscriber, batch.events, reason)
 
     def _is_back(self, subscriber: Subscriber) -> None:
         subscriber.attempts = 0
         subscriber.away = None
         self._failures.back(subscriber)
 
-    def _retreat(self, subscriber: Subscriber, reason: str) -> None:
+    def _retreat(self, subscriber: Subscriber) -> None:
         """Put what came back before the rest of the queue, in its order, and try again later."""
         queue = subscriber.queue
         assert isinstance(queue, deque)
@@ -305,7 +307,7 @@ class Delivery:
         subscriber.attempts += 1
         if subscriber.on_away is not None:
             subscriber.returned = None
-            subscriber.on_away(reason)
+            subscriber.on_away(subscriber.away or "away")
             self._again(subscriber)
         elif subscriber.ended and not queue:
             self._resume(subscriber)

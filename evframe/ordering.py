@@ -6,9 +6,12 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from typing import Final
 
 from evframe.exceptions import Unavailable
 
+BEHIND: Final = "behind_another"
+"""The reason of a batch that comes back only because one before it has; it is no reason of the subscriber's."""
 Step = Callable[[str], AbstractAsyncContextManager[None]]
 
 
@@ -44,7 +47,7 @@ class Ordering:
         async def step(name: str) -> AsyncIterator[None]:
             async with self._locks[name]:
                 if self._came_back != came_back:
-                    raise Unavailable("behind_another")
+                    raise Unavailable(BEHIND)
                 with self._watched():
                     yield
 

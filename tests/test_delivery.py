@@ -149,6 +149,34 @@ async def test_no_more_batches_under_way_than_the_transport_says(memory):
         await until(lambda: events.statistics[0].delivered == 50)
 
 
+@pytest.mark.parametrize("first_ends_last", [False, True])
+async def test_a_subscriber_is_away_for_the_reason_of_the_batch_that_failed(memory, caplog, first_ends_last):
+    """Batches that come back only because one before them has give no reason, whichever ends last."""
+    memory.in_flight = 2
+    ends = [asyncio.Event(), asyncio.Event()]
+
+    async def send(batch):
+        which = len(begun)
+        begun.append(batch)
+        await ends[which % 2].wait()
+        raise evframe.Unavailable("behind_another" if which % 2 else "refused")
+
+    begun = []
+    events = compose(memory, drain_timeout_s=0.05)
+    memory.when("a", send)
+    lease = events.subscribe_event("E_A", "memory:a")
+    async with events:
+        for number in range(2):
+            events.raise_event("E_A", [number])
+            await until(lambda number=number: len(begun) > number)
+        for end in reversed(ends) if first_ends_last else ends:
+            end.set()
+            await asyncio.sleep(0)
+        await until(lambda: lease.subscriber.attempts)
+        assert lease.subscriber.away == "refused"
+    assert {record.reason for record in caplog.records if record.message == "a subscriber is away"} == {"refused"}
+
+
 @pytest.mark.parametrize("seed", range(5))
 async def test_batches_under_way_come_back_in_order(memory, seed):
     """With several batches under way, whatever comes back is tried again in order, confirmed ones are not."""
