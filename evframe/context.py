@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evframe.outcomes import Outcome
     from evframe.status import StatusRegistry
     from evframe.subscribers import Subscription
+    from evframe.subscriptions.names import Network
     from evframe.subscriptions.resolving import Resolver
     from evframe.tasks import PluginTasks
     from evframe.workers import CallLimit, WorkerGroup
@@ -37,6 +38,13 @@ class PluginContext:
     def resolver(self) -> Resolver:
         """The resolver that all plugins share."""
         return self._interface.resolver
+
+    def networks_beyond(self, endpoints: Iterable[tuple[str, int]]) -> tuple[Network, ...] | None:
+        """Return the networks in which the hosts may be that the peers at *endpoints* name; None for any.
+
+        The policy of run-time clients says so, which a reload can change: ask before each connection.
+        """
+        return self._interface.lease_networks.beyond(endpoints)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run *work* until the interface is left or the plugin goes, which cancels it."""

@@ -100,7 +100,8 @@ class EventInterface:
         self._manager.on_change = self._transports.resolve
         self.resolver = Resolver(self._tell_addresses)
         """The resolver of host names that all plugins share."""
-        networks = LeaseNetworks(self.policies, self.resolver)
+        self.lease_networks = networks = LeaseNetworks(self.policies, self.resolver)
+        """The networks that leases, and the hosts that their peers name, are limited to."""
         self._roster = Roster(self._events, core, clock, self._manager.tell, networks)
         networks.end = self._roster.leases.end
         self.client_leases = ClientLeases(self._events, self._transports.parse, self._roster, self.policies, networks)

@@ -43,6 +43,7 @@ class Socket(Protocol):
     callable does. Where the networks of run-time clients are limited, they may subscribe no socket without the
     attribute, but for files. A socket
     of a protocol without connections, whose peer cannot be asked, has a true attribute `is_connectionless`.
+    A socket whose peer names other hosts to connect to, as a Kafka cluster does, has a true attribute `names_hosts`.
 
     The policy of run-time clients reads two more attributes that a socket may have: `files`, the paths that it
     writes, and `members`, the addresses that a combined socket is judged by.

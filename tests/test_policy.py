@@ -24,6 +24,7 @@ class Target:
     files: tuple = ()
     members: tuple = ()
     expires: bool = True
+    names_hosts: bool = False
 
 
 def at(host, scheme="udp"):
@@ -317,6 +318,32 @@ async def test_names_of_the_configuration_may_have_any_address():
             assert await addresses_of(events, "peer") == "forbidden"
             events.subscribe_event("E_B", "udp:peer")
             assert await addresses_of(events, "peer") == ["192.0.2.2"]
+
+
+class NamingTransport(NetTransport):
+    """The same, with peers that name other hosts."""
+
+    @evframe.hookimpl
+    def on_subscribe(self, scheme, rest):
+        return Target(f"udp:{rest}", endpoints=((rest, 1),), names_hosts=True) if scheme == "udp" else None
+
+
+async def test_networks_hold_for_hosts_that_peers_name():
+    """They hold unless this process itself subscribes each of the endpoints, be these names or numeric."""
+    events = made(ManagementOptions(networks=["10.0.0.0/8"]), net=NamingTransport())
+    beyond, networks = events.lease_networks.beyond, (ipaddress.ip_network("10.0.0.0/8"),)
+    with FakeNames() as names:
+        events.resolver.lookup = names
+        async with events:
+            for own, clients in ((("own", 1), ("clients", 1)), (("192.0.2.1", 1), ("10.1.1.1", 1))):
+                events.subscribe_event("E_B", f"udp:{own[0]}")
+                assert ask(events.management, "event_subscribe", ["E_A", f"udp:{clients[0]}"])["result"] == "OK"
+                assert beyond([own]) is None
+                for endpoints in ([clients], [own, clients], [(own[0], 2)]):
+                    assert beyond(endpoints) == networks
+                events.unsubscribe_event("E_B", f"udp:{own[0]}")
+                await until(lambda own=own: beyond([own]) == networks)
+    assert made(net=NamingTransport()).lease_networks.beyond([("clients", 1)]) is None
 
 
 def test_each_interface_has_its_policy(install, tmp_path):

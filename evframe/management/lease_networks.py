@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from evframe.exceptions import ForbiddenError
@@ -53,7 +53,7 @@ class LeaseNetworks:
         networks = policy.networks
         if networks is None:
             return
-        for host, port in _names(target):
+        for host, port in _names(_endpoints(target)):
             if self._has_others(policy.name, host, port):
                 found = self.resolver.answer(host, port)
                 if not found or not _are_within(found, networks):
@@ -65,6 +65,16 @@ class LeaseNetworks:
         if ports is None:
             return self.resolver.is_used(host)  # by a consumer or a probe
         return bool(ports.get(port, Counter()).keys() - {interface})
+
+    def beyond(self, endpoints: Iterable[Endpoint]) -> tuple[Network, ...] | None:
+        """Return the networks of the hosts that the peers at *endpoints* may name; None for any.
+
+        They are those of the interfaces whose leases are on the endpoints. Where this process or its configuration
+        subscribes each of them, any host may be named.
+        """
+        held = [self._holders.get(host, {}).get(port) or Counter({"": 1}) for host, port in endpoints]
+        holders = {holder for each in held if None not in each for holder in each}
+        return narrowest(self._policies.of(holder).networks for holder in holders if holder is not None)
 
     def lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
         """Count a lease that was made or is another's now, and one that has ended until its connection has, too."""
@@ -80,7 +90,7 @@ class LeaseNetworks:
         holder = lease.interface if lease.is_client else None
         before = self._held.get(lease)
         if before is None:
-            self._hold(lease, holder, _names(lease.subscriber.socket))
+            self._hold(lease, holder, _endpoints(lease.subscriber.socket))
         elif before[0] != holder:
             self._drop(lease)
             self._hold(lease, holder, before[1])
@@ -122,6 +132,8 @@ class LeaseNetworks:
         networks: tuple[Network, ...] | None = None
         if None not in holders:
             networks = narrowest(self._policies.of(holder).networks for holder in holders if holder is not None)
+        if numeric(host, port) is not None:
+            return  # it was compared when it was subscribed, and is kept for what its peer names
         self.resolver.restrict(host, networks, port)
         if None in holders and len(holders) > 1:
             self._end_outside(host, port)
@@ -149,10 +161,16 @@ class LeaseNetworks:
                 self.end(lease)
 
 
-def _names(target: Socket) -> frozenset[Endpoint]:
-    """Return the host names that *target* and its members connect to, with their ports."""
-    found = {endpoint for leaf in leaves(target) for endpoint in endpoints_of(leaf)}
-    return frozenset(endpoint for endpoint in found if numeric(*endpoint) is None)
+def _endpoints(target: Socket) -> frozenset[Endpoint]:
+    """Return the host names that *target* and its members connect to, and the numeric hosts whose peers name others."""
+    found: set[Endpoint] = set()
+    for leaf in leaves(target):
+        found |= set(endpoints_of(leaf)) if getattr(leaf, "names_hosts", False) else _names(endpoints_of(leaf))
+    return frozenset(found)
+
+
+def _names(endpoints: Iterable[Endpoint]) -> set[Endpoint]:
+    return {endpoint for endpoint in endpoints if numeric(*endpoint) is None}
 
 
 def _are_within(addresses: Sequence[HostAddress], networks: Sequence[Network]) -> bool:

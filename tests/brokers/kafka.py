@@ -18,6 +18,7 @@ LIBS = Path(os.environ.get("EVFRAME_KAFKA_LIBS", CACHE / "kafka-4.1.0"))
 MISSING = "an Apache Kafka is needed: bash .ci/brokers, or leave these tests out with --without-brokers"
 # A broker of the tests lives for minutes: what a compiler and a collector would save later costs more at the start.
 FAST_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+NAME = "broker.kafka.example"  # of the listener that advertises a name
 USERS = tuple(f"SCRAM-SHA-{size}=[name=scram,password=sesame]" for size in (256, 512))
 
 
@@ -41,6 +42,8 @@ class Kafka(OwnBroker):
         self.port, self.controller_port = free_port(), free_port()
         # A listener that says it is at another port: that of a proxy between it and the clients.
         self.behind_proxy, self.proxy_port = free_port(), free_port()
+        # A listener that says it is at a name, which resolves to what a test says.
+        self.named_port = free_port()
         # A listener with TLS that wants the user u and the password s=e&cret, or with SCRAM scram and sesame; it asks
         # for no certificate of the client, and takes none but its own.
         self.secure_port = free_port()
@@ -55,10 +58,11 @@ class Kafka(OwnBroker):
             "process.roles=broker,controller\nnode.id=1\n"
             f"controller.quorum.voters=1@127.0.0.1:{self.controller_port}\n"
             f"listeners=PLAINTEXT://127.0.0.1:{self.port},FAULTY://127.0.0.1:{self.behind_proxy},"
+            f"NAMED://127.0.0.1:{self.named_port},"
             f"SECURE://localhost:{self.secure_port},CONTROLLER://127.0.0.1:{self.controller_port}\n"
             f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port},FAULTY://127.0.0.1:{self.proxy_port},"
-            f"SECURE://localhost:{self.secure_port}\n"
-            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,FAULTY:PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT\n"
+            f"NAMED://{NAME}:{self.named_port},SECURE://localhost:{self.secure_port}\n"
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,FAULTY:PLAINTEXT,NAMED:PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT\n"
             "inter.broker.listener.name=PLAINTEXT\ncontroller.listener.names=CONTROLLER\n"
         )
 

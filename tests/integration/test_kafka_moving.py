@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from brokers import kafka as kafkas
 from brokers.kafka import Kafka
 from brokers.rabbitmq import free_port
 from brokers.topics import make_topic
@@ -56,3 +57,25 @@ async def test_brokers_are_found_where_their_name_is_now(moving):
             await asyncio.to_thread(moving.start)
             await until(lambda: lease.subscriber.delivered == 2)
             await until(lambda: len({event.payload for event in memory.delivered["m"]}) == 2)
+
+
+async def test_consumer_of_a_cluster_whose_name_for_a_broker_does_not_resolve(kafka):
+    """The consumer's state is `unresolved`, and it consumes once the name resolves."""
+    if not hasattr(kafka, "named_port"):
+        pytest.skip("the broker that is given has no listener that advertises a name")
+    topic, memory = await make_topic(kafka), MemoryTransport()
+    brokers = f"127.0.0.1:{kafka.named_port}"
+    consumed = ConnectionOptions(topics=[topic], brokers=brokers, event="E_CONSUMED", events=[], retry_timeout_ms=100)
+    plugins = {"kafka-consumer": KafkaConsumer(ConsumerOptions(connections=[consumed])), "memory": memory}
+    with FakeNames({kafkas.NAME: []}) as names:
+        events = evframe.EventInterface(plugins=plugins | {"kafka": KafkaTransport()})
+        events.resolver.lookup = names
+        events.register_event("E_TEST")
+        async with events:
+            events.subscribe_event("E_CONSUMED", "memory:m")
+            events.subscribe_event("E_TEST", f"kafka:127.0.0.1:{kafka.port}/{topic}")
+            listed = events.commands.find("kafka_consumer:list").run
+            await until(lambda: listed({})["Connections"][0]["state"] == "unresolved")
+            names[kafkas.NAME] = ["127.0.0.1"]
+            assert (await events.raise_event_and_wait("E_TEST", timeout_s=30))[0].delivered
+            await until(lambda: memory.delivered.get("m"))

@@ -10,6 +10,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError, KafkaError
 
+from evframe import Unavailable
 from evframe_kafka_consumer.closing import end
 from evframe_kafka_consumer.options import ConnectionOptions
 from evframe_kafka_consumer.partition import Partition
@@ -58,10 +59,14 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
         Raises:
             KafkaError: if there is no cluster, or it does not let us in.
             TimeoutError: if that takes too long.
+            Unavailable: if none of the brokers that the cluster names resolves.
         """
         async with asyncio.timeout(self._limit_s):
             await self._consumer.start()
             await self._places.look_up(self._consumer._client)  # noqa: SLF001 as above
+        problem = self._places.problem(self._consumer._client)  # noqa: SLF001 as above
+        if problem is not None:
+            raise Unavailable(problem)
         self._consumer.subscribe(topics=self._options.topics, pattern=self._options.topic_pattern, listener=self)
 
     async def fetch(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote, unquote
 
 import attrs
@@ -23,6 +23,7 @@ _WITH_PORT: Final = re.compile(r":[^:\]]*$")
 class KafkaSocket:
     """``kafka:host:port,…/topic?key=parameter``; properties are in no text, they may be secret."""
 
+    names_hosts: ClassVar[bool] = True
     brokers: str
     topic: str
     key: str | None = None

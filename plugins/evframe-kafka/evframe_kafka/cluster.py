@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, errors
@@ -12,6 +13,7 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from evframe import Event, Unavailable
 from evframe.log_limit import LogLimiter
+from evframe.subscriptions.names import Network
 from evframe.subscriptions.resolving import Resolver
 from evframe_kafka.address import KafkaSocket
 from evframe_kafka.options import Options
@@ -21,6 +23,8 @@ from evframe_kafka.properties import files_of, with_tls
 from evframe_kafka.records import Packed, Packer
 
 log = logging.getLogger("evframe.kafka")
+Beyond = Callable[[Sequence[tuple[str, int]]], Sequence[Network] | None]
+"""Returns the networks in which the brokers may be that a cluster names; see `PluginContext.networks_beyond`."""
 _GRACE_S: Final = 5.0  # for the case that the library forgets its time limit
 _LOOK_S: Final = 1.0
 _RECORD_BYTES: Final = 1_048_576  # what the library and the brokers take unless they are told otherwise
@@ -55,11 +59,12 @@ class Cluster:
     for another one, which begins with the brokers of the socket.
     """
 
-    def __init__(self, target: KafkaSocket, options: Options, resolver: Resolver) -> None:
+    def __init__(self, target: KafkaSocket, options: Options, resolver: Resolver, networks_beyond: Beyond) -> None:
         self._options = options
         self._settings = settings_of(target, options)
         self._limit_s = self._settings["request_timeout_ms"] / 1000
-        self._places = Places(target.endpoints, resolver, by_name="ssl" in _protocol(self._settings))
+        by_name, networks = "ssl" in _protocol(self._settings), partial(networks_beyond, target.endpoints)
+        self._places = Places(target.endpoints, resolver, by_name=by_name, networks=networks)
         # The library has the time limit, unless it is idempotent; then ours alone holds.
         self._look_s = self._limit_s  # another producer would send again what the brokers have
         if not self._settings["enable_idempotence"]:
@@ -98,12 +103,18 @@ class Cluster:
                 await self._places.look_up(producer.client)
         except (KafkaError, OSError) as error:
             strip(error)
+            problem = self._places.problem(producer.client)
             await producing.close()
             self._places.forget()
-            raise Unavailable("connect_timeout" if isinstance(error, TimeoutError) else "unreachable") from None
+            reason = "connect_timeout" if isinstance(error, TimeoutError) else "unreachable"
+            raise Unavailable(problem or reason) from None
         except BaseException:  # the interface is left meanwhile
             await producing.close()
             raise
+        problem = self._places.problem(producer.client)
+        if problem is not None:
+            await producing.close()
+            raise Unavailable(problem)
         return producing
 
     def _log_files(self, error: OSError) -> None:

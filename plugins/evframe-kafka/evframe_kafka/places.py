@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from evframe.subscriptions.names import FORBIDDEN, UNRESOLVED, HostAddress, Network, is_within
 from evframe.subscriptions.resolving import Resolver
 
 
@@ -22,12 +23,21 @@ class Places:
         endpoints: hosts and ports of the brokers to begin with.
         resolver: looks names up.
         by_name: whether the library needs the names.
+        networks: returns those in which the brokers may be that a cluster names; None for any.
     """
 
-    def __init__(self, endpoints: Sequence[tuple[str, int]], resolver: Resolver, *, by_name: bool) -> None:
+    def __init__(
+        self,
+        endpoints: Sequence[tuple[str, int]],
+        resolver: Resolver,
+        *,
+        by_name: bool,
+        networks: Callable[[], Sequence[Network] | None] = lambda: None,
+    ) -> None:
         self.endpoints = endpoints
         self._resolver = resolver
         self._by_name = by_name
+        self._networks = networks
         self._named: set[str] = set()  # by the cluster, in use
 
     async def servers(self) -> list[str]:
@@ -67,10 +77,30 @@ class Places:
         if broker.host not in self._named:
             self._named.add(broker.host)
             self._resolver.use(broker.host)  # which looks it up
-        addresses = self._resolver.known(broker.host, broker.port)
-        if addresses is None:
+        addresses = self._addresses(broker)
+        if not addresses:
             return None
         return broker if self._by_name else broker._replace(host=addresses[0].ip)
+
+    def _addresses(self, broker: Any) -> Sequence[HostAddress]:
+        """Return the addresses of a broker that may be connected to, as far as they are known."""
+        known, networks = self._resolver.known(broker.host, broker.port) or (), self._networks()
+        if networks is None:
+            return known
+        permitted = [address for address in known if is_within(address.ip, networks)]
+        return () if self._by_name and len(permitted) < len(known) else permitted  # by a name, any may be taken
+
+    def problem(self, client: Any) -> str | None:
+        """Return why none of the brokers that the cluster of *client* names has an address; None when one has."""
+        problems = [self._problem(broker) for broker in client.cluster.brokers()]
+        return problems[0] if problems and all(problems) else None
+
+    def _problem(self, broker: Any) -> str | None:
+        if self._addresses(broker):
+            return None
+        if self._resolver.known(broker.host, broker.port):
+            return FORBIDDEN
+        return self._resolver.problem(broker.host) or UNRESOLVED
 
     async def look_up(self, client: Any) -> None:
         """Look up the names of the brokers that the cluster of *client* has."""

@@ -17,7 +17,7 @@ from evframe.ordering import Ordering, Step
 from evframe.subscriptions.resolving import Resolver
 from evframe_kafka import secrets
 from evframe_kafka.address import KafkaSocket, parse
-from evframe_kafka.cluster import Cluster, settings_of
+from evframe_kafka.cluster import Beyond, Cluster, settings_of
 from evframe_kafka.options import Options as KafkaOptions
 from evframe_kafka.producing import strip
 from evframe_kafka.properties import check
@@ -55,11 +55,13 @@ class KafkaTransport:
         self._orderings: defaultdict[str, Ordering] = defaultdict(Ordering)
         self._closing: set[asyncio.Task[None]] = set()
         self._resolver = Resolver()
+        self._networks_beyond: Beyond = lambda _: None
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
-        """Share the resolver of all plugins, and have the library log no password."""
+        """Share the resolver and the policy of the interface, and have the library log no password."""
         self._resolver = context.resolver
+        self._networks_beyond = context.networks_beyond
         secrets.hide()
 
     @hookimpl
@@ -81,7 +83,9 @@ class KafkaTransport:
     async def _deliver(self, target: KafkaSocket, batch: Batch, way: AbstractContextManager[Step]) -> None:
         cluster = self._clusters.get(target.cluster)
         if cluster is None:
-            cluster = self._clusters[target.cluster] = Cluster(target, self._options, self._resolver)
+            cluster = self._clusters[target.cluster] = Cluster(
+                target, self._options, self._resolver, self._networks_beyond
+            )
         cluster.users.add(target.canonical)
         if not batch.events:
             await cluster.ask()
