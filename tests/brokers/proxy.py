@@ -4,7 +4,7 @@ import asyncio
 
 
 class FaultProxy:
-    """Forwards to a port; can refuse, hold everything back, delay, reset, and cut after so many bytes."""
+    """Forwards to a port; can refuse, hold everything back, delay, reset, and cut or hold after so many bytes."""
 
     def __init__(self, target, port=0, host="127.0.0.1"):
         self.target = target
@@ -12,6 +12,8 @@ class FaultProxy:
         self.host = host
         self.connections = 0
         self.cut_after = None  # bytes from the client, then both ends are reset
+        self.hold_after = None  # bytes from the client, then everything is held back
+        self.sent = 0  # bytes from clients
         self.delay_s = 0.0
         self.flows = asyncio.Event()
         self.flows.set()
@@ -77,6 +79,11 @@ class FaultProxy:
 
     async def _pump(self, reader, writer, *, counts):
         while data := await reader.read(65536):
+            if counts:
+                self.sent += len(data)
+                if self.hold_after is not None and self.sent >= self.hold_after:
+                    self.hold_after = None
+                    self.hold()
             await self.flows.wait()
             if not counts:
                 await self.answers.wait()

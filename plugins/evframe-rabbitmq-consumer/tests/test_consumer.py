@@ -14,9 +14,11 @@ from numbered import assert_all, assert_exactly, assert_in_order
 
 import evframe
 from evframe.config import Config, CoreOptions
-from evframe.testing import MemoryTransport, Recorder, SourceContract, until
+from evframe.testing import FakeNames, MemoryTransport, Recorder, SourceContract, until
 
 QUICK_END = Config(core=CoreOptions(drain_timeout_s=0.2))
+NAME = "broker.rabbitmq.example"
+MOST_OF_A_LOGIN = 400  # bytes, until messages can come
 NOTIFICATION = '{"jsonrpc":"2.0","method":"E_N","params":{"n":%d}}'
 pytestmark = pytest.mark.timeout(120)
 
@@ -368,6 +370,79 @@ class TestOutages:
                 proxy.release()
                 await publish_numbers(channel, queue, range(1, 2))
                 await until(lambda: set(consuming.numbers) == {0, 1})
+
+    async def test_broker_moves_to_another_address(self, rabbitmq, channel, queue):
+        """When its name has another address, a consumer connects there; what had no outcome yet comes again."""
+        with FakeNames({NAME: ["127.0.0.1"]}) as names:
+            async with FaultProxy(rabbitmq.port) as old, FaultProxy(rabbitmq.port, old.port, "127.0.0.2") as new:
+                consuming = Consuming(rabbitmq, queue, uri=f"amqp://{NAME}:{old.port}/", prefetch=20)
+                consuming.events.resolver.lookup = names
+                gate = asyncio.Event()
+                consuming.memory.when("slow", lambda batch: gate.wait())
+                consuming.events.subscribe_event("E_N", "memory:slow")
+                async with consuming:
+                    await publish_numbers(channel, queue, range(300))
+                    await until(lambda: consuming.listed["waiting"] == 20)
+                    names[NAME] = ["127.0.0.2"]
+                    consuming.events.resolver.refresh_all()
+                    await until(lambda: consuming.listed["state"] == "moved")
+                    assert new.connections == 0  # there is no room before these have their outcomes
+                    gate.set()
+                    await until(lambda: consuming.listed["acknowledged"] == 300)
+                    assert (old.connections, new.connections) == (1, 1)
+                    assert_in_order(consuming.numbers, 300)
+                    assert (len(consuming.numbers), consuming.listed["redelivered"]) == (320, 20)
+        assert await depth(channel, queue) == 0
+
+    async def test_broker_moves_while_nothing_is_open(self, rabbitmq, channel, queue):
+        """An idle consumer goes to the new address as well, and gets each message once; another address more is no move."""
+        with FakeNames({NAME: ["127.0.0.1"]}) as names:
+            async with FaultProxy(rabbitmq.port) as old, FaultProxy(rabbitmq.port, old.port, "127.0.0.2") as new:
+                consuming = Consuming(rabbitmq, queue, uri=f"amqp://{NAME}:{old.port}/")
+                consuming.events.resolver.lookup = names
+                async with consuming:
+                    for part, addresses in enumerate((["127.0.0.1"], ["127.0.0.2", "127.0.0.1"], ["127.0.0.2"])):
+                        names[NAME] = addresses
+                        consuming.events.resolver.refresh_all()
+                        if part == 2:
+                            await until(lambda: new.connections)
+                        await publish_numbers(channel, queue, range(part * 10, part * 10 + 10))
+                        await until(lambda part=part: consuming.listed["acknowledged"] == part * 10 + 10)
+                    assert consuming.numbers == list(range(30))
+                    assert (old.connections, new.connections) == (1, 1)
+
+    async def test_connection_is_cut_at_every_step(self, rabbitmq, channel, queue):
+        """Whatever the library makes of a connection that ends while it is made, cancellations too, consuming goes on."""
+        async with FaultProxy(rabbitmq.port) as proxy:
+            uri = f"amqp://127.0.0.1:{proxy.port}/"
+            async with Consuming(rabbitmq, queue, uri=uri, retry_timeout_ms=20) as consuming:
+                await until(lambda: consuming.listed["state"] == "consuming")
+                for number, size in enumerate(range(1, MOST_OF_A_LOGIN, 12)):
+                    proxy.cut_after = size
+                    proxy.reset()
+                    await until(lambda: proxy.cut_after is None)
+                    await publish_numbers(channel, queue, range(number, number + 1))
+                    await until(lambda number=number: consuming.numbers.count(number))
+                await until(lambda: consuming.listed["state"] == "consuming")
+
+    @pytest.mark.parametrize("before", [0, 60])
+    async def test_library_cancels_what_waits_for_a_silent_broker(self, rabbitmq, channel, queue, before):
+        """A cancellation that the library raises by itself, when heartbeats are missing, does not end the consumer."""
+        async with FaultProxy(rabbitmq.port) as proxy:
+            uri = f"amqp://127.0.0.1:{proxy.port}/"
+            options = {"heartbeat_s": 1, "login_timeout_ms": 60_000, "retry_timeout_ms": 20}
+            async with Consuming(rabbitmq, queue, uri=uri, **options) as consuming:
+                await until(lambda: consuming.listed["state"] == "consuming")
+                login, proxy.sent = proxy.sent, 0
+                proxy.hold_after = login - before
+                proxy.reset()
+                await until(lambda: proxy.hold_after is None)
+                assert consuming.listed["state"] != "consuming"
+                made = proxy.connections
+                await until(lambda: proxy.connections > made)
+                proxy.release()
+                await publish_numbers(channel, queue, range(3))
+                await until(lambda: consuming.numbers == [0, 1, 2])
 
     async def test_broker_is_away_at_the_start(self, rabbitmq, channel, queue):
         """The interface starts without the broker, and consumes when it is there."""
