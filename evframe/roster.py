@@ -213,6 +213,8 @@ class Roster:
 
     def _lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
         self._networks.lease_changed(lease, change)
+        if self.leases.subscribers.get(lease.subscriber.socket.canonical) is not lease.subscriber:
+            self._networks.released(lease.subscriber)  # one that is idle is done before its last lease has ended
         self._tell("lease_changed", lease=lease, change=change)
 
     def _delivery_changed(self, subscriber: Subscriber, reason: str | None) -> None:
