@@ -19,6 +19,7 @@ import aio_pika
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 _START_LIMIT_S = 90
+_LOOK_LIMIT_S = 10
 
 
 def free_port() -> int:
@@ -27,6 +28,13 @@ def free_port() -> int:
         port = random.randrange(20_000, 32_000)  # noqa: S311 a port, not a secret
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
+
+
+async def depth_of(queue: str, address: str) -> str:
+    """Return what is in a queue, as text for people."""
+    async with asyncio.timeout(_LOOK_LIMIT_S), await aio_pika.connect(f"amqp://guest:guest@{address}/") as connection:
+        found = (await (await connection.channel()).declare_queue(queue, passive=True)).declaration_result
+        return f"{found.message_count} messages wait in the queue, which has {found.consumer_count} consumers"
 
 
 class OwnBroker:
@@ -85,6 +93,10 @@ class OwnBroker:
             probe.sendall(b"AMQP\x00\x00\x09\x01")
             return bool(probe.recv(1))
         return False
+
+    def depth(self) -> str:
+        """Return how many messages wait in the queue."""
+        return asyncio.run(depth_of(self.queue, self.address))
 
     def stop(self) -> None:
         """End it as a service manager does."""
@@ -152,6 +164,10 @@ class WayToBroker:
         for end in (source, target):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+
+    def depth(self) -> str:
+        """Return how many messages wait in the queue."""
+        return asyncio.run(depth_of(self.queue, self.address))
 
     def stop(self) -> None:
         """Cut it."""

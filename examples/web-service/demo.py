@@ -64,7 +64,7 @@ class Shop:
                 self.broker.start()
                 words = (HERE / "consumer.py", self.broker.address, self.broker.queue)
                 self.queue = self._run("queue", *words)
-                wait_until(lambda: self.queue.messages, "a consumer")
+                wait_until(lambda: self.consumer_works, "a consumer")
             self.file = File(self._folder / "events.log")
             self.back_ends = [self.start_back_end(number) for number in (0, 1)]
             options = ("--app-dir", HERE, "--port", str(self.port), "--log-level", "warning")
@@ -99,6 +99,11 @@ class Shop:
     def has_seen(self, name: str, **params: object) -> bool:
         """Return whether somebody who watches has seen an event with these parameters."""
         return any(name == seen and params.items() <= with_.items() for seen, with_ in self.watch.events)
+
+    @property
+    def consumer_works(self) -> bool:
+        """Whether the consumer consumes, as far as it has said."""
+        return bool(self.queue.messages) and self.queue.messages[-1].startswith("consuming")
 
     @property
     def seen(self) -> Counter[str]:
@@ -266,6 +271,8 @@ def main() -> int:
             return 0 if sum_up(shop, tell(shop)) else 1
         except TimeoutError as error:
             mark(f"{error}; the service says: {''.join(shop.service.messages)}")
+            if broker is not None:
+                mark(f"{broker.depth()}; the consumer says: {''.join(shop.queue.messages)}")
             return 1
 
 

@@ -1,11 +1,18 @@
 """The web service of the examples, with a real broker: it loses no event, and its page says what its files say."""
 
+import asyncio
+import importlib.util
 import re
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
+import aiormq
 import pytest
+from brokers.proxy import FaultProxy
+
+from evframe.testing import until
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "web-service"
@@ -76,6 +83,80 @@ def test_without_a_broker():
     (counted,) = filter(None, (re.match(r"(\d+) of them were answered, (\d+)", line) for line in told["==>"]))
     answered, refused = map(int, counted.groups())
     assert (answered + refused, answered >= 30, refused > 0) == (200, True, True)
+
+
+class Consumer:
+    """The consumer of the example, in this process with short times, and a queue of a real broker."""
+
+    def __init__(self, broker, capsys):
+        specification = importlib.util.spec_from_file_location("consumer", EXAMPLE / "consumer.py")
+        self.module = importlib.util.module_from_spec(specification)
+        specification.loader.exec_module(self.module)
+        self.module.PAUSE_S = 0.01
+        self.broker, self.queue, self.printed = broker, f"shop-{uuid.uuid4().hex[:8]}", ""
+        self._capsys = capsys
+
+    async def run(self, port):
+        self._connection = await aiormq.connect(f"amqp://guest:guest@127.0.0.1:{self.broker.port}/")
+        self.channel = await self._connection.channel()
+        await self.channel.queue_declare(self.queue, durable=True)
+        self._task = asyncio.create_task(self.module.consume(f"127.0.0.1:{port}", self.queue))
+
+    async def gets(self, text):
+        """Publish a message, and wait until the consumer prints it."""
+        await self.channel.basic_publish(text.encode(), routing_key=self.queue)
+        await until(lambda: self._has_printed(text))
+
+    def _has_printed(self, text):
+        self.printed += self._capsys.readouterr().out
+        return text in self.printed.split()
+
+    async def end(self):
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        await self.channel.queue_delete(self.queue)
+        await self._connection.close()
+
+
+@pytest.fixture
+async def consumer(rabbitmq, capsys):
+    """Return a consumer, which is ended after the test."""
+    consumer = Consumer(rabbitmq, capsys)
+    yield consumer
+    await consumer.end()
+
+
+@pytest.mark.timeout(120)
+async def test_consumer_leaves_a_broker_that_is_silent(rabbitmq, consumer):
+    """A connection that is accepted and never answered is given up in its time, and the next one is used."""
+    kept = []
+    silent = await asyncio.start_server(lambda *ends: kept.append(ends), "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    consumer.module.CONNECT_S = 2.0
+    await consumer.run(port)
+    await until(lambda: kept)
+    silent.close()
+    async with FaultProxy(rabbitmq.port, port):
+        await consumer.gets("hello")
+    for _, writer in kept:
+        writer.close()
+
+
+@pytest.mark.timeout(120)
+async def test_consumer_comes_back_wherever_its_connection_is_cut(rabbitmq, consumer):
+    """After a connection that ends at any point of its login, and after a queue that was deleted, messages come."""
+    consumer.module.IDLE_S = 2.0
+    async with FaultProxy(rabbitmq.port) as proxy:
+        await consumer.run(proxy.port)
+        await consumer.gets("first")
+        for size in range(1, proxy.sent, 30):
+            proxy.cut_after = size
+            proxy.reset()
+            await until(lambda: proxy.cut_after is None)
+            await consumer.gets(f"after-{size}")
+        await consumer.channel.queue_delete(consumer.queue)
+        await consumer.channel.queue_declare(consumer.queue, durable=True)
+        await consumer.gets("again")
 
 
 def test_the_page_shows_the_files():
