@@ -217,6 +217,10 @@ class Delivery:
             self._failures.forget(subscriber)
             self._on_end(subscriber)
 
+    def rest(self, subscriber: Subscriber) -> None:
+        """Release an idle subscriber that has ended, now that the last of its events has an outcome."""
+        self._again(subscriber)
+
     def replace(self, subscriber: Subscriber, socket: Socket) -> None:
         """Deliver to *socket*, which differs in a secret, once what is under way is over."""
         subscriber.successor = socket

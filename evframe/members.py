@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -44,6 +45,7 @@ class Member:
         self._delivery = delivery
         self.subscriber = Subscriber(address.socket, address.transport, address.text)
         self.subscriber.on_away = on_away
+        self._taken: deque[Event] = deque()
 
     @property
     def depth(self) -> int:
@@ -70,7 +72,31 @@ class Member:
 
     def take_back(self) -> None:
         """Fail every event that is not under way, in order, with the reason `handed_over`."""
-        self.subscriber.lose_queue(HANDED_OVER)
+        self.take_queue()
+        self.fail_taken(len(self._taken))
+
+    def take_queue(self) -> None:
+        """Take every event that is not under way out of the queue, in a moment; `fail_taken` has them fail."""
+        subscriber = self.subscriber
+        queue = subscriber.queue
+        if isinstance(queue, deque) and queue:
+            subscriber.queue = deque()
+            subscriber.in_flight += len(queue)  # until each has its outcome
+            self._taken.extend(queue)
+
+    @property
+    def has_taken(self) -> bool:
+        """Whether there is anything for `fail_taken`."""
+        return bool(self._taken)
+
+    def fail_taken(self, most: int) -> None:
+        """Fail *most* of the events that were taken, the oldest first, with the reason `handed_over`."""
+        subscriber = self.subscriber
+        for _ in range(min(most, len(self._taken))):
+            subscriber.in_flight -= 1
+            subscriber.settle(self._taken.popleft(), HANDED_OVER)
+        if not self._taken and subscriber.idle:
+            self._delivery.rest(subscriber)
 
     async def turn(self, after_s: float) -> None:
         """Wait until `probe` may be called, in *after_s* seconds or later: see `core.retries_per_s`."""

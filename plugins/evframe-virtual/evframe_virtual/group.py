@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from itertools import count
@@ -14,6 +15,7 @@ from weakref import ref
 from evframe import Event
 from evframe.context import PluginContext
 from evframe.members import HANDED_OVER, Address, Member
+from evframe_virtual.handing import HandOver
 
 _NOT_ITS_FAULT: Final = frozenset({"queue_full", "too_large"})  # it is behind, or the event is to blame
 _PROBE_LIMIT_S: Final = 5.0
@@ -89,7 +91,7 @@ class ParallelGroup(Group):
             self._context.close_member(member)
 
 
-class _Journey:
+class Journey:
     """One event on its way through the members."""
 
     __slots__ = ("done", "event", "number", "reason", "tried")
@@ -105,8 +107,8 @@ class _Journey:
 class Candidate:
     """A member that may have failed.
 
-    What it fails is *stranded* until its last batch under way is over, and then handed over at once with all that
-    it has not begun, in the order of raising: what is raised meanwhile waits behind it.
+    What it fails is *stranded* until its last batch under way is over, and then handed over with all that it has
+    not begun, in the order of raising: what is raised meanwhile waits behind it.
 
     Args:
         context: of the plugin.
@@ -118,7 +120,7 @@ class Candidate:
         self.is_disabled = False
         self.failed_at: float | None = None
         self.probe_at = 0.0
-        self.stranded: list[_Journey] = []
+        self.stranded: deque[Journey] = deque()
         self.member = context.open_member(address, self._away)
         self._group = ref(group)  # which has the candidate
 
@@ -130,7 +132,7 @@ class Candidate:
     def _away(self, _: str) -> None:
         self.fail()
 
-    def strand(self, journey: _Journey) -> None:
+    def strand(self, journey: Journey) -> None:
         """Keep an event that it has failed, and fail once it is clear what becomes of the others under way."""
         self.stranded.append(journey)
         self.member.withdraw()
@@ -149,11 +151,27 @@ class Candidate:
         self._hand_over()
 
     def _hand_over(self) -> None:
-        self.member.take_back()
-        stranded, self.stranded = self.stranded, []
+        self.member.take_queue()
         group = self._group()
         if group is not None:  # else it has ended, and nothing is stranded
-            group.hand_over(sorted(stranded, key=lambda journey: journey.number))
+            group.handing.add(self)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether it has anything to hand over."""
+        return bool(self.stranded) or self.member.has_taken
+
+    def leave(self, most: int) -> int:
+        """Hand over *most* events, or as many as there are; return how many those were."""
+        self.member.fail_taken(most - len(self.stranded))
+        count = min(most, len(self.stranded))
+        now, group = time.monotonic(), self._group()
+        for _ in range(count):
+            journey = self.stranded.popleft()
+            journey.event = journey.event.handed_over(now)
+            if group is not None:
+                group.handing.put(journey)
+        return count
 
     async def probe(self, *, has_turn: bool = False) -> None:
         """Ask whether it is back, unless it is disabled."""
@@ -188,6 +206,8 @@ class ChoosingGroup(Group):
         self.candidates = [Candidate(context, address, self) for address in addresses]
         self._probes: set[asyncio.Task[Any]] = set()
         self._numbers = count()
+        self.handing = HandOver(self._send)
+        """What members that have failed, or were disabled, have left."""
         self.back_at = 0.0
         """When a member that had failed was back last."""
 
@@ -199,16 +219,13 @@ class ChoosingGroup(Group):
         """Deliver to the member that is chosen."""
         if event.raised_at < self.back_at:  # and may have waited for that, which is not to be held against it
             event = event.handed_over(self.back_at)
-        self._send(_Journey(next(self._numbers), event, done))
-
-    def hand_over(self, journeys: list[_Journey]) -> None:
-        """Deliver what a member that has failed has left, in its order."""
-        now = time.monotonic()
-        for journey in journeys:
-            journey.event = journey.event.handed_over(now)
+        journey = Journey(next(self._numbers), event, done)
+        if self.handing.is_active:
+            self.handing.put(journey)
+        else:
             self._send(journey)
 
-    def _send(self, journey: _Journey) -> None:
+    def _send(self, journey: Journey) -> None:
         chosen = self.choose(journey.tried)
         if chosen is not None:
             chosen.member.put(journey.event, partial(self._settled, journey, chosen))
@@ -217,7 +234,7 @@ class ChoosingGroup(Group):
         else:
             journey.done(AWAY)
 
-    def _settled(self, journey: _Journey, candidate: Candidate, reason: str | None) -> None:
+    def _settled(self, journey: Journey, candidate: Candidate, reason: str | None) -> None:
         if reason is None or reason in {"shutdown", "unsubscribed"}:
             journey.done(reason)
             return
@@ -285,6 +302,7 @@ class ChoosingGroup(Group):
         """Let the members go."""
         for probe in self._probes:
             probe.cancel()
+        self.handing.close()
         for candidate in self.candidates:
             self._context.close_member(candidate.member)
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from evframe_virtual import Options, VirtualTransport
+from evframe_virtual.handing import SLICE_EVENTS, HandOver
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -430,9 +431,11 @@ async def test_parallel_outcome_v11(compose, memory, later):
     assert reasons == [None, "refused", "refused"]
 
 
+@pytest.mark.parametrize("slice_events", [1, 7, SLICE_EVENTS])
 @pytest.mark.parametrize("seed", range(10))
-async def test_hand_over_keeps_order_whatever_fails(compose, memory, seed):
+async def test_hand_over_keeps_order_whatever_fails(compose, memory, monkeypatch, seed, slice_events):
     """However a member fails with batches under way, the next one has what it has not delivered, once and in order."""
+    monkeypatch.setattr("evframe_virtual.handing.SLICE_EVENTS", slice_events)
     chance = random.Random(seed)
     memory.in_flight = 400
     at_first = []
@@ -768,3 +771,50 @@ async def test_an_event_that_waited_for_a_member_has_its_full_time(compose, memo
         memory.when("a", lambda batch: taken.extend(batch.events) or True)
         assert all([(await each)[0].delivered for each in raises])
     assert [event.since >= began for event in taken] == [True] * 3
+
+
+@pytest.mark.parametrize("policy", ["FAILOVER", "ROUND-ROBIN"])
+@pytest.mark.parametrize("disable", [False, True])
+async def test_a_long_queue_is_handed_over_in_slices(compose, memory, monkeypatch, policy, disable):
+    """However long the queue of a member is, one step hands over a bounded part of it, before what is newer."""
+    steps = []
+    step = HandOver._step
+
+    def counted(self):
+        before = events.describe(socket)["members"]
+        step(self)
+        after = events.describe(socket)["members"]
+        steps.append(sum(b["handed_over"] - a["handed_over"] for a, b in zip(before, after, strict=True)))
+
+    monkeypatch.setattr(HandOver, "_step", counted)
+    events, open_ = compose(), asyncio.get_running_loop().create_future()
+
+    async def hangs(batch):
+        if batch.events:
+            await open_
+        raise evframe.Unavailable("away")
+
+    socket = f"virtual:{policy} memory:a memory:b"
+    memory.when("a", hangs)
+    memory.when("b", hangs if policy == "ROUND-ROBIN" else None)
+    lease = events.subscribe_event("E_V", socket)
+    async with events:
+        for number in range(40_000):
+            events.raise_event("E_V", [number])
+            if number % 1000 == 0:
+                await asyncio.sleep(0)
+        await until(lambda: not lease.subscriber.queue)
+        if disable and policy == "FAILOVER":
+            call(events, "virtual:disable", socket, "memory:a")
+        memory.when("b", None)
+        open_.set_result(None)
+        for number in range(40_000, 50_000):
+            events.raise_event("E_V", [number])
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+        await until(lambda: not lease.subscriber.depth)
+    assert lease.subscriber.delivered == 50_000
+    assert sorted(numbers(memory, "b")) == list(range(50_000))
+    assert max(steps) <= SLICE_EVENTS < 40_000 // 2
+    if policy == "FAILOVER" and not disable:
+        assert numbers(memory, "b") == list(range(50_000))

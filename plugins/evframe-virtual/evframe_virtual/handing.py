@@ -1,0 +1,65 @@
+"""Handing over what members have left, a slice in each turn of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+from weakref import WeakMethod
+
+if TYPE_CHECKING:
+    from evframe_virtual.group import Candidate, Journey
+
+SLICE_EVENTS: Final = 4096
+
+
+class HandOver:
+    """Collects what members have left, and sends it in the order of raising, before anything newer.
+
+    Args:
+        send: sends one event to another member; a bound method of the group.
+    """
+
+    def __init__(self, send: Callable[[Journey], None]) -> None:
+        self._send = WeakMethod(send)  # the group has the hand-over
+        self._sources: deque[Candidate] = deque()
+        self._waiting: list[tuple[int, Journey]] = []
+        self._is_closed = False
+        self.is_active = False
+        """Whether anything waits to be sent, so that what is newer has to wait behind it."""
+
+    def add(self, candidate: Candidate) -> None:
+        """Hand over what *candidate* has left; the first slice at once."""
+        if candidate not in self._sources:
+            self._sources.append(candidate)
+        if not self.is_active:
+            self.is_active = True
+            self._step()
+
+    def put(self, journey: Journey) -> None:
+        """Send an event when its turn comes."""
+        if not self._is_closed:
+            heapq.heappush(self._waiting, (journey.number, journey))
+
+    def close(self) -> None:
+        """Send nothing more: the subscriber has ended, and each event has its outcome."""
+        self._is_closed = True
+        self._waiting.clear()
+
+    def _step(self) -> None:
+        left = SLICE_EVENTS
+        send = self._send()
+        while self._sources and left > 0:
+            count = self._sources[0].leave(left)
+            left -= count
+            if not self._sources[0].has_left:
+                self._sources.popleft()
+        # Only when all is collected is it known which event is the oldest.
+        while self._waiting and not self._sources and left > 0 and send is not None:
+            left -= 1
+            send(heapq.heappop(self._waiting)[1])
+        self.is_active = bool(self._sources or self._waiting) and send is not None
+        if self.is_active:
+            asyncio.get_running_loop().call_soon(self._step)
