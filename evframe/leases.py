@@ -54,10 +54,10 @@ class Leases:
 
         A refresh without a time restarts the clock of a lease that has one (`reference/core.md` §4.2).
         *configured* says that the configuration holds the lease. A new lease keeps the name of the management
-        *interface* that makes it; a refresh over another one leaves that name.
+        *interface* that makes it; a refresh over another one leaves that name, and this process takes it over.
         """
         lease, is_new = self._lease(event, address)
-        if is_new:
+        if is_new or interface is None:
             lease.interface = interface
         if configured:
             lease.configured = expire_s

@@ -20,14 +20,15 @@ LOCAL = NarrowingOptions(networks=["127.0.0.0/8"])
 
 @attrs.frozen
 class NetSocket:
-    """``udp:host:port``."""
+    """``udp:host:port``, or tcp."""
 
     host: str
     port: int
+    scheme: str = "udp"
 
     @property
     def canonical(self):
-        return f"udp:{self.host}:{self.port}"
+        return f"{self.scheme}:{self.host}:{self.port}"
 
     @property
     def endpoints(self):
@@ -39,7 +40,7 @@ class NetSocket:
 class NetTransport:
     """Delivers to the addresses that a name has, and keeps which those were."""
 
-    schemes = ("udp",)
+    schemes = ("udp", "tcp")
 
     def __init__(self):
         self.reached = []
@@ -51,7 +52,7 @@ class NetTransport:
     @evframe.hookimpl
     def on_subscribe(self, scheme, rest):
         host, _, port = rest.rpartition(":")
-        return NetSocket(host, int(port)) if scheme == "udp" else None
+        return NetSocket(host, int(port), scheme) if scheme in self.schemes else None
 
     @evframe.hookimpl
     def deliver(self, socket, batch):
@@ -179,6 +180,40 @@ async def test_an_own_subscription_frees_a_name():
             events.subscribe_event("E_B", "udp:local:1")
             assert await address_of(events, "local", 1) == ["127.0.0.1"]
             assert [lease.event.name for lease in events.subscriptions] == ["E_B"]
+
+
+async def test_this_process_takes_a_lease_of_a_client_over():
+    """What this process subscribes, though a client has subscribed the same before, reaches any address."""
+    events = made(narrow=PRIVATE)
+    with FakeNames({"local": ["127.0.0.1"]}) as names:
+        events.resolver.lookup = names
+        async with events:
+            assert subscribe(events, "narrow", "E_A", "udp:local:1", 60) == "OK"
+            assert await address_of(events, "local", 1) == "forbidden"
+            events.subscribe_event("E_A", "udp:local:1")
+            assert await address_of(events, "local", 1) == ["127.0.0.1"]
+            assert [lease.is_client for lease in events.subscriptions] == [False]
+
+
+async def test_what_waits_for_a_lease_that_has_ended_stays_within_its_networks():
+    """Events that wait when a lease ends reach no other network, though this process subscribes the name then."""
+    events = made(narrow=PRIVATE)
+    net = events.plugin("net")
+    with FakeNames({"local": ["127.0.0.1"]}) as names:
+        events.resolver.lookup = names
+        async with events:
+            assert subscribe(events, "narrow", "E_A", "udp:local:1") == "OK"
+            assert await address_of(events, "local", 1) == "forbidden"
+            events.raise_event("E_A")
+            await until(lambda: events.statistics[0].away == "forbidden")
+            assert subscribe(events, "narrow", "E_A", "udp:local:1", 0) == "OK"
+            assert await address_of(events, "local", 1) == "forbidden", "until the subscriber is done"
+            events.subscribe_event("E_B", "tcp:local:1")
+            events.raise_event("E_B")
+            await until(lambda: net.reached)
+            await until(lambda: events.statistics[-1].raised)
+            assert net.reached == [("E_B", "127.0.0.1")]
+            assert events.statistics[-1].reasons == {"forbidden": 1}
 
 
 async def test_networks_of_an_interface_hold_after_a_restart(tmp_path):

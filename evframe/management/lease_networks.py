@@ -147,17 +147,19 @@ class LeaseNetworks:
         """End the leases of clients on a name of this process that has an address outside of their networks."""
         found = self.resolver.answer(host, port)
         for lease, (holder, names) in list(self._held.items()):
-            if holder is None or (host, port) not in names or lease.deadline == -math.inf:
+            if holder is None or (host, port) not in names:
                 continue
             networks = self._policies.of(holder).networks
-            if networks is not None and not _are_within(found, networks):
-                socket = lease.subscriber.socket.canonical
+            if networks is None or _are_within(found, networks):
+                continue
+            has_ended = lease.deadline == -math.inf
+            if lease.subscriber.leases == (not has_ended):
+                lease.subscriber.lose_queue(FORBIDDEN)  # it would be sent to that address
+            if not has_ended:
                 problem = f"expected a name with addresses of a permitted network, got {host!r}"
-                error = ForbiddenError("networks", socket, problem)
+                error = ForbiddenError("networks", lease.subscriber.socket.canonical, problem)
                 extra = {"event": lease.event.name, "rule": error.rule, "problem": str(error)}
                 log.warning("the policy ends a subscription", extra=extra)
-                if lease.subscriber.leases == 1:
-                    lease.subscriber.lose_queue(FORBIDDEN)  # it would be sent to that address
                 self.end(lease)
 
 
