@@ -9,6 +9,7 @@ import sys
 import threading
 
 import pytest
+from processes import child
 
 import evframe
 from evframe.calls import comes_from_outside, contained, foreign_call
@@ -336,10 +337,8 @@ async def serve():
 @pytest.mark.parametrize("how", ["gateway.run_loop(serve())", "import asyncio; asyncio.new_event_loop().run_until_complete(serve())"])  # fmt: skip
 def test_ctrl_c_ends_a_process_that_a_plugin_holds(how):
     """A real Ctrl-C in the midst of a plugin's code ends the process."""
-    program = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM.replace("{how}", how)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    with program:
+    source = PROGRAM.replace("{how}", how)
+    with child(sys.executable, "-c", source, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
         assert program.stdout.readline() == b"ready\n"
         program.send_signal(signal.SIGINT)
         program.wait(timeout=20)

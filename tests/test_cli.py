@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
+from processes import child
 from serving import DatagramServer, FifoServer, HttpServer, http
 
 from evframe import EventInterface
@@ -76,13 +77,13 @@ def test_json_on_a_terminal():
     words = [sys.executable, "-m", "evframe", "plugins", "--json"]
     ours, theirs = pty.openpty()
     with open(ours, "rb", buffering=0) as terminal, open(theirs, "wb", buffering=0) as output:
-        process = subprocess.Popen(words, stdout=output)
-        output.close()
-        shown = b""
-        with suppress(OSError):  # the end of a terminal
-            while read := terminal.read(4096):
-                shown += read
-        process.wait()
+        with child(*words, stdout=output) as process:
+            output.close()
+            shown = b""
+            with suppress(OSError):  # the end of a terminal
+                while read := terminal.read(4096):
+                    shown += read
+            process.wait()
     piped = subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout
 
     assert json.loads(shown) == json.loads(piped)

@@ -11,6 +11,7 @@ from disks import file_size_limit
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from processes import bound
 
 import evframe
 from evframe import state
@@ -40,7 +41,7 @@ class Holder:
 
     def __init__(self):
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen([sys.executable, "-c", HOLDER], stdin=pipe, stdout=pipe, text=True)
+        self._process = subprocess.Popen(bound(sys.executable, "-c", HOLDER), stdin=pipe, stdout=pipe, text=True)
 
     def hold(self, path, *, alone=False):
         self._process.stdin.write(f"{path}\t{'alone' if alone else ''}\n")

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from processes import bound
 
 from evframe.client import Client
 
@@ -21,18 +22,19 @@ class Gateway:
 
     def __init__(self, file, command=(BIN / "evframe",)):
         self.process = subprocess.Popen(
-            [*command, "run", "-c", file],
+            bound(*command, "run", "-c", file),
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         self.lines = []
         self._new = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         try:
             bind = self.line("the management interface listens")["bind"]
         except BaseException:
-            self.process.kill()
+            self.end()
             raise
         self.url = f"http://{bind}/mi"
         self.port = int(bind.rpartition(":")[2])
@@ -58,6 +60,13 @@ class Gateway:
         passed = next((line for line in self.lines if message in line), None)
         return self.line(message) if passed is None else json.loads(passed)
 
+    def end(self):
+        """Kill it, if it still runs."""
+        self.process.kill()
+        self._reader.join()  # to the end of the log
+        with self.process:
+            pass
+
     def stop(self):
         """Return the exit code after SIGTERM."""
         self.process.send_signal(signal.SIGTERM)
@@ -78,6 +87,4 @@ def gateway(tmp_path):
 
     yield start
     for one in running:
-        one.process.kill()
-        one.process.wait()
-        one.process.stderr.close()
+        one.end()

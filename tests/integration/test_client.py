@@ -6,10 +6,12 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import attrs
 import pytest
+from processes import bound
 
 import evframe
 from evframe.client import AsyncClient, Client, ManagementError
@@ -288,14 +290,17 @@ async def test_token_over_tls(tmp_path):
 async def test_watch_of_a_gateway_that_restarts(receiver):
     """`watch` goes on when the gateway was started again, and leaves when it is told to end."""
     first = interface()
-    async with first:
-        bind = "%s:%d" % first.plugin("mi-http").address
-        words = ["watch", "T_*", "--url", url_of(first), "--receiver", receiver]
-        watch = await asyncio.create_subprocess_exec(EVFRAME, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        await until(lambda: subscribed(first), 30)
-        first.raise_event("T_A", {"n": 1})
-        assert await watch.stdout.readline() == b'T_A {"n":1}\n'
-    try:
+    async with AsyncExitStack() as at_end:
+        async with first:
+            bind = "%s:%d" % first.plugin("mi-http").address
+            words = ["watch", "T_*", "--url", url_of(first), "--receiver", receiver]
+            watch = await asyncio.create_subprocess_exec(
+                *bound(EVFRAME, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
+            at_end.push_async_callback(ended, watch)
+            await until(lambda: subscribed(first), 30)
+            first.raise_event("T_A", {"n": 1})
+            assert await watch.stdout.readline() == b'T_A {"n":1}\n'
         assert await watch.stderr.readline() == b"the gateway is away\n"
         async with interface(bind) as second:
             await until(lambda: subscribed(second), 30)
@@ -304,7 +309,9 @@ async def test_watch_of_a_gateway_that_restarts(receiver):
             watch.terminate()
             assert await watch.wait() == 0
             assert subscribed(second) == []
-    finally:
-        if watch.returncode is None:
-            watch.kill()
-        await watch.communicate()
+
+
+async def ended(process):
+    if process.returncode is None:
+        process.kill()
+    await process.communicate()

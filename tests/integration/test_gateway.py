@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from processes import child
 
 from evframe.client import ManagementError
 
@@ -67,20 +68,14 @@ def test_every_command(gateway, receiver):
 def test_watch(gateway):
     """`watch` prints events as they are raised, those of events it did not know at first too, and leaves."""
     running = gateway('[[events]]\nname = "E_ONE"\n')
-    watch = subprocess.Popen(
-        [EVFRAME, "watch", "E_O*", "--url", running.url, "--json"], stdout=subprocess.PIPE, text=True
-    )
-    try:
+    words = [EVFRAME, "watch", "E_O*", "--url", running.url, "--json"]
+    with child(*words, stdout=subprocess.PIPE, text=True) as watch:
         while not running.client.call("subscribers_list")["Events"]:
             assert watch.poll() is None
         running.client.call("raise_event", ["E_ONE", {"n": 1}])
         assert json.loads(watch.stdout.readline()) == {"jsonrpc": "2.0", "method": "E_ONE", "params": {"n": 1}}
         watch.send_signal(signal.SIGINT)
         assert watch.wait(timeout=20) == 0
-    finally:
-        watch.kill()
-        watch.wait()
-        watch.stdout.close()
 
     assert running.client.call("subscribers_list") == {"Events": []}
 
@@ -173,15 +168,10 @@ def test_unix_management(tmp_path):
     """The command line finds a management interface on a UNIX path through the configuration."""
     file = tmp_path / "evframe.toml"
     file.write_text(f'[plugins.mi-http]\nbind = "unix:{tmp_path}/mi"\n[[events]]\nname = "E_TEST"\n')
-    running = subprocess.Popen([EVFRAME, "run", "-c", file], stderr=subprocess.PIPE, text=True)
-    try:
+    with child(EVFRAME, "run", "-c", file, stderr=subprocess.PIPE, text=True) as running:
         while "listens" not in running.stderr.readline():
             assert running.poll() is None
         assert "E_TEST" in evframe("events", "-c", file).stdout
-    finally:
-        running.terminate()
-        running.wait(timeout=20)
-        running.stderr.close()
 
 
 def test_subscriptions_survive_a_kill(gateway, receiver):

@@ -10,6 +10,7 @@ import time
 from contextlib import closing
 
 import pytest
+from processes import child
 
 from evframe.client import Client, ManagementError
 
@@ -47,17 +48,11 @@ def gateway(tmp_path):
         f'[core]\nstate_path = ""\n[plugins.mi-http]\nbind = "127.0.0.1:{port}"\n'
         f'[plugins.mi-fifo]\nfifo_name = "{tmp_path}/fifo"\nreply_dir = "{tmp_path}"\n[[events]]\nname = "E_A"\n'
     )
-    process = subprocess.Popen(
-        ["sh", "-c", f'ulimit -n {LIMIT}; exec "$@"', "sh", sys.executable, "-m", "evframe", "run", "-c", config],
-        stderr=subprocess.DEVNULL,
-    )
+    words = ["-c", f'ulimit -n {LIMIT}; exec "$@"', "sh", sys.executable, "-m", "evframe", "run", "-c", config]
     clients = Client(f"http://127.0.0.1:{port}/mi"), Client(f"fifo://{tmp_path}/fifo?reply_dir={tmp_path}")
-    try:
+    with child("sh", *words, stderr=subprocess.DEVNULL) as process:
         wait(lambda: answers(clients[0]))
         yield process, clients
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def answers(client):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from processes import child
 
 TOOLS = Path(sys.executable).parent
 PATIENCE_S = 10  # a tenth of a second, which clients wait for a datagram, can pass on a busy machine
@@ -139,14 +140,10 @@ def test_opensips_mi(way):
 def test_opensips_event(way):
     """The tool `opensips-event` of the package subscribes, prints what is raised, and leaves."""
     assert "E_TEST" in run(TOOLS / "opensips-event", *way.event, "-bc", "events").split()
-    event = subprocess.Popen(
-        [TOOLS / "opensips-event", *way.event, "E_TEST", "-li", "127.0.0.1", "-e", "3"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
+    words = [TOOLS / "opensips-event", *way.event, "E_TEST", "-li", "127.0.0.1", "-e", "3"]
+    env = {**os.environ, "PYTHONUNBUFFERED": "1"}
     client = way.running.client
-    try:
+    with child(*words, stdout=subprocess.PIPE, text=True, env=env) as event:
         while not client.call("subscribers_list")["Events"]:
             assert event.poll() is None
         client.call("raise_event", ["E_TEST", {"n": 1}])
@@ -154,10 +151,6 @@ def test_opensips_event(way):
         while text.count("}") < 2:
             text += event.stdout.readline()
         assert event.wait(timeout=20) == 0  # it leaves when its time is over
-    finally:
-        event.kill()
-        event.wait()
-        event.stdout.close()
 
     assert json.loads(text)["params"] == {"n": 1}
     assert client.call("subscribers_list") == {"Events": []}

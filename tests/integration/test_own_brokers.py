@@ -1,7 +1,6 @@
 """The brokers that the tests start: their ids, their end, and the worker that has them."""
 
 import base64
-import os
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 from brokers import kafka
 from brokers.own import MARK
+from processes import child
 
 from evframe.testing import until
 
@@ -52,11 +52,11 @@ def test_cluster_id_is_no_option(monkeypatch, first):
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 async def test_end_that_is_sure(how):
     """A broker, what it started and its folder are gone after the process of the tests, even if that is killed."""
-    tests = subprocess.Popen([sys.executable, "-c", STARTS, str(TESTS)], stdout=subprocess.PIPE, text=True)
-    with tests:
+    with child(sys.executable, "-c", STARTS, str(TESTS), stdout=subprocess.PIPE, text=True) as tests:
         folder = Path(tests.stdout.readline().strip())
         await until(lambda: len(marked(folder)) == 3)
-        os.kill(tests.pid, how)
+        tests.send_signal(how)
+        tests.wait(timeout=20)
 
     await until(lambda: not marked(folder) and not folder.exists())
 

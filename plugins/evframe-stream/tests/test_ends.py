@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from evframe_stream import StreamTransport
+from processes import bound
 
 import evframe
 from evframe.testing import until
@@ -41,7 +42,7 @@ class Peer:
     async def start(self):
         pipe = asyncio.subprocess.PIPE
         words = [str(PEER), str(self.port), str(self.path)]
-        self.process = await asyncio.create_subprocess_exec(sys.executable, *words, stdin=pipe, stdout=pipe)
+        self.process = await asyncio.create_subprocess_exec(*bound(sys.executable, *words), stdin=pipe, stdout=pipe)
         assert await self.process.stdout.readline() == b"ok\n"
 
     async def do(self, command):

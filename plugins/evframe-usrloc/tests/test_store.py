@@ -13,6 +13,7 @@ from evframe_usrloc import Options, Registration, Usrloc
 from evframe_usrloc.contacts import pack
 from evframe_usrloc.journal import Changes, Journal
 from evframe_usrloc.store import VERSION, Store
+from processes import bound
 
 import evframe
 from evframe.management.commands import CommandError
@@ -333,7 +334,7 @@ asyncio.run(main())
 @pytest.mark.parametrize("bursts", [2, 5])
 async def test_a_killed_process_loses_what_was_not_written(path, clock, bursts):
     """After a kill everything is there that the interval was over for, and the store goes on."""
-    process = subprocess.Popen([sys.executable, "-c", KILLED, path], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(bound(sys.executable, "-c", KILLED, path), stdout=subprocess.PIPE, text=True)
     try:
         for _ in range(bursts):
             assert process.stdout.readline()

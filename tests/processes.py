@@ -1,0 +1,31 @@
+"""Processes that tests start: each ends with the process of the tests, whatever ends that one."""
+
+import subprocess
+import sys
+from contextlib import contextmanager
+
+_BEFORE = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def bound(program, *words):
+    """Return the words that run *program*.
+
+    The kernel kills it when the process of the tests ends (PR_SET_PDEATHSIG). SIGINT has its default
+    action in it: what a shell starts in the background has that signal ignored.
+    """
+    return [sys.executable, "-ISc", _BEFORE, program, *words]
+
+
+@contextmanager
+def child(program, *words, **options):
+    """Run *program*, and kill it at the end if it still runs; *options* are those of `subprocess.Popen`."""
+    with subprocess.Popen(bound(program, *words), **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
