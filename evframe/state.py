@@ -56,6 +56,7 @@ class LeaseKeeper:
         self._waiting: defaultdict[str, list[KeptLease]] = defaultdict(list)  # by event
         self._unmade: dict[Key, KeptLease] = {}  # read, and not subscribed yet
         self._unwritten: dict[Key, Subscription | None] = {}  # None for one that has ended
+        self._rebuilding: dict[Key, Subscription | None] = {}  # what a new file has once it is complete
         self._is_read = False
         self._is_damaged = False
         self._problem = ""
@@ -68,7 +69,7 @@ class LeaseKeeper:
     @property
     def unwritten(self) -> int:
         """How many subscriptions are not on disk as they are."""
-        return len(self._unwritten)
+        return len(self._unwritten.keys() | self._rebuilding.keys())
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
@@ -290,16 +291,19 @@ class LeaseKeeper:
         file.shut()
         leases = {_key(lease): lease for lease in context.subscriptions if lease.configured is None}
         kept = [*chain.from_iterable(self._waiting.values()), *self._unmade.values()]
-        self._unwritten.clear()  # what changes from now on is not in the new file
+        # What changes from now on is not in the new file, and nothing else is on disk before it is complete.
+        self._rebuilding, self._unwritten = {**self._unwritten, **leases}, {}
         lasting = iter(leases.values())
-        while some := list(islice(lasting, _SLICE)):
-            kept.extend(self._kept(context, lease) for lease in some)
-            await asyncio.sleep(0)
         try:
+            while some := list(islice(lasting, _SLICE)):
+                kept.extend(self._kept(context, lease) for lease in some)
+                await asyncio.sleep(0)
             aside = await in_thread(file.rebuild, kept)
-        except (sqlite3.Error, OSError):
-            self._unwritten = {**leases, **self._unwritten}
+        except BaseException:
+            self._unwritten = {**self._rebuilding, **self._unwritten}
             raise
+        finally:
+            self._rebuilding = {}
         self._is_damaged = False
         log.error("the kept subscriptions are in a new file", extra={"moved_to": aside, "kept": len(kept)})
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from disks import file_size_limit
 from hypothesis import settings
@@ -56,6 +57,18 @@ class Holder:
             self._process.kill()
 
 
+class ThreadsInTurn(ThreadPoolExecutor):
+    """Does what is for a thread at once, so that a schedule is the same each time it is run."""
+
+    def submit(self, function, /, *args, **kwargs):
+        done = Future()
+        try:
+            done.set_result(function(*args, **kwargs))
+        except BaseException as error:
+            done.set_exception(error)
+        return done
+
+
 class StateMachine(RuleBasedStateMachine):
     """What was said to be on disk comes back, and nothing else but what it was meanwhile."""
 
@@ -70,7 +83,9 @@ class StateMachine(RuleBasedStateMachine):
         self.model = {}  # by key: its expire_s and when it ends
         self.said = {}  # by key: what it was since it was on disk, the last one is what it is
         self.is_up = False
-        self.leave_s, state._LEAVE_S = state._LEAVE_S, 0.0
+        self.loop.set_default_executor(ThreadsInTurn())
+        self.real = state._LEAVE_S, state._MEND_S
+        state._LEAVE_S, state._MEND_S = 0.0, 1e6  # the keeper has its turns from the rules
 
     @initialize()
     def first_start(self):
@@ -107,13 +122,15 @@ class StateMachine(RuleBasedStateMachine):
         else:
             self.model[key] = now
         before = self.said.get(key, [None])
-        is_unwritten = key in self.keeper._unwritten
-        self.said[key] = [*before, now] if is_unwritten else [now]
+        self.said[key] = [*before, now] if self.is_unwritten(key) else [now]
+
+    def is_unwritten(self, key):
+        return key in self.keeper._unwritten or key in self.keeper._rebuilding
 
     def look(self):
         """Note what is on disk by now."""
         for key, states in self.said.items():
-            if key not in self.keeper._unwritten:
+            if not self.is_unwritten(key):
                 self.said[key] = states[-1:]
 
     keys = st.tuples(st.sampled_from(["E_A", "E_B"]), st.sampled_from([f"memory:{name}" for name in "abcd"]))
@@ -160,6 +177,11 @@ class StateMachine(RuleBasedStateMachine):
         self.run(self.keeper._catch_up(self.events._composition.context(self.keeper)))
         if not self.is_full and not self.is_locked:
             assert not self.keeper.unwritten
+
+    @rule()
+    def fold(self):
+        """Have the journal moved into the file."""
+        self.run(self.keeper._fold(self.events._composition.context(self.keeper)))
 
     @rule()
     def restart(self):
@@ -256,7 +278,7 @@ class StateMachine(RuleBasedStateMachine):
             assert found.details.startswith(f"{self.keeper.unwritten} subscriptions are not on disk: ")
 
     def teardown(self):
-        state._LEAVE_S = self.leave_s
+        state._LEAVE_S, state._MEND_S = self.real
         try:
             self.unlock()
             if self.is_up:
