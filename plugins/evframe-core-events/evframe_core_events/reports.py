@@ -24,53 +24,53 @@ class StatusCommands:
         """Yield the commands."""
         groups = ((), ("group",))
         yield Command(
-            "status_report:get_status",
+            "status_report:get",
             (("group",), ("group", "identifier")),
-            self._get_status,
-            "gets the status of a group's identifier, main without one; all for the whole group",
-            aliases=("sr_get_status",),
+            self._get,
+            "gets the status of an identifier of group: of identifier, of main without one, all for the whole group",
+            aliases=_former("get_status"),
         )
         yield Command(
-            "status_report:list_status",
+            "status_report:status",
             groups,
             lambda params: self._list(params, _status),
-            "lists the status of the identifiers of all groups, or of one",
-            aliases=("sr_list_status",),
+            "lists the status of the identifiers of all groups, or of group",
+            aliases=_former("list_status"),
         )
         yield Command(
-            "status_report:list_reports",
+            "status_report:reports",
             (*groups, ("group", "identifier")),
-            self._list_reports,
-            "lists the reports of the identifiers of all groups, of one, or of one identifier",
-            aliases=("sr_list_reports",),
+            self._reports,
+            "lists the reports of the identifiers of all groups, or of group, or those of its identifier",
+            aliases=_former("list_reports"),
         )
         yield Command(
-            "status_report:list_identifiers",
+            "status_report:identifiers",
             groups,
-            self._list_identifiers,
-            "lists the identifiers of all groups, or of one",
-            aliases=("sr_list_identifiers",),
+            self._identifiers,
+            "lists the names of the identifiers of all groups, or of group",
+            aliases=_former("list_identifiers"),
         )
 
-    def _get_status(self, params: Mapping[str, Any]) -> dict[str, Any]:
+    def _get(self, params: Mapping[str, Any]) -> dict[str, Any]:
         group = self._group(params)
         if "identifier" in params and text_param(params, "identifier").casefold() == ALL:
             return _answer(group.aggregated, "aggregated")
         found = self._identifier(group, params)
         return _answer(found.status, found.details)
 
-    def _list(self, params: Mapping[str, Any], about: Callable[[Identifier], dict[str, Any]]) -> Any:
-        """Return what *about* says of the identifiers: an object for a group, an array of them for all."""
-        groups = [self._group(params)] if "group" in params else [*self._registry()]
-        listed = [{"Name": group.name, "Identifiers": [about(each) for each in group]} for group in groups]
-        return listed[0] if "group" in params else listed
+    def _list(self, params: Mapping[str, Any], about: Callable[[Identifier], dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return what *about* says of each identifier of a group; without one, of those of each group."""
+        if "group" in params:
+            return [about(each) for each in self._group(params)]
+        return [{"Name": group.name, "Identifiers": [about(each) for each in group]} for group in self._registry()]
 
-    def _list_reports(self, params: Mapping[str, Any]) -> Any:
+    def _reports(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         if "identifier" in params:
-            return _reports(self._identifier(self._group(params), params))
-        return self._list(params, _reports)
+            return _lines(self._identifier(self._group(params), params))
+        return self._list(params, lambda each: {"Name": each.name, "Reports": _lines(each)})
 
-    def _list_identifiers(self, params: Mapping[str, Any]) -> Any:
+    def _identifiers(self, params: Mapping[str, Any]) -> Any:
         groups = [self._group(params)] if "group" in params else [*self._registry()]
         listed = [{"Group": group.name, "Identifiers": [each.name for each in group]} for group in groups]
         return listed[0] if "group" in params else listed
@@ -85,8 +85,13 @@ class StatusCommands:
     def _identifier(group: StatusGroup, params: Mapping[str, Any]) -> Identifier:
         found = group.find(text_param(params, "identifier") if "identifier" in params else MAIN)
         if found is None:
-            raise CommandError(404, "Identifier not found")
+            raise CommandError(404, "Identity not found")
         return found
+
+
+def _former(name: str) -> tuple[str, ...]:
+    """Return the names that a command has up to 3.6, and those that it had here before."""
+    return f"sr_{name}", f"status_report:{name}", name
 
 
 def _answer(status: int, details: str | None) -> dict[str, Any]:
@@ -100,9 +105,8 @@ def _status(identifier: Identifier) -> dict[str, Any]:
     return {"Name": identifier.name, **_answer(identifier.status, identifier.details)}
 
 
-def _reports(identifier: Identifier) -> dict[str, Any]:
-    reports = [
+def _lines(identifier: Identifier) -> list[dict[str, Any]]:
+    return [
         {"Timestamp": int(report.at), "Date": time.ctime(report.at), "Log": report.text}
         for report in identifier.reports
     ]
-    return {"Name": identifier.name, "Reports": reports}

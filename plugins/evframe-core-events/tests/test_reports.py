@@ -69,7 +69,7 @@ async def test_event():
 
 def test_get_status(events):
     """One identifier, main when none is named, or all of a group; the ≤3.6 names work too."""
-    assert ask(events, "status_report:get_status", "drouting", "default") == {
+    assert ask(events, "status_report:get", "drouting", "default") == {
         "Readiness": True,
         "Status": 1,
         "Details": "data available",
@@ -82,52 +82,63 @@ def test_get_status(events):
     assert ask(events, "get_status", "drouting", "ALL") == {**everything, "Readiness": False, "Status": -1}
 
 
-def test_list_status(events):
-    """All groups in an array, one as an object."""
-    drouting = {
-        "Name": "drouting",
-        "Identifiers": [
-            {"Name": "Default", "Readiness": True, "Status": 1, "Details": "data available"},
-            {"Name": "other", "Readiness": True, "Status": 1},
-        ],
-    }
-    listed = ask(events, "sr_list_status")
+def test_status(events):
+    """All groups with their identifiers, or the identifiers of one group alone."""
+    drouting = [
+        {"Name": "Default", "Readiness": True, "Status": 1, "Details": "data available"},
+        {"Name": "other", "Readiness": True, "Status": 1},
+    ]
+    listed = ask(events, "status_report:status")
     assert [group["Name"] for group in listed] == ["core", "core-events", "drouting"]
-    assert listed[2] == drouting
-    assert ask(events, "status_report:list_status", "drouting") == drouting
+    assert listed[2] == {"Name": "drouting", "Identifiers": drouting}
+    assert ask(events, "status_report:status", "drouting") == drouting
 
 
-def test_list_reports(events):
-    """The reports of all groups, of one, or of one identifier, with their times."""
+def test_reports(events):
+    """The reports of all groups, of the identifiers of one, or those of one identifier alone, with their times."""
     (report,) = events.status.group("drouting").find("default").reports
-    default = {
-        "Name": "Default",
-        "Reports": [{"Timestamp": int(report.at), "Date": time.ctime(report.at), "Log": "starting"}],
-    }
-    drouting = {"Name": "drouting", "Identifiers": [default, {"Name": "other", "Reports": []}]}
-    assert ask(events, "sr_list_reports")[2] == drouting
-    assert ask(events, "list_reports", "drouting") == drouting
-    assert ask(events, "list_reports", "drouting", "default") == default
+    lines = [{"Timestamp": int(report.at), "Date": time.ctime(report.at), "Log": "starting"}]
+    drouting = [{"Name": "Default", "Reports": lines}, {"Name": "other", "Reports": []}]
+    assert ask(events, "status_report:reports")[2] == {"Name": "drouting", "Identifiers": drouting}
+    assert ask(events, "status_report:reports", "drouting") == drouting
+    assert ask(events, "status_report:reports", "drouting", "default") == lines
 
 
-def test_list_identifiers(events):
+def test_identifiers(events):
     """The names of the identifiers, by group."""
-    assert ask(events, "sr_list_identifiers") == [
+    assert ask(events, "status_report:identifiers") == [
         {"Group": "core", "Identifiers": ["main"]},
         {"Group": "core-events", "Identifiers": ["main"]},
         {"Group": "drouting", "Identifiers": ["Default", "other"]},
     ]
-    assert ask(events, "list_identifiers", "core") == {"Group": "core", "Identifiers": ["main"]}
+    assert ask(events, "status_report:identifiers", "core") == {"Group": "core", "Identifiers": ["main"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "former", "params"),
+    [
+        ("get", "get_status", ["core"]),
+        ("status", "list_status", []),
+        ("status", "list_status", ["core"]),
+        ("reports", "list_reports", ["drouting", "default"]),
+        ("identifiers", "list_identifiers", ["core"]),
+    ],
+)
+def test_former_names(events, name, former, params):
+    """Each command has its name of 4.x, that of 3.x, and the one that it had here before."""
+    answer = ask(events, f"status_report:{name}", *params)
+    for other in (f"sr_{former}", f"status_report:{former}", former):
+        assert ask(events, other, *params) == answer, other
 
 
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
         ("get_status", {"group": "nosuch"}, "Group not found"),
-        ("get_status", {"group": "drouting"}, "Identifier not found"),
-        ("get_status", {"group": "core", "identifier": "nosuch"}, "Identifier not found"),
+        ("get_status", {"group": "drouting"}, "Identity not found"),
+        ("get_status", {"group": "core", "identifier": "nosuch"}, "Identity not found"),
         ("list_status", {"group": "nosuch"}, "Group not found"),
-        ("list_reports", {"group": "core", "identifier": "nosuch"}, "Identifier not found"),
+        ("list_reports", {"group": "core", "identifier": "nosuch"}, "Identity not found"),
         ("list_identifiers", {"group": "nosuch"}, "Group not found"),
     ],
 )
