@@ -19,9 +19,9 @@ from evframe.reloading import describe
 from evframe.state import LeaseKeeper
 
 log = logging.getLogger("evframe.gateway")
-_THRESHOLDS: Final = (1_000, 5, 1)  # a full look when some 12,000 objects are new
+_THRESHOLDS: Final = (500, 5, 1)  # a full look when some 6,000 objects are new
 _OLDEST: Final = 2  # generation
-MOST_LOOKED_AT_AGAIN: Final = 8_000
+MOST_LOOKED_AT_AGAIN: Final = 4_000
 """How many objects may survive a full look of the collector and be looked at again."""
 
 
