@@ -26,7 +26,8 @@ def test_shape(plugin):
     for path in (f"{package}/__init__.py", f"{package}/py.typed", "README.md", "tests"):
         assert (ROOT / "plugins" / plugin / path).exists(), path
     assert (ROOT / "docs" / "reference" / "plugins" / f"{name}.md").exists()
-    assert f"[`{plugin}`](docs/reference/plugins/{name}.md)" in (ROOT / "README.md").read_text()
+    page = f"{PROJECT['project']['urls']['Homepage']}/blob/main/docs/reference/plugins/{name}.md"
+    assert f"[`{plugin}`]({page})" in (ROOT / "README.md").read_text()
     assert f"reference/plugins/{name}.md" in (ROOT / "docs" / "index.md").read_text()
 
 

@@ -1,0 +1,183 @@
+"""The distributions: what each declares is what it needs, and what an index shows of it is complete."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from email.parser import BytesParser
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = [ROOT, *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
+OWN = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+INSTALLED = packages_distributions()
+# What a distribution uses without an import: libraries that it reaches through another one of its dependencies.
+UNIMPORTED = {"evframe-rabbitmq": {"aio-pika"}, "evframe-rabbitmq-consumer": {"aio-pika"}}
+
+
+def read(folder):
+    return tomllib.loads((folder / "pyproject.toml").read_text())
+
+
+def imports(folder, package):
+    """Return the distributions whose packages the code of a package imports, wherever the statement stands."""
+    names = set()
+    for path in (folder / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                names.add(node.module.partition(".")[0])
+    names -= {package, *sys.stdlib_module_names}
+    return {canonicalize_name(INSTALLED[name][0]) for name in names}
+
+
+def requirements(texts):
+    return {canonicalize_name(each.name): each for each in map(Requirement, texts)}
+
+
+def links(text):
+    return re.findall(r"\]\(([^)\s]+)\)", text)
+
+
+each_folder = pytest.mark.parametrize("folder", [pytest.param(folder, id=folder.name) for folder in FOLDERS[1:]])
+every_folder = pytest.mark.parametrize(
+    "folder", [pytest.param(folder, id="evframe" if folder == ROOT else folder.name) for folder in FOLDERS]
+)
+
+
+@each_folder
+def test_a_plugin_declares_what_it_imports_and_nothing_else(folder):
+    """The dependencies of a plugin are the distributions that its code imports."""
+    project = read(folder)["project"]
+    declared = set(requirements(project["dependencies"]))
+    imported = imports(folder, project["name"].replace("-", "_"))
+
+    assert imported <= declared
+    assert declared - imported <= UNIMPORTED.get(project["name"], set())
+
+
+def test_the_core_declares_what_it_imports():
+    """What the core imports is a dependency, or an extra where it works without."""
+    optional = {name for extra in ("speed", "test") for name in requirements(OWN["optional-dependencies"][extra])}
+    declared = set(requirements(OWN["dependencies"]))
+    imported = imports(ROOT, "evframe")
+
+    assert declared <= imported <= declared | optional
+
+
+@each_folder
+def test_a_plugin_needs_the_minor_version_that_it_was_made_with(folder):
+    """A plugin runs with the patch releases of the core and of the library beside it, not with the next minor one."""
+    needs = requirements(read(folder)["project"]["dependencies"])
+    own = [need for name, need in needs.items() if name == "evframe" or name.startswith("evframe-")]
+    minor = Version(OWN["version"])
+
+    assert "evframe" in needs
+    for need in own:
+        assert need.specifier.contains(OWN["version"])
+        assert need.specifier.contains(f"{minor.major}.{minor.minor}.999")
+        assert not need.specifier.contains(f"{minor.major}.{minor.minor + 1}.0")
+
+
+def test_a_new_plugin_needs_the_minor_version_that_its_template_is_of():
+    """The templates name the version of the core that they belong to."""
+    need = re.search(r'"(evframe [~<>=][^"]*)"', (ROOT / "templates" / "shared" / "pyproject.toml.jinja").read_text())[
+        1
+    ]
+
+    assert need == next(text for text in read(FOLDERS[1])["project"]["dependencies"] if text.startswith("evframe "))
+
+
+def test_plugins_of_one_library_need_the_same_versions_of_it():
+    """A library that several plugins use has one range, so that they can be installed together."""
+    ranges = {}
+    for folder in FOLDERS:
+        for name, need in requirements(read(folder)["project"]["dependencies"]).items():
+            ranges.setdefault(name, set()).add((frozenset(need.extras), str(need.specifier)))
+
+    assert {name: found for name, found in ranges.items() if len(found) > 1} == {}
+
+
+@every_folder
+def test_an_index_shows_who_made_it_what_it_runs_on_and_where_more_is(folder):
+    """Authors, classifiers, the licence and the addresses are those of the project."""
+    whole = read(folder)
+    project = whole["project"]
+
+    assert whole["build-system"]["requires"] == ["setuptools>=77"]
+    assert project["authors"] == [{"name": "evframe developers"}]
+    assert project["license"] == "Apache-2.0"
+    assert project["license-files"] == ["LICENSE"]
+    assert (folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert project["classifiers"] == OWN["classifiers"]
+    assert project["version"] == OWN["version"]
+    assert project["requires-python"] == OWN["requires-python"]
+    page = "index" if folder == ROOT else f"reference/plugins/{folder.name.removeprefix('evframe-')}"
+    home = OWN["urls"]["Homepage"]
+    assert project["urls"] == {**OWN["urls"], "Documentation": f"{home}/blob/main/docs/{page}.md"}
+
+
+@every_folder
+def test_the_links_of_a_readme_work_on_an_index(folder):
+    """A README has whole addresses, and those within the project lead to what it has."""
+    home = OWN["urls"]["Homepage"]
+    found = links((folder / "README.md").read_text())
+
+    assert found
+    for link in found:
+        assert link.startswith("https://"), link
+        if link.startswith(home):
+            path = link.removeprefix(home).removeprefix("/blob/main").removeprefix("/tree/main").strip("/")
+            assert (ROOT / path).exists(), link
+
+
+def test_the_classifiers_name_the_pythons_that_are_tested():
+    """The minor versions of Python in the classifiers are those of the environments of tox."""
+    named = re.findall(r"Python :: (3\.\d+)$", "\n".join(OWN["classifiers"]), re.MULTILINE)
+    tested = re.search(r"^env_list = .*?py\{([\d, ]+)\}", (ROOT / "tox.ini").read_text(), re.MULTILINE)
+
+    assert named[0] == OWN["requires-python"].removeprefix(">=")
+    assert [f"3{name.removeprefix('3.')}" for name in named] == tested[1].split(", ")
+
+
+@pytest.mark.parametrize("name", ["evframe", "evframe-datagram", "evframe-kafka-consumer"])
+def test_a_wheel_has_the_licence_the_readme_and_the_types(name, tmp_path):
+    """What is built carries its licence file, its dependencies and a description without relative links."""
+    folder = ROOT if name == "evframe" else ROOT / "plugins" / name
+    package = name.replace("-", "_")
+    source = tmp_path / "source"
+    shutil.copytree(folder / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(folder / file, source / file)
+    options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", *options, "-w", tmp_path, source],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+    wheel = zipfile.ZipFile(next(tmp_path.glob("*.whl")))
+    information = f"{package}-{OWN['version']}.dist-info"
+    shown = BytesParser().parsebytes(wheel.read(f"{information}/METADATA"))
+    assert f"{package}/py.typed" in wheel.namelist()
+    assert wheel.read(f"{information}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
+    assert shown["License-Expression"] == "Apache-2.0"
+    assert shown["Author"] == "evframe developers"
+    assert shown.get_all("Classifier") == OWN["classifiers"]
+    assert len(shown.get_all("Project-URL")) == len(OWN["urls"])
+    plain = [text for text in shown.get_all("Requires-Dist") if "extra ==" not in text]
+    assert requirements(plain) == requirements(read(folder)["project"]["dependencies"])
+    assert all(link.startswith("https://") for link in links(shown.get_payload()))
