@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import errno
+import math
 import os
 import stat
 import threading
-import time
 from collections.abc import Callable, Sequence
+from datetime import tzinfo
 from itertools import accumulate
 from typing import Final
 
 import attrs
 
 from evframe import Unavailable
+from evframe_flatstore.dates import Periods, suffix_at
 from evframe_flatstore.options import Options
+from evframe_flatstore.problems import problem_of
 
-_REASONS: Final = {
-    errno.ENOSPC: "no_space",
-    errno.EDQUOT: "no_space",
-    errno.ENOENT: "no_directory",
-    errno.ENOTDIR: "no_directory",
-    errno.EACCES: "no_permission",
-    errno.EPERM: "no_permission",
-    errno.EROFS: "read_only",
-    errno.EIO: "io_error",
-    errno.EISDIR: "is_directory",
-    errno.EMFILE: "too_many_files",
-    errno.ENFILE: "too_many_files",
-    errno.ENXIO: "no_reader",
-    errno.EPIPE: "no_reader",
-    errno.EAGAIN: "pipe_full",
-    errno.EFBIG: "file_too_large",
-}
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-
-
-def _reason(error: OSError) -> str:
-    number = error.errno or 0
-    return _REASONS.get(number) or errno.errorcode.get(number, "os_error").lower()
 
 
 @attrs.frozen
@@ -51,21 +31,40 @@ class Rotation:
     old_filename: str
 
 
-def file_name(path: str, suffix: str | None, at: float) -> str:
+def file_name(path: str, suffix: str | None, at: float, zone: tzinfo | None) -> str:
     """Return the name of the file that *path* stands for at the Unix time *at*."""
-    return path if suffix is None else path + time.strftime(suffix, time.localtime(at))
+    return path if suffix is None else path + suffix_at(suffix, at, zone)
 
 
 class LineFile:
     """The file of one subscriber, and what is due for it.
 
     Every method but `end` and `take_rotations` may wait for the disk; a lock keeps two of them apart.
+
+    Args:
+        path: of the file, without the suffix.
+        options: of the transport.
+        zone: the time zone of the suffix and of the periods; None for the machine's own.
+        clock: the wall clock, in seconds since the epoch.
+        on_new: called from the thread that has opened a file of another name than before.
     """
 
-    def __init__(self, path: str, options: Options, clock: Callable[[], float]) -> None:
-        self._path = path
+    def __init__(
+        self,
+        path: str,
+        options: Options,
+        zone: tzinfo | None,
+        clock: Callable[[], float],
+        on_new: Callable[[LineFile], None],
+    ) -> None:
+        self.path = path
         self._options = options
+        self._zone = zone
         self._clock = clock
+        self._on_new = on_new
+        self._periods = Periods(options.rotate_period_s, zone) if options.rotate_period_s else None
+        self._period: int | None = None  # that of the open file
+        self._ahead = 0.0, math.inf  # while the clock is between, the period need not be looked at
         self._max_bytes = options.max_bytes
         self._limited = bool(options.rotate_count or self._max_bytes)
         self._mutex = threading.Lock()
@@ -81,33 +80,71 @@ class LineFile:
         self._due: str | None = None
         self._rotations: list[Rotation] = []
 
-    def write(self, lines: bytes, counted: Sequence[bool] | None) -> None:
-        """Append *lines*, rotating after the line that reaches a limit.
+    def write(
+        self, lines: bytes, counted: Sequence[bool] | None = None, heading: Callable[[int], bytes] | None = None
+    ) -> None:
+        """Append *lines*, rotating before them when the period is over and after the line that reaches a limit.
 
         Args:
             lines: whole lines.
             counted: for each line whether it may bring a rotation about; None for all.
+            heading: gives the first line of an empty file that begins with the line of an index.
 
         Raises:
             Unavailable: with the number of whole lines written.
         """
         with self._mutex:
             if self._limited and lines:
-                self._write_limited(lines, counted)
+                self._write_limited(lines, counted, heading)
             else:
-                self._prepare(0)
+                self._prepare(0, heading if lines else None)
                 self._append(lines, 0)
         self._end_if_due()
 
     def rotate(self, reason: str) -> None:
         """Go on in a new file; when that fails, before the next line is written."""
         with self._mutex:
+            if reason == "period" and not self._is_over():
+                return  # the lines that came first have rotated it
             self._due = reason
             try:
                 self._rotate_due()
             except OSError as error:
-                raise Unavailable(_reason(error)) from None
+                raise Unavailable(problem_of(error)) from None
         self._end_if_due()
+
+    def is_current(self, name: str) -> bool:
+        """Return whether lines are appended to the file called *name*."""
+        return name == self._name
+
+    def remove(self, name: str, size: int) -> bool:
+        """Delete an earlier file of *size* bytes; return False when lines were appended to it since."""
+        with self._mutex:
+            if not self._is_at_rest(name, size):
+                return False
+            os.unlink(name)
+        self._end_if_due()
+        return True
+
+    def exchange(self, name: str, size: int, part: str, packed: str) -> None:
+        """Have the file called *part* be *packed* in place of an earlier file, unless lines were appended to that."""
+        with self._mutex:
+            if self._is_at_rest(name, size):
+                os.rename(part, packed)
+                self._flush_folder()
+                os.unlink(name)
+        self._end_if_due()
+
+    def _is_at_rest(self, name: str, size: int) -> bool:
+        return name != self._name and os.stat(name).st_size == size
+
+    def _flush_folder(self) -> None:
+        """Have the disk take new names before old ones go."""
+        folder = os.open(os.path.dirname(self._name) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def take_rotations(self) -> list[Rotation]:
         """Return the rotations since the last call."""
@@ -132,11 +169,13 @@ class LineFile:
             fd, self._fd = self._fd, None
             os.close(fd)
 
-    def _write_limited(self, lines: bytes, counted: Sequence[bool] | None) -> None:
+    def _write_limited(
+        self, lines: bytes, counted: Sequence[bool] | None, heading: Callable[[int], bytes] | None
+    ) -> None:
         ends = list(accumulate(len(line) + 1 for line in lines.split(b"\n")[:-1]))
         done = 0
         while done < len(ends):
-            self._prepare(done)
+            self._prepare(done, heading)
             start = ends[done - 1] if done else 0
             stop, due = self._limit(ends, done, start, counted)
             self._append(lines[start : ends[stop - 1]], done)
@@ -146,13 +185,13 @@ class LineFile:
                 self._rotate_due()
             except OSError as error:
                 if done < len(ends):
-                    raise Unavailable(_reason(error), done=done) from None
+                    raise Unavailable(problem_of(error), done=done) from None
 
     def _limit(self, ends: list[int], first: int, start: int, counted: Sequence[bool] | None) -> tuple[int, str | None]:
         """Return how far to write, and why to rotate after that."""
         most = self._options.rotate_count
         count = self._count
-        written = self._size - self._base - start
+        written = self._size + len(self._tail) - self._base - start
         for index in range(first, len(ends)):
             if counted is None or counted[index]:
                 count += 1
@@ -165,9 +204,21 @@ class LineFile:
         self._count = count
         return len(ends), None
 
-    def _prepare(self, done: int) -> None:
+    def _is_over(self) -> bool:
+        """Return whether the period of the open file is over, or none is open."""
+        now = self._clock()
+        if self._periods is None or (self._period is not None and self._ahead[0] <= now < self._ahead[1]):
+            return self._period is None
+        if self._period != self._periods.number(now):
+            return True
+        self._ahead = now, self._periods.next_look(now)
+        return False
+
+    def _prepare(self, done: int, heading: Callable[[int], bytes] | None) -> None:
         """Have the file open that the path names now."""
         try:
+            if self._due is None and self._periods is not None and self._period is not None and self._is_over():
+                self._due = "period"
             if self._due is not None:
                 self._rotate_due()
             if self._fd is not None:
@@ -180,12 +231,18 @@ class LineFile:
                     if (found.st_dev, found.st_ino) != self._identity:
                         self._close()
             if self._fd is None:
-                self._open(self._name or self._new_name())
+                self._open(self._name) if self._name else self._begin(self._clock())
+            if heading is not None and not self._size and not self._tail and self._regular:
+                self._tail = heading(done)
         except OSError as error:
-            raise Unavailable(_reason(error), done=done) from None
+            raise Unavailable(problem_of(error), done=done) from None
 
-    def _new_name(self) -> str:
-        return file_name(self._path, self._options.suffix, self._clock())
+    def _begin(self, now: float) -> None:
+        """Open the file that the path stands for at the Unix time *now*."""
+        self._open(file_name(self.path, self._options.suffix, now, self._zone))
+        if self._periods is not None:
+            self._period = self._periods.number(now)
+            self._ahead = now, self._periods.next_look(now)
 
     def _open(self, name: str) -> None:
         if self._options.make_directories:
@@ -198,18 +255,22 @@ class LineFile:
             self._tail = b""
             self._base = 0
         self._count = 0
+        is_new = name != self._name
         self._fd, self._name, self._identity, self._size = fd, name, identity, found.st_size
         self._regular = stat.S_ISREG(found.st_mode)
+        if is_new:
+            self._on_new(self)
 
     def _rotate_due(self) -> None:
         if self._due is None:
             return
         old, before = self._name, self._identity
-        self._open(self._new_name())
+        now = self._clock()
+        self._begin(now)
         if self._identity == before:
             self._base = self._size  # the name has not changed: the limits start anew
         reason, self._due = self._due, None
-        self._rotations.append(Rotation(str(int(self._clock())), reason, self._name, old))
+        self._rotations.append(Rotation(str(int(now)), reason, self._name, old))
 
     def _append(self, lines: bytes, done: int) -> None:
         assert self._fd is not None
@@ -225,7 +286,7 @@ class LineFile:
                 os.fsync(self._fd)
                 written = len(data)
         except OSError as error:
-            raise Unavailable(_reason(error), done=done + self._whole(data, written, tail)) from None
+            raise Unavailable(problem_of(error), done=done + self._whole(data, written, tail)) from None
         finally:
             self._size += written
 

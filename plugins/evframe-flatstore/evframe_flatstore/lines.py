@@ -79,6 +79,23 @@ class LineFormat:
             columns.insert(0, self._column(event.definition.name))
         return self._delimiter.join(columns) + b"\n"
 
+    def heading(self, event: Event, text: str | None) -> bytes:
+        """Return the first line of a file that begins with *event*.
+
+        Args:
+            event: whose declared parameters are the columns.
+            text: what the line is instead; None for the columns. Without either the file has no such line.
+        """
+        if text is not None:
+            return text.encode("utf-8", "surrogateescape") + b"\n"
+        declared = event.definition.params
+        if declared is None:
+            return b""
+        columns = list(map(self._column, declared))
+        if not self._suppress_name:
+            columns.insert(0, b"event")
+        return self._delimiter.join(columns) + b"\n"
+
     def _column(self, value: object) -> bytes:
         raw = _text(value).translate(self._controls)
         delimiter = self._delimiter

@@ -9,6 +9,8 @@ import attrs
 
 from evframe.config import within
 from evframe.structuring import LARGEST
+from evframe_flatstore.dates import zone_of
+from evframe_flatstore.names import Template
 
 _SIZE: Final = re.compile(r"([0-9]{1,30})([kmg]?)", re.IGNORECASE)
 _UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
@@ -52,6 +54,26 @@ def _suffix(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
         raise ValueError(f"{attribute.name}: expected a strftime format without NUL, got {value!r}")
 
 
+def _zone(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    try:
+        zone_of(value)
+    except ValueError as error:
+        raise ValueError(f"{attribute.name}: {error}") from None
+
+
+def _header(_: Any, attribute: attrs.Attribute[Any], value: bool | str) -> None:  # noqa: FBT001 a validator's shape
+    if isinstance(value, str) and (not value or any(character in value for character in "\n\r\0")):
+        raise ValueError(f"{attribute.name}: expected true, or text without a newline, CR or NUL, got {value!r}")
+
+
+def _needs_dates(options: Options, attribute: attrs.Attribute[Any], value: int) -> None:
+    if value:
+        try:
+            Template(options.suffix or "")
+        except ValueError as error:
+            raise ValueError(f"{attribute.name}: {error}") from None
+
+
 @attrs.frozen
 class Options:
     """How lines are written and when files rotate (`reference/transports.md` §4c); 0 turns a rotation off."""
@@ -67,13 +89,23 @@ class Options:
     suppress_event_name: bool = False
     """Leave out the first column, the event's name."""
     rotate_period_s: int = attrs.field(default=0, validator=within(0, 2**31 - 1))
-    """Rotate whenever the wall clock passes a multiple of so many seconds."""
+    """Rotate whenever the wall clock of the time zone passes a multiple of so many seconds: 86400 is midnight."""
     rotate_count: int = attrs.field(default=0, validator=within(0, 2**63 - 1))
     """Rotate after so many lines."""
     rotate_size: int | str = attrs.field(default=0, validator=_size)
     """Rotate once the file has so many bytes; a text may end in k, m or g."""
     suffix: str | None = attrs.field(default=None, validator=_suffix)
-    """A strftime format in local time, appended to the path whenever a file is opened or rotated."""
+    """A strftime format, appended to the path whenever a file is opened or rotated."""
+    timezone: str | None = attrs.field(default=None, validator=_zone)
+    """The time zone of the suffix and of `rotate_period_s`, such as `Europe/Berlin`; left out for the machine's own."""
+    header: bool | str = attrs.field(default=False, validator=_header)
+    """The first line of a new file: true for the columns of a declared event, or a text."""
+    keep_files: int = attrs.field(default=0, validator=[within(0, 2**31 - 1), _needs_dates])
+    """How many files before the current one are kept; 0 for all."""
+    keep_days: int = attrs.field(default=0, validator=[within(0, 100_000), _needs_dates])
+    """For how many days a file is kept after its last line; 0 for ever."""
+    compress: bool = attrs.field(default=False, validator=_needs_dates)
+    """Compress the files before the current one with gzip."""
     fsync: bool = False
     """Have the disk confirm each batch before its events count as delivered."""
     make_directories: bool = False

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import tzinfo
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -16,7 +17,9 @@ from evframe import Batch, Event, Socket, Unavailable, hookimpl
 from evframe.context import PluginContext
 from evframe.management.commands import Command, CommandError, CommandTable, text_param
 from evframe.plugins import EventCollector
+from evframe_flatstore.dates import Periods, zone_of
 from evframe_flatstore.file import LineFile, file_name
+from evframe_flatstore.keeping import Keeper
 from evframe_flatstore.lines import LineFormat
 from evframe_flatstore.options import Options as FlatstoreOptions
 
@@ -32,11 +35,12 @@ class FlatSocket:
 
     path: str
     suffix: str | None = attrs.field(default=None, eq=False)
+    zone: tzinfo | None = attrs.field(default=None, eq=False)
 
     @property
     def files(self) -> tuple[str, ...]:
         """The paths that it writes: with the suffix as it is now."""
-        return (self.path, file_name(self.path, self.suffix, time.time()))
+        return (self.path, file_name(self.path, self.suffix, time.time(), self.zone))
 
     @property
     def canonical(self) -> str:
@@ -76,6 +80,9 @@ class FlatstoreTransport:
         self._format = LineFormat(
             options.delimiter, options.escape_delimiter, suppress_name=options.suppress_event_name
         )
+        self._zone = zone_of(options.timezone)
+        self._periods = Periods(options.rotate_period_s, self._zone) if options.rotate_period_s else None
+        self._keeper = Keeper(options, self._zone, clock)
         self._limited = bool(options.rotate_count or options.max_bytes)
         # A socket lives as long as its subscriber, so that a mere look-up takes no place.
         self._sockets: WeakValueDictionary[str, FlatSocket] = WeakValueDictionary()
@@ -98,7 +105,7 @@ class FlatstoreTransport:
         if known is not None:
             return known
         self._check(rest)
-        return self._sockets.setdefault(rest, FlatSocket(rest, self._options.suffix))
+        return self._sockets.setdefault(rest, FlatSocket(rest, self._options.suffix, self._zone))
 
     def _check(self, path: str) -> None:
         if not path or "\0" in path:
@@ -121,7 +128,7 @@ class FlatstoreTransport:
     def _file(self, path: str) -> LineFile:
         file = self._files.get(path)
         if file is None:
-            file = self._files[path] = LineFile(path, self._options, self._clock)
+            file = self._files[path] = LineFile(path, self._options, self._zone, self._clock, self._keeper.look)
         return file
 
     def _write(self, file: LineFile, events: Sequence[Event]) -> Awaitable[None] | bool:
@@ -133,10 +140,11 @@ class FlatstoreTransport:
         lines = self._format.batch(events) if events else b""
         # What a rotation itself has written brings no further rotation about.
         counted = [event.definition.name != ROTATION for event in events] if self._limited else None
+        heading = self._heading(events) if self._options.header else None
         try:
-            work = self._threads.submit(file.write, lines, counted)
+            work = self._threads.submit(file.write, lines, counted, heading)
         except RuntimeError:  # the interpreter is about to end, and begins nothing in threads any more
-            file.write(lines, counted)
+            file.write(lines, counted, heading)
             self._tell(file)
             return True
         now = time.monotonic()
@@ -154,6 +162,10 @@ class FlatstoreTransport:
                 finally:
                     del error, work  # the error's traceback has this frame
         return self._finish(file, work)
+
+    def _heading(self, events: Sequence[Event]) -> Callable[[int], bytes]:
+        text = self._options.header if isinstance(self._options.header, str) else None
+        return lambda index: self._format.heading(events[index], text)
 
     async def _finish(self, file: LineFile, work: Future[None]) -> None:
         waiting = asyncio.wrap_future(work)
@@ -219,23 +231,26 @@ class FlatstoreTransport:
     def start(self, context: PluginContext) -> None:
         """Keep what raises events, and begin to watch the clock."""
         self._context = context
-        if self._options.rotate_period_s:
-            context.spawn(self._keep_period(self._options.rotate_period_s))
+        self._keeper.start()
+        if self._periods is not None:
+            context.spawn(self._keep_period(self._periods))
 
-    async def _keep_period(self, period_s: int) -> None:
-        """Rotate every file once the clock has passed a multiple of the period, however late it is seen."""
-        current = int(self._clock() // period_s)
+    async def _keep_period(self, periods: Periods) -> None:
+        """Rotate every file once another period has begun, however late that is seen."""
+        current = periods.number(self._clock())
         while True:
-            await self._sleep(max(0.0, (current + 1) * period_s - self._clock()))
-            now = int(self._clock() // period_s)
-            if now > current:
+            now = self._clock()
+            await self._sleep(max(0.0, periods.next_look(now) - now))
+            number = periods.number(self._clock())
+            if number != current:
                 for path in list(self._sockets):
                     self._start_rotation(path, "period")
-            current = now
+            current = number
 
     @hookimpl
     def stop(self) -> None:
         """Let the threads end."""
         self._context = None
+        self._keeper.stop()
         self._threads.shutdown(wait=False)
         self._threads = ThreadPoolExecutor(_MOST_THREADS, "flatstore")

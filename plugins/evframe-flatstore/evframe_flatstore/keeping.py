@@ -1,0 +1,156 @@
+"""The files before the current one: compressed, and deleted when there are too many or they are too old."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import BinaryIO, Final
+
+from evframe.log_limit import LogLimiter
+from evframe_flatstore.dates import wall_s
+from evframe_flatstore.file import LineFile
+from evframe_flatstore.names import PACKED, PART, DatedFile, Template, files_of, parts_of
+from evframe_flatstore.options import Options
+
+log = logging.getLogger("evframe.flatstore")
+_CHUNK: Final = 1 << 18
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class _StoppedError(Exception):
+    """The transport stops: what is unfinished is done at the next start."""
+
+
+def _thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "flatstore-old")
+
+
+class Keeper:
+    """Keeps as many old files as the options have it, on one thread.
+
+    Args:
+        options: of the transport.
+        zone: the time zone of the names; None for the machine's own.
+        clock: the wall clock, in seconds since the epoch.
+    """
+
+    def __init__(self, options: Options, zone: tzinfo | None, clock: Callable[[], float]) -> None:
+        self._options = options
+        self._zone = zone
+        self._clock = clock
+        keeps = options.keep_files or options.keep_days or options.compress
+        self._template = Template(options.suffix) if keeps and options.suffix is not None else None
+        self._stopped = threading.Event()
+        self._limiter = LogLimiter()
+        self._mutex = threading.Lock()
+        self._thread = _thread()
+
+    def look(self, file: LineFile) -> None:
+        """Have the thread look at the files before the current one of *file*."""
+        if self._template is not None and not self._stopped.is_set():
+            with suppress(RuntimeError):  # the interpreter is about to end
+                self._thread.submit(self._tidy, file)
+
+    def start(self) -> None:
+        """Begin to look at files, after `stop`, too."""
+        self._stopped.clear()
+
+    def stop(self) -> None:
+        """Break off; a file that is being compressed stays as it is."""
+        self._stopped.set()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread = _thread()
+
+    def _tidy(self, file: LineFile) -> None:
+        try:
+            with self._mutex:  # one thread may end while the next one begins
+                for old in self._keep(file):
+                    if self._options.compress and old.plain is not None:
+                        self._compress(file, old)
+        except _StoppedError:
+            pass
+        except OSError as error:
+            if self._limiter.due(file.path) is not None:
+                extra = {"path": file.path, "reason": error.strerror or str(error)}
+                log.warning("old files cannot be compressed or deleted", extra=extra)
+
+    def _keep(self, file: LineFile) -> list[DatedFile]:
+        """Delete what need not be kept; return the other files before the current one."""
+        assert self._template is not None
+        now = self._clock()
+        shift_s = wall_s(now, self._zone) - int(now)
+        for part in parts_of(file.path, self._template, shift_s):
+            os.unlink(part)
+        found = [old for old in files_of(file.path, self._template, shift_s) if not file.is_current(old.name)]
+        wall = datetime.fromtimestamp(now + shift_s, UTC).replace(tzinfo=None)
+        kept = []
+        for number, old in enumerate(found):
+            too_many = 0 < self._options.keep_files <= number
+            too_old = self._options.keep_days and old.until + timedelta(days=self._options.keep_days) <= wall
+            if not (too_many or too_old):
+                kept.append(old)
+            elif old.plain is None or file.remove(old.name, old.plain.st_size):
+                with suppress(FileNotFoundError):
+                    os.unlink(old.name + PACKED)
+        return kept
+
+    def _compress(self, file: LineFile, old: DatedFile) -> None:
+        """Replace a file by its compressed form, at once; each line is in one of them at any time."""
+        assert old.plain is not None
+        if old.packed is not None and _holds(old.name + PACKED, old.name):
+            file.remove(old.name, old.plain.st_size)  # a process ended between the two
+            return
+        part = old.name + PART
+        try:
+            size = self._pack(old, part)
+            file.exchange(old.name, size, part, old.name + PACKED)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(part)
+
+    def _pack(self, old: DatedFile, part: str) -> int:
+        """Write the compressed form, behind an earlier one; return how many bytes of the plain file it has."""
+        assert old.plain is not None
+        mode = old.plain.st_mode & 0o777
+        with open(old.name, "rb") as plain, open(os.open(part, _NEW, 0o600), "wb") as raw:
+            os.fchmod(raw.fileno(), mode)
+            if old.packed is not None:
+                with open(old.name + PACKED, "rb") as before:
+                    self._copy(before, raw)
+            with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=int(old.plain.st_mtime)) as packed:
+                self._copy(plain, packed)  # type: ignore[arg-type]
+            raw.flush()
+            # The time of the plain file marks the form that has its lines: see `_holds`.
+            status = os.fstat(plain.fileno())
+            os.utime(raw.fileno(), ns=(status.st_atime_ns, status.st_mtime_ns))
+            os.fsync(raw.fileno())
+            return plain.tell()
+
+    def _copy(self, source: BinaryIO, target: BinaryIO) -> None:
+        while chunk := source.read(_CHUNK):
+            if self._stopped.is_set():
+                raise _StoppedError
+            target.write(chunk)
+
+
+def _holds(packed: str, plain: str) -> bool:
+    """Return whether a compressed file, which was made of the plain one, ends with its lines."""
+    if os.stat(packed).st_mtime_ns != os.stat(plain).st_mtime_ns:
+        return False
+    size = os.path.getsize(plain)
+    try:
+        with gzip.open(packed) as unpacked, open(plain, "rb") as lines:
+            total = unpacked.seek(0, os.SEEK_END)
+            unpacked.seek(max(0, total - size))
+            while chunk := lines.read(_CHUNK):
+                if unpacked.read(len(chunk)) != chunk:
+                    return False
+    except (EOFError, gzip.BadGzipFile):
+        return False
+    return total >= size
