@@ -225,7 +225,10 @@ def event_section(event: evframe.EventDefinition) -> str:
 def opensips_parameters() -> str:
     """Return the page of the module parameters of OpenSIPS."""
     parts = [NOTE, "# Module parameters of OpenSIPS\n"]
-    parts.append("\nThe modules `event_*`, `mi_*` and `httpd`, and what takes the place of each.\n")
+    parts.append(
+        "\nThe modules `event_*`, `mi_*` and `httpd`, those that raise events, and what takes the place of each.\n"
+        "A parameter that is not here is named by the command as one that is not known.\n"
+    )
     parts.append("The options are on [the page of the configuration](configuration.md).\n")
     for name, module in MODULES.items():
         place = f"Package `evframe-{module.plugin}`, table `[plugins.{module.plugin}]`" if module.plugin else ""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from evframe.importing import convert
 from evframe.importing.document import value_text
 from evframe.importing.modules import FUNCTIONS, MODULES, PARAMETERS
+from evframe.importing.source_modules import SOURCE_MODULES
 from evframe.importing.statements import EventRoute, Route
 from evframe.importing.stubs import function_name, stub_module
 from evframe.importing.tokens import TOO_LARGE, Place
@@ -48,6 +49,14 @@ def converted(tmp_path):
         ("event_virtual", "failover_timeout", "9", {"failover_timeout_s": 9}),
         ("mi_datagram", "unix_socket_mode", "0600", {"unix_socket_mode": "600"}),
         ("mi_datagram", "unix_socket_user", "0", {"unix_socket_user": 0}),
+        *(("event_stream", "reliable_mode", word, {"reliable_mode": True}) for word in ("yes", "on", "true", '"yes"')),
+        *(("event_stream", "reliable_mode", word, {"reliable_mode": False}) for word in ("no", "off", "false")),
+        ("pike", "sampling_time_unit", "5", {"sampling_time_unit_s": 5}),
+        ("dispatcher", "options_reply_codes", '"501,403"', {"options_reply_codes": "501,403"}),
+        ("load_balancer", "probing_interval", "60", {"probing_interval_s": 60}),
+        ("usrloc", "contact_refresh_timer", "true", {"contact_refresh_timer": True}),
+        ("dialog", "default_timeout", "3600", {"default_timeout_s": 3600}),
+        ("fraud_detection", "use_utc_time", "1", {"use_utc_time": True}),
     ],
 )
 def test_parameters(converted, module, name, value, option):
@@ -89,7 +98,7 @@ def test_several_modules_at_once(converted):
         loadmodule "mi_fifo.so"
         loadmodule "mi_datagram.so"
         modparam("mi_.*", "pretty_printing", 1)
-        modparam("usrloc|event_stream|event_virtual", "timeout", 7)
+        modparam("tm|event_stream|event_virtual", "timeout", 7)
     """)
     assert tables["plugins"] == {
         "mi-fifo": {"fifo_name": "/tmp/opensips_fifo", "pretty_printing": True},
@@ -110,7 +119,7 @@ def test_several_modules_at_once(converted):
             'modparam "event_stream" "timeout": expected a number, got \'1\'',
         ),
         (
-            'modparam("event_stream", "timeout", on)',
+            'modparam("event_stream", "timeout", later)',
             'modparam "event_stream" "timeout": expected a number, or a text in quotation marks',
         ),
         (
@@ -131,6 +140,146 @@ def test_what_is_left_out(converted, text, said):
     assert len(found) == 1
     assert found[0].startswith("-2 ")
     assert said is None or found == [f"-2 {said}"]
+
+
+@pytest.mark.parametrize(
+    ("written", "socket"),
+    [
+        ("rabbitmq:u:pw@rabbit/opensips?contacts", "rabbitmq:u:pw@rabbit/exchange=opensips?contacts"),
+        ("rabbitmq:rabbit:5673/a.b?c?d", "rabbitmq:rabbit:5673/exchange=a.b?c?d"),
+        ("rabbitmq:rabbit/exchange=a?c", "rabbitmq:rabbit/exchange=a?c"),
+        ("rabbitmq:rabbit/persistent?c", "rabbitmq:rabbit/persistent?c"),
+        ("rabbitmq:rabbit/c", "rabbitmq:rabbit/c"),
+        ("jsonrpc:127.0.0.1:8080:block_ip", "tcp:127.0.0.1:8080/block_ip"),
+        ("jsonrpc:[::1]:8080:a/b", "tcp:[::1]:8080/a/b"),
+        ("jsonrpc:127.0.0.1:8080", "tcp:127.0.0.1:8080"),
+        ("virtual:FAILOVER jsonrpc:a:1:m rabbitmq:h/x?k", "virtual:FAILOVER tcp:a:1/m rabbitmq:h/exchange=x?k"),
+    ],
+)
+def test_sockets_of_earlier_versions(converted, written, socket):
+    """A socket that an earlier version wrote otherwise is written as now, which is said without its password."""
+    tables, said = converted(f'startup_route {{ subscribe_event("E_A", "{written}"); }}')
+    assert [each["socket"] for each in tables["subscriptions"]] == [socket]
+    assert bool(said) is (written != socket)
+    assert "pw" not in "".join(said)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "ifelse(`X',`yes',`socket=udp:127.0.0.1:9060')",
+        "changequote(`[', `]')",
+        "dnl it's a comment",
+        "define(`PORT', `5060')",
+        "include(`common.m4')",
+    ],
+)
+def test_templates(converted, template):
+    """A template of m4 is named as one, because what m4 makes of it is another text."""
+    _, said = converted(f'loadmodule "tm.so"\n{template}\nloadmodule "mi_http.so"\n{template}')
+    assert [line for line in said if "m4 FILE | evframe import-opensips -" in line] == [
+        line for line in said if " of m4" in line
+    ]
+    assert len([line for line in said if " of m4" in line]) == 1
+    assert said[0].startswith("-2 ")
+
+
+def test_no_template(converted):
+    """A script that only looks like a template of m4 is none."""
+    _, said = converted(
+        '# dnl\nloadmodule "tm.so" // define(`a\', `b\')\nroute { define = 1; xlog("include(x) dnl"); }'
+    )
+    assert said == []
+
+
+def test_queues_that_are_consumed(converted):
+    """Each queue becomes a connection with the timeouts of the module, whose messages are acknowledged as there."""
+    tables, said = converted("""
+        modparam("rabbitmq_consumer", "retry_timeout", 700)
+        modparam("rabbitmq_consumer", "connection_id", "[q1] uri = amqp://u:pw@127.0.0.1; queue = calls; event = E_CALLS; ack")
+        modparam("rabbitmq_consumer", "connection_id", "uri=amqp://h; Queue=calls; event=E_B; exclusive; heartbeat=5; frame_max=9")
+        modparam("rabbitmq_consumer", "connection_id", "uri=amqp://h; queue=calls; event=E_C;")
+        modparam("rabbitmq_consumer", "connect_timeout", 300)
+        modparam("rabbitmq_consumer", "connection_id", "uri=amqp://u:pw@h; queue=calls")
+        modparam("rabbitmq_consumer", "connection_id", "uri=amqp://u:pw@h; pw2=calls")
+        modparam("rabbitmq_consumer", "use_tls", 1)
+    """)
+    both = {"connect_timeout_ms": 300, "retry_timeout_ms": 700, "events": [], "queue": "calls"}
+    assert tables["plugins"] == {
+        "rabbitmq-consumer": {
+            "connections": [
+                both | {"name": "q1", "uri": "amqp://u:pw@127.0.0.1", "event": "E_CALLS"},
+                both | {"uri": "amqp://h", "event": "E_B", "ack": "at_once", "exclusive": True, "heartbeat_s": 5},
+                both | {"name": "calls-2", "uri": "amqp://h", "event": "E_C", "ack": "at_once"},
+            ]
+        }
+    }
+    what = 'modparam "rabbitmq_consumer"'
+    assert said == [
+        f'-4 {what} "connection_id": frame_max: the broker and the library agree on a size',
+        f'-7 {what} "connection_id": expected uri=…; queue=…; event=…, got no event',
+        f'-8 {what} "connection_id": expected keys of uri, queue, event, ack, exclusive, frame_max, heartbeat, tls_domain, got another one',
+        f'-9 {what} "use_tls": amqps in the uri is enough',
+    ]
+
+
+def test_each_parameter_of_a_source_is_converted_or_named(converted):
+    """A parameter of a module that has a package here becomes an option, or its line is named with the reason."""
+    named = [each for each in PARAMETERS if each.module in SOURCE_MODULES and each.option is None]
+    lines = [f'modparam("{each.module}", "{each.name}", 1)' for each in named]
+    _, said = converted("\n".join([*lines, 'modparam("pike", "no_such", 1)']))
+    assert [line.split()[0] for line in said] == [f"-{number}" for number in range(1, len(named) + 2)]
+    assert said[-1].endswith("no parameter of this name is known")
+
+
+def test_bridge(converted):
+    """With OpenSIPS kept, its sockets are subscribed here, and its events come from its management interface."""
+    tables, said = converted(
+        """
+        loadmodule "httpd.so" modparam("httpd", "ip", "10.0.0.7") modparam("httpd", "port", 8889)
+        loadmodule "mi_http.so" modparam("mi_http", "root", "json")
+        loadmodule "event_stream.so" modparam("event_stream", "reliable_mode", yes)
+        loadmodule "pike.so" modparam("pike", "check_route", "x")
+        startup_route { subscribe_event("E_PIKE_BLOCKED", "tcp:127.0.0.1:9000"); }
+        event_route[E_PIKE_BLOCKED] { raise_event("E_MINE[1]"); }
+        route { raise_event("E_MINE[1]"); }
+        """,
+        bridge=True,
+    )
+    assert tables == {
+        "plugins": {
+            "opensips": {
+                "events": ["E_PIKE_BLOCKED", "E_MINE[[]1]"],
+                "listen": "10.0.0.7",
+                "instances": [{"name": "opensips", "url": "http://10.0.0.7:8889/json", "transport": "tcp"}],
+            },
+            "mi-http": {"bind": "127.0.0.1:8890"},
+            "stream": {"reliable_mode": True},
+        },
+        "subscriptions": [{"event": "E_PIKE_BLOCKED", "socket": "tcp:127.0.0.1:9000"}],
+    }
+    assert said == ['+6 subscribe_event "E_PIKE_BLOCKED": take it out of the script; otherwise the subscriber gets two']
+
+
+@pytest.mark.parametrize(
+    ("text", "instance", "missing"),
+    [
+        ('loadmodule "mi_http.so"\nloadmodule "event_datagram.so"', {"url": "http://127.0.0.1:8888/mi"}, 0),
+        (
+            'loadmodule "mi_datagram.so"\nmodparam("mi_datagram", "socket_name", "udp:127.0.0.1:80")\nloadmodule "event_datagram.so"',
+            {"url": "udp://127.0.0.1:80"},
+            0,
+        ),
+        ('loadmodule "mi_fifo.so"\nloadmodule "event_datagram.so"', {"url": "fifo:///tmp/opensips_fifo"}, 0),
+        ('loadmodule "mi_fifo.so"', {"url": "fifo:///tmp/opensips_fifo"}, 1),
+        ("", {"url": "http://127.0.0.1:8888/mi"}, 2),
+    ],
+)
+def test_where_the_instance_of_a_bridge_is(converted, text, instance, missing):
+    """The instance is reached where the script has it managed; what the script lacks for a bridge is named."""
+    tables, said = converted(text, bridge=True)
+    assert tables["plugins"]["opensips"]["instances"] == [{"name": "opensips", "transport": "udp"} | instance]
+    assert len(said) == missing
 
 
 def test_sources(converted):

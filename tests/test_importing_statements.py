@@ -25,7 +25,7 @@ def test_modules():
         modparam("event_stream", "timeout", 1000)
         modparam("mi_http|mi_html",
             "root", "$mi")  # over two lines
-        modparam("a", "b", -1) modparam("a", "b", on)
+        modparam("a", "b", -1) modparam("a", "b", on) modparam("a", "b", later)
         event_shm_threshold = 80
     """)
     assert [(call.name, call.arguments, call.place.line) for call in found] == [
@@ -34,6 +34,7 @@ def test_modules():
         ("modparam", ("event_stream", "timeout", 1000), 4),
         ("modparam", ("mi_http|mi_html", "root", "$mi"), 5),
         ("modparam", ("a", "b", -1), 7),
+        ("modparam", ("a", "b", 1), 7),
         ("modparam", ("a", "b", None), 7),
         ("event_shm_threshold", (), 8),
     ]

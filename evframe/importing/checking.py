@@ -16,6 +16,7 @@ from evframe.importing.tokens import Place
 from evframe.interface import EventInterface
 
 _OPTION: Final = re.compile(r"plugins\.(?P<plugin>[\w-]+)[.:] *(?P<reason>.*)", re.DOTALL)
+_TABLE: Final = re.compile(r"(?P<list>\w+)\[(?P<index>\d+)\](?P<reason>.*)", re.DOTALL)
 _ITEM: Final = re.compile(r"(?P<kind>events|subscriptions)\[(?P<index>\d+)\]\.\w+: (?P<reason>.*)", re.DOTALL)
 
 
@@ -82,6 +83,8 @@ class _Check:
         found = _OPTION.fullmatch(problem)
         if found is None:
             return False
+        if self._refuse_table(found["plugin"], found["reason"]):
+            return True
         table = self._document.plugins.get(found["plugin"], {})
         for word in re.findall(r"\w+", found["reason"]):
             entry = table.get(word)
@@ -90,6 +93,18 @@ class _Check:
                 self._refuse(entry, f"plugins.{found['plugin']}.{word}", reason)
                 return True
         return False
+
+    def _refuse_table(self, plugin: str, problem: str) -> bool:
+        """Leave out the table that *problem* names, one of a list of *plugin*; return whether there is one."""
+        found = _TABLE.match(problem)
+        entries = self._document.tables.get(plugin, {}).get(found["list"], []) if found else []
+        used = [entry for entry in entries if entry.refused is None]
+        if found is None or int(found["index"]) >= len(used):
+            return False
+        # What was got may be an address with its password.
+        reason = found["reason"].lstrip(".: ").partition(", got ")[0]
+        self._refuse(used[int(found["index"])], f"plugins.{plugin}.{found['list']}", reason)
+        return True
 
     def _refuse_item(self, problem: str, items: dict[str, list[Entry]]) -> bool:
         """Leave out the event or the subscription that *problem* names; return whether there is one."""

@@ -42,6 +42,8 @@ class Document:
 
     plugins: dict[str, dict[str, Entry]] = attrs.field(factory=dict)
     """The options of each plugin, each an entry with one value under its own name."""
+    tables: dict[str, dict[str, list[Entry]]] = attrs.field(factory=dict)
+    """The lists of tables of each plugin, such as the connections of a consumer."""
     events: dict[str, Entry] = attrs.field(factory=dict)
     subscriptions: list[Entry] = attrs.field(factory=list)
     routes: dict[str, Entry] = attrs.field(factory=dict)
@@ -53,6 +55,7 @@ class Document:
     def summary(self) -> str:
         """How many entries there are of each kind."""
         options = [entry for table in self.plugins.values() for entry in table.values()]
+        options += [entry for lists in self.tables.values() for entries in lists.values() for entry in entries]
         kinds: dict[str, Collection[Entry]] = {
             "options": options,
             "events": self.events.values(),
@@ -73,8 +76,11 @@ def to_toml(document: Document, script: str, findings: Findings) -> str:
     if findings.left_out:
         lines += ["#", "# What is missing here:"]
         lines += [f"#   {one_line(str(each.place))}: {each.text}" for each in findings if each.left_out]
-    for name, options in document.plugins.items():
-        lines += _table(f"[plugins.{name}]", options.values())
+    for name in dict.fromkeys([*document.plugins, *document.tables]):
+        lines += _table(f"[plugins.{name}]", document.plugins.get(name, {}).values())
+        for option, entries in document.tables.get(name, {}).items():
+            for entry in entries:
+                lines += ["", f"# {entry.origin}", *entry.lines(f"[[plugins.{name}.{option}]]")]
     for entry in document.events.values():
         lines += ["", f"# {entry.origin}", *entry.lines("[[events]]")]
     for entry in document.subscriptions:
@@ -96,12 +102,14 @@ def _key(name: str) -> str:
     return name if _BARE.fullmatch(name) else value_text(name)
 
 
-def value_text(value: str | int) -> str:
-    """Return a text, a number or a switch as TOML.
+def value_text(value: str | int | list[str]) -> str:
+    """Return a text, a number, a switch or a list of texts as TOML.
 
     Raises:
         ValueError: if a text is not UTF-8.
     """
+    if isinstance(value, list):
+        return f"[{', '.join(map(value_text, value))}]"
     if not isinstance(value, str):
         return str(value).lower()
     try:

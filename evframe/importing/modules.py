@@ -1,46 +1,17 @@
 """What the modules, parameters and functions of OpenSIPS that have to do with events are called here.
 
 This is the one place: the converter and the table in the documentation are made from it.
+The modules that raise events have a table of their own, which is part of this one.
 The facts are those of `reference/core.md` §5, §7 and §9, and of `reference/transports.md`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
-
-import attrs
+from typing import Final
 
 from evframe.importing import values
-
-
-@attrs.frozen
-class Module:
-    """A module of the original."""
-
-    plugin: str | None
-    """The plugin that takes its place, by its name in the configuration."""
-    note: str = ""
-    """What to do instead, or what is different."""
-    defaults: Mapping[str, Any] = attrs.field(factory=dict)
-    """The options that are set when it is loaded, because nothing listens without them here."""
-
-
-@attrs.frozen
-class ModuleParameter:
-    """A parameter of a module of the original."""
-
-    module: str
-    """Its module, one of `MODULES`."""
-    name: str
-    """Its name."""
-    option: str | None = None
-    """The option that takes its place, in the table of the plugin."""
-    convert: values.Convert | None = None
-    """From the value, and the option's value so far, to the option's value; None when a person has to do it."""
-    note: str = ""
-    """What to do instead, or what is different."""
-
+from evframe.importing.source_modules import SOURCE_MODULES, SOURCE_PARAMETERS
+from evframe.importing.tables import Module, ModuleParameter, without_option
 
 _JSON_RPC: Final = "the management interface speaks JSON-RPC: `mi-http`"
 _NO_PAGES: Final = "there are no pages for a browser"
@@ -51,7 +22,7 @@ _BY_SUBSCRIPTION: Final = "of a script function: raise an event, and subscribe a
 MODULES: Final = {
     "event_datagram": Module("datagram"),
     "event_flatstore": Module("flatstore"),
-    "event_jsonrpc": Module("stream", "until 3.0; its sockets are written tcp:host:port/method"),
+    "event_jsonrpc": Module("stream", "until 3.0; its sockets become tcp:host:port/method"),
     "event_kafka": Module("kafka"),
     "event_rabbitmq": Module("rabbitmq"),
     "event_route": Module("route", "until 3.5; event routes are Python callables: `[routes]`"),
@@ -69,6 +40,8 @@ MODULES: Final = {
     "mi_script": Module(None, "`context.management.handle` in a plugin, `evframe mi` in a shell"),
     "mi_xmlrpc": Module(None, _JSON_RPC),
     "mi_xmlrpc_ng": Module(None, _JSON_RPC),
+    "rabbitmq": Module(None, f"until 3.5; {_BY_SUBSCRIPTION}"),
+    **SOURCE_MODULES,
 }
 
 _P = ModuleParameter
@@ -142,6 +115,8 @@ PARAMETERS: Final = (
         if module.startswith("mi_")
         for name in ("trace_destination", "trace_bwlist")
     ),
+    *without_option("rabbitmq", _BY_SUBSCRIPTION, "server_id", "connect_timeout", "timeout", "retries", "use_tls"),
+    *SOURCE_PARAMETERS,
 )
 
 SCHEMES: Final = {
@@ -155,11 +130,6 @@ SCHEMES: Final = {
     "xmlrpc": "xmlrpc",
 }
 """The plugin of each scheme that the original has, too."""
-
-SOURCES: Final = frozenset(
-    {"dialog", "dispatcher", "fraud_detection", "load_balancer", "pike", "rabbitmq_consumer", "usrloc"}
-)
-"""The modules that raise events, and whose place a package of the same name takes."""
 
 CORE_PARAMETERS: Final = frozenset(
     {

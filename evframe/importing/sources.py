@@ -13,6 +13,20 @@ from evframe.importing.tokens import Source, Token, UnendedError, tokenize
 DEEPEST: Final = 16
 LARGEST_BYTES: Final = 16 << 20
 _INCLUDES: Final = {"include_file", "import_file"}
+_MACROS: Final = frozenset(
+    {"changecom", "define", "esyscmd", "ifdef", "ifelse", "include", "sinclude", "syscmd", "undefine"}
+)  # of m4, when a parenthesis follows at once
+_M4: Final = frozenset({"changequote", "divert", "dnl"})  # of m4, with or without one
+
+
+_THROUGH_M4: Final = "m4 FILE | evframe import-opensips -"
+
+
+def _is_of_m4(token: Token) -> bool:
+    """Return whether a word calls a macro of m4, which makes its file a template and no script."""
+    if token.kind != "word" or token.value not in _MACROS | _M4:
+        return False
+    return token.value in _M4 or token.source.text.startswith("(", token.end)
 
 
 def name_of(path: str) -> str:
@@ -56,8 +70,14 @@ class Sources:
 
     def _expand(self, source: Source, stack: tuple[str, ...]) -> Iterator[Token]:
         including: Token | None = None
+        is_template = False
         try:
             for token in tokenize(source):
+                if not is_template and _is_of_m4(token):
+                    is_template = True
+                    self._findings.leave_out(
+                        token.place, f"{token.text} of m4", f"expected what m4 makes of it: {_THROUGH_M4}"
+                    )
                 if including is not None and token.kind == "string":
                     yield from self._include(including, str(token.value), stack)
                 elif token.kind == "word" and token.value in _INCLUDES:

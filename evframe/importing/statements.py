@@ -10,7 +10,7 @@ import attrs
 
 from evframe.importing.findings import Findings
 from evframe.importing.tokens import Place, Token
-from evframe.importing.values import Value
+from evframe.importing.values import WORDS, Value
 
 _KINDS: Final = ("branch", "error", "event", "failure", "local", "onreply", "startup", "timer")
 ROUTES: Final = frozenset({"route", *(f"{kind}_route" for kind in _KINDS)})
@@ -185,6 +185,8 @@ def _value(tokens: list[Token]) -> Value | None:
     """Return the value of an argument; None when it has to be computed."""
     if len(tokens) == 1 and tokens[0].kind in {"string", "number"}:
         return tokens[0].value
+    if len(tokens) == 1 and tokens[0].kind == "word":
+        return WORDS.get(str(tokens[0].value))
     if len(tokens) == 2 and tokens[0].is_mark("-") and tokens[1].kind == "number":
         return -int(tokens[1].value)
     return None

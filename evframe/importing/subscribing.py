@@ -8,6 +8,7 @@ from typing import Final
 from evframe.importing.document import Document, Entry, value_text
 from evframe.importing.findings import Findings
 from evframe.importing.modules import SCHEMES
+from evframe.importing.older import in_present_form
 from evframe.importing.statements import Call
 
 _MEMBER: Final = re.compile(r"""(?:^|[\s("])([a-z]+):""")
@@ -37,6 +38,9 @@ class Subscriptions:
         except ValueError as error:
             self._findings.leave_out(call.place, what, str(error))
             return
+        socket, changes = in_present_form(socket)
+        for change in changes:
+            self._findings.note(call.place, what, change)
         expire_s = self._expire_s(what, call)
         before = self._known.get((event, socket))
         if before is not None:
@@ -71,7 +75,7 @@ class Subscriptions:
         """Take note of the packages that a socket needs; return why there is none."""
         scheme = socket.partition(":")[0]
         if scheme not in SCHEMES:
-            hints = {"route": "name a Python callable in [routes]", "jsonrpc": "write tcp:host:port/method"}
+            hints = {"route": "name a Python callable in [routes]", "jsonrpc": "expected jsonrpc:host:port:method"}
             return hints.get(scheme, f"no plugin has the scheme {scheme!r}")
         members = _MEMBER.findall(socket) if scheme == "virtual" else []
         self._document.packages.update(SCHEMES[each] for each in (scheme, *members) if each in SCHEMES)

@@ -10,14 +10,15 @@ import attrs
 
 Kind = Literal["word", "number", "string", "variable", "mark"]
 
+# No possessive quantifiers: those of Python 3.11.2 lose matches, such as the comment /* **/.
 _TOKEN: Final = re.compile(
     r"""
-    (?P<blank>[\s]++ | \#[^\n]*+ | //[^\n]*+ | /\*[^*]*\*+(?:[^/*][^*]*\*+)*/)
-  | (?P<string>"[^"\\]*(?:\\.[^"\\]*)*" | '[^']*+')
+    (?P<blank>\s+ | \#[^\n]* | //[^\n]* | /\*[^*]*\*+(?:[^/*][^*]*\*+)*/)
+  | (?P<string>"[^"\\]*(?:\\.[^"\\]*)*" | '[^']*')
   | (?P<unended>/\* | ["'])
-  | (?P<number>(?:0[xX][0-9a-fA-F]++ | [01]++b | [0-9]++)(?![\w.]))
-  | (?P<word>[\w.]++)
-  | (?P<variable>\$[\w.:<>]*+)
+  | (?P<number>(?:0[xX][0-9a-fA-F]+ | [01]+b | [0-9]+)(?![\w.]))
+  | (?P<word>[\w.]+)
+  | (?P<variable>\$[\w.:<>]*)
   | (?P<mark>.)
     """,
     re.VERBOSE | re.DOTALL,

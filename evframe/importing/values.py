@@ -14,6 +14,8 @@ Value = int | str
 Convert = Callable[[Value, Any], Any]
 
 _BIND = "127.0.0.1:8888"
+WORDS = {"yes": 1, "on": 1, "true": 1, "enable": 1, "no": 0, "off": 0, "false": 0, "disable": 0}
+"""The words that stand for a number."""
 
 
 def number(value: Value, _: Any = None) -> int:
@@ -24,8 +26,8 @@ def number(value: Value, _: Any = None) -> int:
 
 
 def switch(value: Value, _: Any = None) -> bool:
-    """Take a number; all but 0 are true."""
-    return number(value) != 0
+    """Take a number, of which all but 0 are true, or one of the words for it."""
+    return number(WORDS.get(value, value) if isinstance(value, str) else value) != 0
 
 
 def text(value: Value, _: Any = None) -> str:

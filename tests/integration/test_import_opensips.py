@@ -68,6 +68,7 @@ def test_whole_scripts(name):
         ("trunk", "E_DISPATCHER_STATUS", "virtual:FAILOVER tcp:127.0.0.1:9001 tcp:127.0.0.1:9002"),
         ("trunk", "E_TRUNK_FULL", "unix:/tmp/panel.sock"),
         ("old", "E_SCRIPT_CALL", "rabbitmq:guest@127.0.0.1/calls"),
+        ("old", "E_SCRIPT_CALL", "tcp:127.0.0.1:8080/call"),
     ],
 )
 def test_subscribers_of_the_scripts(name, event, socket):
@@ -88,8 +89,8 @@ def test_what_is_said():
         in lines
     )
     assert "conf.d/modules.cfg:10: left out: plugins.stream.timeout_ms: expected 1 or more, got 0" in lines
-    assert lines[-1] == "options: 4, events: 4, subscriptions: 4, routes: 0, left out: 17"
-    assert len([line for line in lines if ": left out: " in line]) == 17
+    assert lines[-1] == "options: 5, events: 4, subscriptions: 4, routes: 0, left out: 16"
+    assert len([line for line in lines if ": left out: " in line]) == 16
     assert "hunter2" not in done.stderr
 
 
@@ -135,6 +136,25 @@ def test_errors(words, code, text):
     assert text in done.stderr
 
 
+def test_bridge():
+    """With --bridge the instance of the script is bridged, its subscriptions are made here, and the interface has both."""
+    done = command("residential.cfg", "--bridge", "--strict")
+    assert done.exit_code == 0
+    tables = tomllib.loads(done.stdout)
+    assert [each["url"] for each in tables["plugins"]["opensips"]["instances"]] == ["http://127.0.0.1:8889/opensips_mi"]
+    interface = interface_of(done.stdout)
+    assert {each["event"] for each in tables["subscriptions"]} <= set(tables["plugins"]["opensips"]["events"])
+    assert len(interface.subscriptions) == len(tables["subscriptions"]) == 5
+    assert command("residential.cfg", "--bridge", "--write-routes", "routes_of_a_bridge.py").exit_code == 2
+
+
+def test_templates_of_m4():
+    """A template of m4 makes --strict exit with 1, and the line says what to do."""
+    done = command("-", "--strict", text="changequote(`[', `]')\nloadmodule [tm.so]\n")
+    assert done.exit_code == 1
+    assert "m4 FILE | evframe import-opensips -" in done.stderr
+
+
 def test_options_that_belong_together(folder):
     """An option that does not fit another one is left out, and the other one stays."""
     lines = ['modparam("event_flatstore", "delimiter", ";;")', 'modparam("event_flatstore", "escape_delimiter", "-")']
@@ -155,9 +175,26 @@ def test_the_options_of_the_table_exist():
         assert each.option in attrs.fields_dict(options), each
 
 
-_VALUES = ["0", "-1", "1", "99999999999", '"1"', '"udp:127.0.0.1:1"', '"a"', '""', "'\"'", '"$time(%Y)"']
+_VALUES = [
+    "0",
+    "-1",
+    "1",
+    "yes",
+    "off",
+    "99999999999",
+    '"uri=amqp://u:pw@h;queue=a;event=E_A"',
+    '"uri=amqp://[;queue=a;event=E_A"',
+    '"[a]uri=amqp://h;queue=b;event=E_A;ack;heartbeat=99999"',
+    '"1"',
+    '"udp:127.0.0.1:1"',
+    '"a"',
+    '""',
+    "'\"'",
+    '"$time(%Y)"',
+]
 _SOCKETS = ["udp:127.0.0.1:1", "udp:127.0.0.1:99999", "tcp:a", "flatstore:/tmp/a", "flatstore:a", "rabbitmq:a:b@c/", "virtual:",
-            "virtual:FAILOVER udp:127.0.0.1:1 udp:127.0.0.1:2", "kafka:a:1/b", "xmlrpc:a:1:b", "unix:", "route:E_A"]  # fmt: skip
+            "virtual:FAILOVER udp:127.0.0.1:1 udp:127.0.0.1:2", "kafka:a:1/b", "xmlrpc:a:1:b", "unix:", "route:E_A",
+            "rabbitmq:u:pw@h/x?k", "jsonrpc:a:1:m"]  # fmt: skip
 _LINES = st.one_of(
     st.builds(lambda each, value: f'modparam("{each.module}", "{each.name}", {value})',
               st.sampled_from(PARAMETERS), st.sampled_from(_VALUES)),
@@ -168,11 +205,12 @@ _LINES = st.one_of(
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.lists(_LINES, max_size=20))
-def test_what_stays_is_valid(tmp_path_factory, lines):
+@given(st.lists(_LINES, max_size=20), st.booleans())
+def test_what_stays_is_valid(tmp_path_factory, lines, bridge):
     """Whatever a script sets, the interface takes the configuration that is made from it."""
     script = tmp_path_factory.getbasetemp() / "valid.cfg"
     script.write_text("\n".join(['loadmodule "mi_http.so"', *lines]))
-    done = convert(str(script))
+    done = convert(str(script), bridge=bridge)
     interface_of(done.toml)
+    assert "pw" not in str(done.findings)
     assert not re.search(r"evframe check", str(done.findings))
