@@ -316,6 +316,10 @@ class EventInterface:
                 definition.enforced.check(params)
             definition.raised += 1
 
+    def raise_prepared(self, event: Event) -> None:
+        """Raise an event that `EventDefinition.snapshot` has made, perhaps on another thread; on the loop's thread."""
+        self._put(event)
+
     def _put(self, event: Event) -> None:
         """Count an event and queue it for its targets; on the loop's thread."""
         definition = event.definition

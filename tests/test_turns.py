@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from itertools import pairwise
 
 import pytest
@@ -235,3 +236,69 @@ async def test_large_requests_are_read_beside_the_loop(events):
     answers = json.loads(await answer)
     assert [each["error"]["code"] for each in answers] == [400] * 800
     assert turns > 20
+
+
+LARGE = " " * 10_000
+REQUESTS = {
+    "exact": '"params":{"event":"E_A","json":{"a":1,"a":2,"b":[1.50,12345678901234567890123]}}',
+    "object": '"params":{"event":"E_A","params":{"a":1,"a":[{}]}}',
+    "array": '"params":["E_A",["x",99999999999,-1.5]]',
+    "text": '"params":["E_A","{\\"a\\":[1.5,{\\"b\\":99999999999}]}"]',
+    "nothing": '"params":["E_A"]',
+    "no event": '"params":["E_NONE",["x"]]',
+    "no subscriber": '"params":["E_B",["x"]]',
+    "bad text": '"params":["E_A","[1]"]',
+    "bad item": '"params":["E_A",[[1]]]',
+    "declared": '"params":["E_C",["7","x"]]',
+    "not as declared": '"params":["E_C",["x"]]',
+    "no parameters": '"params":["E_A",null]',
+    "too many": '"params":["E_A",[],[]]',
+    "bad type": '"params":[["E_A"],[]]',
+}
+
+
+@pytest.mark.parametrize("params", REQUESTS.values(), ids=REQUESTS)
+@pytest.mark.parametrize("is_batch", [False, True])
+async def test_large_requests_are_prepared_beside_the_loop(events, params, is_batch):
+    """The answer to a large request, and the events that it raises, are those of a small one; the loop encodes none."""
+    memory = events.plugin("memory")
+    events.register_event("E_B")
+    events.register_event("E_C", params={"n": int, "text": str})
+    for event in ("E_A", "E_C"):
+        events.subscribe_event(event, "memory:a")
+    request = '{"jsonrpc":"2.0","id":1,"method":"raise_event",%s%s}'
+    request, answers, on_the_loop = ("[%s,%s]" % (request, "%s") if is_batch else request), [], set()
+
+    def watch(frame, *_):
+        on_the_loop.add(frame.f_code.co_name)
+
+    async with events:
+        for space in ("", LARGE):
+            rest = ('{"jsonrpc":"2.0","method":"raise_event",%s}' % params,) if is_batch else ()
+            on_the_loop.clear()
+            sys.setprofile(watch)
+            try:
+                answers.append(await events.management.answer((request % (params, space, *rest)).encode(), "a"))
+            finally:
+                sys.setprofile(None)
+    small, large = answers
+    assert small == large
+    sent = [event.payload for event in memory.delivered.get("a", ())]
+    assert sent[: len(sent) // 2] == sent[len(sent) // 2 :]
+    assert {"read_first", "settle_params", "snapshot"}.isdisjoint(on_the_loop)
+
+
+async def test_the_requests_of_a_client_wait_for_one_that_is_prepared():
+    """Other clients have their turns meanwhile; a preparation that fails is the failure of its request alone."""
+    turns, done = Turns(FakeClock()), []
+    first, second = (asyncio.get_running_loop().create_future() for _ in range(2))
+    answers = [turns.put("a", first), turns.put("a", work("small", 2, done)), turns.put("a", second)]
+    answers.append(turns.put("a", work("last", 1, done)))
+    assert await turns.put("b", work("other", 1, done)) == "other"
+    assert (done, len(turns)) == ([("other", 0)], 4)
+    second.set_exception(ValueError("what it is"))
+    first.set_result(work("large", 1, done))
+    found = await asyncio.gather(*answers, return_exceptions=True)
+    assert [found[0], found[1], str(found[2]), found[3]] == ["large", "small", "what it is", "last"]
+    assert [name for name, _ in done] == ["other", "large", "small", "small", "last"]
+    assert len(turns) == 0

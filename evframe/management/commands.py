@@ -69,7 +69,9 @@ class Command:
     *recipes* are the parameter lists it accepts; *run* gets the parameters by name and
     returns the result, which has a JSON form, or raises `CommandError`. One that *needs_policy*
     gets the policy of the interface that the request came by as its second argument. *named* are
-    further parameter lists, which are accepted by name alone.
+    further parameter lists, which are accepted by name alone. *prepare* does with the parameters of a
+    large request what takes long: it runs on a thread beside the loop, raises nothing, and *run* gets
+    what it returns as its last argument.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Command:
     aliases: tuple[str, ...] = ()
     needs_policy: bool = False
     named: tuple[tuple[str, ...], ...] = ()
+    prepare: Callable[[Mapping[str, Any]], Any] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Hashable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
+from itertools import zip_longest
 from typing import Any, Final
 
 import attrs
@@ -23,7 +25,7 @@ from evframe.subscriptions.policy import Policies
 log = logging.getLogger("evframe.management")
 __all__ = ["PARSE_ERROR", "Dispatcher", "unsendable"]
 INVALID: Final = CommandError(-32600, "Invalid Request")
-_LARGE_BYTES: Final = 32 << 10  # a request that takes more than a few milliseconds to read
+_LARGE_BYTES: Final = 8 << 10  # a request that takes more than a few milliseconds to read and to prepare
 
 
 @attrs.frozen
@@ -49,6 +51,12 @@ def _first_of_each(members: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     for name, value in members:
         found.setdefault(name, value)
     return found
+
+
+def _members(message: Any) -> dict[str, Any]:
+    """Return the members of a request by their names in small letters; none if it is no object."""
+    pairs = message.items() if isinstance(message, dict) else message if isinstance(message, Pairs) else ()
+    return _first_of_each((str(name).lower(), value) for name, value in pairs)
 
 
 class Dispatcher:
@@ -97,44 +105,64 @@ class Dispatcher:
             pretty: one member per line.
             most_bytes: the longest response that can be carried to the client.
         """
-        if len(request) <= _LARGE_BYTES:
-            return await self.submit(request, client, pretty=pretty, most_bytes=most_bytes)
-        message = await self._turns.aside(partial(_read, request))
-        return await self._turns.put(client, self._steps(message, pretty=pretty, most_bytes=most_bytes))
+        return await self.submit(request, client, pretty=pretty, most_bytes=most_bytes)
 
     def submit(
         self, request: bytes, client: Hashable, *, pretty: bool = False, most_bytes: int | None = None
     ) -> asyncio.Future[bytes | None]:
         """Return the future of the response to *request*; see `answer`."""
-        return self._turns.put(client, self.steps(request, pretty=pretty, most_bytes=most_bytes))
+        if len(request) <= _LARGE_BYTES:
+            return self._turns.put(client, self.steps(request, pretty=pretty, most_bytes=most_bytes))
+        large = self._steps_of_large(request, pretty=pretty, most_bytes=most_bytes)
+        return self._turns.put(client, asyncio.ensure_future(large))
+
+    async def _steps_of_large(self, request: bytes, *, pretty: bool, most_bytes: int | None) -> Steps:
+        """Read and prepare *request* beside the loop, and return what answers it."""
+        message, prepared = await self._turns.aside(partial(self._prepare, request))
+        return self._steps(message, prepared, pretty=pretty, most_bytes=most_bytes)
+
+    def _prepare(self, request: bytes) -> tuple[Any, list[Any]]:
+        """Return what *request* holds, and what is prepared for each request in it; from any thread."""
+        message = _read(request)
+        each = message if isinstance(message, list) else [message]
+        return message, [self._prepared(item) for item in each[: self._policies.options.batch_requests]]
+
+    def _prepared(self, message: Any) -> Any:
+        members = _members(message)
+        method, params = members.get("method"), members.get("params", [])
+        if not isinstance(method, str) or not isinstance(params, list | dict | Pairs):
+            return None
+        with suppress(CommandError):  # which is answered when it is run
+            command = self._commands.find(method)
+            return command.prepare(_by_name(command, params)) if command.prepare is not None else None
+        return None
 
     def steps(self, request: bytes, *, pretty: bool = False, most_bytes: int | None = None) -> Steps:
         """Answer *request* a step at a time, and return the response; a step is a request of a batch, or a slice."""
-        return (yield from self._steps(_read(request), pretty=pretty, most_bytes=most_bytes))
+        return (yield from self._steps(_read(request), [], pretty=pretty, most_bytes=most_bytes))
 
-    def _steps(self, message: Any, *, pretty: bool, most_bytes: int | None) -> Steps:
+    def _steps(self, message: Any, prepared: list[Any], *, pretty: bool, most_bytes: int | None) -> Steps:
         options = self._policies.options
         most = options.answer_bytes if most_bytes is None else min(most_bytes, options.answer_bytes)
         response = Response(most, pretty=pretty)
         if isinstance(message, _Unreadable):
             return response.whole(message.answer)
         if not isinstance(message, list) or not message:
-            return (yield from self._answer(message, response))
+            return (yield from self._answer(message, prepared[0] if prepared else None, response))
         if len(message) > options.batch_requests:
             problem = f"Batch of {len(message)} requests, the most is {options.batch_requests}"
             return response.whole(failure(CommandError(-32600, "Invalid Request", problem), None))
         answers: list[bytes] = []
-        for item in message:
-            answer = yield from self._answer(item, response)
+        for item, ready in zip_longest(message, prepared):
+            answer = yield from self._answer(item, ready, response)
             if answer is not None:
                 answers.append(answer)
             yield
         return response.batch(answers) if answers else None
 
-    def _answer(self, message: Any, response: Response) -> Steps:
+    def _answer(self, message: Any, prepared: Any, response: Response) -> Steps:
         """Run one request, and return the text of its answer; None for a notification."""
-        pairs = message.items() if isinstance(message, dict) else message if isinstance(message, Pairs) else ()
-        members = _first_of_each((str(name).lower(), value) for name, value in pairs)
+        members = _members(message)
         request_id = members.get("id")
         known_id = request_id is None or (
             isinstance(request_id, str | int | float) and not isinstance(request_id, bool)
@@ -151,7 +179,7 @@ class Dispatcher:
         ):
             return response.failure(INVALID, request_id if known_id else None)
         try:
-            result = self._run(method, params)
+            result = self._run(method, params, prepared)
             if "id" not in members:
                 return None
             return (yield from response.result(result, request_id))
@@ -164,13 +192,14 @@ class Dispatcher:
                 raise
             return response.failure(self._failed(method, error), request_id)
 
-    def _run(self, method: str, params: list[Any] | dict[str, Any] | Pairs) -> Any:
+    def _run(self, method: str, params: list[Any] | dict[str, Any] | Pairs, prepared: Any) -> Any:
         command = self._commands.find(method)
         policy = self._policies.of(self._interface)
         try:
             policy.check_command(command.names)
             named = _by_name(command, params)
-            return command.run(named, policy) if command.needs_policy else command.run(named)
+            more = (policy,) if command.needs_policy else ()
+            return command.run(named, *more) if prepared is None else command.run(named, *more, prepared)
         except CommandError:
             raise
         except ForbiddenError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import zip_longest
@@ -25,7 +26,7 @@ log = logging.getLogger("evframe.management")
 _COUNTED: Final = tuple(field.name for field in attrs.fields(Counters))
 
 if TYPE_CHECKING:
-    from evframe.events.event import EventDefinition
+    from evframe.events.event import Event, EventDefinition
     from evframe.interface import EventInterface
     from evframe.subscribers import Subscription
     from evframe.subscriptions.policy import Policy
@@ -58,6 +59,7 @@ def evi_commands(interface: EventInterface) -> Iterator[Command]:
         ("raise_event",),
         needs_policy=True,
         named=(("event", "json"),),
+        prepare=evi.prepare,
     )
     yield Command("evi:statistics", ((),), evi.statistics, "counts what became of the events of each subscriber")
 
@@ -146,7 +148,19 @@ class _Evi:
             "Refused": dict(self._interface.policies.refused),
         }
 
-    def raise_(self, params: Mapping[str, Any], policy: Policy) -> str:
+    def prepare(self, params: Mapping[str, Any]) -> Event | CommandError | None:
+        """Return the event that these parameters raise, or what is wrong with them; from any thread."""
+        try:
+            event = self._interface.event(text_param(params, "event"))
+            return event.snapshot(_values(params, event), time.monotonic())
+        except UnknownEventError:
+            return None
+        except CommandError as error:
+            return CommandError(error.code, error.message, error.data)  # without the frames, and all that they hold
+        except ValueError as error:
+            return CommandError(400, "Bad Params", str(error))
+
+    def raise_(self, params: Mapping[str, Any], policy: Policy, prepared: Event | CommandError | None = None) -> str:
         name = text_param(params, "event")
         try:
             event = self._interface.event(name)
@@ -155,14 +169,13 @@ class _Evi:
         policy.check_raise(name)
         if not event.targets:
             raise CommandError(480, "Temporarily Unavailable")
-        if "json" in params:
-            values = _exact_params(params["json"])
-        else:
-            values = _raise_params(params["params"]) if "params" in params else None
-            if values and event.enforced is not None:
-                values = _as_declared(event.enforced.params, values)
+        if isinstance(prepared, CommandError):
+            raise prepared
         try:
-            self._interface.raise_event(name, values)
+            if prepared is None:
+                self._interface.raise_event(name, _values(params, event))
+            else:
+                self._interface.raise_prepared(prepared)
         except ValueError as error:
             raise CommandError(400, "Bad Params", str(error)) from None
         return "OK"
@@ -175,6 +188,14 @@ def _raised(event: EventDefinition) -> dict[str, Any]:
 def _counted(counters: Counters) -> dict[str, Any]:
     """Return what is listed of *counters*: why a subscriber is away only while it is."""
     return {name: getattr(counters, name) for name in _COUNTED if name != "away" or counters.away is not None}
+
+
+def _values(params: Mapping[str, Any], event: EventDefinition) -> Any:
+    """Return the parameters of the event that a request raises."""
+    if "json" in params:
+        return _exact_params(params["json"])
+    values = _raise_params(params["params"]) if "params" in params else None
+    return _as_declared(event.enforced.params, values) if values and event.enforced is not None else values
 
 
 def _exact_params(given: Any) -> Any:

@@ -7,13 +7,23 @@ import contextvars
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Hashable
+from functools import partial
 from typing import Final, TypeVar
 
 TURN_S: Final = 0.005
 """How long steps may take in one turn of the loop."""
 _Result = TypeVar("_Result")
 Steps = Generator[None, None, bytes | None]
-_Work = tuple[Steps, "asyncio.Future[bytes | None]"]
+
+
+class _Work:
+    """A request: its steps, None while they are prepared, and the future of what they return."""
+
+    __slots__ = ("future", "steps")
+
+    def __init__(self, steps: Steps | None, future: asyncio.Future[bytes | None]) -> None:
+        self.steps = steps
+        self.future = future
 
 
 class Turns:
@@ -28,6 +38,7 @@ class Turns:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._waiting: dict[Hashable, deque[_Work]] = {}
+        self._parked: dict[Hashable, deque[_Work]] = {}  # of clients whose next request is being prepared
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = asyncio.Lock()
         self._is_due = False
@@ -35,17 +46,36 @@ class Turns:
         self._context = contextvars.Context()
 
     def __len__(self) -> int:
-        return sum(map(len, self._waiting.values()))
+        return sum(map(len, (*self._waiting.values(), *self._parked.values())))
 
-    def put(self, client: Hashable, steps: Steps) -> asyncio.Future[bytes | None]:
-        """Run *steps* when it is the turn of *client*, and return the future of what they return."""
+    def put(self, client: Hashable, steps: Steps | asyncio.Future[Steps]) -> asyncio.Future[bytes | None]:
+        """Run *steps* when it is the turn of *client*, and return the future of what they return.
+
+        A client waits for steps that are being prepared, and so do its later requests.
+        """
         loop = self._running_loop()
         future: asyncio.Future[bytes | None] = loop.create_future()
-        self._waiting.setdefault(client, deque()).append((steps, future))
+        work = _Work(None if isinstance(steps, asyncio.Future) else steps, future)
+        queue = self._parked[client] if client in self._parked else self._waiting.setdefault(client, deque())
+        queue.append(work)
+        if isinstance(steps, asyncio.Future):
+            steps.add_done_callback(partial(self._prepared, client, work))
+        self._schedule(loop)
+        return future
+
+    def _prepared(self, client: Hashable, work: _Work, prepared: asyncio.Future[Steps]) -> None:
+        if prepared.cancelled():
+            work.future.cancel()
+        work.steps = _begun(prepared)
+        queue = self._parked.pop(client, None)
+        if queue is not None:
+            self._waiting[client] = queue
+            self._schedule(self._running_loop())
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._is_due:
             self._is_due = True
             loop.call_soon(self._run, context=self._context)
-        return future
 
     async def aside(self, work: Callable[[], _Result]) -> _Result:
         """Return what *work* returns, which runs on a thread beside the loop, one at a time."""
@@ -59,6 +89,7 @@ class Turns:
             self._loop, self._is_due = loop, False
             self._lock = asyncio.Lock()
             self._waiting.clear()  # what waited on a loop that has ended
+            self._parked.clear()
         return loop
 
     def _run(self) -> None:
@@ -68,18 +99,20 @@ class Turns:
         while self._waiting:
             client = next(iter(self._waiting))
             queue = self._waiting.pop(client)
-            self._step(queue)
+            if queue[0].steps is None:
+                self._parked[client] = queue
+                continue
+            self._step(queue[0].steps, queue)
             if queue:
                 self._waiting[client] = queue  # behind the others
             if self._clock() >= until:
                 break
-        if self._waiting and self._loop is not None and not self._is_due:
-            self._is_due = True
-            self._loop.call_soon(self._run, context=self._context)
+        if self._waiting and self._loop is not None:
+            self._schedule(self._loop)
 
     @staticmethod
-    def _step(queue: deque[_Work]) -> None:
-        steps, future = queue[0]
+    def _step(steps: Steps, queue: deque[_Work]) -> None:
+        future = queue[0].future
         try:
             next(steps)
         except StopIteration as end:
@@ -91,3 +124,8 @@ class Turns:
             if future.done() or not isinstance(error, Exception):
                 raise
             future.set_exception(error)
+
+
+def _begun(prepared: asyncio.Future[Steps]) -> Steps:
+    """Run the steps that were prepared; what has ended their preparation is raised as the only one."""
+    return None if prepared.cancelled() else (yield from prepared.result())
