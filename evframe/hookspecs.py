@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from evframe.management.commands import CommandTable
     from evframe.plugins import EventCollector
     from evframe.sockets import Socket
+    from evframe.statistics import StatisticGroup
     from evframe.status import StatusChange
     from evframe.subscribers import LeaseChange, Subscription
     from evframe.subscriptions.names import HostAddress
@@ -95,6 +96,14 @@ def describe(socket: Socket) -> dict[str, Any] | None:
 @hookspec
 def worker_groups() -> Iterable[WorkerGroup] | None:
     """Return the plugin's groups of workers, so that others can look at their load and change their number."""
+
+
+@hookspec
+def statistics() -> Sequence[StatisticGroup] | None:
+    """Return what the plugin counts, by group; called for each command that asks for statistics.
+
+    It must return at once: take numbers that are kept anyhow. An error is logged, and the other plugins are asked.
+    """
 
 
 @hookspec

@@ -27,6 +27,7 @@ from evframe.management.core import core_commands
 from evframe.management.dispatcher import Dispatcher
 from evframe.management.evi import evi_commands
 from evframe.management.lease_networks import LeaseNetworks
+from evframe.management.statistics import statistics_commands
 from evframe.members import Address, Member
 from evframe.nesting import depth
 from evframe.outcomes import Outcome, OutcomeTeller, OutcomeWait
@@ -85,7 +86,8 @@ class EventInterface:
         self.call_limit = CallLimit()
         self._composition = Composition(self._events, self._commands, self._make_context)
         self._manager = self._composition.manager
-        for command in (*core_commands(self._commands, lambda: describe(self.reload())), *evi_commands(self)):
+        about_core = core_commands(self._commands, lambda: describe(self.reload()))
+        for command in (*about_core, *evi_commands(self), *statistics_commands(self)):
             self._commands.add(command)
         if plugins is None:
             self._composition.load(config, problems, gateway=gateway)
@@ -429,6 +431,16 @@ class EventInterface:
     def counters(self) -> list[Callable[[], Counters]]:
         """What reads each of the `statistics`, for callers that read them one by one."""
         return self._roster.counters
+
+    @property
+    def totals(self) -> Counters:
+        """The sums over the `statistics`, without reasons."""
+        return self._roster.totals
+
+    @property
+    def subscribed(self) -> int:
+        """How many subscribers there are: with leases, or listening in this process."""
+        return len(self._roster.subscribers)
 
     @property
     def commands(self) -> CommandTable:

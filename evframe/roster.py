@@ -117,6 +117,18 @@ class Roster:
         """What reads the counters of each subscriber, in the order of `statistics`."""
         return [*(partial(self._counters, each) for each in self.subscribers), self._ended.counters]
 
+    @property
+    def totals(self) -> Counters:
+        """The sums over all subscribers, those that are gone included; without reasons."""
+        totals = self._ended.counters()
+        raised, delivered, failed, depth = totals.raised, totals.delivered, totals.failed, 0
+        for each in self.subscribers:
+            raised += each.raised
+            delivered += each.delivered
+            failed += each.failed
+            depth += each.depth
+        return Counters("", raised, delivered, failed, {}, depth)
+
     def _counters(self, subscriber: Subscriber) -> Counters:
         return attrs.evolve(Counters.of(subscriber), away=self.away(subscriber))
 

@@ -41,6 +41,21 @@ class Counters:
         )
 
 
+@attrs.frozen
+class StatisticGroup:
+    """Whole numbers that a plugin counts, for the command `statistics:get`.
+
+    Args:
+        name: of the group, such as that of the module of OpenSIPS.
+        counters: what only grows, by name.
+        gauges: what may fall too, by name.
+    """
+
+    name: str
+    counters: Mapping[str, int]
+    gauges: Mapping[str, int] = attrs.field(factory=dict)
+
+
 class Ended:
     """The sums over the subscribers that are gone."""
 

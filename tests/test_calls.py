@@ -168,6 +168,7 @@ async def test_a_hook_that_exits_is_logged(caplog, hook, kind):
         events.describe(lease.subscriber.socket)
         assert events.worker_groups == []
         events._composition.context(memory).connection_closed(("h", 1), ("h", 2), "tcp")
+        events.commands.find("statistics:get").run({"statistics": "all"})
         events.plugins.tell("addresses_changed", host="h", addresses=())
         events.status.group("x").add()
         events.status.group("x").set_status(-1)

@@ -6,6 +6,7 @@ import logging
 
 from evframe.log_limit import LogLimiter
 from evframe.management.commands import Command
+from evframe.statistics import StatisticGroup
 
 
 class Traffic:
@@ -19,11 +20,17 @@ class Traffic:
     def __init__(self, module: str, *names: str) -> None:
         self.counts = dict.fromkeys(names, 0)
         """How often each thing has happened."""
+        self._module = module
         self.command = Command(
             f"{module}:counters", ((),), lambda _: dict(self.counts), "counts the requests and what became of them"
         )
         self._log = logging.getLogger(f"evframe.{module.replace('_', '-')}")
         self._limiter = LogLimiter()
+
+    @property
+    def statistics(self) -> StatisticGroup:
+        """The counts, as the hook `statistics` has them."""
+        return StatisticGroup(self._module, self.counts)
 
     def count(self, name: str, number: int = 1) -> None:
         """Count *name*."""

@@ -61,6 +61,10 @@ class Resolver:
         """How long a name may take before it counts as unresolved."""
         self.answered: Callable[[str], None] = lambda host: None  # noqa: ARG005 the name is part of the type
         """Called with a name in use whose answer has other addresses than the one before, before they are used."""
+        self.lookups = 0
+        """How many lookups have begun."""
+        self.late_lookups = 0
+        """How many of them took longer than `timeout_s`."""
         self._changed = changed
         self._clock = clock
         self._start = start
@@ -254,11 +258,13 @@ class Resolver:
 
     def _began(self, host: str) -> None:
         name = self._names[host]
+        self.lookups += 1
         name.limit = asyncio.get_running_loop().call_later(self.timeout_s, self._late, host, name)
 
     def _late(self, host: str, name: Name) -> None:
         """End the wait for a lookup that has used up its time; its answer counts when it comes."""
         name.limit, name.is_late = None, True
+        self.late_lookups += 1
         self._fail(name)
         self._threads.set_late(host)
 

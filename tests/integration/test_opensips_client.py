@@ -131,6 +131,7 @@ def test_opensips_mi(way):
     """The tool `opensips-mi` of the package shows results and errors."""
     assert json.loads(run(TOOLS / "opensips-mi", *way.mi, "version"))["Server"].startswith("OpenSIPS (4.")
     assert "E_TEST" in run(TOOLS / "opensips-mi", *way.mi, "events_list")
+    assert json.loads(run(TOOLS / "opensips-mi", *way.mi, "-s", "processes_number")) == {"load:processes_number": 1}
     words = [TOOLS / "opensips-mi", *way.mi, "subscribers_list", "E_NOSUCH"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=50, check=False)
     assert "404: Event not published" in done.stdout + done.stderr
@@ -170,3 +171,32 @@ def test_opensips_cli(way):
     assert cli("evi:subscribers", "event=E_TEST")["Event"]["Subscribers"][0]["expire"] == 60
     assert cli("evi:subscribe", "E_TEST", "udp:127.0.0.1:9", "0") == "OK"
     assert cli("evi:subscribers") == {"Events": []}
+    assert cli("statistics:get", "evi:", "timestamp").keys() >= {"evi:raised", "core:timestamp"}
+    assert cli("statistics:get", "all").keys() == cli("statistics:list").keys()
+    assert cli("status_report:get", "core")["Readiness"] is True
+
+
+@over(http)
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ([], ["Shared Memory:", "Private Memory:", "DNS Queries:"]),
+        (["memory"], ["Current Usage:", "Peak Usage:"]),
+        (["dns"], ["DNS Queries [OK]", "0 / 0 queries"]),
+        (["load"], ["OpenSIPS Processing Status"]),
+    ],
+    ids=["summary", "memory", "dns", "load"],
+)
+def test_opensips_cli_diagnoses(way, words, shown):
+    """`opensips-cli -x diagnose` finds the statistics that it computes with, and goes on until it is interrupted."""
+    options = [word for option in way.cli for word in ("-o", option)]
+    env = {**os.environ, "PYTHONUNBUFFERED": "1", "TERM": "dumb"}
+    command = [TOOLS / "opensips-cli", *options, "-x", "diagnose", *words]
+    with child(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env) as diagnosis:
+        text = ""
+        while text.count("press Ctrl-c") < 2:
+            line = diagnosis.stdout.readline()
+            assert line, text
+            text += line
+    for part in shown:
+        assert part in text, text

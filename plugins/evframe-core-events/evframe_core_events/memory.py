@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import resource
+
 import attrs
 import psutil
 
+from evframe.statistics import StatisticGroup
 from evframe_core_events.cgroup import MemoryGroup, memory_groups
 
 
@@ -39,6 +42,17 @@ class Usage:
     size: int
 
 
+def _sizes(group: str, prefix: str, usage: Usage, peak: int) -> StatisticGroup:
+    sizes = {
+        "total_size": usage.size,
+        "used_size": usage.used,
+        "real_used_size": usage.used,
+        "max_used_size": peak,
+        "free_size": max(0, usage.size - usage.used),
+    }
+    return StatisticGroup(group, {}, {f"{prefix}{name}": size for name, size in sizes.items()})
+
+
 class Memory:
     """The memory of the machine, or of the cgroup that allows this process less.
 
@@ -49,6 +63,7 @@ class Memory:
     def __init__(self, root: str = "/") -> None:
         self._process = psutil.Process()
         self._groups = memory_groups(root)
+        self._peak = 0
 
     def used(self) -> Usage:
         """Return what everybody uses; what the kernel would give back at once, such as its caches, does not count."""
@@ -62,6 +77,17 @@ class Memory:
         """Return what is resident of this process, of all that it may use."""
         _, limit = self._tightest(psutil.virtual_memory().total)
         return Usage(self._process.memory_info().rss, limit)
+
+    def statistics(self) -> list[StatisticGroup]:
+        """Return the memory as OpenSIPS counts its own: `shmem` is that of all, `pkmem` that of this process, 0.
+
+        Raises:
+            OSError, ValueError, psutil.Error: if it cannot be read.
+        """
+        everyone, own = self.used(), self.used_by_process()
+        self._peak = max(self._peak, everyone.used)
+        peak = max(own.used, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
+        return [_sizes("shmem", "", everyone, self._peak), _sizes("pkmem", "0-", own, peak)]
 
     def _tightest(self, total: int) -> tuple[MemoryGroup | None, int]:
         """Return the group with the smallest limit below *total*, and the limit."""

@@ -18,6 +18,7 @@ from evframe.calls import comes_from_outside
 from evframe.context import PluginContext
 from evframe.management.commands import CommandTable
 from evframe.plugins import EventCollector
+from evframe.statistics import StatisticGroup
 from evframe.status import StatusChange, StatusRegistry
 from evframe.workers import WorkerGroup
 from evframe_core_events.consumer import LogConsumer
@@ -91,6 +92,14 @@ class CoreEvents:
         """Contribute the commands about statuses and log lines."""
         for command in (*StatusCommands(self._registry).commands(), *self._logs.commands()):
             commands.add(command)
+
+    @hookimpl
+    def statistics(self) -> list[StatisticGroup]:
+        """Measure the memory."""
+        try:
+            return self._memory.statistics()
+        except (OSError, ValueError, psutil.Error):
+            return []  # the status of the plugin says why, if there are limits
 
     def _registry(self) -> StatusRegistry:
         assert self._context is not None

@@ -186,3 +186,27 @@ async def test_memory_that_cannot_be_read(machine, sleeper):
         machine.limit(GIB, 1, 0)
         await sleeper.advance(1)
         assert recorder.command("sr_get_status", group="core-events")["Readiness"]
+
+
+def test_memory_among_the_statistics(machine):
+    """The groups shmem and pkmem have the sizes that clients of OpenSIPS compute with; the peak never falls."""
+    group, eighth = machine.version_2("/app"), GIB // 8
+    group.limit(GIB, 5 * eighth, eighth, "app")
+    memory = Memory(str(machine.root))
+    memory.statistics()
+    group.limit(GIB, 3 * eighth, eighth, "app")
+    shared, private = memory.statistics()
+
+    assert (shared.name, shared.gauges) == (
+        "shmem",
+        {
+            "total_size": GIB,
+            "used_size": 2 * eighth,
+            "real_used_size": 2 * eighth,
+            "max_used_size": 4 * eighth,
+            "free_size": 6 * eighth,
+        },
+    )
+    assert private.name == "pkmem"
+    assert private.gauges["0-real_used_size"] <= private.gauges["0-max_used_size"]
+    assert private.gauges["0-real_used_size"] + private.gauges["0-free_size"] == private.gauges["0-total_size"] == GIB

@@ -14,6 +14,7 @@ from evframe.calls import comes_from_outside
 from evframe.context import PluginContext
 from evframe.management.commands import CommandTable
 from evframe.plugins import EventCollector
+from evframe.statistics import StatisticGroup
 from evframe_dialog.commands import dialog_commands
 from evframe_dialog.options import Options as DialogOptions
 from evframe_dialog.profiles import Profiles
@@ -147,6 +148,13 @@ class Dialogs:
             },
             summary="A session moved to another state.",
         )
+
+    @hookimpl
+    def statistics(self) -> list[StatisticGroup]:
+        """Count the sessions, as the module of OpenSIPS does."""
+        counts = self.counters()
+        gauges = {name: counts.pop(name) for name in ("active_dialogs", "early_dialogs")}
+        return [StatisticGroup("dialog", counts, gauges)]
 
     @hookimpl
     def management_commands(self, commands: CommandTable) -> None:

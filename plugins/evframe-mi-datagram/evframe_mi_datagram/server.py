@@ -13,6 +13,7 @@ from evframe.endpoints import endpoint_text
 from evframe.management.commands import CommandTable
 from evframe.management.responses import PARSE_ERRORS, unsendable
 from evframe.management.traffic import Traffic
+from evframe.statistics import StatisticGroup
 from evframe_mi_datagram.listener import Listener
 from evframe_mi_datagram.options import Options as DatagramOptions
 from evframe_mi_datagram.options import parse_name
@@ -37,6 +38,11 @@ class DatagramManagement:
     def address(self) -> str | tuple[str, int] | None:
         """Where it listens: the UNIX path, or the host and the port; None without ``socket_name``."""
         return None if self._listener is None else self._listener.bound.address
+
+    @hookimpl
+    def statistics(self) -> list[StatisticGroup]:
+        """Count the requests and what became of them."""
+        return [self._traffic.statistics]
 
     @hookimpl
     def management_commands(self, commands: CommandTable) -> None:

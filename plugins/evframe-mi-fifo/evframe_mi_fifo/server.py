@@ -12,6 +12,7 @@ from evframe import hookimpl
 from evframe.context import PluginContext
 from evframe.management.commands import CommandTable
 from evframe.management.traffic import Traffic
+from evframe.statistics import StatisticGroup
 from evframe.status import MAIN
 from evframe_mi_fifo.inlet import Inlet
 from evframe_mi_fifo.options import Options as FifoOptions
@@ -37,6 +38,11 @@ class FifoManagement:
         # One queue for each reply FIFO: its requests stay in order, and wait for no other client.
         self._queues: dict[bytes, deque[_Open]] = {}
         self._open = 0
+
+    @hookimpl
+    def statistics(self) -> list[StatisticGroup]:
+        """Count the requests and what became of them."""
+        return [self._traffic.statistics]
 
     @hookimpl
     def management_commands(self, commands: CommandTable) -> None:

@@ -18,6 +18,7 @@ from evframe.endpoints import endpoint_text, parse_endpoint
 from evframe.management.commands import Command, CommandTable
 from evframe.management.responses import NESTED_ERRORS
 from evframe.management.traffic import Traffic
+from evframe.statistics import StatisticGroup
 from evframe_mi_http.access import Guard
 from evframe_mi_http.connections import PAYLOAD_ERRORS, TellingServer
 from evframe_mi_http.listener import Listener, access
@@ -50,6 +51,11 @@ class HttpManagement:
     def address(self) -> str | tuple[str, int] | None:
         """Where it listens, or did last: the UNIX path, or the host and the port."""
         return None if self._listener is None else self._listener.bound.address
+
+    @hookimpl
+    def statistics(self) -> list[StatisticGroup]:
+        """Count the requests and what became of them."""
+        return [self._traffic.statistics]
 
     @hookimpl
     def management_commands(self, commands: CommandTable) -> None:

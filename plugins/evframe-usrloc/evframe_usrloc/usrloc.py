@@ -11,6 +11,7 @@ from evframe import hookimpl
 from evframe.context import PluginContext
 from evframe.management.commands import CommandTable
 from evframe.plugins import EventCollector
+from evframe.statistics import StatisticGroup
 from evframe.status import READY
 from evframe_usrloc.announcer import Announcer, declare
 from evframe_usrloc.commands import usrloc_commands
@@ -228,6 +229,15 @@ class Usrloc:
     def register_events(self, collector: EventCollector) -> None:
         """Declare the events."""
         declare(collector)
+
+    @hookimpl
+    def statistics(self) -> list[StatisticGroup]:
+        """Count addresses and contacts by table, as the module of OpenSIPS does."""
+        expired = {f"{table.name}-expires": table.expired for table in self.tables}
+        gauges = {"registered_users": sum(table.users for table in self.tables)}
+        for table in self.tables:
+            gauges |= {f"{table.name}-users": table.users, f"{table.name}-contacts": table.contacts}
+        return [StatisticGroup("usrloc", expired, gauges)]
 
     @hookimpl
     def management_commands(self, commands: CommandTable) -> None:

@@ -343,3 +343,18 @@ async def test_iteration_while_it_changes():
             bound.usrloc.delete(contact.aor)
             bound.usrloc.register(f"new-{contact.aor}", "b") if len(seen) < 100 else None
         assert {f"user{number}" for number in range(500)} <= seen
+
+
+async def test_contacts_among_the_statistics():
+    """The group usrloc has the names of OpenSIPS, by table."""
+    async with Bound() as bound:
+        bound.usrloc.save("bob", [Registration("a", 5), Registration("b")])
+        bound.clock.advance(6)
+        bound.usrloc.expire()
+        got = bound.recorder.interface.commands.find("statistics:get").run({"statistics": ["usrloc:"]})
+    assert got == {
+        "usrloc:location-expires": 1,
+        "usrloc:registered_users": 1,
+        "usrloc:location-users": 1,
+        "usrloc:location-contacts": 1,
+    }

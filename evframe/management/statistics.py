@@ -1,0 +1,113 @@
+"""The statistics of OpenSIPS, of what the interface and its plugins count, and their commands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from evframe.management.commands import Command, CommandError, invalid_params
+from evframe.statistics import StatisticGroup
+
+if TYPE_CHECKING:
+    from evframe.interface import EventInterface
+
+ALL: Final = "all"
+_WANTED: Final = "statistics"
+
+
+def statistics_commands(interface: EventInterface) -> Iterator[Command]:
+    """Yield the ``statistics:`` commands of *interface*."""
+    statistics = _Statistics(interface)
+    yield Command(
+        "statistics:get",
+        ((_WANTED,),),
+        statistics.get,
+        "gets the values of statistics, an array of names, groups as group: or all",
+        ("get_statistics",),
+    )
+    yield Command(
+        "statistics:list",
+        ((), (_WANTED,)),
+        statistics.list,
+        "lists which statistics there are, all or those of the array statistics, and which of them only grow",
+        ("list_statistics",),
+    )
+
+
+class _Statistics:
+    def __init__(self, interface: EventInterface) -> None:
+        self._interface = interface
+        self._started = time.monotonic()
+
+    def get(self, params: Mapping[str, Any]) -> dict[str, int]:
+        wanted = _wanted(params[_WANTED])
+        return _chosen(wanted, ((group.name, {**group.counters, **group.gauges}) for group in self._groups()))
+
+    def list(self, params: Mapping[str, Any]) -> dict[str, str]:
+        wanted = _wanted(params[_WANTED]) if _WANTED in params else [ALL]
+        return _chosen(wanted, ((group.name, _kinds(group)) for group in self._groups()))
+
+    def _groups(self) -> Iterator[StatisticGroup]:
+        """Yield the groups of the core, then those of each plugin."""
+        interface = self._interface
+        resolver = interface.resolver
+        yield StatisticGroup("core", {"timestamp": int(time.monotonic() - self._started)})
+        yield StatisticGroup("load", {}, {"processes_number": 1})
+        yield StatisticGroup("dns", {"dns_total_queries": resolver.lookups, "dns_slow_queries": resolver.late_lookups})
+        yield self._of_events()
+        for groups in reversed(interface.plugins.ask("statistics")):
+            yield from groups
+
+    def _of_events(self) -> StatisticGroup:
+        interface = self._interface
+        totals = interface.totals
+        return StatisticGroup(
+            "evi",
+            {
+                "raised": totals.raised,
+                "delivered": totals.delivered,
+                "failed": totals.failed,
+                "refused": interface.policies.refused.total(),
+            },
+            {
+                "events": sum(1 for _ in interface.events),
+                "subscribers": interface.subscribed,
+                "queued": totals.depth,
+            },
+        )
+
+
+def _kinds(group: StatisticGroup) -> dict[str, str]:
+    return {**dict.fromkeys(group.counters, "incremental"), **dict.fromkeys(group.gauges, "non-incremental")}
+
+
+def _wanted(given: Any) -> list[str]:
+    """Return the texts that a client asks for; a single one need not be in an array."""
+    if isinstance(given, str) and given:
+        return [given]
+    if not isinstance(given, list):
+        raise invalid_params(f"Bad type for parameter '{_WANTED}'")
+    if not given:
+        raise invalid_params(f"Empty array in parameter '{_WANTED}'")
+    if not all(isinstance(item, str) for item in given):
+        raise invalid_params(f"Bad type for array item in parameter '{_WANTED}'")
+    return given
+
+
+def _chosen(wanted: list[str], groups: Iterator[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Return what *wanted* chooses of *groups*, by ``group:name``.
+
+    Raises:
+        CommandError: if that is nothing.
+    """
+    texts = frozenset(wanted)
+    found = {
+        full: value
+        for group, values in groups
+        for name, value in values.items()
+        if texts & {ALL, f"{group}:", name, full := f"{group}:{name}"}
+    }
+    if not found:
+        raise CommandError(404, "Statistics Not Found")
+    return found
