@@ -2,6 +2,7 @@
 
 import json
 from contextlib import asynccontextmanager
+from importlib import metadata
 
 import pytest
 
@@ -186,3 +187,22 @@ def test_any_number_may_stand_for_text(events, caplog, number):
             answer = json.loads(events.management.handle(request.encode()))
             assert answer.get("error", {}).get("code") != -32000, (command.name, recipe)
     assert not any(record.exc_info for record in caplog.records)
+
+
+def test_version_with_the_revision(events):
+    """`version` takes `revision`, as in OpenSIPS 4.1, and names the version of evframe then."""
+    plain = ask(events.management, "version")["result"]
+    assert ask(events.management, "core:version", {"revision": "1"})["result"] == {
+        **plain,
+        "Revision": f"evframe {metadata.version('evframe')}",
+    }
+
+
+def test_help_names_the_parameters(events):
+    """The text of `help` ends with the parameters that a command takes, whoever has written it."""
+    events.commands.add(Command("x:y", ((), ("a", "b")), lambda _: "OK", named=(("c",),)))
+    assert ask(events.management, "help", ["x:y"])["result"]["Help"].endswith("; parameters: none; a, b; c")
+    assert ask(events.management, "help", ["event_subscribe"])["result"] == {
+        "Help": "subscribes an event to the Event Interface; parameters: event, socket; event, socket, expire",
+        "Exported by": "evi",
+    }

@@ -88,6 +88,11 @@ class Command:
         """Every name that a client may call it by: canonical, short, and the aliases."""
         return (self.name, self.name.partition(":")[2], *self.aliases)
 
+    @property
+    def usage(self) -> str:
+        """The parameter lists that it accepts, such as ``none; event``."""
+        return "; ".join(", ".join(recipe) or "none" for recipe in (*self.recipes, *self.named))
+
 
 class CommandTable:
     """The commands in the order they were added."""

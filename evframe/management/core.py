@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 from evframe.exceptions import ConfigError
@@ -27,7 +28,12 @@ def core_commands(table: CommandTable, reload: Callable[[], dict[str, Any]]) -> 
         needs_policy=True,
     )
     yield Command("core:help", ((), ("mi_cmd",)), about.help, "tells what a command does")
-    yield Command("core:version", ((),), _version, "prints the version")
+    yield Command(
+        "core:version",
+        ((), ("revision",)),
+        _version,
+        "prints the version of OpenSIPS whose clients work here, with revision that of evframe too",
+    )
     yield Command("core:pwd", ((),), lambda _: {"WD": os.getcwd()}, "prints the working directory")
     yield Command("core:uptime", ((),), _uptime(), "prints how long the server has been up")
     yield Command("core:ps", ((),), _ps, "lists the processes")
@@ -59,6 +65,8 @@ class _About:
             return "Usage: help mi_cmd - returns information about 'mi_cmd'"
         command = self._find(text_param(params, "mi_cmd"))
         text = command.help or "not available for this command"
+        if any(command.recipes):
+            text += f"; parameters: {command.usage}"
         return {"Help": text, "Exported by": command.name.partition(":")[0]}
 
     def _find(self, name: str) -> Command:
@@ -68,9 +76,13 @@ class _About:
             raise _UNKNOWN from None
 
 
-def _version(_: Mapping[str, Any]) -> dict[str, str]:
+def _version(params: Mapping[str, Any]) -> dict[str, str]:
     # Clients look for "OpenSIPS (major.minor.patch" and choose their dialect by it.
-    return {"Server": f"OpenSIPS (4.1.0-evframe ({platform.machine()}/linux))"}
+    answer = {"Server": f"OpenSIPS (4.1.0-evframe ({platform.machine()}/linux))"}
+    if "revision" in params:
+        text_param(params, "revision")  # of which any value asks for the same
+        answer["Revision"] = f"evframe {version('evframe')}"
+    return answer
 
 
 def _ps(_: Mapping[str, Any]) -> dict[str, Any]:

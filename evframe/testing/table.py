@@ -146,7 +146,8 @@ ABOUT: Final = (
     call(
         "help",
         '["event_subscribe"]',
-        result='{"Help":"subscribes an event to the Event Interface","Exported by":"evi"}',
+        result='{"Help":"subscribes an event to the Event Interface; parameters: event, socket; event, socket, expire",'
+        '"Exported by":"evi"}',
     ),
     call("help", '["first:twin"]', result='{"Help":"not available for this command","Exported by":"first"}'),
     call("help", '["nosuch"]', code=404, message="unknown MI command"),

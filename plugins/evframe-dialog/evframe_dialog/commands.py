@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from evframe.management.commands import Command, CommandError, int_param, invalid_params, text_param
 from evframe.management.listing import Listing
@@ -15,17 +15,33 @@ if TYPE_CHECKING:
     from evframe_dialog.dialogs import Dialogs
 
 
+_LISTS: Final = ((), ("callid",), ("callid", "from_tag"), ("index", "counter"))
+
+
 def dialog_commands(dialogs: Dialogs) -> Iterator[Command]:
     """Yield the ``dialog:`` commands."""
     commands = _Commands(dialogs)
     yield Command(
         "dialog:list",
-        ((), ("callid",), ("callid", "from_tag"), ("index", "counter")),
+        _LISTS,
         commands.list,
         "lists sessions, a page at a time, or one of them",
         ("dlg_list",),
     )
-    yield Command("dialog:end_dlg", (("dialog_id",),), commands.end, "ends a session", ("dlg_end_dlg",))
+    yield Command(
+        "dialog:list_ctx",
+        _LISTS,
+        commands.list_context,
+        "lists sessions as dialog:list does, with their values and profiles as context",
+        ("dlg_list_ctx",),
+    )
+    yield Command(
+        "dialog:end_dlg",
+        (("dialog_id",), ("dialog_id", "extra_hdrs")),
+        commands.end,
+        "ends the session with an id or a Call-ID; its hang_up finds extra_hdrs as extra_headers",
+        ("dlg_end_dlg",),
+    )
     yield Command(
         "dialog:profile_get_size",
         (("profile",), ("profile", "value")),
@@ -56,12 +72,18 @@ class _Commands:
         self._dialogs = dialogs
 
     def list(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return self._list(params, self._listed)
+
+    def list_context(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        return self._list(params, self._listed_with_context)
+
+    def _list(self, params: Mapping[str, Any], listed: Callable[[Session], dict[str, Any]]) -> dict[str, Any]:
         if "callid" in params:
             tag = text_param(params, "from_tag") if "from_tag" in params else None
             found = self._dialogs.find(text_param(params, "callid"), tag)
             if found is None:
                 raise CommandError(404, "Dialog not found")
-            return {"Dialog": self._listed(found)}
+            return {"Dialog": listed(found)}
         index, counter = 0, 0
         if "index" in params:
             index, counter = int_param(params, "index"), int_param(params, "counter")
@@ -69,13 +91,15 @@ class _Commands:
                 raise invalid_params("Negative index or counter value")
         most = self._dialogs.options.list_limit
         page = list(islice(self._dialogs, index, index + (min(counter, most) if counter else most)))
-        return {"count": len(self._dialogs), "Dialogs": Listing(page, self._listed)}
+        return {"count": len(self._dialogs), "Dialogs": Listing(page, listed)}
 
     def end(self, params: Mapping[str, Any]) -> str:
         identity = text_param(params, "dialog_id")
         session = self._dialogs.get(identity) or self._dialogs.find(identity)
         if session is None or session.has_ended:
             raise CommandError(404, "Dialog not found")
+        if "extra_hdrs" in params:
+            session.extra_headers = text_param(params, "extra_hdrs")
         self._dialogs.end(session, "MI Termination")
         return "OK"
 
@@ -108,6 +132,13 @@ class _Commands:
         if name not in self._dialogs.profiles:
             raise CommandError(404, "Profile not found")
         return name, text_param(params, "value") if "value" in params else None
+
+    def _listed_with_context(self, session: Session) -> dict[str, Any]:
+        context = {
+            "values": [{"name": name, "value": value} for name, value in session.values.items()],
+            "profiles": [{"name": name, "value": value} for name, value in sorted(session.profiles)],
+        }
+        return {**self._listed(session), "context": context}
 
     def _listed(self, session: Session) -> dict[str, Any]:
         listed: dict[str, Any] = {

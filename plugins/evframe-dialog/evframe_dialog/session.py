@@ -90,6 +90,7 @@ class Session:
         "end_reason",
         "ended_at",
         "ending",
+        "extra_headers",
         "from_tag",
         "handling",
         "heard_at",
@@ -121,6 +122,8 @@ class Session:
         """The Unix time of the answer, in seconds."""
         self.end_reason = ""
         """Why it has ended."""
+        self.extra_headers = ""
+        """Headers that a command wants in what `hang_up` sends."""
         self.values: dict[str, str] = {}
         """What the service keeps with it."""
         self.profiles: set[tuple[str, str]] = set()

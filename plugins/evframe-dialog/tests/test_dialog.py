@@ -397,3 +397,46 @@ def test_bad_values(call, error):
     """A value that does not fit is an error that names its field."""
     with pytest.raises(ValueError, match=error):
         call(Dialogs())
+
+
+async def test_sessions_among_the_statistics():
+    """The group dialog has the names of OpenSIPS; what is open may fall, and the rest only grows."""
+    async with Bound() as bound:
+        bound.answered("c")
+        bound.dialogs.created("d").provisional()
+        get = bound.recorder.interface.commands.find("statistics:get")
+        got = get.run({"statistics": ["dialog:"]})
+        assert (got["dialog:active_dialogs"], got["dialog:early_dialogs"], got["dialog:processed_dialogs"]) == (1, 1, 2)
+        kinds = bound.recorder.interface.commands.find("statistics:list").run({"statistics": ["active_dialogs"]})
+    assert kinds == {"dialog:active_dialogs": "non-incremental"}
+
+
+async def test_end_with_extra_headers():
+    """`dialog:end_dlg` takes `extra_hdrs`, which the messages to both sides can have."""
+    sent = []
+
+    async def hang_up(session, side):
+        sent.append((side, session.extra_headers))
+
+    async with Bound() as bound:
+        bound.answered("c", hang_up=hang_up)
+        headers = "Reason: Q.850;cause=16\r\n"
+        assert bound.recorder.command("dialog:end_dlg", dialog_id="c", extra_hdrs=headers) == "OK"
+        await until(lambda: len(sent) == 2)
+    assert sorted(sent) == [("callee", headers), ("caller", headers)]
+
+
+async def test_list_with_context():
+    """`dialog:list_ctx` is `dialog:list` with the values and profiles of each session."""
+    async with Bound() as bound:
+        session = bound.answered("c")
+        session.values["account"] = "7"
+        session.add_profile("gate", "one")
+        plain = bound.recorder.command("dialog:list", callid="c")["Dialog"]
+        (listed,) = bound.recorder.command("dlg_list_ctx")["Dialogs"]
+        assert bound.recorder.command("dialog:list_ctx", callid="c")["Dialog"] == listed
+    assert listed.pop("context") == {
+        "values": [{"name": "account", "value": "7"}],
+        "profiles": [{"name": "gate", "value": "one"}],
+    }
+    assert listed == plain

@@ -168,11 +168,11 @@ async def test_sync(path, clock):
 
 
 async def test_no_store(clock):
-    """Without a file the commands of the store are refused."""
+    """Without a file there is nothing to flush, which is fine, and nothing to compare with, which is an error."""
     async with recorder("", clock) as each:
-        for command, params in (("ul_flush", {}), ("ul_sync", {"table_name": "location"})):
-            with pytest.raises(CommandError, match="No database"):
-                each.command(command, **params)
+        assert each.command("ul_flush") == "OK"
+        with pytest.raises(CommandError, match="No database"):
+            each.command("ul_sync", table_name="location")
         assert "Store" not in each.command("usrloc:counters")
 
 
