@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from evframe.calls import comes_from_outside, contained_task, foreign_call
 from evframe.config import Config
 from evframe.context import PluginContext
 from evframe.events.event import EventRegistry
-from evframe.exceptions import ConfigError
+from evframe.exceptions import ConfigError, PluginError
 from evframe.management.commands import CommandTable
 from evframe.plugins import DISABLED, EventCollector, PluginManager, PluginStatus
 from evframe.structuring import structure
@@ -114,10 +115,11 @@ class Composition:
             collector = EventCollector()
             own_commands = CommandTable()
             manager.call("register_events", plugin, collector=collector)
-            manager.call("management_commands", plugin, commands=own_commands)
-            for command in own_commands:
-                self._commands.add(command)
-                added.append(command.name)
+            with _naming(name):
+                manager.call("management_commands", plugin, commands=own_commands)
+                for command in own_commands:
+                    self._commands.add(command)
+                    added.append(command.name)
         except BaseException:
             self._take_out(name, added)
             raise
@@ -217,6 +219,15 @@ async def _all_ended(results: Iterable[Any], timeout_s: float) -> None:
             log_error(end)
         for end in late:
             end.cancel()
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Name the plugin whose commands cannot be added."""
+    try:
+        yield
+    except ValueError as error:
+        raise PluginError(f"plugin {name!r}: {error}") from error
 
 
 def tables_of(config: Config) -> dict[str, dict[str, Any]]:

@@ -80,7 +80,7 @@ def management_commands(commands: CommandTable) -> None:
     """Contribute management commands; called once, when the plugin is loaded.
 
     Args:
-        commands: call `commands.add(command)` once for each.
+        commands: call `commands.add(command)` once for each; a name that cannot be called is an error of the plugin.
     """
 
 

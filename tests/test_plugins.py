@@ -1,9 +1,12 @@
 """Plugins: found one by one, a broken one reported and the others used."""
 
+import json
+
 import pytest
 
 import evframe
 from evframe.config import parse_config
+from evframe.management.commands import Command
 from evframe.testing import MemoryTransport
 
 
@@ -125,6 +128,46 @@ def test_interfaces_share_nothing(install):
 
     assert second.event("E_B").id == first.event("E_A").id
     assert second.subscriptions == []
+
+
+def commanding(*names, aliases=()):
+    """Return a plugin with commands of these names."""
+
+    class Plugin:
+        @evframe.hookimpl
+        def management_commands(self, commands):
+            for name in names:
+                commands.add(Command(name, ((),), lambda _, name=name: name, aliases=aliases))
+
+    return Plugin()
+
+
+def test_command_without_a_colon():
+    """A command whose name has no colon is called by it, also where another command has that as its short name."""
+    events = evframe.EventInterface(plugins={"mine": commanding("hello", "other:hello", "other:bye")})
+    names = {name: events.commands.find(name).run({}) for name in ("hello", "other:hello", "bye")}
+    assert names == {"hello": "hello", "other:hello": "other:hello", "bye": "other:bye"}
+    answer = json.loads(events.management.handle(b'{"jsonrpc":"2.0","method":"hello","id":1}'))
+    assert answer["result"] == "hello"
+    events.commands.remove("hello")
+    assert events.commands.find("hello").name == "other:hello"
+
+
+@pytest.mark.parametrize("name", ["", ":", "x:", ":x", "two words", "a\nb", "\udc80", 7, None])
+def test_command_that_cannot_be_called(name):
+    """A name that no client can call, of a command or as an alias, is an error that names the plugin."""
+    for plugin in (commanding(name), commanding("x:y", aliases=(name,))):
+        with pytest.raises(
+            evframe.PluginError, match=r"plugin 'mine': expected the name of a command, such as .*, got"
+        ):
+            evframe.EventInterface(plugins={"mine": plugin})
+
+
+@pytest.mark.parametrize(("name", "aliases"), [("evi:raise", ()), ("x:y", ["evi:raise"]), ("x:y", ["raise_event"])])
+def test_command_of_another(name, aliases):
+    """A name or an alias that another command has is an error that names the plugin, and changes nothing."""
+    with pytest.raises(evframe.PluginError, match=r"plugin 'mine': expected a new .*, got '(evi:raise|raise_event)'"):
+        evframe.EventInterface(plugins={"mine": commanding(name, aliases=aliases)})
 
 
 async def test_further_hooks():

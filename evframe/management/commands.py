@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import attrs
 
 _DIGITS: Final = 1000
+_NAME: Final = re.compile(r"[^\s:](\S*[^\s:])?")  # `which` takes a colon at the end for a group
 
 
 class CommandError(Exception):
@@ -86,7 +88,12 @@ class Command:
     @property
     def names(self) -> tuple[str, ...]:
         """Every name that a client may call it by: canonical, short, and the aliases."""
-        return (self.name, self.name.partition(":")[2], *self.aliases)
+        return (self.name, self.short, *self.aliases)
+
+    @property
+    def short(self) -> str:
+        """The part of the name after the colon, or all of a name without one."""
+        return self.name.partition(":")[2] or self.name
 
     @property
     def usage(self) -> str:
@@ -103,18 +110,31 @@ class CommandTable:
         self._aliases: dict[str, Command] = {}
 
     def add(self, command: Command) -> None:
-        """Add *command*, whose name is ``module:command``; a name twice is an error."""
+        """Add *command*, whose name is ``module:command``, or has no colon.
+
+        Raises:
+            ValueError: if its name, or an alias, is one that a client cannot call, or that of another command.
+        """
         if command.name in self._by_name:
             raise ValueError(f"expected a new command, got {command.name!r} again")
+        for name in (command.name, *command.aliases):
+            self._check(name)
         self._by_name[command.name] = command
-        self._short.setdefault(command.name.partition(":")[2], []).append(command)
+        self._short.setdefault(command.short, []).append(command)
         for alias in command.aliases:
             self._aliases[alias] = command
+
+    def _check(self, name: object) -> None:
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or not name.isprintable():
+            raise ValueError(f"expected the name of a command, such as 'module:command', got {name!r}")
+        other = self._by_name.get(name) or self._aliases.get(name)
+        if other is not None:
+            raise ValueError(f"expected a new name of a command, got {name!r}, which {other.name!r} has")
 
     def remove(self, name: str) -> None:
         """Take out the command with the canonical *name*."""
         command = self._by_name.pop(name)
-        self._short[command.name.partition(":")[2]].remove(command)
+        self._short[command.short].remove(command)
         for alias in command.aliases:
             if self._aliases.get(alias) is command:
                 del self._aliases[alias]
@@ -128,9 +148,10 @@ class CommandTable:
         Raises:
             CommandError: -32601 when there is none, -32001 when several share the short name.
         """
-        if ":" in name:
-            found = self._by_name.get(name) or self._aliases.get(name)
-        else:
+        found = self._by_name.get(name)
+        if found is None and ":" in name:
+            found = self._aliases.get(name)
+        elif found is None:
             sharing = self._short.get(name, [])
             if len(sharing) > 1:
                 names = ", ".join(command.name for command in sharing)

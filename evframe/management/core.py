@@ -67,7 +67,7 @@ class _About:
         text = command.help or "not available for this command"
         if any(command.recipes):
             text += f"; parameters: {command.usage}"
-        return {"Help": text, "Exported by": command.name.partition(":")[0]}
+        return {"Help": text, "Exported by": command.name.rpartition(":")[0] or "evframe"}
 
     def _find(self, name: str) -> Command:
         try:
