@@ -106,7 +106,7 @@ class Access:
 
     @classmethod
     def of(cls, mode: str, user: int | str | None = None, group: int | str | None = None) -> Access:
-        """Return the access that options give; mode 0 stands for 600 (`reference/core.md` §9.2)."""
+        """Return the access that options give; mode 0 stands for 600."""
         return cls(
             int(mode, 8) or 0o600,
             _number(user, lambda name: pwd.getpwnam(name).pw_uid),

@@ -52,7 +52,7 @@ class Leases:
     ) -> Subscription:
         """Make or refresh the lease of a socket on *event*.
 
-        A refresh without a time restarts the clock of a lease that has one (`reference/core.md` §4.2).
+        A refresh without a time restarts the clock of a lease that has one.
         *configured* says that the configuration holds the lease. A new lease keeps the name of the management
         *interface* that makes it; a refresh over another one leaves that name, and this process takes it over.
         """

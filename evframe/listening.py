@@ -49,10 +49,10 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 def matches(event: Event, where: Mapping[str, str]) -> bool:
     """Return whether the parameters of *event* match every pattern of *where*.
 
-    The rule is that of `event_routing` (`reference/core.md` §7): a name is compared without
-    its case and stands for the first such parameter, the pattern is matched against the whole
-    text with case, a number stands for its decimal text, and a name that the event does not
-    have counts as a match, which existing filters rely on. A null never matches.
+    The rule is that of `event_routing`: a name is compared without its case and stands for the first such
+    parameter, the pattern is matched against the whole text with case, a number stands for its decimal text,
+    and a name that the event does not have counts as a match, which existing filters rely on. A null never
+    matches.
     """
     for wanted, pattern in where.items():
         folded = wanted.casefold()

@@ -1,4 +1,4 @@
-"""The bytes on the wire: JSON-RPC 2.0 as `reference/transports.md` §14 fixes it."""
+"""The bytes on the wire: JSON-RPC 2.0 (`docs/reference/wire-format.md`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Status and reports: what each part of the service says of its own health (`reference/core.md` §10).
+"""Status and reports: what each part of the service says of its own health.
 
 Groups, one for each part, hold identifiers; an identifier has a status, perhaps a text about it,
 and a bounded list of reports. A positive status is ready, a negative one is not.

@@ -41,7 +41,7 @@ class DatagramServer(Server):
                 return
             self.requests.append((request, address))
             answers = self.answer(request)
-            # The original answers at a UNIX path from another socket, which has no name (§9.2).
+            # The original answers at a UNIX path from another socket, which has no name.
             sender = self.sock if self.path is None else socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             for answer in answers if isinstance(answers, list) else [answers]:
                 if answer is not None:

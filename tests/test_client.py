@@ -143,7 +143,7 @@ def test_stale_datagrams_before_the_answer(ask, serve, events, transport):
 
 @pytest.mark.parametrize("transport", ["udp", "unix"])
 def test_plain_text_of_the_original(ask, serve, transport):
-    """The original answers some failures over datagrams without JSON (§9.2); they are errors with a code."""
+    """The original answers some failures over datagrams without JSON; they are errors with a code."""
     server = serve(transport, lambda _: b"500 Internal error")
     with pytest.raises(ManagementError, match="^500: Internal error$") as caught:
         ask(server.url, "which")

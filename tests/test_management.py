@@ -36,7 +36,7 @@ class TestDispatcher(ManagementContract):
 
 
 def test_text_after_the_request(events):
-    """What follows the first value is ignored (§8.1)."""
+    """What follows the first value is ignored."""
     answer = json.loads(events.management.handle(b'{"jsonrpc":"2.0","method":"pwd","id":1} trailing'))
     assert "result" in answer
 
@@ -66,7 +66,7 @@ async def test_statistics(events, memory):
 
 
 def test_pretty():
-    """One member per line, a tab after the colon, items of arrays in one line (§8.2)."""
+    """One member per line, a tab after the colon, items of arrays in one line."""
     assert pretty(b'{"jsonrpc":"2.0","result":[[1,"a"],2],"id":"1"}') == (
         b'{\n\t"jsonrpc":\t"2.0",\n\t"result":\t[[1, "a"], 2],\n\t"id":\t"1"\n}'
     )

@@ -1,4 +1,4 @@
-"""The bytes on the wire, row by row (`reference/transports.md` §14.4)."""
+"""The bytes on the wire, row by row."""
 
 import json
 
@@ -61,7 +61,7 @@ SHORT = {0x08: b"\\b", 0x09: b"\\t", 0x0A: b"\\n", 0x0C: b"\\f", 0x0D: b"\\r", 0
 
 @pytest.mark.parametrize("byte", range(256))
 def test_every_byte_of_a_text(byte):
-    """Each byte is written as §14.2 has it: in values and names, in text and bytes, by every way of encoding."""
+    """Each byte is written as `docs/reference/wire-format.md` has it: in values and names, in text and bytes, by every way of encoding."""
     raw = bytes([byte])
     text = raw.decode("utf-8", "surrogateescape")
     written = SHORT.get(byte, b"\\u%04x" % byte if byte < 0x20 else raw)
@@ -74,7 +74,7 @@ def test_every_byte_of_a_text(byte):
 
 @pytest.mark.parametrize("text", ["\u2028", "\u2029", "\U0001f600", "é"])
 def test_text_beyond_ascii_is_raw(text):
-    """Every character beyond ASCII is its UTF-8, never an escape (§14.2)."""
+    """Every character beyond ASCII is its UTF-8, never an escape."""
     assert payload({"v": text}) == HEAD + b',"params":{"v":"%b"}}' % text.encode()
 
 

@@ -1,4 +1,4 @@
-"""Status and reports (`reference/core.md` §10)."""
+"""Status and reports."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Management by datagrams, over UDP and through a UNIX socket (`reference/core.md` §9.2)."""
+"""Management by datagrams, over UDP and through a UNIX socket."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Unix:
     def exchange(self, request: Request) -> Steps[bytes]:
         """Return the reply to *request*."""
         with bound(self.url.reply_dir) as sock:
-            # Replies come from a socket without a name (§9.2), which a connected one would not take.
+            # Replies come from a socket without a name, which a connected one would not take.
             while not _sent(sock, request.data, self.url.path):
                 yield Pause(FULL_S)
             return (yield from _reply(sock, request))

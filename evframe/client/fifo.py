@@ -1,4 +1,4 @@
-"""Management through FIFOs (`reference/core.md` §9.3)."""
+"""Management through FIFOs: requests are written into one, and each reply comes in another that the client makes."""
 
 from __future__ import annotations
 

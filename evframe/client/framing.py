@@ -1,4 +1,4 @@
-"""JSON values on a connection without framing (`reference/transports.md` §2b)."""
+"""JSON values on a connection without framing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Management over HTTP/1.1 (`reference/core.md` §9.1), to a host or through a UNIX socket, with TLS or without."""
+"""Management over HTTP/1.1, to a host or through a UNIX socket, with TLS or without."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def own_address(url: Url) -> Steps[str]:
         return _LOCAL
     found = yield from look_up(url.host, url.port, socket.SOCK_DGRAM)
     problem: OSError | None = None
-    # The original sends events over IPv4 alone (§4.3).
+    # The original sends events over IPv4 alone.
     for family, _, _, _, address in sorted(found, key=lambda one: one[0] != socket.AF_INET):
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             try:

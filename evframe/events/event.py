@@ -215,7 +215,7 @@ class EventDefinition:
 
 
 def check_name(name: str) -> None:
-    """Raise EventNameError unless *name* has 1 to 64 bytes (`reference/core.md` §1)."""
+    """Raise EventNameError unless *name* has 1 to 64 bytes."""
     if not isinstance(name, str) or not name:
         raise EventNameError(f"expected an event name of 1 to {MAX_NAME_BYTES} bytes, got {brief(name)}")
     try:
@@ -240,7 +240,7 @@ class EventRegistry:
         for anybody, whoever declares it first.
 
         Raises:
-            EventNameError: if the name is empty or longer than 64 bytes (`reference/core.md` §1).
+            EventNameError: if the name is empty or longer than 64 bytes.
         """
         check_name(name)
         known = self.by_name.get(name)

@@ -2,7 +2,7 @@
 
 orjson reads what it can read without a loss. Any other text is read token by token: names that are
 there twice, integers beyond 64 bits, numbers whose digits a float does not keep, raw control
-characters and bytes that are not UTF-8 (`reference/core.md` §8.1, `reference/transports.md` §14).
+characters and bytes that are not UTF-8.
 """
 
 from __future__ import annotations

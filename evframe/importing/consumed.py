@@ -1,4 +1,4 @@
-"""From the queues of ``rabbitmq_consumer`` to tables of connections (`reference/transports.md` §10.1)."""
+"""From the queues of ``rabbitmq_consumer`` to tables of connections."""
 
 from __future__ import annotations
 

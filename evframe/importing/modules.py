@@ -2,7 +2,6 @@
 
 This is the one place: the converter and the table in the documentation are made from it.
 The modules that raise events have a table of their own, which is part of this one.
-The facts are those of `reference/core.md` §5, §7 and §9, and of `reference/transports.md`.
 """
 
 from __future__ import annotations

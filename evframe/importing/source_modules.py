@@ -1,7 +1,4 @@
-"""The modules of OpenSIPS that raise events, whose place a package of the same name takes, and their parameters.
-
-The facts are those of `reference/event-sources.md`.
-"""
+"""The modules of OpenSIPS that raise events, whose place a package of the same name takes, and their parameters."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def count(value: Value, _: Any = None) -> int:
 
 
 def mode(value: Value, _: Any = None) -> str:
-    """Take octal digits, or a number; 0 stands for 0600 (`reference/core.md` §9.2)."""
+    """Take octal digits, or a number; 0 stands for 0600."""
     return value if isinstance(value, str) else f"{value or 0o600:o}"
 
 

@@ -35,7 +35,7 @@ def invalid_params(data: str) -> CommandError:
 
 
 def text_param(params: Mapping[str, Any], name: str) -> str:
-    """Return a text parameter; a number gives its integer text (`reference/core.md` §8.3)."""
+    """Return a text parameter; a number gives its integer text."""
     value = params[name]
     if isinstance(value, float) and math.isfinite(value):
         value = int(value)

@@ -1,4 +1,4 @@
-"""The commands every client expects beside those of the modules (`reference/core.md` §8.5)."""
+"""The commands every client expects beside those of the modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the bytes of a request to the bytes of its response (`reference/core.md` §8)."""
+"""From the bytes of a request to the bytes of its response (`docs/reference/management-protocol.md`)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _read(request: bytes) -> Any:
 
 
 def _first_of_each(members: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the members of an object; of those with the same name the first one counts (§8.1)."""
+    """Return the members of an object; of those with the same name the first one counts."""
     found: dict[str, Any] = {}
     for name, value in members:
         found.setdefault(name, value)

@@ -1,4 +1,4 @@
-"""The commands of the Events Interface (`reference/core.md` §8.6)."""
+"""The commands of the Events Interface: subscribe, list and raise."""
 
 from __future__ import annotations
 

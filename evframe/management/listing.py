@@ -71,7 +71,7 @@ class Writer:
     """Writes a JSON value in pieces, each of at most a slice.
 
     Args:
-        pretty: one member per line (`reference/core.md` §8.2).
+        pretty: one member per line.
     """
 
     def __init__(self, *, pretty: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Answers for people: one member per line (`reference/core.md` §8.2)."""
+"""Answers for people: one member per line."""
 
 from __future__ import annotations
 

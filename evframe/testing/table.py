@@ -1,7 +1,8 @@
 """The table of requests and replies that every management interface keeps.
 
-It has every request of `reference/core.md` §8 with the reply that is given there, byte for byte;
-where the original crashed, hung or answered garbage (§12), it has the error of JSON-RPC.
+It has requests that a running OpenSIPS was asked, with its replies, byte for byte; where that crashed, hung or
+answered garbage, it has the error of JSON-RPC (`docs/reference/management-protocol.md`).
+Names such as Q-1 are those of `docs/explanation/differences.md`.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ INVALID: Final = (
     invalid(b'{"jsonrpc":"2.0","method":"pwd","id":{"a":1}}'),
     invalid(b'{"jsonrpc":"2.0","method":"pwd","id":true}'),
 )
-"""Q-1, §8.1 and §9.4: what breaks a rule, where datagram and FIFO crashed or could not print the id."""
+"""Q-1: what breaks a rule, where datagram and FIFO crashed or could not print the id."""
 
 LENIENT: Final = (
     Row(b'{"jsonrpc": "2.0", "id": "77", "method": "pwd", "params": {}}', PWD + b'"77"}'),
@@ -97,7 +98,7 @@ LENIENT: Final = (
     Row('{"jsonrpc":"2.0","method":"pwd","id":"ü"}'.encode(), PWD + '"ü"}'.encode()),
     Row(b'{"jsonrpc":"2.0","method":"pwd","id":"\xff"}', PWD + b'"\\udcff"}'),
 )
-"""§8.1 and §8.2: member names in any case, any bytes in texts, and how ids come back."""
+"""Member names in any case, any bytes in texts, and how ids come back."""
 
 NOTIFICATIONS: Final = (
     Row(b'{"jsonrpc":"2.0","method":"pwd"}', None),
@@ -105,7 +106,7 @@ NOTIFICATIONS: Final = (
     Row(b'{"jsonrpc":"2.0","method":"pwd","params":["x"]}', None),
     invalid(b'{"jsonrpc":"2.0"}'),
 )
-"""§8.2: a notification is answered only if it is no valid request."""
+"""A notification is answered only if it is no valid request."""
 
 BATCHES: Final = (
     Row(b'[{"jsonrpc":"2.0","method":"pwd"}]', None),
@@ -134,7 +135,7 @@ METHODS: Final = (
     bad_params("first:either", '{"B":1}', _NAMES),
     call("first:fails", code=-32000, message="Server error", data="Command handler returned null"),
 )
-"""§8.3 and §8.4: how a command is found."""
+"""How a command is found."""
 
 ABOUT: Final = (
     like("which", None, r'\["core:which","core:help".*"evi:subscribe","evi:list","evi:subscribers","evi:raise".*\]'),
@@ -157,7 +158,7 @@ ABOUT: Final = (
     like("core:pwd", None, r'\{"WD":"/.*"\}'),
     bad_params("pwd", '["x"]', _COUNT),
 )
-"""§8.5."""
+"""What the commands about the server and its commands answer."""
 
 SUBSCRIBE: Final = (
     call("event_subscribe", '["E_B","memory:b",120]', result='"OK"'),
@@ -192,7 +193,7 @@ SUBSCRIBE: Final = (
     bad_params("event_subscribe", '{"event":"E_A","sock":"memory:b"}', _NAMES),
     bad_params("event_subscribe", '{"Event":"E_A","socket":"memory:b"}', _NAMES),
 )
-"""§8.6 and Q-7: every subscription that is refused, always with the plain text."""
+"""Q-7: every subscription that is refused, always with the plain text."""
 
 EXPIRE: Final = (
     ("120", 120),
@@ -204,7 +205,7 @@ EXPIRE: Final = (
     ('"5000000000"', 2147483647),
     (f'"{"9" * 5000}"', 2147483647),
 )
-"""§8.6 and Q-13: a number of seconds as it is given, and as it counts."""
+"""Q-13: a number of seconds as it is given, and as it counts."""
 
 LISTS: Final = (
     call("events_list", result='{"Events":[{"name":"E_A","id":0},{"name":"E_B","id":1}]}'),
@@ -221,7 +222,7 @@ LISTS: Final = (
     bad_params("subscribers_list", '["E_A","memory:a",1]', _COUNT),
     bad_params("subscribers_list", '{"socket":"memory:a"}', _NAMES),
 )
-"""§8.6: the lists when nobody has subscribed."""
+"""The lists when nobody has subscribed."""
 
 _OF_A: Final = (
     '{"name":"E_A","id":0,"Subscribers":'
@@ -243,7 +244,7 @@ SUBSCRIBERS: Final = (
     call("subscribers_list", '["E_B"]', result='{"Event":{}}'),
     call("subscribers_list", '["E_B","memory:a"]', code=404, message="Subscriber does not exist"),
 )
-"""§8.6: the three forms, the newest subscriber first."""
+"""The three forms, the newest subscriber first."""
 
 _DEEP: Final = "[" * 900 + "]" * 900
 RAISE_ERRORS: Final = (
@@ -273,7 +274,7 @@ RAISE_ERRORS: Final = (
     bad_params("raise_event", '["E_A",[],1]', _COUNT),
     bad_params("raise_event", '{"event":"E_A","parameters":[]}', _NAMES),
 )
-"""§8.6: every raise that is refused."""
+"""Every raise that is refused."""
 
 RAISES: Final[Mapping[str, bytes]] = {
     '["E_A"]': b"",
@@ -301,4 +302,4 @@ RAISES: Final[Mapping[str, bytes]] = {
         b'"params":{"a":1,"a":2147483647,"b":"[1.0,18446744073709551616]"}'
     ),
 }
-"""§8.6, Q-5, Q-6 and Q-8: the parameters of a raise, and what arrives; an object is an extension."""
+"""Q-5, Q-6 and Q-8: the parameters of a raise, and what arrives; an object is an extension."""

@@ -1,4 +1,4 @@
-"""The log consumer ``event``: whether it hears, and up to which level (`reference/core.md` §8.4, §10)."""
+"""The log consumer ``event``: whether it is muted, and up to which level it gets lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events that are declared (`reference/events.toml`, core), in the order of the original's ids."""
+"""The events that are declared, in the order of the original's ids."""
 
 from __future__ import annotations
 

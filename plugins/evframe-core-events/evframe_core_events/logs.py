@@ -1,4 +1,4 @@
-"""Log lines as events (`reference/core.md` §10, E_CORE_LOG)."""
+"""Log lines as events: E_CORE_LOG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory is used, and when that is told (`reference/event-sources.md`, core)."""
+"""How much memory is used, and when that is told."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def _within(options: Options, attribute: attrs.Attribute[int], value: int) -> No
 
 @attrs.frozen
 class Options:
-    """Which of the core events are raised, and when (`reference/event-sources.md`, core); 0 turns a limit off."""
+    """Which of the core events are raised, and when; 0 turns a limit off."""
 
     exec_route_threshold_us: int = attrs.field(default=0, validator=at_least(0))
     """A call of an event route that takes longer raises E_CORE_THRESHOLD."""

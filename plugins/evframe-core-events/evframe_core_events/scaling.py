@@ -1,4 +1,4 @@
-"""When a group of workers gets one more or one less (`reference/event-sources.md`, core)."""
+"""When a group of workers gets one more or one less."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def _slots(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
 
 @attrs.frozen
 class Options:
-    """How long sessions last and how they are kept alive (`reference/event-sources.md`, dialog)."""
+    """How long sessions last and how they are kept alive."""
 
     default_timeout_s: float = attrs.field(default=43_200.0, validator=at_least(1))
     """The lifetime of a session that names none, from its answer on."""

@@ -1,4 +1,4 @@
-"""The states of a session, and what leads from one to another (`reference/event-sources.md`, dialog)."""
+"""The states of a session, and what leads from one to another."""
 
 from __future__ import annotations
 

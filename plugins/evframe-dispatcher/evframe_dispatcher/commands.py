@@ -1,4 +1,4 @@
-"""The management commands (`reference/event-sources.md`, dispatcher)."""
+"""The management commands: the names and answers of the original module."""
 
 from __future__ import annotations
 

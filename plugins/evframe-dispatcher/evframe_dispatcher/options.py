@@ -81,7 +81,7 @@ class DestinationOptions:
 
 @attrs.frozen
 class Options:
-    """The destinations, and how their health is told (`reference/event-sources.md`, dispatcher)."""
+    """The destinations, and how their health is told."""
 
     destinations: list[DestinationOptions] = attrs.field(factory=list)
     """The destinations."""

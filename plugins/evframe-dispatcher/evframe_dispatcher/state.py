@@ -1,4 +1,4 @@
-"""The state of one destination (`reference/event-sources.md`, dispatcher)."""
+"""The state of one destination."""
 
 from __future__ import annotations
 

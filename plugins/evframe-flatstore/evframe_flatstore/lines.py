@@ -1,4 +1,4 @@
-"""From events to lines: ``[name] {delimiter value} newline`` (`reference/transports.md` §4b)."""
+"""From events to lines: ``[name] {delimiter value} newline``."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def _needs_dates(options: Options, attribute: attrs.Attribute[Any], value: int) 
 
 @attrs.frozen
 class Options:
-    """How lines are written and when files rotate (`reference/transports.md` §4c); 0 turns a rotation off."""
+    """How lines are written and when files rotate; 0 turns a rotation off."""
 
     max_open_sockets: int = attrs.field(default=100, validator=within(1, 65535))
     """The number of distinct files."""

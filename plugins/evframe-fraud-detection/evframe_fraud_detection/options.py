@@ -11,7 +11,7 @@ from evframe_fraud_detection.rules import Rule
 
 @attrs.frozen
 class Options:
-    """The rules, and how much is remembered (`reference/event-sources.md`, fraud_detection)."""
+    """The rules, and how much is remembered."""
 
     use_utc_time: bool = False
     """Have days and hours be those of UTC instead of local time."""

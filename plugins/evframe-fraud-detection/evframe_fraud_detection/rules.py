@@ -1,4 +1,4 @@
-"""Rules: what they match, when they hold, and the limits (`reference/event-sources.md`, fraud_detection)."""
+"""Rules: what they match, when they hold, and the limits."""
 
 from __future__ import annotations
 

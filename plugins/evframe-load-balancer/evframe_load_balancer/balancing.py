@@ -1,4 +1,4 @@
-"""Which destination gets a session (`reference/event-sources.md`, load_balancer)."""
+"""Which destination gets a session: the one with the most room in the resources that it takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The management commands (`reference/event-sources.md`, load_balancer)."""
+"""The management commands: the names and answers of the original module."""
 
 from __future__ import annotations
 

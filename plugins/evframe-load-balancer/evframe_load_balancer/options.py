@@ -47,7 +47,7 @@ class DestinationOptions:
 
 @attrs.frozen
 class Options:
-    """The destinations, and how their health is told (`reference/event-sources.md`, load_balancer)."""
+    """The destinations, and how their health is told."""
 
     destinations: list[DestinationOptions] = attrs.field(factory=list)
     """The destinations."""

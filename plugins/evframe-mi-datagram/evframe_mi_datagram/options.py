@@ -13,7 +13,7 @@ _FORM: Final = "udp:host:port or the absolute path of a UNIX socket, of at most 
 
 
 def parse_name(text: str) -> str | tuple[str, int]:
-    """Return the UNIX path, or host and port, of a ``socket_name`` (`reference/core.md` §9.2).
+    """Return the UNIX path, or host and port, of a ``socket_name``.
 
     Raises:
         ValueError: if it is neither.
@@ -47,7 +47,7 @@ def _size(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
 
 @attrs.frozen
 class Options:
-    """Where the interface listens, who may use it and what fits (`reference/core.md` §9.2)."""
+    """Where the interface listens, who may use it and what fits."""
 
     socket_name: str | None = attrs.field(default=None, validator=_name)
     """``udp:host:port``, ``udp:[ipv6]:port`` or a UNIX path; port 0 takes a free one.

@@ -126,7 +126,7 @@ async def test_reply_that_is_too_large(tmp_path):
 
 
 async def test_request_that_is_too_large():
-    """A request beyond the limit is cut off, and so is no JSON (§9.2)."""
+    """A request beyond the limit is cut off, and so is no JSON."""
     async with gateway(socket_name="udp:127.0.0.1:0", socket_buf_size=512) as events:
         client = Client(events.plugin("mi-datagram").address)
         with client.sock:

@@ -17,7 +17,7 @@ def _absolute(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> Non
 
 @attrs.frozen
 class Options:
-    """Where requests are read and replies are written, and who may do so (`reference/core.md` §9.3)."""
+    """Where requests are read and replies are written, and who may do so."""
 
     fifo_name: str | None = attrs.field(default=None, validator=_absolute)
     """The path of the FIFO; clients look for ``/tmp/opensips_fifo`` unless told otherwise.

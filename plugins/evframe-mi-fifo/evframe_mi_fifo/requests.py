@@ -1,4 +1,4 @@
-"""From what is read from the FIFO to requests: ``:reply:`` and a JSON value (`reference/core.md` §9.3)."""
+"""From what is read from the FIFO to requests: ``:reply:`` and a JSON value."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ async def test_nothing_without_a_name():
 
 
 async def test_bytes_of_the_reply(folder):
-    """A reply is one line without a newline, and then the end (§9.3)."""
+    """A reply is one line without a newline, and then the end."""
     async with gateway(folder):
         client = Client(folder)
         assert await client.ask(b' {"jsonrpc": "2.0", "id": "77", "method": "help", "params": {}}\n') == (

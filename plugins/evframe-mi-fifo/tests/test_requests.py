@@ -42,7 +42,7 @@ def given_up(stream):
     ],
 )  # fmt: skip
 def test_requests(data, requests):
-    """A name between colons and a JSON value; several may follow each other, with blanks between (§9.3)."""
+    """A name between colons and a JSON value; several may follow each other, with blanks between."""
     assert fed(data) == (requests, False)
 
 

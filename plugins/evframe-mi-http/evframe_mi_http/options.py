@@ -77,7 +77,7 @@ def _certificate(options: Options, attribute: attrs.Attribute[Any], value: str |
 
 @attrs.frozen
 class Options:
-    """Where the interface listens, who may use it and what it accepts (`reference/core.md` §9.1)."""
+    """Where the interface listens, who may use it and what it accepts."""
 
     bind: str = attrs.field(default="127.0.0.1:8888", validator=_bind)
     """``host:port``, ``[ipv6]:port`` or ``unix:path``; port 0 takes a free one.

@@ -121,7 +121,7 @@ async def test_every_path_and_method_is_guarded(secret):
     [(basic("opensips:pa:ss wörd"), 200), (basic("opensips:pa:ss"), 401), (basic("other:pa:ss wörd"), 401), ("X-None: 1", 401)],
 )  # fmt: skip
 async def test_basic(secret, header, status):
-    """A name and a password, as in the original (§9.1)."""
+    """A name and a password, as in the original."""
     options = {
         "auth_username": "opensips",
         "auth_password_file": secret("password", "pa:ss wörd"),

@@ -302,7 +302,7 @@ async def test_unix_connection_has_no_address(tmp_path):
 
 
 async def test_list_root_path():
-    """The path that requests are answered at can be asked for (§8.4)."""
+    """The path that requests are answered at can be asked for."""
     async with Gateway(path="/json") as gateway:
         for method in ("httpd_list_root_path", "httpd:list_root_path"):
             body = b'{"jsonrpc":"2.0","id":1,"method":"%b"}' % method.encode()

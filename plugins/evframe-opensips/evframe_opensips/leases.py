@@ -1,4 +1,4 @@
-"""What an instance has of this gateway's leases, and what is to be done about it (`reference/core.md` §8.6)."""
+"""What an instance has of this gateway's leases, and what is to be done about it."""
 
 from __future__ import annotations
 

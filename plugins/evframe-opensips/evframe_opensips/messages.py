@@ -1,4 +1,4 @@
-"""The events of an instance in the bytes that arrive (`reference/transports.md` §14)."""
+"""The events of an instance in the bytes that arrive (`docs/reference/wire-format.md`)."""
 
 from __future__ import annotations
 

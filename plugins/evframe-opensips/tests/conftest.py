@@ -14,7 +14,7 @@ class Refusal(Exception):
 
 
 class Opensips:
-    """Answers what `reference/core.md` §8.6 shows, over HTTP."""
+    """Answers the commands of the Events Interface as an OpenSIPS does, over HTTP."""
 
     def __init__(self, events=("E_PIKE_BLOCKED",)):
         self.events = list(events)

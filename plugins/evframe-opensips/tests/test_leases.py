@@ -11,7 +11,7 @@ SOCKET = "udp:127.0.0.1:19001"
 
 
 def test_events_list():
-    """The names are in the order of the ids (`reference/core.md` §8.6)."""
+    """The names are in the order of the ids."""
     answer = '{"Events":[{"name":"E_CORE_SR_STATUS_CHANGED","id":0},{"name":"E_CORE_THRESHOLD","id":1}]}'
     assert listed_events(json.loads(answer)) == ["E_CORE_SR_STATUS_CHANGED", "E_CORE_THRESHOLD"]
 

@@ -1,4 +1,4 @@
-"""Flood detection: a tree of address bytes, and hits in windows (`reference/event-sources.md`, pike).
+"""Flood detection: a tree of address bytes, and hits in windows.
 
 An address grows into the tree byte by byte, as long as what it begins with is hot; only then
 its own hits are counted. Nothing walks the tree when a window ends: a node that is looked at in

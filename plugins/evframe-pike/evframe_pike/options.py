@@ -28,7 +28,7 @@ def _level(_: Any, attribute: attrs.Attribute[Any], value: int) -> None:
 
 @attrs.frozen
 class Options:
-    """What a flood is, and how much is remembered (`reference/event-sources.md`, pike)."""
+    """What a flood is, and how much is remembered."""
 
     sampling_time_unit_s: int = attrs.field(default=2, validator=at_least(1))
     """The length of a window."""

@@ -1,4 +1,4 @@
-"""The options of the plugin: the table ``[plugins.rabbitmq-consumer]`` (`reference/transports.md` §10.1)."""
+"""The options of the plugin: the table ``[plugins.rabbitmq-consumer]``."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def _short(what: str, text: str) -> str:
 
 
 def _split(rest: str) -> tuple[str | None, str | None, str, str | None, str]:
-    """Return user, password, host, port and what follows the slash (`reference/transports.md` §5a)."""
+    """Return user, password, host, port and what follows the slash of ``[user[:password]@]host[:port]/…``."""
     user = password = port = None
     first, mark, rest_ = ("", "@", rest) if rest.startswith("[") else _until(rest, "@:/")
     if mark == ":":

@@ -179,7 +179,7 @@ class BatchChannel(Channel):
 
 
 def method_frame(number: int, target: RabbitSocket) -> bytes:
-    """Return the frame that publishes to *target* (`reference/transports.md` §5b).
+    """Return the frame that publishes to *target*.
 
     The library has its own opinion of what is in the name of an exchange, which is not that of the brokers.
     """

@@ -17,7 +17,7 @@ def _heartbeat(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
 
 @attrs.frozen
 class Options:
-    """How brokers are reached (`reference/transports.md` §5c)."""
+    """How brokers are reached."""
 
     heartbeat_s: int = attrs.field(default=10, validator=_heartbeat)
     """How often an idle connection is shown to live; 0 for never."""

@@ -164,7 +164,7 @@ def _number(request_id: Any) -> int:
 
 
 def _member(reply: dict[str, Any], name: str) -> Any:
-    """Return a member whatever the case of its name (`reference/transports.md` §14.5)."""
+    """Return a member whatever the case of its name."""
     if name in reply:
         return reply[name]
     return next((value for key, value in reply.items() if key.lower() == name), None)

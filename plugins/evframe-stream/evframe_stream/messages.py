@@ -1,4 +1,4 @@
-"""From events to the messages of one subscriber (`reference/transports.md` §2b)."""
+"""From events to the messages of one subscriber."""
 
 from __future__ import annotations
 

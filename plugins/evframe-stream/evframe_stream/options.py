@@ -9,7 +9,7 @@ from evframe.config import at_least, within
 
 @attrs.frozen
 class Options:
-    """How events go out on connections (`reference/transports.md` §2c)."""
+    """How events go out on connections."""
 
     reliable_mode: bool = False
     """Send requests with an id, and count an event as delivered when its reply is there."""

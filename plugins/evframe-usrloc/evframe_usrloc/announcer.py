@@ -1,4 +1,4 @@
-"""The events of the registry: their declarations, and raising them (`reference/events.toml`, usrloc)."""
+"""The events of the registry: their declarations, and raising them."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def _file(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
 
 @attrs.frozen
 class Options:
-    """How bindings are matched, kept and told about (`reference/event-sources.md`, usrloc)."""
+    """How bindings are matched, kept and told about."""
 
     matching_mode: int = attrs.field(default=0, validator=_mode)
     """What makes a contact the same as a known one: 0 an equal URI, 1 an equal URI and an equal Call-ID."""

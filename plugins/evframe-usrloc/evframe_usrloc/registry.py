@@ -1,4 +1,4 @@
-"""The rules of the registry (`reference/event-sources.md`, usrloc), on a clock that the caller reads."""
+"""The rules of the registry, on a clock that the caller reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From events to the bytes of calls (`reference/transports.md` §3b)."""
+"""From events to the bytes of calls."""
 
 from __future__ import annotations
 

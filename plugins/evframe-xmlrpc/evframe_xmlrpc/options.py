@@ -10,7 +10,7 @@ from evframe.contents import contents_of
 
 @attrs.frozen
 class Options:
-    """How events become calls (`reference/transports.md` §3c)."""
+    """How events become calls."""
 
     use_struct_param: bool = False
     """Send the named parameters of an event as one struct, not one after the other without their names."""
