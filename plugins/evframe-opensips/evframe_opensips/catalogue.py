@@ -50,6 +50,11 @@ def modules() -> frozenset[str]:
     return frozenset(event.module for event in catalogue().values())
 
 
+def is_of_the_core(name: str) -> bool:
+    """Return whether an event is one of OpenSIPS itself, which a gateway may raise about itself, too."""
+    return name.startswith("E_CORE_")
+
+
 def _read() -> dict[str, Any]:
     return tomllib.loads(files(__package__).joinpath("catalogue.toml").read_text(encoding="utf-8"))
 

@@ -14,7 +14,7 @@ from evframe.backoff import delay_s
 from evframe.client import AsyncClient, ManagementError
 from evframe.client.urls import without_password
 from evframe.context import PluginContext
-from evframe_opensips.catalogue import Choice
+from evframe_opensips.catalogue import Choice, is_of_the_core
 from evframe_opensips.intake import Intake
 from evframe_opensips.leases import RemoteLeases, due
 from evframe_opensips.options import InstanceOptions, Options
@@ -140,6 +140,12 @@ class Instance:
         started_anew = bool(self._left_s) and not left_s
         if not self._attached or self._is_bridge or started_anew:
             self._is_bridge = await self._origins.join(self.name, remote.client.call)
+        for name in lost:
+            if name in remote.taken_for:
+                raise ValueError(
+                    f"expected a socket that is not the beginning of another subscriber's,"
+                    f" got {remote.socket!r} and {remote.taken_for[name]!r}"
+                )
         if lost:
             self._lost_leases += len(lost)
             self._report("everything was lost" if started_anew else f"{len(lost)} leases were lost")
@@ -162,7 +168,15 @@ class Instance:
             for event in self._context.events
             if event.name in wanted and event.enforced is not None and param not in event.enforced.params
         }
-        return usable
+        return [name for name in usable if not self._is_like_our_own(name)]
+
+    def _is_like_our_own(self, name: str) -> bool:
+        """Refuse an event of the core that cannot bear the instance's name; return whether it was one."""
+        if not is_of_the_core(name) or (self._settings.instance_param and name not in self.intake.unchanged):
+            return False
+        self.intake.expected = set(self.intake.expected) - {name}
+        self._refused[name] = f"expected a declaration of {name} that has the name of the instance"
+        return True
 
     async def _subscribe(self, remote: RemoteLeases, events: Iterable[str]) -> None:
         for name in events:

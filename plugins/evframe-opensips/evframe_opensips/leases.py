@@ -57,6 +57,29 @@ def listed_lease(result: Any, socket: str) -> int:
         raise ValueError("subscribers_list: expected a subscriber, got another answer") from None
 
 
+def begins(socket: str, other: str) -> bool:
+    """Return whether the original takes *socket* for *other* when it is subscribed (`reference/transports.md` §1a).
+
+    That is so for datagrams of the same kind and port when the host, or the path, is the beginning of the other's.
+    """
+    scheme, _, place = socket.partition(":")
+    if scheme == "unix":
+        return other != socket and other.startswith(socket)
+    host, _, port = place.rpartition(":")
+    other_place, _, other_port = other.rpartition(":")
+    return scheme == "udp" and port == other_port and other != socket and other_place.startswith(f"udp:{host}")
+
+
+def beginnings(result: Any, socket: str) -> dict[str, str]:
+    """Return the events that a socket is subscribed to which *socket* is the beginning of, each with that one."""
+    return {
+        str(event["name"]): str(lease["socket"])
+        for event in result["Events"]
+        for lease in event["Subscribers"]
+        if begins(socket, str(lease["socket"]))
+    }
+
+
 def _seconds_left(lease: Mapping[str, Any]) -> int:
     if lease["expire"] == "never":
         return NEVER
@@ -85,6 +108,8 @@ class RemoteLeases:
         self.client = client
         self.socket = socket
         self._expire_s = expire_s
+        self.taken_for: Mapping[str, str] = {}
+        """The events at which the original would take this socket for another one, each with that one."""
 
     async def events(self) -> list[str]:
         """Return the events that the instance has."""
@@ -93,10 +118,14 @@ class RemoteLeases:
     async def held(self, events: Iterable[str]) -> dict[str, int]:
         """Return the seconds left of each lease that is there; *events* are those that may be."""
         try:
-            return listed_leases(await self.client.call("subscribers_list"), self.socket)
+            found = await self.client.call("subscribers_list")
         except ManagementError as error:
             if error.code is None:
                 raise
+        else:
+            left_s = listed_leases(found, self.socket)
+            self.taken_for = beginnings(found, self.socket)
+            return left_s
         left_s = {}  # that answer was too long for its transport: ask for each
         for name in events:
             try:

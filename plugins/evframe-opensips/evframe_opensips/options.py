@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import os
 import re
 from typing import Any, Final, Literal
@@ -13,7 +14,7 @@ from evframe.client import parse_url
 from evframe.client.urls import without_password
 from evframe.config import are_named_apart, at_least, within
 from evframe.sockets import without_brackets
-from evframe_opensips.catalogue import catalogue, modules
+from evframe_opensips.catalogue import Choice, catalogue, is_of_the_core, modules
 
 _PORTS: Final = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 _MAX_PATH_BYTES: Final = 107
@@ -137,12 +138,35 @@ class Options:
             raise ValueError(
                 f"instance_param: expected a name that no event has for a parameter, got {self.instance_param!r}"
             )
+        self._check_paths()
+        self._check_core_events()
         for index, instance in enumerate(self.instances):
             place = f"instances[{index}]"
             if self._is_out_of_reach(instance):
                 raise ValueError(
                     f"listen: expected an address that {place} ({instance.name!r}) can reach, got {self.listen!r}"
                 )
+
+    def _check_paths(self) -> None:
+        """Refuse a path that is the beginning of another one: OpenSIPS takes the two for the same subscriber."""
+        paths = sorted((instance.path, instance.name) for instance in self.instances if instance.path is not None)
+        for (path, name), (longer, other) in itertools.pairwise(paths):
+            if longer.startswith(path):
+                raise ValueError(
+                    f"instances: expected paths of which none is the beginning of another one,"
+                    f" got {path!r} ({name!r}) and {longer!r} ({other!r})"
+                )
+
+    def _check_core_events(self) -> None:
+        """Refuse events of the core without the instance's name: this gateway raises its own by the same names."""
+        if self.instance_param or not self.instances:
+            return
+        chosen = [event.name for event in Choice(self.modules, self.events).known() if is_of_the_core(event.name)]
+        if chosen:
+            raise ValueError(
+                f"instance_param: expected a name, because {chosen[0]} of an instance"
+                " is told from that of this gateway by it, got ''"
+            )
 
     def _is_out_of_reach(self, instance: InstanceOptions) -> bool:
         host = instance.host

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import socket
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -279,6 +280,42 @@ async def test_leases_of_a_killed_gateway(fleet):
         assert "event_subscribe" not in [method for method, params in opensips.requests if params and params[-1]]
         await opensips.raise_event("E_PIKE_BLOCKED", {"ip": "192.0.2.1"})
         assert len(await recorder.wait_for(1)) == 1
+
+
+async def test_socket_that_is_the_beginning_of_another(fleet, caplog, tmp_path):
+    """An instance that takes the gateway's socket for another one's has a status that names both."""
+    opensips = await fleet("E_PIKE_BLOCKED")
+    other = f"unix:{tmp_path}/a.sock"
+    opensips.leases["E_PIKE_BLOCKED"] = {other: (600, time.monotonic())}
+    subscribe = opensips.commands["event_subscribe"]
+
+    def take_for_another(name, target, expire):
+        return subscribe(
+            name, next((each for each in opensips.targets(name) if each.startswith(target)), target), expire
+        )
+
+    opensips.commands["event_subscribe"] = take_for_another
+    async with bridge(one(opensips, "unix", path=f"{tmp_path}/a")) as recorder:
+        await until(lambda: "beginning" in told(recorder)["details"])
+        assert f"got 'unix:{tmp_path}/a' and {other!r}" in told(recorder)["details"]
+        assert not ready(recorder)
+    assert [record.instance for record in caplog.records if "beginning" in getattr(record, "problem", "")] == ["one"]
+
+
+async def test_core_events_bear_the_name_of_the_instance(fleet):
+    """Of the events that a gateway raises about itself too, those of an instance bear its name or are refused."""
+    opensips = await fleet("E_CORE_LOG", "E_CORE_NEW")
+    async with bridge(one(opensips), also=["E_CORE_LOG"], events=["E_CORE_*"]) as recorder:
+        recorder.interface.register_event("E_CORE_NEW", {"text": str})
+        await until(lambda: ready(recorder))
+        recorder.interface.raise_event("E_CORE_LOG", {"text": "ours"})
+        await opensips.raise_event("E_CORE_LOG", {"text": "theirs"})
+        assert await recorder.wait_for(2) == [
+            ("E_CORE_LOG", {"text": "ours"}),
+            ("E_CORE_LOG", {"text": "theirs", "opensips_instance": "one"}),
+        ]
+        assert told(recorder)["events"] == ["E_CORE_LOG"]
+        assert "E_CORE_NEW" in told(recorder)["refused_events"]["E_CORE_NEW"]
 
 
 async def test_resubscribe(fleet):

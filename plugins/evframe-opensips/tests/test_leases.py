@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from evframe_opensips.leases import NEVER, due, listed_events, listed_lease, listed_leases
+from evframe_opensips.leases import NEVER, begins, due, listed_events, listed_lease, listed_leases
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,3 +82,21 @@ def test_due(wanted, left_s, expire_s):
     assert found == [name for name in wanted if name in found]
     for name in wanted:
         assert (name in found) == (name not in left_s or left_s[name] <= expire_s / 2)
+
+
+@pytest.mark.parametrize(
+    ("socket", "other", "is_taken"),
+    [
+        ("udp:127.0.0.1:8081", "udp:127.0.0.10:8081", True),
+        ("udp:127.0.0.10:8081", "udp:127.0.0.1:8081", False),
+        ("udp:127.0.0.1:8081", "udp:127.0.0.1:8081", False),
+        ("udp:127.0.0.1:8081", "udp:127.0.0.10:8082", False),
+        ("udp:[2001:db8::1]:80", "udp:[2001:db8::1]:80", False),
+        ("unix:/run/a", "unix:/run/a.sock", True),
+        ("unix:/run/a.sock", "unix:/run/a", False),
+        ("tcp:127.0.0.1:8081", "tcp:127.0.0.10:8081", False),
+    ],
+)
+def test_beginnings(socket, other, is_taken):
+    """A socket for datagrams is taken for one of the same kind and port whose host or path it is the beginning of."""
+    assert begins(socket, other) is is_taken

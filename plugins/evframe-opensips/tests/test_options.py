@@ -37,6 +37,20 @@ ONE = '[[plugins.opensips.instances]]\nname = "one"\nurl = "http://127.0.0.1:888
         (ONE.replace("127.0.0.1", "192.0.2.1"), "listen: expected an address that instances[0] ('one') can reach"),
         (ONE.replace("http://127.0.0.1:8888/mi", "udp://proxy.example:8080"), "listen: expected an address"),
         (
+            "".join(
+                ONE.replace("one", name) + f"transport = 'unix'\npath = '/run/{name}'\n" for name in ("b", "a2", "a")
+            ),
+            "instances: expected paths of which none is the beginning of another one, got '/run/a' ('a') and '/run/a2' ('a2')",
+        ),
+        (
+            "[plugins.opensips]\ninstance_param = ''\nmodules = ['core']\n" + ONE,
+            "instance_param: expected a name, because E_CORE_",
+        ),
+        (
+            "[plugins.opensips]\ninstance_param = ''\nevents = ['E_*']\n" + ONE,
+            "instance_param: expected a name, because E_CORE_",
+        ),
+        (
             "[plugins.opensips]\ninstance_param = 'instance'\n" + ONE,
             "instance_param: expected a name that no event has",
         ),
@@ -64,6 +78,7 @@ def test_problems(text, problem):
         "[plugins.opensips]\nlisten = '0.0.0.0'\nports = '20000-20099'\n" + ONE.replace("127.0.0.1", "proxy.example"),
         "[plugins.opensips]\nlisten = '[::]'\n" + ONE.replace("127.0.0.1", "[2001:db8::2]"),
         "[plugins.opensips]\nmodules = ['pike', 'core']\nevents = ['E_SCRIPT_*']\ninstance_param = ''\n",
+        "[plugins.opensips]\nmodules = ['pike']\ninstance_param = ''\n" + ONE,
     ],
 )
 def test_accepted(text):
