@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from evframe.sockets import shown
 from evframe.subscribers import LeaseChange, Subscriber, Subscription
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ class Leases:
         if subscriber.text in {"", text} or subscriber.socket == socket:
             if subscriber.successor is None:
                 text = subscriber.text or text  # the one that made it has the secrets
-            subscriber.socket, subscriber.successor = socket, None
+            if subscriber.socket != socket or shown(subscriber.socket) == shown(socket):
+                subscriber.socket = socket  # else it would be listed in another way than it was subscribed first
+            subscriber.successor = None
         else:
             self._on_other(subscriber, socket)
         subscriber.text = text

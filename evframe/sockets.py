@@ -45,17 +45,25 @@ class Socket(Protocol):
     of a protocol without connections, whose peer cannot be asked, has a true attribute `is_connectionless`.
     A socket whose peer names other hosts to connect to, as a Kafka cluster does, has a true attribute `names_hosts`.
 
+    One whose canonical text is not what was subscribed, because several texts are the same subscriber, may have
+    the text for listings as `shown`.
+
     The policy of run-time clients reads two more attributes that a socket may have: `files`, the paths that it
     writes, and `members`, the addresses that a combined socket is judged by.
     """
 
     @property
     def canonical(self) -> str:
-        """The text in listings, without secrets; equal texts are the same subscriber."""
+        """The text without secrets, also in listings unless there is a `shown`; equal texts are the same subscriber."""
 
     @property
     def expires(self) -> bool:
         """Whether a subscription with this socket can have a lease."""
+
+
+def shown(socket: Socket) -> str:
+    """Return the text of *socket* in listings, without secrets."""
+    return getattr(socket, "shown", None) or socket.canonical
 
 
 def endpoints_of(socket: Socket) -> tuple[tuple[str, int], ...]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from evframe.sockets import shown
+
 if TYPE_CHECKING:
     from evframe.subscribers import Subscriber
 
@@ -31,7 +33,7 @@ class Counters:
     def of(cls, subscriber: Subscriber) -> Counters:
         """Return the counters of *subscriber* as they are now."""
         return cls(
-            subscriber.socket.canonical,
+            shown(subscriber.socket),
             subscriber.raised,
             subscriber.delivered,
             subscriber.failed,

@@ -206,3 +206,12 @@ def test_help_names_the_parameters(events):
         "Help": "subscribes an event to the Event Interface; parameters: event, socket; event, socket, expire",
         "Exported by": "evi",
     }
+
+
+@pytest.mark.parametrize("given", ["hello", "{bad", 7, ["x", None], [["x"]]])
+def test_bad_params_of_the_original_have_no_data(events, given):
+    """What OpenSIPS refuses with `400 Bad Params` has no `data` here either, also for an event with a declaration."""
+    events.register_event("E_TYPED", {"ip": str})
+    events.subscribe_event("E_TYPED", "memory:a")
+    error = ask(events.management, "raise_event", ["E_TYPED", given])["error"]
+    assert error == {"code": 400, "message": "Bad Params"}

@@ -20,6 +20,7 @@ from evframe.log_limit import LogLimiter
 from evframe.management.commands import Command, CommandError, int32, int_param, invalid_params, text_param
 from evframe.management.listing import Listing
 from evframe.payload import Pairs
+from evframe.sockets import shown
 from evframe.statistics import Counters
 
 log = logging.getLogger("evframe.management")
@@ -131,7 +132,7 @@ class _Evi:
 
     def _lease(self, lease: Subscription) -> dict[str, Any]:
         socket = lease.subscriber.socket
-        listed: dict[str, Any] = {"socket": socket.canonical, "expire": lease.expire_s or "never"}
+        listed: dict[str, Any] = {"socket": shown(socket), "expire": lease.expire_s or "never"}
         if lease.expire_s:
             listed["ttl"] = self._interface.remaining_s(lease) or "expired"
         away = self._interface.away(lease)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import chain
+from operator import itemgetter
 from typing import Final
 
 import attrs
 
 from evframe.members import Address
-from evframe.sockets import endpoints_of
+from evframe.sockets import endpoints_of, shown
 
 POLICIES: Final = ("PARALLEL", "FAILOVER", "ROUND-ROBIN")
 FORM: Final = "expected virtual:POLICY member …, with PARALLEL, FAILOVER or ROUND-ROBIN"
@@ -26,8 +27,12 @@ class VirtualSocket:
     """``virtual:POLICY member …``; the members are sockets of any transport."""
 
     policy: str
-    members: tuple[Address, ...]
+    members: tuple[Address, ...] = attrs.field(eq=False)
     canonical: str
+    """With PARALLEL, the members are sorted: in any order they are the same subscriber."""
+    shown: str = attrs.field(eq=False)
+    """The members in the order in which they were given."""
+    sorted_members: tuple[Address, ...] = attrs.field(repr=False)
 
     @property
     def expires(self) -> bool:
@@ -73,8 +78,7 @@ class SocketParser:
         if not levels:
             raise ValueError(f"expected at most {_MOST_NESTED} policies inside each other")
         policy = _take_policy(tokens)
-        members: list[Address] = []
-        texts: list[str] = []
+        members: list[tuple[str, str, Address]] = []  # each with its canonical text, and that for listings
         while tokens and tokens[-1][0] != ")":
             kind, text = tokens.pop()
             if kind == "(":
@@ -82,16 +86,24 @@ class SocketParser:
                 if not tokens:
                     raise ValueError("expected a closing parenthesis")
                 tokens.pop()
-                members.append(self._address_of_group(inner))
-                texts.append(f"({inner.canonical.partition(':')[2]})")
+                members.append((_bracketed(inner.canonical), _bracketed(inner.shown), self._address_of_group(inner)))
             else:
-                members.append(self._address_of(text))
-                texts.append(_quoted(members[-1].socket.canonical))
+                address = self._address_of(text)
+                members.append((_quoted(address.socket.canonical), _quoted(shown(address.socket)), address))
         if not members:
             raise ValueError(f"{FORM}, got no member")
-        if policy == "PARALLEL":
-            texts.sort()  # in any order they are the same subscriber
-        return VirtualSocket(policy, tuple(members), f"virtual:{policy} {' '.join(texts)}")
+        _, given, addresses = zip(*members, strict=True)
+        ordered = sorted(members, key=itemgetter(0)) if policy == "PARALLEL" else members
+        canonical, _, compared = zip(*ordered, strict=True)
+        return VirtualSocket(policy, addresses, _text(policy, canonical), _text(policy, given), compared)
+
+
+def _bracketed(text: str) -> str:
+    return f"({text.partition(':')[2]})"
+
+
+def _text(policy: str, members: Iterable[str]) -> str:
+    return f"virtual:{policy} {' '.join(members)}"
 
 
 def _take_policy(tokens: list[Token]) -> str:

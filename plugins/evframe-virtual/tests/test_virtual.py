@@ -818,3 +818,36 @@ async def test_a_long_queue_is_handed_over_in_slices(compose, memory, monkeypatc
     assert max(steps) <= SLICE_EVENTS < 40_000 // 2
     if policy == "FAILOVER" and not disable:
         assert numbers(memory, "b") == list(range(50_000))
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        ("PARALLEL memory:c memory:a memory:b", "PARALLEL memory:a memory:b memory:c"),
+        ("FAILOVER (PARALLEL memory:c memory:b) memory:a", "FAILOVER (PARALLEL memory:b memory:c) memory:a"),
+        (
+            'PARALLEL memory:c "virtual:PARALLEL memory:b memory:a"',
+            'PARALLEL "virtual:PARALLEL memory:a memory:b" memory:c',
+        ),
+    ],
+)
+async def test_parallel_is_listed_as_it_was_subscribed_first(compose, first, again):
+    """Every listing has the members in the order of the first subscription; in another order it is the same lease."""
+    events = compose()
+
+    def listed(method, *params):
+        return events.commands.find(method).run(dict(zip(("event", "socket"), params, strict=False)))
+
+    async with events:
+        lease = events.subscribe_event("E_V", f"virtual:{first}", 60)
+        assert events.subscribe_event("E_V", f"virtual:{again}", 60) is lease
+        await events.raise_event_and_wait("E_V", {})
+        (subscriber,) = listed("evi:subscribers", "E_V")["Event"]["Subscribers"]
+        assert subscriber["socket"] == f"virtual:{first}"
+        assert (
+            listed("evi:subscribers", "E_V", f"virtual:{again}")["Event"]["Subscriber"]["socket"] == f"virtual:{first}"
+        )
+        assert events.statistics[0].socket == f"virtual:{first}"
+        assert events.unsubscribe_event("E_V", f"virtual:{again}")
+        assert events.subscribe_event("E_V", f"virtual:{again}") is not lease
+        assert events.statistics[0].socket == f"virtual:{again}"
