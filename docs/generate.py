@@ -130,6 +130,7 @@ def configuration() -> str:
     parts.append(f"\n## `[[events]]`\n\n{sentence(EventOptions)}\n\n{options_table(EventOptions)}")
     parts.append(f"\nEach entry of `params`:\n\n{options_table(ParameterOptions)}")
     parts.append(f"\n## `[[subscriptions]]`\n\n{sentence(SubscriptionOptions)}\n\n{options_table(SubscriptionOptions)}")
+    parts.append("\nA socket may have references to secrets; see [Keep secrets out](../how-to/keep-secrets-out.md).\n")
     parts.append(
         "\n## `[routes]`\n\nEvent routes: an event's name, and the callable that gets it as `module:callable`."
         " It stands for the option `routes` of the route plugin.\n"

@@ -25,6 +25,7 @@ from evframe.visible import brief, visible
 _USER: Final = re.compile(r"(?<=:)[^:@\s]*:")
 _MOST_CHARACTERS: Final = 1000
 _PROPERTY: Final = re.compile(r"(?<=password=)[^&;'\s]+", re.IGNORECASE)
+_REFERENCE: Final = re.compile(r"\$\{(?:file|env):[^{}]*\}")
 _QUOTED: Final = re.compile(r"(?<=got ')[^']+(?=')")
 
 
@@ -32,7 +33,8 @@ def _password(socket: str) -> str:
     """Return what stands between the user's name and the last ``@``."""
     before, _, _ = socket.rpartition("@")
     user = _USER.search(before)
-    return before[user.end() :] if user is not None else ""
+    password = before[user.end() :] if user is not None else ""
+    return "" if _REFERENCE.fullmatch(password) else password
 
 
 def _cut(text: str) -> str:

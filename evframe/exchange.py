@@ -16,6 +16,7 @@ from evframe.exceptions import ConfigError, PluginError, SocketError
 from evframe.plugins import DISABLED, PluginStatus
 from evframe.roster import Roster, release
 from evframe.structuring import FIELD
+from evframe.subscriptions.references import has_reference
 from evframe.transports import own_hook
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class PluginExchange:
         for subscriber in subscribers:
             subscriber.held = subscriber.batches > 0
             try:
-                socket = self._transports.parse(subscriber.text).socket
+                socket = self._transports.parse(subscriber.text, configured=has_reference(subscriber.text)).socket
             except SocketError:
                 continue  # its lease ends with this reload
             if socket.canonical == subscriber.socket.canonical:

@@ -40,9 +40,13 @@ def on_subscribe(scheme: str, rest: str) -> Socket | None:
     Return None for the schemes of others. Raise ValueError with one sentence that names the
     accepted form when the text does not fit the grammar.
 
+    References to secrets in configured sockets, such as `${env:NAME}`, are replaced before. A plugin whose sockets
+    are percent-encoded has an attribute `percent_safe`: the characters of a value that need not be. A plugin that
+    parses members with `context.parse_socket` has a true attribute `has_members`: each member has its own values.
+
     Args:
         scheme: the text before the first colon.
-        rest: everything after it, untouched.
+        rest: everything after it.
     """
 
 

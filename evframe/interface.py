@@ -42,6 +42,7 @@ from evframe.structuring import check_timeout
 from evframe.subscribers import Subscription
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.policy import Policies
+from evframe.subscriptions.references import has_reference
 from evframe.subscriptions.resolving import Resolver
 from evframe.tasks import PluginTasks
 from evframe.transports import Transports
@@ -251,7 +252,9 @@ class EventInterface:
         """
         self.expire()
         event = self._events[name]
-        return self._roster.leases.find(event, self._transports.parse(socket).socket.canonical)
+        # The text that listings show of a configured socket may have references, which nothing else may be parsed with.
+        canonical = socket if has_reference(socket) else self._transports.parse(socket).socket.canonical
+        return self._roster.leases.find(event, canonical)
 
     def register_event(
         self, name: str, params: ParameterTypes | None = None, *, summary: str = "", enforced: bool = True
@@ -473,7 +476,7 @@ class EventInterface:
             check_timeout("expire_s", expire_s)
         if type(expire_s) is not int or expire_s < 0:
             raise ValueError(f"expire_s: expected 0 or more whole seconds, got {expire_s!r}")
-        event, address = self._events[name], self._transports.parse(socket)
+        event, address = self._events[name], self._transports.parse(socket, configured=configured)
         return self._roster.subscribe(event, address, expire_s, configured=configured)
 
     def restore_subscription(

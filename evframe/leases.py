@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from evframe.sockets import shown
 from evframe.subscribers import LeaseChange, Subscriber, Subscription
+from evframe.subscriptions.references import has_reference
 
 if TYPE_CHECKING:
     from evframe.events.event import EventDefinition
@@ -92,7 +93,11 @@ class Leases:
             subscriber = self.subscribers[canonical] = Subscriber(socket, address.transport)
             self._on_first(subscriber)
         text = canonical if address.text == canonical else address.text
-        if subscriber.text in {"", text} or subscriber.socket == socket:
+        if (
+            subscriber.text == ""
+            or subscriber.socket == socket
+            or (subscriber.text == text and not has_reference(text))
+        ):
             if subscriber.successor is None:
                 text = subscriber.text or text  # the one that made it has the secrets
             if subscriber.socket != socket or shown(subscriber.socket) == shown(socket):

@@ -11,6 +11,7 @@ from evframe.config import Config, CoreOptions
 from evframe.exceptions import ConfigError, SocketError
 from evframe.exchange import PluginExchange
 from evframe.subscribers import Subscription
+from evframe.subscriptions.references import has_reference
 
 if TYPE_CHECKING:
     from evframe.composition import Composition
@@ -97,7 +98,13 @@ class Reload:
         if problems:
             raise ConfigError(problems)
         before = self._now.configured
-        self._plugins.apply()
+        values = self._now.transports.values
+        self._now.transports.values = self._wanted.transports.values
+        try:
+            self._plugins.apply()
+        except BaseException:
+            self._now.transports.values = values
+            raise
         self._changes.plugins.extend(self._plugins.changed)
         self._apply_core()
         self._apply_events()
@@ -120,7 +127,7 @@ class Reload:
             subscriber = lease.subscriber
             if lease.configured is None:
                 try:
-                    self._wanted.transports.parse(subscriber.text)
+                    self._wanted.transports.parse(subscriber.text, configured=has_reference(subscriber.text))
                 except SocketError as error:
                     socket = subscriber.socket.canonical
                     problems.append(f"subscription of {socket!r} to {lease.event.name!r}: {error.problem}")
@@ -172,13 +179,14 @@ class Reload:
 
     def _subscribe(self, name: str, wanted: Subscription) -> None:
         event = self._now.registry[name]
-        address = self._now.transports.parse(wanted.subscriber.text)
+        address = self._now.transports.parse(wanted.subscriber.text, configured=True)
         self._now.roster.subscribe(event, address, wanted.expire_s, configured=True)
 
 
 def _has_other_secret(old: Subscription, new: Subscription) -> bool:
     """Return whether two sockets of the same canonical text differ: in a secret, which that text leaves out."""
-    return old.subscriber.text != new.subscriber.text and old.subscriber.socket != new.subscriber.socket
+    text = new.subscriber.text
+    return (old.subscriber.text != text or has_reference(text)) and old.subscriber.socket != new.subscriber.socket
 
 
 def describe(changes: Changes) -> dict[str, Any]:

@@ -219,8 +219,11 @@ class Roster:
             del self._member_sockets[canonical]
         return canonical in self.leases.subscribers or canonical in self._member_sockets
 
-    @staticmethod
-    def _replaced(subscriber: Subscriber, before: Socket) -> None:
+    def _replaced(self, subscriber: Subscriber, before: Socket) -> None:
+        if endpoints_of(before) != endpoints_of(subscriber.socket):
+            self._use_hosts(subscriber)
+            for host, _ in endpoints_of(before):
+                self._resolver.release(host)
         release(subscriber.transport.unsubscribed, before)
 
     def _lease_changed(self, lease: Subscription, change: LeaseChange) -> None:

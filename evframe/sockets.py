@@ -28,7 +28,8 @@ _BY_ERRNO: Final = {
     errno.ENFILE: "too_many_files",
 }
 # A tab may stand between the members of a combined socket. Bytes that are no UTF-8 are surrogates from U+DC80 on.
-_REFUSED: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udc7f\udd00-\udfff]")
+REFUSED: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udc7f\udd00-\udfff]")
+"""What no socket's text may have."""
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _MOST_HOST: Final = 254  # with the dot that may end it
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,253}")
@@ -81,7 +82,7 @@ def split_socket(text: str) -> tuple[str, str]:
     scheme, colon, rest = text.partition(":") if isinstance(text, str) else ("", "", "")
     if not colon or not scheme:
         raise SocketError(text, "expected scheme:address, for example udp:127.0.0.1:8081")
-    refused = _REFUSED.search(text)
+    refused = REFUSED.search(text)
     if refused is not None:
         raise SocketError(text, f"expected text without control characters, got {refused[0]!r}")
     return scheme, rest

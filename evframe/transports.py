@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
+from attrs import evolve
 
 from evframe.calls import foreign_call
 from evframe.exceptions import PluginError, SocketError
 from evframe.members import Address
 from evframe.sockets import Socket, split_socket
 from evframe.subscribers import BATCH_EVENTS
+from evframe.subscriptions.references import FORMS, Template, Values, has_reference, renamed
 
 if TYPE_CHECKING:
     from evframe.batch import Batch
@@ -67,6 +70,8 @@ class Transport:
     __slots__ = (
         "batch_events",
         "deliver",
+        "encodes",
+        "has_members",
         "in_flight",
         "in_flight_batches",
         "name",
@@ -91,6 +96,8 @@ class Transport:
         self.in_flight: int = getattr(self.plugin, "in_flight", 0)
         self.in_flight_batches: int = getattr(self.plugin, "in_flight_batches", sys.maxsize)
         self.reads_params: bool = getattr(self.plugin, "reads_params", False)
+        self.has_members: bool = getattr(self.plugin, "has_members", False)
+        self.encodes: str | None = getattr(self.plugin, "percent_safe", None)
         self.parse = hook_call(manager, "on_subscribe", self.plugin)
         self.unsubscribed = hook_call(manager, "unsubscribed", self.plugin)
         called = hook_caller(manager, "deliver", self.plugin)
@@ -110,6 +117,9 @@ class Transports:
         self._manager = manager
         self._by_name: dict[str, Transport] = {}
         self._by_scheme: dict[str, Transport] = {}
+        self._is_configured = False
+        self.values = Values()
+        """The values of references in configured sockets."""
         self.resolve()
 
     def resolve(self) -> None:
@@ -134,21 +144,55 @@ class Transports:
         """Return the transport of the plugin called *name*, or None."""
         return self._by_name.get(name)
 
-    def parse(self, text: str) -> Address:
+    def parse(self, text: str, *, configured: bool = False) -> Address:
         """Return the socket of *text*, with the transport that owns it.
 
+        Args:
+            text: of the socket.
+            configured: whether it comes from the configuration, where it may have references to secrets. So may
+                the members that its transport parses meanwhile.
+
         Raises:
-            SocketError: if no transport knows the scheme, or its transport refuses the text.
+            SocketError: if no transport knows the scheme, its transport refuses the text, or a secret is missing.
         """
+        if not isinstance(text, str) or "${" not in text:
+            return self._parse(text)
+        if configured or self._is_configured:
+            return self._parse_configured(text)
+        if has_reference(text):
+            raise SocketError(text, f"expected {FORMS} in the configuration alone")
+        return self._parse(text)
+
+    def _parse_configured(self, text: str) -> Address:
+        """Return the socket of a text with references; what is shown of it has no values."""
+        was, self._is_configured = self._is_configured, True
+        try:
+            template = Template(text, self.values)
+            address = self._parse(text, template)
+        except SocketError:
+            raise
+        except ValueError as error:
+            raise SocketError(text, str(error)) from None
+        finally:
+            self._is_configured = was
+        if not template.references or cast(Transport, address.transport).has_members:
+            return address
+        return evolve(address, socket=renamed(address.socket, self._shown(template)))
+
+    def _parse(self, text: str, template: Template | None = None) -> Address:
         scheme, rest = split_socket(text)
         known = self._by_scheme.get(scheme)
         for transport in list(self._by_name.values()) if known is None else (known,):
+            is_filled = template is not None and not transport.has_members
+            filled = template.filled(transport.encodes).partition(":")[2] if template and is_filled else rest
             try:
                 with foreign_call(f"plugin {transport.name!r}, hook 'on_subscribe'"):
-                    parsed = transport.parse(scheme=scheme, rest=rest)
-            except SocketError:
-                raise
+                    parsed = transport.parse(scheme=scheme, rest=filled)
             except ValueError as error:
+                if template is not None and is_filled:
+                    raise SocketError(text, self._problem(template)) from None
+                if isinstance(error, SocketError):
+                    raise
                 raise SocketError(text, str(error)) from None
             if parsed is not None:
                 if not isinstance(getattr(parsed, "canonical", None), str):
@@ -160,6 +204,25 @@ class Transports:
                 self._by_scheme[scheme] = transport
                 return Address(parsed, transport, text)
         raise SocketError(text, f"expected a scheme of {self._schemes}, got {scheme!r}, which no loaded plugin has")
+
+    def _shown(self, template: Template) -> str:
+        """Return the canonical text with the references in place of their values."""
+        for marked in template.marked():
+            with suppress(SocketError):
+                return template.unmarked(self._parse(marked).socket.canonical)
+        return SocketError(template.text, "").socket  # a value decides the form of the rest
+
+    def _problem(self, template: Template) -> str:
+        """Return why a transport refuses a text with the values of references, without these."""
+        problems = []
+        for marked in template.marked():
+            try:
+                self._parse(marked)
+            except SocketError as error:
+                problems.append(template.unmarked(error.problem))
+            else:
+                return f"expected a value that fits its place from {' and '.join(template.references)}"
+        return problems[0]
 
     @property
     def _schemes(self) -> str:

@@ -43,6 +43,7 @@ class KafkaTransport:
     """The plugin object."""
 
     schemes = ("kafka",)
+    percent_safe = ",:[]"  # the brokers are not percent-encoded
     batch_events = 8192
     # The brokers take one batch of a partition after the other: what comes meanwhile goes in one piece.
     in_flight_batches = 4

@@ -26,6 +26,7 @@ class RabbitmqTransport:
     """The plugin object."""
 
     schemes = ("rabbitmq",)
+    percent_safe = ""
     Options = RabbitmqOptions
 
     def __init__(self, options: RabbitmqOptions | None = None) -> None:

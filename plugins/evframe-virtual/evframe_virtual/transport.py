@@ -40,6 +40,7 @@ class VirtualTransport:
     batch_events = 1024
     in_flight = in_flight_batches = sys.maxsize  # the members have queues of their own
     reads_params = True  # so may a member
+    has_members = True  # whose references to secrets are their own
 
     def __init__(self, options: VirtualOptions | None = None) -> None:
         self._options = VirtualOptions() if options is None else options

@@ -1,0 +1,163 @@
+"""References in configured sockets, ``${file:/path}`` and ``${env:NAME}``: where their values are read and shown."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+import re
+import stat
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from evframe.sockets import REFUSED
+
+if TYPE_CHECKING:
+    from evframe.sockets import Socket
+
+FORMS: Final = "${file:/path} or ${env:NAME}"
+_MARK: Final = re.compile(r"\$\{(?:file|env):")
+_PARTS: Final = re.compile(r"(\$\$\{|\$\{(?:file|env):[^{}]*\}|\$\{)")
+_MOST_BYTES: Final = 65_536
+_LETTERS: Final = str.maketrans("0123456789abcdef", "ghijklmnopqrstuv")
+
+
+def has_reference(text: object) -> bool:
+    """Return whether *text* holds a reference."""
+    return isinstance(text, str) and "${" in text and _MARK.search(text) is not None
+
+
+class Values:
+    """The values of references, each read once: with the configuration, and with one that is loaded again."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def of(self, reference: str) -> str:
+        """Return the value of *reference*.
+
+        Raises:
+            ValueError: if there is none, or it is no text for a socket.
+        """
+        if reference not in self._known:
+            kind, _, name = reference[2:-1].partition(":")
+            self._known[reference] = _checked(_read_file(name) if kind == "file" else _read_variable(name), reference)
+        return self._known[reference]
+
+
+class Template:
+    """A configured socket's text with its references.
+
+    Args:
+        text: the text.
+        values: where the values are.
+
+    Raises:
+        ValueError: if what begins as a reference is none.
+    """
+
+    def __init__(self, text: str, values: Values) -> None:
+        self.text = text
+        """As it is configured."""
+        self._values = values
+        self._parts = _PARTS.split(text)
+        if "${" in self._parts:
+            raise ValueError(f"expected {FORMS}, or $${{ for ${{ itself")
+
+        self.references = tuple(dict.fromkeys(part for part in self._parts[1::2] if part != "$${"))
+        """Each reference, once."""
+
+    def filled(self, safe: str | None) -> str:
+        """Return the text with the values.
+
+        Args:
+            safe: the characters of a value that stay; others are percent-encoded. None for all.
+
+        Raises:
+            ValueError: if a value is missing.
+        """
+        return self._with(lambda reference: _encoded(self._values.of(reference), safe))
+
+    def marked(self) -> Iterator[str]:
+        """Yield the text with a mark in place of each value, for places that take text and for those of numbers."""
+        yield self._with(_word)
+        yield self._with(_number)
+
+    def unmarked(self, text: str) -> str:
+        """Return *text* with the references in place of their marks."""
+        for reference in self.references:
+            text = text.replace(_word(reference), reference).replace(_number(reference), reference)
+        return text
+
+    def _with(self, value_of: Callable[[str], str]) -> str:
+        pieces = list(self._parts)
+        pieces[1::2] = ["${" if part == "$${" else value_of(part) for part in self._parts[1::2]]
+        return "".join(pieces)
+
+
+def renamed(socket: Socket, canonical: str) -> Socket:
+    """Return *socket* with another canonical text; all else is that of its transport."""
+    if socket.canonical == canonical:
+        return socket
+    named = copy.copy(socket)
+    object.__setattr__(named, "__class__", _class(type(socket), canonical))
+    with suppress(TypeError):  # a transport may find what it has parsed by weak references
+        weakref.finalize(named, id, socket).atexit = False
+    return named
+
+
+@lru_cache(maxsize=4096)
+def _class(kind: type, canonical: str) -> Any:
+    # The same for the same text, so that sockets that are equal otherwise are equal.
+    return type(kind.__name__, (kind,), {"__slots__": (), "canonical": property(lambda _: canonical)})
+
+
+def _word(reference: str) -> str:
+    """Return what stands for a value: letters, which fit a name, a password, a path or a topic."""
+    return hashlib.blake2b(reference.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest().translate(_LETTERS)
+
+
+def _number(reference: str) -> str:
+    """Return what stands for a value in place of a port."""
+    return str(40_000 + int(hashlib.blake2b(reference.encode("utf-8", "surrogatepass")).hexdigest(), 16) % 20_000)
+
+
+def _encoded(value: str, safe: str | None) -> str:
+    return value if safe is None else quote(value, safe=safe)
+
+
+def _checked(value: str, reference: str) -> str:
+    if REFUSED.search(value) or "\t" in value:
+        raise ValueError(f"expected one line of text without control characters as the value of {reference}")
+    return value
+
+
+def _read_variable(name: str) -> str:
+    value = os.environ.get(name) if name else None
+    if value is None:
+        raise ValueError(f"expected the variable of ${{env:{name}}} in the environment, got none")
+    return value
+
+
+def _read_file(path: str) -> str:
+    """Return the text of a file without the newline at its end."""
+    place = f"${{file:{path}}}"
+    if not os.path.isabs(path):
+        raise ValueError(f"expected an absolute path in {place}")
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            raw = file.read(_MOST_BYTES + 1) if is_file else b""
+    except (OSError, ValueError) as error:
+        problem = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"expected a file that can be read in {place}: {problem}") from None
+    if not is_file or len(raw) > _MOST_BYTES:
+        raise ValueError(f"expected a file of at most {_MOST_BYTES} bytes in {place}")
+    try:
+        return raw.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise ValueError(f"expected UTF-8 in the file of {place}") from None
