@@ -120,7 +120,7 @@ class OpensipsBridge:
         choice = Choice(options.modules, options.events)
         new = self._bind([each for each in options.instances if each.name not in stay], options, choice)
         for name in self._instances.keys() - stay.keys():
-            self._instances.pop(name)
+            self._instances.pop(name).abandon()
             self._tasks.pop(name).cancel()  # which leaves it
             if name not in new:
                 self._context.status.group(GROUP).remove(name)

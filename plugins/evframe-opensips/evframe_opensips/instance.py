@@ -68,6 +68,7 @@ class Instance:
         self._is_other = False  # it has other options, and has to be left first
         self._is_stale = False  # it has other options
         self._is_bridge = False
+        self._is_abandoned = False  # it is not in the configuration any more
         self._left_s: dict[str, int] = {}  # of the leases, when they were looked at
         self._looked_at = 0.0
         self._refused: dict[str, str] = {}
@@ -77,13 +78,20 @@ class Instance:
         self._patient_until = self._told_at = -math.inf
 
     async def run(self) -> None:
-        """Look after the instance until cancelled; then leave it. What it sends is taken until `close`."""
+        """Look after the instance until cancelled; then leave it. What it sends is taken until `close`.
+
+        A socket that another process holds is left to it with its leases, which the next gateway takes over.
+        It is read from the first look on: what waits in it would be unexpected before.
+        """
         attempts = 0
+        is_open = False
         try:
-            await self._receiver.open()
             while True:
+                if not is_open and not self._receiver.is_handed_over:
+                    is_open = await self._open()
                 try:
                     await self._look()
+                    is_open = is_open or await self._open()
                 except (ManagementError, OSError, ValueError, Loop) as error:
                     attempts += 1
                     await self._lose(error)
@@ -91,7 +99,14 @@ class Instance:
                     attempts = 0
                 await self._rest(delay_s(attempts) if attempts else self._settings.check_interval_s)
         finally:
-            await self._leave()
+            if self._receiver.is_handed_over and not self._is_abandoned:
+                self._origins.leave(self.name)
+            else:
+                await self._leave()
+
+    async def _open(self) -> bool:
+        await self._receiver.open()
+        return True
 
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -248,6 +263,10 @@ class Instance:
     def keeps_place(self, options: InstanceOptions, settings: Options) -> bool:
         """Return whether its events can arrive where they do now with other options, too."""
         return is_place_of(self._receiver, options, settings) and options.transport == self._options.transport
+
+    def abandon(self) -> None:
+        """End its leases when it is left, even if another process holds its socket."""
+        self._is_abandoned = True
 
     def close(self) -> None:
         """Take nothing more from the instance."""

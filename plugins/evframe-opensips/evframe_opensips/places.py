@@ -7,9 +7,11 @@ import os
 import socket
 import stat
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from evframe import Unavailable
 from evframe.subscriptions.resolving import Resolver
+from evframe_opensips.handed_over import handed_over
 from evframe_opensips.intake import Intake
 from evframe_opensips.options import InstanceOptions, Options
 from evframe_opensips.receivers import DatagramReceiver, Receiver, StreamReceiver
@@ -27,31 +29,51 @@ def bind(options: InstanceOptions, settings: Options, intake: Intake, lost: Call
     Raises:
         OSError: if the address, the port or the path cannot be used.
     """
+    kind = socket.SOCK_STREAM if options.transport == "tcp" else socket.SOCK_DGRAM
     try:
-        if options.transport == "unix":
-            assert options.path is not None
-            sock = _bound_path(options.path, int(settings.unix_socket_mode, 8))
-        else:
-            ports = (options.port,) if options.port else settings.port_range
-            kind = socket.SOCK_STREAM if options.transport == "tcp" else socket.SOCK_DGRAM
-            sock = _bound(settings.address, ports, kind)
+        given = handed_over(options.name)
+        sock = _own(options, settings, kind) if given is None else _checked(given, kind, options, settings)
     except OSError as error:
         place = options.path or f"{settings.listen}:{options.port or settings.ports or 0}"
         raise OSError(error.errno, f"plugins.opensips, instance {options.name!r}: {place}: {error.strerror}") from None
     if options.transport == "tcp":
-        return StreamReceiver(sock, intake, settings.max_message_bytes, lost)
+        return StreamReceiver(sock, intake, settings.max_message_bytes, lost, is_handed_over=given is not None)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, settings.receive_buffer_bytes)
-    return DatagramReceiver(sock, intake)
+    return DatagramReceiver(sock, intake, is_handed_over=given is not None)
+
+
+def _own(options: InstanceOptions, settings: Options, kind: socket.SocketKind) -> socket.socket:
+    """Return a socket that is bound where the events of an instance arrive."""
+    if options.transport == "unix":
+        assert options.path is not None
+        return _bound_path(options.path, int(settings.unix_socket_mode, 8))
+    return _bound(settings.address, (options.port,) if options.port else settings.port_range, kind)
+
+
+def _checked(
+    sock: socket.socket, kind: socket.SocketKind, options: InstanceOptions, settings: Options
+) -> socket.socket:
+    """Return a socket that was handed over; OSError unless it is where the configuration has it."""
+    if sock.type is kind and is_place(sock.getsockname(), options, settings):
+        return sock
+    got = f"{sock.type.name} at {sock.getsockname()!r}"
+    sock.close()
+    raise OSError(errno.EINVAL, f"expected a descriptor of this place with the type {kind.name}, got {got}")
 
 
 def is_place_of(receiver: Receiver, options: InstanceOptions, settings: Options) -> bool:
     """Return whether *receiver* is where the events of an instance with these options could arrive."""
+    return is_place(receiver.address, options, settings)
+
+
+def is_place(address: Any, options: InstanceOptions, settings: Options) -> bool:
+    """Return whether a socket with the name *address* is where the events of such an instance could arrive."""
     if options.transport == "unix":
-        return bool(receiver.address == options.path)
-    if isinstance(receiver.address, str) or receiver.address[0] != settings.address:
+        return bool(address == options.path)
+    if not isinstance(address, tuple) or address[0] != settings.address:
         return False
     ports = (options.port,) if options.port else settings.port_range
-    return receiver.address[1] in ports or tuple(ports) == (0,)
+    return address[1] in ports or tuple(ports) == (0,)
 
 
 def _bound(address: str, ports: Iterable[int], kind: socket.SocketKind) -> socket.socket:

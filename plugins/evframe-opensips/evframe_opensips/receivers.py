@@ -23,6 +23,9 @@ _END: Final = re.compile(rb"[}\]]\s*\Z")
 class Receiver(Protocol):
     """What takes the events of an instance, from `open` until it is closed."""
 
+    is_handed_over: bool
+    """Whether another process holds its socket, which then keeps what arrives during a restart."""
+
     @property
     def address(self) -> Any:
         """Where it listens: the path, or the host and the port."""
@@ -40,9 +43,11 @@ class DatagramReceiver:
     Args:
         sock: the bound socket.
         intake: gets them.
+        is_handed_over: whether another process holds the socket, too.
     """
 
-    def __init__(self, sock: socket.socket, intake: Intake) -> None:
+    def __init__(self, sock: socket.socket, intake: Intake, *, is_handed_over: bool = False) -> None:
+        self.is_handed_over = is_handed_over
         self._sock = sock
         self._intake = intake
         self._drops = DropCounter(sock)
@@ -68,13 +73,13 @@ class DatagramReceiver:
                     take(data)
 
     def close(self) -> None:
-        """Close the socket, and remove its path."""
+        """Close the socket, and remove its path unless another process holds the socket."""
         if self._sock.fileno() < 0:
             return
         if self._loop is not None:
             self._loop.remove_reader(self._sock)
         self._sock.close()
-        if isinstance(self.address, str):
+        if isinstance(self.address, str) and not self.is_handed_over:
             with suppress(OSError):
                 os.unlink(self.address)
 
@@ -89,9 +94,19 @@ class StreamReceiver:
         intake: gets the events.
         max_message_bytes: the longest one.
         lost: called when a connection has ended, which may be a sign that its sender has.
+        is_handed_over: whether another process holds the socket, too.
     """
 
-    def __init__(self, sock: socket.socket, intake: Intake, max_message_bytes: int, lost: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        intake: Intake,
+        max_message_bytes: int,
+        lost: Callable[[], None],
+        *,
+        is_handed_over: bool = False,
+    ) -> None:
+        self.is_handed_over = is_handed_over
         self._sock = sock
         self._intake = intake
         self._max_message_bytes = max_message_bytes
@@ -175,5 +190,13 @@ class _Connection(asyncio.Protocol):
         self._rest = b""
 
     def close(self) -> None:
-        if self._transport is not None:
+        """End the connection, once the events that have arrived on it are taken."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        with suppress(OSError), socket.socket(fileno=os.dup(self._transport.get_extra_info("socket").fileno())) as sock:
+            while data := sock.recv(_DATAGRAM_BYTES):
+                self.data_received(data)
+        if self._transport.get_write_buffer_size():
             self._transport.abort()
+        else:
+            self._transport.close()
