@@ -237,7 +237,9 @@ class LeaseFile:
 
 def _connect(path: str, timeout_s: float = 0.0) -> sqlite3.Connection:
     """Return a connection to a file that is there: one that SQLite makes would not be private."""
-    return sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode=rw", timeout_s, isolation_level=None, uri=True)
+    return sqlite3.connect(
+        f"file:{quote(os.fsencode(path))}?mode=rw", timeout=timeout_s, isolation_level=None, uri=True
+    )
 
 
 def _take(path: str) -> int:
