@@ -2,46 +2,110 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
+
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+
+from evframe_kafka_consumer.tls import check_ciphers, with_tls
+from evframe_kafka_consumer.unmapped import reason_of_no_effect
 
 Value = str | int | bool
 _PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
-_TEXTS: Final = {
-    "client.id": "client_id",
-    "group.instance.id": "group_instance_id",
-    "client.rack": "client_rack",
-    "sasl.username": "sasl_plain_username",
-    "sasl.password": "sasl_plain_password",
-    "ssl.ca.location": "ca",
-    "ssl.certificate.location": "certificate",
-    "ssl.key.location": "key",
-    "ssl.key.password": "key_password",
+_STRATEGIES: Final = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor}
+_NEVER_MS: Final = 2**31 - 1
+
+
+def _text(value: Value) -> str:
+    if not isinstance(value, str):
+        raise ValueError("expected a text")  # noqa: TRY004 a bad configuration
+    return value
+
+
+def _number(value: Value) -> int:
+    if isinstance(value, bool) or not str(value).isascii() or not str(value).isdigit():
+        raise ValueError("expected a number")
+    return int(value)
+
+
+def _interval(value: Value) -> int:
+    return _NEVER_MS if str(value) == "-1" else _number(value)
+
+
+def _idle(value: Value) -> int | None:
+    return _number(value) or None
+
+
+def _truth(value: Value) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("expected true or false")  # noqa: TRY004 as above
+    return value
+
+
+def _one_of(*allowed: str) -> Callable[[Value], str]:
+    def check(value: Value) -> str:
+        found = next((each for each in allowed if each.casefold() == str(value).casefold()), None)
+        if found is None:
+            raise ValueError(f"expected one of {', '.join(allowed)}")
+        return found
+
+    return check
+
+
+def _strategies(value: Value) -> tuple[Any, ...]:
+    choose = _one_of(*_STRATEGIES)
+    return tuple(_STRATEGIES[choose(each.strip())] for each in _text(value).split(","))
+
+
+def _ciphers(value: Value) -> str:
+    return check_ciphers(_text(value))
+
+
+KNOWN: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
+    "client.id": ("client_id", _text),
+    "group.instance.id": ("group_instance_id", _text),
+    "client.rack": ("client_rack", _text),
+    "sasl.username": ("sasl_plain_username", _text),
+    "sasl.password": ("sasl_plain_password", _text),
+    "ssl.ca.location": ("ca", _text),
+    "ssl.certificate.location": ("certificate", _text),
+    "ssl.key.location": ("key", _text),
+    "ssl.key.password": ("key_password", _text),
+    "ssl.ca.pem": ("ca_pem", _text),
+    "ssl.cipher.suites": ("ciphers", _ciphers),
+    "ssl.endpoint.identification.algorithm": ("identification", _one_of("https", "none")),
+    "enable.ssl.certificate.verification": ("verification", _truth),
+    "session.timeout.ms": ("session_timeout_ms", _number),
+    "heartbeat.interval.ms": ("heartbeat_interval_ms", _number),
+    "fetch.wait.max.ms": ("fetch_max_wait_ms", _number),
+    "fetch.min.bytes": ("fetch_min_bytes", _number),
+    "fetch.max.bytes": ("fetch_max_bytes", _number),
+    "fetch.message.max.bytes": ("max_partition_fetch_bytes", _number),
+    "max.partition.fetch.bytes": ("max_partition_fetch_bytes", _number),
+    "partition.assignment.strategy": ("partition_assignment_strategy", _strategies),
+    "socket.timeout.ms": ("request_timeout_ms", _number),
+    "metadata.max.age.ms": ("metadata_max_age_ms", _number),
+    "topic.metadata.refresh.interval.ms": ("metadata_max_age_ms", _interval),
+    "retry.backoff.ms": ("retry_backoff_ms", _number),
+    "connections.max.idle.ms": ("connections_max_idle_ms", _idle),
+    "isolation.level": ("isolation_level", _one_of("read_uncommitted", "read_committed")),
+    "security.protocol": ("security_protocol", _one_of(*_PROTOCOLS)),
+    "sasl.mechanism": ("sasl_mechanism", _one_of(*_MECHANISMS)),
+    "sasl.mechanisms": ("sasl_mechanism", _one_of(*_MECHANISMS)),
+    "check.crcs": ("check_crcs", _truth),
 }
-_NUMBERS: Final = {
-    "session.timeout.ms": "session_timeout_ms",
-    "heartbeat.interval.ms": "heartbeat_interval_ms",
-    "fetch.wait.max.ms": "fetch_max_wait_ms",
-    "fetch.min.bytes": "fetch_min_bytes",
-    "fetch.max.bytes": "fetch_max_bytes",
-    "fetch.message.max.bytes": "max_partition_fetch_bytes",
-    "max.partition.fetch.bytes": "max_partition_fetch_bytes",
-    "socket.timeout.ms": "request_timeout_ms",
-    "metadata.max.age.ms": "metadata_max_age_ms",
-    "topic.metadata.refresh.interval.ms": "metadata_max_age_ms",
-    "retry.backoff.ms": "retry_backoff_ms",
-    "connections.max.idle.ms": "connections_max_idle_ms",
+OPTIONS: Final = {
+    "bootstrap.servers": "brokers",
+    "metadata.broker.list": "brokers",
+    "group.id": "group_id",
+    "auto.offset.reset": "auto_offset_reset",
+    "enable.auto.commit": "ack",
+    "enable.auto.offset.store": "ack",
+    "auto.commit.interval.ms": "commit_interval_ms",
 }
-_CHOICES: Final = {
-    "isolation.level": ("isolation_level", ("read_uncommitted", "read_committed")),
-    "security.protocol": ("security_protocol", _PROTOCOLS),
-    "sasl.mechanism": ("sasl_mechanism", _MECHANISMS),
-    "sasl.mechanisms": ("sasl_mechanism", _MECHANISMS),
-}
-KNOWN: Final = (*_TEXTS, *_NUMBERS, *_CHOICES, "check.crcs")
-_FILES: Final = ("ca", "certificate", "key", "key_password")
+"""Properties that an option of the connection takes the place of."""
 _OF_A_PRODUCER: Final = (
     "bootstrap_servers",
     "client_id",
@@ -56,31 +120,30 @@ _OF_A_PRODUCER: Final = (
 )
 
 
-def consumer_option(name: str, value: Value) -> tuple[str, Any]:
-    """Return the option that the property *name* stands for, with its value.
+def consumer_option(name: str, value: Value) -> tuple[str, Any] | None:
+    """Return the option that the property *name* stands for, with its value; None without an effect.
 
     Raises:
         ValueError: if there is no such property, or the value does not fit.
     """
-    if name not in KNOWN:
+    if name in OPTIONS:
+        raise ValueError(f"property {name!r}: expected the option {OPTIONS[name]} of the connection")
+    known = KNOWN.get(name)
+    if known is None:
+        if reason_of_no_effect(name, str(value).lower() if isinstance(value, bool) else str(value)) is not None:
+            return None
         raise ValueError(f"expected a property that is known, got {name!r}; known are {', '.join(KNOWN)}")
-    if name in _TEXTS:
-        if not isinstance(value, str):
-            raise ValueError(f"property {name!r}: expected a text")
-        return _TEXTS[name], value
-    if name in _NUMBERS:
-        if isinstance(value, bool) or not str(value).isascii() or not str(value).isdigit():
-            raise ValueError(f"property {name!r}: expected a number, got {value!r}")
-        return _NUMBERS[name], int(value)
-    if name == "check.crcs":
-        if not isinstance(value, bool):
-            raise ValueError(f"property {name!r}: expected true or false, got {value!r}")
-        return "check_crcs", value
-    option, allowed = _CHOICES[name]
-    found = next((each for each in allowed if each.casefold() == str(value).casefold()), None)
-    if found is None:
-        raise ValueError(f"property {name!r}: expected one of {', '.join(allowed)}, got {value!r}")
-    return option, found
+    option, convert = known
+    try:
+        return option, convert(value)
+    except ValueError as error:
+        shown = "" if "password" in name else f", got {value!r}"
+        raise ValueError(f"property {name!r}: {error}{shown}") from None
+
+
+def without_effect(properties: Mapping[str, Value]) -> list[str]:
+    """Return the names of those of *properties* that are accepted and have no meaning here."""
+    return sorted(name for name, value in properties.items() if consumer_option(name, value) is None)
 
 
 def settings(properties: Mapping[str, Value]) -> dict[str, Any]:
@@ -90,14 +153,7 @@ def settings(properties: Mapping[str, Value]) -> dict[str, Any]:
         ValueError: if a property is not known, or its value does not fit.
         OSError: if a file cannot be read.
     """
-    options = dict(consumer_option(name, value) for name, value in properties.items())
-    made = {name: value for name, value in options.items() if name not in _FILES}
-    if made.get("security_protocol", "PLAINTEXT").endswith("SSL"):
-        context = ssl.create_default_context(cafile=options.get("ca"))
-        if "certificate" in options:
-            context.load_cert_chain(options["certificate"], options.get("key"), options.get("key_password"))
-        made["ssl_context"] = context
-    return made
+    return with_tls(dict(filter(None, (consumer_option(name, value) for name, value in properties.items()))))
 
 
 def for_a_producer(made: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
@@ -13,7 +14,9 @@ from evframe.plugins import EventCollector
 from evframe_kafka_consumer import secrets
 from evframe_kafka_consumer.consumer import TopicConsumer
 from evframe_kafka_consumer.options import Options as ConsumerOptions
+from evframe_kafka_consumer.properties import without_effect
 
+log = logging.getLogger("evframe.kafka-consumer")
 PARAMETERS: Final = {
     "body": Parameter(str, summary="The record's value; bytes that are not UTF-8 go out as they came in."),
     "topic": Parameter(str, summary="The record's topic."),
@@ -55,6 +58,10 @@ class KafkaConsumer:
         """Make the consumers, which say that they are not consuming yet."""
         secrets.hide()
         self.consumers = {each.name: TopicConsumer(each, context) for each in self._options.connections}
+        for each in self._options.connections:
+            names = without_effect(each.properties)
+            if names:
+                log.warning("properties have no effect", extra={"connection": each.name, "properties": names})
 
     @hookimpl
     def start(self, context: PluginContext) -> None:

@@ -1,8 +1,13 @@
 """The options of the plugin."""
 
+from pathlib import Path
+
 import pytest
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from evframe_kafka_consumer import ConnectionOptions, KafkaConsumer, Options
-from evframe_kafka_consumer.properties import consumer_option, for_a_producer, settings
+from evframe_kafka_consumer.properties import KNOWN, OPTIONS, consumer_option, for_a_producer, settings
+from evframe_kafka_consumer.unmapped import HELD, IGNORED, REFUSED
 
 import evframe
 
@@ -94,6 +99,66 @@ def test_properties(kafka):
     }
     with pytest.raises(ValueError, match="check.crcs"):
         consumer_option("check.crcs", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "option"),
+    [
+        ("partition.assignment.strategy", "range", (RangePartitionAssignor,)),
+        ("partition.assignment.strategy", "Range, roundrobin", (RangePartitionAssignor, RoundRobinPartitionAssignor)),
+        ("topic.metadata.refresh.interval.ms", -1, 2**31 - 1),
+        ("connections.max.idle.ms", 0, None),
+        ("ssl.endpoint.identification.algorithm", "none", "none"),
+        ("enable.ssl.certificate.verification", False, False),
+        ("ssl.cipher.suites", "ECDHE+AESGCM", "ECDHE+AESGCM"),
+        ("ssl.ca.pem", "x", "x"),
+    ],
+)
+def test_a_property_stands_for_an_option_of_the_library(name, value, option):
+    """What the library has in another form is converted."""
+    assert consumer_option(name, value)[1] == option
+
+
+@pytest.mark.parametrize("name", sorted({*(name for names in IGNORED.values() for name in names)} - {*KNOWN, *OPTIONS}))
+def test_a_property_without_a_meaning_here_is_accepted(name):
+    """What librdkafka does in its own way, or a producer does, is no reason to refuse a connection."""
+    assert consumer_option(name, 1) is None
+    assert settings({name: 1}) == {}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, held) for name, (held, _) in HELD.items()])
+def test_a_property_that_says_what_happens_anyway_is_accepted(name, value):
+    """Its own value changes nothing; another one would, and is refused with the reason."""
+    assert consumer_option(name, {"true": True, "false": False}.get(value, value)) is None
+    with pytest.raises(ValueError, match=f"property '{name}': expected {value}, because"):
+        consumer_option(name, "other")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [*((name, 0) for name in (*REFUSED, *OPTIONS)), ("partition.assignment.strategy", "cooperative-sticky")],
+)
+def test_a_property_that_would_change_what_happens_is_refused(name, value):
+    """The error says what is expected instead, an option of the connection where there is one."""
+    instead = f"the option {OPTIONS[name]} of" if name in OPTIONS else ""
+    with pytest.raises(ValueError, match=f"property '{name}': expected {instead}"):
+        consumer_option(name, value)
+
+
+def test_every_property_is_on_the_page():
+    """What has an effect, and what an option takes the place of, is on the page of the plugin."""
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "plugins" / "kafka-consumer.md").read_text()
+
+    assert [name for name in (*KNOWN, *OPTIONS) if f"`{name}`" not in page] == []
+
+
+def test_properties_without_an_effect_are_logged_at_the_start(caplog):
+    """A connection with such properties is one line, which names them."""
+    options = Options(connections=[ConnectionOptions(topics=["t"], properties={"debug": "all", "acks": 1})])
+    evframe.EventInterface(plugins={"kafka-consumer": KafkaConsumer(options)})
+
+    (warning,) = [record for record in caplog.records if record.message == "properties have no effect"]
+    assert (warning.connection, warning.properties) == ("t", ["acks", "debug"])
 
 
 def test_secrets_are_not_shown():

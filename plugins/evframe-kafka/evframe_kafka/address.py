@@ -30,6 +30,8 @@ class KafkaSocket:
     partition: int | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict)
     options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    without_effect: tuple[str, ...] = attrs.field(default=(), eq=False)
+    """Properties of librdkafka that are accepted and have no meaning here."""
 
     @property
     def canonical(self) -> str:
@@ -74,7 +76,7 @@ def parse(rest: str) -> KafkaSocket:
         _host_and_port(each)
     if mark and not tail:
         raise ValueError(f"{FORM}, got no property after the question mark")
-    fields: dict[str, Any] = {"headers": {}, "options": {}}
+    fields: dict[str, Any] = {"headers": {}, "options": {}, "without_effect": ()}
     for part in tail.split("&") if tail else ():
         _take(part, fields)
     return KafkaSocket(brokers, topic, **fields)
@@ -102,7 +104,10 @@ def _take(part: str, fields: dict[str, Any]) -> None:
     elif name.startswith("header.") and len(name) > len("header."):
         fields["headers"][unquote(name[len("header.") :])] = value
     elif name[:2] in {"g.", "t."}:
-        option, converted = producer_option(name[2:], value)
-        fields["options"][option] = converted
+        found = producer_option(name[2:], value)
+        if found is None:
+            fields["without_effect"] += (name[2:],)
+        else:
+            fields["options"].update((found,))
     else:
         raise ValueError(f"expected key=, partition=, header.NAME=, g.NAME= or t.NAME=, got {part!r}")

@@ -19,8 +19,8 @@ from evframe_kafka.address import KafkaSocket
 from evframe_kafka.options import Options
 from evframe_kafka.places import Places
 from evframe_kafka.producing import Producing, strip
-from evframe_kafka.properties import files_of, with_tls
 from evframe_kafka.records import Packed, Packer
+from evframe_kafka.tls import FILES, with_tls
 
 log = logging.getLogger("evframe.kafka")
 Beyond = Callable[[Sequence[tuple[str, int]]], Sequence[Network] | None]
@@ -120,7 +120,8 @@ class Cluster:
     def _log_files(self, error: OSError) -> None:
         repeated = self._limiter.due(str(error))
         if repeated is not None:
-            extra = {"files": files_of(self._settings), "problem": str(error), "repeated": repeated}
+            files = [self._settings[name] for name in FILES if name in self._settings]
+            extra = {"files": files, "problem": str(error), "repeated": repeated}
             log.warning("certificates cannot be used", extra=extra)
 
     def retire(self) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+
+from evframe_kafka.tls import check_ciphers
+from evframe_kafka.unmapped import reason_of_no_effect
 
 _ACKS: Final = {"0": 0, "1": 1, "-1": "all", "all": "all"}
 _CODECS: Final = ("none", "gzip", "snappy", "lz4", "zstd")
 _PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+_NEVER_MS: Final = 2**31 - 1
 _MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
@@ -47,11 +50,25 @@ def _milliseconds(text: str) -> int:
     return round(float(text)) if text.replace(".", "", 1).isdigit() else _number(text)
 
 
+def _limit(text: str) -> int:
+    if not _number(text):
+        raise ValueError("expected a number above 0, because a record that is not acknowledged has to come back")
+    return int(text)
+
+
+def _interval(text: str) -> int:
+    return _NEVER_MS if text == "-1" else _number(text)
+
+
+def _idle(text: str) -> int | None:
+    return _number(text) or None
+
+
 KNOWN: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "acks": ("acks", _acks),
     "request.required.acks": ("acks", _acks),
-    "message.timeout.ms": ("request_timeout_ms", _number),
-    "delivery.timeout.ms": ("request_timeout_ms", _number),
+    "message.timeout.ms": ("request_timeout_ms", _limit),
+    "delivery.timeout.ms": ("request_timeout_ms", _limit),
     "linger.ms": ("linger_ms", _milliseconds),
     "queue.buffering.max.ms": ("linger_ms", _milliseconds),
     "compression.type": ("compression_type", _codec),
@@ -61,9 +78,9 @@ KNOWN: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "message.max.bytes": ("max_request_size", _number),
     "batch.size": ("max_batch_size", _number),
     "metadata.max.age.ms": ("metadata_max_age_ms", _number),
-    "topic.metadata.refresh.interval.ms": ("metadata_max_age_ms", _number),
+    "topic.metadata.refresh.interval.ms": ("metadata_max_age_ms", _interval),
     "retry.backoff.ms": ("retry_backoff_ms", _number),
-    "connections.max.idle.ms": ("connections_max_idle_ms", _number),
+    "connections.max.idle.ms": ("connections_max_idle_ms", _idle),
     "security.protocol": ("security_protocol", _one_of(*_PROTOCOLS)),
     "sasl.mechanism": ("sasl_mechanism", _one_of(*_MECHANISMS)),
     "sasl.mechanisms": ("sasl_mechanism", _one_of(*_MECHANISMS)),
@@ -73,18 +90,25 @@ KNOWN: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "ssl.certificate.location": ("certificate", str),
     "ssl.key.location": ("key", str),
     "ssl.key.password": ("key_password", str),
+    "ssl.ca.pem": ("ca_pem", str),
+    "ssl.cipher.suites": ("ciphers", check_ciphers),
+    "ssl.endpoint.identification.algorithm": ("identification", _one_of("https", "none")),
+    "enable.ssl.certificate.verification": ("verification", _truth),
 }
-_FILES: Final = ("ca", "certificate", "key", "key_password")
 
 
-def producer_option(name: str, value: str) -> tuple[str, Any]:
-    """Return the option that the property *name*, without its ``g.`` or ``t.``, stands for.
+def producer_option(name: str, value: str) -> tuple[str, Any] | None:
+    """Return the option that the property *name*, without its ``g.`` or ``t.``, stands for; None without an effect.
 
     Raises:
         ValueError: if there is no such property, or the value does not fit.
     """
     known = KNOWN.get(name)
     if known is None:
+        if name in ("bootstrap.servers", "metadata.broker.list"):
+            raise ValueError(f"property {name!r}: expected the brokers before the slash of the socket")
+        if reason_of_no_effect(name, value) is not None:
+            return None
         raise ValueError(f"expected a property that is known, got {name!r}; known are {', '.join(KNOWN)}")
     option, convert = known
     try:
@@ -109,24 +133,3 @@ def check(settings: Mapping[str, Any]) -> None:
                 raise ValueError(
                     f"expected the property {name!r} with security.protocol {settings['security_protocol']}"
                 )
-
-
-def files_of(options: Mapping[str, Any]) -> list[str]:
-    """Return the files of TLS that *options* name."""
-    return [options[name] for name in _FILES[:-1] if name in options]
-
-
-def with_tls(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *options* with the files of TLS made into a context.
-
-    Raises:
-        OSError: if a file cannot be read.
-    """
-    made = {name: value for name, value in options.items() if name not in _FILES}
-    if made.get("security_protocol", "PLAINTEXT").endswith("SSL"):
-        context = ssl.create_default_context(cafile=options.get("ca"))
-        if "certificate" in options:
-            # With no password at all the library would ask for it at the terminal.
-            context.load_cert_chain(options["certificate"], options.get("key"), options.get("key_password", ""))
-        made["ssl_context"] = context
-    return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict, deque
 from collections.abc import Awaitable
 from contextlib import AbstractContextManager
@@ -23,6 +24,7 @@ from evframe_kafka.producing import strip
 from evframe_kafka.properties import check
 from evframe_kafka.records import Packed
 
+log = logging.getLogger("evframe.kafka")
 # What is wrong with a batch because of some of its records.
 _OF_RECORDS: Final = {
     errors.MessageSizeTooLargeError: "too_large",
@@ -57,6 +59,7 @@ class KafkaTransport:
         self._closing: set[asyncio.Task[None]] = set()
         self._resolver = Resolver()
         self._networks_beyond: Beyond = lambda _: None
+        self._warned: set[str] = set()
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
@@ -72,7 +75,15 @@ class KafkaTransport:
             return None
         socket = parse(rest)
         check(settings_of(socket, self._options))
+        self._warn(socket)
         return socket
+
+    def _warn(self, socket: KafkaSocket) -> None:
+        """Log properties without an effect, each of them once."""
+        new = sorted(set(socket.without_effect) - self._warned)
+        if new:
+            self._warned.update(new)
+            log.warning("properties have no effect", extra={"socket": socket.canonical, "properties": new})
 
     @hookimpl
     def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:

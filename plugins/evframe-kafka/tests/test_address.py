@@ -1,13 +1,17 @@
 """The sockets of the transport, row by row."""
 
+import ssl
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from aiokafka import AIOKafkaProducer
 from evframe_kafka import KafkaTransport, Options, parse
 from evframe_kafka.cluster import settings_of
-from evframe_kafka.properties import KNOWN, producer_option, with_tls
+from evframe_kafka.properties import KNOWN, producer_option
+from evframe_kafka.tls import with_tls
+from evframe_kafka.unmapped import HELD, IGNORED, REFUSED
 
 import evframe
 from evframe.testing import until
@@ -101,7 +105,9 @@ def test_rejected_k3_k5(text):
         ("metadata.max.age.ms", "9", ("metadata_max_age_ms", 9)),
         ("topic.metadata.refresh.interval.ms", "9", ("metadata_max_age_ms", 9)),
         ("retry.backoff.ms", "9", ("retry_backoff_ms", 9)),
+        ("topic.metadata.refresh.interval.ms", "-1", ("metadata_max_age_ms", 2**31 - 1)),
         ("connections.max.idle.ms", "9", ("connections_max_idle_ms", 9)),
+        ("connections.max.idle.ms", "0", ("connections_max_idle_ms", None)),
         ("security.protocol", "sasl_ssl", ("security_protocol", "SASL_SSL")),
         ("sasl.mechanism", "plain", ("sasl_mechanism", "PLAIN")),
         ("sasl.mechanisms", "scram-sha-256", ("sasl_mechanism", "SCRAM-SHA-256")),
@@ -111,6 +117,10 @@ def test_rejected_k3_k5(text):
         ("ssl.certificate.location", "/a", ("certificate", "/a")),
         ("ssl.key.location", "/a", ("key", "/a")),
         ("ssl.key.password", "p", ("key_password", "p")),
+        ("ssl.ca.pem", "-----BEGIN", ("ca_pem", "-----BEGIN")),
+        ("ssl.cipher.suites", "ECDHE+AESGCM", ("ciphers", "ECDHE+AESGCM")),
+        ("ssl.endpoint.identification.algorithm", "NONE", ("identification", "none")),
+        ("enable.ssl.certificate.verification", "false", ("verification", False)),
     ],
 )
 async def test_properties_k6(name, value, option):
@@ -118,16 +128,100 @@ async def test_properties_k6(name, value, option):
     assert producer_option(name, value) == option
     settings = settings_of(parse(f"h/t?g.{name}={value}"), Options())
     assert set(settings.items()) >= {option}
-    if not name.startswith(("security", "ssl")):
+    if not name.startswith(("security", "ssl", "enable.ssl")):
         await AIOKafkaProducer(bootstrap_servers="127.0.0.1:1", **settings).stop()
 
 
+@pytest.mark.parametrize("name", sorted({*(name for names in IGNORED.values() for name in names)} - {*KNOWN}))
+def test_a_property_without_a_meaning_here_is_accepted(name):
+    """What librdkafka does in its own way, or a consumer does, is no reason to refuse a socket."""
+    found = parse(f"h/t?g.{name}=1&t.acks=1")
+
+    assert (found.without_effect, found.options) == ((name,), {"acks": 1})
+    assert found.cluster == parse("h/t?t.acks=1").cluster
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, held) for name, (held, _) in HELD.items()])
+def test_a_property_that_says_what_happens_anyway_is_accepted(name, value):
+    """Its own value changes nothing, in any case; another one would, and is refused with the reason."""
+    assert parse(f"h/t?g.{name}={value.upper()}").without_effect == (name,)
+    with pytest.raises(ValueError, match=f"property '{name}': expected {value}, because"):
+        parse(f"h/t?g.{name}=other")
+
+
+@pytest.mark.parametrize("name", [*REFUSED, "bootstrap.servers", "metadata.broker.list"])
+def test_a_property_that_would_change_what_happens_is_refused(name):
+    """Nobody relies on what a producer here does not do; the error says what is expected instead."""
+    with pytest.raises(ValueError, match=f"property '{name}': expected"):
+        parse(f"h/t?g.{name}=0")
+
+
+@pytest.mark.parametrize("name", ["retries", "message.send.max.retries"])
+def test_retries_are_made_until_the_time_limit(name):
+    """A number of retries is accepted; none at all, which would drop records, is not."""
+    assert parse(f"h/t?g.{name}=3").without_effect == (name,)
+
+
+@pytest.mark.parametrize("name", ["message.timeout.ms", "delivery.timeout.ms"])
+def test_a_record_has_a_time_limit(name):
+    """0 is no limit in librdkafka; a record that never comes back would be neither delivered nor failed."""
+    with pytest.raises(ValueError, match=f"property '{name}': expected a number above 0"):
+        parse(f"h/t?t.{name}=0")
+
+
+def test_unknown_ciphers_are_refused():
+    """Ciphers that OpenSSL does not have are an error when they are subscribed."""
+    with pytest.raises(ValueError, match="property 'ssl.cipher.suites': expected ciphers that OpenSSL has"):
+        parse("h/t?g.ssl.cipher.suites=NOSUCH")
+
+
+def test_properties_without_an_effect_are_logged_once(caplog):
+    """The first socket with such a property is one line, which names it; a second one is none."""
+    events = evframe.EventInterface(plugins={"kafka": KafkaTransport()})
+    events.register_event("E_TEST")
+    for topic in ("a", "b"):
+        events.subscribe_event("E_TEST", f"kafka:h/{topic}?g.debug=all&g.socket.keepalive.enable=true&t.acks=1")
+
+    (warning,) = [record for record in caplog.records if record.message == "properties have no effect"]
+    assert warning.properties == ["debug", "socket.keepalive.enable"]
+    assert warning.socket == "kafka:h/a"
+
+
+@pytest.mark.parametrize(
+    ("text", "checks_names", "verifies"),
+    [
+        ("", True, True),
+        ("&g.ssl.endpoint.identification.algorithm=https", True, True),
+        ("&g.ssl.endpoint.identification.algorithm=none", False, True),
+        ("&g.enable.ssl.certificate.verification=false", False, False),
+    ],
+)
+def test_certificates_are_verified_unless_a_property_says_otherwise(text, checks_names, verifies):
+    """Names and certificates of brokers are compared, each until it is turned off."""
+    context = with_tls(settings_of(parse(f"h/t?g.security.protocol=SSL{text}"), Options()))["ssl_context"]
+
+    assert context.check_hostname is checks_names
+    assert (context.verify_mode is ssl.CERT_REQUIRED) is verifies
+
+
+def test_trusted_certificates_are_a_file_a_folder_or_a_text(kafka, tmp_path):
+    """The certificates that are trusted come from any of the three."""
+    text = kafka.certificate.read_text()
+    for part in (f"ssl.ca.location={kafka.certificate}", f"ssl.ca.pem={quote(text)}"):
+        made = with_tls(settings_of(parse(f"h/t?g.security.protocol=SSL&g.{part}"), Options()))
+        assert made["ssl_context"].get_ca_certs()
+    with_tls(settings_of(parse(f"h/t?g.security.protocol=SSL&g.ssl.ca.location={tmp_path}"), Options()))
+
+
 def test_every_property_is_tested_and_on_the_page():
-    """What is known is in the test above, and on the page of the transport."""
+    """What is known is in the tests above, and on the page of the transport."""
     tested = {row[0] for row in test_properties_k6.pytestmark[0].args[1]}
     page = (Path(__file__).parents[3] / "docs" / "reference" / "plugins" / "kafka.md").read_text()
+    ignored = [name for names in IGNORED.values() for name in names]
     assert tested == set(KNOWN)
-    assert [name for name in KNOWN if f"`{name}`" not in page] == []
+    assert [name for name in (*KNOWN, *ignored, *HELD, *REFUSED) if f"`{name}`" not in page] == []
+    assert not set(KNOWN) & {*HELD, *REFUSED}
+    assert len({*ignored}) == len(ignored)
 
 
 @pytest.mark.parametrize(
