@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import signal
 import sys
@@ -27,8 +28,8 @@ from evframe.logs import set_up_logs
 from evframe.payload import Pairs
 from evframe.plugins import PluginStatus
 from evframe.reaching import reach
-from evframe.terminal import Commands, print_json, say
-from evframe.watching import lines
+from evframe.terminal import Commands, Notes, print_json, say
+from evframe.watching import lines, unmatched
 
 _INVALID_PARAMS: Final = -32602
 _COLUMNS: Final = ("name", "version", "kind")
@@ -253,7 +254,12 @@ def watch(client: Client, patterns: tuple[str, ...], receiver: Any, address: str
         subscription = client.subscribe(*patterns, receiver=receiver, address=address)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--address") from None
+    logger = logging.getLogger("evframe.client")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(Notes())
     with suppress(KeyboardInterrupt), subscription:
+        for pattern in unmatched(patterns, subscription.names):
+            say(f"no event of the gateway matches {pattern!r} so far, see evframe events", err=True)
         for line in lines(subscription, as_json=as_json):
             click.echo(line)  # which is escaped as what it is
     for count, what in ((subscription.unparsed, "could not be read"), (subscription.lost, "came too fast")):

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
-from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -17,7 +16,7 @@ from evframe.client import DEFAULT_URL, Client, ManagementError, url_of
 from evframe.config import load_config
 
 _COMPLETION_S: Final = 2.0
-_FORMS: Final = "http:, https:, http+unix:, udp:, unix: or fifo:"
+_FORMS: Final = "http://host:port/mi, https://…, http+unix://%2Fpath/mi, udp:host:port, unix:/path or fifo:/path"
 _file = click.Path(dir_okay=False)
 
 
@@ -36,15 +35,7 @@ def connect(url: str | None, config: str | None, token_file: str | None, ca_file
         url = url_of(tables)
         if url.startswith("http"):
             token_file = token_file or tables.get("mi-http", {}).get("token_file")
-    token = None if token_file is None else _token(token_file)
-    return Client(url or DEFAULT_URL, token=token, ca_file=ca_file)
-
-
-def _token(path: str) -> str:
-    token = Path(path).read_text(encoding="utf-8").strip()
-    if not token:
-        raise ValueError(f"{path}: expected a token, got nothing")
-    return token
+    return Client(url or DEFAULT_URL, token_file=token_file, ca_file=ca_file)
 
 
 def with_client(command: Callable[..., None]) -> Callable[..., None]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from evframe.client import ReceivedEvent, Subscription
 from evframe.encoding import encode_value
 from evframe.events.reading import MAX_TEXT_DEPTH, read
+from evframe.listening import compile_pattern
 from evframe.visible import visible, visible_json
 
 
@@ -15,6 +16,12 @@ def lines(subscription: Subscription, *, as_json: bool) -> Iterator[str]:
     """Yield a line for each event: its name and parameters, or its JSON-RPC notification as it was on the wire."""
     for event in subscription:
         yield _as_json(event) if as_json else f"{visible(event.name)} {_json_text(event.params)}"
+
+
+def unmatched(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
+    """Return those of *patterns* that match none of *names*."""
+    known = tuple(names)
+    return [pattern for pattern in patterns if not any(map(compile_pattern(pattern).match, known))]
 
 
 def _as_json(event: ReceivedEvent) -> str:

@@ -15,6 +15,7 @@ from serving import DatagramServer, FifoServer, HttpServer, http
 
 from evframe import EventInterface
 from evframe.cli import main
+from evframe.watching import unmatched
 
 MANY = """
 from evframe import hookimpl
@@ -262,3 +263,17 @@ def test_completion(serving):
     assert completed("mi", "--url", url, "evi:subscribe") == ["evi:subscribe", "evi:subscribers"]
     assert completed("mi", "--url", "udp://127.0.0.1:1", "evi:") == []
     assert completed("raise", "--url", "nonsense", "E_") == []
+
+
+def test_urls_as_the_help_has_them(command, serving):
+    """`--url udp:host:port` works as the help of the option has it."""
+    server = serving(DatagramServer)
+    result = command("events", "--url", server.url.replace("//", ""))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "udp:host:port" in command("events", "--help").stdout
+
+
+def test_patterns_that_match_nothing():
+    """A pattern counts as unmatched when none of the subscribed events fits it, letter by letter."""
+    assert unmatched(["E_A", "E_*", "e_a", "E_[BC]", "X?"], ["E_A", "E_D"]) == ["e_a", "E_[BC]", "X?"]
+    assert unmatched([], ["E_A"]) == []

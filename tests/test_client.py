@@ -392,3 +392,68 @@ async def test_name_that_takes_long_to_look_up(monkeypatch, kind):
             await call(kind("http://gw/mi", timeout_s=0.1))
     finally:
         over.set()
+
+
+def statused(status, needs=b""):
+    """Return what answers each request with *status*, but for those that have *needs* in them, which work."""
+
+    def answer(request):
+        if not request:
+            return None
+        if needs and needs in request:
+            number = request[request.index(b'"id":"') + 6 :][:16]
+            body = b'{"id":"%b","result":"OK"}' % number
+            return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        return b"HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n" % status
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("status", "options", "advice"),
+    [
+        (
+            401,
+            {},
+            "401 Unauthorized: the interface wants a token (token_file, --token-file), or user:password@ in the URL",
+        ),
+        (401, {"token": "other"}, "401 Unauthorized: expected the token or the password of this interface"),
+        (400, {}, "400 Bad Request: expected a request that the interface takes, check the path of the URL"),
+        (404, {}, "404 Not Found: expected the path of a management interface, which is /mi unless configured"),
+        (403, {}, "403 Forbidden: expected a host name that the interface answers"),
+    ],
+)
+def test_refusal_says_what_to_do(ask, serve, status, options, advice):
+    """A status that refuses a request comes with what can be done about it, and without the token."""
+    server = serve("http", statused(status))
+    with pytest.raises(ManagementError) as caught:
+        ask(server.url, "pwd", **options)
+    assert str(caught.value).startswith(f"no answer from {server.url}: HTTP status {advice}")
+    assert len(server.requests) == 1
+
+
+def test_token_that_was_changed(serve, tmp_path):
+    """A client reads the file of its token again when the token is refused, and asks once more if it has another."""
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    server = serve("http", statused(401, b"Bearer second"))
+    client = Client(server.url, token_file=str(file))
+    with pytest.raises(ManagementError, match="HTTP status 401"):
+        client.call("pwd")
+    assert len(server.requests) == 1
+    file.write_text("second\n")
+    assert client.call("pwd") == "OK"
+    assert asyncio.run(AsyncClient(server.url, token_file=str(file)).call("pwd")) == "OK"
+    assert len(server.requests) == 4
+
+
+def test_token_file_that_cannot_be_used(tmp_path):
+    """A file without a token, no file, and a token beside the file are errors where the client is made."""
+    (tmp_path / "empty").write_text("\n")
+    for options, problem in (
+        ({"token_file": str(tmp_path / "empty")}, "token_file: expected a token, got nothing in"),
+        ({"token_file": str(tmp_path / "nosuch")}, "token_file: expected a file that can be read, got .*No such file"),
+        ({"token_file": str(tmp_path / "empty"), "token": "x"}, "token_file: expected no token beside it"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            Client(**options)

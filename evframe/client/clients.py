@@ -21,10 +21,12 @@ class _Transport(Protocol):
     def exchange(self, request: Request) -> Steps[bytes]: ...
 
 
-def _transport(url: str, token: str | None, ca_file: str | None) -> _Transport:
+def _transport(url: str, token: str | None, ca_file: str | None, token_file: str | None) -> _Transport:
     parts = parse_url(url)
     if isinstance(parts, HttpUrl):
-        return Http(parts, token, ca_file)
+        if token is not None and token_file is not None:
+            raise ValueError("token_file: expected no token beside it")
+        return Http(parts, token, ca_file, token_file)
     if isinstance(parts, UdpUrl):
         return Udp(parts)
     return Unix(parts) if isinstance(parts, UnixUrl) else Fifo(parts)
@@ -39,6 +41,7 @@ class _Base:
             ``unix:///run/mi.sock`` (datagrams) or ``fifo:///tmp/opensips_fifo?reply_dir=/tmp``.
         timeout_s: the longest that a call takes.
         token: sent to an HTTP interface with every request.
+        token_file: a file with the token, which is read again when the interface refuses the one before.
         ca_file: the certificates that an HTTPS interface is trusted by; those of the system when left out.
 
     Raises:
@@ -49,11 +52,12 @@ class _Base:
     timeout_s: float = 10.0
     token: str | None = attrs.field(default=None, repr=False)
     ca_file: str | None = None
+    token_file: str | None = None
     _transport: _Transport = attrs.field(init=False, repr=False, eq=False)
 
     @_transport.default
     def _(self) -> _Transport:
-        return _transport(self.url, self.token, self.ca_file)
+        return _transport(self.url, self.token, self.ca_file, self.token_file)
 
 
 class Client(_Base):

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Generator
 from contextlib import suppress
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 
 from evframe.client.protocol import MAX_REPLY_BYTES, Request
@@ -23,20 +24,46 @@ _HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*")
 _CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?")
 _LENGTH: Final = re.compile(rb"[0-9]{1,12}")
 
+_ADVICE: Final = {
+    400: "expected a request that the interface takes, check the path of the URL, which is /mi unless configured",
+    403: "expected a host name that the interface answers, such as its address; see hosts in [plugins.mi-http]",
+    404: "expected the path of a management interface, which is /mi unless configured",
+    413: "expected a smaller request",
+}
+_NOTHING_SENT: Final = "the interface wants a token (token_file, --token-file), or user:password@ in the URL"
+_OTHER_SENT: Final = "expected the token or the password of this interface, it was sent another one"
+
 Reading = Generator[None, bytes, bytes]
 """Yields when it wants more bytes, is sent them (nothing at the end of the connection), and returns the body."""
+
+
+class StatusError(ValueError):
+    """Raised for a response whose status is not 200."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"HTTP status {status} {_phrase(status)}".rstrip())
+        self.status = status
 
 
 class Http:
     """Posts requests to *url*.
 
+    Args:
+        url: the interface.
+        token: what it asks for.
+        ca_file: the certificates that it is trusted by.
+        token_file: the file of the token, which is read again when the interface refuses the one before.
+
     Raises:
-        ValueError: if the token cannot be sent, or there are no certificates in *ca_file*.
+        ValueError: if the token cannot be sent or read, or there are no certificates in *ca_file*.
     """
 
-    def __init__(self, url: HttpUrl, token: str | None = None, ca_file: str | None = None) -> None:
+    def __init__(
+        self, url: HttpUrl, token: str | None = None, ca_file: str | None = None, token_file: str | None = None
+    ) -> None:
         self._url = url
-        self._authorization = _authorization(url, token)
+        self._token_file = token_file
+        self._authorization = _authorization(url, token if token_file is None else read_token(token_file))
         self._context: ssl.SSLContext | None = None
         if url.tls:
             try:
@@ -45,7 +72,31 @@ class Http:
                 raise ValueError(f"ca_file: expected a file of certificates, got {ca_file!r}: {error}") from None
 
     def exchange(self, request: Request) -> Steps[bytes]:
-        """Return the reply to *request*."""
+        """Return the reply to *request*, which is sent again when the token was refused and its file has another."""
+        try:
+            try:
+                return (yield from self._post(request))
+            except StatusError as error:
+                if error.status != 401 or not self._has_new_token():
+                    raise
+            return (yield from self._post(request))
+        except StatusError as error:
+            advice = self._advice(error.status)
+            raise error if advice is None else ValueError(f"{error}: {advice}") from None
+
+    def _advice(self, status: int) -> str | None:
+        if status == 401:
+            return _NOTHING_SENT if self._authorization is None else _OTHER_SENT
+        return _ADVICE.get(status)
+
+    def _has_new_token(self) -> bool:
+        """Read the file of the token again, and return whether it has another one."""
+        if self._token_file is None:
+            return False
+        before, self._authorization = self._authorization, _authorization(self._url, read_token(self._token_file))
+        return self._authorization != before
+
+    def _post(self, request: Request) -> Steps[bytes]:
         connection = yield from self._connect()
         try:
             # The answer may come, and say why, before all of a request was taken.
@@ -91,6 +142,21 @@ class Http:
         if self._authorization is not None:
             lines.append(f"Authorization: {self._authorization}")
         return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def read_token(path: str) -> str:
+    """Return the token in the file *path*.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    try:
+        token = Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ValueError(f"token_file: expected a file that can be read, got {path!r}: {error.strerror}") from None
+    if not token:
+        raise ValueError(f"token_file: expected a token, got nothing in {path!r}")
+    return token
 
 
 def _authorization(url: HttpUrl, token: str | None) -> str | None:
@@ -159,7 +225,7 @@ def read_response() -> Reading:
             break
     if status != 200:
         # Its body is not waited for: that of the original never ends (Q-2).
-        raise ValueError(f"HTTP status {status} {_phrase(status)}".rstrip())
+        raise StatusError(status)
     return (yield from _body(given, headers))
 
 

@@ -32,7 +32,7 @@ class HttpUrl:
 
 @attrs.frozen
 class UdpUrl:
-    """``udp://host:port``."""
+    """``udp://host:port``, or ``udp:host:port`` as a socket has it."""
 
     host: str
     port: int
@@ -71,7 +71,7 @@ def parse_url(url: str) -> Url:
         if parts.scheme == "http+unix":
             return HttpUrl("localhost", 0, _target(parts), unix_path=_path(unquote(parts.netloc)))
         if parts.scheme == "udp":
-            return UdpUrl(*split_host_port(parts.netloc))
+            return UdpUrl(*split_host_port(parts.netloc or parts.path))
         if parts.scheme == "unix":
             return UnixUrl(_path(_local(parts)), _reply_dir(parts))
         if parts.scheme == "fifo":

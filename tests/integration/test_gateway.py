@@ -68,8 +68,10 @@ def test_every_command(gateway, receiver):
 def test_watch(gateway):
     """`watch` prints events as they are raised, those of events it did not know at first too, and leaves."""
     running = gateway('[[events]]\nname = "E_ONE"\n')
-    words = [EVFRAME, "watch", "E_O*", "--url", running.url, "--json"]
-    with child(*words, stdout=subprocess.PIPE, text=True) as watch:
+    words = [EVFRAME, "watch", "E_O*", "E_NOSUCH", "--url", running.url, "--json"]
+    with child(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watch:
+        warning = "no event of the gateway matches 'E_NOSUCH' so far, see evframe events\n"
+        assert watch.stderr.readline() == warning
         while not running.client.call("subscribers_list")["Events"]:
             assert watch.poll() is None
         running.client.call("raise_event", ["E_ONE", {"n": 1}])

@@ -4,28 +4,71 @@ from __future__ import annotations
 
 import base64
 import hmac
+import logging
+import os
+from collections.abc import Iterator
 
+from evframe.log_limit import LogLimiter
 from evframe.secret import read_secret
 from evframe_mi_http.options import Options
+
+log = logging.getLogger("evframe.mi-http")
 
 
 class Guard:
     """Tells requests that may be made from others, without telling by the time it takes how close they were.
 
-    The files are read once.
+    The files are read again when a request is refused and one of them has changed since: whoever has
+    the new token can have the configuration loaded again.
     """
 
     def __init__(self, options: Options) -> None:
-        self._wanted: list[bytes] = []
+        self._options = options
+        self._limiter = LogLimiter()
         self.challenges: list[str] = []
         """The values of ``WWW-Authenticate``."""
         if options.token_file is not None:
-            self._wanted.append(b"bearer " + read_secret(options.token_file).encode())
             self.challenges.append(f'Bearer realm="{options.auth_realm}"')
+        if options.auth_username is not None:
+            self.challenges.append(f'Basic realm="{options.auth_realm}"')
+        self._versions = self._look()
+        self._wanted = list(self._read())
+
+    def _read(self) -> Iterator[bytes]:
+        options = self._options
+        if options.token_file is not None:
+            yield b"bearer " + read_secret(options.token_file).encode()
         if options.auth_username is not None and options.auth_password_file is not None:
             pair = f"{options.auth_username}:{read_secret(options.auth_password_file)}".encode()
-            self._wanted.append(b"basic " + base64.b64encode(pair))
-            self.challenges.append(f'Basic realm="{options.auth_realm}"')
+            yield b"basic " + base64.b64encode(pair)
+
+    def _look(self) -> list[tuple[int, int, int] | None]:
+        """Return what changes when a file is written or replaced."""
+        versions: list[tuple[int, int, int] | None] = []
+        for path in (self._options.token_file, self._options.auth_password_file):
+            try:
+                found = None if path is None else os.stat(path)
+            except OSError:
+                found = None
+            versions.append(None if found is None else (found.st_ino, found.st_mtime_ns, found.st_size))
+        return versions
+
+    def _has_changed(self) -> bool:
+        """Read the files if one has changed, and return whether that was so; what cannot be read changes nothing."""
+        versions = self._look()
+        if versions == self._versions:
+            return False
+        try:
+            wanted = list(self._read())
+        except ValueError as error:
+            repeated = self._limiter.due("unreadable")
+            if repeated is not None:
+                extra = {"problem": str(error), "repeated": repeated}
+                log.warning("a changed token or password cannot be used", extra=extra)
+            return False
+        self._versions, self._wanted = versions, wanted
+        log.info("a changed token or password was read")
+        return True
 
     @property
     def asks(self) -> bool:
@@ -34,8 +77,9 @@ class Guard:
 
     def allows(self, authorization: str | None) -> bool:
         """Return whether a request with this header may be made."""
-        if not self._wanted:
-            return True
+        return not self._wanted or self._fits(authorization) or (self._has_changed() and self._fits(authorization))
+
+    def _fits(self, authorization: str | None) -> bool:
         scheme, _, credentials = (authorization or "").partition(" ")
         given = f"{scheme.lower()} {credentials.strip()}".encode("utf-8", "surrogateescape")
         return any([hmac.compare_digest(given, wanted) for wanted in self._wanted])  # noqa: C419 all are compared

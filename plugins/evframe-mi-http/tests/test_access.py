@@ -239,3 +239,23 @@ def test_key_with_a_passphrase(certificate, tmp_path):
     )
     with pytest.raises(ValueError, match="^tls_cert_file: expected a certificate that fits tls_key_file"):
         Options(tls_cert_file=certificate[0], tls_key_file=key)
+
+
+async def test_changed_token_is_read_when_a_request_is_refused(secret, caplog):
+    """Whoever has the new token of a changed file is let in, before any reload; the old one is refused from then on."""
+    caplog.set_level(logging.INFO, "evframe.mi-http")
+    path = secret("token", TOKEN)
+
+    async def statuses(*tokens):
+        return [(await ask(address, f"Authorization: Bearer {token}"))[0][0] for token in tokens]
+
+    async with gateway(token_file=path) as events:
+        address = events.plugin("mi-http").address
+        assert await statuses(TOKEN, "new") == [200, 401]
+        secret("token", "new")
+        assert await statuses(TOKEN, "new", TOKEN) == [200, 200, 401]
+        secret("token", "two\nlines")
+        assert await statuses("new", "two", "new") == [200, 401, 200]
+    messages = [record.message for record in caplog.records]
+    assert messages.count("a changed token or password was read") == 1
+    assert messages.count("a changed token or password cannot be used") == 1
