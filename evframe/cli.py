@@ -74,7 +74,9 @@ def run(config: str, log_level: str) -> None:
 @click.option("-c", "--config", required=True, type=click.Path(dir_okay=False), help="Configuration file.")
 @click.option("--connect", is_flag=True, help="Try to reach the target of every subscription.")
 def check(config: str, *, connect: bool) -> None:
-    """Check a configuration; print every problem with its path.
+    """Check a configuration; print every problem with its file, its line and its path.
+
+    A hint, such as an event whose name resembles a declared one, is printed and is no problem.
 
     Nothing is looked up and no connection is made; with --connect, every target is tried, which brings it
     no event, and the addresses of its names are printed.
@@ -83,6 +85,8 @@ def check(config: str, *, connect: bool) -> None:
         interface = EventInterface.from_toml(config)
     except ConfigError as error:
         _refuse(error)
+    for hint in interface.hints:
+        say(f"hint: {hint}", err=True)
     findings = asyncio.run(reach(interface)) if connect else []
     for finding in findings:
         say(str(finding), err=finding.problem is not None)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from evframe.calls import comes_from_outside, contained_task, foreign_call
 from evframe.config import Config
+from evframe.conflicts import missing_plugins, unknown_disabled, unloaded
 from evframe.context import PluginContext
+from evframe.declarations import Declaration
 from evframe.events.event import EventRegistry
 from evframe.exceptions import ConfigError, PluginError
 from evframe.management.commands import CommandTable
-from evframe.plugins import DISABLED, EventCollector, PluginManager, PluginStatus
+from evframe.plugins import DISABLED, INVALID_OPTIONS, EventCollector, PluginManager, PluginStatus
 from evframe.structuring import structure
 from evframe.subscriptions.policy import NARROWING_KEYS, NarrowingOptions
 from evframe.tasks import PluginTasks, log_error
@@ -39,6 +41,8 @@ class Composition:
         self.statuses: list[PluginStatus] = []
         self.options: dict[str, Any] = {}
         """What each plugin was made with, by its name; None for one without options."""
+        self.declared: dict[str, dict[str, Declaration | None]] = {}
+        """The events of each plugin, by the plugin's name."""
         self.narrowings: dict[str, NarrowingOptions] = {}
         """What the tables of management interfaces permit less than the others, by the plugin's name."""
         self.unopened: set[str] = set()
@@ -75,7 +79,9 @@ class Composition:
             else:
                 self._load(entry, version, tables.get(entry.name), problems, gateway=gateway)
             seen.add(entry.name)
-        problems += [f"plugins.{name}: no such plugin is installed" for name in tables if name not in seen]
+        problems += missing_plugins(tables, seen)
+        problems += unknown_disabled(config.disable, seen)
+        problems += unloaded(tables, self.statuses)
         problems[:] = [problem.replace("plugins.route.routes", "routes", 1) for problem in problems]
 
     def _load(
@@ -83,15 +89,16 @@ class Composition:
     ) -> None:
         try:
             factory = entry.load()
+            besides: Sequence[str] = ()
             if getattr(factory, "kind", None) == "management":
                 if table is None and not gateway:
                     self.unopened.add(entry.name)
-                table = self._narrow(entry.name, table or {}, problems)
-            options = make_options(entry.name, factory, table or {}, problems)
+                table, besides = self._narrow(entry.name, table or {}, problems), NARROWING_KEYS
+            options = make_options(entry.name, factory, table or {}, problems, besides)
             self.add(entry.name, make_plugin(factory, options), version=version, options=options)
         except ConfigError as error:
             problems += [f"plugins.{entry.name}.{problem}" for problem in error.problems]
-            self.statuses.append(PluginStatus(entry.name, version, "its options are not valid"))
+            self.statuses.append(PluginStatus(entry.name, version, INVALID_OPTIONS))
         except BaseException as error:  # any error of a plugin is its status
             if comes_from_outside(error):
                 raise
@@ -126,6 +133,7 @@ class Composition:
         for event, declaration in collector.events.items():
             self._registry.register(event, declaration)
         self.options[name] = options
+        self.declared[name] = collector.events
         schemes = tuple(getattr(plugin, "schemes", ()))
         status = PluginStatus(name, version, None, _kind(plugin), schemes, tuple(collector.events), tuple(added))
         self.statuses[:] = [other for other in self.statuses if other.name != name]
@@ -141,6 +149,7 @@ class Composition:
         """Take out the plugin called *name*, and return it; its events stay registered."""
         status = next(status for status in self.statuses if status.name == name)
         self.options.pop(name, None)
+        self.declared.pop(name, None)
         self.statuses[self.statuses.index(status)] = PluginStatus(name, status.version, DISABLED)
         return self._take_out(name, status.commands)
 
@@ -238,8 +247,12 @@ def tables_of(config: Config) -> dict[str, dict[str, Any]]:
     return tables
 
 
-def make_options(name: str, factory: Any, table: Mapping[str, Any], problems: list[str]) -> Any:
+def make_options(
+    name: str, factory: Any, table: Mapping[str, Any], problems: list[str], besides: Iterable[str] = ()
+) -> Any:
     """Return the options of a plugin, of its attrs class `Options`; None when it has none.
+
+    *besides* are the keys that its table may have besides them.
 
     What is wrong goes to *problems*; the defaults stand in for it.
     """
@@ -248,7 +261,7 @@ def make_options(name: str, factory: Any, table: Mapping[str, Any], problems: li
         if table:
             problems.append(f"plugins.{name}: expected no options, got {sorted(table)}")
         return None
-    options = structure(table, options_class, f"plugins.{name}", problems)
+    options = structure(table, options_class, f"plugins.{name}", problems, besides)
     return options_class() if options is None else options
 
 

@@ -16,6 +16,7 @@ from evframe.exceptions import ConfigError
 from evframe.structuring import check_number, structure
 from evframe.subscribers import Overflow
 from evframe.subscriptions.policy import ManagementOptions
+from evframe.toml_lines import with_places
 
 TYPES: Final[dict[str, type]] = {
     "str": str,
@@ -161,6 +162,12 @@ class Config:
     problems: list[str] = attrs.field(factory=list)
     """What is wrong with the text that it was read from: an interface refuses it, with all else that is wrong."""
     management: ManagementOptions = attrs.field(factory=ManagementOptions)
+    source: tuple[str, str] | None = attrs.field(default=None, eq=False, repr=False)
+    """The file that it was read from, and the text in it."""
+
+    def placed(self, problems: Iterable[str]) -> list[str]:
+        """Return *problems* with the file and the line of each, when it was read from a file."""
+        return list(problems) if self.source is None else with_places(*self.source, problems)
 
 
 def _plugin_tables(plugins: Any, problems: list[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:
@@ -212,18 +219,19 @@ def read_config(text: str) -> Config:
 def read_config_file(path: str | Path) -> Config:
     """Return the configuration in the file *path*; see `read_config`."""
     try:
-        return read_config(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         return Config(problems=[f"{path}: {error.strerror or error}"])
     except UnicodeDecodeError as error:
         return Config(
             problems=[f"{path}: expected UTF-8, got the byte {error.object[error.start]:#x} at {error.start}"]
         )
+    return attrs.evolve(read_config(text), source=(str(path), text))
 
 
 def _without_problems(config: Config) -> Config:
     if config.problems:
-        raise ConfigError(config.problems)
+        raise ConfigError(config.placed(config.problems))
     return config
 
 

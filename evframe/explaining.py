@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 
 from evframe.client import Client, ManagementError
 from evframe.exceptions import ConfigError, SocketError
+from evframe.hints import did_you_mean
 from evframe.interface import EventInterface
 
 
@@ -26,7 +27,7 @@ def explained(client: Client, event: str, socket: str | None = None) -> Iterator
 def _reason(client: Client, event: str, socket: str | None) -> str | None:
     names = [known["name"] for known in client.call("events_list")["Events"]]
     if event not in names:
-        return f"expected an event of the gateway, see evframe events, got {event!r}"
+        return f"expected an event of the gateway, see evframe events, got {event!r}{did_you_mean(event, names)}"
     if socket is None:
         listed = client.call("subscribers_list", [event])["Event"]
         return None if listed else f"nobody has subscribed to {event!r}"

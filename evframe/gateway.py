@@ -40,6 +40,8 @@ async def serve(path: str) -> None:
     for status in events.plugin_status:
         if status.problem is not None:
             log.warning("a plugin is not loaded", extra={"plugin": status.name, "problem": status.problem})
+    for hint in events.hints:
+        log.warning("a name in the configuration resembles another one", extra={"hint": hint})
     async with events:
         set_up_collector()  # again, for what the plugins have made
         log.info("the gateway is ready", extra={"subscriptions": len(events.subscriptions)})

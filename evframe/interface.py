@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from evframe.composition import Composition
 from evframe.config import Config, CoreOptions, read_config_file
+from evframe.conflicts import clashes, contradictions, misspelt_events, why_no_scheme
 from evframe.context import PluginContext
 from evframe.declarations import ParameterTypes, declare
 from evframe.events.event import Event, EventDefinition, EventRegistry
@@ -74,7 +75,10 @@ class EventInterface:
         Raises:
             ConfigError: with every problem of the configuration.
         """
+        given = config is not None
         self.config = config = Config() if config is None else config
+        self.hints: list[str] = []
+        """Names in the configuration that were probably meant otherwise."""
         core = config.core
         problems = list(config.problems)
         self._events = EventRegistry()
@@ -90,16 +94,11 @@ class EventInterface:
         about_core = core_commands(self._commands, lambda: describe(self.reload()))
         for command in (*about_core, *evi_commands(self), *statistics_commands(self)):
             self._commands.add(command)
-        if plugins is None:
-            self._composition.load(config, problems, gateway=gateway)
-        else:
-            if config.routes:
-                problems.append("routes: expected none beside plugin objects; add them to the route plugin")
-            for name, plugin in plugins.items():
-                self._composition.add(name, plugin)
-        if core.state_path:
-            self._composition.add("state", LeaseKeeper(core.state_path))
-        self._transports = Transports(self._manager)
+        self._is_gateway = gateway
+        self._add_plugins(config, plugins, problems)
+        if given:
+            problems += clashes(self._composition.statuses, self._composition.declared)
+        self._transports = Transports(self._manager, self._why_no_scheme)
         self._manager.on_change = self._transports.resolve
         self.resolver = Resolver(self._tell_addresses)
         """The resolver of host names that all plugins share."""
@@ -115,7 +114,6 @@ class EventInterface:
         self.config_path: str | Path | None = None
         """The file that `reload` reads."""
         self._has_own_plugins = plugins is not None
-        self._is_gateway = gateway
         self._thread = get_ident()
         self._by_name = self._events.by_name
         self._configure(core)
@@ -124,10 +122,25 @@ class EventInterface:
         self._events.on_new.append(self._tell_registered)
         self._apply(config, problems)
         if problems:
-            raise ConfigError(problems)
+            raise ConfigError(config.placed(problems))
+
+    def _add_plugins(self, config: Config, plugins: Mapping[str, Any] | None, problems: list[str]) -> None:
+        """Add the installed plugins, or *plugins* in their place."""
+        if plugins is None:
+            self._composition.load(config, problems, gateway=self._is_gateway)
+        else:
+            if config.routes:
+                problems.append("routes: expected none beside plugin objects; add them to the route plugin")
+            for name, plugin in plugins.items():
+                self._composition.add(name, plugin)
+        if config.core.state_path:
+            self._composition.add("state", LeaseKeeper(config.core.state_path))
 
     def _make_context(self, name: str, tasks: PluginTasks) -> PluginContext:
         return PluginContext(self, self.management.of(name), tasks)
+
+    def _why_no_scheme(self, scheme: str, known: Sequence[str]) -> str:
+        return why_no_scheme(scheme, known, self._composition.statuses)
 
     def _configure(self, core: CoreOptions) -> None:
         """Take the options of the core."""
@@ -167,7 +180,10 @@ class EventInterface:
         if self._has_own_plugins:
             raise ConfigError(["plugins: expected the installed plugins, this interface was given its own"])
         wanted = EventInterface(config, gateway=self._is_gateway)
-        changes = Reload(self._parts, wanted._parts, self._configure).run()
+        try:
+            changes = Reload(self._parts, wanted._parts, self._configure).run()
+        except ConfigError as error:
+            raise ConfigError(config.placed(error.problems)) from error
         self.config = config
         self.resolver.refresh_all()
         return changes
@@ -186,6 +202,8 @@ class EventInterface:
 
     def _apply(self, config: Config, problems: list[str]) -> None:
         """Register the configured events and make the configured subscriptions."""
+        problems += contradictions(config.events, self._composition.declared)
+        self.hints += config.placed(misspelt_events(config, self._composition.declared, self._composition.narrowings))
         for index, event in enumerate(config.events):
             if event is None:
                 continue  # it is among the problems

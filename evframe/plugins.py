@@ -18,6 +18,7 @@ from evframe.transports import hook_call, is_wrapper
 
 log = logging.getLogger("evframe.plugins")
 DISABLED: Final = "disabled in the configuration"
+INVALID_OPTIONS: Final = "its options are not valid"
 HOOKS: Final = tuple(name for name, hook in vars(hookspecs).items() if hasattr(hook, "evframe_spec"))
 """The names of the hooks."""
 

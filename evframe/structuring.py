@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
@@ -60,16 +60,24 @@ def _short(value: float) -> str:
     return repr(value) if abs(value) < 10**40 else "a number of more than 40 digits"
 
 
-def structure(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
-    """Return *value* as *kind*, or None after adding what is wrong to *problems*."""
+def structure(value: Any, kind: Any, path: str, problems: list[str], besides: Iterable[str] = ()) -> Any:
+    """Return *value* as *kind*, or None after adding what is wrong to *problems*.
+
+    Args:
+        value: what a file holds.
+        kind: the class or the type that it has to be.
+        path: where *value* stands in the file.
+        problems: takes what is wrong.
+        besides: keys that the table at *path* may have besides the fields of *kind*, for the error of an unknown one.
+    """
     try:
         return _CONVERTER.structure(value, kind)
     except (cattrs.BaseValidationError, ForbiddenExtraKeysError, TypeError, ValueError, KeyError) as error:
-        problems += _problems(error, path)
+        problems += _problems(error, path, besides)
     return None
 
 
-def _problems(error: BaseException, path: str) -> list[str]:
+def _problems(error: BaseException, path: str, besides: Iterable[str] = ()) -> list[str]:
     """Return one line for each leaf of *error*, with the path of what is wrong."""
     if isinstance(error, cattrs.BaseValidationError):
         lines = []
@@ -79,15 +87,19 @@ def _problems(error: BaseException, path: str) -> list[str]:
                 step = getattr(note, "name", getattr(note, "index", None))
                 if step is not None:
                     place = f"{path}[{step}]" if isinstance(step, int) else f"{path}.{step}"
-            lines += _problems(inner, place)
+            lines += _problems(inner, place, besides if place == path else ())
         return lines
     if isinstance(error, ForbiddenExtraKeysError):
-        known = ", ".join(sorted(field.name for field in attrs.fields(error.cl))) if error.cl else ""
-        return [f"{path}: unknown key {key!r}, expected one of {known}" for key in sorted(error.extra_fields)]
+        known = sorted({field.name for field in attrs.fields(error.cl) if field.init} | {*besides})
+        return [_unknown_key(path, key, known) for key in sorted(error.extra_fields)]
     if isinstance(error, KeyError):
         return [f"{path}: expected a value, got nothing"]
     # A validator's sentence begins with the name of its field.
     return [f"{path}.{error}" if FIELD.match(str(error)) else f"{path}: {error}"]
+
+
+def _unknown_key(path: str, key: str, known: Sequence[str]) -> str:
+    return f"{path}: unknown key {key!r}, expected {'one of ' if known else 'no key'}{', '.join(known)}"
 
 
 def _exact(wanted: type[Any]) -> _Hook:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +16,7 @@ from evframe.members import Address
 from evframe.sockets import Socket, split_socket
 from evframe.subscribers import BATCH_EVENTS
 from evframe.subscriptions.references import FORMS, Template, Values, has_reference, renamed
+from evframe.visible import brief
 
 if TYPE_CHECKING:
     from evframe.batch import Batch
@@ -111,10 +112,18 @@ class Transport:
 
 
 class Transports:
-    """The transports among the plugins of a manager."""
+    """The transports among the plugins of a manager.
 
-    def __init__(self, manager: pluggy.PluginManager) -> None:
+    Args:
+        manager: of the plugins.
+        explain: returns why no plugin has a scheme; it gets the scheme, and those that plugins have.
+    """
+
+    def __init__(
+        self, manager: pluggy.PluginManager, explain: Callable[[str, Sequence[str]], str] | None = None
+    ) -> None:
         self._manager = manager
+        self._explain = explain
         self._by_name: dict[str, Transport] = {}
         self._by_scheme: dict[str, Transport] = {}
         self._is_configured = False
@@ -203,7 +212,11 @@ class Transports:
                     raise SocketError(text, "expected text without tabs, but for those between members")
                 self._by_scheme[scheme] = transport
                 return Address(parsed, transport, text)
-        raise SocketError(text, f"expected a scheme of {self._schemes}, got {scheme!r}, which no loaded plugin has")
+        schemes = sorted({name for each in self._by_name.values() for name in getattr(each.plugin, "schemes", ())})
+        why = "which no loaded plugin has" if self._explain is None else self._explain(scheme, schemes)
+        raise SocketError(
+            text, f"expected a scheme of {', '.join(schemes) or 'a loaded plugin'}, got {brief(scheme)}, {why}"
+        )
 
     def _shown(self, template: Template) -> str:
         """Return the canonical text with the references in place of their values."""
@@ -223,8 +236,3 @@ class Transports:
             else:
                 return f"expected a value that fits its place from {' and '.join(template.references)}"
         return problems[0]
-
-    @property
-    def _schemes(self) -> str:
-        known = [scheme for each in self._by_name.values() for scheme in getattr(each.plugin, "schemes", ())]
-        return ", ".join(sorted(known)) or "a loaded plugin"

@@ -1,5 +1,7 @@
 """Configuration: what is accepted, and every problem at once with its path."""
 
+import re
+
 import attrs
 import pytest
 
@@ -104,10 +106,12 @@ def test_one_clear_sentence_for_each_problem(installed, tmp_path):
         evframe.EventInterface.from_toml(file)
     core = "default_expire_s, drain_timeout_s, max_nesting, overflow, queue_size, resolve_every_s, resolve_timeout_s, retries_per_s, state_path"
 
-    unknown = next(problem for problem in caught.value.problems if "'nosuch:1'" in problem)
+    placed = [re.fullmatch(f"{re.escape(str(file))}:([0-9]+): (.*)", problem) for problem in caught.value.problems]
+    lines = {problem[2]: int(problem[1]) for problem in placed}
+    unknown = next(problem for problem in lines if "'nosuch:1'" in problem)
     assert unknown.startswith("subscriptions[2].socket: socket 'nosuch:1': expected a scheme of ")
     assert "memory" in unknown
-    assert sorted(caught.value.problems) == sorted([
+    assert sorted(lines) == sorted([
         unknown,
         "surprise: unknown table, expected one of core, plugins, events, subscriptions, routes, management",
         "routes: expected a table, got ['a']",
@@ -131,6 +135,15 @@ def test_one_clear_sentence_for_each_problem(installed, tmp_path):
         "subscriptions[1].socket: expected a value, got nothing",
         "subscriptions[3].expire_s: expected 0 or more, got -5",
     ])  # fmt: skip
+    text = BAD.splitlines()
+    assert {text[line - 1] for problem, line in lines.items() if problem.startswith("core")} == {
+        'queue_size = "10"',
+        'overflow = "drop"',
+        "max_nesting = 0",
+        "drain_timeout_s = -1",
+        "colour = 1",
+    }
+    assert text[lines["subscriptions[3].expire_s: expected 0 or more, got -5"] - 1] == "expire_s = -5"
 
 
 @pytest.mark.parametrize(

@@ -433,7 +433,7 @@ async def test_command(site, tmp_path):
         )
         file.write_text("[core]\nmax_nesting = 0\n")
         answer = events.management.handle(request)
-        assert b'"code":400,"message":"Bad configuration","data":"core.max_nesting: ' in answer
+        assert b'"code":400,"message":"Bad configuration","data":"%s:2: core.max_nesting: ' % bytes(file) in answer
 
 
 async def test_plugins_that_were_given():

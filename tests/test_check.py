@@ -1,0 +1,257 @@
+"""`evframe check`: what the plugins and the names of a configuration have wrong, each with its place in the file."""
+
+import json
+import re
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import evframe
+from evframe.cli import main
+from evframe.config import parse_config
+from evframe.hints import PUBLISHED, plugin_of
+from evframe.toml_lines import key_lines, with_places
+
+ONE = """
+class Source:
+    @evframe.hookimpl
+    def register_events(self, collector):
+        collector.add("E_PIKE_BLOCKED", {"ip": str, "count": int})
+"""
+PLUGINS = {
+    "one": ONE,
+    "two": ONE.replace('"count": int', '"count": str'),
+    "broken": "import evframe_no_such_library\n",
+    "cable": "class Source(evframe.testing.MemoryTransport):\n    schemes = ('memory',)\n",
+}
+
+
+@pytest.fixture
+def check(tmp_path, install):
+    """Check a configuration with the named plugins installed; return the exit code and both outputs, in lines."""
+
+    def check(text, *names, head=""):
+        folder = install(**{name: f"check_{name}:Source" for name in names}, memory="evframe.testing:MemoryTransport")
+        for name in names:
+            (folder / f"check_{name}.py").write_text(f"import evframe, evframe.testing\n{PLUGINS[name]}")
+        others = sorted({entry.name for entry in entry_points(group="evframe")} - {*names, "memory"})
+        file = tmp_path / "evframe.toml"
+        file.write_text(f"{head}{text}" if head else f"plugins.disable = {json.dumps(others)}\n{text}")
+        result = CliRunner().invoke(main, ["check", "-c", str(file)])
+        lines = [line.replace(str(file), "FILE") for line in result.stderr.splitlines()]
+        return result.exit_code, result.stdout.splitlines(), lines
+
+    return check
+
+
+def test_a_configured_plugin_that_cannot_be_loaded_fails(check):
+    """The plugin, the cause, the file and the line are named; a plugin without a table is no problem."""
+    cause = "ModuleNotFoundError: No module named 'evframe_no_such_library'"
+    assert check("\n[plugins.broken]\n", "broken") == (
+        1,
+        [],
+        [f"FILE:3: plugins.broken: expected a plugin that can be loaded, got {cause}"],
+    )
+
+
+def test_a_plugin_that_cannot_be_loaded_and_is_not_configured_passes(check):
+    """What is installed and not used may be broken."""
+    assert check("", "broken") == (0, ["ok"], [])
+
+
+def test_disabling_what_is_not_installed_fails(check):
+    """The entry of `plugins.disable` is named, with the installed plugin that it resembles."""
+    text = '[plugins]\ndisable = [\n  "mi-http",\n  "memroy",\n]\n'
+    code, _, problems = check("", head=text)
+    assert code == 1
+    assert problems == ["FILE:2: plugins.disable[1]: expected an installed plugin, got 'memroy', did you mean 'memory'"]
+
+
+def test_two_plugins_with_one_scheme_fail(check):
+    """Which of them would get the sockets is not left to the order of their names."""
+    code, _, problems = check("[plugins.memory]\n", "cable")
+    assert code == 1
+    assert problems == [
+        (
+            "FILE:2: plugins.memory: expected no scheme of another plugin, got 'memory', which 'cable' has;"
+            " disable one of them"
+        )
+    ]
+
+
+def test_two_plugins_with_one_event_fail(check):
+    """An event has the declaration of one plugin."""
+    code, _, problems = check("", "one", "two")
+    assert code == 1
+    assert problems == [
+        (
+            "FILE:1: plugins.two: expected no event of another plugin, got 'E_PIKE_BLOCKED', which 'one' has;"
+            " disable one of them"
+        )
+    ]
+
+
+EVENT = '[[events]]\nname = "E_PIKE_BLOCKED"\n'
+PARAMS = EVENT + 'params = [{ name = "ip", type = "str" }, { name = "count", type = "%s" }]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        (EVENT, []),
+        (PARAMS % "int", []),
+        (
+            PARAMS % "float",
+            [
+                (
+                    "FILE:4: events[0].params: expected (ip str, count int), as the plugin 'one' declares 'E_PIKE_BLOCKED',"
+                    " or no params, got (ip str, count float)"
+                )
+            ],
+        ),
+    ],
+)
+def test_configured_events_that_contradict_a_plugin_fail(check, text, problems):
+    """The parameters of both are shown; the same parameters, and none, contradict nothing."""
+    assert check(text, "one") == (int(bool(problems)), [] if problems else ["ok"], problems)
+
+
+def test_what_is_not_installed_is_named_with_its_package(check):
+    """A missing plugin, and the scheme of one, name the command that installs it; another name has a hint."""
+    text = "[plugins.mi-telnet]\n[plugins.memry]\n[[subscriptions]]\nevent = 'E_A'\nsocket = 'memmory:a'\n"
+    code, _, problems = check(text)
+    assert code == 1
+    assert problems == [
+        "FILE:2: plugins.mi-telnet: no such plugin is installed",
+        "FILE:3: plugins.memry: no such plugin is installed, did you mean 'memory'",
+        (
+            "FILE:6: subscriptions[0].socket: socket 'memmory:a': expected a scheme of memory, got 'memmory',"
+            " which no loaded plugin has, did you mean 'memory'"
+        ),
+    ]
+
+
+def test_a_scheme_names_the_package_to_install():
+    """Of a scheme whose plugin is not installed, disabled, or cannot be loaded, the error says so."""
+    found = evframe.EventInterface(plugins={"memory": evframe.testing.MemoryTransport()})
+    with pytest.raises(evframe.SocketError, match=r"no loaded plugin has, pip install evframe-kafka$"):
+        found.parse_socket("kafka:h/topic")
+    disabled = evframe.EventInterface(parse_config("[plugins]\ndisable = ['kafka']\n"))
+    with pytest.raises(evframe.SocketError, match="whose plugin 'kafka' is not loaded: disabled in the configuration"):
+        disabled.parse_socket("kafka:h/topic")
+
+
+def test_a_misspelt_event_has_a_hint(check):
+    """A name that resembles a declared event is a hint: any event may be subscribed, so that it is no problem."""
+    text = (
+        "[[events]]\nname = 'E_CALL_RATED'\n[[subscriptions]]\nevent = 'E_PIKE_BLOKED'\nsocket = 'memory:a'\n"
+        "[[subscriptions]]\nevent = 'E_UNLIKE'\nsocket = 'memory:a'\n"
+        "[management]\nraise_events = ['E_CALL_*', 'E_CALL_RATD']\n"
+    )
+    code, output, hints = check(text, "one")
+    assert (code, output) == (0, ["ok"])
+    assert hints == [
+        (
+            "hint: FILE:5: subscriptions[0].event: expected a declared event, got 'E_PIKE_BLOKED',"
+            " did you mean 'E_PIKE_BLOCKED'"
+        ),
+        (
+            "hint: FILE:11: management.raise_events[1]: expected a declared event, got 'E_CALL_RATD',"
+            " did you mean 'E_CALL_RATED'"
+        ),
+    ]
+
+
+def test_a_misspelt_route_has_a_hint():
+    """A route for an event that resembles a declared one has a hint, although the route plugin adds its name."""
+    text = "[routes]\nE_PIKE_BLOKED = 'os.path:join'\n"
+    events = evframe.EventInterface(parse_config(text))
+    assert events.hints == [
+        "routes.E_PIKE_BLOKED: expected a declared event, got 'E_PIKE_BLOKED', did you mean 'E_PIKE_BLOCKED'"
+    ]
+
+
+def test_an_unknown_key_lists_the_accepted_ones():
+    """A management plugin takes the keys of the policy too, and what is computed is no key."""
+    with pytest.raises(evframe.ConfigError) as caught:
+        evframe.EventInterface(parse_config("[plugins.mi-http]\ncolour = 1\nschemes = ['udp']\n"))
+    (problem,) = caught.value.problems
+    listed = problem.partition("expected one of ")[2].split(", ")
+    assert {"bind", "schemes", "networks", "raise_events"} <= {*listed}
+    for key in listed:
+        with pytest.raises(evframe.ConfigError) as caught:
+            evframe.EventInterface(parse_config(f"[plugins.mi-http]\n{key} = {{}}\n"))
+        assert "unknown key" not in str(caught.value)
+
+
+def test_every_plugin_of_the_repository_can_be_installed_by_its_hint():
+    """The names that errors say to install are those of the packages, with the schemes that they have."""
+    found = {}
+    for file in (Path(__file__).parent.parent / "plugins").glob("*/pyproject.toml"):
+        package = re.search(r'^name = "(.*)"', file.read_text(), re.MULTILINE)[1]
+        entry = re.search(r'entry-points.evframe\]\n"?([\w-]+)"? =', file.read_text())
+        if entry is not None:
+            found[entry[1]] = package
+    assert found == {name: f"evframe-{name}" for name in PUBLISHED}
+    schemes = {scheme: one.name for one in evframe.EventInterface().plugin_status for scheme in one.schemes}
+    assert {scheme: plugin_of(scheme) for scheme in schemes if plugin_of(scheme)} == {
+        scheme: name for scheme, name in schemes.items() if name in PUBLISHED
+    }
+
+
+TEXT = '''# comment
+top = 1
+[a.b]
+"c.d" = """
+[not.a.header]
+x = 1
+"""
+list = [
+  # comment
+  { name = "x" },
+  { name = "y" },
+]
+[[e]]
+  [e.sub]
+  k = 1
+[[e]]
+q.r = 2
+  [[e.inner]]
+  z = 1
+  [[e.inner]]
+  z = 2
+'''
+
+
+def test_lines_of_keys():
+    """Strings and arrays of several lines, tables in tables and inline ones have the lines where they begin."""
+    lines = key_lines(TEXT)
+    assert {
+        path: lines[path]
+        for path in ("top", "a.b", "a.b.c.d", "a.b.list[1].name", "e[0].sub.k", "e[1].q.r", "e[1].inner[1].z")
+    } == {
+        "top": 2,
+        "a.b": 3,
+        "a.b.c.d": 4,
+        "a.b.list[1].name": 8,
+        "e[0].sub.k": 15,
+        "e[1].q.r": 17,
+        "e[1].inner[1].z": 21,
+    }
+    assert "x" not in lines
+
+
+@pytest.mark.parametrize(
+    ("problem", "line"),
+    [
+        ("e[1].inner[0].missing: expected a value, got nothing", ":18"),
+        ("a.b: unknown key 'list', expected one of c", ":8"),
+        ("nosuch: unknown table", ""),
+        ("not TOML: Cannot overwrite a value (at line 7, column 3)", ":7"),
+    ],
+)
+def test_places_of_problems(problem, line):
+    """A missing key has the line of its table, an unknown one its own, and an error of TOML that of the reader."""
+    assert with_places("f.toml", TEXT, [problem]) == [f"f.toml{line}: {problem}"]
