@@ -152,8 +152,8 @@ def subscribers(client: Client, *, as_json: bool) -> None:
     for event in result["Events"]:
         for subscriber in event["Subscribers"]:
             left = f"{subscriber['ttl']} s" if "ttl" in subscriber else "never ends"
-            away = f", away: {subscriber['away']}" if "away" in subscriber else ""
-            say(f"{event['name']:32} {subscriber['socket']:48} {left}{away}")
+            state = f"away: {subscriber['away']}" if "away" in subscriber else subscriber.get("state", "unknown")
+            say(f"{event['name']:32} {subscriber['socket']:48} {left}, {state}")
 
 
 @main.command()

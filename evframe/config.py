@@ -90,6 +90,9 @@ class CoreOptions:
     """What happens to an event that finds no room: `drop_newest`, `drop_oldest`, or `block` for awaiting callers."""
     retries_per_s: int = attrs.field(default=500, validator=at_least(1))
     """How many attempts a second all subscribers together may make that are away, and members of them."""
+    probe_idle_s: float = attrs.field(default=60.0, validator=at_least(0))
+    """After how long without an event a subscriber is asked whether it can be reached; configured ones are asked at
+    the start, too. 0 for never."""
     drain_timeout_s: float = attrs.field(default=5.0, validator=at_least(0))
     """How long the end of the interface, or of a subscription, may take for what was raised before."""
     resolve_every_s: float = attrs.field(default=30.0, validator=at_least(0))

@@ -7,7 +7,7 @@ import contextvars
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from evframe.backoff import delay_s
 from evframe.batch import Batch
@@ -56,6 +56,7 @@ class Delivery:
         self._context = contextvars.Context()
         self._context.run(delivering.set, True)
         self._under_way: dict[Subscriber, set[asyncio.Future[None]]] = {}
+        self._probes: dict[Subscriber, asyncio.Future[None]] = {}
         self._number = 0
         self.room = Room()
         """Where those wait that raise with `overflow = "block"`."""
@@ -201,6 +202,20 @@ class Delivery:
 
         future.add_done_callback(over, context=self._context)
 
+    def probe(self, subscriber: Subscriber, question: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
+        """Run *question* about the peer of an idle subscriber in the place of a batch; events wait for its end.
+
+        *question* raises Unavailable when the peer cannot be reached.
+        """
+        assert self._loop is not None
+        self._number += 1
+        subscriber.idle = False
+        subscriber.batches += 1
+        probe = self._probes[subscriber] = self._loop.create_task(question)
+        probe.add_done_callback(lambda _: self._probes.pop(subscriber, None), context=self._context)
+        self._follow(subscriber, Batch((), self._number), probe)
+        return probe
+
     def _again(self, subscriber: Subscriber) -> None:
         """Hand over what is queued in the next turn, or rest until there is something."""
         if subscriber.returned is not None or subscriber.queued:
@@ -291,7 +306,13 @@ class Delivery:
         subscriber.returned.append((batch.number, kept))
         subscriber.idle = False
         if reason != BEHIND:  # the batch before it has the reason
-            subscriber.away = reason
+            self._is_away(subscriber, batch, reason)
+
+    def _is_away(self, subscriber: Subscriber, batch: Batch, reason: str) -> None:
+        is_known = subscriber.away == reason and not batch.events  # by an earlier probe
+        subscriber.away = reason
+        subscriber.reached = False
+        if not is_known:
             self._failures.away(subscriber, batch.events, reason)
 
     def _is_back(self, subscriber: Subscriber) -> None:
@@ -302,11 +323,11 @@ class Delivery:
     def _retreat(self, subscriber: Subscriber) -> None:
         """Put what came back before the rest of the queue, in its order, and try again later."""
         queue = subscriber.queue
-        assert isinstance(queue, deque)
         assert subscriber.returned is not None
         for _, kept in sorted(subscriber.returned, key=lambda entry: entry[0], reverse=True):
             subscriber.in_flight -= len(kept)
-            queue.extendleft(reversed(kept))
+            if isinstance(queue, deque):  # else nothing was raised, and the peer was probed
+                queue.extendleft(reversed(kept))
         subscriber.returned.clear()
         subscriber.attempts += 1
         if subscriber.on_away is not None:
@@ -326,6 +347,9 @@ class Delivery:
         """Release a subscriber without leases, once what was raised for it is delivered."""
         subscriber.ended = True
         self.room.announce()
+        probe = self._probes.get(subscriber)
+        if probe is not None:
+            probe.cancel()
         if subscriber.idle:
             self._again(subscriber)
         if subscriber.in_flight or not subscriber.idle:

@@ -32,8 +32,11 @@ class Failures:
     def lost(
         self, subscriber: Subscriber, events: Sequence[Event], reason: str, error: BaseException | None = None
     ) -> None:
-        """Tell that some of *events* were lost; what one that has left did not take is counted, and no trouble."""
-        if reason == "unsubscribed":
+        """Tell that some of *events* were lost; what one that has left did not take is counted, and no trouble.
+
+        A probe has no events.
+        """
+        if reason == "unsubscribed" or not events:
             return
         self._fails(subscriber, events, reason)
         repeated = self._due(subscriber, reason)

@@ -96,7 +96,7 @@ class EventInterface:
             self._commands.add(command)
         self._is_gateway = gateway
         self._add_plugins(config, plugins, problems)
-        if given:
+        if given and plugins is None:
             problems += clashes(self._composition.statuses, self._composition.declared)
         self._transports = Transports(self._manager, self._why_no_scheme)
         self._manager.on_change = self._transports.resolve
@@ -304,6 +304,10 @@ class EventInterface:
     def away(self, lease: Subscription) -> str | None:
         """Return why the subscriber of *lease* cannot be reached, such as `unresolved`; None when it can."""
         return self._roster.away(lease.subscriber)
+
+    def state(self, lease: Subscription) -> str:
+        """Return whether the subscriber of *lease* is `connected`, `away`, or `unknown`, as it was last found."""
+        return self._roster.state(lease.subscriber)
 
     def seconds_left(self, lease: Subscription) -> float | None:
         """Return the seconds that *lease* has left; None when it never ends."""

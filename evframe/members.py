@@ -15,6 +15,7 @@ from evframe.calls import comes_from_outside
 from evframe.delivery import Delivery
 from evframe.events.event import Event
 from evframe.exceptions import DeliveryError
+from evframe.probes import can_be_probed, question
 from evframe.sockets import Socket
 from evframe.statistics import Counters
 from evframe.subscribers import Carrier, Subscriber
@@ -97,6 +98,16 @@ class Member:
             subscriber.settle(self._taken.popleft(), HANDED_OVER)
         if not self._taken and subscriber.idle:
             self._delivery.rest(subscriber)
+
+    async def ask(self) -> bool:
+        """Return whether the peer can be reached; one that has events tries with them.
+
+        A peer that cannot be reached is away as if an event had found it so: `on_away` is called, and the log says why.
+        """
+        if can_be_probed(self.subscriber):
+            self._delivery.retries.spend()
+            await asyncio.wait((self._delivery.probe(self.subscriber, question(self.subscriber)),))
+        return self.subscriber.away is None
 
     async def turn(self, after_s: float) -> None:
         """Wait until `probe` may be called, in *after_s* seconds or later: see `core.retries_per_s`."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Awaitable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
 
-from evframe.batch import Batch
 from evframe.exceptions import DeliveryError
+from evframe.probes import MOST, is_asked, problem_of
 from evframe.roster import release
 from evframe.sockets import endpoints_of
 from evframe.subscriptions.names import numeric
@@ -20,10 +19,6 @@ if TYPE_CHECKING:
     from evframe.members import Address
     from evframe.subscribers import Subscriber
     from evframe.subscriptions.resolving import Resolver
-
-LIMIT_S: Final = 15.0
-"""How long one target may take."""
-_MOST: Final = 64  # targets that are tried at the same time
 
 
 @attrs.frozen
@@ -50,10 +45,9 @@ class Finding:
 async def reach(interface: EventInterface) -> list[Finding]:
     """Try every target of the configured subscriptions, side by side; nothing is delivered and nothing started.
 
-    A member of a combined socket is a target of its own. A file is not opened: it would come to belong
-    to the user who checks.
+    A member of a combined socket is a target of its own.
     """
-    free = asyncio.Semaphore(_MOST)
+    free = asyncio.Semaphore(MOST)
     targets = {each.socket.canonical: each for each in _targets(interface)}
 
     async def attempt(target: Subscriber | Address) -> Finding:
@@ -86,9 +80,7 @@ async def _try(target: Subscriber | Address, resolver: Resolver) -> Finding:
     socket = target.socket
     hosts = dict.fromkeys(host for host, port in endpoints_of(socket) if numeric(host, port) is None)
     names = {host: await _addresses(resolver, host) for host in hosts}
-    files: Sequence[str] = getattr(socket, "files", ())
-    problem = _file_problem(files[-1]) if files else await _problem(target)
-    return Finding(socket.canonical, names, problem, not getattr(socket, "is_connectionless", False))
+    return Finding(socket.canonical, names, await _problem(target), is_asked(socket))
 
 
 async def _addresses(resolver: Resolver, host: str) -> str:
@@ -99,26 +91,8 @@ async def _addresses(resolver: Resolver, host: str) -> str:
 
 
 async def _problem(target: Subscriber | Address) -> str | None:
-    """Return why the peer of *target* cannot be reached: its transport answers an empty batch with that."""
+    """Return why the peer of *target* cannot be reached."""
     try:
-        async with asyncio.timeout(LIMIT_S):
-            result = target.transport.deliver(target.socket, Batch(()))
-            if isinstance(result, Awaitable):
-                await result
-    except DeliveryError as error:
-        return error.reason
-    except TimeoutError:
-        return "timeout"
+        return await problem_of(target)
     except Exception as error:  # noqa: BLE001 what a plugin raises is what was found
         return f"{type(error).__name__}: {error}"
-    return None
-
-
-def _file_problem(path: str) -> str | None:
-    """Return why *path* cannot be written: it, or the nearest folder above it that exists."""
-    path = os.path.abspath(path)
-    if os.path.isdir(path):
-        return "a directory"
-    while not os.path.exists(path):
-        path = os.path.dirname(path)
-    return None if os.access(path, os.W_OK) else f"no permission to write {path!r}"

@@ -19,6 +19,7 @@ from evframe.leases import ExpiryTimer, Leases
 from evframe.listening import Listeners
 from evframe.management.lease_networks import LeaseNetworks
 from evframe.members import Address, Member
+from evframe.probes import Probes, state_of
 from evframe.sockets import Socket, endpoints_of
 from evframe.statistics import Counters, Ended
 from evframe.subscribers import LeaseChange, Subscriber, Subscription
@@ -57,6 +58,7 @@ class Roster:
         self.leases = Leases(clock, self._use_hosts, self.delivery.replace, self.delivery.end, self._lease_changed)
         self.listeners = Listeners(events, self.delivery.end)
         self._ended = Ended()
+        self._probes = Probes(self.delivery, self.leases.subscribers.values)
         self._timer = ExpiryTimer(self.leases)
         self._members: set[Subscriber] = set()
         self._member_sockets: Counter[str] = Counter()
@@ -69,6 +71,7 @@ class Roster:
     def configure(self, core: CoreOptions) -> None:
         """Take other bounds, for the queues that are there too; one that holds more keeps what it has."""
         self.delivery.configure(core)
+        self._probes.every_s = core.probe_idle_s
         for subscriber in (*self.subscribers, *self._members):
             if subscriber.room:
                 subscriber.room = core.queue_size
@@ -77,6 +80,7 @@ class Roster:
         """Begin to deliver and to end leases, on the running loop."""
         self.delivery.start()
         self._timer.start()
+        self._probes.start()
 
     def stop_expiring(self) -> None:
         """Let the leases be."""
@@ -84,6 +88,7 @@ class Roster:
 
     async def drain(self, timeout_s: float) -> None:
         """Deliver what is queued within *timeout_s* seconds, and let go of everybody."""
+        await self._probes.stop()
         await self.delivery.drain([*self.subscribers, *self._members], timeout_s)
         self.listeners.close()
         # A socket may be that of a subscriber and of members: its transport is told once.
@@ -139,6 +144,10 @@ class Roster:
         problems = [self._resolver.problem(host, port) for host, port in endpoints_of(subscriber.socket)]
         return problems[0] if problems and all(problems) else None
 
+    def state(self, subscriber: Subscriber) -> str:
+        """Return whether *subscriber* is `connected`, `away` or `unknown`."""
+        return state_of(subscriber, self.away(subscriber))
+
     def subscribe(
         self,
         event: EventDefinition,
@@ -152,6 +161,8 @@ class Roster:
         lease = self.leases.subscribe(event, address, expire_s, configured=configured, interface=interface)
         for host, _ in endpoints_of(address.socket):
             self._resolver.refresh(host)
+        if configured:
+            self._probes.add(lease.subscriber)
         self._timer.look()
         return lease
 

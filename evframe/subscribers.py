@@ -69,6 +69,7 @@ class Subscriber:
         "queue",
         "queued",
         "raised",
+        "reached",
         "reasons",
         "returned",
         "room",
@@ -95,6 +96,7 @@ class Subscriber:
         self.successor: Socket | None = None  # takes the place of the socket when nothing is under way
         self.attempts = 0
         self.away: str | None = None  # why it cannot be reached
+        self.reached = False  # by the last probe
         self.leases = 0
         self.batches = 0
         self.in_flight = 0

@@ -135,6 +135,7 @@ class _Evi:
         listed: dict[str, Any] = {"socket": shown(socket), "expire": lease.expire_s or "never"}
         if lease.expire_s:
             listed["ttl"] = self._interface.remaining_s(lease) or "expired"
+        listed["state"] = self._interface.state(lease)
         away = self._interface.away(lease)
         if away is not None:
             listed["away"] = away

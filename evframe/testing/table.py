@@ -226,7 +226,7 @@ LISTS: Final = (
 
 _OF_A: Final = (
     '{"name":"E_A","id":0,"Subscribers":'
-    '[{"socket":"memory:b","expire":30,"ttl":30},{"socket":"memory:a","expire":"never"}]}'
+    '[{"socket":"memory:b","expire":30,"ttl":30,"state":"unknown"},{"socket":"memory:a","expire":"never","state":"unknown"}]}'
 )
 SUBSCRIBERS: Final = (
     call("subscribers_list", result=f'{{"Events":[{_OF_A}]}}'),
@@ -234,12 +234,12 @@ SUBSCRIBERS: Final = (
     call(
         "subscribers_list",
         '["E_A","memory:b"]',
-        result='{"Event":{"name":"E_A","id":0,"Subscriber":{"socket":"memory:b","expire":30,"ttl":30}}}',
+        result='{"Event":{"name":"E_A","id":0,"Subscriber":{"socket":"memory:b","expire":30,"ttl":30,"state":"unknown"}}}',
     ),
     call(
         "subscribers_list",
         '{"event":"E_A","socket":"memory:a"}',
-        result='{"Event":{"name":"E_A","id":0,"Subscriber":{"socket":"memory:a","expire":"never"}}}',
+        result='{"Event":{"name":"E_A","id":0,"Subscriber":{"socket":"memory:a","expire":"never","state":"unknown"}}}',
     ),
     call("subscribers_list", '["E_B"]', result='{"Event":{}}'),
     call("subscribers_list", '["E_B","memory:a"]', code=404, message="Subscriber does not exist"),

@@ -150,7 +150,9 @@ async def test_address_in_use(site):
             site.write(name)
             with pytest.raises(evframe.ConfigError) as problem:
                 events.reload()
-        assert problem.value.problems == [f"plugins.mi-datagram.socket_name: '{name}': Address already in use"]
+        assert [each.partition(": ")[2] for each in problem.value.problems] == [
+            f"plugins.mi-datagram.socket_name: '{name}': Address already in use"
+        ]
         client = Client(events.plugin("mi-datagram").address)
         with client.sock:
             assert b'"WD"' in await client.ask(PWD)

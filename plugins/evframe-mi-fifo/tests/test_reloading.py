@@ -150,7 +150,7 @@ async def test_refusals(site, tmp_path):
             site.write(name, text)
             with pytest.raises(evframe.ConfigError) as refused:
                 events.reload()
-            assert refused.value.problems == [problem]
+            assert [each.partition(": ")[2] for each in refused.value.problems] == [problem]
             with site.client(site.first) as client:
                 assert b'"WD"' in await client.ask(PWD)
 

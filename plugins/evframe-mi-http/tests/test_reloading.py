@@ -263,7 +263,9 @@ async def test_address_in_use(site):
             site.write('path = "/b"')
             with pytest.raises(evframe.ConfigError) as problem:
                 events.reload()
-        assert problem.value.problems == [f"plugins.mi-http.bind: '127.0.0.1:{port}': Address already in use"]
+        assert [each.partition(": ")[2] for each in problem.value.problems] == [
+            f"plugins.mi-http.bind: '127.0.0.1:{port}': Address already in use"
+        ]
         assert site.plugin.address == old
         assert (await ask(old, PWD, "/a"))[0] == 200
 

@@ -41,6 +41,10 @@ class Group(ABC):
         return True
 
     @abstractmethod
+    async def ask(self) -> bool:
+        """Ask all members whether they can be reached; return whether one can."""
+
+    @abstractmethod
     def wait(self, failover_timeout_s: float) -> None:
         """Leave members that have failed, or do from now on, alone for so long."""
 
@@ -74,6 +78,10 @@ class ParallelGroup(Group):
 
         for member in self._members:
             member.put(event, settled)
+
+    async def ask(self) -> bool:
+        """Ask all members."""
+        return any(await asyncio.gather(*(member.ask() for member in self._members)))
 
     def wait(self, failover_timeout_s: float) -> None:
         """Do nothing: each member tries again by itself."""
@@ -291,6 +299,12 @@ class ChoosingGroup(Group):
         """Ask all members if none is healthy; return whether one is now."""
         if not self.has_healthy:
             await asyncio.gather(*(candidate.probe() for candidate in self.candidates))
+        return self.has_healthy
+
+    async def ask(self) -> bool:
+        """Ask the healthy members too: one that cannot be reached has failed."""
+        asked = [each.member.ask() if each.is_healthy else each.probe() for each in self.candidates]
+        await asyncio.gather(*asked)
         return self.has_healthy
 
     def describe(self) -> list[dict[str, Any]]:

@@ -101,8 +101,8 @@ class VirtualTransport:
         return self._revive(group, batch)
 
     async def _revive(self, group: Group, batch: Batch) -> None:
-        """Look for a member that is back before anything is handed out."""
-        if not await group.revive():
+        """Look for a member that is back before anything is handed out; a probe asks every member."""
+        if not await (group.revive() if batch.events else group.ask()):
             raise Unavailable(AWAY)
         if batch.events:
             await self._hand_out(group, batch)
