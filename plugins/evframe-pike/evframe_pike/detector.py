@@ -17,6 +17,7 @@ from typing import Final
 from evframe_pike.address import Address, pack, unpack
 from evframe_pike.ageing import Calendar, Node, NodeState
 from evframe_pike.options import Options
+from evframe_pike.trusted import Trusted
 from evframe_pike.verdict import Verdict
 
 _SLICE: Final = 500  # nodes that are looked at while checks wait
@@ -59,6 +60,7 @@ class Detector:
         self._window_s = options.sampling_time_unit_s
         self._latency_s = options.latency_s
         self._max_nodes = options.max_nodes
+        self._trusted = Trusted(options.trusted)
 
     def reconfigure(self, options: Options) -> None:
         """Go on with other options; what is known of addresses stays.
@@ -78,6 +80,12 @@ class Detector:
             self._full = -1
             if is_other_window:
                 self._begin_window()
+            if options.trusted:
+                self._forget_trusted()
+
+    def _forget_trusted(self) -> None:
+        for node in [each for each in self._known.values() if each.packed in self._trusted]:
+            self._leave(node, self._tick)
 
     def _begin_window(self) -> None:
         """End the present window before its time."""
@@ -128,6 +136,8 @@ class Detector:
     def _look_up(self, address: Address) -> Verdict:
         """Count a request of an address that is not known as it is written."""
         packed = pack(address)
+        if packed in self._trusted:
+            return _ALLOWED
         node = self._nodes.get(packed)
         while node is not None and not self._refresh(node):
             node = self._nodes.get(packed)  # longer addresses may have kept it

@@ -8,6 +8,7 @@ from typing import Any, Final
 import attrs
 
 from evframe.config import at_least
+from evframe_pike.trusted import parse_network
 
 LEVELS: Final = {
     -3: logging.CRITICAL,
@@ -26,6 +27,16 @@ def _level(_: Any, attribute: attrs.Attribute[Any], value: int) -> None:
         raise ValueError(f"{attribute.name}: expected one of {sorted(LEVELS)}, got {value!r}")
 
 
+def _networks(_: Any, attribute: attrs.Attribute[Any], value: list[str]) -> None:
+    for text in value:
+        try:
+            parse_network(text)
+        except ValueError as error:
+            raise ValueError(
+                f"{attribute.name}: expected networks such as '10.0.0.0/8', got {text!r}: {error}"
+            ) from None
+
+
 @attrs.frozen
 class Options:
     """What a flood is, and how much is remembered."""
@@ -40,6 +51,9 @@ class Options:
     """The level of the lines about addresses: -3 to -1 for errors, 1 warning, 2 and 3 info, 4 debug."""
     max_nodes: int = attrs.field(default=131_072, validator=at_least(256))
     """How many addresses and beginnings of addresses are remembered; then the one not seen for longest leaves."""
+
+    trusted: list[str] = attrs.field(factory=list, validator=_networks)
+    """Networks and addresses that are never counted, such as `10.0.0.0/8`."""
 
     @property
     def latency_s(self) -> int:

@@ -604,3 +604,53 @@ class AtTheBound(RuleBasedStateMachine):
 
 TestAtTheBound = AtTheBound.TestCase
 TestAtTheBound.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+
+
+TRUSTED = ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "::ffff:198.51.100.0/120"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "10.1.2.3",
+        "::ffff:10.1.2.3",
+        b"\x0a\xff\xff\xff",
+        "192.0.2.7",
+        "2001:db8:1::1%eth0",
+        "198.51.100.9",
+        ip_address("10.0.0.0"),
+    ],
+)
+def test_trusted_addresses_are_never_counted(address):
+    """An address of a trusted network is allowed however often it comes, and is not remembered."""
+    detector = Detector(Options(reqs_density_per_unit=8, trusted=TRUSTED), FakeClock())
+    assert {detector.check(address) for _ in range(1000)} == {Verdict.ALLOWED}
+    assert len(detector) == 0
+
+
+@pytest.mark.parametrize("address", ["11.0.0.0", "9.255.255.255", "192.0.2.6", "2001:db9::1", "198.51.101.0"])
+def test_addresses_beside_trusted_networks_are_counted(address):
+    """An address outside of them is judged as ever."""
+    detector = Detector(Options(reqs_density_per_unit=8, trusted=TRUSTED), FakeClock())
+    assert Verdict.NEWLY_BLOCKED in {detector.check(address) for _ in range(100)}
+
+
+def test_network_that_becomes_trusted():
+    """With a reload that trusts its network, a blocked address is free and forgotten; others stay blocked."""
+    detector = Detector(Options(reqs_density_per_unit=8), FakeClock())
+    for _ in range(100):
+        detector.check("10.0.0.1")
+        detector.check("192.0.2.1")
+    assert detector.blocked_count == 2
+    detector.reconfigure(Options(reqs_density_per_unit=8, trusted=["10.0.0.0/8"]))
+    assert (detector.check("10.0.0.1"), detector.check("192.0.2.1")) == (Verdict.ALLOWED, Verdict.STILL_BLOCKED)
+    assert [node.address for node in detector.nodes(blocked=True)] == ["192.0.2.1"]
+    detector.reconfigure(Options(reqs_density_per_unit=8))
+    assert Verdict.NEWLY_BLOCKED in {detector.check("10.0.0.1") for _ in range(100)}
+
+
+@pytest.mark.parametrize("text", ["10.0.0.1/8", "10.0.0.0/33", "x", ""])
+def test_trusted_networks_that_are_none(text):
+    """What is no network is refused with the form that is expected."""
+    with pytest.raises(ValueError, match=r"trusted: expected networks such as '10.0.0.0/8', got "):
+        Options(trusted=["10.0.0.0/8", text])
