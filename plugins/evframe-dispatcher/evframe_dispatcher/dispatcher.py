@@ -18,6 +18,7 @@ from evframe.tasks import in_thread
 from evframe_dispatcher.choosing import Algorithm, order
 from evframe_dispatcher.commands import dispatcher_commands
 from evframe_dispatcher.destinations import Destination, Name, Sets, load
+from evframe_dispatcher.introducing import Introducer
 from evframe_dispatcher.keeping import StateFile
 from evframe_dispatcher.options import DEFAULT
 from evframe_dispatcher.options import Options as DispatcherOptions
@@ -49,6 +50,7 @@ class Dispatcher:
         self._mutex = threading.RLock()
         self._teller: Teller | None = None
         self._probing: Probing[Name] | None = None
+        self._introducer: Introducer | None = None
         self._kept = _state_file(self._options)
         self._changes = self._changes_kept = 0
         self._sets = Sets(load(self._options))
@@ -80,6 +82,9 @@ class Dispatcher:
         """Begin to probe, and to keep the states."""
         self._probing = Probing(self._due, self._probe, context.spawn, resolver=context.resolver, sleep=self._sleep)
         self._probing.follow(self._options.probing)
+        assert self._teller is not None
+        self._introducer = Introducer(lambda: self._sets, self._teller.status, context.spawn, self._sleep)
+        self._introducer.follow(is_wanted=self._options.initial_events)
         context.spawn(self._keep())
 
     @hookimpl
@@ -111,6 +116,8 @@ class Dispatcher:
             self._changes += 1
             if self._teller is not None:
                 self._teller.available(sets, old.partitions)
+            if self._introducer is not None:
+                self._introducer.follow(is_wanted=options.initial_events)
 
     @hookimpl
     def stop(self) -> Awaitable[None]:

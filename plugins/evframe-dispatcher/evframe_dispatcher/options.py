@@ -109,6 +109,8 @@ class Options:
     """Keep the states of the destinations in `state_file`, if there is one."""
     state_file: str | None = None
     """The file that the states are kept in."""
+    initial_events: bool = False
+    """Raise `E_DISPATCHER_STATUS` for each destination with the state that it begins with, too."""
     probe: ProbeOptions = attrs.field(factory=ProbeOptions)
     """What holds for all probes."""
     contents: tuple[bytes | None, ...] = contents_of("file")

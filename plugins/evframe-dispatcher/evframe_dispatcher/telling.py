@@ -40,16 +40,20 @@ class Teller:
         self._group.report(text, _events(destination.partition))
         if not change.flipped:
             return
-        params: dict[str, Any] = {} if destination.partition == DEFAULT else {"partition": destination.partition}
-        params["group"] = destination.set_id
-        params["address"] = destination.uri
-        params["status"] = "active" if destination.active else "inactive"
-        params["reason"] = reason
         log.log(
             logging.INFO if destination.active else logging.WARNING,
             "a destination is used again" if destination.active else "a destination is not used any more",
             extra={"uri": destination.uri, "set": destination.set_id, "reason": reason},
         )
+        self.status(destination, reason)
+
+    def status(self, destination: Destination, reason: str) -> None:
+        """Raise the event with the present state of a destination."""
+        params: dict[str, Any] = {} if destination.partition == DEFAULT else {"partition": destination.partition}
+        params["group"] = destination.set_id
+        params["address"] = destination.uri
+        params["status"] = "active" if destination.active else "inactive"
+        params["reason"] = reason
         self._context.raise_event(STATUS, params)
 
     def reloading(self, partitions: Iterable[str]) -> None:

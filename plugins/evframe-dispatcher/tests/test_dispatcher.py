@@ -570,3 +570,35 @@ class TestOptions:
         (found,) = self.problems(f"[plugins.dispatcher]\n{line}\n")
         assert found.startswith("plugins.dispatcher")
         assert problem in found
+
+
+async def test_first_states(tmp_path):
+    """With `initial_events` the event is raised once for the state that each destination begins with."""
+    file = tmp_path / "sets.toml"
+    file.write_text('[[destinations]]\nset = 1\nuri = "sip:10.0.0.9"\n')
+    destinations = [*entries(URIS[0]), *entries(URIS[1], state=2), *entries(URIS[2], state=1, partition="pstn")]
+    ticks = asyncio.Queue()
+
+    async def sleep(seconds):
+        if seconds != 1:
+            await asyncio.Event().wait()
+        await ticks.get()
+
+    options = Options(destinations=destinations, file=str(file), initial_events=True)
+    async with Recorder({"dispatcher": Dispatcher(options, sleep=sleep)}) as recorder:
+        plugin = recorder.plugin("dispatcher")
+        await until(lambda: recorder.interface.event(STATUS).raised == 4)
+        assert await recorder.events() == [
+            event("active", "initial state"),
+            event("inactive", "initial state", URIS[1]),
+            event("inactive", "initial state", URIS[2], partition="pstn"),
+            event("active", "initial state", "sip:10.0.0.9"),
+        ]
+        file.write_text('[[destinations]]\nset = 1\nuri = "sip:10.0.0.10"\nstate = 1\n')
+        plugin.reload()
+        ticks.put_nowait(None)
+        await until(lambda: recorder.interface.event(STATUS).raised == 5)
+        assert await recorder.events() == [event("inactive", "initial state", "sip:10.0.0.10")]
+        plugin.mark(plugin.find(1, URIS[0]), "i", "a test")
+        ticks.put_nowait(None)
+        assert await recorder.events() == [event("inactive", "a test")]
