@@ -58,7 +58,7 @@ def listed_lease(result: Any, socket: str) -> int:
 
 
 def begins(socket: str, other: str) -> bool:
-    """Return whether the original takes *socket* for *other* when it is subscribed (`reference/transports.md` §1a).
+    """Return whether the original takes *socket* for *other* when it is subscribed.
 
     That is so for datagrams of the same kind and port when the host, or the path, is the beginning of the other's.
     """
