@@ -15,6 +15,7 @@ from evframe.calls import comes_from_outside
 from evframe.config import CoreOptions
 from evframe.delivery import Delivery
 from evframe.events.event import EventDefinition, EventRegistry
+from evframe.exceptions import SocketError
 from evframe.leases import ExpiryTimer, Leases
 from evframe.listening import Listeners
 from evframe.management.lease_networks import LeaseNetworks
@@ -23,6 +24,7 @@ from evframe.probes import Probes, state_of
 from evframe.sockets import Socket, endpoints_of
 from evframe.statistics import Counters, Ended
 from evframe.subscribers import LeaseChange, Subscriber, Subscription
+from evframe.subscriptions.policy import leaves
 
 log = logging.getLogger("evframe.interface")
 _AT_ONCE: Final = 256
@@ -157,7 +159,12 @@ class Roster:
         configured: bool = False,
         interface: str | None = None,
     ) -> Subscription:
-        """Make or refresh a lease; see `Leases.subscribe`. The host names of its socket are looked up again."""
+        """Make or refresh a lease; see `Leases.subscribe`. The host names of its socket are looked up again.
+
+        Raises:
+            SocketError: if the socket has a parameter that the event's declaration does not have.
+        """
+        check_parameters(event, address)
         lease = self.leases.subscribe(event, address, expire_s, configured=configured, interface=interface)
         for host, _ in endpoints_of(address.socket):
             self._resolver.refresh(host)
@@ -169,7 +176,8 @@ class Roster:
     def restore(
         self, event: EventDefinition, address: Address, expire_s: int, remaining_s: float | None, interface: str
     ) -> Subscription:
-        """Make a lease that an earlier process made; see `Leases.restore`."""
+        """Make a lease that an earlier process made; see `Leases.restore`, and `subscribe` for what it raises."""
+        check_parameters(event, address)
         lease = self.leases.restore(event, address, expire_s, remaining_s, interface)
         self._timer.look()
         return lease
@@ -245,6 +253,21 @@ class Roster:
 
     def _delivery_changed(self, subscriber: Subscriber, reason: str | None) -> None:
         self._tell("delivery_changed", socket=subscriber.socket, reason=reason)
+
+
+def check_parameters(event: EventDefinition, address: Address) -> None:
+    """Raise SocketError if the socket of *address* has a parameter that the declaration of *event* does not have."""
+    declared = event.params
+    if declared is None:
+        return
+    for leaf in leaves(address.socket):
+        for name in getattr(leaf, "parameters", ()):
+            is_place = name.isascii() and name.isdigit() and len(name) < 5 and 1 <= int(name) <= len(declared)
+            if name not in declared and not is_place:
+                known = ", ".join(declared) or "none"
+                raise SocketError(
+                    address.text, f"expected a parameter of the event {event.name!r}, which are {known}, got {name!r}"
+                )
 
 
 def _let_go(subscriber: Subscriber) -> None:

@@ -49,6 +49,9 @@ class Socket(Protocol):
     One whose canonical text is not what was subscribed, because several texts are the same subscriber, may have
     the text for listings as `shown`.
 
+    A socket whose text has parameters of the event (`evframe.plugin.Template`) has an attribute `parameters` with
+    their names: they are compared with the declaration of the event that it is subscribed to.
+
     The policy of run-time clients reads two more attributes that a socket may have: `files`, the paths that it
     writes, and `members`, the addresses that a combined socket is judged by.
     """

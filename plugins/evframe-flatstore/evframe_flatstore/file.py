@@ -13,7 +13,7 @@ from typing import Final
 
 import attrs
 
-from evframe import Unavailable
+from evframe import Rejected, Unavailable
 from evframe_flatstore.dates import Periods, suffix_at
 from evframe_flatstore.options import Options
 from evframe_flatstore.problems import problem_of
@@ -36,6 +36,12 @@ def file_name(path: str, suffix: str | None, at: float, zone: tzinfo | None) -> 
     return path if suffix is None else path + suffix_at(suffix, at, zone)
 
 
+def is_within(name: str, root: str) -> bool:
+    """Return whether the file called *name* is below the folder *root*, wherever links lead to."""
+    real = os.path.join(os.path.realpath(root), "")
+    return os.path.realpath(name).startswith(real)
+
+
 class LineFile:
     """The file of one subscriber, and what is due for it.
 
@@ -47,17 +53,21 @@ class LineFile:
         zone: the time zone of the suffix and of the periods; None for the machine's own.
         clock: the wall clock, in seconds since the epoch.
         on_new: called from the thread that has opened a file of another name than before.
+        root: the folder that the file has to be in, where links lead to it; None for any.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 what all files share, and the one
         self,
         path: str,
         options: Options,
         zone: tzinfo | None,
         clock: Callable[[], float],
         on_new: Callable[[LineFile], None],
+        *,
+        root: str | None = None,
     ) -> None:
         self.path = path
+        self._root = root
         self._options = options
         self._zone = zone
         self._clock = clock
@@ -68,7 +78,8 @@ class LineFile:
         self._max_bytes = options.max_bytes
         self._limited = bool(options.rotate_count or self._max_bytes)
         self._mutex = threading.Lock()
-        self._ended = False
+        self.has_ended = False
+        """Whether it takes no more lines."""
         self._fd: int | None = None
         self._name = ""
         self._identity = (0, 0)
@@ -92,6 +103,7 @@ class LineFile:
 
         Raises:
             Unavailable: with the number of whole lines written.
+            Rejected: if the file is outside of its folder.
         """
         with self._mutex:
             if self._limited and lines:
@@ -136,7 +148,7 @@ class LineFile:
         self._end_if_due()
 
     def _is_at_rest(self, name: str, size: int) -> bool:
-        return name != self._name and os.stat(name).st_size == size
+        return not self.has_ended and name != self._name and os.stat(name).st_size == size
 
     def _flush_folder(self) -> None:
         """Have the disk take new names before old ones go."""
@@ -153,12 +165,12 @@ class LineFile:
 
     def end(self) -> None:
         """Close the file as soon as nothing is being written."""
-        self._ended = True
+        self.has_ended = True
         self._end_if_due()
 
     def _end_if_due(self) -> None:
         # Whoever holds the lock comes here once it is free, so that one of the two closes.
-        if self._ended and self._mutex.acquire(blocking=False):
+        if self.has_ended and self._mutex.acquire(blocking=False):
             try:
                 self._close()
             finally:
@@ -245,6 +257,8 @@ class LineFile:
             self._ahead = now, self._periods.next_look(now)
 
     def _open(self, name: str) -> None:
+        if self._root is not None and not is_within(name, self._root):
+            raise Rejected("outside_root")
         if self._options.make_directories:
             os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
         fd = os.open(name, _FLAGS, self._options.mode)

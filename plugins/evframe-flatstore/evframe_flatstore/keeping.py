@@ -70,6 +70,8 @@ class Keeper:
     def _tidy(self, file: LineFile) -> None:
         try:
             with self._mutex:  # one thread may end while the next one begins
+                if file.has_ended:
+                    return  # another one may write to the path, and looks itself
                 for old in self._keep(file):
                     if self._options.compress and old.plain is not None:
                         self._compress(file, old)

@@ -80,6 +80,9 @@ class Options:
 
     max_open_sockets: int = attrs.field(default=100, validator=within(1, 65535))
     """The number of distinct files."""
+    max_open_files: int = attrs.field(default=100, validator=within(1, 65535))
+    """How many files of one socket with parameters in its path are open at once; the one without lines for the longest
+    time is closed."""
     delimiter: str = attrs.field(default=",", validator=_delimiter)
     """What stands between two columns."""
     escape_delimiter: str | None = attrs.field(default=None, validator=_escape)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import tzinfo
+from functools import partial
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -21,7 +22,9 @@ from evframe_flatstore.dates import Periods, zone_of
 from evframe_flatstore.file import LineFile, file_name
 from evframe_flatstore.keeping import Keeper
 from evframe_flatstore.lines import LineFormat
+from evframe_flatstore.many import FileSet, Group, divide, record
 from evframe_flatstore.options import Options as FlatstoreOptions
+from evframe_flatstore.paths import PathTemplate, path_template
 
 ROTATION: Final = "E_FLATSTORE_ROTATION"
 _MOST_THREADS: Final = 64  # so many disks may hang before another file notices
@@ -36,16 +39,24 @@ class FlatSocket:
     path: str
     suffix: str | None = attrs.field(default=None, eq=False)
     zone: tzinfo | None = attrs.field(default=None, eq=False)
+    text: str = attrs.field(default="", eq=False)
+    template: PathTemplate | None = attrs.field(default=None, eq=False)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters of the event that the path has."""
+        return () if self.template is None else self.template.parameters
 
     @property
     def files(self) -> tuple[str, ...]:
         """The paths that it writes: with the suffix as it is now."""
-        return (self.path, file_name(self.path, self.suffix, time.time(), self.zone))
+        path = self.path if self.template is None else self.template.example
+        return (path, file_name(path, self.suffix, time.time(), self.zone))
 
     @property
     def canonical(self) -> str:
         """The path as it was given, never with the suffix."""
-        return f"flatstore:{self.path}"
+        return f"flatstore:{self.text or self.path}"
 
     @property
     def expires(self) -> bool:
@@ -87,6 +98,7 @@ class FlatstoreTransport:
         # A socket lives as long as its subscriber, so that a mere look-up takes no place.
         self._sockets: WeakValueDictionary[str, FlatSocket] = WeakValueDictionary()
         self._files: dict[str, LineFile] = {}
+        self._sets: dict[str, FileSet] = {}
         self._threads = ThreadPoolExecutor(_MOST_THREADS, "flatstore")
         self._patient_from = 0.0
         self._context: PluginContext | None = None
@@ -104,15 +116,17 @@ class FlatstoreTransport:
         known = self._sockets.get(rest)
         if known is not None:
             return known
-        self._check(rest)
-        return self._sockets.setdefault(rest, FlatSocket(rest, self._options.suffix, self._zone))
+        path, template = path_template(rest, makes_directories=self._options.make_directories)
+        self._check(path, template)
+        socket = FlatSocket(path, self._options.suffix, self._zone, rest, template)
+        return self._sockets.setdefault(rest, socket)
 
-    def _check(self, path: str) -> None:
+    def _check(self, path: str, template: PathTemplate | None) -> None:
         if not path or "\0" in path:
             raise ValueError(f"expected flatstore:path, got {path!r}")
         if os.path.isdir(path) or path.endswith("/"):
             raise ValueError(f"expected the path of a file, got the directory {path!r}")
-        parent = os.path.dirname(path) or "."
+        parent = template.root if template is not None else os.path.dirname(path) or "."
         if not self._options.make_directories and not os.path.isdir(parent):
             raise ValueError(f"expected a path in a directory that exists, got {path!r}")
         if len(self._sockets) >= self._options.max_open_sockets:
@@ -123,13 +137,49 @@ class FlatstoreTransport:
         """Append one line per event."""
         if not isinstance(socket, FlatSocket):
             return None
-        return self._write(self._file(socket.path), batch.events)
+        if socket.template is not None:
+            return self._write_many(socket, socket.template, batch)
+        return self._write(self._file(socket), batch.events)
 
-    def _file(self, path: str) -> LineFile:
-        file = self._files.get(path)
+    def _file(self, socket: FlatSocket) -> LineFile:
+        file = self._files.get(socket.path)
         if file is None:
-            file = self._files[path] = LineFile(path, self._options, self._zone, self._clock, self._keeper.look)
+            file = self._files[socket.path] = self._make_file(socket.path)
         return file
+
+    def _make_file(self, path: str, root: str | None = None) -> LineFile:
+        return LineFile(path, self._options, self._zone, self._clock, self._keeper.look, root=root)
+
+    def _set(self, socket: FlatSocket, template: PathTemplate) -> FileSet:
+        files = self._sets.get(socket.path)
+        if files is None:
+            make = partial(self._make_file, root=template.root)
+            files = self._sets[socket.path] = FileSet(template.root, self._options.max_open_files, make)
+        return files
+
+    async def _write_many(self, socket: FlatSocket, template: PathTemplate, batch: Batch) -> None:
+        """Have a thread append each line to the file that its event names."""
+        files = self._set(socket, template)
+        if not batch.events:
+            await self._finish(files, self._threads.submit(files.probe))
+            return
+        groups = self._groups(template, batch)
+        await self._finish(files, self._threads.submit(files.write, groups))
+        record(groups, batch)
+
+    def _groups(self, template: PathTemplate, batch: Batch) -> list[Group]:
+        """Return the lines of *batch* by their files; an event without a file fails."""
+        suffix = file_name("", self._options.suffix, self._clock(), self._zone)
+        groups = divide(template, suffix, batch)
+        for group in groups:
+            group.lines = self._format.batch(group.events)
+            group.counted = self._counted(group.events)
+            group.heading = self._heading(group.events) if self._options.header else None
+        return groups
+
+    def _counted(self, events: Sequence[Event]) -> list[bool] | None:
+        """Return which lines bring a rotation about: those that a rotation itself has written do not; None for all."""
+        return [event.definition.name != ROTATION for event in events] if self._limited else None
 
     def _write(self, file: LineFile, events: Sequence[Event]) -> Awaitable[None] | bool:
         """Have a thread append the lines; wait for it only as long as nobody would notice.
@@ -138,8 +188,7 @@ class FlatstoreTransport:
         holds nobody up, and is not waited for again while it is slow.
         """
         lines = self._format.batch(events) if events else b""
-        # What a rotation itself has written brings no further rotation about.
-        counted = [event.definition.name != ROTATION for event in events] if self._limited else None
+        counted = self._counted(events)
         heading = self._heading(events) if self._options.header else None
         try:
             work = self._threads.submit(file.write, lines, counted, heading)
@@ -167,7 +216,7 @@ class FlatstoreTransport:
         text = self._options.header if isinstance(self._options.header, str) else None
         return lambda index: self._format.heading(events[index], text)
 
-    async def _finish(self, file: LineFile, work: Future[None]) -> None:
+    async def _finish(self, file: LineFile | FileSet, work: Future[None]) -> None:
         waiting = asyncio.wrap_future(work)
         try:
             await asyncio.shield(waiting)
@@ -179,7 +228,7 @@ class FlatstoreTransport:
             del work, waiting  # their error has a traceback with this frame
             self._tell(file)
 
-    def _tell(self, file: LineFile) -> None:
+    def _tell(self, file: LineFile | FileSet) -> None:
         for rotation in file.take_rotations():
             if self._context is not None:
                 self._context.raise_event(ROTATION, attrs.asdict(rotation))
@@ -188,7 +237,8 @@ class FlatstoreTransport:
     def unsubscribed(self, socket: Socket) -> None:
         """Close the subscriber's file."""
         if isinstance(socket, FlatSocket):
-            file = self._files.pop(socket.path, None)
+            table: dict[str, Any] = self._files if socket.template is None else self._sets
+            file = table.pop(socket.path, None)
             if file is not None:
                 file.end()
 
@@ -206,20 +256,20 @@ class FlatstoreTransport:
         )
 
     def _rotate_command(self, params: Mapping[str, Any]) -> str:
-        path = text_param(params, "path_to_file")
-        if path not in self._sockets:
+        socket = self._sockets.get(text_param(params, "path_to_file"))
+        if socket is None:
             raise CommandError(400, "File not found")
-        self._start_rotation(path, "mi")
+        self._start_rotation(socket, "mi")
         return "OK"
 
-    def _start_rotation(self, path: str, reason: str) -> None:
-        file = self._file(path)
+    def _start_rotation(self, socket: FlatSocket, reason: str) -> None:
+        file = self._file(socket) if socket.template is None else self._set(socket, socket.template)
         if self._context is None:
             file.rotate(reason)
         else:
             self._context.spawn(self._rotate(file, reason))
 
-    async def _rotate(self, file: LineFile, reason: str) -> None:
+    async def _rotate(self, file: LineFile | FileSet, reason: str) -> None:
         try:
             await asyncio.wrap_future(self._threads.submit(file.rotate, reason))
         except Unavailable:
@@ -243,8 +293,8 @@ class FlatstoreTransport:
             await self._sleep(max(0.0, periods.next_look(now) - now))
             number = periods.number(self._clock())
             if number != current:
-                for path in list(self._sockets):
-                    self._start_rotation(path, "period")
+                for socket in list(self._sockets.values()):
+                    self._start_rotation(socket, "period")
             current = number
 
     @hookimpl

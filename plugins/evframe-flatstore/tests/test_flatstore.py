@@ -381,7 +381,8 @@ async def test_full_disk_loses_nothing_f13(tmp_path):
 @contextmanager
 def slow_disk(events, path):
     """Have the file's disk take nothing for as long as this lasts."""
-    file = events.plugin("flatstore")._file(str(path))
+    flatstore = events.plugin("flatstore")
+    file = flatstore._file(flatstore._sockets[str(path)])
     file._mutex.acquire()
     try:
         yield

@@ -23,13 +23,13 @@ class XmlrpcSocket:
     port: int
     path: str = attrs.field(repr=False)
     method: str
-    shown: str
+    shown_path: str
     """The path without its secrets."""
 
     @property
     def canonical(self) -> str:
         """The text with the path, unless that is the default, and with marks for its secrets."""
-        path = "" if self.path == DEFAULT_PATH else self.shown
+        path = "" if self.path == DEFAULT_PATH else self.shown_path
         return f"{self.scheme}:{self.host}:{self.port}{path}:{self.method}"
 
     @property

@@ -1,0 +1,110 @@
+"""Texts with parameters of the event, such as the file name ``{method}.log`` or the routing key ``calls.{caller}``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from evframe.events.event import Event
+from evframe.payload import UNSET
+
+_PARTS: Final = re.compile(r"(\{\{|\{[^{}]+\}|\{)")
+MISSING: Final = "missing_parameter"
+"""The reason of an event without a parameter that the text needs."""
+UNFIT: Final = "unfit_parameter"
+"""The reason of an event whose parameter cannot be part of the text."""
+
+
+class UnfitError(ValueError):
+    """The text cannot be made of an event.
+
+    Args:
+        reason: `MISSING` or `UNFIT`, for `Batch.fail`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Template:
+    """A text with parameters in braces; ``{{`` is a brace.
+
+    A number in braces is the place of a parameter, from 1 on, where there is none of that name.
+
+    Args:
+        text: the text.
+        encode: makes the text of a value fit its place.
+
+    Raises:
+        ValueError: if a brace opens and no name with a closing one follows.
+    """
+
+    def __init__(self, text: str, encode: Callable[[str], str] = str) -> None:
+        pieces = _PARTS.split(text)
+        if "{" in pieces[1::2]:
+            raise ValueError(f"expected a parameter in braces, or {{{{ for a brace, got {text!r}")
+        self._encode = encode
+        self._pieces: list[str] = []
+        self._names: list[tuple[int, str]] = []
+        for index, piece in enumerate(pieces):
+            if index % 2 and piece != "{{":
+                self._names.append((len(self._pieces), piece[1:-1]))
+            self._pieces.append("{" if index % 2 else piece)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the parameters."""
+        return tuple(name for _, name in self._names)
+
+    @property
+    def before(self) -> str:
+        """The text before the first parameter."""
+        return "".join(self._pieces[: self._names[0][0]] if self._names else self._pieces)
+
+    def text_of(self, event: Event) -> str:
+        """Return the text for *event*.
+
+        Raises:
+            UnfitError: if it lacks a parameter, or one is neither text nor a number.
+        """
+        return self.filled(lambda name: value_of(event, name))
+
+    def filled(self, value: Callable[[str], str]) -> str:
+        """Return the text with what *value* returns for each parameter."""
+        pieces = self._pieces.copy()
+        for index, name in self._names:
+            pieces[index] = self._encode(value(name))
+        return "".join(pieces)
+
+
+def template_of(text: str, encode: Callable[[str], str] = str) -> Template | None:
+    """Return the template that *text* is; None for one without braces, which is itself.
+
+    Raises:
+        ValueError: as for `Template`.
+    """
+    return Template(text, encode) if "{" in text else None
+
+
+def value_of(event: Event, name: str) -> str:
+    """Return the text of a parameter.
+
+    Raises:
+        UnfitError: if there is none, or it is neither text nor a number.
+    """
+    value = event.get(name)
+    if value is None and name.isascii() and name.isdigit() and len(name) < 5:
+        value = event.get(int(name))
+    if value is None or value is UNSET:
+        raise UnfitError(MISSING)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    raise UnfitError(UNFIT)
