@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-import aiormq
 import attrs
 
 from evframe.ingest import Intake, fate_of
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
-from evframe_rabbitmq_consumer.channel import CLOSE_S, MOVED, ConsumingChannel, close, connect, consume, cut
+from evframe_rabbitmq_consumer.channel import MOVED, ConsumingChannel
+from evframe_rabbitmq_consumer.connection import CLOSE_S, ConsumerConnection, close, connect, consume, cut
 from evframe_rabbitmq_consumer.options import Answer, ConnectionOptions
 from evframe_rabbitmq_consumer.tags import Tags
 
@@ -52,7 +52,7 @@ class Session:
         self._counts = counts
         self._settled = settled
         self._tags = Tags(counts.answers)
-        self._connection: aiormq.Connection | None = None
+        self._connection: ConsumerConnection | None = None
         self._channel: ConsumingChannel | None = None
         self._flusher: asyncio.Task[None] | None = None
         self._ip: str | None = None
@@ -68,8 +68,8 @@ class Session:
         """
         limit_s = (self._options.connect_timeout_ms + self._options.login_timeout_ms) / 1000
         async with asyncio.timeout(limit_s + resolver.timeout_s):
-            self._connection, self._ip = await connect(self._options, resolver)
-            self._channel = await consume(self._connection, self._options, prefetch, self._take)
+            self._connection, self._ip = await connect(self._options, resolver, self._take)
+            self._channel = await consume(self._connection, self._options, prefetch)
         self._flusher = asyncio.create_task(self._flush(self._channel))
 
     async def ended(self) -> str:

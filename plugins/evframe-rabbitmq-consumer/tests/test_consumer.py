@@ -6,6 +6,7 @@ import signal
 import uuid
 from contextlib import asynccontextmanager
 
+import aio_pika
 import aiormq
 import pytest
 from brokers.proxy import FaultProxy
@@ -340,6 +341,8 @@ class TestOutages:
                 await until(lambda: consuming.listed["state"] == "consuming")
                 while await depth(channel, queue):  # what could not be acknowledged comes again
                     await asyncio.sleep(0.01)
+                await publish_numbers(channel, queue, [1000])
+                await until(lambda: 1000 in consuming.numbers and not consuming.listed["waiting"])
         assert await depth(channel, queue) == 0
 
     async def test_what_is_lost_with_a_connection_is_bounded(self, rabbitmq, channel, queue):
@@ -538,6 +541,15 @@ HOSTILE = [
     b"\xff\xfe\x00",
     "",
 ]
+
+
+async def test_connections_are_those_of_aio_pika(rabbitmq, queue):
+    """What connects is aio-pika, without its own way to connect again."""
+    async with Consuming(rabbitmq, queue) as consuming:
+        await until(lambda: consuming.listed["state"] == "consuming")
+        (consumer,) = consuming.source.consumers.values()
+        assert isinstance(consumer._session._connection, aio_pika.Connection)
+        assert not isinstance(consumer._session._connection, aio_pika.RobustConnection)
 
 
 async def test_no_message_takes_a_prefetch_slot_for_good(rabbitmq, channel, queue):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Final
 
-import aiormq
-from aiormq.connection import TransportFactory
+import attrs
+from aio_pika.abc import AbstractChannel
+from aio_pika.exceptions import AuthenticationError, ProbableAuthenticationError
 from yarl import URL
 
 from evframe import Unavailable
@@ -18,26 +19,19 @@ from evframe.sockets import connection_problem, without_brackets
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_rabbitmq.address import RabbitSocket
-from evframe_rabbitmq.channel import BatchChannel, NoChannelLeft, open_channel
+from evframe_rabbitmq.channel import BatchChannel
+from evframe_rabbitmq.connection import BrokerConnection, NoChannelLeft, close, cut, log_in, open_streams, within
 from evframe_rabbitmq.options import Options
 
-_CLOSE_S = 2.0
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+_MOST_CHANNELS: Final = 1000
+"""Of a connection in all its time: aio-pika keeps some 3 KB of each until the connection ends."""
 
 
-class _Made(TransportFactory):
-    """Gives the library a connection that is there: it would look names up on the threads of the loop."""
-
-    def __init__(self, streams: Streams) -> None:
-        self._streams = streams
-
-    async def create(self, url: URL, **_: Any) -> Streams:  # noqa: ARG002 the library's
-        return self._streams
-
-
-class _Connection(aiormq.Connection):
-    FRAME_BUFFER_SIZE = 0
-    """No bound: more than ten frames in one turn of the loop would be an error; messages have a bound of their own."""
+@attrs.frozen
+class _Channel:
+    outer: AbstractChannel
+    batches: BatchChannel
+    """What is beneath it."""
 
 
 class Broker:
@@ -51,9 +45,10 @@ class Broker:
         self._ip: str | None = None  # of the connection
         self._options = options
         self._context = context
-        self._connection: Any = None
+        self._connection: BrokerConnection | None = None
         self._connecting = asyncio.Lock()
-        self._channels: dict[str, BatchChannel] = {}
+        self._channels: dict[str, _Channel] = {}
+        self._opened = 0
         self._ends: set[asyncio.Task[None]] = set()
         self.users: set[str] = set()
         """The subscribers that share the connection."""
@@ -63,9 +58,9 @@ class Broker:
     def open_channel(self, canonical: str) -> BatchChannel | None:
         """Return the channel of a subscriber, or None when it has to be opened."""
         channel = self._channels.get(canonical)
-        if channel is None or not channel.is_usable or self._connection is None or self._connection.is_closed:
+        if channel is None or not channel.batches.is_usable or self._connection is None or self._connection.is_closed:
             return None
-        return channel
+        return channel.batches
 
     async def channel(self, canonical: str) -> BatchChannel:
         """Return a new channel for a subscriber.
@@ -77,7 +72,7 @@ class Broker:
             async with self._connecting:
                 connection = await self._connect()
                 async with asyncio.timeout(self._options.login_timeout_ms / 1000):
-                    channel = await open_channel(connection)
+                    channel = await _open_channel(connection)
         except Unavailable:
             raise
         except NoChannelLeft:
@@ -95,9 +90,12 @@ class Broker:
                 raise
             raise Unavailable(reason_of(error)) from None
         self._channels[canonical] = channel
-        return channel
+        self._opened += 1
+        return channel.batches
 
-    async def _connect(self) -> Any:
+    async def _connect(self) -> BrokerConnection:
+        if self._opened == _MOST_CHANNELS:
+            self.retire()
         if self._connection is not None and not self._connection.is_closed:
             return self._connection
         ((host, port),) = self._target.endpoints
@@ -105,32 +103,18 @@ class Broker:
         streams = None
         try:
             async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
-                streams = await self._open(host, found)
+                streams = await open_streams(found, self._options.connect_timeout_ms / 1000, self._context, host)
             async with asyncio.timeout(self._options.login_timeout_ms / 1000):
-                connection = _Connection(self._url(), transport_factory=_Made(streams))
-                await connection.connect()
+                connection = await log_in(self._url(), streams)
         except BaseException:
             self._resolver.forget(host)
             if streams is not None:
                 with suppress(AttributeError):  # of a connection with TLS that has ended already
                     streams[1].transport.abort()
             raise
-        self._connection, self.most_bytes = connection, None
+        self._connection, self._opened, self.most_bytes = connection, 0, None
         self._ip = streams[1].get_extra_info("peername")[0]
         return connection
-
-    async def _open(self, host: str, found: Sequence[HostAddress]) -> Streams:
-        """Return a connection to the first of the addresses that accepts one; each has its part of the time."""
-        part_s = self._options.connect_timeout_ms / 1000 / len(found)
-        name = host if self._context is not None else None
-        for address in found[:-1]:
-            with suppress(OSError):
-                async with asyncio.timeout(part_s):
-                    return await asyncio.open_connection(
-                        address.ip, address.sockaddr[1], ssl=self._context, server_hostname=name
-                    )
-        last = found[-1]
-        return await asyncio.open_connection(last.ip, last.sockaddr[1], ssl=self._context, server_hostname=name)
 
     def moved(self, host: str, addresses: Sequence[HostAddress]) -> None:
         """Use another connection from now on when the one at hand is to an address that *host* has no more."""
@@ -154,9 +138,9 @@ class Broker:
         connection, self._connection = self._connection, None
         channels, self._channels = self._channels, {}
         for channel in channels.values():
-            channel.lost(ConnectionResetError("aborted"))
+            channel.batches.lost(ConnectionResetError("aborted"))
         if connection is not None:
-            _cut(connection)
+            cut(connection)
 
     def retire(self) -> None:
         """Use another connection from now on; this one ends when what was published on it has its outcomes."""
@@ -167,16 +151,16 @@ class Broker:
             self._ends.add(task)
             task.add_done_callback(self._ends.discard)
 
-    async def _finish(self, connection: Any, channels: Sequence[BatchChannel]) -> None:
-        under_way = [publication.done for channel in channels for publication in channel.publications]
+    async def _finish(self, connection: BrokerConnection, channels: Sequence[_Channel]) -> None:
+        under_way = [publication.done for channel in channels for publication in channel.batches.publications]
         try:
             if under_way:
                 await asyncio.wait(under_way, timeout=self._options.timeout_ms / 1000)
-            await _within(_close(connection))
+            await close(connection, [channel.outer for channel in channels])
         finally:
             for channel in channels:
-                channel.lost(ConnectionResetError("retired"))
-            _cut(connection)
+                channel.batches.lost(ConnectionResetError("retired"))
+            cut(connection)
 
     async def release(self, canonical: str) -> None:
         """Close the channel of a subscriber, and with the last one the connection."""
@@ -189,38 +173,22 @@ class Broker:
                 connection, self._connection = self._connection, None
         if connection is not None:
             try:
-                await _within(_close(connection))
+                await close(connection, [] if channel is None else [channel.outer])
             finally:  # the core does not wait for long when the interface is left
-                _cut(connection)
+                cut(connection)
         elif channel is not None:
-            await _within(channel.close())
+            await within(channel.outer.close())
         if not self.users and self._ends:
             await asyncio.wait(self._ends)
 
 
-async def _close(connection: Any) -> None:
-    with suppress(Exception):
-        for channel in list(connection.channels.values()):
-            if channel is not None:
-                await channel.close()
-        await connection.close()
-
-
-async def _within(work: Coroutine[Any, Any, Any]) -> None:
-    """Wait until *work* ends, within a bound; the library may end it with a cancellation of its own."""
-    task = asyncio.ensure_future(work)
-    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-    try:
-        await asyncio.wait((task,), timeout=_CLOSE_S)
-    finally:
-        task.cancel()
-    await asyncio.wait((task,), timeout=_CLOSE_S)  # the library does more before it takes the cancellation
-
-
-def _cut(connection: Any) -> None:
-    """End a connection at once: to close it as AMQP does waits for the peer, and leaves it open if that is silent."""
-    for task in (connection._reader_task, connection._writer_task):  # noqa: SLF001
-        task.cancel()
+async def _open_channel(connection: BrokerConnection) -> _Channel:
+    outer = await connection.open_channel()
+    batches = await outer.get_underlay_channel()
+    assert isinstance(batches, BatchChannel)
+    outer.close_callbacks.add(batches.closed)
+    outer.return_callbacks.add(batches.returned)
+    return _Channel(outer, batches)
 
 
 def strip(error: BaseException | None) -> None:
@@ -238,7 +206,7 @@ def strip(error: BaseException | None) -> None:
 
 def reason_of(error: BaseException) -> str:
     """Return the word for what went wrong."""
-    if isinstance(error, aiormq.exceptions.AuthenticationError | aiormq.exceptions.ProbableAuthenticationError):
+    if isinstance(error, AuthenticationError | ProbableAuthenticationError):
         return "access_refused"
     if isinstance(error, OSError) and error.errno is not None:
         return connection_problem(error)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import aiormq
 import pamqp.frame
+from aio_pika.abc import AbstractIncomingMessage
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from pamqp import commands
@@ -25,10 +26,6 @@ _END: Final = b"\xce"
 _OVERHEAD: Final = 8
 NACKED: Final = "nacked"
 UNROUTABLE: Final = "unroutable"
-
-
-class NoChannelLeft(Exception):  # noqa: N818 a limit of the broker, not a mistake
-    """The connection has as many channels as the broker allows."""
 
 
 class Refused(Exception):  # noqa: N818 what the broker says, not a mistake
@@ -89,7 +86,12 @@ class Publication:
 
 
 class BatchChannel(Channel):
-    """Marshals a batch at once and writes it as one piece; confirmations are taken by the range."""
+    """Marshals a batch at once and writes it as one piece; confirmations are taken by the range.
+
+    aio-pika's `Exchange.publish` makes a task, a future and a frame object for each message, and looks through every
+    message on its way when a confirmation covers several. The benchmark `rabbitmq` measures both: 3.9 to 4.3 times the
+    rate, and at least 3 is demanded.
+    """
 
     def __init__(self, connection: Any, number: int) -> None:
         super().__init__(connection, number, publisher_confirms=True)
@@ -151,13 +153,18 @@ class BatchChannel(Channel):
             publication.settle(index, publication.failures.get(index, reason))
 
     async def _on_return_frame(self, frame: Any) -> None:
+        # The library would ask for an id in every message, and would end the wait for its confirmation here.
+        header: Any = await self._get_frame()
+        message = await self._read_content(frame, header)
+        for callback in self.on_return_callbacks:
+            callback(message)
+
+    def returned(self, _: Any, message: AbstractIncomingMessage) -> None:
         """Mark the message that comes back; its confirmation is still to come.
 
         The broker does not say which one it is, but sends the messages back in the order of
         publishing, and equal ones are equally lost.
         """
-        header: Any = await self._get_frame()
-        message = await self._read_content(frame, header)
         for publication, index in self._sent.values():
             if publication.bodies[index] == message.body and index not in publication.failures:
                 publication.failures[index] = UNROUTABLE
@@ -167,6 +174,11 @@ class BatchChannel(Channel):
         # From the answer to this frame on, a message on the channel would end the connection of all subscribers.
         self.lost(Refused(frame.reply_code or 0, frame.reply_text or ""))
         return super()._on_close_frame(frame)
+
+    def closed(self, _: Any, error: BaseException | None) -> None:
+        """End what the broker has not spoken about."""
+        # The library ends a connection that misses heartbeats with a cancellation, which would look like one of ours.
+        self.lost(error if isinstance(error, Exception) else aiormq.exceptions.ChannelClosed(0, "closed"))
 
     def lost(self, error: BaseException) -> None:
         """End what the broker has not spoken about."""
@@ -199,26 +211,3 @@ def header_frame(number: int, target: RabbitSocket, size: int, message_id: str |
         headers=dict(target.headers) or None,
     )
     return pamqp.frame.marshal(ContentHeader(body_size=size, properties=properties), number)
-
-
-async def open_channel(connection: aiormq.abc.AbstractConnection) -> BatchChannel:
-    """Return a new channel of *connection*, with publisher confirms.
-
-    Raises:
-        NoChannelLeft: if the broker allows no more.
-    """
-    most = connection.connection_tune.channel_max or 65535
-    number = next((number for number in range(1, most + 1) if number not in connection.channels), None)
-    if number is None:
-        raise NoChannelLeft
-    channel = BatchChannel(connection, number)
-    connection.channels[number] = channel
-    await channel.open()
-
-    def closed(future: asyncio.Future[Any]) -> None:
-        error = None if future.cancelled() else future.exception()
-        # The library ends a connection that misses heartbeats with a cancellation, which would look like one of ours.
-        channel.lost(error if isinstance(error, Exception) else aiormq.exceptions.ChannelClosed(0, "closed"))
-
-    channel.closing.add_done_callback(closed)
-    return channel

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-import aiormq
+from aio_pika.exceptions import AMQPError
 
 from evframe import Rejected, Unavailable
 from evframe.ordering import Step
@@ -167,7 +167,7 @@ class Lane:
         except TimeoutError:
             self._broker.abort()
             raise Unavailable("confirm_timeout") from None
-        except (OSError, aiormq.exceptions.AMQPError) as error:
+        except (OSError, AMQPError) as error:
             strip(error)
             raise Unavailable(reason_of(error)) from None
         return None

@@ -2,6 +2,7 @@
 
 import contextlib
 
+import aio_pika
 import aiormq
 import pytest
 from aiormq.connection import TransportFactory
@@ -45,7 +46,7 @@ async def test_subscribers_leave_no_garbage(rabbitmq):
             await until(lambda: not events.plugin("rabbitmq")._brokers)
 
         await once()
-        with no_garbage(aiormq.Connection, aiormq.Channel, TransportFactory):
+        with no_garbage(aio_pika.Connection, aiormq.Connection, aiormq.Channel, TransportFactory):
             for _ in range(3):
                 await once()
 

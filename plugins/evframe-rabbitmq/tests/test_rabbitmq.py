@@ -90,6 +90,19 @@ async def test_body_and_properties_r4_r5_r9(rabbitmq, queue):
     assert full.message_id != other.message_id
 
 
+async def test_connections_and_channels_are_those_of_aio_pika(rabbitmq, queue):
+    """What connects and publishes is aio-pika, without its own way to connect again."""
+    async with interface() as events:
+        events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{rabbitmq.port}/{queue.name}")
+        await events.raise_event_and_wait("E_TEST")
+        (broker,) = events.plugin("rabbitmq")._brokers.values()
+        (channel,) = broker._channels.values()
+        assert isinstance(broker._connection, aio_pika.Connection)
+        assert not isinstance(broker._connection, aio_pika.RobustConnection)
+        assert isinstance(channel.outer, aio_pika.Channel)
+        assert await channel.outer.get_underlay_channel() is channel.batches
+
+
 async def test_exchange_r9(rabbitmq, queue, monkeypatch):
     """R9: a message goes through the exchange of the socket, under its very name, with its very key."""
     name = "calls; é?"
@@ -405,7 +418,7 @@ async def test_more_subscribers_than_channels(rabbitmq, queue):
         events.subscribe_event("E_TEST", f"{base}{queue.name}")
         await events.raise_event_and_wait("E_TEST", [0])
         (broker,) = events.plugin("rabbitmq")._brokers.values()
-        broker._connection.connection_tune.channel_max = 1
+        broker._connection.protocol.connection_tune.channel_max = 1
         second = events.subscribe_event("E_TEST", f"{base}persistent?{queue.name}")
         events.raise_event("E_TEST", [1])
         await until(lambda: second.subscriber.attempts)

@@ -12,7 +12,7 @@ import pytest
 from brokers.proxy import FaultProxy
 from brokers.queues import bodies_in, make_queue, numbers_in
 from brokers.rabbitmq import MOST_BYTES
-from evframe_rabbitmq import Options, RabbitmqTransport, lane
+from evframe_rabbitmq import Options, RabbitmqTransport, broker, lane
 from numbered import assert_exactly
 
 import evframe
@@ -159,6 +159,22 @@ async def test_an_exchange_that_is_not_there(rabbitmq):
             events.raise_event("E_TEST", [number])
         await until(lambda: not lease.subscriber.depth)
         assert lease.subscriber.reasons == {"not_found": 3000}
+
+
+async def test_channels_of_a_connection_are_bounded(rabbitmq, name, monkeypatch):
+    """After so many channels a connection is exchanged, which loses and repeats nothing of the others that use it."""
+    monkeypatch.setattr(broker, "_MOST_CHANNELS", 6)
+    async with FaultProxy(rabbitmq.port) as proxy, interface() as events:
+        events.register_event("E_MISSING")
+        events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{proxy.port}/{name}")
+        missing = events.subscribe_event("E_MISSING", f"rabbitmq:127.0.0.1:{proxy.port}/exchange=no-such-exchange?k")
+        for number in range(20):
+            events.raise_event("E_TEST", [number])
+            await events.raise_event_and_wait("E_MISSING")
+        await until(lambda: not any(counters.depth for counters in events.statistics))
+        assert missing.subscriber.reasons == {"not_found": 20}
+        assert 3 <= proxy.connections <= 6
+    assert_exactly(await numbers_in(rabbitmq, name), 20)
 
 
 async def test_subscribers_of_one_turn(rabbitmq, name):

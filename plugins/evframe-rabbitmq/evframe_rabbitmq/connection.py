@@ -1,0 +1,148 @@
+"""Connections of aio-pika, over streams that are open already, whose channels publish batches."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, cast
+
+import aio_pika
+import aiormq
+from aio_pika.abc import AbstractChannel, UnderlayConnection
+from aiormq.connection import TransportFactory
+from yarl import URL
+
+from evframe.subscriptions.names import HostAddress
+from evframe_rabbitmq.channel import BatchChannel
+
+_CLOSE_S: Final = 2.0
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class NoChannelLeft(Exception):  # noqa: N818 a limit of the broker, not a mistake
+    """The connection has as many channels as the broker allows."""
+
+
+class _Opened(TransportFactory):
+    """Gives the library an open connection: the library would resolve names on the threads of the loop, unbounded."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+
+    async def create(self, url: URL, **_: Any) -> Streams:  # noqa: ARG002 the library's
+        return self._streams
+
+
+class _Protocol(aiormq.Connection):
+    """Has channels that publish batches; aio-pika names no class for them."""
+
+    FRAME_BUFFER_SIZE = 0
+    """No bound: more than ten frames in one turn of the loop would be an error; messages have a bound of their own."""
+
+    async def channel(self, channel_number: int | None = None, *_: Any, **__: Any) -> BatchChannel:
+        """Return a new channel."""
+        assert channel_number is not None
+        channel = BatchChannel(self, channel_number)
+        self.channels[channel_number] = channel
+        await channel.open()
+        return channel
+
+
+class _Underlay(UnderlayConnection):
+    @classmethod
+    def make_connection(cls, url: URL, *_: Any, **kwargs: Any) -> Coroutine[Any, Any, aiormq.abc.AbstractConnection]:
+        # No coroutine of ours, which a traceback would keep.
+        return _Protocol(url, **kwargs).__aenter__()
+
+
+class BrokerConnection(aio_pika.Connection):
+    """A connection of aio-pika over *streams*; it never connects again: the core does."""
+
+    def __init__(self, *args: Any, streams: Streams, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.kwargs["transport_factory"] = _Opened(streams)
+        self.protocol: Any = None
+        """The connection beneath, once it was made."""
+
+    async def connect(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 the library's
+        """Log in."""
+        try:
+            self.transport = await _Underlay.connect(
+                self.url, self._on_connection_close, timeout=timeout, **self.kwargs
+            )
+            self.protocol = self.transport.connection
+            await self._on_connected()
+        except BaseException:
+            await self.close()  # else the collector would start a task that does it
+            raise
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed or lost; the library's own knows only the first."""
+        return super().is_closed or (self.protocol is not None and self.protocol.is_closed)
+
+    async def open_channel(self) -> AbstractChannel:
+        """Return a new channel with publisher confirms; `get_underlay_channel` gives its `BatchChannel`.
+
+        Raises:
+            NoChannelLeft: if the broker allows no more.
+        """
+        # The library would take the number behind the highest, whatever the broker allows.
+        most = self.protocol.connection_tune.channel_max or 65535
+        number = next((number for number in range(1, most + 1) if number not in self.protocol.channels), None)
+        if number is None:
+            raise NoChannelLeft
+        channel = self.channel(channel_number=number)
+        await channel.initialize()
+        return channel
+
+
+async def open_streams(
+    found: Sequence[HostAddress], limit_s: float, context: ssl.SSLContext | None, host: str
+) -> Streams:
+    """Return a connection to the first of the addresses that accepts one; each has its part of the time."""
+    name = host if context is not None else None
+    for address in found[:-1]:
+        with suppress(OSError):
+            async with asyncio.timeout(limit_s / len(found)):
+                return await asyncio.open_connection(address.ip, address.sockaddr[1], ssl=context, server_hostname=name)
+    last = found[-1]
+    return await asyncio.open_connection(last.ip, last.sockaddr[1], ssl=context, server_hostname=name)
+
+
+async def log_in(url: URL, streams: Streams) -> BrokerConnection:
+    """Return the connection of aio-pika over *streams*; the library itself sets no bound to the time."""
+    connection_class = cast(type[BrokerConnection], partial(BrokerConnection, streams=streams))
+    return await aio_pika.connect(url, connection_class=connection_class)
+
+
+async def close(connection: BrokerConnection, channels: Iterable[AbstractChannel]) -> None:
+    """Close a connection and its channels within a bound."""
+    await within(_close(connection, channels))
+
+
+async def _close(connection: BrokerConnection, channels: Iterable[AbstractChannel]) -> None:
+    with suppress(Exception):
+        for channel in channels:
+            await channel.close()
+        await connection.close()
+
+
+async def within(work: Awaitable[Any]) -> None:
+    """Wait until *work* ends, within a bound; the library may end it with a cancellation of its own."""
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    try:
+        await asyncio.wait((task,), timeout=_CLOSE_S)
+    finally:
+        task.cancel()
+    await asyncio.wait((task,), timeout=_CLOSE_S)  # the library does more before it takes the cancellation
+
+
+def cut(connection: BrokerConnection) -> None:
+    """End a connection at once: to close it as AMQP does waits for the peer, and leaves it open if that is silent."""
+    for task in (connection.protocol._reader_task, connection.protocol._writer_task):  # noqa: SLF001
+        task.cancel()
