@@ -140,8 +140,8 @@ class Cluster:
         self._ends.add(task)
         task.add_done_callback(self._ends.discard)
 
-    async def ask(self) -> None:
-        """Look whether a broker answers now.
+    async def ask(self, topic: str) -> None:
+        """Look whether a broker answers now, and knows *topic*.
 
         Raises:
             Unavailable: if none does.
@@ -149,12 +149,14 @@ class Cluster:
         producing = await self._open()
         try:
             async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
-                if await producing.reaches_a_broker():
-                    return
+                is_reached = await producing.reaches_a_broker()
         except TimeoutError as error:
             strip(error)
-        self._give_up(producing)
-        raise Unavailable("unreachable")
+            is_reached = False
+        if not is_reached:
+            self._give_up(producing)
+            raise Unavailable("unreachable")
+        await self._partitions(producing, topic)
 
     def _give_up(self, producing: Producing) -> None:
         """Begin anew with the brokers of the socket, unless that is done already."""
@@ -187,7 +189,9 @@ class Cluster:
         except (KafkaError, OSError) as error:
             strip(error)
             await self._look(producing)
-            raise Unavailable("no_metadata") from None
+            # The library asks again, until the time is over, for a topic that the brokers do not know.
+            is_unknown = isinstance(error, TimeoutError) and self._producing is producing
+            raise Unavailable("unknown_topic" if is_unknown else "no_metadata") from None
 
     async def _look(self, producing: Producing) -> None:
         """Give the producer up when none of the brokers that it knows answers."""

@@ -100,7 +100,7 @@ class KafkaTransport:
             )
         cluster.users.add(target.canonical)
         if not batch.events:
-            await cluster.ask()
+            await cluster.ask(target.topic)
             return
         with way as step:
             async with step("pack"):

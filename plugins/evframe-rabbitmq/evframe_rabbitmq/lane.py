@@ -15,6 +15,7 @@ from evframe.ordering import Step
 from evframe_rabbitmq.address import RabbitSocket
 from evframe_rabbitmq.broker import Broker, reason_of, strip
 from evframe_rabbitmq.channel import BatchChannel, Publication, Refused, header_frame
+from evframe_rabbitmq.looking import look
 
 TOO_LARGE: Final = "too_large"
 _SIZES: Final = re.compile(r"message size (\d+)\D+(\d+)")
@@ -47,12 +48,13 @@ class Lane:
         self._doubtful_until = -math.inf
 
     async def open(self) -> None:
-        """Make sure that there is a channel.
+        """Make sure that there is a channel, and that the exchange or the queue is there.
 
         Raises:
-            Unavailable: if there can be none now.
+            Unavailable: if there can be no channel now.
+            Rejected: if there is no such exchange or queue.
         """
-        await self._channel()
+        await look(await self._channel(), self._target, self._timeout_s)
 
     async def publish(self, publication: Publication) -> None:
         """Publish the messages of *publication*, behind all that have no outcome yet.
