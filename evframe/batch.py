@@ -20,10 +20,24 @@ class Batch:
         self.error: BaseException | None = None
 
     def fail(self, index: int, reason: str, error: BaseException | None = None) -> None:
-        """Count the event at *index* as failed with *reason*, for good; *error* goes to the log."""
+        """Count the event at *index* as failed with *reason*, for good; *error* goes to the log.
+
+        Raises:
+            IndexError: if the batch has no such event.
+        """
+        if not 0 <= index < len(self.events):
+            raise IndexError(f"Batch.fail: expected an index from 0 to {len(self.events) - 1}, got {index!r}")
         self.failures[index] = reason
         if self.error is None:
             self.error = error
+
+    def broken_by(self, done: int) -> str | None:
+        """Return what is wrong with the outcomes when *done* events at the head have theirs; None when they fit."""
+        count = len(self.events)
+        if type(done) is not int or not 0 <= done <= count:
+            return f"expected done from 0 to {count}, got {done!r}"
+        strange = next((index for index in self.confirmed if not 0 <= index < count), None)
+        return None if strange is None else f"Batch.confirm: expected an index from 0 to {count - 1}, got {strange!r}"
 
     def confirm(self, index: int) -> None:
         """Count the event at *index* as delivered, even when the rest is tried again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
@@ -17,11 +18,20 @@ from evframe.declarations import Declaration
 from evframe.events.event import EventRegistry
 from evframe.exceptions import ConfigError, PluginError
 from evframe.management.commands import CommandTable
-from evframe.plugins import DISABLED, INVALID_OPTIONS, EventCollector, PluginManager, PluginStatus
+from evframe.plugins import (
+    DISABLED,
+    INVALID_OPTIONS,
+    EventCollector,
+    PluginManager,
+    PluginStatus,
+    check_attributes,
+    naming_start,
+)
 from evframe.structuring import structure
 from evframe.subscriptions.policy import NARROWING_KEYS, NarrowingOptions
 from evframe.tasks import PluginTasks, log_error
 
+log = logging.getLogger("evframe.plugins")
 GROUP: Final = "evframe"
 
 
@@ -114,6 +124,7 @@ class Composition:
 
     def add(self, name: str, plugin: Any, *, version: str = "", options: Any = None) -> None:
         """Register one plugin with its events and commands; on an error nothing of it stays."""
+        check_attributes(name, plugin)
         manager = self.manager
         manager.register(plugin, name=name)
         added: list[str] = []
@@ -178,8 +189,8 @@ class Composition:
     def _life(self, plugin: Any) -> tuple[PluginTasks, PluginContext]:
         life = self._lives.get(id(plugin))
         if life is None:
-            tasks = PluginTasks()
             name = self.manager.get_name(plugin) or ""
+            tasks = PluginTasks(name)
             life = self._lives[id(plugin)] = (tasks, self._make_context(name, tasks))
         return life
 
@@ -192,12 +203,36 @@ class Composition:
         for plugin in self._plugins() if plugins is None else plugins:
             self.manager.call("loaded", plugin, context=self.context(plugin))
 
+    def tell_all_loaded(self, configured: Iterable[str], problems: list[str] | None) -> None:
+        """Call `loaded` of every plugin; one that raises is taken out, and its status says why.
+
+        Of the *configured* ones, that is one of the *problems*. Without these, the error is raised: the plugins
+        are those of the caller.
+        """
+        for plugin in self._plugins():
+            name = self.manager.get_name(plugin) or ""
+            try:
+                self.tell_loaded([plugin])
+            except Exception as error:
+                if problems is None:
+                    raise
+                log.exception("a plugin raised an error", extra={"plugin": name, "hook": "loaded"})
+                version = next(status.version for status in self.statuses if status.name == name)
+                self.remove(name)
+                status = PluginStatus(name, version, f"hook 'loaded': {type(error).__name__}: {error}")
+                self.statuses[:] = [status if each.name == name else each for each in self.statuses]
+                problems += unloaded({*configured} & {name}, [status])
+
     def start(self, plugins: Iterable[Any] | None = None) -> None:
         """Call `start` of *plugins*, of all without them, but for management interfaces that are not opened."""
         for plugin in self._plugins() if plugins is None else plugins:
-            if self.manager.get_name(plugin) in self.unopened:
+            name = self.manager.get_name(plugin) or ""
+            if name in self.unopened:
                 continue
-            self.manager.call("start", plugin, context=self.context(plugin))
+            tasks, context = self._life(plugin)
+            tasks.is_open = True
+            with naming_start(name):
+                self.manager.call("start", plugin, context=context)
 
     async def end_tasks(self, timeout_s: float) -> None:
         """Cancel what the plugins have spawned, and wait for the ends for at most *timeout_s* seconds."""

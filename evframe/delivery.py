@@ -15,14 +15,14 @@ from evframe.calls import comes_from_outside, contained
 from evframe.config import CoreOptions
 from evframe.ending import LATE_S, Ends, cancel, cancel_again, emptied, lose
 from evframe.events.event import Event
-from evframe.exceptions import DeliveryError, Rejected, Unavailable
+from evframe.exceptions import DeliveryError, PluginError, Rejected, Unavailable
 from evframe.failures import Failures
 from evframe.nesting import delivering
 from evframe.ordering import BEHIND
 from evframe.retries import RetryTimer
 from evframe.room import Room
 from evframe.sockets import Socket
-from evframe.subscribers import Subscriber
+from evframe.subscribers import Subscriber, plugin_of
 
 _TURN_S: Final = 0.005  # one pass over the ready subscribers; then the loop serves its sockets
 
@@ -211,7 +211,7 @@ class Delivery:
         self._number += 1
         subscriber.idle = False
         subscriber.batches += 1
-        probe = self._probes[subscriber] = self._loop.create_task(question)
+        probe = self._probes[subscriber] = self._context.copy().run(self._loop.create_task, question)
         probe.add_done_callback(lambda _: self._probes.pop(subscriber, None), context=self._context)
         self._follow(subscriber, Batch((), self._number), probe)
         return probe
@@ -280,6 +280,7 @@ class Delivery:
 
     def _fall_back(self, subscriber: Subscriber, batch: Batch, error: BaseException) -> None:
         """Settle what has an outcome; keep the rest for later, or lose it with its reason."""
+        error = _checked(subscriber, batch, error)
         known = isinstance(error, DeliveryError)
         reason = error.reason if isinstance(error, DeliveryError) else "plugin_error"
         done = error.done if isinstance(error, DeliveryError) else 0
@@ -383,3 +384,9 @@ class Delivery:
         await self.room.close()
         self.retries.stop()
         self._loop = None
+
+
+def _checked(subscriber: Subscriber, batch: Batch, error: BaseException) -> BaseException:
+    """Return *error*, or another one when it says outcomes that *batch* cannot have: what has arrived is not known."""
+    broken = batch.broken_by(error.done) if isinstance(error, DeliveryError) else None
+    return error if broken is None else PluginError(f"plugin {plugin_of(subscriber)!r}, hook 'deliver': {broken}")

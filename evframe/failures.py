@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from evframe.log_limit import LogLimiter
+from evframe.subscribers import plugin_of
 
 if TYPE_CHECKING:
     from evframe.events.event import Event
@@ -49,6 +50,7 @@ class Failures:
                     "reason": reason,
                     "lost": subscriber.failed,
                     "repeated": repeated,
+                    **({} if error is None else {"plugin": plugin_of(subscriber), "hook": "deliver"}),
                 },
             )
 

@@ -201,7 +201,8 @@ def loaded(context: PluginContext) -> None:
     A configuration is checked by loading it, so nothing outside this process may change here.
 
     Args:
-        context: what a plugin may do with the interface; it can `spawn` from `start` on.
+        context: what a plugin may do with the interface; it can `spawn` from `start` on, and before that is
+            an error. An installed plugin that raises is left out, with its status; the others are loaded.
     """
 
 
@@ -210,7 +211,8 @@ def start(context: PluginContext) -> None:
     """Begin to work; called once, on the running loop, in the order of loading.
 
     Bind listening sockets here, so that an address in use is an error of the start, and
-    give everything that goes on to `context.spawn`.
+    give everything that goes on to `context.spawn`. What is raised ends the start of the
+    interface, with the plugin and the hook in its text.
 
     Args:
         context: what a plugin may do with the interface.

@@ -13,7 +13,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
-from evframe.composition import Composition
+from evframe.composition import Composition, tables_of
 from evframe.config import Config, CoreOptions, read_config_file
 from evframe.conflicts import clashes, contradictions, misspelt_events, why_no_scheme
 from evframe.context import PluginContext
@@ -118,7 +118,7 @@ class EventInterface:
         self._by_name = self._events.by_name
         self._configure(core)
         self.policies.configure(config.management, self._composition.narrowings)
-        self._composition.tell_loaded()
+        self._composition.tell_all_loaded(tables_of(config), None if self._has_own_plugins else problems)
         self._events.on_new.append(self._tell_registered)
         self._apply(config, problems)
         if problems:

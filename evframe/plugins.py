@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any, Final
 
 import attrs
@@ -14,6 +16,7 @@ from evframe import hookspecs
 from evframe.calls import comes_from_outside, foreign_call
 from evframe.declarations import Declaration, ParameterTypes, declare
 from evframe.events.event import check_name
+from evframe.exceptions import EvframeError, PluginError
 from evframe.transports import hook_call, is_wrapper
 
 log = logging.getLogger("evframe.plugins")
@@ -21,6 +24,45 @@ DISABLED: Final = "disabled in the configuration"
 INVALID_OPTIONS: Final = "its options are not valid"
 HOOKS: Final = tuple(name for name, hook in vars(hookspecs).items() if hasattr(hook, "evframe_spec"))
 """The names of the hooks."""
+
+
+_ATTRIBUTES: Final = ("batch_events", "in_flight", "in_flight_batches", "kind", "reads_params", "schemes")
+_SIMILAR: Final = 0.85
+
+
+def check_attributes(name: str, plugin: Any) -> None:
+    """Refuse a plugin with an attribute that is nearly one which the core reads, such as `inflight`.
+
+    Raises:
+        PluginError: with the attribute that was probably meant.
+    """
+    owner = plugin if inspect.ismodule(plugin) else type(plugin)
+    for attribute in dir(owner):
+        if attribute.startswith("_") or attribute in _ATTRIBUTES:
+            continue
+        meant = get_close_matches(attribute, _ATTRIBUTES, n=1, cutoff=_SIMILAR)
+        if meant and not callable(getattr(owner, attribute, None)) and not hasattr(plugin, meant[0]):
+            raise PluginError(f"plugin {name!r}: unknown attribute {attribute!r}, did you mean {meant[0]!r}")
+
+
+@contextmanager
+def naming_start(name: str) -> Iterator[None]:
+    """Have the error of a plugin's `start` name the plugin and the hook.
+
+    An OSError stays one, with its number; a text that has the path of an option already stays as it is.
+    """
+    place = f"plugin {name!r}, hook 'start'"
+    try:
+        yield
+    except OSError as error:
+        text = error.strerror or str(error)
+        if text.startswith(f"plugins.{name}"):
+            raise
+        raise OSError(error.errno, f"{place}: {text}", error.filename) from error
+    except (EvframeError, ValueError):
+        raise
+    except Exception as error:
+        raise PluginError(f"{place}: {type(error).__name__}: {error}") from error
 
 
 @attrs.define

@@ -146,6 +146,11 @@ class Subscriber:
         self.reasons[reason] = self.reasons.get(reason, 0) + count
 
 
+def plugin_of(subscriber: Subscriber) -> str:
+    """Return the name of the plugin that delivers to *subscriber*; empty for a carrier that is none."""
+    return getattr(subscriber.transport, "name", "")
+
+
 class Subscription:
     """A lease: one event to one subscriber, until *deadline* on the monotonic clock.
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from evframe.calls import contained_task
+from evframe.exceptions import PluginError
 
 _Result = TypeVar("_Result")
 log = logging.getLogger("evframe.plugins")
@@ -30,13 +31,27 @@ async def in_thread(function: Callable[..., _Result], *args: Any) -> _Result:
 
 
 class PluginTasks:
-    """Runs what plugins spawn until it is stopped."""
+    """Runs what plugins spawn until it is stopped.
 
-    def __init__(self) -> None:
+    Args:
+        plugin: the name of the plugin whose tasks they are; it may spawn from its `start` on.
+    """
+
+    def __init__(self, plugin: str | None = None) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._plugin = plugin
+        self.is_open = plugin is None
+        """Whether anything can be spawned."""
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run *work*; an error that ends it is logged."""
+        """Run *work*; an error that ends it is logged.
+
+        Raises:
+            PluginError: if the plugin is not started yet.
+        """
+        if not self.is_open:
+            work.close()
+            raise PluginError(f"plugin {self._plugin!r}, spawn: expected a call from the hook 'start' on")
         task = contained_task(work)
         assert isinstance(task, asyncio.Task)
         self._tasks.add(task)

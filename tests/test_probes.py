@@ -8,6 +8,7 @@ import pytest
 import evframe
 from evframe.config import Config, CoreOptions, SubscriptionOptions, parse_config
 from evframe.delivery import Delivery
+from evframe.nesting import delivering
 from evframe.probes import MOST
 from evframe.testing import MemoryTransport, until
 
@@ -165,3 +166,19 @@ async def test_a_protocol_without_connections_stays_unknown(socket):
     async with evframe.EventInterface(parse_config(text)) as events:
         await events.raise_event_and_wait("E_A")
         assert list(states(events).values()) == ["unknown"]
+
+
+async def test_a_probe_runs_as_a_delivery_does():
+    """What a transport keeps of the context at its first call is that of deliveries."""
+    seen = []
+
+    class Seeing(Asked):
+        @evframe.hookimpl
+        def deliver(self, socket, batch):
+            seen.append((len(batch.events), delivering.get()))
+            return True
+
+    async with interface(Seeing(), "here") as events:
+        await until(lambda: seen)
+        await events.raise_event_and_wait("E_A")
+    assert seen == [(0, True), (1, True)]

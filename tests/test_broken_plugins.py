@@ -1,0 +1,155 @@
+"""Plugins that break the contract: the error names the plugin and the hook, and nothing else stops."""
+
+import logging
+import re
+
+import pytest
+
+import evframe
+from evframe import Unavailable
+from evframe.config import Config
+from evframe.testing import MemoryTransport
+
+
+def interface(memory, **plugins):
+    events = evframe.EventInterface(plugins={"memory": memory, **plugins})
+    events.register_event("E_A")
+    return events
+
+
+def too_many(batch):
+    raise Unavailable("closed", done=99)
+
+
+def fails_beyond(batch):
+    batch.fail(99, "x")
+    return True
+
+
+def confirms_beyond(batch):
+    batch.confirm(99)
+    raise Unavailable("closed")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        (too_many, "plugin 'memory', hook 'deliver': expected done from 0 to 1, got 99"),
+        (fails_beyond, "Batch.fail: expected an index from 0 to 0, got 99"),
+        (confirms_beyond, "plugin 'memory', hook 'deliver': Batch.confirm: expected an index from 0 to 0, got 99"),
+    ],
+)
+async def test_an_outcome_that_no_event_has_is_an_error_of_the_plugin(memory, caplog, behaviour, said):
+    """The events are counted as failed and not as delivered, one line names the plugin, and others get theirs."""
+    memory.when("bad", behaviour)
+    async with interface(memory) as events:
+        for name in ("bad", "good"):
+            events.subscribe_event("E_A", f"memory:{name}")
+        with caplog.at_level(logging.WARNING):
+            for _ in range(3):
+                report = await events.raise_event_and_wait("E_A")
+                assert {one.socket: one.reason for one in report} == {"memory:bad": "plugin_error", "memory:good": None}
+    (line,) = [line for line in caplog.records if line.message == "events to a subscriber are lost"]
+    assert (line.plugin, line.hook) == ("memory", "deliver")
+    assert said in str(line.exc_info[1])
+
+
+SPAWNS = """
+class Plugin:
+    @evframe.hookimpl
+    def loaded(self, context):
+        context.spawn(self.work())
+
+    async def work(self):
+        pass
+"""
+
+
+@pytest.mark.filterwarnings("error")
+async def test_spawn_in_loaded_names_the_plugin(install, caplog):
+    """The plugin is not loaded, its status says why, and the others are; where it is configured, `check` fails."""
+    folder = install(memory="evframe.testing:MemoryTransport", spawns="broken_spawns:Plugin")
+    (folder / "broken_spawns.py").write_text("import evframe\n" + SPAWNS)
+    events = evframe.EventInterface()
+    status = {status.name: status.problem for status in events.plugin_status}
+    said = "hook 'loaded': PluginError: plugin 'spawns', spawn: expected a call from the hook 'start' on"
+    assert (status["spawns"], status["memory"]) == (said, None)
+    assert not events.plugins.has_plugin("spawns")
+    lines = [(line.plugin, line.hook) for line in caplog.records if line.message == "a plugin raised an error"]
+    assert lines == [("spawns", "loaded")]
+    with pytest.raises(
+        evframe.ConfigError, match="plugins.spawns: expected a plugin that can be loaded, got hook 'loa"
+    ):
+        evframe.EventInterface(Config(plugins={"spawns": {}}))
+
+
+async def test_spawn_from_start_on(memory):
+    """A task that `start` spawns runs."""
+    done = []
+
+    class Starts:
+        @evframe.hookimpl
+        def start(self, context):
+            context.spawn(self.work())
+
+        async def work(self):
+            done.append(True)
+
+    async with interface(memory, starts=Starts()) as events:
+        await events.raise_event_and_wait("E_A")
+    assert done == [True]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "meant"),
+    [
+        ("inflight", "in_flight"),
+        ("batch_event", "batch_events"),
+        ("scheme", "schemes"),
+        ("read_params", "reads_params"),
+    ],
+)
+def test_an_attribute_that_is_nearly_one_of_the_core_is_refused(attribute, meant):
+    """A misspelt attribute would silently have its default; other attributes are the plugin's."""
+
+    class Plain:
+        limit = 5
+
+        @evframe.hookimpl
+        def on_subscribe(self, scheme, rest):
+            return None
+
+    evframe.EventInterface(plugins={"plain": Plain()})
+    misspelt = type("Misspelt", (Plain,), {attribute: 5})()
+    expected = f"plugin 'odd': unknown attribute {attribute!r}, did you mean {meant!r}"
+    with pytest.raises(evframe.PluginError, match=re.escape(expected)):
+        evframe.EventInterface(plugins={"odd": misspelt})
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (PermissionError(13, "Permission denied", "/x"), OSError, "plugin 'starts', hook 'start': Permission denied"),
+        (OSError("no device"), OSError, "plugin 'starts', hook 'start': no device"),
+        (KeyError("x"), evframe.PluginError, "plugin 'starts', hook 'start': KeyError: 'x'"),
+    ],
+)
+async def test_an_error_of_start_names_the_plugin(error, kind, said):
+    """The start fails with the plugin, the hook and the cause, and what was started before is stopped."""
+    stopped = []
+
+    class First(MemoryTransport):
+        @evframe.hookimpl
+        def stop(self):
+            stopped.append(True)
+
+    class Starts:
+        @evframe.hookimpl
+        def start(self, context):
+            raise error
+
+    with pytest.raises(kind, match=re.escape(said)) as caught:
+        async with evframe.EventInterface(plugins={"first": First(), "starts": Starts()}):
+            pass
+    assert stopped == [True]
+    assert getattr(caught.value, "errno", None) == getattr(error, "errno", None)
