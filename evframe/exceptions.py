@@ -24,7 +24,7 @@ from evframe.visible import brief, visible
 
 _USER: Final = re.compile(r"(?<=:)[^:@\s]*:")
 _MOST_CHARACTERS: Final = 1000
-_PROPERTY: Final = re.compile(r"(?<=password=)[^&;'\s]+", re.IGNORECASE)
+_PROPERTY: Final = re.compile(r"(?:(?<=password=)|(?<=passphrase=)|(?<=secret=)|(?<=[.]pem=))[^&;'\s]+", re.IGNORECASE)
 _REFERENCE: Final = re.compile(r"\$\{(?:file|env):[^{}]*\}")
 _QUOTED: Final = re.compile(r"(?<=got ')[^']+(?=')")
 

@@ -52,8 +52,9 @@ class Socket(Protocol):
     A socket whose text has parameters of the event (`evframe.plugin.Template`) has an attribute `parameters` with
     their names: they are compared with the declaration of the event that it is subscribed to.
 
-    The policy of run-time clients reads two more attributes that a socket may have: `files`, the paths that it
-    writes, and `members`, the addresses that a combined socket is judged by.
+    The policy of run-time clients reads three more attributes that a socket may have: `files`, the paths that it
+    writes, `members`, the addresses that a combined socket is judged by, and `reserved`, the part of it that only the
+    configuration may have, because it reads or runs something of this machine.
     """
 
     @property

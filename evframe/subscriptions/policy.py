@@ -195,6 +195,10 @@ class Policy:
     def check_socket(self, target: Socket) -> None:
         """Raise ForbiddenError unless *target*, with each of its members, may be subscribed."""
         for leaf in leaves(target):
+            reserved = getattr(leaf, "reserved", None)
+            if reserved:
+                problem = f"expected {reserved} in sockets of the configuration alone"
+                raise ForbiddenError("reserved", leaf.canonical, problem)
             for rules in self._rules:
                 rules.check(leaf)
 

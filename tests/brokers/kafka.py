@@ -47,6 +47,8 @@ class Kafka(OwnBroker):
         # A listener with TLS that wants the user u and the password s=e&cret, or with SCRAM scram and sesame; it asks
         # for no certificate of the client, and takes none but its own.
         self.secure_port = free_port()
+        # A listener that takes a token without a signature, from whomever it names.
+        self.token_port = free_port()
         self.certificate, self.key = self.folder / "certificate.pem", self.folder / "certificate-key.pem"
         keystore = certificates.make(self.folder)
         self.properties = self.folder / "server.properties"
@@ -59,10 +61,12 @@ class Kafka(OwnBroker):
             f"controller.quorum.voters=1@127.0.0.1:{self.controller_port}\n"
             f"listeners=PLAINTEXT://127.0.0.1:{self.port},FAULTY://127.0.0.1:{self.behind_proxy},"
             f"NAMED://127.0.0.1:{self.named_port},"
+            f"TOKENS://127.0.0.1:{self.token_port},"
             f"SECURE://localhost:{self.secure_port},CONTROLLER://127.0.0.1:{self.controller_port}\n"
             f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port},FAULTY://127.0.0.1:{self.proxy_port},"
+            f"TOKENS://127.0.0.1:{self.token_port},"
             f"NAMED://{NAME}:{self.named_port},SECURE://localhost:{self.secure_port}\n"
-            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,FAULTY:PLAINTEXT,NAMED:PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT\n"
+            "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,FAULTY:PLAINTEXT,NAMED:PLAINTEXT,TOKENS:SASL_PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT\n"
             "inter.broker.listener.name=PLAINTEXT\ncontroller.listener.names=CONTROLLER\n"
         )
 
@@ -87,6 +91,9 @@ class Kafka(OwnBroker):
             'required user_u="s=e&cret";\n'
             f"listener.name.secure.scram-sha-256.sasl.jaas.config={scram}"
             f"listener.name.secure.scram-sha-512.sasl.jaas.config={scram}"
+            "listener.name.tokens.sasl.enabled.mechanisms=OAUTHBEARER\n"
+            "listener.name.tokens.oauthbearer.sasl.jaas.config="
+            'org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="kafka";\n'
             "listener.name.secure.ssl.client.auth=requested\nlistener.name.secure.ssl.truststore.type=PEM\n"
             f"listener.name.secure.ssl.truststore.location={self.certificate}\n"
             f"listener.name.secure.ssl.keystore.type=PEM\nlistener.name.secure.ssl.keystore.location={keystore}\n"

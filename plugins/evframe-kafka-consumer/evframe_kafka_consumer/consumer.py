@@ -20,8 +20,9 @@ from evframe.sockets import connection_problem
 from evframe_kafka_consumer.member import Member
 from evframe_kafka_consumer.options import ConnectionOptions
 from evframe_kafka_consumer.places import Places
-from evframe_kafka_consumer.properties import settings
+from evframe_kafka_consumer.properties import converted, settings
 from evframe_kafka_consumer.records import Records
+from evframe_kafka_consumer.tokens import tokens_of
 
 GROUP: Final = "kafka-consumer"
 _SETTLE_S: Final = 0.5
@@ -49,6 +50,7 @@ class TopicConsumer:
         self._resolver = context.resolver
         by_name = "ssl" in str(options.properties.get("security.protocol", "")).lower()
         self._places = Places(options.endpoints, context.resolver, by_name=by_name)
+        self._tokens = tokens_of(converted(options.properties), options.connect_timeout_ms / 1000)
         self.records = Records(options, self.intake, self._made)
         self._sleep = sleep
         self._has_moved = False
@@ -68,7 +70,12 @@ class TopicConsumer:
         if self.options.password_file is not None:
             with open(self.options.password_file, encoding="utf-8") as file:  # noqa: ASYNC230 a line
                 properties["sasl.password"] = file.readline().rstrip("\r\n")
-        return {"bootstrap_servers": servers, **settings(properties)}
+        login = {} if self._tokens is None else {"sasl_oauth_token_provider": self._tokens}
+        return {"bootstrap_servers": servers, **login, **settings(properties)}
+
+    def _reason_of(self, error: BaseException) -> str:
+        problem = None if self._tokens is None else self._tokens.problem
+        return problem or reason_of(error)
 
     async def run(self) -> None:
         """Consume until this is cancelled; then what is done is still committed until `stop`."""
@@ -89,7 +96,7 @@ class TopicConsumer:
             except BaseException as error:  # whatever the library makes of what the brokers do, cancellations too
                 if comes_from_outside(error):
                     raise
-                self._availability.ends(reason_of(error))
+                self._availability.ends(self._reason_of(error))
             await self._leave()
             cap_s = self.options.retry_timeout_ms / 1000
             attempt = attempt + 1 if time.monotonic() - begun < cap_s else 1
@@ -130,7 +137,7 @@ class TopicConsumer:
                     await member.look()
                     answered = True
             except Exception as error:  # noqa: BLE001 as above; it is tried again
-                self._availability.ends(reason_of(error))
+                self._availability.ends(self._reason_of(error))
                 if time.monotonic() >= answered_at + _MOVED_S:
                     self._places.forget()
                     raise errors.KafkaConnectionError from None

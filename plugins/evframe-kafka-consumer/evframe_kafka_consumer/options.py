@@ -9,7 +9,8 @@ import attrs
 
 from evframe.config import are_named_apart, at_least, is_event_name, is_readable
 from evframe.sockets import split_host_port, without_brackets
-from evframe_kafka_consumer.properties import Value, consumer_option
+from evframe_kafka_consumer.properties import Value, consumer_option, converted
+from evframe_kafka_consumer.tokens import check_login
 
 PORT = 9092
 OnFailure = Literal["commit", "retry", "dead_letter"]
@@ -49,6 +50,10 @@ def _properties(_: Any, attribute: attrs.Attribute[Any], value: dict[str, Value]
             consumer_option(name, each)
         except ValueError as error:
             raise ValueError(f"{attribute.name}: {error}") from None
+    try:
+        check_login(converted(value))
+    except ValueError as error:
+        raise ValueError(f"{attribute.name}: {error}") from None
 
 
 @attrs.frozen

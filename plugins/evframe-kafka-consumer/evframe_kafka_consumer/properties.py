@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
+from evframe_kafka_consumer import tokens
 from evframe_kafka_consumer.tls import check_ciphers, with_tls
 from evframe_kafka_consumer.unmapped import reason_of_no_effect
 
 Value = str | int | bool
 _PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", tokens.MECHANISM)
 _STRATEGIES: Final = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor}
 _NEVER_MS: Final = 2**31 - 1
 
@@ -95,6 +97,7 @@ KNOWN: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "sasl.mechanism": ("sasl_mechanism", _one_of(*_MECHANISMS)),
     "sasl.mechanisms": ("sasl_mechanism", _one_of(*_MECHANISMS)),
     "check.crcs": ("check_crcs", _truth),
+    **{name: (option, partial(tokens.check, name)) for name, option in tokens.PROPERTIES.items()},
 }
 OPTIONS: Final = {
     "bootstrap.servers": "brokers",
@@ -114,6 +117,7 @@ _OF_A_PRODUCER: Final = (
     "sasl_mechanism",
     "sasl_plain_username",
     "sasl_plain_password",
+    "sasl_oauth_token_provider",
     "metadata_max_age_ms",
     "retry_backoff_ms",
     "connections_max_idle_ms",
@@ -137,13 +141,22 @@ def consumer_option(name: str, value: Value) -> tuple[str, Any] | None:
     try:
         return option, convert(value)
     except ValueError as error:
-        shown = "" if "password" in name else f", got {value!r}"
+        shown = "" if "password" in name or "secret" in name else f", got {value!r}"
         raise ValueError(f"property {name!r}: {error}{shown}") from None
 
 
 def without_effect(properties: Mapping[str, Value]) -> list[str]:
     """Return the names of those of *properties* that are accepted and have no meaning here."""
     return sorted(name for name, value in properties.items() if consumer_option(name, value) is None)
+
+
+def converted(properties: Mapping[str, Value]) -> dict[str, Any]:
+    """Return the options that *properties* stand for.
+
+    Raises:
+        ValueError: if a property is not known, or they do not fit.
+    """
+    return dict(filter(None, (consumer_option(name, value) for name, value in properties.items())))
 
 
 def settings(properties: Mapping[str, Value]) -> dict[str, Any]:
@@ -153,7 +166,7 @@ def settings(properties: Mapping[str, Value]) -> dict[str, Any]:
         ValueError: if a property is not known, or its value does not fit.
         OSError: if a file cannot be read.
     """
-    return with_tls(dict(filter(None, (consumer_option(name, value) for name, value in properties.items()))))
+    return with_tls(tokens.without_tokens(converted(properties)))
 
 
 def for_a_producer(made: Mapping[str, Any]) -> dict[str, Any]:

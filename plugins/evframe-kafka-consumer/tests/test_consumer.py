@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from brokers.proxy import FaultProxy
 from evframe_kafka_consumer import ConnectionOptions, KafkaConsumer, Options
 from numbered import assert_all, assert_exactly, assert_in_order
+from token_provider import unsigned_token
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -468,6 +469,33 @@ async def test_tls_and_passwords(kafka, topic, producer, tmp_path, caplog):
         assert "sesame" not in f"{caplog.text} {json.dumps(consuming.listed)}"
         file.write_text("s=e&cret\n")
         await until(lambda: consuming.numbers == [0])
+
+
+async def test_tokens(kafka, topic, producer, tmp_path, caplog):
+    """A membership with OAUTHBEARER waits for its token, and joins the group with it, as the dead letters do."""
+    if not hasattr(kafka, "token_port"):
+        pytest.skip("the broker that is given has no listener for tokens")
+    file = tmp_path / "token"
+    dead = await make_topic(kafka)
+    options = {
+        "brokers": f"127.0.0.1:{kafka.token_port}",
+        "retry_timeout_ms": 200,
+        "on_refused": "dead_letter",
+        "dead_letter_topic": dead,
+        "properties": {
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "OAUTHBEARER",
+            "sasl.oauthbearer.token.file": str(file),
+        },
+    }
+    await publish(producer, topic, "no notification")
+    await publish_numbers(producer, topic, range(1))
+    async with Consuming(kafka, topic, **options) as consuming:
+        await until(lambda: consuming.listed["state"] == "no_token")
+        file.write_text(unsigned_token())
+        await until(lambda: consuming.numbers == [0])
+        await until(lambda: consuming.listed["dead_letters"] == 1)
+    assert file.read_text() not in caplog.text
 
 
 HOSTILE = [

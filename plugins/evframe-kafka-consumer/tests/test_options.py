@@ -32,6 +32,11 @@ import evframe
         ),
         ("properties", {"session.timeout.ms": "x"}, "properties: property 'session.timeout.ms': expected a number"),
         ("properties", {"sasl.password": 1}, "properties: property 'sasl.password': expected a text"),
+        (
+            "properties",
+            {"sasl.mechanism": "OAUTHBEARER"},
+            "properties: expected one of the properties sasl.oauthbearer.token.file",
+        ),
         ("properties", {"security.protocol": "TLS"}, "properties: property 'security.protocol': expected one of PLAIN"),
     ],
 )

@@ -12,6 +12,7 @@ import attrs
 from evframe import split_host_port
 from evframe.sockets import without_brackets
 from evframe_kafka.properties import producer_option
+from evframe_kafka.tokens import reserved
 
 FORM: Final = "expected brokers/topic[?property=value&…]"
 PORT: Final = 9092
@@ -43,6 +44,11 @@ class KafkaSocket:
         ]
         text = "&".join(part for part in shown if part)
         return f"kafka:{self.brokers}/{self.topic}{'?' if text else ''}{text}"
+
+    @property
+    def reserved(self) -> str | None:
+        """The property that only the configuration may have: it reads or runs something of this machine."""
+        return reserved(self.options)
 
     @property
     def expires(self) -> bool:

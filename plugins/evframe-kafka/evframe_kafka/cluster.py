@@ -21,6 +21,7 @@ from evframe_kafka.places import Places
 from evframe_kafka.producing import Producing, strip
 from evframe_kafka.records import Packed, Packer
 from evframe_kafka.tls import FILES, with_tls
+from evframe_kafka.tokens import tokens_of, without_tokens
 
 log = logging.getLogger("evframe.kafka")
 Beyond = Callable[[Sequence[tuple[str, int]]], Sequence[Network] | None]
@@ -61,7 +62,11 @@ class Cluster:
 
     def __init__(self, target: KafkaSocket, options: Options, resolver: Resolver, networks_beyond: Beyond) -> None:
         self._options = options
-        self._settings = settings_of(target, options)
+        settings = settings_of(target, options)
+        self._settings = without_tokens(settings)
+        self._tokens = tokens_of(settings, options.connect_timeout_ms / 1000)
+        if self._tokens is not None:
+            self._settings["sasl_oauth_token_provider"] = self._tokens
         self._limit_s = self._settings["request_timeout_ms"] / 1000
         by_name, networks = "ssl" in _protocol(self._settings), partial(networks_beyond, target.endpoints)
         self._places = Places(target.endpoints, resolver, by_name=by_name, networks=networks)
@@ -103,7 +108,7 @@ class Cluster:
                 await self._places.look_up(producer.client)
         except (KafkaError, OSError) as error:
             strip(error)
-            problem = self._places.problem(producer.client)
+            problem = self._places.problem(producer.client) or (self._tokens and self._tokens.problem)
             await producing.close()
             self._places.forget()
             reason = "connect_timeout" if isinstance(error, TimeoutError) else "unreachable"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
+from evframe_kafka import tokens
 from evframe_kafka.tls import check_ciphers
 from evframe_kafka.unmapped import reason_of_no_effect
 
@@ -12,7 +14,7 @@ _ACKS: Final = {"0": 0, "1": 1, "-1": "all", "all": "all"}
 _CODECS: Final = ("none", "gzip", "snappy", "lz4", "zstd")
 _PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _NEVER_MS: Final = 2**31 - 1
-_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", tokens.MECHANISM)
 
 
 def _number(text: str) -> int:
@@ -94,6 +96,7 @@ KNOWN: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "ssl.cipher.suites": ("ciphers", check_ciphers),
     "ssl.endpoint.identification.algorithm": ("identification", _one_of("https", "none")),
     "enable.ssl.certificate.verification": ("verification", _truth),
+    **{name: (option, partial(tokens.check, name)) for name, option in tokens.PROPERTIES.items()},
 }
 
 
@@ -114,7 +117,7 @@ def producer_option(name: str, value: str) -> tuple[str, Any] | None:
     try:
         return option, convert(value)
     except ValueError as error:
-        shown = "" if "password" in name else f", got {value!r}"
+        shown = "" if "password" in name or "secret" in name else f", got {value!r}"
         raise ValueError(f"property {name!r}: {error}{shown}") from None
 
 
@@ -126,7 +129,8 @@ def check(settings: Mapping[str, Any]) -> None:
     """
     if settings["enable_idempotence"] and settings["acks"] != "all":
         raise ValueError(f"property 'acks': expected all with enable.idempotence, got {settings['acks']!r}")
-    if settings.get("security_protocol", "").startswith("SASL"):
+    tokens.check_login(settings)
+    if settings.get("security_protocol", "").startswith("SASL") and settings.get("sasl_mechanism") != tokens.MECHANISM:
         for option in ("sasl_mechanism", "sasl_plain_username", "sasl_plain_password"):
             if option not in settings:
                 name = option.replace("plain_", "").replace("_", ".")
