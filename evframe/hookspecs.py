@@ -44,6 +44,10 @@ def on_subscribe(scheme: str, rest: str) -> Socket | None:
     are percent-encoded has an attribute `percent_safe`: the characters of a value that need not be. A plugin that
     parses members with `context.parse_socket` has a true attribute `has_members`: each member has its own values.
 
+    A URL of a scheme of the plugin, such as ``udp://host:port``, that is refused is an error with the socket that it
+    stands for. An attribute `url_forms` has the forms for URLs of other schemes: a mapping from the scheme to forms
+    with ``{rest}``, ``{authority}`` and ``{path}``, such as ``rabbitmq:{rest}`` for ``amqp``.
+
     Args:
         scheme: the text before the first colon.
         rest: everything after it.

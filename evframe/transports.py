@@ -16,6 +16,7 @@ from evframe.members import Address
 from evframe.sockets import Socket, split_socket
 from evframe.subscribers import BATCH_EVENTS
 from evframe.subscriptions.references import FORMS, Template, Values, has_reference, renamed
+from evframe.subscriptions.urls import MASK, OWN_FORM, is_url, sockets_for, without_secrets
 from evframe.visible import brief
 
 if TYPE_CHECKING:
@@ -189,6 +190,31 @@ class Transports:
         return evolve(address, socket=renamed(address.socket, self._shown(template)))
 
     def _parse(self, text: str, template: Template | None = None) -> Address:
+        try:
+            return self._parse_socket(text, template)
+        except SocketError as error:
+            if not is_url(text):
+                raise
+            raise self._meant(text) or error from None
+
+    def _meant(self, url: str) -> SocketError | None:
+        """Return the error that shows the socket that *url* stands for, without its secrets; None without one."""
+        scheme = url.partition(":")[0].lower()
+        plugins = [each.plugin for each in self._by_name.values()]
+        own = [OWN_FORM for plugin in plugins if scheme in getattr(plugin, "schemes", ())]
+        others = [form for plugin in plugins for form in getattr(plugin, "url_forms", {}).get(scheme, ())]
+        for socket in sockets_for(url, own + others):
+            with suppress(SocketError):
+                canonical = self._parse_socket(socket).socket.canonical
+                if MASK in canonical:  # of more than the password
+                    return SocketError(f"{scheme}://{MASK}", f"expected '{canonical}', got a URL")
+                # Not its repr: the password is masked where it stands as in the URL.
+                return SocketError(url, f"expected '{socket}', got a URL")
+        for nearest in sockets_for(without_secrets(url), others):
+            return SocketError(f"{scheme}://{MASK}", f"expected '{nearest}', got a URL")
+        return None
+
+    def _parse_socket(self, text: str, template: Template | None = None) -> Address:
         scheme, rest = split_socket(text)
         known = self._by_scheme.get(scheme)
         for transport in list(self._by_name.values()) if known is None else (known,):

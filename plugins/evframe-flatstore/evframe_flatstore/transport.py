@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import tzinfo
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from weakref import WeakValueDictionary
 
 import attrs
@@ -74,6 +74,7 @@ class FlatstoreTransport:
     """
 
     schemes = ("flatstore",)
+    url_forms: ClassVar = {"file": ("flatstore:{rest}",)}
     reads_params = True
     batch_events = 8192  # each goes through a thread, which costs as much as a hundred lines
     Options = FlatstoreOptions

@@ -8,7 +8,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Awaitable
 from contextlib import AbstractContextManager, suppress
-from typing import Any
+from typing import Any, ClassVar
 
 from evframe import Batch, ConfigError, Event, Socket, hookimpl
 from evframe.context import PluginContext
@@ -26,6 +26,7 @@ class RabbitmqTransport:
     """The plugin object."""
 
     schemes = ("rabbitmq",)
+    url_forms: ClassVar = {"amqp": ("rabbitmq:{rest}",), "amqps": ("rabbitmq:{authority}/tls?{path}",)}
     percent_safe = ""
     Options = RabbitmqOptions
 

@@ -8,7 +8,7 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable
 from functools import partial
-from typing import Final
+from typing import ClassVar, Final
 from weakref import WeakValueDictionary
 
 from evframe import Batch, ConfigError, Socket, SocketError, Unavailable, hookimpl
@@ -35,6 +35,10 @@ class XmlrpcTransport:
     """The plugin object."""
 
     schemes = ("xmlrpc", "xmlrpcs")
+    url_forms: ClassVar = {
+        "http": ("xmlrpc:{authority}/{path}:METHOD", "xmlrpc:{authority}:80/{path}:METHOD"),
+        "https": ("xmlrpcs:{authority}/{path}:METHOD", "xmlrpcs:{authority}:443/{path}:METHOD"),
+    }
     reads_params = True
     Options = XmlrpcOptions
 

@@ -1,0 +1,89 @@
+"""URLs in the place of sockets: the error shows the socket that was meant, and no password."""
+
+import pytest
+
+import evframe
+from evframe.exceptions import SocketError
+
+ROUTES = {"E_X": "builtins:print"}
+
+
+@pytest.fixture(scope="module")
+def interface():
+    made = evframe.EventInterface(evframe.Config(routes=ROUTES))
+    made.register_event("E_X")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("udp://127.0.0.1:9000", "udp:127.0.0.1:9000"),
+        ("udp://[::1]:9000/", "udp:[::1]:9000"),
+        ("udp://u:s3cret@127.0.0.1:9000", "udp:127.0.0.1:9000"),
+        ("UDP://127.0.0.1:9000", "udp:127.0.0.1:9000"),
+        ("tcp://host.example:9000", "tcp:host.example:9000"),
+        ("tcp://127.0.0.1:9000/method", "tcp:127.0.0.1:9000/method"),
+        ("xmlrpc://127.0.0.1:8080/RPC2:log", "xmlrpc:127.0.0.1:8080/RPC2:log"),
+        ("xmlrpcs://127.0.0.1:8080/RPC2:log", "xmlrpcs:127.0.0.1:8080/RPC2:log"),
+        ("http://127.0.0.1:9000/hook", "xmlrpc:127.0.0.1:9000/hook:METHOD"),
+        ("http://host.example/hook", "xmlrpc:host.example:80/hook:METHOD"),
+        ("https://u:s3cret@host.example/hook", "xmlrpcs:host.example:443/hook:METHOD"),
+        ("rabbitmq://user:s3cret@host/q", "rabbitmq:user:***@host/q"),
+        ("rabbitmq://host:5673/exchange=a?q", "rabbitmq:host:5673/exchange=a?q"),
+        ("rabbitmq://user:s3c/r@et@host/q", "rabbitmq:host/q"),
+        ("amqp://user:s3cret@host/q", "rabbitmq:user:***@host/q"),
+        ("amqps://user:s3cret@host:5671/q", "rabbitmq:host:5671/tls?q"),
+        ("amqps://u:s3c?r@et@host/q?heartbeat=1", "rabbitmq:host/tls?q"),
+        ("rabbitmq://u:s3c\\r@et@host/q", "rabbitmq:u:***@host/q"),
+        ("kafka://k1:9092,k2/topic", "kafka:k1:9092,k2/topic"),
+        ("kafka://user:s3cret@k1:9092/topic?key=a", "kafka:k1:9092/topic?key=a"),
+        ("kafka://k1/topic?g.sasl.password=s3cret", "kafka:k1/topic?g.sasl.password=***"),
+        ("file:///var/log/events", "flatstore:/var/log/events"),
+        ("route://E_X", "route:E_X"),
+        ("virtual://FAILOVER udp:127.0.0.1:1 udp:127.0.0.1:2", "virtual:FAILOVER udp:127.0.0.1:1 udp:127.0.0.1:2"),
+        ("virtual:FAILOVER rabbitmq://u:s3cret@h/q udp:127.0.0.1:2", "rabbitmq:u:***@h/q"),
+    ],
+)
+def test_the_socket_that_was_meant_is_shown(interface, url, meant):
+    """A URL is refused with the socket that it stands for, and without the password."""
+    with pytest.raises(SocketError) as caught:
+        interface.subscribe_event("E_X", url)
+    assert caught.value.problem == f"expected '{meant}', got a URL"
+    assert "s3c" not in str(caught.value)
+    assert "r@et" not in str(caught.value)
+
+
+def test_every_transport(interface):
+    """For a URL of any scheme that a plugin has there is an error that shows no password, or it is a path."""
+    schemes = {
+        scheme for status in interface.plugin_status for scheme in getattr(interface.plugin(status.name), "schemes", ())
+    }
+    assert {"udp", "unix", "tcp", "xmlrpc", "xmlrpcs", "flatstore", "rabbitmq", "kafka", "route", "virtual"} <= schemes
+    for scheme in sorted(schemes - {"unix", "flatstore"}):
+        for url in (f"{scheme}://user:s3cret@127.0.0.1:9000/a", f"{scheme}://user:s3cret@[/a", f"{scheme}://"):
+            with pytest.raises(SocketError) as caught:
+                interface.subscribe_event("E_X", url)
+            assert "s3cret" not in str(caught.value)
+
+
+def test_paths(interface):
+    """Three slashes before a path are the path, as in the original."""
+    for socket in ("unix:///run/events.sock", "flatstore:///var/log/events"):
+        interface.subscribe_event("E_X", socket)
+        assert socket in {each.subscriber.socket.canonical for each in interface.subscriptions}
+
+
+def test_secrets_in_paths(interface):
+    """What looks like a secret in the path of a URL is in no text of the error."""
+    for url in ("xmlrpc://127.0.0.1:80/hooks/xoxb9f8a7T0K3Nqq:log", "http://127.0.0.1:80/hooks/xoxb9f8a7T0K3Nqq"):
+        with pytest.raises(SocketError, match=r"expected 'xmlrpc:127.0.0.1:80/hooks/\*\*\*") as caught:
+            interface.subscribe_event("E_X", url)
+        assert "T0K3N" not in str(caught.value)
+
+
+def test_other_urls(interface):
+    """A URL that stands for no socket is refused as any other text, without its password."""
+    with pytest.raises(SocketError, match="expected a scheme of .*got 'redis'") as caught:
+        interface.subscribe_event("E_X", "redis://u:s3cret@h/0")
+    assert "s3cret" not in str(caught.value)
