@@ -100,7 +100,7 @@ async def test_events(sleeper, group):
         for _ in range(11):
             await sleeper.advance(1)
         raised = await recorder.events()
-        reports = recorder.command("sr_list_reports", group="auto-scaling", identifier="ROUTE")["Reports"]
+        reports = recorder.command("sr_list_reports", group="auto-scaling", identifier="ROUTE")
         status = recorder.command("sr_get_status", group="auto-scaling", identifier="ROUTE")
     common = {"group_type": "ROUTE", "group_filter": "none"}
     assert raised == [
