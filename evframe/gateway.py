@@ -14,6 +14,7 @@ from typing import Any, Final
 from evframe.calls import comes_from_outside
 from evframe.exceptions import ConfigError
 from evframe.interface import EventInterface
+from evframe.logs import fold_libraries
 from evframe.open_files import raise_limit
 from evframe.reloading import describe
 from evframe.state import LeaseKeeper
@@ -34,6 +35,7 @@ async def serve(path: str) -> None:
     loop = asyncio.get_running_loop()
     events = EventInterface.from_toml(path, gateway=True)
     _keep_leases(events, path)
+    _fold_libraries(events)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, _reload, events)
@@ -61,7 +63,13 @@ def _reload(events: EventInterface) -> None:
         for problem in error.problems:
             log.error("the configuration was not loaded again", extra={"problem": problem})  # noqa: TRY400 the problem says it
     else:
+        _fold_libraries(events)
         log.info("the configuration was loaded again", extra=describe(changes))
+
+
+def _fold_libraries(events: EventInterface) -> None:
+    for _, plugin in events.plugins.list_name_plugin():
+        fold_libraries(getattr(plugin, "library_logs", ()))
 
 
 def _keep_leases(events: EventInterface, path: str) -> None:

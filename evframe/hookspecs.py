@@ -204,6 +204,9 @@ def loaded(context: PluginContext) -> None:
 
     A configuration is checked by loading it, so nothing outside this process may change here.
 
+    A plugin whose library logs problems that the plugin logs itself has an attribute `library_logs`: the names of the
+    library's loggers. The gateway leaves their lines out, unless its log is at DEBUG.
+
     Args:
         context: what a plugin may do with the interface; it can `spawn` from `start` on, and before that is
             an error. An installed plugin that raises is left out, with its status; the others are loaded.

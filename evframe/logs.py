@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -105,3 +105,13 @@ def set_up_logs(level: str) -> None:
     text = TextFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     handler.setFormatter(text if sys.stderr.isatty() else JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def fold_libraries(names: Iterable[str]) -> None:
+    """Leave out what the loggers *names* of libraries log, unless the log is at DEBUG.
+
+    Their plugins log each problem themselves, in one line and with its reason.
+    """
+    if not logging.getLogger().isEnabledFor(logging.DEBUG):
+        for name in names:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -26,7 +26,15 @@ HOOKS: Final = tuple(name for name, hook in vars(hookspecs).items() if hasattr(h
 """The names of the hooks."""
 
 
-_ATTRIBUTES: Final = ("batch_events", "in_flight", "in_flight_batches", "kind", "reads_params", "schemes")
+_ATTRIBUTES: Final = (
+    "batch_events",
+    "in_flight",
+    "in_flight_batches",
+    "kind",
+    "library_logs",
+    "reads_params",
+    "schemes",
+)
 _SIMILAR: Final = 0.85
 
 

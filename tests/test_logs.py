@@ -11,7 +11,7 @@ from datetime import datetime
 import orjson
 import pytest
 
-from evframe.logs import JsonFormatter, Repetitions, TextFormatter, set_up_logs
+from evframe.logs import JsonFormatter, Repetitions, TextFormatter, fold_libraries, set_up_logs
 from evframe.testing import FakeClock
 
 
@@ -149,3 +149,19 @@ def test_text_from_outside_for_a_program():
     assert line.isprintable()
     assert json.loads(line)["socket"] == HOSTILE
     assert json.loads(line)["exception"].endswith(HOSTILE)
+
+
+@pytest.mark.parametrize(("level", "count"), [("debug", 2), ("info", 0)])
+def test_lines_of_libraries_are_left_out_unless_the_log_is_at_debug(root, monkeypatch, level, count):
+    """A problem that a plugin logs is no line of its library as well; DEBUG shows both."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    set_up_logs(level)
+    library = logging.getLogger("some_library")
+    try:
+        fold_libraries(["some_library"])
+        library.error("first")
+        logging.getLogger("some_library.connection").critical("second")
+    finally:
+        library.setLevel(logging.NOTSET)
+    assert len(stream.getvalue().splitlines()) == count

@@ -32,6 +32,7 @@ class KafkaConsumer:
     """
 
     Options = ConsumerOptions
+    library_logs = ("aiokafka",)
 
     def __init__(self, options: ConsumerOptions | None = None) -> None:
         self._options = ConsumerOptions() if options is None else options

@@ -45,6 +45,7 @@ class KafkaTransport:
     """The plugin object."""
 
     schemes = ("kafka",)
+    library_logs = ("aiokafka",)
     percent_safe = ",:[]"  # the brokers are not percent-encoded
     batch_events = 8192
     # The brokers take one batch of a partition after the other: what comes meanwhile goes in one piece.

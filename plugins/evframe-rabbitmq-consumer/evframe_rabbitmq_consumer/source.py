@@ -23,6 +23,7 @@ class RabbitmqConsumer:
     """
 
     Options = ConsumerOptions
+    library_logs = ("aio_pika", "aiormq")
 
     def __init__(self, options: ConsumerOptions | None = None) -> None:
         self._options = ConsumerOptions() if options is None else options

@@ -26,6 +26,7 @@ class RabbitmqTransport:
     """The plugin object."""
 
     schemes = ("rabbitmq",)
+    library_logs = ("aio_pika", "aiormq")
     url_forms: ClassVar = {"amqp": ("rabbitmq:{rest}",), "amqps": ("rabbitmq:{authority}/tls?{path}",)}
     percent_safe = ""
     Options = RabbitmqOptions
