@@ -11,6 +11,7 @@ import attrs
 
 from evframe import split_host_port
 from evframe.sockets import check_host, without_brackets
+from evframe_rabbitmq.routes import Route, route_of
 
 FORM: Final = "expected [user[:password]@]host[:port]/[param;…?]routing-key"
 PORT, TLS_PORT = 5672, 5671
@@ -37,6 +38,12 @@ class RabbitSocket:
     expiration_ms: int | None = None
     message_id: bool = False
     headers: Mapping[str, str] = attrs.field(factory=dict)
+    route: Route | None = attrs.field(default=None, eq=False, repr=False)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters of the event that the routing key and the headers have."""
+        return () if self.route is None else self.route.parameters
 
     @property
     def canonical(self) -> str:
@@ -48,7 +55,7 @@ class RabbitSocket:
 
     def _key(self, params: str) -> str:
         # What follows the mark is taken as it is; without one, a mark in the key would be one.
-        return _encode(self.key, "/;:@=?" if params else "/;:@=")
+        return _encode(self.key, ("/;:@=?" if params else "/;:@=") + _braces(self.key))
 
     def _params(self) -> list[str]:
         shown = [
@@ -60,7 +67,7 @@ class RabbitSocket:
             f"expiration_ms={self.expiration_ms}" if self.expiration_ms is not None else "",
             "message_id" if self.message_id else "",
             *(
-                f"header.{_encode(name, blank='')}={_encode(value, blank='')}"
+                f"header.{_encode(name, blank='')}={_encode(value, _braces(value), blank='')}"
                 for name, value in sorted(self.headers.items())
             ),
         ]
@@ -101,12 +108,14 @@ def parse(rest: str) -> RabbitSocket:
         if not re.fullmatch(r"[0-9]{1,5}", port_text) or not 1 <= int(port_text) <= 65535:
             raise ValueError(f"expected a port from 1 to 65535, got {port_text!r}")
         port = int(port_text)
+    key = _short("a routing key", _decode(key))
     return RabbitSocket(
         _host(host),
         port,
         "guest" if user is None else _decode(user),
         "guest" if password is None else _decode(password),
-        _short("a routing key", _decode(key)),
+        key,
+        route=route_of(key, params.get("headers", {})),
         **params,
     )
 
@@ -195,6 +204,11 @@ def _byte(digits: bytes | None) -> bytes:
         shown = (digits or b"").decode("ascii", "replace")
         raise ValueError(f"expected two digits of a printable character after a percent sign, got {shown!r}")
     return bytes([int(digits, 16)])
+
+
+def _braces(text: str) -> str:
+    """Return the characters of parameters, which stay as they are in a text that has some."""
+    return "{}" if "{" in text else ""
 
 
 def _encode(text: str, safe: str = "", blank: str = " ") -> str:

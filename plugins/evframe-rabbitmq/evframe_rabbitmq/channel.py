@@ -49,16 +49,22 @@ class Publication:
         bodies: of the messages.
         events: theirs.
         message_ids: their ids, if they have any.
+        targets: where each of them goes, if not to the socket as it is.
     """
 
-    __slots__ = ("bodies", "channel", "done", "events", "failures", "message_ids", "open")
+    __slots__ = ("bodies", "channel", "done", "events", "failures", "message_ids", "open", "targets")
 
     def __init__(
-        self, bodies: Sequence[bytes], events: Sequence[Event], message_ids: Sequence[str] | None = None
+        self,
+        bodies: Sequence[bytes],
+        events: Sequence[Event],
+        message_ids: Sequence[str] | None = None,
+        targets: Sequence[RabbitSocket] | None = None,
     ) -> None:
         self.bodies = bodies
         self.events = events
         self.message_ids = message_ids
+        self.targets = targets
         self.channel: BatchChannel | None = None  # that they were published on as they stand here
         self.open = set(range(len(bodies)))
         self.failures: dict[int, str] = {}
@@ -116,6 +122,9 @@ class BatchChannel(Channel):
             self.delivery_tag += 1
             self._sent[self.delivery_tag] = (publication, index)
             size = len(body)
+            if publication.targets is not None:
+                method, headers = method_frame(self.number, publication.targets[index]), {}
+                target = publication.targets[index]
             header = headers.get(size)
             if header is None or message_ids is not None:
                 message_id = None if message_ids is None else message_ids[index]

@@ -145,6 +145,9 @@ class Lane:
             None
             if first.message_ids is None
             else [publication.message_ids[index] for publication, index in group if publication.message_ids],
+            None
+            if first.targets is None
+            else [publication.targets[index] for publication, index in group if publication.targets],
         )
         refusal: Refused | None = None
         channel.publish(self._target, sent)

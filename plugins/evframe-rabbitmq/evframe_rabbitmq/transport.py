@@ -10,9 +10,12 @@ from collections.abc import Awaitable
 from contextlib import AbstractContextManager, suppress
 from typing import Any, ClassVar
 
+import attrs
+
 from evframe import Batch, ConfigError, Event, Socket, hookimpl
 from evframe.context import PluginContext
 from evframe.ordering import Ordering, Step
+from evframe.plugin import UnfitError
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_rabbitmq.address import RabbitSocket, parse
@@ -20,6 +23,7 @@ from evframe_rabbitmq.broker import Broker
 from evframe_rabbitmq.channel import Publication
 from evframe_rabbitmq.lane import Lane
 from evframe_rabbitmq.options import Options as RabbitmqOptions
+from evframe_rabbitmq.routes import Route
 
 
 class RabbitmqTransport:
@@ -73,13 +77,16 @@ class RabbitmqTransport:
             batch.events,
             [self._message_id(event) for event in batch.events] if target.message_id else None,
         )
+        if target.route is not None:
+            publication.targets = _targets(target, target.route, publication)
         try:
             with way as step:
                 async with step("write"):
                     if not batch.events:
                         await lane.open()
                         return
-                    await lane.publish(publication)
+                    if publication.open:
+                        await lane.publish(publication)
                 await lane.confirmed(publication, step)
         except BaseException:
             for index in range(len(batch.events)):
@@ -132,6 +139,20 @@ class RabbitmqTransport:
     def stop(self) -> Awaitable[Any]:
         """Wait for the ends of the connections."""
         return asyncio.gather(*self._releases)
+
+
+def _targets(target: RabbitSocket, route: Route, publication: Publication) -> list[RabbitSocket]:
+    """Return where each message of *publication* goes; one whose event has no routing key fails."""
+    targets = []
+    for index, event in enumerate(publication.events):
+        try:
+            key, headers = route.of(event)
+        except UnfitError as error:
+            publication.settle(index, error.reason)
+            targets.append(target)  # which nothing is published to
+        else:
+            targets.append(attrs.evolve(target, key=key, headers=headers, route=None))
+    return targets
 
 
 def _tls(options: RabbitmqOptions) -> ssl.SSLContext:

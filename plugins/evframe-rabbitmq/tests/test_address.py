@@ -125,6 +125,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8)
 @given(TEXT, TEXT, TEXT.filter(bool), TEXT, st.integers(1, 65535))
 def test_canonical_text_is_a_socket(user, exchange, key, vhost, port):
     """Whatever a socket has, its canonical text is the same socket."""
+    key = key.replace("{", "{{")  # one alone begins a parameter
     made = RabbitSocket("h", port, user, "secret", key, exchange, vhost or "/")
     again = parse(made.canonical.partition(":")[2])
 
