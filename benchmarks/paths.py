@@ -56,9 +56,11 @@ def payload_size(params: Any) -> int:
     return len(evframe.EventDefinition(0, "E_BENCH").snapshot(params, 0.0).payload)
 
 
-async def rate(plugin: Any, sockets: list[str], make: Callable[[int], Any], count: int = COUNT) -> tuple[float, int]:
+async def rate(
+    plugin: Any, sockets: list[str], make: Callable[[int], Any], count: int = COUNT, *, queue_bytes: int = 0
+) -> tuple[float, int]:
     """Return deliveries a second, from the first raise to the last outcome, and how many were lost."""
-    config = Config(core=CoreOptions(queue_size=count))
+    config = Config(core=CoreOptions(queue_size=count, queue_bytes=queue_bytes))
     async with evframe.EventInterface(config, plugins={"measured": plugin}) as events:
         events.register_event("E_BENCH")
         for text in sockets:
@@ -93,7 +95,7 @@ def udp_receivers(count: int) -> Iterator[list[int]]:
 
 
 def udp(
-    make: Callable[[int], Any], subscribers: int = 1, count: int = COUNT
+    make: Callable[[int], Any], subscribers: int = 1, count: int = COUNT, *, queue_bytes: int = 0
 ) -> Callable[[limits.Limits], Awaitable[Measurement]]:
     """Return the measurement of UDP."""
 
@@ -102,7 +104,9 @@ def udp(
         with udp_receivers(subscribers) as ports:
             c = bare.c("send-udp", ports[0], size, COUNT)
             python = limits.python_udp(ports[0], size, COUNT)
-            ours, lost = await rate(DatagramTransport(), [f"udp:127.0.0.1:{port}" for port in ports], make, count)
+            ours, lost = await rate(
+                DatagramTransport(), [f"udp:127.0.0.1:{port}" for port in ports], make, count, queue_bytes=queue_bytes
+            )
         return Measurement(ours, c, python, lost)
 
     return run
@@ -242,6 +246,7 @@ PATHS = (
         "udp, 2 params, sizes that differ", "", udp(lambda number: {"ip": "192.168.1.10", "hits": 10 ** (number % 5)})
     ),
     Path_("udp, 10 params", "C ≥ 0.50", udp(lambda _: TEN)),
+    Path_("udp, 2 params, queue_bytes", "", udp(lambda _: TWO, queue_bytes=1 << 40)),
     Path_("udp, 100 subscribers", "C ≥ 1.7", udp(lambda _: TWO, 100, 5_000)),
     Path_("udp, 1000 subscribers", "C ≥ 1.7", udp(lambda _: TWO, 1_000, 1_000)),
     Path_("unix datagram", "C ≥ 0.50", unix),

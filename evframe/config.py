@@ -86,6 +86,8 @@ class CoreOptions:
     """How many events may be raised inside each other before the next one is lost."""
     queue_size: int = attrs.field(default=262_144, validator=at_least(1))
     """How many events may wait for one subscriber."""
+    queue_bytes: int = attrs.field(default=0, validator=at_least(0))
+    """How many bytes of payloads may wait for one subscriber; an event that waits alone may have more. 0 for any."""
     overflow: Overflow = "drop_newest"
     """What happens to an event that finds no room: `drop_newest`, `drop_oldest`, or `block` for awaiting callers."""
     retries_per_s: int = attrs.field(default=500, validator=at_least(1))

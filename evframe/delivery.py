@@ -19,6 +19,7 @@ from evframe.exceptions import DeliveryError, PluginError, Rejected, Unavailable
 from evframe.failures import Failures
 from evframe.nesting import delivering
 from evframe.ordering import BEHIND
+from evframe.queues import ByteQueue, queue_of
 from evframe.retries import RetryTimer
 from evframe.room import Room
 from evframe.sockets import Socket
@@ -70,6 +71,9 @@ class Delivery:
     def configure(self, core: CoreOptions) -> None:
         """Take other bounds for the queues to come."""
         self._queue_size = core.queue_size
+        self._queue_bytes = core.queue_bytes
+        self.put = self._put_weighed if core.queue_bytes else self._put
+        """Queues an event for each of some subscribers; the caller is on the loop's thread."""
         self._drop_oldest = core.overflow == "drop_oldest"
         self.room.is_used = core.overflow == "block"
         self.room.announce()
@@ -83,8 +87,7 @@ class Delivery:
         self._ends.start(self._loop)
         self.schedule()
 
-    def put(self, subscribers: Sequence[Subscriber], event: Event) -> None:
-        """Queue *event* for each subscriber. The caller is on the loop's thread."""
+    def _put(self, subscribers: Sequence[Subscriber], event: Event) -> None:
         for subscriber in subscribers:
             subscriber.raised += 1
             queue = subscriber.queue
@@ -99,6 +102,16 @@ class Delivery:
                 if not self._scheduled:
                     self.schedule()
 
+    def _put_weighed(self, subscribers: Sequence[Subscriber], event: Event) -> None:
+        """Queue *event* where there is room for its bytes, too: `_put` has no work for them."""
+        for subscriber in subscribers:
+            queue = subscriber.queue
+            if isinstance(queue, ByteQueue) and subscriber.room and not queue.has_room_for(event):
+                subscriber.raised += 1
+                self._overflow(subscriber, event)
+            else:
+                self._put((subscriber,), event)
+
     def schedule(self) -> None:
         """Have the queues flushed in the next turn of the loop."""
         if self._loop is not None and self._ready and not self._scheduled:
@@ -110,12 +123,14 @@ class Delivery:
             subscriber.settle(event, "shutdown")
         elif not subscriber.room:
             subscriber.room = self._queue_size
-            subscriber.queue = deque((event,))
+            subscriber.queue = queue_of((event,), self._queue_bytes)
         else:
             if self._drop_oldest:
                 queue = subscriber.queue
                 assert isinstance(queue, deque)
                 subscriber.settle(queue.popleft(), "queue_full")
+                while isinstance(queue, ByteQueue) and not queue.has_room_for(event):
+                    subscriber.settle(queue.popleft(), "queue_full")
                 queue.append(event)
             else:
                 subscriber.settle(event, "queue_full")

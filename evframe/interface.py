@@ -107,7 +107,6 @@ class EventInterface:
         self._roster = Roster(self._events, core, clock, self._manager.tell, networks)
         networks.end = self._roster.leases.end
         self.client_leases = ClientLeases(self._events, self._transports.parse, self._roster, self.policies, networks)
-        self._deliver = self._roster.delivery.put
         self._inbox = Inbox(core.queue_size, self._put, self._lose)
         self.is_running = False
         """Whether the interface is entered, and is not being left."""
@@ -147,6 +146,7 @@ class EventInterface:
         self.core = core
         self._max_nesting = core.max_nesting
         self._roster.configure(core)
+        self._deliver = self._roster.delivery.put
         self._inbox.room = core.queue_size
         self.resolver.every_s, self.resolver.timeout_s = core.resolve_every_s, core.resolve_timeout_s
 
@@ -391,7 +391,7 @@ class EventInterface:
             # Nothing may come between the end of the wait and the raise, or the room is somebody else's.
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
-                    await self._roster.delivery.room.wait(definition)
+                    await self._roster.delivery.room.wait(event)
         wait = OutcomeWait(event, definition.targets)
         try:
             self._put(event)

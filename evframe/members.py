@@ -16,6 +16,7 @@ from evframe.delivery import Delivery
 from evframe.events.event import Event
 from evframe.exceptions import DeliveryError
 from evframe.probes import can_be_probed, question
+from evframe.queues import take_all
 from evframe.sockets import Socket
 from evframe.statistics import Counters
 from evframe.subscribers import Carrier, Subscriber
@@ -81,9 +82,9 @@ class Member:
         subscriber = self.subscriber
         queue = subscriber.queue
         if isinstance(queue, deque) and queue:
-            subscriber.queue = deque()
-            subscriber.in_flight += len(queue)  # until each has its outcome
-            self._taken.extend(queue)
+            taken, subscriber.queue = take_all(queue)
+            subscriber.in_flight += len(taken)  # until each has its outcome
+            self._taken.extend(taken)
 
     @property
     def has_taken(self) -> bool:

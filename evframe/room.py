@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from evframe.queues import ByteQueue
+
 if TYPE_CHECKING:
-    from evframe.events.event import EventDefinition
+    from evframe.events.event import Event
+    from evframe.subscribers import Subscriber
 
 
 class Room:
@@ -19,8 +22,8 @@ class Room:
         self.is_used = False
         """Whether the policy is to wait."""
 
-    async def wait(self, definition: EventDefinition) -> None:
-        """Return when none of the event's subscribers has a full queue; those that have ended are none any more.
+    async def wait(self, event: Event) -> None:
+        """Return when each of the event's subscribers has room for it; those that have ended are none any more.
 
         It returns too when the policy is another one.
         """
@@ -29,9 +32,7 @@ class Room:
             while (
                 self.is_used
                 and not self._closed
-                and any(
-                    subscriber.room and len(subscriber.queue) >= subscriber.room for subscriber in definition.targets
-                )
+                and any(_is_full(subscriber, event) for subscriber in event.definition.targets)
             ):
                 if self._change is None:
                     self._change = asyncio.get_running_loop().create_future()
@@ -51,3 +52,9 @@ class Room:
         self.announce()
         while self._waiting:  # noqa: ASYNC110 they are released, and need a turn of the loop
             await asyncio.sleep(0)
+
+
+def _is_full(subscriber: Subscriber, event: Event) -> bool:
+    queue = subscriber.queue
+    is_heavy = isinstance(queue, ByteQueue) and not queue.has_room_for(event)
+    return bool(subscriber.room) and (len(queue) >= subscriber.room or is_heavy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -21,6 +21,7 @@ from evframe.listening import Listeners
 from evframe.management.lease_networks import LeaseNetworks
 from evframe.members import Address, Member
 from evframe.probes import Probes, state_of
+from evframe.queues import bounded
 from evframe.sockets import Socket, endpoints_of
 from evframe.statistics import Counters, Ended
 from evframe.subscribers import LeaseChange, Subscriber, Subscription
@@ -77,6 +78,8 @@ class Roster:
         for subscriber in (*self.subscribers, *self._members):
             if subscriber.room:
                 subscriber.room = core.queue_size
+                assert isinstance(subscriber.queue, deque)
+                subscriber.queue = bounded(subscriber.queue, core.queue_bytes)
 
     def start(self) -> None:
         """Begin to deliver and to end leases, on the running loop."""

@@ -104,7 +104,7 @@ def test_one_clear_sentence_for_each_problem(installed, tmp_path):
     file.write_text(BAD)
     with pytest.raises(evframe.ConfigError) as caught:
         evframe.EventInterface.from_toml(file)
-    core = "default_expire_s, drain_timeout_s, max_nesting, overflow, probe_idle_s, queue_size, resolve_every_s, resolve_timeout_s, retries_per_s, state_path"
+    core = "default_expire_s, drain_timeout_s, max_nesting, overflow, probe_idle_s, queue_bytes, queue_size, resolve_every_s, resolve_timeout_s, retries_per_s, state_path"
 
     placed = [re.fullmatch(f"{re.escape(str(file))}:([0-9]+): (.*)", problem) for problem in caught.value.problems]
     lines = {problem[2]: int(problem[1]) for problem in placed}
