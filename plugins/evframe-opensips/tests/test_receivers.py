@@ -115,6 +115,17 @@ async def test_tcp_in_pieces(size):
     assert site.intake.unparsed == 0
 
 
+async def test_tcp_what_has_arrived_before_the_end():
+    """What has arrived on a connection is raised when the receiver closes before the loop has read it."""
+    async with Site("tcp") as site:
+        with socket.create_connection(site.receiver.address) as sender:
+            sender.sendall(message(1))
+            await until(lambda: site.raised)
+            sender.sendall(message(2) + message(3))
+            site.receiver.close()
+    assert numbers(site) == [1, 2, 3]
+
+
 async def test_tcp_bytes_that_are_no_text():
     """The last message on a connection is not waited for because of bytes that are no UTF-8."""
     async with Site("tcp") as site:
