@@ -13,7 +13,7 @@ from evframe import split_host_port
 from evframe.sockets import check_host, without_brackets
 from evframe_rabbitmq.routes import Route, route_of
 
-FORM: Final = "expected [user[:password]@]host[:port]/[param;…?]routing-key"
+FORM: Final = "expected [user[:password]@]host[:port][,host[:port]…]/[param;…?]routing-key"
 PORT, TLS_PORT = 5672, 5671
 _PARAMS: Final = "exchange=, vhost=, persistent, tls, content_type=, expiration_ms=, message_id, header.NAME="
 _MOST_BYTES: Final = 255  # of a short string of AMQP
@@ -39,6 +39,8 @@ class RabbitSocket:
     message_id: bool = False
     headers: Mapping[str, str] = attrs.field(factory=dict)
     route: Route | None = attrs.field(default=None, eq=False, repr=False)
+    others: tuple[tuple[str, int], ...] = ()
+    """Further hosts and ports, in the order in which they are tried."""
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -48,10 +50,13 @@ class RabbitSocket:
     @property
     def canonical(self) -> str:
         """A text that can be parsed again, but for the password."""
-        port = "" if self.port == (TLS_PORT if self.tls else PORT) else f":{self.port}"
-        host = self.host if self.host.startswith("[") else _encode(self.host, "@")
+        hosts = ",".join(self._host(*each) for each in ((self.host, self.port), *self.others))
         params = ";".join(self._params())
-        return f"rabbitmq:{_encode(self.user)}@{host}{port}/{params}{'?' if params else ''}{self._key(params)}"
+        return f"rabbitmq:{_encode(self.user)}@{hosts}/{params}{'?' if params else ''}{self._key(params)}"
+
+    def _host(self, host: str, port: int) -> str:
+        shown = host if host.startswith("[") else _encode(host, "@")
+        return shown if port == (TLS_PORT if self.tls else PORT) else f"{shown}:{port}"
 
     def _key(self, params: str) -> str:
         # What follows the mark is taken as it is; without one, a mark in the key would be one.
@@ -80,13 +85,13 @@ class RabbitSocket:
 
     @property
     def endpoints(self) -> tuple[tuple[str, int], ...]:
-        """Where the broker is."""
-        return ((without_brackets(self.host.strip()), self.port),)
+        """Where the brokers are."""
+        return tuple((without_brackets(host.strip()), port) for host, port in ((self.host, self.port), *self.others))
 
     @property
     def broker(self) -> tuple[Any, ...]:
         """What subscribers share a connection by."""
-        return (self.host, self.port, self.user, self.password, self.vhost, self.tls)
+        return (self.host, self.port, self.others, self.user, self.password, self.vhost, self.tls)
 
 
 def parse(rest: str) -> RabbitSocket:
@@ -103,21 +108,42 @@ def parse(rest: str) -> RabbitSocket:
     key = after if mark else tail
     if not key and not mark:
         raise ValueError(f"{FORM}, got no routing key")
-    port = TLS_PORT if params.get("tls") else PORT
-    if port_text is not None:
-        if not re.fullmatch(r"[0-9]{1,5}", port_text) or not 1 <= int(port_text) <= 65535:
-            raise ValueError(f"expected a port from 1 to 65535, got {port_text!r}")
-        port = int(port_text)
+    (first, port), *others = _hosts(host, port_text, TLS_PORT if params.get("tls") else PORT)
     key = _short("a routing key", _decode(key))
     return RabbitSocket(
-        _host(host),
+        first,
         port,
         "guest" if user is None else _decode(user),
         "guest" if password is None else _decode(password),
         key,
         route=route_of(key, params.get("headers", {})),
+        others=tuple(others),
         **params,
     )
+
+
+def _hosts(host: str, port: str | None, default: int) -> list[tuple[str, int]]:
+    """Return each host with its port; behind the first comma, *port* has the rest of the list."""
+    texts = (host if port is None else f"{host}:{port}").split(",")
+    if len(texts) > 1 and not all(texts):
+        raise ValueError(f"{FORM}, got an empty host")
+    return [(_host(name), default if text is None else _port(text)) for name, text in map(_name_and_port, texts)]
+
+
+def _name_and_port(text: str) -> tuple[str, str | None]:
+    if not text.startswith("["):
+        name, colon, port = text.partition(":")
+        return name, port if colon else None
+    address, bracket, rest = text.partition("]")
+    if rest and not rest.startswith(":"):
+        raise ValueError(f"{FORM}, got {rest!r} after an IPv6 address")
+    return address + bracket, rest[1:] if rest else None
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise ValueError(f"expected a port from 1 to 65535, got {text!r}")
+    return int(text)
 
 
 def _host(text: str) -> str:
@@ -151,7 +177,9 @@ def _split(rest: str) -> tuple[str | None, str | None, str, str | None, str]:
             address, bracket, rest_ = rest_.partition("]")
             first = address + bracket
             nothing, mark, rest_ = _until(rest_, ":/")
-            if nothing:
+            if nothing.startswith(","):
+                first += nothing
+            elif nothing:
                 raise ValueError(f"{FORM}, got {nothing!r} after an IPv6 address")
         else:
             first, mark, rest_ = _until(rest_, ":/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -15,7 +16,7 @@ from yarl import URL
 
 from evframe import Unavailable
 from evframe.calls import comes_from_outside
-from evframe.sockets import connection_problem, without_brackets
+from evframe.sockets import connection_problem
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_rabbitmq.address import RabbitSocket
@@ -42,6 +43,8 @@ class Broker:
     ) -> None:
         self._target = target
         self._resolver = resolver
+        self._hosts = deque(target.endpoints)
+        """The next one to try is the first: the one that works stays there."""
         self._ip: str | None = None  # of the connection
         self._options = options
         self._context = context
@@ -98,14 +101,24 @@ class Broker:
             self.retire()
         if self._connection is not None and not self._connection.is_closed:
             return self._connection
-        ((host, port),) = self._target.endpoints
+        for left in reversed(range(len(self._hosts))):
+            try:
+                return await self._connect_to(*self._hosts[0])
+            except BaseException as error:
+                self._hosts.rotate(-1)
+                if not left or not isinstance(error, Exception):
+                    raise
+                strip(error)
+        raise AssertionError  # a socket has a host
+
+    async def _connect_to(self, host: str, port: int) -> BrokerConnection:
         found = await self._resolver.addresses(host, port)
         streams = None
         try:
             async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
                 streams = await open_streams(found, self._options.connect_timeout_ms / 1000, self._context, host)
             async with asyncio.timeout(self._options.login_timeout_ms / 1000):
-                connection = await log_in(self._url(), streams)
+                connection = await log_in(self._url(host, port), streams)
         except BaseException:
             self._resolver.forget(host)
             if streams is not None:
@@ -118,17 +131,17 @@ class Broker:
 
     def moved(self, host: str, addresses: Sequence[HostAddress]) -> None:
         """Use another connection from now on when the one at hand is to an address that *host* has no more."""
-        if self._target.endpoints[0][0] == host and all(address.ip != self._ip for address in addresses):
+        if self._hosts[0][0] == host and all(address.ip != self._ip for address in addresses):
             self.retire()
 
-    def _url(self) -> URL:
+    def _url(self, host: str, port: int) -> URL:
         target = self._target
         return URL.build(
             scheme="amqps" if target.tls else "amqp",
             user=target.user,
             password=target.password,
-            host=without_brackets(target.host),
-            port=target.port,
+            host=host,
+            port=port,
             path=f"/{target.vhost}",
             query={"heartbeat": str(self._options.heartbeat_s)},
         )

@@ -75,7 +75,11 @@ def test_accepted_r7_r11_r14(text, parts, canonical):
         "h/%zz",
         "h/%ff",
         "//u:p@h/rk",
-        "u:p@h,i/rk",
+        "u:p@h,,i/rk",
+        "h,/rk",
+        "h:1,i:x/rk",
+        "[::1]x,h/rk",
+        "h,[::1]x/rk",
         "h\0.example/rk",
         "u:p/w@h/rk",
         "",
@@ -93,6 +97,27 @@ def test_rejected_r8(text):
     """R8: each rejected row is an error."""
     with pytest.raises(ValueError, match="expected"):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoints", "canonical"),
+    [
+        ("u:p@h,i/rk", [("h", 5672), ("i", 5672)], "u@h,i/rk"),
+        ("i,h/rk", [("i", 5672), ("h", 5672)], "guest@i,h/rk"),
+        ("h:5673,i/rk", [("h", 5673), ("i", 5672)], "guest@h:5673,i/rk"),
+        ("h,i:5673/rk", [("h", 5672), ("i", 5673)], "guest@h,i:5673/rk"),
+        ("u:p@h:1,i:2,j:3/rk", [("h", 1), ("i", 2), ("j", 3)], "u@h:1,i:2,j:3/rk"),
+        ("[::1],h,[::2]:7/rk", [("::1", 5672), ("h", 5672), ("::2", 7)], "guest@[::1],h,[::2]:7/rk"),
+        ("[::1]:7,[::2]/rk", [("::1", 7), ("::2", 5672)], "guest@[::1]:7,[::2]/rk"),
+        ("h,i:5671/tls?rk", [("h", 5671), ("i", 5671)], "guest@h,i/tls?rk"),
+    ],
+)
+def test_several_hosts(text, endpoints, canonical):
+    """Each host may have a port; all are endpoints, and the canonical text keeps their order."""
+    found = parse(text)
+    assert (list(found.endpoints), found.canonical) == (endpoints, f"rabbitmq:{canonical}")
+    assert parse(canonical).endpoints == found.endpoints
+    assert found.broker != parse("h/rk").broker
 
 
 def test_tls_domain_r8():

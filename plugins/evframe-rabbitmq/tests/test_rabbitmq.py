@@ -295,6 +295,26 @@ async def test_a_broker_that_misses_heartbeats_loses_nothing_r2(rabbitmq, queue)
         assert (lease.subscriber.delivered, lease.subscriber.failed) == (100, 0)
 
 
+async def test_several_hosts_are_tried_in_turn(rabbitmq, queue):
+    """The next host is tried when one refuses or is silent; the one that works is kept, and nothing is lost."""
+    async with FaultProxy(rabbitmq.port) as first, FaultProxy(rabbitmq.port) as second:
+        async with interface(connect_timeout_ms=300, login_timeout_ms=3000) as events:
+            hosts = f"127.0.0.1:1,127.0.0.1:{first.port},127.0.0.1:{second.port}"
+            lease = events.subscribe_event("E_TEST", f"rabbitmq:{hosts}/{queue.name}")
+            assert (await events.raise_event_and_wait("E_TEST", [0]))[0].delivered
+            assert (first.connections, second.connections) == (1, 0)
+            first.refuse()
+            first.reset()
+            assert (await events.raise_event_and_wait("E_TEST", [1]))[0].delivered
+            await first.open()
+            second.reset()
+            assert (await events.raise_event_and_wait("E_TEST", [2]))[0].delivered
+            assert (first.connections, second.connections) == (1, 2)
+            assert lease.subscriber.failed == 0
+    numbers = [json.loads(message.body)["params"][0] for message in await take(queue, 3)]
+    assert numbers == [0, 1, 2]
+
+
 async def test_a_name_that_moves(rabbitmq, queue):
     """A name is looked up when events go; at another address a new connection takes over without a loss."""
     sent = 0
