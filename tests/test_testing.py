@@ -1,10 +1,26 @@
 """The doubles and contracts for those who write plugins, used as they use them."""
 
+import sys
+import time
+from contextlib import asynccontextmanager
+
 import pytest
 
 import evframe
+from evframe.batch import Batch
 from evframe.management.commands import Command, CommandError, text_param
-from evframe.testing import ConfigFile, FakeClock, Recorder, SourceContract, no_garbage
+from evframe.testing import (
+    ConfigFile,
+    FakeClock,
+    MemorySocket,
+    MemoryTransport,
+    Peer,
+    Recorder,
+    SourceContract,
+    TransportContract,
+    no_garbage,
+    until,
+)
 
 
 class Counting:
@@ -126,3 +142,94 @@ def test_garbage_is_found():
         no_garbage(),
     ):
         cycle()
+
+
+class Sleeps(MemoryTransport):
+    """Blocks the loop with each batch, for a time that nothing but a measurement would notice."""
+
+    seconds = 0.2
+
+    @evframe.hookimpl
+    def deliver(self, socket, batch):
+        if not isinstance(socket, MemorySocket):
+            return None
+        time.sleep(self.seconds)
+        self.delivered.setdefault(socket.name, []).extend(batch.events)
+        return True
+
+
+class SleepsShortly(Sleeps):
+    """Blocks the loop for less than any bound in time could find on a loaded machine."""
+
+    seconds = 0.0001
+
+
+class Leaves(MemoryTransport):
+    """Leaves a cycle for each subscriber that has ended."""
+
+    @evframe.hookimpl
+    def unsubscribed(self, socket):
+        if isinstance(socket, MemorySocket):
+            batch = Batch(())
+            batch.error = KeyError(batch)
+            batch.error.batch = batch
+
+
+def contract_of(kind):
+    """Return the contract of a transport in memory."""
+
+    class Contract(TransportContract):
+        def transport(self):
+            self.memory = kind()
+            return self.memory
+
+        @asynccontextmanager
+        async def peer(self):
+            async def receive(count):
+                await until(lambda: len(self.memory.delivered.get("a", ())) >= count)
+                events = self.memory.delivered["a"]
+                taken, events[:count] = events[:count], []
+                return [event.payload for event in taken]
+
+            yield Peer("memory:a", receive)
+
+    return Contract()
+
+
+async def test_the_contract_holds_for_a_transport_that_keeps_it():
+    """What keeps the contract passes both of its checks."""
+    await contract_of(MemoryTransport).test_loop_is_not_blocked()
+    await contract_of(MemoryTransport).test_subscribers_leave_no_garbage()
+
+
+async def test_the_contract_fails_a_transport_that_sleeps(monkeypatch):
+    """Without blockbuster, too: the time in which the loop's thread slept is measured."""
+    monkeypatch.setitem(sys.modules, "blockbuster.blockbuster", None)
+    with pytest.raises(AssertionError, match="a turn of the loop slept for 0.2"):
+        await contract_of(Sleeps).test_loop_is_not_blocked()
+
+
+async def test_the_contract_fails_a_transport_that_makes_a_blocking_call():
+    """However short the call is, and whoever catches its error: it is counted."""
+    pytest.importorskip("blockbuster")
+    with pytest.raises(AssertionError, match="blocking calls on the loop: .'time.sleep'"):
+        await contract_of(SleepsShortly).test_loop_is_not_blocked()
+
+
+async def test_the_contract_fails_a_transport_that_leaves_garbage():
+    """A cycle for each subscriber that has ended is found."""
+    with pytest.raises(AssertionError, match="of which [1-9][0-9]* are ours"):
+        await contract_of(Leaves).test_subscribers_leave_no_garbage()
+
+
+def test_garbage_is_bounded():
+    """The objects that a library leaves have a bound in numbers."""
+
+    def leave():
+        with no_garbage(most=5):
+            for _ in range(10):
+                ring = []
+                ring.append(ring)
+
+    with pytest.raises(AssertionError, match="expected at most 5 objects of garbage, got "):
+        leave()

@@ -3,6 +3,7 @@
 pytest with asyncio mode `auto` runs the tests of a contract for each class that is derived from it.
 """
 
+from evframe.testing.blocking import Stalls, blocking_calls
 from evframe.testing.clock import FakeClock
 from evframe.testing.configuration import ConfigFile
 from evframe.testing.garbage import no_garbage
@@ -23,7 +24,9 @@ __all__ = [
     "Peer",
     "Recorder",
     "SourceContract",
+    "Stalls",
     "TransportContract",
+    "blocking_calls",
     "no_garbage",
     "until",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 
 
 @contextmanager
-def no_garbage(*besides: type) -> Iterator[None]:
+def no_garbage(*besides: type, most: int | None = None) -> Iterator[None]:
     """Run a block without the collector, and fail when it would find objects of evframe or of a plugin.
 
     ::
@@ -26,6 +26,7 @@ def no_garbage(*besides: type) -> Iterator[None]:
 
     Args:
         besides: classes of evframe that the cycles of a library hold, such as a subclass of its connection.
+        most: how many objects of any class, those of libraries included, the collector may find; any number without it.
 
     Raises:
         AssertionError: with the types of what was found, and the lines of its frames.
@@ -41,6 +42,8 @@ def no_garbage(*besides: type) -> Iterator[None]:
         gc.unfreeze()
         if was_enabled:
             gc.enable()
+    if most is not None and len(found) > most:
+        raise AssertionError(f"expected at most {most} objects of garbage, got {len(found)}: {_summary(found)}")
     ours = [each for each in found if _is_ours(each) and not isinstance(each, besides)]
     if ours:
         raise AssertionError(

@@ -19,21 +19,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import attrs
 
 from evframe.batch import Batch
-from evframe.config import Config
+from evframe.config import Config, CoreOptions
 from evframe.events.event import Event
 from evframe.exceptions import SocketError
 from evframe.hookspecs import hookimpl
 from evframe.interface import EventInterface
 from evframe.sockets import Socket
+from evframe.subscribers import Subscriber
 from evframe.subscriptions.policy import ManagementOptions
+from evframe.testing.blocking import Stalls, blocking_calls
+from evframe.testing.garbage import no_garbage
 
 _LIMIT_S: Final = 30.0
-_STALL_S: Final = 2.0
+_SLEPT_S: Final = 0.05
+_COMPUTED_S: Final = 0.5
+_ROUNDS: Final = 3
+_QUICK_END: Final = CoreOptions(drain_timeout_s=0.1)
 
 
 @attrs.frozen
@@ -134,6 +141,14 @@ class TransportContract:
 
     bad_sockets: ClassVar[tuple[str, ...]] = ()
     """Texts with a scheme of the transport that it has to refuse."""
+    lost_sockets: ClassVar[tuple[str, ...]] = ()
+    """Sockets whose peers are not there, or fail the events."""
+    library_cycles: ClassVar[tuple[type, ...]] = ()
+    """Classes of the plugin that cycles of a library hold; see `no_garbage`."""
+    library_objects: ClassVar[int | None] = None
+    """How many objects a library may leave for each subscriber that has delivered; any number without it."""
+    may_block: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+    """Blocking calls that are bounded by design; see `blocking_calls`."""
     foreign_socket: ClassVar[Any] = MemorySocket("foreign")
 
     def transport(self) -> Any:
@@ -227,18 +242,42 @@ class TransportContract:
             transport.unsubscribed(socket=self.foreign_socket)
 
     async def test_loop_is_not_blocked(self) -> None:
-        """The loop serves others while the transport works."""
-        loop = asyncio.get_running_loop()
-        longest = 0.0
+        """The loop serves others while the transport works: no blocking call, and no turn that is long."""
+        module = type(self.transport()).__module__.partition(".")[0]
+        work = asyncio.ensure_future(self.test_every_event_arrives_in_order())
+        async with Stalls() as stalls:
+            with blocking_calls(module, self.may_block, work.cancel) as calls:
+                await asyncio.wait((work,))
+        assert not calls, f"blocking calls on the loop: {calls}"
+        await work
+        assert stalls.slept_s < _SLEPT_S, f"a turn of the loop slept for {stalls.slept_s:.3f} s"
+        assert stalls.computed_s < _COMPUTED_S, f"a turn of the loop computed for {stalls.computed_s:.3f} s"
 
-        async def tick() -> None:
-            nonlocal longest
-            while True:
-                before = loop.time()
-                await asyncio.sleep(0)
-                longest = max(longest, loop.time() - before)
+    async def test_subscribers_leave_no_garbage(self) -> None:
+        """Subscribers that came, delivered, failed and left leave nothing to the cyclic collector."""
+        async with asyncio.timeout(_LIMIT_S), self.peer() as peer, self._interface() as events:
+            events._configure(_QUICK_END)  # noqa: SLF001 the interface may be that of a subclass
+            events.register_event("E_CONTRACT")
+            await self._come_and_go(events, peer)
+            most = None if self.library_objects is None else _ROUNDS * self.library_objects
+            with no_garbage(*self.library_cycles, most=most):
+                for _ in range(_ROUNDS):
+                    await self._come_and_go(events, peer)
 
-        ticking = loop.create_task(tick())
-        await self.test_every_event_arrives_in_order()
-        ticking.cancel()
-        assert longest < _STALL_S
+    async def _come_and_go(self, events: EventInterface, peer: Peer) -> None:
+        others = len(events.statistics)
+        events.subscribe_event("E_CONTRACT", peer.socket)
+        await events.raise_event_and_wait("E_CONTRACT", {"number": 1})
+        await peer.receive(1)
+        events.unsubscribe_event("E_CONTRACT", peer.socket)
+        for text in self.lost_sockets:
+            subscriber = events.subscribe_event("E_CONTRACT", text).subscriber
+            events.raise_event("E_CONTRACT", {"number": 2})
+            await until(partial(_has_tried, subscriber))
+            events.unsubscribe_event("E_CONTRACT", text)
+            del subscriber
+        await until(lambda: len(events.statistics) == others)
+
+
+def _has_tried(subscriber: Subscriber) -> bool:
+    return bool(subscriber.attempts) or not subscriber.depth

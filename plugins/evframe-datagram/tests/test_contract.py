@@ -26,6 +26,7 @@ class TestUdp(TransportContract):
     """UDP."""
 
     bad_sockets = ("udp:", "udp:127.0.0.1", "udp:127.0.0.1:0", "udp:127.0.0.1:70000")
+    lost_sockets = ("unix:/no/such/path",)
 
     def transport(self):
         return DatagramTransport()
@@ -47,6 +48,7 @@ class TestUnix(TransportContract):
     """UNIX datagrams."""
 
     bad_sockets = ("unix:", "unix:" + "x" * 108, "unix:@")
+    lost_sockets = ("unix:/no/such/path",)
 
     @pytest.fixture(autouse=True)
     def path(self, tmp_path):

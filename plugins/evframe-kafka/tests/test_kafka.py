@@ -38,6 +38,7 @@ class TestContract(TransportContract):
     """What every transport does."""
 
     bad_sockets = ("kafka:", "kafka:h", "kafka:h/t?g.nosuch=1", "kafka:h/t/u")
+    lost_sockets = ("kafka:127.0.0.1:1/t",)
 
     @pytest.fixture(autouse=True)
     def broker(self, kafka, topic):

@@ -7,7 +7,9 @@ import re
 from contextlib import asynccontextmanager
 
 import aio_pika
+import aiormq
 import pytest
+from aiormq.connection import TransportFactory
 from brokers import certificates
 from brokers.connections import connections_to
 from brokers.proxy import FaultProxy
@@ -51,6 +53,9 @@ class TestContract(TransportContract):
     """What every transport does."""
 
     bad_sockets = ("rabbitmq:", "rabbitmq:h", "rabbitmq:h/foo=1?rk", "rabbitmq:h/tls?rk")
+    lost_sockets = ("rabbitmq:127.0.0.1:1/k",)
+    library_cycles = (aio_pika.Connection, aiormq.Connection, aiormq.Channel, TransportFactory)
+    library_objects = 250
 
     @pytest.fixture(autouse=True)
     def broker(self, rabbitmq, queue):

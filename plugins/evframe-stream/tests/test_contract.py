@@ -15,6 +15,7 @@ class TestPlain(TransportContract):
     """Plain mode."""
 
     bad_sockets = ("tcp:", "tcp:127.0.0.1", "tcp:127.0.0.1:0", "tcp:127.0.0.1:70000/m")
+    lost_sockets = ("tcp:127.0.0.1:1",)
     reliable = False
 
     def transport(self):

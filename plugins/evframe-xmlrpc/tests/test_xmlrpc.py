@@ -22,6 +22,7 @@ class TestContract(TransportContract):
     """What every transport does."""
 
     bad_sockets = ("xmlrpc:", "xmlrpc:127.0.0.1:8080", "xmlrpc:127.0.0.1:0:m", "xmlrpc:127.0.0.1:70000:m")
+    lost_sockets = ("xmlrpc:127.0.0.1:1:m",)
 
     def transport(self):
         return XmlrpcTransport()
