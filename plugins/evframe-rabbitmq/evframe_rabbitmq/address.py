@@ -15,9 +15,13 @@ from evframe_rabbitmq.routes import Route, route_of
 
 FORM: Final = "expected [user[:password]@]host[:port][,host[:port]…]/[param;…?]routing-key"
 PORT, TLS_PORT = 5672, 5671
-_PARAMS: Final = "exchange=, vhost=, persistent, tls, content_type=, expiration_ms=, message_id, header.NAME="
+_PARAMS: Final = (
+    "exchange=, vhost=, persistent, tls, content_type=, app_id=, correlation_id=, priority=, "
+    "expiration_ms=, message_id, header.NAME="
+)
 _MOST_BYTES: Final = 255  # of a short string of AMQP
-_MOST_MS: Final = 2**32 - 1
+_MOST: Final = {"expiration_ms": 2**32 - 1, "priority": 255}
+_TEXTS: Final = {"exchange", "vhost", "content_type", "app_id", "correlation_id"}
 _HEADER: Final = re.compile(r"header\.([^=]+)")
 
 
@@ -39,6 +43,9 @@ class RabbitSocket:
     message_id: bool = False
     headers: Mapping[str, str] = attrs.field(factory=dict)
     route: Route | None = attrs.field(default=None, eq=False, repr=False)
+    app_id: str | None = None
+    correlation_id: str | None = None
+    priority: int | None = None
     others: tuple[tuple[str, int], ...] = ()
     """Further hosts and ports, in the order in which they are tried."""
 
@@ -69,6 +76,9 @@ class RabbitSocket:
             "persistent" if self.persistent else "",
             "tls" if self.tls else "",
             f"content_type={_encode(self.content_type, blank='')}" if self.content_type else "",
+            f"app_id={_encode(self.app_id, blank='')}" if self.app_id else "",
+            f"correlation_id={_encode(self.correlation_id, blank='')}" if self.correlation_id else "",
+            f"priority={self.priority}" if self.priority is not None else "",
             f"expiration_ms={self.expiration_ms}" if self.expiration_ms is not None else "",
             "message_id" if self.message_id else "",
             *(
@@ -207,9 +217,9 @@ def _parse_params(text: str) -> dict[str, Any]:
             params[name] = True
         elif name == "tls_domain" and value:
             params["tls"] = True
-        elif name in {"exchange", "vhost", "content_type"} and value:
+        elif name in _TEXTS and value:
             params[name] = _short(name, value)
-        elif name == "expiration_ms" and value.isascii() and value.isdigit() and int(value) <= _MOST_MS:
+        elif name in _MOST and re.fullmatch("[0-9]{1,10}", value) and int(value) <= _MOST[name]:
             params[name] = int(value)
         elif header is not None and equals:
             params.setdefault("headers", {})[_short("the name of a header", _decode(header[1]))] = value

@@ -143,7 +143,7 @@ class Broker:
             host=host,
             port=port,
             path=f"/{target.vhost}",
-            query={"heartbeat": str(self._options.heartbeat_s)},
+            query={"heartbeat": str(self._options.heartbeat_s), "name": self._options.connection_name},
         )
 
     def abort(self) -> None:

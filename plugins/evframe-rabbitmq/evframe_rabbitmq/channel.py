@@ -217,6 +217,9 @@ def header_frame(number: int, target: RabbitSocket, size: int, message_id: str |
         content_type=target.content_type,
         expiration=None if target.expiration_ms is None else str(target.expiration_ms),
         message_id=message_id,
+        priority=target.priority,
+        app_id=target.app_id,
+        correlation_id=target.correlation_id,
         headers=dict(target.headers) or None,
     )
     return pamqp.frame.marshal(ContentHeader(body_size=size, properties=properties), number)

@@ -19,6 +19,8 @@ def _heartbeat(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
 class Options:
     """How brokers are reached."""
 
+    connection_name: str = "evframe"
+    """What listings of the broker, such as those of its management plugin, call our connections."""
     heartbeat_s: int = attrs.field(default=10, validator=_heartbeat)
     """How often an idle connection is shown to live; 0 for never."""
     connect_timeout_ms: int = attrs.field(default=500, validator=at_least(1))

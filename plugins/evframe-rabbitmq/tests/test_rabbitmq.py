@@ -95,6 +95,22 @@ async def test_body_and_properties_r4_r5_r9(rabbitmq, queue):
     assert full.message_id != other.message_id
 
 
+async def test_more_properties(rabbitmq, queue):
+    """A message has the application, the correlation and the priority of its socket; the connection has its name."""
+    async with interface(connection_name="gateway of north") as events:
+        params = "app_id=sip;correlation_id=a b;priority=0"
+        lease = events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{rabbitmq.port}/{params}?{queue.name}")
+        assert lease.subscriber.socket.canonical.endswith("/app_id=sip;correlation_id=a%20b;priority=0?" + queue.name)
+        await events.raise_event_and_wait("E_TEST")
+        (message,) = await take(queue, 1)
+        assert (message.app_id, message.correlation_id, message.priority) == ("sip", "a b", 0)
+        if hasattr(rabbitmq, "evaluate"):
+            name = '{<<"connection_name">>, longstr, <<"gateway of north">>}'
+            listed = "rabbit_networking:connection_info_all([client_properties])"
+            has_name = f"fun([{{_, All}}]) -> lists:member({name}, All); (_) -> false end"
+            await asyncio.to_thread(rabbitmq.evaluate, f"true = lists:any({has_name}, {listed}), ok")
+
+
 async def test_connections_and_channels_are_those_of_aio_pika(rabbitmq, queue):
     """What connects and publishes is aio-pika, without its own way to connect again."""
     async with interface() as events:
