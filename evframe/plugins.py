@@ -66,6 +66,9 @@ def naming_start(name: str) -> Iterator[None]:
         text = error.strerror or str(error)
         if text.startswith(f"plugins.{name}"):
             raise
+        if error.errno is None:
+            kind = type(error) if type(error).__module__ == "builtins" else OSError
+            raise kind(f"{place}: {text}") from error
         raise OSError(error.errno, f"{place}: {text}", error.filename) from error
     except (EvframeError, ValueError):
         raise

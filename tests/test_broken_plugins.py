@@ -131,6 +131,7 @@ def test_an_attribute_that_is_nearly_one_of_the_core_is_refused(attribute, meant
     [
         (PermissionError(13, "Permission denied", "/x"), OSError, "plugin 'starts', hook 'start': Permission denied"),
         (OSError("no device"), OSError, "plugin 'starts', hook 'start': no device"),
+        (ConnectionAbortedError("gone"), ConnectionAbortedError, "plugin 'starts', hook 'start': gone"),
         (KeyError("x"), evframe.PluginError, "plugin 'starts', hook 'start': KeyError: 'x'"),
     ],
 )
