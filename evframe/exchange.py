@@ -41,6 +41,7 @@ def _problems(name: str, error: ValueError | OSError | PluginError) -> list[str]
     if isinstance(error, ConfigError):
         return [f"plugins.{name}.{problem}" for problem in error.problems]
     text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    text = text.removeprefix(f"plugin {name!r}, ")  # the path has the name
     # An error of the start has the path already; a validator's sentence begins with the name of its field.
     if text.startswith(f"plugins.{name}"):
         return [text]

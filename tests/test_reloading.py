@@ -282,7 +282,7 @@ async def test_difference_is_applied(site):
     [
         ("[core]\nqueue_size = 0\n", "core.queue_size"),
         ('[[subscriptions]]\nevent = "E_A"\nsocket = "nosuch:x"\n', r"subscriptions\[0\].socket"),
-        ("[plugins.memory]\nsize = 13\n", "plugins.memory: no luck"),
+        ("[plugins.memory]\nsize = 13\n", "plugins.memory: hook 'start': no luck"),
         ("[plugins.adapts]\nsize = -1\n[plugins.memory]\nsize = 2\n", "plugins.adapts.size: expected 0 or more"),
         ("[plugins.fixed]\nsize = 2\n", "plugins.fixed: expected the same options as before"),
         ('[core]\nstate_path = "x"\n', "core.state_path: expected None as before"),

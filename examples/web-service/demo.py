@@ -71,7 +71,7 @@ class Shop:
             self.service = self._run("service", "-m", "uvicorn", "--factory", "service:make_application", *options)
             wait_until(self._answers, "a service")
             self.watch = self._run("watch", "-m", "evframe", "watch", "E_*", "--json", "--url", self.client.url)
-            wait_until(lambda: "udp:" in json.dumps(self.client.call("evi:subscribers")), "somebody who watches")
+            wait_until(self._is_watched, "somebody who watches")
             self._stack = self._stack.pop_all()
         return self
 
@@ -91,6 +91,12 @@ class Shop:
         except ManagementError:
             return False
         return True
+
+    def _is_watched(self) -> bool:
+        """Return whether somebody watches each event that the configuration subscribes: they subscribe one by one."""
+        events = self.client.call("evi:subscribers")["Events"]
+        watched = {each["name"] for each in events if "udp:" in json.dumps(each["Subscribers"])}
+        return watched >= set(SUBSCRIBED)
 
     def start_back_end(self, number: int) -> Program:
         """Start the back end *number*, 0 or 1."""

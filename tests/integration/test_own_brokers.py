@@ -72,5 +72,5 @@ def test_one_worker_has_a_broker(request):
     assert scheduling.broker_of("plugins/evframe-kafka/tests/test_faults.py") == "kafka"
     assert scheduling.broker_of("plugins/evframe-rabbitmq/tests/test_faults.py") == "rabbitmq"
     assert scheduling.broker_of("tests/integration/test_brokers.py") == "kafka"
-    assert scheduling.broker_of("plugins/evframe-kafka/tests/test_address.py") is None
+    assert scheduling.broker_of("plugins/evframe-rabbitmq/tests/test_address.py") is None
     assert scheduling.broker_of("tests/test_events.py") is None

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer, errors
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from evframe import Event, Unavailable
+from evframe.ages import leave_later
 from evframe.log_limit import LogLimiter
 from evframe.subscriptions.names import Network
 from evframe.subscriptions.resolving import Resolver
@@ -76,6 +77,7 @@ class Cluster:
             self._limit_s += _GRACE_S
             self._look_s = _LOOK_S
         self._producing: Producing | None = None
+        self._age: asyncio.TimerHandle | None = None
         self._packer = Packer(self._settings["max_request_size"])
         self._starting = asyncio.Lock()
         self._limiter = LogLimiter()
@@ -91,6 +93,7 @@ class Cluster:
         async with self._starting:
             if self._producing is None:
                 self._producing = await self._start()
+                self._age = leave_later(self._options.max_connection_age_s, self.retire)
             return self._producing
 
     async def _start(self) -> Producing:
@@ -131,9 +134,17 @@ class Cluster:
 
     def retire(self) -> None:
         """Use another producer from now on; what is under way with this one is still acknowledged."""
-        producing, self._producing = self._producing, None
+        producing = self._take()
         if producing is not None:
             producing.retire()
+
+    def _take(self) -> Producing | None:
+        """Return the producer, which is not used from now on."""
+        producing, self._producing = self._producing, None
+        if self._age is not None:
+            self._age.cancel()
+            self._age = None
+        return producing
 
     def moved(self, host: str) -> None:
         """Begin anew when *host* is one of the brokers to begin with, and has other addresses."""
@@ -233,7 +244,7 @@ class Cluster:
 
     async def close(self) -> None:
         """End the producer within its bound."""
-        producing, self._producing = self._producing, None
+        producing = self._take()
         if producing is not None:
             await producing.close()
         self._places.close()

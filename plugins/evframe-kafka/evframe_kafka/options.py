@@ -15,6 +15,8 @@ class Options:
     """How long finding a cluster and the partitions of a topic may take."""
     delivery_timeout_ms: int = attrs.field(default=10_000, validator=at_least(1))
     """How long the brokers may take to acknowledge a record before it is tried anew."""
+    max_connection_age_s: float = attrs.field(default=0.0, validator=at_least(0))
+    """After how long a producer, with its connections, is exchanged for a new one, losing nothing; 0 for never."""
     batch_bytes: int = attrs.field(default=262_144, validator=at_least(1))
     """How large a batch of records may be."""
     max_in_flight: int = attrs.field(default=16_384, validator=at_least(1))

@@ -15,6 +15,7 @@ from aio_pika.exceptions import AuthenticationError, ProbableAuthenticationError
 from yarl import URL
 
 from evframe import Unavailable
+from evframe.ages import leave_later
 from evframe.calls import comes_from_outside
 from evframe.sockets import connection_problem
 from evframe.subscriptions.names import HostAddress
@@ -49,6 +50,7 @@ class Broker:
         self._options = options
         self._context = context
         self._connection: BrokerConnection | None = None
+        self._age: asyncio.TimerHandle | None = None
         self._connecting = asyncio.Lock()
         self._channels: dict[str, _Channel] = {}
         self._opened = 0
@@ -125,7 +127,9 @@ class Broker:
                 with suppress(AttributeError):  # of a connection with TLS that has ended already
                     streams[1].transport.abort()
             raise
+        self._take()  # it has ended
         self._connection, self._opened, self.most_bytes = connection, 0, None
+        self._age = leave_later(self._options.max_connection_age_s, self.retire)
         self._ip = streams[1].get_extra_info("peername")[0]
         return connection
 
@@ -146,9 +150,17 @@ class Broker:
             query={"heartbeat": str(self._options.heartbeat_s), "name": self._options.connection_name},
         )
 
+    def _take(self) -> BrokerConnection | None:
+        """Return the connection, which is not used from now on."""
+        connection, self._connection = self._connection, None
+        if self._age is not None:
+            self._age.cancel()
+            self._age = None
+        return connection
+
     def abort(self) -> None:
         """Cut the connection: what was written and not confirmed is tried again on another one."""
-        connection, self._connection = self._connection, None
+        connection = self._take()
         channels, self._channels = self._channels, {}
         for channel in channels.values():
             channel.batches.lost(ConnectionResetError("aborted"))
@@ -157,7 +169,7 @@ class Broker:
 
     def retire(self) -> None:
         """Use another connection from now on; this one ends when what was published on it has its outcomes."""
-        connection, self._connection = self._connection, None
+        connection = self._take()
         channels, self._channels = self._channels, {}
         if connection is not None:
             task = asyncio.get_running_loop().create_task(self._finish(connection, list(channels.values())))
@@ -183,7 +195,7 @@ class Broker:
             connection = None
             if not self.users:
                 # A subscriber that comes back while this one ends gets a connection of its own.
-                connection, self._connection = self._connection, None
+                connection = self._take()
         if connection is not None:
             try:
                 await close(connection, [] if channel is None else [channel.outer])

@@ -29,6 +29,8 @@ class Options:
     """How long a broker may take to let us in, and to open a channel."""
     timeout_ms: int = attrs.field(default=10_000, validator=at_least(1))
     """How long a broker may take to confirm a message before the connection is given up."""
+    max_connection_age_s: float = attrs.field(default=0.0, validator=at_least(0))
+    """After how long a connection is exchanged for a new one, losing nothing; 0 for never."""
     use_tls: bool = False
     """Allow ``tls`` in sockets; without it such a socket is refused."""
     ca_file: str | None = None

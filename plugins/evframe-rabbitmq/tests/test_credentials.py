@@ -1,11 +1,13 @@
-"""Credentials that change while events flow."""
+"""Connections that are exchanged while events flow: for other credentials, and at their greatest age."""
 
 import asyncio
 import json
 from importlib.metadata import entry_points
 
 import pytest
+from brokers.proxy import FaultProxy
 from brokers.queues import bodies_in, make_queue
+from evframe_rabbitmq import Options, RabbitmqTransport
 from numbered import Load
 
 import evframe
@@ -44,3 +46,20 @@ async def test_a_password_that_changes_takes_effect_with_a_reload(rabbitmq):
     assert (counters.delivered, counters.failed) == (load.raised, 0)
     numbers = [json.loads(body)["params"]["n"] for body in await bodies_in(rabbitmq, "rotated")]
     assert numbers == list(range(load.raised))
+
+
+async def test_a_connection_is_exchanged_at_its_greatest_age(rabbitmq):
+    """While events flow, one connection follows the other, and no event is lost, overtaken or sent twice."""
+    await make_queue(rabbitmq, "aged")
+    transport = RabbitmqTransport(Options(max_connection_age_s=0.5))
+    events = evframe.EventInterface(plugins={"rabbitmq": transport})
+    events.register_event("E_TEST")
+    async with FaultProxy(getattr(rabbitmq, "port", 5672)) as proxy:
+        async with events, Load(events) as load:
+            lease = events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{proxy.port}/aged")
+            await until(lambda: proxy.connections >= 4, timeout_s=30)
+            await load.__aexit__()
+            await until(lambda: not lease.subscriber.depth)
+            assert (lease.subscriber.delivered, lease.subscriber.attempts) == (lease.subscriber.raised, 0)
+    numbers = [json.loads(body)["params"]["n"] for body in await bodies_in(rabbitmq, "aged")]
+    assert numbers == list(range(load.raised - lease.subscriber.raised, load.raised))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from evframe import Batch, Unavailable
+from evframe.ages import leave_later
 from evframe.sockets import connection_problem
 from evframe.subscriptions.attempts import first_reached
 from evframe.subscriptions.names import HostAddress
@@ -79,10 +80,11 @@ class Connection(ABC):
         self._ends: tuple[Address, Address] | None = None
         self._is_told = False
         self._at_end = False  # nothing is read or written any more
-        self._is_leaving = False  # for a connection to another address
+        self._is_leaving = False  # for another connection
         self._is_closed = False  # for good
         self._has_shut = False  # this side
         self._problem: str | None = None  # what a write has met with
+        self._age: asyncio.TimerHandle | None = None
         self._buffer: deque[memoryview] = deque()
         self._writing = False
         self._queued = 0  # bytes ever queued on this connection
@@ -136,6 +138,7 @@ class Connection(ABC):
             self._is_told = self._at_end = self._is_leaving = self._has_shut = False
             self._problem = None
             self.loop.add_reader(kernel, self._read)
+            self._age = leave_later(self._options.max_connection_age_s, self._exchange)
             self.opened()
 
     async def _reach_one(self, address: HostAddress) -> socket.socket:
@@ -155,7 +158,11 @@ class Connection(ABC):
         if self._connecting is not None:
             self._connecting.cancel()
             self._connecting = self.loop.create_task(self._connect())
-        elif self.is_open and self._address is not None and self._address.ip not in {each.ip for each in addresses}:
+        elif self._address is not None and self._address.ip not in {each.ip for each in addresses}:
+            self._exchange()
+
+    def _exchange(self) -> None:
+        if self.is_open:
             self._is_leaving = True
             self.leave()
 
@@ -268,6 +275,9 @@ class Connection(ABC):
         acknowledged = self.acknowledged
         self.stop()
         self._kernel = None
+        if self._age is not None:
+            self._age.cancel()
+            self._age = None
         self._buffer.clear()
         kernel.close()
         self._resolver.forget(self._endpoint[0])

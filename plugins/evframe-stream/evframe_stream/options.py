@@ -21,6 +21,8 @@ class Options:
     """End each message with a newline."""
     connect_timeout_ms: int = attrs.field(default=3000, validator=at_least(1))
     """How long making a connection may take, once the name is looked up."""
+    max_connection_age_s: float = attrs.field(default=0.0, validator=at_least(0))
+    """After how long a connection is exchanged for a new one, losing nothing; 0 for never."""
     max_in_flight: int = attrs.field(default=65_536, validator=at_least(1))
     """How many events of a subscriber may be under way without being confirmed."""
     resend_ms: int = attrs.field(default=1000, validator=at_least(0))

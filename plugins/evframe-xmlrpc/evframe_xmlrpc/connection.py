@@ -9,6 +9,7 @@ from typing import Final, cast
 
 import httptools
 
+from evframe.ages import leave_later
 from evframe.subscriptions.names import HostAddress
 
 Address = tuple[str, int]
@@ -30,10 +31,15 @@ class HttpConnection(asyncio.Protocol):
     Args:
         address: the one of the host that it is made to.
         on_closed: called with the peer's and the own address when the connection has ended.
+        most_s: its greatest age in seconds; 0 for none.
     """
 
-    def __init__(self, address: HostAddress, on_closed: Callable[[Address, Address], None]) -> None:
+    def __init__(
+        self, address: HostAddress, on_closed: Callable[[Address, Address], None], most_s: float = 0.0
+    ) -> None:
         self._on_closed = on_closed
+        self._most_s = most_s
+        self._age: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[asyncio.Future[Reply | ConnectionEnded]] = deque()
         self._parser: httptools.HttpResponseParser | None = None
@@ -42,7 +48,7 @@ class HttpConnection(asyncio.Protocol):
         self._ends_with_connection = False
         self.address = address
         self.is_leaving = False
-        """Whether the next call goes over another connection, to another address."""
+        """Whether the next call goes over another connection."""
         self.stays_open = True
         """False once the peer has said, or shown, that it closes after a reply."""
         self.is_told = False
@@ -86,6 +92,7 @@ class HttpConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # that of uvloop is one in all but name
         self._peer = transport.get_extra_info("peername")
         self._own = transport.get_extra_info("sockname")
+        self._age = leave_later(self._most_s, self.leave)
 
     def data_received(self, data: bytes) -> None:
         """Read replies."""
@@ -143,6 +150,9 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """End."""
         parser, self._parser = self._parser, None  # they have each other: a cycle
+        if self._age is not None:
+            self._age.cancel()
+            self._age = None
         if self._ends_with_connection and error is None and parser is not None:
             self.stays_open = False
             self._answer(parser.get_status_code(), bytes(self._body))

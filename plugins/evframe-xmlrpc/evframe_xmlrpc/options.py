@@ -22,6 +22,8 @@ class Options:
     """How long the oldest call on its way may be without an answer."""
     connect_timeout_ms: int = attrs.field(default=3000, validator=at_least(1))
     """How long making a connection may take, once the name is looked up."""
+    max_connection_age_s: float = attrs.field(default=0.0, validator=at_least(0))
+    """After how long a connection is exchanged for a new one, losing nothing; 0 for never."""
     multicall: bool = False
     """Send what waits together as one call of ``system.multicall``, one after the other."""
     mask_paths: bool = False

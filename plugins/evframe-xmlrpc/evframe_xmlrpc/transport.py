@@ -224,7 +224,7 @@ class XmlrpcTransport:
         try:
             await loop.sock_connect(kernel, address.sockaddr)
             _, connection = await loop.create_connection(
-                partial(HttpConnection, address, on_closed),
+                partial(HttpConnection, address, on_closed, self._options.max_connection_age_s),
                 sock=kernel,
                 ssl=self._tls if is_tls else None,
                 server_hostname=target.endpoints[0][0] if is_tls else None,

@@ -198,6 +198,26 @@ async def test_events_that_flow_follow_the_name(most):
     assert lease.subscriber.delivered == raised
 
 
+@pytest.mark.parametrize("most", [1, 8])
+async def test_a_connection_is_exchanged_at_its_greatest_age(most):
+    """While events flow, one connection follows the other: each call is made once, in order; an idle one ends, too."""
+    async with Server() as server:
+        options = Options(max_in_flight=most, max_connection_age_s=0.1)
+        async with evframe.EventInterface(plugins={"xmlrpc": XmlrpcTransport(options)}) as events:
+            events.register_event("E_TEST")
+            lease = events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
+            raised = 0
+            while server.connections < 4:
+                events.raise_event("E_TEST", [raised])
+                raised += 1
+                await asyncio.sleep(0.001)
+            await until(lambda: not lease.subscriber.depth)
+            await until(lambda: not any(each.is_open for _, each in events.plugin("xmlrpc")._connections.values()))
+
+    assert [xmlrpc.client.loads(body)[0][1] for _, body in server.requests] == list(range(raised))
+    assert (lease.subscriber.delivered, lease.subscriber.attempts) == (raised, 0)
+
+
 async def test_a_name_that_does_not_resolve_is_away():
     """A subscriber whose name does not resolve is away, and gets its events once it does."""
     with FakeNames() as names:
