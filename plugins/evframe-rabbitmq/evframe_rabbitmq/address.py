@@ -17,7 +17,7 @@ FORM: Final = "expected [user[:password]@]host[:port][,host[:port]â€¦]/[param;â€
 PORT, TLS_PORT = 5672, 5671
 _PARAMS: Final = (
     "exchange=, vhost=, persistent, tls, content_type=, app_id=, correlation_id=, priority=, "
-    "expiration_ms=, message_id, header.NAME="
+    "expiration_ms=, message_id, timestamp, header.NAME="
 )
 _MOST_BYTES: Final = 255  # of a short string of AMQP
 _MOST: Final = {"expiration_ms": 2**32 - 1, "priority": 255}
@@ -46,6 +46,7 @@ class RabbitSocket:
     app_id: str | None = None
     correlation_id: str | None = None
     priority: int | None = None
+    timestamp: bool = False
     others: tuple[tuple[str, int], ...] = ()
     """Further hosts and ports, in the order in which they are tried."""
 
@@ -81,6 +82,7 @@ class RabbitSocket:
             f"priority={self.priority}" if self.priority is not None else "",
             f"expiration_ms={self.expiration_ms}" if self.expiration_ms is not None else "",
             "message_id" if self.message_id else "",
+            "timestamp" if self.timestamp else "",
             *(
                 f"header.{_encode(name, blank='')}={_encode(value, _braces(value), blank='')}"
                 for name, value in sorted(self.headers.items())
@@ -213,7 +215,7 @@ def _parse_params(text: str) -> dict[str, Any]:
         name, equals, raw = part.strip(" \t").partition("=")
         value = _decode(raw)
         header = _HEADER.fullmatch(name)
-        if name in {"persistent", "tls", "message_id"} and not equals:
+        if name in {"persistent", "tls", "message_id", "timestamp"} and not equals:
             params[name] = True
         elif name == "tls_domain" and value:
             params["tls"] = True

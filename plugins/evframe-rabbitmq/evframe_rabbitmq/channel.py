@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import time
 from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import aiormq
@@ -115,8 +117,9 @@ class BatchChannel(Channel):
         message_ids = publication.message_ids
         parts: list[bytes] = []
         method = method_frame(self.number, target)
-        headers: dict[int, bytes] = {}
+        headers: dict[Any, bytes] = {}
         bodies = publication.bodies
+        shift_s = time.time() - time.monotonic() if target.timestamp else None
         has_all = len(publication.open) == len(bodies)
         for index, body in enumerate(bodies) if has_all else [(index, bodies[index]) for index in publication.ordered]:
             self.delivery_tag += 1
@@ -125,10 +128,12 @@ class BatchChannel(Channel):
             if publication.targets is not None:
                 method, headers = method_frame(self.number, publication.targets[index]), {}
                 target = publication.targets[index]
-            header = headers.get(size)
+            at = None if shift_s is None else int(publication.events[index].raised_at + shift_s)
+            kind = size if at is None else (size, at)
+            header = headers.get(kind)
             if header is None or message_ids is not None:
                 message_id = None if message_ids is None else message_ids[index]
-                header = headers[size] = header_frame(self.number, target, size, message_id)
+                header = headers[kind] = header_frame(self.number, target, size, message_id, at)
             parts.append(method)
             parts.append(header)
             parts.extend(self._body(body))
@@ -210,8 +215,10 @@ def method_frame(number: int, target: RabbitSocket) -> bytes:
     return struct.pack(">BHI", _METHOD, number, len(method)) + method + _END
 
 
-def header_frame(number: int, target: RabbitSocket, size: int, message_id: str | None = None) -> bytes:
-    """Return the frame with the properties of a message of *size* bytes: those of the socket alone."""
+def header_frame(
+    number: int, target: RabbitSocket, size: int, message_id: str | None = None, at: int | None = None
+) -> bytes:
+    """Return the frame with the properties of a message of *size* bytes: those of the socket, its id and its time."""
     properties = commands.Basic.Properties(
         delivery_mode=2 if target.persistent else None,
         content_type=target.content_type,
@@ -220,6 +227,7 @@ def header_frame(number: int, target: RabbitSocket, size: int, message_id: str |
         priority=target.priority,
         app_id=target.app_id,
         correlation_id=target.correlation_id,
+        timestamp=None if at is None else datetime.fromtimestamp(at, UTC),
         headers=dict(target.headers) or None,
     )
     return pamqp.frame.marshal(ContentHeader(body_size=size, properties=properties), number)

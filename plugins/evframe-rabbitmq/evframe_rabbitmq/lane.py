@@ -206,7 +206,8 @@ class Lane:
         if channel is None:
             channel = await self._broker.channel(self._target.canonical)
         if channel is not self._proven:
-            header = header_frame(channel.number, self._target, 0, "-" * 64 if self._target.message_id else None)
+            message_id, at = "-" * 64 if self._target.message_id else None, 0 if self._target.timestamp else None
+            header = header_frame(channel.number, self._target, 0, message_id, at)
             if len(header) > channel.connection.connection_tune.frame_max:
                 raise Rejected(TOO_LARGE)  # it would end the connection of all subscribers
         return channel

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import re
+import time
 from contextlib import asynccontextmanager
 
 import aio_pika
@@ -109,6 +110,22 @@ async def test_more_properties(rabbitmq, queue):
             listed = "rabbit_networking:connection_info_all([client_properties])"
             has_name = f"fun([{{_, All}}]) -> lists:member({name}, All); (_) -> false end"
             await asyncio.to_thread(rabbitmq.evaluate, f"true = lists:any({has_name}, {listed}), ok")
+
+
+async def test_time_of_the_raise(rabbitmq, queue):
+    """A message has the time at which its event was raised, however late it is published."""
+    async with FaultProxy(rabbitmq.port) as proxy, interface() as events:
+        proxy.refuse()
+        socket = f"rabbitmq:127.0.0.1:{proxy.port}/timestamp?{queue.name}"
+        lease = events.subscribe_event("E_TEST", socket)
+        assert lease.subscriber.socket.canonical == f"rabbitmq:guest@{socket.partition(':')[2]}"
+        before = int(time.time())
+        events.raise_event("E_TEST")
+        after = time.time()
+        await until(lambda: lease.subscriber.attempts and time.time() >= after + 1.1)
+        await proxy.open()
+        (message,) = await take(queue, 1)
+        assert before <= message.timestamp.timestamp() <= after
 
 
 async def test_connections_and_channels_are_those_of_aio_pika(rabbitmq, queue):
