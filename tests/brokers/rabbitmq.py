@@ -48,8 +48,10 @@ class RabbitMQ(OwnBroker):
             f"ssl_options.cacertfile = {self.folder / 'authority.pem'}\n"
             f"ssl_options.certfile = {self.certificate}\nssl_options.keyfile = {key}\n"
             "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = false\n"
+            "auth_mechanisms.1 = PLAIN\nauth_mechanisms.2 = AMQPLAIN\nauth_mechanisms.3 = EXTERNAL\n"
+            "ssl_cert_login_from = common_name\n"
         )
-        (self.folder / "plugins").write_text("[].")
+        (self.folder / "plugins").write_text("[rabbitmq_auth_mechanism_ssl].")
 
     @property
     def environment(self):

@@ -16,11 +16,12 @@ from evframe_rabbitmq.routes import Route, route_of
 FORM: Final = "expected [user[:password]@]host[:port][,host[:port]…]/[param;…?]routing-key"
 PORT, TLS_PORT = 5672, 5671
 _PARAMS: Final = (
-    "exchange=, vhost=, persistent, tls, content_type=, app_id=, correlation_id=, priority=, "
+    "exchange=, vhost=, persistent, tls, external, content_type=, app_id=, correlation_id=, priority=, "
     "expiration_ms=, message_id, timestamp, header.NAME="
 )
 _MOST_BYTES: Final = 255  # of a short string of AMQP
 _MOST: Final = {"expiration_ms": 2**32 - 1, "priority": 255}
+_FLAGS: Final = {"persistent", "tls", "external", "message_id", "timestamp"}
 _TEXTS: Final = {"exchange", "vhost", "content_type", "app_id", "correlation_id"}
 _HEADER: Final = re.compile(r"header\.([^=]+)")
 
@@ -47,6 +48,7 @@ class RabbitSocket:
     correlation_id: str | None = None
     priority: int | None = None
     timestamp: bool = False
+    external: bool = False
     others: tuple[tuple[str, int], ...] = ()
     """Further hosts and ports, in the order in which they are tried."""
 
@@ -76,6 +78,7 @@ class RabbitSocket:
             f"vhost={_encode(self.vhost, blank='')}" if self.vhost != "/" else "",
             "persistent" if self.persistent else "",
             "tls" if self.tls else "",
+            "external" if self.external else "",
             f"content_type={_encode(self.content_type, blank='')}" if self.content_type else "",
             f"app_id={_encode(self.app_id, blank='')}" if self.app_id else "",
             f"correlation_id={_encode(self.correlation_id, blank='')}" if self.correlation_id else "",
@@ -96,6 +99,11 @@ class RabbitSocket:
         return True
 
     @property
+    def reserved(self) -> str | None:
+        """What only the configuration may subscribe: our certificate opens what it opens, whoever asks."""
+        return "external" if self.external else None
+
+    @property
     def endpoints(self) -> tuple[tuple[str, int], ...]:
         """Where the brokers are."""
         return tuple((without_brackets(host.strip()), port) for host, port in ((self.host, self.port), *self.others))
@@ -103,7 +111,7 @@ class RabbitSocket:
     @property
     def broker(self) -> tuple[Any, ...]:
         """What subscribers share a connection by."""
-        return (self.host, self.port, self.others, self.user, self.password, self.vhost, self.tls)
+        return (self.host, self.port, self.others, self.user, self.password, self.vhost, self.tls, self.external)
 
 
 def parse(rest: str) -> RabbitSocket:
@@ -215,7 +223,7 @@ def _parse_params(text: str) -> dict[str, Any]:
         name, equals, raw = part.strip(" \t").partition("=")
         value = _decode(raw)
         header = _HEADER.fullmatch(name)
-        if name in {"persistent", "tls", "message_id", "timestamp"} and not equals:
+        if name in _FLAGS and not equals:
             params[name] = True
         elif name == "tls_domain" and value:
             params["tls"] = True

@@ -140,6 +140,7 @@ class Broker:
 
     def _url(self, host: str, port: int) -> URL:
         target = self._target
+        query = {"heartbeat": str(self._options.heartbeat_s), "name": self._options.connection_name}
         return URL.build(
             scheme="amqps" if target.tls else "amqp",
             user=target.user,
@@ -147,7 +148,7 @@ class Broker:
             host=host,
             port=port,
             path=f"/{target.vhost}",
-            query={"heartbeat": str(self._options.heartbeat_s), "name": self._options.connection_name},
+            query={**query, "auth": "external"} if target.external else query,
         )
 
     def _take(self) -> BrokerConnection | None:

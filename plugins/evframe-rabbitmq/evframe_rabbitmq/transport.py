@@ -59,6 +59,8 @@ class RabbitmqTransport:
         socket = parse(rest)
         if socket.tls and not self._options.use_tls:
             raise ValueError("expected the option use_tls for a socket with tls")
+        if socket.external and not (socket.tls and self._options.cert_file):
+            raise ValueError("expected tls, and the option cert_file, for a socket with external")
         return socket
 
     @hookimpl

@@ -21,6 +21,7 @@ from pamqp.constants import DOMAIN_REGEX
 
 import evframe
 from evframe.config import Config, CoreOptions
+from evframe.exceptions import ForbiddenError
 from evframe.testing import FakeNames, Peer, TransportContract, until
 
 QUICK_END = Config(core=CoreOptions(drain_timeout_s=0.1))
@@ -449,6 +450,37 @@ async def test_our_own_certificate(rabbitmq, secure, tmp_path):
         events.subscribe_event("E_TEST", secure)
         assert (await events.raise_event_and_wait("E_TEST", ["secret"]))[0].delivered
     await assert_refused(secure, ca_file=str(rabbitmq.certificate), cert_file=str(certificates.make(tmp_path)))
+
+
+async def test_login_with_our_certificate(rabbitmq, queue, secure):
+    """EXTERNAL: the broker lets us in as the one that our certificate names, and not before it knows that user."""
+    external = secure.replace("/tls?", "/tls;external?")
+    options = {"ca_file": str(rabbitmq.certificate), "cert_file": str(rabbitmq.clients)}
+    await assert_refused(external, **options)
+    await asyncio.to_thread(rabbitmq.make_user, "somebody", "never used")
+    async with interface(use_tls=True, connect_timeout_ms=5000, **options) as events:
+        lease = events.subscribe_event("E_TEST", external)
+        assert lease.subscriber.socket.canonical == external.replace("rabbitmq:", "rabbitmq:guest@")
+        assert (await events.raise_event_and_wait("E_TEST", ["secret"]))[0].delivered
+        await asyncio.to_thread(
+            rabbitmq.evaluate,
+            'true = lists:any(fun([{_, User}]) -> User == <<"somebody">> end,'
+            " rabbit_networking:connection_info_all([user])), ok",
+        )
+        with pytest.raises(ForbiddenError, match="expected external in sockets of the configuration alone"):
+            events.client_leases.subscribe(events.policies.general, "E_TEST", external, 60)
+    (message,) = await take(queue, 1)
+    assert json.loads(message.body)["params"] == ["secret"]
+
+
+@pytest.mark.parametrize("options", [{"use_tls": True}, {"use_tls": True, "cert_file": "here"}])
+def test_login_with_no_certificate(options, rabbitmq):
+    """EXTERNAL without a certificate, or without TLS, is refused when it is subscribed."""
+    if "cert_file" in options:
+        options = {**options, "cert_file": str(rabbitmq.clients)}
+    params = "external" if "cert_file" in options else "tls;external"
+    with pytest.raises(ValueError, match="expected tls, and the option cert_file, for a socket with external"):
+        RabbitmqTransport(Options(**options)).on_subscribe("rabbitmq", f"h/{params}?rk")
 
 
 async def assert_refused(text, **options):
