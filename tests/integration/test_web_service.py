@@ -95,6 +95,7 @@ class Consumer:
         self.module.PAUSE_S = 0.01
         self.broker, self.queue, self.printed = broker, f"shop-{uuid.uuid4().hex[:8]}", ""
         self._capsys = capsys
+        self._task = None
 
     async def run(self, port):
         self._connection = await aiormq.connect(f"amqp://guest:guest@127.0.0.1:{self.broker.port}/")
@@ -112,6 +113,8 @@ class Consumer:
         return text in self.printed.split()
 
     async def end(self):
+        if self._task is None:
+            return
         self._task.cancel()
         await asyncio.wait([self._task])
         await self.channel.queue_delete(self.queue)

@@ -99,9 +99,10 @@ class XmlrpcTransport:
             connection = await self._connection(target)
             while pending or waiting:
                 if pending and len(waiting) <= self._most_in_flight(target) // 2:
-                    if not connection.is_open or (connection.is_leaving and not waiting):
+                    # What an ended connection has not answered comes first on the next one.
+                    if not waiting and (connection.is_leaving or not connection.is_open):
                         connection = await self._connection(target)
-                    if not connection.is_leaving:
+                    if connection.is_open and not connection.is_leaving:
                         connection.is_told |= is_told
                         self._send(target, connection, pending, waiting)
                 await self._take(target, batch, waiting, pending)

@@ -198,6 +198,38 @@ async def test_events_that_flow_follow_the_name(most):
     assert lease.subscriber.delivered == raised
 
 
+async def test_what_an_ended_connection_has_not_answered_comes_first():
+    """With pipelining, no call overtakes those that a connection ended without a reply to."""
+    numbers, connections = [], []
+
+    async def serve(reader, writer):
+        connections.append(writer)
+        is_first, text = len(connections) == 1, b""
+        while data := await reader.read(1 << 18):
+            calls, end, text = (text + data).rpartition(b"</methodCall>")
+            found = [int(number) for number in re.findall(rb"<int>(\d+)</int>", calls + end)]
+            if is_first:
+                found = found[:8]  # the others are lost on their way
+            numbers.extend(found)
+            writer.write(http(OK) * len(found))
+            if is_first and len(numbers) == 8:
+                break
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    options = Options(max_in_flight=16)
+    async with server, evframe.EventInterface(plugins={"xmlrpc": XmlrpcTransport(options)}) as events:
+        events.register_event("E_TEST")
+        port = server.sockets[0].getsockname()[1]
+        lease = events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{port}:m")
+        for number in range(64):
+            events.raise_event("E_TEST", [number])
+        await until(lambda: lease.subscriber.delivered == 64)
+    await until(lambda: all(each.is_closing() for each in connections))
+
+    assert numbers == list(range(64))
+
+
 @pytest.mark.parametrize("most", [1, 8])
 async def test_a_connection_is_exchanged_at_its_greatest_age(most):
     """While events flow, one connection follows the other: each call is made once, in order; an idle one ends, too."""
