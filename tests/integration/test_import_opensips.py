@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import evframe
@@ -205,6 +205,7 @@ _LINES = st.one_of(
 
 
 @settings(max_examples=15, deadline=None)
+@example(lines=['modparam("event_flatstore", "max_open_sockets", "uri=amqp://u:pw@h;queue=a;event=E_A")'], bridge=False)
 @given(st.lists(_LINES, max_size=20), st.booleans())
 def test_what_stays_is_valid(tmp_path_factory, lines, bridge):
     """Whatever a script sets, the interface takes the configuration that is made from it."""
