@@ -1,6 +1,7 @@
 """Loads of numbered events that go on while a broker, or the way to it, fails."""
 
 import asyncio
+import os
 import signal
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -8,7 +9,7 @@ from contextlib import asynccontextmanager
 import evframe
 from evframe.testing import until
 
-COUNT = 50_000
+COUNT = int(os.environ.get("EVFRAME_FAULT_EVENTS", "25000"))
 FAULTY = 2000  # events that are raised while a fault lasts
 
 

@@ -1,4 +1,4 @@
-"""50,000 numbered events at a time through a Kafka that fails, or a way to it that does."""
+"""Numbered events through a Kafka that fails, or a way to it that does."""
 
 import asyncio
 from collections import Counter

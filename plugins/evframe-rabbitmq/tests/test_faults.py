@@ -1,4 +1,4 @@
-"""50,000 numbered events at a time through a RabbitMQ that fails, or a way to it that does."""
+"""Numbered events through a RabbitMQ that fails, or a way to it that does."""
 
 import asyncio
 import uuid

@@ -1,4 +1,4 @@
-"""50,000 numbered events to a server over a way that fails."""
+"""Numbered events to a server over a way that fails."""
 
 import asyncio
 import re
