@@ -1,11 +1,13 @@
-"""A provider of tokens over HTTP, and tokens without a signature, as Kafka takes them for tests."""
+"""What gives tokens: a provider over HTTP, and functions; tokens without a signature, as Kafka takes them for tests."""
 
 import base64
 import json
+import sys
 import threading
 import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import ModuleType
 
 
 def unsigned_token(subject="evframe", lifetime_s=3600):
@@ -66,3 +68,13 @@ def providing():
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def functions(name):
+    """Have a module of this *name*, which gets its functions from the test."""
+    made = sys.modules[name] = ModuleType(name)
+    try:
+        yield made
+    finally:
+        del sys.modules[name]

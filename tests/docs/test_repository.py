@@ -37,7 +37,7 @@ def test_lists():
     names = [plugin.removeprefix("evframe-") for plugin in PLUGINS]
     independent = next(contract for contract in LINTER["contracts"] if contract["type"] == "independence")
     forbidden = next(contract for contract in LINTER["contracts"] if contract["type"] == "forbidden")
-    libraries = {"evframe_probing"}  # not a plugin: what plugins share
+    libraries = {"evframe_kafka_clients", "evframe_probing"}  # not a plugin: what plugins share
 
     assert PROJECT["tool"]["mypy"]["mypy_path"].split(":") == [f"plugins/{plugin}" for plugin in PLUGINS]
     assert LINTER["root_packages"] == ["evframe", *packages]

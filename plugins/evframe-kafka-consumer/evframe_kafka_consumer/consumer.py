@@ -10,6 +10,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import errors
+from evframe_kafka_clients.places import Places
+from evframe_kafka_clients.tokens import tokens_of
 
 from evframe import Unavailable
 from evframe.backoff import delay_s
@@ -19,10 +21,8 @@ from evframe.ingest import Availability, Intake, Rules
 from evframe.sockets import connection_problem
 from evframe_kafka_consumer.member import Member
 from evframe_kafka_consumer.options import ConnectionOptions
-from evframe_kafka_consumer.places import Places
 from evframe_kafka_consumer.properties import converted, settings
 from evframe_kafka_consumer.records import Records
-from evframe_kafka_consumer.tokens import tokens_of
 
 GROUP: Final = "kafka-consumer"
 _SETTLE_S: Final = 0.5

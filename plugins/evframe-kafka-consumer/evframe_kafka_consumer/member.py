@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError, KafkaError
+from evframe_kafka_clients.places import Places
 
 from evframe import Unavailable
 from evframe_kafka_consumer.closing import end
 from evframe_kafka_consumer.options import ConnectionOptions
 from evframe_kafka_consumer.partition import Partition
-from evframe_kafka_consumer.places import Places
 from evframe_kafka_consumer.records import Records
 
 _FULL_MS: Final = 20  # until a partition is looked at again that had no room

@@ -6,11 +6,11 @@ import re
 from typing import Any, Literal
 
 import attrs
+from evframe_kafka_clients.tokens import check_login
 
 from evframe.config import are_named_apart, at_least, is_event_name, is_readable
 from evframe.sockets import split_host_port, without_brackets
 from evframe_kafka_consumer.properties import Value, consumer_option, converted
-from evframe_kafka_consumer.tokens import check_login
 
 PORT = 9092
 OnFailure = Literal["commit", "retry", "dead_letter"]

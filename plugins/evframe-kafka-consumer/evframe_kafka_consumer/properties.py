@@ -8,10 +8,9 @@ from typing import Any, Final
 
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-
-from evframe_kafka_consumer import tokens
-from evframe_kafka_consumer.tls import check_ciphers, with_tls
-from evframe_kafka_consumer.unmapped import reason_of_no_effect
+from evframe_kafka_clients import tokens
+from evframe_kafka_clients.tls import check_ciphers, with_tls
+from evframe_kafka_clients.unmapped import reason_of_no_effect
 
 Value = str | int | bool
 _PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")

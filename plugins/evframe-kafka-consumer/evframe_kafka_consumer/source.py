@@ -7,11 +7,12 @@ import logging
 from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
+from evframe_kafka_clients import secrets
+
 from evframe import Parameter, hookimpl
 from evframe.context import PluginContext
 from evframe.management.commands import Command, CommandTable
 from evframe.plugins import EventCollector
-from evframe_kafka_consumer import secrets
 from evframe_kafka_consumer.consumer import TopicConsumer
 from evframe_kafka_consumer.options import Options as ConsumerOptions
 from evframe_kafka_consumer.properties import without_effect

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Final
 from urllib.parse import quote, unquote
 
 import attrs
+from evframe_kafka_clients.tokens import reserved
 
 from evframe import split_host_port
 from evframe.sockets import without_brackets
 from evframe_kafka.properties import producer_option
-from evframe_kafka.tokens import reserved
 
 FORM: Final = "expected brokers/topic[?property=value&…]"
 PORT: Final = 9092

@@ -10,6 +10,9 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, errors
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from evframe_kafka_clients.places import Places
+from evframe_kafka_clients.tls import FILES, with_tls
+from evframe_kafka_clients.tokens import tokens_of, without_tokens
 
 from evframe import Event, Unavailable
 from evframe.ages import leave_later
@@ -18,11 +21,8 @@ from evframe.subscriptions.names import Network
 from evframe.subscriptions.resolving import Resolver
 from evframe_kafka.address import KafkaSocket
 from evframe_kafka.options import Options
-from evframe_kafka.places import Places
 from evframe_kafka.producing import Producing, strip
 from evframe_kafka.records import Packed, Packer
-from evframe_kafka.tls import FILES, with_tls
-from evframe_kafka.tokens import tokens_of, without_tokens
 
 log = logging.getLogger("evframe.kafka")
 Beyond = Callable[[Sequence[tuple[str, int]]], Sequence[Network] | None]

@@ -11,9 +11,9 @@ from typing import Any, Final, TypeVar
 import attrs
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
+from evframe_kafka_clients.places import Places
 
 from evframe import Unavailable
-from evframe_kafka.places import Places
 from evframe_kafka.records import Packed
 
 _CLOSE_S: Final = 3.0

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from evframe_kafka import tokens
-from evframe_kafka.tls import check_ciphers
-from evframe_kafka.unmapped import reason_of_no_effect
+from evframe_kafka_clients import tokens
+from evframe_kafka_clients.tls import check_ciphers
+from evframe_kafka_clients.unmapped import reason_of_no_effect
 
 _ACKS: Final = {"0": 0, "1": 1, "-1": "all", "all": "all"}
 _CODECS: Final = ("none", "gzip", "snappy", "lz4", "zstd")

@@ -11,12 +11,12 @@ from typing import Any, Final
 
 import attrs
 from aiokafka import errors
+from evframe_kafka_clients import secrets
 
 from evframe import Batch, Socket, Unavailable, hookimpl
 from evframe.context import PluginContext
 from evframe.ordering import Ordering, Step
 from evframe.subscriptions.resolving import Resolver
-from evframe_kafka import secrets
 from evframe_kafka.address import KafkaSocket, parse
 from evframe_kafka.cluster import Beyond, Cluster, settings_of
 from evframe_kafka.options import Options as KafkaOptions

@@ -1,0 +1,1 @@
+"""What plugins that send to a Kafka, and plugins that consume from one, share."""
