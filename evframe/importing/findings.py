@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from unicodedata import category
 
 import attrs
 
 from evframe.importing.tokens import Place
+from evframe.subscriptions.urls import MASK
 
 _OUTSIDE_TEXT: Final = {*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0xD800, 0xE000)}
+_PASSWORD: Final = re.compile(r"(://[^\s:@/]*:)\S*(?=@)")  # which may have an @ itself
 
 
 def one_line(text: str) -> str:
     """Return *text* as a comment, or a terminal, can show it."""
     return "".join("\N{REPLACEMENT CHARACTER}" if _is_hidden(character) else character for character in text)
+
+
+def _shown(text: str) -> str:
+    return _PASSWORD.sub(rf"\g<1>{MASK}", text)
 
 
 def _is_hidden(character: str) -> bool:
@@ -44,11 +51,15 @@ class Findings(list[Finding]):
 
     def leave_out(self, place: Place, what: str, reason: str) -> None:
         """Add what was not converted."""
-        self.append(Finding(place, what, reason, left_out=True))
+        self._add(place, what, reason, left_out=True)
 
     def note(self, place: Place, what: str, reason: str) -> None:
         """Add what was converted, and how it differs."""
-        self.append(Finding(place, what, reason, left_out=False))
+        self._add(place, what, reason, left_out=False)
+
+    def _add(self, place: Place, what: str, reason: str, *, left_out: bool) -> None:
+        """Add a finding without the passwords of URLs: a reason may show any value of a script."""
+        self.append(Finding(place, _shown(what), _shown(reason), left_out))
 
     def sort_by_place(self) -> None:
         """Put them in the order of the files and of their lines."""
