@@ -15,7 +15,7 @@ from evframe_kafka_clients.tls import FILES, with_tls
 from evframe_kafka_clients.tokens import tokens_of, without_tokens
 
 from evframe import Event, Unavailable
-from evframe.ages import leave_later
+from evframe.ages import Age
 from evframe.log_limit import LogLimiter
 from evframe.subscriptions.names import Network
 from evframe.subscriptions.resolving import Resolver
@@ -77,7 +77,7 @@ class Cluster:
             self._limit_s += _GRACE_S
             self._look_s = _LOOK_S
         self._producing: Producing | None = None
-        self._age: asyncio.TimerHandle | None = None
+        self._age = Age()
         self._packer = Packer(self._settings["max_request_size"])
         self._starting = asyncio.Lock()
         self._limiter = LogLimiter()
@@ -93,7 +93,7 @@ class Cluster:
         async with self._starting:
             if self._producing is None:
                 self._producing = await self._start()
-                self._age = leave_later(self._options.max_connection_age_s, self.retire)
+                self._age.begins(self._options.max_connection_age_s, self.retire)
             return self._producing
 
     async def _start(self) -> Producing:
@@ -141,9 +141,7 @@ class Cluster:
     def _take(self) -> Producing | None:
         """Return the producer, which is not used from now on."""
         producing, self._producing = self._producing, None
-        if self._age is not None:
-            self._age.cancel()
-            self._age = None
+        self._age.ends()
         return producing
 
     def moved(self, host: str) -> None:

@@ -15,7 +15,7 @@ from aio_pika.exceptions import AuthenticationError, ProbableAuthenticationError
 from yarl import URL
 
 from evframe import Unavailable
-from evframe.ages import leave_later
+from evframe.ages import Age
 from evframe.calls import comes_from_outside
 from evframe.sockets import connection_problem
 from evframe.subscriptions.names import HostAddress
@@ -50,7 +50,7 @@ class Broker:
         self._options = options
         self._context = context
         self._connection: BrokerConnection | None = None
-        self._age: asyncio.TimerHandle | None = None
+        self._age = Age()
         self._connecting = asyncio.Lock()
         self._channels: dict[str, _Channel] = {}
         self._opened = 0
@@ -129,7 +129,7 @@ class Broker:
             raise
         self._take()  # it has ended
         self._connection, self._opened, self.most_bytes = connection, 0, None
-        self._age = leave_later(self._options.max_connection_age_s, self.retire)
+        self._age.begins(self._options.max_connection_age_s, self.retire)
         self._ip = streams[1].get_extra_info("peername")[0]
         return connection
 
@@ -154,9 +154,7 @@ class Broker:
     def _take(self) -> BrokerConnection | None:
         """Return the connection, which is not used from now on."""
         connection, self._connection = self._connection, None
-        if self._age is not None:
-            self._age.cancel()
-            self._age = None
+        self._age.ends()
         return connection
 
     def abort(self) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from evframe import Batch, Unavailable
-from evframe.ages import leave_later
+from evframe.ages import Age
 from evframe.sockets import connection_problem
 from evframe.subscriptions.attempts import first_reached
 from evframe.subscriptions.names import HostAddress
@@ -84,7 +84,7 @@ class Connection(ABC):
         self._is_closed = False  # for good
         self._has_shut = False  # this side
         self._problem: str | None = None  # what a write has met with
-        self._age: asyncio.TimerHandle | None = None
+        self._age = Age()
         self._buffer: deque[memoryview] = deque()
         self._writing = False
         self._queued = 0  # bytes ever queued on this connection
@@ -138,7 +138,7 @@ class Connection(ABC):
             self._is_told = self._at_end = self._is_leaving = self._has_shut = False
             self._problem = None
             self.loop.add_reader(kernel, self._read)
-            self._age = leave_later(self._options.max_connection_age_s, self._exchange)
+            self._age.begins(self._options.max_connection_age_s, self._exchange)
             self.opened()
 
     async def _reach_one(self, address: HostAddress) -> socket.socket:
@@ -275,9 +275,7 @@ class Connection(ABC):
         acknowledged = self.acknowledged
         self.stop()
         self._kernel = None
-        if self._age is not None:
-            self._age.cancel()
-            self._age = None
+        self._age.ends()
         self._buffer.clear()
         kernel.close()
         self._resolver.forget(self._endpoint[0])

@@ -9,7 +9,7 @@ from typing import Final, cast
 
 import httptools
 
-from evframe.ages import leave_later
+from evframe.ages import Age
 from evframe.subscriptions.names import HostAddress
 
 Address = tuple[str, int]
@@ -39,7 +39,7 @@ class HttpConnection(asyncio.Protocol):
     ) -> None:
         self._on_closed = on_closed
         self._most_s = most_s
-        self._age: asyncio.TimerHandle | None = None
+        self._age = Age()
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[asyncio.Future[Reply | ConnectionEnded]] = deque()
         self._parser: httptools.HttpResponseParser | None = None
@@ -92,7 +92,7 @@ class HttpConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # that of uvloop is one in all but name
         self._peer = transport.get_extra_info("peername")
         self._own = transport.get_extra_info("sockname")
-        self._age = leave_later(self._most_s, self.leave)
+        self._age.begins(self._most_s, self.leave)
 
     def data_received(self, data: bytes) -> None:
         """Read replies."""
@@ -150,9 +150,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """End."""
         parser, self._parser = self._parser, None  # they have each other: a cycle
-        if self._age is not None:
-            self._age.cancel()
-            self._age = None
+        self._age.ends()
         if self._ends_with_connection and error is None and parser is not None:
             self.stays_open = False
             self._answer(parser.get_status_code(), bytes(self._body))
