@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import contextmanager
 
 _BEFORE = """
@@ -29,3 +31,11 @@ def child(program, *words, **options):
             yield process
         finally:
             process.kill()
+
+
+def until(condition: Callable[[], object], timeout_s: float = 60) -> None:
+    """Ask for *condition* again and again until it holds."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "the condition did not come to hold"
+        time.sleep(0.02)  # the other processes need the processor, too

@@ -5,6 +5,7 @@ import socket
 import time
 
 import pytest
+from processes import until
 
 FORGETFUL = '[core]\nstate_path = ""\n'
 EVENTS = '[[events]]\nname = "E_PIKE_BLOCKED"\n[[events]]\nname = "E_CUSTOM"\n'
@@ -43,13 +44,6 @@ def leases(remote):
         event["name"]: [each["socket"] for each in event["Subscribers"]]
         for event in remote.client.call("subscribers_list")["Events"]
     }
-
-
-def until(condition):
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "unix"])

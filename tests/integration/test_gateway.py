@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from processes import child
+from processes import child, until
 
 from evframe.client import ManagementError
 
@@ -233,6 +233,7 @@ def test_options_of_a_transport_change(gateway, tmp_path):
     subscription = f'[[events]]\nname = "E_TEST"\n[[subscriptions]]\nevent = "E_TEST"\nsocket = "flatstore:{lines}"\n'
     running = gateway(subscription)
     running.client.call("raise_event", ["E_TEST", ["a", "b"]])
+    until(lambda: lines.exists() and lines.read_text())  # what still waits is written with the new options
     (tmp_path / "evframe.toml").write_text(
         f'[plugins.mi-http]\nbind = "127.0.0.1:0"\n{subscription}[plugins.flatstore]\ndelimiter = "|"\n'
     )

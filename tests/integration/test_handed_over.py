@@ -4,12 +4,11 @@ import json
 import signal
 import socket
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from processes import child
+from processes import child, until
 
 from evframe.client import Client, ManagementError
 
@@ -22,13 +21,6 @@ os.dup2(int(sys.argv[1]), 3)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="proxy")
 os.execv(sys.argv[2], sys.argv[2:])
 """
-
-
-def until(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def free_port():

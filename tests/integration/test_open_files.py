@@ -6,11 +6,10 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import closing
 
 import pytest
-from processes import child
+from processes import child, until
 
 from evframe.client import Client, ManagementError
 
@@ -51,7 +50,7 @@ def gateway(tmp_path):
     words = ["-c", f'ulimit -n {LIMIT}; exec "$@"', "sh", sys.executable, "-m", "evframe", "run", "-c", config]
     clients = Client(f"http://127.0.0.1:{port}/mi"), Client(f"fifo://{tmp_path}/fifo?reply_dir={tmp_path}")
     with child("sh", *words, stderr=subprocess.DEVNULL) as process:
-        wait(lambda: answers(clients[0]))
+        until(lambda: answers(clients[0]))
         yield process, clients
 
 
@@ -62,13 +61,6 @@ def answers(client):
         return None
 
 
-def wait(condition, timeout_s=50):
-    until = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
 @pytest.mark.timeout(120)
 def test_management_answers_at_the_limit_of_open_files(gateway, peer):
     """Subscribers take every other descriptor; each request over HTTP and the FIFO is answered nevertheless."""
@@ -77,7 +69,7 @@ def test_management_answers_at_the_limit_of_open_files(gateway, peer):
         assert http.call("event_subscribe", ["E_A", f"tcp:127.0.1.{number + 1}:{peer}"]) == "OK"
     http.call("raise_event", ["E_A"])
     folder = f"/proc/{process.pid}/fd"
-    wait(lambda: "too_many_files" in json.dumps(http.call("evi:statistics")))
+    until(lambda: "too_many_files" in json.dumps(http.call("evi:statistics")))
     for _ in range(30):
         assert http.call("pwd")
         assert fifo.call("pwd")
