@@ -20,7 +20,7 @@ from evframe import gateway
 from evframe.client import Client, ManagementError
 from evframe.connecting import complete_events, complete_methods, with_client
 from evframe.events.reading import read
-from evframe.exceptions import ConfigError
+from evframe.exceptions import ConfigError, PluginError
 from evframe.explaining import explained
 from evframe.importing import convert
 from evframe.interface import EventInterface
@@ -66,7 +66,7 @@ def run(config: str, log_level: str) -> None:
         gateway.run(config)
     except ConfigError as error:
         _refuse(error)
-    except OSError as error:
+    except (OSError, PluginError) as error:
         raise click.ClickException(str(error)) from None
 
 

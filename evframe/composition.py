@@ -25,7 +25,7 @@ from evframe.plugins import (
     PluginManager,
     PluginStatus,
     check_attributes,
-    naming_start,
+    naming_hook,
 )
 from evframe.structuring import structure
 from evframe.subscriptions.policy import NARROWING_KEYS, NarrowingOptions
@@ -132,8 +132,9 @@ class Composition:
             manager.check_pending()
             collector = EventCollector()
             own_commands = CommandTable()
-            manager.call("register_events", plugin, collector=collector)
-            with _naming(name):
+            with _naming(name, "register_events"):
+                manager.call("register_events", plugin, collector=collector)
+            with _naming(name, "management_commands"):
                 manager.call("management_commands", plugin, commands=own_commands)
                 for command in own_commands:
                     self._commands.add(command)
@@ -231,7 +232,7 @@ class Composition:
                 continue
             tasks, context = self._life(plugin)
             tasks.is_open = True
-            with naming_start(name):
+            with naming_hook(name, "start", self.options.get(name)):
                 self.manager.call("start", plugin, context=context)
 
     async def end_tasks(self, timeout_s: float) -> None:
@@ -266,12 +267,13 @@ async def _all_ended(results: Iterable[Any], timeout_s: float) -> None:
 
 
 @contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Name the plugin whose commands cannot be added."""
+def _naming(name: str, hook: str) -> Iterator[None]:
+    """Name the plugin that cannot be loaded, and the hook: every error is a PluginError."""
     try:
-        yield
-    except ValueError as error:
-        raise PluginError(f"plugin {name!r}: {error}") from error
+        with naming_hook(name, hook):
+            yield
+    except (ValueError, OSError) as error:
+        raise PluginError(getattr(error, "strerror", None) or str(error)) from error
 
 
 def tables_of(config: Config) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ import attrs
 from evframe.calls import comes_from_outside
 from evframe.composition import Composition, make_plugin
 from evframe.exceptions import ConfigError, PluginError, SocketError
-from evframe.plugins import DISABLED, PluginStatus
+from evframe.plugins import DISABLED, PluginStatus, naming_hook
 from evframe.roster import Roster, release
 from evframe.structuring import FIELD
 from evframe.subscriptions.references import has_reference
@@ -39,13 +39,16 @@ class _Change:
 def _problems(name: str, error: ValueError | OSError | PluginError) -> list[str]:
     """Return why the plugin *name* refuses, each with its path."""
     if isinstance(error, ConfigError):
-        return [f"plugins.{name}.{problem}" for problem in error.problems]
-    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        return [_placed(name, problem) for problem in error.problems]
+    return [_placed(name, (error.strerror if isinstance(error, OSError) else None) or str(error))]
+
+
+def _placed(name: str, text: str) -> str:
     text = text.removeprefix(f"plugin {name!r}, ")  # the path has the name
-    # An error of the start has the path already; a validator's sentence begins with the name of its field.
+    # An error of a hook has the path already; a validator's sentence begins with the name of its field.
     if text.startswith(f"plugins.{name}"):
-        return [text]
-    return [f"plugins.{name}.{text}" if FIELD.match(text) else f"plugins.{name}: {text}"]
+        return text
+    return f"plugins.{name}.{text}" if FIELD.match(text) else f"plugins.{name}: {text}"
 
 
 class PluginExchange:
@@ -135,12 +138,20 @@ class PluginExchange:
         elif self._opens(name):
             self._open(change.old)
         elif self._reconfigures(name):
-            reconfigure = partial(self._now.manager.call, "reconfigure", self._now.manager.get_plugin(name))
-            undo = reconfigure(options=self._wanted.options[name])
-            self._undo.append(undo or partial(reconfigure, options=self._now.options[name]))
+            undo = self._reconfigure(name, self._wanted.options[name])
+            self._undo.append(undo or partial(self._reconfigure, name, self._now.options[name]))
             self._later.append(partial(self._now.options.__setitem__, name, self._wanted.options[name]))
         else:
             self._exchange(change.old)
+
+    def _reconfigure(self, name: str, options: Any) -> Any:
+        try:
+            return self._now.manager.call("reconfigure", self._now.manager.get_plugin(name), options=options)
+        except (ValueError, OSError):
+            raise  # how a plugin refuses its options
+        except Exception:
+            with naming_hook(name, "reconfigure"):
+                raise
 
     def _fresh(self, name: str) -> Any:
         """Return a plugin object like that of the wanted composition, which belongs to the latter."""
@@ -151,7 +162,11 @@ class PluginExchange:
         plugin = self._fresh(status.name)
         self._now.add(status.name, plugin, version=status.version, options=self._wanted.options.get(status.name))
         self._undo.append(partial(self._remove, status.name))
-        self._now.tell_loaded([plugin])
+        self._begin(status.name, plugin)
+
+    def _begin(self, name: str, plugin: Any) -> None:
+        with naming_hook(name, "loaded", self._wanted.options.get(name)):
+            self._now.tell_loaded([plugin])
         self._now.start([plugin])
 
     def _remove(self, name: str) -> None:
@@ -174,8 +189,7 @@ class PluginExchange:
         release_old = own_hook(self._now.manager, "unsubscribed", old)
         self._now.exchange(name, new, self._wanted.options[name])
         self._undo.append(lambda: self._exchange_back(name, old, options, new))
-        self._now.tell_loaded([new])
-        self._now.start([new])
+        self._begin(name, new)
         self._later.append(partial(self._go_on, subscribers))
         self._later.append(lambda: self._now.spawn(self._retire(old, subscribers, sockets, release_old)))
 

@@ -219,7 +219,9 @@ def start(context: PluginContext) -> None:
 
     Bind listening sockets here, so that an address in use is an error of the start, and
     give everything that goes on to `context.spawn`. What is raised ends the start of the
-    interface, with the plugin and the hook in its text.
+    interface, with the plugin and the hook in its text: OSError stays one, ValueError is a
+    ConfigError, anything else is a PluginError. A ValueError whose text begins with the name
+    of an option, as in ``size: expected 2, got 1``, gets the path of the option.
 
     Args:
         context: what a plugin may do with the interface.

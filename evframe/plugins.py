@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -16,8 +17,10 @@ from evframe import hookspecs
 from evframe.calls import comes_from_outside, foreign_call
 from evframe.declarations import Declaration, ParameterTypes, declare
 from evframe.events.event import check_name
-from evframe.exceptions import EvframeError, PluginError
+from evframe.exceptions import ConfigError, PluginError
+from evframe.structuring import FIELD
 from evframe.transports import hook_call, is_wrapper
+from evframe.visible import visible
 
 log = logging.getLogger("evframe.plugins")
 DISABLED: Final = "disabled in the configuration"
@@ -54,26 +57,46 @@ def check_attributes(name: str, plugin: Any) -> None:
 
 
 @contextmanager
-def naming_start(name: str) -> Iterator[None]:
-    """Have the error of a plugin's `start` name the plugin and the hook.
+def naming_hook(name: str, hook: str, options: Any = None) -> Iterator[None]:
+    """Have the error of a plugin's *hook* name the plugin and the hook, or the path of the option.
 
-    An OSError stays one, with its number; a text that has the path of an option already stays as it is.
+    An OSError stays one, with its number. A ValueError is a ConfigError, with a line for each problem;
+    a sentence that begins with the name of one of the *options* gets the option's path.
     """
-    place = f"plugin {name!r}, hook 'start'"
+    place = f"plugin {name!r}, hook {hook!r}"
     try:
         yield
     except OSError as error:
-        text = error.strerror or str(error)
-        if text.startswith(f"plugins.{name}"):
-            raise
-        if error.errno is None:
-            kind = type(error) if type(error).__module__ == "builtins" else OSError
-            raise kind(f"{place}: {text}") from error
-        raise OSError(error.errno, f"{place}: {text}", error.filename) from error
-    except (EvframeError, ValueError):
-        raise
+        raise _placed_os_error(error, name, place) from error
+    except ConfigError as error:
+        raise ConfigError([_placed(problem, name, place, options) for problem in error.problems]) from error
+    except ValueError as error:
+        raise ConfigError([_placed(str(error), name, place, options)]) from error
+    except PluginError as error:
+        text = str(error).removeprefix(f"{place}: ").removeprefix(f"plugin {name!r}, ")
+        raise PluginError(f"{place}: {visible(text)}") from error
     except Exception as error:
-        raise PluginError(f"{place}: {type(error).__name__}: {error}") from error
+        log.debug("a plugin raised an error", exc_info=True, extra={"plugin": name, "hook": hook})
+        raise PluginError(f"{place}: {visible(f'{type(error).__name__}: {error}')}") from error
+
+
+def _placed_os_error(error: OSError, name: str, place: str) -> OSError:
+    text = error.strerror or str(error)
+    text = text if text.startswith(f"plugins.{name}") else f"{place}: {visible(text)}"
+    if error.errno is None:
+        kind = type(error) if type(error).__module__ == "builtins" else OSError
+        return kind(text)
+    return OSError(error.errno, text, error.filename)
+
+
+def _placed(text: str, name: str, place: str, options: Any) -> str:
+    text = visible(text)
+    if text.startswith(f"plugins.{name}"):
+        return text
+    option = FIELD.match(text)
+    if option is not None and hasattr(options, re.split(r"[\[.:]", text, maxsplit=1)[0]):
+        return f"plugins.{name}.{text}"
+    return f"{place}: {text}"
 
 
 @attrs.define

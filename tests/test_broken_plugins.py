@@ -1,12 +1,22 @@
 """Plugins that break the contract: the error names the plugin and the hook, and nothing else stops."""
 
 import logging
+import os
 import re
+import subprocess
+import sys
+import types
+from importlib.metadata import entry_points
+from pathlib import Path
 
+import attrs
 import pytest
+from click.testing import CliRunner
+from processes import child
 
 import evframe
 from evframe import Unavailable
+from evframe.cli import main
 from evframe.config import Config
 from evframe.testing import MemoryTransport
 
@@ -133,6 +143,13 @@ def test_an_attribute_that_is_nearly_one_of_the_core_is_refused(attribute, meant
         (OSError("no device"), OSError, "plugin 'starts', hook 'start': no device"),
         (ConnectionAbortedError("gone"), ConnectionAbortedError, "plugin 'starts', hook 'start': gone"),
         (KeyError("x"), evframe.PluginError, "plugin 'starts', hook 'start': KeyError: 'x'"),
+        (TypeError("odd"), evframe.PluginError, "plugin 'starts', hook 'start': TypeError: odd"),
+        (evframe.Unavailable("away"), evframe.PluginError, "plugin 'starts', hook 'start': Unavailable: away"),
+        (ValueError("odd:\nx"), evframe.ConfigError, r"plugin 'starts', hook 'start': odd:\nx"),
+        (evframe.SocketError("a:b", "odd"), evframe.ConfigError, "plugin 'starts', hook 'start': socket 'a:b': odd"),
+        (evframe.ConfigError(["one", "two"]), evframe.ConfigError, "plugin 'starts', hook 'start': two"),
+        (evframe.PluginError("odd"), evframe.PluginError, "plugin 'starts', hook 'start': odd"),
+        (SystemExit(3), evframe.PluginError, "plugin 'starts', hook 'start': expected a result or an Exception"),
     ],
 )
 async def test_an_error_of_start_names_the_plugin(error, kind, said):
@@ -154,3 +171,114 @@ async def test_an_error_of_start_names_the_plugin(error, kind, said):
             pass
     assert stopped == [True]
     assert getattr(caught.value, "errno", None) == getattr(error, "errno", None)
+
+
+RAISES = """
+import builtins
+import evframe
+
+class Plugin:
+    @evframe.hookimpl
+    def {hook}(self, {argument}):
+        raise {error}
+"""
+GATEWAY = """
+[plugins]
+disable = {disable}
+[plugins.broken]
+"""
+ERRORS = [
+    ("ValueError('odd')", "odd"),
+    ("TypeError('odd')", "TypeError: odd"),
+    ("KeyError('odd')", "KeyError: 'odd'"),
+    ("OSError(13, 'Permission denied')", "Permission denied"),
+]
+
+
+@pytest.fixture
+def broken(install, tmp_path):
+    """Install the plugin `broken`, whose hook raises an error; returns the configuration's path."""
+
+    def write(hook, error, argument="context"):
+        folder = install(broken="raising_plugin:Plugin")
+        sys.modules.pop("raising_plugin", None)
+        (folder / "raising_plugin.py").write_text(RAISES.format(hook=hook, argument=argument, error=error))
+        others = sorted({entry.name for entry in entry_points(group="evframe")} - {"broken"})
+        path = tmp_path / "gateway.toml"
+        path.write_text(GATEWAY.format(disable=others))
+        return str(path)
+
+    yield write
+    sys.modules.pop("raising_plugin", None)
+
+
+@pytest.mark.parametrize(("error", "text"), ERRORS)
+def test_the_operator_reads_one_line_at_the_start(broken, error, text):
+    """`evframe run` prints one line with the plugin and the hook, whatever the error is."""
+    path = broken("start", error)
+    folder = str(Path(path).parent / "site")
+    command = [sys.executable, "-m", "evframe", "run", "-c", path, "--log-level", "error"]
+    with child(*command, env={**os.environ, "PYTHONPATH": folder}, stderr=subprocess.PIPE, text=True) as process:
+        _, printed = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert printed.count("\n") == 1
+    assert re.search(rf"plugin 'broken', hook 'start': {re.escape(text)}$", printed.rstrip().strip('"'))
+
+
+@pytest.mark.parametrize(("error", "text"), ERRORS)
+@pytest.mark.parametrize(("hook", "argument"), [("start", "context"), ("reconfigure", "options")])
+async def test_the_operator_reads_one_line_at_a_reload(install, monkeypatch, hook, argument, error, text):
+    """The reload changes nothing, and its problem names the plugin and the hook; a refusal needs no hook."""
+    folder = install(broken="raising_plugin:Plugin")
+    raises = RAISES.format(hook=hook, argument=argument, error=error)
+    options = "\nimport attrs\n@attrs.frozen\nclass Options:\n    size: int = 1\n"
+    body = raises.replace("class Plugin:", options + "\nclass Plugin:\n    Options = Options\n")
+    body += "    def __init__(self, options):\n        pass\n"
+    (folder / "raising_plugin.py").write_text(body)
+    monkeypatch.delitem(sys.modules, "raising_plugin", raising=False)
+    others = sorted({entry.name for entry in entry_points(group="evframe")} - {"broken"})
+    unused = [*others, "broken"] if hook == "start" else others
+    async with evframe.EventInterface(Config(disable=unused)) as events:
+        with pytest.raises(evframe.ConfigError) as caught:
+            events.reload(Config(disable=others, plugins={"broken": {"size": 2}}))
+        place = "" if hook == "reconfigure" and error.startswith(("ValueError", "OSError")) else f"hook {hook!r}: "
+        assert caught.value.problems == [f"plugins.broken: {place}{text}"]
+
+
+@pytest.mark.parametrize(("error", "text"), ERRORS)
+@pytest.mark.parametrize(
+    ("hook", "argument"),
+    [("loaded", "context"), ("register_events", "collector"), ("management_commands", "commands")],
+)
+def test_the_operator_reads_one_line_of_check(broken, error, text, hook, argument):
+    """`evframe check` loads plugins and starts none: its line has the plugin and the hook that raised the error."""
+    printed = CliRunner().invoke(main, ["check", "-c", broken(hook, error, argument)])
+    assert printed.exit_code == 1
+    [line] = printed.stderr.splitlines()
+    assert "plugins.broken: expected a plugin that can be loaded, got " in line
+    assert f"hook {hook!r}: " in line
+    assert line.endswith(text)
+
+
+async def test_an_option_that_start_refuses_has_its_path(install, monkeypatch):
+    """A sentence that begins with the name of an option gets the option's path."""
+
+    @attrs.frozen
+    class Options:
+        size: int = 1
+
+    class Starts:
+        def __init__(self, options):
+            pass
+
+        @evframe.hookimpl
+        def start(self, context):
+            raise ValueError("size: expected 2, got 1")
+
+    Starts.Options = Options
+    monkeypatch.setitem(sys.modules, "raising_plugin", types.SimpleNamespace(Plugin=Starts))
+    install(broken="raising_plugin:Plugin")
+    others = sorted({entry.name for entry in entry_points(group="evframe")} - {"broken"})
+    with pytest.raises(evframe.ConfigError, match=r"^plugins.broken.size: expected 2, got 1$"):
+        async with evframe.EventInterface(Config(disable=others)):
+            pass

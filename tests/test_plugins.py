@@ -158,7 +158,8 @@ def test_command_that_cannot_be_called(name):
     """A name that no client can call, of a command or as an alias, is an error that names the plugin."""
     for plugin in (commanding(name), commanding("x:y", aliases=(name,))):
         with pytest.raises(
-            evframe.PluginError, match=r"plugin 'mine': expected the name of a command, such as .*, got"
+            evframe.PluginError,
+            match=r"plugin 'mine', hook 'management_commands': expected the name of a command, such as .*, got",
         ):
             evframe.EventInterface(plugins={"mine": plugin})
 
@@ -166,7 +167,10 @@ def test_command_that_cannot_be_called(name):
 @pytest.mark.parametrize(("name", "aliases"), [("evi:raise", ()), ("x:y", ["evi:raise"]), ("x:y", ["raise_event"])])
 def test_command_of_another(name, aliases):
     """A name or an alias that another command has is an error that names the plugin, and changes nothing."""
-    with pytest.raises(evframe.PluginError, match=r"plugin 'mine': expected a new .*, got '(evi:raise|raise_event)'"):
+    with pytest.raises(
+        evframe.PluginError,
+        match=r"plugin 'mine', hook 'management_commands': expected a new .*, got '(evi:raise|raise_event)'",
+    ):
         evframe.EventInterface(plugins={"mine": commanding(name, aliases=aliases)})
 
 
