@@ -15,7 +15,7 @@ from evframe.calls import comes_from_outside
 from evframe.delivery import Delivery
 from evframe.events.event import Event
 from evframe.exceptions import DeliveryError
-from evframe.probes import can_be_probed, question
+from evframe.probes import can_be_probed, question, state_of
 from evframe.queues import take_all
 from evframe.sockets import Socket
 from evframe.statistics import Counters
@@ -57,7 +57,8 @@ class Member:
     @property
     def counters(self) -> Counters:
         """The counters as they are now."""
-        return Counters.of(self.subscriber)
+        away = self.subscriber.away
+        return Counters.of(self.subscriber, away, state_of(self.subscriber, away))
 
     def put(self, event: Event, done: Callable[[str | None], None]) -> None:
         """Queue *event*; *done* is called with None when it is delivered, or the reason why not."""

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-import attrs
-
 from evframe.calls import comes_from_outside
 from evframe.config import CoreOptions
 from evframe.delivery import Delivery
@@ -140,7 +138,8 @@ class Roster:
         return Counters("", raised, delivered, failed, {}, depth)
 
     def _counters(self, subscriber: Subscriber) -> Counters:
-        return attrs.evolve(Counters.of(subscriber), away=self.away(subscriber))
+        away = self.away(subscriber)
+        return Counters.of(subscriber, away, state_of(subscriber, away))
 
     def away(self, subscriber: Subscriber) -> str | None:
         """Return why *subscriber* cannot be reached; without an attempt, what is known about its host names."""

@@ -18,7 +18,8 @@ class Counters:
     """The events of one subscriber: raised = delivered + failed + depth.
 
     *failed* is the sum of *reasons*; *depth* is how many wait or are under way; *away* is why the
-    subscriber cannot be reached, None when it can, or nothing was sent yet.
+    subscriber cannot be reached, None when it can, or nothing was sent yet; *state* is `connected`,
+    `away` or `unknown`, as in listings, and None for sums.
     """
 
     socket: str
@@ -28,9 +29,10 @@ class Counters:
     reasons: Mapping[str, int]
     depth: int
     away: str | None = None
+    state: str | None = None
 
     @classmethod
-    def of(cls, subscriber: Subscriber) -> Counters:
+    def of(cls, subscriber: Subscriber, away: str | None, state: str) -> Counters:
         """Return the counters of *subscriber* as they are now."""
         return cls(
             shown(subscriber.socket),
@@ -39,7 +41,8 @@ class Counters:
             subscriber.failed,
             dict(subscriber.reasons or {}),
             subscriber.depth,
-            subscriber.away,
+            away,
+            state,
         )
 
 

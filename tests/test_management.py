@@ -61,8 +61,17 @@ async def test_statistics(events, memory):
 
     assert statistics["Events"][0] == {"name": "E_A", "id": 0, "raised": 1}
     assert statistics["Subscribers"] == [
-        {"socket": "memory:a", "raised": 1, "delivered": 1, "failed": 0, "reasons": {}, "depth": 0}
+        {
+            "socket": "memory:a",
+            "raised": 1,
+            "delivered": 1,
+            "failed": 0,
+            "reasons": {},
+            "depth": 0,
+            "state": "connected",
+        }
     ]
+    assert statistics["Ended"] == {"raised": 0, "delivered": 0, "failed": 0, "reasons": {}, "depth": 0}
 
 
 def test_pretty():

@@ -188,8 +188,9 @@ def _raised(event: EventDefinition) -> dict[str, Any]:
 
 
 def _counted(counters: Counters) -> dict[str, Any]:
-    """Return what is listed of *counters*: why a subscriber is away only while it is."""
-    return {name: getattr(counters, name) for name in _COUNTED if name != "away" or counters.away is not None}
+    """Return what is listed of *counters*: why a subscriber is away only while it is, and no state of sums."""
+    listed = {name: getattr(counters, name) for name in _COUNTED}
+    return {name: value for name, value in listed.items() if value is not None}
 
 
 def _values(params: Mapping[str, Any], event: EventDefinition) -> Any:
