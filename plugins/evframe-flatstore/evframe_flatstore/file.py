@@ -8,6 +8,7 @@ import stat
 import threading
 from collections.abc import Callable, Sequence
 from datetime import tzinfo
+from io import FileIO
 from itertools import accumulate
 from typing import Final
 
@@ -16,7 +17,7 @@ import attrs
 from evframe import Rejected, Unavailable
 from evframe_flatstore.dates import Periods, suffix_at
 from evframe_flatstore.options import Options
-from evframe_flatstore.problems import problem_of
+from evframe_flatstore.problems import is_of_file, problem_of
 
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
@@ -103,7 +104,7 @@ class LineFile:
 
         Raises:
             Unavailable: with the number of whole lines written.
-            Rejected: if the file is outside of its folder.
+            Rejected: if the file is outside of its folder, or takes no lines while others in the folder do.
         """
         with self._mutex:
             if self._limited and lines:
@@ -122,7 +123,7 @@ class LineFile:
             try:
                 self._rotate_due()
             except OSError as error:
-                raise Unavailable(problem_of(error)) from None
+                raise self._problem(error, 0) from None
         self._end_if_due()
 
     def is_current(self, name: str) -> bool:
@@ -139,13 +140,30 @@ class LineFile:
         return True
 
     def exchange(self, name: str, size: int, part: str, packed: str) -> None:
-        """Have the file called *part* be *packed* in place of an earlier file, unless lines were appended to that."""
+        """Have the file called *part* be *packed* in place of an earlier file, unless lines were appended to that.
+
+        Lines that come in between are in a new file of the name.
+        """
         with self._mutex:
             if self._is_at_rest(name, size):
-                os.rename(part, packed)
-                self._flush_folder()
-                os.unlink(name)
+                with open(name, "rb", buffering=0) as plain:
+                    plain.seek(size)
+                    os.rename(part, packed)
+                    self._flush_folder()
+                    os.unlink(name)
+                    self._put_back(plain, name)
+                    self._flush_folder()  # which gives time to lines that another process was writing
+                    self._put_back(plain, name)
         self._end_if_due()
+
+    def _put_back(self, plain: FileIO, name: str) -> None:
+        """Append to a new file called *name* what others have appended to *plain* since it was compressed."""
+        rest = plain.readall()
+        if rest:
+            mode = os.fstat(plain.fileno()).st_mode & 0o777
+            with open(os.open(name, _FLAGS, mode), "wb") as file:
+                os.fchmod(file.fileno(), mode)
+                file.write(rest)
 
     def _is_at_rest(self, name: str, size: int) -> bool:
         return not self.has_ended and name != self._name and os.stat(name).st_size == size
@@ -197,7 +215,7 @@ class LineFile:
                 self._rotate_due()
             except OSError as error:
                 if done < len(ends):
-                    raise Unavailable(problem_of(error), done=done) from None
+                    raise self._problem(error, done) from None
 
     def _limit(self, ends: list[int], first: int, start: int, counted: Sequence[bool] | None) -> tuple[int, str | None]:
         """Return how far to write, and why to rotate after that."""
@@ -247,7 +265,16 @@ class LineFile:
             if heading is not None and not self._size and not self._tail and self._regular:
                 self._tail = heading(done)
         except OSError as error:
-            raise Unavailable(problem_of(error), done=done) from None
+            raise self._problem(error, done) from None
+
+    def _problem(self, error: OSError, done: int) -> Unavailable | Rejected:
+        """Return why the lines behind the first *done* are not written; those of a file that a value names do not wait.
+
+        They would hold up the lines of all other values.
+        """
+        if self._root is not None and is_of_file(error, self._root):
+            return Rejected(problem_of(error), done=done)
+        return Unavailable(problem_of(error), done=done)
 
     def _begin(self, now: float) -> None:
         """Open the file that the path stands for at the Unix time *now*."""
@@ -300,7 +327,7 @@ class LineFile:
                 os.fsync(self._fd)
                 written = len(data)
         except OSError as error:
-            raise Unavailable(problem_of(error), done=done + self._whole(data, written, tail)) from None
+            raise self._problem(error, done + self._whole(data, written, tail)) from None
         finally:
             self._size += written
 

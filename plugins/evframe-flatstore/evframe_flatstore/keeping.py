@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import logging
 import os
@@ -20,7 +21,7 @@ from evframe_flatstore.options import Options
 
 log = logging.getLogger("evframe.flatstore")
 _CHUNK: Final = 1 << 18
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class _StoppedError(Exception):
@@ -88,7 +89,10 @@ class Keeper:
         now = self._clock()
         shift_s = wall_s(now, self._zone) - int(now)
         for part in parts_of(file.path, self._template, shift_s):
-            os.unlink(part)
+            left = _claimed(part)
+            if left is not None:
+                with left:
+                    os.unlink(part)
         found = [old for old in files_of(file.path, self._template, shift_s) if not file.is_current(old.name)]
         wall = datetime.fromtimestamp(now + shift_s, UTC).replace(tzinfo=None)
         kept = []
@@ -104,28 +108,34 @@ class Keeper:
 
     def _compress(self, file: LineFile, old: DatedFile) -> None:
         """Replace a file by its compressed form, at once; each line is in one of them at any time."""
-        assert old.plain is not None
-        if old.packed is not None and _holds(old.name + PACKED, old.name):
-            file.remove(old.name, old.plain.st_size)  # a process ended between the two
-            return
         part = old.name + PART
-        try:
-            size = self._pack(old, part)
-            file.exchange(old.name, size, part, old.name + PACKED)
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(part)
+        raw = _claimed(part)
+        if raw is None:
+            return
+        with raw:
+            try:
+                if os.path.exists(old.name):  # else another one has compressed it since
+                    self._replace(file, old.name, raw)
+            finally:
+                if _is_at(raw, part):
+                    os.unlink(part)
 
-    def _pack(self, old: DatedFile, part: str) -> int:
+    def _replace(self, file: LineFile, name: str, raw: BinaryIO) -> None:
+        has_packed = os.path.exists(name + PACKED)
+        if has_packed and _holds(name + PACKED, name):
+            file.remove(name, os.path.getsize(name))  # a process ended between the two
+        else:
+            file.exchange(name, self._pack(name, raw, has_packed=has_packed), name + PART, name + PACKED)
+
+    def _pack(self, name: str, raw: BinaryIO, *, has_packed: bool) -> int:
         """Write the compressed form, behind an earlier one; return how many bytes of the plain file it has."""
-        assert old.plain is not None
-        mode = old.plain.st_mode & 0o777
-        with open(old.name, "rb") as plain, open(os.open(part, _NEW, 0o600), "wb") as raw:
-            os.fchmod(raw.fileno(), mode)
-            if old.packed is not None:
-                with open(old.name + PACKED, "rb") as before:
+        with open(name, "rb") as plain:
+            status = os.fstat(plain.fileno())
+            os.fchmod(raw.fileno(), status.st_mode & 0o777)
+            if has_packed:
+                with open(name + PACKED, "rb") as before:
                     self._copy(before, raw)
-            with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=int(old.plain.st_mtime)) as packed:
+            with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=int(status.st_mtime)) as packed:
                 self._copy(plain, packed)  # type: ignore[arg-type]
             raw.flush()
             # The time of the plain file marks the form that has its lines: see `_holds`.
@@ -139,6 +149,29 @@ class Keeper:
             if self._stopped.is_set():
                 raise _StoppedError
             target.write(chunk)
+
+
+def _claimed(part: str) -> BinaryIO | None:
+    """Return an unfinished file, emptied, for its holder alone; None while another one, of any process, has it."""
+    raw = open(os.open(part, _NEW, 0o600), "wb")  # noqa: SIM115 the caller closes it
+    try:
+        fcntl.flock(raw, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raw.close()
+        return None
+    if not _is_at(raw, part):  # it was renamed or deleted before the lock was free
+        raw.close()
+        return None
+    raw.truncate(0)
+    return raw
+
+
+def _is_at(raw: BinaryIO, path: str) -> bool:
+    """Return whether the open file is the one called *path*."""
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(raw.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _holds(packed: str, plain: str) -> bool:

@@ -56,12 +56,13 @@ def record(groups: Sequence[Group], batch: Batch) -> None:
     problem: Unavailable | None = None
     for group in groups:
         error = group.error
+        done = len(group.indexes) if error is None else error.done
+        for index in group.indexes[:done]:
+            batch.confirm(index)
         if isinstance(error, Rejected):
-            for index in group.indexes:
+            for index in group.indexes[done:]:
                 batch.fail(index, error.reason)
         else:
-            for index in group.indexes if error is None else group.indexes[: error.done]:
-                batch.confirm(index)
             problem = problem or error
     if problem is not None:
         raise Unavailable(problem.reason)
@@ -123,6 +124,8 @@ class FileSet:
                     file.rotate(reason)
                 except Unavailable as error:
                     problem = error  # it is due, and done before the next line is written
+                except Rejected:
+                    pass  # its lines will fail, and those of the other files go on
                 self._rotations += file.take_rotations()
         self._end_if_due()
         if problem is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from typing import Final
 
 _REASONS: Final = {
@@ -22,9 +23,30 @@ _REASONS: Final = {
     errno.EAGAIN: "pipe_full",
     errno.EFBIG: "file_too_large",
 }
+# What holds for the other files of a folder, too, and passes with it.
+_OF_THE_DISK: Final = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ESTALE,
+}
+_PERMISSION: Final = {errno.EACCES, errno.EPERM}
 
 
 def problem_of(error: OSError) -> str:
     """Return the word for an error of the system."""
     number = error.errno or 0
     return _REASONS.get(number) or errno.errorcode.get(number, "os_error").lower()
+
+
+def is_of_file(error: OSError, root: str) -> bool:
+    """Return whether one file takes no lines, while others in the folder *root* do: it is a folder, say."""
+    if error.errno == errno.ENOENT:
+        return error.filename is not None and os.path.islink(error.filename)
+    if error.errno in _PERMISSION:
+        return os.access(root, os.W_OK | os.X_OK)
+    return error.errno not in _OF_THE_DISK and os.path.isdir(root)

@@ -246,6 +246,54 @@ def test_a_file_that_grows_meanwhile_is_not_replaced(tmp_path, monkeypatch):
     assert contents(tmp_path) == {"f.2026-06-09.gz": "B\nC\n", "f.2026-06-10": "x\n"}
 
 
+def test_lines_that_come_as_a_file_is_replaced_stay(tmp_path, monkeypatch):
+    """Lines that another process appends between the look at the size and the deletion are there, each once."""
+    clock = FakeClock(NOON)
+    old = made(tmp_path / "f.2026-06-09", "B\n", clock, 1)
+    options = {"suffix": ".%F", "compress": True}
+    file = line_file(tmp_path / "f", clock, **options)
+    file.write(b"x\n")
+    flush, other = os.fsync, old.open("a", buffering=1)
+
+    def append(fd):
+        flush(fd)
+        if (tmp_path / "f.2026-06-09.gz").exists():
+            other.write("C\n")
+
+    with monkeypatch.context() as busy, other:
+        busy.setattr(os, "fsync", append)
+        keeper(clock, **options)._tidy(file)
+    assert contents(tmp_path) == {"f.2026-06-09": "C\nC\n", "f.2026-06-09.gz": "B\n", "f.2026-06-10": "x\n"}
+    keeper(clock, **options)._tidy(file)
+    file.end()
+    assert contents(tmp_path) == {"f.2026-06-09.gz": "B\nC\nC\n", "f.2026-06-10": "x\n"}
+
+
+def test_two_that_compress_one_file_leave_each_other_alone(tmp_path, monkeypatch, caplog):
+    """While a file is being compressed, another transport or process leaves it and its unfinished form as they are."""
+    clock = FakeClock(NOON)
+    made(tmp_path / "f.2026-06-09", "B\n", clock, 1)
+    options = {"suffix": ".%F", "compress": True}
+    files = [line_file(tmp_path / "f", clock, **options) for _ in range(2)]
+    for file in files:
+        file.write(b"x\n")
+    first, second = keeper(clock, **options), keeper(clock, **options)
+    copy = Keeper._copy
+
+    def meanwhile(keeper, source, target):
+        copy(keeper, source, target)
+        if keeper is first:
+            second._tidy(files[1])
+            assert sorted(os.listdir(tmp_path)) == ["f.2026-06-09", "f.2026-06-09.gz.part", "f.2026-06-10"]
+
+    monkeypatch.setattr(Keeper, "_copy", meanwhile)
+    first._tidy(files[0])
+    for file in files:
+        file.end()
+    assert contents(tmp_path) == {"f.2026-06-09.gz": "B\n", "f.2026-06-10": "x\nx\n"}
+    assert not caplog.records
+
+
 def test_lines_are_written_while_a_file_is_compressed(tmp_path, monkeypatch):
     """A line does not wait for the compression of an old file."""
     clock = FakeClock(NOON)

@@ -162,6 +162,44 @@ async def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
     assert (tmp_path / "secret").read_text() == "x\n"
 
 
+def folder(path):
+    path.mkdir()
+
+
+def link_to_itself(path):
+    path.symlink_to(path.name)
+
+
+def link_to_nothing(path):
+    path.symlink_to("none/file")
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (folder, "is_directory"),
+        (os.mkfifo, "no_reader"),
+        (link_to_itself, "eloop"),
+        (link_to_nothing, "no_directory"),
+    ],
+)
+async def test_a_value_that_names_no_file_of_lines_holds_up_no_other(tmp_path, make, reason):
+    """Any number of events whose value names a folder or a pipe fail; the events of other files are written."""
+    make(tmp_path / "x")
+    batch = FlatstoreTransport.batch_events
+    counters = await raised(tmp_path, "{v}", *[{"v": "x"}] * batch, {"v": "a"})
+    assert (counters.delivered, counters.reasons) == (1, {reason: batch})
+    assert (tmp_path / "a").read_text() == "E,a\n"
+
+
+async def test_a_value_that_names_a_file_as_a_folder_holds_up_no_other(tmp_path):
+    """A value that names a folder where a file is, or a path that is too long, fails its own event."""
+    (tmp_path / "x").touch()
+    values = [{"v": "x"}, {"v": "y" * 240}, {"v": "a"}]
+    counters = await raised(tmp_path, "/".join(["{v}"] * 20), *values, make_directories=True)
+    assert (counters.delivered, counters.reasons) == (1, {"no_directory": 1, "enametoolong": 1})
+
+
 async def test_lines_wait_while_their_folder_is_away(tmp_path):
     """While the folder is missing the events wait; each line is written once it is back."""
     folder = tmp_path / "root"
