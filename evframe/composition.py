@@ -17,6 +17,7 @@ from evframe.context import PluginContext
 from evframe.declarations import Declaration
 from evframe.events.event import EventRegistry
 from evframe.exceptions import ConfigError, PluginError
+from evframe.filling import Filling
 from evframe.management.commands import CommandTable
 from evframe.plugins import (
     DISABLED,
@@ -29,6 +30,7 @@ from evframe.plugins import (
 )
 from evframe.structuring import structure
 from evframe.subscriptions.policy import NARROWING_KEYS, NarrowingOptions
+from evframe.subscriptions.references import Values
 from evframe.tasks import PluginTasks, log_error
 
 log = logging.getLogger("evframe.plugins")
@@ -60,6 +62,7 @@ class Composition:
         self._registry = registry
         self._commands = commands
         self._make_context = make_context
+        self._values = Values()
         self._lives: dict[int, tuple[PluginTasks, PluginContext]] = {}
         self._background = PluginTasks()
         self.spawn = self._background.spawn
@@ -104,7 +107,7 @@ class Composition:
                 if table is None and not gateway:
                     self.unopened.add(entry.name)
                 table, besides = self._narrow(entry.name, table or {}, problems), NARROWING_KEYS
-            options = make_options(entry.name, factory, table or {}, problems, besides)
+            options = make_options(entry.name, factory, table or {}, Filling(self._values, problems), besides)
             self.add(entry.name, make_plugin(factory, options), version=version, options=options)
         except ConfigError as error:
             problems += [f"plugins.{entry.name}.{problem}" for problem in error.problems]
@@ -285,20 +288,24 @@ def tables_of(config: Config) -> dict[str, dict[str, Any]]:
 
 
 def make_options(
-    name: str, factory: Any, table: Mapping[str, Any], problems: list[str], besides: Iterable[str] = ()
+    name: str, factory: Any, table: Mapping[str, Any], filling: Filling, besides: Iterable[str] = ()
 ) -> Any:
     """Return the options of a plugin, of its attrs class `Options`; None when it has none.
 
-    *besides* are the keys that its table may have besides them.
+    *filling* has the values of references in its secrets; *besides* are the keys that its table may have
+    besides the options.
 
-    What is wrong goes to *problems*; the defaults stand in for it.
+    What is wrong goes to the problems of *filling*; the defaults stand in for it.
     """
     options_class = getattr(factory, "Options", None)
     if options_class is None:
         if table:
-            problems.append(f"plugins.{name}: expected no options, got {sorted(table)}")
+            filling.problems.append(f"plugins.{name}: expected no options, got {sorted(table)}")
         return None
-    options = structure(table, options_class, f"plugins.{name}", problems, besides)
+    path = f"plugins.{name}"
+    found: list[str] = []
+    options = structure(filling.table(table, options_class, path), options_class, path, found, besides)
+    filling.problems += filling.explained(found)
     return options_class() if options is None else options
 
 

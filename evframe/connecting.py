@@ -14,6 +14,7 @@ import click
 
 from evframe.client import DEFAULT_URL, Client, ManagementError, url_of
 from evframe.config import load_config
+from evframe.subscriptions.references import Template, Values
 
 _COMPLETION_S: Final = 2.0
 _FORMS: Final = "http://host:port/mi, https://…, http+unix://%2Fpath/mi, udp:host:port, unix:/path or fifo:/path"
@@ -23,19 +24,30 @@ _file = click.Path(dir_okay=False)
 def connect(url: str | None, config: str | None, token_file: str | None, ca_file: str | None) -> Client:
     """Return a client of *url*, else of the first management interface in the file *config*.
 
-    The file may name the token too, in the ``token_file`` of ``[plugins.mi-http]``.
+    The file may have the token too, in the options ``token_file`` or ``token`` of ``[plugins.mi-http]``.
 
     Raises:
         ValueError: if something in it cannot be used.
         OSError: if a file cannot be read.
     """
+    token = None
     if url is None and config is not None:
         loaded = load_config(config)
         tables = {name: table for name, table in loaded.plugins.items() if name not in loaded.disable}
         url = url_of(tables)
         if url.startswith("http"):
-            token_file = token_file or tables.get("mi-http", {}).get("token_file")
-    return Client(url or DEFAULT_URL, token_file=token_file, ca_file=ca_file)
+            table = tables.get("mi-http", {})
+            if token_file is None and "token" in table:
+                token = _filled(table["token"])
+            token_file = token_file or table.get("token_file")
+    return Client(url or DEFAULT_URL, token=token, token_file=token_file, ca_file=ca_file)
+
+
+def _filled(token: str) -> str:
+    try:
+        return Template(token, Values()).filled(None)
+    except ValueError as error:
+        raise ValueError(f"plugins.mi-http.token: {error}") from None
 
 
 def with_client(command: Callable[..., None]) -> Callable[..., None]:

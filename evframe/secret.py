@@ -1,11 +1,42 @@
-"""Secrets that are kept in files, out of the configuration."""
+"""Secrets: in files, out of the configuration, and options that are secrets."""
 
 from __future__ import annotations
 
 import os
 import stat
+from typing import Any, Final, Self
 
-_MOST_BYTES = 4096
+_MOST_BYTES: Final = 4096
+IS_SECRET: Final = "evframe.secret"  # noqa: S105 the name of a key
+"""The key of a field's metadata, by which an option is a secret."""
+
+
+def secret(*, in_url: bool = False) -> dict[str, Any]:
+    """Return the metadata of a field whose option is a secret, a text or a table of texts.
+
+    References such as ``${env:NAME}`` in it get their values; the text that a plugin is given is a `Filled` one.
+
+    Args:
+        in_url: whether the option is a URL, in which values are percent-encoded.
+    """
+    return {IS_SECRET: "" if in_url else None}
+
+
+class Filled(str):
+    """A text with the values of its references, whose repr is the text as it is configured."""
+
+    __slots__ = ("configured",)
+
+    configured: str
+
+    def __new__(cls, text: str, configured: str) -> Self:
+        """Return *text*, which is *configured* with the values."""
+        made = super().__new__(cls, text)
+        made.configured = configured
+        return made
+
+    def __repr__(self) -> str:
+        return repr(self.configured)
 
 
 def read_secret(path: str) -> str:

@@ -15,6 +15,8 @@ from cattrs.cols import list_structure_factory
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn, override
 
+from evframe.secret import Filled
+
 FIELD: Final = re.compile(r"[a-z_]\w*(\[\d+\])?(\.\w+)?: ")
 """What a sentence of a validator begins with."""
 LARGEST: Final = 2**63 - 1
@@ -103,8 +105,10 @@ def _unknown_key(path: str, key: str, known: Sequence[str]) -> str:
 
 
 def _exact(wanted: type[Any]) -> _Hook:
+    more = {Filled} if wanted is str else ()
+
     def take(value: Any, _: Any) -> Any:
-        if type(value) is not wanted and not (wanted is float and type(value) is int):
+        if type(value) not in {wanted, *more} and not (wanted is float and type(value) is int):
             raise TypeError(f"expected {wanted.__name__}, got {value!r}")
         if isinstance(value, int | float):
             check_number("", value)
@@ -115,7 +119,7 @@ def _exact(wanted: type[Any]) -> _Hook:
 
 def _exact_union(value: Any, kind: Any) -> Any:
     """Take a value whose type is one of several scalar ones, such as ``int | str``."""
-    if value is None or type(value) in get_args(kind):
+    if value is None or type(value) in get_args(kind) or (type(value) is Filled and str in get_args(kind)):
         if type(value) in {int, float}:
             check_number("", value)
         return value

@@ -229,6 +229,22 @@ def test_token(command, serving, tmp_path, monkeypatch):
     assert sent == [[], [b"Authorization: Bearer t1"], [b"Authorization: Bearer t2"], [], [b"Authorization: Bearer t1"]]
 
 
+def test_a_token_in_the_configuration(command, serving, tmp_path, monkeypatch):
+    """The token of `[plugins.mi-http]` itself is sent too, with the value of its reference."""
+    server = serving(HttpServer)
+    file = tmp_path / "evframe.toml"
+    place = server.url.removeprefix("http://").removesuffix("/mi")
+    file.write_text(f"[plugins.mi-http]\nbind = '{place}'\ntoken = '${{env:THE_TOKEN}}'\n")
+
+    refused = command("events", "-c", str(file))
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert "plugins.mi-http.token: expected the variable of ${env:THE_TOKEN} in the environment" in refused.stderr
+    monkeypatch.setenv("THE_TOKEN", "t3")
+    assert command("events", "-c", str(file)).exit_code == 0
+    (request,) = [request for request, _ in server.requests]
+    assert b"\r\nAuthorization: Bearer t3\r\n" in request
+
+
 def test_options_that_cannot_be_used(command, tmp_path):
     """Each is one clear error."""
     (tmp_path / "empty").write_text("\n")

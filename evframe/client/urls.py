@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 
 import attrs
 
+from evframe.filling import shown
 from evframe.sockets import split_host_port
 
 DEFAULT_URL: Final = "http://127.0.0.1:8888/mi"
@@ -118,7 +119,11 @@ def _reply_dir(parts: SplitResult) -> str | None:
 
 
 def without_password(url: str) -> str:
-    """Return *url* as it can be shown."""
+    """Return *url* as it can be shown: with references in place of their values, too."""
+    return shown(url, _masked)
+
+
+def _masked(url: str) -> str:
     head, slashes, rest = url.partition("://")
     place, slash, path = rest.partition("/")
     credentials, at, host = place.rpartition("@")

@@ -80,7 +80,11 @@ class Template:
         Raises:
             ValueError: if a value is missing.
         """
-        return self._with(lambda reference: _encoded(self._values.of(reference), safe))
+        return self._with(lambda reference: self.value(reference, safe))
+
+    def value(self, reference: str, safe: str | None) -> str:
+        """Return the value of one reference, as `filled` puts it in."""
+        return _encoded(self._values.of(reference), safe)
 
     def marked(self) -> Iterator[str]:
         """Yield the text with a mark in place of each value, for places that take text and for those of numbers."""

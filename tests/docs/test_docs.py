@@ -59,6 +59,7 @@ def test_toml_blocks_are_configurations(page, tmp_path, monkeypatch):
     """Every TOML block is a whole configuration without a problem."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BROKER_PASSWORD", "secret")
+    monkeypatch.setenv("EVFRAME_TOKEN", "secret")
     for text in blocks(page, "toml"):
         evframe.EventInterface(parse_config(text))
 

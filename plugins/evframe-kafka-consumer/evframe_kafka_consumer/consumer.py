@@ -148,6 +148,11 @@ class TopicConsumer:
                     self._availability.begins()
         raise Unavailable("moved")
 
+    def adopt(self, options: ConnectionOptions) -> None:
+        """Use the secrets of *options* for the next connection."""
+        self.options = options
+        self._tokens = tokens_of(converted(options.properties), options.connect_timeout_ms / 1000)
+
     def moved(self, host: str) -> None:
         """Join again when *host* is one of the brokers to begin with, and has other addresses."""
         self._has_moved = self._has_moved or any(host == each for each, _ in self._places.endpoints)

@@ -9,6 +9,7 @@ import attrs
 from evframe_kafka_clients.tokens import check_login
 
 from evframe.config import are_named_apart, at_least, is_event_name, is_readable
+from evframe.secret import secret
 from evframe.sockets import split_host_port, without_brackets
 from evframe_kafka_consumer.properties import Value, consumer_option, converted
 
@@ -104,7 +105,7 @@ class ConnectionOptions:
     """The longest wait between two attempts to connect; it begins with much shorter ones."""
     password_file: str | None = attrs.field(default=None, validator=is_readable)
     """A file whose first line is the password of SASL, read at every connection."""
-    properties: dict[str, Value] = attrs.field(factory=dict, validator=_properties, repr=False)
+    properties: dict[str, Value] = attrs.field(factory=dict, validator=_properties, repr=False, metadata=secret())
     """More properties, in the names of librdkafka: security, sessions, fetching."""
 
     @property

@@ -11,6 +11,7 @@ from evframe_kafka_clients import secrets
 
 from evframe import Parameter, hookimpl
 from evframe.context import PluginContext
+from evframe.filling import unfilled
 from evframe.management.commands import Command, CommandTable
 from evframe.plugins import EventCollector
 from evframe_kafka_consumer.consumer import TopicConsumer
@@ -64,6 +65,19 @@ class KafkaConsumer:
             names = without_effect(each.properties)
             if names:
                 log.warning("properties have no effect", extra={"connection": each.name, "properties": names})
+
+    @hookimpl
+    def reconfigure(self, options: ConsumerOptions) -> None:
+        """Take other values of references in secrets, which the next login uses.
+
+        Raises:
+            ValueError: if anything else has changed, which changes with a restart.
+        """
+        if unfilled(options) != unfilled(self._options):
+            raise ValueError("expected the same options as before, they change with a restart")
+        self._options = options
+        for each in options.connections:
+            self.consumers[each.name].adopt(each)
 
     @hookimpl
     def start(self, context: PluginContext) -> None:

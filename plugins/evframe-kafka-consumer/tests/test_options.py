@@ -1,5 +1,6 @@
 """The options of the plugin."""
 
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from evframe_kafka_consumer import ConnectionOptions, KafkaConsumer, Options
 from evframe_kafka_consumer.properties import KNOWN, OPTIONS, consumer_option, for_a_producer, settings
 
 import evframe
+from evframe.config import Config
 
 
 @pytest.mark.parametrize(
@@ -180,3 +182,37 @@ def test_events_are_declared():
     (definition,) = events.events
 
     assert list(definition.params) == ["body", "topic", "key"]
+
+
+def consuming(**properties):
+    others = sorted({entry.name for entry in entry_points(group="evframe")} - {"kafka-consumer"})
+    connection = {"topics": ["t"], "brokers": "127.0.0.1:1", "properties": properties}
+    return Config(disable=others, plugins={"kafka-consumer": {"connections": [connection]}})
+
+
+async def test_references_in_properties(monkeypatch):
+    """Passwords among the properties take references, and a reload takes their other values for the next connection."""
+    monkeypatch.setenv("PW", "sesame")
+    secret = {"sasl.mechanism": "PLAIN", "sasl.username": "u", "sasl.password": "${env:PW}"}
+    async with evframe.EventInterface(consuming(**secret)) as events:
+        consumer = events.plugin("kafka-consumer").consumers["t"]
+        assert (await consumer._made())["sasl_plain_password"] == "sesame"
+        assert "sesame" not in f"{consumer.options!r}{consumer.listed()}"
+        monkeypatch.setenv("PW", "mellon")
+        assert events.reload(consuming(**secret)).plugins == ["kafka-consumer"]
+        assert (await consumer._made())["sasl_plain_password"] == "mellon"
+        with pytest.raises(
+            evframe.ConfigError, match="expected the same options as before, they change with a restart"
+        ):
+            events.reload(consuming(**{**secret, "sasl.username": "v"}))
+
+
+def test_a_reference_that_does_not_fit(monkeypatch):
+    """The error has the path and the reference, and no value."""
+    monkeypatch.setenv("PW", "sesame")
+    with pytest.raises(evframe.ConfigError) as caught:
+        evframe.EventInterface(consuming(**{"sasl.mechanism": "${env:PW}"}))
+    (problem,) = caught.value.problems
+    path = "plugins.kafka-consumer.connections[0].properties"
+    assert problem.startswith(f"{path}: property 'sasl.mechanism': expected one of PLAIN")
+    assert problem.endswith("got '${env:PW}'")

@@ -27,7 +27,7 @@ class Guard:
         self._limiter = LogLimiter()
         self.challenges: list[str] = []
         """The values of ``WWW-Authenticate``."""
-        if options.token_file is not None:
+        if options.token_file is not None or options.token is not None:
             self.challenges.append(f'Bearer realm="{options.auth_realm}"')
         if options.auth_username is not None:
             self.challenges.append(f'Basic realm="{options.auth_realm}"')
@@ -38,8 +38,13 @@ class Guard:
         options = self._options
         if options.token_file is not None:
             yield b"bearer " + read_secret(options.token_file).encode()
-        if options.auth_username is not None and options.auth_password_file is not None:
-            pair = f"{options.auth_username}:{read_secret(options.auth_password_file)}".encode()
+        elif options.token is not None:
+            yield b"bearer " + options.token.encode()
+        if options.auth_username is not None:
+            password = options.auth_password
+            if options.auth_password_file is not None:
+                password = read_secret(options.auth_password_file)
+            pair = f"{options.auth_username}:{password}".encode()
             yield b"basic " + base64.b64encode(pair)
 
     def _look(self) -> list[tuple[int, int, int] | None]:

@@ -10,7 +10,7 @@ import attrs
 from evframe.config import at_least
 from evframe.contents import contents_of
 from evframe.endpoints import is_loopback, known_group, known_user, octal_mode, parse_endpoint
-from evframe.secret import read_secret
+from evframe.secret import read_secret, secret
 from evframe_mi_http.origin import Authority, parse_origin
 
 
@@ -22,7 +22,7 @@ def _bind(options: Options, attribute: attrs.Attribute[str], value: str) -> None
     if not isinstance(target, str) and not is_loopback(target[0]) and not options.asks_who:
         raise ValueError(
             f"{attribute.name}: expected a loopback address or unix:path where there is neither"
-            f" token_file nor auth_username, got {value!r}; bind to 127.0.0.1, or set token_file"
+            f" token_file nor token nor auth_username, got {value!r}; bind to 127.0.0.1, or set token_file"
         )
 
 
@@ -39,9 +39,26 @@ def _secret(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
             raise ValueError(f"{attribute.name}: {error}") from None
 
 
+def _is_one_line(attribute: attrs.Attribute[Any], value: str | None, other: str | None) -> None:
+    if value is not None and (not value or not value.isprintable()):
+        raise ValueError(f"{attribute.name}: expected one line of text")
+    if value is not None and other is not None:
+        raise ValueError(f"{attribute.name}: expected either it or {attribute.name}_file")
+
+
+def _token(options: Options, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    _is_one_line(attribute, value, options.token_file)
+
+
+def _password(options: Options, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    _is_one_line(attribute, value, options.auth_password_file)
+
+
 def _username(options: Options, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    if (value is None) != (options.auth_password_file is None):
-        raise ValueError(f"{attribute.name}: expected it together with auth_password_file, got {value!r}")
+    if (value is None) != (options.auth_password_file is None and options.auth_password is None):
+        raise ValueError(
+            f"{attribute.name}: expected it together with auth_password_file or auth_password, got {value!r}"
+        )
     if value is not None and (":" in value or not value.isprintable() or not value):
         raise ValueError(f"{attribute.name}: expected a name without a colon, got {value!r}")
 
@@ -98,11 +115,15 @@ class Options:
     token_file: str | None = attrs.field(default=None, validator=_secret)
     """A file that others cannot read, with the token that every request has to bring as
     ``Authorization: Bearer``."""
+    token: str | None = attrs.field(default=None, validator=_token, repr=False, metadata=secret())
+    """The token itself, instead of ``token_file``; best a reference such as ``${env:EVFRAME_TOKEN}``."""
     auth_username: str | None = attrs.field(default=None, validator=_username)
     """The name that every request has to bring with its password, as ``Authorization: Basic``.
     Beside a token either of the two will do."""
     auth_password_file: str | None = attrs.field(default=None, validator=_secret)
     """A file that others cannot read, with the password of ``auth_username``."""
+    auth_password: str | None = attrs.field(default=None, validator=_password, repr=False, metadata=secret())
+    """The password itself, instead of ``auth_password_file``; best a reference."""
     auth_realm: str = attrs.field(default="OpenSIPS MI", validator=_realm)
     """What a request without a token or a password is told that they are for."""
     tls_cert_file: str | None = attrs.field(default=None, validator=_certificate)
@@ -121,7 +142,7 @@ class Options:
     @property
     def asks_who(self) -> bool:
         """Whether a request has to prove that it may be made."""
-        return self.token_file is not None or self.auth_username is not None
+        return self.token_file is not None or self.token is not None or self.auth_username is not None
 
     def tls(self) -> ssl.SSLContext | None:
         """Return what connections are encrypted with, or None; OSError when the files do not fit."""

@@ -7,6 +7,7 @@ import logging
 import ssl
 import subprocess
 from contextlib import suppress
+from importlib.metadata import entry_points
 
 import pytest
 from evframe_mi_http import HttpManagement, Options
@@ -259,3 +260,49 @@ async def test_changed_token_is_read_when_a_request_is_refused(secret, caplog):
     messages = [record.message for record in caplog.records]
     assert messages.count("a changed token or password was read") == 1
     assert messages.count("a changed token or password cannot be used") == 1
+
+
+@pytest.mark.parametrize("option", ["token", "auth_password"])
+async def test_a_secret_of_the_table_comes_from_a_reference(tmp_path, monkeypatch, option):
+    """`token` and `auth_password` take references; the value is needed for access, and a reload reads it again."""
+    path = tmp_path / "secret"
+    path.write_text("first-secret\n")
+    others = sorted({entry.name for entry in entry_points(group="evframe")} - {"mi-http"})
+    user = "auth_username = 'ops'" if option == "auth_password" else ""
+    text = f"plugins.disable = {others}\n[plugins.mi-http]\nbind = '127.0.0.1:0'\n{user}\n"
+    loaded = parse_config(text + f"{option} = '${{file:{path}}}'\n")
+
+    def header(value):
+        return basic(f"ops:{value}") if user else f"Authorization: Bearer {value}"
+
+    async with evframe.EventInterface(loaded) as events:
+        assert "first-secret" not in repr(events.plugin("mi-http")._options)
+        address = events.plugin("mi-http").address
+        statuses = [(await ask(address, header(value)))[0] for value in ("first-secret", "other", "${file:x}")]
+        assert statuses == [[200], [401], [401]]
+        path.write_text("second-secret\n")
+        assert events.reload(loaded).plugins == ["mi-http"]
+        statuses = [(await ask(address, header(value)))[0] for value in ("first-secret", "second-secret")]
+        assert statuses == [[401], [200]]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"token": ""}, "token: expected one line of text"),
+        ({"token": "swordfish\nx"}, "token: expected one line of text"),
+        ({"token": "swordfish", "token_file": "here"}, "token: expected either it or token_file"),
+        ({"auth_username": "a"}, "auth_username: expected it together with auth_password_file or auth_password"),
+        ({"auth_password": "swordfish"}, "auth_username: expected it together with auth_password_file or auth_pa"),
+        (
+            {"auth_username": "a", "auth_password": "swordfish", "auth_password_file": "here"},
+            "auth_password: expected either it or auth_password_file",
+        ),
+    ],
+)
+def test_secrets_of_the_table_that_do_not_fit(secret, options, problem):
+    """One of the two forms has the secret, and no error shows it."""
+    options = {name: secret("here", "x") if value == "here" else value for name, value in options.items()}
+    with pytest.raises(ValueError, match=problem) as caught:
+        Options(**options)
+    assert "swordfish" not in str(caught.value)

@@ -137,7 +137,7 @@ class Instance:
 
     async def _connect(self) -> RemoteLeases:
         settings = self._settings
-        token = None
+        token = self._options.token
         if self._options.token_file is not None:
             with open(self._options.token_file, encoding="utf-8") as file:  # noqa: ASYNC230 it has one line
                 token = file.read().strip()

@@ -13,6 +13,7 @@ import attrs
 from evframe.client import parse_url
 from evframe.client.urls import without_password
 from evframe.config import are_named_apart, at_least, within
+from evframe.secret import secret
 from evframe.sockets import without_brackets
 from evframe_opensips.catalogue import Choice, catalogue, is_of_the_core, modules
 
@@ -26,6 +27,13 @@ def _url(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
         parse_url(value)
     except ValueError as error:
         raise ValueError(f"{attribute.name}: {error}") from None
+
+
+def _token(options: InstanceOptions, attribute: attrs.Attribute[str | None], value: str | None) -> None:
+    if value is not None and (not value or not value.isascii() or not value.isprintable()):
+        raise ValueError(f"{attribute.name}: expected one line of ASCII")
+    if value is not None and options.token_file is not None:
+        raise ValueError(f"{attribute.name}: expected either it or token_file")
 
 
 def _name(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
@@ -73,7 +81,7 @@ class InstanceOptions:
 
     name: str = attrs.field(validator=_name)
     """What it is called here."""
-    url: str = attrs.field(validator=_url, repr=without_password)
+    url: str = attrs.field(validator=_url, repr=without_password, metadata=secret(in_url=True))
     """Its management interface: ``http://…``, ``https://…``, ``http+unix://…``, ``udp://…``, ``unix://…`` or ``fifo://…``."""
     transport: Literal["udp", "tcp", "unix"] = "udp"
     """How it sends its events, with its module event_datagram (`udp`, `unix`) or event_stream (`tcp`)."""
@@ -85,6 +93,8 @@ class InstanceOptions:
     """Where the socket of the transport `unix` is made."""
     token_file: str | None = None
     """A file with the token for its management interface, read whenever the gateway attaches to it."""
+    token: str | None = attrs.field(default=None, validator=_token, repr=False, metadata=secret())
+    """The token itself, instead of ``token_file``; best a reference such as ``${env:OPENSIPS_TOKEN}``."""
 
     def __attrs_post_init__(self) -> None:
         if self.transport != "unix":

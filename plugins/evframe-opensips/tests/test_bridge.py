@@ -5,12 +5,15 @@ import logging
 import os
 import socket
 import time
+from base64 import b64encode
 from contextlib import asynccontextmanager
+from importlib.metadata import entry_points
 
 import pytest
 from evframe_opensips import InstanceOptions, OpensipsBridge, Options
 
 import evframe
+from evframe.config import Config
 from evframe.management.commands import CommandError
 from evframe.testing import Recorder, until
 
@@ -442,3 +445,33 @@ async def test_address_in_use_is_an_error_of_the_start(fleet):
                 pass
     assert plugin.instances == {}
     assert opensips.requests == []
+
+
+async def test_secrets_of_an_instance_come_from_references(fleet, monkeypatch, caplog):
+    """The token and the URL take references; listings, statuses and the log have no value, and a reload reads again."""
+    opensips = await fleet("E_PIKE_BLOCKED")
+    monkeypatch.setenv("TOKEN", "sesame")
+    monkeypatch.setenv("PLACE", f"127.0.0.1:{opensips.port}")
+    others = sorted({entry.name for entry in entry_points(group="evframe")} - {"opensips"})
+    instances = [
+        {"name": "one", "url": opensips.url, "token": "${env:TOKEN}"},
+        {"name": "two", "url": f"http://me:${{env:TOKEN}}@127.0.0.1:{opensips.port}/mi"},
+        {"name": "three", "url": "http://${env:TOKEN}:pw@127.0.0.1:1/mi"},
+    ]
+    config = Config(disable=others, plugins={"opensips": {**QUICK, "instances": instances}})
+    caplog.set_level(logging.DEBUG)
+    async with evframe.EventInterface(config) as events:
+        bridge = events.plugin("opensips")
+        await until(lambda: all(bridge.instances[name].describe()["ready"] for name in ("one", "two")))
+        await until(lambda: bridge.instances["three"].describe()["details"] not in {None, "connecting"})
+        assert opensips.tokens == {"sesame", b64encode(b"me:sesame").decode()}
+        described = [instance.describe() for instance in bridge.instances.values()]
+        assert described[1]["url"] == f"http://me:***@127.0.0.1:{opensips.port}/mi"
+        assert described[2]["url"] == "http://${env:TOKEN}:***@127.0.0.1:1/mi"
+        monkeypatch.setenv("TOKEN", "mellon")
+        assert events.reload(config).plugins == ["opensips"]
+        await until(lambda: {"mellon", b64encode(b"me:mellon").decode()} <= opensips.tokens)
+        described += [instance.describe() for instance in bridge.instances.values()]
+    shown = f"{caplog.text}{described}{bridge._options!r}"
+    assert "sesame" not in shown
+    assert "mellon" not in shown

@@ -86,6 +86,10 @@ class QueueConsumer:
             session.cut()
         return reason
 
+    def adopt(self, options: ConnectionOptions) -> None:
+        """Use the secrets of *options* for the next login."""
+        self.options = options
+
     def moved(self, host: str, addresses: Sequence[HostAddress]) -> None:
         """Connect again when *host* is the broker's, and the connection is to an address that it has no more."""
         if self._session is not None and host == self.options.endpoint[0]:

@@ -8,6 +8,8 @@ import attrs
 from yarl import URL
 
 from evframe.config import are_named_apart, at_least, is_event_name, is_readable
+from evframe.filling import shown
+from evframe.secret import secret
 
 _PORTS: Final = {"amqp": 5672, "amqps": 5671}
 Answer = Literal["ack", "requeue", "reject"]
@@ -46,7 +48,9 @@ class ConnectionOptions:
     """The queue."""
     name: str = attrs.field(default=attrs.Factory(lambda self: self.queue, takes_self=True))
     """What listings, statuses and the log call this connection; the queue's name without it."""
-    uri: str = attrs.field(default="amqp://guest:guest@localhost:5672/", validator=_uri, repr=False)
+    uri: str = attrs.field(
+        default="amqp://guest:guest@localhost:5672/", validator=_uri, repr=False, metadata=secret(in_url=True)
+    )
     """The broker, ``amqp[s]://user:password@host:port/vhost``; a part that is left out is as in the default."""
     password_file: str | None = attrs.field(default=None, validator=is_readable)
     """A file whose first line is the password, read at every login."""
@@ -94,7 +98,7 @@ class ConnectionOptions:
     @property
     def address(self) -> str:
         """The broker without the password."""
-        return str(URL(self.uri).with_password(None))
+        return shown(self.uri, lambda uri: str(URL(uri).with_password(None)))
 
 
 @attrs.frozen
@@ -103,3 +107,8 @@ class Options:
 
     connections: list[ConnectionOptions] = attrs.field(factory=list, validator=are_named_apart)
     """The queues that are consumed."""
+
+    @property
+    def endpoints(self) -> list[tuple[str, int]]:
+        """Host and port of each broker."""
+        return [each.endpoint for each in self.connections]

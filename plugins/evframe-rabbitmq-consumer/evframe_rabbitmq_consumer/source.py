@@ -8,6 +8,7 @@ from typing import Any
 
 from evframe import Parameter, hookimpl
 from evframe.context import PluginContext
+from evframe.filling import unfilled
 from evframe.management.commands import Command, CommandTable
 from evframe.plugins import EventCollector
 from evframe.subscriptions.names import HostAddress
@@ -50,6 +51,19 @@ class RabbitmqConsumer:
     def loaded(self, context: PluginContext) -> None:
         """Make the consumers, which say that they are not consuming yet."""
         self.consumers = {each.name: QueueConsumer(each, context) for each in self._options.connections}
+
+    @hookimpl
+    def reconfigure(self, options: ConsumerOptions) -> None:
+        """Take other values of references in secrets, which the next login uses.
+
+        Raises:
+            ValueError: if anything else has changed, which changes with a restart.
+        """
+        if unfilled(options) != unfilled(self._options) or options.endpoints != self._options.endpoints:
+            raise ValueError("expected the same options as before, they change with a restart")
+        self._options = options
+        for each in options.connections:
+            self.consumers[each.name].adopt(each)
 
     @hookimpl
     def start(self, context: PluginContext) -> None:

@@ -1,9 +1,19 @@
 """The options of the plugin."""
 
+import logging
+from importlib.metadata import entry_points
+
 import pytest
 from evframe_rabbitmq_consumer import ConnectionOptions, Options, RabbitmqConsumer
 
 import evframe
+from evframe import EventInterface
+from evframe.config import Config
+
+
+def consuming(uri):
+    others = sorted({entry.name for entry in entry_points(group="evframe")} - {"rabbitmq-consumer"})
+    return Config(disable=others, plugins={"rabbitmq-consumer": {"connections": [{"queue": "q", "uri": uri}]}})
 
 
 @pytest.mark.parametrize(
@@ -57,3 +67,48 @@ def test_events_are_declared():
     events.raise_event("E_Q", {"body": "text"})
     with pytest.raises(evframe.ParameterError):
         events.raise_event("E_Q", {"other": "text"})
+
+
+@pytest.mark.parametrize(
+    ("uri", "used", "shown"),
+    [
+        ("amqp://u:${env:PW}@h:1/v", "amqp://u:p%40w@h:1/v", "amqp://u@h:1/v"),
+        ("amqp://${env:PW}:x@h:1/v", "amqp://p%40w:x@h:1/v", "amqp://${env:PW}@h:1/v"),
+        ("${env:URI}", "amqp://me:sesame@there/", "${env:URI}"),
+    ],
+)
+async def test_references_in_the_uri(monkeypatch, caplog, uri, used, shown):
+    """The library gets the values; listings and statuses have the references."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("PW", "p@w")
+    monkeypatch.setenv("URI", "amqp://me:sesame@there/")
+    async with EventInterface(consuming(uri)) as events:
+        consumer = events.plugin("rabbitmq-consumer").consumers["q"]
+        assert (str(consumer.options.uri), consumer.listed()["broker"]) == (used, shown)
+        texts = [caplog.text, repr(consumer.options), str(consumer.listed())]
+        texts += [str(each.details) for each in events.status.group("rabbitmq-consumer")]
+    assert not any(value in text for value in ("p@w", "p%40w", "sesame") for text in texts)
+
+
+async def test_a_reload_takes_other_values_of_secrets(monkeypatch):
+    """The next login uses them; whatever else changes needs a restart."""
+    monkeypatch.setenv("PW", "one")
+    uri = "amqp://u:${env:PW}@h:1/v"
+    async with EventInterface(consuming(uri)) as events:
+        consumer = events.plugin("rabbitmq-consumer").consumers["q"]
+        monkeypatch.setenv("PW", "two")
+        assert events.reload(consuming(uri)).plugins == ["rabbitmq-consumer"]
+        assert consumer.options.uri == "amqp://u:two@h:1/v"
+        for other in (uri.replace("h:1", "h:2"), "amqp://u:three@h:1/v"):
+            with pytest.raises(evframe.ConfigError, match="expected the same options as before, they change with a re"):
+                events.reload(consuming(other))
+
+
+@pytest.mark.parametrize("value", ["no uri of sesame", "http://u:sesame@h/"])
+def test_a_value_that_is_no_uri(monkeypatch, value):
+    """The error has the path of the option, the reference and no value."""
+    monkeypatch.setenv("URI", value)
+    with pytest.raises(evframe.ConfigError) as caught:
+        EventInterface(consuming("${env:URI}"))
+    path = "plugins.rabbitmq-consumer.connections[0].uri"
+    assert caught.value.problems == [f"{path}: expected a value that fits its place from ${{env:URI}}"]
