@@ -89,7 +89,7 @@ async def connect(options: ConnectionOptions, resolver: Resolver, take: Take) ->
     Raises:
         Exception: whatever the library or the system says; see `reason_of`.
     """
-    uri = URL(options.uri).with_query(heartbeat=str(options.heartbeat_s), name=f"evframe {options.name}")
+    uri = URL(options.uri).with_query(heartbeat=str(options.heartbeat_s), name=options.connection_name)
     if options.password_file is not None:
         with open(options.password_file, encoding="utf-8") as file:  # noqa: ASYNC230 a line
             uri = uri.with_user(uri.user or "guest").with_password(file.readline().rstrip("\r\n"))

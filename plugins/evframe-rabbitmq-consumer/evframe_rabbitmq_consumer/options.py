@@ -48,6 +48,9 @@ class ConnectionOptions:
     """The queue."""
     name: str = attrs.field(default=attrs.Factory(lambda self: self.queue, takes_self=True))
     """What listings, statuses and the log call this connection; the queue's name without it."""
+    connection_name: str = attrs.field(default=attrs.Factory(lambda self: f"evframe {self.name}", takes_self=True))
+    """What listings of the broker, such as those of its management plugin, call the connection; ``evframe`` and the
+    ``name`` without it."""
     uri: str = attrs.field(
         default="amqp://guest:guest@localhost:5672/", validator=_uri, repr=False, metadata=secret(in_url=True)
     )

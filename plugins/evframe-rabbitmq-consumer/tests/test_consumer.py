@@ -122,6 +122,24 @@ class TestContract(SourceContract):
             await publish(channel, self.queue, "hello")
 
 
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [({"connection_name": "events & more of north"}, "events & more of north"), ({"name": "calls"}, "evframe calls")],
+)
+async def test_the_broker_lists_the_name_of_the_connection(rabbitmq, queue, options, shown):
+    """The broker's listings call the connection by `connection_name`; without it, by the name that it has here."""
+    async with Recorder({"rabbitmq-consumer": plugin(rabbitmq, queue, event="E_BODY", **options)}) as recorder:
+        (connection,) = recorder.command("rabbitmq_consumer:list")["Connections"]
+        name = connection["name"]
+        await until(lambda: recorder.command("rabbitmq_consumer:list")["Connections"][0]["state"] == "consuming")
+        assert name == options.get("name", queue)
+        if hasattr(rabbitmq, "evaluate"):
+            wanted = f'{{<<"connection_name">>, longstr, <<"{shown}">>}}'
+            listed = "rabbit_networking:connection_info_all([client_properties])"
+            has_name = f"fun([{{_, All}}]) -> lists:member({wanted}, All); (_) -> false end"
+            await asyncio.to_thread(rabbitmq.evaluate, f"true = lists:any({has_name}, {listed}), ok")
+
+
 async def test_messages_become_events(rabbitmq, channel, queue):
     """A notification is the event that it names; any other body is a parameter, byte by byte, NUL and empty ones too."""
     async with Recorder({"rabbitmq-consumer": plugin(rabbitmq, queue, event="E_BODY")}) as recorder:
