@@ -28,6 +28,7 @@ from evframe.management.core import core_commands
 from evframe.management.dispatcher import Dispatcher
 from evframe.management.evi import evi_commands
 from evframe.management.lease_networks import LeaseNetworks
+from evframe.management.load import Load
 from evframe.management.statistics import statistics_commands
 from evframe.members import Address, Member
 from evframe.nesting import depth
@@ -86,6 +87,8 @@ class EventInterface:
         self.policies = Policies(config.management)
         self.management = Dispatcher(self._commands, self.policies)
         self.status = StatusRegistry(self._tell_status)
+        self.load = Load()
+        """The load of the process, while the interface is entered."""
         self._own_status = self.status.group("core")
         self._own_status.add(status=-100, details="just started", reports=10)
         self.call_limit = CallLimit()
@@ -226,6 +229,7 @@ class EventInterface:
         self._thread = get_ident()
         self._own_status.set_status(-1, "initializing")
         self.resolver.start()
+        self.load.start()
         self._roster.start()
         self._inbox.start(asyncio.get_running_loop())
         try:
@@ -249,6 +253,7 @@ class EventInterface:
         self._inbox.flush()
         await self._roster.drain(timeout_s)
         self._inbox.stop()
+        self.load.stop()
         self.resolver.close()
         await self._composition.stop(max(1.0, timeout_s))
 

@@ -53,7 +53,7 @@ class _Statistics:
         interface = self._interface
         resolver = interface.resolver
         yield StatisticGroup("core", {"timestamp": int(time.monotonic() - self._started)})
-        yield StatisticGroup("load", {}, {"processes_number": 1})
+        yield StatisticGroup("load", {}, {"processes_number": 1, **interface.load.statistics()})
         yield StatisticGroup("dns", {"dns_total_queries": resolver.lookups, "dns_slow_queries": resolver.late_lookups})
         yield self._of_events()
         for groups in reversed(interface.plugins.ask("statistics")):

@@ -181,7 +181,7 @@ def test_opensips_cli(way):
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
-        ([], ["Shared Memory:", "Private Memory:", "DNS Queries:"]),
+        ([], ["Worker Capacity: ", "Shared Memory:", "Private Memory:", "DNS Queries:"]),
         (["memory"], ["Current Usage:", "Peak Usage:"]),
         (["dns"], ["DNS Queries [OK]", "0 / 0 queries"]),
         (["load"], ["OpenSIPS Processing Status"]),
