@@ -14,6 +14,7 @@ from typing import Self
 import attrs
 
 from evframe.batch import Batch
+from evframe.encoding import encode_leaf
 from evframe.events.event import Event, EventDefinition, EventRegistry
 from evframe.payload import UNSET
 from evframe.sockets import Socket
@@ -31,9 +32,9 @@ class ListenerSocket:
 def _text(value: object) -> str | None:
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, str | int | float) else None
+    if isinstance(value, int):
+        return encode_leaf(value)[1].decode()
+    return str(value) if isinstance(value, str | float) else None
 
 
 @lru_cache(maxsize=1024)

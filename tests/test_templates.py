@@ -4,7 +4,15 @@ import pytest
 
 from evframe import Pairs
 from evframe.events.event import EventRegistry
+from evframe.payload import ExactNumber
 from evframe.plugin import Template, UnfitError, template_of
+
+
+class Shown(int):
+    """A number with a text of its own."""
+
+    def __repr__(self):
+        return "../x"
 
 
 def event(params):
@@ -26,6 +34,9 @@ def event(params):
         ("{a}", {"a": "{b}", "b": "x"}, "{b}"),
         ("{a}", {"a": b"\xff"}, "\udcff"),
         ("{a}", {"a": 2**70}, "1180591620717411303424"),
+        ("{a}", {"a": 10**5000}, f"1{'0' * 5000}"),
+        ("{a}", {"a": ExactNumber("1.50")}, "1.50"),
+        ("{a}", {"a": Shown(3)}, "3"),
     ],
 )
 def test_texts(text, params, made):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from evframe.encoding import encode_leaf
 from evframe.events.event import Event
 from evframe.payload import UNSET
 
@@ -89,7 +90,7 @@ def template_of(text: str, encode: Callable[[str], str] = str) -> Template | Non
 
 
 def value_of(event: Event, name: str) -> str:
-    """Return the text of a parameter.
+    """Return the text of a parameter; that of a number is the one in the payload.
 
     Raises:
         UnfitError: if there is none, or it is neither text nor a number.
@@ -101,10 +102,8 @@ def value_of(event: Event, name: str) -> str:
         raise UnfitError(MISSING)
     if isinstance(value, str):
         return str.__str__(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, int | float):
-        return repr(value)
+        return encode_leaf(value)[1].decode()
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
     raise UnfitError(UNFIT)

@@ -75,6 +75,7 @@ async def test_no_value_leaves_its_folder(tmp_path, value, name):
         ({"v": {"a": 1}}, "unfit_parameter"),
         ({"v": ""}, "unfit_parameter"),
         ({"v": "x" * 300}, "unfit_parameter"),
+        ({"v": 10**5000}, "unfit_parameter"),
         ({"v": "é" * 130}, "unfit_parameter"),
     ],
 )
