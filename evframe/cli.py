@@ -87,6 +87,7 @@ def check(config: str, *, connect: bool) -> None:
         _refuse(error)
     for hint in interface.hints:
         say(f"hint: {hint}", err=True)
+    gateway.fold_logs(interface)
     findings = asyncio.run(reach(interface)) if connect else []
     for finding in findings:
         say(str(finding), err=finding.problem is not None)

@@ -35,7 +35,7 @@ async def serve(path: str) -> None:
     loop = asyncio.get_running_loop()
     events = EventInterface.from_toml(path, gateway=True)
     _keep_leases(events, path)
-    _fold_libraries(events)
+    fold_logs(events)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, _reload, events)
@@ -63,11 +63,12 @@ def _reload(events: EventInterface) -> None:
         for problem in error.problems:
             log.error("the configuration was not loaded again", extra={"problem": problem})  # noqa: TRY400 the problem says it
     else:
-        _fold_libraries(events)
+        fold_logs(events)
         log.info("the configuration was loaded again", extra=describe(changes))
 
 
-def _fold_libraries(events: EventInterface) -> None:
+def fold_logs(events: EventInterface) -> None:
+    """Leave out what the libraries of the plugins log about problems that the plugins log themselves."""
     for _, plugin in events.plugins.list_name_plugin():
         fold_libraries(getattr(plugin, "library_logs", ()))
 

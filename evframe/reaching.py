@@ -39,7 +39,9 @@ class Finding:
         verdict = self.problem or ("reachable" if self.is_asked else "not tried, the transport makes no connection")
         # The reason of a single name is that of the target already.
         names = {} if [*self.names.values()] == [self.problem] else self.names
-        return f"{self.socket}: {verdict}" + "".join(f"; {name} is {found}" for name, found in names.items())
+        # A host that the text does not have is the value of a reference.
+        shown = ((name if name in self.socket else "a host", found) for name, found in names.items())
+        return f"{self.socket}: {verdict}" + "".join(f"; {name} is {found}" for name, found in shown)
 
 
 async def reach(interface: EventInterface) -> list[Finding]:

@@ -1,6 +1,8 @@
 """`evframe check --connect` with the transports of this repository, on real sockets."""
 
 import socket
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -80,6 +82,23 @@ def test_targets_that_cannot_be_reached(tmp_path, names, listener, closed):
         f"udp:unknown.example:{closed}: unresolved",
         f"unix:{tmp_path}/nobody: no_such_path",
     ]
+
+
+def test_a_host_of_a_reference_is_not_shown(tmp_path, names, listener, monkeypatch):
+    """The addresses of a host that is the value of a reference are there without its name."""
+    names["hidden.example"] = ["127.0.0.1"]
+    monkeypatch.setenv("HOST", "hidden.example")
+    socket = f"tcp:${{env:HOST}}:{listener}"
+    assert check(tmp_path, socket) == (0, [f"{socket}: reachable; a host is 127.0.0.1", "ok"], [])
+
+
+def test_libraries_print_nothing_of_their_own(tmp_path, closed):
+    """What a library logs about a target that cannot be reached is left out: the target has its line."""
+    file = tmp_path / "evframe.toml"
+    file.write_text(f"{HEAD}[[subscriptions]]\nevent = 'E_A'\nsocket = 'kafka:127.0.0.1:{closed}/t'\n")
+    command = [sys.executable, "-m", "evframe", "check", "--connect", "-c", str(file)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (1, f"kafka:127.0.0.1:{closed}/t: unreachable\n")
 
 
 def test_all_is_well(tmp_path, names, listener):

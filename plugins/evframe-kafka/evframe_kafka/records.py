@@ -11,6 +11,7 @@ import attrs
 from aiokafka.partitioner import DefaultPartitioner
 
 from evframe import Event
+from evframe.encoding import encode_value
 from evframe_kafka.address import KafkaSocket
 
 _MANY: Final = 1000  # batches that a topic takes before larger ones are tried
@@ -173,4 +174,7 @@ def _fill(batch: Any, now: int, keys: Iterable[bytes | None], values: list[bytes
 def _key(value: Any) -> bytes | None:
     if value is None or isinstance(value, bytes):
         return value
-    return str(value).encode("utf-8", "surrogateescape")
+    try:
+        return str(value).encode("utf-8", "surrogateescape")
+    except ValueError:  # an integer with more digits than Python writes, or a value that has one
+        return encode_value(value)

@@ -83,6 +83,20 @@ async def test_record_k1_k4_k9(kafka):
     assert placed.partition == 2
 
 
+async def test_a_key_may_be_any_number(kafka):
+    """An integer with more digits than Python writes is a key like any other, and takes no other record with it."""
+    topic = await make_topic(kafka, 1)
+    numbers = [1, 10**5000, [10**5000]]
+    async with interface() as events:
+        events.subscribe_event("E_TEST", f"kafka:127.0.0.1:{kafka.port}/{topic}?key=n")
+        for number in numbers:
+            events.raise_event("E_TEST", {"n": number})
+        await until(lambda: not events.statistics[0].depth)
+        assert events.statistics[0].delivered == 3
+    digits = b"1" + b"0" * 5000
+    assert [record.key for record in await records_in(kafka, topic, 1)] == [b"1", digits, b"[" + digits + b"]"]
+
+
 async def test_same_key_same_partition(kafka):
     """Records of a key are in one partition, in order; those without one are spread."""
     topic = await make_topic(kafka, 3)
