@@ -20,11 +20,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from evframe.masking import MASK, tails, without_properties, without_secrets
 from evframe.visible import brief, visible
 
 _USER: Final = re.compile(r"(?<=:)[^:@\s]*:")
 _MOST_CHARACTERS: Final = 1000
-_PROPERTY: Final = re.compile(r"(?:(?<=password=)|(?<=passphrase=)|(?<=secret=)|(?<=[.]pem=))[^&;'\s]+", re.IGNORECASE)
 _REFERENCE: Final = re.compile(r"\$\{(?:file|env):[^{}]*\}")
 _QUOTED: Final = re.compile(r"(?<=got ')[^']+(?=')")
 
@@ -35,6 +35,15 @@ def _password(socket: str) -> str:
     user = _USER.search(before)
     password = before[user.end() :] if user is not None else ""
     return "" if _REFERENCE.fullmatch(password) else password
+
+
+def _hidden(text: str, password: str, behind: list[str]) -> str:
+    """Return what is shown of the part *text* of a socket with *password*, and with *behind* its paths."""
+    if any(text in secret for secret in (password, *behind)):
+        return MASK
+    for secret in behind:
+        text = text.replace(secret, MASK)
+    return text
 
 
 def _cut(text: str) -> str:
@@ -70,7 +79,7 @@ class ParameterError(EvframeError, ValueError):
 class SocketError(EvframeError, ValueError):
     """Raised when a subscriber socket has an unknown scheme or does not fit its grammar.
 
-    A password in the socket is in none of its texts.
+    A password in the socket is in none of its texts, and what follows the path of a URL is not either.
     """
 
     def __init__(self, socket: str, problem: str) -> None:
@@ -79,8 +88,9 @@ class SocketError(EvframeError, ValueError):
         if password:
             socket = socket.replace(f":{password}@", ":***@")
             problem = problem.replace(f"{password}@", "***@")
-            problem = _QUOTED.sub(lambda quoted: "***" if quoted[0] in password else quoted[0], problem)
-        socket, problem = _PROPERTY.sub("***", socket), visible(_PROPERTY.sub("***", problem))
+        behind = tails(socket)
+        problem = _QUOTED.sub(lambda got: _hidden(got[0], password, behind), problem)
+        socket, problem = without_properties(without_secrets(socket)), visible(without_properties(problem))
         super().__init__(f"socket {_cut(socket)!r}: {_cut(problem)}")
         self.socket = socket
         self.problem = problem

@@ -12,11 +12,12 @@ from attrs import evolve
 
 from evframe.calls import foreign_call
 from evframe.exceptions import PluginError, SocketError
+from evframe.masking import MASK
 from evframe.members import Address
 from evframe.sockets import Socket, split_socket
 from evframe.subscribers import BATCH_EVENTS
 from evframe.subscriptions.references import FORMS, Template, Values, has_reference, renamed
-from evframe.subscriptions.urls import MASK, OWN_FORM, is_url, sockets_for, without_secrets
+from evframe.subscriptions.urls import OWN_FORM, is_url, place_of, sockets_for
 from evframe.visible import brief
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ class Transports:
                     return SocketError(f"{scheme}://{MASK}", f"expected '{canonical}', got a URL")
                 # Not its repr: the password is masked where it stands as in the URL.
                 return SocketError(url, f"expected '{socket}', got a URL")
-        for nearest in sockets_for(without_secrets(url), others):
+        for nearest in sockets_for(place_of(url), others):
             return SocketError(f"{scheme}://{MASK}", f"expected '{nearest}', got a URL")
         return None
 

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 import attrs
 
 from evframe.filling import shown
+from evframe.masking import without_secrets
 from evframe.sockets import split_host_port
 
 DEFAULT_URL: Final = "http://127.0.0.1:8888/mi"
@@ -124,6 +125,8 @@ def without_password(url: str) -> str:
 
 
 def _masked(url: str) -> str:
+    if url.startswith("http"):
+        return without_secrets(url)
     head, slashes, rest = url.partition("://")
     place, slash, path = rest.partition("/")
     credentials, at, host = place.rpartition("@")

@@ -9,7 +9,7 @@ from unicodedata import category
 import attrs
 
 from evframe.importing.tokens import Place
-from evframe.subscriptions.urls import MASK
+from evframe.masking import MASK, without_properties
 
 _OUTSIDE_TEXT: Final = {*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0xD800, 0xE000)}
 _PASSWORD: Final = re.compile(r"(://[^\s:@/]*:)\S*(?=@)")  # which may have an @ itself
@@ -21,7 +21,7 @@ def one_line(text: str) -> str:
 
 
 def _shown(text: str) -> str:
-    return _PASSWORD.sub(rf"\g<1>{MASK}", text)
+    return without_properties(_PASSWORD.sub(rf"\g<1>{MASK}", text))
 
 
 def _is_hidden(character: str) -> bool:

@@ -8,8 +8,7 @@ from typing import Final
 
 _URL: Final = re.compile(r"([^:]+)://(.*)", re.DOTALL)
 _END_OF_AUTHORITY: Final = re.compile(r"[/?]")
-MASK: Final = "***"
-"""What stands in a text for a secret."""
+_TAIL: Final = re.compile(r"[?#;]")
 OWN_FORM: Final = "{scheme}:{rest}"
 
 
@@ -42,7 +41,7 @@ def sockets_for(url: str, forms: Iterable[str]) -> Iterator[str]:
                 yield form.format(scheme=scheme, rest=prefix + tail, authority=prefix + authority, path=path)
 
 
-def without_secrets(url: str) -> str:
-    """Return *url* without the user, the password and the query."""
+def place_of(url: str) -> str:
+    """Return *url* without the user, the password and what follows the path."""
     scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+    return f"{scheme}://{_TAIL.split(rest.rpartition('@')[2], maxsplit=1)[0]}"

@@ -82,6 +82,49 @@ def test_secrets_in_paths(interface):
         assert "T0K3N" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "socket",
+    [
+        "nosuch://host/hook?token=s3cret",
+        "nosuch://host/hook?a=1&b=s3cret",
+        "nosuch://host/hook?s3cret",
+        "nosuch://host/hook#s3cret",
+        "nosuch://host/hook;sess=s3cret/x",
+        "nosuch://host;s3cret",
+        "nosuch://s3cret@host/hook",
+        "nosuch://u:s3cret@host/hook?a=s3cret",
+        "nosuch://host/hook?a=s3cret@host",
+        "nosuch:host/hook?token=s3cret",
+        "http:host/hook?api_key=s3cret",
+        "http://host/hook?a=s3cret@x",
+        "https://[bad/?a=s3cret",
+        "http://host:99999999/hook?s3cret",
+        "xmlrpc://host/p?s3cret",
+        "xmlrpc://host/p?s3cret:m",
+        "udp://host:x?s3cret",
+        "udp:host:x?token=s3cret",
+        "tcp://host:1x#s3cret",
+        "rabbitmq://host:x/?token=s3cret",
+        "kafka://host:x/t?token=s3cret",
+        "virtual:FAILOVER nosuch://host/?s3cret udp:127.0.0.1:1",
+        "virtual:NOSUCH http://host/?s3cret udp:127.0.0.1:1",
+    ],
+)
+def test_what_may_be_a_secret_in_a_url(interface, socket):
+    """The query, the fragment, parameters and a user alone are in no text of an error, and the host still is."""
+    with pytest.raises(SocketError) as caught:
+        interface.subscribe_event("E_X", socket)
+    for text in (str(caught.value), caught.value.socket, caught.value.problem):
+        assert "s3c" not in text
+    assert "expected" in caught.value.problem
+
+
+def test_the_place_of_a_url_is_shown(interface):
+    """The error shows the scheme, the host and the path, so that the socket can be found."""
+    with pytest.raises(SocketError, match=r"^socket 'nosuch://u:\*\*\*@host:80/hook\?\*\*\*': expected a scheme of "):
+        interface.subscribe_event("E_X", "nosuch://u:pw@host:80/hook?token=a#b")
+
+
 def test_other_urls(interface):
     """A URL that stands for no socket is refused as any other text, without its password."""
     with pytest.raises(SocketError, match="expected a scheme of .*got 'redis'") as caught:

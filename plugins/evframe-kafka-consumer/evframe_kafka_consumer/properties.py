@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -140,7 +141,7 @@ def consumer_option(name: str, value: Value) -> tuple[str, Any] | None:
     try:
         return option, convert(value)
     except ValueError as error:
-        shown = "" if "password" in name or "secret" in name else f", got {value!r}"
+        shown = "" if re.search("password|secret|url", name) else f", got {value!r}"
         raise ValueError(f"property {name!r}: {error}{shown}") from None
 
 

@@ -50,6 +50,12 @@ def test_bad_option(option, value, problem):
     assert str(raised.value).startswith(problem)
 
 
+def test_a_url_with_a_password():
+    """The URL of tokens is refused with a password in it, which the error does not show."""
+    with pytest.raises(ValueError, match="expected an http: or https: URL without a password$"):
+        ConnectionOptions(topics=["t"], properties={"sasl.oauthbearer.token.endpoint.url": "https://u:sesame@h/"})
+
+
 def test_bad_pattern():
     """A pattern is a regular expression."""
     with pytest.raises(ValueError, match="topic_pattern: expected a regular expression, got '\\['"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -117,7 +118,7 @@ def producer_option(name: str, value: str) -> tuple[str, Any] | None:
     try:
         return option, convert(value)
     except ValueError as error:
-        shown = "" if "password" in name or "secret" in name else f", got {value!r}"
+        shown = "" if re.search("password|secret|url", name) else f", got {value!r}"
         raise ValueError(f"property {name!r}: {error}{shown}") from None
 
 
