@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import sys
 from contextlib import closing
 
 import attrs
@@ -306,3 +307,51 @@ def test_a_network_scheme_needs_endpoints_that_are_not_empty():
     for text in ("udp:a", "tcp:a", "xmlrpc:a", "xmlrpcs:a", "rabbitmq:a", "kafka:a"):
         with pytest.raises(evframe.exceptions.ForbiddenError, match="endpoints"):
             policies.general.check_socket(make(text, ()))
+
+
+async def steps_with(others):
+    """Return the steps for an answer of the resolver beside leases on *others* hosts, and look at what it does."""
+    events = made(narrow=PRIVATE)
+    with FakeNames({"moves": ["10.1.1.1"], **{f"h{number}": ["10.1.1.1"] for number in range(others)}}) as names:
+        events.resolver.lookup = names
+        async with events:
+            for number in range(others):
+                assert subscribe(events, "narrow", "E_A", f"udp:h{number}:1") == "OK"
+            assert subscribe(events, "narrow", "E_A", "udp:moves:1") == "OK"
+            assert await address_of(events, "moves", 1) == ["10.1.1.1"]
+            events.subscribe_event("E_B", "udp:moves:1")
+            steps = lines_of(events.lease_networks._end_outside, "moves", 1)
+            assert len(events.subscriptions) == others + 2
+            names["moves"] = ["127.0.0.1"]
+            events.resolver.refresh_all()
+            await until(lambda: len(events.subscriptions) == others + 1)
+            networks = events.lease_networks
+            held = {(name, lease) for lease, (_, names) in networks._held.items() for name in names}
+            assert {(name, lease) for name, leases in networks._leases.items() for lease in leases} == held
+            assert len(networks._leases) == others + 1
+    return steps
+
+
+async def test_an_answer_is_compared_with_the_leases_on_its_host_alone():
+    """The steps for an answer of the resolver grow with the leases on that host, and not with those on others."""
+    assert await steps_with(1) == await steps_with(200)
+
+
+def lines_of(function, *arguments):
+    """Return how many lines of *function* a call executes."""
+    counted = 0
+
+    def trace(frame, kind, _):
+        nonlocal counted
+        if frame.f_code is not function.__func__.__code__:
+            return None
+        counted += kind == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function(*arguments)
+    finally:
+        sys.settrace(before)
+    return counted

@@ -45,6 +45,7 @@ class LeaseNetworks:
         """That of the names."""
         self._held: dict[Subscription, tuple[Holder, frozenset[Endpoint]]] = {}
         self._holders: dict[str, dict[int, Counter[Holder]]] = {}  # the leases on each name and port
+        self._leases: dict[Endpoint, dict[Subscription, None]] = {}  # in the order in which they were held
         self._ending: dict[Subscriber, list[Subscription]] = {}
         resolver.answered = self._answered
 
@@ -112,18 +113,20 @@ class LeaseNetworks:
         self._held[lease] = holder, names
         for host, port in names:
             self._holders.setdefault(host, {}).setdefault(port, Counter())[holder] += 1
+            self._leases.setdefault((host, port), {})[lease] = None
             self._limit(host, port)
 
     def _drop(self, lease: Subscription) -> None:
         holder, names = self._held.pop(lease)
         for host, port in names:
+            del self._leases[host, port][lease]
             ports = self._holders[host]
             ports[port][holder] -= 1
             if not ports[port][holder]:
                 del ports[port][holder]
             self._limit(host, port)
             if not ports[port]:
-                del ports[port]
+                del ports[port], self._leases[host, port]
             if not ports:
                 del self._holders[host]
 
@@ -146,9 +149,10 @@ class LeaseNetworks:
     def _end_outside(self, host: str, port: int) -> None:
         """End the leases of clients on a name of this process that has an address outside of their networks."""
         found = self.resolver.answer(host, port)
-        for lease, (holder, names) in list(self._held.items()):
-            if holder is None or (host, port) not in names:
-                continue
+        for lease in list(self._leases[host, port]):
+            holder, _ = self._held.get(lease, (None, None))
+            if holder is None:
+                continue  # of this process, or ended with one before
             networks = self._policies.of(holder).networks
             if networks is None or _are_within(found, networks):
                 continue
