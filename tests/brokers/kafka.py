@@ -34,7 +34,7 @@ class Kafka(OwnBroker):
 
     name = "Kafka"
 
-    def __init__(self, *, starts_fast=True):
+    def __init__(self, *, starts_fast=True, creates_topics=False):
         if not list(LIBS.glob("kafka_*.jar")) or shutil.which("java") is None:
             raise RuntimeError(MISSING)
         super().__init__()
@@ -52,7 +52,8 @@ class Kafka(OwnBroker):
         self.certificate, self.key = self.folder / "certificate.pem", self.folder / "certificate-key.pem"
         keystore = certificates.make(self.folder)
         self.properties = self.folder / "server.properties"
-        self.properties.write_text(self._listeners() + self._security(keystore) + self._storage())
+        creation = f"auto.create.topics.enable={str(creates_topics).lower()}\n"
+        self.properties.write_text(self._listeners() + self._security(keystore) + self._storage() + creation)
         shutil.copytree(self._formatted(), self.folder / "data")
 
     def _listeners(self):
@@ -103,7 +104,7 @@ class Kafka(OwnBroker):
         return (
             f"log.dirs={self.folder}/data\noffsets.topic.replication.factor=1\n"
             "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n"
-            "group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n"
+            "group.initial.rebalance.delay.ms=0\n"
         )
 
     def _formatted(self):

@@ -12,16 +12,36 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 async def make_topic(broker, partitions=1, **configuration):
     """Make a topic, and return its name once the broker serves it."""
     name = f"t-{uuid.uuid4().hex[:8]}"
+    await make_topics(broker, [name], partitions, **configuration)
+    return name
+
+
+async def make_topics(broker, names, partitions=1, **configuration):
+    """Make topics of these names, and return once the broker serves them."""
+    async with administrating(broker) as admin:
+        await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configuration) for name in names])
+        while not all(topic["partitions"] for topic in await admin.describe_topics(names)):
+            await asyncio.sleep(0.01)
+
+
+async def delete_topic(broker, name):
+    """Delete a topic, and return once the broker has it no more."""
+    async with administrating(broker) as admin:
+        await admin.delete_topics([name])
+        while name in await admin.list_topics():
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def administrating(broker):
+    """Yield a client that makes and deletes topics, for a minute at most."""
     admin = AIOKafkaAdminClient(bootstrap_servers=f"127.0.0.1:{broker.port}")
     async with asyncio.timeout(60):
         await admin.start()
         try:
-            await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configuration)])
-            while not (await admin.describe_topics([name]))[0]["partitions"]:
-                await asyncio.sleep(0.01)
+            yield admin
         finally:
             await admin.close()
-    return name
 
 
 @asynccontextmanager

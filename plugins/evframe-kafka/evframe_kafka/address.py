@@ -13,6 +13,7 @@ from evframe_kafka_clients.tokens import reserved
 from evframe import split_host_port
 from evframe.sockets import without_brackets
 from evframe_kafka.properties import producer_option
+from evframe_kafka.routes import Route, route_of
 
 FORM: Final = "expected brokers/topic[?property=value&…]"
 PORT: Final = 9092
@@ -33,14 +34,25 @@ class KafkaSocket:
     options: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     without_effect: tuple[str, ...] = attrs.field(default=(), eq=False)
     """Properties of librdkafka that are accepted and have no meaning here."""
+    route: Route | None = attrs.field(default=None, eq=False, repr=False)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The parameters of the event that topic, key and headers have in braces."""
+        return () if self.route is None else self.route.parameters
+
+    @property
+    def names_topics(self) -> bool:
+        """Whether each event names its topic."""
+        return self.route is not None and self.route.by_topic is not None
 
     @property
     def canonical(self) -> str:
         """Brokers and topic as they were given, with what says where a record goes."""
         shown = [
-            f"key={quote(self.key)}" if self.key is not None else "",
+            f"key={_quote(self.key)}" if self.key is not None else "",
             f"partition={self.partition}" if self.partition is not None else "",
-            *(f"header.{quote(name)}={quote(value)}" for name, value in sorted(self.headers.items())),
+            *(f"header.{quote(name)}={_quote(value)}" for name, value in sorted(self.headers.items())),
         ]
         text = "&".join(part for part in shown if part)
         return f"kafka:{self.brokers}/{self.topic}{'?' if text else ''}{text}"
@@ -85,7 +97,12 @@ def parse(rest: str) -> KafkaSocket:
     fields: dict[str, Any] = {"headers": {}, "options": {}, "without_effect": ()}
     for part in tail.split("&") if tail else ():
         _take(part, fields)
-    return KafkaSocket(brokers, topic, **fields)
+    return KafkaSocket(brokers, topic, route=route_of(topic, fields.get("key"), fields["headers"]), **fields)
+
+
+def _quote(text: str) -> str:
+    """Return *text* percent-encoded, but for the braces of one with parameters."""
+    return quote(text, "/{}" if "{" in text else "/")
 
 
 def _host_and_port(text: str) -> tuple[str, int]:

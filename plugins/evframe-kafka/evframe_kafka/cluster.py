@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaProducer, errors
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
@@ -14,21 +14,24 @@ from evframe_kafka_clients.places import Places
 from evframe_kafka_clients.tls import FILES, with_tls
 from evframe_kafka_clients.tokens import tokens_of, without_tokens
 
-from evframe import Event, Unavailable
+from evframe import Unavailable
 from evframe.ages import Age
 from evframe.log_limit import LogLimiter
 from evframe.subscriptions.names import Network
 from evframe.subscriptions.resolving import Resolver
 from evframe_kafka.address import KafkaSocket
+from evframe_kafka.looking import UNKNOWN, reasons_of
 from evframe_kafka.options import Options
 from evframe_kafka.producing import Producing, strip
-from evframe_kafka.records import Packed, Packer
+from evframe_kafka.records import Contents, Packed, Packer
 
+_T = TypeVar("_T")
 log = logging.getLogger("evframe.kafka")
 Beyond = Callable[[Sequence[tuple[str, int]]], Sequence[Network] | None]
 """Returns the networks in which the brokers may be that a cluster names; see `PluginContext.networks_beyond`."""
 _GRACE_S: Final = 5.0  # for the case that the library forgets its time limit
 _LOOK_S: Final = 1.0
+_MOST_TOPICS: Final = 10_000  # the library keeps something of each topic that an idempotent producer has sent to
 _RECORD_BYTES: Final = 1_048_576  # what the library and the brokers take unless they are told otherwise
 # A producer that has left a gap in the numbers of its batches gets no further one through.
 _SPENT: Final = (
@@ -82,7 +85,8 @@ class Cluster:
         self._starting = asyncio.Lock()
         self._limiter = LogLimiter()
         self._ends: set[asyncio.Task[None]] = set()
-        self.users: set[str] = set()
+        self.users: dict[str, Collection[str]] = {}
+        """The topics that subscribers send to, by their sockets."""
 
     async def _open(self) -> Producing:
         """Return the producer, started.
@@ -154,8 +158,8 @@ class Cluster:
         self._ends.add(task)
         task.add_done_callback(self._ends.discard)
 
-    async def ask(self, topic: str) -> None:
-        """Look whether a broker answers now, and knows *topic*.
+    async def ask(self, topic: str | None) -> None:
+        """Look whether a broker answers now, and knows *topic*; with None it is not asked for one.
 
         Raises:
             Unavailable: if none does.
@@ -170,7 +174,8 @@ class Cluster:
         if not is_reached:
             self._give_up(producing)
             raise Unavailable("unreachable")
-        await self._partitions(producing, topic)
+        if topic is not None:
+            await self._partitions(producing, topic)
 
     def _give_up(self, producing: Producing) -> None:
         """Begin anew with the brokers of the socket, unless that is done already."""
@@ -178,20 +183,57 @@ class Cluster:
             self._places.forget()
             self.retire()
 
-    async def pack(self, target: KafkaSocket, events: Sequence[Event]) -> tuple[list[Packed], list[int]]:
-        """Return the records of *events* in batches, and the indexes of those that are too large.
+    async def look(self, topics: Sequence[str]) -> dict[str, str | None]:
+        """Return why each of *topics* takes no record; None for one that is there.
+
+        Raises:
+            Unavailable: if no broker answers.
+        """
+        if not topics:
+            return {}
+        producing = await self._open()
+        return await self._ask(producing, reasons_of(producing.producer.client, topics))
+
+    def knows(self, topic: str) -> bool:
+        """Return whether the producer knows the partitions of *topic*."""
+        return self._producing is not None and self._producing.knows(topic)
+
+    async def learn(self, topics: Sequence[str]) -> None:
+        """Have the producer know the partitions of *topics*, which are among those of `users`, and of no others.
+
+        Raises:
+            Unavailable: if no broker can be reached.
+        """
+        producing = await self._open()
+        if self._settings["enable_idempotence"] and producing.learned > _MOST_TOPICS:
+            self.retire()
+            producing = await self._open()
+        if not all(map(producing.knows, topics)):
+            await self._ask(producing, producing.learn(set().union(*self.users.values())))
+
+    async def _ask(self, producing: Producing, question: Coroutine[Any, Any, _T]) -> _T:
+        try:
+            async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
+                return await question
+        except (KafkaError, OSError) as error:
+            strip(error)
+            await self._look(producing)
+            raise Unavailable("no_metadata") from None
+
+    async def pack(self, contents: Contents, topic: str, indexes: Sequence[int]) -> tuple[list[Packed], list[int]]:
+        """Return the records of events in batches, and the indexes of those that are too large.
 
         Raises:
             Unavailable: if no broker can be reached, or none says which partitions the topic has.
         """
         producing = await self._open()
-        partitions = await self._partitions(producing, target.topic)
-        return self._packer.pack(target, events, partitions, producing.producer.create_batch)
+        partitions = await self._partitions(producing, topic)
+        return self._packer.pack(contents, topic, indexes, partitions, producing.producer.create_batch)
 
-    async def split(self, target: KafkaSocket, events: Sequence[Event], packed: Packed) -> list[Packed]:
+    async def split(self, contents: Contents, packed: Packed) -> list[Packed]:
         """Return a batch of records that was refused as two or more smaller ones."""
         producing = await self._open()
-        return self._packer.split(target, events, packed, producing.producer.create_batch)
+        return self._packer.split(contents, packed, producing.producer.create_batch)
 
     async def _partitions(self, producing: Producing, topic: str) -> list[int]:
         try:
@@ -199,13 +241,13 @@ class Cluster:
                 return sorted(await producing.producer.partitions_for(topic))
         except UnknownTopicOrPartitionError as error:
             strip(error)
-            raise Unavailable("unknown_topic") from None
+            raise Unavailable(UNKNOWN) from None
         except (KafkaError, OSError) as error:
             strip(error)
             await self._look(producing)
             # The library asks again, until the time is over, for a topic that the brokers do not know.
             is_unknown = isinstance(error, TimeoutError) and self._producing is producing
-            raise Unavailable("unknown_topic" if is_unknown else "no_metadata") from None
+            raise Unavailable(UNKNOWN if is_unknown else "no_metadata") from None
 
     async def _look(self, producing: Producing) -> None:
         """Give the producer up when none of the brokers that it knows answers."""

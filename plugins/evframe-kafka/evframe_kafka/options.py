@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from evframe.config import at_least
+from evframe.config import at_least, within
 
 
 @attrs.frozen
@@ -15,6 +15,11 @@ class Options:
     """How long finding a cluster and the partitions of a topic may take."""
     delivery_timeout_ms: int = attrs.field(default=10_000, validator=at_least(1))
     """How long the brokers may take to acknowledge a record before it is tried anew."""
+    max_open_topics: int = attrs.field(default=100, validator=within(1, 10_000))
+    """How many topics of one socket with a parameter in its topic the producer knows at once; the one without records
+    for the longest time is forgotten."""
+    topic_timeout_ms: int = attrs.field(default=1000, validator=at_least(0))
+    """How long the brokers may take to create the topic that an event names, while events of other topics are sent."""
     max_connection_age_s: float = attrs.field(default=0.0, validator=at_least(0))
     """After how long a producer, with its connections, is exchanged for a new one, losing nothing; 0 for never."""
     batch_bytes: int = attrs.field(default=262_144, validator=at_least(1))

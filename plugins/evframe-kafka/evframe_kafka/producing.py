@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -33,6 +33,20 @@ class Producing:
     """Called when a retired producer has nothing under way."""
     under_way: int = 0
     is_retired: bool = False
+    topics: frozenset[str] = frozenset()
+    """Those that `learn` has had the producer know."""
+    learned: int = 0
+    """How many these were in all."""
+
+    def knows(self, topic: str) -> bool:
+        """Return whether the producer has learned *topic*, and knows its partitions."""
+        return topic in self.topics and self.producer.client.cluster.partitions_for_topic(topic) is not None
+
+    async def learn(self, topics: Iterable[str]) -> None:
+        """Have the producer ask for *topics*, and forget all others."""
+        before, self.topics = self.topics, frozenset(topics)
+        self.learned += len(self.topics - before)
+        await self.producer.client.set_topics(self.topics)
 
     async def send(self, packed: Packed, limit_s: float, look_s: float) -> KafkaError | None:
         """Send a batch of records, and wait until it is acknowledged; return the error with which brokers refuse it.

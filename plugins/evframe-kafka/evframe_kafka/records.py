@@ -3,19 +3,76 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count, repeat
 from typing import Any, Final
 
 import attrs
 from aiokafka.partitioner import DefaultPartitioner
 
-from evframe import Event
-from evframe.encoding import encode_value
+from evframe import Batch, Event
+from evframe.plugin import UnfitError
 from evframe_kafka.address import KafkaSocket
+from evframe_kafka.routes import Headers, Made, bytes_of
 
 _MANY: Final = 1000  # batches that a topic takes before larger ones are tried
-Headers = list[tuple[str, bytes]]
+_MOST_LIMITS: Final = 1000  # topics whose limits are kept
+
+
+@attrs.define
+class Contents:
+    """The events of a batch, with what their records have beside their values."""
+
+    target: KafkaSocket
+    events: Sequence[Event]
+    made: Mapping[int, Made] | None = None
+    """By the indexes of the events, for a socket with parameters."""
+
+    @property
+    def indexes(self) -> Sequence[int]:
+        """Those of the events that have records."""
+        return range(len(self.events)) if self.made is None else list(self.made)
+
+    def by_topic(self) -> dict[str, list[int]]:
+        """Return the indexes of the events by the topics that they name."""
+        found: dict[str, list[int]] = {}
+        for index, made in (self.made or {}).items():
+            found.setdefault(made.topic, []).append(index)
+        return found
+
+    def values(self, indexes: Sequence[int]) -> list[bytes]:
+        """Return the values of the records."""
+        return [self.events[index].payload for index in indexes]
+
+    def keys(self, indexes: Sequence[int]) -> list[bytes | None] | None:
+        """Return the keys of the records; None for no keys."""
+        name = self.target.key
+        if name is None:
+            return None
+        if self.made is not None:
+            return [self.made[index].key for index in indexes]
+        return [bytes_of(self.events[index].get(name)) for index in indexes]
+
+    def headers(self, indexes: Sequence[int]) -> Sequence[Headers] | None:
+        """Return the headers of each record; None when all have the same."""
+        return None if self.made is None else [self.made[index].headers for index in indexes]
+
+    def same_headers(self) -> Headers:
+        """Return the headers that every record has."""
+        return [(name, value.encode()) for name, value in self.target.headers.items()]
+
+
+def contents_of(target: KafkaSocket, batch: Batch) -> Contents:
+    """Return the contents of *batch*; an event whose parameters do not fit the socket's fails."""
+    if target.route is None:
+        return Contents(target, batch.events)
+    made = {}
+    for index, event in enumerate(batch.events):
+        try:
+            made[index] = target.route.of(event)
+        except UnfitError as error:
+            batch.fail(index, error.reason)
+    return Contents(target, batch.events, made)
 
 
 @attrs.define
@@ -42,47 +99,48 @@ class Packer:
         self._rotation = count()
 
     def pack(
-        self, target: KafkaSocket, events: Sequence[Event], partitions: list[int], create_batch: Callable[[], Any]
+        self,
+        contents: Contents,
+        topic: str,
+        indexes: Sequence[int],
+        partitions: list[int],
+        create_batch: Callable[[], Any],
     ) -> tuple[list[Packed], list[int]]:
-        """Return the records of *events* in batches, and the indexes of those that are too large.
+        """Return the records of events in batches, and the indexes of those that are too large.
 
         What has no partition by its socket or its key goes to each in turn, a batch of records at a time.
 
         Args:
-            target: where the events go.
-            events: in their order.
+            contents: has the events.
+            topic: where they go.
+            indexes: those of the events, in their order.
             partitions: those of the topic.
             create_batch: returns an empty batch of the library.
         """
         packed: list[Packed] = []
         too_large: list[int] = []
-        for partition, indexes, keys in self._divide(target, events, partitions):
-            values = [events[index].payload for index in indexes]
-            for records, own in self._batches(target, create_batch, indexes, keys, values):
+        for partition, taken, keys in self._divide(contents, indexes, partitions):
+            for records, own in self._batches(contents, topic, create_batch, taken, keys):
                 if records is None:
                     too_large += own
                     continue
                 place = partitions[next(self._rotation) % len(partitions)] if partition is None else partition
-                packed.append(Packed(target.topic, place, records, own))
+                packed.append(Packed(topic, place, records, own))
         return packed, too_large
 
-    def split(
-        self, target: KafkaSocket, events: Sequence[Event], packed: Packed, create_batch: Callable[[], Any]
-    ) -> list[Packed]:
+    def split(self, contents: Contents, packed: Packed, create_batch: Callable[[], Any]) -> list[Packed]:
         """Return the records of a batch that was refused in smaller ones; the topic gets no larger ones for a while."""
-        values = [events[index].payload for index in packed.indexes]
-        limit = self._limits.setdefault(packed.topic, _Limit(sum(map(len, values))))
-        limit.refused(sum(map(len, values)))
-        middle = len(values) // 2
-        halves = ((packed.indexes[:middle], values[:middle]), (packed.indexes[middle:], values[middle:]))
-        smaller = []
-        for indexes, own in halves:
-            keys = None if target.key is None else [_key(events[index].get(target.key)) for index in indexes]
-            smaller += [
-                Packed(packed.topic, packed.partition, records, taken)
-                for records, taken in self._batches(target, create_batch, indexes, keys, own)
-            ]
-        return smaller
+        size = sum(map(len, contents.values(packed.indexes)))
+        limit = self._limits.setdefault(packed.topic, _Limit(size))
+        limit.refused(size)
+        if len(self._limits) > _MOST_LIMITS:
+            del self._limits[next(iter(self._limits))]
+        middle = len(packed.indexes) // 2
+        return [
+            Packed(packed.topic, packed.partition, records, taken)
+            for indexes in (packed.indexes[:middle], packed.indexes[middle:])
+            for records, taken in self._batches(contents, packed.topic, create_batch, indexes, contents.keys(indexes))
+        ]
 
     def taken(self, packed: Packed) -> None:
         """Count a batch that the brokers have taken; after many of them a topic gets larger ones again."""
@@ -91,34 +149,34 @@ class Packer:
             limit.taken()
 
     def _divide(
-        self, target: KafkaSocket, events: Sequence[Event], partitions: list[int]
+        self, contents: Contents, indexes: Sequence[int], partitions: list[int]
     ) -> Iterable[tuple[int | None, Sequence[int], list[bytes | None] | None]]:
         """Yield each partition, or None, with the indexes of its events and their keys; None for no keys."""
-        if target.key is None:
-            return [(target.partition, range(len(events)), None)]
+        fixed, all_keys = contents.target.partition, contents.keys(indexes)
+        if all_keys is None:
+            return [(fixed, indexes, None)]
         divided: dict[int | None, tuple[list[int], list[bytes | None]]] = {}
-        for index, event in enumerate(events):
-            key = _key(event.get(target.key))
-            partition = target.partition
+        for index, key in zip(indexes, all_keys, strict=True):
+            partition = fixed
             if partition is None and key is not None:
                 partition = int(self._choose(key, partitions, partitions))
-            indexes, keys = divided.setdefault(partition, ([], []))
-            indexes.append(index)
+            own, keys = divided.setdefault(partition, ([], []))
+            own.append(index)
             keys.append(key)
-        return [(partition, indexes, keys) for partition, (indexes, keys) in divided.items()]
+        return [(partition, own, keys) for partition, (own, keys) in divided.items()]
 
     def _batches(
         self,
-        target: KafkaSocket,
+        contents: Contents,
+        topic: str,
         create_batch: Callable[[], Any],
         indexes: Sequence[int],
         keys: list[bytes | None] | None,
-        values: list[bytes],
     ) -> Iterator[tuple[Any, Sequence[int]]]:
         """Yield each batch with the indexes of its events; None with that of one that is too large."""
-        headers = [(name, value.encode()) for name, value in target.headers.items()]
+        values, headers, same = contents.values(indexes), contents.headers(indexes), contents.same_headers()
         now = int(time.time() * 1000)
-        limit = self._limits.get(target.topic)
+        limit = self._limits.get(topic)
         start = 0
         while start < len(values):
             taken, batch = 1, None
@@ -126,7 +184,12 @@ class Packer:
             if len(values[start]) <= self._record_bytes:
                 batch = create_batch()
                 end = len(values) if limit is None else limit.end(values, start)
-                taken = _fill(batch, now, repeat(None) if keys is None else keys[start:], values[start:end], headers)
+                own = repeat(None) if keys is None else keys[start:]
+                if headers is None:
+                    taken = _fill(batch, now, own, values[start:end], same)
+                else:
+                    taken = _fill_each(batch, now, zip(own, values[start:end], headers[start:], strict=False))
+                batch._relative_offset = taken  # noqa: SLF001
             yield batch, indexes[start : start + taken]
             start += taken
 
@@ -159,7 +222,7 @@ def _fill(batch: Any, now: int, keys: Iterable[bytes | None], values: list[bytes
     """Append records until *batch* is full; return how many it has taken, at least one.
 
     `BatchBuilder.append` costs twice what the compiled builder behind it does, for what is the same for all of
-    them; what it counts is set here at the end.
+    them; what it counts is set at the end.
     """
     append = batch._builder.append  # noqa: SLF001
     taken = 0
@@ -167,14 +230,15 @@ def _fill(batch: Any, now: int, keys: Iterable[bytes | None], values: list[bytes
         if append(taken, now, key, value, headers) is None:
             break
         taken += 1
-    batch._relative_offset = taken  # noqa: SLF001
     return taken
 
 
-def _key(value: Any) -> bytes | None:
-    if value is None or isinstance(value, bytes):
-        return value
-    try:
-        return str(value).encode("utf-8", "surrogateescape")
-    except ValueError:  # an integer with more digits than Python writes, or a value that has one
-        return encode_value(value)
+def _fill_each(batch: Any, now: int, records: Iterable[tuple[bytes | None, bytes, Headers]]) -> int:
+    """Append records with headers of their own until *batch* is full; return how many it has taken, at least one."""
+    append = batch._builder.append  # noqa: SLF001
+    taken = 0
+    for key, value, headers in records:
+        if append(taken, now, key, value, headers) is None:
+            break
+        taken += 1
+    return taken

@@ -29,13 +29,19 @@ async def test_subscribers_leave_no_garbage(kafka):
             f"{base}{topic}?partition=7",
             "kafka:127.0.0.1:1/refused",
             f"kafka:127.0.0.1:{silent.port}/silent",
+            f"{base}{topic}?key={{1}}&header.x={{2}}",
+            f"{base}{topic[:-1]}{{2}}",
+            f"{base}{topic[:-1]}{{2}}?g.enable.idempotence=true",
+            f"{base}no-such-{{1}}",
+            "kafka:127.0.0.1:1/{1}",
+            f"kafka:127.0.0.1:{silent.port}/{{1}}",
         ]
 
         async def once():
             for text in sockets:
                 lease = events.subscribe_event("E_TEST", text)
                 for size in (10, 5000, 10):
-                    events.raise_event("E_TEST", ["x" * size])
+                    events.raise_event("E_TEST", ["x" * size, topic[-1]])
                 await until(lambda lease=lease: lease.subscriber.attempts or not lease.subscriber.depth)
                 events.unsubscribe_event("E_TEST", text)
             del lease

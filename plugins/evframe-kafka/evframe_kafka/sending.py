@@ -1,0 +1,128 @@
+"""A batch of events on its way to the partitions, and what the brokers say about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Final
+
+import attrs
+from aiokafka import errors
+
+from evframe import Batch, Unavailable
+from evframe.ordering import Step
+from evframe_kafka.cluster import Cluster
+from evframe_kafka.producing import strip
+from evframe_kafka.records import Contents, Packed
+
+# What is wrong with a batch because of some of its records.
+_OF_RECORDS: Final = {
+    errors.MessageSizeTooLargeError: "too_large",
+    errors.RecordListTooLargeError: "too_large",
+    errors.CorruptRecordException: "invalid_message",
+    errors.InvalidTimestampError: "invalid_message",
+    errors.UnsupportedForMessageFormatError: "invalid_message",
+    errors.PolicyViolationError: "invalid_message",
+    errors.UnknownError: "invalid_message",  # such as a record without the key that a compacted topic wants
+}
+_OF_THE_TOPIC: Final = {
+    errors.TopicAuthorizationFailedError: "access_refused",
+    errors.InvalidTopicError: "invalid_topic",
+}
+
+
+@attrs.define
+class Sending:
+    """A batch of events on its way."""
+
+    cluster: Cluster
+    contents: Contents
+    batch: Batch
+    acknowledged: list[Packed] = attrs.field(factory=list)
+
+    async def pack(self, topic: str, indexes: Sequence[int]) -> list[Packed]:
+        """Return events as batches of records for *topic*; those that are too large fail.
+
+        Raises:
+            Unavailable: if no broker can be reached, or none says which partitions the topic has.
+        """
+        packed, too_large = await self.cluster.pack(self.contents, topic, indexes)
+        self.fail(too_large, "too_large")
+        return packed
+
+    async def send(self, packed: Sequence[Packed], step: Step | None = None) -> None:
+        """Send batches of records to all of their partitions at once.
+
+        Args:
+            packed: the batches.
+            step: keeps the order of those for one partition; None where the caller does.
+
+        Raises:
+            Unavailable: if some have to be sent again; the events of the others are confirmed.
+        """
+        by_partition = defaultdict(list)
+        for each in packed:
+            by_partition[each.topic, each.partition].append(each)
+        ways = (self._send(own, step) for own in by_partition.values())
+        problem = next(filter(None, await asyncio.gather(*ways, return_exceptions=True)), None)
+        if problem is not None:
+            self.confirm()
+            raise problem
+
+    async def _send(self, packed: list[Packed], step: Step | None) -> None:
+        """Send batches of records to one partition; one that is refused is split, until single records are.
+
+        The library would go on with what is queued behind a batch of records that has come to its time limit: the
+        next one is queued when the one before is acknowledged. It would send them no sooner.
+        """
+        waiting = deque(packed)
+        async with nullcontext() if step is None else step(f"partition {packed[0].partition}"):
+            while waiting:
+                each = waiting.popleft()
+                refusal = await _refusal(self.cluster, each)
+                if refusal is None:
+                    self.acknowledged.append(each)
+                elif len(each.indexes) > 1 and refusal in _OF_RECORDS.values():
+                    waiting.extendleft(reversed(await self.cluster.split(self.contents, each)))
+                else:
+                    self.fail(each.indexes, refusal)
+
+    def fail(self, indexes: Sequence[int], reason: str) -> None:
+        """Count events as failed."""
+        for index in indexes:
+            self.batch.fail(index, reason)
+
+    def confirm(self) -> None:
+        """Count what is acknowledged as delivered, although the rest is sent again."""
+        for each in self.acknowledged:
+            for index in each.indexes:
+                self.batch.confirm(index)
+
+
+async def _refusal(cluster: Cluster, packed: Packed) -> str | None:
+    """Send a batch of records; return why the brokers refuse it, or None when they have it.
+
+    Raises:
+        Unavailable: if it has to be sent again.
+    """
+    try:
+        error = await cluster.send(packed)
+    except AssertionError as missing:
+        strip(missing)
+        return "unknown_partition"
+    if error is None:
+        return None
+    refusal = _OF_RECORDS.get(type(error)) or _OF_THE_TOPIC.get(type(error))
+    if refusal is None:
+        raise Unavailable(_reason(error))
+    return refusal
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, errors.KafkaTimeoutError | errors.RequestTimedOutError):
+        return "delivery_timeout"
+    if isinstance(error, errors.UnknownTopicOrPartitionError):
+        return "unknown_topic"
+    return "unreachable" if isinstance(error, errors.KafkaConnectionError) else "broker_error"
