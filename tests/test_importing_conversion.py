@@ -184,6 +184,25 @@ def test_templates(converted, template):
     assert said[0].startswith("-2 ")
 
 
+@pytest.mark.parametrize(
+    ("written", "socket"),
+    [
+        ("flatstore:/var/log/a {b}.log", "flatstore:/var/log/a {{b}.log"),
+        ("rabbitmq:u:p{w@h/calls.{caller}", "rabbitmq:u:p{w@h/calls.{{caller}"),
+        ("rabbitmq:u:p@h/exchange=e{x?k%7Bey", "rabbitmq:u:p@h/exchange=e{x?k%7B%7Bey"),
+        (
+            "virtual:FAILOVER rabbitmq:h/{a} udp:h:9 flatstore:/{b}",
+            "virtual:FAILOVER rabbitmq:h/{{a} udp:h:9 flatstore:/{{b}",
+        ),
+        ("xmlrpc:h:80/{a}:m", "xmlrpc:h:80/{a}:m"),
+    ],
+)
+def test_a_brace_stays_a_brace(converted, written, socket):
+    """A path or a routing key with braces is what it was, for which each opening one is doubled."""
+    tables, _ = converted(f'startup_route {{ subscribe_event("E_A", "{written}"); }}')
+    assert [each["socket"] for each in tables["subscriptions"]] == [socket]
+
+
 def test_no_template(converted):
     """A script that only looks like a template of m4 is none."""
     _, said = converted(

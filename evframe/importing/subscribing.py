@@ -11,7 +11,17 @@ from evframe.importing.modules import SCHEMES
 from evframe.importing.older import in_present_form
 from evframe.importing.statements import Call
 
+# What may have parameters of the event here: a path, and a routing key, which stands behind the last parameter.
+_TEXT: Final = re.compile(r"((?:^|[\s(])flatstore:|(?:^|[\s(])rabbitmq:[^\s/]*/(?:[^\s?]*\?)?)([^\s()]*)")
+_BRACE: Final = re.compile(r"\{|%7[Bb]")
 _MEMBER: Final = re.compile(r"""(?:^|[\s("])([a-z]+):""")
+
+
+def _with_literal_braces(socket: str) -> str:
+    """Return *socket* with its braces doubled where one would begin a parameter of the event."""
+    if socket.startswith("flatstore:"):  # whose path may have blanks
+        return socket.replace("{", "{{")
+    return _TEXT.sub(lambda found: found[1] + _BRACE.sub(lambda brace: 2 * brace[0], found[2]), socket)
 
 
 class Subscriptions:
@@ -41,6 +51,10 @@ class Subscriptions:
         socket, changes = in_present_form(socket)
         for change in changes:
             self._findings.note(call.place, what, change)
+        literal = _with_literal_braces(socket)
+        if literal != socket:
+            self._findings.note(call.place, what, "a brace is doubled; a single one begins a parameter of the event")
+            socket = literal
         expire_s = self._expire_s(what, call)
         before = self._known.get((event, socket))
         if before is not None:
