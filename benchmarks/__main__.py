@@ -20,7 +20,7 @@ from paths import PATHS as TRANSPORTS
 from paths import Measurement, Path_
 from sources import PATHS as SOURCES
 
-from evframe.gateway import run_loop, set_up_collector
+from evframe.cli.gateway import run_loop, set_up_collector
 from evframe.open_files import raise_limit
 
 HERE = Path(__file__).resolve().parent

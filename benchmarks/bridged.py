@@ -16,7 +16,7 @@ from evframe_opensips import InstanceOptions, Options
 from evframe_opensips.intake import Intake
 from evframe_opensips.places import bind
 
-from evframe.gateway import run_loop
+from evframe.cli.gateway import run_loop
 
 EVENTS = 10_000
 BURSTS = (1, 10, 20, 100, 1000)

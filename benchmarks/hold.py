@@ -28,8 +28,8 @@ from limits import Limits
 from paths import TWO, free_port, udp_receivers
 
 import evframe
+from evframe.cli.gateway import run_loop, set_up_collector
 from evframe.config import Config, CoreOptions
-from evframe.gateway import run_loop, set_up_collector
 
 SECONDS, STEP_S = 10, 0.01
 Target = tuple[Any, str]

@@ -12,8 +12,8 @@ import time
 from collections import defaultdict
 
 import evframe
+from evframe.cli.gateway import run_loop, set_up_collector
 from evframe.config import Config, CoreOptions
-from evframe.gateway import run_loop, set_up_collector
 
 QUEUES = 4
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from evframe_usrloc import Options, Usrloc
 
 import evframe
-from evframe.gateway import run_loop, set_up_collector
+from evframe.cli.gateway import run_loop, set_up_collector
 from evframe.testing import FakeClock, MemoryTransport
 
 TURN = 200

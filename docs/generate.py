@@ -1,4 +1,4 @@
-"""Write the reference pages that come from the code: `python docs/generate.py [--check]`.
+"""Write the reference pages and the data that come from the code: `python docs/generate.py [--check]`.
 
 With `--check` nothing is written; the exit code is 1 when a page is not what it would be.
 """
@@ -7,23 +7,30 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import sys
 import textwrap
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import attrs
+from evframe_import_opensips.modules import MODULES, PARAMETERS
 
 import evframe
 from evframe import hookspecs
 from evframe.cli import main as command_line
+from evframe.cli.group import GROUP as CLI
+from evframe.cli.group import contribute
+from evframe.command_line import CommandLine
 from evframe.config import CoreOptions, EventOptions, ParameterOptions, SubscriptionOptions, parse_config
-from evframe.importing.modules import MODULES, PARAMETERS
 from evframe.plugins import HOOKS
 from evframe.subscriptions.policy import ManagementOptions
 
-FOLDER = Path(__file__).resolve().parent / "reference"
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "docs" / "reference"
 NOTE = "<!-- Written by docs/generate.py; edit the code instead. -->\n\n"
 
 
@@ -248,28 +255,47 @@ def opensips_parameters() -> str:
 def cli() -> str:
     """Return the page of the command line."""
     parts = [NOTE, "# Command line\n"]
-    for name, command in sorted(command_line.commands.items()):
+    group = command_line.make_context("evframe", [], resilient_parsing=True)
+    for name in command_line.list_commands(group):
+        command = command_line.get_command(group, name)
+        assert command is not None
         context = command.make_context(name, [], resilient_parsing=True)
         context.info_name = f"evframe {name}"
         parts.append(f"\n## `evframe {name}`\n\n```text\n{command.get_help(context)}\n```\n")
     return "".join(parts)
 
 
-PAGES = {
-    "configuration.md": configuration,
-    "hooks.md": hooks,
-    "management-commands.md": commands,
-    "events.md": events,
-    "opensips-parameters.md": opensips_parameters,
-    "command-line.md": cli,
+def published() -> str:
+    """Return what the distributions of the checkout add, by which the core names the package to install."""
+    projects = [tomllib.loads(path.read_text())["project"] for path in sorted(ROOT.glob("plugins/*/pyproject.toml"))]
+    entries = [(project["name"].removeprefix("evframe-"), project.get("entry-points", {})) for project in projects]
+    loaded = dict(installed())
+    own = {name: loaded[name] for name, points in entries if "evframe" in points}
+    schemes = {scheme: name for name, plugin in own.items() for scheme in getattr(plugin, "schemes", ())}
+    commands = {}
+    for entry in entry_points(group=CLI):
+        line = CommandLine(set())
+        contribute(entry, line)
+        commands |= dict.fromkeys(line.commands, entry.name)
+    found = {"commands": commands, "plugins": sorted(own), "schemes": schemes}
+    return json.dumps(found, indent=2, sort_keys=True) + "\n"
+
+
+FILES = {
+    FOLDER / "configuration.md": configuration,
+    FOLDER / "hooks.md": hooks,
+    FOLDER / "management-commands.md": commands,
+    FOLDER / "events.md": events,
+    FOLDER / "opensips-parameters.md": opensips_parameters,
+    FOLDER / "command-line.md": cli,
+    ROOT / "evframe" / "published.json": published,
 }
 
 
 def main() -> int:
     """Write the pages, or check them."""
     stale = 0
-    for name, make in PAGES.items():
-        path = FOLDER / name
+    for path, make in FILES.items():
         text = make()
         if path.exists() and path.read_text() == text:
             continue

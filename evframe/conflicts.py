@@ -7,7 +7,7 @@ from fnmatch import filter as filter_names
 
 from evframe.config import Config, EventOptions
 from evframe.declarations import Declaration, Parameter
-from evframe.hints import PUBLISHED, did_you_mean, how_to_install, nearest, plugin_of
+from evframe.hints import did_you_mean, how_to_install, is_published, nearest, plugin_of
 from evframe.plugins import DISABLED, INVALID_OPTIONS, PluginStatus
 from evframe.subscriptions.policy import NarrowingOptions
 
@@ -20,7 +20,7 @@ def missing_plugins(names: Iterable[str], installed: Iterable[str]) -> Iterator[
     installed = list(installed)
     for name in names:
         if name not in installed:
-            hint = f", {how_to_install(name)}" if name in PUBLISHED else did_you_mean(name, installed)
+            hint = f", {how_to_install(name)}" if is_published(name) else did_you_mean(name, installed)
             yield f"plugins.{name}: no such plugin is installed{hint}"
 
 

@@ -1,44 +1,17 @@
-"""What was probably meant by a name that is not known."""
+"""What was probably meant by a name that is not known, and which package has it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
 from typing import Final
 
+import attrs
+
 _CUTOFF: Final = 0.75
-_PREFIX: Final = "evframe-"
-_BY_SCHEME: Final = {
-    "udp": "datagram",
-    "unix": "datagram",
-    "tcp": "stream",
-    "flatstore": "flatstore",
-    "kafka": "kafka",
-    "rabbitmq": "rabbitmq",
-    "route": "route",
-    "virtual": "virtual",
-    "xmlrpc": "xmlrpc",
-    "xmlrpcs": "xmlrpc",
-}
-"""The plugins with each scheme; one that is not installed cannot be asked."""
-PUBLISHED: Final = frozenset({
-    *_BY_SCHEME.values(),
-    "core-events",
-    "dialog",
-    "dispatcher",
-    "fraud-detection",
-    "kafka-consumer",
-    "lease-events",
-    "load-balancer",
-    "mi-datagram",
-    "mi-fifo",
-    "mi-http",
-    "opensips",
-    "pike",
-    "rabbitmq-consumer",
-    "usrloc",
-})  # fmt: skip
-"""The plugins that have packages called ``evframe-`` and their name."""
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
@@ -56,9 +29,33 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
 
 def plugin_of(scheme: str) -> str | None:
     """Return the published plugin that has *scheme*, or None."""
-    return _BY_SCHEME.get(scheme)
+    return _published().schemes.get(scheme)
+
+
+def is_published(plugin: str) -> bool:
+    """Return whether *plugin* has a package called ``evframe-`` and its name."""
+    return plugin in _published().plugins
+
+
+def plugin_of_command(command: str) -> str | None:
+    """Return the published plugin that adds *command* to the command line, or None."""
+    return _published().commands.get(command)
 
 
 def how_to_install(plugin: str) -> str:
     """Return the command that installs *plugin*."""
-    return f"pip install {_PREFIX}{plugin}"
+    return f"pip install evframe-{plugin}"
+
+
+@attrs.frozen
+class _Published:
+    """What the packages of evframe add: one that is not installed cannot be asked."""
+
+    plugins: list[str]
+    schemes: dict[str, str]
+    commands: dict[str, str]
+
+
+@cache
+def _published() -> _Published:
+    return _Published(**json.loads(files("evframe").joinpath("published.json").read_bytes()))

@@ -9,6 +9,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from evframe.batch import Batch
+    from evframe.command_line import CommandLine
     from evframe.context import PluginContext
     from evframe.events.event import EventDefinition
     from evframe.management.commands import CommandTable
@@ -30,6 +31,18 @@ def register_events(collector: EventCollector) -> None:
 
     Args:
         collector: call `collector.add(name, params)` once for each event.
+    """
+
+
+@hookspec
+def register_cli(commands: CommandLine) -> None:
+    """Contribute commands to the command line `evframe`; called when the line has none of the core's.
+
+    It is implemented by a module or an object that an entry point in the group `evframe.cli` names, which is
+    loaded for the command line alone: it should import quickly.
+
+    Args:
+        commands: call `commands.add(command)` once for each command of click.
     """
 
 

@@ -13,8 +13,8 @@ from processes import child
 
 import evframe
 from evframe.calls import comes_from_outside, contained, foreign_call
+from evframe.cli.gateway import run_loop
 from evframe.config import parse_config
-from evframe.gateway import run_loop
 from evframe.management.commands import Command
 from evframe.plugins import HOOKS
 from evframe.testing import MemoryTransport, until
@@ -316,7 +316,7 @@ def test_the_loop_of_the_gateway_resumes(caplog):
 
 PROGRAM = """
 import sys, evframe
-from evframe import gateway
+from evframe.cli import gateway
 
 class Plugin:
     @evframe.hookimpl

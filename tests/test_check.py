@@ -1,9 +1,7 @@
 """`evframe check`: what the plugins and the names of a configuration have wrong, each with its place in the file."""
 
 import json
-import re
 from importlib.metadata import entry_points
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -11,7 +9,6 @@ from click.testing import CliRunner
 import evframe
 from evframe.cli import main
 from evframe.config import parse_config
-from evframe.hints import PUBLISHED, plugin_of
 from evframe.toml_lines import key_lines, with_places
 
 ONE = """
@@ -184,21 +181,6 @@ def test_an_unknown_key_lists_the_accepted_ones():
         with pytest.raises(evframe.ConfigError) as caught:
             evframe.EventInterface(parse_config(f"[plugins.mi-http]\n{key} = {{}}\n"))
         assert "unknown key" not in str(caught.value)
-
-
-def test_every_plugin_of_the_repository_can_be_installed_by_its_hint():
-    """The names that errors say to install are those of the packages, with the schemes that they have."""
-    found = {}
-    for file in (Path(__file__).parent.parent / "plugins").glob("*/pyproject.toml"):
-        package = re.search(r'^name = "(.*)"', file.read_text(), re.MULTILINE)[1]
-        entry = re.search(r'entry-points.evframe\]\n"?([\w-]+)"? =', file.read_text())
-        if entry is not None:
-            found[entry[1]] = package
-    assert found == {name: f"evframe-{name}" for name in PUBLISHED}
-    schemes = {scheme: one.name for one in evframe.EventInterface().plugin_status for scheme in one.schemes}
-    assert {scheme: plugin_of(scheme) for scheme in schemes if plugin_of(scheme)} == {
-        scheme: name for scheme, name in schemes.items() if name in PUBLISHED
-    }
 
 
 TEXT = '''# comment

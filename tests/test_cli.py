@@ -1,5 +1,6 @@
 """The command line, in process."""
 
+import itertools
 import json
 import pty
 import re
@@ -293,3 +294,76 @@ def test_patterns_that_match_nothing():
     """A pattern counts as unmatched when none of the subscribed events fits it, letter by letter."""
     assert unmatched(["E_A", "E_*", "e_a", "E_[BC]", "X?"], ["E_A", "E_D"]) == ["e_a", "E_[BC]", "X?"]
     assert unmatched([], ["E_A"]) == []
+
+
+CONTRIBUTED = """
+import click
+from evframe import hookimpl
+
+@click.command()
+def greet():
+    click.echo("hello")
+
+@hookimpl
+def register_cli(commands):
+    commands.add({command})
+"""
+NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def contribute(install):
+    """Install a distribution whose module adds what *command* is."""
+
+    def contribute(name, command):
+        module = f"contributed_{next(NUMBERS)}"  # one that is not imported yet
+        folder = install(group="evframe.cli", **{name: module})
+        (folder / f"{module}.py").write_text(CONTRIBUTED.replace("{command}", command))
+
+    vars(main).pop("_contributed", None)  # what was found before
+    yield contribute
+    vars(main).pop("_contributed", None)
+
+
+def test_another_distribution_adds_a_command(command, contribute):
+    """A module of the group `evframe.cli` adds commands, which the help lists."""
+    contribute("greeting", "greet")
+
+    assert command("greet").output == "hello\n"
+    assert re.search(r"^  greet$", command("--help").output, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("click.Command('run')", "ValueError: command 'run' exists already"),
+        ("click.Command(None)", "ValueError: expected a command with a name"),
+        ("nothing", "NameError: name 'nothing' is not defined"),
+        ("exit(3)", "entry point 'broken' of evframe.cli: expected a result or an Exception, got SystemExit(3)"),
+    ],
+)
+def test_a_distribution_whose_commands_cannot_be_added_is_left_out(command, contribute, given, reason):
+    """Its error is one line on standard error, and the commands of the others work."""
+    contribute("broken", given)
+    contribute("greeting", "greet")
+
+    result = command("greet")
+    assert (result.exit_code, result.stdout) == (0, "hello\n")
+    assert result.stderr == f"the commands of evframe-broken are left out: {reason}\n"
+
+
+def test_the_commands_of_the_core_load_no_other_distribution(command, contribute):
+    """What starts the gateway, and its check, does not wait for the commands of others."""
+    contribute("broken", "nothing")
+
+    assert command("run", "--help").stderr == ""
+    assert command("check", "--help").stderr == ""
+
+
+def test_a_command_of_a_package_that_is_not_installed_names_it(command, monkeypatch):
+    """Who types the command of a package learns what to install."""
+    monkeypatch.setitem(vars(main), "_contributed", {})
+
+    result = command("import-opensips", "opensips.cfg")
+    assert result.exit_code == 2
+    assert "no command 'import-opensips', pip install evframe-import-opensips" in result.output

@@ -5,7 +5,7 @@ import sys
 
 _SET_UP = """
 import gc, weakref
-from evframe.gateway import MOST_LOOKED_AT_AGAIN, set_up_collector
+from evframe.cli.gateway import MOST_LOOKED_AT_AGAIN, set_up_collector
 
 
 class Node:

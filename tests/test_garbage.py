@@ -115,7 +115,7 @@ async def test_what_is_remembered_dies_with_the_subscriber(memory):
 
 LOOKS = """
 import gc
-from evframe.gateway import set_up_collector
+from evframe.cli.gateway import set_up_collector
 
 looked = []
 gc.callbacks.append(lambda phase, info: looked.append(len(gc.get_objects())) if phase == "start" else None)

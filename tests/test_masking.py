@@ -1,11 +1,11 @@
 """Secrets in URLs and properties."""
 
 import pytest
+from evframe_import_opensips.findings import Findings
+from evframe_import_opensips.tokens import Place
 
 from evframe.client import Client, ManagementError
 from evframe.client.urls import without_password
-from evframe.importing.findings import Findings
-from evframe.importing.tokens import Place
 from evframe.masking import tails, without_properties, without_secrets
 
 

@@ -9,9 +9,9 @@ import attrs
 import pytest
 
 import evframe
+from evframe.cli.gateway import run_loop
 from evframe.config import Config
 from evframe.exceptions import Unavailable
-from evframe.gateway import run_loop
 from evframe.retries import Retries, RetryTimer
 from evframe.testing import FakeClock, until
 

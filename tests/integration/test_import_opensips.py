@@ -8,14 +8,14 @@ from pathlib import Path
 import attrs
 import pytest
 from click.testing import CliRunner
+from evframe_import_opensips import convert
+from evframe_import_opensips.modules import MODULES, PARAMETERS
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import evframe
 from evframe.cli import main
 from evframe.config import parse_config
-from evframe.importing import convert
-from evframe.importing.modules import MODULES, PARAMETERS
 
 SCRIPTS = Path(__file__).parent / "opensips"
 

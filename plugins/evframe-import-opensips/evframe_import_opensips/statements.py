@@ -8,9 +8,9 @@ from typing import Final
 
 import attrs
 
-from evframe.importing.findings import Findings
-from evframe.importing.tokens import Place, Token
-from evframe.importing.values import WORDS, Value
+from evframe_import_opensips.findings import Findings
+from evframe_import_opensips.tokens import Place, Token
+from evframe_import_opensips.values import WORDS, Value
 
 _KINDS: Final = ("branch", "error", "event", "failure", "local", "onreply", "startup", "timer")
 ROUTES: Final = frozenset({"route", *(f"{kind}_route" for kind in _KINDS)})

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from evframe.importing import values
+from evframe_import_opensips import values
 
 
 @attrs.frozen

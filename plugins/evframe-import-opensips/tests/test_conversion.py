@@ -4,16 +4,15 @@ import ast
 import tomllib
 
 import pytest
+from evframe_import_opensips import convert
+from evframe_import_opensips.document import value_text
+from evframe_import_opensips.modules import FUNCTIONS, MODULES, PARAMETERS
+from evframe_import_opensips.source_modules import SOURCE_MODULES
+from evframe_import_opensips.statements import EventRoute, Route
+from evframe_import_opensips.stubs import function_name, stub_module
+from evframe_import_opensips.tokens import TOO_LARGE, Place
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from evframe.importing import convert
-from evframe.importing.document import value_text
-from evframe.importing.modules import FUNCTIONS, MODULES, PARAMETERS
-from evframe.importing.source_modules import SOURCE_MODULES
-from evframe.importing.statements import EventRoute, Route
-from evframe.importing.stubs import function_name, stub_module
-from evframe.importing.tokens import TOO_LARGE, Place
 
 
 @pytest.fixture

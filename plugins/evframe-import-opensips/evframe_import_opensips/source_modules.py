@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from evframe.importing import values
-from evframe.importing.tables import Module, ModuleParameter, without_option
+from evframe_import_opensips import values
+from evframe_import_opensips.tables import Module, ModuleParameter, without_option
 
 SOURCE_MODULES: Final = {
     "dialog": Module("dialog"),

@@ -1,13 +1,12 @@
 """The statements of a script, and the files that it includes."""
 
 import pytest
+from evframe_import_opensips.findings import Findings
+from evframe_import_opensips.sources import DEEPEST, LARGEST_BYTES, Sources
+from evframe_import_opensips.statements import Call, EventRoute, Script
+from evframe_import_opensips.tokens import Source, UnendedError, tokenize
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from evframe.importing.findings import Findings
-from evframe.importing.sources import DEEPEST, LARGEST_BYTES, Sources
-from evframe.importing.statements import Call, EventRoute, Script
-from evframe.importing.tokens import Source, UnendedError, tokenize
 
 NAMES = frozenset({"subscribe_event", "raise_event", "wait_for_event", "event_shm_threshold"})
 

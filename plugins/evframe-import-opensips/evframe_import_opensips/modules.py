@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from evframe.importing import values
-from evframe.importing.source_modules import SOURCE_MODULES, SOURCE_PARAMETERS
-from evframe.importing.tables import Module, ModuleParameter, without_option
+from evframe_import_opensips import values
+from evframe_import_opensips.source_modules import SOURCE_MODULES, SOURCE_PARAMETERS
+from evframe_import_opensips.tables import Module, ModuleParameter, without_option
 
 _JSON_RPC: Final = "the management interface speaks JSON-RPC: `mi-http`"
 _NO_PAGES: Final = "there are no pages for a browser"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from evframe.importing.findings import Findings
-from evframe.importing.tokens import Source, Token, UnendedError, tokenize
+from evframe_import_opensips.findings import Findings
+from evframe_import_opensips.tokens import Source, Token, UnendedError, tokenize
 
 DEEPEST: Final = 16
 LARGEST_BYTES: Final = 16 << 20

@@ -8,8 +8,8 @@ from unicodedata import category
 
 import attrs
 
-from evframe.importing.tokens import Place
 from evframe.masking import MASK, without_properties
+from evframe_import_opensips.tokens import Place
 
 _OUTSIDE_TEXT: Final = {*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0xD800, 0xE000)}
 _PASSWORD: Final = re.compile(r"(://[^\s:@/]*:)\S*(?=@)")  # which may have an @ itself

@@ -8,12 +8,12 @@ from collections.abc import Collection
 from typing import Final
 
 from evframe.client.urls import DEFAULT_URL, parse_url, url_of
-from evframe.importing.converter import CONVERTED, Converter, module_name
-from evframe.importing.document import Entry
-from evframe.importing.findings import Findings
-from evframe.importing.statements import Call, EventRoute
-from evframe.importing.tokens import Place
-from evframe.importing.values import Value
+from evframe_import_opensips.converter import CONVERTED, Converter, module_name
+from evframe_import_opensips.document import Entry
+from evframe_import_opensips.findings import Findings
+from evframe_import_opensips.statements import Call, EventRoute
+from evframe_import_opensips.tokens import Place
+from evframe_import_opensips.values import Value
 
 PLUGIN: Final = "opensips"
 _STAYING: Final = frozenset({"event_route", "event_routing", "event_sqs"})  # event modules that send nothing from here

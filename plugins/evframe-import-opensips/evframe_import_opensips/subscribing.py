@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from evframe.importing.document import Document, Entry, value_text
-from evframe.importing.findings import Findings
-from evframe.importing.modules import SCHEMES
-from evframe.importing.older import in_present_form
-from evframe.importing.statements import Call
+from evframe_import_opensips.document import Document, Entry, value_text
+from evframe_import_opensips.findings import Findings
+from evframe_import_opensips.modules import SCHEMES
+from evframe_import_opensips.older import in_present_form
+from evframe_import_opensips.statements import Call
 
 # What may have parameters of the event here: a path, and a routing key, which stands behind the last parameter.
 _TEXT: Final = re.compile(r"((?:^|[\s(])flatstore:|(?:^|[\s(])rabbitmq:[^\s/]*/(?:[^\s?]*\?)?)([^\s()]*)")

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import attrs
 
-from evframe.importing.findings import Findings, one_line
-from evframe.importing.tokens import Place
+from evframe_import_opensips.findings import Findings, one_line
+from evframe_import_opensips.tokens import Place
 
 _HIDDEN: Final = re.compile(r"[^ -~]")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")

@@ -7,8 +7,8 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping
 
-from evframe.importing.findings import one_line
-from evframe.importing.statements import EventRoute
+from evframe_import_opensips.findings import one_line
+from evframe_import_opensips.statements import EventRoute
 
 
 def function_name(event: str, events: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from evframe.visible import visible, visible_json, visible_lines
+from evframe.visible import visible, visible_json
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -29,15 +29,3 @@ class Notes(logging.Handler):
         """Print *record* with its problem."""
         problem = getattr(record, "problem", None)
         say(record.getMessage() if problem is None else f"{record.getMessage()}: {problem}", err=True)
-
-
-class Commands(click.Group):
-    """A group of commands whose errors are printed like everything else."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was chosen."""
-        try:
-            return super().invoke(ctx)
-        except click.ClickException as error:
-            error.message = visible_lines(error.message)  # type: ignore[misc]  # it is final for other classes
-            raise

@@ -6,16 +6,16 @@ import fnmatch
 from collections.abc import Collection
 from typing import Final
 
-from evframe.importing import consumed
-from evframe.importing.document import Document, Entry, value_text
-from evframe.importing.findings import Findings
-from evframe.importing.modules import FUNCTIONS, MODULES, PARAMETERS
-from evframe.importing.source_modules import SOURCE_MODULES
-from evframe.importing.statements import Call, EventRoute
-from evframe.importing.stubs import function_name
-from evframe.importing.subscribing import Subscriptions
-from evframe.importing.tokens import Place
-from evframe.importing.values import Convert, Value
+from evframe_import_opensips import consumed
+from evframe_import_opensips.document import Document, Entry, value_text
+from evframe_import_opensips.findings import Findings
+from evframe_import_opensips.modules import FUNCTIONS, MODULES, PARAMETERS
+from evframe_import_opensips.source_modules import SOURCE_MODULES
+from evframe_import_opensips.statements import Call, EventRoute
+from evframe_import_opensips.stubs import function_name
+from evframe_import_opensips.subscribing import Subscriptions
+from evframe_import_opensips.tokens import Place
+from evframe_import_opensips.values import Convert, Value
 
 CONVERTED: Final = frozenset({"raise_event", "subscribe_event"})
 """The functions that become something here."""

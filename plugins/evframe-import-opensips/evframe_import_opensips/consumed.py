@@ -6,10 +6,10 @@ import itertools
 import re
 from typing import Any, Final
 
-from evframe.importing import values
-from evframe.importing.document import Document, Entry, value_text
-from evframe.importing.findings import Findings
-from evframe.importing.tokens import Place
+from evframe_import_opensips import values
+from evframe_import_opensips.document import Document, Entry, value_text
+from evframe_import_opensips.findings import Findings
+from evframe_import_opensips.tokens import Place
 
 MODULE: Final = "rabbitmq_consumer"
 PLUGIN: Final = "rabbitmq-consumer"

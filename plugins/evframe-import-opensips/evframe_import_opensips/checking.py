@@ -9,11 +9,11 @@ import attrs
 
 from evframe.config import Config, parse_config
 from evframe.exceptions import ConfigError, SocketError
-from evframe.importing.document import Document, Entry, to_toml
-from evframe.importing.findings import Findings
-from evframe.importing.modules import SCHEMES
-from evframe.importing.tokens import Place
 from evframe.interface import EventInterface
+from evframe_import_opensips.document import Document, Entry, to_toml
+from evframe_import_opensips.findings import Findings
+from evframe_import_opensips.modules import SCHEMES
+from evframe_import_opensips.tokens import Place
 
 _OPTION: Final = re.compile(r"plugins\.(?P<plugin>[\w-]+)[.:] *(?P<reason>.*)", re.DOTALL)
 _TABLE: Final = re.compile(r"(?P<list>\w+)\[(?P<index>\d+)\](?P<reason>.*)", re.DOTALL)

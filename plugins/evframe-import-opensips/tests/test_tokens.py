@@ -1,10 +1,9 @@
 """The words of a script."""
 
 import pytest
+from evframe_import_opensips.tokens import TOO_LARGE, Source, UnendedError, number, tokenize
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
-from evframe.importing.tokens import TOO_LARGE, Source, UnendedError, number, tokenize
 
 
 def tokens(text):

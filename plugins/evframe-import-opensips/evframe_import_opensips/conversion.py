@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import attrs
 
-from evframe.importing.bridging import BridgeConverter
-from evframe.importing.checking import leave_out_refused
-from evframe.importing.converter import CONVERTED, Converter, module_name
-from evframe.importing.document import to_toml
-from evframe.importing.findings import Findings
-from evframe.importing.modules import CORE_PARAMETERS, FUNCTIONS
-from evframe.importing.sources import Sources, name_of
-from evframe.importing.statements import Call, Script
-from evframe.importing.stubs import stub_module
-from evframe.importing.tokens import Place
+from evframe_import_opensips.bridging import BridgeConverter
+from evframe_import_opensips.checking import leave_out_refused
+from evframe_import_opensips.converter import CONVERTED, Converter, module_name
+from evframe_import_opensips.document import to_toml
+from evframe_import_opensips.findings import Findings
+from evframe_import_opensips.modules import CORE_PARAMETERS, FUNCTIONS
+from evframe_import_opensips.sources import Sources, name_of
+from evframe_import_opensips.statements import Call, Script
+from evframe_import_opensips.stubs import stub_module
+from evframe_import_opensips.tokens import Place
 
 
 @attrs.frozen
