@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 if TYPE_CHECKING:
     from evframe.declarations import ParameterTypes
-    from evframe.events.event import EventDefinition
+    from evframe.events.event import Event, EventDefinition
     from evframe.interface import EventInterface
     from evframe.management.dispatcher import Dispatcher
     from evframe.members import Address, Member
@@ -132,6 +133,19 @@ class PluginContext:
     def raise_event_and_tell(self, name: str, params: Any, tell: Callable[[Sequence[str | None]], None]) -> None:
         """Raise an event, and have *tell* hear what became of it; see `EventInterface.raise_event_and_tell`."""
         self._interface.raise_event_and_tell(name, params, tell)
+
+    def prepare_event(self, name: str, params: Any) -> Event:
+        """Return an event for `raise_prepared`, which is read and encoded by then; from any thread.
+
+        Raises:
+            UnknownEventError: if the event is not registered.
+            ParameterError: if the parameters break the declaration or cannot be sent.
+        """
+        return self._interface.event(name).snapshot(params, monotonic())
+
+    def raise_prepared(self, event: Event, tell: Callable[[Sequence[str | None]], None] | None = None) -> None:
+        """Raise an event of `prepare_event`; see `EventInterface.raise_prepared`."""
+        self._interface.raise_prepared(event, tell)
 
     def has_subscribers(self, name: str) -> bool:
         """Return whether raising *name* would reach anyone."""

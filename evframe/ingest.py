@@ -7,6 +7,7 @@ whether messages come at all.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import Counter
@@ -17,7 +18,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from evframe.context import PluginContext
-from evframe.events.event import check_name
+from evframe.events.event import Event, check_name
 from evframe.events.reading import read_notification
 from evframe.exceptions import EventNameError, ParameterError, UnknownEventError
 from evframe.log_limit import LogLimiter
@@ -28,6 +29,8 @@ log = logging.getLogger("evframe.ingest")
 Fate = Literal["delivered", "nobody", "failed", "open"]
 """How the deliveries of an event ended: all of them well; there were none; some failed for good; or
 the interface was left before some had an end."""
+LARGE_BYTES: Final = 8 << 10
+"""How long a message may be that is read on the loop: longer ones take more than a few milliseconds."""
 _QUIET_S: Final = 10.0
 _NOT_CONSUMED, _CONSUMED = -1, 1
 _REPORTS: Final = 20
@@ -111,6 +114,20 @@ class Rules:
     """How many names may be registered that nobody knew before."""
 
 
+@attrs.frozen
+class Prepared:
+    """A large message: its event, or why it is none."""
+
+    event: Event | None = None
+    problem: Exception | None = None
+
+    def unwrap(self) -> Event:
+        """Return the event, or raise the problem."""
+        if self.event is None:
+            raise self.problem or AssertionError
+        return self.event
+
+
 class Intake:
     """Raises the events of one source of messages.
 
@@ -138,11 +155,24 @@ class Intake:
         self.refused: Counter[str] = Counter()
         """How many did not, by the reason."""
 
+    async def prepare(self, body: bytes, more: Mapping[str, Any] | None = None) -> Prepared:
+        """Return what `take` needs of a message of more than `LARGE_BYTES`, which is read and encoded beside the loop.
+
+        Wait for it before the next message of the source is taken, so that events keep their order.
+        """
+        try:
+            name, params = await asyncio.to_thread(self._read, body, more)
+            self._allow(name)
+            return Prepared(await asyncio.to_thread(self._event, name, params))
+        except Exception as error:  # noqa: BLE001 counted when it is taken
+            return Prepared(problem=error.with_traceback(None))  # without the frames, and all that they hold
+
     def take(
         self,
         body: bytes,
         tell: Callable[[Sequence[str | None]], None] | None = None,
         more: Mapping[str, Any] | None = None,
+        prepared: Prepared | None = None,
     ) -> bool:
         """Raise the event that a message is; return False, and count it, when it cannot become one.
 
@@ -150,10 +180,14 @@ class Intake:
             body: the message's.
             tell: hears what became of the event; see `EventInterface.raise_event_and_tell`.
             more: further parameters of an event that is not named by the message.
+            prepared: what `prepare` has returned for the message.
         """
         try:
-            name, params = self._read(body, more)
-            self._raise(name, params, tell)
+            if prepared is None:
+                name, params = self._read(body, more)
+                self._raise(name, params, tell)
+            else:
+                self._context.raise_prepared(prepared.unwrap(), tell)
         except Refused as refusal:
             self.refused[refusal.reason] += 1
             self._tell(refusal)
@@ -179,14 +213,23 @@ class Intake:
 
     def _raise(self, name: str, params: Any, tell: Callable[[Sequence[str | None]], None] | None) -> None:
         try:
-            if name not in self._allowed:
-                self._register(name)
+            self._allow(name)
             if tell is None:
                 self._context.raise_event(name, params)
             else:
                 self._context.raise_event_and_tell(name, params, tell)
         except ParameterError as error:
             raise Refused("parameters", str(error)) from None
+
+    def _event(self, name: str, params: Any) -> Event:
+        try:
+            return self._context.prepare_event(name, params)
+        except ParameterError as error:
+            raise Refused("parameters", str(error)) from None
+
+    def _allow(self, name: str) -> None:
+        if name not in self._allowed:
+            self._register(name)
 
     def _register(self, name: str) -> None:
         """Make sure that *name* is registered, within the bound."""

@@ -348,8 +348,13 @@ class EventInterface:
                 definition.enforced.check(params)
             definition.raised += 1
 
-    def raise_prepared(self, event: Event) -> None:
-        """Raise an event that `EventDefinition.snapshot` has made, perhaps on another thread; on the loop's thread."""
+    def raise_prepared(self, event: Event, tell: Callable[[Sequence[str | None]], None] | None = None) -> None:
+        """Raise an event that `EventDefinition.snapshot` has made, perhaps on another thread; on the loop's thread.
+
+        *tell* is as for `raise_event_and_tell`.
+        """
+        if tell is not None:
+            OutcomeTeller(event, event.definition.targets, tell)
         self._put(event)
 
     def _put(self, event: Event) -> None:

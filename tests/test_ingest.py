@@ -1,7 +1,9 @@
 """Messages that become events."""
 
+import asyncio
 import json
 import logging
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from evframe import hookimpl
 from evframe.encoding import encode_params
 from evframe.ingest import Availability, Intake, Rules, fate_of
 from evframe.status import StatusRegistry
-from evframe.testing import FakeClock, Recorder
+from evframe.testing import FakeClock, Recorder, until
 
 NOTIFICATION = b'{"jsonrpc":"2.0","method":"%b","params":{"n":1}}'
 
@@ -211,3 +213,69 @@ async def test_lone_surrogate_in_the_name_of_a_parameter():
         for params in (b'{"\\ud83d":1}', b'{"a":{"\\ud83d":1}}', b'[{"\\ud83d":1}]'):
             assert not intake.take(b'{"jsonrpc":"2.0","method":"E_GOLD","params":%b}' % params)
         assert intake.refused == {"parameters": 3}
+
+
+HOSTILE = {
+    "deep": b"[" * 100 + b"]" * 100,
+    "many names": b"{%b}" % b",".join(b'"n%d":{"a":1,"a":2}' % number for number in range(3000)),
+    "long numbers": b"[%b]" % b",".join(b"1" * 400 for _ in range(100)),
+}
+
+
+async def taken(body, is_prepared):
+    """Return the payloads of the events of a message, their outcomes and the counters, and what ran on the loop."""
+    outcomes, on_the_loop = [], set()
+    async with recorder(event=None, patterns=["E_*", "x*"]) as recording:
+        recording.register_event("E_KNOWN")
+        recording.interface.register_event("E_STRICT", {"n": int})
+        intake = recording.plugin("source").intake
+        sys.setprofile(lambda frame, *_: on_the_loop.add(frame.f_code.co_name))
+        try:
+            prepared = await intake.prepare(body) if is_prepared else None
+            is_taken = intake.take(body, outcomes.append, prepared=prepared)
+        finally:
+            sys.setprofile(None)
+        await until(lambda: len(outcomes) == is_taken)
+        payloads = [event.payload for event in await recording.raised()] if is_taken else []
+        return (payloads, outcomes, intake.raised, dict(intake.refused)), on_the_loop
+
+
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [
+        ("E_KNOWN", {}),
+        ("E_NEW", {}),
+        ("E_STRICT", {"parameters": 1}),
+        ("x" * 70, {"name": 1}),
+        ("OTHER", {"not_allowed": 1}),
+        (None, {"no_event": 1}),
+    ],
+)
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
+async def test_a_large_message_is_prepared_beside_the_loop(name, refused, value):
+    """Its event, its outcome and the counters are those of a small message; the loop reads and encodes nothing."""
+    text = b'{"jsonrpc":"2.0","method":"%b","params":{"v":%b}}' % ((name or "").encode(), value)
+    body = text if name else b'{"x":%b}' % value
+    small, on_the_loop = await taken(body, is_prepared=False)
+    assert "_read" in on_the_loop
+    large, on_the_loop = await taken(body, is_prepared=True)
+    assert large == small
+    assert large[3] == refused
+    assert {"read_notification", "settle_params", "snapshot", "_read"}.isdisjoint(on_the_loop)
+
+
+async def test_the_loop_turns_while_a_mebibyte_is_prepared():
+    """The preparation of a message of a mebibyte takes many turns of the loop."""
+    value = b"[%b]" % b",".join([HOSTILE["deep"]] * 5000)
+    async with recorder() as recording:
+        recording.register_event("E_DEEP")
+        intake = recording.plugin("source").intake
+        body = NOTIFICATION.replace(b"1}", value + b"}") % b"E_DEEP"
+        preparing = asyncio.ensure_future(intake.prepare(body))
+        turns = 0
+        while not preparing.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert intake.take(body, prepared=preparing.result())
+        assert len(await recording.wait_for(1)) == 1
+    assert turns > 5

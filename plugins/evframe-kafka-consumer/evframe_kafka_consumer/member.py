@@ -15,7 +15,7 @@ from evframe import Unavailable
 from evframe_kafka_consumer.closing import end
 from evframe_kafka_consumer.options import ConnectionOptions
 from evframe_kafka_consumer.partition import Partition
-from evframe_kafka_consumer.records import Records
+from evframe_kafka_consumer.records import Records, is_large
 
 _FULL_MS: Final = 20  # until a partition is looked at again that had no room
 _IDLE_MS: Final = 500
@@ -90,10 +90,14 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
             timeout_ms=_IDLE_MS if len(open_ones) == len(rooms) else _FULL_MS,
             max_records=min(open_ones.values(), default=most),
         )
-        for place, records in found.items():
-            partition = self.partitions.setdefault(place, Partition())
+        # Before the first one waits for its preparation, in which a partition may become another member's.
+        taken = [(self.partitions.setdefault(place, Partition()), records) for place, records in found.items()]
+        for partition, records in taken:
             for record in records:
-                self._records.take(partition, record)
+                prepared = await self._records.prepare(record) if is_large(record) else None
+                if partition.lost:
+                    break  # meanwhile; its records come again, to others
+                self._records.take(partition, record, prepared)
 
     def _under_way(self, place: TopicPartition, partition: Partition) -> int:
         """Return how many records of a partition are open, with those of an earlier assignment."""

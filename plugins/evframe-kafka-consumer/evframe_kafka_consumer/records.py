@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from aiokafka.errors import (
 )
 
 from evframe import Unavailable
-from evframe.ingest import Intake, fate_of
+from evframe.ingest import LARGE_BYTES, Intake, Prepared, fate_of
 from evframe.log_limit import LogLimiter
 from evframe_kafka_consumer.dead_letters import DeadLetters
 from evframe_kafka_consumer.options import ConnectionOptions, OnFailure
@@ -27,6 +27,19 @@ from evframe_kafka_consumer.partition import Partition
 
 log = logging.getLogger("evframe.kafka-consumer")
 _OF_THE_TOPIC: Final = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError, SaslAuthenticationFailed)
+
+
+def is_large(record: Any) -> bool:
+    """Return whether a record is read beside the loop."""
+    return record.value is not None and len(record.value) > LARGE_BYTES
+
+
+def _more(record: Any) -> dict[str, str]:
+    """Return the parameters of an event that a record does not name."""
+    more = {"topic": record.topic}
+    if record.key is not None:
+        more["key"] = record.key.decode("utf-8", "surrogateescape")
+    return more
 
 
 @attrs.define
@@ -67,26 +80,28 @@ class Records:
         self.settled = asyncio.Event()
         """Set when a record is done, or an outcome is known."""
 
-    def take(self, partition: Partition, record: Any) -> None:
+    async def prepare(self, record: Any) -> Prepared:
+        """Read a large record beside the loop; those after it wait."""
+        return await self._intake.prepare(record.value, _more(record))
+
+    def take(self, partition: Partition, record: Any, prepared: Prepared | None = None) -> None:
         """Raise the event of a record that has come."""
         self.counts.received += 1
         partition.add(record.offset)
-        self._raise(partition, record)
+        self._raise(partition, record, prepared)
 
-    def _raise(self, partition: Partition, record: Any) -> None:
+    def _raise(self, partition: Partition, record: Any, prepared: Prepared | None) -> None:
         body = b"" if record.value is None else record.value
-        more = {"topic": record.topic}
-        if record.key is not None:
-            more["key"] = record.key.decode("utf-8", "surrogateescape")
+        more = _more(record)
         if self._options.ack == "at_once":
-            if self._intake.take(body, None, more):
+            if self._intake.take(body, None, more, prepared):
                 self._settle(partition, record)
             else:
                 self._handle(self._options.on_refused, partition, record, "refused")
             return
         place = TopicPartition(record.topic, record.partition)
         self.counts.waiting[place] += 1
-        if not self._intake.take(body, partial(self._told, place, partition, record), more):
+        if not self._intake.take(body, partial(self._told, place, partition, record), more, prepared):
             self.counts.waiting[place] -= 1
             self._handle(self._options.on_refused, partition, record, "refused")
 
@@ -109,9 +124,12 @@ class Records:
         elif what == "retry":
             asyncio.get_running_loop().call_later(self._options.retry_delay_ms / 1000, self._retry, partition, record)
         else:
-            task = asyncio.get_running_loop().create_task(self._bury(partition, record, reason))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._spawn(self._bury(partition, record, reason))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _settle(self, partition: Partition, record: Any) -> None:
         partition.settle(record.offset)
@@ -120,7 +138,15 @@ class Records:
     def _retry(self, partition: Partition, record: Any) -> None:
         if not partition.lost:
             self.counts.retried += 1
-            self._raise(partition, record)
+            if is_large(record):
+                self._spawn(self._raise_large(partition, record))
+            else:
+                self._raise(partition, record, None)
+
+    async def _raise_large(self, partition: Partition, record: Any) -> None:
+        prepared = await self.prepare(record)
+        if not partition.lost:
+            self._raise(partition, record, prepared)
 
     async def _bury(self, partition: Partition, record: Any, reason: str) -> None:
         """Send a record to the dead letters, however often it takes; one that they refuse is counted and logged."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import sys
 import uuid
 
 import pytest
@@ -193,6 +194,41 @@ async def test_order_and_commits(kafka, topic, producer):
     await publish_numbers(producer, topic, range(1000, 1010))
     async with Consuming(kafka, topic) as again:
         await until(lambda: again.numbers == list(range(1000, 1010)))
+
+
+async def test_large_records_are_prepared_beside_the_loop(kafka, topic, producer):
+    """Large records with hostile values arrive in order among small ones, retried ones too; the loop reads none."""
+    nested = "[" * 100 + "]" * 100
+    large = NOTIFICATION.replace("%d}", '%d,"v":[' + ",".join([nested] * 1000) + "]}")
+    on_the_loop, came = set(), []
+
+    def watch(frame, kind, _):
+        if kind == "call" and frame.f_code.co_name == "read_notification":
+            on_the_loop.add(len(frame.f_locals[frame.f_code.co_varnames[0]]))
+
+    def refuse_once(batch):
+        for index, event in enumerate(batch.events):
+            if event["n"] in {1, 2}.difference(came):
+                batch.fail(index, "refused")
+            came.append(event["n"])
+        return True
+
+    async with Consuming(kafka, topic, event=None, on_failure="retry", retry_delay_ms=50) as consuming:
+        consuming.memory.when("a", refuse_once)
+        sys.setprofile(watch)
+        try:
+            for number in range(0, 9, 3):
+                await publish(producer, topic, NOTIFICATION % number, large % (number + 1), b" " * 10_000)
+                await publish(producer, topic, NOTIFICATION % (number + 2))
+            await until(lambda: len(came) == 11 and not consuming.listed["waiting"])
+        finally:
+            sys.setprofile(None)
+        assert list(dict.fromkeys(came)) == list(range(9))
+        assert consuming.listed["refused"] == {"no_event": 3}
+        assert consuming.listed["retried"] == 2
+    assert on_the_loop
+    assert max(on_the_loop) < 1000
+    assert await committed(kafka, topic, topic) == 12
 
 
 async def test_committed_with_the_outcome(kafka, topic, producer):

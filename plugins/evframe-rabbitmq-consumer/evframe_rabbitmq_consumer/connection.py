@@ -17,7 +17,7 @@ from yarl import URL
 
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
-from evframe_rabbitmq_consumer.channel import ConnectTimeout, ConsumingChannel, Take
+from evframe_rabbitmq_consumer.channel import ConnectTimeout, ConsumingChannel, Taker
 from evframe_rabbitmq_consumer.options import ConnectionOptions
 
 CLOSE_S: Final = 2.0
@@ -37,11 +37,11 @@ class _Opened(TransportFactory):
 class _Protocol(aiormq.Connection):
     """Has channels that hand messages on; aio-pika names no class for them."""
 
-    take: Take
+    taker: Taker
 
     async def channel(self, *_: Any, **__: Any) -> ConsumingChannel:
         """Return a new channel."""
-        channel = self.channels[1] = ConsumingChannel(self, 1, self.take)
+        channel = self.channels[1] = ConsumingChannel(self, 1, self.taker)
         await channel.open()
         return channel
 
@@ -50,18 +50,18 @@ class _Underlay(UnderlayConnection):
     @classmethod
     def make_connection(cls, url: URL, *_: Any, **kwargs: Any) -> Coroutine[Any, Any, aiormq.abc.AbstractConnection]:
         # No coroutine of ours, which a traceback would keep.
-        take = kwargs.pop("take")
+        taker = kwargs.pop("taker")
         connection = _Protocol(url, **kwargs)
-        connection.take = take
+        connection.taker = taker
         return connection.__aenter__()
 
 
 class ConsumerConnection(aio_pika.Connection):
     """A connection of aio-pika over *streams*; it never connects again: the consumer does."""
 
-    def __init__(self, *args: Any, streams: Streams, take: Take, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, streams: Streams, taker: Taker, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.kwargs |= {"transport_factory": _Opened(streams), "take": take}
+        self.kwargs |= {"transport_factory": _Opened(streams), "taker": taker}
         self.protocol: Any = None
         """The connection beneath, once it was made."""
 
@@ -83,7 +83,7 @@ class ConsumerConnection(aio_pika.Connection):
         return super().is_closed or (self.protocol is not None and self.protocol.is_closed)
 
 
-async def connect(options: ConnectionOptions, resolver: Resolver, take: Take) -> tuple[ConsumerConnection, str]:
+async def connect(options: ConnectionOptions, resolver: Resolver, taker: Taker) -> tuple[ConsumerConnection, str]:
     """Return a new connection, and the address that it is to.
 
     Raises:
@@ -109,7 +109,7 @@ async def connect(options: ConnectionOptions, resolver: Resolver, take: Take) ->
     except OSError:
         resolver.forget(host)
         raise
-    connection_class = cast(type[ConsumerConnection], partial(ConsumerConnection, streams=streams, take=take))
+    connection_class = cast(type[ConsumerConnection], partial(ConsumerConnection, streams=streams, taker=taker))
     try:
         connection = await aio_pika.connect(uri, connection_class=connection_class)  # which sets no bound to the time
     except BaseException:

@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from evframe.ingest import Intake, fate_of
+from evframe.ingest import Intake, Prepared, fate_of
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_rabbitmq_consumer.channel import MOVED, ConsumingChannel
@@ -68,7 +68,7 @@ class Session:
         """
         limit_s = (self._options.connect_timeout_ms + self._options.login_timeout_ms) / 1000
         async with asyncio.timeout(limit_s + resolver.timeout_s):
-            self._connection, self._ip = await connect(self._options, resolver, self._take)
+            self._connection, self._ip = await connect(self._options, resolver, self)
             self._channel = await consume(self._connection, self._options, prefetch)
         self._flusher = asyncio.create_task(self._flush(self._channel))
 
@@ -82,17 +82,22 @@ class Session:
         if self._channel is not None and all(address.ip != self._ip for address in addresses):
             self._channel.end(MOVED)
 
-    def _take(self, tag: int, redelivered: bool, body: bytes) -> None:  # noqa: FBT001 as the broker says it
+    async def prepare(self, body: bytes) -> Prepared:
+        """Read a large message beside the loop; those after it wait."""
+        return await self._intake.prepare(body)
+
+    def take(self, tag: int, redelivered: bool, body: bytes, prepared: Prepared | None) -> None:  # noqa: FBT001 as the broker says it
+        """Raise the event of a message, and answer it when that has its outcome."""
         if not self._takes:
             return  # it comes again
         self._counts.received += 1
         self._counts.redelivered += redelivered
         self._tags.add(tag)
         if self._options.ack == "at_once":
-            self._answer(tag, "ack" if self._intake.take(body) else self._options.on_refused)
+            self._answer(tag, "ack" if self._intake.take(body, prepared=prepared) else self._options.on_refused)
             return
         self._counts.waiting += 1
-        if not self._intake.take(body, partial(self._told, tag)):
+        if not self._intake.take(body, partial(self._told, tag), prepared=prepared):
             self._counts.waiting -= 1
             self._answer(tag, self._options.on_refused)
 

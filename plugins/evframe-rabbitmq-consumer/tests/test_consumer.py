@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import sys
 import uuid
 from contextlib import asynccontextmanager
 
@@ -178,6 +179,33 @@ async def test_order_and_every_one_of_a_burst(rabbitmq, channel, queue):
         status = consuming.events.status.group("rabbitmq-consumer").find(queue)
         assert (status.status, status.details) == (1, "consuming")
     assert await depth(channel, queue) == 0
+
+
+async def test_large_messages_are_prepared_beside_the_loop(rabbitmq, channel, queue):
+    """Large messages with hostile values arrive in order among small ones; the loop reads none of them."""
+    nested = "[" * 100 + "]" * 100
+    large = NOTIFICATION.replace("%d}", '%d,"v":[' + ",".join([nested] * 1000) + "]}")
+    refused = b" " * 10_000
+    on_the_loop = set()
+
+    def watch(frame, kind, _):
+        if kind == "call" and frame.f_code.co_name == "read_notification":
+            on_the_loop.add(len(frame.f_locals[frame.f_code.co_varnames[0]]))
+
+    async with Consuming(rabbitmq, queue, event=None) as consuming:
+        sys.setprofile(watch)
+        try:
+            for number in range(0, 9, 3):
+                await publish(channel, queue, NOTIFICATION % number, large % (number + 1), refused)
+                await publish(channel, queue, NOTIFICATION % (number + 2))
+            await until(lambda: consuming.listed["acknowledged"] == 9 and consuming.listed["rejected"] == 3)
+        finally:
+            sys.setprofile(None)
+        assert consuming.numbers == list(range(9))
+        assert consuming.listed["refused"] == {"no_event": 3}
+    assert on_the_loop
+    assert max(on_the_loop) < 1000
+    assert await depth(channel, f"{queue}.dead") == 3
 
 
 async def test_acknowledged_with_the_outcome(rabbitmq, channel, queue):
