@@ -264,9 +264,9 @@ async def test_a_large_message_is_prepared_beside_the_loop(name, refused, value)
     assert {"read_notification", "settle_params", "snapshot", "_read"}.isdisjoint(on_the_loop)
 
 
-async def test_the_loop_turns_while_a_mebibyte_is_prepared():
-    """The preparation of a message of a mebibyte takes many turns of the loop."""
-    value = b"[%b]" % b",".join([HOSTILE["deep"]] * 5000)
+async def test_the_loop_turns_while_a_message_is_prepared():
+    """The preparation of a large message takes many turns of the loop."""
+    value = b"[%b]" % b",".join([HOSTILE["deep"]] * 1500)
     async with recorder() as recording:
         recording.register_event("E_DEEP")
         intake = recording.plugin("source").intake
