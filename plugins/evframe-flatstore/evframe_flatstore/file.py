@@ -46,14 +46,15 @@ def is_within(name: str, root: str) -> bool:
 class LineFile:
     """The file of one subscriber, and what is due for it.
 
-    Every method but `end` and `take_rotations` may wait for the disk; a lock keeps two of them apart.
+    Every method but `rest`, `end` and `take_rotations` may wait for the disk; a lock keeps two of them apart.
 
     Args:
         path: of the file, without the suffix.
         options: of the transport.
         zone: the time zone of the suffix and of the periods; None for the machine's own.
         clock: the wall clock, in seconds since the epoch.
-        on_new: called from the thread that has opened a file of another name than before.
+        on_new: called from the thread that has opened a file of another name than before; when it returns False, it is
+            called again as the file is opened the next time.
         root: the folder that the file has to be in, where links lead to it; None for any.
     """
 
@@ -63,7 +64,7 @@ class LineFile:
         options: Options,
         zone: tzinfo | None,
         clock: Callable[[], float],
-        on_new: Callable[[LineFile], None],
+        on_new: Callable[[LineFile], bool],
         *,
         root: str | None = None,
     ) -> None:
@@ -81,8 +82,10 @@ class LineFile:
         self._mutex = threading.Lock()
         self.has_ended = False
         """Whether it takes no more lines."""
+        self._rests = False
         self._fd: int | None = None
         self._name = ""
+        self._seen = ""  # the last name that `on_new` took
         self._identity = (0, 0)
         self._regular = True
         self._size = 0
@@ -112,7 +115,7 @@ class LineFile:
             else:
                 self._prepare(0, heading if lines else None)
                 self._append(lines, 0)
-        self._end_if_due()
+        self._close_if_due()
 
     def rotate(self, reason: str) -> None:
         """Go on in a new file; when that fails, before the next line is written."""
@@ -124,7 +127,7 @@ class LineFile:
                 self._rotate_due()
             except OSError as error:
                 raise self._problem(error, 0) from None
-        self._end_if_due()
+        self._close_if_due()
 
     def is_current(self, name: str) -> bool:
         """Return whether lines are appended to the file called *name*."""
@@ -136,7 +139,7 @@ class LineFile:
             if not self._is_at_rest(name, size):
                 return False
             os.unlink(name)
-        self._end_if_due()
+        self._close_if_due()
         return True
 
     def exchange(self, name: str, size: int, part: str, packed: str) -> None:
@@ -154,7 +157,7 @@ class LineFile:
                     self._put_back(plain, name)
                     self._flush_folder()  # which gives time to lines that another process was writing
                     self._put_back(plain, name)
-        self._end_if_due()
+        self._close_if_due()
 
     def _put_back(self, plain: FileIO, name: str) -> None:
         """Append to a new file called *name* what others have appended to *plain* since it was compressed."""
@@ -181,16 +184,22 @@ class LineFile:
         taken, self._rotations = self._rotations, []
         return taken
 
+    def rest(self) -> None:
+        """Close the file until the next line, which is in the file that the path names then; forget what is due."""
+        self._rests = True
+        self._close_if_due()
+
     def end(self) -> None:
         """Close the file as soon as nothing is being written."""
         self.has_ended = True
-        self._end_if_due()
+        self._close_if_due()
 
-    def _end_if_due(self) -> None:
-        # Whoever holds the lock comes here once it is free, so that one of the two closes.
-        if self.has_ended and self._mutex.acquire(blocking=False):
+    def _close_if_due(self) -> None:
+        # The holder of the lock calls this once it is free, so that one of the two closes.
+        if (self.has_ended or self._rests) and self._mutex.acquire(blocking=False):
             try:
-                self._close()
+                if self.has_ended or self._rests:  # else a line has come
+                    self._close()
             finally:
                 self._mutex.release()
 
@@ -247,25 +256,37 @@ class LineFile:
     def _prepare(self, done: int, heading: Callable[[int], bytes] | None) -> None:
         """Have the file open that the path names now."""
         try:
+            if self._rests:
+                self._wake()
             if self._due is None and self._periods is not None and self._period is not None and self._is_over():
                 self._due = "period"
             if self._due is not None:
                 self._rotate_due()
             if self._fd is not None:
-                try:
-                    found = os.stat(self._name)
-                except FileNotFoundError:
-                    self._close()
-                else:
-                    self._size = found.st_size
-                    if (found.st_dev, found.st_ino) != self._identity:
-                        self._close()
+                self._close_if_moved()
             if self._fd is None:
                 self._open(self._name) if self._name else self._begin(self._clock())
             if heading is not None and not self._size and not self._tail and self._regular:
                 self._tail = heading(done)
         except OSError as error:
             raise self._problem(error, done) from None
+
+    def _close_if_moved(self) -> None:
+        """Close a file that was renamed or removed."""
+        try:
+            found = os.stat(self._name)
+        except FileNotFoundError:
+            self._close()
+        else:
+            self._size = found.st_size
+            if (found.st_dev, found.st_ino) != self._identity:
+                self._close()
+
+    def _wake(self) -> None:
+        self._close()
+        self._due, self._identity = None, (0, 0)
+        self._begin(self._clock())
+        self._rests = False
 
     def _problem(self, error: OSError, done: int) -> Unavailable | Rejected:
         """Return why the lines behind the first *done* are not written; those of a file that a value names do not wait.
@@ -296,11 +317,10 @@ class LineFile:
             self._tail = b""
             self._base = 0
         self._count = 0
-        is_new = name != self._name
         self._fd, self._name, self._identity, self._size = fd, name, identity, found.st_size
         self._regular = stat.S_ISREG(found.st_mode)
-        if is_new:
-            self._on_new(self)
+        if name != self._seen and self._on_new(self):
+            self._seen = name
 
     def _rotate_due(self) -> None:
         if self._due is None:

@@ -16,11 +16,12 @@ from typing import BinaryIO, Final
 from evframe.log_limit import LogLimiter
 from evframe_flatstore.dates import wall_s
 from evframe_flatstore.file import LineFile
-from evframe_flatstore.names import PACKED, PART, DatedFile, Template, files_of, parts_of
+from evframe_flatstore.names import PACKED, PART, DatedFile, Template, files_of
 from evframe_flatstore.options import Options
 
 log = logging.getLogger("evframe.flatstore")
 _CHUNK: Final = 1 << 18
+_MOST_WAITING: Final = 10_000
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -51,12 +52,27 @@ class Keeper:
         self._limiter = LogLimiter()
         self._mutex = threading.Lock()
         self._thread = _thread()
+        self._free = threading.Semaphore(_MOST_WAITING)
 
-    def look(self, file: LineFile) -> None:
-        """Have the thread look at the files before the current one of *file*."""
-        if self._template is not None and not self._stopped.is_set():
-            with suppress(RuntimeError):  # the interpreter is about to end
-                self._thread.submit(self._tidy, file)
+    @property
+    def has_work(self) -> bool:
+        """Whether the options have old files compressed or deleted."""
+        return self._template is not None
+
+    def look(self, file: LineFile) -> bool:
+        """Have the thread look at the files before the current one of *file*; return False when too many wait."""
+        if not self.has_work or self._stopped.is_set():
+            return True
+        free = self._free
+        if not free.acquire(blocking=False):
+            return False
+        with suppress(RuntimeError):  # the interpreter is about to end
+            self._thread.submit(self._look, file, free)
+        return True
+
+    def _look(self, file: LineFile, free: threading.Semaphore) -> None:
+        free.release()
+        self._tidy(file)
 
     def start(self) -> None:
         """Begin to look at files, after `stop`, too."""
@@ -67,6 +83,7 @@ class Keeper:
         self._stopped.set()
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._thread = _thread()
+        self._free = threading.Semaphore(_MOST_WAITING)
 
     def _tidy(self, file: LineFile) -> None:
         try:
@@ -88,12 +105,13 @@ class Keeper:
         assert self._template is not None
         now = self._clock()
         shift_s = wall_s(now, self._zone) - int(now)
-        for part in parts_of(file.path, self._template, shift_s):
+        found, parts = files_of(file.path, self._template, shift_s)
+        for part in parts:
             left = _claimed(part)
             if left is not None:
                 with left:
                     os.unlink(part)
-        found = [old for old in files_of(file.path, self._template, shift_s) if not file.is_current(old.name)]
+        found = [old for old in found if not file.is_current(old.name)]
         wall = datetime.fromtimestamp(now + shift_s, UTC).replace(tzinfo=None)
         kept = []
         for number, old in enumerate(found):

@@ -77,13 +77,16 @@ class FileSet:
         root: the folder that all files are in.
         most: how many may be open.
         make: returns the file of a path.
+        most_closed: how many that are closed are remembered, so that their names are looked at once.
     """
 
-    def __init__(self, root: str, most: int, make: Callable[[str], LineFile]) -> None:
+    def __init__(self, root: str, most: int, make: Callable[[str], LineFile], *, most_closed: int) -> None:
         self._root = root
         self._most = most
         self._make = make
+        self._most_closed = most_closed
         self._files: OrderedDict[str, LineFile] = OrderedDict()
+        self._closed: OrderedDict[str, LineFile] = OrderedDict()
         self._mutex = threading.Lock()
         self._has_ended = False
         self._rotations: list[Rotation] = []
@@ -109,11 +112,17 @@ class FileSet:
         file = self._files.get(path)
         if file is None:
             while len(self._files) >= self._most:
-                _, oldest = self._files.popitem(last=False)
-                oldest.end()
-            file = self._files[path] = self._make(path)
+                self._put_away(*self._files.popitem(last=False))
+            file = self._closed.pop(path) if path in self._closed else self._make(path)
+            self._files[path] = file
         self._files.move_to_end(path)
         return file
+
+    def _put_away(self, path: str, file: LineFile) -> None:
+        file.rest()
+        self._closed[path] = file
+        if len(self._closed) > self._most_closed:
+            self._closed.popitem(last=False)[1].end()
 
     def rotate(self, reason: str) -> None:
         """Rotate every file that is open."""
@@ -144,8 +153,9 @@ class FileSet:
     def _end_if_due(self) -> None:
         if self._has_ended and self._mutex.acquire(blocking=False):
             try:
-                for file in self._files.values():
-                    file.end()
-                self._files.clear()
+                for files in (self._files, self._closed):
+                    for file in files.values():
+                        file.end()
+                    files.clear()
             finally:
                 self._mutex.release()

@@ -132,10 +132,18 @@ class DatedFile:
         return tuple(name for name, status in forms if status is not None)
 
 
-def files_of(path: str, template: Template, shift_s: int) -> list[DatedFile]:
-    """Return the files of *path* that *template* has made, the newest first."""
+def files_of(path: str, template: Template, shift_s: int) -> tuple[list[DatedFile], list[str]]:
+    """Return the files of *path* that *template* has made, the newest first, and the unfinished compressed ones.
+
+    An unfinished one is what a process that has ended left, or one that is at work.
+    """
     found: dict[str, DatedFile] = {}
+    parts = []
     for name, status in _beside(path):
+        if name.endswith(PART):
+            if template.lasts_until(name[len(path) :].removesuffix(PART), shift_s) is not None:
+                parts.append(name)
+            continue
         plain = name.removesuffix(PACKED)
         named_until = template.lasts_until(plain[len(path) :], shift_s)
         if named_until is None:
@@ -147,16 +155,7 @@ def files_of(path: str, template: Template, shift_s: int) -> list[DatedFile]:
             found[plain] = attrs.evolve(known, until=until, plain=status)
         else:
             found[plain] = attrs.evolve(known, until=until, packed=status)
-    return sorted(found.values(), key=lambda each: (each.named_until, each.name), reverse=True)
-
-
-def parts_of(path: str, template: Template, shift_s: int) -> list[str]:
-    """Return the unfinished compressed files of *path*, which a process that has ended left."""
-    return [
-        name
-        for name, _ in _beside(path)
-        if name.endswith(PART) and template.lasts_until(name[len(path) :].removesuffix(PART), shift_s) is not None
-    ]
+    return sorted(found.values(), key=lambda each: (each.named_until, each.name), reverse=True), parts
 
 
 def _beside(path: str) -> Iterator[tuple[str, os.stat_result]]:

@@ -28,6 +28,7 @@ from evframe_flatstore.paths import PathTemplate, path_template
 
 ROTATION: Final = "E_FLATSTORE_ROTATION"
 _MOST_THREADS: Final = 64  # so many disks may hang before another file notices
+_MOST_CLOSED: Final = 10_000  # a file takes about a kilobyte of memory
 _PATIENCE_S: Final = 0.001
 _SLOW_S: Final = 1.0
 
@@ -155,7 +156,8 @@ class FlatstoreTransport:
         files = self._sets.get(socket.path)
         if files is None:
             make = partial(self._make_file, root=template.root)
-            files = self._sets[socket.path] = FileSet(template.root, self._options.max_open_files, make)
+            most, most_closed = self._options.max_open_files, _MOST_CLOSED if self._keeper.has_work else 0
+            files = self._sets[socket.path] = FileSet(template.root, most, make, most_closed=most_closed)
         return files
 
     async def _write_many(self, socket: FlatSocket, template: PathTemplate, batch: Batch) -> None:

@@ -43,7 +43,7 @@ def keeper(clock, **options):
     return Keeper(Options(timezone="UTC", **options), UTC, clock)
 
 
-def line_file(path, clock, on_new=lambda _: None, **options):
+def line_file(path, clock, on_new=lambda _: True, **options):
     return LineFile(str(path), Options(timezone="UTC", **options), UTC, clock, on_new)
 
 
@@ -130,6 +130,66 @@ async def test_old_files_are_compressed_and_the_oldest_deleted(tmp_path):
         "f.2026-06-13.gz": "E,3\n",
         "f.2026-06-14": "E,4\n",
     }
+
+
+async def test_files_that_were_closed_for_others_lose_their_old_ones(tmp_path):
+    """With more values than `max_open_files` each one keeps as many old files as `keep_files` has it."""
+    clock = FakeClock(NOON)
+    names = [f"c{number}" for number in range(12)]
+    for name in names:
+        for days in (1, 2, 3):
+            made(tmp_path / f"{name}.2026-06-{10 - days:02}", "x\n", clock, days)
+    transport = FlatstoreTransport(Options(suffix=".%F", keep_files=1, max_open_files=2, timezone="UTC"), clock=clock)
+    async with evframe.EventInterface(plugins={"flatstore": transport}) as events:
+        events.register_event("E")
+        events.subscribe_event("E", f"flatstore:{tmp_path}/{{c}}")
+        with transport._keeper._mutex:  # the thread comes to the first file when the last one is open
+            for name in names:
+                events.raise_event("E", {"c": name})
+            await until(lambda: not events.statistics[0].depth)
+        left = {f"{name}.2026-06-{day}" for name in names for day in ("09", "10")}
+        await until(lambda: set(os.listdir(tmp_path)) == left)
+
+
+async def test_a_file_that_is_opened_again_is_looked_at_once(tmp_path, monkeypatch):
+    """Values that close each other's files bring one look per file and name about; the day's change is another one."""
+    clock = FakeClock(NOON)
+    looks = []
+    monkeypatch.setattr(Keeper, "_tidy", lambda _, file: looks.append(file._name))
+    transport = FlatstoreTransport(Options(suffix=".%F", keep_files=1, max_open_files=1, timezone="UTC"), clock=clock)
+    async with evframe.EventInterface(plugins={"flatstore": transport}) as events:
+        events.register_event("E")
+        events.subscribe_event("E", f"flatstore:{tmp_path}/{{c}}")
+        for _ in range(2):
+            for number in range(6):
+                await events.raise_event_and_wait("E", {"c": "ab"[number % 2]})
+            clock.advance(DAY_S)
+        await until(lambda: len(looks) >= 4)
+    assert sorted(looks) == [f"{tmp_path}/{value}.2026-06-{day}" for value in "ab" for day in (10, 11)]
+    assert contents(tmp_path)["a.2026-06-11"] == "E,a\n" * 3
+
+
+def test_a_look_that_finds_no_room_is_asked_for_again(tmp_path, monkeypatch):
+    """A bounded number of looks waits; a file that found no room is looked at after it is opened the next time."""
+    monkeypatch.setattr("evframe_flatstore.keeping._MOST_WAITING", 1)
+    clock = FakeClock(NOON)
+    options = {"suffix": ".%F", "keep_files": 1}
+    kept = keeper(clock, **options)
+    looks = []
+    monkeypatch.setattr(kept, "_tidy", lambda file: looks.append(file.path))
+    free = kept._free
+    files = [line_file(tmp_path / name, clock, kept.look, **options) for name in "ab"]
+    with free:
+        files[1].write(b"1\n")
+    for file in reversed(files):
+        file.rest()
+        file.write(b"2\n")
+        assert free.acquire(timeout=20)
+        free.release()
+    kept._thread.shutdown()
+    for file in files:
+        file.end()
+    assert looks == [str(tmp_path / "b"), str(tmp_path / "a")]
 
 
 def test_only_files_of_the_suffix_are_deleted(tmp_path):
