@@ -83,7 +83,8 @@ def deliver(socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
     attribute `reads_params` is true gets `event.params` at no further cost; for others they are
     read from `event.payload` at the first use.
 
-    An empty batch asks whether the peer can be reached: return or raise as for events.
+    An empty batch asks whether the peer can be reached: return or raise as for events, and make nothing,
+    such as a file, which would come to belong to the user who checks a configuration.
 
     Args:
         socket: what the plugin returned from `on_subscribe`.

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from evframe.batch import Batch
 from evframe.calls import comes_from_outside
 from evframe.exceptions import DeliveryError, Unavailable
-from evframe.tasks import in_thread
 
 if TYPE_CHECKING:
     from evframe.delivery import Delivery
@@ -51,14 +49,11 @@ def is_asked(socket: Socket) -> bool:
 async def problem_of(target: Target) -> str | None:
     """Return why *target* cannot be reached; None when it can.
 
-    Its transport answers an empty batch. A file is not opened: it would come to belong to the user who checks.
+    Its transport answers an empty batch.
 
     Raises:
         Exception: what a transport raises against its contract.
     """
-    files: Sequence[str] = getattr(target.socket, "files", ())
-    if files:
-        return await in_thread(_file_problem, files[-1])
     result = None
     try:
         async with asyncio.timeout(LIMIT_S):
@@ -72,16 +67,6 @@ async def problem_of(target: Target) -> str | None:
     finally:
         del result  # its error has a traceback with this frame
     return None
-
-
-def _file_problem(path: str) -> str | None:
-    """Return why *path* cannot be written: it, or the nearest folder above it that exists."""
-    path = os.path.abspath(path)
-    if os.path.isdir(path):
-        return "a directory"
-    while not os.path.exists(path):
-        path = os.path.dirname(path)
-    return None if os.access(path, os.W_OK) else f"no permission to write {path!r}"
 
 
 def can_be_probed(subscriber: Subscriber) -> bool:

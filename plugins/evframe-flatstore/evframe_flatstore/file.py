@@ -17,6 +17,7 @@ import attrs
 from evframe import Rejected, Unavailable
 from evframe_flatstore.dates import Periods, suffix_at
 from evframe_flatstore.options import Options
+from evframe_flatstore.probing import check_name, check_open
 from evframe_flatstore.problems import is_of_file, problem_of
 
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -41,6 +42,15 @@ def is_within(name: str, root: str) -> bool:
     """Return whether the file called *name* is below the folder *root*, wherever links lead to."""
     real = os.path.join(os.path.realpath(root), "")
     return os.path.realpath(name).startswith(real)
+
+
+def _is_special(name: str) -> bool:
+    """Return whether *name* is a pipe or a device."""
+    try:
+        mode = os.stat(name).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
 class LineFile:
@@ -116,6 +126,38 @@ class LineFile:
                 self._prepare(0, heading if lines else None)
                 self._append(lines, 0)
         self._close_if_due()
+
+    def probe(self) -> None:
+        """Find out whether the next line could be written; nothing is made or rotated.
+
+        A pipe or a device that exists is opened, and stays open: to close it again would end its reader.
+
+        Raises:
+            Unavailable: if it could not.
+        """
+        with self._mutex:
+            try:
+                self._probe()
+            except OSError as error:
+                raise Unavailable(problem_of(error)) from None
+        self._close_if_due()
+
+    def _probe(self) -> None:
+        if self._fd is not None and not self._rests:
+            self._close_if_moved()
+        if self._fd is None and _is_special(self._next_name()):
+            self._begin(self._clock())
+            self._rests = False
+        if self._fd is not None and not self._regular:
+            check_open(self._fd)
+        else:
+            check_name(self._next_name(), makes_directories=self._options.make_directories)
+
+    def _next_name(self) -> str:
+        """Return the name of the file that the next line is in."""
+        if self._name and not self._rests and self._due is None and (self._periods is None or not self._is_over()):
+            return self._name
+        return file_name(self.path, self._options.suffix, self._clock(), self._zone)
 
     def rotate(self, reason: str) -> None:
         """Go on in a new file; when that fails, before the next line is written."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -13,6 +12,8 @@ from evframe import Batch, Event, Rejected, Unavailable
 from evframe.plugin import UnfitError
 from evframe_flatstore.file import LineFile, Rotation
 from evframe_flatstore.paths import PathTemplate
+from evframe_flatstore.probing import check_folder
+from evframe_flatstore.problems import problem_of
 
 
 @attrs.define
@@ -78,13 +79,23 @@ class FileSet:
         most: how many may be open.
         make: returns the file of a path.
         most_closed: how many that are closed are remembered, so that their names are looked at once.
+        makes_directories: whether a folder that is missing is made.
     """
 
-    def __init__(self, root: str, most: int, make: Callable[[str], LineFile], *, most_closed: int) -> None:
+    def __init__(
+        self,
+        root: str,
+        most: int,
+        make: Callable[[str], LineFile],
+        *,
+        most_closed: int,
+        makes_directories: bool,
+    ) -> None:
         self._root = root
         self._most = most
         self._make = make
         self._most_closed = most_closed
+        self._makes_directories = makes_directories
         self._files: OrderedDict[str, LineFile] = OrderedDict()
         self._closed: OrderedDict[str, LineFile] = OrderedDict()
         self._mutex = threading.Lock()
@@ -104,9 +115,11 @@ class FileSet:
         self._end_if_due()
 
     def probe(self) -> None:
-        """Raise Unavailable unless the folder of the files exists."""
-        if not os.path.isdir(self._root):
-            raise Unavailable("no_directory")
+        """Raise Unavailable unless a file can be made in the folder of the files; none is made."""
+        try:
+            check_folder(self._root, makes_directories=self._makes_directories)
+        except OSError as error:
+            raise Unavailable(problem_of(error)) from None
 
     def _file(self, path: str) -> LineFile:
         file = self._files.get(path)

@@ -11,6 +11,7 @@ _REASONS: Final = {
     errno.EDQUOT: "no_space",
     errno.ENOENT: "no_directory",
     errno.ENOTDIR: "no_directory",
+    errno.EEXIST: "no_directory",
     errno.EACCES: "no_permission",
     errno.EPERM: "no_permission",
     errno.EROFS: "read_only",

@@ -139,9 +139,15 @@ class FlatstoreTransport:
         """Append one line per event."""
         if not isinstance(socket, FlatSocket):
             return None
+        if not batch.events:
+            file = self._file_of(socket)
+            return self._finish(file, self._threads.submit(file.probe))
         if socket.template is not None:
             return self._write_many(socket, socket.template, batch)
         return self._write(self._file(socket), batch.events)
+
+    def _file_of(self, socket: FlatSocket) -> LineFile | FileSet:
+        return self._file(socket) if socket.template is None else self._set(socket, socket.template)
 
     def _file(self, socket: FlatSocket) -> LineFile:
         file = self._files.get(socket.path)
@@ -156,16 +162,18 @@ class FlatstoreTransport:
         files = self._sets.get(socket.path)
         if files is None:
             make = partial(self._make_file, root=template.root)
-            most, most_closed = self._options.max_open_files, _MOST_CLOSED if self._keeper.has_work else 0
-            files = self._sets[socket.path] = FileSet(template.root, most, make, most_closed=most_closed)
+            files = self._sets[socket.path] = FileSet(
+                template.root,
+                self._options.max_open_files,
+                make,
+                most_closed=_MOST_CLOSED if self._keeper.has_work else 0,
+                makes_directories=self._options.make_directories,
+            )
         return files
 
     async def _write_many(self, socket: FlatSocket, template: PathTemplate, batch: Batch) -> None:
         """Have a thread append each line to the file that its event names."""
         files = self._set(socket, template)
-        if not batch.events:
-            await self._finish(files, self._threads.submit(files.probe))
-            return
         groups = self._groups(template, batch)
         await self._finish(files, self._threads.submit(files.write, groups))
         record(groups, batch)
@@ -190,7 +198,7 @@ class FlatstoreTransport:
         A disk that takes lines at once is spared the way through the loop; one that does not
         holds nobody up, and is not waited for again while it is slow.
         """
-        lines = self._format.batch(events) if events else b""
+        lines = self._format.batch(events)
         counted = self._counted(events)
         heading = self._heading(events) if self._options.header else None
         try:
@@ -266,7 +274,7 @@ class FlatstoreTransport:
         return "OK"
 
     def _start_rotation(self, socket: FlatSocket, reason: str) -> None:
-        file = self._file(socket) if socket.template is None else self._set(socket, socket.template)
+        file = self._file_of(socket)
         if self._context is None:
             file.rotate(reason)
         else:
