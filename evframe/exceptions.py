@@ -67,7 +67,10 @@ class UnknownEventError(EvframeError, LookupError):
 
 
 class ParameterError(EvframeError, ValueError):
-    """Raised when the parameters of a raise break their declaration or cannot be sent."""
+    """Raised when the parameters of a raise break their declaration or cannot be sent.
+
+    A declaration is refused with it that lacks a parameter of a subscriber.
+    """
 
     def __init__(self, event: str, parameter: object, problem: str) -> None:
         super().__init__(f"event {event!r}, parameter {brief(parameter)}: {problem}")

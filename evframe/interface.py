@@ -35,7 +35,7 @@ from evframe.nesting import depth
 from evframe.outcomes import Outcome, OutcomeTeller, OutcomeWait
 from evframe.plugins import PluginManager, PluginStatus
 from evframe.reloading import Changes, Parts, Reload, describe
-from evframe.roster import Roster
+from evframe.roster import Roster, check_declaration
 from evframe.sockets import Socket
 from evframe.state import LeaseKeeper
 from evframe.statistics import Counters
@@ -289,8 +289,16 @@ class EventInterface:
             params: its parameters in order, each a type or a `Parameter`; without it, anything can be raised.
             summary: when it is raised, in a sentence.
             enforced: whether a raise that does not fit is refused.
+
+        Raises:
+            EventNameError: if the name is empty or longer than 64 bytes.
+            ParameterError: if a subscriber has a parameter in its text that *params* lack.
         """
-        return self._events.register(name, declare(name, params, summary=summary, enforced=enforced)).id
+        declaration = declare(name, params, summary=summary, enforced=enforced)
+        known = self._by_name.get(name)
+        if known is not None:
+            check_declaration(known, declaration)
+        return self._events.register(name, declaration).id
 
     @property
     def events(self) -> Iterator[EventDefinition]:

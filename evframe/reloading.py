@@ -10,12 +10,13 @@ import attrs
 from evframe.config import Config, CoreOptions
 from evframe.exceptions import ConfigError, SocketError
 from evframe.exchange import PluginExchange
+from evframe.roster import check_parameters
 from evframe.subscribers import Subscription
 from evframe.subscriptions.references import has_reference
 
 if TYPE_CHECKING:
     from evframe.composition import Composition
-    from evframe.events.event import EventRegistry
+    from evframe.events.event import EventDefinition, EventRegistry
     from evframe.management.client_leases import ClientLeases
     from evframe.roster import Roster
     from evframe.subscriptions.policy import Policies
@@ -87,6 +88,7 @@ class Reload:
         self._configure = configure
         self._plugins = PluginExchange(now.composition, wanted.composition, now.transports, now.roster)
         self._changes = Changes()
+        self._configured = {event.name for event in now.config.events}
 
     def run(self) -> Changes:
         """Apply the difference, and return it.
@@ -121,17 +123,30 @@ class Reload:
         ]
 
     def _lease_problems(self) -> list[str]:
-        """Return what is wrong with the leases that nobody configured, which have to go on."""
+        """Return what is wrong with the leases that are not configured, which have to stay."""
         problems = []
         for lease in self._now.roster.subscriptions:
-            subscriber = lease.subscriber
             if lease.configured is None:
-                try:
-                    self._wanted.transports.parse(subscriber.text, configured=has_reference(subscriber.text))
-                except SocketError as error:
-                    socket = subscriber.socket.canonical
-                    problems.append(f"subscription of {socket!r} to {lease.event.name!r}: {error.problem}")
+                problem = self._lease_problem(lease)
+                if problem is not None:
+                    socket = lease.subscriber.socket.canonical
+                    problems.append(f"subscription of {socket!r} to {lease.event.name!r}: {problem}")
         return problems
+
+    def _lease_problem(self, lease: Subscription) -> str | None:
+        text = lease.subscriber.text
+        wanted = self._wanted.registry.by_name.get(lease.event.name)
+        declares = wanted if wanted is not None and self._declares(lease.event, wanted) else lease.event
+        try:
+            check_parameters(declares, self._wanted.transports.parse(text, configured=has_reference(text)))
+        except SocketError as error:
+            return error.problem
+        return None
+
+    def _declares(self, known: EventDefinition, wanted: EventDefinition) -> bool:
+        """Return whether an event gets the declaration that *wanted* has."""
+        is_declared = wanted.declaration is not None or wanted.name in self._configured
+        return is_declared and known.says_another_than(wanted)
 
     def _apply_core(self) -> None:
         old, new = self._now.config.core, self._wanted.config.core
@@ -140,12 +155,11 @@ class Reload:
         self._configure(new)
 
     def _apply_events(self) -> None:
-        configured = {event.name for event in self._now.config.events}
         for wanted in self._wanted.registry:
             known = self._now.registry.by_name.get(wanted.name)
             if known is None:
                 self._now.registry.register(wanted.name, wanted.declaration)
-            elif known.says_another_than(wanted) and (wanted.declaration or wanted.name in configured):
+            elif self._declares(known, wanted):
                 known.declare(wanted.declaration)
                 known.enforced = wanted.enforced
             else:

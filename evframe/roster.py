@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
 from evframe.calls import comes_from_outside
 from evframe.config import CoreOptions
+from evframe.declarations import Declaration, Parameter
 from evframe.delivery import Delivery
 from evframe.events.event import EventDefinition, EventRegistry
-from evframe.exceptions import SocketError
+from evframe.exceptions import ParameterError, SocketError
 from evframe.leases import ExpiryTimer, Leases
 from evframe.listening import Listeners
 from evframe.management.lease_networks import LeaseNetworks
 from evframe.members import Address, Member
 from evframe.probes import Probes, state_of
 from evframe.queues import bounded
-from evframe.sockets import Socket, endpoints_of
+from evframe.sockets import Socket, endpoints_of, shown
 from evframe.statistics import Counters, Ended
 from evframe.subscribers import LeaseChange, Subscriber, Subscription
 from evframe.subscriptions.policy import leaves
@@ -259,17 +260,35 @@ class Roster:
 
 def check_parameters(event: EventDefinition, address: Address) -> None:
     """Raise SocketError if the socket of *address* has a parameter that the declaration of *event* does not have."""
-    declared = event.params
-    if declared is None:
+    name = lacking(event.params, address.socket)
+    if name is not None:
+        known = ", ".join(event.params or ()) or "none"
+        raise SocketError(
+            address.text, f"expected a parameter of the event {event.name!r}, which are {known}, got {name!r}"
+        )
+
+
+def check_declaration(event: EventDefinition, declaration: Declaration | None) -> None:
+    """Raise ParameterError if *declaration* lacks a parameter that a subscriber of *event* has in its text."""
+    if declaration is None or event.declaration is not None:  # the first declaration stays
         return
-    for leaf in leaves(address.socket):
+    for subscriber in event.leases:
+        name = lacking(declaration.params, subscriber.socket)
+        if name is not None:
+            text = shown(subscriber.socket)
+            raise ParameterError(event.name, name, f"expected it in the declaration, as {text!r} has it")
+
+
+def lacking(declared: Mapping[str, Parameter] | None, socket: Socket) -> str | None:
+    """Return the first parameter of *socket* that is not declared; None when there is none, or no declaration."""
+    if declared is None:
+        return None
+    for leaf in leaves(socket):
         for name in getattr(leaf, "parameters", ()):
             is_place = name.isascii() and name.isdigit() and len(name) < 5 and 1 <= int(name) <= len(declared)
             if name not in declared and not is_place:
-                known = ", ".join(declared) or "none"
-                raise SocketError(
-                    address.text, f"expected a parameter of the event {event.name!r}, which are {known}, got {name!r}"
-                )
+                return str(name)
+    return None
 
 
 def _let_go(subscriber: Subscriber) -> None:

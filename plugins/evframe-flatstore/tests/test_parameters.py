@@ -145,6 +145,44 @@ def test_parameters_are_compared_with_the_declaration(tmp_path):
             events.subscribe_event("E_CALL", f"flatstore:{tmp_path}/{{{name}}}")
 
 
+def test_a_declaration_has_the_parameters_of_subscribers(tmp_path):
+    """A declaration that comes after a subscription and lacks its parameter is refused, and nothing changes."""
+    events = interface()
+    number = events.register_event("E_CALL")
+    events.subscribe_event("E_CALL", f"flatstore:{tmp_path}/{{caller}}")
+    with pytest.raises(evframe.ParameterError, match="'E_CALL', parameter 'caller': expected it in the declaration"):
+        events.register_event("E_CALL", {"n": int})
+    assert next(event for event in events.events if event.name == "E_CALL").params is None
+    assert events.register_event("E_CALL", {"caller": str}) == number
+    assert events.register_event("E_CALL", {"n": int}) == number  # the first declaration stays
+
+
+async def test_a_reload_whose_declaration_lacks_a_parameter_changes_nothing(tmp_path):
+    """The error names the lease that was made at run time; a declaration with the parameter is taken."""
+    file = tmp_path / "evframe.toml"
+
+    def write(params):
+        file.write_text(
+            '[core]\nstate_path = ""\n[plugins]\ndisable = ["mi-http"]\n'
+            f'[[events]]\nname = "E"\nparams = [{{ name = "{params}", type = "int" }}]\n'
+        )
+
+    file.write_text('[core]\nstate_path = ""\n[plugins]\ndisable = ["mi-http"]\n[[events]]\nname = "E"\n')
+    async with evframe.EventInterface.from_toml(file) as events:
+        socket = f"flatstore:{tmp_path}/{{n}}.log"
+        events.subscribe_event("E", socket, 600)
+        write("m")
+        with pytest.raises(evframe.ConfigError) as caught:
+            events.reload()
+        assert caught.value.problems == [
+            f"{file}: subscription of {socket!r} to 'E': expected a parameter of the event 'E', which are m, got 'n'"
+        ]
+        write("n")
+        assert events.reload().events == ["E"]
+        await events.raise_event_and_wait("E", {"n": 1})
+    assert (tmp_path / "1.log").read_text() == "E,1\n"
+
+
 async def test_folders_with_parameters(tmp_path):
     """With `make_directories` a folder may have a parameter."""
     await raised(tmp_path, "{host}/{m}.log", {"host": "a/b", "m": "X"}, {"host": "..", "m": "Y"}, make_directories=True)
