@@ -22,6 +22,14 @@ async def make_topics(broker, names, partitions=1, **configuration):
         await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configuration) for name in names])
         while not all(topic["partitions"] for topic in await admin.describe_topics(names)):
             await asyncio.sleep(0.01)
+    # A broker names a topic a moment before it takes records for it, which are lost without acknowledgements.
+    consumer = AIOKafkaConsumer(bootstrap_servers=f"127.0.0.1:{broker.port}")
+    async with asyncio.timeout(60):
+        await consumer.start()
+        try:
+            await consumer.end_offsets([TopicPartition(name, number) for name in names for number in range(partitions)])
+        finally:
+            await consumer.stop()
 
 
 async def delete_topic(broker, name):
