@@ -1,5 +1,8 @@
 """evframe: the OpenSIPS Events Interface in Python."""
 
+from evframe_wire.addresses import split_host_port
+from evframe_wire.payload import UNSET, ExactNumber, Pairs
+
 from evframe.batch import Batch
 from evframe.config import Config, load_config
 from evframe.declarations import Parameter
@@ -21,8 +24,7 @@ from evframe.interface import EventInterface
 from evframe.listening import Listener
 from evframe.nesting import depth
 from evframe.outcomes import Outcome
-from evframe.payload import UNSET, ExactNumber, Pairs
-from evframe.sockets import Socket, split_host_port
+from evframe.sockets import Socket
 from evframe.statistics import Counters
 from evframe.threads import ThreadedInterface, start_in_thread
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import attrs
+from evframe_wire.encoding import settle_params
+from evframe_wire.payload import Pairs
+from evframe_wire.visible import brief
 
-from evframe.encoding import settle_params
 from evframe.exceptions import ParameterError
-from evframe.payload import Pairs
-from evframe.visible import brief
 
 _TYPES: Final = (str, int, float, bool, list, dict)
 

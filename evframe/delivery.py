@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final
 
-from evframe.backoff import delay_s
+from evframe_wire.backoff import delay_s
+
 from evframe.batch import Batch
 from evframe.calls import comes_from_outside, contained
 from evframe.config import CoreOptions

@@ -14,8 +14,7 @@ import threading
 from typing import Any, Final
 
 import attrs
-
-from evframe.sockets import split_host_port, without_brackets
+from evframe_wire.addresses import split_host_port, without_brackets
 
 _PATH_BYTES: Final = 107  # what the kernel's address of a UNIX socket holds
 _BACKLOG: Final = 128

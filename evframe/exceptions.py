@@ -20,8 +20,23 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from evframe.masking import MASK, tails, without_properties, without_secrets
-from evframe.visible import brief, visible
+from evframe_wire.exceptions import EvframeError, ParameterError
+from evframe_wire.masking import MASK, tails, without_properties, without_secrets
+from evframe_wire.visible import brief, visible
+
+__all__ = [
+    "ConfigError",
+    "DeliveryError",
+    "EventNameError",
+    "EvframeError",
+    "ForbiddenError",
+    "ParameterError",
+    "PluginError",
+    "Rejected",
+    "SocketError",
+    "Unavailable",
+    "UnknownEventError",
+]
 
 _USER: Final = re.compile(r"(?<=:)[^:@\s]*:")
 _MOST_CHARACTERS: Final = 1000
@@ -50,10 +65,6 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
 
 
-class EvframeError(Exception):
-    """The root of every error that evframe raises on purpose."""
-
-
 class EventNameError(EvframeError, ValueError):
     """Raised when an event name is empty, not text, or longer than 64 bytes."""
 
@@ -64,19 +75,6 @@ class UnknownEventError(EvframeError, LookupError):
     def __init__(self, name: str) -> None:
         super().__init__(f"expected a registered event, got {brief(name)}")
         self.name = name
-
-
-class ParameterError(EvframeError, ValueError):
-    """Raised when the parameters of a raise break their declaration or cannot be sent.
-
-    A declaration is refused with it that lacks a parameter of a subscriber.
-    """
-
-    def __init__(self, event: str, parameter: object, problem: str) -> None:
-        super().__init__(f"event {event!r}, parameter {brief(parameter)}: {problem}")
-        self.event = event
-        self.parameter = parameter
-        self.problem = problem
 
 
 class SocketError(EvframeError, ValueError):

@@ -16,14 +16,14 @@ from fnmatch import fnmatchcase
 from typing import Any, Final, Literal
 
 import attrs
+from evframe_wire.reading import read_notification
+from evframe_wire.visible import brief
 
 from evframe.context import PluginContext
 from evframe.events.event import Event, check_name
-from evframe.events.reading import read_notification
 from evframe.exceptions import EventNameError, ParameterError, UnknownEventError
 from evframe.log_limit import LogLimiter
 from evframe.status import StatusGroup
-from evframe.visible import brief
 
 log = logging.getLogger("evframe.ingest")
 Fate = Literal["delivered", "nobody", "failed", "open"]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
-from fnmatch import translate
-from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
 import attrs
+from evframe_wire.encoding import encode_leaf
+from evframe_wire.patterns import compile_pattern
+from evframe_wire.payload import UNSET
 
 from evframe.batch import Batch
-from evframe.encoding import encode_leaf
 from evframe.events.event import Event, EventDefinition, EventRegistry
-from evframe.payload import UNSET
 from evframe.sockets import Socket
 from evframe.subscribers import BATCH_EVENTS, Subscriber
 
@@ -35,16 +33,6 @@ def _text(value: object) -> str | None:
     if isinstance(value, int):
         return encode_leaf(value)[1].decode()
     return str(value) if isinstance(value, str | float) else None
-
-
-@lru_cache(maxsize=1024)
-def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Return the expression for an `fnmatch` pattern; a backslash takes a character as it is."""
-
-    def take_as_it_is(found: re.Match[str]) -> str:
-        return f"[{found[1]}]" if found[1] in "*?[" else found[1]
-
-    return re.compile(translate(re.sub(r"\\(.)", take_as_it_is, pattern, flags=re.DOTALL)))
 
 
 def matches(event: Event, where: Mapping[str, str]) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import attrs
 import pluggy
+from evframe_wire.visible import visible
 
 from evframe import hookspecs
 from evframe.calls import comes_from_outside, foreign_call
@@ -20,7 +21,6 @@ from evframe.events.event import check_name
 from evframe.exceptions import ConfigError, PluginError
 from evframe.structuring import FIELD
 from evframe.transports import hook_call, is_wrapper
-from evframe.visible import visible
 
 log = logging.getLogger("evframe.plugins")
 DISABLED: Final = "disabled in the configuration"

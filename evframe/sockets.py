@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import ipaddress
 import re
-import socket
-import ssl
 from typing import Final, Protocol
 
 from evframe.exceptions import SocketError
-from evframe.visible import brief
 
-_BY_ERRNO: Final = {
-    errno.ECONNREFUSED: "refused",
-    errno.ECONNRESET: "reset",
-    errno.EPIPE: "closed",
-    errno.ETIMEDOUT: "timeout",
-    errno.EHOSTUNREACH: "unreachable",
-    errno.ENETUNREACH: "unreachable",
-    errno.ENOENT: "no_such_path",
-    errno.ENOTDIR: "no_such_path",
-    errno.EACCES: "no_permission",
-    errno.EPERM: "no_permission",
-    errno.EMSGSIZE: "too_large",
-    errno.EMFILE: "too_many_files",
-    errno.ENFILE: "too_many_files",
-}
 # A tab may stand between the members of a combined socket. Bytes that are no UTF-8 are surrogates from U+DC80 on.
 REFUSED: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udc7f\udd00-\udfff]")
 """What no socket's text may have."""
-_PORT: Final = re.compile(r"[0-9]{1,5}")
-_MOST_HOST: Final = 254  # with the dot that may end it
-_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,253}")
-_NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")  # as a last label, it makes the host an address
 
 
 class Socket(Protocol):
@@ -90,61 +66,3 @@ def split_socket(text: str) -> tuple[str, str]:
     if refused is not None:
         raise SocketError(text, f"expected text without control characters, got {refused[0]!r}")
     return scheme, rest
-
-
-def split_host_port(text: str) -> tuple[str, int]:
-    """Return host and port of ``host:port`` or ``[ipv6]:port``; the host keeps its text.
-
-    Raises:
-        ValueError: if the host is empty or the port is not a number from 1 to 65535.
-    """
-    host, colon, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        address, percent, scope = host[1:-1].partition("%")
-        try:
-            ipaddress.IPv6Address(address)
-            if percent and not _NAME.fullmatch(scope):
-                raise ValueError
-        except ValueError:
-            raise ValueError(f"expected an IPv6 address in brackets, got {host!r}") from None
-    elif not colon or not host or ":" in host or host != host.strip():
-        raise ValueError(f"expected host:port or [ipv6]:port, got {text!r}")
-    else:
-        check_host(host)
-    if not _PORT.fullmatch(port) or not 1 <= int(port) <= 65535:
-        raise ValueError(f"expected a port from 1 to 65535, got {port!r}")
-    return host, int(port)
-
-
-def check_host(host: str) -> None:
-    """Raise ValueError unless *host*, which has no brackets, can be a name or an IPv4 address."""
-    if not _is_host(host):
-        raise ValueError(f"expected a host name or an address, got {brief(host)}")
-
-
-def _is_host(host: str) -> bool:
-    """Return whether *host*, which has no brackets, can be a name or an IPv4 address."""
-    if len(host) > _MOST_HOST:
-        return False  # before the codec, whose time grows faster than the text
-    try:
-        text = host.encode("idna").decode("ascii")
-        if _NUMBER.fullmatch(text.rstrip(".").rpartition(".")[2]):
-            socket.inet_aton(text)
-    except (OSError, UnicodeError):
-        return False
-    return _NAME.fullmatch(text) is not None
-
-
-def without_brackets(host: str) -> str:
-    """Return the address of an IPv6 *host* as the system takes it; other hosts as they are."""
-    return host[1:-1] if host.startswith("[") else host
-
-
-def connection_problem(error: OSError) -> str:
-    """Return the word for what went wrong with a connection, as a reason for `Unavailable`."""
-    if isinstance(error, socket.gaierror):
-        return "no_such_host"
-    if isinstance(error, ssl.SSLError):
-        return "tls"
-    number = error.errno or 0
-    return _BY_ERRNO.get(number) or errno.errorcode.get(number, "os_error").lower()

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 from attrs import evolve
+from evframe_wire.masking import MASK
+from evframe_wire.visible import brief
 
 from evframe.calls import foreign_call
 from evframe.exceptions import PluginError, SocketError
-from evframe.masking import MASK
 from evframe.members import Address
 from evframe.sockets import Socket, split_socket
 from evframe.subscribers import BATCH_EVENTS
 from evframe.subscriptions.references import FORMS, Template, Values, has_reference, renamed
 from evframe.subscriptions.urls import OWN_FORM, is_url, place_of, sockets_for
-from evframe.visible import brief
 
 if TYPE_CHECKING:
     from evframe.batch import Batch

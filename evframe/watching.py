@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from evframe_wire.encoding import encode_value
+from evframe_wire.patterns import compile_pattern
+from evframe_wire.reading import MAX_TEXT_DEPTH, read
+from evframe_wire.visible import visible, visible_json
+
 from evframe.client import ReceivedEvent, Subscription
-from evframe.encoding import encode_value
-from evframe.events.reading import MAX_TEXT_DEPTH, read
-from evframe.listening import compile_pattern
-from evframe.visible import visible, visible_json
 
 
 def lines(subscription: Subscription, *, as_json: bool) -> Iterator[str]:

@@ -3,10 +3,10 @@
 import pytest
 from evframe_import_opensips.findings import Findings
 from evframe_import_opensips.tokens import Place
+from evframe_wire.masking import tails, without_properties, without_secrets
 
 from evframe.client import Client, ManagementError
 from evframe.client.urls import without_password
-from evframe.masking import tails, without_properties, without_secrets
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import pytest
+from evframe_wire.payload import MAX_DEPTH, MAX_DIGITS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import evframe
 from evframe.declarations import declare
 from evframe.events.event import EventDefinition
-from evframe.payload import MAX_DEPTH, MAX_DIGITS
 
 HEAD = b'{"jsonrpc":"2.0","method":"E_TEST","params":'
 EVENT = EventDefinition(0, "E_TEST")

@@ -4,12 +4,12 @@ import json
 import tracemalloc
 
 import pytest
+from evframe_wire.reading import MAX_TEXT_DEPTH, read, read_each, read_first, read_notification
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import evframe
 from evframe.events.event import EventDefinition
-from evframe.events.reading import MAX_TEXT_DEPTH, read, read_each, read_first, read_notification
 
 HEAD = b'{"jsonrpc":"2.0","method":"E_TEST"'
 

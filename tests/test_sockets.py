@@ -1,8 +1,7 @@
 """Hosts and ports: what is accepted."""
 
 import pytest
-
-from evframe.sockets import split_host_port
+from evframe_wire.addresses import split_host_port
 
 
 @pytest.mark.parametrize(

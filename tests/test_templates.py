@@ -1,10 +1,10 @@
 """Texts with parameters of the event."""
 
 import pytest
+from evframe_wire.payload import ExactNumber
 
 from evframe import Pairs
 from evframe.events.event import EventRegistry
-from evframe.payload import ExactNumber
 from evframe.plugin import Template, UnfitError, template_of
 
 

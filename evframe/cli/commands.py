@@ -14,6 +14,8 @@ from typing import Any, Final, NoReturn
 
 import attrs
 import click
+from evframe_wire.payload import Pairs
+from evframe_wire.reading import read
 
 from evframe.cli import gateway
 from evframe.cli.group import Commands
@@ -21,12 +23,10 @@ from evframe.cli.reaching import reach
 from evframe.cli.terminal import Notes, print_json, say
 from evframe.client import Client, ManagementError
 from evframe.connecting import complete_events, complete_methods, with_client
-from evframe.events.reading import read
 from evframe.exceptions import ConfigError, PluginError
 from evframe.explaining import explained
 from evframe.interface import EventInterface
 from evframe.logs import set_up_logs
-from evframe.payload import Pairs
 from evframe.plugins import PluginStatus
 from evframe.watching import lines, unmatched
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 import pluggy
+from evframe_wire.visible import visible_lines
 
 from evframe import hookspecs
 from evframe.calls import foreign_call
@@ -15,7 +16,6 @@ from evframe.cli.terminal import say
 from evframe.command_line import CommandLine
 from evframe.exceptions import PluginError
 from evframe.hints import how_to_install, plugin_of_command
-from evframe.visible import visible_lines
 
 GROUP: Final = "evframe.cli"
 """The entry points whose modules have the hook `register_cli`."""

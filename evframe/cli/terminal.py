@@ -8,8 +8,7 @@ import sys
 from typing import Any
 
 import click
-
-from evframe.visible import visible, visible_json
+from evframe_wire.visible import visible, visible_json
 
 
 def say(text: str, *, err: bool = False) -> None:

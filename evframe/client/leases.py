@@ -11,11 +11,11 @@ from contextlib import suppress
 from typing import Any, Final
 
 import attrs
+from evframe_wire.backoff import delay_s
+from evframe_wire.patterns import compile_pattern
 
-from evframe.backoff import delay_s
 from evframe.client.protocol import ManagementError
 from evframe.client.steps import Pause
-from evframe.listening import compile_pattern
 
 log = logging.getLogger("evframe.client")
 _RENEWALS: Final = 3  # in one lease, so that two may fail

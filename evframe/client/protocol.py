@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import attrs
+from evframe_wire.encoding import encode_leaf, encode_value
+from evframe_wire.payload import ExactNumber
+from evframe_wire.reading import MAX_TEXT_DEPTH, read
+from evframe_wire.visible import brief
 
-from evframe.encoding import encode_leaf, encode_value
-from evframe.events.reading import MAX_TEXT_DEPTH, read
 from evframe.exceptions import EvframeError
-from evframe.payload import ExactNumber
-from evframe.visible import brief
 
 MAX_REPLY_BYTES: Final = 64 << 20
 Params = Sequence[Any] | Mapping[str, Any]
@@ -46,7 +46,7 @@ def _new_id() -> str:
 
 
 def decode(text: bytes) -> Any:
-    """Return the JSON value of *text*, as `evframe.events.reading.read` does.
+    """Return the JSON value of *text*, as `evframe_wire.reading.read` does.
 
     Raises:
         ValueError: if it holds none.

@@ -10,15 +10,16 @@ import socket
 from contextlib import ExitStack, suppress
 from typing import Any, Final, Literal, Protocol
 
+from evframe_wire.addresses import connection_problem
+from evframe_wire.drops import DropCounter
+from evframe_wire.encoding import encode_value
+from evframe_wire.framing import Splitter
+
 from evframe.client.datagram import MAX_BYTES, bound
-from evframe.client.framing import Splitter
 from evframe.client.protocol import decode
 from evframe.client.steps import Steps
 from evframe.client.streams import look_up
 from evframe.client.urls import HttpUrl, UdpUrl, Url
-from evframe.drops import DropCounter
-from evframe.encoding import encode_value
-from evframe.sockets import connection_problem
 
 log = logging.getLogger("evframe.client")
 Kind = Literal["udp", "unix", "tcp"]

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from evframe_wire.addresses import without_brackets
+
 from evframe.client.steps import Aside, Pause, Ready, Result, Steps
-from evframe.sockets import without_brackets
 
 FULL_S: Final = 0.005  # until a queue that cannot be waited for is tried again
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, get_args
 
 import attrs
+from evframe_wire.payload import Pairs
 
 from evframe.client.leases import Call, Keeping, Leases
 from evframe.client.problems import told
@@ -21,7 +22,6 @@ from evframe.client.protocol import ManagementError, decode
 from evframe.client.receivers import Kind, Receiver, check_address, open_receiver, own_address
 from evframe.client.steps import Pause, ready, run, run_async
 from evframe.client.urls import parse_url
-from evframe.payload import Pairs
 
 if TYPE_CHECKING:
     from evframe.client.clients import AsyncClient, Client

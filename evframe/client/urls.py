@@ -7,10 +7,10 @@ from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 import attrs
+from evframe_wire.addresses import split_host_port
+from evframe_wire.masking import without_secrets
 
 from evframe.filling import shown
-from evframe.masking import without_secrets
-from evframe.sockets import split_host_port
 
 DEFAULT_URL: Final = "http://127.0.0.1:8888/mi"
 _SAFE: Final = "/%:@!$&'()*+,;=~?"

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from gc import is_tracked
 from typing import TYPE_CHECKING, Any, Final
 
+from evframe_wire.encoding import is_shallow, settle_params
+from evframe_wire.payload import STRICT, Pairs, encode_text
+from evframe_wire.visible import brief
 from orjson import dumps, loads
 
 from evframe.declarations import Declaration, Parameter
-from evframe.encoding import is_shallow, settle_params
 from evframe.exceptions import EventNameError, UnknownEventError
-from evframe.payload import STRICT, Pairs, encode_text
-from evframe.visible import brief
 
 if TYPE_CHECKING:
     from evframe.subscribers import Subscriber, Subscription

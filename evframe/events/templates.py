@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from evframe.encoding import encode_leaf
+from evframe_wire.encoding import encode_leaf
+from evframe_wire.payload import UNSET
+
 from evframe.events.event import Event
-from evframe.payload import UNSET
 
 _PARTS: Final = re.compile(r"(\{\{|\{[^{}]+\}|\{)")
 MISSING: Final = "missing_parameter"

@@ -11,15 +11,15 @@ from itertools import zip_longest
 from typing import Any, Final
 
 import attrs
+from evframe_wire.payload import Pairs
+from evframe_wire.reading import NestingError, read_first
 
 from evframe.calls import comes_from_outside
-from evframe.events.reading import NestingError, read_first
 from evframe.exceptions import ForbiddenError
 from evframe.log_limit import LogLimiter
 from evframe.management.commands import Command, CommandError, CommandTable, int32, invalid_params
 from evframe.management.responses import NESTED, NO_JSON, PARSE_ERROR, Response, failure, unsendable
 from evframe.management.turns import Steps, Turns
-from evframe.payload import Pairs
 from evframe.subscriptions.policy import Policies
 
 log = logging.getLogger("evframe.management")

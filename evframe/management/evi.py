@@ -11,15 +11,15 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+from evframe_wire.encoding import encode_leaf, encode_value
+from evframe_wire.payload import Pairs
+from evframe_wire.reading import read_first
 
 from evframe.declarations import Parameter
-from evframe.encoding import encode_leaf, encode_value
-from evframe.events.reading import read_first
 from evframe.exceptions import SocketError, UnknownEventError
 from evframe.log_limit import LogLimiter
 from evframe.management.commands import Command, CommandError, int32, int_param, invalid_params, text_param
 from evframe.management.listing import Listing
-from evframe.payload import Pairs
 from evframe.sockets import shown
 from evframe.statistics import Counters
 

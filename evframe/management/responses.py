@@ -6,7 +6,8 @@ import json
 from collections.abc import Generator, Sequence
 from typing import Any, Final
 
-from evframe.events.reading import MAX_TEXT_DEPTH
+from evframe_wire.reading import MAX_TEXT_DEPTH
+
 from evframe.management.commands import CommandError
 from evframe.management.listing import Writer
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import attrs
+from evframe_wire.addresses import without_brackets
 
-from evframe.sockets import without_brackets
 from evframe.subscriptions.lookups import Found
 
 UNRESOLVED: Final = "unresolved"

@@ -35,7 +35,11 @@ def test_shape(plugin):
 def test_no_list_names_the_plugins(plugin):
     """The type checker, the linter of imports, the workspace, tox and the scripts find a new plugin by its folder."""
     reasons = {
-        "pyproject.toml": {"evframe-kafka-clients", "evframe-probing"},  # the libraries among the sources of uv
+        "pyproject.toml": {
+            "evframe-kafka-clients",
+            "evframe-probing",
+            "evframe-wire",
+        },  # the libraries among the sources of uv
         ".ci/long": {"evframe-stream"},  # a trial of its tests
         ".ci/wheels": {"evframe-stream"},  # one that has to come from its wheel
         "CONTRIBUTING.md": {"evframe-kafka", "evframe-stream"},  # examples

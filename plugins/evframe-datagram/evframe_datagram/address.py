@@ -6,9 +6,9 @@ import os
 from typing import Final
 
 import attrs
+from evframe_wire.addresses import without_brackets
 
 from evframe import split_host_port
-from evframe.sockets import without_brackets
 from evframe.subscriptions.names import HostAddress, numeric
 
 MAX_PATH_BYTES: Final = 107

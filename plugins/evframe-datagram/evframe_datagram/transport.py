@@ -9,9 +9,10 @@ import struct
 from collections.abc import Awaitable
 from typing import Any, Final
 
+from evframe_wire.addresses import connection_problem
+
 from evframe import Batch, Socket, Unavailable, hookimpl
 from evframe.context import PluginContext
-from evframe.sockets import connection_problem
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_datagram.address import UdpSocket, UnixSocket, parse

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
+from evframe_wire.encoding import encode_leaf, encode_value
 
 from evframe import UNSET, Event, Pairs
-from evframe.encoding import encode_leaf, encode_value
 
 _EXACT: Final = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
 

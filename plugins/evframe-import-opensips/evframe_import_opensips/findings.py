@@ -7,8 +7,8 @@ from typing import Final
 from unicodedata import category
 
 import attrs
+from evframe_wire.masking import MASK, without_properties
 
-from evframe.masking import MASK, without_properties
 from evframe_import_opensips.tokens import Place
 
 _OUTSIDE_TEXT: Final = {*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0xD800, 0xE000)}

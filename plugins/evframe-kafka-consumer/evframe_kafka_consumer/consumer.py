@@ -12,13 +12,13 @@ from typing import Any, Final
 from aiokafka import errors
 from evframe_kafka_clients.places import Places
 from evframe_kafka_clients.tokens import tokens_of
+from evframe_wire.addresses import connection_problem
+from evframe_wire.backoff import delay_s
 
 from evframe import Unavailable
-from evframe.backoff import delay_s
 from evframe.calls import comes_from_outside
 from evframe.context import PluginContext
 from evframe.ingest import Availability, Intake, Rules
-from evframe.sockets import connection_problem
 from evframe_kafka_consumer.member import Member
 from evframe_kafka_consumer.options import ConnectionOptions
 from evframe_kafka_consumer.properties import converted, settings

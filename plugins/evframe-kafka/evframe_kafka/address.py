@@ -9,9 +9,9 @@ from urllib.parse import quote, unquote
 
 import attrs
 from evframe_kafka_clients.tokens import reserved
+from evframe_wire.addresses import without_brackets
 
 from evframe import split_host_port
-from evframe.sockets import without_brackets
 from evframe_kafka.properties import producer_option
 from evframe_kafka.routes import Route, route_of
 

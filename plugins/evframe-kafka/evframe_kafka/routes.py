@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
+from evframe_wire.encoding import encode_value
 
 from evframe import Event
-from evframe.encoding import encode_value
 from evframe.plugin import UNFIT, Template, UnfitError, template_of
 
 Headers = list[tuple[str, bytes]]

@@ -9,8 +9,9 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
+from evframe_wire.drops import DropCounter
+
 from evframe.bound import BoundAddress
-from evframe.drops import DropCounter
 from evframe.endpoints import Access
 from evframe.management.traffic import Traffic
 from evframe_mi_datagram.options import Options, parse_name

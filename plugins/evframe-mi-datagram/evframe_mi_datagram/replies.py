@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from evframe_wire.addresses import connection_problem
+
 from evframe.management.traffic import Traffic
-from evframe.sockets import connection_problem
 
 Address = Any
 _MOST_WAITING: Final = 256  # replies of all clients together

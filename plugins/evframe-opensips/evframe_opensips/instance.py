@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
+from evframe_wire.backoff import delay_s
+
 from evframe import EventNameError
-from evframe.backoff import delay_s
 from evframe.client import AsyncClient, ManagementError
 from evframe.client.urls import without_password
 from evframe.context import PluginContext

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
+from evframe_wire.encoding import encode_value
+from evframe_wire.visible import brief
+
 from evframe import Pairs, ParameterError
-from evframe.encoding import encode_value
 from evframe.log_limit import LogLimiter
-from evframe.visible import brief
 from evframe_opensips.messages import Message, NotAnEvent, is_whole, read, read_carefully, split
 
 log = logging.getLogger("evframe.opensips")

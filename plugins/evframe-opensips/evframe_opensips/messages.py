@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import attrs
+from evframe_wire import reading
 
 from evframe import Pairs
-from evframe.events import reading
 
 # In JSON a quote within a string has a backslash before it, and after the quote that ends one no
 # letter follows: this is found between two messages only.

@@ -9,12 +9,12 @@ import re
 from typing import Any, Final, Literal
 
 import attrs
+from evframe_wire.addresses import without_brackets
 
 from evframe.client import parse_url
 from evframe.client.urls import without_password
 from evframe.config import are_named_apart, at_least, within
 from evframe.secret import secret
-from evframe.sockets import without_brackets
 from evframe_opensips.catalogue import Choice, catalogue, is_of_the_core, modules
 
 _PORTS: Final = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")

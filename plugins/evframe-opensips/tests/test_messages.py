@@ -5,12 +5,12 @@ import json
 
 import pytest
 from evframe_opensips.messages import Message, NotAnEvent, is_whole, read, read_carefully, split
+from evframe_wire.encoding import encode_params
+from evframe_wire.payload import envelope
 from hypothesis import given
 from hypothesis import strategies as st
 
 import evframe
-from evframe.encoding import encode_params
-from evframe.payload import envelope
 
 VALUES = st.one_of(st.integers(-(2**31), 2**31 - 1), st.none(), st.text(st.characters(exclude_categories=["Cs"])))
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import aiohttp
 import attrs
+from evframe_wire.addresses import connection_problem
 
 from evframe import Unavailable
 from evframe.config import at_least
 from evframe.contents import contents_of
-from evframe.sockets import connection_problem
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_probing.codes import is_code_list, parse_codes

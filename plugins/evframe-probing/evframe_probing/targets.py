@@ -7,9 +7,9 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import attrs
+from evframe_wire.addresses import without_brackets
 
 from evframe import split_host_port
-from evframe.sockets import without_brackets
 
 FORM: Final = "expected sip:host[:port], tcp://host:port, http://… or https://…"
 Kind = Literal["sip", "tcp", "http"]

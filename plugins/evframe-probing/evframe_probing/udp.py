@@ -8,9 +8,9 @@ from contextlib import suppress
 from typing import Final
 
 import attrs
+from evframe_wire.addresses import without_brackets
 
 from evframe import split_host_port
-from evframe.sockets import without_brackets
 from evframe.subscriptions.names import HostAddress
 from evframe_probing.sip import T2_S, Request, Response, parse_response, pauses_s
 

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from evframe.backoff import delay_s
+from evframe_wire.backoff import delay_s
+
 from evframe.calls import comes_from_outside
 from evframe.context import PluginContext
 from evframe.ingest import Availability, Intake, Rules

@@ -8,9 +8,9 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import attrs
+from evframe_wire.addresses import check_host, without_brackets
 
 from evframe import split_host_port
-from evframe.sockets import check_host, without_brackets
 from evframe_rabbitmq.routes import Route, route_of
 
 FORM: Final = "expected [user[:password]@]host[:port][,host[:port]…]/[param;…?]routing-key"

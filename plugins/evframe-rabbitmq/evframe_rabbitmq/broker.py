@@ -12,12 +12,12 @@ from typing import Final
 import attrs
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import AuthenticationError, ProbableAuthenticationError
+from evframe_wire.addresses import connection_problem
 from yarl import URL
 
 from evframe import Unavailable
 from evframe.ages import Age
 from evframe.calls import comes_from_outside
-from evframe.sockets import connection_problem
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_rabbitmq.address import RabbitSocket

@@ -9,8 +9,9 @@ from collections import deque
 from contextlib import suppress
 from typing import Final
 
+from evframe_wire.backoff import delay_s
+
 from evframe import Unavailable
-from evframe.backoff import delay_s
 from evframe.subscriptions.resolving import Resolver
 from evframe_stream.connection import Chunk, Connection, Endpoint
 from evframe_stream.options import Options

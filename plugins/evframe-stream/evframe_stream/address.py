@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import attrs
+from evframe_wire.addresses import without_brackets
 
 from evframe import split_host_port
-from evframe.sockets import without_brackets
 
 
 @attrs.frozen(slots=True)

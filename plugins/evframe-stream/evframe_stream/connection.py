@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from evframe_wire.addresses import connection_problem
+
 from evframe import Batch, Unavailable
 from evframe.ages import Age
-from evframe.sockets import connection_problem
 from evframe.subscriptions.attempts import first_reached
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver

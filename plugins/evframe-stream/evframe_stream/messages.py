@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evframe_wire.payload import encode_text, envelope
+
 from evframe import Event
-from evframe.payload import encode_text, envelope
 
 
 class MessageFormat:

@@ -6,9 +6,10 @@ import random
 from collections.abc import Awaitable
 from functools import partial
 
+from evframe_wire.addresses import without_brackets
+
 from evframe import Batch, Socket, hookimpl
 from evframe.context import PluginContext
-from evframe.sockets import without_brackets
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_stream.acknowledged import AcknowledgedConnection

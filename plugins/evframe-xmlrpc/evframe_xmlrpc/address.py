@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import attrs
+from evframe_wire.addresses import without_brackets
 
 from evframe import split_host_port
-from evframe.sockets import without_brackets
 from evframe_xmlrpc.masking import masked
 
 DEFAULT_PATH: Final = "/RPC2"

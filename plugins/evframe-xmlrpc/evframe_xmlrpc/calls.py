@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from evframe_wire.encoding import encode_leaf
+
 from evframe import UNSET, Event, ExactNumber, Pairs
-from evframe.encoding import encode_leaf
 from evframe_xmlrpc.address import XmlrpcSocket
 
 _ESCAPES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}

@@ -11,9 +11,10 @@ from functools import partial
 from typing import ClassVar, Final
 from weakref import WeakValueDictionary
 
+from evframe_wire.addresses import connection_problem
+
 from evframe import Batch, ConfigError, Socket, SocketError, Unavailable, hookimpl
 from evframe.context import PluginContext
-from evframe.sockets import connection_problem
 from evframe.subscriptions.attempts import first_reached
 from evframe.subscriptions.names import FORBIDDEN, HostAddress
 from evframe.subscriptions.resolving import Resolver

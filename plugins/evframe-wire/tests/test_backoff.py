@@ -1,6 +1,6 @@
 """Waiting between attempts."""
 
-from evframe.backoff import CAP_S, delay_s
+from evframe_wire.backoff import CAP_S, delay_s
 
 
 def test_delays_grow_to_the_cap():

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import orjson
 
-from evframe.payload import ExactNumber, Pairs
-from evframe.visible import brief
+from evframe_wire.payload import ExactNumber, Pairs
+from evframe_wire.visible import brief
 
 MAX_TEXT_DEPTH: Final = 1000
 """How deep a JSON text may be nested; what is deeper than parameters may be is refused when it is raised."""

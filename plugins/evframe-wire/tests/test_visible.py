@@ -3,10 +3,9 @@
 import json
 
 import pytest
+from evframe_wire.visible import brief, visible, visible_json, visible_lines
 from hypothesis import given
 from hypothesis import strategies as st
-
-from evframe.visible import brief, visible, visible_json, visible_lines
 
 
 class Broken:

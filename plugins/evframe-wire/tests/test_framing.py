@@ -2,11 +2,10 @@
 
 import json
 
+from evframe_wire import framing
+from evframe_wire.framing import Splitter
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from evframe.client import framing
-from evframe.client.framing import Splitter
 
 texts = st.text(alphabet='{}[]"\\a\u00e9', max_size=6)
 values = st.dictionaries(texts, texts | st.integers() | st.lists(texts, max_size=2), max_size=3) | st.lists(texts)

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import orjson
 
-from evframe.exceptions import ParameterError
-from evframe.payload import MAX_DEPTH, MAX_DIGITS, UNSET, ExactNumber, Pairs, encode_text
-from evframe.visible import brief
+from evframe_wire.exceptions import ParameterError
+from evframe_wire.payload import MAX_DEPTH, MAX_DIGITS, UNSET, ExactNumber, Pairs, encode_text
+from evframe_wire.visible import brief
 
 _PLAIN_BITS: Final = 2048  # such an integer is shorter than any limit that Python can have on its text
 _BITS_OF_A_DIGIT: Final = 3.321928094887362
