@@ -175,6 +175,15 @@ async def test_a_reload_with_a_missing_secret_changes_nothing(vault, tmp_path):
         assert events.plugin("vault").delivered == [("old", 1)]
 
 
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_an_empty_file_is_no_value(vault, tmp_path, text):
+    """A file without a text is an error with the path of its key."""
+    path = tmp_path / "password"
+    path.write_text(text)
+    with pytest.raises(evframe.ConfigError, match=r"subscriptions\[0\].socket: .*, got an empty one"):
+        interface(f"vault:me:${{file:{path}}}:1")
+
+
 @pytest.mark.parametrize(
     ("socket", "problem"),
     [
@@ -184,6 +193,8 @@ async def test_a_reload_with_a_missing_secret_changes_nothing(vault, tmp_path):
         ("vault:me:${env:EVFRAME_NONE}:1", "expected the variable of ${env:EVFRAME_NONE} in the environment, got none"),
         ("vault:me:${env:}:1", "expected the variable of ${env:} in the environment, got none"),
         ("vault:me:${env:LINES}:1", "expected one line of text without control characters as the value of ${env:LIN"),
+        ("vault:me:${env:EMPTY}:1", "expected a text as the value of ${env:EMPTY}, got an empty one"),
+        ("vault:me:${file:/dev/null}:1", "expected a file of at most 65536 bytes in ${file:/dev/null}"),
         ("vault:me:${ENV:WORD}:1", "expected ${file:/path} or ${env:NAME}, or $${ for ${ itself"),
         ("vault:me:${env:WORD:1", "expected ${file:/path} or ${env:NAME}, or $${ for ${ itself"),
         ("vault:me:pw:${env:WORD}", "expected a value that fits its place from ${env:WORD}"),
@@ -195,6 +206,7 @@ def test_one_error_for_each_secret_that_is_missing(vault, monkeypatch, socket, p
     """What is wrong with a reference is one problem, with the path of its key and without any value."""
     monkeypatch.setenv("LINES", "swordfish\nb")
     monkeypatch.setenv("WORD", "swordfish")
+    monkeypatch.setenv("EMPTY", "")
     with pytest.raises(evframe.ConfigError) as caught:
         interface(socket)
     [text] = caught.value.problems

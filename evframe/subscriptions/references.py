@@ -135,6 +135,8 @@ def _encoded(value: str, safe: str | None) -> str:
 
 
 def _checked(value: str, reference: str) -> str:
+    if not value:  # an empty password is what a mistake makes of it
+        raise ValueError(f"expected a text as the value of {reference}, got an empty one")
     if REFUSED.search(value) or "\t" in value:
         raise ValueError(f"expected one line of text without control characters as the value of {reference}")
     return value
