@@ -1,5 +1,5 @@
 """Names for plugin authors, beside those of `evframe` itself."""
 
-from evframe.events.templates import MISSING, UNFIT, Template, UnfitError, template_of
+from evframe.events.templates import MISSING, UNFIT, Template, UnfitError, template_of, template_text
 
-__all__ = ["MISSING", "UNFIT", "Template", "UnfitError", "template_of"]
+__all__ = ["MISSING", "UNFIT", "Template", "UnfitError", "template_of", "template_text"]

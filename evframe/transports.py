@@ -188,7 +188,7 @@ class Transports:
             self._is_configured = was
         if not template.references or cast(Transport, address.transport).has_members:
             return address
-        return evolve(address, socket=renamed(address.socket, self._shown(template)))
+        return evolve(address, socket=renamed(address.socket, self._shown(template, address)))
 
     def _parse(self, text: str, template: Template | None = None) -> Address:
         try:
@@ -245,12 +245,23 @@ class Transports:
             text, f"expected a scheme of {', '.join(schemes) or 'a loaded plugin'}, got {brief(scheme)}, {why}"
         )
 
-    def _shown(self, template: Template) -> str:
-        """Return the canonical text with the references in place of their values."""
+    def _shown(self, template: Template, address: Address) -> str:
+        """Return the canonical text with the references in place of their values.
+
+        Raises:
+            SocketError: if a value makes a parameter of the event.
+        """
         for marked in template.marked():
             with suppress(SocketError):
-                return template.unmarked(self._parse(marked).socket.canonical)
-        return SocketError(template.text, "").socket  # a value decides the form of the rest
+                socket = self._parse(marked).socket
+                break
+        else:
+            return SocketError(template.text, "").socket  # a value decides the form of the rest
+        if getattr(socket, "parameters", ()) != getattr(address.socket, "parameters", ()):
+            raise SocketError(
+                template.text, f"expected a value without braces from {' and '.join(template.references)}"
+            )
+        return template.unmarked(socket.canonical)
 
     def _problem(self, template: Template) -> str:
         """Return why a transport refuses a text with the values of references, without these."""

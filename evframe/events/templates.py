@@ -12,6 +12,8 @@ from evframe_wire.payload import UNSET
 from evframe.events.event import Event
 
 _PARTS: Final = re.compile(r"(\{\{|\{[^{}]+\}|\{)")
+_ENCODED: Final = re.compile(r"%7[Bb]")
+_MIXED: Final = re.compile(r"\{[^{}]*%7[BbDd]")
 MISSING: Final = "missing_parameter"
 """The reason of an event without a parameter that the text needs."""
 UNFIT: Final = "unfit_parameter"
@@ -88,6 +90,17 @@ def template_of(text: str, encode: Callable[[str], str] = str) -> Template | Non
         ValueError: as for `Template`.
     """
     return Template(text, encode) if "{" in text else None
+
+
+def template_text(text: str) -> str:
+    """Return a percent-encoded text in which encoded braces, as a value of a reference has them, open no parameter.
+
+    Raises:
+        ValueError: if one stands within the braces of a parameter.
+    """
+    if _MIXED.search(text.replace("{{", "")):
+        raise ValueError(f"expected a parameter in braces without %7B and %7D, got {text!r}")
+    return _ENCODED.sub("{{", text)
 
 
 def value_of(event: Event, name: str) -> str:

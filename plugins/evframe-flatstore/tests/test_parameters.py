@@ -6,7 +6,7 @@ import pytest
 from evframe_flatstore import FlatstoreTransport, Options
 
 import evframe
-from evframe.config import Config
+from evframe.config import Config, parse_config
 from evframe.testing import FakeClock, until
 
 
@@ -276,3 +276,17 @@ async def test_every_open_file_rotates(tmp_path):
         "a.1795397619": "E,a\n",
         "b.1795397619": "",
     }
+
+
+@pytest.mark.parametrize("text", ["${env:WORD}", "{n}.${env:WORD}", "{${env:NAME}}", "virtual:FAILOVER x${env:WORD}"])
+def test_a_value_of_a_reference_makes_no_parameter(tmp_path, monkeypatch, text):
+    """A value with braces is one problem, which shows no part of it."""
+    monkeypatch.setenv("WORD", "swordfish{caller}")
+    monkeypatch.setenv("NAME", "swordfish")
+    head, _, last = text.rpartition(" ")
+    socket = f"{head} flatstore:{tmp_path}/{last}".strip()
+    config = parse_config(f"[[events]]\nname = 'E'\n[[subscriptions]]\nevent = 'E'\nsocket = '{socket}'\n")
+    with pytest.raises(evframe.ConfigError, match="expected a value without braces from ") as caught:
+        evframe.EventInterface(config)
+    assert "swordfish" not in str(caught.value)
+    assert "caller" not in str(caught.value)

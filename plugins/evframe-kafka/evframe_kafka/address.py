@@ -12,6 +12,7 @@ from evframe_kafka_clients.tokens import reserved
 from evframe_wire.addresses import without_brackets
 
 from evframe import split_host_port
+from evframe.plugin import template_text
 from evframe_kafka.properties import producer_option
 from evframe_kafka.routes import Route, route_of
 
@@ -119,7 +120,8 @@ def _take(part: str, fields: dict[str, Any]) -> None:
     name, equals, raw = part.partition("=")
     if not equals or "=" in raw or not name:
         raise ValueError(f"expected name=value, with = and & in a value as %3D and %26, got {name!r}")
-    value = unquote(raw)
+    is_template = name == "key" or name.startswith("header.")
+    value = unquote(template_text(raw) if is_template else raw)
     if name == "key" and value:
         fields["key"] = value
     elif name == "partition" and value.isascii() and value.isdigit():

@@ -11,6 +11,7 @@ import attrs
 from evframe_wire.addresses import check_host, without_brackets
 
 from evframe import split_host_port
+from evframe.plugin import template_text
 from evframe_rabbitmq.routes import Route, route_of
 
 FORM: Final = "expected [user[:password]@]host[:port][,host[:port]…]/[param;…?]routing-key"
@@ -129,7 +130,7 @@ def parse(rest: str) -> RabbitSocket:
     if not key and not mark:
         raise ValueError(f"{FORM}, got no routing key")
     (first, port), *others = _hosts(host, port_text, TLS_PORT if params.get("tls") else PORT)
-    key = _short("a routing key", _decode(key))
+    key = _short("a routing key", _decode(template_text(key)))
     return RabbitSocket(
         first,
         port,
@@ -221,8 +222,8 @@ def _parse_params(text: str) -> dict[str, Any]:
     params: dict[str, Any] = {}
     for part in text.split(";"):
         name, equals, raw = part.strip(" \t").partition("=")
-        value = _decode(raw)
         header = _HEADER.fullmatch(name)
+        value = _decode(raw if header is None else template_text(raw))
         if name in _FLAGS and not equals:
             params[name] = True
         elif name == "tls_domain" and value:

@@ -15,6 +15,8 @@ from evframe_rabbitmq.channel import BatchChannel
 async def look(channel: BatchChannel, target: RabbitSocket, timeout_s: float) -> None:
     """Return when the exchange of *target* is there, or its queue where the exchange is the default one.
 
+    Queues that the events name are not asked for.
+
     The broker closes *channel* otherwise; nothing may be under way on it.
 
     Raises:
@@ -25,7 +27,7 @@ async def look(channel: BatchChannel, target: RabbitSocket, timeout_s: float) ->
         async with asyncio.timeout(timeout_s):
             if target.exchange:
                 await channel.exchange_declare(target.exchange, passive=True)
-            elif target.key:
+            elif target.key and (target.route is None or target.route.by_key is None):
                 await channel.queue_declare(target.key, passive=True)
     except (exceptions.ChannelLockedResource, ValueError):
         return  # an exclusive queue takes messages of others; a name that the library does not take is not asked for

@@ -7,6 +7,7 @@ from brokers.queues import channel_of
 from evframe_rabbitmq import RabbitmqTransport, parse
 
 import evframe
+from evframe.probes import problem_of
 from evframe.testing import until
 
 pytestmark = pytest.mark.timeout(120)
@@ -64,6 +65,8 @@ async def test_a_key_that_goes_to_no_queue_fails_alone(rabbitmq):
         ("h/header.x={a}?{b}", "guest@h/header.x={a}?{b}", ("a", "b")),
         ("h/a{{b", "guest@h/a{{b", ()),
         ("h/a}b", "guest@h/a%7Db", ()),
+        ("h/a%7Bb%7D", "guest@h/a{{b}", ()),
+        ("h/header.x=%7ba%7d?%7B{b}", "guest@h/header.x={{a}?{{{b}", ("b",)),
     ],
 )
 def test_canonical_texts_keep_the_template(rest, canonical, parameters):
@@ -74,7 +77,37 @@ def test_canonical_texts_keep_the_template(rest, canonical, parameters):
     assert parse(canonical).canonical == socket.canonical
 
 
-def test_a_brace_without_a_parameter_is_refused():
-    """A routing key with a brace that opens no parameter is an error."""
+@pytest.mark.parametrize("rest", ["h/calls.{", "h/calls.{%7Bx%7D", "h/calls.{x%7D", "h/header.x={%7b?k"])
+def test_a_brace_without_a_parameter_is_refused(rest):
+    """A routing key with a brace that opens no parameter is an error, and encoded braces close none."""
     with pytest.raises(ValueError, match="expected a parameter in braces"):
-        parse("h/calls.{")
+        parse(rest)
+
+
+async def test_a_value_of_a_reference_is_text(rabbitmq, tmp_path, monkeypatch):
+    """Braces in a value are in the routing key as they are, and no message shows the value."""
+    monkeypatch.setenv("NAME", "swordfish{c}")
+    config = tmp_path / "evframe.toml"
+    socket = f"rabbitmq:127.0.0.1:{rabbitmq.port}/exchange=amq.topic?${{env:NAME}}.{{c}}"
+    config.write_text(
+        '[core]\nstate_path = ""\n[plugins]\ndisable = ["mi-http"]\n[[events]]\nname = "E"\n'
+        f'params = [{{ name = "c", type = "str" }}]\n[[subscriptions]]\nevent = "E"\nsocket = "{socket}"\n'
+    )
+    async with channel_of(rabbitmq) as channel:
+        queue = await channel.declare_queue(exclusive=True)
+        await queue.bind("amq.topic", "swordfish{c}.a")
+        async with evframe.EventInterface.from_toml(config) as events:
+            await events.raise_event_and_wait("E", {"c": "a"})
+            [lease] = events.subscriptions
+            assert lease.subscriber.socket.canonical.endswith("?${env:NAME}.{c}")
+        message = await queue.get(no_ack=True)
+    assert message.routing_key == "swordfish{c}.a"
+
+
+async def test_a_probe_asks_for_no_queue_that_events_name(rabbitmq):
+    """A routing key with parameters names no queue that could be asked for; the probe finds the broker."""
+    events = evframe.EventInterface(plugins={"rabbitmq": RabbitmqTransport()})
+    events.register_event("E")
+    async with events:
+        lease = events.subscribe_event("E", f"rabbitmq:127.0.0.1:{rabbitmq.port}/{{queue}}")
+        assert await problem_of(lease.subscriber) is None
