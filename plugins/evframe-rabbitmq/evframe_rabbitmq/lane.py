@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+import attrs
 from aio_pika.exceptions import AMQPError
 
 from evframe import Rejected, Unavailable
@@ -45,6 +46,7 @@ class Lane:
         self._timeout_s = timeout_s
         self._pending: dict[Publication, None] = {}  # in the order of their events
         self._proven: BatchChannel | None = None
+        self._most_header: int | None = None  # bytes of a frame, where the headers that events make may have more
         self._doubtful_until = -math.inf
 
     async def open(self) -> None:
@@ -67,8 +69,7 @@ class Lane:
         if channel is None or channel is not self._proven:
             await self._judge()
             return
-        if self._broker.most_bytes is not None:
-            _settle_large(_open_of(publication), self._broker.most_bytes)
+        self._settle_unfit(_open_of(publication), channel)
         publication.channel = channel
         channel.publish(self._target, publication)
 
@@ -114,7 +115,7 @@ class Lane:
         window, is_careful = 1, False
         while suspects := self._suspects():
             channel = await self._channel()
-            if self._broker.most_bytes is not None and _settle_large(suspects, self._broker.most_bytes):
+            if self._settle_unfit(suspects, channel):
                 continue
             group = suspects[:window]
             refusal = await self._try(channel, group)
@@ -206,11 +207,40 @@ class Lane:
         if channel is None:
             channel = await self._broker.channel(self._target.canonical)
         if channel is not self._proven:
-            message_id, at = "-" * 64 if self._target.message_id else None, 0 if self._target.timestamp else None
-            header = header_frame(channel.number, self._target, 0, message_id, at)
-            if len(header) > channel.connection.connection_tune.frame_max:
-                raise Rejected(TOO_LARGE)  # it would end the connection of all subscribers
+            self._check_headers(channel)
         return channel
+
+    def _check_headers(self, channel: BatchChannel) -> None:
+        """Raise Rejected if no message's headers fit in a frame: they would end the connection of all subscribers."""
+        most = channel.connection.connection_tune.frame_max
+        route = self._target.route
+        if route is None or not route.by_header:
+            if self._header_size(channel, self._target) > most:
+                raise Rejected(TOO_LARGE)
+            return
+        widest = attrs.evolve(self._target, headers=route.widest)
+        self._most_header = most if self._header_size(channel, widest) > most else None
+
+    def _header_size(self, channel: BatchChannel, target: RabbitSocket) -> int:
+        message_id, at = "-" * 64 if target.message_id else None, 0 if target.timestamp else None
+        return len(header_frame(channel.number, target, 0, message_id, at))
+
+    def _settle_unfit(self, suspects: Sequence[Suspect], channel: BatchChannel) -> bool:
+        """Fail the messages that the broker does not take as they are, and return whether there were any."""
+        has_large = self._broker.most_bytes is not None and _settle_large(suspects, self._broker.most_bytes)
+        return self._settle_wide(suspects, channel) or has_large
+
+    def _settle_wide(self, suspects: Sequence[Suspect], channel: BatchChannel) -> bool:
+        """Fail the messages whose own headers do not fit in a frame."""
+        if self._most_header is None:
+            return False
+        found = False
+        for publication, index in suspects:
+            assert publication.targets is not None
+            if self._header_size(channel, publication.targets[index]) > self._most_header:
+                publication.settle(index, TOO_LARGE)
+                found = True
+        return found
 
 
 def _is_judged(done: asyncio.Future[None]) -> bool:

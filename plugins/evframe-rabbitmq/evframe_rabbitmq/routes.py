@@ -29,6 +29,11 @@ class Route:
         templates = [*self.by_header.values(), *([] if self.by_key is None else [self.by_key])]
         return tuple(name for template in templates for name in template.parameters)
 
+    @property
+    def widest(self) -> Mapping[str, str]:
+        """Headers as long as those of an event may be."""
+        return {**self.headers, **dict.fromkeys(self.by_header, "-" * _MOST_HEADER)}
+
     def of(self, event: Event) -> tuple[str, Mapping[str, str]]:
         """Return the routing key and the headers of the message for *event*.
 

@@ -111,3 +111,36 @@ async def test_a_probe_asks_for_no_queue_that_events_name(rabbitmq):
     async with events:
         lease = events.subscribe_event("E", f"rabbitmq:127.0.0.1:{rabbitmq.port}/{{queue}}")
         assert await problem_of(lease.subscriber) is None
+
+
+async def test_an_event_whose_headers_are_too_large_fails_alone(rabbitmq):
+    """The filled headers of a message fit in a frame of the broker, or its event alone is `too_large`."""
+    headers = ";".join(f"header.h{number}={{v}}" for number in range(140))
+    async with channel_of(rabbitmq) as channel:
+        queue = await channel.declare_queue(exclusive=True)
+        events = evframe.EventInterface(plugins={"rabbitmq": RabbitmqTransport()})
+        events.register_event("E")
+        async with events:
+            events.subscribe_event("E", f"rabbitmq:127.0.0.1:{rabbitmq.port}/{headers}?{queue.name}")
+            for value in ("a", "x" * 1000, "b", "x" * 800, "x" * 1000):
+                events.raise_event("E", {"v": value})
+            await until(lambda: not events.statistics[0].depth)
+            await events.raise_event_and_wait("E", {"v": "c"})
+            counters = events.statistics[0]
+        assert (counters.delivered, counters.reasons) == (4, {"too_large": 2})
+        values = [(await queue.get(no_ack=True)).headers["h139"] for _ in range(4)]
+        assert values == ["a", "b", "x" * 800, "c"]
+
+
+async def test_a_text_that_is_longer_than_its_headers_is_no_problem(rabbitmq):
+    """The names of parameters count for nothing: what is compared with the frame is what is sent."""
+    name = "n" * 1400
+    headers = ";".join(f"header.h{number}={{{name}}}" for number in range(100))
+    async with channel_of(rabbitmq) as channel:
+        queue = await channel.declare_queue(exclusive=True)
+        events = evframe.EventInterface(plugins={"rabbitmq": RabbitmqTransport()})
+        events.register_event("E")
+        async with events:
+            events.subscribe_event("E", f"rabbitmq:127.0.0.1:{rabbitmq.port}/{headers}?{queue.name}")
+            report = await events.raise_event_and_wait("E", {name: "a"})
+        assert [outcome.delivered for outcome in report] == [True]
