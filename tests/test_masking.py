@@ -1,8 +1,6 @@
 """Secrets in URLs and properties."""
 
 import pytest
-from evframe_import_opensips.findings import Findings
-from evframe_import_opensips.tokens import Place
 from evframe_wire.masking import tails, without_properties, without_secrets
 
 from evframe.client import Client, ManagementError
@@ -55,10 +53,3 @@ def test_a_management_interface(url, shown):
     with pytest.raises(ManagementError) as caught:
         Client(url).call("pwd")
     assert f"no answer from {shown}" in str(caught.value)
-
-
-def test_findings_of_a_conversion():
-    """A finding shows no value whose name says that it is a secret."""
-    findings = Findings()
-    findings.note(Place("opensips.cfg", 1), "http://h/p?token=s3cret", "got http://u:s3cret@h")
-    assert "s3cret" not in str(findings[0])
