@@ -53,6 +53,10 @@ def _is_special(name: str) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
+class _OutsideError(OSError):
+    """A link leads out of the folder of the file."""
+
+
 class LineFile:
     """The file of one subscriber, and what is due for it.
 
@@ -335,6 +339,8 @@ class LineFile:
 
         They would hold up the lines of all other values.
         """
+        if isinstance(error, _OutsideError):
+            return Rejected("outside_root", done=done)
         if self._root is not None and is_of_file(error, self._root):
             return Rejected(problem_of(error), done=done)
         return Unavailable(problem_of(error), done=done)
@@ -348,7 +354,7 @@ class LineFile:
 
     def _open(self, name: str) -> None:
         if self._root is not None and not is_within(name, self._root):
-            raise Rejected("outside_root")
+            raise _OutsideError
         if self._options.make_directories:
             os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
         fd = os.open(name, _FLAGS, self._options.mode)

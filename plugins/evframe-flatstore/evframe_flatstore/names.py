@@ -46,10 +46,14 @@ class Template:
         suffix: a strftime format.
 
     Raises:
-        ValueError: if a name does not have its whole date.
+        ValueError: if a name does not have its whole date, or is that of a compressed file.
     """
 
     def __init__(self, suffix: str) -> None:
+        if suffix.endswith((PACKED, PART)):
+            raise ValueError(
+                f"expected a suffix without {PACKED!r} at its end, which compressed files have, got {suffix!r}"
+            )
         suffix = re.sub(r"%(.)", lambda found: _WHOLE.get(found[1], found[0]), suffix, flags=re.DOTALL)
         pieces = re.split(r"%(.)", suffix, flags=re.DOTALL)
         kinds = pieces[1::2]

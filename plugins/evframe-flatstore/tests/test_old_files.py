@@ -419,6 +419,15 @@ def test_suffixes_that_cannot_be_read_back(option, suffix):
         Options(suffix=suffix, **option)
 
 
+@pytest.mark.parametrize("suffix", [".%F.gz", ".%F.gz.part"])
+def test_a_suffix_with_the_end_of_compressed_files_is_refused(suffix):
+    """A plain file would pass for a compressed one; without compression and retention the suffix is free."""
+    for option in ({"keep_files": 1}, {"keep_days": 1}, {"compress": True}):
+        with pytest.raises(ValueError, match="expected a suffix without '.gz' at its end, which compressed files have"):
+            Options(suffix=suffix, **option)
+    assert Options(suffix=suffix).suffix == suffix
+
+
 @pytest.mark.parametrize("header", ["", "a\nb", "a\0"])
 def test_bad_headers(header):
     """A header is one line."""

@@ -290,3 +290,26 @@ def test_a_value_of_a_reference_makes_no_parameter(tmp_path, monkeypatch, text):
         evframe.EventInterface(config)
     assert "swordfish" not in str(caught.value)
     assert "caller" not in str(caught.value)
+
+
+async def test_lines_before_a_link_out_of_the_folder_are_delivered(tmp_path):
+    """A rotation in the middle of a batch that meets a link elsewhere fails the lines behind it alone."""
+    folder = tmp_path / "root"
+    folder.mkdir()
+    clock = FakeClock(1_781_000_000.0)
+    (folder / "a.1781000001").symlink_to(tmp_path / "elsewhere")
+    async with interface(clock, suffix=".%s", rotate_count=2) as events:
+        events.register_event("E")
+        events.subscribe_event("E", f"flatstore:{folder}/{{v}}")
+        await events.raise_event_and_wait("E", {"v": "a"})
+        clock.advance(1)
+        for _ in range(3):
+            events.raise_event("E", {"v": "a"})
+        await until(lambda: not events.statistics[0].depth)
+        counters = events.statistics[0]
+        assert (counters.delivered, counters.reasons) == (2, {"outside_root": 2})
+        clock.advance(1)
+        await events.raise_event_and_wait("E", {"v": "a"})
+    assert (folder / "a.1781000000").read_text() == "E,a\n" * 2
+    assert (folder / "a.1781000002").read_text() == "E,a\n"
+    assert not (tmp_path / "elsewhere").exists()
