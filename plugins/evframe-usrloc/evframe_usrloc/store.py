@@ -39,7 +39,7 @@ _SCHEMA: Final = """
     ) WITHOUT ROWID
 """
 _INSERT: Final = f"INSERT OR REPLACE INTO contact ({_COLUMNS}) VALUES ({', '.join('?' * 18)})"  # noqa: S608 constants
-_DELETE: Final = "DELETE FROM contact WHERE domain = ?1 AND aor = ?2 AND uri = ?3 AND (?4 IS NULL OR callid = ?4)"
+_DELETE: Final = "DELETE FROM contact WHERE domain = ? AND aor = ? AND uri = ? AND callid IS coalesce(?, callid)"
 _SELECT: Final = f"SELECT {_COLUMNS} FROM contact ORDER BY domain, aor, modified, uri, callid"  # noqa: S608 as above
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 MASK: Final = "***"
 """What stands in a text for a secret."""
-_URL: Final = re.compile(r"([A-Za-z][\w+.-]*://)(\S+)")
+_URL: Final = re.compile(r"(://)(\S+)")  # without its scheme, which a long word would be searched for at each letter
 _TAIL: Final = re.compile(r"[?#;]")
 _END_OF_AUTHORITY: Final = re.compile(r"[/?#;]")
 _NAMES: Final = (
