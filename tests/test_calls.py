@@ -153,7 +153,16 @@ def broken(hook, kind):
     return transport
 
 
-OTHERS = {"register_events", "management_commands", "loaded", "start", "reconfigure", "on_subscribe", "deliver"}
+OTHERS = {
+    "register_cli",
+    "register_events",
+    "management_commands",
+    "loaded",
+    "start",
+    "reconfigure",
+    "on_subscribe",
+    "deliver",
+}
 """The hooks whose errors are not only logged, which have tests of their own."""
 
 

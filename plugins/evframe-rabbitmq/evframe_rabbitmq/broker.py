@@ -220,11 +220,12 @@ def strip(error: BaseException | None) -> None:
 
     The library keeps its errors in cycles, and their tracebacks would keep frames of ours, with what these hold.
     """
-    led = [error]  # errors may lead to each other
+    led, seen = [error], set[int]()
     while led:
         each = led.pop()
-        if each is not None and each.__traceback__ is not None:
-            each.__traceback__ = None
+        if each is not None and id(each) not in seen:  # errors may lead to each other
+            seen.add(id(each))
+            each.__traceback__ = None  # one that was never raised has none, but what led to it may have
             led += [each.__cause__, each.__context__]
 
 
