@@ -70,14 +70,23 @@ class BrokerConnection(aio_pika.Connection):
     async def connect(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 the library's
         """Log in."""
         try:
-            self.transport = await _Underlay.connect(
-                self.url, self._on_connection_close, timeout=timeout, **self.kwargs
-            )
+            self.transport = await _Underlay.connect(self.url, self._closed_by, timeout=timeout, **self.kwargs)
             self.protocol = self.transport.connection
             await self._on_connected()
         except BaseException:
             await self.close()  # else the collector would start a task that does it
             raise
+
+    async def _closed_by(self, closing: asyncio.Future[Any]) -> None:
+        """Have the error in *closing* without its traceback, which would keep the frames that it went through.
+
+        From Python 3.12 on a future keeps the traceback beside its error until the error is taken.
+        """
+        try:
+            closing.result()
+        except BaseException as error:  # noqa: BLE001 whatever has ended it
+            error.__traceback__ = None
+        await self._on_connection_close(closing)
 
     @property
     def is_closed(self) -> bool:
