@@ -28,6 +28,8 @@ class FaultProxy:
 
     async def __aexit__(self, *_):
         self.refuse()
+        for _ in range(5):  # in which the loop hands over what the kernel had accepted
+            await asyncio.sleep(0)
         self.reset()
         for task in list(self._tasks):
             task.cancel()
@@ -35,7 +37,7 @@ class FaultProxy:
 
     async def open(self):
         """Accept connections, at the same port as before."""
-        self.server = await asyncio.start_server(self._serve, self.host, self.port)
+        self.server = await asyncio.start_server(self._accepted, self.host, self.port)
         self.port = self.server.sockets[0].getsockname()[1]
 
     def refuse(self):
@@ -60,11 +62,14 @@ class FaultProxy:
         self.flows.set()
         self.answers.set()
 
-    async def _serve(self, reader, writer):
+    def _accepted(self, reader, writer):
         self.connections += 1
-        self._writers.add(writer)
-        task = asyncio.current_task()
+        self._writers.add(writer)  # before its task begins, which may be cancelled before that
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader, writer):
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self.target)
             self._writers.add(back)
@@ -72,7 +77,6 @@ class FaultProxy:
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
-            self._tasks.discard(task)
             for end in (writer, *([back] if "back" in locals() else [])):
                 self._writers.discard(end)
                 end.transport.abort()
