@@ -276,5 +276,5 @@ class LeasesOfAGatewayThatChanges(RuleBasedStateMachine):
         assert self.leases.names == ()
 
 
-LeasesOfAGatewayThatChanges.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+LeasesOfAGatewayThatChanges.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 TestLeasesOfAGatewayThatChanges = LeasesOfAGatewayThatChanges.TestCase

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import evframe
 from evframe.testing import until
 
-COUNT = int(os.environ.get("EVFRAME_FAULT_EVENTS", "25000"))
-FAULTY = 2000  # events that are raised while a fault lasts
+COUNT = int(os.environ.get("EVFRAME_FAULT_EVENTS", "15000"))
+FAULTY = 2000  # events that are raised while a fault lasts, where there are as many
 
 
 class Tries:
@@ -116,12 +116,13 @@ class BrokerFaults:
 async def load(events, fault, times):
     """Raise `COUNT` events; *times* times on the way, *fault* holds while some of them are raised."""
     step = COUNT // times
+    faulty = min(FAULTY, step // 2)
     for first in range(0, COUNT, step):
         middle = first + step // 2
         await _raise(events, range(first, middle))
         async with fault():
-            await _raise(events, range(middle, middle + FAULTY))
-        await _raise(events, range(middle + FAULTY, first + step))
+            await _raise(events, range(middle, middle + faulty))
+        await _raise(events, range(middle + faulty, first + step))
 
 
 async def _raise(events, numbers):

@@ -204,7 +204,7 @@ _LINES = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @example(lines=['modparam("event_flatstore", "max_open_sockets", "uri=amqp://u:pw@h;queue=a;event=E_A")'], bridge=False)
 @given(st.lists(_LINES, max_size=20), st.booleans())
 def test_what_stays_is_valid(tmp_path_factory, lines, bridge):
