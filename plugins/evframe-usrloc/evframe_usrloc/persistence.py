@@ -191,6 +191,8 @@ class Persistence:
         finally:
             if len(self._journal):
                 log.error("changes are not in the store", extra={"path": self._path, "changes": len(self._journal)})
+            with suppress(RuntimeError):  # the interpreter is about to end
+                self._thread.submit(self._store.close)  # behind a write that outlives the bound of this stop
             self._thread.shutdown(wait=False)
 
     async def _write(self) -> None:
