@@ -1,6 +1,7 @@
 """A TCP proxy that misbehaves as it is told."""
 
 import asyncio
+import socket
 
 
 class FaultProxy:
@@ -28,8 +29,7 @@ class FaultProxy:
 
     async def __aexit__(self, *_):
         self.refuse()
-        for _ in range(5):  # in which the loop hands over what the kernel had accepted
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a task that is cancelled before it begins would leave its connection open
         self.reset()
         for task in list(self._tasks):
             task.cancel()
@@ -37,12 +37,17 @@ class FaultProxy:
 
     async def open(self):
         """Accept connections, at the same port as before."""
-        self.server = await asyncio.start_server(self._accepted, self.host, self.port)
-        self.port = self.server.sockets[0].getsockname()[1]
+        # No server of asyncio: one that is closed as it accepts leaves the connection open until it is collected.
+        self._listener = socket.create_server((self.host, self.port), backlog=100)
+        self._listener.setblocking(False)
+        self.port = self._listener.getsockname()[1]
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
     def refuse(self):
         """Accept no more."""
-        self.server.close()
+        if self._listener.fileno() != -1:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
 
     def reset(self):
         """End every connection with a reset."""
@@ -62,24 +67,35 @@ class FaultProxy:
         self.flows.set()
         self.answers.set()
 
-    def _accepted(self, reader, writer):
+    def _accept(self):
+        try:
+            accepted, _ = self._listener.accept()
+        except BlockingIOError:  # whoever connected has gone
+            return
         self.connections += 1
-        self._writers.add(writer)  # before its task begins, which may be cancelled before that
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        task = asyncio.get_running_loop().create_task(self._serve(accepted))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, reader, writer):
+    async def _serve(self, accepted):
+        writers = []
+
+        async def connect(*place, **options):
+            reader, writer = await asyncio.open_connection(*place, **options)
+            writers.append(writer)
+            self._writers.add(writer)
+            return reader, writer
+
         try:
-            there, back = await asyncio.open_connection("127.0.0.1", self.target)
-            self._writers.add(back)
+            reader, writer = await connect(sock=accepted)
+            there, back = await connect("127.0.0.1", self.target)
             await asyncio.gather(self._pump(reader, back, counts=True), self._pump(there, writer, counts=False))
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
-            for end in (writer, *([back] if "back" in locals() else [])):
-                self._writers.discard(end)
-                end.transport.abort()
+            for each in writers:
+                self._writers.discard(each)
+                each.transport.abort()
 
     async def _pump(self, reader, writer, *, counts):
         while data := await reader.read(65536):
