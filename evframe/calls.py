@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 from evframe.exceptions import PluginError
 
 _Result = TypeVar("_Result")
+_Error = TypeVar("_Error", bound=BaseException)
 _RAISE: Final = dis.opmap["RAISE_VARARGS"]
 
 
@@ -33,6 +34,22 @@ def comes_from_outside(error: BaseException) -> bool:
     if isinstance(error, GeneratorExit):
         return not _is_raised_by_a_statement(error.__traceback__)
     return threading.current_thread() is threading.main_thread() and _is_of_a_signal(error)
+
+
+def without_tracebacks(error: _Error) -> _Error:
+    """Drop the traceback of an error, and of what led to it, and return it.
+
+    Libraries keep their errors in cycles, and their tracebacks would keep frames of ours, with what these hold.
+    """
+    led: list[BaseException | None] = [error]
+    seen = set[int]()
+    while led:
+        each = led.pop()
+        if each is not None and id(each) not in seen:  # errors may lead to each other
+            seen.add(id(each))
+            each.__traceback__ = None  # one that was never raised has none, but what led to it may have
+            led += [each.__cause__, each.__context__]
+    return error
 
 
 def _is_being_cancelled() -> bool:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, get_args, get_origin
 
 import attrs
+from evframe_wire.masking import MASK
 
 from evframe.secret import IS_SECRET, Filled
 from evframe.subscriptions.references import FORMS, Template, Values, has_reference
@@ -102,7 +103,7 @@ def shown(text: str, show: Callable[[str], str]) -> str:
     for marked in template.marked():
         with suppress(ValueError):
             return template.unmarked(show(marked))
-    return "***"  # a value decides the form of the rest
+    return MASK  # a value decides the form of the rest
 
 
 def unfilled(options: Any) -> dict[str, Any]:

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import pytest
 from processes import child
 
 import evframe
-from evframe.calls import comes_from_outside, contained, foreign_call
+from evframe.calls import comes_from_outside, contained, foreign_call, without_tracebacks
 from evframe.cli.gateway import run_loop
 from evframe.config import parse_config
 from evframe.management.commands import Command
@@ -354,3 +355,24 @@ def test_ctrl_c_ends_a_process_that_a_plugin_holds(how):
         program.wait(timeout=20)
         assert b"KeyboardInterrupt" in program.stderr.read()
     assert program.returncode
+
+
+def test_errors_that_lead_to_each_other():
+    """The tracebacks of errors in a circle are dropped, which ends."""
+    first, second = ValueError(), KeyError()
+    for error in (first, second):
+        with suppress(type(error)):
+            raise error
+    first.__cause__, second.__context__ = second, first
+    without_tracebacks(first)
+    assert first.__traceback__ is second.__traceback__ is None
+
+
+def test_an_error_that_was_never_raised_hides_no_traceback():
+    """The traceback behind an error that has none itself is dropped, too."""
+    raised, never = ValueError(), KeyError()
+    with suppress(ValueError):
+        raise raised
+    never.__cause__ = raised
+    assert without_tracebacks(never) is never
+    assert raised.__traceback__ is None

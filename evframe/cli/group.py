@@ -43,9 +43,10 @@ class Commands(click.Group):
             click.UsageError: with the package to install, for a command of one that is not.
         """
         found = super().get_command(ctx, cmd_name) or self._contributed.get(cmd_name)
-        plugin = plugin_of_command(cmd_name)
-        if found is None and plugin is not None and not ctx.resilient_parsing:
-            ctx.fail(f"no command {cmd_name!r}, {how_to_install(plugin)}")
+        if found is None and not ctx.resilient_parsing:
+            plugin = plugin_of_command(cmd_name)
+            if plugin is not None:
+                ctx.fail(f"no command {cmd_name!r}, {how_to_install(plugin)}")
         return found
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -16,13 +16,14 @@ from evframe_kafka_clients.tokens import tokens_of, without_tokens
 
 from evframe import Unavailable
 from evframe.ages import Age
+from evframe.calls import without_tracebacks
 from evframe.log_limit import LogLimiter
 from evframe.subscriptions.names import Network
 from evframe.subscriptions.resolving import Resolver
 from evframe_kafka.address import KafkaSocket
 from evframe_kafka.looking import UNKNOWN, reasons_of
 from evframe_kafka.options import Options
-from evframe_kafka.producing import Producing, strip
+from evframe_kafka.producing import Producing
 from evframe_kafka.records import Contents, Packed, Packer
 
 _T = TypeVar("_T")
@@ -114,7 +115,7 @@ class Cluster:
                 await producer.start()
                 await self._places.look_up(producer.client)
         except (KafkaError, OSError) as error:
-            strip(error)
+            without_tracebacks(error)
             problem = self._places.problem(producer.client) or (self._tokens and self._tokens.problem)
             await producing.close()
             self._places.forget()
@@ -169,7 +170,7 @@ class Cluster:
             async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
                 is_reached = await producing.reaches_a_broker()
         except TimeoutError as error:
-            strip(error)
+            without_tracebacks(error)
             is_reached = False
         if not is_reached:
             self._give_up(producing)
@@ -216,7 +217,7 @@ class Cluster:
             async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
                 return await question
         except (KafkaError, OSError) as error:
-            strip(error)
+            without_tracebacks(error)
             await self._look(producing)
             raise Unavailable("no_metadata") from None
 
@@ -240,10 +241,10 @@ class Cluster:
             async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
                 return sorted(await producing.producer.partitions_for(topic))
         except UnknownTopicOrPartitionError as error:
-            strip(error)
+            without_tracebacks(error)
             raise Unavailable(UNKNOWN) from None
         except (KafkaError, OSError) as error:
-            strip(error)
+            without_tracebacks(error)
             await self._look(producing)
             # The library asks again, until the time is over, for a topic that the brokers do not know.
             is_unknown = isinstance(error, TimeoutError) and self._producing is producing
@@ -256,7 +257,7 @@ class Cluster:
                 if await producing.reaches_a_broker():
                     return
         except TimeoutError as error:
-            strip(error)
+            without_tracebacks(error)
         self._give_up(producing)
 
     async def send(self, packed: Packed) -> KafkaError | None:

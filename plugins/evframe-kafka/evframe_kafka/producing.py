@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import attrs
 from aiokafka import AIOKafkaProducer
@@ -14,10 +14,10 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from evframe_kafka_clients.places import Places
 
 from evframe import Unavailable
+from evframe.calls import without_tracebacks
 from evframe_kafka.records import Packed
 
 _CLOSE_S: Final = 3.0
-_Error = TypeVar("_Error", bound=BaseException)
 
 
 @attrs.define(eq=False)
@@ -73,9 +73,9 @@ class Producing:
                 return error
             raise Unavailable("broker_error")
         except KafkaError as error:
-            return strip(error)
+            return without_tracebacks(error)
         except TimeoutError as error:
-            strip(error)
+            without_tracebacks(error)
             raise Unavailable("delivery_timeout") from None
         finally:
             self.under_way -= 1
@@ -91,7 +91,7 @@ class Producing:
             await self.places.look_up(client)  # a name whose answer is old is not known to the library meanwhile
             return bool(await client.force_metadata_update())
         except (KafkaError, OSError) as error:
-            strip(error)
+            without_tracebacks(error)
             return False
 
     def retire(self) -> None:
@@ -121,20 +121,6 @@ async def _end(producer: AIOKafkaProducer) -> None:
     with suppress(Exception):
         await producer.client.close()
         await producer.stop()
-
-
-def strip(error: _Error) -> _Error:
-    """Drop the traceback of an error, and of what led to it, and return it.
-
-    The library keeps its errors in cycles, and their tracebacks would keep frames of ours, with what these hold.
-    """
-    led: list[BaseException | None] = [error]  # errors may lead to each other
-    while led:
-        each = led.pop()
-        if each is not None and each.__traceback__ is not None:
-            each.__traceback__ = None
-            led += [each.__cause__, each.__context__]
-    return error
 
 
 def _runs_in(task: asyncio.Task[Any], instance: object) -> bool:

@@ -12,9 +12,10 @@ import attrs
 from aiokafka import errors
 
 from evframe import Batch, Unavailable
+from evframe.calls import without_tracebacks
 from evframe.ordering import Step
 from evframe_kafka.cluster import Cluster
-from evframe_kafka.producing import strip
+from evframe_kafka.looking import UNKNOWN
 from evframe_kafka.records import Contents, Packed
 
 # What is wrong with a batch because of some of its records.
@@ -110,7 +111,7 @@ async def _refusal(cluster: Cluster, packed: Packed) -> str | None:
     try:
         error = await cluster.send(packed)
     except AssertionError as missing:
-        strip(missing)
+        without_tracebacks(missing)
         return "unknown_partition"
     if error is None:
         return None
@@ -124,5 +125,5 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, errors.KafkaTimeoutError | errors.RequestTimedOutError):
         return "delivery_timeout"
     if isinstance(error, errors.UnknownTopicOrPartitionError):
-        return "unknown_topic"
+        return UNKNOWN
     return "unreachable" if isinstance(error, errors.KafkaConnectionError) else "broker_error"

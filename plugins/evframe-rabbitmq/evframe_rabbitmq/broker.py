@@ -17,7 +17,7 @@ from yarl import URL
 
 from evframe import Unavailable
 from evframe.ages import Age
-from evframe.calls import comes_from_outside
+from evframe.calls import comes_from_outside, without_tracebacks
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_rabbitmq.address import RabbitSocket
@@ -84,11 +84,11 @@ class Broker:
             raise Unavailable("no_channel_left") from None
         except TimeoutError as error:
             self.abort()
-            strip(error)
+            without_tracebacks(error)
             raise Unavailable("login_timeout") from None
         except BaseException as error:  # the library ends waits with whatever it has at hand, cancellations too
             self.abort()
-            strip(error)
+            without_tracebacks(error)
             if isinstance(error, asyncio.CancelledError) and comes_from_outside(error):
                 raise asyncio.CancelledError from None  # the library keeps the other one, and what it passes through
             if comes_from_outside(error):
@@ -110,7 +110,7 @@ class Broker:
                 self._hosts.rotate(-1)
                 if not left or not isinstance(error, Exception):
                     raise
-                strip(error)
+                without_tracebacks(error)
         raise AssertionError  # a socket has a host
 
     async def _connect_to(self, host: str, port: int) -> BrokerConnection:
@@ -213,20 +213,6 @@ async def _open_channel(connection: BrokerConnection) -> _Channel:
     outer.close_callbacks.add(batches.closed)
     outer.return_callbacks.add(batches.returned)
     return _Channel(outer, batches)
-
-
-def strip(error: BaseException | None) -> None:
-    """Drop the traceback of an error, and of what led to it.
-
-    The library keeps its errors in cycles, and their tracebacks would keep frames of ours, with what these hold.
-    """
-    led, seen = [error], set[int]()
-    while led:
-        each = led.pop()
-        if each is not None and id(each) not in seen:  # errors may lead to each other
-            seen.add(id(each))
-            each.__traceback__ = None  # one that was never raised has none, but what led to it may have
-            led += [each.__cause__, each.__context__]
 
 
 def reason_of(error: BaseException) -> str:

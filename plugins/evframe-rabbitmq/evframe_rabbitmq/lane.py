@@ -12,9 +12,10 @@ import attrs
 from aio_pika.exceptions import AMQPError
 
 from evframe import Rejected, Unavailable
+from evframe.calls import without_tracebacks
 from evframe.ordering import Step
 from evframe_rabbitmq.address import RabbitSocket
-from evframe_rabbitmq.broker import Broker, reason_of, strip
+from evframe_rabbitmq.broker import Broker, reason_of
 from evframe_rabbitmq.channel import BatchChannel, Publication, Refused, header_frame
 from evframe_rabbitmq.looking import look
 
@@ -168,13 +169,13 @@ class Lane:
             async with asyncio.timeout(self._timeout_s):
                 await asyncio.shield(publication.done)
         except Refused as refusal:
-            strip(refusal)
+            without_tracebacks(refusal)
             return refusal
         except TimeoutError:
             self._broker.abort()
             raise Unavailable("confirm_timeout") from None
         except (OSError, AMQPError) as error:
-            strip(error)
+            without_tracebacks(error)
             raise Unavailable(reason_of(error)) from None
         return None
 

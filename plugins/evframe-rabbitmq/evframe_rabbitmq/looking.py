@@ -7,8 +7,9 @@ import asyncio
 from aiormq import exceptions
 
 from evframe import Rejected, Unavailable
+from evframe.calls import without_tracebacks
 from evframe_rabbitmq.address import RabbitSocket
-from evframe_rabbitmq.broker import reason_of, strip
+from evframe_rabbitmq.broker import reason_of
 from evframe_rabbitmq.channel import BatchChannel
 
 
@@ -32,13 +33,13 @@ async def look(channel: BatchChannel, target: RabbitSocket, timeout_s: float) ->
     except (exceptions.ChannelLockedResource, ValueError):
         return  # an exclusive queue takes messages of others; a name that the library does not take is not asked for
     except exceptions.ChannelNotFoundEntity as error:
-        strip(error)
+        without_tracebacks(error)
         raise Rejected("not_found") from None
     except exceptions.ChannelAccessRefused as error:
-        strip(error)
+        without_tracebacks(error)
         raise Rejected("access_refused") from None
     except TimeoutError:
         raise Unavailable("confirm_timeout") from None
     except (OSError, exceptions.AMQPError) as error:
-        strip(error)
+        without_tracebacks(error)
         raise Unavailable(reason_of(error)) from None

@@ -1,7 +1,5 @@
 """What the transport leaves behind."""
 
-import contextlib
-
 import aio_pika
 import aiormq
 import pytest
@@ -9,7 +7,6 @@ from aiormq.connection import TransportFactory
 from brokers.proxy import FaultProxy
 from brokers.queues import channel_of
 from evframe_rabbitmq import Options, RabbitmqTransport
-from evframe_rabbitmq.broker import strip
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -52,14 +49,3 @@ async def test_subscribers_leave_no_garbage(rabbitmq):
         with no_garbage(*LIBRARY_CYCLES, most=rounds * connections * OBJECTS_OF_A_CONNECTION):
             for _ in range(rounds):
                 await once()
-
-
-def test_errors_that_lead_to_each_other():
-    """The tracebacks of errors in a circle are dropped, which ends."""
-    first, second = ValueError(), KeyError()
-    for error in (first, second):
-        with contextlib.suppress(type(error)):
-            raise error
-    first.__cause__, second.__context__ = second, first
-    strip(first)
-    assert first.__traceback__ is second.__traceback__ is None
