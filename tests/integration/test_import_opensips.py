@@ -206,6 +206,10 @@ _LINES = st.one_of(
 
 @settings(max_examples=10, deadline=None)
 @example(lines=['modparam("event_flatstore", "max_open_sockets", "uri=amqp://u:pw@h;queue=a;event=E_A")'], bridge=False)
+@example(lines=['modparam("httpd", "ip", 0)'], bridge=True)
+@example(lines=['modparam("httpd", "ip", "127.1")'], bridge=True)
+@example(lines=['modparam("httpd", "ip", "sip.example.com")'], bridge=True)
+@example(lines=['modparam("httpd", "ip", "192.0.2.1")'], bridge=True)
 @given(st.lists(_LINES, max_size=20), st.booleans())
 def test_what_stays_is_valid(tmp_path_factory, lines, bridge):
     """Whatever a script sets, the interface takes the configuration that is made from it."""

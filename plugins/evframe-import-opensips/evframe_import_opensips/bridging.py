@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import glob
 import ipaddress
+import socket
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Final
 
 from evframe.client.urls import DEFAULT_URL, parse_url, url_of
@@ -89,11 +91,16 @@ class BridgeConverter(Converter):
 
     def _host(self) -> str | None:
         """Return the address of this host that an instance at another one than the loopback reaches; None for that."""
-        if self._management() != "mi-http":
-            return None
+        host = self._http_host() if self._management() == "mi-http" else None
+        return None if not host or ipaddress.ip_address(host).is_loopback else host
+
+    def _http_host(self) -> str | None:
+        """Return the address at which the instance answers HTTP; empty for every one of it, None for what is none."""
         host = str(self._parameter("httpd", "ip", "")).strip("[]")
+        with suppress(OSError):
+            host = socket.inet_ntoa(socket.inet_aton(host))  # the C library takes 0 and 127.1, too
         try:
-            return None if host in _EVERY_ADDRESS or ipaddress.ip_address(host).is_loopback else host
+            return "" if host in _EVERY_ADDRESS else str(ipaddress.ip_address(host))
         except ValueError:
             return None
 
@@ -102,6 +109,8 @@ class BridgeConverter(Converter):
 
     def _url(self, place: Place) -> str:
         plugin = self._management()
+        if plugin == "mi-http" and self._http_host() is None:
+            self._findings.leave_out(place, "httpd ip", "expected an address, for which the url has 127.0.0.1")
         if plugin == "mi-http" and ("httpd", "auth_username") in self._parameters:
             self._findings.leave_out(place, "httpd auth_username", "write user:password@ into the url of the instance")
         found = plugin and url_of({plugin: self._options_of(plugin)})
@@ -122,8 +131,8 @@ class BridgeConverter(Converter):
             found: dict[str, object] = {"fifo_name": str(self._parameter("mi_fifo", "fifo_name", _FIFO))}
             folder = self._parameters.get(("mi_fifo", "reply_dir"))
             return found if folder is None else found | {"reply_dir": str(folder)}
-        host = str(self._parameter("httpd", "ip", "")).strip("[]")
-        host = "127.0.0.1" if host in _EVERY_ADDRESS else f"[{host}]" if ":" in host else host
+        host = self._http_host() or "127.0.0.1"
+        host = f"[{host}]" if ":" in host else host
         return {
             "bind": f"{host}:{self._parameter('httpd', 'port', 8888)}",
             "path": f"/{str(self._parameter('mi_http', 'root', 'mi')).strip('/')}",

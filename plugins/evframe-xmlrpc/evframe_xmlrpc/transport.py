@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Awaitable
-from functools import partial
+from functools import cached_property, partial
 from typing import ClassVar, Final
 from weakref import WeakValueDictionary
 
@@ -50,8 +50,14 @@ class XmlrpcTransport:
         self._resolver = Resolver()
         self._context: PluginContext | None = None
         self._closing: set[str] = set()  # peers that close after each reply
+        if self._options.ca_file is not None:
+            self._tls  # noqa: B018 a file that cannot be used is an error of the start
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """What certificates are checked with; the default ones take 50 ms to read, which a start need not wait for."""
         try:
-            self._tls = ssl.create_default_context(cafile=self._options.ca_file)
+            return ssl.create_default_context(cafile=self._options.ca_file)
         except OSError as error:
             raise ConfigError([f"ca_file: expected certificates, got {self._options.ca_file!r}: {error}"]) from None
 
