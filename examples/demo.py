@@ -25,7 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from evframe.client import Client, ManagementError
+from evframe_client import Client, ManagementError
 
 HERE = Path(__file__).resolve().parent
 SUBSCRIBERS = ("udp", "tcp", "file", "route")

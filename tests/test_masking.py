@@ -1,10 +1,9 @@
 """Secrets in URLs and properties."""
 
 import pytest
+from evframe_client import Client, ManagementError
+from evframe_client.urls import without_password
 from evframe_wire.masking import tails, without_properties, without_secrets
-
-from evframe.client import Client, ManagementError
-from evframe.client.urls import without_password
 
 
 @pytest.mark.parametrize(

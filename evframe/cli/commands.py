@@ -1,36 +1,25 @@
-"""The commands of the core, and those that talk to a gateway."""
+"""The commands of the core."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import shutil
-import signal
-import sys
 import textwrap
 from collections.abc import Iterator
-from contextlib import suppress
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import attrs
 import click
-from evframe_wire.payload import Pairs
-from evframe_wire.reading import read
 
 from evframe.cli import gateway
 from evframe.cli.group import Commands
 from evframe.cli.reaching import reach
-from evframe.cli.terminal import Notes, print_json, say
-from evframe.client import Client, ManagementError
-from evframe.connecting import complete_events, complete_methods, with_client
+from evframe.cli.terminal import print_json, say
 from evframe.exceptions import ConfigError, PluginError
-from evframe.explaining import explained
 from evframe.interface import EventInterface
 from evframe.logs import set_up_logs
 from evframe.plugins import PluginStatus
-from evframe.watching import lines, unmatched
 
-_INVALID_PARAMS: Final = -32602
 _COLUMNS: Final = ("name", "version", "kind")
 
 
@@ -125,147 +114,3 @@ def _table(plugins: list[PluginStatus]) -> Iterator[str]:
                 break_long_words=False,
                 break_on_hyphens=False,
             )
-
-
-@main.command()
-@with_client
-@_json
-def events(client: Client, *, as_json: bool) -> None:
-    """List the events of the running gateway."""
-    result = client.call("events_list")
-    if as_json:
-        print_json(result)
-        return
-    for event in result["Events"]:
-        say(f"{event['id']:4} {event['name']}")
-
-
-@main.command()
-@with_client
-@_json
-def subscribers(client: Client, *, as_json: bool) -> None:
-    """List the subscribers of the running gateway."""
-    result = client.call("subscribers_list")
-    if as_json:
-        print_json(result)
-        return
-    for event in result["Events"]:
-        for subscriber in event["Subscribers"]:
-            left = f"{subscriber['ttl']} s" if "ttl" in subscriber else "never ends"
-            state = f"away: {subscriber['away']}" if "away" in subscriber else subscriber.get("state", "unknown")
-            say(f"{event['name']:32} {subscriber['socket']:48} {left}, {state}")
-
-
-@main.command()
-@with_client
-@click.argument("event", shell_complete=complete_events)
-@click.argument("socket")
-@click.option("--expire", type=click.IntRange(min=0), help="Lease in seconds; 0 unsubscribes.")
-def subscribe(client: Client, event: str, socket: str, expire: int | None) -> None:
-    """Subscribe SOCKET to EVENT."""
-    with explained(client, event, socket):
-        say(client.call("event_subscribe", [event, socket] if expire is None else [event, socket, expire]))
-
-
-@main.command("raise")
-@with_client
-@click.argument("event", shell_complete=complete_events)
-@click.argument("pairs", nargs=-1, metavar="[K=V]...")
-@click.option("--json", "text", help="The parameters as a JSON object or array.")
-def raise_(client: Client, event: str, pairs: tuple[str, ...], text: str | None) -> None:
-    """Raise EVENT with its parameters.
-
-    A value after K= is text, or a number where the event declares one; JSON has every type.
-    """
-    if text is not None:
-        if pairs:
-            raise click.BadParameter("expected no other parameters", param_hint="--json")
-        params = _params(text)
-        with explained(client, event):
-            _raise_exactly(client, event, params, text)
-    else:
-        if any("=" not in pair for pair in pairs):
-            raise click.BadParameter("expected name=value", param_hint="K=V")
-        named = dict(pair.split("=", 1) for pair in pairs)
-        with explained(client, event):
-            client.call("raise_event", [event, named] if named else [event])
-    say("OK")
-
-
-def _raise_exactly(client: Client, event: str, params: Any, text: str) -> None:
-    try:
-        client.raise_event(event, params)
-    except ManagementError as error:
-        if error.code != _INVALID_PARAMS:
-            raise
-        # An OpenSIPS takes objects as text, and has neither form with exact numbers.
-        client.call("raise_event", [event, params if isinstance(params, list) else text])
-
-
-@main.command()
-@with_client
-@click.argument("method", required=False, shell_complete=complete_methods)
-@click.argument("params", nargs=-1)
-@click.option("--json", "text", help="The parameters as a JSON object or array.")
-def mi(client: Client, method: str | None, params: tuple[str, ...], text: str | None) -> None:
-    """Call the management command METHOD; k=v for every parameter passes them by name.
-
-    Without METHOD, list the commands, each with the parameters that it takes.
-    """
-    if method is None:
-        _list_commands(client)
-    elif text is not None:
-        if params:
-            raise click.BadParameter("expected no other parameters", param_hint="--json")
-        print_json(client.call(method, _params(text)))
-    else:
-        named = bool(params) and all("=" in param for param in params)
-        print_json(client.call(method, dict(param.split("=", 1) for param in params) if named else list(params)))
-
-
-def _params(text: str) -> Any:
-    """Return the parameters that *text* holds."""
-    try:
-        params = read(text.encode("utf-8", "surrogateescape"))
-    except ValueError as error:
-        raise click.BadParameter(f"expected JSON: {error}", param_hint="--json") from None
-    if not isinstance(params, dict | list | Pairs):
-        raise click.BadParameter(f"expected a JSON object or array, got {text}", param_hint="--json")
-    return params
-
-
-def _list_commands(client: Client) -> None:
-    for name in client.call("which"):
-        for recipe in client.call("which", [name]):
-            say(" ".join([name, *recipe]))
-
-
-@main.command()
-@with_client
-@_json
-@click.argument("patterns", nargs=-1, metavar="[PATTERN]...", shell_complete=complete_events)
-@click.option("--receiver", default="udp", type=click.Choice(["udp", "unix", "tcp"]), help="How events arrive.")
-@click.option("--address", help="Address at which the gateway reaches this program.  [default: found out]")
-def watch(client: Client, patterns: tuple[str, ...], receiver: Any, address: str | None, *, as_json: bool) -> None:
-    """Print the events of the running gateway that match PATTERN as they are raised.
-
-    Without a PATTERN, and with 'E_*', that is all of them but those that watching brings about itself:
-    E_CORE_TCP_DISCONNECT and E_EVFRAME_LEASE_*.
-    """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
-    try:
-        subscription = client.subscribe(*patterns, receiver=receiver, address=address)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--address") from None
-    logger = logging.getLogger("evframe.client")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(Notes())
-    with suppress(KeyboardInterrupt), subscription:
-        for pattern in unmatched(patterns, subscription.names):
-            say(f"no event of the gateway matches {pattern!r} so far, see evframe events", err=True)
-        for line in lines(subscription, as_json=as_json):
-            click.echo(line)  # which is escaped as what it is
-    for count, what in ((subscription.unparsed, "could not be read"), (subscription.lost, "came too fast")):
-        if count:
-            say(f"{count} events {what}", err=True)

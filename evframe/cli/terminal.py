@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from typing import Any
 
@@ -19,12 +18,3 @@ def say(text: str, *, err: bool = False) -> None:
 def print_json(value: Any) -> None:
     """Print JSON: with a line for each value on a terminal, else on one line."""
     click.echo(visible_json(json.dumps(value, ensure_ascii=False, indent=4 if sys.stdout.isatty() else None)))
-
-
-class Notes(logging.Handler):
-    """Prints what the client logs about the gateway on standard error: that it is away, or back."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print *record* with its problem."""
-        problem = getattr(record, "problem", None)
-        say(record.getMessage() if problem is None else f"{record.getMessage()}: {problem}", err=True)

@@ -27,9 +27,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from brokers import SERVER, OwnBroker, WayToBroker, free_port
+from evframe_client import Client, ManagementError
 from programs import File, Program, mark, orders, show, wait_until
-
-from evframe.client import Client, ManagementError
 
 HERE = Path(__file__).resolve().parent
 CUSTOMERS = itertools.cycle(["alice", "bob", "carol", "dave"])

@@ -36,6 +36,7 @@ def test_no_list_names_the_plugins(plugin):
     """The type checker, the linter of imports, the workspace, tox and the scripts find a new plugin by its folder."""
     reasons = {
         "pyproject.toml": {
+            "evframe-client",
             "evframe-kafka-clients",
             "evframe-probing",
             "evframe-wire",

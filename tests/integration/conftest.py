@@ -10,9 +10,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from evframe_client import Client
 from processes import bound
-
-from evframe.client import Client
 
 BIN = Path(sys.executable).parent
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import attrs
 import pytest
+from evframe_client import AsyncClient, Client, ManagementError
 from processes import bound
 
 import evframe
-from evframe.client import AsyncClient, Client, ManagementError
 from evframe.config import parse_config
 from evframe.testing import until
 

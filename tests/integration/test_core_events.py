@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 
+from evframe_client import Client
 from evframe_core_events import CoreEvents
 from evframe_core_events import Options as CoreOptions
 from evframe_datagram import DatagramTransport
@@ -17,7 +18,6 @@ from evframe_route import RouteTransport
 from evframe_stream import StreamTransport
 
 import evframe
-from evframe.client import Client
 from evframe.testing import until
 
 

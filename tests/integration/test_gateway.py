@@ -10,9 +10,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from evframe_client import ManagementError
 from processes import child, until
-
-from evframe.client import ManagementError
 
 EVFRAME = Path(sys.executable).parent / "evframe"
 

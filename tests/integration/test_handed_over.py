@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from evframe_client import Client, ManagementError
 from processes import child, until
-
-from evframe.client import Client, ManagementError
 
 EVENT = "E_PIKE_BLOCKED"
 REMOTE = f'[core]\nstate_path = ""\n[[events]]\nname = "{EVENT}"\n'

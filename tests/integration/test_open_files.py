@@ -9,9 +9,8 @@ import threading
 from contextlib import closing
 
 import pytest
+from evframe_client import Client, ManagementError
 from processes import child, until
-
-from evframe.client import Client, ManagementError
 
 LIMIT = 128
 SUBSCRIBERS = 200

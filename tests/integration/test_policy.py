@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import pytest
+from evframe_client import AsyncClient, ManagementError
 
 import evframe
-from evframe.client import AsyncClient, ManagementError
 from evframe.config import parse_config
 from evframe.endpoints import endpoint_text
 from evframe.testing import FakeNames, until

@@ -9,7 +9,8 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Final
 
-from evframe.client.urls import DEFAULT_URL, parse_url, url_of
+from evframe_client.urls import DEFAULT_URL, parse_url, url_of
+
 from evframe_import_opensips.converter import CONVERTED, Converter, module_name
 from evframe_import_opensips.document import Entry
 from evframe_import_opensips.findings import Findings

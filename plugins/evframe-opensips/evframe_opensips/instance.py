@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
+from evframe_client import AsyncClient, ManagementError
 from evframe_wire.backoff import delay_s
 
 from evframe import EventNameError
-from evframe.client import AsyncClient, ManagementError
-from evframe.client.urls import without_password
 from evframe.context import PluginContext
 from evframe_opensips.catalogue import Choice, is_of_the_core
 from evframe_opensips.intake import Intake
@@ -142,7 +141,7 @@ class Instance:
         if self._options.token_file is not None:
             with open(self._options.token_file, encoding="utf-8") as file:  # noqa: ASYNC230 it has one line
                 token = file.read().strip()
-        client = AsyncClient(self._options.url, settings.timeout_s, token)
+        client = AsyncClient(self._options.url, settings.timeout_s, token, shown=self._options.shown_url)
         try:
             async with asyncio.timeout(settings.timeout_s):
                 host = self._options.advertise or await own_address(self._options, settings, self._context.resolver)
@@ -292,7 +291,7 @@ class Instance:
         passed_s = now - self._looked_at
         return {
             "name": self.name,
-            "url": without_password(self._options.url),
+            "url": self._options.shown_url,
             "socket": None if self._remote is None else self._remote.socket,
             "ready": status is not None and status.ready,
             "details": None if status is None else status.details,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from evframe.client import AsyncClient, ManagementError
+from evframe_client import AsyncClient, ManagementError
 
 NEVER: Final = 2**31 - 1
 """What a lease without an end has left, in seconds."""

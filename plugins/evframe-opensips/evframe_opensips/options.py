@@ -9,11 +9,12 @@ import re
 from typing import Any, Final, Literal
 
 import attrs
+from evframe_client import parse_url
+from evframe_client.urls import without_password
 from evframe_wire.addresses import without_brackets
 
-from evframe.client import parse_url
-from evframe.client.urls import without_password
 from evframe.config import are_named_apart, at_least, within
+from evframe.filling import shown
 from evframe.secret import secret
 from evframe_opensips.catalogue import Choice, catalogue, is_of_the_core, modules
 
@@ -81,7 +82,7 @@ class InstanceOptions:
 
     name: str = attrs.field(validator=_name)
     """What it is called here."""
-    url: str = attrs.field(validator=_url, repr=without_password, metadata=secret(in_url=True))
+    url: str = attrs.field(validator=_url, repr=lambda url: shown(url, without_password), metadata=secret(in_url=True))
     """Its management interface: ``http://…``, ``https://…``, ``http+unix://…``, ``udp://…``, ``unix://…`` or ``fifo://…``."""
     transport: Literal["udp", "tcp", "unix"] = "udp"
     """How it sends its events, with its module event_datagram (`udp`, `unix`) or event_stream (`tcp`)."""
@@ -104,6 +105,11 @@ class InstanceOptions:
         size = len(os.fsencode(self.path or ""))
         if self.path is None or not self.path.startswith("/") or size > _MAX_PATH_BYTES or "\0" in self.path:
             raise ValueError(f"path: expected an absolute path of at most {_MAX_PATH_BYTES} bytes, got {self.path!r}")
+
+    @property
+    def shown_url(self) -> str:
+        """Its URL without the password, with references in place of their values."""
+        return shown(self.url, without_password)
 
     @property
     def host(self) -> str | None:

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from evframe.client import ManagementError
+from evframe_client import ManagementError
 
 COMMAND: Final = "opensips:origins"
 _NO_SUCH_METHOD: Final = -32601

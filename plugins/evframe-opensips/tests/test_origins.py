@@ -5,13 +5,13 @@ import random
 from contextlib import AsyncExitStack
 
 import pytest
+from evframe_client import ManagementError
 from evframe_opensips import InstanceOptions, OpensipsBridge, Options
 from evframe_opensips.origins import Loop, Origins
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import evframe
-from evframe.client import ManagementError
 from evframe.testing import until
 
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 import attrs
 import click
 
-from evframe.client import DEFAULT_URL, Client, ManagementError, url_of
 from evframe.config import load_config
 from evframe.subscriptions.references import Template, Values
+from evframe_client import DEFAULT_URL, Client, ManagementError, url_of
 
 _COMPLETION_S: Final = 2.0
 _FORMS: Final = "http://host:port/mi, https://…, http+unix://%2Fpath/mi, udp:host:port, unix:/path or fifo:/path"

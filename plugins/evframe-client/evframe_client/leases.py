@@ -14,8 +14,8 @@ import attrs
 from evframe_wire.backoff import delay_s
 from evframe_wire.patterns import compile_pattern
 
-from evframe.client.protocol import ManagementError
-from evframe.client.steps import Pause
+from evframe_client.protocol import ManagementError
+from evframe_client.steps import Pause
 
 log = logging.getLogger("evframe.client")
 _RENEWALS: Final = 3  # in one lease, so that two may fail
@@ -38,7 +38,7 @@ Keeping = Generator[Call | Pause, Any, None]
 
 
 class Leases:
-    """The leases of one subscriber socket at one gateway, told step by step as in `evframe.client.steps`.
+    """The leases of one subscriber socket at one gateway, told step by step as in `evframe_client.steps`.
 
     Args:
         socket: the subscriber, ``scheme:address``.

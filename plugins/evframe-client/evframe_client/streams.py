@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from evframe_wire.addresses import without_brackets
 
-from evframe.client.steps import Aside, Pause, Ready, Result, Steps
+from evframe_client.steps import Aside, Pause, Ready, Result, Steps
 
 FULL_S: Final = 0.005  # until a queue that cannot be waited for is tried again
 

@@ -6,15 +6,15 @@ from typing import Any, Protocol
 
 import attrs
 
-from evframe.client.datagram import Udp, Unix
-from evframe.client.fifo import Fifo
-from evframe.client.http1 import Http
-from evframe.client.problems import told
-from evframe.client.protocol import Params, Request, raise_params
-from evframe.client.receivers import Kind
-from evframe.client.steps import Steps, run, run_async
-from evframe.client.subscriptions import LEASE_S, LOOK_S, AsyncSubscription, Subscription, Wanted
-from evframe.client.urls import DEFAULT_URL, HttpUrl, UdpUrl, UnixUrl, parse_url, without_password
+from evframe_client.datagram import Udp, Unix
+from evframe_client.fifo import Fifo
+from evframe_client.http1 import Http
+from evframe_client.problems import told
+from evframe_client.protocol import Params, Request, raise_params
+from evframe_client.receivers import Kind
+from evframe_client.steps import Steps, run, run_async
+from evframe_client.subscriptions import LEASE_S, LOOK_S, AsyncSubscription, Subscription, Wanted
+from evframe_client.urls import DEFAULT_URL, HttpUrl, UdpUrl, UnixUrl, parse_url, without_password
 
 
 class _Transport(Protocol):
@@ -43,6 +43,7 @@ class _Base:
         token: sent to an HTTP interface with every request.
         token_file: a file with the token, which is read again when the interface refuses the one before.
         ca_file: the certificates that an HTTPS interface is trusted by; those of the system when left out.
+        shown: what errors have in place of the URL, which is the URL without its password when left out.
 
     Raises:
         ValueError: if one of them cannot be used.
@@ -53,7 +54,12 @@ class _Base:
     token: str | None = attrs.field(default=None, repr=False)
     ca_file: str | None = None
     token_file: str | None = None
+    shown: str = attrs.field(kw_only=True, repr=False)
     _transport: _Transport = attrs.field(init=False, repr=False, eq=False)
+
+    @shown.default
+    def _(self) -> str:
+        return without_password(self.url)
 
     @_transport.default
     def _(self) -> _Transport:
@@ -75,7 +81,7 @@ class Client(_Base):
             ValueError: if the parameters have no JSON form.
         """
         request = Request(method, params)
-        with told(self.url, self.timeout_s):
+        with told(self.shown, self.timeout_s):
             return request.result(run(self._transport.exchange(request), self.timeout_s))
 
     def raise_event(self, event: str, params: Any = None) -> None:
@@ -124,7 +130,7 @@ class AsyncClient(_Base):
             ValueError: if the parameters have no JSON form.
         """
         request = Request(method, params)
-        with told(self.url, self.timeout_s):
+        with told(self.shown, self.timeout_s):
             return request.result(await run_async(self._transport.exchange(request), self.timeout_s))
 
     async def raise_event(self, event: str, params: Any = None) -> None:

@@ -12,10 +12,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
-from evframe.client.protocol import MAX_REPLY_BYTES, Request
-from evframe.client.steps import Steps
-from evframe.client.streams import connect, look_up, receive, send, shake_hands
-from evframe.client.urls import HttpUrl
+from evframe_client.protocol import MAX_REPLY_BYTES, Request
+from evframe_client.steps import Steps
+from evframe_client.streams import connect, look_up, receive, send, shake_hands
+from evframe_client.urls import HttpUrl
 
 _MAX_LINE_BYTES: Final = 16384
 _MAX_HEADERS: Final = 128

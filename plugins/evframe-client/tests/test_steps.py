@@ -5,9 +5,8 @@ import os
 import threading
 
 import pytest
-
-from evframe.client.steps import Aside, Pause, Ready, run, run_async
-from evframe.client.streams import receive
+from evframe_client.steps import Aside, Pause, Ready, run, run_async
+from evframe_client.streams import receive
 
 
 @pytest.fixture(params=["thread", "loop"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,7 +11,8 @@ from evframe_wire.patterns import compile_pattern
 from evframe_wire.reading import MAX_TEXT_DEPTH, read
 from evframe_wire.visible import visible, visible_json
 
-from evframe.client import ReceivedEvent, Subscription
+from evframe.cli.terminal import say
+from evframe_client import ReceivedEvent, Subscription
 
 
 def lines(subscription: Subscription, *, as_json: bool) -> Iterator[str]:
@@ -32,3 +34,12 @@ def _as_json(event: ReceivedEvent) -> str:
 
 def _json_text(value: Any) -> str:
     return visible_json(encode_value(value, MAX_TEXT_DEPTH).decode("utf-8", "surrogateescape"))
+
+
+class Notes(logging.Handler):
+    """Prints what the client logs about the gateway on standard error: that it is away, or back."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print *record* with its problem."""
+        problem = getattr(record, "problem", None)
+        say(record.getMessage() if problem is None else f"{record.getMessage()}: {problem}", err=True)

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, Final, Self, get_args
 import attrs
 from evframe_wire.payload import Pairs
 
-from evframe.client.leases import Call, Keeping, Leases
-from evframe.client.problems import told
-from evframe.client.protocol import ManagementError, decode
-from evframe.client.receivers import Kind, Receiver, check_address, open_receiver, own_address
-from evframe.client.steps import Pause, ready, run, run_async
-from evframe.client.urls import parse_url
+from evframe_client.leases import Call, Keeping, Leases
+from evframe_client.problems import told
+from evframe_client.protocol import ManagementError, decode
+from evframe_client.receivers import Kind, Receiver, check_address, open_receiver, own_address
+from evframe_client.steps import Pause, ready, run, run_async
+from evframe_client.urls import parse_url
 
 if TYPE_CHECKING:
-    from evframe.client.clients import AsyncClient, Client
+    from evframe_client.clients import AsyncClient, Client
 
 LEASE_S: Final = 60
 LOOK_S: Final = 1.0
@@ -182,7 +182,7 @@ class Subscription(_Base, Iterator[ReceivedEvent]):
             self._close()
 
     def _own_address(self) -> str:
-        with told(self._client.url, self._client.timeout_s):
+        with told(self._client.shown, self._client.timeout_s):
             return run(own_address(parse_url(self._client.url)), self._client.timeout_s)
 
     def __next__(self) -> ReceivedEvent:
@@ -260,7 +260,7 @@ class AsyncSubscription(_Base, AsyncIterator[ReceivedEvent]):
             self._close()
 
     async def _own_address(self) -> str:
-        with told(self._client.url, self._client.timeout_s):
+        with told(self._client.shown, self._client.timeout_s):
             return await run_async(own_address(parse_url(self._client.url)), self._client.timeout_s)
 
     async def __anext__(self) -> ReceivedEvent:

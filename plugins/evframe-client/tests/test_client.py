@@ -14,9 +14,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from evframe_client import AsyncClient, Client, ManagementError
 from serving import DatagramServer, FifoServer, HttpServer, http
-
-from evframe.client import AsyncClient, Client, ManagementError
 
 TRANSPORTS = ["http", "http+unix", "udp", "unix", "fifo"]
 

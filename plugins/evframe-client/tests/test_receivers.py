@@ -6,11 +6,10 @@ import socket
 from contextlib import suppress
 
 import pytest
-
-from evframe.client import AsyncClient, parse_url
-from evframe.client.receivers import DatagramReceiver, StreamReceiver, open_receiver, own_address
-from evframe.client.steps import run
-from evframe.client.subscriptions import parse_event
+from evframe_client import AsyncClient, parse_url
+from evframe_client.receivers import DatagramReceiver, StreamReceiver, open_receiver, own_address
+from evframe_client.steps import run
+from evframe_client.subscriptions import parse_event
 
 
 @pytest.fixture

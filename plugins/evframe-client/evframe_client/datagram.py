@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 
 import attrs
 
-from evframe.client.protocol import Request
-from evframe.client.steps import Pause, Steps
-from evframe.client.streams import FULL_S, look_up, receive, send
-from evframe.client.urls import UdpUrl, UnixUrl
+from evframe_client.protocol import Request
+from evframe_client.steps import Pause, Steps
+from evframe_client.streams import FULL_S, look_up, receive, send
+from evframe_client.urls import UdpUrl, UnixUrl
 
 MAX_BYTES = 1 << 18
 

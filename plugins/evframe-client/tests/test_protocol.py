@@ -4,10 +4,9 @@ import json
 from contextlib import suppress
 
 import pytest
+from evframe_client.protocol import ManagementError, Request
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from evframe.client.protocol import ManagementError, Request
 
 
 def test_bytes_of_a_request():

@@ -6,19 +6,17 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from evframe.client.protocol import ManagementError
-from evframe.client.urls import without_password
+from evframe_client.protocol import ManagementError
 
 
 @contextmanager
-def told(url: str, timeout_s: float) -> Iterator[None]:
-    """Have what goes wrong with the gateway at *url* raised as a `ManagementError`."""
+def told(place: str, timeout_s: float) -> Iterator[None]:
+    """Have what goes wrong with the gateway at *place* raised as a `ManagementError`."""
     try:
         yield
     except ManagementError:
         raise
     except (OSError, ValueError) as error:
-        place = without_password(url)
         if isinstance(error, TimeoutError) and error.errno is None:
             raise ManagementError(f"no answer from {place} within {timeout_s:g} s") from None
         raise ManagementError(f"no answer from {place}: {_problem(error)}") from None

@@ -10,8 +10,6 @@ import attrs
 from evframe_wire.addresses import split_host_port
 from evframe_wire.masking import without_secrets
 
-from evframe.filling import shown
-
 DEFAULT_URL: Final = "http://127.0.0.1:8888/mi"
 _SAFE: Final = "/%:@!$&'()*+,;=~?"
 _FORMS: Final = "http://, https://, http+unix://, udp://, unix:// or fifo://"
@@ -120,11 +118,7 @@ def _reply_dir(parts: SplitResult) -> str | None:
 
 
 def without_password(url: str) -> str:
-    """Return *url* as it can be shown: with references in place of their values, too."""
-    return shown(url, _masked)
-
-
-def _masked(url: str) -> str:
+    """Return *url* as it can be shown."""
     if url.startswith("http"):
         return without_secrets(url)
     head, slashes, rest = url.partition("://")

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 
 import attrs
 
-from evframe.client.protocol import MAX_REPLY_BYTES, Request
-from evframe.client.steps import Ready, Steps
-from evframe.client.urls import FifoUrl
+from evframe_client.protocol import MAX_REPLY_BYTES, Request
+from evframe_client.steps import Ready, Steps
+from evframe_client.urls import FifoUrl
 
 
 @attrs.frozen

@@ -1,11 +1,10 @@
 """Responses of HTTP/1.1 as the client reads them."""
 
 import pytest
+from evframe_client import http1
+from evframe_client.http1 import read_response
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from evframe.client import http1
-from evframe.client.http1 import read_response
 
 OK = b"HTTP/1.1 200 OK\r\n"
 

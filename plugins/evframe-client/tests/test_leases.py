@@ -3,15 +3,15 @@
 from contextlib import suppress
 
 import pytest
+from evframe_client import ManagementError
+from evframe_client.leases import Call, Leases
+from evframe_client.protocol import Request
+from evframe_client.steps import Pause
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 import evframe
-from evframe.client import ManagementError
-from evframe.client.leases import Call, Leases
-from evframe.client.protocol import Request
-from evframe.client.steps import Pause
 from evframe.testing import ANY_SCHEME, FakeClock, MemoryTransport
 
 SOCKET = "memory:me"

@@ -15,11 +15,11 @@ from evframe_wire.drops import DropCounter
 from evframe_wire.encoding import encode_value
 from evframe_wire.framing import Splitter
 
-from evframe.client.datagram import MAX_BYTES, bound
-from evframe.client.protocol import decode
-from evframe.client.steps import Steps
-from evframe.client.streams import look_up
-from evframe.client.urls import HttpUrl, UdpUrl, Url
+from evframe_client.datagram import MAX_BYTES, bound
+from evframe_client.protocol import decode
+from evframe_client.steps import Steps
+from evframe_client.streams import look_up
+from evframe_client.urls import HttpUrl, UdpUrl, Url
 
 log = logging.getLogger("evframe.client")
 Kind = Literal["udp", "unix", "tcp"]

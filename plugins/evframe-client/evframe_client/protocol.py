@@ -11,11 +11,10 @@ from typing import Any, Final
 
 import attrs
 from evframe_wire.encoding import encode_leaf, encode_value
+from evframe_wire.exceptions import EvframeError
 from evframe_wire.payload import ExactNumber
 from evframe_wire.reading import MAX_TEXT_DEPTH, read
 from evframe_wire.visible import brief
-
-from evframe.exceptions import EvframeError
 
 MAX_REPLY_BYTES: Final = 64 << 20
 Params = Sequence[Any] | Mapping[str, Any]

@@ -1,9 +1,8 @@
 """The URLs of management interfaces."""
 
 import pytest
-
-from evframe.client import AsyncClient, Client, parse_url, url_of
-from evframe.client.urls import FifoUrl, HttpUrl, UdpUrl, UnixUrl
+from evframe_client import AsyncClient, Client, parse_url, url_of
+from evframe_client.urls import FifoUrl, HttpUrl, UdpUrl, UnixUrl
 
 
 @pytest.mark.parametrize(

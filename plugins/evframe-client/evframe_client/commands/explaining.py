@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from evframe.client import Client, ManagementError
 from evframe.exceptions import ConfigError, SocketError
 from evframe.hints import did_you_mean
 from evframe.interface import EventInterface
+from evframe_client import Client, ManagementError
 
 
 @contextmanager

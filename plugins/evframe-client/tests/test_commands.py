@@ -1,0 +1,197 @@
+"""The commands that talk to a gateway, in process."""
+
+import json
+
+import pytest
+from click.shell_completion import ShellComplete
+from click.testing import CliRunner
+from evframe_client.commands.watching import unmatched
+from serving import DatagramServer, FifoServer, HttpServer, http
+
+from evframe.cli import main
+
+
+@pytest.fixture
+def command():
+    runner = CliRunner()
+    return lambda *words: runner.invoke(main, list(words))
+
+
+def test_gateway_that_is_not_there(command):
+    """A gateway that cannot be reached is one clear error."""
+    result = command("events", "--url", "http://127.0.0.1:1/mi")
+
+    assert result.exit_code == 1
+    assert "no answer from http://127.0.0.1:1/mi" in result.stderr
+
+
+@pytest.fixture
+def serving(events):
+    """Serve the commands of an interface: `serving(kind, *arguments)`."""
+    running = []
+
+    def serving(kind, *arguments):
+        handle = events.management.handle
+        running.append(kind(http(handle) if kind is HttpServer else handle, *arguments).start())
+        return running[-1]
+
+    yield serving
+    for server in running:
+        server.close()
+
+
+def test_commands_are_listed(command, serving):
+    """Without a method, `mi` lists the commands, a line for each list of parameters that they take."""
+    listed = command("mi", "--url", serving(HttpServer).url).stdout.splitlines()
+
+    assert [line for line in listed if line.startswith("evi:s")] == [
+        "evi:subscribe event socket",
+        "evi:subscribe event socket expire",
+        "evi:subscribers",
+        "evi:subscribers event",
+        "evi:subscribers event socket",
+        "evi:statistics",
+    ]
+    assert "core:pwd" in listed
+
+
+@pytest.mark.parametrize(
+    ("words", "params"),
+    [
+        (["x", "a=b"], ["x", "a=b"]),
+        (["event=x"], {"event": "x"}),
+        (["--json", '["x", {"n": [1]}]'], ["x", {"n": [1]}]),
+        (["--json", '{"event": "x", "params": [1]}'], {"event": "x", "params": [1]}),
+        ([], None),
+    ],
+)
+def test_parameters_of_a_command(command, serving, words, params):
+    """Parameters are texts in order or by name, or whatever JSON holds."""
+    server = serving(HttpServer)
+    command("mi", "raise_event", *words, "--url", server.url)
+
+    assert json.loads(server.requests[-1][0].partition(b"\r\n\r\n")[2]).get("params") == params
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--json", "{"], "expected JSON: "),
+        (["--json", '{"a": NaN}'], "expected JSON: "),
+        (["--json", "1"], "expected a JSON object or array, got 1"),
+        (["--json", "[]", "x"], "expected no other parameters"),
+    ],
+)
+def test_bad_parameters(command, words, problem):
+    """What is no JSON object or array is refused before anything is sent."""
+    result = command("mi", "pwd", *words, "--url", "udp://127.0.0.1:1")
+
+    assert result.exit_code == 2
+    assert problem in result.stderr
+
+
+def test_every_transport(command, serving, tmp_path):
+    """The URL says how the gateway is reached; so does the first management interface of a configuration."""
+    unix = serving(DatagramServer, str(tmp_path / "mi.sock"))
+    udp = serving(DatagramServer)
+    fifo = serving(FifoServer, tmp_path)
+    path = serving(HttpServer, str(tmp_path / "http.sock"))
+    tables = [
+        f'[plugins.mi-datagram]\nsocket_name = "{unix.path}"\n[plugins.mi-http]\n',
+        f'[plugins.mi-datagram]\nsocket_name = "{udp.url.replace("//", "")}"\n',
+        f'[plugins.mi-fifo]\nfifo_name = "{fifo.path}"\nreply_dir = "{fifo.folder}"\n',
+        f'[plugins]\ndisable = ["mi-fifo"]\n[plugins.mi-fifo]\nfifo_name = "/x"\n[plugins.mi-http]\nbind = "unix:{tmp_path}/http.sock"\n',
+    ]
+    file = tmp_path / "evframe.toml"
+    for server, table in zip((unix, udp, fifo, path), tables, strict=True):
+        file.write_text(table)
+        for words in (["--url", server.url], ["-c", str(file)]):
+            result = command("events", *words)
+            assert (result.exit_code, result.stdout) == (0, "   0 E_A\n   1 E_B\n"), result.output
+        assert len(server.requests) == 2
+
+
+def test_token(command, serving, tmp_path, monkeypatch):
+    """The token comes from a file that an option, the environment or the configuration of the gateway names."""
+    server = serving(HttpServer)
+    (tmp_path / "one").write_text("t1\n")
+    (tmp_path / "two").write_text("t2")
+    file = tmp_path / "evframe.toml"
+    place = server.url.removeprefix("http://").removesuffix("/mi")
+    file.write_text(f'[plugins.mi-http]\nbind = "{place}"\ntoken_file = "{tmp_path}/two"\n')
+
+    command("events", "--url", server.url)
+    command("events", "--url", server.url, "--token-file", str(tmp_path / "one"))
+    command("events", "-c", str(file))
+    command("events", "-c", str(file), "--url", server.url)
+    monkeypatch.setenv("EVFRAME_TOKEN_FILE", str(tmp_path / "one"))
+    command("events", "-c", str(file))
+    sent = [[line for line in request.split(b"\r\n") if b"Bearer" in line] for request, _ in server.requests]
+
+    assert sent == [[], [b"Authorization: Bearer t1"], [b"Authorization: Bearer t2"], [], [b"Authorization: Bearer t1"]]
+
+
+def test_a_token_in_the_configuration(command, serving, tmp_path, monkeypatch):
+    """The token of `[plugins.mi-http]` itself is sent too, with the value of its reference."""
+    server = serving(HttpServer)
+    file = tmp_path / "evframe.toml"
+    place = server.url.removeprefix("http://").removesuffix("/mi")
+    file.write_text(f"[plugins.mi-http]\nbind = '{place}'\ntoken = '${{env:THE_TOKEN}}'\n")
+
+    refused = command("events", "-c", str(file))
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert "plugins.mi-http.token: expected the variable of ${env:THE_TOKEN} in the environment" in refused.stderr
+    monkeypatch.setenv("THE_TOKEN", "t3")
+    assert command("events", "-c", str(file)).exit_code == 0
+    (request,) = [request for request, _ in server.requests]
+    assert b"\r\nAuthorization: Bearer t3\r\n" in request
+
+
+def test_options_that_cannot_be_used(command, tmp_path):
+    """Each is one clear error."""
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "bad.toml").write_text("[")
+    for words, problem in [
+        (["--url", "ftp://x"], "URL 'ftp://x': expected http://"),
+        (["--token-file", str(tmp_path / "nope")], "No such file or directory"),
+        (["--token-file", str(tmp_path / "empty")], "expected a token, got nothing"),
+        (["--ca-file", str(tmp_path / "empty"), "--url", "https://x"], "ca_file: expected a file of certificates"),
+        (["-c", str(tmp_path / "bad.toml")], "not TOML"),
+    ]:
+        result = command("events", *words)
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1), result.output
+        assert problem in result.stderr
+    for words in (["--address", "x"], ["--address", "0.0.0.0"]):
+        result = command("watch", *words)
+        assert result.exit_code == 2
+        assert "address: expected the IP address" in result.stderr
+
+
+def test_completion(serving):
+    """A shell completes events and management commands with those of the gateway, and nothing when it is away."""
+    url = serving(HttpServer).url
+    shell = ShellComplete(main, {}, "evframe", "_EVFRAME_COMPLETE")
+
+    def completed(*words):
+        return [item.value for item in shell.get_completions(list(words[:-1]), words[-1])]
+
+    assert completed("raise", "--url", url, "E_") == ["E_A", "E_B"]
+    assert completed("subscribe", "--url", url, "E_B") == ["E_B"]
+    assert completed("watch", "--url", url, "E_A", "E_") == ["E_A", "E_B"]
+    assert completed("mi", "--url", url, "evi:subscribe") == ["evi:subscribe", "evi:subscribers"]
+    assert completed("mi", "--url", "udp://127.0.0.1:1", "evi:") == []
+    assert completed("raise", "--url", "nonsense", "E_") == []
+
+
+def test_urls_as_the_help_has_them(command, serving):
+    """`--url udp:host:port` works as the help of the option has it."""
+    server = serving(DatagramServer)
+    result = command("events", "--url", server.url.replace("//", ""))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "udp:host:port" in command("events", "--help").stdout
+
+
+def test_patterns_that_match_nothing():
+    """A pattern counts as unmatched when none of the subscribed events fits it, letter by letter."""
+    assert unmatched(["E_A", "E_*", "e_a", "E_[BC]", "X?"], ["E_A", "E_D"]) == ["e_a", "E_[BC]", "X?"]
+    assert unmatched([], ["E_A"]) == []

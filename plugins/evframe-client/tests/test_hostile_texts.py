@@ -1,0 +1,98 @@
+"""Texts from outside, through everything that the command line prints: nothing reaches the terminal as it is."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+from evframe_client import ReceivedEvent
+from evframe_client.commands.watching import lines
+from evframe_client.subscriptions import parse_event
+from harmful import HOSTILE, assert_harmless
+from serving import HttpServer, http
+
+from evframe.cli import main
+
+ANSWERS = {
+    "events_list": {"Events": [{"name": HOSTILE, "id": 7}]},
+    "subscribers_list": {"Events": [{"name": HOSTILE, "Subscribers": [{"socket": HOSTILE, "ttl": HOSTILE}]}]},
+    "which": [HOSTILE],
+}
+
+
+def answer(request):
+    message = json.loads(request)
+    result = ANSWERS.get(message["method"], {HOSTILE: [HOSTILE]})
+    if message["method"] == "which" and message.get("params"):
+        result = [[HOSTILE]]
+    return json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode()
+
+
+def refuse(request):
+    error = {"code": 400, "message": HOSTILE, "data": HOSTILE}
+    return json.dumps({"jsonrpc": "2.0", "id": json.loads(request)["id"], "error": error}).encode()
+
+
+@pytest.fixture(params=[answer, refuse], ids=["answers", "errors"])
+def gateway(request):
+    server = HttpServer(http(request.param)).start()
+    yield server.url
+    server.close()
+
+
+def run(*words):
+    return CliRunner().invoke(main, list(words))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["events"],
+        ["events", "--json"],
+        ["subscribers"],
+        ["subscribers", "--json"],
+        ["subscribe", "E_A", "udp:127.0.0.1:1"],
+        ["subscribe", HOSTILE, HOSTILE],
+        ["raise", "E_A", "a=b"],
+        ["raise", HOSTILE, f"a={HOSTILE}"],
+        ["raise", "E_A", "--json", '{"a": 1}'],
+        ["raise", "E_A", "--json", HOSTILE],
+        ["raise", "E_A", HOSTILE],
+        ["mi"],
+        ["mi", "anything", HOSTILE],
+        ["mi", HOSTILE, "--json", "[]"],
+        ["mi", "anything", "--json", HOSTILE],
+        ["watch"],
+        ["watch", HOSTILE],
+        ["watch", "--address", HOSTILE],
+    ],
+    ids=lambda words: ascii(" ".join(words))[:30],
+)
+def test_commands_of_a_gateway(gateway, words):
+    """Whatever a gateway answers, it is printed with escapes; the forms in JSON keep their values."""
+    if words[0] == "watch" and "--address" not in words:
+        ANSWERS["event_subscribe"] = "OK"
+        words = [*words, "--receiver", "nothing"]  # it is refused before it waits
+    done = run(*words, "--url", gateway)
+
+    assert_harmless(done.stdout, done.stderr)
+    if "--json" in words and words[0] in {"events", "subscribers"} and not done.exit_code:
+        assert json.loads(done.stdout)["Events"][0]["name"] == HOSTILE
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        json.dumps({"jsonrpc": "2.0", "method": HOSTILE, "params": {HOSTILE: [HOSTILE, 1.5]}}).encode(),
+        b'{"jsonrpc":"2.0","method":"E\x1b[2J\n2026-01-01","params":{"a\x07":"\xff\n2026-01-01 \xe2\x80\xae","a\x07":1.50}}',
+        b'{"jsonrpc":"2.0",\n"method":"E","params":[1,\n2026]}',
+    ],
+)
+def test_watch(payload, as_json):
+    """An event is printed on one line, whoever has sent it; in JSON it keeps its value."""
+    event = parse_event(payload)
+    (line,) = lines([event], as_json=as_json)
+
+    assert line.isprintable()
+    if as_json:
+        assert parse_event(line.encode()) == ReceivedEvent(event.name, event.params, line.encode())
