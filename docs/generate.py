@@ -11,7 +11,7 @@ import json
 import sys
 import textwrap
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -139,9 +139,11 @@ def configuration() -> str:
     parts.append(f"\n## `[[subscriptions]]`\n\n{sentence(SubscriptionOptions)}\n\n{options_table(SubscriptionOptions)}")
     parts.append("\nA socket may have references to secrets; see [Keep secrets out](../how-to/keep-secrets-out.md).\n")
     parts.append(
-        "\n## `[routes]`\n\nEvent routes: an event's name, and the callable that gets it as `module:callable`."
-        " It stands for the option `routes` of the route plugin.\n"
+        "\n## Options of plugins at places of their own\n\nThese may stand there instead of in the plugin's table;"
+        " without the plugin's package they are an error.\n\n| place | option |\n|---|---|\n"
     )
+    for place, (name, option) in sorted(places(dict(installed())).items()):
+        parts.append(f"| `{place}` | `{option}` of [`[plugins.{name}]`](#plugins{name}) |\n")
     parts.append(
         "\n## `[plugins]`\n\n| option | type | default | meaning |\n|---|---|---|---|\n"
         "| `disable` | `list[str]` | empty | Installed plugins that are not loaded. |\n"
@@ -265,6 +267,15 @@ def cli() -> str:
     return "".join(parts)
 
 
+def places(plugins: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the places outside of their plugins' tables at which options stand, with the plugin and the option."""
+    return {
+        place: [name, option]
+        for name, plugin in plugins.items()
+        for place, option in getattr(plugin, "places", {}).items()
+    }
+
+
 def published() -> str:
     """Return what the distributions of the checkout add, by which the core names the package to install."""
     projects = [tomllib.loads(path.read_text())["project"] for path in sorted(ROOT.glob("plugins/*/pyproject.toml"))]
@@ -277,7 +288,7 @@ def published() -> str:
         line = CommandLine(set())
         contribute(entry, line)
         commands |= dict.fromkeys(line.commands, entry.name)
-    found = {"commands": commands, "plugins": sorted(own), "schemes": schemes}
+    found = {"commands": commands, "places": places(own), "plugins": sorted(own), "schemes": schemes}
     return json.dumps(found, indent=2, sort_keys=True) + "\n"
 
 

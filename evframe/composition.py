@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from evframe.calls import comes_from_outside, contained_task, foreign_call
 from evframe.config import Config
-from evframe.conflicts import missing_plugins, unknown_disabled, unloaded
+from evframe.conflicts import missing_plugins, unknown_disabled, unloaded, unusable_places
 from evframe.context import PluginContext
 from evframe.declarations import Declaration
 from evframe.events.event import EventRegistry
@@ -55,6 +55,8 @@ class Composition:
         """What each plugin was made with, by its name; None for one without options."""
         self.declared: dict[str, dict[str, Declaration | None]] = {}
         """The events of each plugin, by the plugin's name."""
+        self.references: dict[str, str] = {}
+        """The events that options of plugins name and other plugins declare, by the paths of the options."""
         self.narrowings: dict[str, NarrowingOptions] = {}
         """What the tables of management interfaces permit less than the others, by the plugin's name."""
         self.unopened: set[str] = set()
@@ -81,7 +83,7 @@ class Composition:
             found: the entry points; those that are installed without it.
             gateway: whether management interfaces are opened that have no table in the configuration.
         """
-        tables = tables_of(config)
+        tables = config.tables
         seen: set[str] = set()
         for entry in sorted(entry_points(group=GROUP) if found is None else found, key=lambda entry: entry.name):
             version = entry.dist.version if entry.dist else "?"
@@ -92,10 +94,11 @@ class Composition:
             else:
                 self._load(entry, version, tables.get(entry.name), problems, gateway=gateway)
             seen.add(entry.name)
-        problems += missing_plugins(tables, seen)
+        problems += missing_plugins(config.plugins, seen)
+        problems += unusable_places(config, seen)
         problems += unknown_disabled(config.disable, seen)
         problems += unloaded(tables, self.statuses)
-        problems[:] = [problem.replace("plugins.route.routes", "routes", 1) for problem in problems]
+        problems[:] = config.named_by_place(problems)
 
     def _load(
         self, entry: EntryPoint, version: str, table: Mapping[str, Any] | None, problems: list[str], *, gateway: bool
@@ -149,6 +152,7 @@ class Composition:
             self._registry.register(event, declaration)
         self.options[name] = options
         self.declared[name] = collector.events
+        self.references |= {f"plugins.{name}.{option}": event for option, event in collector.references.items()}
         schemes = tuple(getattr(plugin, "schemes", ()))
         status = PluginStatus(name, version, None, _kind(plugin), schemes, tuple(collector.events), tuple(added))
         self.statuses[:] = [other for other in self.statuses if other.name != name]
@@ -277,14 +281,6 @@ def _naming(name: str, hook: str) -> Iterator[None]:
             yield
     except (ValueError, OSError) as error:
         raise PluginError(getattr(error, "strerror", None) or str(error)) from error
-
-
-def tables_of(config: Config) -> dict[str, dict[str, Any]]:
-    """Return the tables of the plugins; the table of the routes is an option of one of them."""
-    tables = dict(config.plugins)
-    if config.routes:
-        tables["route"] = {"routes": config.routes, **tables.get("route", {})}
-    return tables
 
 
 def make_options(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -13,6 +13,7 @@ import attrs
 from evframe.declarations import Parameter
 from evframe.events.event import check_name
 from evframe.exceptions import ConfigError
+from evframe.hints import options_in, published_places
 from evframe.structuring import check_number, structure
 from evframe.subscribers import Overflow
 from evframe.subscriptions.policy import ManagementOptions
@@ -101,9 +102,6 @@ class CoreOptions:
     """How often the host names of subscribers are looked up again; 0 for never."""
     resolve_timeout_s: float = attrs.field(default=5.0, validator=at_least(0.1))
     """How long a host name may take before its subscribers count as away, with the reason `unresolved`."""
-    state_path: str | None = None
-    """The file in which subscriptions made at run time survive a restart; empty for none, left out for one that the
-    gateway finds itself."""
 
 
 @attrs.frozen
@@ -163,16 +161,40 @@ class Config:
     plugins: dict[str, dict[str, Any]] = attrs.field(factory=dict)
     events: list[EventOptions] = attrs.field(factory=list)
     subscriptions: list[SubscriptionOptions] = attrs.field(factory=list)
-    routes: dict[str, str] = attrs.field(factory=dict)
+    places: dict[str, Any] = attrs.field(factory=dict)
+    """The options of plugins that stand outside of their tables, by their places, such as ``core.state_path``."""
     problems: list[str] = attrs.field(factory=list)
     """What is wrong with the text that it was read from: an interface refuses it, with all else that is wrong."""
     management: ManagementOptions = attrs.field(factory=ManagementOptions)
     source: tuple[str, str] | None = attrs.field(default=None, eq=False, repr=False)
     """The file that it was read from, and the text in it."""
 
+    @property
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """The tables of the plugins, with the options that stand at places of their own."""
+        tables = dict(self.plugins)
+        for place, value in self.places.items():
+            plugin, option = _owner(place)
+            tables[plugin] = {option: value, **tables.get(plugin, {})}
+        return tables
+
+    def named_by_place(self, problems: Iterable[str]) -> Iterator[str]:
+        """Yield *problems*, each with the place at which its option stands."""
+        moved = {"plugins.{}.{}".format(*_owner(place)): place for place in self.places}
+        for problem in problems:
+            path = next((path for path in moved if problem.startswith((f"{path}:", f"{path}."))), None)
+            yield problem if path is None else f"{moved[path]}{problem.removeprefix(path)}"
+
     def placed(self, problems: Iterable[str]) -> list[str]:
         """Return *problems* with the file and the line of each, when it was read from a file."""
         return list(problems) if self.source is None else with_places(*self.source, problems)
+
+
+def _owner(place: str) -> tuple[str, str]:
+    """Return the plugin and the option that stands at *place*."""
+    found = options_in(place)
+    assert found is not None, place
+    return found
 
 
 def _plugin_tables(plugins: Any, problems: list[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:
@@ -190,6 +212,22 @@ def _plugin_tables(plugins: Any, problems: list[str]) -> tuple[list[str], dict[s
     return disable or [], tables
 
 
+def _place_tables() -> list[str]:
+    """Return the places that are whole tables."""
+    return [place for place in published_places() if "." not in place]
+
+
+def _take_places(raw: dict[str, Any]) -> dict[str, Any]:
+    """Take the options that stand outside of their plugins' tables out of *raw*, and return them by their places."""
+    found = {}
+    for place in published_places():
+        head, _, key = place.rpartition(".")
+        table = raw.get(head) if head else raw
+        if isinstance(table, dict) and key in table:
+            found[place] = table.pop(key)
+    return found
+
+
 def _items(items: Any, kind: type, path: str, problems: list[str]) -> list[Any]:
     """Return each of *items* as *kind*; None, which keeps the places of those after it, where it cannot be."""
     if type(items) is not list:
@@ -204,13 +242,13 @@ def read_config(text: str) -> Config:
         raw = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError of Python
         return Config(problems=[f"not TOML: {error}"])
-    known = ("core", "plugins", "events", "subscriptions", "routes", "management")
+    places = _take_places(raw)
+    known = ("core", "plugins", "events", "subscriptions", "management", *_place_tables())
     problems = [f"{key}: unknown table, expected one of {', '.join(known)}" for key in raw if key not in known]
     disable, tables = _plugin_tables(raw.get("plugins", {}), problems)
     core = structure(raw.get("core", {}), CoreOptions, "core", problems) or CoreOptions()
     events = _items(raw.get("events", []), EventOptions, "events", problems)
     subscriptions = _items(raw.get("subscriptions", []), SubscriptionOptions, "subscriptions", problems)
-    routes = structure(raw.get("routes", {}), dict[str, str], "routes", problems) or {}
     management = structure(raw.get("management", {}), ManagementOptions, "management", problems) or ManagementOptions()
     seen: set[str] = set()
     for index, event in enumerate(events):
@@ -218,7 +256,7 @@ def read_config(text: str) -> Config:
             if event.name in seen:
                 problems.append(f"events[{index}].name: duplicate event {event.name!r}")
             seen.add(event.name)
-    return Config(core, disable, tables, events, subscriptions, routes, problems, management)
+    return Config(core, disable, tables, events, subscriptions, places, problems, management)
 
 
 def read_config_file(path: str | Path) -> Config:

@@ -7,7 +7,7 @@ from fnmatch import filter as filter_names
 
 from evframe.config import Config, EventOptions
 from evframe.declarations import Declaration, Parameter
-from evframe.hints import did_you_mean, how_to_install, is_published, nearest, plugin_of
+from evframe.hints import did_you_mean, how_to_install, is_published, nearest, options_in, plugin_of
 from evframe.plugins import DISABLED, INVALID_OPTIONS, PluginStatus
 from evframe.subscriptions.policy import NarrowingOptions
 
@@ -22,6 +22,17 @@ def missing_plugins(names: Iterable[str], installed: Iterable[str]) -> Iterator[
         if name not in installed:
             hint = f", {how_to_install(name)}" if is_published(name) else did_you_mean(name, installed)
             yield f"plugins.{name}: no such plugin is installed{hint}"
+
+
+def unusable_places(config: Config, installed: Iterable[str]) -> Iterator[str]:
+    """Yield a problem for each option at a place of its own that has no effect there, or has its value twice."""
+    installed = list(installed)
+    for place in config.places:
+        plugin, option = options_in(place) or ("", "")
+        if plugin not in installed:
+            yield f"{place}: the plugin {plugin!r} is not installed, {how_to_install(plugin)}"
+        elif option in config.plugins.get(plugin, {}):
+            yield f"{place}: expected it once, got plugins.{plugin}.{option} too"
 
 
 def unknown_disabled(names: Sequence[str], installed: Iterable[str]) -> Iterator[str]:
@@ -101,20 +112,32 @@ def why_no_scheme(scheme: str, schemes: Iterable[str], statuses: Iterable[Plugin
     return f"whose plugin {plugin!r} is not loaded: {status.problem}"
 
 
-def misspelt_events(config: Config, declared: Declared, narrowings: Mapping[str, NarrowingOptions]) -> Iterator[str]:
+def misspelt_events(
+    config: Config, declared: Declared, references: Mapping[str, str], narrowings: Mapping[str, NarrowingOptions]
+) -> Iterator[str]:
     """Yield a hint for each name in *config* that is no declared event and resembles one.
 
-    A subscription or a route declares nothing, so that each may name any event: this is no error.
+    A subscription, or an option of a plugin that refers to an event, may name any event: this is no error.
+
+    Args:
+        config: the configuration.
+        declared: the events of the plugins.
+        references: the events that options of plugins name, by the paths of the options.
+        narrowings: what the tables of management interfaces permit, by the plugin.
     """
     known = {event.name for event in config.events if event is not None}
     for events in declared.values():
-        known |= {name for name, declaration in events.items() if declaration or name not in config.routes}
+        known |= {name for name, declaration in events.items() if declaration or name not in references.values()}
     named = {f"subscriptions[{index}].event": lease.event for index, lease in enumerate(config.subscriptions) if lease}
-    named |= {f"routes.{name}": name for name in config.routes}
+    named |= references
     rules = {"management": config.management.raise_events}
     rules |= {f"plugins.{name}": each.raise_events or [] for name, each in narrowings.items()}
     for path, patterns in rules.items():
         named |= {f"{path}.raise_events[{index}]": pattern for index, pattern in enumerate(patterns)}
+    yield from config.named_by_place(_misspelt(named, known))
+
+
+def _misspelt(named: Mapping[str, str], known: set[str]) -> Iterator[str]:
     for path, name in named.items():
         meant = nearest(name, known)
         if meant is not None and not filter_names(known, name):

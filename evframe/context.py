@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,16 @@ class PluginContext:
     _interface: EventInterface
     management: Dispatcher
     _tasks: PluginTasks
+
+    @property
+    def config_path(self) -> str | Path | None:
+        """The file that the configuration was read from, if it was."""
+        return self._interface.config_path
+
+    @property
+    def is_gateway(self) -> bool:
+        """Whether the process is a gateway: a service decides itself what is kept and opened."""
+        return self._interface.is_gateway
 
     @property
     def resolver(self) -> Resolver:

@@ -42,6 +42,17 @@ def plugin_of_command(command: str) -> str | None:
     return _published().commands.get(command)
 
 
+def options_in(place: str) -> tuple[str, str] | None:
+    """Return the published plugin, and its option, that stands at *place* outside of the plugin's table, or None."""
+    found = _published().places.get(place)
+    return None if found is None else (found[0], found[1])
+
+
+def published_places() -> Iterable[str]:
+    """Return the places outside of their tables at which options of published plugins may stand."""
+    return _published().places
+
+
 def how_to_install(plugin: str) -> str:
     """Return the command that installs *plugin*."""
     return f"pip install evframe-{plugin}"
@@ -54,6 +65,7 @@ class _Published:
     plugins: list[str]
     schemes: dict[str, str]
     commands: dict[str, str]
+    places: dict[str, list[str]] = attrs.field(factory=dict)
 
 
 @cache

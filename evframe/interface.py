@@ -13,7 +13,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
-from evframe.composition import Composition, tables_of
+from evframe.composition import Composition
 from evframe.config import Config, CoreOptions, read_config_file
 from evframe.conflicts import clashes, contradictions, misspelt_events, why_no_scheme
 from evframe.context import PluginContext
@@ -37,7 +37,6 @@ from evframe.plugins import PluginManager, PluginStatus
 from evframe.reloading import Changes, Parts, Reload, describe
 from evframe.roster import Roster, check_declaration
 from evframe.sockets import Socket
-from evframe.state import LeaseKeeper
 from evframe.statistics import Counters
 from evframe.status import StatusChange, StatusRegistry
 from evframe.structuring import check_timeout
@@ -97,7 +96,8 @@ class EventInterface:
         about_core = core_commands(self._commands, lambda: describe(self.reload()))
         for command in (*about_core, *evi_commands(self), *statistics_commands(self)):
             self._commands.add(command)
-        self._is_gateway = gateway
+        self.is_gateway = gateway
+        """Whether this is the daemon's interface."""
         self._add_plugins(config, plugins, problems)
         if given and plugins is None:
             problems += clashes(self._composition.statuses, self._composition.declared)
@@ -120,7 +120,7 @@ class EventInterface:
         self._by_name = self._events.by_name
         self._configure(core)
         self.policies.configure(config.management, self._composition.narrowings)
-        self._composition.tell_all_loaded(tables_of(config), None if self._has_own_plugins else problems)
+        self._composition.tell_all_loaded(config.tables, None if self._has_own_plugins else problems)
         self._events.on_new.append(self._tell_registered)
         self._apply(config, problems)
         if problems:
@@ -129,14 +129,11 @@ class EventInterface:
     def _add_plugins(self, config: Config, plugins: Mapping[str, Any] | None, problems: list[str]) -> None:
         """Add the installed plugins, or *plugins* in their place."""
         if plugins is None:
-            self._composition.load(config, problems, gateway=self._is_gateway)
+            self._composition.load(config, problems, gateway=self.is_gateway)
         else:
-            if config.routes:
-                problems.append("routes: expected none beside plugin objects; add them to the route plugin")
+            problems += [f"{place}: expected none beside plugin objects" for place in config.places]
             for name, plugin in plugins.items():
                 self._composition.add(name, plugin)
-        if config.core.state_path:
-            self._composition.add("state", LeaseKeeper(config.core.state_path))
 
     def _make_context(self, name: str, tasks: PluginTasks) -> PluginContext:
         return PluginContext(self, self.management.of(name), tasks)
@@ -182,7 +179,7 @@ class EventInterface:
             config = read_config_file(self.config_path)
         if self._has_own_plugins:
             raise ConfigError(["plugins: expected the installed plugins, this interface was given its own"])
-        wanted = EventInterface(config, gateway=self._is_gateway)
+        wanted = EventInterface(config, gateway=self.is_gateway)
         try:
             changes = Reload(self._parts, wanted._parts, self._configure).run()
         except ConfigError as error:
@@ -206,7 +203,7 @@ class EventInterface:
     def _apply(self, config: Config, problems: list[str]) -> None:
         """Register the configured events and make the configured subscriptions."""
         problems += contradictions(config.events, self._composition.declared)
-        self.hints += config.placed(misspelt_events(config, self._composition.declared, self._composition.narrowings))
+        self.hints += config.placed(self._misspelt(config))
         for index, event in enumerate(config.events):
             if event is None:
                 continue  # it is among the problems
@@ -224,6 +221,10 @@ class EventInterface:
                 problems.append(f"subscriptions[{index}].socket: {error}")
             except ValueError as error:
                 problems.append(f"subscriptions[{index}].event: {error}")
+
+    def _misspelt(self, config: Config) -> Iterator[str]:
+        composed = self._composition
+        return misspelt_events(config, composed.declared, composed.references, composed.narrowings)
 
     async def __aenter__(self) -> Self:
         self._thread = get_ident()

@@ -117,6 +117,8 @@ class EventCollector:
 
     def __init__(self) -> None:
         self.events: dict[str, Declaration | None] = {}
+        self.references: dict[str, str] = {}
+        """The events that are declared elsewhere, by the options that name them."""
 
     def add(
         self,
@@ -138,6 +140,17 @@ class EventCollector:
         """
         check_name(name)
         self.events[name] = declare(name, params, summary=summary, enforced=enforced, quiet=quiet)
+
+    def refer(self, name: str, option: str) -> None:
+        """Register an event that *option* names and that others declare; a misspelt name is a hint.
+
+        Args:
+            name: 1 to 64 bytes.
+            option: its path in the plugin's table, such as ``routes.E_PIKE_BLOCKED``.
+        """
+        check_name(name)
+        self.events.setdefault(name, None)
+        self.references[option] = name
 
 
 class PluginManager(pluggy.PluginManager):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from evframe.roster import Roster
     from evframe.subscriptions.policy import Policies
     from evframe.transports import Transports
-
-_WITH_A_RESTART: Final = ("state_path",)
 
 
 @attrs.frozen
@@ -96,7 +94,7 @@ class Reload:
         Raises:
             ConfigError: with every reason why it cannot be applied; nothing has changed then.
         """
-        problems = [*self._core_problems(), *self._plugins.problems(), *self._lease_problems()]
+        problems = [*self._plugins.problems(), *self._lease_problems()]
         if problems:
             raise ConfigError(problems)
         before = self._now.configured
@@ -113,14 +111,6 @@ class Reload:
         self._apply_subscriptions(before)
         self._apply_policy()
         return self._changes
-
-    def _core_problems(self) -> list[str]:
-        old, new = self._now.config.core, self._wanted.config.core
-        return [
-            f"core.{name}: expected {getattr(old, name)!r} as before, it changes with a restart"
-            for name in _WITH_A_RESTART
-            if getattr(old, name) != getattr(new, name)
-        ]
 
     def _lease_problems(self) -> list[str]:
         """Return what is wrong with the leases that are not configured, which have to stay."""

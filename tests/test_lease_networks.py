@@ -1,91 +1,14 @@
 """The networks of an interface hold for the leases that it made, for as long as they live."""
 
-import json
-import sqlite3
 import sys
-from contextlib import closing
 
 import attrs
 import pytest
+from networks import LOCAL, PRIVATE, address_of, made, subscribe
 
 import evframe
-from evframe.config import Config
-from evframe.kept_leases import LeaseFile
-from evframe.state import LeaseKeeper
 from evframe.subscriptions.policy import ManagementOptions, NarrowingOptions
-from evframe.testing import FakeClock, FakeNames, MemoryTransport, until
-
-PRIVATE = NarrowingOptions(networks=["10.0.0.0/8"])
-LOCAL = NarrowingOptions(networks=["127.0.0.0/8"])
-
-
-@attrs.frozen
-class NetSocket:
-    """``udp:host:port``, or tcp."""
-
-    host: str
-    port: int
-    scheme: str = "udp"
-
-    @property
-    def canonical(self):
-        return f"{self.scheme}:{self.host}:{self.port}"
-
-    @property
-    def endpoints(self):
-        return ((self.host, self.port),)
-
-    expires = True
-
-
-class NetTransport:
-    """Delivers to the addresses that a name has, and keeps which those were."""
-
-    schemes = ("udp", "tcp")
-
-    def __init__(self):
-        self.reached = []
-
-    @evframe.hookimpl
-    def loaded(self, context):
-        self.resolver = context.resolver
-
-    @evframe.hookimpl
-    def on_subscribe(self, scheme, rest):
-        host, _, port = rest.rpartition(":")
-        return NetSocket(host, int(port), scheme) if scheme in self.schemes else None
-
-    @evframe.hookimpl
-    def deliver(self, socket, batch):
-        return self._deliver(socket, batch) if isinstance(socket, NetSocket) else None
-
-    async def _deliver(self, socket, batch):
-        found = await self.resolver.addresses(*socket.endpoints[0])
-        self.reached.extend((event.definition.name, address.ip) for event in batch.events for address in found[:1])
-
-
-def made(*, general=None, path=None, **narrowings):
-    plugins = {"net": NetTransport(), "memory": MemoryTransport()}
-    if path is not None:
-        plugins["state"] = LeaseKeeper(path, clock=FakeClock())
-    events = evframe.EventInterface(Config(management=general or ManagementOptions()), plugins=plugins)
-    events.policies.configure(events.policies.options, narrowings)
-    for name in ("E_A", "E_B", "E_C"):
-        events.register_event(name)
-    return events
-
-
-def subscribe(events, interface, *params):
-    request = {"jsonrpc": "2.0", "id": 1, "method": "event_subscribe", "params": params}
-    answer = json.loads(events.management.of(interface).handle(json.dumps(request).encode()))
-    return answer.get("result") or answer["error"]["code"]
-
-
-async def address_of(events, host, port):
-    try:
-        return [address.ip for address in await events.resolver.addresses(host, port)]
-    except evframe.Unavailable as error:
-        return error.reason
+from evframe.testing import FakeNames, until
 
 
 async def test_each_interface_limits_its_own_leases():
@@ -215,60 +138,6 @@ async def test_what_waits_for_a_lease_that_has_ended_stays_within_its_networks()
             await until(lambda: events.statistics[-1].raised)
             assert net.reached == [("E_B", "127.0.0.1")]
             assert events.statistics[-1].reasons == {"forbidden": 1}
-
-
-async def test_networks_of_an_interface_hold_after_a_restart(tmp_path):
-    """A kept lease has the networks of the interface that made it; one from an older file those of all."""
-    path = str(tmp_path / "leases")
-    narrowings = {"narrow": PRIVATE}
-    with FakeNames({"local": ["127.0.0.1"]}) as names:
-        async with made(path=path, **narrowings) as events:
-            assert subscribe(events, "narrow", "E_A", "udp:local:1", 60) == "OK"
-            assert subscribe(events, "mi", "E_A", "udp:local:2", 60) == "OK"
-        for _ in range(2):
-            events = made(path=path, **narrowings)
-            events.resolver.lookup = names
-            async with events:
-                await until(lambda events=events: len(events.subscriptions) == 2)
-                assert await address_of(events, "local", 1) == "forbidden"
-                assert await address_of(events, "local", 2) == ["127.0.0.1"]
-
-
-async def test_a_file_of_an_earlier_version_is_read(tmp_path):
-    """A file without interfaces gives its leases back, and keeps the interfaces of later ones."""
-    path = str(tmp_path / "leases")
-    with closing(sqlite3.connect(path)) as database:
-        database.execute(
-            "CREATE TABLE leases (event BLOB NOT NULL, socket BLOB NOT NULL, text BLOB NOT NULL,"
-            " expire_s INTEGER NOT NULL, ends_at REAL, PRIMARY KEY (event, socket)) WITHOUT ROWID"
-        )
-        database.execute("INSERT INTO leases VALUES (?, ?, ?, 60, NULL)", (b"E_A", b"udp:a:1", b"udp:a:1"))
-        database.execute("PRAGMA user_version = 1")
-        database.commit()
-    async with made(path=path, narrow=PRIVATE) as events:
-        await until(lambda: events.subscriptions)
-        assert subscribe(events, "narrow", "E_B", "udp:a:1", 60) == 400, "the name is in use, and has no address"
-        assert subscribe(events, "narrow", "E_B", "udp:b:1", 60) == "OK"
-    file = LeaseFile(path)
-    try:
-        assert sorted((lease.socket, lease.interface) for lease in file.read_alone()) == [
-            ("udp:a:1", ""),
-            ("udp:b:1", "narrow"),
-        ]
-    finally:
-        file.close()
-
-
-async def test_a_damaged_file_keeps_the_interfaces(tmp_path):
-    """What is read from the pages of a damaged file has the interfaces of its leases."""
-    path = str(tmp_path / "leases")
-    async with made(path=path, narrow=PRIVATE) as events:
-        assert subscribe(events, "narrow", "E_B", "udp:b:1", 60) == "OK"
-    file = LeaseFile(path)
-    try:
-        assert [(lease.socket, lease.interface) for lease in file.salvage()] == [("udp:b:1", "narrow")]
-    finally:
-        file.close()
 
 
 async def test_reload_takes_other_networks_of_an_interface():

@@ -285,7 +285,6 @@ async def test_difference_is_applied(site):
         ("[plugins.memory]\nsize = 13\n", "plugins.memory: hook 'start': no luck"),
         ("[plugins.adapts]\nsize = -1\n[plugins.memory]\nsize = 2\n", "plugins.adapts.size: expected 0 or more"),
         ("[plugins.fixed]\nsize = 2\n", "plugins.fixed: expected the same options as before"),
-        ('[core]\nstate_path = "x"\n', "core.state_path: expected None as before"),
         ("[plugins.memory]\nsize = 0\n", "subscription of 'memory:guest' to 'E_A': expected a shorter name"),
         ("[plugins.nosuch]\n", "plugins.nosuch"),
     ],

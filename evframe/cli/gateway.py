@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -17,7 +16,6 @@ from evframe.interface import EventInterface
 from evframe.logs import fold_libraries
 from evframe.open_files import raise_limit
 from evframe.reloading import describe
-from evframe.state import LeaseKeeper
 
 log = logging.getLogger("evframe.gateway")
 _THRESHOLDS: Final = (500, 5, 1)  # a full look when some 6,000 objects are new
@@ -34,7 +32,6 @@ async def serve(path: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     events = EventInterface.from_toml(path, gateway=True)
-    _keep_leases(events, path)
     fold_logs(events)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -71,17 +68,6 @@ def fold_logs(events: EventInterface) -> None:
     """Leave out what the libraries of the plugins log about problems that the plugins log themselves."""
     for _, plugin in events.plugins.list_name_plugin():
         fold_libraries(getattr(plugin, "library_logs", ()))
-
-
-def _keep_leases(events: EventInterface, path: str) -> None:
-    """Keep run-time subscriptions where the service manager says, or beside the configuration.
-
-    The configuration may name another file, or none.
-    """
-    if events.core.state_path is None:
-        folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or os.path.dirname(path)
-        name = os.path.splitext(os.path.basename(path))[0]
-        events.plugins.register(LeaseKeeper(os.path.join(folder, f"{name}.leases"), required=False), "state")
 
 
 def run(path: str) -> None:

@@ -39,6 +39,7 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-client",
             "evframe-kafka-clients",
             "evframe-probing",
+            "evframe-salvage",
             "evframe-wire",
         },  # the libraries among the sources of uv
         ".ci/long": {"evframe-stream"},  # a trial of its tests

@@ -14,9 +14,10 @@ from contextlib import contextmanager
 
 import pytest
 from evframe_datagram import DatagramTransport
+from evframe_state import LeaseKeeper
+from evframe_state import Options as StateOptions
 
 import evframe
-from evframe.config import Config, CoreOptions
 from evframe.testing import FakeClock
 
 COUNT = int(os.environ.get("EVFRAME_SUBSCRIPTIONS", "12500"))
@@ -38,8 +39,8 @@ def listed(events):
 
 def compose(clock=FakeClock(), state_path=None):
     """Return an interface with the events; its leases end when the clock says so, however slow the machine is."""
-    config = Config(core=CoreOptions(state_path=state_path))
-    events = evframe.EventInterface(config, plugins={"datagram": DatagramTransport()}, clock=clock)
+    plugins = {"datagram": DatagramTransport(), "state": LeaseKeeper(StateOptions(state_path))}
+    events = evframe.EventInterface(plugins=plugins, clock=clock)
     for number in range(EVENTS):
         events.register_event(f"E_{number}")
     return events

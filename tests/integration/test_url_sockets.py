@@ -10,7 +10,7 @@ ROUTES = {"E_X": "builtins:print"}
 
 @pytest.fixture(scope="module")
 def interface():
-    made = evframe.EventInterface(evframe.Config(routes=ROUTES))
+    made = evframe.EventInterface(evframe.Config(plugins={"route": {"routes": ROUTES}}))
     made.register_event("E_X")
     return made
 

@@ -73,7 +73,7 @@ class _Check:
         config = parse_config(to_toml(self._document, "", Findings()))
         plugins = {name: table for name, table in config.plugins.items() if name in self.installed}
         subscriptions = [each for each in config.subscriptions if self._has_plugin(each.socket)]
-        return attrs.evolve(config, routes={}, plugins=plugins, subscriptions=subscriptions)
+        return attrs.evolve(config, places={}, plugins=plugins, subscriptions=subscriptions)
 
     def _has_plugin(self, socket: str) -> bool:
         return SCHEMES[socket.partition(":")[0]] in self.installed

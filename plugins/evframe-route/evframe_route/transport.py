@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import attrs
 
@@ -73,6 +73,7 @@ class RouteTransport:
     """The plugin object."""
 
     schemes = ("route",)
+    places: ClassVar = {"routes": "routes"}
     batch_events = 4096  # a batch that is awaited takes two turns of the loop
     reads_params = True
 
@@ -128,7 +129,7 @@ class RouteTransport:
     def register_events(self, collector: EventCollector) -> None:
         """Declare the event of each route."""
         for name in self._runners:
-            collector.add(name)
+            collector.refer(name, f"routes.{name}")
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:

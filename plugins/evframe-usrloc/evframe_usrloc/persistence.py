@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-from evframe.kept_leases import is_damage, may_pass
+from evframe_salvage import is_damage, may_pass
+
 from evframe.log_limit import LogLimiter
 from evframe.status import READY, StatusGroup
 from evframe_usrloc.contacts import Binding

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, cast
 
-from evframe import salvage
+import evframe_salvage as salvage
+
 from evframe_usrloc.contacts import AOR, CALLID, DOMAIN, LATENCY, MODIFIED, URI, Binding, is_text, unpack
 from evframe_usrloc.journal import Changes
 

@@ -9,14 +9,14 @@ import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from disks import file_size_limit
+from evframe_state import LeaseKeeper, Options
+from evframe_state import keeper as state
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from processes import bound
 
 import evframe
-from evframe import state
-from evframe.state import LeaseKeeper
 from evframe.testing import ANY_SCHEME, FakeClock, MemoryTransport
 
 PAGE = 4096
@@ -92,7 +92,7 @@ class StateMachine(RuleBasedStateMachine):
         self.start()
 
     def start(self):
-        self.keeper = LeaseKeeper(self.path, clock=self.clock)
+        self.keeper = LeaseKeeper(Options(self.path), clock=self.clock)
         plugins = {"memory": MemoryTransport(), "state": self.keeper}
         self.events = evframe.EventInterface(ANY_SCHEME, plugins=plugins, clock=self.clock)
         for name in ("E_A", "E_B"):

@@ -15,8 +15,7 @@ from typing import Final
 from urllib.parse import quote
 
 import attrs
-
-from evframe import salvage
+import evframe_salvage as salvage
 
 _VERSION: Final = 2
 _FIRST_VERSION: Final = 1  # without the interfaces that made the leases
@@ -24,8 +23,6 @@ _FOLD_S: Final = 1.0
 _MODE: Final = 0o600
 _RESERVE_BYTES: Final = 65_536
 _LONGEST_S: Final = 2**31 - 1
-_DAMAGE: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_PASSING: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 _PUT: Final = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?)"
 _REMOVE: Final = "DELETE FROM leases WHERE event = ? AND socket = ?"
 _SCHEMA: Final = (
@@ -55,17 +52,6 @@ class KeptLease:
     def key(self) -> Key:
         """The event and the canonical socket."""
         return self.event, self.socket
-
-
-def is_damage(error: BaseException) -> bool:
-    """Return whether SQLite calls the file damaged: a full disk, a lock or a missing permission is no damage."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return isinstance(error, sqlite3.Error) and code is not None and code & 0xFF in _DAMAGE
-
-
-def may_pass(error: BaseException) -> bool:
-    """Return whether the cause of an error may end while the process runs, such as a full disk or a lock."""
-    return isinstance(error, sqlite3.Error) or (isinstance(error, OSError) and error.errno in _PASSING)
 
 
 class LeaseFile:

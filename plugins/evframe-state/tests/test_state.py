@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 from disks import file_size_limit
+from evframe_state import LeaseKeeper, Options
+from evframe_state.lease_file import KeptLease, LeaseFile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import evframe
-from evframe.config import Config, CoreOptions
-from evframe.kept_leases import KeptLease, LeaseFile
-from evframe.state import LeaseKeeper
 from evframe.testing import ANY_SCHEME, FakeClock, MemoryTransport, until
 
 
@@ -28,7 +27,7 @@ def path(tmp_path):
 
 
 def compose(path, wall=None, monotonic=None, events=("E_A", "E_B")):
-    keeper = LeaseKeeper(path, clock=wall or FakeClock())
+    keeper = LeaseKeeper(Options(path), clock=wall or FakeClock())
     plugins = {"memory": MemoryTransport(), "state": keeper}
     interface = evframe.EventInterface(ANY_SCHEME, plugins=plugins, clock=monotonic or FakeClock())
     for name in events:
@@ -142,7 +141,7 @@ async def test_socket_that_does_not_fit_any_more(path, caplog):
     """A lease whose transport is gone is told of, and kept until it is back."""
     async with compose(path) as first:
         first.subscribe_event("E_A", "memory:a", 10)
-    async with evframe.EventInterface(plugins={"state": LeaseKeeper(path, clock=FakeClock())}) as second:
+    async with evframe.EventInterface(plugins={"state": LeaseKeeper(Options(path), clock=FakeClock())}) as second:
         second.register_event("E_A")
         assert leases(second) == set()
     assert [lease.socket for lease in kept(path)] == ["memory:a"]
@@ -165,7 +164,7 @@ async def test_secrets_survive(path):
             return super().on_subscribe(scheme=scheme, rest=rest.removeprefix("password@"))
 
     async with evframe.EventInterface(
-        ANY_SCHEME, plugins={"memory": Secretive(), "state": LeaseKeeper(path)}
+        ANY_SCHEME, plugins={"memory": Secretive(), "state": LeaseKeeper(Options(path))}
     ) as events:
         events.register_event("E_A")
         events.subscribe_event("E_A", "memory:password@a", 10)
@@ -185,9 +184,11 @@ async def test_folder_that_is_not_there(tmp_path, caplog):
     """A path that cannot be used is an error of the start, or a warning when nobody asked for it."""
     path = str(tmp_path / "nosuch" / "leases")
     with pytest.raises(OSError, match="core.state_path"):
-        async with evframe.EventInterface(Config(core=CoreOptions(state_path=path)), plugins={}):
+        async with evframe.EventInterface(plugins={"state": LeaseKeeper(Options(path))}):
             pass
-    async with evframe.EventInterface(plugins={"state": LeaseKeeper(path, required=False)}) as events:
+    events = evframe.EventInterface(plugins={"state": LeaseKeeper()}, gateway=True)
+    events.config_path = str(tmp_path / "nosuch" / "evframe.toml")
+    async with events:
         assert events.status.find("core").find("state").status == -1
     assert "subscriptions are not kept" in caplog.messages
 
@@ -235,8 +236,8 @@ async def test_damaged_pages(path, caplog):
 
 async def test_damage_while_it_works(path, monkeypatch):
     """A file that is damaged while the process has it is written anew from memory: no lease is lost."""
-    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
-    monkeypatch.setattr("evframe.state._FOLD_S", 0.0)
+    monkeypatch.setattr("evframe_state.keeper._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.keeper._FOLD_S", 0.0)
     fill(path, 3000)
     async with compose(path) as events:
         with open(path, "r+b") as file:
@@ -275,8 +276,8 @@ async def test_damage_behind_a_link(path, tmp_path):
 @pytest.mark.parametrize("how", ["deleted", "moved", "exchanged"])
 async def test_file_that_goes_while_it_works(path, monkeypatch, caplog, how):
     """A file that is deleted, moved or exchanged under the process is written anew, for its owner alone."""
-    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
-    monkeypatch.setattr("evframe.state._FOLD_S", 0.0)
+    monkeypatch.setattr("evframe_state.keeper._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.keeper._FOLD_S", 0.0)
     async with compose(path) as events:
         for number in range(50):
             events.subscribe_event("E_A", f"memory:{number}")
@@ -300,7 +301,7 @@ async def test_file_that_goes_while_it_works(path, monkeypatch, caplog, how):
 
 async def test_file_of_another_gateway_in_its_place(path, monkeypatch):
     """A gateway whose file was deleted leaves alone the one that another gateway has made there since, and says so."""
-    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.keeper._MEND_S", 0.01)
     async with compose(path) as events:
         events.subscribe_event("E_A", "memory:a")
         for name in (path, path + "-wal", path + "-shm"):
@@ -319,8 +320,8 @@ async def test_file_of_another_gateway_in_its_place(path, monkeypatch):
 
 async def test_leases_come_back_in_slices(path, monkeypatch):
     """Leases that can be read late are made in slices, between which the loop works, and clients change them."""
-    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
-    monkeypatch.setattr("evframe.state._SLICE", 10)
+    monkeypatch.setattr("evframe_state.keeper._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.keeper._SLICE", 10)
     fill(path, 100)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -388,7 +389,7 @@ async def test_files_belong_to_their_owner(path):
 
 async def test_lock_of_another_process(path, monkeypatch, caplog):
     """While another process has a lock leases come back, and what is subscribed is written once the lock is gone."""
-    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.keeper._MEND_S", 0.01)
     fill(path, 10)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -407,7 +408,7 @@ async def test_lock_of_another_process(path, monkeypatch, caplog):
 
 async def test_lock_that_does_not_let_it_read(path, monkeypatch):
     """Leases that cannot be read at the start come back as soon as they can, beside those made meanwhile."""
-    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.keeper._MEND_S", 0.01)
     fill(path, 10)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -427,7 +428,7 @@ async def test_lock_that_does_not_let_it_read(path, monkeypatch):
 
 async def test_disk_that_is_full_for_a_while(path, monkeypatch, caplog):
     """What finds no room on the disk is named in the log and counted in the status, and is written once it can be."""
-    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.keeper._MEND_S", 0.01)
     async with compose(path) as events:
         events.subscribe_event("E_A", "memory:before", 10)
         with file_size_limit(os.path.getsize(path + "-wal")):
@@ -444,7 +445,7 @@ async def test_disk_that_is_full_for_a_while(path, monkeypatch, caplog):
 
 async def test_start_with_a_full_disk(path, monkeypatch):
     """Leases come back when the disk is full at the start, and nothing is moved or removed."""
-    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.keeper._MEND_S", 0.01)
     fill(path, 10)
     with file_size_limit(0):
         events = await compose(path).__aenter__()
@@ -459,7 +460,7 @@ async def test_start_with_a_full_disk(path, monkeypatch):
 
 SMALL_DISK = """
 import asyncio, os, sys, evframe
-from evframe.state import LeaseKeeper
+from evframe_state import LeaseKeeper, Options
 from evframe.testing import ANY_SCHEME, MemoryTransport, until
 
 def status(events):
@@ -467,7 +468,7 @@ def status(events):
 
 async def main(path, filler):
     async with asyncio.timeout(40):
-        keeper = LeaseKeeper(path)
+        keeper = LeaseKeeper(Options(path))
         async with evframe.EventInterface(ANY_SCHEME, plugins={"memory": MemoryTransport(), "state": keeper}) as events:
             events.register_event("E_A")
             for number in range(200):  # more than the journal has room for
@@ -479,7 +480,7 @@ async def main(path, filler):
                     file.write(bytes(1024))
             except OSError:
                 pass
-        keeper = LeaseKeeper(path)
+        keeper = LeaseKeeper(Options(path))
         async with evframe.EventInterface(ANY_SCHEME, plugins={"memory": MemoryTransport(), "state": keeper}) as events:
             events.register_event("E_A")
             print(len(events.subscriptions), status(events))
@@ -519,7 +520,7 @@ def test_small_disk(tmp_path):
 
 async def test_new_file_on_a_full_disk(path, monkeypatch):
     """A start without a file succeeds while the disk is full, and the file is made once it can be."""
-    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.keeper._MEND_S", 0.01)
     with file_size_limit(0):
         events = await compose(path).__aenter__()
         events.subscribe_event("E_A", "memory:a", 10)
@@ -530,7 +531,7 @@ async def test_new_file_on_a_full_disk(path, monkeypatch):
 
 async def test_leaving_with_a_full_disk(path, monkeypatch, caplog):
     """What is not on disk when the interface is left is counted in the log."""
-    monkeypatch.setattr("evframe.state._LEAVE_S", 0.0)
+    monkeypatch.setattr("evframe_state.keeper._LEAVE_S", 0.0)
     fill(path, 10)
     async with compose(path) as events:
         with file_size_limit(0):
@@ -542,7 +543,7 @@ async def test_leaving_with_a_full_disk(path, monkeypatch, caplog):
 
 async def test_lease_that_waits_gives_way_to_a_new_one(path, monkeypatch):
     """A lease that could not be made does not stand in the way of its successor when the file is written anew."""
-    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.keeper._MEND_S", 0.01)
 
     class Late(MemoryTransport):
         ready = False
@@ -553,7 +554,7 @@ async def test_lease_that_waits_gives_way_to_a_new_one(path, monkeypatch):
 
     async with compose(path) as first:
         first.subscribe_event("E_A", "memory:a", 10)
-    late, keeper = Late(), LeaseKeeper(path, clock=FakeClock())
+    late, keeper = Late(), LeaseKeeper(Options(path), clock=FakeClock())
     events = evframe.EventInterface(ANY_SCHEME, plugins={"memory": late, "state": keeper}, clock=FakeClock())
     events.register_event("E_A")
     async with events:
@@ -567,8 +568,8 @@ async def test_lease_that_waits_gives_way_to_a_new_one(path, monkeypatch):
 
 async def test_journal_is_folded(path, monkeypatch):
     """The journal goes into the file now and then, and does not grow for ever."""
-    monkeypatch.setattr("evframe.state._MEND_S", 0.01)
-    monkeypatch.setattr("evframe.state._FOLD_S", 0.0)
+    monkeypatch.setattr("evframe_state.keeper._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.keeper._FOLD_S", 0.0)
     async with compose(path) as events:
         keeper = events.plugin("state")
         for number in range(200):
@@ -579,11 +580,11 @@ async def test_journal_is_folded(path, monkeypatch):
 
 KILLED = """
 import asyncio, os, sys, evframe
-from evframe.state import LeaseKeeper
+from evframe_state import LeaseKeeper, Options
 from evframe.testing import ANY_SCHEME, MemoryTransport
 
 async def main():
-    async with evframe.EventInterface(ANY_SCHEME, plugins={"memory": MemoryTransport(), "state": LeaseKeeper(sys.argv[1])}) as events:
+    async with evframe.EventInterface(ANY_SCHEME, plugins={"memory": MemoryTransport(), "state": LeaseKeeper(Options(sys.argv[1]))}) as events:
         events.register_event("E_A")
         for number in range(100):
             events.subscribe_event("E_A", f"memory:a{number}", 3600)

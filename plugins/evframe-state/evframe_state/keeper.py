@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from itertools import chain, islice
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from evframe_salvage import is_damage, may_pass
 
 from evframe.context import PluginContext
 from evframe.events.event import EventDefinition
 from evframe.exceptions import SocketError, UnknownEventError
 from evframe.hookspecs import hookimpl
-from evframe.kept_leases import KeptLease, Key, LeaseFile, is_damage, may_pass
 from evframe.log_limit import LogLimiter
 from evframe.subscribers import LeaseChange, Subscription
 from evframe.tasks import in_thread
+from evframe_state.lease_file import KeptLease, Key, LeaseFile
+from evframe_state.options import Options as StateOptions
 
 log = logging.getLogger("evframe.state")
 IDENTIFIER: Final = "state"
@@ -32,7 +37,7 @@ _SLICE: Final = 500  # leases in one transaction: a turn of the loop
 
 
 class LeaseKeeper:
-    """A plugin of the core's own that keeps leases in a file.
+    """Keeps the leases of run-time clients in a file.
 
     Those that the configuration makes are not kept: they come from it again. A lease on an event
     that is not registered yet waits for it, until its time is over. What cannot be written, or read,
@@ -40,16 +45,18 @@ class LeaseKeeper:
     damaged is rebuilt, of what can be read of it and of what is subscribed.
 
     Args:
-        path: the file.
-        required: whether a file that cannot be used is an error of the start.
+        options: the table ``[plugins.state]``.
         clock: the wall clock, Unix time in seconds.
     """
 
+    Options = StateOptions
     kind = "extension"
+    places: ClassVar = {"core.state_path": "path"}
 
-    def __init__(self, path: str, *, required: bool = True, clock: Callable[[], float] = time.time) -> None:
-        self.path = path
-        self._required = required
+    def __init__(self, options: StateOptions | None = None, *, clock: Callable[[], float] = time.time) -> None:
+        self._options = options or StateOptions()
+        self.path = self._options.path or ""
+        """The file; empty where nothing is kept."""
         self._clock = clock
         self._file: LeaseFile | None = None
         self._context: PluginContext | None = None
@@ -74,6 +81,10 @@ class LeaseKeeper:
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Open the file and make its leases again, now or as soon as it can be read."""
+        if self._options.path is None and context.is_gateway and context.config_path is not None:
+            self.path = _beside(context.config_path)
+        if not self.path:
+            return
         group = context.status.group("core")
         group.add(IDENTIFIER, status=1, details="kept", reports=10)
         try:
@@ -81,7 +92,7 @@ class LeaseKeeper:
             self._make(context, len(self._unmade))
         except OSError as error:
             self._close()
-            if self._required:
+            if self._options.path is not None:  # a path that nobody has chosen may be unusable
                 raise OSError(error.errno, f"core.state_path: {self.path!r}: {error.strerror or error}") from None
             log.warning("subscriptions are not kept", extra={"path": self.path, "problem": str(error)})
             group.set_status(-1, str(error), IDENTIFIER)
@@ -345,3 +356,10 @@ class LeaseKeeper:
 
 def _key(lease: Subscription) -> Key:
     return lease.event.name, lease.subscriber.socket.canonical
+
+
+def _beside(config_path: str | Path) -> str:
+    """Return the file of a gateway: where the service manager keeps state, or else beside the configuration."""
+    folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or os.path.dirname(config_path)
+    name = os.path.splitext(os.path.basename(config_path))[0]
+    return os.path.join(folder, f"{name}.leases")

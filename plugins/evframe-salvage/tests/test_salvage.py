@@ -3,11 +3,10 @@
 import sqlite3
 from contextlib import closing
 
+import evframe_salvage as salvage
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from evframe import salvage
 
 PAGE = 4096
 

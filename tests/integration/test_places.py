@@ -1,0 +1,64 @@
+"""Options of plugins that stand outside of their plugins' tables."""
+
+from importlib.metadata import entry_points
+
+import pytest
+
+import evframe
+from evframe.composition import Composition
+from evframe.config import parse_config
+from evframe.events.event import EventRegistry
+from evframe.hints import published_places
+from evframe.management.commands import CommandTable
+
+
+def problems(text):
+    with pytest.raises(evframe.ConfigError) as caught:
+        evframe.EventInterface(parse_config(text))
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("routes = 1", "routes: expected a table, got 1"),
+        ("[routes]\nE = 5", "routes.E: expected str, got 5"),
+        ("[core]\nstate_path = 5", "core.state_path: expected str, got 5"),
+        (
+            '[core]\nstate_path = "a"\n[plugins.state]\npath = "b"',
+            "core.state_path: expected it once, got plugins.state.path too",
+        ),
+        (
+            '[routes]\nE = "os:getcwd"\n[plugins.route.routes]\nE = "os:getcwd"',
+            "routes: expected it once, got plugins.route.routes too",
+        ),
+    ],
+)
+def test_each_form_is_named(text, problem):
+    """What is wrong with such an option names the place at which it stands, or both where it stands twice."""
+    assert problems(text) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('[routes]\nE = "os:getcwd"', "routes: the plugin 'route' is not installed, pip install evframe-route"),
+        (
+            '[core]\nstate_path = "a"',
+            "core.state_path: the plugin 'state' is not installed, pip install evframe-state",
+        ),
+    ],
+)
+def test_missing_packages_are_named(text, problem):
+    """An option whose package is not installed is an error with the command that installs it."""
+    found, others = [], [entry for entry in entry_points(group="evframe") if entry.name not in {"route", "state"}]
+    Composition(EventRegistry(), CommandTable(), lambda *_: None).load(parse_config(text), found, others)
+    assert found == [problem]
+
+
+def test_objects_have_their_options():
+    """Beside plugin objects such an option would have no effect, and is an error."""
+    for place, text in (("routes", "[routes]"), ("core.state_path", "[core]\nstate_path = ''")):
+        with pytest.raises(evframe.ConfigError, match=f"{place}: expected none beside plugin objects"):
+            evframe.EventInterface(parse_config(text), plugins={})
+    assert {*published_places()} == {"routes", "core.state_path"}
