@@ -3,6 +3,8 @@
 Every round runs the bare C loop, the bare Python loop and evframe one after the other, so that
 all of them meet the same machine; the table has the medians, and the median of the ratios.
 For brokers and servers, the column of Python is the client library's own loop.
+
+The rows flatter: undeclared events with one dict, a thousand in a turn of the loop, one plugin. `own.py` has the others.
 """
 
 from __future__ import annotations
