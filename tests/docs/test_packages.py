@@ -145,8 +145,20 @@ def test_the_links_of_a_readme_work_on_an_index(folder):
     for link in found:
         assert link.startswith("https://"), link
         if link.startswith(home):
-            path = link.removeprefix(home).removeprefix("/blob/main").removeprefix("/tree/main").strip("/")
-            assert (ROOT / path).exists(), link
+            path, _, heading = link.removeprefix(home).partition("#")
+            page = ROOT / path.removeprefix("/blob/main").removeprefix("/tree/main").strip("/")
+            assert page.exists(), link
+            page = page / "README.md" if page.is_dir() and heading else page
+            assert not heading or f"## {heading.capitalize()}\n" in page.read_text(), link
+
+
+@every_folder
+def test_an_index_is_named_only_when_something_is_released(folder):
+    """As long as the changelog has no release, no README installs a distribution from an index."""
+    released = re.search(r"^## \[?\d", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    text = (folder / "README.md").read_text()
+
+    assert released or all("--find-links" in line for line in re.findall(r".*pip install .*evframe.*", text))
 
 
 def test_the_classifiers_name_the_pythons_that_are_tested():
