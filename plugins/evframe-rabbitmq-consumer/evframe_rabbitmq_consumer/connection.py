@@ -97,7 +97,8 @@ async def connect(options: ConnectionOptions, resolver: Resolver, taker: Taker) 
     if uri.scheme == "amqps":
         context = ssl.create_default_context(cafile=options.ca_file)
         if options.cert_file is not None:
-            context.load_cert_chain(options.cert_file)
+            # With no password at all the library would ask for it at the terminal.
+            context.load_cert_chain(options.cert_file, password="")
     host, port = options.endpoint
     found = await resolver.addresses(host, port)
     try:

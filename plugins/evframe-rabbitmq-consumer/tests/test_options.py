@@ -1,10 +1,14 @@
 """The options of the plugin."""
 
 import logging
+import subprocess
+import sys
 from importlib.metadata import entry_points
 
 import pytest
+from brokers import certificates
 from evframe_rabbitmq_consumer import ConnectionOptions, Options, RabbitmqConsumer
+from processes import child
 
 import evframe
 from evframe import EventInterface
@@ -112,3 +116,31 @@ def test_a_value_that_is_no_uri(monkeypatch, value):
         EventInterface(consuming("${env:URI}"))
     path = "plugins.rabbitmq-consumer.connections[0].uri"
     assert caught.value.problems == [f"{path}: expected a value that fits its place from ${{env:URI}}"]
+
+
+CONSUMES = """
+import asyncio, sys
+import evframe
+from evframe_rabbitmq_consumer import ConnectionOptions, Options, RabbitmqConsumer
+
+async def main():
+    options = ConnectionOptions(queue="q", uri="amqps://127.0.0.1:1/", cert_file=sys.argv[1])
+    source = RabbitmqConsumer(Options(connections=[options]))
+    async with evframe.EventInterface(plugins={"rabbitmq-consumer": source}):
+        while source.consumers["q"].listed()["state"] != "tls":
+            await asyncio.sleep(0.01)
+
+asyncio.run(main())
+"""
+
+
+def test_a_key_with_a_password_is_not_asked_for(tmp_path):
+    """The connection fails with its reason, and the process waits for no terminal."""
+    both, encrypted = certificates.make(tmp_path), tmp_path / "encrypted.pem"
+    words = ["openssl", "rsa", "-aes128", "-passout", "pass:sesame", "-in", both, "-out", encrypted]
+    subprocess.run(words, check=True, capture_output=True, timeout=60)
+    encrypted.write_text(encrypted.read_text() + (tmp_path / "certificate.pem").read_text())
+    # A session of its own has no terminal: the question is asked at the standard input then.
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with child(sys.executable, "-c", CONSUMES, str(encrypted), start_new_session=True, **options) as process:
+        assert process.wait(timeout=60) == 0
