@@ -67,7 +67,7 @@ def test_toml_blocks_are_configurations(page, tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", pages_with("sh"))
 def test_command_lines_are_understood(page):
     """Every `evframe` command of a page has the options that it uses."""
-    for line in "\n".join(blocks(page, "sh")).splitlines():
+    for line in "\n".join(blocks(page, "sh")).replace("\\\n", " ").splitlines():
         words = shlex.split(line.partition(">")[0], comments=True)
         if words[:1] == ["evframe"]:
             command = command_line.get_command(
