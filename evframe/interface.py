@@ -353,8 +353,9 @@ class EventInterface:
         elif targets is None:  # the subscribers have changed
             self._put(definition.snapshot(params, monotonic(), depth.get()))
         else:
-            if definition.enforced is not None:
-                definition.enforced.check(params)
+            enforced = definition.enforced
+            if enforced is not None and not enforced.fits(params):
+                enforced.check(params)
             definition.raised += 1
 
     def raise_prepared(self, event: Event, tell: Callable[[Sequence[str | None]], None] | None = None) -> None:

@@ -196,8 +196,9 @@ class EventDefinition:
         Raises:
             ParameterError: if the parameters break the declaration or have no JSON form.
         """
-        if self.enforced is not None:
-            self.enforced.check(params)
+        enforced = self.enforced
+        if enforced is not None and not enforced.fits(params):
+            enforced.check(params)
         try:
             if not params:
                 return Event(self, None, self.bare, raised_at, depth)
