@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from functools import partial, reduce
 from typing import Any, Final
 from urllib.error import HTTPError
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
@@ -32,85 +32,12 @@ from aiokafka.errors import KafkaConnectionError
 
 from evframe.calls import comes_from_outside
 from evframe.log_limit import LogLimiter
+from evframe_kafka_clients.logins import MECHANISM, extensions_of, reserved
 
 log = logging.getLogger("evframe.kafka")
-MECHANISM: Final = "OAUTHBEARER"
-PROPERTIES: Final = {
-    "sasl.oauthbearer.method": "oauth_method",
-    "sasl.oauthbearer.token.file": "oauth_file",
-    "sasl.oauthbearer.token.function": "oauth_function",
-    "sasl.oauthbearer.token.endpoint.url": "oauth_url",
-    "sasl.oauthbearer.client.id": "oauth_client",
-    "sasl.oauthbearer.client.credentials.client.id": "oauth_client",
-    "sasl.oauthbearer.client.secret": "oauth_secret",
-    "sasl.oauthbearer.client.credentials.client.secret": "oauth_secret",
-    "sasl.oauthbearer.scope": "oauth_scope",
-    "sasl.oauthbearer.extensions": "oauth_extensions",
-    "https.ca.location": "oauth_ca",
-}
-"""The properties that say where tokens come from; the file and the function are ours, not librdkafka's."""
-_SOURCES: Final = {
-    "oauth_file": "sasl.oauthbearer.token.file",
-    "oauth_function": "sasl.oauthbearer.token.function",
-    "oauth_url": "sasl.oauthbearer.token.endpoint.url",
-}
 _MOST_BYTES: Final = 65_536
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
-_FUNCTION: Final = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
-_EXTENSION: Final = re.compile(r"([A-Za-z]+)=([\x20-\x2b\x2d-\x7e]+)")
 _KEPT_PART: Final = 0.8  # of its lifetime: a connection takes a while, and clocks differ
-
-
-def check(name: str, value: Any) -> str:
-    """Return the value of one of `PROPERTIES`.
-
-    Raises:
-        ValueError: if it does not fit.
-    """
-    if not isinstance(value, str) or not value:
-        raise ValueError("expected a text")
-    if name == "sasl.oauthbearer.method" and value.casefold() not in {"default", "oidc"}:
-        raise ValueError("expected default or oidc")
-    if name == _SOURCES["oauth_function"] and not _FUNCTION.fullmatch(value):
-        raise ValueError("expected module:function")
-    if name == _SOURCES["oauth_url"]:
-        _check_url(value)
-    if name == "sasl.oauthbearer.extensions":
-        _extensions(value)
-    return value
-
-
-def _check_url(text: str) -> None:
-    url = urlsplit(text)
-    if url.scheme not in {"http", "https"} or not url.hostname or url.username is not None:
-        raise ValueError("expected an http: or https: URL without a password")
-
-
-def check_login(options: Mapping[str, Any]) -> None:
-    """Look whether *options* say where the tokens of OAUTHBEARER come from, if it is that.
-
-    Raises:
-        ValueError: if they do not, or name more than one place.
-    """
-    if options.get("sasl_mechanism") != MECHANISM:
-        return
-    named = [name for option, name in _SOURCES.items() if option in options]
-    if len(named) != 1:
-        raise ValueError(f"expected one of the properties {', '.join(_SOURCES.values())} with {MECHANISM}, got {named}")
-    if "oauth_url" in options and not {"oauth_client", "oauth_secret"} <= options.keys():
-        raise ValueError(
-            f"expected the properties sasl.oauthbearer.client.id and .client.secret with {_SOURCES['oauth_url']}"
-        )
-
-
-def reserved(options: Mapping[str, Any]) -> str | None:
-    """Return the property among *options* that reads or runs something of this machine, or None."""
-    return next((name for option, name in _SOURCES.items() if option in options), None)
-
-
-def without_tokens(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *options* without those that say where tokens come from."""
-    return {name: value for name, value in options.items() if not name.startswith("oauth_")}
 
 
 def tokens_of(options: Mapping[str, Any], limit_s: float) -> Tokens | None:
@@ -168,7 +95,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc] # the library has no 
 
     def extensions(self) -> dict[str, str]:
         """Return what is sent beside the token."""
-        return _extensions(self._options.get("oauth_extensions", ""))
+        return extensions_of(self._options.get("oauth_extensions", ""))
 
     async def _fetch(self) -> tuple[str, float]:
         """Return a token, and the seconds for which it holds; 0 where nothing says so."""
@@ -302,13 +229,3 @@ def _problem(error: BaseException) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "expected a file with one line of ASCII"
     return f"{type(error).__name__}: {error}"[:200]
-
-
-def _extensions(text: str) -> dict[str, str]:
-    found = {}
-    for part in text.split(",") if text else ():
-        pair = _EXTENSION.fullmatch(part.strip())
-        if pair is None or pair[1] == "auth":
-            raise ValueError("expected name=value,… with names of letters")
-        found[pair[1]] = pair[2]
-    return found

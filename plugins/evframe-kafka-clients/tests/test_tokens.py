@@ -7,7 +7,8 @@ from urllib.parse import parse_qs, quote
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
-from evframe_kafka_clients.tokens import MECHANISM, Tokens
+from evframe_kafka_clients.logins import MECHANISM
+from evframe_kafka_clients.tokens import Tokens
 from token_provider import functions, providing
 
 from evframe.testing import FakeClock

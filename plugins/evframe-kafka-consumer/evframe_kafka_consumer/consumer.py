@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka import errors
 from evframe_kafka_clients.places import Places
-from evframe_kafka_clients.tokens import tokens_of
-from evframe_wire.addresses import connection_problem
 from evframe_wire.backoff import delay_s
 
 from evframe import Unavailable
 from evframe.calls import comes_from_outside
 from evframe.context import PluginContext
 from evframe.ingest import Availability, Intake, Rules
-from evframe_kafka_consumer.member import Member
+from evframe.late import LateModule
+from evframe_kafka_consumer.counts import Counts
 from evframe_kafka_consumer.options import ConnectionOptions
 from evframe_kafka_consumer.properties import converted, settings
-from evframe_kafka_consumer.records import Records
+
+if TYPE_CHECKING:
+    from evframe_kafka_clients.tokens import Tokens
+
+    from evframe_kafka_consumer.member import Member
+    from evframe_kafka_consumer.records import Records
 
 GROUP: Final = "kafka-consumer"
 _SETTLE_S: Final = 0.5
@@ -50,8 +52,10 @@ class TopicConsumer:
         self._resolver = context.resolver
         by_name = "ssl" in str(options.properties.get("security.protocol", "")).lower()
         self._places = Places(options.endpoints, context.resolver, by_name=by_name)
-        self._tokens = tokens_of(converted(options.properties), options.connect_timeout_ms / 1000)
-        self.records = Records(options, self.intake, self._made)
+        self._library = LateModule("evframe_kafka_consumer.library")
+        self._tokens: Tokens | None = None  # from the first connection with these options on
+        self.counts = Counts()
+        self._records: Records | None = None  # from the first connection on
         self._sleep = sleep
         self._has_moved = False
         self._availability = Availability(context.status.group(GROUP), options.name, options.brokers)
@@ -65,7 +69,11 @@ class TopicConsumer:
             Unavailable: if no name of a broker resolves.
             OSError: if a file cannot be read.
         """
+        library = await self._library.get()
         servers = await self._places.servers()
+        if self._tokens is None:
+            limit_s = self.options.connect_timeout_ms / 1000
+            self._tokens = library.tokens_of(converted(self.options.properties), limit_s)
         properties = dict(self.options.properties)
         if self.options.password_file is not None:
             with open(self.options.password_file, encoding="utf-8") as file:  # noqa: ASYNC230 a line
@@ -73,9 +81,9 @@ class TopicConsumer:
         login = {} if self._tokens is None else {"sasl_oauth_token_provider": self._tokens}
         return {"bootstrap_servers": servers, **login, **settings(properties)}
 
-    def _reason_of(self, error: BaseException) -> str:
+    def _reason_of(self, library: Any, error: BaseException) -> str:
         problem = None if self._tokens is None else self._tokens.problem
-        return problem or reason_of(error)
+        return problem or str(library.reason_of(error))
 
     async def run(self) -> None:
         """Consume until this is cancelled; then what is done is still committed until `stop`."""
@@ -88,27 +96,31 @@ class TopicConsumer:
                 self._resolver.release(host)
 
     async def _run(self) -> None:
+        library = await self._library.get()
+        if self._records is None:
+            self._records = library.Records(self.options, self.intake, self.counts, self._made)
         attempt = 0
         while True:
             begun = time.monotonic()
             try:
-                await self._consume()
+                await self._consume(library, self._records)
             except BaseException as error:  # whatever the library makes of what the brokers do, cancellations too
                 if comes_from_outside(error):
                     raise
-                self._availability.ends(self._reason_of(error))
+                self._availability.ends(self._reason_of(library, error))
             await self._leave()
             cap_s = self.options.retry_timeout_ms / 1000
             attempt = attempt + 1 if time.monotonic() - begun < cap_s else 1
             await self._sleep(delay_s(attempt, cap_s))
 
-    async def _consume(self) -> None:
+    async def _consume(self, library: Any, records: Records) -> None:
         """Consume as one member of the group, until the library cannot go on."""
         self._has_moved = False
-        member = self._member = Member(self.options, self.records, self._places, await self._made())
+        member: Member = library.Member(self.options, records, self._places, await self._made())
+        self._member = member
         await member.join()
         self._availability.begins()
-        self._committer = asyncio.create_task(self._commit(member))
+        self._committer = asyncio.create_task(self._commit(library, member))
         fetcher = asyncio.create_task(_fetch(member))
         try:
             await asyncio.wait((fetcher, self._committer), return_when=asyncio.FIRST_COMPLETED)
@@ -119,7 +131,7 @@ class TopicConsumer:
             fetcher.cancel()
             await asyncio.wait((fetcher,))
 
-    async def _commit(self, member: Member) -> None:
+    async def _commit(self, library: Any, member: Member) -> None:
         """Commit again and again how far this member is, and look whether the group is there.
 
         Raises:
@@ -137,10 +149,10 @@ class TopicConsumer:
                     await member.look()
                     answered = True
             except Exception as error:  # noqa: BLE001 as above; it is tried again
-                self._availability.ends(self._reason_of(error))
+                self._availability.ends(self._reason_of(library, error))
                 if time.monotonic() >= answered_at + _MOVED_S:
                     self._places.forget()
-                    raise errors.KafkaConnectionError from None
+                    raise library.KafkaConnectionError from None
                 continue
             if answered:
                 answered_at = time.monotonic()
@@ -151,7 +163,7 @@ class TopicConsumer:
     def adopt(self, options: ConnectionOptions) -> None:
         """Use the secrets of *options* for the next connection."""
         self.options = options
-        self._tokens = tokens_of(converted(options.properties), options.connect_timeout_ms / 1000)
+        self._tokens = None
 
     def moved(self, host: str) -> None:
         """Join again when *host* is one of the brokers to begin with, and has other addresses."""
@@ -168,18 +180,19 @@ class TopicConsumer:
 
     async def stop(self) -> None:
         """Commit what has its outcome by now, and leave the group: the rest comes again."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_SETTLE_S):
-                while self.records.counts.waiting.total():
-                    self.records.settled.clear()
-                    await self.records.settled.wait()
-        await self._leave()
-        await self.records.close()
+        if self._records is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SETTLE_S):
+                    while self.counts.waiting.total():
+                        self._records.settled.clear()
+                        await self._records.settled.wait()
+            await self._leave()
+            await self._records.close()
         self._places.close()
 
     def listed(self) -> dict[str, Any]:
         """Return the state and the counters, for people and programs."""
-        counts, member = self.records.counts, self._member
+        counts, member = self.counts, self._member
         return {
             "name": self.options.name,
             "brokers": self.options.brokers,
@@ -199,16 +212,3 @@ class TopicConsumer:
 async def _fetch(member: Member) -> None:
     while True:
         await member.fetch()
-
-
-def reason_of(error: BaseException) -> str:
-    """Return the word for what went wrong."""
-    if isinstance(error, Unavailable):
-        return error.reason
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    if isinstance(error, errors.KafkaConnectionError):
-        return "unreachable"
-    if isinstance(error, OSError):
-        return connection_problem(error)
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__.removesuffix("Error")).lower()

@@ -6,7 +6,7 @@ import re
 from typing import Any, Literal
 
 import attrs
-from evframe_kafka_clients.tokens import check_login
+from evframe_kafka_clients.logins import check_login
 from evframe_wire.addresses import split_host_port, without_brackets
 
 from evframe.config import are_named_apart, at_least, is_event_name, is_readable

@@ -7,16 +7,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from evframe_kafka_clients import tokens
+from evframe_kafka_clients import logins
 from evframe_kafka_clients.tls import check_ciphers, with_tls
 from evframe_kafka_clients.unmapped import reason_of_no_effect
 
 Value = str | int | bool
 _PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", tokens.MECHANISM)
-_STRATEGIES: Final = {"range": RangePartitionAssignor, "roundrobin": RoundRobinPartitionAssignor}
+_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", logins.MECHANISM)
+_STRATEGIES: Final = ("range", "roundrobin")
 _NEVER_MS: Final = 2**31 - 1
 
 
@@ -56,9 +54,9 @@ def _one_of(*allowed: str) -> Callable[[Value], str]:
     return check
 
 
-def _strategies(value: Value) -> tuple[Any, ...]:
+def _strategies(value: Value) -> tuple[str, ...]:
     choose = _one_of(*_STRATEGIES)
-    return tuple(_STRATEGIES[choose(each.strip())] for each in _text(value).split(","))
+    return tuple(choose(each.strip()) for each in _text(value).split(","))
 
 
 def _ciphers(value: Value) -> str:
@@ -97,7 +95,7 @@ KNOWN: Final[dict[str, tuple[str, Callable[[Any], Any]]]] = {
     "sasl.mechanism": ("sasl_mechanism", _one_of(*_MECHANISMS)),
     "sasl.mechanisms": ("sasl_mechanism", _one_of(*_MECHANISMS)),
     "check.crcs": ("check_crcs", _truth),
-    **{name: (option, partial(tokens.check, name)) for name, option in tokens.PROPERTIES.items()},
+    **{name: (option, partial(logins.check, name)) for name, option in logins.PROPERTIES.items()},
 }
 OPTIONS: Final = {
     "bootstrap.servers": "brokers",
@@ -166,7 +164,13 @@ def settings(properties: Mapping[str, Value]) -> dict[str, Any]:
         ValueError: if a property is not known, or its value does not fit.
         OSError: if a file cannot be read.
     """
-    return with_tls(tokens.without_tokens(converted(properties)))
+    made = with_tls(logins.without_tokens(converted(properties)))
+    if "partition_assignment_strategy" in made:
+        # A configuration is read without the library; `library`, which imports it beside the loop, has this module.
+        from evframe_kafka_consumer.assignors import ASSIGNORS  # noqa: PLC0415 as above
+
+        made["partition_assignment_strategy"] = tuple(map(ASSIGNORS.get, made["partition_assignment_strategy"]))
+    return made
 
 
 def for_a_producer(made: Mapping[str, Any]) -> dict[str, Any]:

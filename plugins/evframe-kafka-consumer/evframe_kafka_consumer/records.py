@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final
 
-import attrs
 from aiokafka import TopicPartition
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
@@ -21,6 +19,7 @@ from aiokafka.errors import (
 from evframe import Unavailable
 from evframe.ingest import LARGE_BYTES, Intake, Prepared, fate_of
 from evframe.log_limit import LogLimiter
+from evframe_kafka_consumer.counts import Counts
 from evframe_kafka_consumer.dead_letters import DeadLetters
 from evframe_kafka_consumer.options import ConnectionOptions, OnFailure
 from evframe_kafka_consumer.partition import Partition
@@ -42,33 +41,22 @@ def _more(record: Any) -> dict[str, str]:
     return more
 
 
-@attrs.define
-class Counts:
-    """What has happened since the start."""
-
-    received: int = 0
-    """Records that have come."""
-    retried: int = 0
-    """Events that were raised again."""
-    dead_letters: int = 0
-    """Records that were sent to the dead letters."""
-    refused_dead_letters: Counter[str] = attrs.field(factory=Counter)
-    """Records that the dead letters do not take, by the reason."""
-    waiting: Counter[TopicPartition] = attrs.field(factory=Counter)
-    """Events whose outcomes are not known yet, by the partitions of their records."""
-
-
 class Records:
     """Raises the events of records, and settles each record when it is done.
 
     Args:
         options: of the connection.
         intake: raises the events.
+        counts: are kept up to date.
         connection: returns the options of the library, with which dead letters are sent.
     """
 
     def __init__(
-        self, options: ConnectionOptions, intake: Intake, connection: Callable[[], Awaitable[dict[str, Any]]]
+        self,
+        options: ConnectionOptions,
+        intake: Intake,
+        counts: Counts,
+        connection: Callable[[], Awaitable[dict[str, Any]]],
     ) -> None:
         self._options = options
         self._intake = intake
@@ -76,7 +64,7 @@ class Records:
         self._dead_letters = DeadLetters(options)
         self._tasks: set[asyncio.Task[None]] = set()
         self._limiter = LogLimiter()
-        self.counts = Counts()
+        self.counts = counts
         self.settled = asyncio.Event()
         """Set when a record is done, or an outcome is known."""
 

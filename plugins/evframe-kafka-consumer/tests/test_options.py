@@ -112,13 +112,16 @@ def test_properties(kafka):
     }
     with pytest.raises(ValueError, match="check.crcs"):
         consumer_option("check.crcs", 1)
+    assert settings({"partition.assignment.strategy": "Range, roundrobin"}) == {
+        "partition_assignment_strategy": (RangePartitionAssignor, RoundRobinPartitionAssignor)
+    }
 
 
 @pytest.mark.parametrize(
     ("name", "value", "option"),
     [
-        ("partition.assignment.strategy", "range", (RangePartitionAssignor,)),
-        ("partition.assignment.strategy", "Range, roundrobin", (RangePartitionAssignor, RoundRobinPartitionAssignor)),
+        ("partition.assignment.strategy", "range", ("range",)),
+        ("partition.assignment.strategy", "Range, roundrobin", ("range", "roundrobin")),
         ("topic.metadata.refresh.interval.ms", -1, 2**31 - 1),
         ("connections.max.idle.ms", 0, None),
         ("ssl.endpoint.identification.algorithm", "none", "none"),

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 from urllib.parse import quote, unquote
 
 import attrs
-from evframe_kafka_clients.tokens import reserved
+from evframe_kafka_clients.logins import reserved
 from evframe_wire.addresses import without_brackets
 
 from evframe import split_host_port

@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaProducer, errors
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from evframe_kafka_clients.logins import without_tokens
 from evframe_kafka_clients.places import Places
 from evframe_kafka_clients.tls import FILES, with_tls
-from evframe_kafka_clients.tokens import tokens_of, without_tokens
+from evframe_kafka_clients.tokens import tokens_of
 
 from evframe import Unavailable
 from evframe.ages import Age
 from evframe.calls import without_tracebacks
 from evframe.log_limit import LogLimiter
-from evframe.subscriptions.names import Network
 from evframe.subscriptions.resolving import Resolver
 from evframe_kafka.address import KafkaSocket
 from evframe_kafka.looking import UNKNOWN, reasons_of
 from evframe_kafka.options import Options
 from evframe_kafka.producing import Producing
 from evframe_kafka.records import Contents, Packed, Packer
+from evframe_kafka.settings import Beyond, settings_of
 
 _T = TypeVar("_T")
 log = logging.getLogger("evframe.kafka")
-Beyond = Callable[[Sequence[tuple[str, int]]], Sequence[Network] | None]
-"""Returns the networks in which the brokers may be that a cluster names; see `PluginContext.networks_beyond`."""
 _GRACE_S: Final = 5.0  # for the case that the library forgets its time limit
 _LOOK_S: Final = 1.0
 _MOST_TOPICS: Final = 10_000  # the library keeps something of each topic that an idempotent producer has sent to
-_RECORD_BYTES: Final = 1_048_576  # what the library and the brokers take unless they are told otherwise
 # A producer that has left a gap in the numbers of its batches gets no further one through.
 _SPENT: Final = (
     errors.OutOfOrderSequenceNumber,
@@ -42,20 +40,6 @@ _SPENT: Final = (
     errors.InvalidProducerIdMapping,
     errors.UnknownProducerId,
 )
-
-
-def settings_of(target: KafkaSocket, options: Options) -> dict[str, Any]:
-    """Return the settings of the producer: the properties of the socket go before the options."""
-    settings = {
-        "acks": "all",
-        "request_timeout_ms": options.delivery_timeout_ms,
-        "max_batch_size": options.batch_bytes,
-        "max_request_size": _RECORD_BYTES,
-        "enable_idempotence": options.enable_idempotence,
-        **target.options,
-    }
-    settings["max_batch_size"] = min(settings["max_batch_size"], settings["max_request_size"])
-    return settings
 
 
 class Cluster:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from evframe_kafka_clients import tokens
+from evframe_kafka_clients import logins
 from evframe_kafka_clients.tls import check_ciphers
 from evframe_kafka_clients.unmapped import reason_of_no_effect
 
@@ -15,7 +15,7 @@ _ACKS: Final = {"0": 0, "1": 1, "-1": "all", "all": "all"}
 _CODECS: Final = ("none", "gzip", "snappy", "lz4", "zstd")
 _PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _NEVER_MS: Final = 2**31 - 1
-_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", tokens.MECHANISM)
+_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", logins.MECHANISM)
 
 
 def _number(text: str) -> int:
@@ -97,7 +97,7 @@ KNOWN: Final[dict[str, tuple[str, Callable[[str], Any]]]] = {
     "ssl.cipher.suites": ("ciphers", check_ciphers),
     "ssl.endpoint.identification.algorithm": ("identification", _one_of("https", "none")),
     "enable.ssl.certificate.verification": ("verification", _truth),
-    **{name: (option, partial(tokens.check, name)) for name, option in tokens.PROPERTIES.items()},
+    **{name: (option, partial(logins.check, name)) for name, option in logins.PROPERTIES.items()},
 }
 
 
@@ -130,8 +130,8 @@ def check(settings: Mapping[str, Any]) -> None:
     """
     if settings["enable_idempotence"] and settings["acks"] != "all":
         raise ValueError(f"property 'acks': expected all with enable.idempotence, got {settings['acks']!r}")
-    tokens.check_login(settings)
-    if settings.get("security_protocol", "").startswith("SASL") and settings.get("sasl_mechanism") != tokens.MECHANISM:
+    logins.check_login(settings)
+    if settings.get("security_protocol", "").startswith("SASL") and settings.get("sasl_mechanism") != logins.MECHANISM:
         for option in ("sasl_mechanism", "sasl_plain_username", "sasl_plain_password"):
             if option not in settings:
                 name = option.replace("plain_", "").replace("_", ".")

@@ -7,21 +7,22 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evframe_kafka_clients import secrets
 
 from evframe import Batch, Socket, hookimpl
 from evframe.context import PluginContext
+from evframe.late import LateModule
 from evframe.ordering import Ordering, Step
 from evframe.subscriptions.resolving import Resolver
 from evframe_kafka.address import KafkaSocket, parse
-from evframe_kafka.cluster import Beyond, Cluster, settings_of
 from evframe_kafka.options import Options as KafkaOptions
 from evframe_kafka.properties import check
-from evframe_kafka.records import contents_of
-from evframe_kafka.sending import Sending
-from evframe_kafka.topics import TopicSet
+from evframe_kafka.settings import Beyond, settings_of
+
+if TYPE_CHECKING:
+    from evframe_kafka.library import Cluster, Sending, TopicSet
 
 log = logging.getLogger("evframe.kafka")
 
@@ -40,6 +41,7 @@ class KafkaTransport:
     def __init__(self, options: KafkaOptions | None = None) -> None:
         self._options = KafkaOptions() if options is None else options
         self.in_flight = self._options.max_in_flight
+        self._library = LateModule("evframe_kafka.library")
         self._clusters: dict[tuple[Any, ...], Cluster] = {}
         self._orderings: defaultdict[str, Ordering] = defaultdict(Ordering)
         self._topics: dict[str, TopicSet] = {}
@@ -80,12 +82,13 @@ class KafkaTransport:
         return self._deliver(socket, batch, self._orderings[socket.canonical].batch())
 
     async def _deliver(self, target: KafkaSocket, batch: Batch, way: AbstractContextManager[Step]) -> None:
-        topics = self._topics_of(target) if target.names_topics else None
-        cluster = self._cluster(target, topics)
+        library = await self._library.get()
+        topics = self._topics_of(library, target) if target.names_topics else None
+        cluster = self._cluster(library, target, topics)
         if not batch.events:
             await cluster.ask(target.topic if topics is None else None)
             return
-        sending = Sending(cluster, contents_of(target, batch), batch)
+        sending: Sending = library.Sending(cluster, library.contents_of(target, batch), batch)
         if not sending.contents.indexes:
             return
         with way as step:
@@ -96,17 +99,17 @@ class KafkaTransport:
                 packed = await sending.pack(target.topic, sending.contents.indexes)
             await sending.send(packed, step)
 
-    def _topics_of(self, target: KafkaSocket) -> TopicSet:
+    def _topics_of(self, library: Any, target: KafkaSocket) -> TopicSet:
         topics = self._topics.get(target.canonical)
         if topics is None:
-            topics = TopicSet(self._options.max_open_topics, self._options.topic_timeout_ms / 1000)
+            topics = library.TopicSet(self._options.max_open_topics, self._options.topic_timeout_ms / 1000)
             self._topics[target.canonical] = topics
         return topics
 
-    def _cluster(self, target: KafkaSocket, topics: TopicSet | None) -> Cluster:
+    def _cluster(self, library: Any, target: KafkaSocket, topics: TopicSet | None) -> Cluster:
         cluster = self._clusters.get(target.cluster)
         if cluster is None:
-            cluster = Cluster(target, self._options, self._resolver, self._networks_beyond)
+            cluster = library.Cluster(target, self._options, self._resolver, self._networks_beyond)
             self._clusters[target.cluster] = cluster
         cluster.users[target.canonical] = (target.topic,) if topics is None else topics.open
         return cluster

@@ -8,8 +8,8 @@ from urllib.parse import quote, unquote
 import pytest
 from aiokafka import AIOKafkaProducer
 from evframe_kafka import KafkaTransport, Options, parse
-from evframe_kafka.cluster import settings_of
 from evframe_kafka.properties import KNOWN, producer_option
+from evframe_kafka.settings import settings_of
 from evframe_kafka_clients.tls import with_tls
 from evframe_kafka_clients.unmapped import HELD, IGNORED, REFUSED
 

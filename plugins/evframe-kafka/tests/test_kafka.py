@@ -11,7 +11,7 @@ from brokers.connections import connections_to
 from brokers.proxy import FaultProxy
 from brokers.topics import consuming, make_topic, records_in, take
 from evframe_kafka import KafkaTransport, Options, parse
-from evframe_kafka.cluster import settings_of
+from evframe_kafka.settings import settings_of
 from numbered import assert_exactly, assert_in_order
 
 import evframe

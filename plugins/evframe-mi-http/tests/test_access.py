@@ -158,7 +158,7 @@ async def test_secrets_are_not_told(secret, caplog):
         for header in (f"Authorization: Bearer {TOKEN}", "Authorization: Bearer guessed-token"):
             await ask(events.plugin("mi-http").address, header)
         counters = json.dumps(events.commands.find("mi_http:counters").run({}))
-        options = events.plugin("mi-http")._options
+        options = events.plugin("mi-http")._rules.options
     told = counters + repr(options) + repr(Guard(options)) + "".join(str(record.__dict__) for record in caplog.records)
     assert "a management request was refused" in told
     assert TOKEN not in told
@@ -276,7 +276,7 @@ async def test_a_secret_of_the_table_comes_from_a_reference(tmp_path, monkeypatc
         return basic(f"ops:{value}") if user else f"Authorization: Bearer {value}"
 
     async with evframe.EventInterface(loaded) as events:
-        assert "first-secret" not in repr(events.plugin("mi-http")._options)
+        assert "first-secret" not in repr(events.plugin("mi-http")._rules.options)
         address = events.plugin("mi-http").address
         statuses = [(await ask(address, header(value)))[0] for value in ("first-secret", "other", "${file:x}")]
         assert statuses == [[200], [401], [401]]

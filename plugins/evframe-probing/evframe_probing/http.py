@@ -6,7 +6,10 @@ import ssl
 from typing import Final
 
 import aiohttp
+from evframe_wire.addresses import connection_problem
 
+from evframe.subscriptions.resolving import Resolver
+from evframe_probing.failures import NoReply
 from evframe_probing.resolving import HttpResolver
 
 _HEADERS: Final = {"User-Agent": "evframe", "Accept": "*/*"}
@@ -23,8 +26,8 @@ class HttpProbes:
         method: of the requests.
     """
 
-    def __init__(self, resolver: HttpResolver, tls: ssl.SSLContext, method: str) -> None:
-        self._resolver = resolver
+    def __init__(self, resolver: Resolver, tls: ssl.SSLContext, method: str) -> None:
+        self._resolver = HttpResolver(resolver)
         self._tls = tls
         self._method = method
         self._session: aiohttp.ClientSession | None = None
@@ -33,8 +36,18 @@ class HttpProbes:
         """Return the status of the answer, which may never come: give it a time limit.
 
         Raises:
-            aiohttp.ClientError, OSError: if there is none.
+            NoReply, OSError: if there is none.
         """
+        try:
+            return await self._status(url)
+        except TimeoutError:
+            raise  # it may be an error of the library, too
+        except aiohttp.ClientConnectorDNSError:
+            raise NoReply(None, "no_such_host") from None
+        except aiohttp.ClientError as error:
+            raise NoReply(503, _reason(error)) from None
+
+    async def _status(self, url: str) -> int:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
@@ -53,3 +66,12 @@ class HttpProbes:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _reason(error: aiohttp.ClientError) -> str:
+    """Return why a connection has come to nothing."""
+    if isinstance(error, aiohttp.ClientSSLError):
+        return "tls"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "closed"
+    return connection_problem(error) if isinstance(error, OSError) else "protocol"

@@ -5,24 +5,26 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import aiohttp
 import attrs
 from evframe_wire.addresses import connection_problem
 
 from evframe import Unavailable
 from evframe.config import at_least
 from evframe.contents import contents_of
+from evframe.late import LateModule
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_probing.codes import is_code_list, parse_codes
-from evframe_probing.http import HttpProbes
-from evframe_probing.resolving import HttpResolver
+from evframe_probing.failures import NoReply
 from evframe_probing.sip import Request, make_request
 from evframe_probing.streams import ask, connection
 from evframe_probing.targets import Target
 from evframe_probing.udp import Bind, SipUdp
+
+if TYPE_CHECKING:
+    from evframe_probing.http import HttpProbes
 
 
 def _above_zero(_: Any, attribute: attrs.Attribute[float], value: float) -> None:
@@ -100,17 +102,6 @@ class NotSent(Exception):  # noqa: N818 not a mistake of anybody
         self.reason = reason
 
 
-def _failure(error: OSError | aiohttp.ClientError) -> tuple[int | None, str]:
-    """Return code and reason for a connection that has come to nothing."""
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return None, "no_such_host"
-    if isinstance(error, aiohttp.ClientSSLError):
-        return 503, "tls"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return 503, "closed"
-    return 503, connection_problem(error) if isinstance(error, OSError) else "protocol"
-
-
 class Prober:
     """Probes destinations; use it on one loop, and close it.
 
@@ -134,34 +125,46 @@ class Prober:
         self._resolver = Resolver() if resolver is None else resolver
         self._owns_resolver = resolver is None
         self._udp = SipUdp(self._sip.bind, self._sip.t1_s)
-        self._http = HttpProbes(HttpResolver(self._resolver), self._tls, self._options.http_method)
+        self._library = LateModule("evframe_probing.http")
+        self._http: HttpProbes | None = None
         self._free = asyncio.Semaphore(self._options.max_concurrent)
 
     async def probe(self, target: Target) -> Reply:
         """Return what the destination answers; never later than the time limit once its turn has come."""
         async with self._free:
+            http = await self._http_probes() if target.kind == "http" else None
             began = time.monotonic()
             try:
                 async with asyncio.timeout(self._options.timeout_s):
-                    code, reason = await self._code(target)
+                    code, reason = await self._code(target, http)
             except TimeoutError:
                 code, reason = 408, "timeout"
             return Reply(code, code in self._good[target.kind], reason, time.monotonic() - began)
 
-    async def _code(self, target: Target) -> tuple[int | None, str]:
+    async def _http_probes(self) -> HttpProbes:
+        """Return what sends HTTP requests; the time of a probe begins when the library is imported."""
+        library = await self._library.get()
+        if self._http is None:
+            self._http = library.HttpProbes(self._resolver, self._tls, self._options.http_method)
+        return self._http
+
+    async def _code(self, target: Target, http: HttpProbes | None) -> tuple[int | None, str]:
         try:
-            return await self._ask(target), ""
+            return await self._ask(target, http), ""
         except TimeoutError:
             raise  # it is an OSError, too
         except NotSent as error:
             return None, error.reason
-        except (OSError, aiohttp.ClientError) as error:
+        except NoReply as error:
             self._resolver.forget(target.host)
-            return _failure(error)
+            return error.code, error.reason
+        except OSError as error:
+            self._resolver.forget(target.host)
+            return 503, connection_problem(error)
 
-    async def _ask(self, target: Target) -> int:
-        if target.kind == "http":
-            return await self._http.status(target.uri)
+    async def _ask(self, target: Target, http: HttpProbes | None) -> int:
+        if http is not None:
+            return await http.status(target.uri)
         try:
             addresses = await self._resolver.addresses(target.host, target.port)
         except Unavailable:
@@ -198,6 +201,7 @@ class Prober:
     async def close(self) -> None:
         """Close what is open."""
         self._udp.close()
-        await self._http.close()
+        if self._http is not None:
+            await self._http.close()
         if self._owns_resolver:
             self._resolver.close()

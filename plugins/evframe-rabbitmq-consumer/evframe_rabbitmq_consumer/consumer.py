@@ -6,17 +6,20 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from evframe_wire.backoff import delay_s
 
 from evframe.calls import comes_from_outside
 from evframe.context import PluginContext
 from evframe.ingest import Availability, Intake, Rules
+from evframe.late import LateModule
 from evframe.subscriptions.names import HostAddress
-from evframe_rabbitmq_consumer.channel import CANCELLED, MOVED, reason_of
+from evframe_rabbitmq_consumer.counts import Counts
 from evframe_rabbitmq_consumer.options import ConnectionOptions
-from evframe_rabbitmq_consumer.session import Counts, Session
+
+if TYPE_CHECKING:
+    from evframe_rabbitmq_consumer.session import Session
 
 GROUP: Final = "rabbitmq-consumer"
 _SETTLE_S: Final = 0.5
@@ -43,6 +46,7 @@ class QueueConsumer:
         self._resolver = context.resolver
         self._sleep = sleep
         self._availability = Availability(context.status.group(GROUP), options.name, options.address)
+        self._library = LateModule("evframe_rabbitmq_consumer.library")
         self._session: Session | None = None
         self._settled = asyncio.Event()
 
@@ -71,7 +75,9 @@ class QueueConsumer:
 
     async def _consume(self) -> str:
         """Consume on one connection, and return why it ended."""
-        session = self._session = Session(self.options, self.intake, self.counts, self._settled)
+        library = await self._library.get()
+        session: Session = library.Session(self.options, self.intake, self.counts, self._settled)
+        self._session = session
         try:
             await session.open(self.options.prefetch - self.counts.waiting, self._resolver)
             self._availability.begins()
@@ -79,9 +85,9 @@ class QueueConsumer:
         except BaseException as error:  # whatever the library makes of what the broker does, cancellations too
             if comes_from_outside(error):
                 raise
-            reason = reason_of(error)
+            reason = library.reason_of(error)
         self._session = None
-        if reason in {CANCELLED, MOVED}:
+        if reason in {library.CANCELLED, library.MOVED}:
             await session.close()  # the connection is fine, and takes the answers to what has come
         else:
             session.cut()

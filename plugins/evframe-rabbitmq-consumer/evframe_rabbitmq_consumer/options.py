@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
-from yarl import URL
 
 from evframe.config import are_named_apart, at_least, is_event_name, is_readable
 from evframe.filling import shown
 from evframe.secret import secret
+
+if TYPE_CHECKING:
+    from yarl import URL
 
 _PORTS: Final = {"amqp": 5672, "amqps": 5671}
 Answer = Literal["ack", "requeue", "reject"]
 """What the broker is told about a message: it is done; it comes again; it goes to the dead letters."""
 
 
+def _url(text: str) -> URL:
+    """Return *text* as a URL; a configuration without a connection does not need the library."""
+    from yarl import URL  # noqa: PLC0415 as above
+
+    return URL(text)
+
+
 def _uri(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
     form = "amqp[s]://[user[:password]@]host[:port][/vhost]"
     try:
-        uri = URL(value)
+        uri = _url(value)
         fits = uri.scheme in {"amqp", "amqps"} and bool(uri.host) and not uri.query_string and not uri.fragment
     except ValueError:
         fits = False
@@ -95,13 +104,13 @@ class ConnectionOptions:
     @property
     def endpoint(self) -> tuple[str, int]:
         """Host and port of the broker."""
-        uri = URL(self.uri)
+        uri = _url(self.uri)
         return uri.host or "", uri.port or _PORTS[uri.scheme]
 
     @property
     def address(self) -> str:
         """The broker without the password."""
-        return shown(self.uri, lambda uri: str(URL(uri).with_password(None)))
+        return shown(self.uri, lambda uri: str(_url(uri).with_password(None)))
 
 
 @attrs.frozen

@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
-
-import attrs
 
 from evframe.ingest import Intake, Prepared, fate_of
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_rabbitmq_consumer.channel import MOVED, ConsumingChannel
 from evframe_rabbitmq_consumer.connection import CLOSE_S, ConsumerConnection, close, connect, consume, cut
+from evframe_rabbitmq_consumer.counts import Counts
 from evframe_rabbitmq_consumer.options import Answer, ConnectionOptions
 from evframe_rabbitmq_consumer.tags import Tags
 
 _SEND_S: Final = 10.0
 _STUCK: Final = "stuck"
-
-
-@attrs.define
-class Counts:
-    """What has happened on all connections to a queue."""
-
-    received: int = 0
-    """Messages that have come."""
-    redelivered: int = 0
-    """How many of them had been delivered before, to whomever."""
-    waiting: int = 0
-    """Events whose outcomes are not known yet."""
-    answers: Counter[Answer] = attrs.field(factory=Counter)
-    """Messages that the broker was told about, by the answer."""
 
 
 class Session:

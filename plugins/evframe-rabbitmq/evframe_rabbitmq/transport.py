@@ -8,22 +8,23 @@ import uuid
 from collections import defaultdict
 from collections.abc import Awaitable
 from contextlib import AbstractContextManager, suppress
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
 from evframe import Batch, ConfigError, Event, Socket, hookimpl
 from evframe.context import PluginContext
+from evframe.late import LateModule
 from evframe.ordering import Ordering, Step
 from evframe.plugin import UnfitError
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_rabbitmq.address import RabbitSocket, parse
-from evframe_rabbitmq.broker import Broker
-from evframe_rabbitmq.channel import Publication
-from evframe_rabbitmq.lane import Lane
 from evframe_rabbitmq.options import Options as RabbitmqOptions
 from evframe_rabbitmq.routes import Route
+
+if TYPE_CHECKING:
+    from evframe_rabbitmq.library import Broker, Lane, Publication
 
 
 class RabbitmqTransport:
@@ -38,6 +39,7 @@ class RabbitmqTransport:
     def __init__(self, options: RabbitmqOptions | None = None) -> None:
         self._options = RabbitmqOptions() if options is None else options
         self.in_flight = self._options.max_in_flight
+        self._library = LateModule("evframe_rabbitmq.library")
         self._brokers: dict[tuple[Any, ...], Broker] = {}
         self._orderings: defaultdict[str, Ordering] = defaultdict(Ordering)
         self._lanes: dict[str, Lane] = {}
@@ -71,10 +73,9 @@ class RabbitmqTransport:
         return self._deliver(socket, batch, self._orderings[socket.canonical].batch())
 
     async def _deliver(self, target: RabbitSocket, batch: Batch, way: AbstractContextManager[Step]) -> None:
-        lane = self._lanes.get(target.canonical)
-        if lane is None:
-            lane = self._lanes[target.canonical] = Lane(self._broker(target), target, self._options.timeout_ms / 1000)
-        publication = Publication(
+        library = await self._library.get()
+        lane = self._lane(library, target)
+        publication: Publication = library.Publication(
             [event.payload for event in batch.events],
             batch.events,
             [self._message_id(event) for event in batch.events] if target.message_id else None,
@@ -101,11 +102,19 @@ class RabbitmqTransport:
                 if index not in publication.open:
                     batch.fail(index, reason)
 
-    def _broker(self, target: RabbitSocket) -> Broker:
+    def _lane(self, library: Any, target: RabbitSocket) -> Lane:
+        lane = self._lanes.get(target.canonical)
+        if lane is None:
+            lane = library.Lane(self._broker(library, target), target, self._options.timeout_ms / 1000)
+            self._lanes[target.canonical] = lane
+        return lane
+
+    def _broker(self, library: Any, target: RabbitSocket) -> Broker:
         broker = self._brokers.get(target.broker)
         if broker is None:
             context = self._context if target.tls else None
-            broker = self._brokers[target.broker] = Broker(target, self._options, context, self._resolver)
+            broker = library.Broker(target, self._options, context, self._resolver)
+            self._brokers[target.broker] = broker
         broker.users.add(target.canonical)
         return broker
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from lxml import etree
+if TYPE_CHECKING:
+    from lxml import etree
 
 BAD_REPLY: Final = "bad_reply"
 FAULT: Final = "fault"
@@ -60,6 +61,9 @@ def _result(result: etree._Element) -> str | None:
 
 
 def _parse(body: bytes) -> etree._Element | None:
+    # The transport imports it before it connects; a process without a subscriber does not need the library.
+    from lxml import etree  # noqa: PLC0415 as above
+
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
         root = etree.fromstring(body, parser)

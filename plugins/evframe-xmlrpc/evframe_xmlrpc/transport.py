@@ -15,6 +15,7 @@ from evframe_wire.addresses import connection_problem
 
 from evframe import Batch, ConfigError, Socket, SocketError, Unavailable, hookimpl
 from evframe.context import PluginContext
+from evframe.late import LateModule
 from evframe.subscriptions.attempts import first_reached
 from evframe.subscriptions.names import FORBIDDEN, HostAddress
 from evframe.subscriptions.resolving import Resolver
@@ -47,6 +48,7 @@ class XmlrpcTransport:
         self._options = XmlrpcOptions() if options is None else options
         self._connections: dict[str, tuple[XmlrpcSocket, HttpConnection]] = {}
         self._known: WeakValueDictionary[str, XmlrpcSocket] = WeakValueDictionary()  # by a text without secrets
+        self._parser = LateModule("lxml.etree")  # for `replies`
         self._resolver = Resolver()
         self._context: PluginContext | None = None
         self._closing: set[str] = set()  # peers that close after each reply
@@ -211,6 +213,7 @@ class XmlrpcTransport:
 
     async def _reach(self, target: XmlrpcSocket) -> HttpConnection:
         """Return a connection to an address that the host still has when it is made."""
+        await self._parser.get()
         while True:
             addresses = await self._resolver.addresses(*target.endpoints[0])
             connect = partial(self._reach_one, target)
