@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, cast
+from urllib.parse import unquote
 
 import aio_pika
 import aiormq
@@ -21,6 +22,7 @@ from evframe_rabbitmq_consumer.channel import ConnectTimeout, ConsumingChannel, 
 from evframe_rabbitmq_consumer.options import ConnectionOptions
 
 CLOSE_S: Final = 2.0
+_TLS_END_S: Final = 1.0  # how long a peer may take to end TLS: the library waits for it after each failed login
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -53,6 +55,7 @@ class _Underlay(UnderlayConnection):
         taker = kwargs.pop("taker")
         connection = _Protocol(url, **kwargs)
         connection.taker = taker
+        connection.vhost = unquote(url.raw_path[1:]) or "/"  # the library would decode `%2F` once more
         return connection.__aenter__()
 
 
@@ -123,13 +126,15 @@ async def _open(
     found: Sequence[HostAddress], part_s: float, context: ssl.SSLContext | None, host: str
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Return a connection to the first of the addresses that accepts one; each has its part of the time."""
-    name = None if context is None else host
+    tls: dict[str, Any] = {}
+    if context is not None:
+        tls = {"ssl": context, "server_hostname": host, "ssl_shutdown_timeout": _TLS_END_S}
     for address in found[:-1]:
         with suppress(OSError):
             async with asyncio.timeout(part_s):
-                return await asyncio.open_connection(address.ip, address.sockaddr[1], ssl=context, server_hostname=name)
+                return await asyncio.open_connection(address.ip, address.sockaddr[1], **tls)
     last = found[-1]
-    return await asyncio.open_connection(last.ip, last.sockaddr[1], ssl=context, server_hostname=name)
+    return await asyncio.open_connection(last.ip, last.sockaddr[1], **tls)
 
 
 async def consume(connection: ConsumerConnection, options: ConnectionOptions, prefetch: int) -> ConsumingChannel:

@@ -13,6 +13,7 @@ import pytest
 from brokers.proxy import FaultProxy
 from evframe_rabbitmq_consumer import ConnectionOptions, Options, RabbitmqConsumer
 from numbered import assert_all, assert_exactly, assert_in_order
+from silent import SilentTls
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -562,6 +563,16 @@ async def test_tls(rabbitmq, channel, queue):
         await until(lambda: consuming.listed["state"] == "tls")
     async with Consuming(rabbitmq, queue, uri=uri, ca_file=str(rabbitmq.certificate)) as consuming:
         await until(lambda: consuming.numbers == [0])
+
+
+async def test_a_silent_broker_with_tls_is_tried_again(rabbitmq, queue):
+    """A broker that says nothing, not even that TLS ends, takes the time of one login, and not that of many."""
+    with SilentTls(rabbitmq.certificate, rabbitmq.folder / "certificate-key.pem") as silent:
+        options = {"ca_file": str(rabbitmq.certificate), "connect_timeout_ms": 2000, "login_timeout_ms": 100}
+        uri = f"amqps://localhost:{silent.port}/"
+        async with Consuming(rabbitmq, queue, uri=uri, retry_timeout_ms=200, **options) as consuming:
+            await until(lambda: silent.connections >= 2, timeout_s=25)
+            assert consuming.listed["state"] == "login_timeout"
 
 
 async def test_two_consumers_share_a_queue(rabbitmq, channel, queue):

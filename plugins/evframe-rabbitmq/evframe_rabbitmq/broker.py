@@ -120,7 +120,7 @@ class Broker:
             async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
                 streams = await open_streams(found, self._options.connect_timeout_ms / 1000, self._context, host)
             async with asyncio.timeout(self._options.login_timeout_ms / 1000):
-                connection = await log_in(self._url(host, port), streams)
+                connection = await log_in(self._url(host, port), self._target.vhost, streams)
         except BaseException:
             self._resolver.forget(host)
             if streams is not None:
@@ -147,7 +147,6 @@ class Broker:
             password=target.password,
             host=host,
             port=port,
-            path=f"/{target.vhost}",
             query={**query, "auth": "external"} if target.external else query,
         )
 

@@ -19,6 +19,7 @@ from evframe.subscriptions.names import HostAddress
 from evframe_rabbitmq.channel import BatchChannel
 
 _CLOSE_S: Final = 2.0
+_TLS_END_S: Final = 1.0  # how long a peer may take to end TLS: the library waits for it after each failed login
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -55,15 +56,18 @@ class _Underlay(UnderlayConnection):
     @classmethod
     def make_connection(cls, url: URL, *_: Any, **kwargs: Any) -> Coroutine[Any, Any, aiormq.abc.AbstractConnection]:
         # No coroutine of ours, which a traceback would keep.
-        return _Protocol(url, **kwargs).__aenter__()
+        vhost = kwargs.pop("vhost")
+        connection = _Protocol(url, **kwargs)
+        connection.vhost = vhost  # as it is: in a path, `..` and `%2F` would be another one
+        return connection.__aenter__()
 
 
 class BrokerConnection(aio_pika.Connection):
     """A connection of aio-pika over *streams*; it never connects again: the core does."""
 
-    def __init__(self, *args: Any, streams: Streams, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, streams: Streams, vhost: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.kwargs["transport_factory"] = _Opened(streams)
+        self.kwargs |= {"transport_factory": _Opened(streams), "vhost": vhost}
         self.protocol: Any = None
         """The connection beneath, once it was made."""
 
@@ -113,18 +117,20 @@ async def open_streams(
     found: Sequence[HostAddress], limit_s: float, context: ssl.SSLContext | None, host: str
 ) -> Streams:
     """Return a connection to the first of the addresses that accepts one; each has its part of the time."""
-    name = host if context is not None else None
+    tls: dict[str, Any] = {}
+    if context is not None:
+        tls = {"ssl": context, "server_hostname": host, "ssl_shutdown_timeout": _TLS_END_S}
     for address in found[:-1]:
         with suppress(OSError):
             async with asyncio.timeout(limit_s / len(found)):
-                return await asyncio.open_connection(address.ip, address.sockaddr[1], ssl=context, server_hostname=name)
+                return await asyncio.open_connection(address.ip, address.sockaddr[1], **tls)
     last = found[-1]
-    return await asyncio.open_connection(last.ip, last.sockaddr[1], ssl=context, server_hostname=name)
+    return await asyncio.open_connection(last.ip, last.sockaddr[1], **tls)
 
 
-async def log_in(url: URL, streams: Streams) -> BrokerConnection:
+async def log_in(url: URL, vhost: str, streams: Streams) -> BrokerConnection:
     """Return the connection of aio-pika over *streams*; the library itself sets no bound to the time."""
-    connection_class = cast(type[BrokerConnection], partial(BrokerConnection, streams=streams))
+    connection_class = cast(type[BrokerConnection], partial(BrokerConnection, streams=streams, vhost=vhost))
     return await aio_pika.connect(url, connection_class=connection_class)
 
 

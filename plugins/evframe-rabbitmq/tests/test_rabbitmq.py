@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from contextlib import asynccontextmanager
+from urllib.parse import quote
 
 import aio_pika
 import aiormq
@@ -15,9 +16,11 @@ from brokers import certificates
 from brokers.connections import connections_to
 from brokers.proxy import FaultProxy
 from brokers.queues import channel_of
+from brokers.rabbitmq import binary
 from evframe_rabbitmq import Options, RabbitmqTransport, parse
 from evframe_rabbitmq.channel import header_frame, method_frame
 from pamqp.constants import DOMAIN_REGEX
+from silent import SilentTls
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -450,6 +453,34 @@ async def test_our_own_certificate(rabbitmq, secure, tmp_path):
         events.subscribe_event("E_TEST", secure)
         assert (await events.raise_event_and_wait("E_TEST", ["secret"]))[0].delivered
     await assert_refused(secure, ca_file=str(rabbitmq.certificate), cert_file=str(certificates.make(tmp_path)))
+
+
+@pytest.mark.parametrize("name", ["..", "north/../south", "./east", "%2F"])
+async def test_the_virtual_host_is_the_one_that_is_named(rabbitmq, name):
+    """A name that would be another one in the path of a URL is taken as it is."""
+    if not hasattr(rabbitmq, "make_virtual_host"):
+        pytest.skip("the broker that is given has virtual hosts of its own")
+    await asyncio.to_thread(rabbitmq.make_virtual_host, name)
+    async with interface() as events:
+        events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{rabbitmq.port}/vhost={quote(name, safe='')}?nosuch")
+        (outcome,) = await events.raise_event_and_wait("E_TEST")
+        assert outcome.reason == "unroutable"
+        listed = "rabbit_networking:connection_info_all([vhost])"
+        is_it = f"fun([{{_, Name}}]) -> Name == {binary(name)} end"
+        await asyncio.to_thread(rabbitmq.evaluate, f"true = lists:any({is_it}, {listed}), ok")
+
+
+async def test_a_silent_broker_with_tls_is_tried_again(rabbitmq, caplog):
+    """A broker that says nothing, not even that TLS ends, takes the time of one login, and not that of many."""
+    if not hasattr(rabbitmq, "tls_port"):
+        pytest.skip("the broker that is given has no certificate")
+    with SilentTls(rabbitmq.certificate, rabbitmq.folder / "certificate-key.pem") as silent:
+        options = {"ca_file": str(rabbitmq.certificate), "connect_timeout_ms": 5000, "login_timeout_ms": 100}
+        async with interface(QUICK_END, use_tls=True, **options) as events:
+            lease = events.subscribe_event("E_TEST", f"rabbitmq:localhost:{silent.port}/tls?k")
+            events.raise_event("E_TEST")
+            await until(lambda: silent.connections >= 2, timeout_s=25)
+            assert lease.subscriber.away == "login_timeout"
 
 
 async def test_login_with_our_certificate(rabbitmq, queue, secure):
