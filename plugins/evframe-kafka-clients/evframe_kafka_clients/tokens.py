@@ -5,27 +5,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
-import json
 import logging
 import re
-import ssl
 import threading
 import time
-from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial, reduce
 from typing import Any, Final
-from urllib.error import HTTPError
-from urllib.parse import quote, urlencode
-from urllib.request import (
-    HTTPDefaultErrorHandler,
-    HTTPErrorProcessor,
-    HTTPHandler,
-    HTTPSHandler,
-    OpenerDirector,
-    ProxyHandler,
-    Request,
-)
 
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaConnectionError
@@ -33,9 +20,9 @@ from aiokafka.errors import KafkaConnectionError
 from evframe.calls import comes_from_outside
 from evframe.log_limit import LogLimiter
 from evframe_kafka_clients.logins import MECHANISM, extensions_of, reserved
+from evframe_kafka_clients.provider import MOST_BYTES, Grant
 
 log = logging.getLogger("evframe.kafka")
-_MOST_BYTES: Final = 65_536
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 _KEPT_PART: Final = 0.8  # of its lifetime: a connection takes a while, and clocks differ
 
@@ -65,6 +52,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc] # the library has no 
         self._running: asyncio.Future[Any] | None = None
         self._function: Callable[[], Any] | None = None
         self._kept: tuple[str, float] | None = None
+        self._is_given = False  # since it was last said that a connection has failed
         self._limiter = LogLimiter()
         self.problem: str | None = None
         """The reason, while there is no token."""
@@ -77,11 +65,12 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc] # the library has no 
         """
         async with self._lock:
             if self._kept is not None and self._clock() < self._kept[1]:
+                self._is_given = True
                 return self._kept[0]
             try:
                 async with asyncio.timeout(self._limit_s):
                     token, lifetime_s = await self._fetch()
-                if len(token) > _MOST_BYTES or not _TOKEN.fullmatch(token):
+                if len(token) > MOST_BYTES or not _TOKEN.fullmatch(token):
                     raise ValueError("expected one line of ASCII without blanks")
             except BaseException as error:  # whatever the function of a user raises
                 if comes_from_outside(error):
@@ -91,7 +80,13 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc] # the library has no 
                 raise KafkaConnectionError("no token") from None
             self.problem = None
             self._kept = (token, self._clock() + _KEPT_PART * lifetime_s) if lifetime_s else None
+            self._is_given = True
             return token
+
+    def failed(self) -> None:
+        """Keep no token that was given before no connection could be made: brokers may have refused it."""
+        if self._is_given:
+            self._is_given, self._kept = False, None
 
     def extensions(self) -> dict[str, str]:
         """Return what is sent beside the token."""
@@ -103,22 +98,52 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc] # the library has no 
         if "oauth_file" in options:
             return str(await self._on_thread(partial(_read, options["oauth_file"]))), 0.0
         if "oauth_function" in options:
-            if self._function is None:
-                self._function = await self._on_thread(partial(_find, options["oauth_function"]))
-            function = self._function
-            found = function() if inspect.iscoroutinefunction(function) else self._on_thread(function)
-            return _text(await found), 0.0
-        token, lifetime_s = await self._on_thread(partial(_request, options, self._limit_s))
-        return token, lifetime_s
+            return _text(await self._called(options["oauth_function"])), 0.0
+        grant = Grant(options, self._limit_s)
+        try:
+            found: tuple[str, float] = await self._on_thread(grant)
+        except BaseException:
+            grant.end()
+            raise
+        return found
+
+    async def _called(self, name: str) -> Any:
+        """Return what the function of this *name* returns."""
+        if self._function is None:
+            self._function = await self._on_thread(partial(_find, name))
+        if inspect.iscoroutinefunction(self._function):
+            return await self._awaited(self._function)
+        found = await self._on_thread(self._function)
+        return await self._awaited(lambda: found) if inspect.isawaitable(found) else found
 
     async def _on_thread(self, call: Callable[[], Any]) -> Any:
         """Return the result of *call*; one that did not come back in time is waited for, not made again."""
-        if self._running is None:
-            self._running = _started(call)
+        return await self._result(partial(_started, call))
+
+    async def _awaited(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        """Return the result of the awaitable of *call*; one that ignores its cancellation is waited for by the next."""
+        try:
+            return await self._result(lambda: asyncio.ensure_future(_run(call)))
+        except BaseException:
+            if self._running is not None:
+                self._running.cancel()
+            raise
+
+    async def _result(self, start: Callable[[], asyncio.Future[Any]]) -> Any:
+        """Return the result of what was started before and is not over, or of what *start* starts; one at a time."""
+        if self._running is not None:
+            with suppress(Exception):  # which was another call's
+                return await self._over()
+        self._running = start()
+        self._running.add_done_callback(_look_at)
+        return await self._over()
+
+    async def _over(self) -> Any:
+        assert self._running is not None
         try:
             return await asyncio.shield(self._running)
         finally:
-            if self._running is not None and self._running.done():
+            if self._running.done():
                 self._running = None
 
     def _log(self, error: BaseException) -> None:
@@ -133,7 +158,6 @@ def _started(call: Callable[[], Any]) -> asyncio.Future[Any]:
     """Return the future of *call*, which runs on a thread that does not hold up the end of the process."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
-    future.add_done_callback(_look_at)
 
     def run() -> None:
         try:
@@ -155,7 +179,20 @@ def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | Non
     if error is None:
         future.set_result(result)
     else:
-        future.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+        # A future takes no StopIteration.
+        takes = isinstance(error, Exception) and not isinstance(error, StopIteration)
+        future.set_exception(error if takes else RuntimeError(repr(error)))
+
+
+async def _run(call: Callable[[], Awaitable[Any]]) -> Any:
+    try:
+        return await call()
+    except Exception:
+        raise
+    except BaseException as error:
+        if comes_from_outside(error):
+            raise
+        raise RuntimeError(repr(error)) from None  # which ends no loop
 
 
 def _look_at(future: asyncio.Future[Any]) -> None:
@@ -166,7 +203,7 @@ def _look_at(future: asyncio.Future[Any]) -> None:
 
 def _read(path: str) -> str:
     with open(path, encoding="ascii") as file:
-        return file.read(_MOST_BYTES + 1).strip()
+        return file.read(MOST_BYTES + 1).strip()
 
 
 def _find(text: str) -> Callable[[], Any]:
@@ -183,49 +220,8 @@ def _text(value: Any) -> str:
     return value
 
 
-def _opener(ca: str | None) -> OpenerDirector:
-    """Return what makes requests; it follows no redirection, because another host would get the secret."""
-    opener = OpenerDirector()
-    https = HTTPSHandler(context=ssl.create_default_context(cafile=ca))
-    for handler in (ProxyHandler(), HTTPHandler(), https, HTTPDefaultErrorHandler(), HTTPErrorProcessor()):
-        opener.add_handler(handler)
-    return opener
-
-
-def _request(options: Mapping[str, Any], limit_s: float) -> tuple[str, float]:
-    """Return the token that the provider gives for the id and the secret, and its lifetime in seconds."""
-    login = f"{quote(options['oauth_client'], safe='')}:{quote(options['oauth_secret'], safe='')}"
-    fields = {"grant_type": "client_credentials", "scope": options.get("oauth_scope", "")}
-    body = urlencode({name: value for name, value in fields.items() if value})
-    headers = {"Authorization": f"Basic {b64encode(login.encode()).decode()}", "Accept": "application/json"}
-    request = Request(options["oauth_url"], body.encode(), headers)  # noqa: S310 the scheme is checked
-    found = json.loads(_answer(_opener(options.get("oauth_ca")), request, limit_s))
-    token, lifetime_s = found["access_token"], found.get("expires_in", 0)
-    if not isinstance(token, str) or isinstance(lifetime_s, bool) or not isinstance(lifetime_s, int | float):
-        raise TypeError("expected access_token and expires_in of the provider")
-    return token, max(0.0, float(lifetime_s))
-
-
-def _answer(opener: OpenerDirector, request: Request, limit_s: float) -> bytes:
-    until = time.monotonic() + limit_s
-    try:
-        response = opener.open(request, timeout=limit_s)
-    except HTTPError as error:
-        error.close()
-        raise ValueError(f"expected the status 200 of the provider, got {error.code}") from None
-    answer = b""
-    with response:
-        while piece := response.read1(_MOST_BYTES):
-            answer += piece
-            if len(answer) > _MOST_BYTES or time.monotonic() > until:
-                raise ValueError("expected a short answer of the provider in time")
-    return answer
-
-
 def _problem(error: BaseException) -> str:
     """Return what an error says, without what the provider has sent."""
-    if isinstance(error, KeyError | json.JSONDecodeError):
-        return "expected access_token of the provider"
     if isinstance(error, UnicodeDecodeError):
         return "expected a file with one line of ASCII"
     return f"{type(error).__name__}: {error}"[:200]

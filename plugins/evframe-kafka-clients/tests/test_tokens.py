@@ -2,7 +2,10 @@
 
 import asyncio
 import base64
+import socketserver
 import threading
+import time
+from contextlib import suppress
 from urllib.parse import parse_qs, quote
 
 import pytest
@@ -168,3 +171,113 @@ async def test_whatever_a_function_raises_is_a_reason(module):
     module.leave = leave
     with pytest.raises(KafkaConnectionError):
         await Tokens(options(oauth_function="tokens_of_a_test:leave"), 5).token()
+
+
+async def test_a_stop_of_an_iteration_is_a_reason(module):
+    """A future takes no StopIteration: the call fails, and the next one is made."""
+    found = iter(())
+    module.following = lambda: next(found)
+    tokens = Tokens(options(oauth_function="tokens_of_a_test:following"), 5)
+    with pytest.raises(KafkaConnectionError):
+        await tokens.token()
+    found = iter(["next"])
+    assert await tokens.token() == "next"
+
+
+async def test_whatever_has_to_be_awaited_is_a_function(module):
+    """An object whose call is asynchronous gives a token, too."""
+
+    class Giving:
+        async def __call__(self):
+            return "given"
+
+    module.giving = Giving()
+    assert await Tokens(options(oauth_function="tokens_of_a_test:giving"), 5).token() == "given"
+
+
+async def test_a_function_that_ignores_its_cancellation_holds_nothing_up(module):
+    """Each connection waits for its limit; the token is used when it comes."""
+    release = asyncio.Event()
+
+    async def ignoring():
+        while not release.is_set():
+            with suppress(asyncio.CancelledError):
+                await release.wait()
+        return "late"
+
+    module.ignoring = ignoring
+    tokens = Tokens(options(oauth_function="tokens_of_a_test:ignoring"), 0.01)
+    for _ in range(3):
+        with pytest.raises(KafkaConnectionError):
+            await tokens.token()
+    release.set()
+    tokens._limit_s = 30
+    assert await tokens.token() == "late"
+
+
+def talking(pieces):
+    """Return a server of which each connection gets *pieces*, one after the other, and its URL."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            self.request.recv(65536)
+            with suppress(OSError):
+                for piece in pieces:
+                    self.request.sendall(piece)
+            self.server.over.set()
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+    server.over = threading.Event()
+    threading.Thread(target=server.serve_forever).start()
+    return server, f"http://127.0.0.1:{server.server_address[1]}/token"
+
+
+def ended(server):
+    server.shutdown()
+    server.server_close()
+
+
+async def test_an_answer_that_is_no_http_is_in_no_log(caplog):
+    """A provider that sends the token without a head has it in no line."""
+    server, url = talking([b'{"access_token":"sesame"}\r\n\r\n'])
+    with pytest.raises(KafkaConnectionError):
+        await Tokens(options(oauth_url=url, oauth_client="id", oauth_secret="x"), 5).token()
+    (warning,) = [record for record in caplog.records if record.message == "no token"]
+    assert "sesame" not in str(vars(warning))
+    ended(server)
+
+
+@pytest.mark.parametrize(
+    "piece", [b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, b"HTTP/1.1 200 OK\r\nX-Long: ", b"HTTP/1.1 200 OK\r\n\r\n"]
+)
+async def test_an_answer_without_an_end_is_cut_off(provider, piece):
+    """A provider that sends for ever, a byte at a time or as much as it can, is asked again once it is well."""
+
+    def pieces():
+        yield piece
+        while True:
+            if piece.startswith(b"HTTP/1.1 100"):
+                yield piece
+            else:
+                time.sleep(0.05)  # each byte comes within the limit of one wait
+                yield b" "
+
+    server, url = talking(pieces())
+    tokens = Tokens(options(oauth_url=url, oauth_client="id", oauth_secret="x"), 0.2)
+    with pytest.raises(KafkaConnectionError):
+        await tokens.token()
+    await asyncio.to_thread(server.over.wait)  # its connection has ended
+    ended(server)
+    tokens._options, tokens._limit_s = of_the_provider(provider), 30
+    assert await tokens.token() == provider.token
+
+
+async def test_a_token_is_not_kept_when_no_connection_comes_of_it(provider):
+    """Brokers may have refused it: the next connection gets another one, and only that asks the provider."""
+    tokens = Tokens(of_the_provider(provider), 5, FakeClock())
+    await tokens.token()
+    tokens.failed()
+    tokens.failed()
+    await tokens.token()
+    await tokens.token()
+    assert len(provider.requests) == 2

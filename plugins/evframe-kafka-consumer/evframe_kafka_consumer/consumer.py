@@ -107,6 +107,8 @@ class TopicConsumer:
             except BaseException as error:  # whatever the library makes of what the brokers do, cancellations too
                 if comes_from_outside(error):
                     raise
+                if self._tokens is not None:
+                    self._tokens.failed()
                 self._availability.ends(self._reason_of(library, error))
             await self._leave()
             cap_s = self.options.retry_timeout_ms / 1000

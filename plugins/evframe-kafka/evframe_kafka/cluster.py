@@ -102,7 +102,7 @@ class Cluster:
             without_tracebacks(error)
             problem = self._places.problem(producer.client) or (self._tokens and self._tokens.problem)
             await producing.close()
-            self._places.forget()
+            self._forget()
             reason = "connect_timeout" if isinstance(error, TimeoutError) else "unreachable"
             raise Unavailable(problem or reason) from None
         except BaseException:  # the interface is left meanwhile
@@ -165,8 +165,14 @@ class Cluster:
     def _give_up(self, producing: Producing) -> None:
         """Begin anew with the brokers of the socket, unless that is done already."""
         if self._producing is producing:
-            self._places.forget()
+            self._forget()
             self.retire()
+
+    def _forget(self) -> None:
+        """Look the brokers up again for the next producer, and get it another token: they may have refused this one."""
+        self._places.forget()
+        if self._tokens is not None:
+            self._tokens.failed()
 
     async def look(self, topics: Sequence[str]) -> dict[str, str | None]:
         """Return why each of *topics* takes no record; None for one that is there.

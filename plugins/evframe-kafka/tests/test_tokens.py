@@ -127,6 +127,24 @@ async def test_an_expired_token_is_refused_and_a_new_one_is_taken(kafka, topic, 
         await until(lambda: lease.subscriber.delivered == 1)
 
 
+async def test_a_token_that_brokers_refuse_is_not_kept(kafka, topic, provider):
+    """A token that is refused before the end of its lifetime, as a key is exchanged, is fetched anew."""
+    if not hasattr(kafka, "token_port"):
+        pytest.skip("the broker that is given has no listener for tokens")
+    good, provider.token = provider.token, unsigned_token(lifetime_s=-5)
+    text = (
+        f"kafka:127.0.0.1:{kafka.token_port}/{topic}?g.security.protocol=SASL_PLAINTEXT&g.sasl.mechanism=OAUTHBEARER"
+        f"&g.sasl.oauthbearer.token.endpoint.url={quote(provider.url)}"
+        "&g.sasl.oauthbearer.client.id=i&g.sasl.oauthbearer.client.secret=s"
+    )
+    async with interface(connect_timeout_ms=3000) as events:
+        lease = events.subscribe_event("E_TEST", text)
+        events.raise_event("E_TEST")
+        await until(lambda: lease.subscriber.attempts)
+        provider.token = good
+        await until(lambda: lease.subscriber.delivered == 1)
+
+
 def interface(**more):
     events = evframe.EventInterface(plugins={"kafka": KafkaTransport(Options(**more))})
     events.register_event("E_TEST")
