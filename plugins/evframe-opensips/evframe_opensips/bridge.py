@@ -137,8 +137,10 @@ class OpensipsBridge:
             for each in instances:
                 bound[each.name] = Instance(each, settings, choice, self._origins, self._context, self._clock)
         except OSError:
-            for instance in bound.values():
+            for name, instance in bound.items():
                 instance.close()
+                if name not in self._instances:
+                    self._context.status.group(GROUP).remove(name)
             raise
         return bound
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import stat
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from evframe import Unavailable
+from evframe.endpoints import Access, bind_unix
 from evframe.subscriptions.resolving import Resolver
 from evframe_opensips.handed_over import handed_over
 from evframe_opensips.intake import Intake
@@ -30,24 +30,24 @@ def bind(options: InstanceOptions, settings: Options, intake: Intake, lost: Call
         OSError: if the address, the port or the path cannot be used.
     """
     kind = socket.SOCK_STREAM if options.transport == "tcp" else socket.SOCK_DGRAM
+    path = None
     try:
         given = handed_over(options.name)
-        sock = _own(options, settings, kind) if given is None else _checked(given, kind, options, settings)
+        if given is not None:
+            sock = _checked(given, kind, options, settings)
+        elif options.transport == "unix":
+            assert options.path is not None
+            sock, path = bind_unix(kind, options.path, Access.of(settings.unix_socket_mode))
+            sock.setblocking(False)
+        else:
+            sock = _bound(settings.address, (options.port,) if options.port else settings.port_range, kind)
     except OSError as error:
         place = options.path or f"{settings.listen}:{options.port or settings.ports or 0}"
         raise OSError(error.errno, f"plugins.opensips, instance {options.name!r}: {place}: {error.strerror}") from None
     if options.transport == "tcp":
         return StreamReceiver(sock, intake, settings.max_message_bytes, lost, is_handed_over=given is not None)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, settings.receive_buffer_bytes)
-    return DatagramReceiver(sock, intake, is_handed_over=given is not None)
-
-
-def _own(options: InstanceOptions, settings: Options, kind: socket.SocketKind) -> socket.socket:
-    """Return a socket that is bound where the events of an instance arrive."""
-    if options.transport == "unix":
-        assert options.path is not None
-        return _bound_path(options.path, int(settings.unix_socket_mode, 8))
-    return _bound(settings.address, (options.port,) if options.port else settings.port_range, kind)
+    return DatagramReceiver(sock, intake, path, is_handed_over=given is not None)
 
 
 def _checked(
@@ -94,35 +94,6 @@ def _bound(address: str, ports: Iterable[int], kind: socket.SocketKind) -> socke
         else:
             return sock
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-
-
-def _bound_path(path: str, mode: int) -> socket.socket:
-    """Return a socket for datagrams at *path*, in place of one that nobody has open."""
-    _remove_stale(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    try:
-        sock.bind(path)
-        os.chmod(path, mode)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _remove_stale(path: str) -> None:
-    """Remove the socket that an earlier run has left, unless somebody has it open."""
-    try:
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            return
-    except OSError:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)
-        except OSError:
-            pass
 
 
 async def own_address(options: InstanceOptions, settings: Options, resolver: Resolver) -> str:

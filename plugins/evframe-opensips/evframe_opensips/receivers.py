@@ -12,10 +12,12 @@ from typing import Any, Final, Protocol, cast
 
 from evframe_wire.drops import DropCounter
 
+from evframe.endpoints import OwnPath
 from evframe_opensips.intake import Intake
 from evframe_opensips.messages import split
 
 _TURN_DATAGRAMS: Final = 1000
+_LAST_TURNS: Final = 100  # a sender without an end would hold the loop up
 _DATAGRAM_BYTES: Final = 1 << 18  # through a UNIX socket they may be longer than over UDP
 _MAX_CONNECTIONS: Final = 256
 _END: Final = re.compile(rb"[}\]]\s*\Z")
@@ -44,12 +46,16 @@ class DatagramReceiver:
     Args:
         sock: the bound socket.
         intake: gets them.
+        path: of the socket, if it has one that is removed with it.
         is_handed_over: whether another process holds the socket, too.
     """
 
-    def __init__(self, sock: socket.socket, intake: Intake, *, is_handed_over: bool = False) -> None:
+    def __init__(
+        self, sock: socket.socket, intake: Intake, path: OwnPath | None = None, *, is_handed_over: bool = False
+    ) -> None:
         self.is_handed_over = is_handed_over
         self._sock = sock
+        self._path = path
         self._intake = intake
         self._drops = DropCounter(sock)
         self.address = sock.getsockname()
@@ -59,8 +65,8 @@ class DatagramReceiver:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._sock, self._read)
 
-    def _read(self) -> None:
-        """Take what is there, as much as one turn of the loop may take."""
+    def _read(self) -> bool:
+        """Take what is there, as much as one turn of the loop may take; return whether there may be more."""
         receive = self._sock.recv
         take = self._intake.take
         with suppress(BlockingIOError, InterruptedError):
@@ -72,17 +78,27 @@ class DatagramReceiver:
                 data = receive(_DATAGRAM_BYTES)
                 if data:
                     take(data)
+            return True
+        return False
 
     def close(self) -> None:
-        """Close the socket, and remove its path unless another process holds the socket."""
+        """Close the socket, and remove its path; what has arrived is taken, unless another process holds the socket."""
         if self._sock.fileno() < 0:
             return
+        if self._path is not None:
+            with suppress(OSError):
+                self._path.remove()  # nothing more arrives there
         if self._loop is not None:
             self._loop.remove_reader(self._sock)
+            if not self.is_handed_over:
+                self._take_the_rest()
         self._sock.close()
-        if isinstance(self.address, str) and not self.is_handed_over:
-            with suppress(OSError):
-                os.unlink(self.address)
+
+    def _take_the_rest(self) -> None:
+        """Take what waits: it is nowhere else."""
+        for _ in range(_LAST_TURNS):
+            if not self._read():
+                return
 
     _loop: asyncio.AbstractEventLoop | None = None
 

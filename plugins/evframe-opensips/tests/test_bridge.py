@@ -427,6 +427,7 @@ async def test_refused_reconfiguration(fleet):
         with pytest.raises(OSError, match="instance 'two'"):
             plugin.reconfigure(options(one(opensips), one(opensips, name="three"), taken))
         assert list(plugin.instances) == ["one"]
+        assert [identifier.name for identifier in recorder.interface.status.group("opensips")] == ["one"]
         await opensips.raise_event("E_PIKE_BLOCKED", {"ip": "192.0.2.1"})
         assert len(await recorder.wait_for(1)) == 1
 

@@ -91,9 +91,36 @@ async def test_path_that_was_left(tmp_path):
     async with Site("unix", path):
         pass
     (tmp_path / "file").write_text("precious")
-    with pytest.raises(OSError, match="Address already in use"):
+    with pytest.raises(OSError, match="expected nothing, or a socket without links"):
         Site("unix", str(tmp_path / "file"))
     assert (tmp_path / "file").read_text() == "precious"
+
+
+async def test_a_path_of_another_gateway_stays(tmp_path):
+    """A gateway that ends leaves the socket that another one has made in the place of its own."""
+    path = str(tmp_path / "one.sock")
+    old = Site("unix", path)
+    os.unlink(path)
+    async with Site("unix", path) as new:
+        async with old:
+            pass
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(message(1), path)
+        await until(lambda: numbers(new) == [1])
+    assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize("transport", ["udp", "unix"])
+async def test_what_has_arrived_before_the_end(tmp_path, transport):
+    """Datagrams that wait as the socket is closed are raised, however many they are."""
+    count = 3000 if transport == "udp" else 5
+    path = str(tmp_path / "one.sock") if transport == "unix" else None
+    async with Site(transport, path) as site:
+        with socket.socket(socket.AF_UNIX if path else socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.connect(site.receiver.address)
+            for number in range(count):
+                sender.send(message(number))
+    assert numbers(site) == list(range(count))
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 100, 10_000])
