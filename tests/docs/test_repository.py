@@ -42,6 +42,7 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-salvage",
             "evframe-wire",
         },  # the libraries among the sources of uv
+        ".ci/coverage": {"evframe-stream"},  # an example
         ".ci/long": {"evframe-stream"},  # a trial of its tests
         ".ci/wheels": {"evframe-stream"},  # one that has to come from its wheel
         "CONTRIBUTING.md": {"evframe-kafka", "evframe-stream"},  # examples
