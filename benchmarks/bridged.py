@@ -1,6 +1,6 @@
 """What a bridge loses of datagrams whose sender does not wait, as OpenSIPS: `python benchmarks/bridged.py`.
 
-The sender is a process of its own. It sends bursts with a pause between them, and counts what the kernel refuses.
+The sender is another process. It sends bursts with a pause between them, and counts what the kernel refuses.
 """
 
 from __future__ import annotations

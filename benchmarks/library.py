@@ -1,6 +1,6 @@
 """The loops of the client libraries, as somebody would write them without evframe, on asyncio's own loop.
 
-`python library.py LOOP PORT TARGET COUNT PAYLOAD` prints events a second: a process of its own, so that nothing of
+`python library.py LOOP PORT TARGET COUNT PAYLOAD` prints events a second: another process, so that nothing of
 evframe is in its way, and nothing of it in evframe's.
 """
 
@@ -19,7 +19,7 @@ async def aiokafka_send(port: int, topic: str, count: int, payload: bytes, *, lo
     """Return the rate of aiokafka's `send()` until all is acknowledged.
 
     The outcome of every record is looked at, a thousand records after it was sent; without *looks*, `flush()` alone
-    waits at the end, and a record that has failed is not heard of.
+    waits at the end, and a record that has failed is not noticed.
     """
     producer = AIOKafkaProducer(bootstrap_servers=f"127.0.0.1:{port}", acks="all")
     await producer.start()
@@ -42,7 +42,7 @@ async def aiokafka_send(port: int, topic: str, count: int, payload: bytes, *, lo
 
 
 async def aiokafka_flush(port: int, topic: str, count: int, payload: bytes) -> float:
-    """Return the rate of `send()` when nobody looks at the outcomes."""
+    """Return the rate of `send()` when the outcomes are not looked at."""
     return await aiokafka_send(port, topic, count, payload, looks=False)
 
 

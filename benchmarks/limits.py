@@ -40,7 +40,7 @@ class Limits:
 
     @contextlib.contextmanager
     def sink(self, mode: str, target: object) -> Iterator[None]:
-        """Run a C receiver of its own process."""
+        """Run a C receiver in another process."""
         process = subprocess.Popen([self._program, f"sink-{mode}", str(target)])
         try:
             while not _is_there(mode, target):

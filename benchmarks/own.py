@@ -1,10 +1,10 @@
 """Measure the processor time of the raising process for each event: `python benchmarks/own.py [NAME…] [--base COMMIT]`.
 
 The rows are events as a service raises them: a new dict for each, declared or not, with every installed plugin
-loaded, 50 or 1 of them in a turn of the loop, until all outcomes are there. Beside them stands the row that
+loaded, 50 or 1 of them in a turn of the loop, until all outcomes are known. Beside them stands the row that
 flatters, which is how `python benchmarks` measures: undeclared, one dict for all, one plugin, 1,000 in a turn.
 
-Every figure is of a process of its own, `raising.py`; peers are other processes. With `--base` each round runs this
+Every figure is of a separate process, `raising.py`; peers are other processes. With `--base` each round runs this
 checkout and that of a commit one after the other, and the ratio is the median of the rounds' ratios: other work on
 the machine meets both. The installed packages say which plugins there are; the modules are those of the checkout.
 """
@@ -74,7 +74,7 @@ def nobody(_: Limits) -> Iterator[str]:
 
 
 def udp(count: int) -> Peer:
-    """Return what yields UDP sockets that nobody reads."""
+    """Return what yields UDP sockets that no process reads."""
 
     @contextlib.contextmanager
     def bound(_: Limits) -> Iterator[str]:

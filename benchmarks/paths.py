@@ -82,7 +82,7 @@ async def rate(
 
 @contextlib.contextmanager
 def udp_receivers(count: int) -> Iterator[list[int]]:
-    """Bind sockets that nobody reads: the limit and evframe meet the same."""
+    """Bind sockets that no process reads: the limit and evframe meet the same."""
     receivers = []
     try:
         for _ in range(count):
@@ -138,7 +138,7 @@ def flatstore(params: dict[str, Any]) -> Callable[[limits.Limits], Awaitable[Mea
 
 
 def free_port() -> int:
-    """Return a port that nobody uses now."""
+    """Return a port that no process uses now."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
@@ -229,7 +229,7 @@ def route(kind: str) -> Callable[[limits.Limits], Awaitable[Measurement]]:
 
 
 async def idle(_: limits.Limits) -> Measurement:
-    """Measure raises that nobody has subscribed to."""
+    """Measure raises without a subscriber."""
     async with evframe.EventInterface(plugins={}) as events:
         events.register_event("E_BENCH")
         raise_event = events.raise_event

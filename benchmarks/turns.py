@@ -29,7 +29,7 @@ VALUES = {
 
 
 async def ask(port: int, body: bytes) -> float:
-    """Send a request, and return the longest turn of the loop until its answer is there, in milliseconds."""
+    """Send a request, and return the longest turn of the loop until its answer has arrived, in milliseconds."""
     longest, is_over = 0.0, False
 
     async def watch() -> None:

@@ -139,7 +139,7 @@ def configuration() -> str:
     parts.append(f"\n## `[[subscriptions]]`\n\n{sentence(SubscriptionOptions)}\n\n{options_table(SubscriptionOptions)}")
     parts.append("\nA socket may have references to secrets; see [Keep secrets out](../how-to/keep-secrets-out.md).\n")
     parts.append(
-        "\n## Options of plugins at places of their own\n\nThese may stand there instead of in the plugin's table;"
+        "\n## Options of plugins at other places\n\nThese may stand there instead of in the plugin's table;"
         " without the plugin's package they are an error.\n\n| place | option |\n|---|---|\n"
     )
     for place, (name, option) in sorted(places(dict(installed())).items()):

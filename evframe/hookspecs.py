@@ -108,7 +108,7 @@ def management_commands(commands: CommandTable) -> None:
 
 @hookspec(firstresult=True)
 def describe(socket: Socket) -> dict[str, Any] | None:
-    """Tell more about a subscriber than its counters; what is returned is part of its listing.
+    """Return more about a subscriber than its counters; what is returned is part of its listing.
 
     Args:
         socket: what the plugin returned from `on_subscribe`; None for those of others.
@@ -130,9 +130,9 @@ def statistics() -> Sequence[StatisticGroup] | None:
 
 @hookspec
 def lease_changed(lease: Subscription, change: LeaseChange) -> None:
-    """Hear of a lease; called after each change, on the loop's thread once the interface is entered.
+    """Observe leases; called after each change, on the loop's thread once the interface is entered.
 
-    An error is logged and changes nothing. Leases that are there when the interface is left do not end.
+    An error is logged and changes nothing. Leases that exist when the interface is left do not end.
 
     Args:
         lease: as it is now.
@@ -143,7 +143,7 @@ def lease_changed(lease: Subscription, change: LeaseChange) -> None:
 
 @hookspec
 def delivery_changed(socket: Socket, reason: str | None) -> None:
-    """Hear that deliveries to a subscriber begin to fail, or work again; called once for each change.
+    """Observe that deliveries to a subscriber begin to fail, or work again; called once for each change.
 
     Events that are declared `quiet` change nothing, so that what is raised from here cannot feed itself.
 
@@ -155,7 +155,7 @@ def delivery_changed(socket: Socket, reason: str | None) -> None:
 
 @hookspec
 def status_changed(change: StatusChange) -> None:
-    """Hear that something in the registry of statuses has another status.
+    """Observe that something in the registry of statuses has another status.
 
     Args:
         change: what has changed.
@@ -164,7 +164,7 @@ def status_changed(change: StatusChange) -> None:
 
 @hookspec
 def connection_closed(peer: tuple[str, int], local: tuple[str, int], protocol: str) -> None:
-    """Hear that a connection of a plugin is closed, whoever closed it; not when the interface is left.
+    """Observe that a connection of a plugin is closed, by either side; not when the interface is left.
 
     Args:
         peer: host and port of the far side.
@@ -187,7 +187,7 @@ def addresses_changed(host: str, addresses: tuple[HostAddress, ...]) -> None:
 
 @hookspec
 def event_registered(event: EventDefinition) -> None:
-    """Hear of an event that is registered after the plugins were loaded.
+    """Observe an event that is registered after the plugins were loaded.
 
     Args:
         event: its definition.
@@ -204,7 +204,7 @@ def reconfigure(options: Any) -> Callable[[], Any] | None:
     taken its options, they are taken back, by what was returned, or else by a call with the old
     options; no turn of the loop is between.
 
-    A transport without this hook is exchanged for a new one, which its subscribers go on with;
+    A transport without this hook is exchanged for a new one, which its subscribers continue with;
     another plugin without it refuses every change.
 
     Args:
@@ -232,7 +232,7 @@ def start(context: PluginContext) -> None:
     """Begin to work; called once, on the running loop, in the order of loading.
 
     Bind listening sockets here, so that an address in use is an error of the start, and
-    give everything that goes on to `context.spawn`. What is raised ends the start of the
+    give everything that continues to `context.spawn`. What is raised ends the start of the
     interface, with the plugin and the hook in its text: OSError stays one, ValueError is a
     ConfigError, anything else is a PluginError. A ValueError whose text begins with the name
     of an option, as in ``size: expected 2, got 1``, gets the path of the option.

@@ -4,7 +4,7 @@ Run it with the Python of an environment in which evframe and its plugins are in
 
     python examples/demo.py
 
-It starts `evframe run` with `demo.toml` in a folder of its own, raises an event every 0.2 s over
+It starts `evframe run` with `demo.toml` in a temporary folder, raises an event every 0.2 s over
 the management interface, and prints who has received it. It ends by itself, with exit code 0 when
 every event reached every subscriber.
 """
@@ -133,7 +133,7 @@ def lines_of(path: Path) -> Callable[[], str]:
 
 
 def free_port() -> int:
-    """Return a port that nobody uses now."""
+    """Return a port that no process uses now."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
@@ -213,7 +213,7 @@ class Story:
             time.sleep(PAUSE_S)
 
     def raise_event(self, number: int) -> None:
-        """Raise an event, and print who has received it, once everyone who is there has."""
+        """Raise an event, and print who has received it, once every connected one has."""
         self.client.call(
             "raise_event", ["E_CALL_ENDED", {"caller": f"sip:user{number}@example.com", "seconds": number}]
         )

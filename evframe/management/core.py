@@ -27,7 +27,7 @@ def core_commands(table: CommandTable, reload: Callable[[], dict[str, Any]]) -> 
         "lists the commands that may be called, or the parameters of one",
         needs_policy=True,
     )
-    yield Command("core:help", ((), ("mi_cmd",)), about.help, "tells what a command does")
+    yield Command("core:help", ((), ("mi_cmd",)), about.help, "shows what a command does")
     yield Command(
         "core:version",
         ((), ("revision",)),

@@ -62,7 +62,7 @@ def evi_commands(interface: EventInterface) -> Iterator[Command]:
         named=(("event", "json"),),
         prepare=evi.prepare,
     )
-    yield Command("evi:statistics", ((),), evi.statistics, "counts what became of the events of each subscriber")
+    yield Command("evi:statistics", ((),), evi.statistics, "counts the outcomes of the events of each subscriber")
 
 
 class _Evi:

@@ -22,7 +22,7 @@ class Traffic:
         """How often each thing has happened."""
         self._module = module
         self.command = Command(
-            f"{module}:counters", ((),), lambda _: dict(self.counts), "counts the requests and what became of them"
+            f"{module}:counters", ((),), lambda _: dict(self.counts), "counts the requests and their outcomes"
         )
         self._log = logging.getLogger(f"evframe.{module.replace('_', '-')}")
         self._limiter = LogLimiter()

@@ -20,7 +20,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Tell that it is well."""
+        """Report that it is well."""
         self._answer(200 if self.path == "/health" else 404)
 
     def do_PUT(self) -> None:

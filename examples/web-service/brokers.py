@@ -23,7 +23,7 @@ _LOOK_LIMIT_S = 10
 
 
 def free_port() -> int:
-    """Return a port that nobody has, and that the kernel gives to no connection while its server is away."""
+    """Return a port that no process has, and that the kernel gives to no connection while its server is away."""
     while True:
         port = random.randrange(20_000, 32_000)  # noqa: S311 a port, not a secret
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -38,7 +38,7 @@ async def depth_of(queue: str, address: str) -> str:
 
 
 class OwnBroker:
-    """A RabbitMQ in a folder of its own; it keeps durable queues over `stop` and `start`."""
+    """A RabbitMQ in another folder; it keeps durable queues over `stop` and `start`."""
 
     gone, back = "the broker is stopped", "the broker is started again"
     queue = "shop-events"
@@ -120,13 +120,13 @@ class OwnBroker:
 
 
 class WayToBroker:
-    """A port that leads to a RabbitMQ which somebody else runs; `stop` cuts the way, the broker goes on.
+    """A port that leads to a RabbitMQ which somebody else runs; `stop` cuts the way, the broker continues.
 
     Args:
         broker: its host and port, with a colon between.
 
     Raises:
-        OSError: if nobody is there.
+        OSError: if no broker answers.
         ValueError: if it is no such text.
     """
 

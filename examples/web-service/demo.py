@@ -123,7 +123,7 @@ class Shop:
 
 
 class Customers(threading.Thread):
-    """Place one order after the other, until they are told to stop."""
+    """Place one order after the other, until they have to stop."""
 
     def __init__(self, port: int) -> None:
         super().__init__(daemon=True)
@@ -225,7 +225,7 @@ def tell(shop: Shop) -> int:
 
 
 def sum_up(shop: Shop, placed: int) -> bool:
-    """Print what became of the events, *placed* of which tell of orders; return whether none is lost."""
+    """Print the outcomes of the events, *placed* of which are about orders; return whether none is lost."""
     statistics: dict[str, Any] = {}
 
     def settled() -> bool:

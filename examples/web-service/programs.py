@@ -23,7 +23,7 @@ _printing = threading.Lock()
 
 
 def show(who: str, text: str) -> None:
-    """Print one line, with who tells it first; what is too long goes on below."""
+    """Print one line, after the name of its program; what is too long continues below."""
     text = textwrap.fill(
         text,
         _WIDTH,
@@ -100,7 +100,7 @@ def wait_until(condition: Callable[[], object], what: str, timeout_s: float = LI
 
 
 class Program:
-    """A Python program as a process of its own.
+    """A Python program as another process.
 
     Args:
         who: what it is called where its events are shown.
@@ -151,7 +151,7 @@ class Program:
 
 
 class File:
-    """Shows the lines of a file as they are appended, from when it is there."""
+    """Shows the lines of a file as they are appended, from when it exists."""
 
     def __init__(self, path: Path) -> None:
         self.lines: list[str] = []

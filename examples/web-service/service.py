@@ -1,4 +1,4 @@
-"""A shop: refuses floods, has a back end keep each order, and tells whoever subscribed to it.
+"""A shop: refuses floods, has a back end keep each order, and raises events about that.
 
 Run it in a folder with an `evframe.toml`::
 
@@ -22,7 +22,7 @@ import evframe
 
 
 class Shop:
-    """Answers requests, with an interface of its own for the events."""
+    """Answers requests, and has the interface for the events."""
 
     def __init__(self, events: evframe.EventInterface) -> None:
         events.register_event("E_ORDER_PLACED", params={"id": int, "customer": str, "back_end": str})
@@ -38,7 +38,7 @@ class Shop:
             yield
 
     async def show(self, _: Request) -> Response:
-        """Answer whoever looks."""
+        """Answer a look with a browser."""
         return PlainTextResponse("POST /orders\n")
 
     async def take_order(self, request: Request) -> Response:

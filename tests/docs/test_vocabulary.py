@@ -1,10 +1,78 @@
-"""The words of the pages: each term has one meaning."""
+"""The words: each term has one meaning, and sentences have the verbs of the field, such as send, retry and notify."""
 
+import io
 import re
+import subprocess
+import tokenize
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 GLOSSARY = ROOT / "docs" / "reference" / "glossary.md"
+
+# Words that hide who does what to which thing, each with what stands there instead.
+UNCLEAR = {
+    r"told|tells?|telling": "report, notify, raise an event, show, distinguish",
+    r"hears?|heard|hearing": "receive, be notified",
+    r"whoever": "the subscriber, the client, the caller",
+    r"nobody": "no subscriber, no process, no client",
+    r"(take|takes|took|taking) note": "record",
+    r"(let|lets|letting) go": "release, close, stop",
+    r"(go|goes|went|going) on": "continue",
+    r"(is|are) there": "exists, has arrived, can be reached",
+    r"(become|becomes|became) of": "the outcome of",
+    r"of (its|their|your|our|my) own": "another, separate, one",
+    r"asks? (itself|themselves)": "check",
+}
+WORDS = re.compile(rf"\b({'|'.join(UNCLEAR)})\b", re.IGNORECASE)
+
+# Sentences that need such a word, each with the reason.
+ALLOWED: dict[str, str] = {}
+
+# Folders of code whose texts still have such words; a folder that is not here is checked.
+NOT_YET = {"evframe", "evframe-ingest", "evframe-mi"}
+
+
+def texts(path):
+    """Yield the number and the text of what a reader reads in a file: of code, the comments and the strings."""
+    source = path.read_text()
+    if path.suffix != ".py":
+        yield from enumerate(source.splitlines(), 1)
+        return
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type in {tokenize.COMMENT, tokenize.STRING} and " " in token.string:  # a single word is a name
+            yield from enumerate(token.string.splitlines(), token.start[0])
+
+
+def unclear(paths):
+    """Return each text of files that has an unclear word and is not allowed."""
+    return [
+        f"{path.relative_to(ROOT)}:{number}: {found[0]!r} in {line.strip()!r}; instead: {instead(found[0])}"
+        for path in paths
+        for number, line in texts(path)
+        if (found := WORDS.search(line)) and not any(allowed in line for allowed in ALLOWED)
+    ]
+
+
+def instead(word):
+    """Return the words that stand instead of one."""
+    return next(words for pattern, words in UNCLEAR.items() if re.fullmatch(pattern, word, re.IGNORECASE))
+
+
+def listed(*patterns):
+    """Return the files of the repository that match patterns of git."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns]
+    names = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
+    ).stdout.splitlines()
+    return [path for path in map(ROOT.joinpath, names) if path.is_file()]
+
+
+def folder_of(path):
+    """Return the name of the folder of code that a file belongs to, which is a plugin or stands at the top."""
+    parts = path.relative_to(ROOT).parts
+    return parts[1] if parts[0] == "plugins" else parts[0]
 
 
 def test_the_glossary_explains_each_term_in_one_sentence():
@@ -16,3 +84,21 @@ def test_the_glossary_explains_each_term_in_one_sentence():
     terms = [entry[1] for entry in entries]
     assert terms == sorted(set(terms))
     assert [entry[0] for entry in entries if ". " in entry[2]] == []
+
+
+@pytest.mark.parametrize("pages", ["README.md", "CONTRIBUTING.md", "RELEASING.md", "docs/*.md", "plugins/*/README.md"])
+def test_pages_have_no_unclear_words(pages):
+    """A page says what does what to which thing: the words of the list are not in it."""
+    paths = listed(pages)
+
+    assert paths
+    assert unclear(paths) == []
+
+
+def test_texts_of_code_have_no_unclear_words():
+    """The docstrings, comments, errors and lines of the log of the folders that are clean have no such word."""
+    paths = listed("*.py", "*.jinja", "examples/*.toml", "templates/*.yml")
+    code = [path for path in paths if "tests" not in path.relative_to(ROOT).parts and folder_of(path) not in NOT_YET]
+
+    assert code
+    assert unclear(code) == []

@@ -49,7 +49,7 @@ def test_every_command(gateway, receiver):
     assert evframe("subscribe", "E_TEST", target, "--expire", "0", env=env).stdout == "OK\n"
 
     refused = evframe("raise", "E_TEST", "ip=x", env=env)
-    problem = "Error: 480: Temporarily Unavailable (nobody has subscribed to 'E_TEST')\n"
+    problem = "Error: 480: Temporarily Unavailable ('E_TEST' has no subscriber)\n"
     assert (refused.returncode, refused.stderr) == (1, problem)
     for words, code in ((("raise", "E_NONE"), "404: Event not registered"), (("subscribe", "E_NONE", target), "400")):
         refused = evframe(*words, env=env)

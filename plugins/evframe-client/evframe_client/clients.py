@@ -77,7 +77,7 @@ class Client(_Base):
             params: its parameters, in order or by name.
 
         Raises:
-            ManagementError: with the gateway's error, or why nobody answered.
+            ManagementError: with the gateway's error, or why no answer came.
             ValueError: if the parameters have no JSON form.
         """
         request = Request(method, params)
@@ -87,7 +87,7 @@ class Client(_Base):
     def raise_event(self, event: str, params: Any = None) -> None:
         """Raise *event* at the gateway with the values and numbers of *params* exactly as they are.
 
-        An OpenSIPS does not know this form: call `raise_event` with parameters of its own there.
+        An OpenSIPS does not know this form: call `raise_event` with its parameters there.
 
         Args:
             event: the event's name.
@@ -126,7 +126,7 @@ class AsyncClient(_Base):
             params: its parameters, in order or by name.
 
         Raises:
-            ManagementError: with the gateway's error, or why nobody answered.
+            ManagementError: with the gateway's error, or why no answer came.
             ValueError: if the parameters have no JSON form.
         """
         request = Request(method, params)

@@ -21,7 +21,7 @@ MAX_BYTES = 1 << 18
 
 @attrs.frozen
 class Udp:
-    """Sends requests to *url*, each from a socket of its own which takes nobody else's datagrams."""
+    """Sends requests to *url*, each from another socket, which takes no other datagrams."""
 
     url: UdpUrl
 
@@ -39,14 +39,14 @@ class Udp:
                 try:
                     yield from send(sock, request.data)
                     return (yield from _reply(sock, request))
-                except ConnectionRefusedError as error:  # nobody has the request, so the next address may be asked
+                except ConnectionRefusedError as error:  # no process has the request, so the next address may be asked
                     problem = error
         raise problem or OSError("expected a host with an address")
 
 
 @attrs.frozen
 class Unix:
-    """Sends requests to the socket of *url*, each from a name of its own, without which there would be no reply."""
+    """Sends requests to the socket of *url*, each from another name, without which there would be no reply."""
 
     url: UnixUrl
 
@@ -78,9 +78,9 @@ def _reply(sock: socket.socket, request: Request) -> Steps[bytes]:
 
 @contextmanager
 def bound(folder: str | None = None) -> Iterator[socket.socket]:
-    """Give a UNIX socket for datagrams with a name of its own, which goes with it.
+    """Give a UNIX socket for datagrams with a new name, which is removed with it.
 
-    Whoever runs the gateway can write to it; its folder cannot be listed by others.
+    The user that runs the gateway can write to it; its folder cannot be listed by others.
     """
     own = tempfile.mkdtemp(prefix="evframe-", dir=folder)
     path = os.path.join(own, secrets.token_hex(8))

@@ -18,7 +18,7 @@ from evframe_client.urls import FifoUrl
 
 @attrs.frozen
 class Fifo:
-    """Writes requests to the FIFO of *url*, and reads each reply from a FIFO of its own."""
+    """Writes requests to the FIFO of *url*, and reads each reply from another FIFO."""
 
     url: FifoUrl
 
@@ -36,7 +36,7 @@ def _opened(path: str) -> Iterator[int]:
         fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno == errno.ENXIO:
-            raise OSError(errno.ENXIO, "nobody reads the FIFO") from None
+            raise OSError(errno.ENXIO, "no process reads the FIFO") from None
         raise
     try:
         if not stat.S_ISFIFO(os.fstat(fd).st_mode):
@@ -48,7 +48,7 @@ def _opened(path: str) -> Iterator[int]:
 
 @contextmanager
 def _reply_fifo(folder: str) -> Iterator[tuple[str, int]]:
-    """Give the name and the descriptor of a new FIFO, which nobody but this user can read; it goes afterwards."""
+    """Give the name and the descriptor of a new FIFO, which only this user can read; it is removed afterwards."""
     name = f"evframe_reply_{secrets.token_hex(8)}"
     path = os.path.join(folder, name)
     os.mkfifo(path, 0o600)

@@ -33,12 +33,12 @@ class Call:
 
 _EVERYTHING: Final = frozenset({"*", "E_*"})
 _ECHO: Final = re.compile("E_CORE_TCP_DISCONNECT$|E_EVFRAME_LEASE_")
-"""What subscribing, and looking whether the leases are there, raises at the gateway."""
+"""What subscribing, and looking whether the leases exist, raises at the gateway."""
 Keeping = Generator[Call | Pause, Any, None]
 
 
 class Leases:
-    """The leases of one subscriber socket at one gateway, told step by step as in `evframe_client.steps`.
+    """The leases of one subscriber socket at one gateway, step by step as in `evframe_client.steps`.
 
     Args:
         socket: the subscriber, ``scheme:address``.
@@ -123,7 +123,7 @@ class Leases:
                 failures = 0
 
     def leave(self) -> Keeping:
-        """Unsubscribe from everything, unless nobody answers."""
+        """Unsubscribe from everything, unless the gateway does not answer."""
         while self._renew_at:
             name, _ = self._renew_at.popitem()
             try:

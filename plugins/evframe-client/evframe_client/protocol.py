@@ -25,8 +25,8 @@ class ManagementError(EvframeError):
     """Raised when the gateway cannot be reached, or answers with an error.
 
     Args:
-        message: the error's text, or one sentence that says why nobody answered.
-        code: the error's code; None when nobody answered.
+        message: the error's text, or one sentence that says why no answer came.
+        code: the error's code; None when no answer came.
         data: what the error says beside its text, or None.
     """
 
@@ -39,7 +39,7 @@ class ManagementError(EvframeError):
 
 
 def _new_id() -> str:
-    # Text, because the original cuts numbers to 32 bits; nobody else can guess it, because others
+    # Text, because the original cuts numbers to 32 bits; no other program can guess it, because others
     # can write to the sockets and FIFOs that replies come through.
     return secrets.token_hex(8)
 

@@ -1,4 +1,4 @@
-"""Where events arrive: a socket of this program, which the gateway is told as the subscriber."""
+"""Where events arrive: a socket of this program, which the gateway gets as the subscriber."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Receiver(Protocol):
 
     @property
     def text(self) -> str:
-        """The socket as the gateway is told it."""
+        """The socket as the gateway gets it."""
 
     def fileno(self) -> int:
         """Return the descriptor that can be read when something has arrived."""

@@ -1,4 +1,4 @@
-"""What a transport waits for, told step by step, so that the same code serves threads and event loops."""
+"""What a transport waits for, step by step, so that the same code serves threads and event loops."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ _calls_lock: Final = threading.Lock()
 
 
 def _aside(step: Aside) -> Future[Any]:
-    """Return what becomes of the call of *step*; one that takes too long is left to end by itself."""
+    """Return the result of the call of *step*; one that takes too long is left to end by itself."""
     with _calls_lock:
         call = _calls.get(step.key)
         if call is not None:
@@ -117,7 +117,7 @@ def _end(step: Aside) -> None:
 
 
 async def run_async(steps: Steps[Result], timeout_s: float) -> Result:
-    """Return what *steps* return, within *timeout_s* seconds; the event loop goes on meanwhile.
+    """Return what *steps* return, within *timeout_s* seconds; the event loop runs meanwhile.
 
     Raises:
         TimeoutError: when the time is over.

@@ -36,13 +36,13 @@ class ReceivedEvent:
 
     name: str
     params: dict[str, Any] | list[Any] | Pairs | None
-    """By name or in order, `Pairs` when a name is there twice; None when it has none."""
+    """By name or in order, `Pairs` when a name occurs twice; None when it has none."""
     payload: bytes = attrs.field(repr=False)
     """The JSON-RPC notification as it was on the wire."""
 
 
 def parse_event(payload: bytes) -> ReceivedEvent:
-    """Return the event that the JSON-RPC notification *payload* tells of.
+    """Return the event of the JSON-RPC notification *payload*.
 
     Raises:
         ValueError: if it is none.
@@ -79,7 +79,7 @@ class Wanted:
     address: str | None = attrs.field(converter=attrs.converters.optional(check_address))
     """The local IP address at which the gateway reaches this program; that from which it is reached when left out."""
     lease_s: int = attrs.field(validator=_at_least_a_second)
-    """How long the gateway goes on when this program has died."""
+    """How long the gateway continues to send when this program has died."""
     look_s: float
     """How often new events and lost leases are looked for."""
 
@@ -140,12 +140,12 @@ class _Base:
 
 
 def _tell(steps: Keeping, outcome: Any) -> Call | Pause:
-    """Go on after a call with its result or its error."""
+    """Continue after a call with its result or its error."""
     return steps.throw(outcome) if isinstance(outcome, ManagementError) else steps.send(outcome)
 
 
 class Subscription(_Base, Iterator[ReceivedEvent]):
-    """The events that match, received in a `with` block by iterating; one thread of its own keeps the leases."""
+    """The events that match, received in a `with` block by iterating; one thread keeps the leases."""
 
     def __init__(self, client: Client, wanted: Wanted) -> None:
         super().__init__(wanted)
@@ -225,7 +225,7 @@ class Subscription(_Base, Iterator[ReceivedEvent]):
 
 
 class AsyncSubscription(_Base, AsyncIterator[ReceivedEvent]):
-    """The events that match, received in an `async with` block by iterating; one task of its own keeps the leases."""
+    """The events that match, received in an `async with` block by iterating; one task keeps the leases."""
 
     def __init__(self, client: AsyncClient, wanted: Wanted) -> None:
         super().__init__(wanted)

@@ -217,7 +217,7 @@ def test_reply_fifo(ask, serve, events, tmp_path, timeout_s):
 def test_fifo_that_nobody_reads(ask, tmp_path):
     """Neither a FIFO without a reader nor a file in its place takes a request."""
     os.mkfifo(tmp_path / "mi")
-    with pytest.raises(ManagementError, match=": nobody reads the FIFO$"):
+    with pytest.raises(ManagementError, match=": no process reads the FIFO$"):
         ask(f"fifo://{tmp_path}/mi?reply_dir={tmp_path}", "pwd")
     (tmp_path / "file").write_text("kept")
     with pytest.raises(ManagementError, match=": expected a FIFO, got another kind of file$"):

@@ -31,21 +31,21 @@ class LogConsumer:
         self.muted = muted
 
     def start(self, spawn: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]) -> None:
-        """Begin to hear, unless it is muted, once the start of everything is over."""
+        """Begin to take lines, unless it is muted, once the start of everything is over."""
         self._spawn = spawn
         self._follow()
 
     def stop(self) -> None:
-        """Hear no more."""
+        """Take no more lines."""
         self._spawn = self._task = None
 
     def mute(self, *, muted: bool) -> None:
-        """Stop to hear, or begin again."""
+        """Stop to take lines, or begin again."""
         self.muted = muted
         self._follow()
 
     def adopt(self, before: Options, options: Options) -> None:
-        """Go on with other options; what a command has set stays, unless that of the options changes."""
+        """Continue with other options; what a command has set stays, unless that of the options changes."""
         self._handler.adopt(options)
         if options.log_event_enabled != before.log_event_enabled:
             self.mute(muted=not options.log_event_enabled)
@@ -83,7 +83,7 @@ class LogConsumer:
             "core:log_level_filter",
             (("consumer",), ("consumer", "level_filter")),
             self._level_filter,
-            "gets or sets up to which level the log consumer event hears; 0 for all",
+            "gets or sets up to which level the log consumer event takes lines; 0 for all",
         )
         yield Command(
             "core:log_mute_state",

@@ -67,7 +67,7 @@ def declare(collector: EventCollector) -> None:
             "dst_port": Parameter(int, summary="The own port."),
             "proto": Parameter(str, summary="What was spoken: `tcp`, `http`, …"),
         },
-        summary="A connection was closed, by whoever.",
+        summary="A connection was closed, by either side.",
         quiet=True,
     )
     collector.add(

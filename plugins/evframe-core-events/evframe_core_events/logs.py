@@ -102,16 +102,16 @@ class EventHandler(logging.Handler):
         self._thread = 0
 
     def attach(self) -> None:
-        """Hear the lines of the logger."""
+        """Take the lines of the logger."""
         self._thread = threading.get_ident()
         self._logger.addHandler(self)
 
     def detach(self) -> None:
-        """Hear them no more."""
+        """Take them no more."""
         self._logger.removeHandler(self)
 
     def adopt(self, options: Options) -> None:
-        """Go on with other options; the level that a command has set stays, unless that of the options changes."""
+        """Continue with other options; the level that a command has set stays, unless that of the options changes."""
         is_attached = self in self._logger.handlers
         self.detach()
         if options.log_event_level_filter != self._options.log_event_level_filter:
@@ -136,7 +136,7 @@ class EventHandler(logging.Handler):
         return True
 
     def tell_lost(self) -> None:
-        """Raise an event that says how many lines were lost to the limit since it was last told, if any were."""
+        """Raise an event that says how many lines were lost to the limit since the last such event, if any were."""
         lost = self._limit.take_lost()
         if lost:
             text = f"{lost} log lines were over log_rate_limit and raised no event"

@@ -1,4 +1,4 @@
-"""How much memory is used, and when that is told."""
+"""How much memory is used, and when that raises an event."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from evframe_core_events.cgroup import MemoryGroup, memory_groups
 
 
 class Level:
-    """The percentage of one kind of memory, and the one that was told last.
+    """The percentage of one kind of memory, and the one that was reported last.
 
-    Q-19: falling below the threshold is told too when the last value was the threshold itself.
+    Q-19: falling below the threshold is reported too when the last value was the threshold itself.
 
     Args:
-        threshold: in percent; 0 tells nothing.
+        threshold: in percent; 0 reports nothing.
     """
 
     def __init__(self, threshold: int) -> None:
@@ -25,7 +25,7 @@ class Level:
         self._last = 0
 
     def update(self, used: int, size: int) -> int | None:
-        """Return the percentage if it is to be told: another one at or above the threshold, or the first below."""
+        """Return the percentage if it is to be reported: another one at or above the threshold, or the first below."""
         percent = used * 100 // size
         threshold = self.threshold
         if not threshold or percent == self._last or (percent < threshold and self._last < threshold):

@@ -65,7 +65,7 @@ class Options:
     scale_up_within: int = attrs.field(default=0, validator=_within)
     """Among how many of the last cycles these may be; 0 for as many as they are."""
     scale_down_percent: int = attrs.field(default=0, validator=_below_scale_up)
-    """The load below which a worker is let go; 0 for never."""
+    """The load below which a worker is stopped; 0 for never."""
     scale_down_cycles: int = attrs.field(default=10, validator=at_least(1))
     """In how many cycles, one after the other, the load must have been below it."""
     log_event_enabled: bool = False
@@ -75,7 +75,7 @@ class Options:
     log_msg_buf_size: int = attrs.field(default=4096, validator=at_least(1))
     """How many bytes of a message are kept."""
     log_prefix: str = ""
-    """The prefix that E_CORE_LOG tells, with a colon after it."""
+    """The prefix that E_CORE_LOG has, with a colon after it."""
     log_rate_limit: int = attrs.field(default=100, validator=at_least(0))
     """How many lines a second are raised as events; the others are counted."""
     logger: str = ""

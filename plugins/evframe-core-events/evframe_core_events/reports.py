@@ -1,4 +1,4 @@
-"""The commands of the module status_report: what each part says of its own health."""
+"""The commands of the module status_report: the health that each part reports."""
 
 from __future__ import annotations
 

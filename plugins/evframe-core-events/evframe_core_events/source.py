@@ -1,4 +1,4 @@
-"""The plugin: hears, measures and counts what the core and the other plugins do."""
+"""The plugin: observes, measures and counts what the core and the other plugins do."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class CoreEvents:
 
     @hookimpl
     def reconfigure(self, options: CoreEventsOptions) -> Callable[[], None]:
-        """Take other options; percentages that were told, loads that were seen and what commands have set stay."""
+        """Take other options; percentages that were reported, loads that were seen and what commands have set stay."""
         before, logs = self._options, self._logs.state()
         self._adopt(options)
 
@@ -183,7 +183,7 @@ class CoreEvents:
 
     @hookimpl
     def stop(self) -> None:
-        """Let go of what is kept for a run."""
+        """Release what is kept for a run."""
         self._logs.stop()
         self._watches = None
         if self._context is not None:
@@ -212,7 +212,7 @@ class CoreEvents:
         self._slow.tell(source, seconds, extra)
 
     def check_memory(self) -> None:
-        """Look at the memory, and raise what there is to tell."""
+        """Look at the memory, and raise the events that are due."""
         health = self._registry().group("core-events")
         try:
             self._tell(self._shm, "E_CORE_SHM_THRESHOLD", self._memory.used)
@@ -248,4 +248,4 @@ class CoreEvents:
         name = group.kind if group.filter == "none" else f"{group.kind}/{group.filter}"
         reports = self._registry().group("auto-scaling")
         reports.add(name, details="active", reports=_REPORTS)
-        reports.report(f"worker {number} {'added' if step == 'up' else 'let go'} at a load of {load} %", name)
+        reports.report(f"worker {number} {'added' if step == 'up' else 'stopped'} at a load of {load} %", name)

@@ -36,7 +36,7 @@ class SlowOperations:
         self._quiet_until: dict[str, float] = {}
 
     def tell(self, source: str, seconds: float, extra: str) -> None:
-        """Tell of one; from any thread."""
+        """Report one; from any thread."""
         self._raise(THRESHOLD, self._told(source, seconds, extra))
 
     def _told(self, source: str, seconds: float, extra: str) -> dict[str, Any]:
@@ -48,13 +48,13 @@ class SlowOperations:
         return params
 
     def route_returned(self, name: str, event: Event, seconds: float) -> None:
-        """Tell of a route that took so long, unless the event is quiet: its handler would feed itself."""
+        """Report a route that took so long, unless the event is quiet: its handler would feed itself."""
         if not event.definition.quiet:
             payload = event.payload[:_EXTRA_BYTES].decode("utf-8", "replace")
             self.tell("event route", seconds, f"route:{name} {payload}")
 
     def delivered(self, socket: Socket, batch: Batch, seconds: float) -> None:
-        """Tell of a batch whose outcome took so long, unless all of its events are quiet."""
+        """Report a batch whose outcome took so long, unless all of its events are quiet."""
         if all(event.definition.quiet for event in batch.events):
             return
         token = depth.set(max(event.depth for event in batch.events) + 1)
@@ -65,7 +65,7 @@ class SlowOperations:
             depth.reset(token)
 
     async def watch_loop(self, context: PluginContext, limit_s: float) -> None:
-        """Tell of each time that the running loop is late by more than *limit_s*."""
+        """Report each time that the running loop is late by more than *limit_s*."""
         loop = asyncio.get_running_loop()
         period_s = max(0.005, min(0.25, limit_s / 4))
         while True:
@@ -83,22 +83,22 @@ class DeliveryHook:
 
     Args:
         limit_s: how long a batch may take.
-        told: called with each that takes longer.
+        report: called with each that takes longer.
     """
 
-    def __init__(self, limit_s: float, told: Callable[[Socket, Batch, float], None]) -> None:
-        self.deliver = delivery_wrapper(limit_s, told)
+    def __init__(self, limit_s: float, report: Callable[[Socket, Batch, float], None]) -> None:
+        self.deliver = delivery_wrapper(limit_s, report)
 
 
-def delivery_wrapper(limit_s: float, told: Callable[[Socket, Batch, float], None]) -> Deliver:
-    """Return a wrapper round the hook `deliver` that tells of batches which take longer than *limit_s*.
+def delivery_wrapper(limit_s: float, report: Callable[[Socket, Batch, float], None]) -> Deliver:
+    """Return a wrapper round the hook `deliver` that reports batches which take longer than *limit_s*.
 
     It measures from the call to the outcome of the batch; the time in which events wait does not count.
     """
 
     @hookimpl(wrapper=True)
     def deliver(socket: Socket, batch: Batch) -> Generator[None, Any, Any]:
-        end = partial(_end, time.perf_counter(), limit_s, partial(told, socket, batch))
+        end = partial(_end, time.perf_counter(), limit_s, partial(report, socket, batch))
         try:
             result = yield
         except Exception:
@@ -124,7 +124,7 @@ async def _measured(result: Awaitable[None], end: Callable[[], None]) -> None:
     end()
 
 
-def _end(start: float, limit_s: float, told: Callable[[float], None]) -> None:
+def _end(start: float, limit_s: float, report: Callable[[float], None]) -> None:
     elapsed = time.perf_counter() - start
     if elapsed > limit_s:
-        told(elapsed)
+        report(elapsed)

@@ -109,7 +109,7 @@ async def test_events(sleeper, group):
     ]
     assert [report["Log"] for report in reports] == [
         "worker 2 added at a load of 90 %",
-        "worker 2 let go at a load of 5 %",
+        "worker 2 stopped at a load of 5 %",
     ]
     assert status == {"Readiness": True, "Status": 1, "Details": "active"}
     assert group.size == 1

@@ -230,7 +230,7 @@ class DatagramTransport:
         batch.fail(index, _name(error.errno))
 
     async def _wait_unix(self, target: UnixSocket, batch: Batch, index: int, kernel: socket.socket) -> None:
-        """Go on when the reader has made room; a reader that is gone shows as an error of the send."""
+        """Continue when the reader has made room; a reader that is gone shows as an error of the send."""
         loop = asyncio.get_running_loop()
         events = batch.events
         while index < len(events):

@@ -64,7 +64,7 @@ def dialog_commands(dialogs: Dialogs) -> Iterator[Command]:
         ("profile_list_dlgs",),
     )
     yield Command("dialog:list_all_profiles", ((),), commands.profiles, "lists the profiles", ("list_all_profiles",))
-    yield Command("dialog:counters", ((),), commands.counters, "counts the sessions by what has become of them")
+    yield Command("dialog:counters", ((),), commands.counters, "counts the sessions by their states and ends")
 
 
 class _Commands:

@@ -66,15 +66,15 @@ class Dialogs:
         on_timeout: Callable[[Session], float | None] | None = None,
         end_on_race_condition: bool = False,
     ) -> Session:
-        """Take note of a new session and return it; no event is raised yet.
+        """Record a new session and return it; no event is raised yet.
 
         Args:
-            callid: what tells it from others, together with *from_tag*.
+            callid: what identifies it, together with *from_tag*.
             from_tag: the tag of its caller.
             lifetime_s: how long it lasts from its answer on; `default_timeout_s` without it.
             pings: the sides that are pinged while it is answered.
-            hang_up: tells a side that it is over, when it is ended from here; silent without it.
-            on_timeout: asked at the end of its lifetime; a number goes on for so many seconds.
+            hang_up: notifies a side that it is over, when it is ended from here; silent without it.
+            on_timeout: called at the end of its lifetime; a number continues it for so many seconds.
             end_on_race_condition: whether it gets a short lifetime when it is answered after it was given up.
 
         Raises:
@@ -95,7 +95,7 @@ class Dialogs:
         return self._sessions.get(identity)
 
     def end(self, session: Session, reason: str = "") -> None:
-        """End a session from here; if it says how, both sides are told before its state changes."""
+        """End a session from here; if it says how, both sides are notified before its state changes."""
         self._sessions.terminate(session, reason)
 
     def __iter__(self) -> Iterator[Session]:
@@ -118,7 +118,7 @@ class Dialogs:
         return time.time() + session.deadline - self._clock() if session.state in ANSWERED else None
 
     def counters(self) -> dict[str, int]:
-        """Return how many sessions there are, and what has become of all so far."""
+        """Return how many sessions there are, and how all so far have ended."""
         in_state = self._sessions.in_state
         return {
             "active_dialogs": sum(in_state[state] for state in ANSWERED),
@@ -227,8 +227,8 @@ class Dialogs:
             async with asyncio.timeout(self.options.hang_up_timeout_s):
                 await session.handling.hang_up(session, side)
         except TimeoutError:
-            log.warning("a side was not told of the end in time", extra=about)
+            log.warning("a side was not notified of the end in time", extra=about)
         except BaseException as error:
             if comes_from_outside(error):
                 raise
-            log.exception("telling a side of the end raised an error", extra=about)
+            log.exception("notifying a side of the end raised an error", extra=about)

@@ -23,7 +23,7 @@ class Options:
     setup_timeout_s: float = attrs.field(default=180.0, validator=at_least(0))
     """How long a session may wait for its answer (RFC 3261, timer C); 0 for no limit."""
     idle_timeout_s: float = attrs.field(default=0.0, validator=at_least(0))
-    """End a session of which nothing was heard for so long since its answer; 0 for no limit."""
+    """End a session for which nothing arrived for so long since its answer; 0 for no limit."""
     options_ping_interval_s: float = attrs.field(default=30.0, validator=at_least(1))
     """How often a side is pinged that asks for pings of the kind ``options``."""
     reinvite_ping_interval_s: float = attrs.field(default=300.0, validator=at_least(1))
@@ -31,7 +31,7 @@ class Options:
     ping_timeout_s: float = attrs.field(default=5.0, validator=at_least(0.01))
     """How long a ping waits for its answer; a side that gives none is dead."""
     hang_up_timeout_s: float = attrs.field(default=5.0, validator=at_least(0.01))
-    """How long both sides have to be told of an end before the session ends without them."""
+    """How long notifying both sides of an end may take before the session ends without that."""
     race_condition_timeout_s: float = attrs.field(default=5.0, validator=at_least(0))
     """The lifetime of a session that was answered although it had been given up, if it asks for that."""
     late_answer_s: float = attrs.field(default=5.0, validator=at_least(0))

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Profiles:
-    """Which sessions belong to which profiles; a profile is there as long as one does."""
+    """Which sessions belong to which profiles; a profile exists as long as one does."""
 
     def __init__(self) -> None:
         self._members: dict[str, dict[str, dict[Session, None]]] = {}

@@ -66,9 +66,9 @@ class Handling:
     lifetime_s: float = attrs.field(validator=_positive)
     """From its answer on."""
     hang_up: Callable[[Session, Side], Awaitable[Any]] | None = None
-    """Tells a side that the session is over; without it, it ends silently."""
+    """Notifies a side that the session is over; without it, it ends silently."""
     on_timeout: Callable[[Session], float | None] | None = None
-    """Asked at the end of the lifetime; a number goes on for so many seconds."""
+    """Called at the end of the lifetime; a number continues the session for so many seconds."""
     end_on_race_condition: bool = False
     """Whether its lifetime is short when it is answered although it had been given up."""
     pings: tuple[Ping, ...] = ()
@@ -105,7 +105,7 @@ class Session:
         "values",
     )
 
-    def __init__(  # noqa: PLR0913, PLR0917 what tells it from others
+    def __init__(  # noqa: PLR0913, PLR0917 what identifies it
         self, sessions: Sessions, slot: int, serial: int, callid: str, from_tag: str, handling: Handling
     ) -> None:
         self._sessions = sessions
@@ -146,12 +146,12 @@ class Session:
         return self.state is State.DELETED
 
     def provisional(self, to_tag: str | None = None) -> None:
-        """Take note of a 1xx reply."""
+        """Record a 1xx reply."""
         check_text("to_tag", to_tag or "")
         self._sessions.step(self, Step.PROVISIONAL, to_tag=to_tag)
 
     def final(self, code: int, to_tag: str | None = None) -> None:
-        """Take note of a final reply.
+        """Record a final reply.
 
         Args:
             code: 200 to 699.
@@ -166,11 +166,11 @@ class Session:
             self._sessions.step(self, Step.REJECTION, reason=str(code))
 
     def ack(self) -> None:
-        """Take note of the acknowledgement of the answer."""
+        """Record the acknowledgement of the answer."""
         self._sessions.step(self, Step.ACK)
 
     def bye(self, side: Side = "caller", to_tag: str | None = None) -> None:
-        """Take note that a side ends the session; before the answer that is only remembered.
+        """Record that a side ends the session; before the answer that is only remembered.
 
         Args:
             side: who ends it.
@@ -181,27 +181,27 @@ class Session:
         self._sessions.step(self, Step.BYE, reason="Downstream BYE" if side == "caller" else "Upstream BYE")
 
     def transaction_destroyed(self) -> None:
-        """Take note that no more replies can come to what created the session."""
+        """Record that no more replies can come to what created the session."""
         self._sessions.step(self, Step.DESTROYED)
 
     def ringing(self) -> None:
-        """Take note that the far side is being asked."""
+        """Record the request to the far side."""
         self.provisional()
 
     def answered(self) -> None:
-        """Take note that the far side has agreed."""
+        """Record the final reply of the far side."""
         self.final(200)
 
     def acknowledged(self) -> None:
-        """Take note that the near side knows of that."""
+        """Record the ACK."""
         self.ack()
 
     def ended(self, reason: str = "") -> None:
-        """Take note that the session is over, whatever its state."""
+        """Record that the session is over, whatever its state."""
         self._sessions.step(self, Step.END, reason=reason)
 
     def heard(self) -> None:
-        """Take note of a sign of life, which the idle time-out counts from."""
+        """Record a sign of life, which the idle time-out counts from."""
         self._sessions.heard(self)
 
     def extend(self, lifetime_s: float) -> None:

@@ -30,12 +30,12 @@ class Sessions:
         options: the table ``[plugins.dialog]``.
         first_serial: where the second half of the ids begins.
         clock: the monotonic clock of the timers, in seconds.
-        changed: told of every change of a state, after it.
+        changed: called after every change of a state.
         send_ping: begins to ping a side.
-        hang_up: begins to tell both sides of the end, after which it calls `step`.
+        hang_up: begins to notify both sides of the end, after which it calls `step`.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 what it tells, and whom
+    def __init__(  # noqa: PLR0913, PLR0917 each is called by one step
         self,
         options: Options,
         first_serial: int,
@@ -129,7 +129,7 @@ class Sessions:
         self._plan(session)
 
     def heard(self, session: Session) -> None:
-        """Take note of a sign of life."""
+        """Record a sign of life."""
         session.heard_at = self._clock()
 
     def extend(self, session: Session, lifetime_s: float) -> None:
@@ -218,7 +218,7 @@ class Sessions:
             self._time_out(session, "Idle Timeout")
 
     def _ask_for_more(self, session: Session, now: float) -> None:
-        """Have whoever is asked at the end of the lifetime go on with a session, or not."""
+        """Have `on_timeout` decide at the end of the lifetime whether a session continues."""
         if session.handling.on_timeout is None:
             return
         try:
@@ -236,7 +236,7 @@ class Sessions:
         self.terminate(session, reason)
 
     def terminate(self, session: Session, reason: str) -> None:
-        """End a session from this side: both sides are told first, if it says how."""
+        """End a session from this side: both sides are notified first, if it says how."""
         if session.handling.hang_up is None or session.state not in ANSWERED:
             self.step(session, Step.END, reason=reason)
         elif not session.ending:

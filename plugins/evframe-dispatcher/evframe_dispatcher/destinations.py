@@ -36,7 +36,7 @@ class Destination:
     failed_over: int = 0
     """How often it was chosen after another one had been."""
     attrs: str = ""
-    """What the configuration says for whoever uses it."""
+    """The text of the configuration for the code that uses it."""
 
     @classmethod
     def make(cls, given: DestinationOptions, options: Options) -> Destination:
@@ -69,12 +69,12 @@ class Destination:
         return self.health.active
 
     def took(self, elapsed_s: float) -> None:
-        """Take note how long a good probe has taken."""
+        """Record how long a good probe has taken."""
         before = self.latency_s
         self.latency_s = elapsed_s if before is None else before + _SMOOTHING * (elapsed_s - before)
 
     def inherit(self, old: Destination) -> None:
-        """Go on as *old*, which had the same name, left off."""
+        """Continue as *old*, which had the same name, left off."""
         self.health.state, self.health.failures = old.health.state, old.health.failures
         self.latency_s, self.credit = old.latency_s, old.credit
         self.chosen, self.failed_over = old.chosen, old.failed_over
@@ -117,7 +117,7 @@ def load(options: Options) -> list[Destination]:
     """Return the configured destinations and those of the file.
 
     Raises:
-        ConfigError: if the file is not as it should be, or one destination is there twice.
+        ConfigError: if the file is not as it should be, or one destination occurs twice.
     """
     given = list(options.destinations)
     if options.file is not None:

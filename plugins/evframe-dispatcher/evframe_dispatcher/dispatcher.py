@@ -1,4 +1,4 @@
-"""The plugin: destinations, their probes, and what is told about them."""
+"""The plugin: destinations, their probes, and the events about them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Dispatcher:
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
-        """Tell what is there."""
+        """Report the destinations that exist."""
         self._teller = Teller(context)
         self._teller.available(self._sets)
 

@@ -18,27 +18,27 @@ class Introducer:
 
     Args:
         sets: returns the destinations as they are now.
-        tell: raises the event for one, with a reason.
-        spawn: runs what goes on.
+        report: raises the event for one, with a reason.
+        spawn: runs a task.
         sleep: waits so many seconds.
     """
 
     def __init__(
         self,
         sets: Callable[[], Sets],
-        tell: Callable[[Destination, str], None],
+        report: Callable[[Destination, str], None],
         spawn: Callable[[Coroutine[Any, Any, None]], Any],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._sets = sets
-        self._tell = tell
+        self._report = report
         self._spawn = spawn
         self._sleep = sleep
         self._is_wanted = self._is_running = False
         self._known: set[Name] = set()
 
     def follow(self, *, is_wanted: bool) -> None:
-        """Begin, or end, what the option says; those that are there when it begins count as new."""
+        """Begin, or end, what the option says; those that exist when it begins count as new."""
         self._is_wanted = is_wanted
         if is_wanted and not self._is_running:
             self._is_running = True
@@ -59,6 +59,6 @@ class Introducer:
         new = [each for each in sets if each.name not in self._known]
         self._known = {each.name for each in sets}
         for number, destination in enumerate(new, 1):
-            self._tell(destination, REASON)
+            self._report(destination, REASON)
             if number % _SLICE == 0:
                 await asyncio.sleep(0)

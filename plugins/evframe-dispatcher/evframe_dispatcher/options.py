@@ -76,12 +76,12 @@ class DestinationOptions:
     description: str = ""
     """For people."""
     attrs: str = ""
-    """For whoever uses the destination."""
+    """A text for the code that uses the destination."""
 
 
 @attrs.frozen
 class Options:
-    """The destinations, and how their health is told."""
+    """The destinations, and how their health is reported."""
 
     destinations: list[DestinationOptions] = attrs.field(factory=list)
     """The destinations."""

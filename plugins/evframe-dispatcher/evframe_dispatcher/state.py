@@ -14,7 +14,7 @@ WORDS: Final[dict[str, State]] = {
     **dict.fromkeys(("i", "I", "0", "inactive"), "inactive"),
     **dict.fromkeys(("p", "P", "2", "probing"), "probing"),
 }
-"""What a state may be called by whoever marks a destination, where 0 and 1 are not the numbers of the states."""
+"""The texts that name a state to mark a destination with, where 0 and 1 are not the numbers of the states."""
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""What is told about destinations: the event, the reports, and the status of each partition."""
+"""What is reported of destinations: the event, the reports, and the status of each partition."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _RELOADING: Final = (2, "data re-loading")
 
 
 class Teller:
-    """Tells through the interface that has loaded the plugin."""
+    """Reports through the interface that has loaded the plugin."""
 
     def __init__(self, context: PluginContext) -> None:
         self._context = context
         self._group = context.status.group("dispatcher")
 
     def changed(self, destination: Destination, change: Change, reason: str) -> None:
-        """Tell that a destination has another state; the event is for those that are used no more, or again."""
+        """Report that a destination has another state; the event is for those that are used no more, or again."""
         text = f"destination {destination.uri} of set {destination.set_id} is {change.state}: {reason}"
         self._group.report(text, _events(destination.partition))
         if not change.flipped:
@@ -57,12 +57,12 @@ class Teller:
         self._context.raise_event(STATUS, params)
 
     def reloading(self, partitions: Iterable[str]) -> None:
-        """Tell that destinations are being read again."""
+        """Report that destinations are being read again."""
         for name in partitions:
             self._group.set_status(*_RELOADING, name)
 
     def available(self, sets: Sets, before: Iterable[str] = ()) -> None:
-        """Tell which partitions there are; those of *before* that are not any more go."""
+        """Report the partitions that exist; those of *before* that do not are removed."""
         for name in set(before) - set(sets.partitions):
             self._group.remove(name)
             self._group.remove(_events(name))

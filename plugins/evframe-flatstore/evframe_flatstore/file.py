@@ -25,7 +25,7 @@ _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CL
 
 @attrs.frozen
 class Rotation:
-    """What `E_FLATSTORE_ROTATION` tells."""
+    """The parameters of `E_FLATSTORE_ROTATION`."""
 
     timestamp: str
     reason: str
@@ -164,7 +164,7 @@ class LineFile:
         return file_name(self.path, self._options.suffix, self._clock(), self._zone)
 
     def rotate(self, reason: str) -> None:
-        """Go on in a new file; when that fails, before the next line is written."""
+        """Continue in a new file; when that fails, before the next line is written."""
         with self._mutex:
             if reason == "period" and not self._is_over():
                 return  # the lines that came first have rotated it

@@ -147,7 +147,7 @@ class FileSet:
                 except Unavailable as error:
                     problem = error  # it is due, and done before the next line is written
                 except Rejected:
-                    pass  # its lines will fail, and those of the other files go on
+                    pass  # its lines will fail, and those of the other files are written
                 self._rotations += file.take_rotations()
         self._end_if_due()
         if problem is not None:

@@ -193,10 +193,10 @@ class FlatstoreTransport:
         return [event.definition.name != ROTATION for event in events] if self._limited else None
 
     def _write(self, file: LineFile, events: Sequence[Event]) -> Awaitable[None] | bool:
-        """Have a thread append the lines; wait for it only as long as nobody would notice.
+        """Have a thread append the lines; wait for it only for a moment that delays nothing else.
 
         A disk that takes lines at once is spared the way through the loop; one that does not
-        holds nobody up, and is not waited for again while it is slow.
+        delays no other subscriber, and is not waited for again while it is slow.
         """
         lines = self._format.batch(events)
         counted = self._counted(events)
@@ -261,7 +261,7 @@ class FlatstoreTransport:
                 "event_flatstore:rotate",
                 (("path_to_file",),),
                 self._rotate_command,
-                "goes on in a new file",
+                "continues in a new file",
                 aliases=("evi_flat_rotate",),
             )
         )

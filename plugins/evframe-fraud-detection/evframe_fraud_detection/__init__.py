@@ -1,4 +1,4 @@
-"""The fraud detection source of evframe: tells when a user's usage of a destination reaches its limits."""
+"""The fraud detection source of evframe: raises events when a user's usage of a destination reaches its limits."""
 
 from evframe_fraud_detection.options import Options
 from evframe_fraud_detection.rulebook import RuleBook

@@ -76,7 +76,7 @@ class RuleBook:
         problems = []
         for rule in rules:
             if rule.ruleid in seen:
-                problems.append(f"rules: ruleid: expected a number of its own for each rule, got {rule.ruleid} again")
+                problems.append(f"rules: ruleid: expected a number that no other rule has, got {rule.ruleid} again")
             seen.add(rule.ruleid)
             self._profiles.setdefault(rule.profileid, _Profile()).add(rule)
         if problems:

@@ -97,7 +97,7 @@ class FraudDetection:
         """The rules that hold."""
 
     def check(self, user: str, number: str, profile: int) -> Result:
-        """Count a call of *user* to *number* that begins, and tell when a limit is reached.
+        """Count a call of *user* to *number* that begins, and raise an event when a limit is reached.
 
         It does not keep the call from happening. Whether it does or not, `call_ended` has to be
         called with the result when it is over.
@@ -131,7 +131,7 @@ class FraudDetection:
         return result
 
     def call_ended(self, call: Result, duration_s: float | None = None) -> Verdict:
-        """Count the end of a call, and tell when its duration reaches a limit; a second end of it counts for nothing.
+        """Count the end of a call once, and raise an event when its duration reaches a limit.
 
         Args:
             call: what `check` returned when it began.

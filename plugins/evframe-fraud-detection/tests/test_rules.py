@@ -182,7 +182,9 @@ def test_no_file(tmp_path):
 
 def test_numbers_are_unique():
     """Two rules with the same number are an error."""
-    with pytest.raises(evframe.ConfigError, match="^rules: ruleid: expected a number of its own .*got 1 again"):
+    with pytest.raises(
+        evframe.ConfigError, match="^rules: ruleid: expected a number that no other rule has, got 1 again"
+    ):
         RuleBook([Rule(1, 1), Rule(1, 2)])
 
 

@@ -149,7 +149,7 @@ class Converter:
                 self._subscriptions.add(event, call)
 
     def _register(self, event: str, place: Place) -> bool:
-        """Take note of an event; return whether its name can be written."""
+        """Record an event; return whether its name can be written."""
         if event not in self.document.events:
             try:
                 value_text(event)

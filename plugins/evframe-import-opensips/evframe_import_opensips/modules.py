@@ -1,7 +1,7 @@
 """What the modules, parameters and functions of OpenSIPS that have to do with events are called here.
 
 This is the one place: the converter and the table in the documentation are made from it.
-The modules that raise events have a table of their own, which is part of this one.
+The modules that raise events have another table, which is part of this one.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class Subscriptions:
         return expire
 
     def _need(self, socket: str) -> str | None:
-        """Take note of the packages that a socket needs; return why there is none."""
+        """Record the packages that a socket needs; return why there is none."""
         scheme = socket.partition(":")[0]
         if scheme not in SCHEMES:
             hints = {"route": "name a Python callable in [routes]", "jsonrpc": "expected jsonrpc:host:port:method"}

@@ -68,7 +68,7 @@ class Grant:
         self._is_over = True
         if self._watched is not None:
             with suppress(OSError):  # it has ended
-                # A sender that sees no room would ask for some, later and later, before it sees that nobody reads.
+                # A sender that sees no room would ask for some, later and later, before it sees that no peer reads.
                 self._watched.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self._watched.shutdown(socket.SHUT_RDWR)
 

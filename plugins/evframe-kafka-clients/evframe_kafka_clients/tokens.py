@@ -35,7 +35,7 @@ def tokens_of(options: Mapping[str, Any], limit_s: float) -> Tokens | None:
 class Tokens(AbstractTokenProvider):  # type: ignore[misc] # the library has no types
     """Gives the library a token for each connection.
 
-    What may take long runs on a thread of its own, of which there is one at most. A token of a provider is kept for
+    What may take long runs on a separate thread, of which there is one at most. A token of a provider is kept for
     most of its lifetime; a file is read and a function is called for every connection.
 
     Args:

@@ -31,7 +31,7 @@ async def end(client: Any, connections: Any, *parts: Any) -> None:
 async def _within(work: Coroutine[Any, Any, Any], limit_s: float) -> bool:
     """Return whether *work* ends well within its bound.
 
-    It has a task of its own: the library may end it with a cancellation, which is not meant for this one.
+    It is a separate task: the library may end it with a cancellation, which is not meant for this one.
     """
     task = asyncio.ensure_future(work)
     try:

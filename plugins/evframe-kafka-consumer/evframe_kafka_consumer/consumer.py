@@ -116,7 +116,7 @@ class TopicConsumer:
             await self._sleep(delay_s(attempt, cap_s))
 
     async def _consume(self, library: Any, records: Records) -> None:
-        """Consume as one member of the group, until the library cannot go on."""
+        """Consume as one member of the group, until the library cannot continue."""
         self._has_moved = False
         member: Member = library.Member(self.options, records, self._places, await self._made())
         self._member = member
@@ -134,7 +134,7 @@ class TopicConsumer:
             await asyncio.wait((fetcher,))
 
     async def _commit(self, library: Any, member: Member) -> None:
-        """Commit again and again how far this member is, and look whether the group is there.
+        """Commit again and again how far this member is, and look whether the group can be reached.
 
         Raises:
             KafkaConnectionError: if none of the brokers that the library knows has answered for long. It looks for no

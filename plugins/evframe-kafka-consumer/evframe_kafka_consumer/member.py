@@ -43,7 +43,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
             group_id=options.group_id,
             auto_offset_reset=options.auto_offset_reset,
             enable_auto_commit=False,
-            # Whoever is slow because its subscribers are is alive, and says so.
+            # A member that is slow because its subscribers are slow is alive, and says so.
             max_poll_interval_ms=_NEVER_MS,
             **made,
         )
@@ -73,7 +73,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
         """Take records of the partitions that have room, or wait a while.
 
         Raises:
-            KafkaError: if the library cannot go on.
+            KafkaError: if the library cannot continue.
         """
         most = self._options.max_in_flight
         rooms = {place: most - self._under_way(place, each) for place, each in self.partitions.items()}
@@ -104,7 +104,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
         return max(len(partition), self._records.counts.waiting[place])
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Commit what is done, and what can be done within the bound: others go on from there."""
+        """Commit what is done, and what can be done within the bound: others continue from there."""
         lost = [self.partitions[place] for place in revoked if place in self.partitions]
         with suppress(TimeoutError):
             async with asyncio.timeout(self._options.revoke_timeout_ms / 1000):
@@ -123,7 +123,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
             self.partitions.setdefault(place, Partition())
 
     async def commit(self) -> bool:
-        """Tell the group how far we are; return whether there was news, and it has answered.
+        """Commit how far this member is; return whether there was news, and it has answered.
 
         Raises:
             KafkaError: if it does not take that.
@@ -136,7 +136,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
             async with asyncio.timeout(self._limit_s):
                 await self._consumer.commit(news)
         except (CommitFailedError, IllegalStateError):
-            return True  # the group has other members by now, which go on from the last commit
+            return True  # the group has other members by now, which continue from the last commit
         for place, position in news.items():
             if place in self.partitions:
                 self.partitions[place].committed(position)

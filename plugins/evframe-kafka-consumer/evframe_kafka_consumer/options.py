@@ -15,7 +15,7 @@ from evframe_kafka_consumer.properties import Value, consumer_option, converted
 
 PORT = 9092
 OnFailure = Literal["commit", "retry", "dead_letter"]
-"""What becomes of a record: it is done; its event is raised again; it goes to the topic of dead letters."""
+"""What is done with a record: it is committed; its event is raised again; it goes to the topic of dead letters."""
 
 
 def _host_and_port(text: str) -> tuple[str, int]:
@@ -80,7 +80,7 @@ class ConnectionOptions:
     events: list[str] = attrs.field(factory=lambda: ["*"])
     """Patterns of the events that JSON-RPC notifications may name; an empty list makes every record a body."""
     max_events: int = attrs.field(default=1000, validator=at_least(0))
-    """How many events that nobody has registered may be registered because records name them."""
+    """How many unregistered events may be registered because records name them."""
     ack: Literal["outcome", "at_once"] = "outcome"
     """When a record is done: once every delivery of its event has its outcome, or once it is raised."""
     max_in_flight: int = attrs.field(default=1000, validator=at_least(1))
@@ -88,15 +88,15 @@ class ConnectionOptions:
     dead_letter_topic: str | None = None
     """The topic of what could not be delivered."""
     on_failure: OnFailure = attrs.field(default="commit", validator=_dead_letters)
-    """What becomes of a record whose event could not be delivered to every subscriber."""
+    """What is done with a record whose event could not be delivered to every subscriber."""
     on_nobody: OnFailure = attrs.field(default="commit", validator=_dead_letters)
-    """What becomes of a record whose event has no subscriber."""
+    """What is done with a record whose event has no subscriber."""
     on_refused: Literal["commit", "dead_letter"] = attrs.field(default="commit", validator=_dead_letters)
-    """What becomes of a record that becomes no event."""
+    """What is done with a record that becomes no event."""
     retry_delay_ms: int = attrs.field(default=1000, validator=at_least(1))
     """How long it takes until an event is raised again, or a dead letter is sent again."""
     commit_interval_ms: int = attrs.field(default=1000, validator=at_least(1))
-    """How often the group is told how far this member is."""
+    """How often this member commits how far it is."""
     revoke_timeout_ms: int = attrs.field(default=3000, validator=at_least(0))
     """How long a rebalance waits for the outcomes of what this member has under way."""
     connect_timeout_ms: int = attrs.field(default=5000, validator=at_least(1))

@@ -22,7 +22,7 @@ class Partition:
         self._end = offset + 1
 
     def settle(self, offset: int) -> None:
-        """Take note that a record is done; once is enough."""
+        """Record that a record is done; once is enough."""
         self._open.pop(offset, None)
 
     @property
@@ -32,5 +32,5 @@ class Partition:
         return None if position == self._committed else position
 
     def committed(self, position: int) -> None:
-        """Take note that *position* is committed."""
+        """Record that *position* is committed."""
         self._committed = position

@@ -1,4 +1,4 @@
-"""Records in, events out, and what becomes of each record."""
+"""Records in, events out, and whether each record is done, raised again or a dead letter."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Records:
             self._handle(self._options.on_refused, partition, record, "refused")
 
     def _told(self, place: TopicPartition, partition: Partition, record: Any, reasons: Sequence[str | None]) -> None:
-        """Take what became of the event of a record."""
+        """Take the outcome of the event of a record."""
         self.counts.waiting[place] -= 1
         self.settled.set()
         fate = fate_of(reasons)

@@ -175,7 +175,7 @@ class Cluster:
             self._tokens.failed()
 
     async def look(self, topics: Sequence[str]) -> dict[str, str | None]:
-        """Return why each of *topics* takes no record; None for one that is there.
+        """Return why each of *topics* takes no record; None for one that exists.
 
         Raises:
             Unavailable: if no broker answers.

@@ -20,7 +20,7 @@ _REASONS: Final = {
 
 
 async def reasons_of(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str, str | None]:
-    """Return why each of *topics* takes no record; None for one that is there.
+    """Return why each of *topics* takes no record; None for one that exists.
 
     The client learns nothing of it: it would keep each topic that it was asked for, ask for all of them again with
     every other one, and log those that do not exist.

@@ -234,7 +234,7 @@ def _fill(batch: Any, now: int, keys: Iterable[bytes | None], values: list[bytes
 
 
 def _fill_each(batch: Any, now: int, records: Iterable[tuple[bytes | None, bytes, Headers]]) -> int:
-    """Append records with headers of their own until *batch* is full; return how many it has taken, at least one."""
+    """Append records that have headers until *batch* is full; return how many it has taken, at least one."""
     append = batch._builder.append  # noqa: SLF001
     taken = 0
     for key, value, headers in records:

@@ -75,7 +75,7 @@ class Sending:
     async def _send(self, packed: list[Packed], step: Step | None) -> None:
         """Send batches of records to one partition; one that is refused is split, until single records are.
 
-        The library would go on with what is queued behind a batch of records that has come to its time limit: the
+        The library would continue with what is queued behind a batch of records that has come to its time limit: the
         next one is queued when the one before is acknowledged. It would send them no sooner.
         """
         waiting = deque(packed)

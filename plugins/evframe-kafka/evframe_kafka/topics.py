@@ -65,7 +65,7 @@ class TopicSet:
                     del self._last[topic]
 
     async def _divide(self, sending: Sending) -> tuple[Groups, Groups]:
-        """Return the events whose topics are there, and those that wait for theirs, or behind others that do."""
+        """Return the events whose topics exist, and those that wait for theirs, or behind others that do."""
         groups, cluster = sending.contents.by_topic(), sending.cluster
         reasons = await cluster.look([each for each in groups if each not in self.open or not cluster.knows(each)])
         there, late = Groups(), Groups()

@@ -12,10 +12,10 @@ _SPARE: Final = 1024  # so many entries may be out of date before the heap is ma
 
 
 class Notices:
-    """The leases that end, each with the time at which it has to be told about.
+    """The leases that end, each with the time at which its event has to be raised.
 
     Args:
-        notice_s: how long before its end; a short lease is told about in its last quarter.
+        notice_s: how long before its end; a short lease has its event in its last quarter.
     """
 
     def __init__(self, notice_s: float) -> None:
@@ -34,7 +34,7 @@ class Notices:
         return self._heap[0][0] if self._heap else math.inf
 
     def add(self, lease: Subscription) -> None:
-        """Take note of a lease that was made or refreshed.
+        """Record a lease that was made or refreshed.
 
         One that ends later than it did stays where it is: it is looked at when its time comes.
         """
@@ -61,12 +61,12 @@ class Notices:
         self._number = len(self._heap)
 
     def forget(self, lease: Subscription) -> None:
-        """Take note that a lease has ended."""
+        """Record that a lease has ended."""
         self._at.pop(lease, None)
         self._compact()
 
     def take_all(self) -> list[Subscription]:
-        """Forget all leases that have not been told about, and return them."""
+        """Forget all leases whose event was not raised, and return them."""
         leases = list(self._at)
         self.clear()
         return leases

@@ -12,6 +12,6 @@ class Options:
     """When events about leases and deliveries are raised."""
 
     notice_s: int = attrs.field(default=30, validator=at_least(1))
-    """How long before its end a lease is told about; at most a quarter of the lease."""
+    """How long before its end a lease raises an event; at most a quarter of the lease."""
     settle_s: float = attrs.field(default=5.0, validator=at_least(0))
-    """How long deliveries have to work again before that is told."""
+    """How long deliveries have to work again before an event is raised."""

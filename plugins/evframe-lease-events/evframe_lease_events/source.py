@@ -1,4 +1,4 @@
-"""The plugin: hears of leases and deliveries, and raises events about them that cannot feed themselves."""
+"""The plugin: observes leases and deliveries, and raises events about them that cannot feed themselves."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _BY_CHANGE: Final[dict[LeaseChange, str]] = {
 _SUMMARIES: Final = {
     MADE: "A subscription was made at run time.",
     REFRESHED: "A subscription was refreshed by subscribing again.",
-    EXPIRED: "A subscription ended at its time, because nobody refreshed it.",
+    EXPIRED: "A subscription ended at its time, because it was not refreshed.",
     ENDED: "A subscription was ended by an unsubscription.",
 }
 _OWN: Final = frozenset({*_BY_CHANGE.values(), EXPIRING, FAILING, RECOVERED, MOVED})
@@ -47,14 +47,14 @@ _LEASE: Final = {
     "expire": Parameter(int, summary="The whole lease in seconds; 0 never ends."),
 }
 _MOST: Final = 500  # events raised in one turn of the loop
-_MOST_NEW: Final = 5000  # leases taken note of in one turn
-_IDLE_S: Final = 1.0  # nobody tells when a listener in the process comes or goes
+_MOST_NEW: Final = 5000  # leases recorded in one turn
+_IDLE_S: Final = 1.0  # no hook is called when a consumer in the process comes or goes
 
 
 class LeaseEvents:
     """The plugin object.
 
-    Leases on the events of this plugin are not told about, and neither are its own deliveries.
+    Leases on the events of this plugin raise none, and neither do its deliveries.
 
     Args:
         options: the table ``[plugins.lease-events]``.
@@ -77,7 +77,7 @@ class LeaseEvents:
 
     @hookimpl
     def register_events(self, collector: EventCollector) -> None:
-        """Declare the events; they are quiet, so that delivering them changes nothing that is told."""
+        """Declare the events; they are quiet, so that delivering them raises no event."""
         for name, summary in _SUMMARIES.items():
             collector.add(name, _LEASE, summary=summary, quiet=True)
         collector.add(
@@ -109,15 +109,15 @@ class LeaseEvents:
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
-        """Begin; what the configuration holds is there already, and is not told about."""
+        """Begin; what the configuration holds exists already, and raises no event."""
         self._context = context
         self._sooner = asyncio.Event()
-        context.status.group("lease-events").add(details="hears of leases and deliveries")
+        context.status.group("lease-events").add(details="observes leases and deliveries")
         context.spawn(self._watch())
 
     @hookimpl
     def reconfigure(self, options: LeaseEventsOptions) -> None:
-        """Take other times; a lease that was told about is not told about again."""
+        """Take other times; a lease whose event was raised does not raise it again."""
         if options.notice_s != self._notices.notice_s:
             self._notices.notice_s = options.notice_s
             self._unseen += self._notices.take_all()
@@ -138,7 +138,7 @@ class LeaseEvents:
         if context is None:
             return
         if lease.event.name in _OWN:
-            self._sooner.set()  # somebody may ask for what nobody asked for before
+            self._sooner.set()  # there may be a subscriber for what had none before
         else:
             if self._watching:
                 self._keep(lease, change)
@@ -149,7 +149,7 @@ class LeaseEvents:
             self._troubles.forget(lease.subscriber.socket.canonical)
 
     def _keep(self, lease: Subscription, change: LeaseChange) -> None:
-        """Take note of when a lease is about to end."""
+        """Record when a lease is about to end."""
         if change in {"expired", "ended"}:
             self._notices.forget(lease)
             return
@@ -210,7 +210,7 @@ class LeaseEvents:
         return min(max(0.0, next_at - self._clock()), _IDLE_S)
 
     def _begin_notices(self, context: PluginContext) -> None:
-        """Begin to take note of the leases that are there, now that somebody asks."""
+        """Begin to record the present leases, now that there is a subscriber."""
         self._watching = True
         self._unseen = [lease for event in context.events if event.name not in _OWN for lease in event.leases.values()]
 

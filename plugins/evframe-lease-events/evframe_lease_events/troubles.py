@@ -6,7 +6,7 @@ import math
 from itertools import islice
 from typing import Final
 
-_MOST: Final = 10_000  # members of others that fail and are gone are told about by nobody
+_MOST: Final = 10_000  # no hook is called for members of others that fail and are gone
 
 
 class Troubles:
@@ -27,11 +27,11 @@ class Troubles:
 
     @property
     def next_at(self) -> float:
-        """When `recovered` has something to return; infinity when nobody works again."""
+        """When `recovered` has something to return; infinity when no subscriber works again."""
         return next(iter(self._working.values()), math.inf) + self.settle_s
 
     def fails(self, socket: str) -> bool:
-        """Take note that a subscriber fails; return whether that is new."""
+        """Record that a subscriber fails; return whether that is new."""
         known = self._working.pop(socket, None) is not None or socket in self._failing
         self._failing[socket] = None
         if len(self._failing) > _MOST:
@@ -39,13 +39,13 @@ class Troubles:
         return not known
 
     def works(self, socket: str, now: float) -> None:
-        """Take note that a subscriber that failed works again."""
+        """Record that a subscriber that failed works again."""
         if socket in self._failing:
             del self._failing[socket]
             self._working[socket] = now
 
     def forget(self, socket: str) -> None:
-        """Take note that a subscriber is gone."""
+        """Record that a subscriber is gone."""
         self._failing.pop(socket, None)
         self._working.pop(socket, None)
 

@@ -20,7 +20,7 @@ def load_balancer_commands(balancer: LoadBalancer) -> Iterator[Command]:
         "load_balancer:status",
         (("destination_id",), ("destination_id", "new_status")),
         own.status,
-        "tells whether a destination is enabled, or enables (1) or disables (0) it",
+        "shows whether a destination is enabled, or enables (1) or disables (0) it",
         ("lb_status",),
     )
     yield Command("load_balancer:list", ((),), own.list, "lists the destinations and their load", ("lb_list",))

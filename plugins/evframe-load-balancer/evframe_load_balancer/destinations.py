@@ -34,7 +34,7 @@ class Destination:
     held: bool = False
     """Whether somebody has disabled it by command, so that probing does not enable it."""
     attrs: str = ""
-    """What the configuration says for whoever uses it."""
+    """The text of the configuration for the code that uses it."""
 
     @classmethod
     def make(cls, given: DestinationOptions) -> Destination:
@@ -96,7 +96,7 @@ class Destination:
             self.load[name] = self.load.get(name, 0) + step
 
     def inherit(self, old: Destination) -> None:
-        """Go on as *old*, which had the same id, group and URI, left off; its sessions count for this one."""
+        """Continue as *old*, which had the same id, group and URI, left off; its sessions count for this one."""
         self.enabled, self.held, self.load = old.enabled, old.held, old.load
 
     @property
@@ -109,7 +109,7 @@ def load(options: Options) -> list[Destination]:
     """Return the configured destinations and those of the file.
 
     Raises:
-        ConfigError: if the file is not as it should be, or one id is there twice.
+        ConfigError: if the file is not as it should be, or one id occurs twice.
     """
     given = list(options.destinations)
     if options.file is not None:

@@ -1,4 +1,4 @@
-"""The plugin: destinations, their probes and sessions, and what is told about them."""
+"""The plugin: destinations, their probes and sessions, and the events about them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class LoadBalancer:
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
-        """Tell what is there."""
+        """Report the destinations that exist."""
         self._context = context
         context.status.group("load_balancer").add(MAIN, *self._data, reports=_REPORTS)
 
@@ -222,7 +222,7 @@ class LoadBalancer:
                 )
 
     def _current(self, destination: Destination) -> Destination:
-        """Return what a reload has made of a destination; itself if it has gone, of which nobody is told."""
+        """Return what a reload has made of a destination; itself if it has gone, which raises no event."""
         found = self._by_id.get(destination.id)
         return found if found is not None and found.name == destination.name else destination
 

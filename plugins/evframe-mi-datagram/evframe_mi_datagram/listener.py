@@ -34,7 +34,7 @@ class Listener:
         answer: returns the future of the response to a request of a client, which may be None.
         printed: returns a response as it is sent.
         spawn: runs a task.
-        traffic: counts what becomes of replies.
+        traffic: counts the outcomes of replies.
         before: the listener that it takes the place of.
 
     Raises:
@@ -69,7 +69,7 @@ class Listener:
         self._replies = Replies(self.bound.socket, spawn, traffic, options.socket_timeout_ms / 1000)
 
     def adopt(self, options: Options) -> None:
-        """Go on at the same address with other options.
+        """Continue at the same address with other options.
 
         Raises:
             OSError: if a path cannot be given to those who may use it now.

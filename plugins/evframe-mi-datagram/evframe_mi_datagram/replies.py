@@ -20,12 +20,12 @@ _LONGEST_PAUSE_S: Final = 0.05
 
 
 class Replies:
-    """Sends replies in order; one that a client has no room for waits, and holds nobody else up.
+    """Sends replies in order; one that a client has no room for waits, and delays no other client.
 
     Args:
         kernel: the socket that requests come to.
         spawn: runs a task.
-        traffic: counts what becomes of replies.
+        traffic: counts the outcomes of replies.
         timeout_s: how long a reply waits.
     """
 
@@ -65,7 +65,7 @@ class Replies:
         self._count += 1
 
     def _try(self, reply: bytes, address: Address) -> bool:
-        """Send *reply*, or find that nobody is there for it; False if it has to wait."""
+        """Send *reply*, or find that no client reads it; False if it has to wait."""
         try:
             self._kernel.sendto(reply, address)
         except BlockingIOError:
@@ -90,7 +90,7 @@ class Replies:
                     until = loop.time() + self.timeout_s
                     pause = _FIRST_PAUSE_S
                 else:
-                    # Nothing tells that another socket's queue has room again.
+                    # No notification comes when another socket's queue has room again.
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE_S)
         finally:

@@ -41,12 +41,12 @@ class DatagramManagement:
 
     @hookimpl
     def statistics(self) -> list[StatisticGroup]:
-        """Count the requests and what became of them."""
+        """Count the requests and their outcomes."""
         return [self._traffic.statistics]
 
     @hookimpl
     def management_commands(self, commands: CommandTable) -> None:
-        """Contribute what tells about the interface itself."""
+        """Contribute the commands about the interface itself."""
         commands.add(self._traffic.command)
 
     @hookimpl
@@ -75,7 +75,7 @@ class DatagramManagement:
 
     @hookimpl
     def reconfigure(self, options: DatagramOptions) -> Callable[[], None]:
-        """Take other options; another address is bound before the one of now is let go.
+        """Take other options; another address is bound before the present one is closed.
 
         Raises:
             OSError: if the address cannot be used.

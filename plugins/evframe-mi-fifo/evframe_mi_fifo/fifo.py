@@ -45,7 +45,7 @@ class Fifo:
         return self._own.is_there
 
     def read(self) -> bytes:
-        """Return what is there, or nothing."""
+        """Return what has arrived, or nothing."""
         try:
             return os.read(self.fd, _AT_ONCE)
         except BlockingIOError:

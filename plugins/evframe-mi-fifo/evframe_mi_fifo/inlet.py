@@ -57,7 +57,7 @@ class Inlet:
         return path == self._path and self._fifo is not None and self._fifo.is_there
 
     def adopt(self, options: Options) -> None:
-        """Go on at the same path with other options.
+        """Continue at the same path with other options.
 
         Raises:
             OSError: if the path cannot be given to those who may use it now.
@@ -98,7 +98,7 @@ class Inlet:
                 await asyncio.sleep(_LOOK_EVERY_S)
                 if not self._is_left and (self._fifo is None or not self._fifo.is_there):
                     self._make_again()
-            # Whoever has it open already may be about to write.
+            # A client that has it open already may be about to write.
             async with asyncio.timeout(_LAST_WITHIN_S):
                 await asyncio.sleep(_REST_WITHIN_S)
                 while self._stream.unfinished:  # noqa: ASYNC110 each request has its own end

@@ -20,7 +20,7 @@ class Options:
     """Where requests are read and replies are written, and who may do so."""
 
     fifo_name: str | None = attrs.field(default=None, validator=_absolute)
-    """The path of the FIFO; clients look for ``/tmp/opensips_fifo`` unless told otherwise.
+    """The path of the FIFO; clients look for ``/tmp/opensips_fifo`` by default.
     Without it nothing is read."""
     fifo_mode: str = attrs.field(default="660", validator=octal_mode)
     """The octal mode of the FIFO."""

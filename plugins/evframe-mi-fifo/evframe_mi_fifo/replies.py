@@ -31,7 +31,7 @@ async def open_reply(path: bytes) -> int:
     """Return the FIFO at *path*, open for writing, as soon as somebody reads from it.
 
     Raises:
-        OSError: if nobody does in time, or it is no FIFO, or one that has links.
+        OSError: if no client does in time, or it is no FIFO, or one that has links.
     """
     pause = _FIRST_PAUSE_S
     left = _PATIENCE_S

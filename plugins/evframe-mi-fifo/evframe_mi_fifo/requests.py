@@ -102,7 +102,7 @@ class RequestStream:
         return Request(self._reply, None)
 
     def _pass_over(self, at: int) -> None:
-        """Go on with the next request after *at*, or with what may become one."""
+        """Continue with the next request after *at*, or with what may become one."""
         found = _NEXT.search(self._data, at) or _PERHAPS_NEXT.search(self._data, at)
         self._go_on(found.start() if found else len(self._data))
 

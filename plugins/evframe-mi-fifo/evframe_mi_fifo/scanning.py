@@ -31,8 +31,8 @@ _CLOSES: Final = {
 class Scanner:
     """Finds the end of the value that begins at *at*; looks at every byte once.
 
-    It tells text that cannot become JSON from text that has not come yet. Which words are numbers is
-    left to whoever reads the value.
+    It distinguishes text that cannot become JSON from text that has not come yet. Which words are numbers is
+    left to the code that reads the value.
     """
 
     def __init__(self, at: int) -> None:

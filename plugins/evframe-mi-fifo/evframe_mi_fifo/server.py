@@ -41,12 +41,12 @@ class FifoManagement:
 
     @hookimpl
     def statistics(self) -> list[StatisticGroup]:
-        """Count the requests and what became of them."""
+        """Count the requests and their outcomes."""
         return [self._traffic.statistics]
 
     @hookimpl
     def management_commands(self, commands: CommandTable) -> None:
-        """Contribute what tells about the interface itself."""
+        """Contribute the commands about the interface itself."""
         commands.add(self._traffic.command)
 
     @hookimpl
@@ -68,7 +68,7 @@ class FifoManagement:
 
     @hookimpl
     def reconfigure(self, options: FifoOptions) -> Callable[[], None]:
-        """Take other options; another FIFO is made before the one of now is let go.
+        """Take other options; another FIFO is made before the present one is removed.
 
         Raises:
             OSError: if it cannot be made.
@@ -140,7 +140,7 @@ class FifoManagement:
                 taken = await self._answer(name, *queue.popleft())
                 self._close(1)
                 if not taken and queue:
-                    # Whoever does not take a reply does not take the next one either.
+                    # A client that does not take a reply does not take the next one either.
                     self._refuse(name, len(queue), "the reply before was not taken")
                     self._close(len(queue))
                     queue.clear()

@@ -16,9 +16,9 @@ log = logging.getLogger("evframe.mi-http")
 
 
 class Guard:
-    """Tells requests that may be made from others, without telling by the time it takes how close they were.
+    """Distinguishes requests that may be made from others, in a time that does not show how close they were.
 
-    The files are read again when a request is refused and one of them has changed since: whoever has
+    The files are read again when a request is refused and one of them has changed since: a client that has
     the new token can have the configuration loaded again.
     """
 

@@ -129,7 +129,7 @@ class Answering:
 
 
 def _hosts_of(request: web.BaseRequest) -> list[str]:
-    """Return the hosts that *request* names: in its headers, and in a target with a host of its own."""
+    """Return the hosts that *request* names: in its headers, and in a target that has a host."""
     named = request.headers.getall("Host", [])
     return named if request.raw_path.startswith(("/", "*")) else [*named, request.host]
 

@@ -1,4 +1,4 @@
-"""An HTTP server that tells of each connection that ends."""
+"""An HTTP server that reports each connection that ends."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class TellingServer(web.Server):
         )
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        """Hear of it from the connection."""
+        """Be notified by the connection."""
         super().connection_lost(handler, exc)
         transport = handler.transport
         if transport is not None:

@@ -1,4 +1,4 @@
-"""One address that is listened at: bound at once, and left without a connection that nobody takes."""
+"""One address that is listened at: bound at once, and left without a connection that is not accepted."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class Options:
     auth_password: str | None = attrs.field(default=None, validator=_password, repr=False, metadata=secret())
     """The password itself, instead of ``auth_password_file``; best a reference."""
     auth_realm: str = attrs.field(default="OpenSIPS MI", validator=_realm)
-    """What a request without a token or a password is told that they are for."""
+    """What a request without a token or a password learns that they are for."""
     tls_cert_file: str | None = attrs.field(default=None, validator=_certificate)
     """The certificate, and those that certify it, in PEM; with ``tls_key_file`` all connections are TLS."""
     tls_key_file: str | None = None

@@ -57,9 +57,7 @@ class OpensipsBridge:
     def management_commands(self, commands: CommandTable) -> None:
         """Contribute the commands about instances."""
         recipes = ((), ("instance",))
-        commands.add(
-            Command("opensips:instances", recipes, self._instances_command, "tells about the bridged instances")
-        )
+        commands.add(Command("opensips:instances", recipes, self._instances_command, "lists the bridged instances"))
         commands.add(
             Command("opensips:resubscribe", recipes, self._resubscribe_command, "subscribes at an instance again")
         )

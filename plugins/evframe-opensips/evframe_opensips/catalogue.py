@@ -26,7 +26,7 @@ class KnownEvent:
     module: str
     """The module that publishes it."""
     summary: str
-    """What it tells, and when it is raised."""
+    """What it means, and when it is raised."""
     params: dict[str, Parameter]
     """Those whose names are fixed, in order."""
 

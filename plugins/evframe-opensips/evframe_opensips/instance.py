@@ -150,7 +150,7 @@ class Instance:
         return RemoteLeases(client, socket_text(self._options, host, self._receiver), settings.expire_s)
 
     async def _compare(self, remote: RemoteLeases, events: Iterable[str], left_s: Mapping[str, int]) -> None:
-        """Take note of leases that were lost; whoever has none of them any more may be another bridge now."""
+        """Record leases that were lost; an instance that has none of them any more may be another bridge now."""
         lost = [name for name in events if name in self._left_s and name not in left_s]
         started_anew = bool(self._left_s) and not left_s
         if not self._attached or self._is_bridge or started_anew:
@@ -234,7 +234,7 @@ class Instance:
         self._status.report(text, self.name)
 
     async def _leave(self) -> None:
-        """End the leases, as far as the instance lets itself be told in time."""
+        """End the leases, as far as the instance answers in time."""
         names, self._left_s = list(self._left_s), {}
         self._origins.leave(self.name)
         if not names or self._remote is None:
@@ -251,7 +251,7 @@ class Instance:
             log.info("an instance was left", extra={"instance": self.name, "events": len(names)})
 
     def adopt(self, options: InstanceOptions, settings: Options, choice: Choice) -> None:
-        """Go on with other options, of which `keeps_place` says that they can be adopted."""
+        """Continue with other options, of which `keeps_place` says that they can be adopted."""
         self._is_other = self._is_other or (
             (options.url, options.advertise) != (self._options.url, self._options.advertise)
         )
@@ -285,7 +285,7 @@ class Instance:
             self._wake.set()
 
     def describe(self) -> dict[str, Any]:
-        """Return what is to be told of the instance."""
+        """Return what the listing has of the instance."""
         now, intake = self._clock(), self.intake
         status = self._status.find(self.name)
         passed_s = now - self._looked_at

@@ -96,11 +96,11 @@ class RemoteLeases:
     """The leases of one socket at one instance.
 
     Every call raises ManagementError when the instance cannot be reached, and ValueError when it
-    answers what nobody expects.
+    answers what no bridge expects.
 
     Args:
         client: of the instance.
-        socket: the subscriber's, as the instance is told it.
+        socket: the subscriber's, as the instance gets it.
         expire_s: how long a lease is, in seconds.
     """
 
@@ -116,7 +116,7 @@ class RemoteLeases:
         return listed_events(await self.client.call("events_list"))
 
     async def held(self, events: Iterable[str]) -> dict[str, int]:
-        """Return the seconds left of each lease that is there; *events* are those that may be."""
+        """Return the seconds left of each lease that exists; *events* are those that may be."""
         try:
             found = await self.client.call("subscribers_list")
         except ManagementError as error:

@@ -22,7 +22,7 @@ class Message:
 
     method: str
     params: Any
-    """A dict, a list, `Pairs` when a name is there twice, or None."""
+    """A dict, a list, `Pairs` when a name occurs twice, or None."""
     id: Any = None
 
 

@@ -181,7 +181,7 @@ class Options:
         if chosen:
             raise ValueError(
                 f"instance_param: expected a name, because {chosen[0]} of an instance"
-                " is told from that of this gateway by it, got ''"
+                " differs from that of this gateway in it alone, got ''"
             )
 
     def _is_out_of_reach(self, instance: InstanceOptions) -> bool:

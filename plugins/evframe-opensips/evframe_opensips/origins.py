@@ -1,7 +1,7 @@
 """Whose events come by way of whom, so that none goes round in a circle of gateways.
 
-Every bridge has an id, and tells in the command `opensips:origins` whose events it raises: its own
-and those of the bridges that it is attached to, and theirs. A bridge leaves alone whoever raises its
+Every bridge has an id, and lists in the command `opensips:origins` whose events it raises: its own
+and those of the bridges that it is attached to, and theirs. A bridge leaves alone a gateway that raises its
 own events. Two that find each other in the same moment both do, and try again at different times.
 """
 
@@ -34,7 +34,7 @@ class Origins:
         return [self.own, *sorted(frozenset().union(*self._behind.values()) - {self.own})]
 
     async def join(self, instance: str, call: Call) -> bool:
-        """Take note of the ids behind *instance*; return whether it is a bridge.
+        """Record the ids behind *instance*; return whether it is a bridge.
 
         Raises:
             Loop: if this bridge is one of them.
@@ -47,7 +47,7 @@ class Origins:
         news = found != self._behind.get(instance)
         self._behind[instance] = found
         if news and self.own not in found:
-            found = await _ask(call) or found  # it may have found us before it was told of this
+            found = await _ask(call) or found  # it may have found this bridge before it had these ids
         if self.own in found:
             self.leave(instance)
             raise Loop("it raises the events of this gateway, which would go round in a circle")

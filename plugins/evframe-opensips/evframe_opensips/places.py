@@ -1,4 +1,4 @@
-"""Where an instance's events come to: the kernel sockets, and what the instance is told of them."""
+"""Where an instance's events come to: the kernel sockets, and the subscriber's socket that the instance gets."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ async def own_address(options: InstanceOptions, settings: Options, resolver: Res
 
 
 def socket_text(options: InstanceOptions, host: str, receiver: Receiver) -> str:
-    """Return the subscriber's socket as the instance is told it."""
+    """Return the subscriber's socket as the instance gets it."""
     if options.transport == "unix":
         return f"unix:{options.path}"
     bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -1,4 +1,4 @@
-"""Where the events of one instance arrive: a socket of its own, so that it is known whose they are."""
+"""Where the events of one instance arrive: one socket for each, so that the instance of an event is known."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class DatagramReceiver:
         self._loop.add_reader(self._sock, self._read)
 
     def _read(self) -> bool:
-        """Take what is there, as much as one turn of the loop may take; return whether there may be more."""
+        """Take what has arrived, as much as one turn of the loop may take; return whether there may be more."""
         receive = self._sock.recv
         take = self._intake.take
         with suppress(BlockingIOError, InterruptedError):

@@ -1,4 +1,4 @@
-"""The pike source of evframe: tells which source addresses send too much."""
+"""The pike source of evframe: finds source addresses that send too much."""
 
 from evframe_pike.ageing import NodeState
 from evframe_pike.detector import Detector

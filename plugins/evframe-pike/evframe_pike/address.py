@@ -1,4 +1,4 @@
-"""Addresses: the forms they are accepted in, and the text they are told with."""
+"""Addresses: the forms they are accepted in, and the text that events have of them."""
 
 from __future__ import annotations
 

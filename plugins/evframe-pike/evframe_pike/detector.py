@@ -63,7 +63,7 @@ class Detector:
         self._trusted = Trusted(options.trusted)
 
     def reconfigure(self, options: Options) -> None:
-        """Go on with other options; what is known of addresses stays.
+        """Continue with other options; what is known of addresses stays.
 
         With another length of windows one begins now, and addresses that are blocked are so until
         a full one of them was quiet. Each address leaves when it would have left with the new latency.
@@ -102,7 +102,7 @@ class Detector:
         return len(self._nodes)
 
     def check(self, address: Address) -> Verdict:
-        """Count a request of *address* and return what is to become of it.
+        """Count a request of *address* and return whether it may pass.
 
         Raises:
             ValueError: if it is no address; see `evframe_pike.address.pack`.

@@ -119,7 +119,7 @@ class AsgiMiddleware:
     """Answers 429 with ``Retry-After`` to the requests and handshakes of blocked addresses.
 
     A handshake for a WebSocket is refused; by a server that cannot send an answer of the
-    application's, with an answer of its own. Messages on an open WebSocket are not counted.
+    application's, with its answer. Messages on an open WebSocket are not counted.
 
     Args:
         application: what gets the other requests.

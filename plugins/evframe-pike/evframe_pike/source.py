@@ -53,7 +53,7 @@ class Pike:
         """What counts the requests."""
 
     def check(self, address: Address) -> Verdict:
-        """Count a request of *address* and return what is to become of it: true when it may pass.
+        """Count a request of *address* and return true when it may pass.
 
         Args:
             address: as text, as 4 or 16 bytes, or an address of the module `ipaddress`.
@@ -101,7 +101,7 @@ class Pike:
 
     @hookimpl
     def reconfigure(self, options: PikeOptions) -> None:
-        """Go on with other options; what is known of addresses stays."""
+        """Continue with other options; what is known of addresses stays."""
         self._level = LEVELS[options.pike_log_level]
         self.detector.reconfigure(options)
 

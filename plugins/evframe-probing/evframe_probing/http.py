@@ -16,7 +16,7 @@ _HEADERS: Final = {"User-Agent": "evframe", "Accept": "*/*"}
 
 
 class HttpProbes:
-    """Sends requests, each on a connection of its own, so that each probe also tells about connecting.
+    """Sends requests, each on another connection, so that each probe also tests connecting.
 
     Redirections are not followed: their status is the answer.
 

@@ -82,7 +82,7 @@ def parse_response(data: bytes) -> Response | None:
         name, _, value = line.partition(b":")
         name = name.strip().lower()
         fields.setdefault(_COMPACT.get(name, name), value.strip())
-    # The topmost Via is the first: others follow after a comma, or in fields of their own.
+    # The topmost Via is the first: others follow after a comma, or in separate fields.
     branch = _BRANCH.search(fields.get(b"via", b"").partition(b",")[0])
     if branch is None:
         return None

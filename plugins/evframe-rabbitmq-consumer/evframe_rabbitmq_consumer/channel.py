@@ -33,7 +33,7 @@ class Taker(Protocol):
 class ConsumingChannel(Channel):
     """Hands messages to *taker* in their order.
 
-    aio-pika makes two tasks and a `Message` of each delivery, and an acknowledgement is a frame of its own: a loop on
+    aio-pika makes two tasks and a `Message` of each delivery, and each acknowledgement is a frame: a loop on
     its `Queue.consume` that only acknowledges takes 2.6 times the processor time that this channel, the
     acknowledgements and the way of the event take together.
 

@@ -20,4 +20,4 @@ class Counts:
     waiting: int = 0
     """Events whose outcomes are not known yet."""
     answers: Counter[Answer] = attrs.field(factory=Counter)
-    """Messages that the broker was told about, by the answer."""
+    """Messages whose answer was sent, by the answer."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _PORTS: Final = {"amqp": 5672, "amqps": 5671}
 Answer = Literal["ack", "requeue", "reject"]
-"""What the broker is told about a message: it is done; it comes again; it goes to the dead letters."""
+"""The answer that the broker gets for a message: it is done; it comes again; it goes to the dead letters."""
 
 
 def _url(text: str) -> URL:
@@ -51,7 +51,7 @@ def _within(smallest: int, largest: int) -> Any:
 
 @attrs.frozen
 class ConnectionOptions:
-    """One queue, on a connection of its own."""
+    """One queue, on one connection."""
 
     queue: str = attrs.field(validator=_queue)
     """The queue."""
@@ -71,23 +71,23 @@ class ConnectionOptions:
     events: list[str] = attrs.field(factory=lambda: ["*"])
     """Patterns of the events that JSON-RPC notifications may name; an empty list makes every message a body."""
     max_events: int = attrs.field(default=1000, validator=at_least(0))
-    """How many events that nobody has registered may be registered because messages name them."""
+    """How many unregistered events may be registered because messages name them."""
     ack: Literal["outcome", "at_once"] = "outcome"
     """When a message is acknowledged: once every delivery of its event has its outcome, or once it is raised."""
     prefetch: int = attrs.field(default=1000, validator=_within(1, 65535))
     """How many messages may be without an answer."""
     on_failure: Answer = "ack"
-    """What becomes of a message whose event could not be delivered to every subscriber."""
+    """What is done with a message whose event could not be delivered to every subscriber."""
     on_nobody: Answer = "ack"
-    """What becomes of a message whose event has no subscriber."""
+    """What is done with a message whose event has no subscriber."""
     on_refused: Literal["ack", "reject"] = "reject"
-    """What becomes of a message that becomes no event."""
+    """What is done with a message that becomes no event."""
     requeue_delay_ms: int = attrs.field(default=1000, validator=at_least(1))
     """How long a message is held before it is put back into its queue."""
     declare: bool = False
     """Make the queue, as a durable one, when it is not there; without it that is waited for."""
     exclusive: bool = False
-    """Let nobody else consume the queue."""
+    """Let no other client consume the queue."""
     heartbeat_s: int = attrs.field(default=10, validator=_within(0, 65534))
     """How often an idle connection is shown to live; 0 for never."""
     connect_timeout_ms: int = attrs.field(default=500, validator=at_least(1))

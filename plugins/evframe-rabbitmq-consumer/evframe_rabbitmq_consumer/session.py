@@ -86,7 +86,7 @@ class Session:
             self._answer(tag, self._options.on_refused)
 
     def _told(self, tag: int, reasons: Sequence[str | None]) -> None:
-        """Take what became of the event of a message."""
+        """Take the outcome of the event of a message."""
         self._counts.waiting -= 1
         self._settled.set()
         fate = fate_of(reasons)
@@ -106,7 +106,7 @@ class Session:
             self._wake.set()
 
     async def _flush(self, channel: ConsumingChannel) -> None:
-        """Tell the broker what is answered, all that has come together at once."""
+        """Send the broker the answers, all that have come together at once."""
         last = False
         while not last:
             await self._wake.wait()
@@ -119,7 +119,7 @@ class Session:
                         await channel.send(frames)
                 except TimeoutError:
                     channel.end(_STUCK)
-                except Exception as error:  # noqa: BLE001 the channel's end tells more
+                except Exception as error:  # noqa: BLE001 the channel's end shows more
                     channel.end(type(error).__name__)
 
     def take_no_more(self) -> None:

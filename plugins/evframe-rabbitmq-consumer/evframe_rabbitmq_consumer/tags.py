@@ -1,4 +1,4 @@
-"""Which deliveries of a channel have their answer, and how the broker is told in few words."""
+"""Which deliveries of a channel have their answer, and how the broker gets the answers in few frames."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from evframe_rabbitmq_consumer.options import Answer
 
 
 class Tags:
-    """The delivery tags of one channel: open, answered but not told, and told.
+    """The delivery tags of one channel: open, answered but not sent, and sent.
 
     Args:
-        told: counts those that the broker is told about, by the answer.
+        sent: counts those whose answer was sent, by the answer.
     """
 
-    def __init__(self, told: Counter[Answer]) -> None:
+    def __init__(self, sent: Counter[Answer]) -> None:
         self._open: dict[int, None] = {}  # in the order of their numbers
         self._answers: dict[int, Answer] = {}
-        self._told = told
+        self._sent = sent
 
     def __len__(self) -> int:
         return len(self._open)
@@ -35,9 +35,9 @@ class Tags:
         self._answers[tag] = answer
 
     def frames(self) -> list[Frame]:
-        """Return what the broker has to be told now: one frame for all acknowledgements that no open one is before."""
+        """Return the answers that are to be sent now: one frame for all acknowledgements that no open one is before."""
         answers, self._answers = self._answers, {}
-        self._told.update(answers.values())
+        self._sent.update(answers.values())
         frames: list[Frame] = [
             commands.Basic.Nack(delivery_tag=tag, requeue=answer == "requeue")
             for tag, answer in answers.items()

@@ -101,7 +101,7 @@ class RabbitSocket:
 
     @property
     def reserved(self) -> str | None:
-        """What only the configuration may subscribe: our certificate opens what it opens, whoever asks."""
+        """What only the configuration may subscribe: the certificate would serve each client."""
         return "external" if self.external else None
 
     @property

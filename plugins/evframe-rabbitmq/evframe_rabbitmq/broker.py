@@ -192,7 +192,7 @@ class Broker:
         async with self._connecting:
             connection = None
             if not self.users:
-                # A subscriber that comes back while this one ends gets a connection of its own.
+                # A subscriber that comes back while this one ends gets another connection.
                 connection = self._take()
         if connection is not None:
             try:

@@ -41,7 +41,7 @@ class _Protocol(aiormq.Connection):
     """Has channels that publish batches; aio-pika names no class for them."""
 
     FRAME_BUFFER_SIZE = 0
-    """No bound: more than ten frames in one turn of the loop would be an error; messages have a bound of their own."""
+    """No bound: more than ten frames in one turn of the loop would be an error; messages have another bound."""
 
     async def channel(self, channel_number: int | None = None, *_: Any, **__: Any) -> BatchChannel:
         """Return a new channel."""
@@ -147,7 +147,7 @@ async def _close(connection: BrokerConnection, channels: Iterable[AbstractChanne
 
 
 async def within(work: Awaitable[Any]) -> None:
-    """Wait until *work* ends, within a bound; the library may end it with a cancellation of its own."""
+    """Wait until *work* ends, within a bound; the library may end it with a cancellation."""
     task = asyncio.ensure_future(work)
     task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
     try:

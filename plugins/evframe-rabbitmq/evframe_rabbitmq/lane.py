@@ -51,7 +51,7 @@ class Lane:
         self._doubtful_until = -math.inf
 
     async def open(self) -> None:
-        """Make sure that there is a channel, and that the exchange or the queue is there.
+        """Make sure that there is a channel, and that the exchange or the queue exists.
 
         Raises:
             Unavailable: if there can be no channel now.

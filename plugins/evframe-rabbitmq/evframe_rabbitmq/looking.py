@@ -1,4 +1,4 @@
-"""Whether the exchange or the queue of a socket is there, without a message."""
+"""Whether the exchange or the queue of a socket exists, without a message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evframe_rabbitmq.channel import BatchChannel
 
 
 async def look(channel: BatchChannel, target: RabbitSocket, timeout_s: float) -> None:
-    """Return when the exchange of *target* is there, or its queue where the exchange is the default one.
+    """Return when the exchange of *target* exists, or its queue where the exchange is the default one.
 
     Queues that the events name are not asked for.
 

@@ -14,16 +14,16 @@ class Work(Protocol):
     """What a worker does."""
 
     def go_on(self, waiting: Sized) -> bool:
-        """Work on a thread; return False to go on later, for the sake of what is *waiting*."""
+        """Work on a thread; return False to continue later, for the sake of what is *waiting*."""
 
     def end(self) -> None:
-        """Hear, on the thread, that all is done."""
+        """Be notified, on the thread, that all is done."""
 
 
 class WorkerPool:
     """A group of workers; see `evframe.workers.WorkerGroup`.
 
-    The threads are there from the first work on. A worker that is held up for good is replaced,
+    The threads exist from the first work on. A worker that is held up for good is replaced,
     so that it costs nothing but its thread. All but the threads' own is called by the loop's thread.
 
     Args:
@@ -129,22 +129,22 @@ class WorkerPool:
 
 
 class _Load:
-    """Adds up the time that workers are there, and the time that they work."""
+    """Adds up the time that workers exist, and the time that they work."""
 
     def __init__(self, size: int, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.size = size
         self._since: dict[Work, float] = {}
-        self._working_s = 0.0  # of what has ended, less what was told
-        self._there_s = 0.0  # until the last change, less what was told
+        self._working_s = 0.0  # of what has ended, less what was reported
+        self._there_s = 0.0  # until the last change, less what was reported
         self._changed_at = clock()
 
     def begin(self, work: Work) -> None:
-        """Take note that a worker has begun."""
+        """Record that a worker has begun."""
         self._since[work] = self._clock()
 
     def end(self, work: Work) -> bool:
-        """Take note that a worker has ended; return whether it had begun."""
+        """Record that a worker has ended; return whether it had begun."""
         since = self._since.pop(work, None)
         if since is None:
             return False
@@ -152,7 +152,7 @@ class _Load:
         return True
 
     def resize(self, size: int) -> None:
-        """Take note that there are *size* workers from now on."""
+        """Record that there are *size* workers from now on."""
         now = self._clock()
         self._there_s += self.size * (now - self._changed_at)
         self.size, self._changed_at = size, now

@@ -14,7 +14,7 @@ from evframe.workers import CallLimit
 from evframe_route.pool import WorkerPool
 from evframe_route.runners import ERROR, TIMEOUT, Route
 
-_SLICE_S: Final = 0.01  # a route that has had a worker for so long lets one go on that waits for it
+_SLICE_S: Final = 0.01  # a route that has had a worker for so long gives way to one that waits for it
 
 
 class ThreadRunner:
@@ -29,7 +29,7 @@ class ThreadRunner:
         self._current: _Call | None = None
 
     async def run(self, batch: Batch, limit: CallLimit) -> None:
-        """Have the route called for each event; when a call takes too long, go on after it has ended."""
+        """Have the route called for each event; when a call takes too long, continue after it has ended."""
         if self._current is not None and not self._current.ended:
             raise Unavailable("route_busy")
         if self._context is None:
@@ -102,7 +102,7 @@ class _Call:
     def end(self) -> None:
         """Let the loop know that the route has returned."""
         self.ended = True
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed: no coroutine waits any more
             self._loop.call_soon_threadsafe(self._set)
 
     def _set(self) -> None:

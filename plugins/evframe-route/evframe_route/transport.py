@@ -141,7 +141,7 @@ class RouteTransport:
 
     @hookimpl
     def worker_groups(self) -> Iterable[WorkerGroup]:
-        """Tell of the threads, when there are callables for them."""
+        """Report the threads, when there are callables for them."""
         return (self._pool,) if any(isinstance(runner, ThreadRunner) for runner in self._runners.values()) else ()
 
     @staticmethod

@@ -92,7 +92,7 @@ class LeaseKeeper:
             self._make(context, len(self._unmade))
         except OSError as error:
             self._close()
-            if self._options.path is not None:  # a path that nobody has chosen may be unusable
+            if self._options.path is not None:  # a path that was not configured may be unusable
                 raise OSError(error.errno, f"core.state_path: {self.path!r}: {error.strerror or error}") from None
             log.warning("subscriptions are not kept", extra={"path": self.path, "problem": str(error)})
             group.set_status(-1, str(error), IDENTIFIER)

@@ -222,7 +222,7 @@ class LeaseFile:
 
 
 def _connect(path: str, timeout_s: float = 0.0) -> sqlite3.Connection:
-    """Return a connection to a file that is there: one that SQLite makes would not be private."""
+    """Return a connection to a file that exists: one that SQLite makes would not be private."""
     return sqlite3.connect(
         f"file:{quote(os.fsencode(path))}?mode=rw", timeout=timeout_s, isolation_level=None, uri=True
     )

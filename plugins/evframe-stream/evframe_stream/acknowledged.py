@@ -59,7 +59,7 @@ class AcknowledgedConnection(Connection):
         self._is_in_order = False  # the end of the connection
         self._lost_in_a_row = 0
         self._poll_s = _FIRST_POLL_S
-        self._is_resting = False  # the timer is there to forget, not to see
+        self._is_resting = False  # the timer forgets, and looks at nothing
         self._timer: asyncio.TimerHandle | None = None
         self._reopening: asyncio.TimerHandle | None = None
 
@@ -83,7 +83,7 @@ class AcknowledgedConnection(Connection):
         self._watch_soon()
 
     def _write(self, chunk: Chunk) -> None:
-        if not chunk.messages:  # it only asks whether the peer is there
+        if not chunk.messages:  # it only asks whether the peer can be reached
             chunk.settle()
             return
         self.write_chunk(chunk)
@@ -104,7 +104,7 @@ class AcknowledgedConnection(Connection):
         self._poll_s = min(_LAST_POLL_S, delay_s * 2)
 
     def received(self, data: bytes) -> None:
-        """Nobody asked for it."""
+        """Ignore it: no request asked for it."""
 
     def leave(self) -> None:
         """See `Connection`; the peer reads to the end of the stream, which its own end confirms."""

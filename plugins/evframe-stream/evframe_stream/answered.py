@@ -55,7 +55,7 @@ class AnsweredConnection(Connection):
 
     def _write(self, chunk: Chunk) -> None:
         first = chunk.first_id
-        if not chunk.messages:  # it only asks whether the peer is there
+        if not chunk.messages:  # it only asks whether the peer can be reached
             del self._chunks[first]
             chunk.settle()
             return

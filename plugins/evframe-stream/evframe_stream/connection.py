@@ -49,12 +49,12 @@ class Chunk:
         return b"".join(self.messages)
 
     def settle(self) -> None:
-        """Tell that every event has its outcome."""
+        """Report that every event has its outcome."""
         if not self.future.done():
             self.future.set_result(None)
 
     def give_back(self, error: Exception) -> None:
-        """Tell that the events which have no outcome can be tried again."""
+        """Report that the events which have no outcome can be tried again."""
         if not self.future.done():
             self.future.set_exception(error)
 
@@ -120,7 +120,7 @@ class Connection(ABC):
         return self._kernel is not None and not self._at_end and not self._is_leaving
 
     def open(self) -> None:
-        """Begin to make a connection, unless one is there or being made."""
+        """Begin to make a connection, unless one exists or is being made."""
         if self._connecting is None and self._kernel is None and not self._is_closed:
             self._connecting = self.loop.create_task(self._connect())
 
@@ -206,7 +206,7 @@ class Connection(ABC):
         except OSError as error:
             # The kernel reports an error once: what is read from here on looks like an end in good order.
             self._problem = connection_problem(error)
-            # Not from within `write`: its caller is in the middle of its own records.
+            # Not from within `write`: its caller is changing its records.
             self.loop.call_soon(self._read_rest, kernel)
         self._stop_writing(kernel)
 

@@ -12,7 +12,7 @@ class Options:
     """How events go out on connections."""
 
     reliable_mode: bool = False
-    """Send requests with an id, and count an event as delivered when its reply is there."""
+    """Send requests with an id, and count an event as delivered when its reply has arrived."""
     timeout_ms: int = attrs.field(default=1000, validator=at_least(1))
     """How long after its raise a request may be without its reply; while the peer cannot be reached nothing runs."""
     event_param: str | None = None
@@ -30,4 +30,4 @@ class Options:
     user_timeout_ms: int = attrs.field(default=10_000, validator=within(0, 2**31 - 1))
     """How long the peer's kernel may leave what was sent without an acknowledgement; 0 leaves that to this kernel."""
     keepalive_s: int = attrs.field(default=15, validator=within(0, 32_767))
-    """Ask an idle peer after so long whether it is there, and three times more within as long again; 0 never asks."""
+    """Probe an idle peer after so long, and three times more within as long again; 0 for never."""

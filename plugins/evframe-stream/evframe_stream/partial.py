@@ -1,4 +1,4 @@
-"""A JSON object or array of which only a part is there: it may become one, or cannot."""
+"""A JSON object or array of which only a part has arrived: it may become one, or cannot."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class StreamTransport:
         self._connections: dict[tuple[str, int], Connection] = {}
         self._context: PluginContext | None = None
         self._resolver = Resolver()
-        self._next_id = random.randrange(1, 2**30)  # noqa: S311 to tell runs apart, not a secret
+        self._next_id = random.randrange(1, 2**30)  # noqa: S311 to distinguish runs, not a secret
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:

@@ -57,11 +57,11 @@ class Journal:
         return bool(self._filled)
 
     def keep(self, binding: Binding) -> None:
-        """Take note of a contact as it is now."""
+        """Record a contact as it is now."""
         self._part(binding[AOR]).contacts[self._of(binding)] = pack(binding)
 
     def drop(self, binding: Binding) -> None:
-        """Take note that a contact is gone."""
+        """Record that a contact is gone."""
         self._part(binding[AOR]).contacts[self._of(binding)] = None
 
     def drop_unread(self, domain: str, aor: str, uri: str | None = None, callid: str | None = None) -> None:

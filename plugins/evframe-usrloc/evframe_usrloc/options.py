@@ -27,14 +27,14 @@ def _file(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
 
 @attrs.frozen
 class Options:
-    """How bindings are matched, kept and told about."""
+    """How bindings are matched and kept, and which events are raised about them."""
 
     matching_mode: int = attrs.field(default=0, validator=_mode)
     """What makes a contact the same as a known one: 0 an equal URI, 1 an equal URI and an equal Call-ID."""
     cseq_delay_s: float = attrs.field(default=20.0, validator=at_least(0))
     """How long after its last change a contact takes an equal CSeq for a retransmission, and does not refuse it."""
     use_domain: bool = True
-    """Whether the part of an address after the ``@`` tells it from others; without, it is cut off."""
+    """Whether the part of an address after the ``@`` distinguishes it from others; without, it is cut off."""
     desc_time_order: bool = False
     """List the contacts of an address by their last registration, the newest first, and not by their q."""
     hash_size: int = attrs.field(default=9, validator=_slots)

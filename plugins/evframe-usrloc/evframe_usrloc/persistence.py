@@ -39,7 +39,7 @@ class Persistence:
         interval_s: the time between two writes.
         registry: what is filled from the store.
         journal: what the registry notes its changes in.
-        status: where the state of the store is told.
+        status: where the state of the store is reported.
         clock: Unix time in seconds.
     """
 
@@ -202,7 +202,7 @@ class Persistence:
                 await self._replace(domain := next(iter(self._to_sync)))
                 self._to_sync.discard(domain)
             await self._write_changes()
-        except Exception as error:  # noqa: BLE001 whatever is wrong, memory goes on
+        except Exception as error:  # noqa: BLE001 whatever is wrong, memory is used
             self._fails(error)
         else:
             if self._failing:

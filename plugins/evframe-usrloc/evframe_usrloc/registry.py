@@ -37,7 +37,7 @@ class Registry:
 
     Args:
         options: the table ``[plugins.usrloc]``.
-        announcer: is told of every change.
+        announcer: is notified of every change.
         journal: keeps the changes for the store; None without one.
     """
 
@@ -125,7 +125,7 @@ class Registry:
         return len(gone)
 
     def ping_answered(self, domain: str, aor: str, uri: str, callid: str, latency_us: int, now: float) -> bool:  # noqa: PLR0913, PLR0917 what names a contact
-        """Take note of the round trip of a ping; return whether the contact is there."""
+        """Record the round trip of a ping; return whether the contact exists."""
         table = self.table(domain)
         before = table.get(aor)
         old = self._match(tuple(each for each in before if is_valid(each, now)), uri, callid)
@@ -206,7 +206,7 @@ class Registry:
         *,
         popped: bool = False,
     ) -> None:
-        """Replace the contacts of an address, then tell the store and the subscribers."""
+        """Replace the contacts of an address, then notify the store and the subscribers."""
         if before or after:
             table.put(aor, before, after, popped=popped)
         if after and not before:
@@ -231,7 +231,7 @@ class Registry:
         cseq: int | None,
         now: float,
     ) -> tuple[str, Binding]:
-        """Put a contact among those of its address, and return the event that tells of it."""
+        """Put a contact among those of its address, and return the event about it."""
         expires = 0 if each.expires_s is None else math.ceil(now + each.expires_s)
         if old is None:
             new = each.binding(table.name, aor, expires, callid, 1 if cseq is None else cseq, 0, now)
@@ -270,7 +270,7 @@ class Registry:
         raise StaleRegistration(old[URI], cseq, old[CSEQ])
 
     def _is_notable(self, old: int, new: int) -> bool:
-        """Return whether a latency is told, of which the original compares increases alone."""
+        """Return whether a latency raises an event; the original compares increases alone."""
         least, delta = self._options.latency_event_min_us, self._options.latency_event_min_us_delta
         if not least and not delta:
             return True

@@ -18,7 +18,7 @@ class Table:
     Args:
         name: the domain's.
         hash_size: the number of dictionaries is two to the power of it.
-        due_of: tells the second at which something has to be done with a record; 0 for never.
+        due_of: returns the second at which something has to be done with a record; 0 for never.
     """
 
     def __init__(self, name: str, hash_size: int, due_of: Callable[[Record], int]) -> None:

@@ -35,7 +35,7 @@ from evframe_usrloc.registry import Registry
 from evframe_usrloc.table import Table
 
 LOCATION: Final = "location"
-"""The domain that is there from the start."""
+"""The domain that exists from the start."""
 _SLICE: Final = 250  # addresses that expire in one turn of the loop
 
 
@@ -82,7 +82,7 @@ class Usrloc:
 
         Raises:
             StaleRegistration: if the registration is older than what is known of one of them.
-            ValueError: if a value cannot be kept, or a contact is there twice.
+            ValueError: if a value cannot be kept, or a contact occurs twice.
         """
         contacts = list(contacts)
         check_text("domain", domain, empty=False)
@@ -131,7 +131,7 @@ class Usrloc:
         return self._registry.delete_contact(domain, self._registry.address(aor), uri, callid, self.now())
 
     def ping_answered(self, contact: Contact, latency_us: int) -> bool:
-        """Take note that a ping was answered; return whether the contact is still there.
+        """Record that a ping was answered; return whether the contact still exists.
 
         Args:
             contact: who answered.
@@ -152,7 +152,7 @@ class Usrloc:
             initial: whether it begins something, and is not within it.
 
         Returns:
-            Whether it was asked for: the contact is there and has push notification.
+            Whether it was asked for: the contact exists and has push notification.
         """
         check_text("method", method, empty=False)
         check_text("callid", callid)

@@ -15,7 +15,7 @@ Find = Callable[[str], Group | None]
 
 def member_commands(find: Find) -> Iterator[Command]:
     """Yield the commands; *find* returns the group of a socket's text, or None."""
-    yield Command("virtual:members", (("socket",),), partial(_members, find), "tells the state of each member")
+    yield Command("virtual:members", (("socket",),), partial(_members, find), "shows the state of each member")
     one = (("socket", "member"),)
     yield Command("virtual:disable", one, partial(_disable, find), "gives a member no more events until it is enabled")
     yield Command("virtual:enable", one, partial(_enable, find), "gives a member events again, and asks it now")

@@ -36,7 +36,7 @@ class VirtualSocket:
 
     @property
     def expires(self) -> bool:
-        """A lease may end; the members have none of their own."""
+        """A lease may end; the members have none."""
         return True
 
     @property

@@ -121,7 +121,7 @@ class Candidate:
     Args:
         context: of the plugin.
         address: of the member.
-        group: is told that it has failed, and takes what is handed over.
+        group: is notified that it has failed, and takes what is handed over.
     """
 
     def __init__(self, context: PluginContext, address: Address, group: ChoosingGroup) -> None:
@@ -141,7 +141,7 @@ class Candidate:
         self.fail()
 
     def strand(self, journey: Journey) -> None:
-        """Keep an event that it has failed, and fail once it is clear what becomes of the others under way."""
+        """Keep an event that it has failed, and fail once the outcomes of the others under way are known."""
         self.stranded.append(journey)
         self.member.withdraw()
 

@@ -38,7 +38,7 @@ class VirtualTransport:
     schemes = ("virtual",)
     Options = VirtualOptions
     batch_events = 1024
-    in_flight = in_flight_batches = sys.maxsize  # the members have queues of their own
+    in_flight = in_flight_batches = sys.maxsize  # each member has a queue
     reads_params = True  # so may a member
     has_members = True  # whose references to secrets are their own
 
@@ -144,7 +144,7 @@ class VirtualTransport:
 
     @hookimpl
     def describe(self, socket: Socket) -> dict[str, Any] | None:
-        """Tell the state of the members."""
+        """Return the state of the members."""
         if not isinstance(socket, VirtualSocket):
             return None
         group = self._groups.get(socket.canonical)

@@ -89,7 +89,7 @@ def settle_params(event: str, params: Any) -> tuple[Any, bytes]:
         kind, entries = _entries(event, params)
     except ParameterError:
         raise
-    except Exception as error:  # noqa: BLE001 the methods of a mapping are code of whoever raises
+    except Exception as error:  # noqa: BLE001 the methods of a mapping are code of the caller
         raise _unreadable(event, "params", error) from None
     is_array = kind is tuple or (kind is Pairs and (not entries or entries[0][0] is None))
     copies, texts = [], []

@@ -14,7 +14,7 @@ _IN_TEXT: Final = re.compile(rb'["\\]')
 class Splitter:
     """Cuts what arrives, in whatever pieces, into objects and arrays, and what is between them.
 
-    White space between values is left out; anything else there is a piece of its own. Whether
+    White space between values is left out; anything else is another piece. Whether
     a piece is JSON is for its reader to find.
     """
 
@@ -44,7 +44,7 @@ class Splitter:
         return pieces
 
     def _step(self, pieces: list[bytes]) -> bool:
-        """Go on to the next byte that matters; return whether there was one."""
+        """Continue to the next byte that matters; return whether there was one."""
         if self._depth == 0:
             return self._open(pieces)
         found = (_IN_TEXT if self._in_text else _MARK).search(self._data, self._at)

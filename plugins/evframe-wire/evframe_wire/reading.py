@@ -48,7 +48,7 @@ class NestingError(ValueError):
 
 
 def read(data: bytes) -> Any:
-    """Return the JSON value that *data* is: an object is a dict, or `Pairs` when a name is there twice.
+    """Return the JSON value that *data* is: an object is a dict, or `Pairs` when a name occurs twice.
 
     Raises:
         ValueError: if it is not one JSON text, NaN and Infinity included, or nested deeper than `MAX_TEXT_DEPTH`.

@@ -81,6 +81,6 @@ def brief(value: object) -> str:
     """Return the `repr` of *value* for an error, cut off where it is long; it never raises."""
     try:
         text = _brief.repr(value)
-    except Exception:  # noqa: BLE001 a repr is code of whoever made the value
+    except Exception:  # noqa: BLE001 a repr is code of the value's class
         return f"<{type(value).__name__} without a repr>"
     return visible(text if len(text) <= 4 * _MOST_CHARACTERS else f"{text[: 4 * _MOST_CHARACTERS]}...")

@@ -52,7 +52,7 @@ class HttpConnection(asyncio.Protocol):
         self.stays_open = True
         """False once the peer has said, or shown, that it closes after a reply."""
         self.is_told = False
-        """Whether others hear of its end: it has carried events that are not quiet."""
+        """Whether others are notified of its end: it has carried events that are not quiet."""
 
     @property
     def is_open(self) -> bool:
@@ -97,7 +97,7 @@ class HttpConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read replies."""
         if not self._waiting or self._parser is None:
-            self.close()  # nobody has asked
+            self.close()  # no request asked for it
             return
         self._size += len(data)
         try:
@@ -113,21 +113,21 @@ class HttpConnection(asyncio.Protocol):
         self.close()
 
     def on_message_begin(self) -> None:
-        """Hear of it from the parser."""
+        """Be notified by the parser."""
         self._body.clear()
         self._ends_with_connection = True
 
     def on_header(self, name: bytes, _: bytes) -> None:
-        """Hear of it from the parser."""
+        """Be notified by the parser."""
         if name.lower() in {b"content-length", b"transfer-encoding"}:
             self._ends_with_connection = False
 
     def on_body(self, data: bytes) -> None:
-        """Hear of it from the parser."""
+        """Be notified by the parser."""
         self._body += data
 
     def on_message_complete(self) -> None:
-        """Hear of it from the parser."""
+        """Be notified by the parser."""
         assert self._parser is not None
         self._ends_with_connection = False
         status = self._parser.get_status_code()

@@ -15,7 +15,7 @@ class Options:
     use_struct_param: bool = False
     """Send the named parameters of an event as one struct, not one after the other without their names."""
     keep_alive: bool = True
-    """Send the calls of a subscriber over one connection; without it, each has a connection of its own."""
+    """Send the calls of a subscriber over one connection; without it, each has another connection."""
     max_in_flight: int = attrs.field(default=1, validator=at_least(1))
     """How many calls of a subscriber may be on their way without an answer; more is HTTP pipelining."""
     timeout_ms: int = attrs.field(default=5000, validator=at_least(1))

@@ -195,7 +195,7 @@ class XmlrpcTransport:
                 batch.fail(index, reason)
 
     async def _give_back(self, batch: Batch, waiting: deque[Sent], reason: str) -> None:
-        """Take the replies that are there already, and have the rest tried again."""
+        """Take the replies that have arrived already, and have the rest tried again."""
         while waiting and waiting[0][1].done() and not isinstance(answer := waiting[0][1].result(), ConnectionEnded):
             part, _ = waiting.popleft()
             self._record(batch, part, *answer, deque())

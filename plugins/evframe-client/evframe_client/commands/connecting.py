@@ -69,7 +69,7 @@ def with_client(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(client=client, **options)
         except BrokenPipeError:
-            raise  # whoever read the output has gone, which click knows how to end
+            raise  # the reader of the output has gone, which click knows how to end
         except (ManagementError, OSError) as error:
             raise click.ClickException(str(error)) from None
 

@@ -30,7 +30,7 @@ def _reason(client: Client, event: str, socket: str | None) -> str | None:
         return f"expected an event of the gateway, see evframe events, got {event!r}{did_you_mean(event, names)}"
     if socket is None:
         listed = client.call("subscribers_list", [event])["Event"]
-        return None if listed else f"nobody has subscribed to {event!r}"
+        return None if listed else f"{event!r} has no subscriber"
     try:
         EventInterface().parse_socket(socket)
     except SocketError as error:
