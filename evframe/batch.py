@@ -10,14 +10,19 @@ from evframe.events.event import Event
 class Batch:
     """The events under way to one subscriber, and what the transport says about them."""
 
-    __slots__ = ("confirmed", "error", "events", "failures", "number")
+    __slots__ = ("_events", "confirmed", "error", "failures", "number")
 
     def __init__(self, events: Sequence[Event], number: int = 0) -> None:
-        self.events = events
+        self._events = tuple(events)
         self.number = number
         self.failures: dict[int, str] = {}
         self.confirmed: set[int] = set()
         self.error: BaseException | None = None
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """The events, which stay as they are: each of them gets its outcome."""
+        return self._events
 
     def fail(self, index: int, reason: str, error: BaseException | None = None) -> None:
         """Count the event at *index* as failed with *reason*, for good; *error* goes to the log.

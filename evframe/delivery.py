@@ -57,7 +57,7 @@ class Delivery:
         # The loop's callbacks run in one context, not in that of whoever raised an event first.
         self._context = contextvars.Context()
         self._context.run(delivering.set, True)
-        self._under_way: dict[Subscriber, set[asyncio.Future[None]]] = {}
+        self._under_way: dict[Subscriber, dict[asyncio.Future[None], Batch]] = {}
         self._probes: dict[Subscriber, asyncio.Future[None]] = {}
         self._number = 0
         self.room = Room()
@@ -166,7 +166,7 @@ class Delivery:
                 return  # it may have come back, and then this batch has to wait: what is over is heard of in this turn
         transport = subscriber.transport
         if len(queue) <= transport.batch_events:
-            events = list(queue)
+            events: Sequence[Event] = tuple(queue)
             queue.clear()
         else:
             events = [queue.popleft() for _ in range(transport.batch_events)]
@@ -200,17 +200,20 @@ class Delivery:
     def _follow(self, subscriber: Subscriber, batch: Batch, result: Awaitable[None]) -> None:
         assert self._loop is not None
         future = result if asyncio.isfuture(result) else self._loop.create_task(contained(result))
-        under_way = self._under_way.setdefault(subscriber, set())
-        under_way.add(future)
+        under_way = self._under_way.setdefault(subscriber, {})
+        under_way[future] = batch
 
         def over(future: asyncio.Future[None]) -> None:
-            under_way.discard(future)
+            is_counted = under_way.pop(future, None) is None
             if not under_way:
                 self._under_way.pop(subscriber, None)
             if isinstance(result, Coroutine):
                 result.close()  # which a task that was cancelled early has not begun
+            error = None if future.cancelled() else future.exception()
+            if is_counted:
+                return
             if not future.cancelled():
-                self._finish(subscriber, batch, future.exception())
+                self._finish(subscriber, batch, error)
             elif self._closed or subscriber.ended:
                 self._finish(subscriber, batch, Rejected("shutdown" if self._closed else "unsubscribed"))
             else:
@@ -396,10 +399,19 @@ class Delivery:
             subscriber.room = 0
         self._ends.stop()
         await cancel([future for futures in self._under_way.values() for future in futures], max(1.0, timeout_s))
+        self._give_up()
         await lose(subscribers, "shutdown")
         await self.room.close()
         self.retries.stop()
         self._loop = None
+
+    def _give_up(self) -> None:
+        """Count what those deliveries have that ignore their cancellation: nothing waits for them any more."""
+        for subscriber, under_way in list(self._under_way.items()):
+            for future, batch in list(under_way.items()):
+                if not future.done():
+                    del under_way[future]
+                    self._finish(subscriber, batch, Rejected("shutdown"))
 
 
 def _checked(subscriber: Subscriber, batch: Batch, error: BaseException) -> BaseException:

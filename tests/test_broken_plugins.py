@@ -18,7 +18,7 @@ import evframe
 from evframe import Unavailable
 from evframe.cli import main
 from evframe.config import Config
-from evframe.testing import MemoryTransport
+from evframe.testing import MemoryTransport, until
 
 
 def interface(memory, **plugins):
@@ -62,6 +62,28 @@ async def test_an_outcome_that_no_event_has_is_an_error_of_the_plugin(memory, ca
     (line,) = [line for line in caplog.records if line.message == "events to a subscriber are lost"]
     assert (line.plugin, line.hook) == ("memory", "deliver")
     assert said in str(line.exc_info[1])
+
+
+def takes_out(batch):
+    batch.events.pop()
+    return True
+
+
+def assigns(batch):
+    batch.events = batch.events[:1]
+    return True
+
+
+@pytest.mark.parametrize("behaviour", [takes_out, assigns])
+async def test_the_events_of_a_batch_stay(memory, behaviour):
+    """A transport that takes events out of its batch has them counted as failed: each event has an outcome."""
+    memory.when("bad", behaviour)
+    async with interface(memory) as events:
+        subscriber = events.subscribe_event("E_A", "memory:bad").subscriber
+        for _ in range(2):
+            events.raise_event("E_A")
+        await until(lambda: not subscriber.depth)
+        assert (subscriber.raised, subscriber.delivered, subscriber.failed) == (2, 0, 2)
 
 
 SPAWNS = """

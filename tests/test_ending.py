@@ -1,6 +1,7 @@
 """What ends is given up a slice in each turn of the loop: counts, not times."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -113,3 +114,29 @@ async def test_what_came_back_beside_a_delivery_that_hangs():
         await until(lambda: memory.released)
     assert len(sent) == 2
     assert (subscriber.reasons, subscriber.depth) == ({"unsubscribed": 2}, 0)
+
+
+async def test_a_delivery_that_ignores_its_cancellation_is_counted():
+    """Its events are lost with the interface, whatever it says later."""
+    release = asyncio.Event()
+
+    async def goes_on(batch):
+        while not release.is_set():
+            with suppress(asyncio.CancelledError):
+                await release.wait()
+
+    memory = MemoryTransport()
+    memory.when("deaf", goes_on)
+    events = evframe.EventInterface(Config(core=CoreOptions(drain_timeout_s=0.05)), plugins={"memory": memory})
+    events.register_event("E_A")
+    outcomes = []
+    async with events:
+        subscriber = events.subscribe_event("E_A", "memory:deaf").subscriber
+        for _ in range(3):
+            events.raise_event_and_tell("E_A", None, outcomes.append)
+        await until(lambda: subscriber.in_flight)
+    assert outcomes == [["shutdown"]] * 3
+    release.set()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.wait(left)
+    assert (subscriber.raised, subscriber.delivered, subscriber.failed, subscriber.depth) == (3, 0, 3, 0)
