@@ -1,4 +1,4 @@
-"""The daemon: an interface that runs until it is told to stop."""
+"""The daemon: an interface that runs until a signal stops it."""
 
 from __future__ import annotations
 

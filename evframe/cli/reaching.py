@@ -47,7 +47,7 @@ class Finding:
 async def reach(interface: EventInterface) -> list[Finding]:
     """Try every target of the configured subscriptions, side by side; nothing is delivered and nothing started.
 
-    A member of a combined socket is a target of its own.
+    Each member of a combined socket is another target.
     """
     free = asyncio.Semaphore(MOST)
     targets = {each.socket.canonical: each for each in _targets(interface)}

@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told to go on."""
+"""A clock that stands still until a test advances it."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ class FakeClock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Go on."""
+        """Advance the clock."""
         self.now += seconds

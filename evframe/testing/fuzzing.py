@@ -127,7 +127,7 @@ def fuzz(
     while sent < COUNT:
         some(min(_AT_ONCE, COUNT - sent))
     held = _settled(measured, plain, fresh)
-    print(f"{sent} requests; at first {fresh}, then {warm}, in the end {held}")  # noqa: T201 for whoever asks for it
+    print(f"{sent} requests; at first {fresh}, then {warm}, in the end {held}")  # noqa: T201 for a run with -s
     assert (held.files, held.tasks) == (fresh.files, fresh.tasks), (fresh, held)
     assert held.memory_kib - warm.memory_kib < _MOST_MEMORY_KIB, (warm, held)
 
@@ -144,7 +144,7 @@ def _settled(measured: Measured, plain: Callable[[], None], fresh: Held) -> Held
 
 
 def check_answer(reply: bytes) -> None:
-    """Fail if *reply* is no answer of JSON-RPC, or one that tells of a fault of a command."""
+    """Fail if *reply* is no answer of JSON-RPC, or one that shows a fault of a command."""
     found = json.loads(reply)
     for answer in found if isinstance(found, list) else [found]:
         assert answer["jsonrpc"] == "2.0", reply

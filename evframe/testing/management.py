@@ -139,7 +139,7 @@ class ManagementContract:
         await self._check(METHODS)
 
     async def test_about(self) -> None:
-        """The commands that tell about the others, the version and the process."""
+        """The commands about the others, the version and the process."""
         await self._check(ABOUT)
 
     async def test_subscribe_q7(self) -> None:
@@ -147,7 +147,7 @@ class ManagementContract:
         await self._check(SUBSCRIBE)
 
     async def test_refused_subscriptions_change_nothing(self) -> None:
-        """After all that is refused nobody has subscribed."""
+        """After all that is refused there is no subscriber."""
         async with asyncio.timeout(_LIMIT_S), self._interface() as events, self.travel(events) as ask:
             for row in SUBSCRIBE:
                 if isinstance(row.reply, bytes) and b'"error"' in row.reply:
@@ -175,7 +175,7 @@ class ManagementContract:
                 assert events.subscriptions == []
 
     async def test_lists(self) -> None:
-        """The lists of events and subscribers where nobody has subscribed."""
+        """The lists of events and subscribers without a subscriber."""
         await self._check(LISTS)
 
     async def test_subscribers(self) -> None:

@@ -1,4 +1,4 @@
-"""An interface with one plugin in a process of its own, which tells what it holds.
+"""An interface with one plugin in another process, which prints what it holds.
 
 ::
 

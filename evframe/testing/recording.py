@@ -60,7 +60,7 @@ class Recorder:
         return [(event.name, event.params) for event in await self.raised()]
 
     async def wait_for(self, count: int, timeout_s: float = _LIMIT_S) -> list[tuple[str, Any]]:
-        """Return name and parameters of the next *count* events, as soon as they are there.
+        """Return name and parameters of the next *count* events, as soon as they are raised.
 
         Raises:
             TimeoutError: if they are not within *timeout_s* seconds.

@@ -222,7 +222,7 @@ LISTS: Final = (
     bad_params("subscribers_list", '["E_A","memory:a",1]', _COUNT),
     bad_params("subscribers_list", '{"socket":"memory:a"}', _NAMES),
 )
-"""The lists when nobody has subscribed."""
+"""The lists without a subscriber."""
 
 _OF_A: Final = (
     '{"name":"E_A","id":0,"Subscribers":'

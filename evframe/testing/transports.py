@@ -109,7 +109,7 @@ class MemoryTransport:
 
     @hookimpl
     def unsubscribed(self, socket: Socket) -> None:
-        """Take note."""
+        """Record it."""
         if isinstance(socket, MemorySocket):
             self.released.append(socket.name)
 
@@ -132,7 +132,7 @@ async def until(condition: Callable[[], object], timeout_s: float = 60.0) -> Non
         TimeoutError: if it does not within *timeout_s* seconds.
     """
     async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 counters tell nobody that they change
+        while not condition():  # noqa: ASYNC110 counters send no notification
             await asyncio.sleep(0.002)
 
 
@@ -185,7 +185,7 @@ class TransportContract:
         assert [(outcome.socket, outcome.reason) for outcome in report] == [(canonical, None)]
 
     async def test_empty_batch(self) -> None:
-        """An empty batch finds that the peer is there, and brings it nothing."""
+        """An empty batch finds that the peer can be reached, and sends it nothing."""
         async with asyncio.timeout(_LIMIT_S), self.peer() as peer, self._interface() as events:
             events.register_event("E_CONTRACT")
             lease = events.subscribe_event("E_CONTRACT", peer.socket)
