@@ -29,7 +29,10 @@ class Batch:
 
         Raises:
             IndexError: if the batch has no such event.
+            TypeError: if the reason is no text.
         """
+        if not isinstance(reason, str):
+            raise TypeError(f"Batch.fail: expected a text as a reason, got {type(reason).__name__}")
         if not 0 <= index < len(self.events):
             raise IndexError(f"Batch.fail: expected an index from 0 to {len(self.events) - 1}, got {index!r}")
         self.failures[index] = reason

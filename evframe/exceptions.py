@@ -131,9 +131,14 @@ class DeliveryError(EvframeError):
     Args:
         reason: a short word under which the events are counted.
         done: how many events at the head of the batch have their outcome already.
+
+    Raises:
+        TypeError: if the reason is no text.
     """
 
     def __init__(self, reason: str, *, done: int = 0) -> None:
+        if not isinstance(reason, str):
+            raise TypeError(f"expected a text as a reason, got {type(reason).__name__}")
         super().__init__(reason)
         self.reason = reason
         self.done = done

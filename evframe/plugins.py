@@ -42,10 +42,10 @@ _SIMILAR: Final = 0.85
 
 
 def check_attributes(name: str, plugin: Any) -> None:
-    """Refuse a plugin with an attribute that is nearly one which the core reads, such as `inflight`.
+    """Refuse a plugin with an attribute that is nearly one which the core reads, such as `inflight`, or a bad value.
 
     Raises:
-        PluginError: with the attribute that was probably meant.
+        PluginError: with the attribute that was probably meant, or the value that was expected.
     """
     owner = plugin if inspect.ismodule(plugin) else type(plugin)
     for attribute in dir(owner):
@@ -54,6 +54,18 @@ def check_attributes(name: str, plugin: Any) -> None:
         meant = get_close_matches(attribute, _ATTRIBUTES, n=1, cutoff=_SIMILAR)
         if meant and not callable(getattr(owner, attribute, None)) and not hasattr(plugin, meant[0]):
             raise PluginError(f"plugin {name!r}: unknown attribute {attribute!r}, did you mean {meant[0]!r}")
+    _check_values(name, plugin)
+
+
+def _check_values(name: str, plugin: Any) -> None:
+    """Refuse attributes with values that would have each delivery fail, or none begin."""
+    for attribute in ("batch_events", "in_flight", "in_flight_batches"):
+        value = getattr(plugin, attribute, 1)
+        if type(value) is not int or value < 1:
+            raise PluginError(f"plugin {name!r}: {attribute}: expected 1 or more, got {value!r}")
+    schemes = getattr(plugin, "schemes", ())
+    if isinstance(schemes, str) or not all(isinstance(scheme, str) for scheme in schemes):
+        raise PluginError(f"plugin {name!r}: schemes: expected a tuple of texts, got {schemes!r}")
 
 
 @contextmanager

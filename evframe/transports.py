@@ -113,6 +113,21 @@ class Transport:
             self.deliver = lambda socket, batch: called(socket=socket, batch=batch)
 
 
+def _check_socket(name: str, scheme: str, parsed: Socket) -> None:
+    """Refuse what is no socket, or one that would be the subscriber of another scheme.
+
+    Raises:
+        PluginError: that names the plugin.
+    """
+    canonical = getattr(parsed, "canonical", None)
+    if not isinstance(canonical, str):
+        raise PluginError(f"plugin {name!r}, hook 'on_subscribe': expected a socket, got {parsed!r}")
+    if canonical.partition(":")[0] != scheme:
+        raise PluginError(
+            f"plugin {name!r}, hook 'on_subscribe': expected a socket of {scheme!r}, got {brief(canonical)}"
+        )
+
+
 class Transports:
     """The transports among the plugins of a manager.
 
@@ -231,10 +246,7 @@ class Transports:
                     raise
                 raise SocketError(text, str(error)) from None
             if parsed is not None:
-                if not isinstance(getattr(parsed, "canonical", None), str):
-                    raise PluginError(
-                        f"plugin {transport.name!r}, hook 'on_subscribe': expected a socket, got {parsed!r}"
-                    )
+                _check_socket(transport.name, scheme, parsed)
                 if "\t" in parsed.canonical:
                     raise SocketError(text, "expected text without tabs, but for those between members")
                 self._by_scheme[scheme] = transport

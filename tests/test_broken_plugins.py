@@ -159,6 +159,60 @@ def test_an_attribute_that_is_nearly_one_of_the_core_is_refused(attribute, meant
 
 
 @pytest.mark.parametrize(
+    ("attribute", "value", "said"),
+    [
+        ("batch_events", 0, "batch_events: expected 1 or more, got 0"),
+        ("batch_events", "9", "batch_events: expected 1 or more, got '9'"),
+        ("in_flight", -1, "in_flight: expected 1 or more, got -1"),
+        ("in_flight_batches", True, "in_flight_batches: expected 1 or more, got True"),
+        ("schemes", "odd", "schemes: expected a tuple of texts, got 'odd'"),
+        ("schemes", (1,), r"schemes: expected a tuple of texts, got (1,)"),
+    ],
+)
+def test_an_attribute_with_a_bad_value_is_refused(attribute, value, said):
+    """With no batch to hand over events would wait for ever; the plugin is refused with the attribute."""
+    odd = type("Odd", (MemoryTransport,), {attribute: value})()
+    with pytest.raises(evframe.PluginError, match=re.escape(f"plugin 'odd': {said}")):
+        evframe.EventInterface(plugins={"odd": odd})
+
+
+async def test_a_socket_of_another_scheme_is_refused(memory):
+    """A plugin whose socket has the canonical text of another's takes that one's subscriber from nobody."""
+
+    class Odd(MemoryTransport):
+        schemes = ("odd",)
+
+        @evframe.hookimpl
+        def on_subscribe(self, scheme, rest):
+            return super().on_subscribe("memory", rest) if scheme == "odd" else None
+
+    async with interface(memory, odd=Odd()) as events:
+        events.subscribe_event("E_A", "memory:good")
+        with pytest.raises(evframe.PluginError, match="plugin 'odd', hook 'on_subscribe': expected a socket of 'odd'"):
+            events.subscribe_event("E_A", "odd:good")
+        (outcome,) = await events.raise_event_and_wait("E_A")
+        assert outcome.delivered
+
+
+def fails_with_no_text(batch):
+    batch.fail(0, ValueError("odd"))
+
+
+def is_away_with_no_text(batch):
+    raise Unavailable(ValueError("odd"))
+
+
+@pytest.mark.parametrize("behaviour", [fails_with_no_text, is_away_with_no_text])
+async def test_a_reason_is_a_text(memory, behaviour):
+    """A reason that is none would be in statistics that cannot be sent; the events are counted as a plugin's error."""
+    memory.when("bad", behaviour)
+    async with interface(memory) as events:
+        events.subscribe_event("E_A", "memory:bad")
+        (outcome,) = await events.raise_event_and_wait("E_A")
+        assert outcome.reason == "plugin_error"
+
+
+@pytest.mark.parametrize(
     ("error", "kind", "said"),
     [
         (PermissionError(13, "Permission denied", "/x"), OSError, "plugin 'starts', hook 'start': Permission denied"),

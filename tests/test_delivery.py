@@ -10,6 +10,7 @@ import evframe
 from evframe.config import Config, CoreOptions
 from evframe.nesting import delivering
 from evframe.testing import FakeClock, MemoryTransport, until
+from evframe.testing.transports import MemorySocket
 
 
 def compose(memory, **core):
@@ -378,11 +379,13 @@ async def test_wrapper_round_deliver(memory):
 async def test_two_transports(memory):
     """Each scheme goes to its own transport."""
 
+    class OtherSocket(MemorySocket):
+        canonical = property(lambda self: f"other:{self.name}")
+
     class Other(MemoryTransport):
         @evframe.hookimpl
         def on_subscribe(self, scheme, rest):
-            found = super().on_subscribe("memory", rest) if scheme == "other" else None
-            return found
+            return OtherSocket(rest) if scheme == "other" else None
 
     other = Other()
     events = evframe.EventInterface(plugins={"memory": memory, "other": other})
