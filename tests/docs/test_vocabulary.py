@@ -28,11 +28,13 @@ UNCLEAR = {
 WORDS = re.compile(rf"\b({'|'.join(UNCLEAR)})\b", re.IGNORECASE)
 
 # Sentences that need such a word, each with the reason.
-ALLOWED: dict[str, str] = {}
+ALLOWED = {"expected a name of its own for each": "an error of the core, which the tests of plugins quote"}
 
 # Folders of code whose texts still have such words, but for what is clean in them; any other folder is checked.
 NOT_YET = {"evframe", "evframe-ingest", "evframe-mi"}
 CLEAN = {"evframe/cli", "evframe/hookspecs.py", "evframe/testing"}
+# Distributions whose tests still have such words, beside those of the core.
+TESTS_NOT_YET = {"evframe-core-events", "evframe-ingest", "evframe-mi", "evframe-opensips", "evframe-rabbitmq"}
 
 
 def texts(path):
@@ -71,11 +73,13 @@ def listed(*patterns):
 
 
 def is_checked(path):
-    """Return whether a file of code is part of what has to be clean: the tests are not."""
+    """Return whether a file of code is part of what has to be clean."""
     name = path.relative_to(ROOT)
     folder = name.parts[1] if name.parts[0] == "plugins" else name.parts[0]
     is_clean = any(name.is_relative_to(place) for place in CLEAN)
-    return "tests" not in name.parts and (is_clean or folder not in NOT_YET)
+    if "tests" in name.parts:
+        return name.parts[0] != "tests" and folder not in TESTS_NOT_YET
+    return is_clean or folder not in NOT_YET
 
 
 def test_the_glossary_explains_each_term_in_one_sentence():

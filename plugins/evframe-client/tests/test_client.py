@@ -171,7 +171,7 @@ def short_path():
 
 
 def test_unix_client_leaves_no_name(ask, serve, events, short_path, monkeypatch):
-    """The client's name is in a folder of its own that cannot be listed by others, and goes, answer or not."""
+    """The client's name is in a folder that others cannot list, and is removed, answer or not."""
     monkeypatch.setattr(tempfile, "tempdir", str(short_path / "tmp"))
     (short_path / "tmp").mkdir()
     (short_path / "replies").mkdir()
@@ -296,7 +296,7 @@ def test_https(ask, serve, events, certificate):
 
 
 def test_https_to_what_is_not(ask, serve, events, tmp_path):
-    """A gateway without TLS, and a file without certificates, are told apart from one that is away."""
+    """A gateway without TLS, and a file without certificates, are distinguished from one that is away."""
     server = serve("http", lambda _: b"{}")
     server.is_whole = lambda request: b"\n" in request or len(request) > 100
     with pytest.raises(ManagementError, match=r"no answer from https://localhost:\d+/mi: expected TLS: "):
@@ -356,7 +356,7 @@ def test_gateway_whose_queue_is_full(ask, tmp_path, kind):
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_cancelled(serve, tmp_path, transport):
-    """A call that is cancelled ends at once and leaves nothing behind; the loop goes on meanwhile."""
+    """A call that is cancelled ends at once and leaves nothing behind; the loop runs meanwhile."""
     server = serve(transport, lambda _: None)
     before = sorted(os.listdir(tmp_path))
     call = asyncio.create_task(AsyncClient(server.url, timeout_s=50.0).call("pwd"))

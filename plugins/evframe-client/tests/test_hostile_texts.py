@@ -89,7 +89,7 @@ def test_commands_of_a_gateway(gateway, words):
     ],
 )
 def test_watch(payload, as_json):
-    """An event is printed on one line, whoever has sent it; in JSON it keeps its value."""
+    """An event is printed on one line, whatever its sender; in JSON it keeps its value."""
     event = parse_event(payload)
     (line,) = lines([event], as_json=as_json)
 

@@ -87,7 +87,7 @@ def test_what_is_no_answer(response, problem):
 
 
 def test_status_is_known_before_its_body_q2():
-    """Q-2: the original never ends the body of a status other than 200, so nobody waits for that."""
+    """Q-2: the original never ends the body of a status other than 200, so the client does not wait for that."""
     reading = read_response()
     next(reading)
     with pytest.raises(ValueError, match="HTTP status 405 Method Not Allowed"):

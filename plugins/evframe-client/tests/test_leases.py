@@ -102,7 +102,7 @@ def test_what_matches_is_subscribed_and_left():
     ],
 )
 def test_what_asking_brings_about_is_asked_for_by_name(patterns, subscribed):
-    """Whoever wants everything is not told of its own asking, unless it says so."""
+    """A subscriber of everything gets no events about its requests, unless it asks for them."""
     gateway = Gateway("E_A", "E_CORE_TCP_DISCONNECT", "E_EVFRAME_LEASE_MADE")
     gateway.go(leases_at(gateway, *patterns).look())
     assert set(gateway.subscribed()) == subscribed
@@ -137,7 +137,7 @@ def test_restart(names):
 
 
 def test_gateway_that_is_away_is_asked_less_often(caplog):
-    """While the gateway is away the pauses grow up to a limit; it is told once, and so is its return."""
+    """While the gateway is away the pauses grow up to a limit; that is reported once, and so is its return."""
     gateway = Gateway("E_A")
     leases = leases_at(gateway, "*")
     caplog.set_level("INFO", "evframe.client")
@@ -211,7 +211,7 @@ def test_no_gateway(answer):
 
 
 def test_leaving_a_gateway_that_is_away_ends():
-    """Nobody waits once for each event until a gateway that is away has not answered."""
+    """The client does not wait once for each event until a gateway that is away has not answered."""
     gateway = Gateway("E_A", "E_B", "E_C")
     leases = leases_at(gateway, "*")
     gateway.go(leases.look())
@@ -226,7 +226,7 @@ NAMES = st.sampled_from(["E_A", "E_B", "E_C", "E_D", "X_A"])
 
 
 class LeasesOfAGatewayThatChanges(RuleBasedStateMachine):
-    """Whatever becomes of the gateway, the leases are there again after a few looks, and none is left behind."""
+    """Whatever happens to the gateway, the leases exist again after a few looks, and none is left behind."""
 
     @initialize(names=st.sets(NAMES))
     def start(self, names):

@@ -18,7 +18,7 @@ def test_bytes_of_a_request():
 
 
 def test_ids_differ():
-    """Every request has an id of its own that is text, because the original cuts numbers to 32 bits."""
+    """Every request has another id that is text, because the original cuts numbers to 32 bits."""
     ids = {Request("pwd").id for _ in range(1000)}
 
     assert len(ids) == 1000

@@ -117,7 +117,7 @@ def test_sender_that_does_not_read_its_confirmations(stream):
     ],
 )
 def test_own_address(url, address):
-    """The gateway is told the address from which it is reached, and loopback when that is not over IP."""
+    """The gateway gets the address from which it is reached, and loopback when that is not over IP."""
     found = run(own_address(parse_url(url)), 10.0)
     assert found.rpartition(".")[0] == address.rpartition(".")[0]
     receiver = open_receiver("udp", found)

@@ -26,7 +26,7 @@ def pipe():
 
 
 class Ended:
-    """Steps that tell when they have ended."""
+    """Steps that record when they have ended."""
 
     def __init__(self, *steps):
         self.steps = steps
@@ -97,7 +97,7 @@ def test_error_aside(take):
 
 @pytest.mark.parametrize("kind", ["ready", "receive"])
 def test_bytes_that_never_end(take, pipe, kind):
-    """The time limit holds where something always arrives, and an event loop goes on meanwhile."""
+    """The time limit holds where something always arrives, and an event loop runs meanwhile."""
 
     class Endless:
         def recv(self, _):

@@ -92,7 +92,7 @@ def test_unix_rejected_d2(text):
 
 
 def test_prefix_is_another_subscriber_d1_q3():
-    """D1, Q-3: a socket that is a prefix of another is a subscriber of its own."""
+    """D1, Q-3: a socket that is a prefix of another is another subscriber."""
     events = interface()
     events.register_event("E_TEST")
     for text in ("udp:127.0.0.10:8081", "udp:127.0.0.1:8081", "unix:/tmp/abc", "unix:/tmp/a", "udp:127.0.0.1:808"):
@@ -198,7 +198,7 @@ def test_an_unreachable_host_fails_the_events_that_meet_it():
         check=False,
     )
     if "unshare" in done.stderr:
-        pytest.skip(f"no network of its own: {done.stderr}")
+        pytest.skip(f"no separate network: {done.stderr}")
     assert not done.returncode, done.stderr
     found = json.loads(done.stdout)
     assert found["reported"] == ["unreachable", None, None, None]
@@ -252,7 +252,7 @@ async def test_unix_full_queue_loses_none_d4_d6(tmp_path, abstract):
 
 
 async def test_unix_peer_comes_back(tmp_path):
-    """Events raised while the path is missing arrive once it is there."""
+    """Events raised while the path is missing arrive once it exists."""
     path = tmp_path / "ev"
     loop = asyncio.get_running_loop()
     async with interface() as events:

@@ -156,7 +156,7 @@ async def test_lifetime():
 
 
 async def test_on_timeout():
-    """What is asked at the end of the lifetime can have it go on; when it raises, the session ends."""
+    """What is called at the end of the lifetime can continue it; when it raises, the session ends."""
     answers = [10, None]
     async with Bound() as bound:
         going_on = bound.answered("a", lifetime_s=60, on_timeout=lambda session: answers.pop(0))
@@ -171,7 +171,7 @@ async def test_on_timeout():
 
 
 async def test_setup_and_idle_time_out():
-    """A session nobody answers ends, and so does one that nothing is heard of."""
+    """A session that is not answered ends, and so does one for which nothing arrives."""
     async with Bound(setup_timeout_s=60, idle_timeout_s=30) as bound:
         waiting = bound.dialogs.created("a")
         silent = bound.answered("b")
@@ -229,7 +229,7 @@ async def test_a_call_id_is_used_again():
 
 
 class Pinged:
-    """A side that answers pings as it is told."""
+    """A side that answers pings as the test says."""
 
     def __init__(self, *codes):
         self.codes = list(codes)
@@ -264,7 +264,7 @@ async def test_a_dead_side(code, kind, reason):
 
 
 async def test_both_sides_are_told():
-    """A session with `hang_up` ends once both sides are told, or have not been in time, whatever one of them does."""
+    """A session with `hang_up` ends once both sides are notified, or have not been in time, whatever one of them does."""
     told = []
 
     async def hang_up(session, side):

@@ -59,7 +59,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.sessions = Sessions(options, 7, self.clock, self.changed, self.ping, self.hang_up)
 
     def changed(self, session, old, new):
-        assert session.state is new  # the change is told after it
+        assert session.state is new  # the change is reported after it
         self.told.append((int(old), int(new), session.to_tag))
 
     def ping(self, session, round_):
@@ -68,7 +68,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.pings += 1
 
     def hang_up(self, session, reason):
-        raise AssertionError("no session here tells its sides")
+        raise AssertionError("no session here notifies its sides")
 
     # The model.
 

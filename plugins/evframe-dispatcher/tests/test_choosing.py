@@ -102,7 +102,7 @@ def test_latency():
 
 @pytest.mark.parametrize("algorithm", ["round-robin", "hash", "random", "priority", "latency"])
 def test_nobody_to_choose(algorithm):
-    """Nobody is chosen of none."""
+    """No destination is chosen of none."""
     assert order([], algorithm, "key") == []
 
 

@@ -61,7 +61,7 @@ class TestMarks:
             ]
 
     async def test_from_probing_to_inactive_nothing_is_raised(self):
-        """The destination stays out of use, so that nobody is told that it is active for a moment."""
+        """The destination stays out of use, so that no event says that it is active for a moment."""
         plugin = Dispatcher(Options(destinations=entries(URIS[0], state=2)))
         async with Recorder({"dispatcher": plugin}) as recorder:
             plugin.mark(plugin.find(1, URIS[0]), "i")
@@ -88,7 +88,7 @@ class TestMarks:
             plugin.mark(found, "x")
 
     async def test_other_threads_mark_and_select(self):
-        """What threads do at the same time is neither lost nor told twice."""
+        """What threads do at the same time is neither lost nor reported twice."""
         async with Recorder({"dispatcher": dispatcher()}) as recorder:
             plugin = recorder.plugin("dispatcher")
 
@@ -381,7 +381,7 @@ class TestReload:
             assert (caught.value.code, caught.value.message) == (404, "Partition not found")
 
     async def test_the_status_of_a_partition(self, tmp_path):
-        """It is told while destinations are read, and goes with the partition."""
+        """It is reported while destinations are read, and removed with the partition."""
         path = tmp_path / "f.toml"
         path.write_text((self.FILE + 'partition = "p"\n').format("a"))
 
@@ -408,7 +408,7 @@ class TestCommands:
     """The management commands."""
 
     async def test_list(self):
-        """The shape of the original's listing; what else is there comes with `full`."""
+        """The shape of the original's listing; what else exists comes with `full`."""
         given = entries(URIS[0], weight=2, priority=3, description="d", attrs="x=1")
         given += entries(URIS[1], partition="p", state=2)
         async with Recorder({"dispatcher": Dispatcher(Options(destinations=given))}) as recorder:
@@ -501,7 +501,7 @@ class TestKeeping:
 
     @pytest.mark.parametrize("text", ["", "[]", '{"destinations": [{"set": 1}]}', '{"destinations": [{"state": 9}]}'])
     def test_a_file_that_makes_no_sense(self, tmp_path, caplog, text):
-        """It is told in the log, and the configuration holds."""
+        """It is logged, and the configuration holds."""
         path = tmp_path / "states.json"
         path.write_text(text)
         plugin = Dispatcher(Options(destinations=entries(*URIS), state_file=str(path)))

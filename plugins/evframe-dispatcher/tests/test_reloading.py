@@ -1,4 +1,4 @@
-"""Other options while the plugin works: states stay, and probes go on as they are asked for."""
+"""Other options while the plugin works: states stay, and probes continue as they are asked for."""
 
 import json
 

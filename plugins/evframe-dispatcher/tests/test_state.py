@@ -56,7 +56,7 @@ class Model:
 
 
 class HealthMachine(RuleBasedStateMachine):
-    """Whatever happens, the state is that of the flags, and each change of use is told once."""
+    """Whatever happens, the state is that of the flags, and each change of use is reported once."""
 
     @initialize(threshold=st.integers(1, 4), always=st.booleans(), number=st.integers(0, 2))
     def begin(self, threshold, always, number):

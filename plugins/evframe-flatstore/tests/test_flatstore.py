@@ -18,7 +18,7 @@ ROTATION = "E_FLATSTORE_ROTATION"
 
 
 class Clock:
-    """A wall clock that stands still until it is told."""
+    """A wall clock that stands still until a test advances it."""
 
     def __init__(self, now=1_795_397_618.0):
         self.now = now
@@ -469,7 +469,7 @@ async def test_columns_without_a_delimiter(tmp_path):
 
 
 async def test_flushed_f13(tmp_path, monkeypatch):
-    """F13: with `fsync` an event is delivered when the disk has its line, without it nobody asks the disk."""
+    """F13: with `fsync` an event is delivered when the disk has its line, without it the disk is not asked."""
     flushed = []
     flush = os.fsync
     monkeypatch.setattr(os, "fsync", lambda fd: (flush(fd), flushed.append((tmp_path / "f").read_bytes())))

@@ -307,7 +307,7 @@ def test_a_file_that_grows_meanwhile_is_not_replaced(tmp_path, monkeypatch):
 
 
 def test_lines_that_come_as_a_file_is_replaced_stay(tmp_path, monkeypatch):
-    """Lines that another process appends between the look at the size and the deletion are there, each once."""
+    """Lines that another process appends between the look at the size and the deletion are kept, each once."""
     clock = FakeClock(NOON)
     old = made(tmp_path / "f.2026-06-09", "B\n", clock, 1)
     options = {"suffix": ".%F", "compress": True}
@@ -375,7 +375,7 @@ def test_lines_are_written_while_a_file_is_compressed(tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_compressed_is_one_log_line(tmp_path, caplog):
-    """An error of the disk is one line with the path and the reason; the lines go on."""
+    """An error of the disk is one line with the path and the reason; later lines are written."""
     clock = FakeClock(NOON)
     made(tmp_path / "f.2026-06-09", "B\n", clock, 1)
     (tmp_path / "f.2026-06-09.gz.part").mkdir()

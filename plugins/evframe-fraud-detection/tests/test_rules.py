@@ -166,7 +166,7 @@ def test_bad_files(tmp_path, name, text, problem):
 
 
 def test_every_problem_of_a_file(tmp_path):
-    """All rows with problems are told at once."""
+    """All rows with problems are reported at once."""
     path = tmp_path / "r.csv"
     path.write_text("ruleid,profileid,cpm_warning\n1,1,x\n2,1,3\n3,1,y\n")
     with pytest.raises(evframe.ConfigError) as caught:
@@ -201,7 +201,7 @@ def test_numbers_are_unique():
     ],
 )
 def test_configuration(table, problem):
-    """What is wrong in the configuration is told with its path, at the check of it."""
+    """What is wrong in the configuration is reported with its path, at the check of it."""
     with pytest.raises(evframe.ConfigError) as caught:
         evframe.EventInterface(parse_config(f"[plugins.fraud-detection]\n{table}\n"))
     assert f"plugins.fraud-detection{problem}" in str(caught.value)

@@ -35,7 +35,7 @@ class TestContract(SourceContract):
 
 
 async def test_events():
-    """A limit that is reached is told with each further call, the first one of the order only."""
+    """A limit that is reached raises an event with each further call, the first one of the order only."""
     fraud, _ = source(Rule(7, 3, "44", cpm_warning=2, total_calls_critical=3))
     async with Recorder({"fraud-detection": fraud}) as recorder:
         results = [fraud.check("bob", "4411", 3) for _ in range(4)]
@@ -52,7 +52,7 @@ async def test_events():
 
 
 async def test_end_of_calls():
-    """A call that ends makes room for another, and its duration is told; one that failed has none."""
+    """A call that ends makes room for another, and its duration counts; one that failed has none."""
     fraud, _ = source(
         Rule(7, 3, concurrent_calls_critical=2, call_duration_warning=60, call_duration_critical=120),
     )
@@ -77,7 +77,7 @@ async def test_end_of_calls():
 
 
 async def test_no_rule():
-    """A number without a rule is let pass with a verdict of its own, and nothing is counted."""
+    """A number without a rule is let pass with another verdict, and nothing is counted."""
     fraud, clock = source(Rule(1, 1, "44", total_calls_critical=1), Rule(2, 1, "33", "00:00", "11:59"))
     async with Recorder({"fraud-detection": fraud}) as recorder:
         for number in ("49", "331"):
@@ -143,7 +143,7 @@ def test_check_refuses(arguments, error, text):
 
 @pytest.mark.parametrize("duration", [-1, float("nan")])
 def test_a_duration_that_cannot_be(duration):
-    """A negative duration is an error, and the call goes on."""
+    """A negative duration is an error, and the call continues."""
     fraud, _ = source(Rule(1, 1))
     call = fraud.check("bob", "44", 1)
     with pytest.raises(ValueError, match="^duration_s: expected 0 or more seconds, got"):
@@ -191,7 +191,7 @@ async def test_a_reload_that_fails_changes_nothing(tmp_path, text):
 
 
 async def test_reload_without_a_file():
-    """Without a file there is nothing to read again, and no rules are a status of their own."""
+    """Without a file there is nothing to read again, and no rules have another status."""
     fraud, _ = source()
     async with Recorder({"fraud-detection": fraud}) as recorder:
         with pytest.raises(CommandError, match="Rules not loaded"):
@@ -226,7 +226,7 @@ async def test_show_stats():
 
 
 async def test_counters_of_yesterday_are_forgotten():
-    """Every minute the counters of other days are let go."""
+    """Every minute the counters of other days are removed."""
     clock = FakeClock(NOON)
     waiting, go = asyncio.Event(), asyncio.Event()
 

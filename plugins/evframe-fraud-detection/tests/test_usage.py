@@ -147,7 +147,7 @@ def test_counters_are_bounded():
 
 
 def test_counters_of_another_day_are_forgotten():
-    """What would begin anew is let go, a slice at a time."""
+    """What would begin anew is removed, a slice at a time."""
     usage = Usage(10)
     for user in "abcd":
         used(usage, user, (2026, 1))

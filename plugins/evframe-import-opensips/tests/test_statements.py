@@ -79,7 +79,7 @@ def test_event_routes():
     ],
 )
 def test_what_has_no_sense(text, what):
-    """What cannot be understood is named with its line, and the rest goes on."""
+    """What cannot be understood is named with its line, and the rest is read."""
     findings = Findings()
     statements(text, findings)
     assert [(finding.what, finding.place.line) for finding in findings] == [(what, 1)]
@@ -121,7 +121,7 @@ def test_includes(tmp_path, monkeypatch):
 
 
 def test_includes_that_fail(tmp_path):
-    """A file that is missing, includes itself, or has no end is named, and the rest goes on."""
+    """A file that is missing, includes itself, or has no end is named, and the rest is read."""
     findings = Findings()
     script = tmp_path / "a.cfg"
     script.write_text(f'a\ninclude_file "none.cfg"\ninclude_file "{script}"\ninclude_file "open.cfg"\nz')

@@ -121,7 +121,7 @@ async def test_what_is_no_token_is_logged_without_a_secret(provider, caplog, sta
 
 
 async def test_the_secret_does_not_follow_a_redirection(provider):
-    """An answer that leads elsewhere is an error: nobody else gets the login."""
+    """An answer that leads elsewhere is an error: no other server gets the login."""
     with providing() as other:
         provider.status, provider.headers = 307, {"Location": other.url}
         with pytest.raises(KafkaConnectionError):

@@ -19,7 +19,7 @@ from evframe.config import Config, CoreOptions
 from evframe.testing import MemoryTransport, Recorder, SourceContract, until
 
 QUICK_END = Config(core=CoreOptions(drain_timeout_s=0.2))
-QUICK = {"heartbeat.interval.ms": 200}  # to hear soon of a rebalance
+QUICK = {"heartbeat.interval.ms": 200}  # to be notified soon of a rebalance
 NOTIFICATION = '{"jsonrpc":"2.0","method":"E_N","params":{"n":%d}}'
 pytestmark = pytest.mark.timeout(120)
 
@@ -171,7 +171,7 @@ async def test_records_become_events(kafka, topic, producer):
 
 
 async def test_order_and_commits(kafka, topic, producer):
-    """The records of a partition are raised in order, and the group goes on where it was."""
+    """The records of a partition are raised in order, and the group continues where it was."""
     await publish_numbers(producer, topic, range(1000))
     async with Consuming(kafka, topic, max_in_flight=50) as consuming:
         await until(lambda: len(consuming.numbers) == 1000)
@@ -254,7 +254,7 @@ async def test_committed_with_the_outcome(kafka, topic, producer):
 
 
 async def test_committed_at_once(kafka, topic, producer):
-    """By option a record is done once its event is raised, whatever becomes of it."""
+    """By option a record is done once its event is raised, whatever its outcome."""
     await publish_numbers(producer, topic, range(50))
     async with Consuming(kafka, topic, config=QUICK_END, max_in_flight=10, ack="at_once") as consuming:
         consuming.memory.when("a", lambda batch: asyncio.get_running_loop().create_future())
@@ -300,7 +300,7 @@ class TestWhatBecomesOfARecord:
     """The options for what cannot be delivered."""
 
     async def test_failure_is_done(self, kafka, topic, producer):
-        """Unless told otherwise, a delivery that failed for good is an outcome like any other."""
+        """By default a delivery that failed for good is an outcome like any other."""
         await publish_numbers(producer, topic, range(3))
         async with Consuming(kafka, topic) as consuming:
             consuming.memory.when("a", refuse)
@@ -308,7 +308,7 @@ class TestWhatBecomesOfARecord:
         assert await committed(kafka, topic, topic) == 3
 
     async def test_failure_is_tried_again(self, kafka, topic, producer):
-        """By option the event is raised again, after a wait, until it is delivered; others go on meanwhile."""
+        """By option the event is raised again, after a wait, until it is delivered; others are raised meanwhile."""
         loop = asyncio.get_running_loop()
         attempts = []
 
@@ -349,7 +349,7 @@ class TestWhatBecomesOfARecord:
         }
 
     async def test_nobody(self, kafka, topic, producer):
-        """A record whose event nobody has subscribed to is done with; by option it waits for a subscriber."""
+        """A record whose event has no subscriber is done with; by option it waits for a subscriber."""
         await publish(producer, topic, '{"jsonrpc":"2.0","method":"E_NOBODY"}')
         async with Consuming(kafka, topic, on_nobody="retry", retry_delay_ms=50) as consuming:
             await until(lambda: consuming.listed["retried"] == 2)
@@ -399,7 +399,7 @@ class TestGroups:
             assert await committed(kafka, topic, topic, partition) == count / 4
 
     async def test_rebalance_does_not_wait_for_ever(self, kafka, producer):
-        """A member whose subscriber is away lets go of its partitions after a while; the other one has it all then."""
+        """A member whose subscriber is away gives up its partitions after a while; the other one has it all then."""
         topic = await make_topic(kafka, 2)
         for partition in range(2):
             await publish_numbers(producer, topic, range(partition * 10, partition * 10 + 10), partition)
@@ -428,7 +428,7 @@ class TestGroups:
 
 
 class TestOutages:
-    """Whatever happens to the brokers, consuming goes on and nothing is lost."""
+    """Whatever happens to the brokers, consuming continues and nothing is lost."""
 
     async def test_broker_restarts(self, kafka, topic, producer):
         """A broker that is killed and comes back is found again."""
@@ -457,7 +457,7 @@ class TestOutages:
                 assert_in_order(consuming.numbers, 1000)
 
     async def test_away_at_the_start(self, kafka, topic, producer):
-        """The interface starts without the brokers, and consumes when they are there."""
+        """The interface starts without the brokers, and consumes when they answer."""
         async with FaultProxy(kafka.behind_proxy, kafka.proxy_port) as proxy:
             proxy.refuse()
             options = {"brokers": f"127.0.0.1:{proxy.port}", "retry_timeout_ms": 200}

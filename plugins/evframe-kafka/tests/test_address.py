@@ -162,7 +162,7 @@ def test_a_property_that_says_what_happens_anyway_is_accepted(name, value):
 
 @pytest.mark.parametrize("name", [*REFUSED, "bootstrap.servers", "metadata.broker.list"])
 def test_a_property_that_would_change_what_happens_is_refused(name):
-    """Nobody relies on what a producer here does not do; the error says what is expected instead."""
+    """A property that a producer here does not have is refused; the error says what is expected instead."""
     with pytest.raises(ValueError, match=f"property '{name}': expected"):
         parse(f"h/t?g.{name}=0")
 
@@ -258,7 +258,7 @@ def test_properties_that_do_not_go_together_k6(text, named):
 
 
 def test_key_with_a_password(tmp_path):
-    """A key is opened with its password; a wrong one, or none, is an error, and nobody is asked at a terminal."""
+    """A key is opened with its password; a wrong one, or none, is an error, and no question is asked at a terminal."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     words = ["req", "-x509", "-newkey", "rsa:2048", "-passout", "pass:sesame", "-days", "2", "-subj", "/CN=x"]
     subprocess.run(["openssl", *words, "-keyout", key, "-out", certificate], check=True, capture_output=True)

@@ -62,7 +62,7 @@ async def test_name_that_a_cluster_advertises_does_not_resolve(kafka, topic, add
 
 
 async def test_broker_that_a_cluster_advertises_is_silent(kafka, topic):
-    """A subscriber whose cluster advertises a broker that says nothing is away in a bounded time; others go on."""
+    """A subscriber whose cluster advertises a broker that says nothing is away in a bounded time; others get their events."""
     async with FaultProxy(kafka.named_port, kafka.named_port, "127.0.0.2") as proxy:
         proxy.hold()
         with FakeNames({NAME: ["127.0.0.2"]}) as names:

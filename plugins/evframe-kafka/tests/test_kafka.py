@@ -144,7 +144,7 @@ async def test_subscribing_again_k2(kafka, topic):
 
 
 async def test_cluster_that_is_not_there_k5(kafka, topic):
-    """K5: a cluster that cannot be reached, and a topic that is not there, hold up nobody."""
+    """K5: a cluster that cannot be reached, and a topic that is not there, delay no other subscriber."""
     async with interface(QUICK_END, connect_timeout_ms=500) as events:
         good = f"kafka:127.0.0.1:{kafka.port}/{topic}"
         for text in (good, "kafka:127.0.0.1:1/t", f"kafka:127.0.0.1:{kafka.port}/no-such-topic"):
@@ -310,7 +310,7 @@ async def secure(kafka, topic):
     ],
 )
 async def test_tls_and_password_k6(kafka, topic, secure, mechanism):
-    """K6: records go over TLS, with a password that has marks of its own, to brokers that are trusted and to no others."""
+    """K6: records go over TLS, with a password that has special marks, to brokers that are trusted and to no others."""
     trusted = f"&g.ssl.ca.location={kafka.certificate}"
     text = f"{secure}&g.sasl.mechanism={mechanism}"
     async with interface(QUICK_END, connect_timeout_ms=3000) as events:

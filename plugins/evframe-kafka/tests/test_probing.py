@@ -11,7 +11,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 async def test_a_missing_topic_is_known_without_a_record(kafka):
-    """The brokers are asked for the topic: one that is missing has its reason, one that is there is connected."""
+    """The brokers are asked for the topic: one that is missing has its reason, one that exists is connected."""
     topic = await make_topic(kafka)
     events = evframe.EventInterface(plugins={"kafka": KafkaTransport(Options())})
     events.register_event("E_TEST")

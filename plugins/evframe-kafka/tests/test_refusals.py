@@ -22,7 +22,7 @@ def interface(**options):
 
 
 class Raised:
-    """Events that were raised with numbers, and what became of each."""
+    """Events that were raised with numbers, and the outcome of each."""
 
     def __init__(self, events):
         self.events, self.reasons, self.count = events, {}, 0

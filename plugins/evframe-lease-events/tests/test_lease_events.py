@@ -69,7 +69,7 @@ async def test_a_name_that_moves():
 
 
 async def test_a_lease_and_its_life():
-    """A lease is told about when it is made, refreshed, about to end and over."""
+    """A lease raises an event when it is made, refreshed, about to end and over."""
     clock = FakeClock()
     async with recorder_of(clock, notice_s=10) as recorder:
         recorder.register_event("E_X")
@@ -94,7 +94,7 @@ async def test_a_lease_and_its_life():
 
 
 async def test_other_times():
-    """Another `notice_s` and `settle_s` hold for the leases and failures that are there; nobody is told twice."""
+    """Another `notice_s` and `settle_s` hold for the present leases and failures; no event is raised twice."""
     clock = FakeClock()
     async with recorder_of(clock, notice_s=10, settle_s=5.0) as recorder:
         recorder.register_event("E_X")
@@ -139,7 +139,7 @@ async def test_reload(tmp_path):
 
 
 async def test_what_is_configured():
-    """What is there when the interface is entered is not told about, but its end is."""
+    """What exists when the interface is entered raises no event, but its end does."""
     clock = FakeClock()
     recorder = recorder_of(clock, notice_s=10)
     recorder.interface.register_event("E_X")
@@ -151,7 +151,7 @@ async def test_what_is_configured():
 
 
 async def test_about_themselves():
-    """Leases on these events are not told about, however they change."""
+    """Leases on these events raise none, however they change."""
     clock = FakeClock()
     async with recorder_of(clock) as recorder:
         for event in OWN:
@@ -167,7 +167,7 @@ async def test_about_themselves():
 
 
 async def test_a_listener_in_the_process():
-    """Someone who listens without a lease is told too, without any call."""
+    """A consumer without a lease gets them too, without any call."""
     clock = FakeClock()
     plugins = {"memory": MemoryTransport(), "lease-events": LeaseEvents(clock=clock)}
     async with evframe.EventInterface(plugins=plugins, clock=clock) as events, asyncio.timeout(20):
@@ -179,7 +179,7 @@ async def test_a_listener_in_the_process():
 
 
 async def test_nobody_asks():
-    """While nobody is subscribed nothing is kept, and what was kept goes with the last subscriber."""
+    """While there is no subscriber nothing is kept, and what was kept goes with the last subscriber."""
     clock = FakeClock()
     source = LeaseEvents(clock=clock)
     memory = MemoryTransport()
@@ -204,7 +204,7 @@ async def test_nobody_asks():
 
 
 async def test_deliveries():
-    """That deliveries fail is told once, and that they work again after a while; who is gone does not recover."""
+    """That deliveries fail raises one event, and that they work again another one after a while; a subscriber that is gone does not recover."""
     clock = FakeClock()
     async with recorder_of(clock, settle_s=5.0) as recorder:
         source, events, memory = recorder.plugin("lease-events"), recorder.interface, recorder._memory
@@ -286,7 +286,7 @@ async def test_who_refreshes_on_every_refresh():
 
 
 class LeaseEventsMachine(RuleBasedStateMachine):
-    """The events against a model: a table of deadlines, and what has to be told next."""
+    """The events against a model: a table of deadlines, and the next event to be raised."""
 
     notice_s = 5
     keys = st.tuples(st.sampled_from(["E_A", "E_B", MADE, EXPIRING]), st.sampled_from(["memory:a", "memory:b"]))

@@ -19,7 +19,7 @@ class Lease:
 
 @pytest.mark.parametrize(("expire_s", "at"), [(3600, 3570.0), (120, 90.0), (60, 45.0), (4, 3.0), (1, 0.75)])
 def test_when(expire_s, at):
-    """A lease is told about so long before its end, a short one in its last quarter."""
+    """A lease raises its event so long before its end, a short one in its last quarter."""
     notices = Notices(30)
     lease = Lease(expire_s)
     notices.add(lease)
@@ -30,7 +30,7 @@ def test_when(expire_s, at):
 
 
 def test_refresh_later():
-    """A refresh that moves the end on costs nothing, and the lease is told about at its new time."""
+    """A refresh that moves the end on costs nothing, and the event is raised at its new time."""
     notices = Notices(30)
     lease = Lease(100)
     notices.add(lease)
@@ -44,7 +44,7 @@ def test_refresh_later():
 
 
 def test_refresh_sooner():
-    """A refresh with a shorter lease is told about in its time, and once."""
+    """A refresh with a shorter lease raises its event in time, and once."""
     notices = Notices(30)
     lease = Lease(3600)
     notices.add(lease)
@@ -55,7 +55,7 @@ def test_refresh_sooner():
 
 
 def test_what_is_over():
-    """What never ends, has ended, or ends now is not told about."""
+    """What never ends, has ended, or ends now raises no event."""
     notices = Notices(30)
     never, gone, late = Lease(0), Lease(100), Lease(100)
     for lease in (never, gone, late):
@@ -95,7 +95,7 @@ def test_memory_is_bounded():
 
 
 def test_what_has_ended_unheard():
-    """A lease that ended before it was taken note of is not told about."""
+    """A lease that ended before it was recorded raises no event."""
     notices = Notices(30)
     gone = Lease(100)
     gone.deadline = float("-inf")

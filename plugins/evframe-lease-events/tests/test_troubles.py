@@ -37,7 +37,7 @@ def test_what_was_not_told():
 
 
 def test_memory_is_bounded():
-    """Subscribers that fail and are heard of no more are forgotten, the oldest first."""
+    """Subscribers that fail and have no further outcome are forgotten, the oldest first."""
     troubles = Troubles(5.0)
     for number in range(20_000):
         troubles.fails(f"udp:{number}")

@@ -74,7 +74,7 @@ def test_any_of_equals():
 
 
 def test_why_there_is_none():
-    """Nobody provides it, nobody who does is there, or all of them are full."""
+    """No destination provides it, none that does is enabled, or all of them are full."""
     given = destinations({"a": 1}, {"b": 1})
     assert chosen(given, ["c"]) == "bad_resources"
     assert chosen(given, ["a", "b"]) == "bad_resources"
@@ -92,7 +92,7 @@ def test_mistakes(resources, flags):
 
 
 class SessionMachine(RuleBasedStateMachine):
-    """The load of each resource is the number of sessions that use it, whatever becomes of them."""
+    """The load of each resource is the number of sessions that use it, however they end."""
 
     def __init__(self):
         super().__init__()

@@ -18,7 +18,7 @@ def destination(probe_mode=0, **resources):
 
 
 class StatusMachine(RuleBasedStateMachine):
-    """Whatever happens, the status is that of the flags, and each change of use is told once."""
+    """Whatever happens, the status is that of the flags, and each change of use is reported once."""
 
     @initialize(mode=st.integers(0, 2))
     def begin(self, mode):

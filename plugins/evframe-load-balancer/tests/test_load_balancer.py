@@ -41,7 +41,7 @@ class TestContract(SourceContract):
 
 
 async def test_each_change_of_use_is_raised_once():
-    """A destination that is disabled already is told of no more, whoever disables it again."""
+    """A destination that is disabled already raises no event, whatever disables it again."""
     async with Recorder({"load-balancer": balancer()}) as recorder:
         plugin = recorder.plugin("load-balancer")
         found = plugin.find(1)
@@ -197,7 +197,7 @@ class TestReload:
             assert (main.status, main.details) == (-2, "no data loaded")
 
     async def test_a_session_of_a_destination_that_has_gone(self, tmp_path):
-        """Its release, and its word about the destination, concern nobody else."""
+        """Its release, and its word about the destination, concern no other session."""
         path = tmp_path / "f.toml"
         path.write_text(self.FILE.format(1, "sip:a", 2))
         async with Recorder({"load-balancer": LoadBalancer(Options(file=str(path)))}) as recorder:
@@ -216,7 +216,7 @@ class TestCommands:
     """The management commands."""
 
     async def test_status(self):
-        """It tells, disables so that no probe enables, and enables."""
+        """It shows the state, disables so that no probe enables, and enables."""
         async with Recorder({"load-balancer": balancer()}) as recorder:
             assert recorder.command("lb_status", destination_id=1) == {"enable": "yes"}
             assert recorder.command("load_balancer:status", destination_id="1", new_status=0) == "OK"

@@ -1,4 +1,4 @@
-"""Other options while the plugin works: sessions and states stay, and probes go on as they are asked for."""
+"""Other options while the plugin works: sessions and states stay, and probes continue as they are asked for."""
 
 import pytest
 from evframe_load_balancer import DestinationOptions, LoadBalancer, NotAvailable, Options

@@ -22,7 +22,7 @@ LAST = b'{"jsonrpc":"2.0","method":"evi:list","id":"last"}'
 
 
 class Client:
-    """A client with a socket of its own."""
+    """A client with one socket."""
 
     numbers = itertools.count()
 
@@ -105,7 +105,7 @@ class TestUnix(TestUdp):
 
 
 async def test_nothing_without_a_name():
-    """Without a socket's name nothing listens, and the plugin is there."""
+    """Without a socket's name nothing listens, and the plugin is loaded."""
     async with gateway() as events:
         assert events.plugin("mi-datagram").address is None
 
@@ -161,7 +161,7 @@ async def test_unix_client_without_a_name(tmp_path):
 
 
 async def test_client_that_does_not_read(tmp_path):
-    """A client whose queue is full delays nobody; its replies wait, and arrive in order once it reads."""
+    """A client whose queue is full delays no other; its replies wait, and arrive in order once it reads."""
     async with gateway(socket_name=str(tmp_path / "mi")):
         slow, quick = (Client(str(tmp_path / "mi"), tmp_path) for _ in range(2))
         with slow.sock, quick.sock:
@@ -175,7 +175,7 @@ async def test_client_that_does_not_read(tmp_path):
 
 
 async def test_client_that_never_reads(tmp_path):
-    """Replies that nobody reads are given up after their time, and their number is limited."""
+    """Replies that are not read are given up after their time, and their number is limited."""
     async with gateway(socket_name=str(tmp_path / "mi"), socket_timeout_ms=50) as events:
         slow, quick = (Client(str(tmp_path / "mi"), tmp_path) for _ in range(2))
         counts = events.commands.find("mi_datagram:counters").run
@@ -210,7 +210,7 @@ async def test_path(tmp_path):
 
 
 async def test_address_in_use(tmp_path):
-    """An address that somebody has is an error of the start that names the option; theirs goes on."""
+    """An address that somebody has is an error of the start that names the option; the other server keeps it."""
     for name in ("udp:127.0.0.1:0", str(tmp_path / "mi")):
         async with gateway(socket_name=name) as first:
             address = first.plugin("mi-datagram").address

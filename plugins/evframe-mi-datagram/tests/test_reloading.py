@@ -18,7 +18,7 @@ CHANGED = b'{"jsonrpc":"2.0","result":{"Changes":{"plugins":["mi-datagram"]}},"i
 
 
 class Client:
-    """A client with a socket of its own."""
+    """A client with one socket."""
 
     numbers = itertools.count()
 
@@ -142,7 +142,7 @@ async def test_begin_and_end(site, tmp_path):
 
 
 async def test_address_in_use(site):
-    """An address that is taken refuses the reload, and the old one goes on."""
+    """An address that is taken refuses the reload, and the old one stays bound."""
     async with site.enter("udp:127.0.0.1:0") as events:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
             taken.bind(("127.0.0.1", 0))
@@ -159,7 +159,7 @@ async def test_address_in_use(site):
 
 
 async def test_reload_at_the_end(site):
-    """An interface that is left right after a reload lets go of both addresses."""
+    """An interface that is left right after a reload closes both addresses."""
     async with site.enter("udp:127.0.0.1:0") as events:
         old = events.plugin("mi-datagram")._listener
         site.write("udp:127.0.0.2:0")
@@ -170,7 +170,7 @@ async def test_reload_at_the_end(site):
 
 @pytest.mark.parametrize("target", ["other", "same", None])
 async def test_taken_back(site, tmp_path, target):
-    """When another plugin refuses, the old address was never let go."""
+    """When another plugin refuses, the old address was never closed."""
     first, other = (str(tmp_path / name) for name in ("first", "other"))
     async with site.enter(first) as events:
         plugin = events.plugin("mi-datagram")

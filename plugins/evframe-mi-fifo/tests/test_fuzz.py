@@ -43,7 +43,7 @@ class Client:
                 assert time.monotonic() < until
 
     def drain(self):
-        """Read the replies that are there, each of which is an answer."""
+        """Read the replies that have arrived, each of which is an answer."""
         for index, reader in enumerate(self.readers):
             text = self.rest[index]
             try:

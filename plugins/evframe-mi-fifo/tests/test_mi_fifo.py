@@ -24,7 +24,7 @@ def folder(tmp_path):
 
 
 class Client:
-    """A client with a FIFO of its own for replies."""
+    """A client with one FIFO for replies."""
 
     numbers = itertools.count()
 
@@ -115,7 +115,7 @@ class TestFifo(ManagementContract):
 
 
 async def test_nothing_without_a_name():
-    """Without a FIFO's name nothing is made, and the plugin is there."""
+    """Without a FIFO's name nothing is made, and the plugin is loaded."""
     async with evframe.EventInterface(plugins={}):
         alone = len(asyncio.all_tasks())
     async with evframe.EventInterface(plugins={"mi-fifo": FifoManagement()}) as events:
@@ -145,7 +145,7 @@ async def test_split_request_q11(folder):
 
 
 async def test_no_json_q11(folder):
-    """Q-11: what is no JSON, or never becomes any, is answered on the reply's FIFO; others go on meanwhile."""
+    """Q-11: what is no JSON, or never becomes any, is answered on the reply's FIFO; others are answered meanwhile."""
     async with gateway(folder):
         broken, other = Client(folder), Client(folder)
         for text in (b"garbage", b"{bad", b'{"jsonrpc":"2.0",', b'"half'):
@@ -171,7 +171,7 @@ async def test_several_requests_in_one_write(folder):
 
 
 async def test_opened_and_closed_without_a_byte(folder):
-    """A client that looks whether the FIFO is there does no harm, and always finds a reader."""
+    """A client that looks whether the FIFO exists does no harm, and always finds a reader."""
     async with gateway(folder) as events:
         for _ in range(10):
             os.close(os.open(folder / "fifo", os.O_WRONLY | os.O_NONBLOCK))
@@ -181,7 +181,7 @@ async def test_opened_and_closed_without_a_byte(folder):
 
 
 async def test_reply_without_a_reader(folder):
-    """A client that does not open its FIFO delays nobody, and its command does not run."""
+    """A client that does not open its FIFO delays no other, and its command does not run."""
     async with gateway(folder) as events:
         done = []
         events.commands.add(Command("test:note", ((),), lambda _: done.append(1)))
@@ -194,7 +194,7 @@ async def test_reply_without_a_reader(folder):
 
 
 async def test_reader_that_stalls(folder):
-    """A client that does not read delays nobody, and its reply is given up in time."""
+    """A client that does not read delays no other, and its reply is given up in time."""
     async with gateway(folder, reply_timeout_ms=100) as events:
         events.commands.add(Command("test:long", ((),), lambda _: "x" * 500_000))
         slow, other = Client(folder), Client(folder)
@@ -312,7 +312,7 @@ def _is_read(path):
 
 
 async def test_what_somebody_else_put_there_stays_q16(folder, monkeypatch):
-    """Q-16: a file in place of the FIFO stays, the status tells of it, and the FIFO is made when it has gone."""
+    """Q-16: a file in place of the FIFO stays, the status shows it, and the FIFO is made when it has gone."""
     monkeypatch.setattr("evframe_mi_fifo.inlet._LOOK_EVERY_S", 0.02)
     path = folder / "fifo"
     async with gateway(folder) as events:
@@ -327,7 +327,7 @@ async def test_what_somebody_else_put_there_stays_q16(folder, monkeypatch):
 
 
 async def test_fifo_of_another_gateway(folder):
-    """Two interfaces do not fight over a path: the second one says that it is in use, the first goes on."""
+    """Two interfaces do not fight over a path: the second one says that it is in use, the first keeps it."""
     async with gateway(folder):
         with pytest.raises(OSError, match="plugins.mi-fifo.fifo_name: .*in use"):
             async with gateway(folder):

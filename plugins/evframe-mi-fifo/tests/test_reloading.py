@@ -17,7 +17,7 @@ CHANGED = b'{"jsonrpc":"2.0","result":{"Changes":{"plugins":["mi-fifo"]}},"id":1
 
 
 class Client:
-    """A client with a FIFO of its own for replies, and the one for requests open."""
+    """A client with one FIFO for replies, and the one for requests open."""
 
     numbers = itertools.count()
 
@@ -136,7 +136,7 @@ async def test_begin_and_end(site):
 
 
 async def test_refusals(site, tmp_path):
-    """A path that is in use, or no directory for replies, refuses the reload; the old FIFO goes on."""
+    """A path that is in use, or no directory for replies, refuses the reload; the old FIFO stays."""
     (tmp_path / "second").write_text("no FIFO\n")
     async with site.enter(site.first) as events:
         for name, text, problem in (
@@ -156,7 +156,7 @@ async def test_refusals(site, tmp_path):
 
 
 async def test_reload_at_the_end(site):
-    """An interface that is left right after reloads lets go of every FIFO."""
+    """An interface that is left right after reloads removes every FIFO."""
     async with site.enter(site.first) as events:
         inlets = [events.plugin("mi-fifo")._inlet]
         for name in (site.second, str(site.replies / "third")):
@@ -169,7 +169,7 @@ async def test_reload_at_the_end(site):
 
 @pytest.mark.parametrize("target", ["second", "first", None])
 async def test_taken_back(site, target):
-    """When another plugin refuses, the old FIFO was never let go."""
+    """When another plugin refuses, the old FIFO was never removed."""
     async with site.enter(site.first) as events:
         plugin = events.plugin("mi-fifo")
         inlet = plugin._inlet

@@ -58,7 +58,7 @@ def test_pieces_q11(size):
     [b"{bad", b"garbage", b"{,", b'{"a":}', b'{"a" 1', b"[1 2]", b"}", b"[}", b'{"a":1,}', b"{1:2}", b"[" + b"x" * 600],
 )
 def test_what_is_no_json_q11(broken):
-    """Q-11: what cannot become JSON is told at once, to whoever sent it, and what follows is read."""
+    """Q-11: what cannot become JSON is answered at once, to its sender, and what follows is read."""
     requests, unfinished = fed(b":r:" + broken + TWO)
     assert requests in ([Request(b"r", None), SECOND], [Request(b"r", broken), SECOND])
     assert not unfinished
@@ -142,7 +142,7 @@ def test_any_requests_in_any_pieces(requests, cuts):
     """Requests with any JSON values come out as they went in, wherever they are cut."""
     texts = [(name, json.dumps(value).encode()) for name, value in requests]
     data = b" ".join(b":%b:%b" % text for text in texts) + b"\n"
-    # A number at the top is over where a piece is: nothing tells that more digits follow.
+    # A number at the top is over where a piece is: nothing shows that more digits follow.
     at = [
         0,
         *(cut for cut in sorted(set(cuts)) if cut < len(data) and not data[cut - 1 : cut + 1].isalnum()),

@@ -1,4 +1,4 @@
-"""Who may make a request, and that nobody reads it on the way."""
+"""Who may make a request, and that no other reads it on the way."""
 
 import asyncio
 import base64
@@ -92,7 +92,7 @@ def gateway(**options):
     ],
 )
 async def test_token(secret, header, status):
-    """Only a request with the token is answered; another is told what is missing, and counted."""
+    """Only a request with the token is answered; another learns what is missing, and is counted."""
     async with gateway(token_file=secret("token", TOKEN)) as events:
         events.register_event("E_A")
         address = events.plugin("mi-http").address
@@ -107,7 +107,7 @@ async def test_token(secret, header, status):
 
 
 async def test_every_path_and_method_is_guarded(secret):
-    """Without the token nothing is told, not even which paths there are."""
+    """Without the token no answer says anything, not even which paths there are."""
     async with gateway(token_file=secret("token", TOKEN)) as events:
         for line in (b"GET /mi", b"PUT /", b"OPTIONS /x", b"POST /nosuch"):
             reader, writer = await asyncio.open_connection(*events.plugin("mi-http").address)
@@ -136,7 +136,7 @@ async def test_basic(secret, header, status):
 
 
 async def test_token_or_password(secret):
-    """With both, either of the two will do, and a request with neither is told of both."""
+    """With both, either of the two will do, and a request with neither learns of both."""
     options = {
         "auth_username": "a",
         "auth_password_file": secret("password", "b"),
@@ -243,7 +243,7 @@ def test_key_with_a_passphrase(certificate, tmp_path):
 
 
 async def test_changed_token_is_read_when_a_request_is_refused(secret, caplog):
-    """Whoever has the new token of a changed file is let in, before any reload; the old one is refused from then on."""
+    """A client with the new token of a changed file is let in, before any reload; the old one is refused from then on."""
     caplog.set_level(logging.INFO, "evframe.mi-http")
     path = secret("token", TOKEN)
 

@@ -180,7 +180,7 @@ async def test_chunked_body_is_limited():
 
 
 async def test_expect_continue():
-    """A client that asks before it sends its body is told to go on."""
+    """A client that asks before it sends its body is answered with 100."""
     async with Gateway() as gateway:
         reader, writer = await gateway.connect()
         writer.write(
@@ -262,7 +262,7 @@ def test_bad_options(option, value):
 
 
 class Hears:
-    """A plugin for the tests: keeps what it is told of connections."""
+    """A plugin for the tests: keeps what it is notified of connections."""
 
     def __init__(self):
         self.closed = []
@@ -273,7 +273,7 @@ class Hears:
 
 
 async def test_closed_connection_is_told():
-    """That a client's connection is closed is told with both addresses."""
+    """That a client's connection is closed is reported with both addresses."""
     async with Gateway() as gateway:
         hears = Hears()
         gateway.events.plugins.register(hears)
@@ -286,11 +286,11 @@ async def test_closed_connection_is_told():
         await until(lambda: len(hears.closed) == 2)
         _, writer = await gateway.connect()
     writer.close()
-    assert len(hears.closed) == 2  # the end of the interface is not told
+    assert len(hears.closed) == 2  # the end of the interface is not reported
 
 
 async def test_unix_connection_has_no_address(tmp_path):
-    """A connection on a UNIX path is none of TCP: its end is not told."""
+    """A connection on a UNIX path is none of TCP: its end is not reported."""
     async with Gateway(bind=f"unix:{tmp_path}/mi") as gateway:
         hears = Hears()
         gateway.events.plugins.register(hears)

@@ -301,7 +301,7 @@ async def test_unix_paths(site, paths):
 
 @pytest.mark.parametrize("change", ["port", "path", "same"])
 async def test_taken_back(site, paths, change):
-    """When another plugin refuses after this one has bound another address, the old one was never let go."""
+    """When another plugin refuses after this one has bound another address, the old one was never closed."""
     first, second = paths
     if change == "path":
         site.bind = f'"unix:{first}"'
@@ -323,7 +323,7 @@ async def test_taken_back(site, paths, change):
 
 
 async def test_reload_at_the_end(site):
-    """An interface that is left right after a reload lets go of both addresses."""
+    """An interface that is left right after a reload closes both addresses."""
     async with site.enter() as events:
         old = site.plugin.address
         site.bind = '"127.0.0.2:0"'

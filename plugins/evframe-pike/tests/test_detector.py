@@ -56,7 +56,7 @@ def test_an_address_beside_a_known_one(known, address):
 
 
 def test_verdicts():
-    """The first request too many is told from those after it; both are false."""
+    """The first request too many differs from those after it; both are false."""
     pike = detector()
     verdicts = [pike.check("192.0.2.1") for _ in range(41)]
     assert verdicts == [Verdict.ALLOWED] * 38 + [Verdict.NEWLY_BLOCKED] + [Verdict.STILL_BLOCKED] * 2
@@ -65,7 +65,7 @@ def test_verdicts():
 
 
 def test_requests_spread_over_windows():
-    """An address below the limit in every window is never blocked, however long it goes on."""
+    """An address below the limit in every window is never blocked, however long that lasts."""
     clock = FakeClock()
     pike = detector(clock)
     for _ in range(100):
@@ -104,7 +104,7 @@ def test_requests_of_a_blocked_address_count():
 
 
 def test_told_again_after_it_was_free():
-    """Each detection is told once."""
+    """Each detection is reported once."""
     clock = FakeClock()
     pike = detector(clock)
     for detected in (1, 2):
@@ -130,7 +130,7 @@ def test_ageing_is_the_same_when_a_sweep_is_late():
     clock = FakeClock()
     pike = detector(clock, reqs_density_per_unit=1, sampling_time_unit_s=1, remove_latency_s=2)
     for _ in range(4):
-        pike.check("2.1.1.2")  # its node is there, and leaves at 2
+        pike.check("2.1.1.2")  # its node exists, and leaves at 2
     clock.advance(1)
     swept(pike)
     hits_until_blocked(pike, "2.1.1.1")  # it leaves at 3, and is looked at first
@@ -283,7 +283,7 @@ def test_no_room_beside_blocked_addresses():
 
 
 def test_threads():
-    """Checks from several threads miss nothing and tell a detection once."""
+    """Checks from several threads miss nothing and report a detection once."""
     pike = detector(reqs_density_per_unit=10_000)
     told = []
 
@@ -509,7 +509,7 @@ TestAgainstTheTree.settings = settings(max_examples=150, stateful_step_count=40,
 
 
 def test_other_options_keep_what_is_known():
-    """A blocked address is told once however often the windows change, and free after a quiet one of the new length."""
+    """A blocked address is reported once however often the windows change, and free after a quiet one of the new length."""
     clock = FakeClock()
     pike = detector(clock, sampling_time_unit_s=10)
     assert hits_until_blocked(pike, "192.0.2.1") == 39

@@ -123,7 +123,7 @@ def test_exempt():
 
 @pytest.mark.parametrize("peer", ["", None, "a-name"])
 def test_no_address(peer, caplog):
-    """A client without an address is let pass; a server that gives a name is told of once."""
+    """A client without an address is let pass; a server that gives a name is logged once."""
     application = WsgiMiddleware(hello, pike())
     for _ in range(20):
         answer = []

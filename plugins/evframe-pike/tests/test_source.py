@@ -29,7 +29,7 @@ class TestContract(SourceContract):
 
 
 class Ticks:
-    """A sleep that ends when it is told."""
+    """A sleep that ends when a test ends it."""
 
     def __init__(self):
         self.waiting = asyncio.Event()
@@ -50,7 +50,7 @@ class Ticks:
 
 
 async def test_one_event_for_each_detection():
-    """A blocked address is told once, with its plain text, and again when it was free in between."""
+    """A blocked address is reported once, with its plain text, and again when it was free in between."""
     clock = FakeClock()
     async with Recorder({"pike": Pike(clock=clock)}) as recorder:
         pike = recorder.plugin("pike")
@@ -74,7 +74,7 @@ async def test_reports():
 
 @pytest.mark.parametrize(("number", "level"), [(1, logging.WARNING), (-1, logging.ERROR), (3, logging.INFO)])
 async def test_sweep_and_log(caplog, number, level):
-    """Every second what is over is let go; blocking and freeing are logged with the level of the option."""
+    """Every second what is over is removed; blocking and freeing are logged with the level of the option."""
     caplog.set_level(logging.DEBUG, "evframe.pike")
     clock, ticks = FakeClock(), Ticks()
     async with Recorder({"pike": Pike(Options(pike_log_level=number), clock=clock, sleep=ticks.sleep)}) as recorder:
@@ -158,7 +158,7 @@ def test_options(option, value):
 
 
 def test_threads():
-    """A service without a loop checks from its own threads; one event tells of it."""
+    """A service without a loop checks from its own threads; one event is raised."""
     memory = MemoryTransport()
     with evframe.start_in_thread(plugins={"memory": memory, "pike": Pike()}) as events:
         events.subscribe_event("E_PIKE_BLOCKED", "memory:all")

@@ -13,6 +13,6 @@ def test_lists():
 
 @pytest.mark.parametrize("text", ["x", "99", "1000", "200,", ",", "202-200", "200-", "-1", "200;403"])
 def test_bad_lists(text):
-    """What does not fit is told with the accepted form."""
+    """What does not fit is an error with the accepted form."""
     with pytest.raises(ValueError, match="expected codes"):
         parse_codes(text)

@@ -39,7 +39,7 @@ def test_every_problem_at_once(tmp_path):
 
 
 def test_no_file_and_no_toml(tmp_path):
-    """A file that is missing, or no TOML, is told with its name."""
+    """A file that is missing, or no TOML, is an error with its name."""
     with pytest.raises(ConfigError, match="nothing.toml"):
         read_destinations(tmp_path / "nothing.toml", Entry)
     with pytest.raises(ConfigError, match=r"destinations\.toml"):

@@ -169,7 +169,7 @@ async def test_a_peer_that_is_silent(uri):
 
 
 async def test_https_is_verified(certificate):
-    """A certificate counts when its authority is known and the name fits, or when nobody looks at it."""
+    """A certificate counts when its authority is known and the name fits, or when it is not checked."""
     path, context = certificate
 
     async def answer(_):
@@ -268,7 +268,7 @@ async def test_nobody_answers_over_udp():
 
 
 async def test_what_cannot_be_sent_over_udp():
-    """An address that this side may not send to is told as not sent."""
+    """An address that this side may not send to is reported as not sent."""
     reply = await probe("sip:255.255.255.255")
     assert (reply.code, reply.good) == (None, False)
     assert reply.reason

@@ -8,14 +8,14 @@ from evframe.testing import FakeClock
 
 
 class Sleeper:
-    """Goes on by exactly what is slept."""
+    """Advances by exactly what is slept."""
 
     def __init__(self):
         self.clock = FakeClock(0.0)
         self.turns = 0
 
     async def sleep(self, seconds):
-        await asyncio.sleep(0)  # whoever was spawned begins at this time
+        await asyncio.sleep(0)  # a task that was spawned begins at this time
         self.clock.advance(seconds)
         self.turns += 1
 

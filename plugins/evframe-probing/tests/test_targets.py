@@ -55,7 +55,7 @@ def test_targets(uri, kind, transport, host, port):
     ],
 )
 def test_bad_uris(uri):
-    """What does not fit is told with the accepted form."""
+    """What does not fit is an error with the accepted form."""
     with pytest.raises(ValueError, match="expected"):
         parse_target(uri)
 

@@ -226,7 +226,7 @@ async def test_acknowledged_with_the_outcome(rabbitmq, channel, queue):
 
 
 async def test_acknowledged_at_once(rabbitmq, channel, queue):
-    """By option a message is acknowledged once its event is raised, whatever becomes of it."""
+    """By option a message is acknowledged once its event is raised, whatever its outcome."""
     async with Consuming(rabbitmq, queue, QUICK_END, prefetch=10, ack="at_once") as consuming:
         consuming.memory.when("a", lambda batch: asyncio.get_running_loop().create_future())
         await publish_numbers(channel, queue, range(25))
@@ -286,7 +286,7 @@ class TestWhatBecomesOfAMessage:
         return listed, await drained(channel, f"{queue}.dead")
 
     async def test_failure_is_acknowledged(self, rabbitmq, channel, queue):
-        """Unless told otherwise, a delivery that failed for good is an outcome like any other."""
+        """By default a delivery that failed for good is an outcome like any other."""
         listed, dead = await self.run(
             rabbitmq, channel, queue, [NOTIFICATION % 1], lambda listed: listed["acknowledged"], refuse
         )
@@ -325,7 +325,7 @@ class TestWhatBecomesOfAMessage:
         assert min(attempts[1] - attempts[0], attempts[2] - attempts[1]) >= 0.07
 
     async def test_nobody(self, rabbitmq, channel, queue):
-        """A message whose event nobody has subscribed to is done with, or rejected by option."""
+        """A message whose event has no subscriber is done with, or rejected by option."""
         body = '{"jsonrpc":"2.0","method":"E_NOBODY"}'
         listed, dead = await self.run(rabbitmq, channel, queue, [body], lambda listed: listed["acknowledged"])
         assert (listed["raised"], dead) == (1, [])
@@ -352,7 +352,7 @@ def refuse(batch):
 
 
 class TestOutages:
-    """Whatever happens to the connection, consuming goes on and nothing is lost."""
+    """Whatever happens to the connection, consuming continues and nothing is lost."""
 
     async def test_broker_restarts(self, rabbitmq, channel, queue):
         """A broker that is killed and comes back is found again; what was not acknowledged comes again, in order."""
@@ -369,7 +369,7 @@ class TestOutages:
             await asyncio.to_thread(rabbitmq.start)
             await until(lambda: consuming.listed["acknowledged"] == 300)
             assert_in_order(consuming.numbers, 300)
-            assert len(consuming.numbers) == 400  # the first hundred once more: nobody could tell the broker
+            assert len(consuming.numbers) == 400  # the first hundred once more: no answer could reach the broker
             assert consuming.listed["redelivered"] >= 100
         async with connected(rabbitmq) as another:
             assert await depth(another, queue) == 0
@@ -462,7 +462,7 @@ class TestOutages:
                     assert (old.connections, new.connections) == (1, 1)
 
     async def test_connection_is_cut_at_every_step(self, rabbitmq, channel, queue):
-        """Whatever the library makes of a connection that ends while it is made, cancellations too, consuming goes on."""
+        """Whatever the library makes of a connection that ends while it is made, cancellations too, consuming continues."""
         async with FaultProxy(rabbitmq.port) as proxy:
             uri = f"amqp://127.0.0.1:{proxy.port}/"
             async with Consuming(rabbitmq, queue, uri=uri, retry_timeout_ms=20) as consuming:
@@ -495,7 +495,7 @@ class TestOutages:
                 await until(lambda: consuming.numbers == [0, 1, 2])
 
     async def test_broker_is_away_at_the_start(self, rabbitmq, channel, queue):
-        """The interface starts without the broker, and consumes when it is there."""
+        """The interface starts without the broker, and consumes when it answers."""
         async with FaultProxy(rabbitmq.port) as proxy:
             proxy.refuse()
             uri = f"amqp://127.0.0.1:{proxy.port}/"

@@ -140,7 +140,7 @@ def test_a_key_with_a_password_is_not_asked_for(tmp_path):
     words = ["openssl", "rsa", "-aes128", "-passout", "pass:sesame", "-in", both, "-out", encrypted]
     subprocess.run(words, check=True, capture_output=True, timeout=60)
     encrypted.write_text(encrypted.read_text() + (tmp_path / "certificate.pem").read_text())
-    # A session of its own has no terminal: the question is asked at the standard input then.
+    # A new session has no terminal: the question is asked at the standard input then.
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with child(sys.executable, "-c", CONSUMES, str(encrypted), start_new_session=True, **options) as process:
         assert process.wait(timeout=60) == 0

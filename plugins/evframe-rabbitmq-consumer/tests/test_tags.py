@@ -10,7 +10,7 @@ from pamqp import commands
 
 
 class Broker(RuleBasedStateMachine):
-    """Whatever is answered in whatever order, the broker hears each answer once and nothing else."""
+    """Whatever is answered in whatever order, the broker gets each answer once and nothing else."""
 
     def __init__(self):
         super().__init__()
@@ -19,7 +19,7 @@ class Broker(RuleBasedStateMachine):
         self.next = 1
         self.open = set()
         self.answered = {}
-        self.unknown = set()  # what the broker has sent and heard nothing of
+        self.unknown = set()  # what the broker has sent and has no answer to
         self.heard = {}
 
     @rule(count=st.integers(1, 5))

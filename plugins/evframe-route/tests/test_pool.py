@@ -1,4 +1,4 @@
-"""The workers: their number, their load, and what becomes of one that is held up."""
+"""The workers: their number, their load, and the replacement of one that is held up."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ WAIT_S = 30
 
 
 class Job:
-    """Work that goes on until it is let go."""
+    """Work that lasts until a test ends it."""
 
     def __init__(self, slices=1):
         self.slices = slices
@@ -81,7 +81,7 @@ def test_so_many_at_a_time(make):
 
 
 def test_one_more_and_one_less(make):
-    """A worker that is added takes what waits; one that is let go ends its thread."""
+    """A worker that is added takes what waits; one that is stopped ends its thread."""
     pool = make(1, 2)
     first, second = begin(pool, 1)[0], Job()
     pool.put(second)
@@ -126,7 +126,7 @@ def test_held_up_worker_is_replaced(make):
 
 
 def test_gives_way(make):
-    """Work that gives way goes on after what has waited."""
+    """Work that gives way continues after what has waited."""
     pool = make(1, 1)
     long = Job(slices=2)
     pool.put(long)

@@ -1,4 +1,4 @@
-"""Routes: what they are called with, in which order, and what becomes of their errors."""
+"""Routes: what they are called with, in which order, and the outcome of their errors."""
 
 import asyncio
 import contextvars
@@ -118,7 +118,7 @@ def test_a_module_that_exits_is_a_problem(tmp_path, monkeypatch, error):
 
 
 async def test_plain_route_does_not_stall_the_loop():
-    """While a plain route blocks, the loop goes on and other routes get their events."""
+    """While a plain route blocks, the loop runs and other routes get their events."""
     events, routes = compose()
     release = threading.Event()
     quick = []
@@ -280,7 +280,7 @@ async def test_positions_stay_q28():
 
 @pytest.mark.parametrize("kind", ["async", "plain", "inline"])
 async def test_state_of_who_raised_q18(kind):
-    """Q-18: what a route does to its context does not reach whoever raised the event, and the reverse."""
+    """Q-18: what a route does to its context does not reach the caller of the raise, and the reverse."""
     state = contextvars.ContextVar("state", default="untouched")
     events, routes = compose()
     seen = []
@@ -353,7 +353,7 @@ async def test_waiting_for_a_worker_is_no_timeout():
 
 
 async def test_routes_keep_their_contexts_apart_q18():
-    """Q-18: what a plain route leaves in its context is there at its next event, and in no other route on its thread."""
+    """Q-18: what a plain route leaves in its context is present at its next event, and in no other route on its thread."""
     state = contextvars.ContextVar("state", default="untouched")
     events, routes = compose(workers_min=1, workers_max=1)
     seen = []
@@ -397,7 +397,7 @@ def test_bad_bounds(smallest, largest):
 
 @pytest.mark.parametrize("kind", ["async", "plain", "inline"])
 async def test_slow_calls_are_told(kind):
-    """A call that takes longer than the limit which somebody has set is told of, in its depth."""
+    """A call that takes longer than the limit which is set is reported, in its depth."""
     events, routes = compose()
     told = []
 

@@ -48,7 +48,7 @@ def leases(interface):
 
 
 async def test_remaining_time_survives(path):
-    """A lease goes on with the time it has left, the time between the processes taken off."""
+    """A lease continues with the time it has left, the time between the processes taken off."""
     wall = FakeClock()
     async with compose(path, wall) as first:
         first.subscribe_event("E_A", "memory:a", 100)
@@ -65,7 +65,7 @@ async def test_remaining_time_survives(path):
 
 
 async def test_restored_leases_are_told_of_as_such(path):
-    """A lease that comes back is not a new one for the plugins that hear of leases."""
+    """A lease that comes back is not a new one for the plugins that observe leases."""
 
     class Hears:
         def __init__(self):
@@ -138,7 +138,7 @@ async def test_configured_leases_are_not_kept(path):
 
 
 async def test_socket_that_does_not_fit_any_more(path, caplog):
-    """A lease whose transport is gone is told of, and kept until it is back."""
+    """A lease whose transport is gone is logged, and kept until it is back."""
     async with compose(path) as first:
         first.subscribe_event("E_A", "memory:a", 10)
     async with evframe.EventInterface(plugins={"state": LeaseKeeper(Options(path), clock=FakeClock())}) as second:
@@ -181,7 +181,7 @@ async def test_two_processes(path):
 
 
 async def test_folder_that_is_not_there(tmp_path, caplog):
-    """A path that cannot be used is an error of the start, or a warning when nobody asked for it."""
+    """A path that cannot be used is an error of the start, or a warning when it was not configured."""
     path = str(tmp_path / "nosuch" / "leases")
     with pytest.raises(OSError, match="core.state_path"):
         async with evframe.EventInterface(plugins={"state": LeaseKeeper(Options(path))}):
@@ -512,7 +512,7 @@ def test_small_disk(tmp_path):
         check=False,
     )
     if done.returncode == 77 or "unshare" in done.stderr:
-        pytest.skip(f"no disk of its own: {done.stderr}")
+        pytest.skip(f"no separate disk: {done.stderr}")
     assert done.stdout.splitlines()[0].startswith("200 0 subscriptions are not on disk: ")
     assert done.stdout.splitlines()[1].startswith("1 1 subscriptions are not on disk: ")
     assert len(kept(str(result / "leases"))) == 201

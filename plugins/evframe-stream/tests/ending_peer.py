@@ -1,4 +1,4 @@
-"""A TCP peer in a process of its own, which ends its connections in every way: ``ending_peer.py PORT FILE``.
+"""A TCP peer in another process, which ends its connections in every way: ``ending_peer.py PORT FILE``.
 
 It takes one command a line from standard input and prints `ok` when it is done. What it reads goes to
 the file at once, with a newline before each connection. It serves one connection at a time.

@@ -16,7 +16,7 @@ decode = json.JSONDecoder().raw_decode
 
 
 class Peer:
-    """A TCP server that keeps what it reads, and answers as it is told."""
+    """A TCP server that keeps what it reads, and answers as a test says."""
 
     def __init__(self, answer=None, port=0):
         self.answer = answer
@@ -208,7 +208,7 @@ async def test_reliable_bytes():
     ],
 )
 async def test_replies_s2_s5_s10(answer, reason):
-    """S2, S5, S10: every form of a reply counts, wherever it is split; garbage is nobody's reply."""
+    """S2, S5, S10: every form of a reply counts, wherever it is split; garbage is no reply."""
     async with (
         Peer(answer) as peer,
         interface(reliable_mode=True, timeout_ms=300 if reason == "timeout" else 20_000) as events,
@@ -314,7 +314,7 @@ async def test_request_that_times_out_half_written_s3():
 
 
 async def test_connecting_that_takes_for_ever_s1_s4():
-    """S1, S4: making a connection is bounded in time, holds up nobody, and is tried again."""
+    """S1, S4: making a connection is bounded in time, delays no other subscriber, and is tried again."""
     with socket.socket() as hole, socket.socket() as filler:
         hole.bind(("127.0.0.1", 0))
         hole.listen(0)
@@ -462,7 +462,7 @@ def test_same_text_twice_q10():
 
 
 class Hears:
-    """A plugin for the tests: keeps what it is told of connections, and has a quiet event."""
+    """A plugin for the tests: keeps what it is notified of connections, and has a quiet event."""
 
     def __init__(self):
         self.closed = []
@@ -484,7 +484,7 @@ def hearing(**options):
 
 @pytest.mark.parametrize("reliable", [True, False])
 async def test_closed_connection_is_told(reliable):
-    """That a connection is closed is told with both addresses, whoever closes it; the interface's end is not."""
+    """That a connection is closed is reported with both addresses, by either side; the interface's end is not."""
     events, hears = hearing(reliable_mode=reliable)
     events.register_event("E_TEST")
     async with Peer(ok if reliable else None) as peer, events:
@@ -508,7 +508,7 @@ async def test_closed_connection_is_told(reliable):
 
 
 async def test_no_connection_is_none_that_closes():
-    """A connection that is refused is not told of."""
+    """A connection that is refused raises no event."""
     events, hears = hearing()
     events.register_event("E_TEST")
     with socket.socket() as closed:
@@ -521,7 +521,7 @@ async def test_no_connection_is_none_that_closes():
 
 
 async def test_events_about_connections_do_not_feed_themselves():
-    """A connection that has carried quiet events alone is not told of, so that a peer which closes after each ends it."""
+    """A connection that has carried quiet events alone raises no event, so that a peer which closes after each ends it."""
     events, hears = hearing()
     async with Peer() as peer, events:
         events.subscribe_event("E_QUIET", f"tcp:127.0.0.1:{peer.port}")

@@ -1,4 +1,4 @@
-"""The registry and its store against a literal model: what happens, in which order, and what is there afterwards."""
+"""The registry and its store against a literal model: what happens, in which order, and what is stored afterwards."""
 
 import math
 import tempfile
@@ -226,7 +226,7 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.25, 1, 3, 10]))
     def time_goes_on(self, seconds):
-        """Go on without a look at the clock."""
+        """Continue without a look at the clock."""
         self.now += seconds
 
     @rule(limit=st.integers(1, 3))

@@ -150,7 +150,7 @@ async def test_the_newest_contact_first():
 
 
 async def test_expiry_is_on_time():
-    """A contact is there until its second, and gone with it; a permanent one stays."""
+    """A contact exists until its second, and is gone with it; a permanent one stays."""
     async with Bound() as bound:
         bound.usrloc.register("bob", "a", expires_s=10)
         bound.usrloc.register("bob", "b", expires_s=None)
@@ -200,7 +200,7 @@ async def test_a_shorter_lease_counts():
 
 @pytest.mark.parametrize(("expires_s", "refresh_s"), [(3600, 3480), (240, 120), (200, 100), (1, None)])
 async def test_refresh_timer(expires_s, refresh_s):
-    """A contact with push notification is told once before each expiry; of a short lease, after half of it."""
+    """A contact with push notification is woken once before each expiry; of a short lease, after half of it."""
     async with Bound(contact_refresh_timer=True) as bound:
         uri = "sip:a;pn-provider=fcm;pn-prid=x"
         told = []
@@ -257,12 +257,12 @@ async def test_refresh_for_a_request():
     [
         (0, 0, [5, 5, 0], [5, 5, 0]),
         (10, 0, [9, 10, 9, 11], [10, 11]),
-        (0, 10, [50, 55, 65, 55, 46], [65, 55]),  # the first tells nothing of a change; a decrease counts too
+        (0, 10, [50, 55, 65, 55, 46], [65, 55]),  # the first is no change; a decrease counts too
         (60, 10, [50, 61, 55, 40], [61, 40]),
     ],
 )
 async def test_latency(least, delta, pings, told):
-    """An answered ping is told when it takes long, or much longer or shorter than before, or when nothing is set."""
+    """An answered ping raises an event when it takes long, or much longer or shorter than before, or when nothing is set."""
     async with Bound(latency_event_min_us=least, latency_event_min_us_delta=delta) as bound:
         contact = bound.usrloc.register("bob", "a")
         await bound.told()

@@ -1,4 +1,4 @@
-"""The store: what it takes, what it refuses, and what is there after a kill."""
+"""The store: what it takes, what it refuses, and what it has after a kill."""
 
 import asyncio
 import os
@@ -230,7 +230,7 @@ def test_writes_are_all_or_none(path):
 
 
 async def test_a_store_that_takes_nothing(path, clock, caplog):
-    """Changes wait in memory while the store is locked; that is counted, and told in the status and the log."""
+    """Changes wait in memory while the store is locked; that is counted, and shown in the status and the log."""
     async with recorder(path, clock, timer_interval_s=0.01) as each:
         usrloc = each.plugin("usrloc")
         await usrloc.ready()
@@ -251,7 +251,7 @@ async def test_a_store_that_takes_nothing(path, clock, caplog):
 
 
 async def test_the_loop_does_not_wait_for_the_disk(path, clock):
-    """The loop goes on while the store hangs, and a stop is over within its bound."""
+    """The loop runs while the store hangs, and a stop is over within its bound."""
     config = evframe.Config(core=evframe.config.CoreOptions(drain_timeout_s=0.1))
     hangs = threading.Event()
     usrloc = Usrloc(Options(db_path=path, timer_interval_s=0.01), clock=clock)
@@ -333,7 +333,7 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("bursts", [2, 5])
 async def test_a_killed_process_loses_what_was_not_written(path, clock, bursts):
-    """After a kill everything is there that the interval was over for, and the store goes on."""
+    """After a kill everything is stored that the interval was over for, and the store continues."""
     process = subprocess.Popen(bound(sys.executable, "-c", KILLED, path), stdout=subprocess.PIPE, text=True)
     try:
         for _ in range(bursts):

@@ -70,7 +70,7 @@ async def test_leases_that_end_together_end_in_slices(recorder, clock):
 
 
 async def test_status(tmp_path):
-    """The status says that the store is being read, and that the contacts are there."""
+    """The status says that the store is being read, and that the contacts are loaded."""
     async with Recorder({"usrloc": Usrloc(Options(db_path=str(tmp_path / "s")))}) as recorder:
         status = recorder.interface.status.group("usrloc").find()
         assert status.status == -1
@@ -177,7 +177,7 @@ async def test_bad_priority(recorder, q):
 
 
 async def test_dump_is_bounded(recorder):
-    """A dump holds so many addresses, says how many there are and where it goes on, over all domains."""
+    """A dump holds so many addresses, says how many there are and where it continues, over all domains."""
     usrloc = recorder.plugin("usrloc")
     for number in range(5):
         usrloc.save(f"user{number}", [Registration("sip:a"), Registration("sip:b")])

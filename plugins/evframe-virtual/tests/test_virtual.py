@@ -42,7 +42,7 @@ class HiddenSocket:
 
 
 class Away:
-    """A member that is away until it is told otherwise."""
+    """A member that is away until a test connects it."""
 
     def __init__(self, memory, name):
         self.memory, self.name, self.away, self.probes = memory, name, True, 0
@@ -172,7 +172,7 @@ def test_rejected_v5_v6(compose, rest):
 
 
 async def test_parallel_v1(compose, memory):
-    """V1: every member gets every event, whatever becomes of the others; the event fails with the first reason."""
+    """V1: every member gets every event, whatever the others do; the event fails with the first reason."""
     events = compose(drain_timeout_s=0.1)
 
     def refuse(batch):
@@ -273,7 +273,7 @@ async def test_other_options(compose, memory):
 
 @pytest.mark.parametrize("policy", ["FAILOVER", "ROUND-ROBIN"])
 async def test_no_event_waits_for_a_probe(compose, memory, policy):
-    """A probe is one empty batch; while it hangs, the other member has the events, and nobody waits."""
+    """A probe is one empty batch; while it hangs, the other member has the events, and no event waits."""
     events = compose(failover_timeout_s=0.0)
     probes = []
 

@@ -45,7 +45,7 @@ def test_pieces_do_not_depend_on_the_cuts(written, cuts):
 
 
 def test_garbage_does_not_hide_what_follows():
-    """What is between values is a piece of its own."""
+    """What is between values is another piece."""
     assert pieces_of(b'oops"{"a":1}\n} {"b":2}tail', []) == [b'oops"', b'{"a":1}', b"}", b'{"b":2}', b"tail"]
 
 

@@ -73,7 +73,7 @@ def test_lines_from_outside_are_indented():
     ids=lambda value: type(value).__name__,
 )
 def test_brief(value, shown):
-    """A value in an error is cut off, whatever it is, and never an error of its own."""
+    """A value in an error is cut off, whatever it is, and never raises another error."""
     text = brief(value)
 
     assert shown in {None, text}

@@ -36,7 +36,7 @@ async def serve(reader, writer, numbers):
 
 @pytest.mark.parametrize("fault", ["cut", "delay", "hold", "refuse", "reset"])
 async def test_faults_on_the_way_lose_nothing(fault):
-    """All are there, the first of each in order, and another one only where it was called again.
+    """All have arrived, the first of each in order, and another one only where it was called again.
 
     In a black hole the oldest call fails at its time, which is counted; those behind it are made again.
     """

@@ -273,7 +273,7 @@ LAUGHS = b"".join(b'<!ENTITY l%d "%b">' % (level, b"&l%d;" % (level - 1) * 10) f
 )
 @pytest.mark.parametrize("multicall", [False, True])
 async def test_hostile_document(document, multicall):
-    """A document that would grow, reach out or sink is no reply; it reaches nothing, and the loop goes on."""
+    """A document that would grow, reach out or sink is no reply; it reaches nothing, and the loop runs."""
     async with Server() as elsewhere:
         body = document.replace(b"ELSEWHERE", b"http://127.0.0.1:%d/x" % elsewhere.port)
         assert len(body) < 1 << 20
@@ -486,7 +486,7 @@ async def test_tls_x8(tmp_path):
 
 
 async def test_closed_connection_is_told():
-    """That a connection is closed is told with both addresses, unless it has carried quiet events alone."""
+    """That a connection is closed is reported with both addresses, unless it has carried quiet events alone."""
     told = []
 
     class Hears:
