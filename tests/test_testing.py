@@ -202,6 +202,21 @@ async def test_the_contract_holds_for_a_transport_that_keeps_it():
     await contract_of(MemoryTransport).test_subscribers_leave_no_garbage()
 
 
+async def test_the_contract_fails_a_transport_that_sends_twice():
+    """A batch that goes out a second time is found, although its first time is in order."""
+
+    class SendsTwice(MemoryTransport):
+        @evframe.hookimpl
+        def deliver(self, socket, batch):
+            if batch.events:
+                super().deliver(socket, batch)
+            return super().deliver(socket, batch)
+
+    await contract_of(MemoryTransport).test_every_event_arrives_in_order()
+    with pytest.raises(AssertionError, match="300"):
+        await contract_of(SendsTwice).test_every_event_arrives_in_order()
+
+
 async def test_the_contract_fails_a_transport_that_sleeps(monkeypatch):
     """Without blockbuster, too: the time in which the loop's thread slept is measured."""
     monkeypatch.setitem(sys.modules, "blockbuster.blockbuster", None)

@@ -163,7 +163,7 @@ class TransportContract:
         return EventInterface(plugins={"under-test": self.transport()})
 
     async def test_every_event_arrives_in_order(self) -> None:
-        """Events arrive in the order of raising, and all of them are counted."""
+        """Events arrive in the order of raising, each of them once, and all of them are counted."""
         async with asyncio.timeout(_LIMIT_S), self.peer() as peer, self._interface() as events:
             events.register_event("E_CONTRACT")
             lease = events.subscribe_event("E_CONTRACT", peer.socket)
@@ -171,10 +171,13 @@ class TransportContract:
                 events.raise_event("E_CONTRACT", {"number": number})
             received = await peer.receive(200)
             await until(lambda: not lease.subscriber.depth, _LIMIT_S)
+            events.raise_event("E_CONTRACT", {"number": 300})  # nothing else is before it
+            received += await peer.receive(1)
+            await until(lambda: not lease.subscriber.depth, _LIMIT_S)
             counters = events.statistics[0]
-        for number, text in zip(range(100, 300), received, strict=True):
+        for number, text in zip(range(100, 301), received, strict=True):
             assert str(number).encode() in text, (number, text)
-        assert (counters.raised, counters.delivered, counters.failed) == (200, 200, 0)
+        assert (counters.raised, counters.delivered, counters.failed) == (201, 201, 0)
 
     async def test_outcome(self) -> None:
         """An awaited raise reports the delivery under the canonical socket."""
