@@ -18,6 +18,7 @@ from evframe.ending import LATE_S, Ends, cancel, cancel_again, emptied, lose
 from evframe.events.event import Event
 from evframe.exceptions import DeliveryError, PluginError, Rejected, Unavailable
 from evframe.failures import Failures
+from evframe.gathering import Gathering
 from evframe.nesting import delivering
 from evframe.ordering import BEHIND
 from evframe.queues import ByteQueue, queue_of
@@ -27,6 +28,8 @@ from evframe.sockets import Socket
 from evframe.subscribers import Subscriber, plugin_of
 
 _TURN_S: Final = 0.005  # one pass over the ready subscribers; then the loop serves its sockets
+_MANY: Final = 512  # events that need no company: a batch of so many costs next to nothing for each
+_Late = tuple[Subscriber, Batch, object, BaseException | None]
 
 
 class Delivery:
@@ -53,6 +56,8 @@ class Delivery:
         self._on_replaced = on_replaced
         self._ready: deque[Subscriber] = deque()
         self._scheduled = False
+        self._is_fresh = False  # nothing was handed over in this turn of the loop, and something may be
+        self._late: _Late | None = None  # what was handed over at once, and has no outcome yet
         self._loop: asyncio.AbstractEventLoop | None = None
         # The loop's callbacks run in one context, not in that of whoever raised an event first.
         self._context = contextvars.Context()
@@ -66,6 +71,7 @@ class Delivery:
         self.retries = RetryTimer(core.retries_per_s, self._resume, self._context)
         """Whose turn it is to be tried again."""
         self._ends = Ends(self._cut, self._context)
+        self._gathering = Gathering(self._gathered, self._context)
         self._closed = False
         self.configure(core)
 
@@ -86,11 +92,15 @@ class Delivery:
         self._loop = asyncio.get_running_loop()
         self.retries.start(self._loop)
         self._ends.start(self._loop)
+        self._is_fresh = True
         self.schedule()
 
     def _put(self, subscribers: Sequence[Subscriber], event: Event) -> None:
         for subscriber in subscribers:
             subscriber.raised += 1
+            if self._is_fresh and subscriber.idle and subscriber.transport.at_once and _is_well(subscriber):
+                self._hand_over(subscriber, event)
+                continue
             queue = subscriber.queue
             if len(queue) < subscriber.room:
                 queue.append(event)  # type: ignore[union-attr]
@@ -117,7 +127,50 @@ class Delivery:
         """Have the queues flushed in the next turn of the loop."""
         if self._loop is not None and self._ready and not self._scheduled:
             self._scheduled = True
+            self._is_fresh = False
             self._loop.call_soon(self._flush, context=self._context)
+
+    def _hand_over(self, subscriber: Subscriber, event: Event) -> None:
+        """Hand over the first event of a turn now: it needs no queue, and the turn no pass over the subscribers.
+
+        With one event in a turn, the way through the queue would take a third of its time. What follows in the turn
+        waits in the queues and forms batches. The transport has said that its `deliver` runs no code of others; all
+        that may run some, such as a failure that is announced, waits for the next turn.
+        """
+        assert self._loop is not None
+        self._is_fresh = False
+        self._scheduled = True
+        self._loop.call_soon(self._flush, context=self._context)
+        self._number += 1
+        batch = Batch((event,), self._number)
+        subscriber.idle = False
+        subscriber.in_flight += 1
+        subscriber.batches += 1
+        result: Any = None
+        problem: BaseException | None = None
+        try:
+            result = subscriber.transport.deliver(subscriber.socket, batch)
+        except BaseException as error:  # noqa: BLE001 as in `_pump`
+            problem = error
+        # A finaliser may have raised an event in the meantime, or ended the subscriber or given it another socket.
+        if result is not True or batch.failures or subscriber.queue or subscriber.ended or subscriber.held:
+            self._late = (subscriber, batch, result, problem)
+            problem = None  # whose context has a traceback with this frame
+            if not subscriber.room:  # it may come back, and needs a place then
+                subscriber.room = self._queue_size
+                subscriber.queue = queue_of((), self._queue_bytes)
+        else:
+            subscriber.batches = subscriber.in_flight = 0
+            subscriber.delivered += 1
+            subscriber.idle = True
+
+    def _take_late(self) -> None:
+        if self._late is not None:
+            (subscriber, batch, result, problem), self._late = self._late, None
+            if problem is None:
+                self._take(subscriber, batch, result)
+            else:
+                self._break(subscriber, batch, problem)
 
     def _overflow(self, subscriber: Subscriber, event: Event) -> None:
         if self._closed:
@@ -142,13 +195,18 @@ class Delivery:
         if self._loop is None or self._closed:
             return
         ready = self._ready
+        if not ready and self._late is None:  # the only event of the last turn went at once
+            self._is_fresh = True
+            return
         until = time.monotonic() + _TURN_S
         try:
+            self._take_late()
             for _ in range(len(ready)):
                 self._pump(ready.popleft())
                 if time.monotonic() > until:
                     break
         finally:
+            self._is_fresh = not ready
             self.schedule()
             self.room.announce()
 
@@ -179,12 +237,17 @@ class Delivery:
         except BaseException as error:  # noqa: BLE001 a plugin's error is an outcome, never ours
             self._break(subscriber, batch, error)
             return
+        self._take(subscriber, batch, result)
+
+    def _take(self, subscriber: Subscriber, batch: Batch, result: object) -> None:
+        """Take what `deliver` has returned."""
         if result is True:
             self._finish(subscriber, batch, None)
         elif isinstance(result, Awaitable):
             self._follow(subscriber, batch, result)
-            has_room = subscriber.in_flight < transport.in_flight and subscriber.batches < transport.in_flight_batches
-            if has_room and not subscriber.attempts:
+            if subscriber.transport.gathers and _may_gather(subscriber) and self._loop is not None:
+                self._gathering.add(subscriber, self._loop)
+            elif _has_room(subscriber):
                 self._again(subscriber)
         else:
             problem = TypeError(f"deliver: expected True or an awaitable, got {result!r}")
@@ -197,7 +260,14 @@ class Delivery:
             raise error
         error.__traceback__ = None  # pluggy keeps it in a cycle, when a wrapper is round the call
 
+    def _gathered(self, subscriber: Subscriber) -> None:
+        """Hand over what a subscriber has gathered, or have it rest."""
+        may_go = not subscriber.batches or _has_room(subscriber)
+        if may_go and not subscriber.idle and subscriber not in self._probes:
+            self._again(subscriber)
+
     def _follow(self, subscriber: Subscriber, batch: Batch, result: Awaitable[None]) -> None:
+        """Have the outcomes recorded when *result* ends."""
         assert self._loop is not None
         future = result if asyncio.isfuture(result) else self._loop.create_task(contained(result))
         under_way = self._under_way.setdefault(subscriber, {})
@@ -272,6 +342,8 @@ class Delivery:
 
     def _finish(self, subscriber: Subscriber, batch: Batch, error: BaseException | None) -> None:
         """Record the outcomes of a batch that is over."""
+        # Who waits for an outcome raises the next event after it: that one shall not wait for others.
+        gathers = subscriber in self._gathering and _may_gather(subscriber)
         subscriber.batches -= 1
         if subscriber.held and not subscriber.batches:
             self._free(subscriber)
@@ -283,9 +355,7 @@ class Delivery:
             if subscriber.failing and not batch.failures:
                 self._failures.works(subscriber, batch.events)
             if batch.failures or subscriber.waiting is not None:
-                failures = batch.failures
-                for index, event in enumerate(batch.events):
-                    subscriber.settle(event, failures.get(index))
+                _settle_each(subscriber, batch)
             else:
                 subscriber.delivered += count
         else:
@@ -293,7 +363,8 @@ class Delivery:
         if batch.failures:
             self._failures.lost(subscriber, batch.events, next(iter(batch.failures.values())), batch.error)
         if subscriber.returned is None:
-            self._again(subscriber)
+            if not gathers:
+                self._again(subscriber)
         elif not subscriber.batches:
             self._retreat(subscriber)
 
@@ -394,7 +465,10 @@ class Delivery:
         """Deliver what is queued within *timeout_s* seconds; count the rest as `shutdown`."""
         subscribers = list(subscribers)
         await emptied(subscribers, timeout_s)
+        self._take_late()
         self._closed = True
+        self._is_fresh = False
+        self._gathering.stop()  # all rest
         for subscriber in subscribers:
             subscriber.room = 0
         self._ends.stop()
@@ -412,6 +486,34 @@ class Delivery:
                 if not future.done():
                     del under_way[future]
                     self._finish(subscriber, batch, Rejected("shutdown"))
+
+
+def _is_well(subscriber: Subscriber) -> bool:
+    """Return whether a delivery to an idle *subscriber* changes nothing but its counters."""
+    return (
+        subscriber.waiting is None
+        and subscriber.returned is None
+        and not (subscriber.batches or subscriber.attempts or subscriber.failing)
+    )
+
+
+def _has_room(subscriber: Subscriber) -> bool:
+    """Return whether another batch of *subscriber* may be under way beside those that are."""
+    transport = subscriber.transport
+    has_room = subscriber.in_flight < transport.in_flight and subscriber.batches < transport.in_flight_batches
+    return has_room and not subscriber.attempts
+
+
+def _settle_each(subscriber: Subscriber, batch: Batch) -> None:
+    """Record the outcome of each event of a batch that did not come back."""
+    failures = batch.failures
+    for index, event in enumerate(batch.events):
+        subscriber.settle(event, failures.get(index))
+
+
+def _may_gather(subscriber: Subscriber) -> bool:
+    """Return whether the next batch of *subscriber* may wait for more events."""
+    return subscriber.waiting is None and not subscriber.ended and len(subscriber.queue) < _MANY
 
 
 def _checked(subscriber: Subscriber, batch: Batch, error: BaseException) -> BaseException:

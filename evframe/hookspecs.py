@@ -83,6 +83,12 @@ def deliver(socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
     attribute `reads_params` is true gets `event.params` at no further cost; for others they are
     read from `event.payload` at the first use.
 
+    Events for a plugin whose attribute `gathers` is true wait for others, for at most 2 ms after the subscriber's last
+    batch has begun: a batch that is awaited takes as long as ten events or more. None waits after a pause, or when 512
+    wait, or when an outcome is waited for. A plugin whose attribute `at_once` is true is called within the raise for
+    the first event of a turn of the loop. It must make nothing but system calls that do not wait, and call no code of
+    others.
+
     An empty batch asks whether the peer can be reached: return or raise as for events, and make nothing,
     such as a file, which would come to belong to the user who checks a configuration.
 

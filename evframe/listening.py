@@ -62,6 +62,7 @@ class Feed:
     batch_events = BATCH_EVENTS
     in_flight = 0
     in_flight_batches = 1
+    at_once = gathers = False
     reads_params = True
 
     def __init__(self, pattern: str, close: Callable[[Feed], None]) -> None:

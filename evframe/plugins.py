@@ -30,7 +30,9 @@ HOOKS: Final = tuple(name for name, hook in vars(hookspecs).items() if hasattr(h
 
 
 _ATTRIBUTES: Final = (
+    "at_once",
     "batch_events",
+    "gathers",
     "in_flight",
     "in_flight_batches",
     "kind",

@@ -35,6 +35,14 @@ class Carrier(Protocol):
         """How many batches may be."""
 
     @property
+    def at_once(self) -> bool:
+        """Whether the first event of a turn of the loop is delivered within its raise."""
+
+    @property
+    def gathers(self) -> bool:
+        """Whether events wait a moment for others after a batch has begun."""
+
+    @property
     def reads_params(self) -> bool:
         """Whether the parameters themselves are read, and not only the payload."""
 

@@ -71,9 +71,11 @@ class Transport:
     """
 
     __slots__ = (
+        "at_once",
         "batch_events",
         "deliver",
         "encodes",
+        "gathers",
         "has_members",
         "in_flight",
         "in_flight_batches",
@@ -98,6 +100,7 @@ class Transport:
         self.batch_events: int = getattr(self.plugin, "batch_events", BATCH_EVENTS)
         self.in_flight: int = getattr(self.plugin, "in_flight", 0)
         self.in_flight_batches: int = getattr(self.plugin, "in_flight_batches", sys.maxsize)
+        self.gathers: bool = getattr(self.plugin, "gathers", False)
         self.reads_params: bool = getattr(self.plugin, "reads_params", False)
         self.has_members: bool = getattr(self.plugin, "has_members", False)
         self.encodes: str | None = getattr(self.plugin, "percent_safe", None)
@@ -106,6 +109,8 @@ class Transport:
         called = hook_caller(manager, "deliver", self.plugin)
         implementations = called.get_hookimpls()
         is_alone = len(implementations) == 1 and not is_wrapper(implementations[0])
+        # A wrapper's code is not that of the transport, which has answered for its own.
+        self.at_once: bool = is_alone and getattr(self.plugin, "at_once", False)
         if is_alone and implementations[0].argnames == ("socket", "batch"):
             # One hook call costs as much as sending a datagram; with nobody else in it, it is left out.
             self.deliver = cast(Deliver, implementations[0].function)

@@ -548,3 +548,223 @@ async def test_who_waits_for_room_is_released_by_a_reload(memory, change):
     await asyncio.gather(*raises)
     assert depth == (9 if "queue_size" in change else 2)
     add_up(events)
+
+
+def recording(memory, batches):
+    """Return a behaviour that keeps each batch's numbers in *batches* and delivers it."""
+
+    def record(batch):
+        batches.append([event[1] for event in batch.events])
+        return True
+
+    return record
+
+
+async def test_the_first_event_of_a_turn_goes_at_once_where_the_transport_permits_it(memory):
+    """It is delivered within its raise; what follows in the turn forms one batch, and the next turn begins anew."""
+    memory.at_once = True
+    batches = []
+    events = compose(memory)
+    memory.when("a", recording(memory, batches))
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        for turn in range(3):
+            for number in range(4):
+                events.raise_event("E_A", [number])
+            assert batches[2 * turn :] == [[0]]
+            await asyncio.sleep(0)
+            assert batches[2 * turn :] == [[0], [1, 2, 3]]
+            await asyncio.sleep(0)
+    add_up(events)
+
+
+async def test_one_delivery_of_a_turn_goes_at_once(memory):
+    """With several subscribers the newest gets the first event at once, the others with the pass over all."""
+    memory.at_once = True
+    events = compose(memory)
+    for name in ("a", "b", "c"):
+        events.subscribe_event("E_A", f"memory:{name}")
+    async with events:
+        events.raise_event("E_A", [1])
+        assert list(memory.delivered) == ["c"]
+        await asyncio.sleep(0)
+        assert list(memory.delivered) == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize("result", ["unavailable", "awaitable", "rejected", "broken", "failed", "wrong"])
+async def test_what_does_not_work_at_once_is_settled_in_the_next_turn(memory, result, caplog):
+    """Whatever `deliver` does but work, the raise returns; order, outcomes and counters are as for any batch."""
+    memory.at_once = True
+    attempts = []
+
+    async def later(batch):
+        memory.delivered.setdefault("a", []).extend(batch.events)
+
+    def behave(batch):
+        attempts.append(len(batch.events))
+        if len(attempts) == 1:
+            if result == "unavailable":
+                raise evframe.Unavailable("away")
+            if result == "rejected":
+                raise evframe.Rejected("refused")
+            if result == "broken":
+                raise ZeroDivisionError
+            if result == "failed":
+                batch.fail(0, "refused")
+                return True
+            if result == "wrong":
+                return 7
+            return later(batch)
+        memory.delivered.setdefault("a", []).extend(batch.events)
+        return True
+
+    events = compose(memory)
+    memory.when("a", behave)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        for number in range(5):
+            events.raise_event("E_A", [number])
+        assert attempts == [1]
+        assert events.statistics[0].depth == 5
+        assert not caplog.messages  # nothing is logged or announced within the raise
+        await until(lambda: not events.statistics[0].depth)
+        assert numbers(memory, "a") == list(range(0 if result in {"unavailable", "awaitable"} else 1, 5))
+        await asyncio.sleep(0)
+    add_up(events)
+
+
+async def test_a_finaliser_within_a_delivery_at_once_raises_an_event(memory):
+    """An event that is raised in the middle of a delivery comes behind it."""
+    memory.at_once = True
+    batches = []
+    events = compose(memory)
+
+    def behave(batch):
+        if batch.events[0][1] == 0:
+            events.raise_event("E_A", [1])
+        return recording(memory, batches)(batch)
+
+    memory.when("a", behave)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        events.raise_event("E_A", [0])
+        events.raise_event("E_A", [2])
+        await until(lambda: len(batches) == 2)
+    assert batches == [[0], [1, 2]]
+    add_up(events)
+
+
+async def test_nothing_goes_at_once_through_a_wrapper(memory):
+    """The code of a wrapper is not that of the transport: it runs in a turn of its own."""
+
+    class Wrapper:
+        @evframe.hookimpl(wrapper=True)
+        def deliver(self, socket, batch):
+            return (yield)
+
+    memory.at_once = True
+    events = evframe.EventInterface(plugins={"memory": memory, "wrapper": Wrapper()})
+    events.register_event("E_A")
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        events.raise_event("E_A", [1])
+        assert memory.delivered == {}
+
+
+async def test_what_goes_at_once_is_counted_when_the_interface_is_left(memory):
+    """A delivery that waits for its outcome at the end is lost, and counted."""
+    memory.at_once = True
+    events = compose(memory, drain_timeout_s=0)
+    memory.when("a", lambda batch: asyncio.get_running_loop().create_future())
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        events.raise_event("E_A", [1])
+    assert events.statistics[0].reasons == {"shutdown": 1}
+
+
+def gathering(memory, batches, monkeypatch):
+    """Have the memory gather for as long as the test does not stop it, and return what stops it."""
+    waiting = []
+
+    def add(self, subscriber, loop):
+        self._subscribers[subscriber] = None
+        waiting.append(self)
+
+    monkeypatch.setattr("evframe.gathering.Gathering.add", add)
+    memory.gathers = True
+
+    async def taken(batch):
+        recording(memory, batches)(batch)
+
+    memory.when("a", taken)
+    return lambda: waiting[-1].stop()
+
+
+async def test_events_wait_for_others_after_a_batch_has_begun(memory, monkeypatch):
+    """An event after a pause goes at its turn; those that come within the time after it form one batch."""
+    batches = []
+    release = gathering(memory, batches, monkeypatch)
+    events = compose(memory)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        for number in range(20):
+            events.raise_event("E_A", [number])
+            await asyncio.sleep(0)
+        assert batches == [[0]]
+        release()
+        await until(lambda: len(batches) == 2)
+        assert batches[1] == list(range(1, 20))
+        release()
+        await asyncio.sleep(0)
+        events.raise_event("E_A", [20])
+        await until(lambda: len(batches) == 3)
+        events.raise_event("E_A", [21])
+        release()  # while nothing is under way, and when nothing waits
+        release()
+        await until(lambda: len(batches) == 4)
+    assert [number for batch in batches for number in batch] == list(range(22))
+    add_up(events)
+
+
+async def test_an_event_whose_outcome_is_waited_for_begins_no_wait(memory, monkeypatch):
+    """An event that is raised after the outcome of the one before waits for no others."""
+    batches = []
+    gathering(memory, batches, monkeypatch)
+    events = compose(memory)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        for number in range(5):
+            assert (await events.raise_event_and_wait("E_A", [number]))[0].delivered
+    assert batches == [[number] for number in range(5)]
+
+
+async def test_many_events_wait_for_no_others(memory, monkeypatch):
+    """As soon as 512 events wait, batches follow each other."""
+    batches = []
+    gathering(memory, batches, monkeypatch)
+    events = compose(memory)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        for number in range(3000):
+            events.raise_event("E_A", [number])
+        await until(lambda: sum(map(len, batches)) == 1024 * 2 + 952)
+    assert_exactly([number for batch in batches for number in batch], 3000)
+
+
+async def test_a_subscriber_that_gathers_ends(memory, monkeypatch):
+    """What waits for others at an unsubscription is delivered, and the subscriber is released."""
+    batches = []
+    release = gathering(memory, batches, monkeypatch)
+    events = compose(memory)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        events.raise_event("E_A", [0])
+        await until(lambda: batches)
+        await asyncio.sleep(0)
+        events.raise_event("E_A", [1])
+        events.unsubscribe_event("E_A", "memory:a")
+        release()
+        await until(lambda: memory.released == ["a"])
+        release()
+    assert batches == [[0], [1]]
+    assert memory.released == ["a"]

@@ -29,8 +29,6 @@ from evframe_flatstore.paths import PathTemplate, path_template
 ROTATION: Final = "E_FLATSTORE_ROTATION"
 _MOST_THREADS: Final = 64  # so many disks may hang before another file notices
 _MOST_CLOSED: Final = 10_000  # a file takes about a kilobyte of memory
-_PATIENCE_S: Final = 0.001
-_SLOW_S: Final = 1.0
 
 
 @attrs.frozen(slots=True)
@@ -78,6 +76,7 @@ class FlatstoreTransport:
     url_forms: ClassVar = {"file": ("flatstore:{rest}",)}
     reads_params = True
     batch_events = 8192  # each goes through a thread, which costs as much as a hundred lines
+    gathers = True
     Options = FlatstoreOptions
 
     def __init__(
@@ -102,7 +101,6 @@ class FlatstoreTransport:
         self._files: dict[str, LineFile] = {}
         self._sets: dict[str, FileSet] = {}
         self._threads = ThreadPoolExecutor(_MOST_THREADS, "flatstore")
-        self._patient_from = 0.0
         self._context: PluginContext | None = None
 
     @hookimpl
@@ -193,11 +191,7 @@ class FlatstoreTransport:
         return [event.definition.name != ROTATION for event in events] if self._limited else None
 
     def _write(self, file: LineFile, events: Sequence[Event]) -> Awaitable[None] | bool:
-        """Have a thread append the lines; wait for it only for a moment that delays nothing else.
-
-        A disk that takes lines at once is spared the way through the loop; one that does not
-        delays no other subscriber, and is not waited for again while it is slow.
-        """
+        """Have a thread append the lines; what is raised in the meantime is the next batch."""
         lines = self._format.batch(events)
         counted = self._counted(events)
         heading = self._heading(events) if self._options.header else None
@@ -207,20 +201,6 @@ class FlatstoreTransport:
             file.write(lines, counted, heading)
             self._tell(file)
             return True
-        now = time.monotonic()
-        if now >= self._patient_from:
-            try:
-                error = work.exception(timeout=_PATIENCE_S)
-            except TimeoutError:
-                self._patient_from = now + _SLOW_S
-            else:
-                self._tell(file)
-                if error is None:
-                    return True
-                try:
-                    raise error
-                finally:
-                    del error, work  # the error's traceback has this frame
         return self._finish(file, work)
 
     def _heading(self, events: Sequence[Event]) -> Callable[[int], bytes]:

@@ -31,6 +31,7 @@ class RabbitmqTransport:
     """The plugin object."""
 
     schemes = ("rabbitmq",)
+    gathers = True
     library_logs = ("aio_pika", "aiormq")
     url_forms: ClassVar = {"amqp": ("rabbitmq:{rest}",), "amqps": ("rabbitmq:{authority}/tls?{path}",)}
     percent_safe = ""

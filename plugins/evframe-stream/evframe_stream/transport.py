@@ -26,6 +26,7 @@ class StreamTransport:
     """The plugin object."""
 
     schemes = ("tcp",)
+    gathers = True
     Options = StreamOptions
 
     def __init__(self, options: StreamOptions | None = None) -> None:

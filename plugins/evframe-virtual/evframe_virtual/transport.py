@@ -38,6 +38,7 @@ class VirtualTransport:
     schemes = ("virtual",)
     Options = VirtualOptions
     batch_events = 1024
+    at_once = gathers = False  # it is a member, too, whose attributes are read here
     in_flight = in_flight_batches = sys.maxsize  # each member has a queue
     reads_params = True  # so may a member
     has_members = True  # whose references to secrets are their own
