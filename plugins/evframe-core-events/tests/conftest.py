@@ -21,7 +21,7 @@ class Sleeper:
         await future
 
     async def advance(self, seconds):
-        """Go on, and let whoever has slept do what it does."""
+        """Advance, and run what has slept."""
         await asyncio.sleep(0)
         self.clock.advance(seconds)
         due, self._sleepers = (
@@ -68,7 +68,7 @@ class Machine:
 
 
 class Group:
-    """A group of workers for the tests, as busy as it is told."""
+    """A group of workers for the tests, as busy as a test says."""
 
     kind = "ROUTE"
     filter = "none"

@@ -138,7 +138,7 @@ async def test_level_filter(level_filter, expected):
 
 
 async def test_off_by_default():
-    """Nobody hears the log unless it is enabled, and nobody does after the end."""
+    """The log has no handler unless it is enabled, and none after the end."""
     async with Recorder({"core-events": CoreEvents(Options(logger="app"))}) as recorder:
         await recorder.events()
         app.error("text")
@@ -165,7 +165,7 @@ async def test_from_any_thread():
 
 
 async def test_rate_limit(sleeper):
-    """What is over the limit raises nothing, and how much that was is told once."""
+    """What is over the limit raises nothing, and one event has its number."""
     async with listening(sleeper.sleep, sleeper.clock, log_rate_limit=3) as recorder:
         for number in range(10):
             app.info("line %d", number)
@@ -186,6 +186,14 @@ def test_rate_limit_of_zero():
     assert limit.take_lost() == 0
 
 
+class CodeSocket(MemorySocket):
+    """``code:name``."""
+
+    @property
+    def canonical(self):
+        return f"code:{self.name}"
+
+
 class Code(MemoryTransport):
     """A transport for the tests that calls code for each event: in the loop, in a task, or on a thread."""
 
@@ -195,7 +203,7 @@ class Code(MemoryTransport):
 
     @evframe.hookimpl
     def on_subscribe(self, scheme, rest):
-        return MemorySocket(rest) if scheme == "code" else None
+        return CodeSocket(rest) if scheme == "code" else None
 
     def _call(self, batch):
         for event in batch.events:
@@ -277,7 +285,7 @@ async def test_lines_of_the_delivery_raise_nothing(caplog):
 
 
 async def test_lines_of_the_line_raise_nothing_q18(monkeypatch):
-    """Q-18: a value that logs while its line is made into an event raises none, and the state before is there again."""
+    """Q-18: a value that logs while its line is made into an event raises none, and the state before is restored."""
 
     class Chatty:
         def __str__(self):
@@ -387,7 +395,7 @@ def test_bad_commands(name, params):
 
 
 def test_from_a_thread_of_its_own():
-    """An interface on a thread of its own takes the lines of the others."""
+    """An interface on another thread takes the lines of the others."""
     memory = MemoryTransport()
     source = CoreEvents(Options(log_event_enabled=True, logger="app"))
     with evframe.start_in_thread(plugins={"core-events": source, "memory": memory}) as events:

@@ -1,4 +1,4 @@
-"""The memory: cgroups of both versions, the process, and when a level is told."""
+"""The memory: cgroups of both versions, the process, and when a level raises an event."""
 
 import os
 
@@ -101,13 +101,13 @@ def told(threshold, *percentages):
     ],
 )
 def test_level_q19(percentages, expected):
-    """Each whole percent from the threshold on is told, and once the first below it: Q-19, also from the threshold itself."""
+    """Each whole percent from the threshold on is reported, and once the first below it: Q-19, also from the threshold itself."""
     assert told(80, *percentages) == expected
 
 
 @given(st.lists(st.integers(0, 100)))
 def test_level_is_off(percentages):
-    """A threshold of 0 tells nothing."""
+    """A threshold of 0 reports nothing."""
     assert told(0, *percentages) == []
 
 
@@ -118,7 +118,7 @@ def test_sizes_beyond_32_bits_q19(used, size):
 
 
 class Levels(RuleBasedStateMachine):
-    """A subscriber who hears what is told knows, at and above the threshold, the percentage, and below it that it is."""
+    """A subscriber that gets the events knows, at and above the threshold, the percentage, and below it that it is."""
 
     threshold = 60
 
@@ -134,8 +134,8 @@ class Levels(RuleBasedStateMachine):
         told = self.level.update(percent, 100)
         if told is not None:
             assert told == percent
-            assert told != before, "told twice"
-            assert max(told, before) >= self.threshold, "told below the threshold"
+            assert told != before, "reported twice"
+            assert max(told, before) >= self.threshold, "reported below the threshold"
             self.known = told
 
     @invariant()

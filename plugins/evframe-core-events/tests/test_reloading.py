@@ -46,7 +46,7 @@ async def test_deliveries_are_measured_when_that_is_asked_for():
 
 
 async def test_watches_follow_the_options():
-    """Each loop is there while its limit is, and goes on undisturbed when others change."""
+    """Each loop exists while its limit does, and continues undisturbed when others change."""
     plugin = CoreEvents()
     async with evframe.EventInterface(plugins={"core-events": plugin}) as events:
         none = running(events)
@@ -63,7 +63,7 @@ async def test_watches_follow_the_options():
 
 
 async def test_memory(machine):
-    """A threshold holds from the next look on; the percentage that was told is not told again."""
+    """A threshold holds from the next look on; the percentage that was reported is not reported again."""
     machine.version_2().limit(100, used=60)
     plugin = CoreEvents(Options(event_shm_threshold=50, memory_check_interval_s=1000.0), root=str(machine.root))
     async with Recorder({"core-events": plugin}) as recorder:
@@ -100,7 +100,7 @@ async def test_log_lines(tmp_path):
 
             await until(lambda: one.handlers)
             one.warning("first")
-            two.warning("not heard")
+            two.warning("not taken")
             assert await lines() == [(None, "first")]
             command(events, "core:log_level_filter", level_filter=1)
             file.write(

@@ -116,7 +116,7 @@ async def test_events(sleeper, group):
 
 
 async def test_a_group_that_fails(sleeper, group, caplog):
-    """An error of a group is logged, and the next cycle goes on."""
+    """An error of a group is logged, and the next cycle runs."""
     source = CoreEvents(Options(scale_up_percent=70, scale_up_cycles=1), clock=sleeper.clock, sleep=sleeper.sleep)
     group.load = "broken"
     async with Recorder({"core-events": source, "workers": group}) as recorder:

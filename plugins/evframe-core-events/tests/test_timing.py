@@ -15,6 +15,14 @@ from evframe.testing import FakeClock, MemorySocket, MemoryTransport, Recorder, 
 SLOW = "E_CORE_THRESHOLD"
 
 
+class CodeSocket(MemorySocket):
+    """``code:name``."""
+
+    @property
+    def canonical(self):
+        return f"code:{self.name}"
+
+
 class Code:
     """A transport for the tests that runs code for each event, as that of routes does."""
 
@@ -27,7 +35,7 @@ class Code:
 
     @evframe.hookimpl
     def on_subscribe(self, scheme, rest):
-        return MemorySocket(rest) if scheme == "code" else None
+        return CodeSocket(rest) if scheme == "code" else None
 
     @evframe.hookimpl
     def deliver(self, socket, batch):
@@ -93,7 +101,7 @@ async def test_slow_delivery(behaviour, reason):
 
 
 async def test_quick_delivery_is_not_told():
-    """A batch within the limit is not told of, nor is one that was given up."""
+    """A batch within the limit is not reported, nor is one that was given up."""
     events = evframe.EventInterface(
         evframe.Config(core=evframe.config.CoreOptions(drain_timeout_s=0.0)),
         plugins={"memory": MemoryTransport(), "core-events": CoreEvents(Options(delivery_threshold_us=60_000_000))},
@@ -110,7 +118,7 @@ async def test_quick_delivery_is_not_told():
 
 
 def test_without_a_limit_there_is_no_wrapper():
-    """A limit that is off costs a delivery nothing: nobody is in its way, and no call is measured."""
+    """A limit that is off costs a delivery nothing: no wrapper is in its way, and no call is measured."""
     events = evframe.EventInterface(plugins={"memory": MemoryTransport(), "core-events": CoreEvents()})
     assert len(events.plugins.hook.deliver.get_hookimpls()) == 1
     assert events.call_limit.timed("x", print) is print
@@ -120,7 +128,7 @@ def test_without_a_limit_there_is_no_wrapper():
 
 
 async def test_slow_call():
-    """A call of code for an event is told of with the event."""
+    """A call of code for an event is reported with the event."""
     code = Code(lambda event: time.sleep(event.get("s")))
     plugins = {"core-events": CoreEvents(Options(exec_route_threshold_us=50_000)), "code": code}
     async with Recorder(plugins) as recorder:
@@ -149,13 +157,13 @@ async def test_slow_handler_of_the_event_itself(limit):
         await until(lambda: calls)
         await asyncio.sleep(0.6)
         count = len(calls)
-    # The loop's own watch tells of what held it up first, and then waits for the handler of that.
+    # The loop's own watch reports what held it up first, and then waits for the handler of that.
     assert calls[0] == "test"
     assert count <= 2
 
 
 async def test_chain_ends_with_nesting():
-    """A handler that raises a slow event of its own is stopped at the nesting limit."""
+    """A handler that raises another slow event is stopped at the nesting limit."""
     calls = []
 
     def slow(event):
@@ -177,7 +185,7 @@ async def test_chain_ends_with_nesting():
 
 
 async def test_loop_that_is_held_up():
-    """A loop that does something else for longer than the limit is told of."""
+    """A loop that does something else for longer than the limit is reported."""
     async with Recorder({"core-events": CoreEvents(Options(loop_lag_threshold_us=50_000))}) as recorder:
         await asyncio.sleep(0.03)  # the watch is under way
         time.sleep(0.2)
@@ -187,7 +195,7 @@ async def test_loop_that_is_held_up():
 
 
 async def test_operation_of_somebody_else():
-    """Whoever measures something can have it told, from any thread."""
+    """Code that measures something can report it, from any thread."""
     async with Recorder({"core-events": CoreEvents()}) as recorder:
         source = recorder.plugin("core-events")
         thread = threading.Thread(target=source.took, args=("pgsql query", 0.25, "select 1"))

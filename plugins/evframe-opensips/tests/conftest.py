@@ -1,4 +1,4 @@
-"""An OpenSIPS as the reference tells it: its management interface, and events sent to whoever has a lease."""
+"""An OpenSIPS after the reference: its management interface, and events sent to each subscriber with a lease."""
 
 import asyncio
 import json
@@ -139,7 +139,7 @@ class Opensips:
         await self.send(name, json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode())
 
     async def send(self, name, payload):
-        """Send bytes to whoever has a lease on *name*."""
+        """Send bytes to each subscriber with a lease on *name*."""
         for target in self.targets(name):
             await self.send_to(target, payload)
 

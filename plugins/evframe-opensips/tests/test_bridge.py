@@ -1,4 +1,4 @@
-"""The bridge beside instances that answer as the reference tells."""
+"""The bridge beside instances that answer as the reference says."""
 
 import json
 import logging
@@ -83,7 +83,7 @@ async def test_reliable_stream(fleet):
 
 
 async def test_two_instances(fleet):
-    """The same event of two instances is told apart by the name, whoever sends it."""
+    """The same event of two instances is distinguished by the name, whichever sends it."""
     first, second = await fleet("E_PIKE_BLOCKED"), await fleet("E_PIKE_BLOCKED")
     async with bridge(one(first), one(second, name="two")) as recorder:
         await until(lambda: ready(recorder) and ready(recorder, "two"))
@@ -138,7 +138,7 @@ async def test_kill_and_restart(fleet, caplog):
 
 
 async def test_restart_between_two_looks(fleet):
-    """A restart that nobody has noticed while it went on is noticed by the leases."""
+    """A restart that was not noticed while it lasted is noticed by the leases."""
     opensips = await fleet("E_PIKE_BLOCKED")
     async with bridge(one(opensips)) as recorder:
         await until(lambda: ready(recorder))
@@ -248,7 +248,7 @@ async def test_strange_answers(fleet, answer):
 
 
 async def test_instance_that_is_away_at_the_start(fleet):
-    """The gateway starts while an instance is away, and attaches once it is there; the others do not wait."""
+    """The gateway starts while an instance is away, and attaches once it answers; the others do not wait."""
     here, away = await fleet("E_PIKE_BLOCKED"), await fleet("E_PIKE_BLOCKED")
     await away.stop()
     async with bridge(one(here), one(away, name="two")) as recorder:
@@ -416,7 +416,7 @@ async def test_reconfiguration(fleet, tmp_path):
 
 
 async def test_refused_reconfiguration(fleet):
-    """A reconfiguration that cannot be is refused, and everything goes on as it was."""
+    """A reconfiguration that cannot be is refused, and everything stays as it was."""
     opensips = await fleet("E_PIKE_BLOCKED")
     async with bridge(one(opensips)) as recorder:
         await until(lambda: ready(recorder))

@@ -49,7 +49,7 @@ def test_instance_is_the_last_parameter(params, named):
 
 
 def test_names_twice():
-    """Parameters whose names are there twice keep their order, and the instance's name is the last."""
+    """Parameters whose names occur twice keep their order, and the instance's name is the last."""
     one, raised = intake()
     one.take(b'{"method":"E_X","params":{"k":1,"instance_name":"two","k":2}}')
     assert raised == [("E_X", evframe.Pairs([("k", 1), ("k", 2), ("instance_name", "one/two")]))]
@@ -123,12 +123,12 @@ def test_counters_add_up(pieces):
     ],
 )
 def test_replies(data, reply):
-    """A request is answered with what became of it, a notification is not."""
+    """A request is answered with its outcome, a notification is not."""
     assert intake()[0].take(data) == reply
 
 
 def test_log(caplog):
-    """What could not be raised is told, at most every ten seconds, and without what it holds."""
+    """What could not be raised is logged, at most every ten seconds, and without what it holds."""
     clock = FakeClock()
     one = Intake("one", "", Raised(), clock)
     with caplog.at_level(logging.WARNING, "evframe.opensips"):

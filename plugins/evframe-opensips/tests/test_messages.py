@@ -88,7 +88,7 @@ def test_any_bytes(data):
     ],
 )
 def test_what_is_kept(data, params):
-    """Names that are there twice, bytes that are no UTF-8, and raw control characters are kept."""
+    """Names that occur twice, bytes that are no UTF-8, and raw control characters are kept."""
     assert whole(b'{"jsonrpc":"2.0","method":"E_X","params":%b}' % data) == [Message("E_X", params)]
 
 
@@ -109,7 +109,7 @@ def test_requests_have_ids():
     "value", [1, "x", [], None, {}, {"method": 1}, {"method": "E", "params": "x"}, {"id": 1, "result": "OK"}]
 )
 def test_no_event(value):
-    """JSON that is no notification of an event is told apart from what is no JSON."""
+    """JSON that is no notification of an event is distinguished from what is no JSON."""
     data = json.dumps(value).encode()
     with pytest.raises(NotAnEvent):
         read(data)

@@ -81,7 +81,7 @@ def has_circle(attached):
 @given(st.integers(2, 4), st.sets(st.tuples(st.integers(0, 3), st.integers(0, 3))), st.integers(0, 2**32))
 @settings(max_examples=50, deadline=None)
 def test_no_circle_stays(count, wishes, seed):
-    """Whoever attaches to whom, and however their questions interleave, no circle of bridges stays; two never make one."""
+    """Whichever attaches to which, and however their questions interleave, no circle of bridges stays; two never make one."""
     chance = random.Random(seed)
     bridges = [Origins() for _ in range(count)]
     attached = {number: set() for number in range(count)}
@@ -135,7 +135,7 @@ async def test_two_gateways_that_bridge_each_other(front):
 
 
 async def test_gateway_that_bridges_itself(front):
-    """A gateway that is configured as its own instance is told so, and takes no lease at itself."""
+    """A gateway that is configured as its own instance learns that, and takes no lease at itself."""
     async with front() as own:
         options = Options([InstanceOptions("itself", own.url)], events=["E_*"], check_interval_s=0.05)
         events = evframe.EventInterface(plugins={"opensips": OpensipsBridge(options)})

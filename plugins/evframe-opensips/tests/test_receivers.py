@@ -97,7 +97,7 @@ async def test_path_that_was_left(tmp_path):
 
 
 async def test_a_path_of_another_gateway_stays(tmp_path):
-    """A gateway that ends leaves the socket that another one has made in the place of its own."""
+    """A gateway that ends leaves the socket that another one has made in its place."""
     path = str(tmp_path / "one.sock")
     old = Site("unix", path)
     os.unlink(path)
@@ -212,7 +212,7 @@ async def test_tcp_peer_that_reads_nothing():
 
 
 async def test_too_many_connections(monkeypatch):
-    """Connections beyond the limit are closed at once; the others go on."""
+    """Connections beyond the limit are closed at once; the others stay."""
     monkeypatch.setattr("evframe_opensips.receivers._MAX_CONNECTIONS", 1)
     async with Site("tcp") as site:
         _, first = await asyncio.open_connection(*site.receiver.address)
@@ -234,7 +234,7 @@ def free_ports():
 
 
 async def test_ports():
-    """Instances take ports of the range in order; a port of its own that is taken is an error with the instance's name."""
+    """Instances take ports of the range in order; a configured port that is taken is an error with the instance's name."""
     first, ports = free_ports()
     async with Site(ports=ports) as one, Site(ports=ports) as two:
         assert first <= one.receiver.address[1] < two.receiver.address[1] <= first + 20
@@ -278,7 +278,7 @@ async def test_place_is_kept():
     ],
 )
 async def test_socket_text(options, settings, text):
-    """An instance is told an address that it can send to."""
+    """An instance gets an address that it can send to."""
     own = InstanceOptions(**{"name": "one", "url": URL, **options})
     every = Options([own], **settings)
     receiver = bind(own, every, None, None)

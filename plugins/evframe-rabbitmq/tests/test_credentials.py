@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(60)
 async def test_a_password_that_changes_takes_effect_with_a_reload(rabbitmq):
     """While events flow, a reload with another password exchanges the connection, and no event is lost or overtaken."""
     if not hasattr(rabbitmq, "change_password"):
-        pytest.skip("the broker that is given has users of its own")
+        pytest.skip("the broker that is given has other users")
     await make_queue(rabbitmq, "rotated")
     await asyncio.to_thread(rabbitmq.make_user, "rotating", "old")
     others = sorted({entry.name for entry in entry_points(group="evframe")} - {"rabbitmq"})

@@ -95,7 +95,7 @@ async def test_what_is_not_delivered_is_counted_r3(rabbitmq, name):
 
 
 async def test_broker_is_restarted_while_idle_r1(rabbitmq, name):
-    """R1: the first event after a restart that nobody was told of is not lost."""
+    """R1: the first event after a restart without a notice is not lost."""
     if not hasattr(rabbitmq, "start"):
         pytest.skip("the broker that is given cannot be stopped")
     async with interface(Tries()) as events:
@@ -112,12 +112,12 @@ async def test_broker_is_restarted_while_idle_r1(rabbitmq, name):
 async def test_leaving_is_bounded_r2(rabbitmq, name, fault):
     """R2: leaving does not wait for a broker that says nothing, and what it has not confirmed is counted."""
     if fault == "alarm" and not hasattr(rabbitmq, "evaluate"):
-        pytest.skip("the broker that is given cannot be told to block")
+        pytest.skip("the broker that is given cannot be made to block")
     quick_end = Config(core=CoreOptions(drain_timeout_s=0.1))
     async with FaultProxy(rabbitmq.port) as proxy:
         before = asyncio.all_tasks()
         try:
-            # Whoever waited for a confirmation would do so until the end of the test.
+            # A wait for a confirmation would last until the end of the test.
             async with interface(Tries(), quick_end, timeout_ms=600_000) as events:
                 lease = events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{proxy.port}/{name}")
                 assert (await events.raise_event_and_wait("E_TEST", [0]))[0].delivered

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 async def test_what_is_missing_is_known_without_a_message(rabbitmq):
-    """A password, a virtual host, a queue and an exchange that are wrong have their reasons; what is there is connected."""
+    """A password, a virtual host, a queue and an exchange that are wrong have their reasons; what exists is connected."""
     events = evframe.EventInterface(plugins={"rabbitmq": RabbitmqTransport(Options())})
     events.register_event("E_TEST")
     place = f"127.0.0.1:{rabbitmq.port}"

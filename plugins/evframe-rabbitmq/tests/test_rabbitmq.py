@@ -185,7 +185,7 @@ def test_frames_r4_r9(text, method, properties):
 async def test_virtual_host_r5(rabbitmq):
     """R5: a message goes to the virtual host of the socket; one that is not there keeps the events waiting."""
     if not hasattr(rabbitmq, "evaluate"):
-        pytest.skip("the broker that is given cannot be told to make one")
+        pytest.skip("the broker that is given cannot be made to have one")
     await asyncio.to_thread(rabbitmq.make_virtual_host, "voip/é")
     there = f"amqp://guest:guest@127.0.0.1:{rabbitmq.port}/voip%2F%C3%A9"
     async with await aio_pika.connect(there) as connection, interface(QUICK_END) as events:
@@ -202,7 +202,7 @@ async def test_virtual_host_r5(rabbitmq):
 
 
 async def test_message_id_of_a_retry(rabbitmq, queue):
-    """A message that is sent again has the id of the first time, so that a consumer can tell it from another one."""
+    """A message that is sent again has the id of the first time, so that a consumer can recognise it."""
     async with FaultProxy(rabbitmq.port) as proxy, interface() as events:
         lease = events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{proxy.port}/message_id?{queue.name}")
         await events.raise_event_and_wait("E_TEST", [0])
@@ -292,7 +292,7 @@ async def test_shared_connection_r15(rabbitmq, queue):
 
 
 async def test_hung_broker_r2_r6_r13(rabbitmq, queue):
-    """R2, R6, R13: a broker that accepts and never speaks holds up nobody, neither at login nor in mid-publish."""
+    """R2, R6, R13: a broker that accepts and never speaks delays no other subscriber, neither at login nor in mid-publish."""
     async with FaultProxy(rabbitmq.port) as proxy:
         async with interface(QUICK_END, login_timeout_ms=300, timeout_ms=300) as events:
             events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{rabbitmq.port}/{queue.name}")
@@ -394,9 +394,9 @@ def test_bad_options_r6(options):
 
 
 async def test_blocked_connection_r2(rabbitmq, queue):
-    """R2: a broker that blocks publishers for want of memory holds up nobody; once it has some, nothing is lost."""
+    """R2: a broker that blocks publishers for want of memory delays no other subscriber; once it has some, nothing is lost."""
     if not hasattr(rabbitmq, "evaluate"):
-        pytest.skip("the broker that is given cannot be told to block")
+        pytest.skip("the broker that is given cannot be made to block")
     async with interface(timeout_ms=500) as events:
         events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{rabbitmq.port}/{queue.name}")
         assert (await events.raise_event_and_wait("E_TEST", [0]))[0].delivered
@@ -407,18 +407,18 @@ async def test_blocked_connection_r2(rabbitmq, queue):
                 events.raise_event("E_TEST", [number])
             await until(lambda: lease.subscriber.attempts)
             async with events.listen("E_TEST") as listener:
-                events.raise_event("E_TEST", ["others go on"])
-                assert (await anext(listener))[1] == "others go on"
+                events.raise_event("E_TEST", ["others continue"])
+                assert (await anext(listener))[1] == "others continue"
         finally:
             await asyncio.to_thread(rabbitmq.limit_memory)
         await until(lambda: not lease.subscriber.depth)
         assert (lease.subscriber.delivered, lease.subscriber.failed) == (201, 0)
         bodies = []
         async with asyncio.timeout(60), queue.iterator(no_ack=True) as messages:
-            while "others go on" not in bodies:
+            while "others continue" not in bodies:
                 bodies.append(json.loads((await anext(messages)).body)["params"][0])
 
-    assert list(dict.fromkeys(bodies)) == [*range(200), "others go on"]
+    assert list(dict.fromkeys(bodies)) == [*range(200), "others continue"]
 
 
 @pytest.fixture
@@ -459,7 +459,7 @@ async def test_our_own_certificate(rabbitmq, secure, tmp_path):
 async def test_the_virtual_host_is_the_one_that_is_named(rabbitmq, name):
     """A name that would be another one in the path of a URL is taken as it is."""
     if not hasattr(rabbitmq, "make_virtual_host"):
-        pytest.skip("the broker that is given has virtual hosts of its own")
+        pytest.skip("the broker that is given has other virtual hosts")
     await asyncio.to_thread(rabbitmq.make_virtual_host, name)
     async with interface() as events:
         events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{rabbitmq.port}/vhost={quote(name, safe='')}?nosuch")

@@ -26,7 +26,7 @@ LARGE = "x" * (MOST_BYTES + 1)
 def limited(rabbitmq):
     """Skip where the broker takes messages of another size."""
     if not hasattr(rabbitmq, "evaluate"):
-        pytest.skip("the broker that is given has a limit of its own")
+        pytest.skip("the broker that is given has another limit")
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ class Exchange:
 
 @asynccontextmanager
 async def exchange_of(broker, name):
-    """Yield an exchange that is there."""
+    """Yield an exchange that exists."""
     async with await aio_pika.connect(f"amqp://guest:guest@127.0.0.1:{broker.port}/") as connection:
         exchange = Exchange(await connection.channel(), name)
         await exchange.come()
@@ -71,7 +71,7 @@ async def exchange_of(broker, name):
 
 
 class Raised:
-    """Events that were raised with numbers, and what became of each."""
+    """Events that were raised with numbers, and the outcome of each."""
 
     def __init__(self, events):
         self.events, self.reasons, self.count = events, {}, 0
