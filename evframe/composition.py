@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from evframe.calls import comes_from_outside, contained_task, foreign_call
+from evframe.commands import CommandTable
 from evframe.config import Config
 from evframe.conflicts import missing_plugins, unknown_disabled, unloaded, unusable_places
 from evframe.context import PluginContext
@@ -18,7 +19,7 @@ from evframe.declarations import Declaration
 from evframe.events.event import EventRegistry
 from evframe.exceptions import ConfigError, PluginError
 from evframe.filling import Filling
-from evframe.management.commands import CommandTable
+from evframe.hints import is_published
 from evframe.plugins import (
     DISABLED,
     INVALID_OPTIONS,
@@ -85,7 +86,9 @@ class Composition:
         """
         tables = config.tables
         seen: set[str] = set()
-        for entry in sorted(entry_points(group=GROUP) if found is None else found, key=lambda entry: entry.name):
+        # First those that are published with evframe, whose names and commands others must not take.
+        installed = entry_points(group=GROUP) if found is None else found
+        for entry in sorted(installed, key=lambda entry: (not is_published(entry.name), entry.name)):
             version = entry.dist.version if entry.dist else "?"
             if entry.name in config.disable:
                 self.statuses.append(PluginStatus(entry.name, version, DISABLED))

@@ -6,57 +6,93 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import attrs
 
-if TYPE_CHECKING:
-    from evframe.declarations import ParameterTypes
-    from evframe.events.event import Event, EventDefinition
-    from evframe.interface import EventInterface
-    from evframe.management.dispatcher import Dispatcher
-    from evframe.members import Address, Member
-    from evframe.outcomes import Outcome
-    from evframe.status import StatusRegistry
-    from evframe.subscribers import Subscription
-    from evframe.subscriptions.names import Network
-    from evframe.subscriptions.resolving import Resolver
-    from evframe.tasks import PluginTasks
-    from evframe.workers import CallLimit, WorkerGroup
+from evframe.changes import Changes
+from evframe.commands import CommandTable
+from evframe.config import CoreOptions
+from evframe.declarations import ParameterTypes
+from evframe.events.event import Event, EventDefinition
+from evframe.members import Address, Member
+from evframe.outcomes import Outcome
+from evframe.plugins import PluginManager
+from evframe.raising import Raising
+from evframe.statistics import StatisticGroup
+from evframe.status import StatusRegistry
+from evframe.subscribers import Subscription
+from evframe.subscribing import Subscribing
+from evframe.subscriptions.lease_networks import LeaseNetworks
+from evframe.subscriptions.names import Network
+from evframe.subscriptions.policy import Policies
+from evframe.subscriptions.resolving import Resolver
+from evframe.tasks import PluginTasks
+from evframe.workers import CallLimit, WorkerGroup
 
 
-@attrs.frozen
-class PluginContext:
-    """Handed to the hooks `loaded` and `start`.
+class Host(Protocol):
+    """What holds the interface: a service, or the gateway."""
 
-    `management.handle(request)` answers a management request.
-    """
-
-    _interface: EventInterface
-    management: Dispatcher
-    _tasks: PluginTasks
+    @property
+    def core(self) -> CoreOptions:
+        """The table ``[core]``."""
 
     @property
     def config_path(self) -> str | Path | None:
         """The file that the configuration was read from, if it was."""
-        return self._interface.config_path
 
     @property
     def is_gateway(self) -> bool:
         """Whether the process is a gateway: a service decides itself what is kept and opened."""
-        return self._interface.is_gateway
 
     @property
-    def resolver(self) -> Resolver:
-        """The resolver that all plugins share."""
-        return self._interface.resolver
+    def is_running(self) -> bool:
+        """Whether the interface is entered, and is not being left."""
+
+    def reload(self) -> Changes:
+        """Apply the file of the configuration as it is now; ConfigError when nothing has changed for a problem."""
+
+
+@attrs.frozen(kw_only=True)
+class PluginContext:
+    """Handed to the hooks `loaded` and `start`."""
+
+    name: str
+    """The plugin's."""
+    _raising: Raising
+    leases: Subscribing
+    """The subscriptions, with what is known of each subscriber."""
+    host: Host
+    """The process: its options, its configuration, and whether it works."""
+    resolver: Resolver
+    """The resolver that all plugins share."""
+    status: StatusRegistry
+    """What each part says of its own health; a plugin has the group of its own name."""
+    policies: Policies
+    """What run-time clients may do."""
+    commands: CommandTable
+    """The management commands of all plugins."""
+    call_limit: CallLimit
+    """How long a call of code that handles an event may take."""
+    _networks: LeaseNetworks
+    _plugins: PluginManager
+    _tasks: PluginTasks
+
+    def plugin(self, name: str) -> Any:
+        """Return the loaded plugin called *name*, or None."""
+        return self._plugins.get_plugin(name)
+
+    def statistics(self) -> list[StatisticGroup]:
+        """Return what the plugins count, in the order of their loading."""
+        return [group for groups in reversed(self._plugins.ask("statistics")) for group in groups]
 
     def networks_beyond(self, endpoints: Iterable[tuple[str, int]]) -> tuple[Network, ...] | None:
         """Return the networks in which the hosts may be that the peers at *endpoints* name; None for any.
 
         The policy of run-time clients says so, which a reload can change: ask before each connection.
         """
-        return self._interface.lease_networks.beyond(endpoints)
+        return self._networks.beyond(endpoints)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run *work* until the interface is left or the plugin goes, which cancels it."""
@@ -64,86 +100,80 @@ class PluginContext:
 
     def parse_socket(self, text: str) -> Address:
         """Return the address of a socket of any transport; SocketError when it cannot be used."""
-        return self._interface.parse_socket(text)
+        return self.leases.parse_socket(text)
 
     def open_member(self, address: Address, on_away: Callable[[str], None] | None = None) -> Member:
         """Return a subscriber that the plugin feeds; see `evframe.members.Member`."""
-        return self._interface.open_member(address, on_away)
+        return self.leases.open_member(address, on_away)
 
     def close_member(self, member: Member) -> None:
         """Let a member go, once what it has is delivered or its time is over."""
-        self._interface.close_member(member)
+        self.leases.close_member(member)
+
+    def event(self, name: str) -> EventDefinition:
+        """Return the definition of *name*; UnknownEventError when it is not registered."""
+        return self._raising.event(name)
 
     @property
     def events(self) -> Iterator[EventDefinition]:
         """The registered events."""
-        return self._interface.events
-
-    @property
-    def status(self) -> StatusRegistry:
-        """What each part says of its own health; a plugin has the group of its own name."""
-        return self._interface.status
+        return self._raising.events
 
     @property
     def worker_groups(self) -> list[WorkerGroup]:
         """The groups of workers of all plugins."""
-        return self._interface.worker_groups
-
-    @property
-    def call_limit(self) -> CallLimit:
-        """How long a call of code that handles an event may take."""
-        return self._interface.call_limit
+        return [group for groups in self._plugins.ask("worker_groups") for group in groups]
 
     def add_hooks(self, hooks: Any) -> None:
         """Register an object with further hooks of the plugin, such as a wrapper round `deliver`."""
-        self._interface.plugins.register(hooks)
+        self._plugins.register(hooks)
 
     def remove_hooks(self, hooks: Any) -> None:
         """Take out what `add_hooks` has registered."""
-        self._interface.plugins.unregister(hooks)
+        self._plugins.unregister(hooks)
 
     def register_event(
         self, name: str, params: ParameterTypes | None = None, *, summary: str = "", enforced: bool = True
     ) -> int:
         """Register an event and return its id; see `EventInterface.register_event`."""
-        return self._interface.register_event(name, params, summary=summary, enforced=enforced)
+        return self._raising.register_event(name, params, summary=summary, enforced=enforced)
 
     def subscribe_event(self, name: str, socket: str, expire_s: int = 0) -> None:
         """Subscribe *socket* to an event for as long as the plugin's options say so, as `[[subscriptions]]` do."""
-        self._interface.subscribe_event(name, socket, expire_s, configured=True)
+        self.leases.subscribe_event(name, socket, expire_s, configured=True)
 
     def unsubscribe_event(self, name: str, socket: str) -> bool:
         """End a subscription; return whether there was one."""
-        return self._interface.unsubscribe_event(name, socket)
+        return self.leases.unsubscribe_event(name, socket)
 
     @property
     def subscriptions(self) -> list[Subscription]:
         """The leases that have not ended, by event, the oldest first."""
-        return self._interface.subscriptions
+        return self.leases.subscriptions
 
     def restore_subscription(
         self, name: str, socket: str, expire_s: int, remaining_s: float | None, interface: str = ""
     ) -> bool:
         """Subscribe as an earlier process did; see `EventInterface.restore_subscription`."""
-        return self._interface.restore_subscription(name, socket, expire_s, remaining_s, interface)
+        return self.leases.restore_subscription(name, socket, expire_s, remaining_s, interface)
 
     def seconds_left(self, lease: Subscription) -> float | None:
         """Return the seconds that *lease* has left; None when it never ends."""
-        return self._interface.seconds_left(lease)
+        return self.leases.seconds_left(lease)
 
     def raise_event(self, name: str, params: Any = None) -> None:
         """Raise an event; see `EventInterface.raise_event`."""
-        self._interface.raise_event(name, params)
+        self._raising.raise_event(name, params)
 
     async def raise_event_and_wait(
         self, name: str, params: Any = None, *, timeout_s: float | None = 10.0
     ) -> list[Outcome]:
         """Raise an event and return its outcomes; see `EventInterface.raise_event_and_wait`."""
-        return await self._interface.raise_event_and_wait(name, params, timeout_s=timeout_s)
+        return await self._raising.raise_event_and_wait(name, params, timeout_s=timeout_s)
 
     def raise_event_and_tell(self, name: str, params: Any, tell: Callable[[Sequence[str | None]], None]) -> None:
         """Raise an event, and have *tell* hear what became of it; see `EventInterface.raise_event_and_tell`."""
-        self._interface.raise_event_and_tell(name, params, tell)
+        self._raising.raise_event_and_tell(name, params, tell)
 
     def prepare_event(self, name: str, params: Any) -> Event:
         """Return an event for `raise_prepared`, which is read and encoded by then; from any thread.
@@ -152,17 +182,17 @@ class PluginContext:
             UnknownEventError: if the event is not registered.
             ParameterError: if the parameters break the declaration or cannot be sent.
         """
-        return self._interface.event(name).snapshot(params, monotonic())
+        return self.event(name).snapshot(params, monotonic())
 
     def raise_prepared(self, event: Event, tell: Callable[[Sequence[str | None]], None] | None = None) -> None:
         """Raise an event of `prepare_event`; see `EventInterface.raise_prepared`."""
-        self._interface.raise_prepared(event, tell)
+        self._raising.raise_prepared(event, tell)
 
     def has_subscribers(self, name: str) -> bool:
         """Return whether raising *name* would reach anyone."""
-        return bool(self._interface.event(name).targets)
+        return bool(self._raising.event(name).targets)
 
     def connection_closed(self, peer: tuple[str, int], local: tuple[str, int], protocol: str) -> None:
         """Tell the other plugins that a connection is closed; see the hook of this name."""
-        if self._interface.is_running:
-            self._interface.plugins.tell("connection_closed", peer=peer, local=local, protocol=protocol)
+        if self.host.is_running:
+            self._plugins.tell("connection_closed", peer=peer, local=local, protocol=protocol)

@@ -10,9 +10,9 @@ import pluggy
 if TYPE_CHECKING:
     from evframe.batch import Batch
     from evframe.command_line import CommandLine
+    from evframe.commands import CommandTable
     from evframe.context import PluginContext
     from evframe.events.event import EventDefinition
-    from evframe.management.commands import CommandTable
     from evframe.plugins import EventCollector
     from evframe.sockets import Socket
     from evframe.statistics import StatisticGroup

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from evframe.changes import Changes
 from evframe.config import Config, CoreOptions
 from evframe.exceptions import ConfigError, SocketError
 from evframe.exchange import PluginExchange
@@ -17,28 +18,10 @@ from evframe.subscriptions.references import has_reference
 if TYPE_CHECKING:
     from evframe.composition import Composition
     from evframe.events.event import EventDefinition, EventRegistry
-    from evframe.management.client_leases import ClientLeases
     from evframe.roster import Roster
+    from evframe.subscriptions.client_leases import ClientLeases
     from evframe.subscriptions.policy import Policies
     from evframe.transports import Transports
-
-
-@attrs.frozen
-class Changes:
-    """What a reload has changed."""
-
-    core: list[str] = attrs.field(factory=list)
-    """The options of the core that have other values."""
-    management: list[str] = attrs.field(factory=list)
-    """The rules of run-time clients that are others; those of a single interface have its name before them."""
-    plugins: list[str] = attrs.field(factory=list)
-    """The plugins that came, went, or have other options."""
-    events: list[str] = attrs.field(factory=list)
-    """The events that are new or declared otherwise; those that went from the configuration stay registered."""
-    subscribed: list[str] = attrs.field(factory=list)
-    """The subscriptions that are new or have another lease, as ``event socket``."""
-    ended: list[str] = attrs.field(factory=list)
-    """The subscriptions that went, with those of clients that the policy does not permit any more."""
 
 
 @attrs.frozen
@@ -191,8 +174,3 @@ def _has_other_secret(old: Subscription, new: Subscription) -> bool:
     """Return whether two sockets of the same canonical text differ: in a secret, which that text leaves out."""
     text = new.subscriber.text
     return (old.subscriber.text != text or has_reference(text)) and old.subscriber.socket != new.subscriber.socket
-
-
-def describe(changes: Changes) -> dict[str, Any]:
-    """Return *changes* for an answer or a log line, without what has not changed."""
-    return {name: names for name, names in attrs.asdict(changes).items() if names}

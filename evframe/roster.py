@@ -17,13 +17,13 @@ from evframe.events.event import EventDefinition, EventRegistry
 from evframe.exceptions import ParameterError, SocketError
 from evframe.leases import ExpiryTimer, Leases
 from evframe.listening import Listeners
-from evframe.management.lease_networks import LeaseNetworks
 from evframe.members import Address, Member
 from evframe.probes import Probes, state_of
 from evframe.queues import bounded
 from evframe.sockets import Socket, endpoints_of, shown
 from evframe.statistics import Counters, Ended
 from evframe.subscribers import LeaseChange, Subscriber, Subscription
+from evframe.subscriptions.lease_networks import LeaseNetworks
 from evframe.subscriptions.policy import leaves
 
 log = logging.getLogger("evframe.interface")

@@ -3,6 +3,8 @@
 import json
 
 import attrs
+from evframe_mi import Management
+from evframe_mi.testing import management
 
 import evframe
 from evframe.config import Config
@@ -59,7 +61,7 @@ class NetTransport:
 
 
 def made(*, general=None, plugins=(), **narrowings):
-    plugins = {"net": NetTransport(), "memory": MemoryTransport(), **dict(plugins)}
+    plugins = {"net": NetTransport(), "memory": MemoryTransport(), "mi": Management(), **dict(plugins)}
     events = evframe.EventInterface(Config(management=general or ManagementOptions()), plugins=plugins)
     events.policies.configure(events.policies.options, narrowings)
     for name in ("E_A", "E_B", "E_C"):
@@ -69,7 +71,7 @@ def made(*, general=None, plugins=(), **narrowings):
 
 def subscribe(events, interface, *params):
     request = {"jsonrpc": "2.0", "id": 1, "method": "event_subscribe", "params": params}
-    answer = json.loads(events.management.of(interface).handle(json.dumps(request).encode()))
+    answer = json.loads(management(events).of(interface).handle(json.dumps(request).encode()))
     return answer.get("result") or answer["error"]["code"]
 
 

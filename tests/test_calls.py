@@ -16,7 +16,6 @@ import evframe
 from evframe.calls import comes_from_outside, contained, foreign_call, without_tracebacks
 from evframe.cli.gateway import run_loop
 from evframe.config import parse_config
-from evframe.management.commands import Command
 from evframe.plugins import HOOKS
 from evframe.testing import MemoryTransport, until
 
@@ -178,7 +177,7 @@ async def test_a_hook_that_exits_is_logged(caplog, hook, kind):
         events.describe(lease.subscriber.socket)
         assert events.worker_groups == []
         events._composition.context(memory).connection_closed(("h", 1), ("h", 2), "tcp")
-        events.commands.find("statistics:get").run({"statistics": "all"})
+        events._composition.context(memory).statistics()
         events.plugins.tell("addresses_changed", host="h", addresses=())
         events.status.group("x").add()
         events.status.group("x").set_status(-1)
@@ -255,15 +254,6 @@ async def test_a_task_of_a_plugin_that_exits_is_logged(caplog, kind):
         await asyncio.wait([plugin.task])
     assert "of the plugin" in repr(plugin.task.exception())
     assert "a plugin's task ended with an error" in caplog.messages
-
-
-@pytest.mark.parametrize("kind", ERRORS)
-async def test_a_command_that_exits_is_answered(kind):
-    """A management command that raises anything is answered as a server error."""
-    events = evframe.EventInterface(plugins={})
-    events.commands.add(Command("mine:broken", ((),), raising(kind)))
-    answer = events.management.handle(b'{"jsonrpc":"2.0","method":"mine:broken","id":1}')
-    assert b"-32000" in answer
 
 
 @pytest.mark.parametrize("kind", ERRORS)

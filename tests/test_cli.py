@@ -17,7 +17,7 @@ from evframe.cli import main
 
 MANY = """
 from evframe import hookimpl
-from evframe.management.commands import Command
+from evframe.commands import Command
 
 class Many:
     @hookimpl

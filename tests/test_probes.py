@@ -1,7 +1,6 @@
 """Probes: a target that cannot be reached is known at the start and while it is idle, and no event pays for it."""
 
 import asyncio
-import json
 import logging
 
 import pytest
@@ -183,29 +182,3 @@ async def test_a_probe_runs_as_a_delivery_does():
         await until(lambda: seen)
         await events.raise_event_and_wait("E_A")
     assert seen == [(0, True), (1, True)]
-
-
-async def test_statistics_have_the_state_of_the_listing():
-    """`evi:statistics` and `events.statistics` show the state that `subscribers_list` shows, in its words."""
-
-    def asked(method):
-        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": []}
-        return json.loads(events.management.handle(json.dumps(request).encode()))["result"]
-
-    def shown():
-        (event,) = asked("subscribers_list")["Events"]
-        return {each["socket"]: each["state"] for each in event["Subscribers"]}
-
-    def counted():
-        return {each["socket"]: each["state"] for each in asked("evi:statistics")["Subscribers"]}
-
-    transport = Asked()
-    transport.problems = {"gone": evframe.Unavailable("refused")}
-    events = interface(transport, "gone", "here")
-    assert counted() == shown() == {"memory:gone": "unknown", "memory:here": "unknown"}
-    async with events:
-        await until(lambda: "unknown" not in shown().values())
-        assert counted() == shown() == {"memory:gone": "away", "memory:here": "connected"}
-        *subscribers, sums = events.statistics
-        assert {each.socket: each.state for each in subscribers} == shown()
-        assert sums.state is None

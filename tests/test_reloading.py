@@ -17,7 +17,7 @@ import asyncio
 import attrs
 from evframe import hookimpl
 from evframe.contents import contents_of
-from evframe.management.commands import Command
+from evframe.commands import Command
 from evframe.testing import MemoryTransport
 
 made = []
@@ -416,23 +416,6 @@ async def test_disabled_transport_with_a_guest(site):
             "E_A memory:goes",
             "E_A memory:stays",
         ]
-
-
-async def test_command(site, tmp_path):
-    """The management command tells what changed, or every problem."""
-    file = tmp_path / "evframe.toml"
-    disable = config("").disable
-    head = OTHERS % ", ".join(f'"{name}"' for name in disable)
-    file.write_text(head)
-    async with evframe.EventInterface.from_toml(file) as events:
-        request = b'{"jsonrpc":"2.0","id":1,"method":"core:reload"}'
-        file.write_text(head + '[[events]]\nname = "E_NEW"\n')
-        assert events.management.handle(request) == (
-            b'{"jsonrpc":"2.0","result":{"Changes":{"events":["E_NEW"]}},"id":1}'
-        )
-        file.write_text("[core]\nmax_nesting = 0\n")
-        answer = events.management.handle(request)
-        assert b'"code":400,"message":"Bad configuration","data":"%s:2: core.max_nesting: ' % bytes(file) in answer
 
 
 async def test_plugins_that_were_given():

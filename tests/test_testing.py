@@ -8,7 +8,7 @@ import pytest
 
 import evframe
 from evframe.batch import Batch
-from evframe.management.commands import Command, CommandError, text_param
+from evframe.commands import Command, CommandError, text_param
 from evframe.testing import (
     ConfigFile,
     FakeClock,

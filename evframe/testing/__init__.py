@@ -7,7 +7,6 @@ from evframe.testing.blocking import Stalls, blocking_calls
 from evframe.testing.clock import FakeClock
 from evframe.testing.configuration import ConfigFile
 from evframe.testing.garbage import no_garbage
-from evframe.testing.management import ManagementContract
 from evframe.testing.names import FakeNames
 from evframe.testing.recording import Recorder
 from evframe.testing.sources import SourceContract
@@ -18,7 +17,6 @@ __all__ = [
     "ConfigFile",
     "FakeClock",
     "FakeNames",
-    "ManagementContract",
     "MemorySocket",
     "MemoryTransport",
     "Peer",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any, ClassVar, Final
 
+from evframe.commands import Command, CommandError
 from evframe.interface import EventInterface
 from evframe.testing.recording import Recorder
 
@@ -83,17 +83,21 @@ class SourceContract:
             for command in events.commands:
                 assert command.help, f"{command.name}: expected a help text"
                 most = max(len(recipe) for recipe in command.recipes)
-                code = _error(events, command.name, ["x"] * (most + 1))
+                code = _error(events, command, ["x"] * (most + 1))
                 assert code == -32602, f"{command.name}: expected -32602 for too many parameters, got {code}"
                 for recipe in command.recipes:
                     if recipe:
-                        code = _error(events, command.name, {name: {"no": "value"} for name in recipe})
+                        code = _error(events, command, {name: {"no": "value"} for name in recipe})
                         assert code != -32000, f"{command.name}: expected an error that names a parameter of {recipe}"
 
 
-def _error(events: EventInterface, method: str, params: Any) -> int | None:
+def _error(events: EventInterface, command: Command, params: Any) -> int | None:
     """Return the code of the error that a request is answered with, or None."""
-    request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    answer = json.loads(events.management.handle(json.dumps(request).encode()) or b"{}")
-    code: int | None = answer.get("error", {}).get("code")
-    return code
+    policy = (events.policies.general,) if command.needs_policy else ()
+    try:
+        command.run(command.params_of(params), *policy)
+    except CommandError as error:
+        return error.code
+    except Exception:  # noqa: BLE001 any error of a command is the answer -32000
+        return -32000
+    return None

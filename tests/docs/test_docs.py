@@ -112,7 +112,11 @@ def test_every_fixed_defect_has_its_test():
     """Each defect that the page calls fixed has a test with its id in the name."""
     page = (ROOT / "docs" / "explanation" / "differences.md").read_text()
     rows = re.findall(r"^\| ([QDSFVXRK]-?\d+) \|[^|]*\| ([^|]*) \|$", page, re.MULTILINE)
-    places = [path for glob in ("tests/**", "plugins/*/tests", "evframe/testing") for path in ROOT.glob(f"{glob}/*.py")]
+    places = [
+        path
+        for glob in ("tests/**", "plugins/*/tests", "evframe/testing", "plugins/*/*/testing")
+        for path in ROOT.glob(f"{glob}/*.py")
+    ]
     tests = " ".join(path.read_text() for path in places)
     tested = set()
     for name in re.findall(r"def (test_\w+)\(", tests):

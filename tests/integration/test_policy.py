@@ -7,10 +7,10 @@ from functools import partial
 
 import pytest
 from evframe_client import AsyncClient, ManagementError
+from evframe_mi.endpoints import endpoint_text
 
 import evframe
 from evframe.config import parse_config
-from evframe.endpoints import endpoint_text
 from evframe.testing import FakeNames, until
 
 

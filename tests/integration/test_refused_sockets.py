@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from evframe_mi.testing import management
 
 import evframe
 
@@ -35,7 +36,7 @@ def refused(interface, socket):
     """Subscribe as a client does, and directly; return the reason."""
     interface.register_event("E_REFUSED")
     request = {"jsonrpc": "2.0", "id": 1, "method": "event_subscribe", "params": ["E_REFUSED", socket, 60]}
-    answer = json.loads(interface.management.handle(json.dumps(request).encode()))
+    answer = json.loads(management(interface).handle(json.dumps(request).encode()))
     assert answer["error"] == {"code": 400, "message": "Bad parameter value"}, socket
     with pytest.raises(evframe.SocketError) as caught:
         interface.subscribe_event("E_REFUSED", socket)

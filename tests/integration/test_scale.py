@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 from evframe_datagram import DatagramTransport
+from evframe_mi.testing import management
 from evframe_state import LeaseKeeper
 from evframe_state import Options as StateOptions
 
@@ -33,7 +34,7 @@ def subscribe(events, count):
 
 def listed(events):
     """Return how many subscribers the management interface lists."""
-    answer = events.management.handle(b'{"jsonrpc":"2.0","id":1,"method":"subscribers_list"}')
+    answer = management(events).handle(b'{"jsonrpc":"2.0","id":1,"method":"subscribers_list"}')
     return sum(len(event["Subscribers"]) for event in json.loads(answer)["result"]["Events"])
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from evframe_client import AsyncClient, Client, ManagementError
+from evframe_mi.testing import management
 from serving import DatagramServer, FifoServer, HttpServer, http
 
 TRANSPORTS = ["http", "http+unix", "udp", "unix", "fifo"]
@@ -55,7 +56,7 @@ def serve(tmp_path):
 @pytest.fixture(params=TRANSPORTS)
 def gateway(request, serve, events):
     """Return a server of each transport with the commands of an interface."""
-    return serve(request.param, events.management.handle)
+    return serve(request.param, management(events).handle)
 
 
 def test_calls(ask, gateway):
@@ -135,7 +136,7 @@ def test_answer_to_another_request(ask, serve, transport):
 def test_stale_datagrams_before_the_answer(ask, serve, events, transport):
     """Late answers to earlier requests, and what is no answer at all, do not stand in for the answer."""
     stale = [b'{"jsonrpc":"2.0","result":"stale","id":"1"}', b"", b"garbage", b"[]"]
-    server = serve(transport, lambda request: [*stale, events.management.handle(request)])
+    server = serve(transport, lambda request: [*stale, management(events).handle(request)])
 
     assert ask(server.url, "evi:list")["Events"][0]["name"] == "E_A"
 
@@ -153,10 +154,10 @@ def test_udp_takes_datagrams_of_the_gateway_alone(serve, events):
     """Somebody else's datagram does not reach a client, even with the right id."""
 
     def answer(request):
-        forged = events.management.handle(request.replace(b"pwd", b"events_list"))
+        forged = management(events).handle(request.replace(b"pwd", b"events_list"))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
             other.sendto(forged, server.requests[-1][1])
-        return events.management.handle(request)
+        return management(events).handle(request)
 
     server = serve("udp", answer)
 
@@ -180,7 +181,7 @@ def test_unix_client_leaves_no_name(ask, serve, events, short_path, monkeypatch)
     def answer(request):
         path = server.requests[-1][1]
         modes.append([stat.S_IMODE(os.stat(one).st_mode) for one in (path, os.path.dirname(path))])
-        return events.management.handle(request) if b"pwd" in request else None
+        return management(events).handle(request) if b"pwd" in request else None
 
     server = serve("unix", answer)
     ask(server.url, "pwd")
@@ -198,7 +199,7 @@ def test_unix_client_leaves_no_name(ask, serve, events, short_path, monkeypatch)
 @pytest.mark.parametrize("timeout_s", [0.2, 10.0])
 def test_reply_fifo(ask, serve, events, tmp_path, timeout_s):
     """A reply FIFO fits the rules of the original, is for its owner alone to read, and goes, answer or not."""
-    server = serve("fifo", events.management.handle if timeout_s > 1 else lambda _: None)
+    server = serve("fifo", management(events).handle if timeout_s > 1 else lambda _: None)
     for _ in range(2):
         if timeout_s > 1:
             ask(server.url, "pwd", timeout_s=timeout_s)
@@ -236,7 +237,7 @@ def test_fifo_closed_without_an_answer(ask, serve):
 
 def test_request_over_http(ask, serve, events):
     """What is sent over HTTP: the path, the host, the type, the length and who asks."""
-    server = serve("http", events.management.handle)
+    server = serve("http", management(events).handle)
     ask(server.url, "pwd")
     ask(server.url, "pwd", token="t0ken")
     ask(server.url.replace("//", "//user:p%20w@"), "pwd")
@@ -284,7 +285,7 @@ def test_https(ask, serve, events, certificate):
     """Over TLS a gateway is asked when its certificate is trusted and is for its name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    server = serve("http", events.management.handle, context=context)
+    server = serve("http", management(events).handle, context=context)
 
     assert ask(server.url, "events_list", ca_file=certificate)["Events"][0]["name"] == "E_A"
     assert len(ask(server.url, "which", ["evi:"], ca_file=certificate)) == 5
@@ -310,7 +311,7 @@ def test_https_to_what_is_not(ask, serve, events, tmp_path):
 async def test_many_at_a_time(serve, events, tmp_path):
     """One client has any number of calls under way, over each transport, and leaves nothing behind."""
     for transport in TRANSPORTS:
-        client = AsyncClient(serve(transport, events.management.handle).url)
+        client = AsyncClient(serve(transport, management(events).handle).url)
         wanted = ["pwd", "events_list", "which"] * 70  # more than there is room for in the queues of UNIX sockets
         results = await asyncio.gather(*(client.call(method) for method in wanted))
         assert [type(result) for result in results] == [dict, dict, list] * 70

@@ -6,6 +6,7 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from evframe_client.commands.watching import unmatched
+from evframe_mi.testing import management
 from serving import DatagramServer, FifoServer, HttpServer, http
 
 from evframe.cli import main
@@ -31,7 +32,7 @@ def serving(events):
     running = []
 
     def serving(kind, *arguments):
-        handle = events.management.handle
+        handle = management(events).handle
         running.append(kind(http(handle) if kind is HttpServer else handle, *arguments).start())
         return running[-1]
 

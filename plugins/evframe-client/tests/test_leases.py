@@ -7,6 +7,8 @@ from evframe_client import ManagementError
 from evframe_client.leases import Call, Leases
 from evframe_client.protocol import Request
 from evframe_client.steps import Pause
+from evframe_mi import Management
+from evframe_mi.testing import management
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -29,7 +31,9 @@ class Gateway:
         self.restart(*names)
 
     def restart(self, *names):
-        self.events = evframe.EventInterface(ANY_SCHEME, plugins={"memory": MemoryTransport()}, clock=self.clock)
+        self.events = evframe.EventInterface(
+            ANY_SCHEME, plugins={"mi": Management(), "memory": MemoryTransport()}, clock=self.clock
+        )
         for name in names:
             self.events.register_event(name)
 
@@ -45,7 +49,7 @@ class Gateway:
 
     def handle(self, call):
         request = Request(call.method, call.params)
-        return request.result(self.events.management.handle(request.data))
+        return request.result(management(self.events).handle(request.data))
 
     def go(self, steps):
         """Take the steps up to a pause, or the end; return the pause."""

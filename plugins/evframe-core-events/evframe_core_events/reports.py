@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from evframe.management.commands import Command, CommandError, text_param
+from evframe.commands import Command, CommandError, text_param
 from evframe.status import MAIN, Identifier, StatusGroup, StatusRegistry
 
 ALL: Final = "all"

@@ -15,8 +15,8 @@ import psutil
 
 from evframe import hookimpl
 from evframe.calls import comes_from_outside
+from evframe.commands import CommandTable
 from evframe.context import PluginContext
-from evframe.management.commands import CommandTable
 from evframe.plugins import EventCollector
 from evframe.statistics import StatisticGroup
 from evframe.status import StatusChange, StatusRegistry

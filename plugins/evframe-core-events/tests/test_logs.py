@@ -14,8 +14,8 @@ from evframe_core_events import CoreEvents, Options
 from evframe_core_events.logs import EventHandler, RateLimit, level_of
 
 import evframe
+from evframe.commands import CommandError
 from evframe.exceptions import Rejected
-from evframe.management.commands import CommandError
 from evframe.nesting import delivering
 from evframe.testing import FakeClock, MemorySocket, MemoryTransport, Recorder, until
 

@@ -5,9 +5,11 @@ import time
 
 import pytest
 from evframe_core_events import CoreEvents
+from evframe_mi import Management
+from evframe_mi.testing import management
 
 import evframe
-from evframe.management.commands import CommandError
+from evframe.commands import CommandError
 from evframe.testing import MemoryTransport, Recorder
 
 CHANGED = "E_CORE_SR_STATUS_CHANGED"
@@ -15,7 +17,9 @@ CHANGED = "E_CORE_SR_STATUS_CHANGED"
 
 @pytest.fixture
 def events():
-    events = evframe.EventInterface(plugins={"core-events": CoreEvents(), "memory": MemoryTransport()})
+    events = evframe.EventInterface(
+        plugins={"mi": Management(), "core-events": CoreEvents(), "memory": MemoryTransport()}
+    )
     group = events.status.group("drouting")
     group.add("Default", 1, "data available", reports=2)
     group.add("other")
@@ -25,7 +29,7 @@ def events():
 
 def ask(events, name, *params):
     request = {"jsonrpc": "2.0", "id": 1, "method": name, "params": params}
-    answer = json.loads(events.management.handle(json.dumps(request).encode()))
+    answer = json.loads(management(events).handle(json.dumps(request).encode()))
     return answer.get("result", answer.get("error"))
 
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from evframe import Parameter, hookimpl
 from evframe.calls import comes_from_outside
+from evframe.commands import CommandTable
 from evframe.context import PluginContext
-from evframe.management.commands import CommandTable
 from evframe.plugins import EventCollector
 from evframe.statistics import StatisticGroup
 from evframe_dialog.commands import dialog_commands

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 from evframe_dialog import Dialogs, Options, Ping, State
+from evframe_mi import Management
 
-from evframe.management.commands import CommandError
+from evframe.commands import CommandError
 from evframe.testing import FakeClock, Recorder, SourceContract, until
 
 START = 1_000_000.99  # a clock that stands still here has the timer look every hundredth of a second
@@ -29,7 +30,7 @@ class Bound:
     def __init__(self, **options):
         self.clock = FakeClock(START)
         plugin = Dialogs(Options(**options), clock=self.clock, first_serial=0x13D083B4)
-        self.recorder = Recorder({"dialog": plugin})
+        self.recorder = Recorder({"mi": Management(), "dialog": plugin})
         self.dialogs = self.recorder.plugin("dialog")
 
     def answered(self, callid="c", **options):

@@ -11,8 +11,8 @@ from typing import Final
 from evframe_probing import Prober, Probing, Reply
 
 from evframe import hookimpl
+from evframe.commands import CommandTable
 from evframe.context import PluginContext
-from evframe.management.commands import CommandTable
 from evframe.plugins import EventCollector
 from evframe.tasks import in_thread
 from evframe_dispatcher.choosing import Algorithm, order

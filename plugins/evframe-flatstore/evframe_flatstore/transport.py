@@ -15,8 +15,8 @@ from weakref import WeakValueDictionary
 import attrs
 
 from evframe import Batch, Event, Socket, Unavailable, hookimpl
+from evframe.commands import Command, CommandError, CommandTable, text_param
 from evframe.context import PluginContext
-from evframe.management.commands import Command, CommandError, CommandTable, text_param
 from evframe.plugins import EventCollector
 from evframe_flatstore.dates import Periods, zone_of
 from evframe_flatstore.file import LineFile, file_name

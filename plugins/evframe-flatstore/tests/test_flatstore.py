@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from evframe_flatstore import FlatstoreTransport, Options
+from evframe_mi import Management
+from evframe_mi.testing import management
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -42,7 +44,7 @@ class Clock:
 def interface(clock=None, **options):
     times = {} if clock is None else {"clock": clock, "sleep": clock.sleep}
     transport = FlatstoreTransport(Options(**options), **times)
-    return evframe.EventInterface(plugins={"flatstore": transport, "memory": MemoryTransport()})
+    return evframe.EventInterface(plugins={"mi": Management(), "flatstore": transport, "memory": MemoryTransport()})
 
 
 class TestContract(TransportContract):
@@ -259,7 +261,7 @@ async def test_rotation_by_command(tmp_path):
 
         def ask(method, params):
             request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-            return json.loads(events.management.handle(json.dumps(request).encode()))
+            return json.loads(management(events).handle(json.dumps(request).encode()))
 
         async with events.listen(ROTATION) as rotations:
             assert ask("evi_flat_rotate", [f"{tmp_path}/f"])["result"] == "OK"

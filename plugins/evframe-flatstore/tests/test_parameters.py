@@ -4,6 +4,8 @@ import os
 
 import pytest
 from evframe_flatstore import FlatstoreTransport, Options
+from evframe_mi import Management
+from evframe_mi.testing import management
 
 import evframe
 from evframe.config import Config, parse_config
@@ -12,7 +14,9 @@ from evframe.testing import FakeClock, until
 
 def interface(clock=None, **options):
     times = {} if clock is None else {"clock": clock}
-    return evframe.EventInterface(Config(), plugins={"flatstore": FlatstoreTransport(Options(**options), **times)})
+    return evframe.EventInterface(
+        Config(), plugins={"mi": Management(), "flatstore": FlatstoreTransport(Options(**options), **times)}
+    )
 
 
 def contents(folder):
@@ -267,7 +271,7 @@ async def test_every_open_file_rotates(tmp_path):
             await events.raise_event_and_wait("E", {"v": value})
         clock.advance(1)
         request = f'{{"jsonrpc":"2.0","id":1,"method":"evi_flat_rotate","params":["{socket}"]}}'
-        assert b'"OK"' in events.management.handle(request.encode())
+        assert b'"OK"' in management(events).handle(request.encode())
         await until(lambda: events.event("E_FLATSTORE_ROTATION").raised == 2)
         await events.raise_event_and_wait("E", {"v": "a"})
     assert contents(tmp_path) == {

@@ -36,7 +36,7 @@ MODULES: Final = {
     "mi_html": Module(None, _NO_PAGES),
     "mi_http": Module("mi-http", defaults={"bind": "127.0.0.1:8888"}),
     "mi_json": Module(None, f"until 2.4; {_JSON_RPC}"),
-    "mi_script": Module(None, "`context.management.handle` in a plugin, `evframe mi` in a shell"),
+    "mi_script": Module(None, "`evframe_mi.dispatcher_of(context)` in a plugin, `evframe mi` in a shell"),
     "mi_xmlrpc": Module(None, _JSON_RPC),
     "mi_xmlrpc_ng": Module(None, _JSON_RPC),
     "rabbitmq": Module(None, f"until 3.5; {_BY_SUBSCRIPTION}"),
@@ -145,7 +145,7 @@ CORE_PARAMETERS: Final = frozenset(
 
 FUNCTIONS: Final = {
     "kafka_publish": "raise an event that a kafka: socket is subscribed to",
-    "mi": "evframe mi in a shell, context.management.handle in a plugin",
+    "mi": "evframe mi in a shell, evframe_mi.dispatcher_of(context) in a plugin",
     "notify_on_event": "async with events.listen(name, where={…})",
     "rabbitmq_publish": "raise an event that a rabbitmq: socket is subscribed to",
     "sqs_publish_message": _NO_SQS,

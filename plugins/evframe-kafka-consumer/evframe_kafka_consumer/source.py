@@ -10,9 +10,9 @@ from typing import Any, Final
 from evframe_kafka_clients import secrets
 
 from evframe import Parameter, hookimpl
+from evframe.commands import Command, CommandTable
 from evframe.context import PluginContext
 from evframe.filling import unfilled
-from evframe.management.commands import Command, CommandTable
 from evframe.plugins import EventCollector
 from evframe_kafka_consumer.consumer import TopicConsumer
 from evframe_kafka_consumer.options import Options as ConsumerOptions

@@ -8,6 +8,7 @@ from brokers.kafka import NAME
 from brokers.proxy import FaultProxy
 from brokers.topics import make_topic, records_in
 from evframe_kafka import KafkaTransport, Options
+from evframe_mi.testing import management
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -38,7 +39,7 @@ def interface(names, networks=None):
 def subscribe(events, socket):
     """Subscribe as a management client does, and return the subscriber."""
     request = {"jsonrpc": "2.0", "id": 1, "method": "event_subscribe", "params": ["E_TEST", socket, 3600]}
-    answer = json.loads(events.management.handle(json.dumps(request).encode()))
+    answer = json.loads(management(events).handle(json.dumps(request).encode()))
     assert answer["result"] == "OK", answer
     return next(each.subscriber for each in events.subscriptions if each.subscriber.socket.canonical == socket)
 

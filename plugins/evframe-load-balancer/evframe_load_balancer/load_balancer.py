@@ -12,8 +12,8 @@ from typing import Any, Final
 from evframe_probing import Prober, Probing, Reply
 
 from evframe import Parameter, hookimpl
+from evframe.commands import CommandTable
 from evframe.context import PluginContext
-from evframe.management.commands import CommandTable
 from evframe.plugins import EventCollector
 from evframe.status import MAIN
 from evframe_load_balancer.commands import load_balancer_commands

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 import attrs
+from evframe_mi.endpoints import check_path, is_loopback, known_group, known_user, octal_mode, parse_endpoint
 
 from evframe.config import at_least
-from evframe.endpoints import check_path, is_loopback, known_group, known_user, octal_mode, parse_endpoint
 
 _FORM: Final = "udp:host:port or the absolute path of a UNIX socket, of at most 107 bytes"
 

@@ -9,9 +9,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from evframe_mi.traffic import Traffic
 from evframe_wire.addresses import connection_problem
-
-from evframe.management.traffic import Traffic
 
 Address = Any
 _MOST_WAITING: Final = 256  # replies of all clients together

@@ -7,12 +7,13 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from evframe_mi import Dispatcher, Traffic, dispatcher_of
+from evframe_mi.endpoints import endpoint_text
+from evframe_mi.responses import PARSE_ERRORS, unsendable
+
 from evframe import hookimpl
+from evframe.commands import CommandTable
 from evframe.context import PluginContext
-from evframe.endpoints import endpoint_text
-from evframe.management.commands import CommandTable
-from evframe.management.responses import PARSE_ERRORS, unsendable
-from evframe.management.traffic import Traffic
 from evframe.statistics import StatisticGroup
 from evframe_mi_datagram.listener import Listener
 from evframe_mi_datagram.options import Options as DatagramOptions
@@ -32,6 +33,7 @@ class DatagramManagement:
         self._options = DatagramOptions() if options is None else options
         self._traffic = Traffic("mi_datagram", "requests", "replies", "lost", "dropped")
         self._context: PluginContext | None = None
+        self._dispatcher: Dispatcher | None = None
         self._listener: Listener | None = None
 
     @property
@@ -53,6 +55,7 @@ class DatagramManagement:
     def start(self, context: PluginContext) -> None:
         """Bind, so that an address in use is an error of the start; then serve."""
         self._context = context
+        self._dispatcher = dispatcher_of(context)
         self._listener = self._listen(context, self._options, None)
         context.spawn(self._serve())
 
@@ -117,10 +120,10 @@ class DatagramManagement:
             self._listener.close()
 
     def _answer(self, request: bytes, client: object) -> asyncio.Future[bytes | None]:
-        assert self._context is not None
+        assert self._dispatcher is not None
         self._traffic.count("requests")
-        management, options = self._context.management, self._options
-        return management.submit(request, client, pretty=options.pretty_printing, most_bytes=options.socket_buf_size)
+        options, most_bytes = self._options, self._options.socket_buf_size
+        return self._dispatcher.submit(request, client, pretty=options.pretty_printing, most_bytes=most_bytes)
 
     def _printed(self, response: bytes) -> bytes:
         """Return *response* as it is sent."""

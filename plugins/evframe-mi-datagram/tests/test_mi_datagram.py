@@ -10,12 +10,14 @@ import stat
 from contextlib import asynccontextmanager
 
 import pytest
+from evframe_mi import Management
+from evframe_mi.testing import ManagementContract
 from evframe_mi_datagram import DatagramManagement, Options
 
 import evframe
-from evframe.management.commands import Command
-from evframe.management.listing import Listing
-from evframe.testing import ManagementContract, until
+from evframe.commands import Command
+from evframe.listing import Listing
+from evframe.testing import until
 
 PWD = b'{"jsonrpc":"2.0","method":"pwd","id":1}'
 LAST = b'{"jsonrpc":"2.0","method":"evi:list","id":"last"}'
@@ -63,7 +65,7 @@ class Client:
 
 
 def gateway(**options):
-    return evframe.EventInterface(plugins={"mi-datagram": DatagramManagement(Options(**options))})
+    return evframe.EventInterface(plugins={"mi": Management(), "mi-datagram": DatagramManagement(Options(**options))})
 
 
 class TestUdp(ManagementContract):
@@ -267,7 +269,7 @@ async def test_remote_if_it_is_allowed():
 async def test_what_the_kernel_drops_is_counted(caplog):
     """Requests for which the socket has no room are counted, and logged once in ten seconds."""
     management = DatagramManagement(Options(socket_name="udp:127.0.0.1:0"))
-    async with evframe.EventInterface(plugins={"mi-datagram": management}) as events:
+    async with evframe.EventInterface(plugins={"mi": Management(), "mi-datagram": management}) as events:
         listener = management._listener
         listener.bound.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         counts = events.commands.find("mi_datagram:counters").run
@@ -295,7 +297,7 @@ async def test_clients_are_served_by_turns():
     """A client that sends hundreds of requests at once delays the reply to another one by a few of them."""
     plugin = DatagramManagement(Options(socket_name="udp:127.0.0.1:0"))
     loop = asyncio.get_running_loop()
-    async with evframe.EventInterface(plugins={"slow": _Slow(), "mi-datagram": plugin}):
+    async with evframe.EventInterface(plugins={"mi": Management(), "slow": _Slow(), "mi-datagram": plugin}):
         with (
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as busy,
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other,

@@ -62,7 +62,7 @@ class Site(ConfigFile):
 
 @pytest.fixture
 def site(tmp_path):
-    return Site(tmp_path / "evframe.toml", "mi-datagram")
+    return Site(tmp_path / "evframe.toml", "mi", "mi-datagram")
 
 
 @pytest.mark.parametrize("kind", ["udp", "unix"])

@@ -7,9 +7,10 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from evframe_mi.endpoints import Access
+from evframe_mi.traffic import Traffic
+
 from evframe.context import PluginContext
-from evframe.endpoints import Access
-from evframe.management.traffic import Traffic
 from evframe_mi_fifo.fifo import Fifo
 from evframe_mi_fifo.options import Options
 from evframe_mi_fifo.requests import Request, RequestStream

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
+from evframe_mi.endpoints import known_group, known_user, octal_mode
 
 from evframe.config import at_least
-from evframe.endpoints import known_group, known_user, octal_mode
 
 
 def _absolute(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:

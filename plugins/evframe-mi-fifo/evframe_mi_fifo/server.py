@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from evframe_mi import Dispatcher, Traffic, dispatcher_of
+
 from evframe import hookimpl
+from evframe.commands import CommandTable
 from evframe.context import PluginContext
-from evframe.management.commands import CommandTable
-from evframe.management.traffic import Traffic
 from evframe.statistics import StatisticGroup
 from evframe.status import MAIN
 from evframe_mi_fifo.inlet import Inlet
@@ -34,6 +35,7 @@ class FifoManagement:
         self._options = FifoOptions() if options is None else options
         self._traffic = Traffic("mi_fifo", "requests", "replies", "refused", "lost")
         self._context: PluginContext | None = None
+        self._dispatcher: Dispatcher | None = None
         self._inlet: Inlet | None = None
         # One queue for each reply FIFO: its requests stay in order, and wait for no other client.
         self._queues: dict[bytes, deque[_Open]] = {}
@@ -53,6 +55,7 @@ class FifoManagement:
     def start(self, context: PluginContext) -> None:
         """Make the FIFO, so that a path in use is an error of the start; then read."""
         self._context = context
+        self._dispatcher = dispatcher_of(context)
         self._inlet = self._make(context, self._options)
 
     def _make(self, context: PluginContext, options: FifoOptions) -> Inlet | None:
@@ -177,9 +180,9 @@ class FifoManagement:
             os.close(fd)
 
     async def _run(self, request: Request) -> bytes | None:
-        assert self._context is not None
+        assert self._dispatcher is not None
         text = b"" if request.text is None else request.text  # which is no JSON either
-        return await self._context.management.answer(text, request.reply, pretty=self._options.pretty_printing)
+        return await self._dispatcher.answer(text, request.reply, pretty=self._options.pretty_printing)
 
 
 def _check_folder(options: FifoOptions) -> None:

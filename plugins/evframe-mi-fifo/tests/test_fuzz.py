@@ -7,10 +7,9 @@ import time
 from itertools import pairwise
 
 import pytest
+from evframe_mi.testing.fuzzing import LIMIT_S, check_answer, fuzz, requests
+from evframe_mi.testing.measured import Measured
 from hypothesis import strategies as st
-
-from evframe.testing.fuzzing import LIMIT_S, check_answer, fuzz, requests
-from evframe.testing.measured import Measured
 
 PLAIN = b':plain:{"jsonrpc":"2.0","method":"events_list","id":"plain"}'
 NAMES = (b"any0", b"any1", b"any2")

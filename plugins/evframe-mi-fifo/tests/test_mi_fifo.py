@@ -8,11 +8,13 @@ import stat
 from contextlib import asynccontextmanager
 
 import pytest
+from evframe_mi import Management
+from evframe_mi.testing import ManagementContract
 from evframe_mi_fifo import FifoManagement, Options
 
 import evframe
-from evframe.management.commands import Command
-from evframe.testing import ManagementContract, until
+from evframe.commands import Command
+from evframe.testing import until
 
 PWD = b'{"jsonrpc":"2.0","method":"pwd","id":1}'
 
@@ -86,7 +88,7 @@ def plugin(folder, **options):
 
 
 def gateway(folder, **options):
-    return evframe.EventInterface(plugins={"mi-fifo": plugin(folder, **options)})
+    return evframe.EventInterface(plugins={"mi": Management(), "mi-fifo": plugin(folder, **options)})
 
 
 def counts(events):
@@ -116,9 +118,9 @@ class TestFifo(ManagementContract):
 
 async def test_nothing_without_a_name():
     """Without a FIFO's name nothing is made, and the plugin is loaded."""
-    async with evframe.EventInterface(plugins={}):
+    async with evframe.EventInterface(plugins={"mi": Management()}):
         alone = len(asyncio.all_tasks())
-    async with evframe.EventInterface(plugins={"mi-fifo": FifoManagement()}) as events:
+    async with evframe.EventInterface(plugins={"mi": Management(), "mi-fifo": FifoManagement()}) as events:
         assert events.plugin("mi-fifo") is not None
         assert len(asyncio.all_tasks()) == alone
 

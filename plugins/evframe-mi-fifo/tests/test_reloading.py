@@ -57,7 +57,7 @@ class Site(ConfigFile):
     """The configuration, with a FIFO and a directory for replies."""
 
     def __init__(self, folder):
-        super().__init__(folder / "evframe.toml", "mi-fifo")
+        super().__init__(folder / "evframe.toml", "mi", "mi-fifo")
         self.replies = folder / "replies"
         self.replies.mkdir()
         self.first, self.second = str(folder / "first"), str(folder / "second")

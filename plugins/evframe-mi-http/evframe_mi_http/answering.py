@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
+from evframe_mi.dispatcher import Dispatcher
+from evframe_mi.responses import NESTED_ERRORS
+from evframe_mi.traffic import Traffic
 
-from evframe.management.dispatcher import Dispatcher
-from evframe.management.responses import NESTED_ERRORS
-from evframe.management.traffic import Traffic
 from evframe_mi_http.connections import PAYLOAD_ERRORS
 from evframe_mi_http.origin import cors_headers, preflight_headers
 from evframe_mi_http.rules import Rules

@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
-
-from evframe.management.traffic import Traffic
+from evframe_mi.traffic import Traffic
 
 Address = tuple[str, int]
 PAYLOAD_ERRORS: Final = (HttpProcessingError, ClientPayloadError, web.RequestPayloadError)

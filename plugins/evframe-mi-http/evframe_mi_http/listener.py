@@ -8,8 +8,9 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from evframe.bound import BoundAddress
-from evframe.endpoints import Access, parse_endpoint
+from evframe_mi.bound import BoundAddress
+from evframe_mi.endpoints import Access, parse_endpoint
+
 from evframe.open_files import reserved
 from evframe_mi_http.options import Options
 

@@ -6,10 +6,10 @@ import ssl
 from typing import Any
 
 import attrs
+from evframe_mi.endpoints import is_loopback, known_group, known_user, octal_mode, parse_endpoint
 
 from evframe.config import at_least
 from evframe.contents import contents_of
-from evframe.endpoints import is_loopback, known_group, known_user, octal_mode, parse_endpoint
 from evframe.secret import read_secret, secret
 from evframe_mi_http.origin import Authority, parse_origin
 

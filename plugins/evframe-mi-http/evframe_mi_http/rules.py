@@ -5,8 +5,8 @@ from __future__ import annotations
 import ssl
 
 import attrs
+from evframe_mi.endpoints import parse_endpoint
 
-from evframe.endpoints import parse_endpoint
 from evframe_mi_http.access import Guard
 from evframe_mi_http.options import Options
 from evframe_mi_http.origin import OriginGuard

@@ -10,12 +10,13 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from evframe_mi import Dispatcher, Traffic, dispatcher_of
+from evframe_mi.endpoints import endpoint_text, parse_endpoint
+
 from evframe import hookimpl
+from evframe.commands import Command, CommandTable
 from evframe.context import PluginContext
-from evframe.endpoints import endpoint_text, parse_endpoint
 from evframe.late import LateModule
-from evframe.management.commands import Command, CommandTable
-from evframe.management.traffic import Traffic
 from evframe.statistics import StatisticGroup
 from evframe_mi_http.listener import Listener, access
 from evframe_mi_http.options import Options as HttpOptions
@@ -39,6 +40,7 @@ class HttpManagement:
         self._library = LateModule("evframe_mi_http.library")
         self._traffic = Traffic("mi_http", "requests", "replies", "refused")
         self._context: PluginContext | None = None
+        self._dispatcher: Dispatcher | None = None
         self._server: TellingServer | None = None
         self._listener: Listener | None = None
 
@@ -70,6 +72,7 @@ class HttpManagement:
     def start(self, context: PluginContext) -> None:
         """Bind, so that an address in use is an error of the start; then serve."""
         self._context = context
+        self._dispatcher = dispatcher_of(context)
         self._listener = Listener(self._rules.options, self._connect)
         self._listen(self._listener)
         context.spawn(self._serve(context))
@@ -89,10 +92,11 @@ class HttpManagement:
                 await self._server.shutdown(1.0)
 
     async def _made_server(self, context: PluginContext) -> TellingServer:
+        assert self._dispatcher is not None
         library = await self._library.get()
         if self._server is None:
             self._server = library.TellingServer(
-                library.Answering(context.management, lambda: self._rules, self._traffic),
+                library.Answering(self._dispatcher, lambda: self._rules, self._traffic),
                 partial(context.connection_closed, protocol="http"),
                 # The connection's own limit also ends one that is kept open without a request.
                 lambda: self._rules.options.conn_timeout_s or _NEVER_S,

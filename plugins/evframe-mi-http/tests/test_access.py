@@ -10,6 +10,7 @@ from contextlib import suppress
 from importlib.metadata import entry_points
 
 import pytest
+from evframe_mi import Management
 from evframe_mi_http import HttpManagement, Options
 from evframe_mi_http.access import Guard
 
@@ -72,7 +73,9 @@ async def ask(address, *headers, tls=None, body=PWD, count=1):
 
 
 def gateway(**options):
-    return evframe.EventInterface(plugins={"mi-http": HttpManagement(Options(bind="127.0.0.1:0", **options))})
+    return evframe.EventInterface(
+        plugins={"mi": Management(), "mi-http": HttpManagement(Options(bind="127.0.0.1:0", **options))}
+    )
 
 
 @pytest.mark.parametrize(
@@ -267,7 +270,7 @@ async def test_a_secret_of_the_table_comes_from_a_reference(tmp_path, monkeypatc
     """`token` and `auth_password` take references; the value is needed for access, and a reload reads it again."""
     path = tmp_path / "secret"
     path.write_text("first-secret\n")
-    others = sorted({entry.name for entry in entry_points(group="evframe")} - {"mi-http"})
+    others = sorted({entry.name for entry in entry_points(group="evframe")} - {"mi", "mi-http"})
     user = "auth_username = 'ops'" if option == "auth_password" else ""
     text = f"plugins.disable = {others}\n[plugins.mi-http]\nbind = '127.0.0.1:0'\n{user}\n"
     loaded = parse_config(text + f"{option} = '${{file:{path}}}'\n")

@@ -3,10 +3,9 @@
 import socket
 
 import pytest
+from evframe_mi.testing.fuzzing import LIMIT_S, check_answer, fuzz, requests
+from evframe_mi.testing.measured import Measured
 from hypothesis import strategies as st
-
-from evframe.testing.fuzzing import LIMIT_S, check_answer, fuzz, requests
-from evframe.testing.measured import Measured
 
 PLAIN = b'{"jsonrpc":"2.0","method":"events_list","id":"plain"}'
 HEAD = b"POST /mi HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"

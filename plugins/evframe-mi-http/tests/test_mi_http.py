@@ -8,10 +8,12 @@ import stat
 from contextlib import asynccontextmanager
 
 import pytest
+from evframe_mi import Management
+from evframe_mi.testing import ManagementContract
 from evframe_mi_http import HttpManagement, Options
 
 import evframe
-from evframe.testing import ManagementContract, until
+from evframe.testing import until
 
 PWD = b'{"jsonrpc": "2.0", "method": "pwd", "id": "1"}'
 JSON = "Content-Type: application/json"
@@ -22,7 +24,7 @@ class Gateway:
 
     def __init__(self, **options):
         self.plugin = HttpManagement(Options(**{"bind": "127.0.0.1:0", **options}))
-        self.events = evframe.EventInterface(plugins={"mi-http": self.plugin})
+        self.events = evframe.EventInterface(plugins={"mi": Management(), "mi-http": self.plugin})
 
     async def __aenter__(self):
         await self.events.__aenter__()

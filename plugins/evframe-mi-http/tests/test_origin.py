@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from evframe_mi import Management
 from evframe_mi_http import HttpManagement, Options
 
 import evframe
@@ -17,7 +18,7 @@ class Gateway:
 
     def __init__(self, **options):
         self.plugin = HttpManagement(Options(**{"bind": "127.0.0.1:0", **options}))
-        self.events = evframe.EventInterface(plugins={"mi-http": self.plugin})
+        self.events = evframe.EventInterface(plugins={"mi": Management(), "mi-http": self.plugin})
 
     async def __aenter__(self):
         await self.events.__aenter__()

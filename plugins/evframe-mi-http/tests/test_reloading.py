@@ -61,7 +61,7 @@ class Site(ConfigFile):
     """The configuration, with an address."""
 
     def __init__(self, path):
-        super().__init__(path, "mi-http")
+        super().__init__(path, "mi", "mi-http")
         self.bind = '"127.0.0.1:0"'
 
     def write(self, text=""):

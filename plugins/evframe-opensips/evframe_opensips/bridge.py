@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any, Final
 
 from evframe import Parameter, hookimpl
+from evframe.commands import Command, CommandError, CommandTable, text_param
 from evframe.context import PluginContext
-from evframe.management.commands import Command, CommandError, CommandTable, text_param
 from evframe.plugins import EventCollector
 from evframe_opensips.catalogue import Choice
 from evframe_opensips.instance import GROUP, Instance

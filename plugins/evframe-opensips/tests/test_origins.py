@@ -6,6 +6,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 from evframe_client import ManagementError
+from evframe_mi import Management
+from evframe_mi.testing import management
 from evframe_opensips import InstanceOptions, OpensipsBridge, Options
 from evframe_opensips.origins import Loop, Origins
 from hypothesis import given, settings
@@ -122,9 +124,9 @@ async def test_two_gateways_that_bridge_each_other(front):
             options = Options(
                 [InstanceOptions("other", made[other].url)], events=["E_*"], check_interval_s=0.05, timeout_s=2.0
             )
-            events = evframe.EventInterface(plugins={"opensips": OpensipsBridge(options)})
+            events = evframe.EventInterface(plugins={"mi": Management(), "opensips": OpensipsBridge(options)})
             events.register_event("E_X")
-            made[own].answer = events.management.handle
+            made[own].answer = management(events).handle
             made[own].status = events.status.group("opensips")
             await stack.enter_async_context(events)
         # Neither has a transport here, so that the one that attaches is refused its subscriptions.
@@ -138,9 +140,9 @@ async def test_gateway_that_bridges_itself(front):
     """A gateway that is configured as its own instance learns that, and takes no lease at itself."""
     async with front() as own:
         options = Options([InstanceOptions("itself", own.url)], events=["E_*"], check_interval_s=0.05)
-        events = evframe.EventInterface(plugins={"opensips": OpensipsBridge(options)})
+        events = evframe.EventInterface(plugins={"mi": Management(), "opensips": OpensipsBridge(options)})
         events.register_event("E_X")
-        own.answer = events.management.handle
+        own.answer = management(events).handle
         async with events:
             await until(lambda: "round in a circle" in (events.status.group("opensips").find("itself").details or ""))
             assert events.subscriptions == []

@@ -11,9 +11,9 @@ from typing import Any, Final
 import attrs
 
 from evframe import Parameter, hookimpl
+from evframe.commands import Command, CommandError, CommandTable, int_param, invalid_params, text_param
 from evframe.context import PluginContext
-from evframe.management.commands import Command, CommandError, CommandTable, int_param, invalid_params, text_param
-from evframe.management.listing import Listing
+from evframe.listing import Listing
 from evframe.plugins import EventCollector
 from evframe_pike.address import Address, pack, unpack
 from evframe_pike.detector import Detector

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from evframe import Parameter, hookimpl
+from evframe.commands import Command, CommandTable
 from evframe.context import PluginContext
 from evframe.filling import unfilled
-from evframe.management.commands import Command, CommandTable
 from evframe.plugins import EventCollector
 from evframe.subscriptions.names import HostAddress
 from evframe_rabbitmq_consumer.consumer import QueueConsumer

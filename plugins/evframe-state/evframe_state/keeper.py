@@ -81,8 +81,8 @@ class LeaseKeeper:
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Open the file and make its leases again, now or as soon as it can be read."""
-        if self._options.path is None and context.is_gateway and context.config_path is not None:
-            self.path = _beside(context.config_path)
+        if self._options.path is None and context.host.is_gateway and context.host.config_path is not None:
+            self.path = _beside(context.host.config_path)
         if not self.path:
             return
         group = context.status.group("core")

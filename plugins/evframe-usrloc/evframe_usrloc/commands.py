@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from evframe.management.commands import Command, CommandError, int_param, invalid_params, text_param
-from evframe.management.listing import Listing
+from evframe.commands import Command, CommandError, int_param, invalid_params, text_param
+from evframe.listing import Listing
 from evframe_usrloc.contacts import Contact, Registration
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Final
 
 from evframe import hookimpl
+from evframe.commands import CommandTable
 from evframe.context import PluginContext
-from evframe.management.commands import CommandTable
 from evframe.plugins import EventCollector
 from evframe.statistics import StatisticGroup
 from evframe.status import READY

@@ -1,6 +1,7 @@
 """The rules of the registry, on a clock that stands still."""
 
 import pytest
+from evframe_mi import Management
 from evframe_usrloc import Options, Registration, StaleRegistration, Usrloc
 
 from evframe.testing import FakeClock, Recorder
@@ -13,7 +14,7 @@ class Bound:
 
     def __init__(self, **options):
         self.clock = FakeClock(START)
-        self.recorder = Recorder({"usrloc": Usrloc(Options(**options), clock=self.clock)})
+        self.recorder = Recorder({"mi": Management(), "usrloc": Usrloc(Options(**options), clock=self.clock)})
         self.usrloc = self.recorder.plugin("usrloc")
 
     async def told(self):

@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 
 from evframe import Batch, Socket, Unavailable, hookimpl
+from evframe.commands import CommandTable
 from evframe.context import PluginContext
-from evframe.management.commands import CommandTable
 from evframe.members import Address
 from evframe_virtual.commands import member_commands
 from evframe_virtual.grammar import SocketParser, VirtualSocket

@@ -7,6 +7,8 @@ import time
 from contextlib import asynccontextmanager
 
 import pytest
+from evframe_mi import Management
+from evframe_mi.testing import management
 from evframe_virtual import Options, VirtualTransport
 from evframe_virtual.handing import SLICE_EVENTS, HandOver
 
@@ -65,7 +67,12 @@ def memory():
 @pytest.fixture
 def compose(memory):
     def compose(failover_timeout_s=30.0, **core):
-        plugins = {"memory": memory, "hidden": Hidden(), "virtual": VirtualTransport(Options(failover_timeout_s))}
+        plugins = {
+            "mi": Management(),
+            "memory": memory,
+            "hidden": Hidden(),
+            "virtual": VirtualTransport(Options(failover_timeout_s)),
+        }
         events = evframe.EventInterface(Config(core=CoreOptions(**core)), plugins=plugins)
         events.register_event("E_V")
         return events
@@ -86,7 +93,9 @@ class TestContract(TransportContract):
         return VirtualTransport()
 
     def _interface(self):
-        return evframe.EventInterface(plugins={"memory": self.memory, "virtual": VirtualTransport()})
+        return evframe.EventInterface(
+            plugins={"mi": Management(), "memory": self.memory, "virtual": VirtualTransport()}
+        )
 
     @pytest.fixture(autouse=True, params=["FAILOVER", "ROUND-ROBIN", "PARALLEL"])
     def policy(self, request, memory):
@@ -558,11 +567,11 @@ async def test_listing_tells_the_members(compose, memory):
     Away(memory, "a")
     events.subscribe_event("E_V", "virtual:FAILOVER memory:a memory:b")
     request = b'{"jsonrpc":"2.0","id":1,"method":"subscribers_list","params":["E_V"]}'
-    idle = json.loads(events.management.handle(request))["result"]["Event"]["Subscribers"][0]["members"]
+    idle = json.loads(management(events).handle(request))["result"]["Event"]["Subscribers"][0]["members"]
     async with events:
         await events.raise_event_and_wait("E_V", [1])
         described = events.describe("virtual:FAILOVER memory:a memory:b")["members"]
-        first, second = json.loads(events.management.handle(request))["result"]["Event"]["Subscribers"][0]["members"]
+        first, second = json.loads(management(events).handle(request))["result"]["Event"]["Subscribers"][0]["members"]
 
     assert idle == [{"socket": "memory:a", "state": "idle"}, {"socket": "memory:b", "state": "idle"}]
     assert (first["state"], second["state"], second["delivered"]) == ("failed", "healthy", 1)
@@ -618,7 +627,7 @@ def test_bad_timeout_v12(value):
 
 def call(events, method, *params):
     answer = json.loads(
-        events.management.handle(
+        management(events).handle(
             json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}).encode()
         )
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from evframe.commands import Command
 from evframe.log_limit import LogLimiter
-from evframe.management.commands import Command
 from evframe.statistics import StatisticGroup
 
 

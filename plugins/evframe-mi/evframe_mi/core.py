@@ -10,16 +10,18 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+from evframe.changes import describe
+from evframe.commands import Command, CommandError, CommandTable, text_param
+from evframe.context import PluginContext
 from evframe.exceptions import ConfigError
-from evframe.management.commands import Command, CommandError, CommandTable, text_param
 from evframe.subscriptions.policy import Policy
 
 _UNKNOWN = CommandError(404, "unknown MI command")
 
 
-def core_commands(table: CommandTable, reload: Callable[[], dict[str, Any]]) -> Iterator[Command]:
-    """Yield the ``core:`` commands; `which` and `help` tell about those of *table*, *reload* tells what it changed."""
-    about = _About(table)
+def core_commands(context: Callable[[], PluginContext]) -> Iterator[Command]:
+    """Yield the ``core:`` commands; *context* returns what they work with."""
+    about = _About(context)
     yield Command(
         "core:which",
         ((), ("command",)),
@@ -38,20 +40,24 @@ def core_commands(table: CommandTable, reload: Callable[[], dict[str, Any]]) -> 
     yield Command("core:uptime", ((),), _uptime(), "prints how long the server has been up")
     yield Command("core:ps", ((),), _ps, "lists the processes")
     yield Command(
-        "core:reload", ((),), partial(_reload, reload), "loads the configuration again: all of it, or nothing"
+        "core:reload", ((),), partial(_reload, context), "loads the configuration again: all of it, or nothing"
     )
 
 
-def _reload(reload: Callable[[], dict[str, Any]], _: Mapping[str, Any]) -> dict[str, Any]:
+def _reload(context: Callable[[], PluginContext], _: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return {"Changes": reload()}
+        return {"Changes": describe(context().host.reload())}
     except ConfigError as error:
         raise CommandError(400, "Bad configuration", "\n".join(error.problems)) from None
 
 
 class _About:
-    def __init__(self, table: CommandTable) -> None:
-        self._table = table
+    def __init__(self, context: Callable[[], PluginContext]) -> None:
+        self._context = context
+
+    @property
+    def _table(self) -> CommandTable:
+        return self._context().commands
 
     def which(self, params: Mapping[str, Any], policy: Policy) -> list[Any]:
         name = text_param(params, "command") if "command" in params else ""

@@ -3,8 +3,11 @@
 import asyncio
 import json
 
+from evframe_mi import Management
+from evframe_mi.load import SAMPLE_S, Load
+from evframe_mi.testing import management
+
 import evframe
-from evframe.management.load import SAMPLE_S, Load
 from evframe.testing import FakeClock, until
 
 
@@ -56,16 +59,16 @@ def test_a_loop_that_was_held_up():
 
 async def test_samples_are_taken_while_the_interface_is_entered():
     """One timer takes them, and ends with the interface; statistics have all the names of one process."""
-    events = evframe.EventInterface(plugins={})
+    events = evframe.EventInterface(plugins={"mi": Management()})
     async with events:
-        began = len(events.load._samples)
-        await until(lambda: len(events.load._samples) > began)
+        began = len(events.plugin("mi").load._samples)
+        await until(lambda: len(events.plugin("mi").load._samples) > began)
         request = {"jsonrpc": "2.0", "id": 1, "method": "get_statistics", "params": [["load:"]]}
-        found = json.loads(events.management.handle(json.dumps(request).encode()))["result"]
-    taken = len(events.load._samples)
+        found = json.loads(management(events).handle(json.dumps(request).encode()))["result"]
+    taken = len(events.plugin("mi").load._samples)
     names = {f"load:load{period}{which}" for period in ("", "1m", "10m") for which in ("", "-all", "-proc-0")}
     assert found.keys() == {"load:processes_number", *names}
     assert all(0 <= value <= 100 for value in found.values())
-    assert events.load._timer is None
+    assert events.plugin("mi").load._timer is None
     await asyncio.sleep(0)
-    assert len(events.load._samples) == taken
+    assert len(events.plugin("mi").load._samples) == taken

@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from evframe_mi import Management
+from evframe_mi.testing import management
 
 import evframe
-from evframe.management.commands import CommandError
+from evframe.commands import CommandError
 from evframe.statistics import StatisticGroup
 from evframe.testing import MemoryTransport
 
@@ -20,7 +22,7 @@ class Counts:
 
 @pytest.fixture
 def events():
-    events = evframe.EventInterface(plugins={"memory": MemoryTransport(), "counts": Counts()})
+    events = evframe.EventInterface(plugins={"mi": Management(), "memory": MemoryTransport(), "counts": Counts()})
     events.register_event("E_A")
     events.subscribe_event("E_A", "memory:a")
     return events
@@ -28,7 +30,7 @@ def events():
 
 def ask(events, method, *params):
     request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    return json.loads(events.management.handle(json.dumps(request).encode()))
+    return json.loads(management(events).handle(json.dumps(request).encode()))
 
 
 async def test_events_of_all_subscribers_are_counted(events):
@@ -103,6 +105,6 @@ def test_plugin_that_cannot_count_is_left_out(caplog):
         def statistics(self):
             raise RuntimeError("broken")
 
-    events = evframe.EventInterface(plugins={"counts": Counts(), "broken": Broken()})
+    events = evframe.EventInterface(plugins={"mi": Management(), "counts": Counts(), "broken": Broken()})
     assert "dialog:active_dialogs" in ask(events, "get_statistics", ["all"])["result"]
     assert caplog.records[0].plugin == "broken"

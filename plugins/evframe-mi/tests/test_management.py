@@ -5,13 +5,14 @@ from contextlib import asynccontextmanager
 from importlib import metadata
 
 import pytest
+from evframe_mi.dispatcher import unsendable
+from evframe_mi.printing import pretty
+from evframe_mi.testing import ManagementContract, management
+from evframe_mi.traffic import Traffic
 
+from evframe.commands import Command
 from evframe.exceptions import Unavailable
-from evframe.management.commands import Command
-from evframe.management.dispatcher import unsendable
-from evframe.management.printing import pretty
-from evframe.management.traffic import Traffic
-from evframe.testing import ManagementContract, until
+from evframe.testing import until
 
 
 def ask(management, method, params=None):
@@ -30,14 +31,14 @@ class TestDispatcher(ManagementContract):
     @asynccontextmanager
     async def travel(self, events):
         async def ask(request):
-            return events.management.handle(request)
+            return management(events).handle(request)
 
         yield ask
 
 
 def test_text_after_the_request(events):
     """What follows the first value is ignored."""
-    answer = json.loads(events.management.handle(b'{"jsonrpc":"2.0","method":"pwd","id":1} trailing'))
+    answer = json.loads(management(events).handle(b'{"jsonrpc":"2.0","method":"pwd","id":1} trailing'))
     assert "result" in answer
 
 
@@ -46,8 +47,8 @@ def test_raise_reaches_declared_types(events):
     events.register_event("E_TYPED", {"ip": str, "hits": int})
     events.subscribe_event("E_TYPED", "memory:a")
 
-    assert ask(events.management, "raise_event", ["E_TYPED", ["1.2.3.4", "7"]])["result"] == "OK"
-    error = ask(events.management, "raise_event", ["E_TYPED", {"ip": "1.2.3.4", "hits": "many"}])["error"]
+    assert ask(management(events), "raise_event", ["E_TYPED", ["1.2.3.4", "7"]])["result"] == "OK"
+    error = ask(management(events), "raise_event", ["E_TYPED", {"ip": "1.2.3.4", "hits": "many"}])["error"]
     assert (error["code"], error["message"]) == (400, "Bad Params")
     assert "'hits'" in error["data"]
 
@@ -57,7 +58,7 @@ async def test_statistics(events, memory):
     events.subscribe_event("E_A", "memory:a")
     async with events:
         await events.raise_event_and_wait("E_A")
-    statistics = ask(events.management, "evi:statistics")["result"]
+    statistics = ask(management(events), "evi:statistics")["result"]
 
     assert statistics["Events"][0] == {"name": "E_A", "id": 0, "raised": 1}
     assert statistics["Subscribers"] == [
@@ -111,8 +112,8 @@ async def test_a_subscriber_that_is_away_says_why(events, memory):
         raise Unavailable("unresolved")
 
     def away():
-        listed = ask(events.management, "subscribers_list", ["E_A", "memory:a"])["result"]["Event"]["Subscriber"]
-        (counted,) = ask(events.management, "evi:statistics")["result"]["Subscribers"]
+        listed = ask(management(events), "subscribers_list", ["E_A", "memory:a"])["result"]["Event"]["Subscriber"]
+        (counted,) = ask(management(events), "evi:statistics")["result"]["Subscribers"]
         return listed.get("away"), counted.get("away")
 
     memory.when("a", is_away)
@@ -134,9 +135,9 @@ def test_raises_that_are_nested_too_deep(events, caplog):
     for form in ('{"event":"E_A","params":{"v":%s}}', '{"event":"E_A","json":%s}', '["E_A",{"v":%s}]'):
         request = '{"jsonrpc":"2.0","method":"raise_event","params":%s%s}'
         notification, call = (request % (form % deep, more) for more in ("", ',"id":1'))
-        assert events.management.handle(notification.encode()) is None
+        assert management(events).handle(notification.encode()) is None
         batch = f"[{','.join([notification] * 5 + [call] * 3)}]"
-        answers = json.loads(events.management.handle(batch.encode()))
+        answers = json.loads(management(events).handle(batch.encode()))
         assert [answer["error"]["message"] for answer in answers] == ["Bad Params"] * 3
         assert all("expected at most 254 levels" in answer["error"]["data"] for answer in answers)
     assert not caplog.records
@@ -147,7 +148,7 @@ def test_command_that_fails_is_logged_once_in_a_while(events, caplog):
     """A client cannot fill the log with a command that raises, however often it calls it."""
     events.commands.add(Command("test:broken", ((),), lambda _: 1 // 0))
     for _ in range(100):
-        assert ask(events.management, "test:broken")["error"]["code"] == -32000
+        assert ask(management(events), "test:broken")["error"]["code"] == -32000
     assert [record.message for record in caplog.records] == ["a management command raised an error"]
 
 
@@ -156,11 +157,11 @@ def test_deep_requests_are_answered(events):
     for levels in (250, 900, 990):
         deep = "[" * levels + "]" * levels
         for request in (f'{{"jsonrpc":"2.0","id":{deep},"method":"pwd"}}', f'{{"x":{deep},"id":7}}', f"[{deep}]"):
-            answer = json.loads(events.management.handle(request.encode()))
+            answer = json.loads(management(events).handle(request.encode()))
             assert (answer[0] if isinstance(answer, list) else answer)["error"]["code"] == -32600
     for levels in (1001, 100_000):
         deep = '{"a":' * levels + "1" + "}" * levels
-        assert json.loads(events.management.handle(deep.encode()))["error"]["code"] == -32700
+        assert json.loads(management(events).handle(deep.encode()))["error"]["code"] == -32700
 
 
 def test_bad_requests_are_one_line_of_the_log(events, caplog):
@@ -181,7 +182,7 @@ def test_bad_requests_are_one_line_of_the_log(events, caplog):
     ]:
         caplog.clear()
         request = f'{{"jsonrpc":"2.0","method":"{method}","params":{params}}}'
-        assert events.management.handle(f"[{','.join([request] * 800)}]".encode()) is None
+        assert management(events).handle(f"[{','.join([request] * 800)}]".encode()) is None
         assert len(caplog.records) <= 1, (method, params)
         assert not any(record.exc_info for record in caplog.records)
 
@@ -193,15 +194,15 @@ def test_any_number_may_stand_for_text(events, caplog, number):
         for recipe in (*command.recipes, *command.named):
             members = ",".join(f'"{name}":{number}' for name in recipe)
             request = f'{{"jsonrpc":"2.0","id":1,"method":"{command.name}","params":{{{members}}}}}'
-            answer = json.loads(events.management.handle(request.encode()))
+            answer = json.loads(management(events).handle(request.encode()))
             assert answer.get("error", {}).get("code") != -32000, (command.name, recipe)
     assert not any(record.exc_info for record in caplog.records)
 
 
 def test_version_with_the_revision(events):
     """`version` takes `revision`, as in OpenSIPS 4.1, and names the version of evframe then."""
-    plain = ask(events.management, "version")["result"]
-    assert ask(events.management, "core:version", {"revision": "1"})["result"] == {
+    plain = ask(management(events), "version")["result"]
+    assert ask(management(events), "core:version", {"revision": "1"})["result"] == {
         **plain,
         "Revision": f"evframe {metadata.version('evframe')}",
     }
@@ -210,8 +211,8 @@ def test_version_with_the_revision(events):
 def test_help_names_the_parameters(events):
     """The text of `help` ends with the parameters that a command takes, whoever has written it."""
     events.commands.add(Command("x:y", ((), ("a", "b")), lambda _: "OK", named=(("c",),)))
-    assert ask(events.management, "help", ["x:y"])["result"]["Help"].endswith("; parameters: none; a, b; c")
-    assert ask(events.management, "help", ["event_subscribe"])["result"] == {
+    assert ask(management(events), "help", ["x:y"])["result"]["Help"].endswith("; parameters: none; a, b; c")
+    assert ask(management(events), "help", ["event_subscribe"])["result"] == {
         "Help": "subscribes an event to the Event Interface; parameters: event, socket; event, socket, expire",
         "Exported by": "evi",
     }
@@ -222,5 +223,5 @@ def test_bad_params_of_the_original_have_no_data(events, given):
     """What OpenSIPS refuses with `400 Bad Params` has no `data` here either, also for an event with a declaration."""
     events.register_event("E_TYPED", {"ip": str})
     events.subscribe_event("E_TYPED", "memory:a")
-    error = ask(events.management, "raise_event", ["E_TYPED", given])["error"]
+    error = ask(management(events), "raise_event", ["E_TYPED", given])["error"]
     assert error == {"code": 400, "message": "Bad Params"}

@@ -100,6 +100,24 @@ class Command:
         """The parameter lists that it accepts, such as ``none; event``."""
         return "; ".join(", ".join(recipe) or "none" for recipe in (*self.recipes, *self.named))
 
+    def params_of(self, given: list[Any] | dict[str, Any]) -> Mapping[str, Any]:
+        """Return the parameters by name that a request has in order or by name.
+
+        Raises:
+            CommandError: -32602 if they are those of no parameter list.
+        """
+        recipes = (*self.recipes, *self.named) if isinstance(given, dict) else self.recipes
+        fitting = [recipe for recipe in recipes if len(recipe) == len(given)]
+        if not fitting:
+            raise invalid_params("Too few or too many parameters")
+        if isinstance(given, dict):
+            if not any(set(recipe) == set(given) for recipe in fitting):
+                raise invalid_params("Named parameters do not match")
+            return given
+        if len(fitting) > 1:
+            raise invalid_params("Ambiguous call, use named parameters instead")
+        return dict(zip(fitting[0], given, strict=True))
+
 
 class CommandTable:
     """The commands in the order they were added."""

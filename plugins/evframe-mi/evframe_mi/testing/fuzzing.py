@@ -15,7 +15,7 @@ from typing import Any, Final
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from evframe.testing.measured import Held, Measured
+from evframe_mi.testing.measured import Held, Measured
 
 COUNT: Final = int(os.environ.get("EVFRAME_FUZZ_REQUESTS", "500"))
 LIMIT_S: Final = 60 + COUNT / 20

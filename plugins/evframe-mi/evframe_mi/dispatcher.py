@@ -15,12 +15,12 @@ from evframe_wire.payload import Pairs
 from evframe_wire.reading import NestingError, read_first
 
 from evframe.calls import comes_from_outside
+from evframe.commands import Command, CommandError, CommandTable, int32
 from evframe.exceptions import ForbiddenError
 from evframe.log_limit import LogLimiter
-from evframe.management.commands import Command, CommandError, CommandTable, int32, invalid_params
-from evframe.management.responses import NESTED, NO_JSON, PARSE_ERROR, Response, failure, unsendable
-from evframe.management.turns import Steps, Turns
 from evframe.subscriptions.policy import Policies
+from evframe_mi.responses import NESTED, NO_JSON, PARSE_ERROR, Response, failure, unsendable
+from evframe_mi.turns import Steps, Turns
 
 log = logging.getLogger("evframe.management")
 __all__ = ["PARSE_ERROR", "Dispatcher", "unsendable"]
@@ -134,7 +134,7 @@ class Dispatcher:
             return None
         with suppress(CommandError):  # which is answered when it is run
             command = self._commands.find(method)
-            return command.prepare(_by_name(command, params)) if command.prepare is not None else None
+            return command.prepare(_named(command, params)) if command.prepare is not None else None
         return None
 
     def steps(self, request: bytes, *, pretty: bool = False, most_bytes: int | None = None) -> Steps:
@@ -197,7 +197,7 @@ class Dispatcher:
         policy = self._policies.of(self._interface)
         try:
             policy.check_command(command.names)
-            named = _by_name(command, params)
+            named = _named(command, params)
             more = (policy,) if command.needs_policy else ()
             return command.run(named, *more) if prepared is None else command.run(named, *more, prepared)
         except CommandError:
@@ -219,17 +219,7 @@ class Dispatcher:
         return CommandError(-32000, "Server error", "Command handler returned null")
 
 
-def _by_name(command: Command, params: list[Any] | dict[str, Any] | Pairs) -> Mapping[str, Any]:
+def _named(command: Command, params: list[Any] | dict[str, Any] | Pairs) -> Mapping[str, Any]:
     if isinstance(params, Pairs):
         params = _first_of_each((name or "", value) for name, value in params)
-    recipes = (*command.recipes, *command.named) if isinstance(params, dict) else command.recipes
-    fitting = [recipe for recipe in recipes if len(recipe) == len(params)]
-    if not fitting:
-        raise invalid_params("Too few or too many parameters")
-    if isinstance(params, dict):
-        if not any(set(recipe) == set(params) for recipe in fitting):
-            raise invalid_params("Named parameters do not match")
-        return params
-    if len(fitting) > 1:
-        raise invalid_params("Ambiguous call, use named parameters instead")
-    return dict(zip(fitting[0], params, strict=True))
+    return command.params_of(params)

@@ -5,6 +5,8 @@ import json
 
 import attrs
 import pytest
+from evframe_mi import Management, dispatcher_of
+from evframe_mi.testing import management
 
 import evframe
 from evframe.config import Config
@@ -191,7 +193,8 @@ def ask(management, method, params=None, **members):
 
 def made(options=None, **more):
     events = evframe.EventInterface(
-        Config(management=options or ManagementOptions()), plugins={"memory": MemoryTransport(), **more}
+        Config(management=options or ManagementOptions()),
+        plugins={"mi": Management(), "memory": MemoryTransport(), **more},
     )
     events.register_event("E_A")
     events.register_event("E_B")
@@ -203,31 +206,31 @@ def test_events_that_may_be_raised():
     events = made(ManagementOptions(raise_events=["E_A*"]))
     for name in ("E_A", "E_B"):
         events.subscribe_event(name, "memory:a")
-    assert ask(events.management, "raise_event", ["E_A"])["result"] == "OK"
-    assert ask(events.management, "raise_event", ["E_B"])["error"] == {"code": 400, "message": "Bad Params"}
+    assert ask(management(events), "raise_event", ["E_A"])["result"] == "OK"
+    assert ask(management(events), "raise_event", ["E_B"])["error"] == {"code": 400, "message": "Bad Params"}
     request = b'{"jsonrpc":"2.0","method":"raise_event","params":["E_B"]}'
-    assert events.management.handle(request) is None
+    assert management(events).handle(request) is None
     assert events.event("E_B").raised == 0
-    assert ask(events.management, "evi:statistics")["result"]["Refused"] == {"raise_events": 2}
+    assert ask(management(events), "evi:statistics")["result"]["Refused"] == {"raise_events": 2}
 
 
 def test_commands_that_may_be_called():
     """A pattern may match any of a command's names, and then it is called by each of them; others are 400."""
     events = made(ManagementOptions(commands=["evi:*list*", "which", "events_l*", "raise_event"]))
     for method in ["evi:list", "events_list", "core:which", "which", "evi:raise", "raise_event"]:
-        code = ask(events.management, method, ["E_A"] if "raise" in method else [])
+        code = ask(management(events), method, ["E_A"] if "raise" in method else [])
         assert code.get("error", {}).get("code") in {None, 480}, method
     for method in ["core:pwd", "pwd", "evi:subscribe", "event_subscribe", "core:reload"]:
-        assert ask(events.management, method)["error"] == {"code": 400, "message": "Bad parameter value"}, method
-    assert ask(events.management, "nosuch")["error"]["code"] == -32601
-    assert ask(events.management, "which")["result"] == ["core:which", "evi:list", "evi:raise"]
+        assert ask(management(events), method)["error"] == {"code": 400, "message": "Bad parameter value"}, method
+    assert ask(management(events), "nosuch")["error"]["code"] == -32601
+    assert ask(management(events), "which")["result"] == ["core:which", "evi:list", "evi:raise"]
 
 
 def test_refusals_are_logged_once_in_a_while(caplog):
     """A client that is refused a thousand times writes one line, and is counted each time."""
     events = made(ManagementOptions(schemes=["udp"]))
     for _ in range(1000):
-        error = ask(events.management, "event_subscribe", ["E_A", "memory:a"])["error"]
+        error = ask(management(events), "event_subscribe", ["E_A", "memory:a"])["error"]
         assert error == {"code": 400, "message": "Bad parameter value"}
     (record,) = caplog.records
     assert (record.rule, record.interface) == ("schemes", "")
@@ -240,9 +243,9 @@ def test_configured_subscriptions_stay():
     for may_end in (False, True):
         events = made(ManagementOptions(schemes=["memory"], end_configured=may_end))
         events.subscribe_event("E_A", "memory:a", configured=True)
-        assert ask(events.management, "event_subscribe", ["E_A", "memory:a", 5])["result"] == "OK"
+        assert ask(management(events), "event_subscribe", ["E_A", "memory:a", 5])["result"] == "OK"
         assert [lease.expire_s for lease in events.subscriptions] == [5 if may_end else 0]
-        ended = ask(events.management, "event_subscribe", ["E_A", "memory:a", 0])
+        ended = ask(management(events), "event_subscribe", ["E_A", "memory:a", 0])
         assert ended.get("result") == ("OK" if may_end else None)
         assert len(events.subscriptions) == (0 if may_end else 1)
         if not may_end:
@@ -252,7 +255,7 @@ def test_configured_subscriptions_stay():
 def test_only_network_schemes_without_a_table():
     """Without `schemes`, the scheme of any other package is refused, whatever its sockets say of themselves."""
     events = made()
-    assert ask(events.management, "event_subscribe", ["E_A", "memory:a"])["error"]["code"] == 400
+    assert ask(management(events), "event_subscribe", ["E_A", "memory:a"])["error"]["code"] == 400
     assert events.policies.refused == {"schemes": 1}
     target = attrs.make_class("Claims", ["canonical", "is_double"])("memory:a", True)
     with pytest.raises(ForbiddenError, match="permitted scheme"):
@@ -295,7 +298,7 @@ async def test_names_are_compared_whenever_they_resolve():
         events.resolver.lookup = names
         async with events:
             for host in ("moves", "localhost"):
-                assert ask(events.management, "event_subscribe", ["E_A", f"udp:{host}"])["result"] == "OK"
+                assert ask(management(events), "event_subscribe", ["E_A", f"udp:{host}"])["result"] == "OK"
             assert await addresses_of(events, "moves") == ["10.1.1.1"]
             assert await addresses_of(events, "localhost") == "forbidden"
             names["moves"] = ["::ffff:127.0.0.1", "0.0.0.0"]
@@ -312,9 +315,9 @@ async def test_names_of_the_configuration_may_have_any_address():
         async with events:
             events.subscribe_event("E_B", "udp:broker", configured=True)
             assert await addresses_of(events, "broker") == ["192.0.2.1"]
-            assert ask(events.management, "event_subscribe", ["E_A", "udp:broker"])["error"]["code"] == 400
+            assert ask(management(events), "event_subscribe", ["E_A", "udp:broker"])["error"]["code"] == 400
             assert await addresses_of(events, "broker") == ["192.0.2.1"]
-            assert ask(events.management, "event_subscribe", ["E_A", "udp:peer"])["result"] == "OK"
+            assert ask(management(events), "event_subscribe", ["E_A", "udp:peer"])["result"] == "OK"
             assert await addresses_of(events, "peer") == "forbidden"
             events.subscribe_event("E_B", "udp:peer")
             assert await addresses_of(events, "peer") == ["192.0.2.2"]
@@ -337,7 +340,7 @@ async def test_networks_hold_for_hosts_that_peers_name():
         async with events:
             for own, clients in ((("own", 1), ("clients", 1)), (("192.0.2.1", 1), ("10.1.1.1", 1))):
                 events.subscribe_event("E_B", f"udp:{own[0]}")
-                assert ask(events.management, "event_subscribe", ["E_A", f"udp:{clients[0]}"])["result"] == "OK"
+                assert ask(management(events), "event_subscribe", ["E_A", f"udp:{clients[0]}"])["result"] == "OK"
                 assert beyond([own]) is None
                 for endpoints in ([clients], [own, clients], [(own[0], 2)]):
                     assert beyond(endpoints) == networks
@@ -348,7 +351,7 @@ async def test_networks_hold_for_hosts_that_peers_name():
 
 def test_each_interface_has_its_policy(install, tmp_path):
     """The keys in the table of one interface leave the others as they are."""
-    install(memory="evframe.testing:MemoryTransport", mi="test_policy_interface:Interface")
+    install(memory="evframe.testing:MemoryTransport", narrow="test_policy_interface:Interface")
     (tmp_path / "site" / "test_policy_interface.py").write_text(
         "import evframe\n"
         "class Interface:\n"
@@ -357,10 +360,12 @@ def test_each_interface_has_its_policy(install, tmp_path):
         "    def loaded(self, context):\n"
         "        self.context = context\n"
     )
-    text = '[plugins.mi]\ncommands = ["which"]\nschemes = ["tcp"]\n[plugins]\ndisable = []\n[[events]]\nname = "E_A"\n'
+    text = (
+        '[plugins.narrow]\ncommands = ["which"]\nschemes = ["tcp"]\n[plugins]\ndisable = []\n[[events]]\nname = "E_A"\n'
+    )
     events = evframe.EventInterface(evframe.config.parse_config(text))
-    narrow = events.plugin("mi").context.management
-    assert ask(events.management, "pwd")["result"]
+    narrow = dispatcher_of(events.plugin("narrow").context)
+    assert ask(management(events), "pwd")["result"]
     assert ask(narrow, "pwd")["error"]["code"] == 400
     assert ask(narrow, "which")["result"] == ["core:which"]
 
@@ -371,7 +376,7 @@ async def test_reload_ends_what_is_not_permitted_any_more(installed):
     wide = f'{text}[management]\nschemes = ["memory"]\n'
     async with evframe.EventInterface(evframe.config.parse_config(wide)) as events:
         events.subscribe_event("E_A", "memory:own")
-        assert ask(events.management, "event_subscribe", ["E_A", "memory:client"])["result"] == "OK"
+        assert ask(management(events), "event_subscribe", ["E_A", "memory:client"])["result"] == "OK"
         changes = events.reload(evframe.config.parse_config(f'{text}[management]\nschemes = ["udp"]\n'))
         assert changes.management == ["schemes"]
         assert changes.ended == ["E_A memory:client"]
@@ -379,6 +384,6 @@ async def test_reload_ends_what_is_not_permitted_any_more(installed):
             "memory:configured",
             "memory:own",
         ]
-        assert ask(events.management, "event_subscribe", ["E_A", "memory:client"])["error"]["code"] == 400
+        assert ask(management(events), "event_subscribe", ["E_A", "memory:client"])["error"]["code"] == 400
         assert events.reload(evframe.config.parse_config(wide)).management == ["schemes"]
-        assert ask(events.management, "event_subscribe", ["E_A", "memory:client"])["result"] == "OK"
+        assert ask(management(events), "event_subscribe", ["E_A", "memory:client"])["result"] == "OK"

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from evframe.management.commands import Command, CommandError, invalid_params
+from evframe.commands import Command, CommandError, invalid_params
 from evframe.statistics import StatisticGroup
+from evframe_mi.load import Load
 
 if TYPE_CHECKING:
-    from evframe.interface import EventInterface
+    from evframe.context import PluginContext
 
 ALL: Final = "all"
 _WANTED: Final = "statistics"
 
 
-def statistics_commands(interface: EventInterface) -> Iterator[Command]:
-    """Yield the ``statistics:`` commands of *interface*."""
-    statistics = _Statistics(interface)
+def statistics_commands(context: Callable[[], PluginContext], load: Load) -> Iterator[Command]:
+    """Yield the ``statistics:`` commands; *context* returns what they work with, *load* measures the process."""
+    statistics = _Statistics(context, load)
     yield Command(
         "statistics:get",
         ((_WANTED,),),
@@ -36,8 +37,9 @@ def statistics_commands(interface: EventInterface) -> Iterator[Command]:
 
 
 class _Statistics:
-    def __init__(self, interface: EventInterface) -> None:
-        self._interface = interface
+    def __init__(self, context: Callable[[], PluginContext], load: Load) -> None:
+        self._context = context
+        self._load = load
         self._started = time.monotonic()
 
     def get(self, params: Mapping[str, Any]) -> dict[str, int]:
@@ -50,32 +52,31 @@ class _Statistics:
 
     def _groups(self) -> Iterator[StatisticGroup]:
         """Yield the groups of the core, then those of each plugin."""
-        interface = self._interface
-        resolver = interface.resolver
+        context = self._context()
+        resolver = context.resolver
         yield StatisticGroup("core", {"timestamp": int(time.monotonic() - self._started)})
-        yield StatisticGroup("load", {}, {"processes_number": 1, **interface.load.statistics()})
+        yield StatisticGroup("load", {}, {"processes_number": 1, **self._load.statistics()})
         yield StatisticGroup("dns", {"dns_total_queries": resolver.lookups, "dns_slow_queries": resolver.late_lookups})
-        yield self._of_events()
-        for groups in reversed(interface.plugins.ask("statistics")):
-            yield from groups
+        yield _of_events(context)
+        yield from context.statistics()
 
-    def _of_events(self) -> StatisticGroup:
-        interface = self._interface
-        totals = interface.totals
-        return StatisticGroup(
-            "evi",
-            {
-                "raised": totals.raised,
-                "delivered": totals.delivered,
-                "failed": totals.failed,
-                "refused": interface.policies.refused.total(),
-            },
-            {
-                "events": sum(1 for _ in interface.events),
-                "subscribers": interface.subscribed,
-                "queued": totals.depth,
-            },
-        )
+
+def _of_events(context: PluginContext) -> StatisticGroup:
+    totals = context.leases.totals
+    return StatisticGroup(
+        "evi",
+        {
+            "raised": totals.raised,
+            "delivered": totals.delivered,
+            "failed": totals.failed,
+            "refused": context.policies.refused.total(),
+        },
+        {
+            "events": sum(1 for _ in context.events),
+            "subscribers": context.leases.subscribed,
+            "queued": totals.depth,
+        },
+    )
 
 
 def _kinds(group: StatisticGroup) -> dict[str, str]:

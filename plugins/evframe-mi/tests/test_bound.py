@@ -5,9 +5,8 @@ import socket
 import stat
 
 import pytest
-
-from evframe.bound import BoundAddress
-from evframe.endpoints import Access
+from evframe_mi.bound import BoundAddress
+from evframe_mi.endpoints import Access
 
 
 @pytest.fixture

@@ -10,10 +10,12 @@ from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Any, ClassVar, Final
 
+from evframe.commands import Command, CommandTable
 from evframe.hookspecs import hookimpl
 from evframe.interface import EventInterface
-from evframe.management.commands import Command, CommandTable
-from evframe.testing.table import (
+from evframe.testing.transports import ANY_SCHEME, MemoryTransport, until
+from evframe_mi.plugin import Management
+from evframe_mi.testing.table import (
     ABOUT,
     BATCHES,
     EXPIRE,
@@ -31,7 +33,6 @@ from evframe.testing.table import (
     Row,
     call,
 )
-from evframe.testing.transports import ANY_SCHEME, MemoryTransport, until
 
 Ask = Callable[[bytes], Awaitable[bytes | None]]
 """Sends a request and returns its reply, or None once it is certain that there is none."""
@@ -90,9 +91,8 @@ class ManagementContract:
         raise NotImplementedError
 
     def _interface(self) -> EventInterface:
-        events = EventInterface(
-            ANY_SCHEME, plugins={"memory": MemoryTransport(), "twins": _Twins(), "under-test": self.plugin()}
-        )
+        plugins = {"memory": MemoryTransport(), "mi": Management(), "twins": _Twins(), "under-test": self.plugin()}
+        events = EventInterface(ANY_SCHEME, plugins=plugins)
         events.register_event("E_A")
         events.register_event("E_B")
         return events
@@ -238,7 +238,7 @@ class ManagementContract:
         await self._check(LISTS[:1])
         before = asyncio.all_tasks(), _open_files()
         # Hooks are called for the plugin that came last first.
-        events = EventInterface(plugins={"unable": _Unable(), "under-test": self.plugin()})
+        events = EventInterface(plugins={"unable": _Unable(), "mi": Management(), "under-test": self.plugin()})
         with suppress(ConnectionAbortedError):
             async with events:
                 raise AssertionError("expected an error of the start")

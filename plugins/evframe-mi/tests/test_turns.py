@@ -6,13 +6,15 @@ import sys
 from itertools import pairwise
 
 import pytest
+from evframe_mi import Management
+from evframe_mi.printing import pretty
+from evframe_mi.testing import management
+from evframe_mi.turns import TURN_S, Turns
 
 import evframe
+from evframe.commands import Command
 from evframe.config import Config
-from evframe.management.commands import Command
-from evframe.management.listing import SLICE, Listing
-from evframe.management.printing import pretty
-from evframe.management.turns import TURN_S, Turns
+from evframe.listing import SLICE, Listing
 from evframe.subscriptions.policy import ManagementOptions
 from evframe.testing import FakeClock, MemoryTransport
 
@@ -54,7 +56,7 @@ def events(listed):
 
 def made(listed, **options):
     config = Config(management=ManagementOptions(**options))
-    events = evframe.EventInterface(config, plugins={"memory": MemoryTransport(), "listed": listed})
+    events = evframe.EventInterface(config, plugins={"mi": Management(), "memory": MemoryTransport(), "listed": listed})
     events.register_event("E_A")
     return events
 
@@ -65,7 +67,7 @@ def call(method, params=(), number=1):
 
 def steps_of(events, request, **options):
     """Return the response, and what `produced` was after each step."""
-    return finish(events.management.steps(json.dumps(request).encode(), **options), events.plugin("listed"))
+    return finish(management(events).steps(json.dumps(request).encode(), **options), events.plugin("listed"))
 
 
 def finish(steps, listed):
@@ -113,7 +115,7 @@ def test_leases_that_end_while_they_are_listed(events):
     """What ends between two slices is left out, and the others are listed once."""
     for index in range(3 * SLICE):
         events.subscribe_event("E_A", f"memory:{index}")
-    steps = events.management.steps(json.dumps(call("subscribers_list", ["E_A"])).encode())
+    steps = management(events).steps(json.dumps(call("subscribers_list", ["E_A"])).encode())
     for _ in range(2):
         next(steps)
     for index in range(0, 3 * SLICE, 2):
@@ -228,7 +230,7 @@ async def test_large_requests_are_read_beside_the_loop(events):
     batch = [
         f'{{"jsonrpc":"2.0","id":{number},"method":"raise_event","params":["E_A",{deep}]}}' for number in range(800)
     ]
-    answer = asyncio.ensure_future(events.management.answer(f"[{','.join(batch)}]".encode(), "a"))
+    answer = asyncio.ensure_future(management(events).answer(f"[{','.join(batch)}]".encode(), "a"))
     turns = 0
     while not answer.done():
         await asyncio.sleep(0)
@@ -278,7 +280,7 @@ async def test_large_requests_are_prepared_beside_the_loop(events, params, is_ba
             on_the_loop.clear()
             sys.setprofile(watch)
             try:
-                answers.append(await events.management.answer((request % (params, space, *rest)).encode(), "a"))
+                answers.append(await management(events).answer((request % (params, space, *rest)).encode(), "a"))
             finally:
                 sys.setprofile(None)
     small, large = answers

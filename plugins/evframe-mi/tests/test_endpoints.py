@@ -6,8 +6,7 @@ import stat
 import threading
 
 import pytest
-
-from evframe.endpoints import (
+from evframe_mi.endpoints import (
     Access,
     OwnPath,
     bind_inet,
@@ -19,6 +18,7 @@ from evframe.endpoints import (
     known_user,
     parse_endpoint,
 )
+
 from evframe.secret import read_secret
 
 
@@ -228,7 +228,7 @@ def test_a_name_that_is_bound(monkeypatch):
         return look_up(host, *rest, flags=flags, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr("evframe.endpoints.BIND_LOOKUP_S", 0.05)
+    monkeypatch.setattr("evframe_mi.endpoints.BIND_LOOKUP_S", 0.05)
     try:
         with bind_inet(socket.SOCK_STREAM, "localhost", 0) as bound:
             assert bound.getsockname()[0] in {"127.0.0.1", "::1"}

@@ -27,6 +27,7 @@ from evframe.hookspecs import hookimpl
 from evframe.interface import EventInterface
 from evframe.sockets import Socket
 from evframe.testing.transports import MemorySocket
+from evframe_mi.plugin import Management
 
 
 @attrs.frozen
@@ -109,7 +110,7 @@ async def _run(plugin: str, options: str) -> None:
     module, _, name = plugin.partition(":")
     kind = getattr(importlib.import_module(module), name)
     made = kind(kind.Options(**json.loads(options)))
-    events = EventInterface(plugins={"sink": _Sink(), "under-test": made})
+    events = EventInterface(plugins={"sink": _Sink(), "mi": Management(), "under-test": made})
     events.register_event("E_A")
     events.register_event("E_B")
     loop = asyncio.get_running_loop()

@@ -8,6 +8,7 @@ import types
 
 import attrs
 import pytest
+from evframe_mi.testing import management
 
 import evframe
 from evframe.config import parse_config
@@ -72,7 +73,7 @@ def vault(install, monkeypatch):
 def config(socket):
     from importlib.metadata import entry_points
 
-    others = sorted({entry.name for entry in entry_points(group="evframe")} - {"vault"})
+    others = sorted({entry.name for entry in entry_points(group="evframe")} - {"vault", "mi"})
     return parse_config(
         f"plugins.disable = {others}\nmanagement.schemes = ['*']\n[[events]]\nname = 'E'\n[[subscriptions]]\nevent = 'E'\nsocket = '{socket}'\n"
     )
@@ -86,7 +87,7 @@ def ask(events, method, params):
     import json
 
     request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    return json.loads(events.management.handle(json.dumps(request).encode()))
+    return json.loads(management(events).handle(json.dumps(request).encode()))
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from evframe_wire.reading import MAX_TEXT_DEPTH
 
-from evframe.management.commands import CommandError
-from evframe.management.listing import Writer
+from evframe.commands import CommandError
+from evframe_mi.writing import Writer
 
 
 def failure(error: CommandError, request_id: Any) -> dict[str, Any]:

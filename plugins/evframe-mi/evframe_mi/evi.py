@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
@@ -15,11 +15,11 @@ from evframe_wire.encoding import encode_leaf, encode_value
 from evframe_wire.payload import Pairs
 from evframe_wire.reading import read_first
 
+from evframe.commands import Command, CommandError, int32, int_param, invalid_params, text_param
 from evframe.declarations import Parameter
 from evframe.exceptions import SocketError, UnknownEventError
+from evframe.listing import Listing
 from evframe.log_limit import LogLimiter
-from evframe.management.commands import Command, CommandError, int32, int_param, invalid_params, text_param
-from evframe.management.listing import Listing
 from evframe.sockets import shown
 from evframe.statistics import Counters
 
@@ -27,15 +27,15 @@ log = logging.getLogger("evframe.management")
 _COUNTED: Final = tuple(field.name for field in attrs.fields(Counters))
 
 if TYPE_CHECKING:
+    from evframe.context import PluginContext
     from evframe.events.event import Event, EventDefinition
-    from evframe.interface import EventInterface
     from evframe.subscribers import Subscription
     from evframe.subscriptions.policy import Policy
 
 
-def evi_commands(interface: EventInterface) -> Iterator[Command]:
-    """Yield the ``evi:`` commands of *interface*."""
-    evi = _Evi(interface)
+def evi_commands(context: Callable[[], PluginContext]) -> Iterator[Command]:
+    """Yield the ``evi:`` commands; *context* returns what they work with."""
+    evi = _Evi(context)
     yield Command(
         "evi:subscribe",
         (("event", "socket"), ("event", "socket", "expire")),
@@ -66,12 +66,16 @@ def evi_commands(interface: EventInterface) -> Iterator[Command]:
 
 
 class _Evi:
-    def __init__(self, interface: EventInterface) -> None:
-        self._interface = interface
+    def __init__(self, context: Callable[[], PluginContext]) -> None:
+        self._get_context = context
         self._limiter = LogLimiter()
 
+    @property
+    def _context(self) -> PluginContext:
+        return self._get_context()
+
     def subscribe(self, params: Mapping[str, Any], policy: Policy) -> str:
-        expire = int_param(params, "expire") if "expire" in params else self._interface.core.default_expire_s
+        expire = int_param(params, "expire") if "expire" in params else self._context.host.core.default_expire_s
         event = text_param(params, "event")
         socket = text_param(params, "socket")
         if expire < 0:
@@ -79,7 +83,7 @@ class _Evi:
         if socket.startswith("/"):
             socket = f"unix:{socket}"  # a client of the original sends the bare path
         try:
-            self._interface.client_leases.subscribe(policy, event, socket, expire)
+            self._context.leases.client_leases.subscribe(policy, event, socket, expire)
         except (UnknownEventError, SocketError) as error:
             # The answer is that of the original; what was wrong is for the operator.
             problem = str(error)
@@ -91,28 +95,29 @@ class _Evi:
         return "OK"
 
     def list(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        return {"Events": Listing(self._interface.events, lambda event: {"name": event.name, "id": event.id})}
+        return {"Events": Listing(self._context.events, lambda event: {"name": event.name, "id": event.id})}
 
     def subscribers(self, params: Mapping[str, Any]) -> dict[str, Any]:
         if "event" in params:
             return {"Event": self._one(params)}
-        self._interface.expire()
-        return {"Events": Listing((event for event in self._interface.events if event.leases), self._event)}
+        self._context.leases.expire()
+        return {"Events": Listing((event for event in self._context.events if event.leases), self._event)}
 
     def _one(self, params: Mapping[str, Any]) -> dict[str, Any]:
         name = text_param(params, "event")
         try:
-            event = self._interface.event(name)
+            event = self._context.event(name)
         except UnknownEventError:
             raise CommandError(404, "Event not published") from None
         if "socket" in params:
             return self._subscriber(event, text_param(params, "socket"))
-        self._interface.expire()
+        self._context.leases.expire()
         return self._event(event) if event.leases else {}
 
     def _subscriber(self, event: EventDefinition, socket: str) -> dict[str, Any]:
         try:
-            lease = self._interface.subscription(event.name, f"unix:{socket}" if socket.startswith("/") else socket)
+            text = f"unix:{socket}" if socket.startswith("/") else socket
+            lease = self._context.leases.subscription(event.name, text)
         except SocketError:
             lease = None
         if lease is None:
@@ -134,26 +139,26 @@ class _Evi:
         socket = lease.subscriber.socket
         listed: dict[str, Any] = {"socket": shown(socket), "expire": lease.expire_s or "never"}
         if lease.expire_s:
-            listed["ttl"] = self._interface.remaining_s(lease) or "expired"
-        listed["state"] = self._interface.state(lease)
-        away = self._interface.away(lease)
+            listed["ttl"] = self._context.leases.remaining_s(lease) or "expired"
+        listed["state"] = self._context.leases.state(lease)
+        away = self._context.leases.away(lease)
         if away is not None:
             listed["away"] = away
-        return {**listed, **self._interface.describe(socket)}
+        return {**listed, **self._context.leases.describe(socket)}
 
     def statistics(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        *subscribers, ended = self._interface.counters
+        *subscribers, ended = self._context.leases.counters
         return {
-            "Events": Listing(self._interface.events, _raised),
+            "Events": Listing(self._context.events, _raised),
             "Subscribers": Listing(subscribers, lambda read: _counted(read())),
             "Ended": {name: value for name, value in _counted(ended()).items() if name != "socket"},
-            "Refused": dict(self._interface.policies.refused),
+            "Refused": dict(self._context.policies.refused),
         }
 
     def prepare(self, params: Mapping[str, Any]) -> Event | CommandError | None:
         """Return the event that these parameters raise, or what is wrong with them; from any thread."""
         try:
-            event = self._interface.event(text_param(params, "event"))
+            event = self._context.event(text_param(params, "event"))
             return event.snapshot(_values(params, event), time.monotonic())
         except UnknownEventError:
             return None
@@ -165,7 +170,7 @@ class _Evi:
     def raise_(self, params: Mapping[str, Any], policy: Policy, prepared: Event | CommandError | None = None) -> str:
         name = text_param(params, "event")
         try:
-            event = self._interface.event(name)
+            event = self._context.event(name)
         except UnknownEventError:
             raise CommandError(404, "Event not registered") from None
         policy.check_raise(name)
@@ -175,9 +180,9 @@ class _Evi:
             raise prepared
         try:
             if prepared is None:
-                self._interface.raise_event(name, _values(params, event))
+                self._context.raise_event(name, _values(params, event))
             else:
-                self._interface.raise_prepared(prepared)
+                self._context.raise_prepared(prepared)
         except ValueError as error:
             raise CommandError(400, "Bad Params", str(error)) from None
         return "OK"

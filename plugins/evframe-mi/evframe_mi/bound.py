@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 
-from evframe.endpoints import Access, OwnPath, bind_inet, bind_unix, inet_address
+from evframe_mi.endpoints import Access, OwnPath, bind_inet, bind_unix, inet_address
 
 Target = str | tuple[str, int]
 
 
 class BoundAddress:
-    """A bound port or UNIX path, without waiting; see `evframe.endpoints`.
+    """A bound port or UNIX path, without waiting; see `evframe_mi.endpoints`.
 
     Args:
         kind: `socket.SOCK_STREAM`, which takes connections from now on, or `socket.SOCK_DGRAM`.

@@ -1,0 +1,7 @@
+"""The management interface: JSON-RPC requests, the commands of the Events Interface, and what its servers share."""
+
+from evframe_mi.dispatcher import Dispatcher
+from evframe_mi.plugin import Management, dispatcher_of
+from evframe_mi.traffic import Traffic
+
+__all__ = ["Dispatcher", "Management", "Traffic", "dispatcher_of"]

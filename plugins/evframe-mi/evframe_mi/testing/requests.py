@@ -1,0 +1,14 @@
+"""Requests to an interface in the same process."""
+
+from __future__ import annotations
+
+from evframe.interface import EventInterface
+from evframe_mi.dispatcher import Dispatcher
+from evframe_mi.plugin import NAME, Management
+
+
+def management(events: EventInterface) -> Dispatcher:
+    """Return what answers requests to *events*, which has the plugin of this package."""
+    plugin = events.plugin(NAME)
+    assert isinstance(plugin, Management)
+    return plugin.dispatcher

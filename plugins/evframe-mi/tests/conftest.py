@@ -1,0 +1,22 @@
+"""What the tests of the management interface share."""
+
+import pytest
+from evframe_mi import Management
+
+import evframe
+from evframe.testing import ANY_SCHEME, MemoryTransport
+
+
+@pytest.fixture
+def memory():
+    """Return a transport that keeps what it is given."""
+    return MemoryTransport()
+
+
+@pytest.fixture
+def events(memory):
+    """Return an interface with that transport, management and two events."""
+    events = evframe.EventInterface(ANY_SCHEME, plugins={"memory": memory, "mi": Management()})
+    events.register_event("E_A")
+    events.register_event("E_B")
+    return events
