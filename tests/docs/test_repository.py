@@ -37,6 +37,7 @@ def test_no_list_names_the_plugins(plugin):
     reasons = {
         "pyproject.toml": {
             "evframe-client",
+            "evframe-ingest",
             "evframe-kafka-clients",
             "evframe-mi",
             "evframe-probing",

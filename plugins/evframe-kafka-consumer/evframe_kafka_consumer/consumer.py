@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from evframe_ingest import Availability, Intake, Rules
 from evframe_kafka_clients.places import Places
 from evframe_wire.backoff import delay_s
 
 from evframe import Unavailable
 from evframe.calls import comes_from_outside
 from evframe.context import PluginContext
-from evframe.ingest import Availability, Intake, Rules
 from evframe.late import LateModule
 from evframe_kafka_consumer.counts import Counts
 from evframe_kafka_consumer.options import ConnectionOptions

@@ -15,9 +15,9 @@ from aiokafka.errors import (
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
 )
+from evframe_ingest import LARGE_BYTES, Intake, Prepared, fate_of
 
 from evframe import Unavailable
-from evframe.ingest import LARGE_BYTES, Intake, Prepared, fate_of
 from evframe.log_limit import LogLimiter
 from evframe_kafka_consumer.counts import Counts
 from evframe_kafka_consumer.dead_letters import DeadLetters

@@ -10,11 +10,11 @@ from aio_pika import exceptions
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from aiormq.exceptions import ChannelAccessRefused, ChannelLockedResource, ConnectionNotAllowed
+from evframe_ingest import LARGE_BYTES, Prepared
 from evframe_wire.addresses import connection_problem
 from pamqp.base import Frame
 
 from evframe import Unavailable
-from evframe.ingest import LARGE_BYTES, Prepared
 
 CANCELLED: Final = "cancelled"
 MOVED: Final = "moved"

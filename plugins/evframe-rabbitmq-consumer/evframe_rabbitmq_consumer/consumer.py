@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from evframe_ingest import Availability, Intake, Rules
 from evframe_wire.backoff import delay_s
 
 from evframe.calls import comes_from_outside
 from evframe.context import PluginContext
-from evframe.ingest import Availability, Intake, Rules
 from evframe.late import LateModule
 from evframe.subscriptions.names import HostAddress
 from evframe_rabbitmq_consumer.counts import Counts

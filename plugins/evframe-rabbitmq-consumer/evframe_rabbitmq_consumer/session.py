@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from evframe.ingest import Intake, Prepared, fate_of
+from evframe_ingest import Intake, Prepared, fate_of
+
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_rabbitmq_consumer.channel import MOVED, ConsumingChannel

@@ -1,9 +1,4 @@
-"""Messages from elsewhere: the events that they become, and what became of those.
-
-For plugins that consume queues: an `Intake` raises the event that a message is, and says later how
-its deliveries ended, so that the plugin can acknowledge the message or not. Its `Availability` tells
-whether messages come at all.
-"""
+"""Messages from elsewhere: the events that they become, and the outcomes of these."""
 
 from __future__ import annotations
 
@@ -23,7 +18,6 @@ from evframe.context import PluginContext
 from evframe.events.event import Event, check_name
 from evframe.exceptions import EventNameError, ParameterError, UnknownEventError
 from evframe.log_limit import LogLimiter
-from evframe.status import StatusGroup
 
 log = logging.getLogger("evframe.ingest")
 Fate = Literal["delivered", "nobody", "failed", "open"]
@@ -31,9 +25,6 @@ Fate = Literal["delivered", "nobody", "failed", "open"]
 the interface was left before some had an end."""
 LARGE_BYTES: Final = 8 << 10
 """How long a message may be that is read on the loop: longer ones take more than a few milliseconds."""
-_QUIET_S: Final = 10.0
-_NOT_CONSUMED, _CONSUMED = -1, 1
-_REPORTS: Final = 20
 
 
 def fate_of(reasons: Sequence[str | None]) -> Fate:
@@ -51,55 +42,6 @@ class Refused(ValueError):  # noqa: N818 the message's fault, not one of the plu
     def __init__(self, reason: str, problem: str) -> None:
         super().__init__(problem)
         self.reason = reason
-
-
-class Availability:
-    """Tells whether a source of messages can be consumed: in its status, and in the log.
-
-    Args:
-        statuses: those of the plugin.
-        name: of the source.
-        broker: where it is, without secrets.
-        clock: the monotonic clock, in seconds.
-    """
-
-    def __init__(
-        self, statuses: StatusGroup, name: str, broker: str, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._statuses = statuses
-        self._name = name
-        self._extra = {"source": name, "broker": broker}
-        self._clock = clock
-        self._quiet_until = 0.0
-        self._identifier = statuses.add(name, _NOT_CONSUMED, "connecting", reports=_REPORTS)
-
-    @property
-    def consumed(self) -> bool:
-        """Whether it is consumed."""
-        return self._identifier.ready
-
-    @property
-    def details(self) -> str:
-        """How it is, in a word."""
-        return str(self._identifier.details)
-
-    def begins(self) -> None:
-        """Tell that messages come."""
-        self._set(_CONSUMED, "consuming")
-        log.info("messages are consumed", extra=self._extra)
-
-    def ends(self, reason: str) -> None:
-        """Tell that none do; the log has that when the reason is a new one, and every ten seconds."""
-        news = reason != self.details
-        self._set(_NOT_CONSUMED, reason)
-        if news or self._clock() >= self._quiet_until:
-            self._quiet_until = self._clock() + _QUIET_S
-            log.warning("messages are not consumed", extra={**self._extra, "reason": reason})
-
-    def _set(self, status: int, details: str) -> None:
-        if details != self.details:
-            self._statuses.report(details, self._name)
-        self._statuses.set_status(status, details, self._name)
 
 
 @attrs.frozen

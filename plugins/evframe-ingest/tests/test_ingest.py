@@ -6,13 +6,13 @@ import logging
 import sys
 
 import pytest
+from evframe_ingest import Availability, Intake, Rules, fate_of
 from evframe_wire.encoding import encode_params
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import evframe
 from evframe import hookimpl
-from evframe.ingest import Availability, Intake, Rules, fate_of
 from evframe.status import StatusRegistry
 from evframe.testing import FakeClock, Recorder, until
 

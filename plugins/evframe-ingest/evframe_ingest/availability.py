@@ -1,0 +1,64 @@
+"""Whether a source of messages can be consumed."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from evframe.status import StatusGroup
+
+log = logging.getLogger("evframe.ingest")
+_QUIET_S: Final = 10.0
+_NOT_CONSUMED, _CONSUMED = -1, 1
+_REPORTS: Final = 20
+
+
+class Availability:
+    """The status of a source of messages, which is logged as it changes.
+
+    Args:
+        statuses: those of the plugin.
+        name: of the source.
+        broker: where it is, without secrets.
+        clock: the monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self, statuses: StatusGroup, name: str, broker: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._statuses = statuses
+        self._name = name
+        self._extra = {"source": name, "broker": broker}
+        self._clock = clock
+        self._quiet_until = 0.0
+        self._identifier = statuses.add(name, _NOT_CONSUMED, "connecting", reports=_REPORTS)
+
+    @property
+    def consumed(self) -> bool:
+        """Whether it is consumed."""
+        return self._identifier.ready
+
+    @property
+    def details(self) -> str:
+        """How it is, in a word."""
+        return str(self._identifier.details)
+
+    def begins(self) -> None:
+        """Report that messages are consumed."""
+        self._set(_CONSUMED, "consuming")
+        log.info("messages are consumed", extra=self._extra)
+
+    def ends(self, reason: str) -> None:
+        """Report that none are; a reason that stays is logged every ten seconds."""
+        news = reason != self.details
+        self._set(_NOT_CONSUMED, reason)
+        if news or self._clock() >= self._quiet_until:
+            self._quiet_until = self._clock() + _QUIET_S
+            log.warning("messages are not consumed", extra={**self._extra, "reason": reason})
+
+    def _set(self, status: int, details: str) -> None:
+        if details != self.details:
+            self._statuses.report(details, self._name)
+        self._statuses.set_status(status, details, self._name)
