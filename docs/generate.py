@@ -26,7 +26,7 @@ from evframe.cli.group import GROUP as CLI
 from evframe.cli.group import contribute
 from evframe.command_line import CommandLine
 from evframe.config import CoreOptions, EventOptions, ParameterOptions, SubscriptionOptions, parse_config
-from evframe.plugins import HOOKS
+from evframe.hookspecs import NAMES as HOOKS
 from evframe.subscriptions.policy import ManagementOptions
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -19,9 +19,9 @@ from evframe.exceptions import (
     Unavailable,
     UnknownEventError,
 )
-from evframe.hookspecs import hookimpl, hookspec
 from evframe.interface import EventInterface
 from evframe.listening import Listener
+from evframe.markers import hookimpl, hookspec
 from evframe.nesting import depth
 from evframe.outcomes import Outcome
 from evframe.sockets import Socket

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
+from evframe import hookspecs
 from evframe.calls import comes_from_outside, contained_task, foreign_call
 from evframe.commands import CommandTable
 from evframe.config import Config
@@ -50,7 +51,7 @@ class Composition:
     def __init__(
         self, registry: EventRegistry, commands: CommandTable, make_context: Callable[[str, PluginTasks], PluginContext]
     ) -> None:
-        self.manager = PluginManager()
+        self.manager = PluginManager(hookspecs)
         self.statuses: list[PluginStatus] = []
         self.options: dict[str, Any] = {}
         """What each plugin was made with, by its name; None for one without options."""

@@ -15,6 +15,7 @@ from evframe.commands import CommandTable
 from evframe.config import CoreOptions
 from evframe.declarations import ParameterTypes
 from evframe.events.event import Event, EventDefinition
+from evframe.lease_networks import LeaseNetworks
 from evframe.members import Address, Member
 from evframe.outcomes import Outcome
 from evframe.plugins import PluginManager
@@ -23,7 +24,6 @@ from evframe.statistics import StatisticGroup
 from evframe.status import StatusRegistry
 from evframe.subscribers import Subscription
 from evframe.subscribing import Subscribing
-from evframe.subscriptions.lease_networks import LeaseNetworks
 from evframe.subscriptions.names import Network
 from evframe.subscriptions.policy import Policies
 from evframe.subscriptions.resolving import Resolver

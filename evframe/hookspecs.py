@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-import pluggy
+from evframe.markers import hookspec
 
 if TYPE_CHECKING:
     from evframe.batch import Batch
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from evframe.subscribers import LeaseChange, Subscription
     from evframe.subscriptions.names import HostAddress
     from evframe.workers import WorkerGroup
-
-hookspec = pluggy.HookspecMarker("evframe")
-hookimpl = pluggy.HookimplMarker("evframe")
 
 
 @hookspec
@@ -254,3 +251,7 @@ def stop() -> Awaitable[Any] | None:
 
     An awaitable that is returned is waited for, for as long as the core's `drain_timeout_s`.
     """
+
+
+NAMES: Final = tuple(name for name, hook in vars().items() if hasattr(hook, "evframe_spec"))
+"""The names of the hooks."""

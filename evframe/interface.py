@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from evframe.changes import Changes
+from evframe.client_leases import ClientLeases
 from evframe.commands import CommandTable
 from evframe.composition import Composition
 from evframe.config import Config, CoreOptions, read_config_file
@@ -19,14 +20,13 @@ from evframe.conflicts import clashes, contradictions, misspelt_events, why_no_s
 from evframe.context import PluginContext
 from evframe.events.event import EventDefinition, EventRegistry
 from evframe.exceptions import ConfigError, SocketError
+from evframe.lease_networks import LeaseNetworks
 from evframe.plugins import PluginManager, PluginStatus
 from evframe.raising import Raising
 from evframe.reloading import Parts, Reload
 from evframe.roster import Roster
 from evframe.status import StatusChange, StatusRegistry
 from evframe.subscribing import Subscribing
-from evframe.subscriptions.client_leases import ClientLeases
-from evframe.subscriptions.lease_networks import LeaseNetworks
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.policy import Policies
 from evframe.subscriptions.resolving import Resolver

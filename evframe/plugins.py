@@ -8,13 +8,13 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from types import ModuleType
 from typing import Any, Final
 
 import attrs
 import pluggy
 from evframe_wire.visible import visible
 
-from evframe import hookspecs
 from evframe.calls import comes_from_outside, foreign_call
 from evframe.declarations import Declaration, ParameterTypes, declare
 from evframe.events.event import check_name
@@ -25,8 +25,6 @@ from evframe.transports import hook_call, is_wrapper
 log = logging.getLogger("evframe.plugins")
 DISABLED: Final = "disabled in the configuration"
 INVALID_OPTIONS: Final = "its options are not valid"
-HOOKS: Final = tuple(name for name, hook in vars(hookspecs).items() if hasattr(hook, "evframe_spec"))
-"""The names of the hooks."""
 
 
 _ATTRIBUTES: Final = (
@@ -168,16 +166,16 @@ class EventCollector:
 
 
 class PluginManager(pluggy.PluginManager):
-    """A manager that knows the hooks, and tells when a plugin came or went."""
+    """A manager that knows the hooks of a module, and calls back when a plugin came or went."""
 
-    def __init__(self) -> None:
+    def __init__(self, specs: ModuleType) -> None:
         self.on_change: Callable[[], None] | None = None
         super().__init__("evframe")
-        self.add_hookspecs(hookspecs)
+        self.add_hookspecs(specs)
 
     def register(self, plugin: Any, name: str | None = None) -> str | None:
         """Add a plugin; a hook that is no hook of evframe, or a coroutine function, is an error."""
-        for hook in HOOKS:
+        for hook in vars(self.hook):
             if inspect.iscoroutinefunction(getattr(plugin, hook, None)):
                 raise TypeError(f"hook {hook!r}: expected a plain function, got a coroutine function")
         registered = super().register(plugin, name)

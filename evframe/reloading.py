@@ -16,10 +16,10 @@ from evframe.subscribers import Subscription
 from evframe.subscriptions.references import has_reference
 
 if TYPE_CHECKING:
+    from evframe.client_leases import ClientLeases
     from evframe.composition import Composition
     from evframe.events.event import EventDefinition, EventRegistry
     from evframe.roster import Roster
-    from evframe.subscriptions.client_leases import ClientLeases
     from evframe.subscriptions.policy import Policies
     from evframe.transports import Transports
 

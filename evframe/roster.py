@@ -15,6 +15,7 @@ from evframe.declarations import Declaration, Parameter
 from evframe.delivery import Delivery
 from evframe.events.event import EventDefinition, EventRegistry
 from evframe.exceptions import ParameterError, SocketError
+from evframe.lease_networks import LeaseNetworks
 from evframe.leases import ExpiryTimer, Leases
 from evframe.listening import Listeners
 from evframe.members import Address, Member
@@ -23,7 +24,6 @@ from evframe.queues import bounded
 from evframe.sockets import Socket, endpoints_of, shown
 from evframe.statistics import Counters, Ended
 from evframe.subscribers import LeaseChange, Subscriber, Subscription
-from evframe.subscriptions.lease_networks import LeaseNetworks
 from evframe.subscriptions.policy import leaves
 
 log = logging.getLogger("evframe.interface")

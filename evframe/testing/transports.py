@@ -28,8 +28,8 @@ from evframe.batch import Batch
 from evframe.config import Config, CoreOptions
 from evframe.events.event import Event
 from evframe.exceptions import SocketError
-from evframe.hookspecs import hookimpl
 from evframe.interface import EventInterface
+from evframe.markers import hookimpl
 from evframe.sockets import Socket
 from evframe.subscribers import Subscriber
 from evframe.subscriptions.policy import ManagementOptions

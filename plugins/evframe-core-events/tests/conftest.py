@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from evframe.hookspecs import hookimpl
+from evframe.markers import hookimpl
 from evframe.testing import FakeClock
 
 

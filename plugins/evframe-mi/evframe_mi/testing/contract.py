@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 from evframe.commands import Command, CommandTable
-from evframe.hookspecs import hookimpl
 from evframe.interface import EventInterface
+from evframe.markers import hookimpl
 from evframe.testing.transports import ANY_SCHEME, MemoryTransport, until
 from evframe_mi.plugin import Management
 from evframe_mi.testing.table import (

@@ -23,8 +23,8 @@ from typing import Any, Self
 
 import attrs
 
-from evframe.hookspecs import hookimpl
 from evframe.interface import EventInterface
+from evframe.markers import hookimpl
 from evframe.sockets import Socket
 from evframe.testing.transports import MemorySocket
 from evframe_mi.plugin import Management

@@ -10,10 +10,10 @@ from evframe.exceptions import ForbiddenError, SocketError
 
 if TYPE_CHECKING:
     from evframe.events.event import EventDefinition, EventRegistry
+    from evframe.lease_networks import LeaseNetworks
     from evframe.members import Address
     from evframe.roster import Roster
     from evframe.subscribers import Subscription
-    from evframe.subscriptions.lease_networks import LeaseNetworks
     from evframe.subscriptions.policy import Policies, Policy
 
 log = logging.getLogger("evframe.management")
