@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from evframe.exceptions import ForbiddenError, SocketError
 
 if TYPE_CHECKING:
-    from evframe.events.event import EventDefinition, EventRegistry
+    from evframe.channel import Channel, Subscription
+    from evframe.events.event import EventRegistry
     from evframe.lease_networks import LeaseNetworks
     from evframe.members import Address
     from evframe.roster import Roster
-    from evframe.subscribers import Subscription
     from evframe.subscriptions.policy import Policies, Policy
 
 log = logging.getLogger("evframe.management")
@@ -32,7 +32,7 @@ class ClientLeases:
 
     def __init__(
         self,
-        events: EventRegistry,
+        events: EventRegistry[Channel],
         parse: Callable[[str], Address],
         roster: Roster,
         policies: Policies,
@@ -68,7 +68,7 @@ class ClientLeases:
         self._roster.subscribe(event, address, expire_s, interface=policy.name)
 
     def restore(
-        self, event: EventDefinition, address: Address, expire_s: int, remaining_s: float | None, interface: str
+        self, event: Channel, address: Address, expire_s: int, remaining_s: float | None, interface: str
     ) -> None:
         """Make a lease that an earlier process has kept, and that a client of *interface* made.
 

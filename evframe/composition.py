@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from evframe import hookspecs
 from evframe.calls import comes_from_outside, contained_task, foreign_call
+from evframe.channel import Channel
 from evframe.commands import CommandTable
 from evframe.config import Config
 from evframe.conflicts import missing_plugins, unknown_disabled, unloaded, unusable_places
@@ -49,7 +50,10 @@ class Composition:
     """
 
     def __init__(
-        self, registry: EventRegistry, commands: CommandTable, make_context: Callable[[str, PluginTasks], PluginContext]
+        self,
+        registry: EventRegistry[Channel],
+        commands: CommandTable,
+        make_context: Callable[[str, PluginTasks], PluginContext],
     ) -> None:
         self.manager = PluginManager(hookspecs)
         self.statuses: list[PluginStatus] = []

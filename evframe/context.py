@@ -11,10 +11,11 @@ from typing import Any, Protocol
 import attrs
 
 from evframe.changes import Changes
+from evframe.channel import Channel, Subscription
 from evframe.commands import CommandTable
 from evframe.config import CoreOptions
 from evframe.declarations import ParameterTypes
-from evframe.events.event import Event, EventDefinition
+from evframe.events.event import Event
 from evframe.lease_networks import LeaseNetworks
 from evframe.members import Address, Member
 from evframe.outcomes import Outcome
@@ -22,7 +23,6 @@ from evframe.plugins import PluginManager
 from evframe.raising import Raising
 from evframe.statistics import StatisticGroup
 from evframe.status import StatusRegistry
-from evframe.subscribers import Subscription
 from evframe.subscribing import Subscribing
 from evframe.subscriptions.names import Network
 from evframe.subscriptions.policy import Policies
@@ -110,12 +110,12 @@ class PluginContext:
         """Let a member go, once what it has is delivered or its time is over."""
         self.leases.close_member(member)
 
-    def event(self, name: str) -> EventDefinition:
+    def event(self, name: str) -> Channel:
         """Return the definition of *name*; UnknownEventError when it is not registered."""
         return self._raising.event(name)
 
     @property
-    def events(self) -> Iterator[EventDefinition]:
+    def events(self) -> Iterator[Channel]:
         """The registered events."""
         return self._raising.events
 

@@ -9,15 +9,14 @@ from evframe.markers import hookspec
 
 if TYPE_CHECKING:
     from evframe.batch import Batch
+    from evframe.channel import Channel, LeaseChange, Subscription
     from evframe.command_line import CommandLine
     from evframe.commands import CommandTable
     from evframe.context import PluginContext
-    from evframe.events.event import EventDefinition
     from evframe.plugins import EventCollector
     from evframe.sockets import Socket
     from evframe.statistics import StatisticGroup
     from evframe.status import StatusChange
-    from evframe.subscribers import LeaseChange, Subscription
     from evframe.subscriptions.names import HostAddress
     from evframe.workers import WorkerGroup
 
@@ -189,7 +188,7 @@ def addresses_changed(host: str, addresses: tuple[HostAddress, ...]) -> None:
 
 
 @hookspec
-def event_registered(event: EventDefinition) -> None:
+def event_registered(event: Channel) -> None:
     """Observe an event that is registered after the plugins were loaded.
 
     Args:

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final
 
-from evframe.events.event import Event, EventDefinition
+from evframe.events.event import Event
 
 _TURN_EVENTS: Final = 4096
 
@@ -16,12 +16,12 @@ _TURN_EVENTS: Final = 4096
 class Inbox:
     """A bounded queue from any thread to the loop; what finds no room is counted."""
 
-    def __init__(self, room: int, take: Callable[[Event], None], lose: Callable[[EventDefinition, int], None]) -> None:
+    def __init__(self, room: int, take: Callable[[Event], None], lose: Callable[[str, int], None]) -> None:
         self.room = room
         self._take = take
         self._lose = lose
         self._events: deque[Event] = deque()
-        self._lost: Counter[EventDefinition] = Counter()
+        self._lost: Counter[str] = Counter()
         self._lock = threading.RLock()  # a finaliser may raise an event in the middle of a raise
         self._woken = False
         self._stopped = False
@@ -56,7 +56,7 @@ class Inbox:
             elif len(self._events) < self.room:
                 self._events.append(event)
             else:
-                self._lost[event.definition] += 1
+                self._lost[event.name] += 1
             if not self._woken and self._loop is not None:
                 self._woken = True
                 self._loop.call_soon_threadsafe(self.empty)
@@ -73,5 +73,5 @@ class Inbox:
                 self._loop.call_soon(self.empty)
         for _ in range(count):
             self._take(events.popleft())
-        for definition, missing in lost.items():
-            self._lose(definition, missing)
+        for name, missing in lost.items():
+            self._lose(name, missing)

@@ -12,13 +12,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from evframe.changes import Changes
+from evframe.channel import Channel
 from evframe.client_leases import ClientLeases
 from evframe.commands import CommandTable
 from evframe.composition import Composition
 from evframe.config import Config, CoreOptions, read_config_file
 from evframe.conflicts import clashes, contradictions, misspelt_events, why_no_scheme
 from evframe.context import PluginContext
-from evframe.events.event import EventDefinition, EventRegistry
+from evframe.events.event import EventRegistry
 from evframe.exceptions import ConfigError, SocketError
 from evframe.lease_networks import LeaseNetworks
 from evframe.plugins import PluginManager, PluginStatus
@@ -66,7 +67,7 @@ class EventInterface(Raising, Subscribing):
         """Names in the configuration that were probably meant otherwise."""
         core = config.core
         problems = list(config.problems)
-        registry = EventRegistry()
+        registry = EventRegistry(Channel)
         self._commands = CommandTable()
         self.policies = Policies(config.management)
         self.status = StatusRegistry(self._tell_status)
@@ -272,7 +273,7 @@ class EventInterface(Raising, Subscribing):
         """The groups of workers of all plugins."""
         return [group for groups in self._manager.ask("worker_groups") for group in groups]
 
-    def _tell_registered(self, event: EventDefinition) -> None:
+    def _tell_registered(self, event: Channel) -> None:
         self._manager.tell("event_registered", event=event)
 
     def _tell_addresses(self, host: str, addresses: tuple[HostAddress, ...]) -> None:

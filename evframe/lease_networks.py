@@ -14,8 +14,9 @@ from evframe.subscriptions.names import FORBIDDEN, HostAddress, Network, is_with
 from evframe.subscriptions.policy import leaves, narrowest
 
 if TYPE_CHECKING:
+    from evframe.channel import LeaseChange, Subscription
     from evframe.sockets import Socket
-    from evframe.subscribers import LeaseChange, Subscriber, Subscription
+    from evframe.subscribers import Subscriber
     from evframe.subscriptions.policy import Policies, Policy
     from evframe.subscriptions.resolving import Resolver
 

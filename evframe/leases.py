@@ -8,12 +8,13 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from evframe.channel import LeaseChange, Subscription
 from evframe.sockets import shown
-from evframe.subscribers import LeaseChange, Subscriber, Subscription
+from evframe.subscribers import Subscriber
 from evframe.subscriptions.references import has_reference
 
 if TYPE_CHECKING:
-    from evframe.events.event import EventDefinition
+    from evframe.channel import Channel
     from evframe.members import Address
     from evframe.sockets import Socket
 
@@ -45,7 +46,7 @@ class Leases:
 
     def subscribe(
         self,
-        event: EventDefinition,
+        event: Channel,
         address: Address,
         expire_s: int,
         *,
@@ -73,7 +74,7 @@ class Leases:
         return lease
 
     def restore(
-        self, event: EventDefinition, address: Address, expire_s: int, remaining_s: float | None, interface: str
+        self, event: Channel, address: Address, expire_s: int, remaining_s: float | None, interface: str
     ) -> Subscription:
         """Make a lease that an earlier process made, with what is left of its time; None for one that never ends."""
         lease, _ = self._lease(event, address)
@@ -84,7 +85,7 @@ class Leases:
         self._on_change(lease, "restored")
         return lease
 
-    def _lease(self, event: EventDefinition, address: Address) -> tuple[Subscription, bool]:
+    def _lease(self, event: Channel, address: Address) -> tuple[Subscription, bool]:
         """Return the lease of a socket on *event*, and whether it is a new one."""
         socket = address.socket
         canonical = socket.canonical
@@ -111,7 +112,7 @@ class Leases:
         if lease is not None:
             return lease, False
         lease = event.leases[subscriber] = Subscription(event, subscriber)
-        event.changed()
+        event.invalidate_targets()
         subscriber.leases += 1
         return lease, True
 
@@ -132,7 +133,7 @@ class Leases:
             heapq.heapify(self._due)
             self._stale = 0
 
-    def find(self, event: EventDefinition, canonical: str) -> Subscription | None:
+    def find(self, event: Channel, canonical: str) -> Subscription | None:
         """Return the lease of a socket on *event*, or None."""
         subscriber = self.subscribers.get(canonical)
         return None if subscriber is None else event.leases.get(subscriber)
@@ -141,7 +142,7 @@ class Leases:
         """End a lease; with the last one of its subscriber, tell so."""
         subscriber = lease.subscriber
         del lease.event.leases[subscriber]
-        lease.event.changed()
+        lease.event.invalidate_targets()
         lease.deadline = -math.inf
         self._drop_entry(lease)
         subscriber.leases -= 1

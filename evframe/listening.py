@@ -14,7 +14,8 @@ from evframe_wire.patterns import compile_pattern
 from evframe_wire.payload import UNSET
 
 from evframe.batch import Batch
-from evframe.events.event import Event, EventDefinition, EventRegistry
+from evframe.channel import Channel
+from evframe.events.event import Event, EventRegistry
 from evframe.sockets import Socket
 from evframe.subscribers import BATCH_EVENTS, Subscriber
 
@@ -163,7 +164,7 @@ class Listener(AsyncIterator[Event]):
 class Listeners:
     """The listeners of an interface: each is a subscriber of every event that its pattern names."""
 
-    def __init__(self, events: EventRegistry, on_last: Callable[[Subscriber], None]) -> None:
+    def __init__(self, events: EventRegistry[Channel], on_last: Callable[[Subscriber], None]) -> None:
         self._events = events
         self._on_last = on_last
         self._by_feed: dict[Feed, Subscriber] = {}
@@ -183,18 +184,18 @@ class Listeners:
             self._attach(event, (feed,))
         return Listener(feed, where)
 
-    def _attach(self, event: EventDefinition, feeds: Iterable[Feed] | None = None) -> None:
+    def _attach(self, event: Channel, feeds: Iterable[Feed] | None = None) -> None:
         for feed in self._by_feed if feeds is None else feeds:
             if compile_pattern(feed.pattern).match(event.name):
                 event.listeners = (*event.listeners, self._by_feed[feed])
-                event.changed()
+                event.invalidate_targets()
 
     def _remove(self, feed: Feed) -> None:
         subscriber = self._by_feed.pop(feed)
         for event in self._events:
             if subscriber in event.listeners:
                 event.listeners = tuple(other for other in event.listeners if other is not subscriber)
-                event.changed()
+                event.invalidate_targets()
         self._leaving.add(subscriber)
         self._on_last(subscriber)
 

@@ -10,9 +10,10 @@ from threading import get_ident
 from time import monotonic
 from typing import Any
 
+from evframe.channel import Channel
 from evframe.config import CoreOptions
 from evframe.declarations import ParameterTypes, declare
-from evframe.events.event import Event, EventDefinition, EventRegistry
+from evframe.events.event import Event, EventRegistry
 from evframe.exceptions import UnknownEventError
 from evframe.inbox import Inbox
 from evframe.listening import Listener
@@ -33,7 +34,7 @@ class Raising:
         core: the table ``[core]``.
     """
 
-    def __init__(self, registry: EventRegistry, roster: Roster, core: CoreOptions) -> None:
+    def __init__(self, registry: EventRegistry[Channel], roster: Roster, core: CoreOptions) -> None:
         self._events = registry
         self._by_name = registry.by_name
         self._roster = roster
@@ -47,12 +48,12 @@ class Raising:
         self._deliver = self._roster.delivery.put
         self._inbox.room = core.queue_size
 
-    def event(self, name: str) -> EventDefinition:
+    def event(self, name: str) -> Channel:
         """Return the definition of *name*; UnknownEventError when it is not registered."""
         return self._events[name]
 
     @property
-    def events(self) -> Iterator[EventDefinition]:
+    def events(self) -> Iterator[Channel]:
         """The registered events in the order of their ids."""
         return iter(self._events)
 
@@ -109,17 +110,17 @@ class Raising:
             definition.raised += 1
 
     def raise_prepared(self, event: Event, tell: Callable[[Sequence[str | None]], None] | None = None) -> None:
-        """Raise an event that `EventDefinition.snapshot` has made, perhaps on another thread; on the loop's thread.
+        """Raise an event that `Channel.snapshot` has made, perhaps on another thread; on the loop's thread.
 
         *tell* is as for `raise_event_and_tell`.
         """
         if tell is not None:
-            OutcomeTeller(event, event.definition.targets, tell)
+            OutcomeTeller(event, self._by_name[event.name].targets, tell)
         self._put(event)
 
     def _put(self, event: Event) -> None:
         """Count an event and queue it for its targets; on the loop's thread."""
-        definition = event.definition
+        definition = self._by_name[event.name]
         definition.raised += 1
         targets = definition.targets
         if not targets:
@@ -132,8 +133,9 @@ class Raising:
             subscriber.settle(event, "nesting")
         log.error("an event was raised too deep inside others", extra={"event": definition.name, "depth": event.depth})
 
-    def _lose(self, definition: EventDefinition, count: int) -> None:
+    def _lose(self, name: str, count: int) -> None:
         """Count events of other threads that found no room."""
+        definition = self._by_name[name]
         definition.raised += count
         for subscriber in definition.targets:
             subscriber.raised += count
@@ -161,7 +163,7 @@ class Raising:
             # Nothing may come between the end of the wait and the raise, or the room is somebody else's.
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
-                    await self._roster.delivery.room.wait(event)
+                    await self._roster.delivery.room.wait(event, definition)
         wait = OutcomeWait(event, definition.targets)
         try:
             self._put(event)

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from evframe.changes import Changes
+from evframe.channel import Subscription
 from evframe.config import Config, CoreOptions
 from evframe.exceptions import ConfigError, SocketError
 from evframe.exchange import PluginExchange
 from evframe.roster import check_parameters
-from evframe.subscribers import Subscription
 from evframe.subscriptions.references import has_reference
 
 if TYPE_CHECKING:
+    from evframe.channel import Channel
     from evframe.client_leases import ClientLeases
     from evframe.composition import Composition
-    from evframe.events.event import EventDefinition, EventRegistry
+    from evframe.events.event import EventRegistry
     from evframe.roster import Roster
     from evframe.subscriptions.policy import Policies
     from evframe.transports import Transports
@@ -29,7 +30,7 @@ class Parts:
     """The parts of an interface that a reload compares and changes."""
 
     config: Config
-    registry: EventRegistry
+    registry: EventRegistry[Channel]
     composition: Composition
     transports: Transports
     roster: Roster
@@ -116,7 +117,7 @@ class Reload:
             return error.problem
         return None
 
-    def _declares(self, known: EventDefinition, wanted: EventDefinition) -> bool:
+    def _declares(self, known: Channel, wanted: Channel) -> bool:
         """Return whether an event gets the declaration that *wanted* has."""
         is_declared = wanted.declaration is not None or wanted.name in self._configured
         return is_declared and known.says_another_than(wanted)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from evframe.queues import ByteQueue
 
 if TYPE_CHECKING:
+    from evframe.channel import Channel
     from evframe.events.event import Event
     from evframe.subscribers import Subscriber
 
@@ -22,17 +23,15 @@ class Room:
         self.is_used = False
         """Whether the policy is to wait."""
 
-    async def wait(self, event: Event) -> None:
-        """Return when each of the event's subscribers has room for it; those that have ended are none any more.
+    async def wait(self, event: Event, channel: Channel) -> None:
+        """Return when each subscriber of *channel* has room for it; those that have ended are none any more.
 
         It returns too when the policy is another one.
         """
         self._waiting += 1
         try:
             while (
-                self.is_used
-                and not self._closed
-                and any(_is_full(subscriber, event) for subscriber in event.definition.targets)
+                self.is_used and not self._closed and any(_is_full(subscriber, event) for subscriber in channel.targets)
             ):
                 if self._change is None:
                     self._change = asyncio.get_running_loop().create_future()

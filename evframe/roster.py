@@ -10,10 +10,11 @@ from functools import partial
 from typing import Any, Final
 
 from evframe.calls import comes_from_outside
+from evframe.channel import Channel, LeaseChange, Subscription
 from evframe.config import CoreOptions
 from evframe.declarations import Declaration, Parameter
 from evframe.delivery import Delivery
-from evframe.events.event import EventDefinition, EventRegistry
+from evframe.events.event import EventRegistry
 from evframe.exceptions import ParameterError, SocketError
 from evframe.lease_networks import LeaseNetworks
 from evframe.leases import ExpiryTimer, Leases
@@ -23,7 +24,7 @@ from evframe.probes import Probes, state_of
 from evframe.queues import bounded
 from evframe.sockets import Socket, endpoints_of, shown
 from evframe.statistics import Counters, Ended
-from evframe.subscribers import LeaseChange, Subscriber, Subscription
+from evframe.subscribers import Subscriber
 from evframe.subscriptions.policy import leaves
 
 log = logging.getLogger("evframe.interface")
@@ -44,7 +45,7 @@ class Roster:
 
     def __init__(
         self,
-        events: EventRegistry,
+        events: EventRegistry[Channel],
         core: CoreOptions,
         clock: Callable[[], float],
         tell: Callable[..., None],
@@ -155,7 +156,7 @@ class Roster:
 
     def subscribe(
         self,
-        event: EventDefinition,
+        event: Channel,
         address: Address,
         expire_s: int,
         *,
@@ -177,7 +178,7 @@ class Roster:
         return lease
 
     def restore(
-        self, event: EventDefinition, address: Address, expire_s: int, remaining_s: float | None, interface: str
+        self, event: Channel, address: Address, expire_s: int, remaining_s: float | None, interface: str
     ) -> Subscription:
         """Make a lease that an earlier process made; see `Leases.restore`, and `subscribe` for what it raises."""
         check_parameters(event, address)
@@ -185,7 +186,7 @@ class Roster:
         self._timer.look()
         return lease
 
-    def unsubscribe(self, event: EventDefinition, canonical: str) -> bool:
+    def unsubscribe(self, event: Channel, canonical: str) -> bool:
         """End the lease of a socket on *event*; return whether there was one."""
         lease = self.leases.find(event, canonical)
         if lease is None:
@@ -258,7 +259,7 @@ class Roster:
         self._tell("delivery_changed", socket=subscriber.socket, reason=reason)
 
 
-def check_parameters(event: EventDefinition, address: Address) -> None:
+def check_parameters(event: Channel, address: Address) -> None:
     """Raise SocketError if the socket of *address* has a parameter that the declaration of *event* does not have."""
     name = lacking(event.params, address.socket)
     if name is not None:
@@ -268,7 +269,7 @@ def check_parameters(event: EventDefinition, address: Address) -> None:
         )
 
 
-def check_declaration(event: EventDefinition, declaration: Declaration | None) -> None:
+def check_declaration(event: Channel, declaration: Declaration | None) -> None:
     """Raise ParameterError if *declaration* lacks a parameter that a subscriber of *event* has in its text."""
     if declaration is None or event.declaration is not None:  # the first declaration stays
         return

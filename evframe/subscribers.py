@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -11,12 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from evframe.batch import Batch
-    from evframe.events.event import Event, EventDefinition
+    from evframe.events.event import Event
     from evframe.sockets import Socket
 
 BATCH_EVENTS: Final = 1024
 Overflow = Literal["drop_oldest", "drop_newest", "block"]
-LeaseChange = Literal["made", "restored", "refreshed", "expired", "ended"]
 
 
 class Carrier(Protocol):
@@ -157,34 +155,3 @@ class Subscriber:
 def plugin_of(subscriber: Subscriber) -> str:
     """Return the name of the plugin that delivers to *subscriber*; empty for a carrier that is none."""
     return getattr(subscriber.transport, "name", "")
-
-
-class Subscription:
-    """A lease: one event to one subscriber, until *deadline* on the monotonic clock.
-
-    *due* is when the timer looks at the lease next; a refresh leaves it, so that a lease
-    which is refreshed often costs the timer nothing.
-    """
-
-    __slots__ = ("configured", "deadline", "due", "event", "expire_s", "interface", "subscriber")
-
-    def __init__(self, event: EventDefinition, subscriber: Subscriber) -> None:
-        self.event = event
-        self.subscriber = subscriber
-        self.configured: int | None = None  # the seconds that the configuration gives it, when it holds it
-        self.interface: str | None = None  # the management interface that made it, "" for one that is not known
-        self.expire_s = 0
-        self.deadline = math.inf
-        self.due = math.inf
-
-    @property
-    def is_client(self) -> bool:
-        """Whether a run-time client has made it, and the configuration does not hold it."""
-        return self.interface is not None and self.configured is None
-
-    def __lt__(self, other: Subscription) -> bool:
-        return False  # entries of the same time are in no order
-
-    def remaining_s(self, now: float) -> int:
-        """Whole seconds left, rounded up."""
-        return max(0, math.ceil(self.deadline - now))

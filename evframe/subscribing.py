@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from evframe.channel import Channel, Subscription
 from evframe.client_leases import ClientLeases
 from evframe.events.event import EventRegistry
 from evframe.members import Address, Member
@@ -13,7 +14,6 @@ from evframe.roster import Roster
 from evframe.sockets import Socket
 from evframe.statistics import Counters
 from evframe.structuring import check_timeout
-from evframe.subscribers import Subscription
 from evframe.subscriptions.references import has_reference
 from evframe.transports import Transports
 
@@ -31,7 +31,7 @@ class Subscribing:
 
     def __init__(
         self,
-        registry: EventRegistry,
+        registry: EventRegistry[Channel],
         roster: Roster,
         transports: Transports,
         manager: PluginManager,

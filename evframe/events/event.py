@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from gc import is_tracked
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from evframe_wire.encoding import is_shallow, settle_params
 from evframe_wire.payload import STRICT, Pairs, encode_text
@@ -13,9 +13,6 @@ from orjson import dumps, loads
 
 from evframe.declarations import Declaration, Parameter
 from evframe.exceptions import EventNameError, UnknownEventError
-
-if TYPE_CHECKING:
-    from evframe.subscribers import Subscriber, Subscription
 
 MAX_NAME_BYTES: Final = 64
 _IN_PAYLOAD: Final = object()
@@ -124,18 +121,15 @@ class _HandedOver(Event):
 
 
 class EventDefinition:
-    """A registered event: its id, its name, its declared parameters and who gets it."""
+    """A registered event: its id, its name, and its declared parameters."""
 
     __slots__ = (
         "_body_at",
-        "_targets",
         "bare",
         "declaration",
         "enforced",
         "head",
         "id",
-        "leases",
-        "listeners",
         "name",
         "raised",
         "reads_params",
@@ -149,9 +143,6 @@ class EventDefinition:
         if declaration is not None:
             self.declare(declaration)
         self.raised = 0
-        self.leases: dict[Subscriber, Subscription] = {}  # oldest first
-        self.listeners: tuple[Subscriber, ...] = ()
-        self._targets: tuple[Subscriber, ...] | None = ()
         self.reads_params = False  # whether a target has use for the parameters themselves
         start = b'{"jsonrpc":"2.0","method":' + encode_text(name)
         self.bare = start + b"}"
@@ -176,19 +167,6 @@ class EventDefinition:
     def params(self) -> Mapping[str, Parameter] | None:
         """The declared parameters in order; None when nothing is declared."""
         return None if self.declaration is None else self.declaration.params
-
-    @property
-    def targets(self) -> tuple[Subscriber, ...]:
-        """Who gets this event, the newest first."""
-        targets = self._targets
-        if targets is None:
-            targets = self._targets = (*reversed(self.leases), *self.listeners)
-            self.reads_params = any(subscriber.transport.reads_params for subscriber in targets)
-        return targets
-
-    def changed(self) -> None:
-        """Take note that the leases or the listeners are not what they were."""
-        self._targets = None
 
     def snapshot(self, params: Any, raised_at: float, depth: int = 0) -> Event:
         """Return the occurrence of this event with *params* as they are now.
@@ -227,14 +205,22 @@ def check_name(name: str) -> None:
         raise EventNameError(f"expected an event name of at most {MAX_NAME_BYTES} bytes, got {brief(name)}")
 
 
-class EventRegistry:
-    """The events in the order they were registered; an id is never used twice."""
+Definition = TypeVar("Definition", bound=EventDefinition)
 
-    def __init__(self) -> None:
-        self.by_name: dict[str, EventDefinition] = {}
-        self.on_new: list[Callable[[EventDefinition], None]] = []
 
-    def register(self, name: str, declaration: Declaration | None = None) -> EventDefinition:
+class EventRegistry(Generic[Definition]):
+    """The events in the order they were registered; an id is never used twice.
+
+    Args:
+        make: makes a definition of an id and a name.
+    """
+
+    def __init__(self, make: Callable[[int, str], Definition] = EventDefinition) -> None:  # type: ignore[assignment]
+        self._make = make
+        self.by_name: dict[str, Definition] = {}
+        self.on_new: list[Callable[[Definition], None]] = []
+
+    def register(self, name: str, declaration: Declaration | None = None) -> Definition:
         """Register *name* and return its definition; a known name keeps its id, and its declaration if it has one.
 
         An event that also comes from a source which does not enforce its declaration is not enforced
@@ -246,7 +232,7 @@ class EventRegistry:
         check_name(name)
         known = self.by_name.get(name)
         if known is None:
-            known = self.by_name[name] = EventDefinition(len(self.by_name), name)
+            known = self.by_name[name] = self._make(len(self.by_name), name)
             for told in self.on_new:
                 told(known)
         if known.declaration is None and declaration is not None:
@@ -255,13 +241,13 @@ class EventRegistry:
             known.enforced = None
         return known
 
-    def __getitem__(self, name: str) -> EventDefinition:
+    def __getitem__(self, name: str) -> Definition:
         try:
             return self.by_name[name]
         except KeyError:
             raise UnknownEventError(name) from None
 
-    def __iter__(self) -> Iterator[EventDefinition]:
+    def __iter__(self) -> Iterator[Definition]:
         return iter(self.by_name.values())
 
     def __len__(self) -> int:

@@ -10,9 +10,9 @@ from contextlib import suppress
 from typing import Any, Final
 
 from evframe import Parameter, Socket, hookimpl
+from evframe.channel import LeaseChange, Subscription
 from evframe.context import PluginContext
 from evframe.plugins import EventCollector
-from evframe.subscribers import LeaseChange, Subscription
 from evframe.subscriptions.names import HostAddress
 from evframe_lease_events.notices import Notices
 from evframe_lease_events.options import Options as LeaseEventsOptions

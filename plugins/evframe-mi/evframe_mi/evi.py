@@ -27,9 +27,9 @@ log = logging.getLogger("evframe.management")
 _COUNTED: Final = tuple(field.name for field in attrs.fields(Counters))
 
 if TYPE_CHECKING:
+    from evframe.channel import Channel, Subscription
     from evframe.context import PluginContext
-    from evframe.events.event import Event, EventDefinition
-    from evframe.subscribers import Subscription
+    from evframe.events.event import Event
     from evframe.subscriptions.policy import Policy
 
 
@@ -114,7 +114,7 @@ class _Evi:
         self._context.leases.expire()
         return self._event(event) if event.leases else {}
 
-    def _subscriber(self, event: EventDefinition, socket: str) -> dict[str, Any]:
+    def _subscriber(self, event: Channel, socket: str) -> dict[str, Any]:
         try:
             text = f"unix:{socket}" if socket.startswith("/") else socket
             lease = self._context.leases.subscription(event.name, text)
@@ -124,7 +124,7 @@ class _Evi:
             raise CommandError(404, "Subscriber does not exist")
         return {"name": event.name, "id": event.id, "Subscriber": self._lease(lease)}
 
-    def _event(self, event: EventDefinition) -> dict[str, Any]:
+    def _event(self, event: Channel) -> dict[str, Any]:
         return {
             "name": event.name,
             "id": event.id,
@@ -188,7 +188,7 @@ class _Evi:
         return "OK"
 
 
-def _raised(event: EventDefinition) -> dict[str, Any]:
+def _raised(event: Channel) -> dict[str, Any]:
     return {"name": event.name, "id": event.id, "raised": event.raised}
 
 
@@ -198,7 +198,7 @@ def _counted(counters: Counters) -> dict[str, Any]:
     return {name: value for name, value in listed.items() if value is not None}
 
 
-def _values(params: Mapping[str, Any], event: EventDefinition) -> Any:
+def _values(params: Mapping[str, Any], event: Channel) -> Any:
     """Return the parameters of the event that a request raises."""
     if "json" in params:
         return _exact_params(params["json"])
