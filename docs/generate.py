@@ -27,6 +27,7 @@ from evframe.cli.group import contribute
 from evframe.command_line import CommandLine
 from evframe.config import CoreOptions, EventOptions, ParameterOptions, SubscriptionOptions, parse_config
 from evframe.hookspecs import NAMES as HOOKS
+from evframe.limits import Limits
 from evframe.subscriptions.policy import ManagementOptions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -177,6 +178,8 @@ def hooks() -> str:
             for line in text.splitlines()
         ]
         parts.append(f"\n## `{name}`\n\n```text\n{name}{signature}\n```\n\n" + "\n".join(lines) + "\n")
+    parts.append(f"\n## Limits\n\n`evframe.limits.Limits`: {sentence(Limits)[0].lower()}{sentence(Limits)[1:]}\n\n")
+    parts.append(options_table(Limits))
     return "".join(parts)
 
 

@@ -49,13 +49,10 @@ def on_subscribe(scheme: str, rest: str) -> Socket | None:
     Return None for the schemes of others. Raise ValueError with one sentence that names the
     accepted form when the text does not fit the grammar.
 
-    References to secrets in configured sockets, such as `${env:NAME}`, are replaced before. A plugin whose sockets
-    are percent-encoded has an attribute `percent_safe`: the characters of a value that need not be. A plugin that
-    parses members with `context.parse_socket` has a true attribute `has_members`: each member has its own values.
+    References to secrets in configured sockets, such as `${env:NAME}`, are replaced before.
 
     A URL of a scheme of the plugin, such as ``udp://host:port``, that is refused is an error with the socket that it
-    stands for. An attribute `url_forms` has the forms for URLs of other schemes: a mapping from the scheme to forms
-    with ``{rest}``, ``{authority}`` and ``{path}``, such as ``rabbitmq:{rest}`` for ``amqp``.
+    stands for.
 
     Args:
         scheme: the text before the first colon.
@@ -72,18 +69,8 @@ def deliver(socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
     neither failed nor passed to `batch.confirm` kept and tried again, `Rejected` to have them
     counted as failed.
 
-    The next batch of a subscriber waits for the one before, unless the plugin has an attribute
-    `in_flight`: so many events of a subscriber may be under way at the same time, in at most
-    `in_flight_batches`, and `evframe.ordering.Ordering` keeps its batches in order. A batch has
-    at most 1024 events, or as many as the plugin's attribute `batch_events` says. A plugin whose
-    attribute `reads_params` is true gets `event.params` at no further cost; for others they are
-    read from `event.payload` at the first use.
-
-    Events for a plugin whose attribute `gathers` is true wait for others, for at most 2 ms after the subscriber's last
-    batch has begun: a batch that is awaited takes as long as ten events or more. None waits after a pause, or when 512
-    wait, or when an outcome is waited for. A plugin whose attribute `at_once` is true is called within the raise for
-    the first event of a turn of the loop. It must make nothing but system calls that do not wait, and call no code of
-    others.
+    The next batch of a subscriber waits for the one before, and has at most 1024 events, unless the attribute `limits`
+    of the plugin, an `evframe.limits.Limits`, says otherwise.
 
     An empty batch asks whether the peer can be reached: return or raise as for events, and make nothing,
     such as a file, which would come to belong to the user who checks a configuration.

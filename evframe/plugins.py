@@ -19,50 +19,36 @@ from evframe.calls import comes_from_outside, foreign_call
 from evframe.declarations import Declaration, ParameterTypes, declare
 from evframe.events.event import check_name
 from evframe.exceptions import ConfigError, PluginError
+from evframe.limits import Limits
 from evframe.structuring import FIELD
-from evframe.transports import hook_call, is_wrapper
+from evframe.transports import hook_call, is_wrapper, limits_of
 
 log = logging.getLogger("evframe.plugins")
 DISABLED: Final = "disabled in the configuration"
 INVALID_OPTIONS: Final = "its options are not valid"
 
 
-_ATTRIBUTES: Final = (
-    "at_once",
-    "batch_events",
-    "gathers",
-    "in_flight",
-    "in_flight_batches",
-    "kind",
-    "library_logs",
-    "reads_params",
-    "schemes",
-)
+_ATTRIBUTES: Final = ("kind", "library_logs", "limits", "places", "schemes")
+_LIMITS: Final = tuple(field.name for field in attrs.fields(Limits))
 _SIMILAR: Final = 0.85
 
 
 def check_attributes(name: str, plugin: Any) -> None:
-    """Refuse a plugin with an attribute that is nearly one which the core reads, such as `inflight`, or a bad value.
+    """Refuse a plugin with an attribute that belongs into its `limits`, or resembles one that the core reads.
 
     Raises:
         PluginError: with the attribute that was probably meant, or the value that was expected.
     """
+    limits_of(plugin)
     owner = plugin if inspect.ismodule(plugin) else type(plugin)
     for attribute in dir(owner):
-        if attribute.startswith("_") or attribute in _ATTRIBUTES:
+        if attribute.startswith("_") or attribute in _ATTRIBUTES or callable(getattr(owner, attribute, None)):
             continue
+        if attribute in _LIMITS:
+            raise PluginError(f"plugin {name!r}: expected {attribute!r} in its limits, got it as an attribute")
         meant = get_close_matches(attribute, _ATTRIBUTES, n=1, cutoff=_SIMILAR)
-        if meant and not callable(getattr(owner, attribute, None)) and not hasattr(plugin, meant[0]):
+        if meant and not hasattr(plugin, meant[0]):
             raise PluginError(f"plugin {name!r}: unknown attribute {attribute!r}, did you mean {meant[0]!r}")
-    _check_values(name, plugin)
-
-
-def _check_values(name: str, plugin: Any) -> None:
-    """Refuse attributes with values that would have each delivery fail, or none begin."""
-    for attribute in ("batch_events", "in_flight", "in_flight_batches"):
-        value = getattr(plugin, attribute, 1)
-        if type(value) is not int or value < 1:
-            raise PluginError(f"plugin {name!r}: {attribute}: expected 1 or more, got {value!r}")
     schemes = getattr(plugin, "schemes", ())
     if isinstance(schemes, str) or not all(isinstance(scheme, str) for scheme in schemes):
         raise PluginError(f"plugin {name!r}: schemes: expected a tuple of texts, got {schemes!r}")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import pluggy
 from attrs import evolve
@@ -14,15 +13,16 @@ from evframe_wire.visible import brief
 
 from evframe.calls import foreign_call
 from evframe.exceptions import PluginError, SocketError
+from evframe.limits import Limits
 from evframe.members import Address
 from evframe.sockets import Socket, split_socket
-from evframe.subscribers import BATCH_EVENTS
 from evframe.subscriptions.references import FORMS, Template, Values, has_reference, renamed
 from evframe.subscriptions.urls import OWN_FORM, is_url, place_of, sockets_for
 
 if TYPE_CHECKING:
     from evframe.batch import Batch
 
+_DEFAULTS: Final = Limits()
 Deliver = Callable[[Socket, "Batch"], Awaitable[None] | bool]
 
 
@@ -64,6 +64,14 @@ def hook_call(manager: pluggy.PluginManager, hook: str, plugin: Any) -> Callable
     return lambda **arguments: next(iter(caller(**arguments)), None)
 
 
+def limits_of(plugin: Any) -> Limits:
+    """Return what a plugin says of its transport."""
+    limits = getattr(plugin, "limits", _DEFAULTS)
+    if not isinstance(limits, Limits):
+        raise PluginError(f"expected limits to be an evframe.limits.Limits, got {limits!r}")
+    return limits
+
+
 class Transport:
     """One plugin that parses and delivers, with the hook wrappers that others put round it.
 
@@ -74,11 +82,10 @@ class Transport:
         "at_once",
         "batch_events",
         "deliver",
-        "encodes",
         "gathers",
-        "has_members",
         "in_flight",
         "in_flight_batches",
+        "limits",
         "name",
         "parse",
         "plugin",
@@ -97,20 +104,19 @@ class Transport:
 
     def resolve(self, manager: pluggy.PluginManager) -> None:
         """Find the calls again, after a plugin came or went."""
-        self.batch_events: int = getattr(self.plugin, "batch_events", BATCH_EVENTS)
-        self.in_flight: int = getattr(self.plugin, "in_flight", 0)
-        self.in_flight_batches: int = getattr(self.plugin, "in_flight_batches", sys.maxsize)
-        self.gathers: bool = getattr(self.plugin, "gathers", False)
-        self.reads_params: bool = getattr(self.plugin, "reads_params", False)
-        self.has_members: bool = getattr(self.plugin, "has_members", False)
-        self.encodes: str | None = getattr(self.plugin, "percent_safe", None)
+        self.limits = limits = limits_of(self.plugin)
+        self.batch_events = limits.batch_events  # those that are read for each batch
+        self.in_flight = limits.in_flight
+        self.in_flight_batches = limits.in_flight_batches
+        self.gathers = limits.gathers
+        self.reads_params = limits.reads_params
         self.parse = hook_call(manager, "on_subscribe", self.plugin)
         self.unsubscribed = hook_call(manager, "unsubscribed", self.plugin)
         called = hook_caller(manager, "deliver", self.plugin)
         implementations = called.get_hookimpls()
         is_alone = len(implementations) == 1 and not is_wrapper(implementations[0])
         # A wrapper's code is not that of the transport, which has answered for its own.
-        self.at_once: bool = is_alone and getattr(self.plugin, "at_once", False)
+        self.at_once = is_alone and limits.at_once
         if is_alone and implementations[0].argnames == ("socket", "batch"):
             # One hook call costs as much as sending a datagram; with nobody else in it, it is left out.
             self.deliver = cast(Deliver, implementations[0].function)
@@ -206,7 +212,7 @@ class Transports:
             raise SocketError(text, str(error)) from None
         finally:
             self._is_configured = was
-        if not template.references or cast(Transport, address.transport).has_members:
+        if not template.references or cast(Transport, address.transport).limits.has_members:
             return address
         return evolve(address, socket=renamed(address.socket, self._shown(template, address)))
 
@@ -223,7 +229,7 @@ class Transports:
         scheme = url.partition(":")[0].lower()
         plugins = [each.plugin for each in self._by_name.values()]
         own = [OWN_FORM for plugin in plugins if scheme in getattr(plugin, "schemes", ())]
-        others = [form for plugin in plugins for form in getattr(plugin, "url_forms", {}).get(scheme, ())]
+        others = [form for plugin in plugins for form in limits_of(plugin).url_forms.get(scheme, ())]
         for socket in sockets_for(url, own + others):
             with suppress(SocketError):
                 canonical = self._parse_socket(socket).socket.canonical
@@ -239,8 +245,9 @@ class Transports:
         scheme, rest = split_socket(text)
         known = self._by_scheme.get(scheme)
         for transport in list(self._by_name.values()) if known is None else (known,):
-            is_filled = template is not None and not transport.has_members
-            filled = template.filled(transport.encodes).partition(":")[2] if template and is_filled else rest
+            is_filled = template is not None and not transport.limits.has_members
+            encodes = transport.limits.percent_safe
+            filled = template.filled(encodes).partition(":")[2] if template and is_filled else rest
             try:
                 with foreign_call(f"plugin {transport.name!r}, hook 'on_subscribe'"):
                     parsed = transport.parse(scheme=scheme, rest=filled)

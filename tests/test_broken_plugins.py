@@ -18,6 +18,7 @@ import evframe
 from evframe import Unavailable
 from evframe.cli import main
 from evframe.config import Config
+from evframe.limits import Limits
 from evframe.testing import MemoryTransport, until
 
 
@@ -135,17 +136,17 @@ async def test_spawn_from_start_on(memory):
 @pytest.mark.parametrize(
     ("attribute", "meant"),
     [
-        ("inflight", "in_flight"),
-        ("batch_event", "batch_events"),
+        ("limit", "limits"),
+        ("limites", "limits"),
         ("scheme", "schemes"),
-        ("read_params", "reads_params"),
+        ("library_log", "library_logs"),
     ],
 )
 def test_an_attribute_that_is_nearly_one_of_the_core_is_refused(attribute, meant):
     """A misspelt attribute would silently have its default; other attributes are the plugin's."""
 
     class Plain:
-        limit = 5
+        size = 5
 
         @evframe.hookimpl
         def on_subscribe(self, scheme, rest):
@@ -158,19 +159,47 @@ def test_an_attribute_that_is_nearly_one_of_the_core_is_refused(attribute, meant
         evframe.EventInterface(plugins={"odd": misspelt})
 
 
+@pytest.mark.parametrize("attribute", [field.name for field in attrs.fields(Limits)])
+def test_a_limit_as_an_attribute_is_refused(attribute):
+    """What belongs into the limits of a plugin would have no effect beside them."""
+    plugin = type("Beside", (), {attribute: 5})()
+    expected = f"plugin 'odd': expected {attribute!r} in its limits, got it as an attribute"
+    with pytest.raises(evframe.PluginError, match=re.escape(expected)):
+        evframe.EventInterface(plugins={"odd": plugin})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"inflight": 5}, "unexpected keyword argument 'inflight'"),
+        ({"in_flight": -1}, "in_flight: expected 0 or more, got -1"),
+        ({"batch_events": 0}, "batch_events: expected 1 or more, got 0"),
+        ({"batch_events": "9"}, "batch_events: expected 1 or more, got '9'"),
+        ({"in_flight_batches": True}, "in_flight_batches: expected 1 or more, got True"),
+        ({"in_flight_batches": 1.5}, "in_flight_batches: expected 1 or more, got 1.5"),
+    ],
+)
+def test_limits_are_typed(wrong, problem):
+    """A limit that does not exist, or that no transport can have, is an error where it is written."""
+    with pytest.raises((TypeError, ValueError), match=re.escape(problem)):
+        Limits(**wrong)
+
+
+def test_limits_of_another_kind_are_refused():
+    """A dict in the place of limits is an error of the plugin."""
+    with pytest.raises(evframe.PluginError, match=r"expected limits to be an evframe\.limits\.Limits, got \{"):
+        evframe.EventInterface(plugins={"odd": type("Odd", (), {"limits": {"in_flight": 5}})()})
+
+
 @pytest.mark.parametrize(
     ("attribute", "value", "said"),
     [
-        ("batch_events", 0, "batch_events: expected 1 or more, got 0"),
-        ("batch_events", "9", "batch_events: expected 1 or more, got '9'"),
-        ("in_flight", -1, "in_flight: expected 1 or more, got -1"),
-        ("in_flight_batches", True, "in_flight_batches: expected 1 or more, got True"),
         ("schemes", "odd", "schemes: expected a tuple of texts, got 'odd'"),
         ("schemes", (1,), r"schemes: expected a tuple of texts, got (1,)"),
     ],
 )
 def test_an_attribute_with_a_bad_value_is_refused(attribute, value, said):
-    """With no batch to hand over events would wait for ever; the plugin is refused with the attribute."""
+    """Schemes that are no texts would never be found; the plugin is refused with the attribute."""
     odd = type("Odd", (MemoryTransport,), {attribute: value})()
     with pytest.raises(evframe.PluginError, match=re.escape(f"plugin 'odd': {said}")):
         evframe.EventInterface(plugins={"odd": odd})

@@ -8,6 +8,7 @@ from numbered import assert_exactly
 
 import evframe
 from evframe.config import Config, CoreOptions
+from evframe.limits import Limits
 from evframe.nesting import delivering
 from evframe.testing import FakeClock, MemoryTransport, until
 from evframe.testing.transports import MemorySocket
@@ -153,7 +154,7 @@ async def test_no_more_batches_under_way_than_the_transport_says(memory):
 @pytest.mark.parametrize("first_ends_last", [False, True])
 async def test_a_subscriber_is_away_for_the_reason_of_the_batch_that_failed(memory, caplog, first_ends_last):
     """Batches that come back only because one before them has give no reason, whichever ends last."""
-    memory.in_flight = 2
+    memory.limits = Limits(in_flight=2)
     ends = [asyncio.Event(), asyncio.Event()]
 
     async def send(batch):
@@ -183,7 +184,7 @@ async def test_batches_under_way_come_back_in_order(memory, seed):
     """With several batches under way, whatever comes back is tried again in order, confirmed ones are not."""
     chance = random.Random(seed)
     confirmed = []
-    memory.in_flight = 50
+    memory.limits = Limits(in_flight=50)
 
     async def send(batch):
         for _ in range(chance.randrange(3)):
@@ -401,7 +402,7 @@ async def test_two_transports(memory):
 
 async def test_no_batch_overtakes_one_that_comes_back(memory):
     """A batch is not handed over between the failure of the one before and the moment the core hears of it."""
-    memory.in_flight = 100
+    memory.limits = Limits(in_flight=100)
     order = []
     futures = []
 
@@ -562,7 +563,7 @@ def recording(memory, batches):
 
 async def test_the_first_event_of_a_turn_goes_at_once_where_the_transport_permits_it(memory):
     """It is delivered within its raise; what follows in the turn forms one batch, and the next turn begins anew."""
-    memory.at_once = True
+    memory.limits = Limits(at_once=True)
     batches = []
     events = compose(memory)
     memory.when("a", recording(memory, batches))
@@ -580,7 +581,7 @@ async def test_the_first_event_of_a_turn_goes_at_once_where_the_transport_permit
 
 async def test_one_delivery_of_a_turn_goes_at_once(memory):
     """With several subscribers the newest gets the first event at once, the others with the pass over all."""
-    memory.at_once = True
+    memory.limits = Limits(at_once=True)
     events = compose(memory)
     for name in ("a", "b", "c"):
         events.subscribe_event("E_A", f"memory:{name}")
@@ -594,7 +595,7 @@ async def test_one_delivery_of_a_turn_goes_at_once(memory):
 @pytest.mark.parametrize("result", ["unavailable", "awaitable", "rejected", "broken", "failed", "wrong"])
 async def test_what_does_not_work_at_once_is_settled_in_the_next_turn(memory, result, caplog):
     """Whatever `deliver` does but work, the raise returns; order, outcomes and counters are as for any batch."""
-    memory.at_once = True
+    memory.limits = Limits(at_once=True)
     attempts = []
 
     async def later(batch):
@@ -635,7 +636,7 @@ async def test_what_does_not_work_at_once_is_settled_in_the_next_turn(memory, re
 
 async def test_a_finaliser_within_a_delivery_at_once_raises_an_event(memory):
     """An event that is raised in the middle of a delivery comes behind it."""
-    memory.at_once = True
+    memory.limits = Limits(at_once=True)
     batches = []
     events = compose(memory)
 
@@ -662,7 +663,7 @@ async def test_nothing_goes_at_once_through_a_wrapper(memory):
         def deliver(self, socket, batch):
             return (yield)
 
-    memory.at_once = True
+    memory.limits = Limits(at_once=True)
     events = evframe.EventInterface(plugins={"memory": memory, "wrapper": Wrapper()})
     events.register_event("E_A")
     events.subscribe_event("E_A", "memory:a")
@@ -673,7 +674,7 @@ async def test_nothing_goes_at_once_through_a_wrapper(memory):
 
 async def test_what_goes_at_once_is_counted_when_the_interface_is_left(memory):
     """A delivery that waits for its outcome at the end is lost, and counted."""
-    memory.at_once = True
+    memory.limits = Limits(at_once=True)
     events = compose(memory, drain_timeout_s=0)
     memory.when("a", lambda batch: asyncio.get_running_loop().create_future())
     events.subscribe_event("E_A", "memory:a")
@@ -691,7 +692,7 @@ def gathering(memory, batches, monkeypatch):
         waiting.append(self)
 
     monkeypatch.setattr("evframe.gathering.Gathering.add", add)
-    memory.gathers = True
+    memory.limits = Limits(gathers=True)
 
     async def taken(batch):
         recording(memory, batches)(batch)

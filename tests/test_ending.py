@@ -8,6 +8,7 @@ import pytest
 import evframe
 from evframe.config import Config, CoreOptions
 from evframe.ending import SLICE_EVENTS
+from evframe.limits import Limits
 from evframe.testing import MemoryTransport, until
 
 
@@ -91,7 +92,7 @@ async def test_what_came_back_beside_a_delivery_that_hangs():
     """A subscriber whose time is over ends: a batch that came back while another one hangs is not sent again."""
 
     class Memory(MemoryTransport):
-        in_flight, batch_events = 2, 1
+        limits = Limits(in_flight=2, batch_events=1)
 
     sent = []
     fail = asyncio.Event()

@@ -3,12 +3,13 @@
 import asyncio
 
 import evframe
+from evframe.limits import Limits
 from evframe.testing import until
 
 
 async def test_withdrawn_member_ends_what_is_under_way(memory):
     """A member that is withdrawn begins no other batch, and says so when those under way are over; the rest waits."""
-    memory.in_flight = 2
+    memory.limits = Limits(in_flight=2)
     open_, away, outcomes = [], [], {}
 
     async def send(batch):

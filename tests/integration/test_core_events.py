@@ -11,6 +11,7 @@ from evframe_client import Client
 from evframe_core_events import CoreEvents
 from evframe_core_events import Options as CoreOptions
 from evframe_datagram import DatagramTransport
+from evframe_mi import Management
 from evframe_mi_http import HttpManagement
 from evframe_mi_http import Options as HttpOptions
 from evframe_route import Options as RouteOptions
@@ -51,6 +52,7 @@ async def test_peer_that_closes():
     plugins = {
         "core-events": CoreEvents(),
         "datagram": DatagramTransport(),
+        "mi": Management(),
         "mi-http": http,
         "stream": StreamTransport(),
     }

@@ -417,7 +417,7 @@ async def test_all_or_nothing(tmp_path):
         "lease-events",
         "pike",
     )
-    file = ConfigFile(tmp_path / "evframe.toml", *names, "stream", "opensips")
+    file = ConfigFile(tmp_path / "evframe.toml", *names, "mi", "stream", "opensips")
     taken = tmp_path / "taken"
     taken.write_text("no FIFO\n")
     with socket.create_server(("127.0.0.1", 0)) as used:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import pytest
 from evframe_datagram import DatagramTransport
+from evframe_mi import Management
 from evframe_mi.testing import management
 from evframe_state import LeaseKeeper
 from evframe_state import Options as StateOptions
@@ -40,7 +41,7 @@ def listed(events):
 
 def compose(clock=FakeClock(), state_path=None):
     """Return an interface with the events; its leases end when the clock says so, however slow the machine is."""
-    plugins = {"datagram": DatagramTransport(), "state": LeaseKeeper(StateOptions(state_path))}
+    plugins = {"datagram": DatagramTransport(), "mi": Management(), "state": LeaseKeeper(StateOptions(state_path))}
     events = evframe.EventInterface(plugins=plugins, clock=clock)
     for number in range(EVENTS):
         events.register_event(f"E_{number}")

@@ -13,6 +13,7 @@ from evframe_wire.addresses import connection_problem
 
 from evframe import Batch, Socket, Unavailable, hookimpl
 from evframe.context import PluginContext
+from evframe.limits import Limits
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_datagram.address import UdpSocket, UnixSocket, parse
@@ -39,7 +40,7 @@ class DatagramTransport:
     """The plugin object."""
 
     schemes = ("udp", "unix")
-    at_once = True  # sends that do not wait
+    limits = Limits(at_once=True)  # sends that do not wait
 
     def __init__(self) -> None:
         self._open: dict[str, tuple[socket.socket, Any]] = {}

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import tzinfo
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 import attrs
@@ -17,6 +17,7 @@ import attrs
 from evframe import Batch, Event, Socket, Unavailable, hookimpl
 from evframe.commands import Command, CommandError, CommandTable, text_param
 from evframe.context import PluginContext
+from evframe.limits import Limits
 from evframe.plugins import EventCollector
 from evframe_flatstore.dates import Periods, zone_of
 from evframe_flatstore.file import LineFile, file_name
@@ -73,10 +74,12 @@ class FlatstoreTransport:
     """
 
     schemes = ("flatstore",)
-    url_forms: ClassVar = {"file": ("flatstore:{rest}",)}
-    reads_params = True
-    batch_events = 8192  # each goes through a thread, which costs as much as a hundred lines
-    gathers = True
+    limits = Limits(
+        batch_events=8192,  # each goes through a thread, which costs as much as a hundred lines
+        gathers=True,
+        reads_params=True,
+        url_forms={"file": ("flatstore:{rest}",)},
+    )
     Options = FlatstoreOptions
 
     def __init__(

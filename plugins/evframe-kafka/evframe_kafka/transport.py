@@ -14,6 +14,7 @@ from evframe_kafka_clients import secrets
 from evframe import Batch, Socket, hookimpl
 from evframe.context import PluginContext
 from evframe.late import LateModule
+from evframe.limits import Limits
 from evframe.ordering import Ordering, Step
 from evframe.subscriptions.resolving import Resolver
 from evframe_kafka.address import KafkaSocket, parse
@@ -32,15 +33,17 @@ class KafkaTransport:
 
     schemes = ("kafka",)
     library_logs = ("aiokafka",)
-    percent_safe = ",:[]"  # the brokers are not percent-encoded
-    batch_events = 8192
-    # The brokers take one batch of a partition after the other: what comes meanwhile goes in one piece.
-    in_flight_batches = 4
     Options = KafkaOptions
 
     def __init__(self, options: KafkaOptions | None = None) -> None:
         self._options = KafkaOptions() if options is None else options
-        self.in_flight = self._options.max_in_flight
+        self.limits = Limits(
+            batch_events=8192,
+            in_flight=self._options.max_in_flight,
+            # The brokers take one batch of a partition after the other: what comes meanwhile goes in one piece.
+            in_flight_batches=4,
+            percent_safe=",:[]",  # the brokers are not percent-encoded
+        )
         self._library = LateModule("evframe_kafka.library")
         self._clusters: dict[tuple[Any, ...], Cluster] = {}
         self._orderings: defaultdict[str, Ordering] = defaultdict(Ordering)

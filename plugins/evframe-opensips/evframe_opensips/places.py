@@ -8,8 +8,9 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from evframe import Unavailable
 from evframe.endpoints import Access, bind_unix
+
+from evframe import Unavailable
 from evframe.subscriptions.resolving import Resolver
 from evframe_opensips.handed_over import handed_over
 from evframe_opensips.intake import Intake

@@ -8,13 +8,14 @@ import uuid
 from collections import defaultdict
 from collections.abc import Awaitable
 from contextlib import AbstractContextManager, suppress
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from evframe import Batch, ConfigError, Event, Socket, hookimpl
 from evframe.context import PluginContext
 from evframe.late import LateModule
+from evframe.limits import Limits
 from evframe.ordering import Ordering, Step
 from evframe.plugin import UnfitError
 from evframe.subscriptions.names import HostAddress
@@ -26,20 +27,19 @@ from evframe_rabbitmq.routes import Route
 if TYPE_CHECKING:
     from evframe_rabbitmq.library import Broker, Lane, Publication
 
+_URL_FORMS: Final = {"amqp": ("rabbitmq:{rest}",), "amqps": ("rabbitmq:{authority}/tls?{path}",)}
+
 
 class RabbitmqTransport:
     """The plugin object."""
 
     schemes = ("rabbitmq",)
-    gathers = True
     library_logs = ("aio_pika", "aiormq")
-    url_forms: ClassVar = {"amqp": ("rabbitmq:{rest}",), "amqps": ("rabbitmq:{authority}/tls?{path}",)}
-    percent_safe = ""
     Options = RabbitmqOptions
 
     def __init__(self, options: RabbitmqOptions | None = None) -> None:
         self._options = RabbitmqOptions() if options is None else options
-        self.in_flight = self._options.max_in_flight
+        self.limits = Limits(gathers=True, in_flight=self._options.max_in_flight, percent_safe="", url_forms=_URL_FORMS)
         self._library = LateModule("evframe_rabbitmq.library")
         self._brokers: dict[tuple[Any, ...], Broker] = {}
         self._orderings: defaultdict[str, Ordering] = defaultdict(Ordering)

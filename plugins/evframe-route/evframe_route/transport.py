@@ -11,6 +11,7 @@ import attrs
 from evframe import Batch, ConfigError, Socket, hookimpl
 from evframe.config import at_least
 from evframe.context import PluginContext
+from evframe.limits import Limits
 from evframe.plugins import EventCollector
 from evframe.workers import CallLimit, WorkerGroup
 from evframe_route.callables import find_callable
@@ -74,8 +75,7 @@ class RouteTransport:
 
     schemes = ("route",)
     places: ClassVar = {"routes": "routes"}
-    batch_events = 4096  # a batch that is awaited takes two turns of the loop
-    reads_params = True
+    limits = Limits(batch_events=4096, reads_params=True)  # a batch that is awaited takes two turns of the loop
 
     def __init__(self, options: Options | None = None) -> None:
         self._options = Options() if options is None else options

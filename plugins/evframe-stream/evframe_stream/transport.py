@@ -10,6 +10,7 @@ from evframe_wire.addresses import without_brackets
 
 from evframe import Batch, Socket, hookimpl
 from evframe.context import PluginContext
+from evframe.limits import Limits
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.resolving import Resolver
 from evframe_stream.acknowledged import AcknowledgedConnection
@@ -26,12 +27,11 @@ class StreamTransport:
     """The plugin object."""
 
     schemes = ("tcp",)
-    gathers = True
     Options = StreamOptions
 
     def __init__(self, options: StreamOptions | None = None) -> None:
         self._options = options = StreamOptions() if options is None else options
-        self.in_flight = options.max_in_flight
+        self.limits = Limits(gathers=True, in_flight=options.max_in_flight)
         self._format = MessageFormat(options.event_param, newline=options.newline_framing)
         self._connections: dict[tuple[str, int], Connection] = {}
         self._context: PluginContext | None = None

@@ -13,7 +13,9 @@ import attrs
 from evframe import Batch, Socket, Unavailable, hookimpl
 from evframe.commands import CommandTable
 from evframe.context import PluginContext
+from evframe.limits import Limits
 from evframe.members import Address
+from evframe_virtual.carrier import GroupCarrier
 from evframe_virtual.commands import member_commands
 from evframe_virtual.grammar import SocketParser, VirtualSocket
 from evframe_virtual.group import AWAY, FailoverGroup, Group, ParallelGroup, RoundRobinGroup
@@ -37,11 +39,11 @@ class VirtualTransport:
 
     schemes = ("virtual",)
     Options = VirtualOptions
-    batch_events = 1024
-    at_once = gathers = False  # it is a member, too, whose attributes are read here
-    in_flight = in_flight_batches = sys.maxsize  # each member has a queue
-    reads_params = True  # so may a member
-    has_members = True  # whose references to secrets are their own
+    limits = Limits(
+        in_flight=sys.maxsize,  # each member has a queue
+        reads_params=True,  # so may a member
+        has_members=True,  # whose references to secrets are their own
+    )
 
     def __init__(self, options: VirtualOptions | None = None) -> None:
         self._options = VirtualOptions() if options is None else options
@@ -53,7 +55,8 @@ class VirtualTransport:
     def loaded(self, context: PluginContext) -> None:
         """Keep the way to other transports."""
         self._context = context
-        self._parser = SocketParser(context.parse_socket, lambda socket: Address(socket, self))
+        carrier = GroupCarrier(self.deliver, self.unsubscribed)
+        self._parser = SocketParser(context.parse_socket, lambda socket: Address(socket, carrier))
 
     @hookimpl
     def reconfigure(self, options: VirtualOptions) -> None:

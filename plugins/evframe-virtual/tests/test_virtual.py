@@ -14,6 +14,7 @@ from evframe_virtual.handing import SLICE_EVENTS, HandOver
 
 import evframe
 from evframe.config import Config, CoreOptions
+from evframe.limits import Limits
 from evframe.testing import MemoryTransport, Peer, TransportContract, no_garbage, until
 
 
@@ -446,7 +447,7 @@ async def test_hand_over_keeps_order_whatever_fails(compose, memory, monkeypatch
     """However a member fails with batches under way, the next one has what it has not delivered, once and in order."""
     monkeypatch.setattr("evframe_virtual.handing.SLICE_EVENTS", slice_events)
     chance = random.Random(seed)
-    memory.in_flight = 400
+    memory.limits = Limits(in_flight=400)
     at_first = []
 
     async def take(batch):

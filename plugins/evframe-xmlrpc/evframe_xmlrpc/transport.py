@@ -8,7 +8,7 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable
 from functools import cached_property, partial
-from typing import ClassVar, Final
+from typing import Final
 from weakref import WeakValueDictionary
 
 from evframe_wire.addresses import connection_problem
@@ -16,6 +16,7 @@ from evframe_wire.addresses import connection_problem
 from evframe import Batch, ConfigError, Socket, SocketError, Unavailable, hookimpl
 from evframe.context import PluginContext
 from evframe.late import LateModule
+from evframe.limits import Limits
 from evframe.subscriptions.attempts import first_reached
 from evframe.subscriptions.names import FORBIDDEN, HostAddress
 from evframe.subscriptions.resolving import Resolver
@@ -37,11 +38,13 @@ class XmlrpcTransport:
     """The plugin object."""
 
     schemes = ("xmlrpc", "xmlrpcs")
-    url_forms: ClassVar = {
-        "http": ("xmlrpc:{authority}/{path}:METHOD", "xmlrpc:{authority}:80/{path}:METHOD"),
-        "https": ("xmlrpcs:{authority}/{path}:METHOD", "xmlrpcs:{authority}:443/{path}:METHOD"),
-    }
-    reads_params = True
+    limits = Limits(
+        reads_params=True,
+        url_forms={
+            "http": ("xmlrpc:{authority}/{path}:METHOD", "xmlrpc:{authority}:80/{path}:METHOD"),
+            "https": ("xmlrpcs:{authority}/{path}:METHOD", "xmlrpcs:{authority}:443/{path}:METHOD"),
+        },
+    )
     Options = XmlrpcOptions
 
     def __init__(self, options: XmlrpcOptions | None = None) -> None:
