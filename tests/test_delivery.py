@@ -128,7 +128,7 @@ async def test_unavailable_keeps_order(memory):
 
 async def test_no_more_batches_under_way_than_the_transport_says(memory):
     """With a bound for the batches under way, what is raised meanwhile goes as one piece."""
-    memory.in_flight, memory.in_flight_batches = 100, 2
+    memory.limits = Limits(in_flight=100, in_flight_batches=2)
     sizes, open_ = [], []
 
     def send(batch):

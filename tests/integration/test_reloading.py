@@ -393,7 +393,7 @@ def state(events):
     http, datagram, fifo = (events.plugin(name) for name in ("mi-http", "mi-datagram", "mi-fifo"))
     dispatcher, core = events.plugin("dispatcher"), events.plugin("core-events")
     return (
-        (http.address, http._options, http._guard),
+        (http.address, http._rules),
         (datagram.address, datagram._options),
         fifo._options,
         [(each.uri, each.health.state) for each in dispatcher._sets],

@@ -229,7 +229,7 @@ def link_to_nothing(path):
 async def test_a_value_that_names_no_file_of_lines_holds_up_no_other(tmp_path, make, reason):
     """Any number of events whose value names a folder or a pipe fail; the events of other files are written."""
     make(tmp_path / "x")
-    batch = FlatstoreTransport.batch_events
+    batch = FlatstoreTransport.limits.batch_events
     counters = await raised(tmp_path, "{v}", *[{"v": "x"}] * batch, {"v": "a"})
     assert (counters.delivered, counters.reasons) == (1, {reason: batch})
     assert (tmp_path / "a").read_text() == "E,a\n"
