@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 from evframe_client import AsyncClient, ManagementError
-from evframe_mi.endpoints import endpoint_text
+from evframe_wire.endpoints import endpoint_text
 
 import evframe
 from evframe.config import parse_config

@@ -9,10 +9,10 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
 
-from evframe_mi.bound import BoundAddress
-from evframe_mi.endpoints import Access
 from evframe_mi.traffic import Traffic
+from evframe_wire.bound import BoundAddress
 from evframe_wire.drops import DropCounter
+from evframe_wire.endpoints import Access
 
 from evframe_mi_datagram.options import Options, parse_name
 from evframe_mi_datagram.replies import Replies

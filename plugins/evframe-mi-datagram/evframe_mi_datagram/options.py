@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import attrs
-from evframe_mi.endpoints import check_path, is_loopback, known_group, known_user, octal_mode, parse_endpoint
+from evframe_wire.endpoints import check_path, is_loopback, known_group, known_user, octal_mode, parse_endpoint
 
 from evframe.config import at_least
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 from evframe_mi import Dispatcher, Traffic, dispatcher_of
-from evframe_mi.endpoints import endpoint_text
 from evframe_mi.responses import PARSE_ERRORS, unsendable
+from evframe_wire.endpoints import endpoint_text
 
 from evframe import hookimpl
 from evframe.commands import CommandTable

@@ -7,7 +7,7 @@ import os
 import stat
 from typing import Final
 
-from evframe_mi.endpoints import Access, OwnPath, clear_path
+from evframe_wire.endpoints import Access, OwnPath, clear_path
 
 _AT_ONCE: Final = 65536
 

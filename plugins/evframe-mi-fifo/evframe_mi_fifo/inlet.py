@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from evframe_mi.endpoints import Access
 from evframe_mi.traffic import Traffic
+from evframe_wire.endpoints import Access
 
 from evframe.context import PluginContext
 from evframe_mi_fifo.fifo import Fifo

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-from evframe_mi.endpoints import known_group, known_user, octal_mode
+from evframe_wire.endpoints import known_group, known_user, octal_mode
 
 from evframe.config import at_least
 

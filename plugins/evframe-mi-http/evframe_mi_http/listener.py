@@ -8,8 +8,8 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from evframe_mi.bound import BoundAddress
-from evframe_mi.endpoints import Access, parse_endpoint
+from evframe_wire.bound import BoundAddress
+from evframe_wire.endpoints import Access, parse_endpoint
 
 from evframe.open_files import reserved
 from evframe_mi_http.options import Options

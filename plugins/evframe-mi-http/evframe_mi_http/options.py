@@ -6,7 +6,7 @@ import ssl
 from typing import Any
 
 import attrs
-from evframe_mi.endpoints import is_loopback, known_group, known_user, octal_mode, parse_endpoint
+from evframe_wire.endpoints import is_loopback, known_group, known_user, octal_mode, parse_endpoint
 
 from evframe.config import at_least
 from evframe.contents import contents_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 import attrs
-from evframe_mi.endpoints import parse_endpoint
+from evframe_wire.endpoints import parse_endpoint
 
 from evframe_mi_http.access import Guard
 from evframe_mi_http.options import Options

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from evframe_mi import Dispatcher, Traffic, dispatcher_of
-from evframe_mi.endpoints import endpoint_text, parse_endpoint
+from evframe_wire.endpoints import endpoint_text, parse_endpoint
 
 from evframe import hookimpl
 from evframe.commands import Command, CommandTable

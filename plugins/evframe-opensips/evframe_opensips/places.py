@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from evframe.endpoints import Access, bind_unix
+from evframe_wire.endpoints import Access, bind_unix
 
 from evframe import Unavailable
 from evframe.subscriptions.resolving import Resolver

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Protocol, cast
 
-from evframe.endpoints import OwnPath
 from evframe_wire.drops import DropCounter
+from evframe_wire.endpoints import OwnPath
 
 from evframe_opensips.intake import Intake
 from evframe_opensips.messages import split

@@ -13,7 +13,7 @@ from evframe import Batch, Socket
 
 @attrs.frozen
 class GroupCarrier:
-    """The transport of a group within a group, as the core sees it: its members have queues of their own."""
+    """The transport of a group within a group, as the core sees it: each of its members has a queue."""
 
     deliver: Callable[[Socket, Batch], Awaitable[None] | bool | None]
     unsubscribed: Callable[..., Any]

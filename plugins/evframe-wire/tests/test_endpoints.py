@@ -6,7 +6,7 @@ import stat
 import threading
 
 import pytest
-from evframe_mi.endpoints import (
+from evframe_wire.endpoints import (
     Access,
     OwnPath,
     bind_inet,
@@ -89,7 +89,7 @@ def test_unknown_owner(check):
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
 def test_stale_socket_is_taken_over(tmp_path, kind):
-    """A socket that nobody has any more makes room, whatever kind it was of."""
+    """A socket that no process has any more makes room, whatever kind it was of."""
     path = str(tmp_path / "mi")
     for left in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
         with socket.socket(socket.AF_UNIX, left) as stale:
@@ -190,7 +190,7 @@ def test_secret(tmp_path):
 
 
 def test_secret_that_cannot_be_read(tmp_path):
-    """A file that is missing is an error that names it; a FIFO is none, and nobody waits for it."""
+    """A file that is missing is an error that names it; a FIFO is none, and the call does not wait for it."""
     with pytest.raises(ValueError, match="can be read.*nosuch.*No such file"):
         read_secret(str(tmp_path / "nosuch"))
     os.mkfifo(tmp_path / "fifo", 0o600)
@@ -228,7 +228,7 @@ def test_a_name_that_is_bound(monkeypatch):
         return look_up(host, *rest, flags=flags, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr("evframe_mi.endpoints.BIND_LOOKUP_S", 0.05)
+    monkeypatch.setattr("evframe_wire.endpoints.BIND_LOOKUP_S", 0.05)
     try:
         with bind_inet(socket.SOCK_STREAM, "localhost", 0) as bound:
             assert bound.getsockname()[0] in {"127.0.0.1", "::1"}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 
-from evframe_mi.endpoints import Access, OwnPath, bind_inet, bind_unix, inet_address
+from evframe_wire.endpoints import Access, OwnPath, bind_inet, bind_unix, inet_address
 
 Target = str | tuple[str, int]
 
 
 class BoundAddress:
-    """A bound port or UNIX path, without waiting; see `evframe_mi.endpoints`.
+    """A bound port or UNIX path, without waiting; see `evframe_wire.endpoints`.
 
     Args:
         kind: `socket.SOCK_STREAM`, which takes connections from now on, or `socket.SOCK_DGRAM`.
@@ -49,7 +49,7 @@ class BoundAddress:
             access.give(self._path.path)
 
     def remove_path(self) -> None:
-        """Have nobody find the path any more, if it is one."""
+        """Remove the path, if it is one."""
         if self._path is not None:
             self._path.remove()
 

@@ -14,6 +14,7 @@ import threading
 from typing import Any, Final
 
 import attrs
+
 from evframe_wire.addresses import split_host_port, without_brackets
 
 _PATH_BYTES: Final = 107  # what the kernel's address of a UNIX socket holds
@@ -167,7 +168,7 @@ def clear_path(path: str, kind: int) -> None:
 
 
 def _is_used(path: str, kind: int) -> bool:
-    """Return whether somebody reads from *path*, as far as this process can tell."""
+    """Return whether a process reads from *path*, as far as this one can see."""
     try:
         if kind == stat.S_IFIFO:
             os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC))

@@ -5,8 +5,8 @@ import socket
 import stat
 
 import pytest
-from evframe_mi.bound import BoundAddress
-from evframe_mi.endpoints import Access
+from evframe_wire.bound import BoundAddress
+from evframe_wire.endpoints import Access
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def bind():
 
 
 def test_what_is_the_same_address(bind, tmp_path):
-    """A name of the address that is bound is that address; a path is, as long as it is there."""
+    """A name of the address that is bound is that address; a path is, as long as it exists."""
     port = bind(("127.0.0.1", 0))
     assert port.is_at(("127.0.0.1", 0))
     assert port.is_at(port.address)
@@ -41,7 +41,7 @@ def test_what_is_the_same_address(bind, tmp_path):
 
 
 def test_path_that_was_made_again(bind, tmp_path):
-    """What is let go removes its own path, and not that of what has taken its place."""
+    """An address that is released removes its own path, and not that of what has taken its place."""
     first = bind(str(tmp_path / "mi"))
     os.unlink(first.address)
     second = bind(str(tmp_path / "mi"), before=first)
