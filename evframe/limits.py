@@ -33,8 +33,8 @@ class Limits:
     awaited takes as long as ten events or more. None waits after a pause, or when 512 wait, or when an outcome is
     waited for."""
     at_once: bool = False
-    """Whether `deliver` is called within the raise for the first event of a turn of the loop: it must make nothing but
-    system calls that do not wait, and call no code of others."""
+    """Whether `deliver` is called within the raise for the first event of a turn of the loop, unless the turn before
+    had many: it must make nothing but system calls that do not wait, and call no code of others."""
     reads_params: bool = False
     """Whether the parameters themselves are read: `event.params` costs nothing more then. Without it they are read from
     `event.payload` at the first use."""

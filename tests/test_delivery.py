@@ -562,20 +562,43 @@ def recording(memory, batches):
 
 
 async def test_the_first_event_of_a_turn_goes_at_once_where_the_transport_permits_it(memory):
-    """It is delivered within its raise; what follows in the turn forms one batch, and the next turn begins anew."""
+    """It is delivered within its raise, and what follows in the turn forms one batch."""
     memory.limits = Limits(at_once=True)
     batches = []
     events = compose(memory)
     memory.when("a", recording(memory, batches))
     events.subscribe_event("E_A", "memory:a")
     async with events:
-        for turn in range(3):
-            for number in range(4):
-                events.raise_event("E_A", [number])
-            assert batches[2 * turn :] == [[0]]
+        for number in range(3):
+            events.raise_event("E_A", [number])
+            assert batches[number:] == [[number]]
             await asyncio.sleep(0)
-            assert batches[2 * turn :] == [[0], [1, 2, 3]]
-            await asyncio.sleep(0)
+        for number in range(3, 7):
+            events.raise_event("E_A", [number])
+        assert batches[3:] == [[3]]
+        await asyncio.sleep(0)
+        assert batches[3:] == [[3], [4, 5, 6]]
+    add_up(events)
+
+
+async def test_no_event_goes_at_once_after_a_turn_with_many(memory):
+    """A turn with many is followed by others with many; a turn with one event ends that."""
+    memory.limits = Limits(at_once=True)
+    batches = []
+    events = compose(memory)
+    memory.when("a", recording(memory, batches))
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        for number in range(6):
+            events.raise_event("E_A", [number])
+            if number % 3 == 2:
+                await asyncio.sleep(0)
+        assert batches == [[0], [1, 2], [3, 4, 5]]
+        events.raise_event("E_A", [6])
+        assert batches[3:] == []
+        await asyncio.sleep(0)
+        events.raise_event("E_A", [7])
+        assert batches[3:] == [[6], [7]]
     add_up(events)
 
 
