@@ -255,31 +255,57 @@ class DatagramTransport:
 
     async def _wait_unix(self, target: UnixSocket, batch: Batch, index: int, kernel: socket.socket) -> None:
         """Continue when the reader has made room; a reader that is gone shows as an error of the send."""
-        loop = asyncio.get_running_loop()
         events = batch.events
-        while index < len(events):
-            try:
-                kernel.send(events[index].payload)
-                index += 1
-            except BlockingIOError:
-                writable = loop.create_future()
-                loop.add_writer(kernel, _set, writable)
-                self._waiting.add(target.canonical)
+        room = _Room(kernel)
+        self._waiting.add(target.canonical)
+        try:
+            while index < len(events):
                 try:
-                    await writable
-                finally:
-                    self._waiting.discard(target.canonical)
-                    loop.remove_writer(kernel)
-            except OSError as error:
-                self._blame(target, batch, index, error)
+                    kernel.send(events[index].payload)
+                except BlockingIOError:
+                    await room.wait()
+                    continue
+                except OSError as error:
+                    room.close()  # before the kernel socket is
+                    self._blame(target, batch, index, error)
                 index += 1
+        finally:
+            self._waiting.discard(target.canonical)
+            room.close()
+
+
+class _Room:
+    """Waits until a kernel socket takes more; the loop watches it from the first wait to the end.
+
+    The kernel's queue of a reader has ten datagrams by default. To have the socket watched anew for each ten of a batch
+    takes two more system calls.
+    """
+
+    def __init__(self, kernel: socket.socket) -> None:
+        self._kernel = kernel
+        self._loop = asyncio.get_running_loop()
+        self._is_watched = False
+        self._writable: asyncio.Future[None] = self._loop.create_future()
+
+    async def wait(self) -> None:
+        """Return when the kernel socket takes more."""
+        self._writable = self._loop.create_future()
+        if not self._is_watched:
+            self._is_watched = True
+            self._loop.add_writer(self._kernel, self._take)
+        await self._writable
+
+    def _take(self) -> None:
+        if not self._writable.done():
+            self._writable.set_result(None)
+
+    def close(self) -> None:
+        """Watch no more."""
+        if self._is_watched:
+            self._is_watched = False
+            self._loop.remove_writer(self._kernel)
 
 
 def _name(number: int | None) -> str:
     """Return the reason of an event that the kernel did not take, or did not bring to the peer."""
     return connection_problem(OSError(number or 0, ""))
-
-
-def _set(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
