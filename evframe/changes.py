@@ -25,6 +25,6 @@ class Changes:
     """The subscriptions that went, with those of clients that the policy does not permit any more."""
 
 
-def describe(changes: Changes) -> dict[str, Any]:
+def describe_changes(changes: Changes) -> dict[str, Any]:
     """Return *changes* for an answer or a log line, without what has not changed."""
     return {name: names for name, names in attrs.asdict(changes).items() if names}

@@ -1,8 +1,13 @@
-"""What a distribution adds to the command line."""
+"""What a distribution adds to the command line, and what its commands print."""
 
 from __future__ import annotations
 
+import json
+import sys
+from typing import Any
+
 import click
+from evframe_wire.visible import visible, visible_json
 
 
 class CommandLine:
@@ -27,3 +32,13 @@ class CommandLine:
         if command.name in self._taken or command.name in self.commands:
             raise ValueError(f"command {command.name!r} exists already")
         self.commands[command.name] = command
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print *text* on one line; nothing in it moves the cursor, changes colours or forges a line."""
+    click.echo(visible(str(text)), err=err)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON: with a line for each value on a terminal, else on one line."""
+    click.echo(visible_json(json.dumps(value, ensure_ascii=False, indent=4 if sys.stdout.isatty() else None)))

@@ -93,7 +93,7 @@ class Filling:
         return Filled(filled, value)
 
 
-def shown(text: str, show: Callable[[str], str]) -> str:
+def shown_option(text: str, show: Callable[[str], str]) -> str:
     """Return what the function *show* makes of the option *text*, with references in place of their values."""
     if not isinstance(text, Filled):
         return show(text)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from evframe.channel import LeaseChange, Subscription
-from evframe.sockets import shown
+from evframe.sockets import shown_socket
 from evframe.subscribers import Subscriber
 from evframe.subscriptions.references import has_reference
 
@@ -101,7 +101,7 @@ class Leases:
         ):
             if subscriber.successor is None:
                 text = subscriber.text or text  # the one that made it has the secrets
-            if subscriber.socket != socket or shown(subscriber.socket) == shown(socket):
+            if subscriber.socket != socket or shown_socket(subscriber.socket) == shown_socket(socket):
                 subscriber.socket = socket  # else it would be listed in another way than it was subscribed first
             subscriber.successor = None
         else:

@@ -22,7 +22,7 @@ from evframe.listening import Listeners
 from evframe.members import Address, Member
 from evframe.probes import Probes, state_of
 from evframe.queues import bounded
-from evframe.sockets import Socket, endpoints_of, shown
+from evframe.sockets import Socket, endpoints_of, shown_socket
 from evframe.statistics import Counters, Ended
 from evframe.subscribers import Subscriber
 from evframe.subscriptions.policy import leaves
@@ -276,7 +276,7 @@ def check_declaration(event: Channel, declaration: Declaration | None) -> None:
     for subscriber in event.leases:
         name = lacking(declaration.params, subscriber.socket)
         if name is not None:
-            text = shown(subscriber.socket)
+            text = shown_socket(subscriber.socket)
             raise ParameterError(event.name, name, f"expected it in the declaration, as {text!r} has it")
 
 

@@ -42,7 +42,7 @@ class Socket(Protocol):
         """Whether a subscription with this socket can have a lease."""
 
 
-def shown(socket: Socket) -> str:
+def shown_socket(socket: Socket) -> str:
     """Return the text of *socket* in listings, without secrets."""
     return getattr(socket, "shown", None) or socket.canonical
 

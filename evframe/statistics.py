@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from evframe.sockets import shown
+from evframe.sockets import shown_socket
 
 if TYPE_CHECKING:
     from evframe.subscribers import Subscriber
@@ -35,7 +35,7 @@ class Counters:
     def of(cls, subscriber: Subscriber, away: str | None, state: str) -> Counters:
         """Return the counters of *subscriber* as they are now."""
         return cls(
-            shown(subscriber.socket),
+            shown_socket(subscriber.socket),
             subscriber.raised,
             subscriber.delivered,
             subscriber.failed,

@@ -6,7 +6,7 @@ import pytest
 import evframe
 from evframe.composition import make_options
 from evframe.config import parse_config
-from evframe.filling import Filling, shown, unfilled
+from evframe.filling import Filling, shown_option, unfilled
 from evframe.reloading import Changes
 from evframe.secret import secret
 from evframe.subscriptions.references import Values
@@ -76,7 +76,7 @@ def test_a_url_that_is_nothing_but_a_reference(monkeypatch):
     monkeypatch.setenv("URI", "x://u:p%2F@h/v")
     options, problems = made({"connections": [{"name": "a", "uri": "${env:URI}"}]})
     assert (problems, options.connections[0].uri) == ([], "x://u:p%2F@h/v")
-    assert shown(options.connections[0].uri, lambda _: "of the value") == "${env:URI}"
+    assert shown_option(options.connections[0].uri, lambda _: "of the value") == "${env:URI}"
 
 
 def test_what_is_shown_has_the_references(monkeypatch):
@@ -85,8 +85,8 @@ def test_what_is_shown_has_the_references(monkeypatch):
     options, _ = made({"token": "a${env:SECRET}", "connections": [{"name": "a", "uri": "x://${env:SECRET}:pw@h/"}]})
     uri = options.connections[0].uri
     assert (repr(options.token), uri) == ("'a${env:SECRET}'", "x://swordfish:pw@h/")
-    assert shown(uri, lambda text: text.replace(":pw@", ":***@")) == "x://${env:SECRET}:***@h/"
-    assert shown("x://u:pw@h/", str.upper) == "X://U:PW@H/"
+    assert shown_option(uri, lambda text: text.replace(":pw@", ":***@")) == "x://${env:SECRET}:***@h/"
+    assert shown_option("x://u:pw@h/", str.upper) == "X://U:PW@H/"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import click
 from evframe.cli import gateway
 from evframe.cli.group import Commands
 from evframe.cli.reaching import reach
-from evframe.cli.terminal import print_json, say
+from evframe.command_line import print_json, say
 from evframe.exceptions import ConfigError, PluginError
 from evframe.interface import EventInterface
 from evframe.logs import set_up_logs

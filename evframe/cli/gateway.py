@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from evframe.calls import comes_from_outside
-from evframe.changes import describe
+from evframe.changes import describe_changes
 from evframe.exceptions import ConfigError
 from evframe.interface import EventInterface
 from evframe.logs import fold_libraries
@@ -61,7 +61,7 @@ def _reload(events: EventInterface) -> None:
             log.error("the configuration was not loaded again", extra={"problem": problem})  # noqa: TRY400 the problem says it
     else:
         fold_logs(events)
-        log.info("the configuration was loaded again", extra=describe(changes))
+        log.info("the configuration was loaded again", extra=describe_changes(changes))
 
 
 def fold_logs(events: EventInterface) -> None:

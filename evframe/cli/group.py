@@ -12,8 +12,7 @@ from evframe_wire.visible import visible_lines
 
 from evframe import hookspecs
 from evframe.calls import foreign_call
-from evframe.cli.terminal import say
-from evframe.command_line import CommandLine
+from evframe.command_line import CommandLine, say
 from evframe.exceptions import PluginError
 from evframe.hints import how_to_install, plugin_of_command
 

@@ -69,6 +69,20 @@ def test_a_plugin_declares_what_it_imports_and_nothing_else(folder):
     assert declared - imported <= UNIMPORTED.get(project["name"], set())
 
 
+@each_folder
+def test_a_plugin_imports_public_names_alone(folder):
+    """A plugin imports from `evframe`, `evframe.plugin` and `evframe.testing`, and its commands `evframe.command_line`."""
+    public = re.compile(r"evframe(\.(plugin|testing|command_line)(\..*)?)?")
+    wrong = [
+        f"{path.relative_to(folder)}: {node.module}"
+        for path in (folder / folder.name.replace("-", "_")).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "evframe"
+        if not public.fullmatch(node.module or "")
+    ]
+    assert wrong == []
+
+
 def test_the_core_declares_what_it_imports():
     """What the core imports is a dependency, or an extra where it works without."""
     optional = {name for extra in ("speed", "test") for name in requirements(OWN["optional-dependencies"][extra])}

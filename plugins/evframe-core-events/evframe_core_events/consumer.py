@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from typing import Any, Final
 
-from evframe.commands import Command, CommandError, int_param, text_param
+from evframe.plugin import Command, CommandError, int_param, text_param
 from evframe_core_events.logs import LEVELS, EventHandler
 from evframe_core_events.options import Options
 

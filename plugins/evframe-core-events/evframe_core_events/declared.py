@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evframe import Parameter
-from evframe.plugins import EventCollector
+from evframe.plugin import EventCollector
 
 _MEMORY = {
     "usage": Parameter(int, summary="What is used, in whole percent."),

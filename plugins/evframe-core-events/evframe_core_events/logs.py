@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from evframe.logs import keys_text
-from evframe.nesting import delivering
+from evframe.plugin import delivering, keys_text
 from evframe_core_events.options import Options
 
 LEVELS: Final = {-3: "ALERT", -2: "CRITICAL", -1: "ERROR", 1: "WARNING", 2: "NOTICE", 3: "INFO", 4: "DBG"}

@@ -7,7 +7,7 @@ import resource
 import attrs
 import psutil
 
-from evframe.statistics import StatisticGroup
+from evframe.plugin import StatisticGroup
 from evframe_core_events.cgroup import MemoryGroup, memory_groups
 
 

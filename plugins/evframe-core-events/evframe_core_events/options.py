@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from evframe.config import at_least
+from evframe.plugin import at_least
 from evframe_core_events.scaling import Profile
 
 

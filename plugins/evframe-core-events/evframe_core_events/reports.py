@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from evframe.commands import Command, CommandError, text_param
-from evframe.status import MAIN, Identifier, StatusGroup, StatusRegistry
+from evframe.plugin import MAIN, Command, CommandError, Identifier, StatusGroup, StatusRegistry, text_param
 
 ALL: Final = "all"
 

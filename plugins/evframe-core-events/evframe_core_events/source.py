@@ -14,13 +14,16 @@ import attrs
 import psutil
 
 from evframe import hookimpl
-from evframe.calls import comes_from_outside
-from evframe.commands import CommandTable
-from evframe.context import PluginContext
-from evframe.plugins import EventCollector
-from evframe.statistics import StatisticGroup
-from evframe.status import StatusChange, StatusRegistry
-from evframe.workers import WorkerGroup
+from evframe.plugin import (
+    CommandTable,
+    EventCollector,
+    PluginContext,
+    StatisticGroup,
+    StatusChange,
+    StatusRegistry,
+    WorkerGroup,
+    comes_from_outside,
+)
 from evframe_core_events.consumer import LogConsumer
 from evframe_core_events.declared import declare
 from evframe_core_events.logs import EventHandler, RateLimit

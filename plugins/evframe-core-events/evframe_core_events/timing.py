@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from evframe import Batch, Event, Socket, depth, hookimpl
-from evframe.context import PluginContext
+from evframe.plugin import PluginContext
 
 log = logging.getLogger("evframe.core-events")
 THRESHOLD: Final = "E_CORE_THRESHOLD"

@@ -9,7 +9,7 @@ import attrs
 from evframe_wire.addresses import without_brackets
 
 from evframe import split_host_port
-from evframe.subscriptions.names import HostAddress, numeric
+from evframe.plugin import HostAddress, numeric
 
 MAX_PATH_BYTES: Final = 107
 

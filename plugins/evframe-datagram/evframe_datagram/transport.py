@@ -12,10 +12,7 @@ from typing import Any, Final
 from evframe_wire.addresses import connection_problem
 
 from evframe import Batch, Socket, Unavailable, hookimpl
-from evframe.context import PluginContext
-from evframe.limits import Limits
-from evframe.subscriptions.names import HostAddress
-from evframe.subscriptions.resolving import Resolver
+from evframe.plugin import HostAddress, Limits, PluginContext, Resolver
 from evframe_datagram.address import UdpSocket, UnixSocket, parse
 
 _UDP_SEGMENT: Final = 103

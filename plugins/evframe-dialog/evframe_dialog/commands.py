@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from evframe.commands import Command, CommandError, int_param, invalid_params, text_param
-from evframe.listing import Listing
+from evframe.plugin import Command, CommandError, Listing, int_param, invalid_params, text_param
 from evframe_dialog.session import Session
 
 if TYPE_CHECKING:

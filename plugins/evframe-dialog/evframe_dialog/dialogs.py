@@ -10,11 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Final
 
 from evframe import Parameter, hookimpl
-from evframe.calls import comes_from_outside
-from evframe.commands import CommandTable
-from evframe.context import PluginContext
-from evframe.plugins import EventCollector
-from evframe.statistics import StatisticGroup
+from evframe.plugin import CommandTable, EventCollector, PluginContext, StatisticGroup, comes_from_outside
 from evframe_dialog.commands import dialog_commands
 from evframe_dialog.options import Options as DialogOptions
 from evframe_dialog.profiles import Profiles

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from evframe.config import at_least
+from evframe.plugin import at_least
 
 
 def _slots(_: Any, attribute: attrs.Attribute[int], value: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
-from evframe.structuring import check_timeout
+from evframe.plugin import check_timeout
 from evframe_dialog.states import State, Step
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from typing import Final
 
 import attrs
 
-from evframe.calls import comes_from_outside
-from evframe.schedule import Schedule
+from evframe.plugin import Schedule, comes_from_outside
 from evframe_dialog.options import Options
 from evframe_dialog.profiles import Profiles
 from evframe_dialog.session import ROOT, Handling, Round, Session

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from evframe import ConfigError
-from evframe.commands import Command, CommandError, int_param, text_param
+from evframe.plugin import Command, CommandError, int_param, text_param
 from evframe_dispatcher.destinations import Destination
 from evframe_dispatcher.options import DEFAULT
 from evframe_dispatcher.state import WORDS

@@ -11,10 +11,7 @@ from typing import Final
 from evframe_probing import Prober, Probing, Reply
 
 from evframe import hookimpl
-from evframe.commands import CommandTable
-from evframe.context import PluginContext
-from evframe.plugins import EventCollector
-from evframe.tasks import in_thread
+from evframe.plugin import CommandTable, EventCollector, PluginContext, in_thread
 from evframe_dispatcher.choosing import Algorithm, order
 from evframe_dispatcher.commands import dispatcher_commands
 from evframe_dispatcher.destinations import Destination, Name, Sets, load

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from evframe import Parameter
-from evframe.context import PluginContext
+from evframe.plugin import PluginContext
 from evframe_dispatcher.destinations import Destination, Sets
 from evframe_dispatcher.options import DEFAULT
 from evframe_dispatcher.state import Change

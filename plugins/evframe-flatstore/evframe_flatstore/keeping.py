@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import BinaryIO, Final
 
-from evframe.log_limit import LogLimiter
+from evframe.plugin import LogLimiter
 from evframe_flatstore.dates import wall_s
 from evframe_flatstore.file import LineFile
 from evframe_flatstore.names import PACKED, PART, DatedFile, Template, files_of

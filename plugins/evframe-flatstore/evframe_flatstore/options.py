@@ -7,8 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from evframe.config import within
-from evframe.structuring import LARGEST
+from evframe.plugin import LARGEST, within
 from evframe_flatstore.dates import zone_of
 from evframe_flatstore.names import Template
 

@@ -15,10 +15,7 @@ from weakref import WeakValueDictionary
 import attrs
 
 from evframe import Batch, Event, Socket, Unavailable, hookimpl
-from evframe.commands import Command, CommandError, CommandTable, text_param
-from evframe.context import PluginContext
-from evframe.limits import Limits
-from evframe.plugins import EventCollector
+from evframe.plugin import Command, CommandError, CommandTable, EventCollector, Limits, PluginContext, text_param
 from evframe_flatstore.dates import Periods, zone_of
 from evframe_flatstore.file import LineFile, file_name
 from evframe_flatstore.keeping import Keeper

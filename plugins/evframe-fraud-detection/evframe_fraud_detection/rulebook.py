@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 
 from evframe import ConfigError
-from evframe.structuring import structure
+from evframe.plugin import structure
 from evframe_fraud_detection.rules import Rule, days_of, minute_of
 
 COLUMNS: Final = tuple(field.name for field in attrs.fields(Rule))

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from evframe.config import at_least
+from evframe.plugin import at_least
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOUR: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)", re.ASCII)

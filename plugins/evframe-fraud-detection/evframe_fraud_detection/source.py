@@ -12,9 +12,7 @@ from typing import Any, Final
 import attrs
 
 from evframe import ConfigError, Parameter, hookimpl
-from evframe.commands import Command, CommandError, CommandTable, text_param
-from evframe.context import PluginContext
-from evframe.plugins import EventCollector
+from evframe.plugin import Command, CommandError, CommandTable, EventCollector, PluginContext, text_param
 from evframe_fraud_detection.options import Options as FraudOptions
 from evframe_fraud_detection.rulebook import RuleBook, read_rules
 from evframe_fraud_detection.rules import Rule

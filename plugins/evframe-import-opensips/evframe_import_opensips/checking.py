@@ -7,9 +7,8 @@ from typing import Final
 
 import attrs
 
-from evframe.config import Config, parse_config
-from evframe.exceptions import ConfigError, SocketError
-from evframe.interface import EventInterface
+from evframe import Config, ConfigError, EventInterface, SocketError
+from evframe.plugin import parse_config
 from evframe_import_opensips.document import Document, Entry, to_toml
 from evframe_import_opensips.findings import Findings
 from evframe_import_opensips.modules import SCHEMES

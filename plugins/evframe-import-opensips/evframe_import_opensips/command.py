@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from evframe import hookimpl
-from evframe.cli.terminal import say
-from evframe.command_line import CommandLine
+from evframe.command_line import CommandLine, say
 from evframe_import_opensips.conversion import convert
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from evframe.status import StatusGroup
+from evframe.plugin import StatusGroup
 
 log = logging.getLogger("evframe.ingest")
 _QUIET_S: Final = 10.0

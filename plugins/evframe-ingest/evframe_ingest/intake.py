@@ -14,10 +14,8 @@ import attrs
 from evframe_wire.reading import read_notification
 from evframe_wire.visible import brief
 
-from evframe.context import PluginContext
-from evframe.events.event import Event, check_name
-from evframe.exceptions import EventNameError, ParameterError, UnknownEventError
-from evframe.log_limit import LogLimiter
+from evframe import Event, EventNameError, ParameterError, UnknownEventError
+from evframe.plugin import LogLimiter, PluginContext, check_name
 
 log = logging.getLogger("evframe.ingest")
 Fate = Literal["delivered", "nobody", "failed", "open"]

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from evframe.subscriptions.names import FORBIDDEN, UNRESOLVED, HostAddress, Network, is_within
-from evframe.subscriptions.resolving import Resolver
+from evframe.plugin import FORBIDDEN, UNRESOLVED, HostAddress, Network, Resolver, is_within
 
 
 class Places:

@@ -17,8 +17,7 @@ from typing import Any, Final
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaConnectionError
 
-from evframe.calls import comes_from_outside
-from evframe.log_limit import LogLimiter
+from evframe.plugin import LogLimiter, comes_from_outside
 from evframe_kafka_clients.logins import MECHANISM, extensions_of, reserved
 from evframe_kafka_clients.provider import MOST_BYTES, Grant
 

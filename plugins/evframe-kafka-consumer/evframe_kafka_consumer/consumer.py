@@ -13,9 +13,7 @@ from evframe_kafka_clients.places import Places
 from evframe_wire.backoff import delay_s
 
 from evframe import Unavailable
-from evframe.calls import comes_from_outside
-from evframe.context import PluginContext
-from evframe.late import LateModule
+from evframe.plugin import LateModule, PluginContext, comes_from_outside
 from evframe_kafka_consumer.counts import Counts
 from evframe_kafka_consumer.options import ConnectionOptions
 from evframe_kafka_consumer.properties import converted, settings

@@ -9,8 +9,7 @@ import attrs
 from evframe_kafka_clients.logins import check_login
 from evframe_wire.addresses import split_host_port, without_brackets
 
-from evframe.config import are_named_apart, at_least, is_event_name, is_readable
-from evframe.secret import secret
+from evframe.plugin import are_named_apart, at_least, is_event_name, is_readable, secret
 from evframe_kafka_consumer.properties import Value, consumer_option, converted
 
 PORT = 9092

@@ -18,7 +18,7 @@ from aiokafka.errors import (
 from evframe_ingest import LARGE_BYTES, Intake, Prepared, fate_of
 
 from evframe import Unavailable
-from evframe.log_limit import LogLimiter
+from evframe.plugin import LogLimiter
 from evframe_kafka_consumer.counts import Counts
 from evframe_kafka_consumer.dead_letters import DeadLetters
 from evframe_kafka_consumer.options import ConnectionOptions, OnFailure

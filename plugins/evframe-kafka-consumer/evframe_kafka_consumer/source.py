@@ -10,10 +10,7 @@ from typing import Any, Final
 from evframe_kafka_clients import secrets
 
 from evframe import Parameter, hookimpl
-from evframe.commands import Command, CommandTable
-from evframe.context import PluginContext
-from evframe.filling import unfilled
-from evframe.plugins import EventCollector
+from evframe.plugin import Command, CommandTable, EventCollector, PluginContext, unfilled
 from evframe_kafka_consumer.consumer import TopicConsumer
 from evframe_kafka_consumer.options import Options as ConsumerOptions
 from evframe_kafka_consumer.properties import without_effect

@@ -16,10 +16,7 @@ from evframe_kafka_clients.tls import FILES, with_tls
 from evframe_kafka_clients.tokens import tokens_of
 
 from evframe import Unavailable
-from evframe.ages import Age
-from evframe.calls import without_tracebacks
-from evframe.log_limit import LogLimiter
-from evframe.subscriptions.resolving import Resolver
+from evframe.plugin import Age, LogLimiter, Resolver, without_tracebacks
 from evframe_kafka.address import KafkaSocket
 from evframe_kafka.looking import UNKNOWN, reasons_of
 from evframe_kafka.options import Options

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from evframe_kafka_clients.places import Places
 
 from evframe import Unavailable
-from evframe.calls import without_tracebacks
+from evframe.plugin import without_tracebacks
 from evframe_kafka.records import Packed
 
 _CLOSE_S: Final = 3.0

@@ -12,8 +12,7 @@ import attrs
 from aiokafka import errors
 
 from evframe import Batch, Unavailable
-from evframe.calls import without_tracebacks
-from evframe.ordering import Step
+from evframe.plugin import Step, without_tracebacks
 from evframe_kafka.cluster import Cluster
 from evframe_kafka.looking import UNKNOWN
 from evframe_kafka.records import Contents, Packed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from evframe.subscriptions.names import Network
+from evframe.plugin import Network
 from evframe_kafka.address import KafkaSocket
 from evframe_kafka.options import Options
 

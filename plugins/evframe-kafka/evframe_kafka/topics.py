@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from evframe import Unavailable
-from evframe.ordering import Step
+from evframe.plugin import Step
 from evframe_kafka.looking import UNKNOWN
 from evframe_kafka.sending import Sending
 

@@ -12,11 +12,7 @@ from typing import TYPE_CHECKING, Any
 from evframe_kafka_clients import secrets
 
 from evframe import Batch, Socket, hookimpl
-from evframe.context import PluginContext
-from evframe.late import LateModule
-from evframe.limits import Limits
-from evframe.ordering import Ordering, Step
-from evframe.subscriptions.resolving import Resolver
+from evframe.plugin import LateModule, Limits, Ordering, PluginContext, Resolver, Step
 from evframe_kafka.address import KafkaSocket, parse
 from evframe_kafka.options import Options as KafkaOptions
 from evframe_kafka.properties import check

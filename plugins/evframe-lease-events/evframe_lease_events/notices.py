@@ -6,7 +6,7 @@ import heapq
 import math
 from typing import Final
 
-from evframe.channel import Subscription
+from evframe.plugin import Subscription
 
 _SPARE: Final = 1024  # so many entries may be out of date before the heap is made anew
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from evframe.config import at_least
+from evframe.plugin import at_least
 
 
 @attrs.frozen

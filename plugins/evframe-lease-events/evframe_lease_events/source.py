@@ -10,10 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from evframe import Parameter, Socket, hookimpl
-from evframe.channel import LeaseChange, Subscription
-from evframe.context import PluginContext
-from evframe.plugins import EventCollector
-from evframe.subscriptions.names import HostAddress
+from evframe.plugin import EventCollector, HostAddress, LeaseChange, PluginContext, Subscription
 from evframe_lease_events.notices import Notices
 from evframe_lease_events.options import Options as LeaseEventsOptions
 from evframe_lease_events.troubles import Troubles

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from evframe import ConfigError
-from evframe.commands import Command, CommandError, int_param, invalid_params, text_param
+from evframe.plugin import Command, CommandError, int_param, invalid_params, text_param
 from evframe_load_balancer.destinations import Destination
 
 if TYPE_CHECKING:

@@ -12,10 +12,7 @@ from typing import Any, Final
 from evframe_probing import Prober, Probing, Reply
 
 from evframe import Parameter, hookimpl
-from evframe.commands import CommandTable
-from evframe.context import PluginContext
-from evframe.plugins import EventCollector
-from evframe.status import MAIN
+from evframe.plugin import MAIN, CommandTable, EventCollector, PluginContext
 from evframe_load_balancer.commands import load_balancer_commands
 from evframe_load_balancer.destinations import Destination, load
 from evframe_load_balancer.options import Options as LoadBalancerOptions

@@ -16,8 +16,7 @@ from evframe_probing import (
     parse_codes,
 )
 
-from evframe.config import at_least
-from evframe.contents import contents_of
+from evframe.plugin import at_least, contents_of
 
 
 def _resources(_: Any, attribute: attrs.Attribute[dict[str, int]], value: dict[str, int]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from evframe.structuring import check_timeout
+from evframe.plugin import check_timeout
 from evframe_load_balancer.balancing import choose
 from evframe_load_balancer.destinations import Destination
 

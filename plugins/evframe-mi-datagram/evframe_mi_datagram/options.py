@@ -7,7 +7,7 @@ from typing import Any, Final
 import attrs
 from evframe_wire.endpoints import check_path, is_loopback, known_group, known_user, octal_mode, parse_endpoint
 
-from evframe.config import at_least
+from evframe.plugin import at_least
 
 _FORM: Final = "udp:host:port or the absolute path of a UNIX socket, of at most 107 bytes"
 

@@ -12,9 +12,7 @@ from evframe_mi.responses import PARSE_ERRORS, unsendable
 from evframe_wire.endpoints import endpoint_text
 
 from evframe import hookimpl
-from evframe.commands import CommandTable
-from evframe.context import PluginContext
-from evframe.statistics import StatisticGroup
+from evframe.plugin import CommandTable, PluginContext, StatisticGroup
 from evframe_mi_datagram.listener import Listener
 from evframe_mi_datagram.options import Options as DatagramOptions
 from evframe_mi_datagram.options import parse_name

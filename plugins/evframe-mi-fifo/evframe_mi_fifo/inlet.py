@@ -10,7 +10,7 @@ from typing import Final
 from evframe_mi.traffic import Traffic
 from evframe_wire.endpoints import Access
 
-from evframe.context import PluginContext
+from evframe.plugin import PluginContext
 from evframe_mi_fifo.fifo import Fifo
 from evframe_mi_fifo.options import Options
 from evframe_mi_fifo.requests import Request, RequestStream

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 from evframe_wire.endpoints import known_group, known_user, octal_mode
 
-from evframe.config import at_least
+from evframe.plugin import at_least
 
 
 def _absolute(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:

@@ -8,7 +8,7 @@ import os
 import stat
 from typing import Final
 
-from evframe.open_files import reserved
+from evframe.plugin import reserved
 
 _FIRST_PAUSE_S: Final = 0.001
 _LONGEST_PAUSE_S: Final = 0.08

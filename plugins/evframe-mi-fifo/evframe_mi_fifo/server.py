@@ -11,10 +11,7 @@ from typing import Final
 from evframe_mi import Dispatcher, Traffic, dispatcher_of
 
 from evframe import hookimpl
-from evframe.commands import CommandTable
-from evframe.context import PluginContext
-from evframe.statistics import StatisticGroup
-from evframe.status import MAIN
+from evframe.plugin import MAIN, CommandTable, PluginContext, StatisticGroup
 from evframe_mi_fifo.inlet import Inlet
 from evframe_mi_fifo.options import Options as FifoOptions
 from evframe_mi_fifo.replies import open_reply, reply_path, write_reply

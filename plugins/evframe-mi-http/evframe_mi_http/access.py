@@ -8,8 +8,7 @@ import logging
 import os
 from collections.abc import Iterator
 
-from evframe.log_limit import LogLimiter
-from evframe.secret import read_secret
+from evframe.plugin import LogLimiter, read_secret
 from evframe_mi_http.options import Options
 
 log = logging.getLogger("evframe.mi-http")

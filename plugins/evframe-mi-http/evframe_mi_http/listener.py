@@ -11,7 +11,7 @@ from typing import Final
 from evframe_wire.bound import BoundAddress
 from evframe_wire.endpoints import Access, parse_endpoint
 
-from evframe.open_files import reserved
+from evframe.plugin import reserved
 from evframe_mi_http.options import Options
 
 _AT_ONCE: Final = 100  # connections before the loop serves others

@@ -8,9 +8,7 @@ from typing import Any
 import attrs
 from evframe_wire.endpoints import is_loopback, known_group, known_user, octal_mode, parse_endpoint
 
-from evframe.config import at_least
-from evframe.contents import contents_of
-from evframe.secret import read_secret, secret
+from evframe.plugin import at_least, contents_of, read_secret, secret
 from evframe_mi_http.origin import Authority, parse_origin
 
 

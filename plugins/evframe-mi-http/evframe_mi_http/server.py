@@ -14,10 +14,7 @@ from evframe_mi import Dispatcher, Traffic, dispatcher_of
 from evframe_wire.endpoints import endpoint_text, parse_endpoint
 
 from evframe import hookimpl
-from evframe.commands import Command, CommandTable
-from evframe.context import PluginContext
-from evframe.late import LateModule
-from evframe.statistics import StatisticGroup
+from evframe.plugin import Command, CommandTable, LateModule, PluginContext, StatisticGroup
 from evframe_mi_http.listener import Listener, access
 from evframe_mi_http.options import Options as HttpOptions
 from evframe_mi_http.rules import rules_of

@@ -10,11 +10,8 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-from evframe.changes import describe
-from evframe.commands import Command, CommandError, CommandTable, text_param
-from evframe.context import PluginContext
-from evframe.exceptions import ConfigError
-from evframe.subscriptions.policy import Policy
+from evframe import ConfigError
+from evframe.plugin import Command, CommandError, CommandTable, PluginContext, Policy, describe_changes, text_param
 
 _UNKNOWN = CommandError(404, "unknown MI command")
 
@@ -46,7 +43,7 @@ def core_commands(context: Callable[[], PluginContext]) -> Iterator[Command]:
 
 def _reload(context: Callable[[], PluginContext], _: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return {"Changes": describe(context().host.reload())}
+        return {"Changes": describe_changes(context().host.reload())}
     except ConfigError as error:
         raise CommandError(400, "Bad configuration", "\n".join(error.problems)) from None
 

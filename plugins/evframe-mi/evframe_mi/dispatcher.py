@@ -14,11 +14,16 @@ import attrs
 from evframe_wire.payload import Pairs
 from evframe_wire.reading import NestingError, read_first
 
-from evframe.calls import comes_from_outside
-from evframe.commands import Command, CommandError, CommandTable, int32
-from evframe.exceptions import ForbiddenError
-from evframe.log_limit import LogLimiter
-from evframe.subscriptions.policy import Policies
+from evframe.plugin import (
+    Command,
+    CommandError,
+    CommandTable,
+    ForbiddenError,
+    LogLimiter,
+    Policies,
+    comes_from_outside,
+    int32,
+)
 from evframe_mi.responses import NESTED, NO_JSON, PARSE_ERROR, Response, failure, unsendable
 from evframe_mi.turns import Steps, Turns
 

@@ -15,22 +15,25 @@ from evframe_wire.encoding import encode_leaf, encode_value
 from evframe_wire.payload import Pairs
 from evframe_wire.reading import read_first
 
-from evframe.commands import Command, CommandError, int32, int_param, invalid_params, text_param
-from evframe.declarations import Parameter
-from evframe.exceptions import SocketError, UnknownEventError
-from evframe.listing import Listing
-from evframe.log_limit import LogLimiter
-from evframe.sockets import shown
-from evframe.statistics import Counters
+from evframe import Counters, Parameter, SocketError, UnknownEventError
+from evframe.plugin import (
+    Command,
+    CommandError,
+    Listing,
+    LogLimiter,
+    int32,
+    int_param,
+    invalid_params,
+    shown_socket,
+    text_param,
+)
 
 log = logging.getLogger("evframe.management")
 _COUNTED: Final = tuple(field.name for field in attrs.fields(Counters))
 
 if TYPE_CHECKING:
-    from evframe.channel import Channel, Subscription
-    from evframe.context import PluginContext
-    from evframe.events.event import Event
-    from evframe.subscriptions.policy import Policy
+    from evframe import Event
+    from evframe.plugin import Channel, PluginContext, Policy, Subscription
 
 
 def evi_commands(context: Callable[[], PluginContext]) -> Iterator[Command]:
@@ -137,7 +140,7 @@ class _Evi:
 
     def _lease(self, lease: Subscription) -> dict[str, Any]:
         socket = lease.subscriber.socket
-        listed: dict[str, Any] = {"socket": shown(socket), "expire": lease.expire_s or "never"}
+        listed: dict[str, Any] = {"socket": shown_socket(socket), "expire": lease.expire_s or "never"}
         if lease.expire_s:
             listed["ttl"] = self._context.leases.remaining_s(lease) or "expired"
         listed["state"] = self._context.leases.state(lease)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from evframe import ConfigError, hookimpl
-from evframe.commands import CommandTable
-from evframe.context import PluginContext
+from evframe.plugin import CommandTable, PluginContext
 from evframe_mi.core import core_commands
 from evframe_mi.dispatcher import Dispatcher
 from evframe_mi.evi import evi_commands

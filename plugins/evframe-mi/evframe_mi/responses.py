@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from evframe_wire.reading import MAX_TEXT_DEPTH
 
-from evframe.commands import CommandError
+from evframe.plugin import CommandError
 from evframe_mi.writing import Writer
 
 

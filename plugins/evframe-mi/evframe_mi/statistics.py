@@ -6,12 +6,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from evframe.commands import Command, CommandError, invalid_params
-from evframe.statistics import StatisticGroup
+from evframe.plugin import Command, CommandError, StatisticGroup, invalid_params
 from evframe_mi.load import Load
 
 if TYPE_CHECKING:
-    from evframe.context import PluginContext
+    from evframe.plugin import PluginContext
 
 ALL: Final = "all"
 _WANTED: Final = "statistics"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from evframe.commands import Command
-from evframe.log_limit import LogLimiter
-from evframe.statistics import StatisticGroup
+from evframe.plugin import Command, LogLimiter, StatisticGroup
 
 
 class Traffic:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from evframe.listing import Listing, holds_listing
+from evframe.plugin import Listing, holds_listing
 from evframe_mi.printing import print_value
 
 

@@ -9,9 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from evframe import Parameter, hookimpl
-from evframe.commands import Command, CommandError, CommandTable, text_param
-from evframe.context import PluginContext
-from evframe.plugins import EventCollector
+from evframe.plugin import Command, CommandError, CommandTable, EventCollector, PluginContext, text_param
 from evframe_opensips.catalogue import Choice
 from evframe_opensips.instance import GROUP, Instance
 from evframe_opensips.options import InstanceOptions

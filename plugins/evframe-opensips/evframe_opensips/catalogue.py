@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 
 from evframe import Parameter
-from evframe.config import TYPES
+from evframe.plugin import TYPES
 
 CORE: Final = "core"
 """What the catalogue calls the module of the events that OpenSIPS itself publishes."""

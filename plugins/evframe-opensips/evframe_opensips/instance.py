@@ -13,7 +13,7 @@ from evframe_client import AsyncClient, ManagementError
 from evframe_wire.backoff import delay_s
 
 from evframe import EventNameError
-from evframe.context import PluginContext
+from evframe.plugin import PluginContext
 from evframe_opensips.catalogue import Choice, is_of_the_core
 from evframe_opensips.intake import Intake
 from evframe_opensips.leases import RemoteLeases, due

@@ -11,7 +11,7 @@ from evframe_wire.encoding import encode_value
 from evframe_wire.visible import brief
 
 from evframe import Pairs, ParameterError
-from evframe.log_limit import LogLimiter
+from evframe.plugin import LogLimiter
 from evframe_opensips.messages import Message, NotAnEvent, is_whole, read, read_carefully, split
 
 log = logging.getLogger("evframe.opensips")

@@ -13,9 +13,7 @@ from evframe_client import parse_url
 from evframe_client.urls import without_password
 from evframe_wire.addresses import without_brackets
 
-from evframe.config import are_named_apart, at_least, within
-from evframe.filling import shown
-from evframe.secret import secret
+from evframe.plugin import are_named_apart, at_least, secret, shown_option, within
 from evframe_opensips.catalogue import Choice, catalogue, is_of_the_core, modules
 
 _PORTS: Final = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
@@ -76,13 +74,17 @@ def _modules(_: Any, attribute: attrs.Attribute[list[str]], value: list[str]) ->
         raise ValueError(f"{attribute.name}: expected of {sorted(modules())}, got {unknown[0]!r}")
 
 
+def _shown_url(url: str) -> str:
+    return shown_option(url, without_password)
+
+
 @attrs.frozen
 class InstanceOptions:
     """One ``[[plugins.opensips.instances]]``: a live OpenSIPS, or another gateway."""
 
     name: str = attrs.field(validator=_name)
     """What it is called here."""
-    url: str = attrs.field(validator=_url, repr=lambda url: shown(url, without_password), metadata=secret(in_url=True))
+    url: str = attrs.field(validator=_url, repr=_shown_url, metadata=secret(in_url=True))
     """Its management interface: ``http://…``, ``https://…``, ``http+unix://…``, ``udp://…``, ``unix://…`` or ``fifo://…``."""
     transport: Literal["udp", "tcp", "unix"] = "udp"
     """How it sends its events, with its module event_datagram (`udp`, `unix`) or event_stream (`tcp`)."""
@@ -109,7 +111,7 @@ class InstanceOptions:
     @property
     def shown_url(self) -> str:
         """Its URL without the password, with references in place of their values."""
-        return shown(self.url, without_password)
+        return shown_option(self.url, without_password)
 
     @property
     def host(self) -> str | None:

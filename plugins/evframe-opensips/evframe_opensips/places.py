@@ -11,7 +11,7 @@ from typing import Any
 from evframe_wire.endpoints import Access, bind_unix
 
 from evframe import Unavailable
-from evframe.subscriptions.resolving import Resolver
+from evframe.plugin import Resolver
 from evframe_opensips.handed_over import handed_over
 from evframe_opensips.intake import Intake
 from evframe_opensips.options import InstanceOptions, Options

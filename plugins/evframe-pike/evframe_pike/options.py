@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from evframe.config import at_least
+from evframe.plugin import at_least
 from evframe_pike.trusted import parse_network
 
 LEVELS: Final = {

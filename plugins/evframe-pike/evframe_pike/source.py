@@ -11,10 +11,17 @@ from typing import Any, Final
 import attrs
 
 from evframe import Parameter, hookimpl
-from evframe.commands import Command, CommandError, CommandTable, int_param, invalid_params, text_param
-from evframe.context import PluginContext
-from evframe.listing import Listing
-from evframe.plugins import EventCollector
+from evframe.plugin import (
+    Command,
+    CommandError,
+    CommandTable,
+    EventCollector,
+    Listing,
+    PluginContext,
+    int_param,
+    invalid_params,
+    text_param,
+)
 from evframe_pike.address import Address, pack, unpack
 from evframe_pike.detector import Detector
 from evframe_pike.options import LEVELS

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from evframe import ConfigError
-from evframe.structuring import structure
+from evframe.plugin import structure
 
 T = TypeVar("T")
 KEY: Final = "destinations"

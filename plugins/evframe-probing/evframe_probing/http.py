@@ -8,7 +8,7 @@ from typing import Final
 import aiohttp
 from evframe_wire.addresses import connection_problem
 
-from evframe.subscriptions.resolving import Resolver
+from evframe.plugin import Resolver
 from evframe_probing.failures import NoReply
 from evframe_probing.resolving import HttpResolver
 

@@ -11,11 +11,7 @@ import attrs
 from evframe_wire.addresses import connection_problem
 
 from evframe import Unavailable
-from evframe.config import at_least
-from evframe.contents import contents_of
-from evframe.late import LateModule
-from evframe.subscriptions.names import HostAddress
-from evframe.subscriptions.resolving import Resolver
+from evframe.plugin import HostAddress, LateModule, Resolver, at_least, contents_of
 from evframe_probing.codes import is_code_list, parse_codes
 from evframe_probing.failures import NoReply
 from evframe_probing.sip import Request, make_request

@@ -9,8 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from evframe.subscriptions.resolving import Resolver
-from evframe.tasks import PluginTasks
+from evframe.plugin import PluginTasks, Resolver
 from evframe_probing.prober import ProbeOptions, Prober, SipOptions
 from evframe_probing.rounds import Rounds
 

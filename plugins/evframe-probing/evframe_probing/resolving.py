@@ -7,7 +7,7 @@ import socket
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from evframe import Unavailable
-from evframe.subscriptions.resolving import Resolver
+from evframe.plugin import Resolver
 
 
 class HttpResolver(AbstractResolver):

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from evframe.subscriptions.names import HostAddress
+from evframe.plugin import HostAddress
 from evframe_probing.sip import Request, parse_response
 
 

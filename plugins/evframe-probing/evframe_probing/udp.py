@@ -11,7 +11,7 @@ import attrs
 from evframe_wire.addresses import without_brackets
 
 from evframe import split_host_port
-from evframe.subscriptions.names import HostAddress
+from evframe.plugin import HostAddress
 from evframe_probing.sip import T2_S, Request, Response, parse_response, pauses_s
 
 _MOST_BYTES: Final = 65_535

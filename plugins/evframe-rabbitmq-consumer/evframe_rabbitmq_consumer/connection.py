@@ -16,8 +16,7 @@ from aio_pika.abc import UnderlayConnection
 from aiormq.connection import TransportFactory
 from yarl import URL
 
-from evframe.subscriptions.names import HostAddress
-from evframe.subscriptions.resolving import Resolver
+from evframe.plugin import HostAddress, Resolver
 from evframe_rabbitmq_consumer.channel import ConnectTimeout, ConsumingChannel, Taker
 from evframe_rabbitmq_consumer.options import ConnectionOptions
 

@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from evframe_ingest import Availability, Intake, Rules
 from evframe_wire.backoff import delay_s
 
-from evframe.calls import comes_from_outside
-from evframe.context import PluginContext
-from evframe.late import LateModule
-from evframe.subscriptions.names import HostAddress
+from evframe.plugin import HostAddress, LateModule, PluginContext, comes_from_outside
 from evframe_rabbitmq_consumer.counts import Counts
 from evframe_rabbitmq_consumer.options import ConnectionOptions
 

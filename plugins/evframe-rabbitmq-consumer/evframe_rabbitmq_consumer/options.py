@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
-from evframe.config import are_named_apart, at_least, is_event_name, is_readable
-from evframe.filling import shown
-from evframe.secret import secret
+from evframe.plugin import are_named_apart, at_least, is_event_name, is_readable, secret, shown_option
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -110,7 +108,7 @@ class ConnectionOptions:
     @property
     def address(self) -> str:
         """The broker without the password."""
-        return shown(self.uri, lambda uri: str(_url(uri).with_password(None)))
+        return shown_option(self.uri, lambda uri: str(_url(uri).with_password(None)))
 
 
 @attrs.frozen

@@ -9,8 +9,7 @@ from typing import Final
 
 from evframe_ingest import Intake, Prepared, fate_of
 
-from evframe.subscriptions.names import HostAddress
-from evframe.subscriptions.resolving import Resolver
+from evframe.plugin import HostAddress, Resolver
 from evframe_rabbitmq_consumer.channel import MOVED, ConsumingChannel
 from evframe_rabbitmq_consumer.connection import CLOSE_S, ConsumerConnection, close, connect, consume, cut
 from evframe_rabbitmq_consumer.counts import Counts

@@ -7,11 +7,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from evframe import Parameter, hookimpl
-from evframe.commands import Command, CommandTable
-from evframe.context import PluginContext
-from evframe.filling import unfilled
-from evframe.plugins import EventCollector
-from evframe.subscriptions.names import HostAddress
+from evframe.plugin import Command, CommandTable, EventCollector, HostAddress, PluginContext, unfilled
 from evframe_rabbitmq_consumer.consumer import QueueConsumer
 from evframe_rabbitmq_consumer.options import Options as ConsumerOptions
 

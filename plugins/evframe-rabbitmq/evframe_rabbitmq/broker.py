@@ -16,10 +16,7 @@ from evframe_wire.addresses import connection_problem
 from yarl import URL
 
 from evframe import Unavailable
-from evframe.ages import Age
-from evframe.calls import comes_from_outside, without_tracebacks
-from evframe.subscriptions.names import HostAddress
-from evframe.subscriptions.resolving import Resolver
+from evframe.plugin import Age, HostAddress, Resolver, comes_from_outside, without_tracebacks
 from evframe_rabbitmq.address import RabbitSocket
 from evframe_rabbitmq.channel import BatchChannel
 from evframe_rabbitmq.connection import BrokerConnection, NoChannelLeft, close, cut, log_in, open_streams, within

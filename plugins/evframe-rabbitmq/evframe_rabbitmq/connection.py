@@ -15,7 +15,7 @@ from aio_pika.abc import AbstractChannel, UnderlayConnection
 from aiormq.connection import TransportFactory
 from yarl import URL
 
-from evframe.subscriptions.names import HostAddress
+from evframe.plugin import HostAddress
 from evframe_rabbitmq.channel import BatchChannel
 
 _CLOSE_S: Final = 2.0

@@ -12,8 +12,7 @@ import attrs
 from aio_pika.exceptions import AMQPError
 
 from evframe import Rejected, Unavailable
-from evframe.calls import without_tracebacks
-from evframe.ordering import Step
+from evframe.plugin import Step, without_tracebacks
 from evframe_rabbitmq.address import RabbitSocket
 from evframe_rabbitmq.broker import Broker, reason_of
 from evframe_rabbitmq.channel import BatchChannel, Publication, Refused, header_frame

@@ -7,7 +7,7 @@ import asyncio
 from aiormq import exceptions
 
 from evframe import Rejected, Unavailable
-from evframe.calls import without_tracebacks
+from evframe.plugin import without_tracebacks
 from evframe_rabbitmq.address import RabbitSocket
 from evframe_rabbitmq.broker import reason_of
 from evframe_rabbitmq.channel import BatchChannel

@@ -6,8 +6,7 @@ from typing import Any
 
 import attrs
 
-from evframe.config import at_least
-from evframe.contents import contents_of
+from evframe.plugin import at_least, contents_of
 
 
 def _heartbeat(_: Any, attribute: attrs.Attribute[int], value: int) -> None:

@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from evframe import Batch, ConfigError, Event, Socket, hookimpl
-from evframe.context import PluginContext
-from evframe.late import LateModule
-from evframe.limits import Limits
-from evframe.ordering import Ordering, Step
-from evframe.plugin import UnfitError
-from evframe.subscriptions.names import HostAddress
-from evframe.subscriptions.resolving import Resolver
+from evframe.plugin import HostAddress, LateModule, Limits, Ordering, PluginContext, Resolver, Step, UnfitError
 from evframe_rabbitmq.address import RabbitSocket, parse
 from evframe_rabbitmq.options import Options as RabbitmqOptions
 from evframe_rabbitmq.routes import Route

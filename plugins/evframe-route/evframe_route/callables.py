@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
-from evframe.calls import comes_from_outside
+from evframe.plugin import comes_from_outside
 
 
 def find_callable(text: str) -> Callable[..., Any]:

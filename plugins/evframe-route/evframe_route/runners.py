@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol
 
 from evframe import Batch, Event, depth
-from evframe.calls import comes_from_outside
-from evframe.workers import CallLimit
+from evframe.plugin import CallLimit, comes_from_outside
 
 Route = Callable[[Event], Any]
 ERROR: Final = "route_error"

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from evframe import Batch, Unavailable, depth
-from evframe.workers import CallLimit
+from evframe.plugin import CallLimit
 from evframe_route.pool import WorkerPool
 from evframe_route.runners import ERROR, TIMEOUT, Route
 

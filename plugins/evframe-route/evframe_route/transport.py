@@ -9,11 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import attrs
 
 from evframe import Batch, ConfigError, Socket, hookimpl
-from evframe.config import at_least
-from evframe.context import PluginContext
-from evframe.limits import Limits
-from evframe.plugins import EventCollector
-from evframe.workers import CallLimit, WorkerGroup
+from evframe.plugin import CallLimit, EventCollector, Limits, PluginContext, WorkerGroup, at_least
 from evframe_route.callables import find_callable
 from evframe_route.pool import WorkerPool
 from evframe_route.runners import AsyncRunner, InlineRunner, Route, Runner

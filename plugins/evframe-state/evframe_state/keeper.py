@@ -16,13 +16,8 @@ from typing import Any, ClassVar, Final
 
 from evframe_salvage import is_damage, may_pass
 
-from evframe.channel import LeaseChange, Subscription
-from evframe.context import PluginContext
-from evframe.events.event import EventDefinition
-from evframe.exceptions import SocketError, UnknownEventError
-from evframe.log_limit import LogLimiter
-from evframe.markers import hookimpl
-from evframe.tasks import in_thread
+from evframe import EventDefinition, SocketError, UnknownEventError, hookimpl
+from evframe.plugin import LeaseChange, LogLimiter, PluginContext, Subscription, in_thread
 from evframe_state.lease_file import KeptLease, Key, LeaseFile
 from evframe_state.options import Options as StateOptions
 

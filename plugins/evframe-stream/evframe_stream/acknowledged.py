@@ -12,7 +12,7 @@ from typing import Final
 from evframe_wire.backoff import delay_s
 
 from evframe import Unavailable
-from evframe.subscriptions.resolving import Resolver
+from evframe.plugin import Resolver
 from evframe_stream.connection import Chunk, Connection, Endpoint
 from evframe_stream.options import Options
 from evframe_stream.recent import RecentlyAcknowledged

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from evframe import Unavailable
-from evframe.subscriptions.resolving import Resolver
+from evframe.plugin import Resolver
 from evframe_stream.connection import Chunk, Connection, Endpoint
 from evframe_stream.options import Options
 from evframe_stream.replies import ReplyScanner

@@ -15,10 +15,7 @@ from typing import Final
 from evframe_wire.addresses import connection_problem
 
 from evframe import Batch, Unavailable
-from evframe.ages import Age
-from evframe.subscriptions.attempts import first_reached
-from evframe.subscriptions.names import HostAddress
-from evframe.subscriptions.resolving import Resolver
+from evframe.plugin import Age, HostAddress, Resolver, first_reached
 from evframe_stream.options import Options
 
 Address = tuple[str, int]

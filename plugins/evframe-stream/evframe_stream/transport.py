@@ -9,10 +9,7 @@ from functools import partial
 from evframe_wire.addresses import without_brackets
 
 from evframe import Batch, Socket, hookimpl
-from evframe.context import PluginContext
-from evframe.limits import Limits
-from evframe.subscriptions.names import HostAddress
-from evframe.subscriptions.resolving import Resolver
+from evframe.plugin import HostAddress, Limits, PluginContext, Resolver
 from evframe_stream.acknowledged import AcknowledgedConnection
 from evframe_stream.address import TcpSocket, parse
 from evframe_stream.answered import AnsweredConnection

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from evframe import Parameter
-from evframe.context import PluginContext
-from evframe.plugins import EventCollector
+from evframe.plugin import EventCollector, PluginContext
 from evframe_usrloc.contacts import Binding
 
 AOR_INSERT: Final = "E_UL_AOR_INSERT"

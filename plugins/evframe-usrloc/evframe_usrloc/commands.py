@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from evframe.commands import Command, CommandError, int_param, invalid_params, text_param
-from evframe.listing import Listing
+from evframe.plugin import Command, CommandError, Listing, int_param, invalid_params, text_param
 from evframe_usrloc.contacts import Contact, Registration
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from typing import Any, Final, NoReturn
 
 from evframe_salvage import is_damage, may_pass
 
-from evframe.log_limit import LogLimiter
-from evframe.status import READY, StatusGroup
+from evframe.plugin import READY, LogLimiter, StatusGroup
 from evframe_usrloc.contacts import Binding
 from evframe_usrloc.journal import Journal
 from evframe_usrloc.registry import Registry

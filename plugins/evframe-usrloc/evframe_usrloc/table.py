@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from evframe.schedule import Schedule
+from evframe.plugin import Schedule
 from evframe_usrloc.contacts import Record, pack, unpack
 
 

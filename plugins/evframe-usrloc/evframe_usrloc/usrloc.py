@@ -8,11 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Final
 
 from evframe import hookimpl
-from evframe.commands import CommandTable
-from evframe.context import PluginContext
-from evframe.plugins import EventCollector
-from evframe.statistics import StatisticGroup
-from evframe.status import READY
+from evframe.plugin import READY, CommandTable, EventCollector, PluginContext, StatisticGroup
 from evframe_usrloc.announcer import Announcer, declare
 from evframe_usrloc.commands import usrloc_commands
 from evframe_usrloc.contacts import (

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from evframe import SocketError
-from evframe.commands import Command, CommandError, text_param
+from evframe.plugin import Command, CommandError, text_param
 from evframe_virtual.group import Candidate, ChoosingGroup, Group
 
 Find = Callable[[str], Group | None]

@@ -10,8 +10,7 @@ from typing import Final
 
 import attrs
 
-from evframe.members import Address
-from evframe.sockets import endpoints_of, shown
+from evframe.plugin import Address, endpoints_of, shown_socket
 
 POLICIES: Final = ("PARALLEL", "FAILOVER", "ROUND-ROBIN")
 FORM: Final = "expected virtual:POLICY member …, with PARALLEL, FAILOVER or ROUND-ROBIN"
@@ -89,7 +88,7 @@ class SocketParser:
                 members.append((_bracketed(inner.canonical), _bracketed(inner.shown), self._address_of_group(inner)))
             else:
                 address = self._address_of(text)
-                members.append((_quoted(address.socket.canonical), _quoted(shown(address.socket)), address))
+                members.append((_quoted(address.socket.canonical), _quoted(shown_socket(address.socket)), address))
         if not members:
             raise ValueError(f"{FORM}, got no member")
         _, given, addresses = zip(*members, strict=True)

@@ -13,8 +13,7 @@ from typing import Any, Final
 from weakref import ref
 
 from evframe import Event
-from evframe.context import PluginContext
-from evframe.members import HANDED_OVER, Address, Member
+from evframe.plugin import HANDED_OVER, Address, Member, PluginContext
 from evframe_virtual.handing import HandOver
 
 _NOT_ITS_FAULT: Final = frozenset({"queue_full", "too_large"})  # it is behind, or the event is to blame

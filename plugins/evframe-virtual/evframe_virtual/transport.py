@@ -11,10 +11,7 @@ from typing import Any
 import attrs
 
 from evframe import Batch, Socket, Unavailable, hookimpl
-from evframe.commands import CommandTable
-from evframe.context import PluginContext
-from evframe.limits import Limits
-from evframe.members import Address
+from evframe.plugin import Address, CommandTable, Limits, PluginContext
 from evframe_virtual.carrier import GroupCarrier
 from evframe_virtual.commands import member_commands
 from evframe_virtual.grammar import SocketParser, VirtualSocket

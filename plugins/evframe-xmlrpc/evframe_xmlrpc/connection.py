@@ -9,8 +9,7 @@ from typing import Final, cast
 
 import httptools
 
-from evframe.ages import Age
-from evframe.subscriptions.names import HostAddress
+from evframe.plugin import Age, HostAddress
 
 Address = tuple[str, int]
 Reply = tuple[int, bytes]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from evframe.config import at_least
-from evframe.contents import contents_of
+from evframe.plugin import at_least, contents_of
 
 
 @attrs.frozen

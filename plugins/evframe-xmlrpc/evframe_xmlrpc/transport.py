@@ -14,12 +14,7 @@ from weakref import WeakValueDictionary
 from evframe_wire.addresses import connection_problem
 
 from evframe import Batch, ConfigError, Socket, SocketError, Unavailable, hookimpl
-from evframe.context import PluginContext
-from evframe.late import LateModule
-from evframe.limits import Limits
-from evframe.subscriptions.attempts import first_reached
-from evframe.subscriptions.names import FORBIDDEN, HostAddress
-from evframe.subscriptions.resolving import Resolver
+from evframe.plugin import FORBIDDEN, HostAddress, LateModule, Limits, PluginContext, Resolver, first_reached
 from evframe_xmlrpc.address import XmlrpcSocket, parse, shown
 from evframe_xmlrpc.calls import call, multicall, request, values
 from evframe_xmlrpc.connection import Address, ConnectionEnded, HttpConnection, Reply

@@ -12,8 +12,9 @@ from typing import Any, Final
 import attrs
 import click
 
-from evframe.config import load_config
-from evframe.subscriptions.references import Template, Values
+from evframe import load_config
+from evframe.plugin import ReferenceTemplate as Template
+from evframe.plugin import Values
 from evframe_client import DEFAULT_URL, Client, ManagementError, url_of
 
 _COMPLETION_S: Final = 2.0

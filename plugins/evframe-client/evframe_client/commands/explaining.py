@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from evframe.exceptions import ConfigError, SocketError
-from evframe.hints import did_you_mean
-from evframe.interface import EventInterface
+from evframe import ConfigError, EventInterface, SocketError
+from evframe.plugin import did_you_mean
 from evframe_client import Client, ManagementError
 
 

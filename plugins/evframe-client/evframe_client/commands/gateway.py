@@ -12,8 +12,7 @@ import click
 from evframe_wire.reading import read
 
 from evframe import Pairs, hookimpl
-from evframe.cli.terminal import print_json, say
-from evframe.command_line import CommandLine
+from evframe.command_line import CommandLine, print_json, say
 from evframe_client import Client, ManagementError
 from evframe_client.commands.connecting import complete_events, complete_methods, with_client
 from evframe_client.commands.explaining import explained

@@ -11,7 +11,7 @@ from evframe_wire.patterns import compile_pattern
 from evframe_wire.reading import MAX_TEXT_DEPTH, read
 from evframe_wire.visible import visible, visible_json
 
-from evframe.cli.terminal import say
+from evframe.command_line import say
 from evframe_client import ReceivedEvent, Subscription
 
 

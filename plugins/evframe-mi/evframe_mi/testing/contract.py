@@ -10,9 +10,8 @@ from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Any, ClassVar, Final
 
-from evframe.commands import Command, CommandTable
-from evframe.interface import EventInterface
-from evframe.markers import hookimpl
+from evframe import EventInterface, hookimpl
+from evframe.plugin import Command, CommandTable
 from evframe.testing.transports import ANY_SCHEME, MemoryTransport, until
 from evframe_mi.plugin import Management
 from evframe_mi.testing.table import (

@@ -23,9 +23,7 @@ from typing import Any, Self
 
 import attrs
 
-from evframe.interface import EventInterface
-from evframe.markers import hookimpl
-from evframe.sockets import Socket
+from evframe import EventInterface, Socket, hookimpl
 from evframe.testing.transports import MemorySocket
 from evframe_mi.plugin import Management
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evframe.interface import EventInterface
+from evframe import EventInterface
 from evframe_mi.dispatcher import Dispatcher
 from evframe_mi.plugin import NAME, Management
 
