@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import re
 import sys
 import textwrap
 import tomllib
@@ -20,15 +21,15 @@ import attrs
 from evframe_import_opensips.modules import MODULES, PARAMETERS
 
 import evframe
-from evframe import hookspecs
 from evframe.cli import main as command_line
 from evframe.cli.group import GROUP as CLI
 from evframe.cli.group import contribute
 from evframe.command_line import CommandLine
 from evframe.config import CoreOptions, EventOptions, ParameterOptions, SubscriptionOptions, parse_config
-from evframe.hookspecs import NAMES as HOOKS
-from evframe.limits import Limits
-from evframe.subscriptions.policy import ManagementOptions
+from evframe.config.management import ManagementOptions
+from evframe.delivery.limits import Limits
+from evframe.plugins import hookspecs
+from evframe.plugins.hookspecs import NAMES as HOOKS
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "reference"
@@ -71,7 +72,9 @@ def kind_text(kind: Any) -> str:
         return " | ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in get_args(kind))
     if tables_of(kind) is not None:
         return "tables" if get_args(kind) else "table"
-    return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+    return (
+        kind.__name__ if isinstance(kind, type) and not get_args(kind) else re.sub(r"\b[a-z]\w*\.(?=\w)", "", str(kind))
+    )
 
 
 def tables_of(kind: Any) -> type | None:
@@ -178,7 +181,7 @@ def hooks() -> str:
             for line in text.splitlines()
         ]
         parts.append(f"\n## `{name}`\n\n```text\n{name}{signature}\n```\n\n" + "\n".join(lines) + "\n")
-    parts.append(f"\n## Limits\n\n`evframe.limits.Limits`: {sentence(Limits)[0].lower()}{sentence(Limits)[1:]}\n\n")
+    parts.append(f"\n## Limits\n\n`evframe.plugin.Limits`: {sentence(Limits)[0].lower()}{sentence(Limits)[1:]}\n\n")
     parts.append(options_table(Limits))
     return "".join(parts)
 

@@ -3,9 +3,13 @@
 from evframe_wire.addresses import split_host_port
 from evframe_wire.payload import UNSET, ExactNumber, Pairs
 
-from evframe.batch import Batch
 from evframe.config import Config, load_config
-from evframe.declarations import Parameter
+from evframe.delivery.batch import Batch
+from evframe.delivery.nesting import depth
+from evframe.delivery.outcomes import Outcome
+from evframe.delivery.sockets import Socket
+from evframe.delivery.statistics import Counters
+from evframe.events.declarations import Parameter
 from evframe.events.event import Event, EventDefinition
 from evframe.exceptions import (
     ConfigError,
@@ -20,12 +24,8 @@ from evframe.exceptions import (
     UnknownEventError,
 )
 from evframe.interface import EventInterface
-from evframe.listening import Listener
-from evframe.markers import hookimpl, hookspec
-from evframe.nesting import depth
-from evframe.outcomes import Outcome
-from evframe.sockets import Socket
-from evframe.statistics import Counters
+from evframe.plugins.markers import hookimpl, hookspec
+from evframe.subscriptions.listening import Listener
 from evframe.threads import ThreadedInterface, start_in_thread
 
 __all__ = [

@@ -11,29 +11,29 @@ from threading import get_ident
 from types import TracebackType
 from typing import Any, Self
 
-from evframe.changes import Changes
-from evframe.channel import Channel
-from evframe.client_leases import ClientLeases
-from evframe.commands import CommandTable
-from evframe.composition import Composition
 from evframe.config import Config, CoreOptions, read_config_file
-from evframe.conflicts import clashes, contradictions, misspelt_events, why_no_scheme
-from evframe.context import PluginContext
 from evframe.events.event import EventRegistry
 from evframe.exceptions import ConfigError, SocketError
-from evframe.lease_networks import LeaseNetworks
-from evframe.plugins import PluginManager, PluginStatus
-from evframe.raising import Raising
-from evframe.reloading import Parts, Reload
-from evframe.roster import Roster
-from evframe.status import StatusChange, StatusRegistry
-from evframe.subscribing import Subscribing
+from evframe.plugins.changes import Changes
+from evframe.plugins.commands import CommandTable
+from evframe.plugins.composition import Composition
+from evframe.plugins.conflicts import clashes, contradictions, misspelt_events, why_no_scheme
+from evframe.plugins.context import PluginContext
+from evframe.plugins.manager import PluginManager, PluginStatus
+from evframe.plugins.reloading import Parts, Reload
+from evframe.plugins.status import StatusChange, StatusRegistry
+from evframe.plugins.subscribing import Subscribing
+from evframe.plugins.tasks import PluginTasks
+from evframe.plugins.transports import Transports
+from evframe.plugins.workers import CallLimit, WorkerGroup
+from evframe.subscriptions.channel import Channel
+from evframe.subscriptions.client_leases import ClientLeases
+from evframe.subscriptions.lease_networks import LeaseNetworks
 from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.policy import Policies
+from evframe.subscriptions.raising import Raising
 from evframe.subscriptions.resolving import Resolver
-from evframe.tasks import PluginTasks
-from evframe.transports import Transports
-from evframe.workers import CallLimit, WorkerGroup
+from evframe.subscriptions.roster import Roster
 
 log = logging.getLogger("evframe.interface")
 

@@ -12,11 +12,11 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from evframe.config import Config
+from evframe.config.structuring import check_timeout
+from evframe.delivery.outcomes import Outcome
+from evframe.delivery.statistics import Counters
 from evframe.events.event import Event
 from evframe.interface import EventInterface
-from evframe.outcomes import Outcome
-from evframe.statistics import Counters
-from evframe.structuring import check_timeout
 
 log = logging.getLogger("evframe.interface")
 _SPARE_S: Final = 5.0

@@ -8,7 +8,7 @@ from evframe_mi.testing import management
 
 import evframe
 from evframe.config import Config
-from evframe.subscriptions.policy import ManagementOptions, NarrowingOptions
+from evframe.config.management import ManagementOptions, NarrowingOptions
 from evframe.testing import MemoryTransport
 
 PRIVATE = NarrowingOptions(networks=["10.0.0.0/8"])

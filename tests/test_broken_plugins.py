@@ -18,7 +18,7 @@ import evframe
 from evframe import Unavailable
 from evframe.cli import main
 from evframe.config import Config
-from evframe.limits import Limits
+from evframe.delivery.limits import Limits
 from evframe.testing import MemoryTransport, until
 
 
@@ -187,7 +187,7 @@ def test_limits_are_typed(wrong, problem):
 
 def test_limits_of_another_kind_are_refused():
     """A dict in the place of limits is an error of the plugin."""
-    with pytest.raises(evframe.PluginError, match=r"expected limits to be an evframe\.limits\.Limits, got \{"):
+    with pytest.raises(evframe.PluginError, match=r"expected limits to be an evframe\.plugin\.Limits, got \{"):
         evframe.EventInterface(plugins={"odd": type("Odd", (), {"limits": {"in_flight": 5}})()})
 
 

@@ -16,7 +16,7 @@ import evframe
 from evframe.calls import comes_from_outside, contained, foreign_call, without_tracebacks
 from evframe.cli.gateway import run_loop
 from evframe.config import parse_config
-from evframe.hookspecs import NAMES as HOOKS
+from evframe.plugins.hookspecs import NAMES as HOOKS
 from evframe.testing import MemoryTransport, until
 
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 import evframe
 from evframe.cli import main
 from evframe.config import parse_config
-from evframe.toml_lines import key_lines, with_places
+from evframe.config.toml_lines import key_lines, with_places
 
 ONE = """
 class Source:

@@ -17,7 +17,7 @@ from evframe.cli import main
 
 MANY = """
 from evframe import hookimpl
-from evframe.commands import Command
+from evframe.plugins.commands import Command
 
 class Many:
     @hookimpl

@@ -7,8 +7,8 @@ import pytest
 
 import evframe
 from evframe.config import are_named_apart, is_event_name, is_readable, parse_config
-from evframe.contents import contents_of
-from evframe.structuring import structure
+from evframe.config.contents import contents_of
+from evframe.config.structuring import structure
 
 
 def test_whole_configuration(installed):

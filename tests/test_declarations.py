@@ -8,7 +8,7 @@ from evframe_wire.payload import Pairs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evframe.declarations import Parameter, declare
+from evframe.events.declarations import Parameter, declare
 from evframe.events.event import EventDefinition
 from evframe.exceptions import ParameterError
 

@@ -8,8 +8,8 @@ from numbered import assert_exactly
 
 import evframe
 from evframe.config import Config, CoreOptions
-from evframe.limits import Limits
-from evframe.nesting import delivering
+from evframe.delivery.limits import Limits
+from evframe.delivery.nesting import delivering
 from evframe.testing import FakeClock, MemoryTransport, until
 from evframe.testing.transports import MemorySocket
 
@@ -714,7 +714,7 @@ def gathering(memory, batches, monkeypatch):
         self._subscribers[subscriber] = None
         waiting.append(self)
 
-    monkeypatch.setattr("evframe.gathering.Gathering.add", add)
+    monkeypatch.setattr("evframe.delivery.gathering.Gathering.add", add)
     memory.limits = Limits(gathers=True)
 
     async def taken(batch):

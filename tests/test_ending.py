@@ -7,8 +7,8 @@ import pytest
 
 import evframe
 from evframe.config import Config, CoreOptions
-from evframe.ending import SLICE_EVENTS
-from evframe.limits import Limits
+from evframe.delivery.ending import SLICE_EVENTS
+from evframe.delivery.limits import Limits
 from evframe.testing import MemoryTransport, until
 
 

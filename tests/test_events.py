@@ -3,7 +3,7 @@
 import pytest
 
 import evframe
-from evframe.declarations import Parameter, declare
+from evframe.events.declarations import Parameter, declare
 from evframe.events.event import EventRegistry
 from evframe.exceptions import ParameterError
 

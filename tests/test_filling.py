@@ -4,11 +4,11 @@ import attrs
 import pytest
 
 import evframe
-from evframe.composition import make_options
 from evframe.config import parse_config
-from evframe.filling import Filling, shown_option, unfilled
-from evframe.reloading import Changes
-from evframe.secret import secret
+from evframe.config.secret import secret
+from evframe.plugins.composition import make_options
+from evframe.plugins.filling import Filling, shown_option, unfilled
+from evframe.plugins.reloading import Changes
 from evframe.subscriptions.references import Values
 
 

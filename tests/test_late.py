@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from evframe.late import LateModule
+from evframe.plugins.late import LateModule
 
 
 @pytest.fixture

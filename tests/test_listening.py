@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import evframe
-from evframe.listening import matches
+from evframe.subscriptions.listening import matches
 from evframe.testing import until
 
 

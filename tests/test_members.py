@@ -3,7 +3,7 @@
 import asyncio
 
 import evframe
-from evframe.limits import Limits
+from evframe.delivery.limits import Limits
 from evframe.testing import until
 
 

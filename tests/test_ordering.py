@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from evframe import Rejected, Unavailable
-from evframe.ordering import Ordering
+from evframe.delivery.ordering import Ordering
 
 
 async def go(ordering, log, name, *, write=None, settle=None, may_write=None, way=None):

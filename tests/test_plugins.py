@@ -3,8 +3,8 @@
 import pytest
 
 import evframe
-from evframe.commands import Command
 from evframe.config import parse_config
+from evframe.plugins.commands import Command
 from evframe.testing import MemoryTransport
 
 
@@ -28,7 +28,7 @@ BROKEN = {
     "coroutine": "class Plugin:\n    @evframe.hookimpl\n    async def deliver(self, socket, batch):\n        pass\n",
     "events": "class Plugin:\n    @evframe.hookimpl\n    def register_events(self, collector):\n        collector.add('')\n",
     "command": (
-        "from evframe.commands import Command\nclass Plugin:\n    @evframe.hookimpl\n"
+        "from evframe.plugins.commands import Command\nclass Plugin:\n    @evframe.hookimpl\n"
         "    def management_commands(self, commands):\n        commands.add(Command('a name', ((),), print))\n"
     ),
 }

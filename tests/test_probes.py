@@ -7,9 +7,9 @@ import pytest
 
 import evframe
 from evframe.config import Config, CoreOptions, SubscriptionOptions, parse_config
-from evframe.delivery import Delivery
-from evframe.nesting import delivering
-from evframe.probes import MOST
+from evframe.delivery.delivery import Delivery
+from evframe.delivery.nesting import delivering
+from evframe.delivery.probes import MOST
 from evframe.testing import MemoryTransport, until
 
 

@@ -7,8 +7,8 @@ import pytest
 
 import evframe
 from evframe.config import Config, CoreOptions
+from evframe.delivery.queues import ByteQueue, bounded, queue_of, take_all
 from evframe.events.event import EventRegistry
-from evframe.queues import ByteQueue, bounded, queue_of, take_all
 from evframe.testing import MemoryTransport
 
 SIZE = len(b'{"jsonrpc":"2.0","method":"E","params":["xxxxxxxxxx"]}')

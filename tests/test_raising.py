@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import evframe
-from evframe.declarations import declare
+from evframe.events.declarations import declare
 from evframe.events.event import EventDefinition
 
 HEAD = b'{"jsonrpc":"2.0","method":"E_TEST","params":'

@@ -9,15 +9,15 @@ import pytest
 
 import evframe
 from evframe.config import parse_config
-from evframe.reloading import Changes
+from evframe.plugins.reloading import Changes
 from evframe.testing import MemoryTransport, until
 
 PLUGINS = """
 import asyncio
 import attrs
 from evframe import hookimpl
-from evframe.contents import contents_of
-from evframe.commands import Command
+from evframe.config.contents import contents_of
+from evframe.plugins.commands import Command
 from evframe.testing import MemoryTransport
 
 made = []

@@ -11,8 +11,8 @@ import pytest
 import evframe
 from evframe.cli.gateway import run_loop
 from evframe.config import Config
+from evframe.delivery.retries import Retries, RetryTimer
 from evframe.exceptions import Unavailable
-from evframe.retries import Retries, RetryTimer
 from evframe.testing import FakeClock, until
 
 

@@ -7,8 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from evframe import schedule
-from evframe.schedule import Schedule
+from evframe.delivery import schedule
+from evframe.delivery.schedule import Schedule
 
 
 def popped(due, now):

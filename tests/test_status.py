@@ -2,7 +2,7 @@
 
 import pytest
 
-from evframe.status import StatusRegistry
+from evframe.plugins.status import StatusRegistry
 from evframe.testing import FakeClock
 
 

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 import evframe
-from evframe.batch import Batch
-from evframe.commands import Command, CommandError, text_param
+from evframe.delivery.batch import Batch
+from evframe.plugins.commands import Command, CommandError, text_param
 from evframe.testing import (
     ConfigFile,
     FakeClock,

@@ -10,7 +10,7 @@ import pytest
 
 import evframe
 from evframe.config import Config, CoreOptions
-from evframe.inbox import Inbox
+from evframe.delivery.inbox import Inbox
 from evframe.testing import MemoryTransport, until
 
 

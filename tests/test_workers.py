@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from evframe.plugins.workers import CallLimit
 from evframe.testing import FakeClock
-from evframe.workers import CallLimit
 
 
 class Calls:

@@ -18,7 +18,7 @@ from evframe.command_line import print_json, say
 from evframe.exceptions import ConfigError, PluginError
 from evframe.interface import EventInterface
 from evframe.logs import set_up_logs
-from evframe.plugins import PluginStatus
+from evframe.plugins.manager import PluginStatus
 
 _COLUMNS: Final = ("name", "version", "kind")
 

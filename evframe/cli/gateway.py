@@ -11,11 +11,11 @@ from contextlib import suppress
 from typing import Any, Final
 
 from evframe.calls import comes_from_outside
-from evframe.changes import describe_changes
 from evframe.exceptions import ConfigError
 from evframe.interface import EventInterface
 from evframe.logs import fold_libraries
 from evframe.open_files import raise_limit
+from evframe.plugins.changes import describe_changes
 
 log = logging.getLogger("evframe.gateway")
 _THRESHOLDS: Final = (500, 5, 1)  # a full look when some 6,000 objects are new

@@ -10,11 +10,11 @@ import click
 import pluggy
 from evframe_wire.visible import visible_lines
 
-from evframe import hookspecs
 from evframe.calls import foreign_call
 from evframe.command_line import CommandLine, say
+from evframe.config.hints import how_to_install, plugin_of_command
 from evframe.exceptions import PluginError
-from evframe.hints import how_to_install, plugin_of_command
+from evframe.plugins import hookspecs
 
 GROUP: Final = "evframe.cli"
 """The entry points whose modules have the hook `register_cli`."""

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from evframe.delivery.probes import MOST, is_asked, problem_of
+from evframe.delivery.sockets import endpoints_of
 from evframe.exceptions import DeliveryError
-from evframe.probes import MOST, is_asked, problem_of
-from evframe.roster import release
-from evframe.sockets import endpoints_of
 from evframe.subscriptions.names import numeric
+from evframe.subscriptions.roster import release
 
 if TYPE_CHECKING:
+    from evframe.delivery.members import Address
+    from evframe.delivery.subscribers import Subscriber
     from evframe.interface import EventInterface
-    from evframe.members import Address
-    from evframe.subscribers import Subscriber
     from evframe.subscriptions.resolving import Resolver
 
 

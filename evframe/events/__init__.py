@@ -1,1 +1,1 @@
-"""What happened: the events, their declarations, and the one reader of what others send."""
+"""What happened: events, their declarations and their registry."""

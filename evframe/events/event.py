@@ -11,7 +11,7 @@ from evframe_wire.payload import STRICT, Pairs, encode_text
 from evframe_wire.visible import brief
 from orjson import dumps, loads
 
-from evframe.declarations import Declaration, Parameter
+from evframe.events.declarations import Declaration, Parameter
 from evframe.exceptions import EventNameError, UnknownEventError
 
 MAX_NAME_BYTES: Final = 64

@@ -1,1 +1,1 @@
-"""Who gets it: names that resolve, and what run-time clients may do."""
+"""Who gets events, and for how long."""

@@ -9,88 +9,21 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import translate
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import attrs
-
+from evframe.config.management import ALL, ManagementOptions, NarrowingOptions
+from evframe.delivery.sockets import endpoints_of
 from evframe.exceptions import ForbiddenError
 from evframe.log_limit import LogLimiter
-from evframe.sockets import endpoints_of
 from evframe.subscriptions.names import Network, is_within, numeric
 
 if TYPE_CHECKING:
-    from evframe.sockets import Socket
+    from evframe.delivery.sockets import Socket
 
 log = logging.getLogger("evframe.management")
 NETWORK_SCHEMES: Final = ("udp", "tcp", "unix", "xmlrpc", "xmlrpcs", "rabbitmq", "kafka")
 """What may be subscribed where the configuration names no schemes."""
 _PATH_SCHEMES: Final = ("unix",)  # of those above
-_ALL: Final = "*"
-
-
-def _are_schemes(_: Any, attribute: attrs.Attribute[Any], value: list[str] | None) -> None:
-    for scheme in value or ():
-        if not scheme or ":" in scheme:
-            raise ValueError(f"{attribute.name}: expected schemes such as 'udp', or '*', got {scheme!r}")
-
-
-def _are_folders(_: Any, attribute: attrs.Attribute[Any], value: list[str] | None) -> None:
-    for folder in value or ():
-        if not os.path.isabs(folder) or "\0" in folder:
-            raise ValueError(f"{attribute.name}: expected absolute paths, got {folder!r}")
-
-
-def _are_networks(_: Any, attribute: attrs.Attribute[Any], value: list[str] | None) -> None:
-    for text in value or ():
-        try:
-            ipaddress.ip_network(text)
-        except ValueError:
-            raise ValueError(f"{attribute.name}: expected networks such as '10.0.0.0/8', got {text!r}") from None
-
-
-def _is_positive(_: Any, attribute: attrs.Attribute[Any], value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{attribute.name}: expected 1 or more, got {value!r}")
-
-
-@attrs.frozen
-class ManagementOptions:
-    """What run-time clients may do, over every management interface: the table ``[management]``."""
-
-    schemes: list[str] | None = attrs.field(default=None, validator=_are_schemes)
-    """The schemes that may be subscribed, ``"*"`` for all. Without it: udp, tcp, unix, xmlrpc, xmlrpcs, rabbitmq and
-    kafka, and those that write files where there are ``file_roots``. A virtual socket is judged by its members."""
-    file_roots: list[str] = attrs.field(factory=list, validator=_are_folders)
-    """The folders below which files may be subscribed; links are followed before they are compared."""
-    networks: list[str] | None = attrs.field(default=None, validator=_are_networks)
-    """The networks that may be subscribed, such as ``10.0.0.0/8``; without it any. Numeric hosts are compared when
-    they are subscribed, names whenever they are resolved."""
-    raise_events: list[str] = attrs.field(factory=lambda: [_ALL])
-    """The events that may be raised, as patterns of their names."""
-    commands: list[str] = attrs.field(factory=lambda: [_ALL])
-    """The commands that may be called, as patterns of any of their names."""
-    batch_requests: int = attrs.field(default=1000, validator=_is_positive)
-    """How many requests one batch may have; a longer one is refused as a whole."""
-    answer_bytes: int = attrs.field(default=32 << 20, validator=_is_positive)
-    """The longest answer; what does not fit is answered with an error."""
-    end_configured: bool = False
-    """Whether a client may end, shorten or refresh a subscription of the configuration. Without it, a refresh is
-    answered with OK and changes nothing, and an expire of 0 is refused."""
-
-
-@attrs.frozen
-class NarrowingOptions:
-    """What clients of one management interface may do less: the same keys in the table of its plugin."""
-
-    schemes: list[str] | None = attrs.field(default=None, validator=_are_schemes)
-    file_roots: list[str] | None = attrs.field(default=None, validator=_are_folders)
-    networks: list[str] | None = attrs.field(default=None, validator=_are_networks)
-    raise_events: list[str] | None = None
-    commands: list[str] | None = None
-    end_configured: bool | None = None
-
-
-NARROWING_KEYS: Final = tuple(field.name for field in attrs.fields(NarrowingOptions))
 
 
 def leaves(target: Socket) -> Iterator[Socket]:
@@ -104,7 +37,7 @@ def leaves(target: Socket) -> Iterator[Socket]:
 
 def _matcher(patterns: list[str] | None) -> re.Pattern[str] | None:
     """Return what a name has to match, or None for any."""
-    if patterns is None or _ALL in patterns:
+    if patterns is None or ALL in patterns:
         return None
     return re.compile("|".join(map(translate, patterns)) or r"(?!)")
 
@@ -135,7 +68,7 @@ class _Rules:
 
     def _check_scheme(self, canonical: str, *, is_file: bool) -> None:
         scheme = canonical.partition(":")[0]
-        if self._schemes is None or _ALL in self._schemes or scheme in self._schemes or (is_file and self._is_default):
+        if self._schemes is None or ALL in self._schemes or scheme in self._schemes or (is_file and self._is_default):
             return
         expected = ", ".join(self._schemes) or "none"
         raise ForbiddenError("schemes", canonical, f"expected a permitted scheme of {expected}, got {scheme!r}")

@@ -14,10 +14,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from evframe.sockets import REFUSED
+from evframe.delivery.sockets import REFUSED
 
 if TYPE_CHECKING:
-    from evframe.sockets import Socket
+    from evframe.delivery.sockets import Socket
 
 FORMS: Final = "${file:/path} or ${env:NAME}"
 _MARK: Final = re.compile(r"\$\{(?:file|env):")

@@ -6,8 +6,8 @@ import json
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from evframe.composition import GROUP
 from evframe.interface import EventInterface
+from evframe.plugins.composition import GROUP
 
 
 class ConfigFile:

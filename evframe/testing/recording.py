@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 from evframe.events.event import Event
 from evframe.interface import EventInterface
-from evframe.listing import plain
+from evframe.plugins.listing import plain
 from evframe.testing.transports import MemoryTransport
 
 _LIMIT_S: Final = 10.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, ClassVar, Final
 
-from evframe.commands import Command, CommandError
 from evframe.interface import EventInterface
+from evframe.plugins.commands import Command, CommandError
 from evframe.testing.recording import Recorder
 
 _LIMIT_S: Final = 30.0

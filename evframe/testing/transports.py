@@ -24,15 +24,15 @@ from typing import Any, ClassVar, Final
 
 import attrs
 
-from evframe.batch import Batch
 from evframe.config import Config, CoreOptions
+from evframe.config.management import ManagementOptions
+from evframe.delivery.batch import Batch
+from evframe.delivery.sockets import Socket
+from evframe.delivery.subscribers import Subscriber
 from evframe.events.event import Event
 from evframe.exceptions import SocketError
 from evframe.interface import EventInterface
-from evframe.markers import hookimpl
-from evframe.sockets import Socket
-from evframe.subscribers import Subscriber
-from evframe.subscriptions.policy import ManagementOptions
+from evframe.plugins.markers import hookimpl
 from evframe.testing.blocking import Stalls, blocking_calls
 from evframe.testing.garbage import no_garbage
 

@@ -8,8 +8,8 @@ from evframe_mi import Management
 from evframe_mi.testing import management
 
 import evframe
-from evframe.commands import Command
 from evframe.config import Config, SubscriptionOptions
+from evframe.plugins.commands import Command
 from evframe.testing import ConfigFile, MemoryTransport, until
 
 

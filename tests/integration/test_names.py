@@ -11,7 +11,7 @@ from name_servers import DnsNames, InjectedNames
 
 import evframe
 from evframe.config import parse_config
-from evframe.sockets import endpoints_of
+from evframe.delivery.sockets import endpoints_of
 from evframe.testing import FakeNames, until
 
 CORE = """

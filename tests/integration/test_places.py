@@ -5,11 +5,11 @@ from importlib.metadata import entry_points
 import pytest
 
 import evframe
-from evframe.commands import CommandTable
-from evframe.composition import Composition
 from evframe.config import parse_config
+from evframe.config.hints import published_places
 from evframe.events.event import EventRegistry
-from evframe.hints import published_places
+from evframe.plugins.commands import CommandTable
+from evframe.plugins.composition import Composition
 
 
 def problems(text):

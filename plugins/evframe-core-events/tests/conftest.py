@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from evframe.markers import hookimpl
+from evframe.plugins.markers import hookimpl
 from evframe.testing import FakeClock
 
 

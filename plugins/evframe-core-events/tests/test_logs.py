@@ -14,9 +14,9 @@ from evframe_core_events import CoreEvents, Options
 from evframe_core_events.logs import EventHandler, RateLimit, level_of
 
 import evframe
-from evframe.commands import CommandError
+from evframe.delivery.nesting import delivering
 from evframe.exceptions import Rejected
-from evframe.nesting import delivering
+from evframe.plugins.commands import CommandError
 from evframe.testing import FakeClock, MemorySocket, MemoryTransport, Recorder, until
 
 LOG = "E_CORE_LOG"

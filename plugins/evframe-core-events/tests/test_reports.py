@@ -9,7 +9,7 @@ from evframe_mi import Management
 from evframe_mi.testing import management
 
 import evframe
-from evframe.commands import CommandError
+from evframe.plugins.commands import CommandError
 from evframe.testing import MemoryTransport, Recorder
 
 CHANGED = "E_CORE_SR_STATUS_CHANGED"

@@ -6,7 +6,7 @@ import pytest
 from evframe_dialog import Dialogs, Options, Ping, State
 from evframe_mi import Management
 
-from evframe.commands import CommandError
+from evframe.plugins.commands import CommandError
 from evframe.testing import FakeClock, Recorder, SourceContract, until
 
 START = 1_000_000.99  # a clock that stands still here has the timer look every hundredth of a second

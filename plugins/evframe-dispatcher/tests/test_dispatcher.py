@@ -11,7 +11,7 @@ from evframe_probing.testing import SipPeer
 
 import evframe
 from evframe import ConfigError
-from evframe.commands import CommandError
+from evframe.plugins.commands import CommandError
 from evframe.testing import Recorder, SourceContract, until
 
 STATUS = "E_DISPATCHER_STATUS"

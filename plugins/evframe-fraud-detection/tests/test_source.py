@@ -9,7 +9,7 @@ import pytest
 from evframe_fraud_detection import FraudDetection, Options, Rule, Verdict
 
 import evframe
-from evframe.commands import CommandError
+from evframe.plugins.commands import CommandError
 from evframe.testing import ConfigFile, FakeClock, MemoryTransport, Recorder, SourceContract, until
 
 NOON = float(calendar.timegm((2026, 11, 2, 12, 0, 0)))  # a Monday

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import evframe
 from evframe import hookimpl
-from evframe.status import StatusRegistry
+from evframe.plugins.status import StatusRegistry
 from evframe.testing import FakeClock, Recorder, until
 
 NOTIFICATION = b'{"jsonrpc":"2.0","method":"%b","params":{"n":1}}'

@@ -12,7 +12,7 @@ from evframe_mi.testing import management
 
 import evframe
 from evframe.config import Config, CoreOptions
-from evframe.subscriptions.policy import ManagementOptions
+from evframe.config.management import ManagementOptions
 from evframe.testing import FakeNames, MemoryTransport, until
 
 pytestmark = pytest.mark.timeout(120)

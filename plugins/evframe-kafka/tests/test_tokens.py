@@ -9,8 +9,9 @@ from evframe_kafka import KafkaTransport, Options, parse
 from token_provider import functions, providing, unsigned_token
 
 import evframe
+from evframe.config.management import ManagementOptions
 from evframe.exceptions import ForbiddenError
-from evframe.subscriptions.policy import ManagementOptions, Policy
+from evframe.subscriptions.policy import Policy
 from evframe.testing import until
 
 SECRET = "s e&cret="

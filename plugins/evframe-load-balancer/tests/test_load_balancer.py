@@ -8,7 +8,7 @@ from evframe_probing.testing import SipPeer
 
 import evframe
 from evframe import ConfigError
-from evframe.commands import CommandError
+from evframe.plugins.commands import CommandError
 from evframe.testing import FakeClock, Recorder, SourceContract, until
 
 STATUS = "E_LOAD_BALANCER_STATUS"

@@ -15,8 +15,8 @@ from evframe_mi.testing import ManagementContract
 from evframe_mi_datagram import DatagramManagement, Options
 
 import evframe
-from evframe.commands import Command
-from evframe.listing import Listing
+from evframe.plugins.commands import Command
+from evframe.plugins.listing import Listing
 from evframe.testing import until
 
 PWD = b'{"jsonrpc":"2.0","method":"pwd","id":1}'

@@ -13,7 +13,7 @@ from evframe_mi.testing import ManagementContract
 from evframe_mi_fifo import FifoManagement, Options
 
 import evframe
-from evframe.commands import Command
+from evframe.plugins.commands import Command
 from evframe.testing import until
 
 PWD = b'{"jsonrpc":"2.0","method":"pwd","id":1}'

@@ -7,7 +7,7 @@ import pytest
 from networks import LOCAL, PRIVATE, address_of, made, subscribe
 
 import evframe
-from evframe.subscriptions.policy import ManagementOptions, NarrowingOptions
+from evframe.config.management import ManagementOptions, NarrowingOptions
 from evframe.testing import FakeNames, until
 
 

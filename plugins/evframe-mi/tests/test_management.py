@@ -10,8 +10,8 @@ from evframe_mi.printing import pretty
 from evframe_mi.testing import ManagementContract, management
 from evframe_mi.traffic import Traffic
 
-from evframe.commands import Command
 from evframe.exceptions import Unavailable
+from evframe.plugins.commands import Command
 from evframe.testing import until
 
 

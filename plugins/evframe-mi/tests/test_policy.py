@@ -10,9 +10,10 @@ from evframe_mi.testing import management
 
 import evframe
 from evframe.config import Config
+from evframe.config.management import ManagementOptions, NarrowingOptions
+from evframe.delivery.members import Address
 from evframe.exceptions import ConfigError, ForbiddenError
-from evframe.members import Address
-from evframe.subscriptions.policy import ManagementOptions, NarrowingOptions, Policy
+from evframe.subscriptions.policy import Policy
 from evframe.testing import FakeNames, MemoryTransport
 from evframe.testing.transports import until
 

@@ -7,8 +7,8 @@ from evframe_mi import Management
 from evframe_mi.testing import management
 
 import evframe
-from evframe.commands import CommandError
-from evframe.statistics import StatisticGroup
+from evframe.delivery.statistics import StatisticGroup
+from evframe.plugins.commands import CommandError
 from evframe.testing import MemoryTransport
 
 

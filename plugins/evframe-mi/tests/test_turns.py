@@ -12,10 +12,10 @@ from evframe_mi.testing import management
 from evframe_mi.turns import TURN_S, Turns
 
 import evframe
-from evframe.commands import Command
 from evframe.config import Config
-from evframe.listing import SLICE, Listing
-from evframe.subscriptions.policy import ManagementOptions
+from evframe.config.management import ManagementOptions
+from evframe.plugins.commands import Command
+from evframe.plugins.listing import SLICE, Listing
 from evframe.testing import FakeClock, MemoryTransport
 
 

@@ -13,8 +13,8 @@ import pytest
 from evframe_opensips import InstanceOptions, OpensipsBridge, Options
 
 import evframe
-from evframe.commands import CommandError
 from evframe.config import Config
+from evframe.plugins.commands import CommandError
 from evframe.testing import Recorder, until
 
 QUICK = {"check_interval_s": 0.05, "timeout_s": 2.0}

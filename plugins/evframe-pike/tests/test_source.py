@@ -8,7 +8,7 @@ import pytest
 from evframe_pike import Options, Pike, Verdict
 
 import evframe
-from evframe.commands import CommandError
+from evframe.plugins.commands import CommandError
 from evframe.testing import ConfigFile, FakeClock, MemoryTransport, Recorder, SourceContract, until
 
 

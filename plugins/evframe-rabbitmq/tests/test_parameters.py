@@ -7,7 +7,7 @@ from brokers.queues import channel_of
 from evframe_rabbitmq import RabbitmqTransport, parse
 
 import evframe
-from evframe.probes import problem_of
+from evframe.delivery.probes import problem_of
 from evframe.testing import until
 
 pytestmark = pytest.mark.timeout(120)

@@ -21,7 +21,7 @@ class Work(Protocol):
 
 
 class WorkerPool:
-    """A group of workers; see `evframe.workers.WorkerGroup`.
+    """A group of workers; see `evframe.plugin.WorkerGroup`.
 
     The threads exist from the first work on. A worker that is held up for good is replaced,
     so that it costs nothing but its thread. All but the threads' own is called by the loop's thread.

@@ -10,7 +10,7 @@ from evframe_route import Options, RouteTransport
 
 import evframe
 from evframe.config import parse_config
-from evframe.nesting import delivering
+from evframe.delivery.nesting import delivering
 from evframe.testing import until
 
 

@@ -16,7 +16,7 @@ from evframe_usrloc.store import VERSION, Store
 from processes import bound
 
 import evframe
-from evframe.commands import CommandError
+from evframe.plugins.commands import CommandError
 from evframe.testing import FakeClock, Recorder, until
 
 START = 1_000_000.0

@@ -10,7 +10,7 @@ import pytest
 from evframe_usrloc import Options, Registration, Usrloc
 
 import evframe
-from evframe.commands import CommandError
+from evframe.plugins.commands import CommandError
 from evframe.testing import FakeClock, Recorder, SourceContract, until
 
 QUICK = 1_000_000.99  # a clock that stands still here has the timer look every hundredth of a second

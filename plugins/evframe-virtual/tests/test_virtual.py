@@ -14,7 +14,7 @@ from evframe_virtual.handing import SLICE_EVENTS, HandOver
 
 import evframe
 from evframe.config import Config, CoreOptions
-from evframe.limits import Limits
+from evframe.delivery.limits import Limits
 from evframe.testing import MemoryTransport, Peer, TransportContract, no_garbage, until
 
 

@@ -19,7 +19,7 @@ from evframe_wire.endpoints import (
     parse_endpoint,
 )
 
-from evframe.secret import read_secret
+from evframe.config.secret import read_secret
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,294 @@
+"""Configuration: TOML into frozen attrs classes, every problem at once with its path."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import attrs
+
+from evframe.config.hints import options_in, published_places
+from evframe.config.management import ManagementOptions
+from evframe.config.structuring import check_number, structure
+from evframe.config.toml_lines import with_places
+from evframe.events.declarations import Parameter
+from evframe.events.event import check_name
+from evframe.exceptions import ConfigError
+
+Overflow = Literal["drop_oldest", "drop_newest", "block"]
+"""What happens to an event that finds no room."""
+TYPES: Final[dict[str, type]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": bool,
+    "list": list,
+    "dict": dict,
+}
+
+
+def at_least(smallest: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """Return the validator of an option that is *smallest* or more."""
+
+    def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        try:
+            check_number(attribute.name, value)  # of options that were made in Python
+        except ValueError as error:
+            raise ValueError(f"{attribute.name}: {error}") from None
+        if value < smallest:
+            raise ValueError(f"{attribute.name}: expected {smallest} or more, got {value!r}")
+
+    return check
+
+
+def within(smallest: int, largest: int) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """Return the validator of an option that is from *smallest* to *largest*."""
+
+    def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if not smallest <= value <= largest:
+            raise ValueError(f"{attribute.name}: expected {smallest} to {largest}, got {value!r}")
+
+    return check
+
+
+def is_event_name(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    """Validate an option that is the name of an event, or None."""
+    try:
+        if value is not None:
+            check_name(value)
+    except ValueError as error:
+        raise ValueError(f"{attribute.name}: {error}") from None
+
+
+def are_named_apart(_: Any, attribute: attrs.Attribute[Any], value: Iterable[Any]) -> None:
+    """Validate an option with several tables, which their `name` tells apart, in whatever case."""
+    seen: set[str] = set()
+    for each in value:
+        if each.name.casefold() in seen:
+            raise ValueError(f"{attribute.name}: expected a name of its own for each, got {each.name!r} twice")
+        seen.add(each.name.casefold())
+
+
+def is_readable(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    """Validate an option that is the path of a file that can be read, or None."""
+    if value is not None and not os.access(value, os.R_OK):
+        raise ValueError(f"{attribute.name}: expected a file that can be read, got {value!r}")
+
+
+@attrs.frozen
+class CoreOptions:
+    """The table ``[core]``."""
+
+    default_expire_s: int = attrs.field(default=3600, validator=at_least(1))
+    """The lease of a run-time subscription that names none."""
+    max_nesting: int = attrs.field(default=100, validator=at_least(1))
+    """How many events may be raised inside each other before the next one is lost."""
+    queue_size: int = attrs.field(default=262_144, validator=at_least(1))
+    """How many events may wait for one subscriber."""
+    queue_bytes: int = attrs.field(default=0, validator=at_least(0))
+    """How many bytes of payloads may wait for one subscriber; an event that waits alone may have more. 0 for any."""
+    overflow: Overflow = "drop_newest"
+    """What happens to an event that finds no room: `drop_newest`, `drop_oldest`, or `block` for awaiting callers."""
+    retries_per_s: int = attrs.field(default=500, validator=at_least(1))
+    """How many attempts a second all subscribers together may make that are away, and members of them."""
+    probe_idle_s: float = attrs.field(default=60.0, validator=at_least(0))
+    """After how long without an event a subscriber is asked whether it can be reached; configured ones are asked at
+    the start, too. 0 for never."""
+    drain_timeout_s: float = attrs.field(default=5.0, validator=at_least(0))
+    """How long the end of the interface, or of a subscription, may take for what was raised before."""
+    resolve_every_s: float = attrs.field(default=30.0, validator=at_least(0))
+    """How often the host names of subscribers are looked up again; 0 for never."""
+    resolve_timeout_s: float = attrs.field(default=5.0, validator=at_least(0.1))
+    """How long a host name may take before its subscribers count as away, with the reason `unresolved`."""
+
+
+@attrs.frozen
+class ParameterOptions:
+    """One entry of an event's ``params``."""
+
+    name: str
+    """The parameter's name."""
+    type: Literal["str", "int", "float", "bool", "list", "dict"]
+    """The type of its values; null fits every type."""
+    optional: bool = False
+    """Whether an event may be without it."""
+
+
+def _each_name_once(_: Any, attribute: attrs.Attribute[Any], value: list[ParameterOptions] | None) -> None:
+    names = [param.name for param in value or ()]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ValueError(f"{attribute.name}[{index}].name: expected each parameter once, got {name!r} again")
+
+
+@attrs.frozen
+class EventOptions:
+    """One ``[[events]]``: an event that no plugin declares."""
+
+    name: str
+    """1 to 64 bytes."""
+    params: list[ParameterOptions] | None = attrs.field(default=None, validator=_each_name_once)
+    """The parameters in order; without it, anything can be raised."""
+
+    @property
+    def declared(self) -> Mapping[str, Parameter] | None:
+        """The declared parameters by name, in order."""
+        if self.params is None:
+            return None
+        return {param.name: Parameter(TYPES[param.type], param.optional) for param in self.params}
+
+
+@attrs.frozen
+class SubscriptionOptions:
+    """One ``[[subscriptions]]``: made at start-up; its event is registered if no plugin has."""
+
+    event: str
+    """The event's name."""
+    socket: str
+    """The subscriber, ``scheme:address``."""
+    expire_s: int = attrs.field(default=0, validator=at_least(0))
+    """The lease; 0 never ends."""
+
+
+@attrs.frozen
+class Config:
+    """A whole configuration; the plugins' own tables stay as they were read until the plugins are loaded."""
+
+    core: CoreOptions = attrs.field(factory=CoreOptions)
+    disable: list[str] = attrs.field(factory=list)
+    plugins: dict[str, dict[str, Any]] = attrs.field(factory=dict)
+    events: list[EventOptions] = attrs.field(factory=list)
+    subscriptions: list[SubscriptionOptions] = attrs.field(factory=list)
+    places: dict[str, Any] = attrs.field(factory=dict)
+    """The options of plugins that stand outside of their tables, by their places, such as ``core.state_path``."""
+    problems: list[str] = attrs.field(factory=list)
+    """What is wrong with the text that it was read from: an interface refuses it, with all else that is wrong."""
+    management: ManagementOptions = attrs.field(factory=ManagementOptions)
+    source: tuple[str, str] | None = attrs.field(default=None, eq=False, repr=False)
+    """The file that it was read from, and the text in it."""
+
+    @property
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """The tables of the plugins, with the options that stand at places of their own."""
+        tables = dict(self.plugins)
+        for place, value in self.places.items():
+            plugin, option = _owner(place)
+            tables[plugin] = {option: value, **tables.get(plugin, {})}
+        return tables
+
+    def named_by_place(self, problems: Iterable[str]) -> Iterator[str]:
+        """Yield *problems*, each with the place at which its option stands."""
+        moved = {"plugins.{}.{}".format(*_owner(place)): place for place in self.places}
+        for problem in problems:
+            path = next((path for path in moved if problem.startswith((f"{path}:", f"{path}."))), None)
+            yield problem if path is None else f"{moved[path]}{problem.removeprefix(path)}"
+
+    def placed(self, problems: Iterable[str]) -> list[str]:
+        """Return *problems* with the file and the line of each, when it was read from a file."""
+        return list(problems) if self.source is None else with_places(*self.source, problems)
+
+
+def _owner(place: str) -> tuple[str, str]:
+    """Return the plugin and the option that stands at *place*."""
+    found = options_in(place)
+    assert found is not None, place
+    return found
+
+
+def _plugin_tables(plugins: Any, problems: list[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """Return the disabled plugins, and the tables of the others as they are."""
+    if not isinstance(plugins, Mapping):
+        problems.append(f"plugins: expected a table, got {plugins!r}")
+        return [], {}
+    disable = structure(plugins.get("disable", []), list[str], "plugins.disable", problems)
+    tables = {}
+    for name, table in plugins.items():
+        if isinstance(table, dict):
+            tables[name] = table
+        elif name != "disable":
+            problems.append(f"plugins.{name}: expected a table, got {table!r}")
+    return disable or [], tables
+
+
+def _place_tables() -> list[str]:
+    """Return the places that are whole tables."""
+    return [place for place in published_places() if "." not in place]
+
+
+def _take_places(raw: dict[str, Any]) -> dict[str, Any]:
+    """Take the options that stand outside of their plugins' tables out of *raw*, and return them by their places."""
+    found = {}
+    for place in published_places():
+        head, _, key = place.rpartition(".")
+        table = raw.get(head) if head else raw
+        if isinstance(table, dict) and key in table:
+            found[place] = table.pop(key)
+    return found
+
+
+def _items(items: Any, kind: type, path: str, problems: list[str]) -> list[Any]:
+    """Return each of *items* as *kind*; None, which keeps the places of those after it, where it cannot be."""
+    if type(items) is not list:
+        problems.append(f"{path}: expected tables, each headed [[{path}]], got {items!r}")
+        return []
+    return [structure(item, kind, f"{path}[{index}]", problems) for index, item in enumerate(items)]
+
+
+def read_config(text: str) -> Config:
+    """Return the configuration that *text* holds, with what is wrong with it in its `problems`."""
+    try:
+        raw = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError of Python
+        return Config(problems=[f"not TOML: {error}"])
+    places = _take_places(raw)
+    known = ("core", "plugins", "events", "subscriptions", "management", *_place_tables())
+    problems = [f"{key}: unknown table, expected one of {', '.join(known)}" for key in raw if key not in known]
+    disable, tables = _plugin_tables(raw.get("plugins", {}), problems)
+    core = structure(raw.get("core", {}), CoreOptions, "core", problems) or CoreOptions()
+    events = _items(raw.get("events", []), EventOptions, "events", problems)
+    subscriptions = _items(raw.get("subscriptions", []), SubscriptionOptions, "subscriptions", problems)
+    management = structure(raw.get("management", {}), ManagementOptions, "management", problems) or ManagementOptions()
+    seen: set[str] = set()
+    for index, event in enumerate(events):
+        if event is not None:
+            if event.name in seen:
+                problems.append(f"events[{index}].name: duplicate event {event.name!r}")
+            seen.add(event.name)
+    return Config(core, disable, tables, events, subscriptions, places, problems, management)
+
+
+def read_config_file(path: str | Path) -> Config:
+    """Return the configuration in the file *path*; see `read_config`."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        return Config(problems=[f"{path}: {error.strerror or error}"])
+    except UnicodeDecodeError as error:
+        return Config(
+            problems=[f"{path}: expected UTF-8, got the byte {error.object[error.start]:#x} at {error.start}"]
+        )
+    return attrs.evolve(read_config(text), source=(str(path), text))
+
+
+def _without_problems(config: Config) -> Config:
+    if config.problems:
+        raise ConfigError(config.placed(config.problems))
+    return config
+
+
+def parse_config(text: str) -> Config:
+    """Return the configuration that *text* holds.
+
+    Raises:
+        ConfigError: with every problem of the text, each with its path; those that only the plugins can
+            tell come when an interface is made of it.
+    """
+    return _without_problems(read_config(text))
+
+
+def load_config(path: str | Path) -> Config:
+    """Return the configuration in the file *path*; see `parse_config`."""
+    return _without_problems(read_config_file(path))

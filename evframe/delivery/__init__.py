@@ -1,0 +1,1 @@
+"""How events get there: queues, batches, retries, outcomes."""

@@ -1,0 +1,132 @@
+"""Subscribers that have ended: what they do not take in time is lost, a slice in each turn of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextvars import Context
+from typing import Final
+
+from evframe.delivery.subscribers import Subscriber
+
+SLICE_EVENTS: Final = 1024
+LATE_S: Final = 1.0
+"""How long a delivery may take to end after it was cancelled."""
+
+
+class Ends:
+    """The subscribers that have ended and are not done, with the time that each has left.
+
+    Args:
+        cut: called with a subscriber whose time is over, when what waited for it is lost.
+        context: in which *cut*, and what is called with the outcomes, run.
+    """
+
+    def __init__(self, cut: Callable[[Subscriber], None], context: Context) -> None:
+        self._cut = cut
+        self._context = context
+        self._deadlines: dict[Subscriber, float] = {}  # each has the same time, so that they are in order
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._next: asyncio.Handle | None = None
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin."""
+        self._loop = loop
+
+    def add(self, subscriber: Subscriber, after_s: float) -> None:
+        """Give *subscriber* *after_s* seconds from now."""
+        if self._loop is None:
+            return
+        self._deadlines.pop(subscriber, None)
+        self._deadlines[subscriber] = self._loop.time() + after_s
+        if self._next is None:
+            self._wait(self._loop)
+
+    def discard(self, subscriber: Subscriber) -> None:
+        """Forget a subscriber that is done, or has a lease again."""
+        self._deadlines.pop(subscriber, None)
+
+    def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._deadlines:
+            at = next(iter(self._deadlines.values()))
+            if at <= loop.time():
+                self._next = loop.call_soon(self._look, context=self._context)
+            else:
+                self._next = loop.call_at(at, self._look, context=self._context)
+
+    def _look(self) -> None:
+        self._next = None
+        if self._loop is None:
+            return
+        now, left = self._loop.time(), SLICE_EVENTS
+        while self._deadlines and left > 0:
+            subscriber, at = next(iter(self._deadlines.items()))
+            if at > now:
+                break
+            left -= 1
+            if subscriber.ended:
+                left -= subscriber.lose_queue("unsubscribed", left)
+                if subscriber.queue:
+                    break  # the rest in the next turn
+            self._deadlines.pop(subscriber, None)
+            if subscriber.ended:
+                self._cut(subscriber)
+        self._wait(self._loop)
+
+    def stop(self) -> None:
+        """End; those that are left are lost with all others."""
+        self._loop = None
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        self._deadlines.clear()
+
+
+async def emptied(subscribers: Sequence[Subscriber], timeout_s: float) -> None:
+    """Wait until *subscribers* have nothing left, for at most *timeout_s* seconds."""
+    until = time.monotonic() + timeout_s
+    left = list(subscribers)
+    # Polling: an asyncio.Event for each batch would slow every delivery.
+    while left and time.monotonic() < until:
+        if left[-1].depth:
+            await asyncio.sleep(0.005)
+            continue
+        while left and not left[-1].depth:
+            left.pop()
+        left = left or [subscriber for subscriber in subscribers if subscriber.depth]
+
+
+async def cancel(futures: Sequence[asyncio.Future[None]], timeout_s: float) -> None:
+    """Cancel *futures* and wait for their ends, for at most *timeout_s* seconds.
+
+    A delivery may wait on for what a thread of it has begun; one that takes longer is cancelled again, which ends it.
+    """
+    until = time.monotonic() + timeout_s
+    for start in range(0, len(futures), SLICE_EVENTS):
+        cancelled = futures[start : start + SLICE_EVENTS]
+        for future in cancelled:
+            future.cancel()
+        await asyncio.wait(cancelled, timeout=max(0.0, until - time.monotonic()))
+        await asyncio.sleep(0)  # for what is called when they are over
+    cancel_again(futures)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+def cancel_again(futures: Sequence[asyncio.Future[None]]) -> None:
+    """Cancel those of *futures* that have gone on after they were cancelled."""
+    for future in futures:
+        if not future.done():
+            future.cancel()
+
+
+async def lose(subscribers: Sequence[Subscriber], reason: str) -> None:
+    """Count what waits for *subscribers* as failed with *reason*."""
+    left = SLICE_EVENTS
+    for subscriber in subscribers:
+        left -= 1 + subscriber.lose_queue(reason, left)
+        while subscriber.queue or left <= 0:
+            await asyncio.sleep(0)
+            left = SLICE_EVENTS
+            left -= subscriber.lose_queue(reason, left)

@@ -1,0 +1,189 @@
+"""Probes: whether the peers of idle subscribers can be reached, before an event needs them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from evframe.calls import comes_from_outside
+from evframe.delivery.batch import Batch
+from evframe.exceptions import DeliveryError, Unavailable
+
+if TYPE_CHECKING:
+    from evframe.delivery.delivery import Delivery
+    from evframe.delivery.sockets import Socket
+    from evframe.delivery.subscribers import Carrier, Subscriber
+
+log = logging.getLogger("evframe.delivery")
+LIMIT_S: Final = 15.0
+"""How long one target may take."""
+MOST: Final = 64
+"""How many targets are probed at the same time."""
+_SLICE: Final = 1024
+CONNECTED: Final = "connected"
+AWAY: Final = "away"
+UNKNOWN: Final = "unknown"
+
+
+class Target(Protocol):
+    """A socket with the transport that delivers to it."""
+
+    @property
+    def socket(self) -> Socket:
+        """Where events go."""
+
+    @property
+    def transport(self) -> Carrier:
+        """What takes them there."""
+
+
+def is_asked(socket: Socket) -> bool:
+    """Return whether the peer of *socket* can be asked: a protocol without connections cannot know."""
+    return not getattr(socket, "is_connectionless", False)
+
+
+async def problem_of(target: Target) -> str | None:
+    """Return why *target* cannot be reached; None when it can.
+
+    Its transport answers an empty batch.
+
+    Raises:
+        Exception: what a transport raises against its contract.
+    """
+    result = None
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            result = target.transport.deliver(target.socket, Batch(()))
+            if isinstance(result, Awaitable):
+                await result
+    except DeliveryError as error:
+        return error.reason
+    except TimeoutError:
+        return "timeout"
+    finally:
+        del result  # its error has a traceback with this frame
+    return None
+
+
+def can_be_probed(subscriber: Subscriber) -> bool:
+    """Return whether *subscriber* rests, and its peer can be asked."""
+    rests = subscriber.idle and not subscriber.depth and not subscriber.batches
+    return rests and not subscriber.ended and not subscriber.held and is_asked(subscriber.socket)
+
+
+async def question(subscriber: Subscriber) -> None:
+    """Find out whether the peer of *subscriber* can be reached.
+
+    Raises:
+        Unavailable: if it cannot.
+    """
+    try:
+        problem = await problem_of(subscriber)
+    except BaseException as error:
+        if comes_from_outside(error) or isinstance(error, asyncio.CancelledError):
+            raise
+        log.exception("a transport raised an error", extra={"socket": subscriber.socket.canonical})
+        problem = "plugin_error"
+    subscriber.reached = problem is None
+    if problem is not None:
+        raise Unavailable(problem) from None
+
+
+def state_of(subscriber: Subscriber, away: str | None) -> str:
+    """Return whether *subscriber* is `connected`, `away` or `unknown`; *away* is the reason that is known."""
+    if away is not None:
+        return AWAY
+    is_known = is_asked(subscriber.socket) and (subscriber.reached or subscriber.delivered)
+    return CONNECTED if is_known else UNKNOWN
+
+
+class Probes:
+    """Probes subscribers when they are added, and those that have been idle for a while.
+
+    Each probe takes a turn of the attempts that subscribers share which are away. An event that is raised during
+    the probe of its subscriber waits for its end, as for a batch.
+
+    Args:
+        delivery: of the interface.
+        subscribers: returns those that may be idle.
+    """
+
+    def __init__(self, delivery: Delivery, subscribers: Callable[[], Iterable[Subscriber]]) -> None:
+        self._delivery = delivery
+        self._subscribers = subscribers
+        self._due: deque[Subscriber] = deque()
+        self._seen: dict[Subscriber, int] = {}
+        self._woken = asyncio.Event()
+        self._free = asyncio.Semaphore(MOST)
+        self._task: asyncio.Task[Any] | None = None
+        self._every_s = 0.0
+
+    @property
+    def every_s(self) -> float:
+        """After how many seconds without an event a subscriber is probed; 0 for never, at the start neither."""
+        return self._every_s
+
+    @every_s.setter
+    def every_s(self, every_s: float) -> None:
+        if every_s != self._every_s:
+            self._every_s = every_s
+            self._woken.set()
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Probe *subscriber* as soon as there is a turn for it."""
+        self._due.append(subscriber)
+        self._woken.set()
+
+    def start(self) -> None:
+        """Begin, on the running loop."""
+        self._woken, self._free = asyncio.Event(), asyncio.Semaphore(MOST)
+        self._woken.set()
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """End; probes under way end with the delivery."""
+        self._due.clear()
+        self._seen.clear()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait((task,))
+
+    async def _run(self) -> None:
+        while True:
+            self._woken.clear()
+            await self._probe_due()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._every_s or None):
+                    await self._woken.wait()
+                    continue
+            await self._look()
+
+    async def _probe_due(self) -> None:
+        while self._due:
+            subscriber = self._due.popleft()
+            if not self._every_s or not can_be_probed(subscriber):
+                continue
+            await self._free.acquire()
+            await self._delivery.retries.turn(0.0)
+            if can_be_probed(subscriber):
+                probe = self._delivery.probe(subscriber, question(subscriber))
+                probe.add_done_callback(lambda _: self._free.release())
+            else:
+                self._free.release()
+
+    async def _look(self) -> None:
+        """Have those probed that have had no event since the last look."""
+        seen: dict[Subscriber, int] = {}
+        for number, subscriber in enumerate(list(self._subscribers())):
+            if number % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+            if is_asked(subscriber.socket):
+                seen[subscriber] = subscriber.raised
+                if self._seen.get(subscriber) == subscriber.raised:
+                    self._due.append(subscriber)
+        self._seen = seen

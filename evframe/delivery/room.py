@@ -1,0 +1,57 @@
+"""Waiting for room in the queues, for those that raise with `overflow = "block"`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from evframe.delivery.queues import ByteQueue
+
+if TYPE_CHECKING:
+    from evframe.delivery.subscribers import Subscriber
+    from evframe.events.event import Event
+
+
+class Room:
+    """Holds those that raise until each queue that their event goes to has room."""
+
+    def __init__(self) -> None:
+        self._change: asyncio.Future[None] | None = None
+        self._waiting = 0
+        self._closed = False
+        self.is_used = False
+        """Whether the policy is to wait."""
+
+    async def wait(self, event: Event, targets: Callable[[], Iterable[Subscriber]]) -> None:
+        """Return when each of *targets* has room for it; those that have ended are none any more.
+
+        It returns too when the policy is another one.
+        """
+        self._waiting += 1
+        try:
+            while self.is_used and not self._closed and any(_is_full(subscriber, event) for subscriber in targets()):
+                if self._change is None:
+                    self._change = asyncio.get_running_loop().create_future()
+                await asyncio.shield(self._change)
+        finally:
+            self._waiting -= 1
+
+    def announce(self) -> None:
+        """Have those that wait look again: a queue has room, a subscriber has ended, or the options are others."""
+        if self._change is not None:
+            self._change.set_result(None)
+            self._change = None
+
+    async def close(self) -> None:
+        """Release those that wait; return when none waits."""
+        self._closed = True
+        self.announce()
+        while self._waiting:  # noqa: ASYNC110 they are released, and need a turn of the loop
+            await asyncio.sleep(0)
+
+
+def _is_full(subscriber: Subscriber, event: Event) -> bool:
+    queue = subscriber.queue
+    is_heavy = isinstance(queue, ByteQueue) and not queue.has_room_for(event)
+    return bool(subscriber.room) and (len(queue) >= subscriber.room or is_heavy)

@@ -1,0 +1,81 @@
+"""What became of the events: counters that add up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import attrs
+
+from evframe.delivery.sockets import shown_socket
+
+if TYPE_CHECKING:
+    from evframe.delivery.subscribers import Subscriber
+
+
+@attrs.frozen
+class Counters:
+    """The events of one subscriber: raised = delivered + failed + depth.
+
+    *failed* is the sum of *reasons*; *depth* is how many wait or are under way; *away* is why the
+    subscriber cannot be reached, None when it can, or nothing was sent yet; *state* is `connected`,
+    `away` or `unknown`, as in listings, and None for sums.
+    """
+
+    socket: str
+    raised: int
+    delivered: int
+    failed: int
+    reasons: Mapping[str, int]
+    depth: int
+    away: str | None = None
+    state: str | None = None
+
+    @classmethod
+    def of(cls, subscriber: Subscriber, away: str | None, state: str) -> Counters:
+        """Return the counters of *subscriber* as they are now."""
+        return cls(
+            shown_socket(subscriber.socket),
+            subscriber.raised,
+            subscriber.delivered,
+            subscriber.failed,
+            dict(subscriber.reasons or {}),
+            subscriber.depth,
+            away,
+            state,
+        )
+
+
+@attrs.frozen
+class StatisticGroup:
+    """Whole numbers that a plugin counts, for the command `statistics:get`.
+
+    Args:
+        name: of the group, such as that of the module of OpenSIPS.
+        counters: what only grows, by name.
+        gauges: what may fall too, by name.
+    """
+
+    name: str
+    counters: Mapping[str, int]
+    gauges: Mapping[str, int] = attrs.field(factory=dict)
+
+
+class Ended:
+    """The sums over the subscribers that are gone."""
+
+    def __init__(self) -> None:
+        self.raised = self.delivered = self.failed = 0
+        self.reasons: dict[str, int] = {}
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Take over the counters of a subscriber that goes."""
+        self.raised += subscriber.raised
+        self.delivered += subscriber.delivered
+        self.failed += subscriber.failed
+        for reason, count in (subscriber.reasons or {}).items():
+            self.reasons[reason] = self.reasons.get(reason, 0) + count
+
+    def counters(self) -> Counters:
+        """Return the sums; their *socket* is empty."""
+        return Counters("", self.raised, self.delivered, self.failed, dict(self.reasons), 0)

@@ -1,0 +1,1 @@
+"""Who does it: hooks, transports, and what a plugin may do."""

@@ -1,0 +1,243 @@
+"""Every hook of evframe. Hooks are synchronous; arguments are passed by keyword."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from evframe.plugins.markers import hookspec
+
+if TYPE_CHECKING:
+    from evframe.command_line import CommandLine
+    from evframe.delivery.batch import Batch
+    from evframe.delivery.sockets import Socket
+    from evframe.delivery.statistics import StatisticGroup
+    from evframe.plugins.commands import CommandTable
+    from evframe.plugins.context import PluginContext
+    from evframe.plugins.manager import EventCollector
+    from evframe.plugins.status import StatusChange
+    from evframe.plugins.workers import WorkerGroup
+    from evframe.subscriptions.channel import Channel, LeaseChange, Subscription
+    from evframe.subscriptions.names import HostAddress
+
+
+@hookspec
+def register_events(collector: EventCollector) -> None:
+    """Declare the events that the plugin raises; called once, when the plugin is loaded.
+
+    Args:
+        collector: call `collector.add(name, params)` once for each event.
+    """
+
+
+@hookspec
+def register_cli(commands: CommandLine) -> None:
+    """Contribute commands to the command line `evframe`; called when the line has none of the core's.
+
+    It is implemented by a module or an object that an entry point in the group `evframe.cli` names, which is
+    loaded for the command line alone: it should import quickly.
+
+    Args:
+        commands: call `commands.add(command)` once for each command of click.
+    """
+
+
+@hookspec(firstresult=True)
+def on_subscribe(scheme: str, rest: str) -> Socket | None:
+    """Parse a subscriber's socket; called for each subscription, before anything changes.
+
+    Return None for the schemes of others. Raise ValueError with one sentence that names the
+    accepted form when the text does not fit the grammar.
+
+    References to secrets in configured sockets, such as `${env:NAME}`, are replaced before.
+
+    A URL of a scheme of the plugin, such as ``udp://host:port``, that is refused is an error with the socket that it
+    stands for.
+
+    Args:
+        scheme: the text before the first colon.
+        rest: everything after it.
+    """
+
+
+@hookspec(firstresult=True)
+def deliver(socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
+    """Send a batch to one subscriber.
+
+    Return True when every event has its outcome, or an awaitable that ends when it has. Events
+    not passed to `batch.fail` count as delivered. Raise `Unavailable` to have those that were
+    neither failed nor passed to `batch.confirm` kept and tried again, `Rejected` to have them
+    counted as failed.
+
+    The next batch of a subscriber waits for the one before, and has at most 1024 events, unless the attribute `limits`
+    of the plugin, an `evframe.plugin.Limits`, says otherwise.
+
+    An empty batch asks whether the peer can be reached: return or raise as for events, and make nothing,
+    such as a file, which would come to belong to the user who checks a configuration.
+
+    Args:
+        socket: what the plugin returned from `on_subscribe`.
+        batch: the events, oldest first.
+    """
+
+
+@hookspec
+def unsubscribed(socket: Socket) -> None:
+    """Release what belongs to a subscriber that has ended; called once for each socket."""
+
+
+@hookspec
+def management_commands(commands: CommandTable) -> None:
+    """Contribute management commands; called once, when the plugin is loaded.
+
+    Args:
+        commands: call `commands.add(command)` once for each; a name that cannot be called is an error of the plugin.
+    """
+
+
+@hookspec(firstresult=True)
+def describe(socket: Socket) -> dict[str, Any] | None:
+    """Return more about a subscriber than its counters; what is returned is part of its listing.
+
+    Args:
+        socket: what the plugin returned from `on_subscribe`; None for those of others.
+    """
+
+
+@hookspec
+def worker_groups() -> Iterable[WorkerGroup] | None:
+    """Return the plugin's groups of workers, so that others can look at their load and change their number."""
+
+
+@hookspec
+def statistics() -> Sequence[StatisticGroup] | None:
+    """Return what the plugin counts, by group; called for each command that asks for statistics.
+
+    It must return at once: take numbers that are kept anyhow. An error is logged, and the other plugins are asked.
+    """
+
+
+@hookspec
+def lease_changed(lease: Subscription, change: LeaseChange) -> None:
+    """Observe leases; called after each change, on the loop's thread once the interface is entered.
+
+    An error is logged and changes nothing. Leases that exist when the interface is left do not end.
+
+    Args:
+        lease: as it is now.
+        change: ``made``, ``restored`` when an earlier process made it, ``refreshed``, ``expired`` at
+            its time, or ``ended`` by an unsubscription.
+    """
+
+
+@hookspec
+def delivery_changed(socket: Socket, reason: str | None) -> None:
+    """Observe that deliveries to a subscriber begin to fail, or work again; called once for each change.
+
+    Events that are declared `quiet` change nothing, so that what is raised from here cannot feed itself.
+
+    Args:
+        socket: the subscriber's.
+        reason: of the first failure; None when deliveries work again.
+    """
+
+
+@hookspec
+def status_changed(change: StatusChange) -> None:
+    """Observe that something in the registry of statuses has another status.
+
+    Args:
+        change: what has changed.
+    """
+
+
+@hookspec
+def connection_closed(peer: tuple[str, int], local: tuple[str, int], protocol: str) -> None:
+    """Observe that a connection of a plugin is closed, by either side; not when the interface is left.
+
+    Args:
+        peer: host and port of the far side.
+        local: host and port of this side.
+        protocol: in a word such as ``tcp`` or ``http``.
+    """
+
+
+@hookspec
+def addresses_changed(host: str, addresses: tuple[HostAddress, ...]) -> None:
+    """Exchange what is connected to a host name whose addresses have changed, without loss.
+
+    Called for a name that subscribers use. A connection to an address that is still among them may stay.
+
+    Args:
+        host: the name, as it is in the endpoints of sockets.
+        addresses: those that it has now, with port 0; none when the policy permits none.
+    """
+
+
+@hookspec
+def event_registered(event: Channel) -> None:
+    """Observe an event that is registered after the plugins were loaded.
+
+    Args:
+        event: its definition.
+    """
+
+
+@hookspec(firstresult=True)
+def reconfigure(options: Any) -> Callable[[], Any] | None:
+    """Take other options while the plugin works, when the configuration is loaded again.
+
+    Called when they are not equal to those before, which `evframe.plugin.contents_of` extends to
+    the contents of files. Raise ValueError or OSError to refuse them, and keep the old ones then:
+    nothing of the new configuration is applied. When another plugin refuses after this one has
+    taken its options, they are taken back, by what was returned, or else by a call with the old
+    options; no turn of the loop is between.
+
+    A transport without this hook is exchanged for a new one, which its subscribers continue with;
+    another plugin without it refuses every change.
+
+    Args:
+        options: of the plugin's class `Options`.
+    """
+
+
+@hookspec
+def loaded(context: PluginContext) -> None:
+    """Keep what a plugin may do; called once, when all are loaded, before any subscription.
+
+    A configuration is checked by loading it, so nothing outside this process may change here.
+
+    A plugin whose library logs problems that the plugin logs itself has an attribute `library_logs`: the names of the
+    library's loggers. The gateway leaves their lines out, unless its log is at DEBUG.
+
+    Args:
+        context: what a plugin may do with the interface; it can `spawn` from `start` on, and before that is
+            an error. An installed plugin that raises is left out, with its status; the others are loaded.
+    """
+
+
+@hookspec
+def start(context: PluginContext) -> None:
+    """Begin to work; called once, on the running loop, in the order of loading.
+
+    Bind listening sockets here, so that an address in use is an error of the start, and
+    give everything that continues to `context.spawn`. What is raised ends the start of the
+    interface, with the plugin and the hook in its text: OSError stays one, ValueError is a
+    ConfigError, anything else is a PluginError. A ValueError whose text begins with the name
+    of an option, as in ``size: expected 2, got 1``, gets the path of the option.
+
+    Args:
+        context: what a plugin may do with the interface.
+    """
+
+
+@hookspec
+def stop() -> Awaitable[Any] | None:
+    """Release what the plugin holds; called once when the interface is left, after the last `deliver`.
+
+    An awaitable that is returned is waited for, for as long as the core's `drain_timeout_s`.
+    """
+
+
+NAMES: Final = tuple(name for name, hook in vars().items() if hasattr(hook, "evframe_spec"))
+"""The names of the hooks."""

@@ -1,0 +1,225 @@
+"""What a plugin is made of: the hooks it may have, the events it declares, and what became of it."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from types import ModuleType
+from typing import Any, Final
+
+import attrs
+import pluggy
+from evframe_wire.visible import visible
+
+from evframe.calls import comes_from_outside, foreign_call
+from evframe.config.structuring import FIELD
+from evframe.delivery.limits import Limits
+from evframe.events.declarations import Declaration, ParameterTypes, declare
+from evframe.events.event import check_name
+from evframe.exceptions import ConfigError, PluginError
+from evframe.plugins.transports import hook_call, is_wrapper, limits_of
+
+log = logging.getLogger("evframe.plugins")
+DISABLED: Final = "disabled in the configuration"
+INVALID_OPTIONS: Final = "its options are not valid"
+
+
+_ATTRIBUTES: Final = ("kind", "library_logs", "limits", "places", "schemes")
+_LIMITS: Final = tuple(field.name for field in attrs.fields(Limits))
+_SIMILAR: Final = 0.85
+
+
+def check_attributes(name: str, plugin: Any) -> None:
+    """Refuse a plugin with an attribute that belongs into its `limits`, or resembles one that the core reads.
+
+    Raises:
+        PluginError: with the attribute that was probably meant, or the value that was expected.
+    """
+    limits_of(plugin)
+    owner = plugin if inspect.ismodule(plugin) else type(plugin)
+    for attribute in dir(owner):
+        if attribute.startswith("_") or attribute in _ATTRIBUTES or callable(getattr(owner, attribute, None)):
+            continue
+        if attribute in _LIMITS:
+            raise PluginError(f"plugin {name!r}: expected {attribute!r} in its limits, got it as an attribute")
+        meant = get_close_matches(attribute, _ATTRIBUTES, n=1, cutoff=_SIMILAR)
+        if meant and not hasattr(plugin, meant[0]):
+            raise PluginError(f"plugin {name!r}: unknown attribute {attribute!r}, did you mean {meant[0]!r}")
+    schemes = getattr(plugin, "schemes", ())
+    if isinstance(schemes, str) or not all(isinstance(scheme, str) for scheme in schemes):
+        raise PluginError(f"plugin {name!r}: schemes: expected a tuple of texts, got {schemes!r}")
+
+
+@contextmanager
+def naming_hook(name: str, hook: str, options: Any = None) -> Iterator[None]:
+    """Have the error of a plugin's *hook* name the plugin and the hook, or the path of the option.
+
+    An OSError stays one, with its number. A ValueError is a ConfigError, with a line for each problem;
+    a sentence that begins with the name of one of the *options* gets the option's path.
+    """
+    place = f"plugin {name!r}, hook {hook!r}"
+    try:
+        yield
+    except OSError as error:
+        raise _placed_os_error(error, name, place) from error
+    except ConfigError as error:
+        raise ConfigError([_placed(problem, name, place, options) for problem in error.problems]) from error
+    except ValueError as error:
+        raise ConfigError([_placed(str(error), name, place, options)]) from error
+    except PluginError as error:
+        text = str(error).removeprefix(f"{place}: ").removeprefix(f"plugin {name!r}, ")
+        raise PluginError(f"{place}: {visible(text)}") from error
+    except Exception as error:
+        log.debug("a plugin raised an error", exc_info=True, extra={"plugin": name, "hook": hook})
+        raise PluginError(f"{place}: {visible(f'{type(error).__name__}: {error}')}") from error
+
+
+def _placed_os_error(error: OSError, name: str, place: str) -> OSError:
+    text = error.strerror or str(error)
+    text = text if text.startswith(f"plugins.{name}") else f"{place}: {visible(text)}"
+    if error.errno is None:
+        kind = type(error) if type(error).__module__ == "builtins" else OSError
+        return kind(text)
+    return OSError(error.errno, text, error.filename)
+
+
+def _placed(text: str, name: str, place: str, options: Any) -> str:
+    text = visible(text)
+    if text.startswith(f"plugins.{name}"):
+        return text
+    option = FIELD.match(text)
+    if option is not None and hasattr(options, re.split(r"[\[.:]", text, maxsplit=1)[0]):
+        return f"plugins.{name}.{text}"
+    return f"{place}: {text}"
+
+
+@attrs.define
+class PluginStatus:
+    """What became of one installed plugin: loaded when *problem* is None."""
+
+    name: str
+    version: str
+    problem: str | None = None
+    kind: str = ""
+    schemes: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+
+
+class EventCollector:
+    """Handed to `register_events`: takes the events of one plugin."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, Declaration | None] = {}
+        self.references: dict[str, str] = {}
+        """The events that are declared elsewhere, by the options that name them."""
+
+    def add(
+        self,
+        name: str,
+        params: ParameterTypes | None = None,
+        *,
+        summary: str = "",
+        enforced: bool = True,
+        quiet: bool = False,
+    ) -> None:
+        """Declare an event.
+
+        Args:
+            name: 1 to 64 bytes.
+            params: its parameters in order, each a type or a `Parameter`; without it, anything can be raised.
+            summary: when it is raised, in a sentence.
+            enforced: whether a raise that does not fit is refused.
+            quiet: whether it tells about deliveries, so that its own are not told about.
+        """
+        check_name(name)
+        self.events[name] = declare(name, params, summary=summary, enforced=enforced, quiet=quiet)
+
+    def refer(self, name: str, option: str) -> None:
+        """Register an event that *option* names and that others declare; a misspelt name is a hint.
+
+        Args:
+            name: 1 to 64 bytes.
+            option: its path in the plugin's table, such as ``routes.E_PIKE_BLOCKED``.
+        """
+        check_name(name)
+        self.events.setdefault(name, None)
+        self.references[option] = name
+
+
+class PluginManager(pluggy.PluginManager):
+    """A manager that knows the hooks of a module, and calls back when a plugin came or went."""
+
+    def __init__(self, specs: ModuleType) -> None:
+        self.on_change: Callable[[], None] | None = None
+        super().__init__("evframe")
+        self.add_hookspecs(specs)
+
+    def register(self, plugin: Any, name: str | None = None) -> str | None:
+        """Add a plugin; a hook that is no hook of evframe, or a coroutine function, is an error."""
+        for hook in vars(self.hook):
+            if inspect.iscoroutinefunction(getattr(plugin, hook, None)):
+                raise TypeError(f"hook {hook!r}: expected a plain function, got a coroutine function")
+        registered = super().register(plugin, name)
+        if self.on_change is not None:
+            self.on_change()
+        return registered
+
+    def unregister(self, plugin: Any | None = None, name: str | None = None) -> Any | None:
+        """Take a plugin out."""
+        removed = super().unregister(plugin, name)
+        if self.on_change is not None:
+            self.on_change()
+        return removed
+
+    def call(self, hook: str, plugin: Any, **arguments: Any) -> Any:
+        """Return the result of *hook* of one plugin, with the wrappers that others put round it.
+
+        Raises:
+            PluginError: if it raised what is no `Exception`, such as SystemExit.
+        """
+        with foreign_call(f"plugin {self.get_name(plugin)!r}, hook {hook!r}"):
+            return hook_call(self, hook, plugin)(**arguments)
+
+    def tell(self, hook: str, **arguments: Any) -> None:
+        """Call every implementation of *hook*, which reports something; what one of them raises is logged.
+
+        Wrappers are round each of them, as in `call`.
+        """
+        for implementation, function in self._implementations(hook):
+            _result(implementation, function, hook, arguments)
+
+    def ask(self, hook: str, **arguments: Any) -> list[Any]:
+        """Return what the implementations of *hook* return besides None; what one of them raises is logged.
+
+        The plugin that was added last is called first. Wrappers are round each, as in `call`.
+        """
+        implementations = reversed(list(self._implementations(hook)))
+        results = [_result(implementation, function, hook, arguments) for implementation, function in implementations]
+        return [result for result in results if result is not None]
+
+    def _implementations(self, hook: str) -> Iterator[tuple[pluggy.HookImpl, Callable[..., Any] | None]]:
+        """Yield each implementation, and what calls it with the wrappers round it; None where there are none."""
+        implementations = getattr(self.hook, hook).get_hookimpls()
+        is_wrapped = any(map(is_wrapper, implementations[-1:]))  # pluggy has the wrappers last
+        for implementation in implementations:
+            if not is_wrapper(implementation):
+                yield implementation, hook_call(self, hook, implementation.plugin) if is_wrapped else None
+
+
+def _result(
+    implementation: pluggy.HookImpl, wrapped: Callable[..., Any] | None, hook: str, arguments: dict[str, Any]
+) -> Any:
+    try:
+        if wrapped is not None:
+            return wrapped(**arguments)
+        return implementation.function(*(arguments[name] for name in implementation.argnames))
+    except BaseException as error:
+        if comes_from_outside(error):
+            raise
+        log.exception("a plugin raised an error", extra={"plugin": implementation.plugin_name, "hook": hook})
+        return None

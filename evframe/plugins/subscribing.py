@@ -1,0 +1,165 @@
+"""Subscriptions: made, listed and ended, with what is known of each subscriber."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from evframe.config.structuring import check_timeout
+from evframe.delivery.members import Address, Member
+from evframe.delivery.sockets import Socket
+from evframe.delivery.statistics import Counters
+from evframe.events.event import EventRegistry
+from evframe.plugins.manager import PluginManager
+from evframe.plugins.transports import Transports
+from evframe.subscriptions.channel import Channel, Subscription
+from evframe.subscriptions.client_leases import ClientLeases
+from evframe.subscriptions.references import has_reference
+from evframe.subscriptions.roster import Roster
+
+
+class Subscribing:
+    """Makes, lists and ends subscriptions.
+
+    Args:
+        registry: of the events.
+        roster: of the subscribers.
+        transports: parse sockets.
+        manager: of the plugins, of which one describes a socket.
+        client_leases: the subscriptions of run-time clients.
+    """
+
+    def __init__(
+        self,
+        registry: EventRegistry[Channel],
+        roster: Roster,
+        transports: Transports,
+        manager: PluginManager,
+        client_leases: ClientLeases,
+    ) -> None:
+        self._events = registry
+        self._roster = roster
+        self._transports = transports
+        self._manager = manager
+        self.client_leases = client_leases
+        """What run-time clients subscribe, as far as the policy permits."""
+
+    def subscription(self, name: str, socket: str) -> Subscription | None:
+        """Return the lease of *socket* on an event, or None.
+
+        Raises:
+            UnknownEventError: if the event is not registered.
+            SocketError: if the socket cannot be used.
+        """
+        self.expire()
+        event = self._events[name]
+        # The text that listings show of a configured socket may have references, which nothing else may be parsed with.
+        canonical = socket if has_reference(socket) else self._transports.parse(socket).socket.canonical
+        return self._roster.leases.find(event, canonical)
+
+    @property
+    def subscriptions(self) -> list[Subscription]:
+        """The leases that have not ended, by event, the oldest first."""
+        return self._roster.subscriptions
+
+    def remaining_s(self, lease: Subscription) -> int:
+        """Return the whole seconds that *lease* has left, rounded up."""
+        return lease.remaining_s(self._roster.leases.clock())
+
+    def away(self, lease: Subscription) -> str | None:
+        """Return why the subscriber of *lease* cannot be reached, such as `unresolved`; None when it can."""
+        return self._roster.away(lease.subscriber)
+
+    def state(self, lease: Subscription) -> str:
+        """Return whether the subscriber of *lease* is `connected`, `away`, or `unknown`, as it was last found."""
+        return self._roster.state(lease.subscriber)
+
+    def seconds_left(self, lease: Subscription) -> float | None:
+        """Return the seconds that *lease* has left; None when it never ends."""
+        return lease.deadline - self._roster.leases.clock() if lease.expire_s else None
+
+    @property
+    def statistics(self) -> list[Counters]:
+        """The counters of every subscriber, then the sums over those that are gone."""
+        return self._roster.statistics
+
+    @property
+    def counters(self) -> list[Callable[[], Counters]]:
+        """What reads each of the `statistics`, for callers that read them one by one."""
+        return self._roster.counters
+
+    @property
+    def totals(self) -> Counters:
+        """The sums over the `statistics`, without reasons."""
+        return self._roster.totals
+
+    @property
+    def subscribed(self) -> int:
+        """How many subscribers there are: with leases, or listening in this process."""
+        return len(self._roster.subscribers)
+
+    def subscribe_event(self, name: str, socket: str, expire_s: int = 0, *, configured: bool = False) -> Subscription:
+        """Subscribe *socket* to an event, or refresh its lease; *expire_s* 0 never ends.
+
+        A lease that is *configured* comes from the configuration again after a restart, and goes
+        when a configuration that is loaded again does not have it.
+
+        Raises:
+            UnknownEventError: if the event is not registered.
+            SocketError: if the scheme is unknown or the text does not fit its grammar.
+        """
+        if type(expire_s) is int:
+            check_timeout("expire_s", expire_s)
+        if type(expire_s) is not int or expire_s < 0:
+            raise ValueError(f"expire_s: expected 0 or more whole seconds, got {expire_s!r}")
+        event, address = self._events[name], self._transports.parse(socket, configured=configured)
+        return self._roster.subscribe(event, address, expire_s, configured=configured)
+
+    def restore_subscription(
+        self, name: str, socket: str, expire_s: int, remaining_s: float | None, interface: str = ""
+    ) -> bool:
+        """Subscribe with a lease of which *remaining_s* seconds are left; None for one that never ends.
+
+        The rules are those of the management *interface* that made it, or of all where it is not known. A lease that
+        is there already stays as it is. Returns whether one was made.
+
+        Raises:
+            UnknownEventError: if the event is not registered.
+            SocketError: if the socket cannot be used, or the policy of run-time clients does not permit it.
+        """
+        event, address = self._events[name], self._transports.parse(socket)
+        if self._roster.leases.find(event, address.socket.canonical) is not None:
+            return False
+        self.client_leases.restore(event, address, expire_s, remaining_s, interface)
+        return True
+
+    def unsubscribe_event(self, name: str, socket: str) -> bool:
+        """End a subscription; return whether there was one."""
+        definition = self._events[name]
+        return self._roster.unsubscribe(definition, self._transports.parse(socket).socket.canonical)
+
+    def expire(self) -> None:
+        """End every lease whose time has come."""
+        self._roster.leases.expire()
+
+    def parse_socket(self, text: str) -> Address:
+        """Return the address of a socket; SocketError when it cannot be used."""
+        return self._transports.parse(text)
+
+    def open_member(self, address: Address, on_away: Callable[[str], None] | None = None) -> Member:
+        """Return a member that *address* is delivered to; see `PluginContext.open_member`."""
+        return self._roster.open_member(address, on_away)
+
+    def close_member(self, member: Member) -> None:
+        """Let a member go."""
+        self._roster.close_member(member)
+
+    def describe(self, socket: Socket | str) -> dict[str, Any]:
+        """Return what the transport of *socket*, or of its text, tells about it, such as the state of its members.
+
+        Raises:
+            SocketError: if it is a text that cannot be used.
+        """
+        if isinstance(socket, str):
+            socket = self.parse_socket(socket).socket
+        return next(iter(self._manager.ask("describe", socket=socket)), {})

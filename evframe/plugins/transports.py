@@ -1,0 +1,300 @@
+"""Which plugin owns a socket, and the shortest way to its `deliver`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import pluggy
+from attrs import evolve
+from evframe_wire.masking import MASK
+from evframe_wire.visible import brief
+
+from evframe.calls import foreign_call
+from evframe.delivery.limits import Limits
+from evframe.delivery.members import Address
+from evframe.delivery.sockets import Socket, split_socket
+from evframe.exceptions import PluginError, SocketError
+from evframe.subscriptions.references import FORMS, Template, Values, has_reference, renamed
+from evframe.subscriptions.urls import OWN_FORM, is_url, place_of, sockets_for
+
+if TYPE_CHECKING:
+    from evframe.delivery.batch import Batch
+
+_DEFAULTS: Final = Limits()
+Deliver = Callable[[Socket, "Batch"], Awaitable[None] | bool]
+
+
+def is_wrapper(implementation: pluggy.HookImpl) -> bool:
+    """Return whether a hook implementation wraps those of other plugins."""
+    return bool(implementation.wrapper or implementation.hookwrapper)
+
+
+def hook_caller(manager: pluggy.PluginManager, hook: str, plugin: Any) -> pluggy.HookCaller:
+    """Return *hook* of one plugin, with the wrappers that others put round it."""
+    others = {
+        implementation.plugin
+        for implementation in getattr(manager.hook, hook).get_hookimpls()
+        if implementation.plugin is not plugin and not is_wrapper(implementation)
+    }
+    return manager.subset_hook_caller(hook, others)
+
+
+def own_hook(manager: pluggy.PluginManager, hook: str, plugin: Any) -> Callable[..., Any] | None:
+    """Return *hook* of one plugin without wrappers, which works when the plugin has gone, too; None without one."""
+    for implementation in getattr(manager.hook, hook).get_hookimpls():
+        if implementation.plugin is plugin and not is_wrapper(implementation):
+            function, names = implementation.function, implementation.argnames
+            return lambda **arguments: function(*(arguments[name] for name in names))
+    return None
+
+
+def hook_call(manager: pluggy.PluginManager, hook: str, plugin: Any) -> Callable[..., Any]:
+    """Return *hook* of one plugin, which has one result, with the wrappers that others put round it.
+
+    Without wrappers it is the plugin's function, for pluggy keeps an error in a cycle with its traceback.
+    """
+    caller = hook_caller(manager, hook, plugin)
+    own = own_hook(manager, hook, plugin)
+    if own is not None and len(caller.get_hookimpls()) == 1:
+        return own
+    if caller.spec is not None and caller.spec.opts["firstresult"]:
+        return caller
+    return lambda **arguments: next(iter(caller(**arguments)), None)
+
+
+def limits_of(plugin: Any) -> Limits:
+    """Return what a plugin says of its transport."""
+    limits = getattr(plugin, "limits", _DEFAULTS)
+    if not isinstance(limits, Limits):
+        raise PluginError(f"expected limits to be an evframe.plugin.Limits, got {limits!r}")
+    return limits
+
+
+class Transport:
+    """One plugin that parses and delivers, with the hook wrappers that others put round it.
+
+    When the plugin is exchanged for another one of its name, this stays.
+    """
+
+    __slots__ = (
+        "at_once",
+        "batch_events",
+        "deliver",
+        "gathers",
+        "in_flight",
+        "in_flight_batches",
+        "limits",
+        "name",
+        "parse",
+        "plugin",
+        "reads_params",
+        "unsubscribed",
+    )
+
+    deliver: Deliver
+    parse: Callable[..., Socket | None]
+    unsubscribed: Callable[..., Any]
+
+    def __init__(self, manager: pluggy.PluginManager, name: str, plugin: Any) -> None:
+        self.name = name
+        self.plugin = plugin
+        self.resolve(manager)
+
+    def resolve(self, manager: pluggy.PluginManager) -> None:
+        """Find the calls again, after a plugin came or went."""
+        self.limits = limits = limits_of(self.plugin)
+        self.batch_events = limits.batch_events  # those that are read for each batch
+        self.in_flight = limits.in_flight
+        self.in_flight_batches = limits.in_flight_batches
+        self.gathers = limits.gathers
+        self.reads_params = limits.reads_params
+        self.parse = hook_call(manager, "on_subscribe", self.plugin)
+        self.unsubscribed = hook_call(manager, "unsubscribed", self.plugin)
+        called = hook_caller(manager, "deliver", self.plugin)
+        implementations = called.get_hookimpls()
+        is_alone = len(implementations) == 1 and not is_wrapper(implementations[0])
+        # A wrapper's code is not that of the transport, which has answered for its own.
+        self.at_once = is_alone and limits.at_once
+        if is_alone and implementations[0].argnames == ("socket", "batch"):
+            # One hook call costs as much as sending a datagram; with nobody else in it, it is left out.
+            self.deliver = cast(Deliver, implementations[0].function)
+        else:
+            self.deliver = lambda socket, batch: called(socket=socket, batch=batch)
+
+
+def _check_socket(name: str, scheme: str, parsed: Socket) -> None:
+    """Refuse what is no socket, or one that would be the subscriber of another scheme.
+
+    Raises:
+        PluginError: that names the plugin.
+    """
+    canonical = getattr(parsed, "canonical", None)
+    if not isinstance(canonical, str):
+        raise PluginError(f"plugin {name!r}, hook 'on_subscribe': expected a socket, got {parsed!r}")
+    if canonical.partition(":")[0] != scheme:
+        raise PluginError(
+            f"plugin {name!r}, hook 'on_subscribe': expected a socket of {scheme!r}, got {brief(canonical)}"
+        )
+
+
+class Transports:
+    """The transports among the plugins of a manager.
+
+    Args:
+        manager: of the plugins.
+        explain: returns why no plugin has a scheme; it gets the scheme, and those that plugins have.
+    """
+
+    def __init__(
+        self, manager: pluggy.PluginManager, explain: Callable[[str, Sequence[str]], str] | None = None
+    ) -> None:
+        self._manager = manager
+        self._explain = explain
+        self._by_name: dict[str, Transport] = {}
+        self._by_scheme: dict[str, Transport] = {}
+        self._is_configured = False
+        self.values = Values()
+        """The values of references in configured sockets."""
+        self.resolve()
+
+    def resolve(self) -> None:
+        """Look at the plugins again, after one came or went; a transport keeps its name's place."""
+        self._by_scheme.clear()
+        plugins = {
+            self._manager.get_name(implementation.plugin) or repr(implementation.plugin): implementation.plugin
+            for implementation in self._manager.hook.on_subscribe.get_hookimpls()
+            if not is_wrapper(implementation)
+        }
+        for name in self._by_name.keys() - plugins.keys():
+            del self._by_name[name]
+        for name, plugin in plugins.items():
+            known = self._by_name.get(name)
+            if known is None:
+                self._by_name[name] = Transport(self._manager, name, plugin)
+            else:
+                known.plugin = plugin
+                known.resolve(self._manager)
+
+    def get(self, name: str) -> Transport | None:
+        """Return the transport of the plugin called *name*, or None."""
+        return self._by_name.get(name)
+
+    def parse(self, text: str, *, configured: bool = False) -> Address:
+        """Return the socket of *text*, with the transport that owns it.
+
+        Args:
+            text: of the socket.
+            configured: whether it comes from the configuration, where it may have references to secrets. So may
+                the members that its transport parses meanwhile.
+
+        Raises:
+            SocketError: if no transport knows the scheme, its transport refuses the text, or a secret is missing.
+        """
+        if not isinstance(text, str) or "${" not in text:
+            return self._parse(text)
+        if configured or self._is_configured:
+            return self._parse_configured(text)
+        if has_reference(text):
+            raise SocketError(text, f"expected {FORMS} in the configuration alone")
+        return self._parse(text)
+
+    def _parse_configured(self, text: str) -> Address:
+        """Return the socket of a text with references; what is shown of it has no values."""
+        was, self._is_configured = self._is_configured, True
+        try:
+            template = Template(text, self.values)
+            address = self._parse(text, template)
+        except SocketError:
+            raise
+        except ValueError as error:
+            raise SocketError(text, str(error)) from None
+        finally:
+            self._is_configured = was
+        if not template.references or cast(Transport, address.transport).limits.has_members:
+            return address
+        return evolve(address, socket=renamed(address.socket, self._shown(template, address)))
+
+    def _parse(self, text: str, template: Template | None = None) -> Address:
+        try:
+            return self._parse_socket(text, template)
+        except SocketError as error:
+            if not is_url(text):
+                raise
+            raise self._meant(text) or error from None
+
+    def _meant(self, url: str) -> SocketError | None:
+        """Return the error that shows the socket that *url* stands for, without its secrets; None without one."""
+        scheme = url.partition(":")[0].lower()
+        plugins = [each.plugin for each in self._by_name.values()]
+        own = [OWN_FORM for plugin in plugins if scheme in getattr(plugin, "schemes", ())]
+        others = [form for plugin in plugins for form in limits_of(plugin).url_forms.get(scheme, ())]
+        for socket in sockets_for(url, own + others):
+            with suppress(SocketError):
+                canonical = self._parse_socket(socket).socket.canonical
+                if MASK in canonical:  # of more than the password
+                    return SocketError(f"{scheme}://{MASK}", f"expected '{canonical}', got a URL")
+                # Not its repr: the password is masked where it stands as in the URL.
+                return SocketError(url, f"expected '{socket}', got a URL")
+        for nearest in sockets_for(place_of(url), others):
+            return SocketError(f"{scheme}://{MASK}", f"expected '{nearest}', got a URL")
+        return None
+
+    def _parse_socket(self, text: str, template: Template | None = None) -> Address:
+        scheme, rest = split_socket(text)
+        known = self._by_scheme.get(scheme)
+        for transport in list(self._by_name.values()) if known is None else (known,):
+            is_filled = template is not None and not transport.limits.has_members
+            encodes = transport.limits.percent_safe
+            filled = template.filled(encodes).partition(":")[2] if template and is_filled else rest
+            try:
+                with foreign_call(f"plugin {transport.name!r}, hook 'on_subscribe'"):
+                    parsed = transport.parse(scheme=scheme, rest=filled)
+            except ValueError as error:
+                if template is not None and is_filled:
+                    raise SocketError(text, self._problem(template)) from None
+                if isinstance(error, SocketError):
+                    raise
+                raise SocketError(text, str(error)) from None
+            if parsed is not None:
+                _check_socket(transport.name, scheme, parsed)
+                if "\t" in parsed.canonical:
+                    raise SocketError(text, "expected text without tabs, but for those between members")
+                self._by_scheme[scheme] = transport
+                return Address(parsed, transport, text)
+        schemes = sorted({name for each in self._by_name.values() for name in getattr(each.plugin, "schemes", ())})
+        why = "which no loaded plugin has" if self._explain is None else self._explain(scheme, schemes)
+        raise SocketError(
+            text, f"expected a scheme of {', '.join(schemes) or 'a loaded plugin'}, got {brief(scheme)}, {why}"
+        )
+
+    def _shown(self, template: Template, address: Address) -> str:
+        """Return the canonical text with the references in place of their values.
+
+        Raises:
+            SocketError: if a value makes a parameter of the event.
+        """
+        for marked in template.marked():
+            with suppress(SocketError):
+                socket = self._parse(marked).socket
+                break
+        else:
+            return SocketError(template.text, "").socket  # a value decides the form of the rest
+        if getattr(socket, "parameters", ()) != getattr(address.socket, "parameters", ()):
+            raise SocketError(
+                template.text, f"expected a value without braces from {' and '.join(template.references)}"
+            )
+        return template.unmarked(socket.canonical)
+
+    def _problem(self, template: Template) -> str:
+        """Return why a transport refuses a text with the values of references, without these."""
+        problems = []
+        for marked in template.marked():
+            try:
+                self._parse(marked)
+            except SocketError as error:
+                problems.append(template.unmarked(error.problem))
+            else:
+                return f"expected a value that fits its place from {' and '.join(template.references)}"
+        return problems[0]

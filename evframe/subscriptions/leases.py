@@ -1,0 +1,209 @@
+"""The leases of the subscribers, on a monotonic clock."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from evframe.delivery.sockets import shown_socket
+from evframe.delivery.subscribers import Subscriber
+from evframe.subscriptions.channel import LeaseChange, Subscription
+from evframe.subscriptions.references import has_reference
+
+if TYPE_CHECKING:
+    from evframe.delivery.members import Address
+    from evframe.delivery.sockets import Socket
+    from evframe.subscriptions.channel import Channel
+
+
+class Leases:
+    """Makes, refreshes, finds and ends leases; a subscriber lives as long as its last one."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        on_first: Callable[[Subscriber], None],
+        on_other: Callable[[Subscriber, Socket], None],
+        on_last: Callable[[Subscriber], None],
+        on_change: Callable[[Subscription, LeaseChange], None],
+    ) -> None:
+        self.clock = clock
+        self.subscribers: dict[str, Subscriber] = {}
+        self._on_first = on_first
+        self._on_other = on_other
+        self._on_last = on_last
+        self._on_change = on_change
+        self._due: list[tuple[float, Subscription]] = []
+        self._stale = 0  # entries of `_due` whose lease has ended, or has one that is due sooner
+
+    @property
+    def next_due(self) -> float:
+        """When `expire` has work to do; infinity when no lease ends."""
+        return self._due[0][0] if self._due else math.inf
+
+    def subscribe(
+        self,
+        event: Channel,
+        address: Address,
+        expire_s: int,
+        *,
+        configured: bool = False,
+        interface: str | None = None,
+    ) -> Subscription:
+        """Make or refresh the lease of a socket on *event*.
+
+        A refresh without a time restarts the clock of a lease that has one.
+        *configured* says that the configuration holds the lease. A new lease keeps the name of the management
+        *interface* that makes it; a refresh over another one leaves that name, and this process takes it over.
+        """
+        lease, is_new = self._lease(event, address)
+        if is_new or interface is None:
+            lease.interface = interface
+        if configured:
+            lease.configured = expire_s
+        if (expire_s or configured) and address.socket.expires:
+            lease.expire_s = expire_s
+        if lease.expire_s:
+            self._set_deadline(lease, lease.expire_s)
+        else:
+            lease.deadline = math.inf
+        self._on_change(lease, "made" if is_new else "refreshed")
+        return lease
+
+    def restore(
+        self, event: Channel, address: Address, expire_s: int, remaining_s: float | None, interface: str
+    ) -> Subscription:
+        """Make a lease that an earlier process made, with what is left of its time; None for one that never ends."""
+        lease, _ = self._lease(event, address)
+        lease.interface = interface
+        if remaining_s is not None:
+            lease.expire_s = expire_s
+            self._set_deadline(lease, remaining_s)
+        self._on_change(lease, "restored")
+        return lease
+
+    def _lease(self, event: Channel, address: Address) -> tuple[Subscription, bool]:
+        """Return the lease of a socket on *event*, and whether it is a new one."""
+        socket = address.socket
+        canonical = socket.canonical
+        subscriber = self.subscribers.get(canonical)
+        if subscriber is None:
+            subscriber = self.subscribers[canonical] = Subscriber(socket, address.transport)
+            self._on_first(subscriber)
+        text = canonical if address.text == canonical else address.text
+        if (
+            subscriber.text == ""
+            or subscriber.socket == socket
+            or (subscriber.text == text and not has_reference(text))
+        ):
+            if subscriber.successor is None:
+                text = subscriber.text or text  # the one that made it has the secrets
+            if subscriber.socket != socket or shown_socket(subscriber.socket) == shown_socket(socket):
+                subscriber.socket = socket  # else it would be listed in another way than it was subscribed first
+            subscriber.successor = None
+        else:
+            self._on_other(subscriber, socket)
+        subscriber.text = text
+        subscriber.ended = False
+        lease = event.leases.get(subscriber)
+        if lease is not None:
+            return lease, False
+        lease = event.leases[subscriber] = Subscription(event, subscriber)
+        event.invalidate_targets()
+        subscriber.leases += 1
+        return lease, True
+
+    def _set_deadline(self, lease: Subscription, remaining_s: float) -> None:
+        lease.deadline = self.clock() + remaining_s
+        if lease.deadline < lease.due:
+            self._drop_entry(lease)
+            lease.due = lease.deadline
+            heapq.heappush(self._due, (lease.due, lease))
+
+    def _drop_entry(self, lease: Subscription) -> None:
+        """Have no entry for *lease*; when more than half of the entries are stale, remove those."""
+        if math.isfinite(lease.due):
+            self._stale += 1
+        lease.due = -math.inf
+        if self._stale * 2 > len(self._due):
+            self._due = list({lease: (at, lease) for at, lease in self._due if at == lease.due}.values())
+            heapq.heapify(self._due)
+            self._stale = 0
+
+    def find(self, event: Channel, canonical: str) -> Subscription | None:
+        """Return the lease of a socket on *event*, or None."""
+        subscriber = self.subscribers.get(canonical)
+        return None if subscriber is None else event.leases.get(subscriber)
+
+    def end(self, lease: Subscription, change: LeaseChange = "ended") -> None:
+        """End a lease; with the last one of its subscriber, tell so."""
+        subscriber = lease.subscriber
+        del lease.event.leases[subscriber]
+        lease.event.invalidate_targets()
+        lease.deadline = -math.inf
+        self._drop_entry(lease)
+        subscriber.leases -= 1
+        if not subscriber.leases:
+            self._on_last(subscriber)
+        self._on_change(lease, change)
+
+    def expire(self) -> None:
+        """End every lease whose time has come."""
+        if not self._due:
+            return
+        now = self.clock()
+        while self._due and self._due[0][0] <= now:
+            at, lease = heapq.heappop(self._due)
+            if at != lease.due:
+                self._stale -= 1
+            elif lease.deadline <= now:
+                lease.due = math.inf  # its entry is removed already
+                self.end(lease, "expired")
+            else:
+                lease.due = lease.deadline
+                if lease.due < math.inf:
+                    heapq.heappush(self._due, (lease.due, lease))
+
+
+class ExpiryTimer:
+    """Ends leases on the running loop, each at its time."""
+
+    def __init__(self, leases: Leases) -> None:
+        self._leases = leases
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._at = math.inf
+
+    def start(self) -> None:
+        """Begin."""
+        self._loop = asyncio.get_running_loop()
+        self._at = math.inf
+        self.look()
+
+    def look(self) -> None:
+        """Take note that a lease may end sooner than any before."""
+        at = self._leases.next_due
+        if self._loop is None or at >= self._at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._at = at
+        # Not for longer than an hour: the clock of the leases need not be that of the loop.
+        delay_s = min(max(0.0, at - self._leases.clock()), 3600.0)
+        self._timer = self._loop.call_later(delay_s, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        self._at = math.inf
+        self._leases.expire()
+        self.look()
+
+    def stop(self) -> None:
+        """End."""
+        self._loop = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,220 @@
+"""Events: registered, raised for their subscribers, and awaited by code of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from threading import get_ident
+from time import monotonic
+from typing import Any
+
+from evframe.config import CoreOptions
+from evframe.config.structuring import check_timeout
+from evframe.delivery.inbox import Inbox
+from evframe.delivery.nesting import depth
+from evframe.delivery.outcomes import Outcome, OutcomeTeller, OutcomeWait
+from evframe.events.declarations import ParameterTypes, declare
+from evframe.events.event import Event, EventRegistry
+from evframe.exceptions import UnknownEventError
+from evframe.subscriptions.channel import Channel
+from evframe.subscriptions.listening import Listener
+from evframe.subscriptions.roster import Roster, check_declaration
+
+log = logging.getLogger("evframe.interface")
+
+
+class Raising:
+    """Registers events and raises them.
+
+    Args:
+        registry: of the events.
+        roster: of the subscribers.
+        core: the table ``[core]``.
+    """
+
+    def __init__(self, registry: EventRegistry[Channel], roster: Roster, core: CoreOptions) -> None:
+        self._events = registry
+        self._by_name = registry.by_name
+        self._roster = roster
+        self._inbox = Inbox(core.queue_size, self._put, self._lose)
+        self._thread = get_ident()
+        self._configure_raising(core)
+
+    def _configure_raising(self, core: CoreOptions) -> None:
+        """Take the options of the core."""
+        self._max_nesting = core.max_nesting
+        self._deliver = self._roster.delivery.put
+        self._inbox.room = core.queue_size
+
+    def event(self, name: str) -> Channel:
+        """Return the definition of *name*; UnknownEventError when it is not registered."""
+        return self._events[name]
+
+    @property
+    def events(self) -> Iterator[Channel]:
+        """The registered events in the order of their ids."""
+        return iter(self._events)
+
+    def register_event(
+        self, name: str, params: ParameterTypes | None = None, *, summary: str = "", enforced: bool = True
+    ) -> int:
+        """Register an event and return its id; a known name keeps its id.
+
+        Args:
+            name: 1 to 64 bytes.
+            params: its parameters in order, each a type or a `Parameter`; without it, anything can be raised.
+            summary: when it is raised, in a sentence.
+            enforced: whether a raise that does not fit is refused.
+
+        Raises:
+            EventNameError: if the name is empty or longer than 64 bytes.
+            ParameterError: if a subscriber has a parameter in its text that *params* lack.
+        """
+        declaration = declare(name, params, summary=summary, enforced=enforced)
+        known = self._by_name.get(name)
+        if known is not None:
+            check_declaration(known, declaration)
+        return self._events.register(name, declaration).id
+
+    def raise_event(self, name: str, params: Any = None) -> None:
+        """Raise an event for its subscribers; returns at once, from any thread.
+
+        Raises:
+            UnknownEventError: if the event is not registered.
+            ParameterError: if the parameters break the declaration or cannot be sent.
+        """
+        try:
+            definition = self._by_name[name]
+        except (KeyError, TypeError):
+            raise UnknownEventError(name) from None
+        if get_ident() != self._thread:
+            self._inbox.put(definition.snapshot(params, monotonic(), depth.get()))
+            return
+        targets = definition._targets  # noqa: SLF001 the property would cost a quarter of an idle raise
+        if targets:
+            nesting = depth.get()
+            event = definition.snapshot(params, monotonic(), nesting)
+            if nesting < self._max_nesting:
+                definition.raised += 1
+                self._deliver(targets, event)
+            else:
+                self._put(event)
+        elif targets is None:  # the subscribers have changed
+            self._put(definition.snapshot(params, monotonic(), depth.get()))
+        else:
+            enforced = definition.enforced
+            if enforced is not None and not enforced.fits(params):
+                enforced.check(params)
+            definition.raised += 1
+
+    def raise_prepared(self, event: Event, tell: Callable[[Sequence[str | None]], None] | None = None) -> None:
+        """Raise an event that `Channel.snapshot` has made, perhaps on another thread; on the loop's thread.
+
+        *tell* is as for `raise_event_and_tell`.
+        """
+        if tell is not None:
+            OutcomeTeller(event, self._by_name[event.name].targets, tell)
+        self._put(event)
+
+    def _put(self, event: Event) -> None:
+        """Count an event and queue it for its targets; on the loop's thread."""
+        definition = self._by_name[event.name]
+        definition.raised += 1
+        targets = definition.targets
+        if not targets:
+            return
+        if event.depth < self._max_nesting:
+            self._deliver(targets, event)
+            return
+        for subscriber in targets:
+            subscriber.raised += 1
+            subscriber.settle(event, "nesting")
+        log.error("an event was raised too deep inside others", extra={"event": definition.name, "depth": event.depth})
+
+    def _lose(self, name: str, count: int) -> None:
+        """Count events of other threads that found no room."""
+        definition = self._by_name[name]
+        definition.raised += count
+        for subscriber in definition.targets:
+            subscriber.raised += count
+            subscriber.lose("inbox_full", count)
+
+    async def raise_event_and_wait(
+        self, name: str, params: Any = None, *, timeout_s: float | None = 10.0
+    ) -> list[Outcome]:
+        """Raise an event and return one outcome per subscriber.
+
+        Args:
+            name: the event.
+            params: its parameters.
+            timeout_s: seconds to wait; an outcome that is still open then has the reason `pending`.
+                None waits for as long as it takes.
+
+        Raises:
+            ValueError: if *timeout_s* is no number of seconds; nothing is raised then.
+        """
+        check_timeout("timeout_s", timeout_s)
+        definition = self._events[name]
+        event = definition.snapshot(params, monotonic(), depth.get())
+        until = None if timeout_s is None else monotonic() + timeout_s
+        if self._roster.delivery.room.is_used:
+            # Nothing may come between the end of the wait and the raise, or the room is somebody else's.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._roster.delivery.room.wait(event, lambda: definition.targets)
+        wait = OutcomeWait(event, definition.targets)
+        try:
+            self._put(event)
+            return await wait.report(None if until is None else max(0.0, until - monotonic()))
+        finally:
+            wait.close()
+
+    def raise_event_and_tell(self, name: str, params: Any, tell: Callable[[Sequence[str | None]], None]) -> None:
+        """Raise an event and return at once; *tell* hears later what became of it. On the loop's thread.
+
+        This is for who raises many events and has to know about each: it takes no task for any of them.
+
+        Args:
+            name: the event.
+            params: its parameters.
+            tell: called once, perhaps before this returns, with the reason of the failure at each
+                subscriber, or None where it was delivered; it must neither take long nor raise.
+        """
+        definition = self._events[name]
+        event = definition.snapshot(params, monotonic(), depth.get())
+        OutcomeTeller(event, definition.targets, tell)
+        self._put(event)
+
+    def listen(self, pattern: str = "*", *, where: Mapping[str, str] | None = None) -> Listener:
+        """Return the events to come whose name matches *pattern*, for `async for`.
+
+        It listens from this call on, until it is closed: use it in an `async with`.
+
+        Args:
+            pattern: an `fnmatch` pattern of event names; events registered later count too.
+            where: patterns by parameter name; see `evframe.listening.matches`.
+        """
+        return self._roster.listeners.add(pattern, where or {})
+
+    async def wait_for_event(
+        self, name: str, *, where: Mapping[str, str] | None = None, timeout_s: float | None = None
+    ) -> Event:
+        """Return the next event called *name* that matches.
+
+        Args:
+            name: a registered event, or a pattern of names.
+            where: patterns by parameter name, such as ``{"aor": "bob@*"}``.
+            timeout_s: seconds to wait; None waits for as long as it takes.
+
+        Raises:
+            UnknownEventError: if *name* is no pattern and not registered.
+            TimeoutError: if none came in time.
+            ValueError: if *timeout_s* is no number of seconds.
+        """
+        check_timeout("timeout_s", timeout_s)
+        if not set("*?[") & set(name):
+            self.event(name)
+        async with asyncio.timeout(timeout_s), self.listen(name, where=where) as listener:
+            return await anext(listener)
