@@ -8,6 +8,7 @@ from brokers.kafka import NAME
 from brokers.proxy import FaultProxy
 from brokers.topics import make_topic, records_in
 from evframe_kafka import KafkaTransport, Options
+from evframe_mi import Management
 from evframe_mi.testing import management
 
 import evframe
@@ -28,7 +29,11 @@ async def topic(kafka):
 
 def interface(names, networks=None):
     config = Config(core=CoreOptions(drain_timeout_s=0.1), management=ManagementOptions(networks=networks))
-    plugins = {"kafka": KafkaTransport(Options(connect_timeout_ms=2000)), "memory": MemoryTransport()}
+    plugins = {
+        "mi": Management(),
+        "kafka": KafkaTransport(Options(connect_timeout_ms=2000)),
+        "memory": MemoryTransport(),
+    }
     events = evframe.EventInterface(config, plugins=plugins)
     events.resolver.lookup = names
     events.resolver.timeout_s = 0.2
