@@ -1,4 +1,4 @@
-"""The greatest age of a connection: peers that are replaced or rebalanced behind an address get their share again."""
+"""The greatest age of a connection, so that new or rebalanced peers behind an address get their share of events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _EARLIEST: Final = 0.9
 
 
 class Age:
-    """The age of the connection that is used now, if it has a greatest one."""
+    """The timer that exchanges the current connection at its greatest age."""
 
     __slots__ = ("_timer",)
 
@@ -19,12 +19,12 @@ class Age:
         self._timer: asyncio.TimerHandle | None = None
 
     def begins(self, most_s: float, leave: Callable[[], None]) -> None:
-        """Call *leave* when the connection that begins now has its greatest age, on the running loop.
+        """Call *leave*, on the running loop, when the connection that begins now reaches its greatest age.
 
         Args:
             most_s: the greatest age in seconds; 0 for none. It is reached within the last tenth of that time, so that
                 connections which began together do not end together.
-            leave: exchanges the connection, losing nothing.
+            leave: exchanges the connection without losing an event.
         """
         self.ends()
         if most_s:
@@ -32,7 +32,7 @@ class Age:
             self._timer = asyncio.get_running_loop().call_later(after_s, leave)
 
     def ends(self) -> None:
-        """Call nothing: the connection has ended, or is not used any more."""
+        """Cancel the call of *leave*: the connection has ended, or is not used any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

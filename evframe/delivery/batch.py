@@ -8,7 +8,7 @@ from evframe.events.event import Event
 
 
 class Batch:
-    """The events under way to one subscriber, and what the transport says about them."""
+    """The events under way to one subscriber, and the outcomes that the transport reports."""
 
     __slots__ = ("_events", "confirmed", "error", "failures", "number")
 
@@ -21,7 +21,7 @@ class Batch:
 
     @property
     def events(self) -> Sequence[Event]:
-        """The events, which stay as they are: each of them gets its outcome."""
+        """The events, an immutable sequence, because each event gets its outcome by its index."""
         return self._events
 
     def fail(self, index: int, reason: str, error: BaseException | None = None) -> None:

@@ -28,20 +28,20 @@ from evframe.events.event import Event
 from evframe.exceptions import DeliveryError, PluginError, Rejected, Unavailable
 
 _TURN_S: Final = 0.005  # one pass over the ready subscribers; then the loop serves its sockets
-_MANY: Final = 512  # events that need no company: a batch of so many costs next to nothing for each
+_MANY: Final = 512  # waiting for more events is useless from here on: the batch costs little for each event
 _Late = tuple[Subscriber, Batch, object, BaseException | None]
 
 
 class Delivery:
-    """Moves events from the queues to the transports; never blocks who raises.
+    """Moves events from the queues to the transports; never blocks the code that raises an event.
 
     Args:
         core: how large a queue may be, what happens to an event that finds no room, and how long
             a subscriber that has ended may take for what was raised before.
-        on_end: called once when such a subscriber is done.
+        on_end: called once when such a subscriber has no events left.
         on_change: called when deliveries to a subscriber begin to fail, with the reason, and with
             None when they work again.
-        on_replaced: called when a subscriber has another socket, with the one before.
+        on_replaced: called with the previous socket when a subscriber gets another one.
     """
 
     def __init__(
@@ -56,27 +56,27 @@ class Delivery:
         self._on_replaced = on_replaced
         self._ready: deque[Subscriber] = deque()
         self._scheduled = False
-        self._is_fresh = False  # the next event may go at once: it is the first of a turn that probably has few
-        self._late: _Late | None = None  # what was handed over at once, and has no outcome yet
+        self._is_fresh = False  # the next event may be sent at once: it is the first of a turn that probably has few
+        self._late: _Late | None = None  # the batch that was sent at once and has no recorded outcome yet
         self._loop: asyncio.AbstractEventLoop | None = None
-        # The loop's callbacks run in one context, not in that of whoever raised an event first.
+        # Callbacks of the loop run in a context of the delivery; otherwise the first raise would lend them its context.
         self._context = contextvars.Context()
         self._context.run(delivering.set, True)
         self._under_way: dict[Subscriber, dict[asyncio.Future[None], Batch]] = {}
         self._probes: dict[Subscriber, asyncio.Future[None]] = {}
         self._number = 0
         self.room = Room()
-        """Where those wait that raise with `overflow = "block"`."""
+        """Callers that raise with `overflow = "block"` wait here."""
         self._failures = Failures(on_change)
         self.retries = RetryTimer(core.retries_per_s, self._resume, self._context)
-        """Whose turn it is to be tried again."""
+        """The subscribers that wait for their next attempt."""
         self._ends = Ends(self._cut, self._context)
         self._gathering = Gathering(self._gathered, self._context)
         self._closed = False
         self.configure(core)
 
     def configure(self, core: CoreOptions) -> None:
-        """Take other bounds for the queues to come."""
+        """Set the bounds of queues that are opened from now on."""
         self._queue_size = core.queue_size
         self._queue_bytes = core.queue_bytes
         self.put = self._put_weighed if core.queue_bytes else self._put
@@ -114,7 +114,7 @@ class Delivery:
                     self.schedule()
 
     def _put_weighed(self, subscribers: Sequence[Subscriber], event: Event) -> None:
-        """Queue *event* where there is room for its bytes, too: `_put` has no work for them."""
+        """Queue *event* where its bytes fit, too; `_put` does not count bytes and stays fast."""
         for subscriber in subscribers:
             queue = subscriber.queue
             if isinstance(queue, ByteQueue) and subscriber.room and not queue.has_room_for(event):
@@ -131,11 +131,11 @@ class Delivery:
             self._loop.call_soon(self._flush, context=self._context)
 
     def _hand_over(self, subscriber: Subscriber, event: Event) -> None:
-        """Hand over the first event of a turn now: it needs no queue, and the turn no pass over the subscribers.
+        """Deliver the first event of a turn at once, without the queue and without a pass over the subscribers.
 
-        With one event in a turn, the way through the queue would take a third of its time. What follows in the turn
-        waits in the queues and forms batches. The transport has said that its `deliver` runs no code of others; all
-        that may run some, such as a failure that is announced, waits for the next turn.
+        With one event in a turn, the queue would take a third of the delivery's time. Later events of the turn wait in
+        the queues and form batches. The limit `at_once` promises that `deliver` runs no foreign code. Steps that may
+        run foreign code, such as the report of a failure, wait for the next turn.
         """
         assert self._loop is not None
         self._is_fresh = False
@@ -155,8 +155,8 @@ class Delivery:
         # A finaliser may have raised an event in the meantime, or ended the subscriber or given it another socket.
         if result is not True or batch.failures or subscriber.queue or subscriber.ended or subscriber.held:
             self._late = (subscriber, batch, result, problem)
-            problem = None  # whose context has a traceback with this frame
-            if not subscriber.room:  # it may come back, and needs a place then
+            problem = None  # the error's context has a traceback with this frame, and would form a cycle
+            if not subscriber.room:  # the event may come back, and then needs a queue
                 subscriber.room = self._queue_size
                 subscriber.queue = queue_of((), self._queue_bytes)
         else:
@@ -195,10 +195,10 @@ class Delivery:
         if self._loop is None or self._closed:
             return
         ready = self._ready
-        if not ready and self._late is None:  # the only event of the last turn went at once
+        if not ready and self._late is None:  # the only event of the last turn was sent at once
             self._is_fresh = True
             return
-        # Among many it would cost a system call that a burst does not need, 2 to 6 % of fifty events.
+        # In a burst, sending the first event at once would cost an extra system call: 2 to 6 % of fifty events.
         has_few = not ready or (len(ready) == 1 and len(ready[0].queue) == 1)
         until = time.monotonic() + _TURN_S
         try:
@@ -213,7 +213,7 @@ class Delivery:
             self.room.announce()
 
     def _pump(self, subscriber: Subscriber) -> None:
-        """Hand one batch over."""
+        """Hand one batch of a subscriber to its transport."""
         subscriber.queued = False
         queue = subscriber.queue
         if subscriber.returned is not None or not isinstance(queue, deque) or not queue:
@@ -221,9 +221,9 @@ class Delivery:
             return
         if subscriber.batches:
             if subscriber.held:
-                return  # for its transport is another one than that of the batch under way
+                return  # the batch under way was sent by the previous transport or socket: wait for its end
             if any(future.done() for future in self._under_way[subscriber]):
-                return  # it may have come back, and then this batch has to wait: what is over is heard of in this turn
+                return  # a finished batch may have failed; to keep the order, wait for its callback in this turn
         transport = subscriber.transport
         if len(queue) <= transport.batch_events:
             events: Sequence[Event] = tuple(queue)
@@ -242,7 +242,7 @@ class Delivery:
         self._take(subscriber, batch, result)
 
     def _take(self, subscriber: Subscriber, batch: Batch, result: object) -> None:
-        """Take what `deliver` has returned."""
+        """Handle the result of `deliver`."""
         if result is True:
             self._finish(subscriber, batch, None)
         elif isinstance(result, Awaitable):
@@ -260,16 +260,16 @@ class Delivery:
         self._finish(subscriber, batch, error)
         if comes_from_outside(error):
             raise error
-        error.__traceback__ = None  # pluggy keeps it in a cycle, when a wrapper is round the call
+        error.__traceback__ = None  # with a hook wrapper round the call, pluggy keeps the error in a cycle
 
     def _gathered(self, subscriber: Subscriber) -> None:
-        """Hand over what a subscriber has gathered, or have it rest."""
+        """Hand over the events that a subscriber has gathered, or mark the subscriber idle."""
         may_go = not subscriber.batches or _has_room(subscriber)
         if may_go and not subscriber.idle and subscriber not in self._probes:
             self._again(subscriber)
 
     def _follow(self, subscriber: Subscriber, batch: Batch, result: Awaitable[None]) -> None:
-        """Have the outcomes recorded when *result* ends."""
+        """Record the outcomes when *result* ends."""
         assert self._loop is not None
         future = result if asyncio.isfuture(result) else self._loop.create_task(contained(result))
         under_way = self._under_way.setdefault(subscriber, {})
@@ -280,7 +280,7 @@ class Delivery:
             if not under_way:
                 self._under_way.pop(subscriber, None)
             if isinstance(result, Coroutine):
-                result.close()  # which a task that was cancelled early has not begun
+                result.close()  # a task that was cancelled early never began it, and Python would warn
             error = None if future.cancelled() else future.exception()
             if is_counted:
                 return
@@ -308,7 +308,7 @@ class Delivery:
         return probe
 
     def _again(self, subscriber: Subscriber) -> None:
-        """Hand over what is queued in the next turn, or rest until there is something."""
+        """Hand over the queued events in the next turn, or stay idle until an event is queued."""
         if subscriber.returned is not None or subscriber.queued:
             return
         if subscriber.queue and not self._closed:
@@ -328,7 +328,7 @@ class Delivery:
         self._again(subscriber)
 
     def replace(self, subscriber: Subscriber, socket: Socket) -> None:
-        """Deliver to *socket*, which differs in a secret, once what is under way is over."""
+        """Deliver to *socket*, which differs in a secret, once the batches under way are over."""
         subscriber.successor = socket
         subscriber.held = True
         if not subscriber.batches:
@@ -344,7 +344,7 @@ class Delivery:
 
     def _finish(self, subscriber: Subscriber, batch: Batch, error: BaseException | None) -> None:
         """Record the outcomes of a batch that is over."""
-        # Who waits for an outcome raises the next event after it: that one shall not wait for others.
+        # A caller that waits for an outcome raises its next event afterwards; gathering would delay that event.
         gathers = subscriber in self._gathering and _may_gather(subscriber)
         subscriber.batches -= 1
         if subscriber.held and not subscriber.batches:
@@ -371,7 +371,7 @@ class Delivery:
             self._retreat(subscriber)
 
     def _fall_back(self, subscriber: Subscriber, batch: Batch, error: BaseException) -> None:
-        """Settle what has an outcome; keep the rest for later, or lose it with its reason."""
+        """Settle the events that have an outcome; keep the others for a retry, or count them as failed."""
         error = _checked(subscriber, batch, error)
         known = isinstance(error, DeliveryError)
         reason = error.reason if isinstance(error, DeliveryError) else "plugin_error"
@@ -398,7 +398,7 @@ class Delivery:
             subscriber.returned = []
         subscriber.returned.append((batch.number, kept))
         subscriber.idle = False
-        if reason != BEHIND:  # the batch before it has the reason
+        if reason != BEHIND:  # the reason is that of the batch before
             self._is_away(subscriber, batch, reason)
 
     def _is_away(self, subscriber: Subscriber, batch: Batch, reason: str) -> None:
@@ -414,12 +414,12 @@ class Delivery:
         self._failures.back(subscriber)
 
     def _retreat(self, subscriber: Subscriber) -> None:
-        """Put what came back before the rest of the queue, in its order, and try again later."""
+        """Put the events that came back before the rest of the queue, in their order, and retry later."""
         queue = subscriber.queue
         assert subscriber.returned is not None
         for _, kept in sorted(subscriber.returned, key=lambda entry: entry[0], reverse=True):
             subscriber.in_flight -= len(kept)
-            if isinstance(queue, deque):  # else nothing was raised, and the peer was probed
+            if isinstance(queue, deque):  # without a queue no event was raised: the batch was a probe
                 queue.extendleft(reversed(kept))
         subscriber.returned.clear()
         subscriber.attempts += 1
@@ -437,7 +437,7 @@ class Delivery:
         self._again(subscriber)
 
     def end(self, subscriber: Subscriber) -> None:
-        """Release a subscriber without leases, once what was raised for it is delivered."""
+        """Release a subscriber without leases, once the events that were raised for it are delivered."""
         subscriber.ended = True
         self.room.announce()
         probe = self._probes.get(subscriber)
@@ -449,8 +449,8 @@ class Delivery:
             self._ends.add(subscriber, self.end_timeout_s)
 
     def _cut(self, subscriber: Subscriber) -> None:
-        """Give up on what a subscriber that has ended did not take in time; its queue is empty."""
-        for _, kept in subscriber.returned or ():  # it would be tried again otherwise, perhaps without an end
+        """Drop the events that a subscriber which has ended did not take in time; its queue is empty."""
+        for _, kept in subscriber.returned or ():  # the retries might never end
             subscriber.in_flight -= len(kept)
             for event in kept:
                 subscriber.settle(event, "unsubscribed")
@@ -470,7 +470,7 @@ class Delivery:
         self._take_late()
         self._closed = True
         self._is_fresh = False
-        self._gathering.stop()  # all rest
+        self._gathering.stop()  # its subscribers need not wait for more events
         for subscriber in subscribers:
             subscriber.room = 0
         self._ends.stop()
@@ -482,7 +482,7 @@ class Delivery:
         self._loop = None
 
     def _give_up(self) -> None:
-        """Count what those deliveries have that ignore their cancellation: nothing waits for them any more."""
+        """Count the events of deliveries that ignore their cancellation as failed; nothing waits for them any more."""
         for subscriber, under_way in list(self._under_way.items()):
             for future, batch in list(under_way.items()):
                 if not future.done():
@@ -519,6 +519,6 @@ def _may_gather(subscriber: Subscriber) -> bool:
 
 
 def _checked(subscriber: Subscriber, batch: Batch, error: BaseException) -> BaseException:
-    """Return *error*, or another one when it says outcomes that *batch* cannot have: what has arrived is not known."""
+    """Return *error*, or a PluginError when its outcomes do not fit *batch*, whose events may have arrived or not."""
     broken = batch.broken_by(error.done) if isinstance(error, DeliveryError) else None
     return error if broken is None else PluginError(f"plugin {plugin_of(subscriber)!r}, hook 'deliver': {broken}")

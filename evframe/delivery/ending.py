@@ -1,4 +1,4 @@
-"""Subscribers that have ended: what they do not take in time is lost, a slice in each turn of the loop."""
+"""Subscribers that have ended: their events expire after a time, a slice of them in each turn of the loop."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class Ends:
     """The subscribers that have ended and are not done, with the time that each has left.
 
     Args:
-        cut: called with a subscriber whose time is over, when what waited for it is lost.
-        context: in which *cut*, and what is called with the outcomes, run.
+        cut: called with a subscriber whose time is over, after its waiting events were counted as failed.
+        context: the context in which *cut* and the callbacks with outcomes run.
     """
 
     def __init__(self, cut: Callable[[Subscriber], None], context: Context) -> None:
         self._cut = cut
         self._context = context
-        self._deadlines: dict[Subscriber, float] = {}  # each has the same time, so that they are in order
+        self._deadlines: dict[Subscriber, float] = {}  # in order, because each subscriber gets the same time
         self._loop: asyncio.AbstractEventLoop | None = None
         self._next: asyncio.Handle | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin."""
+        """Start the timer on *loop*."""
         self._loop = loop
 
     def add(self, subscriber: Subscriber, after_s: float) -> None:
@@ -44,7 +44,7 @@ class Ends:
             self._wait(self._loop)
 
     def discard(self, subscriber: Subscriber) -> None:
-        """Forget a subscriber that is done, or has a lease again."""
+        """Remove a subscriber that has no events left, or has a lease again."""
         self._deadlines.pop(subscriber, None)
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -68,14 +68,14 @@ class Ends:
             if subscriber.ended:
                 left -= subscriber.lose_queue("unsubscribed", left)
                 if subscriber.queue:
-                    break  # the rest in the next turn
+                    break  # the next turn handles the rest, so that the loop is not held up
             self._deadlines.pop(subscriber, None)
             if subscriber.ended:
                 self._cut(subscriber)
         self._wait(self._loop)
 
     def stop(self) -> None:
-        """End; those that are left are lost with all others."""
+        """Stop the timer; the drain counts the events of the remaining subscribers."""
         self._loop = None
         if self._next is not None:
             self._next.cancel()
@@ -84,7 +84,7 @@ class Ends:
 
 
 async def emptied(subscribers: Sequence[Subscriber], timeout_s: float) -> None:
-    """Wait until *subscribers* have nothing left, for at most *timeout_s* seconds."""
+    """Wait until *subscribers* have no events left, for at most *timeout_s* seconds."""
     until = time.monotonic() + timeout_s
     left = list(subscribers)
     # Polling: an asyncio.Event for each batch would slow every delivery.
@@ -100,7 +100,7 @@ async def emptied(subscribers: Sequence[Subscriber], timeout_s: float) -> None:
 async def cancel(futures: Sequence[asyncio.Future[None]], timeout_s: float) -> None:
     """Cancel *futures* and wait for their ends, for at most *timeout_s* seconds.
 
-    A delivery may wait on for what a thread of it has begun; one that takes longer is cancelled again, which ends it.
+    A delivery may continue to wait for the work of a thread; after the timeout a second cancellation ends it.
     """
     until = time.monotonic() + timeout_s
     for start in range(0, len(futures), SLICE_EVENTS):
@@ -108,21 +108,21 @@ async def cancel(futures: Sequence[asyncio.Future[None]], timeout_s: float) -> N
         for future in cancelled:
             future.cancel()
         await asyncio.wait(cancelled, timeout=max(0.0, until - time.monotonic()))
-        await asyncio.sleep(0)  # for what is called when they are over
+        await asyncio.sleep(0)  # the callbacks of the ended futures run in this turn
     cancel_again(futures)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
 
 def cancel_again(futures: Sequence[asyncio.Future[None]]) -> None:
-    """Cancel those of *futures* that have gone on after they were cancelled."""
+    """Cancel those of *futures* that have continued after their first cancellation."""
     for future in futures:
         if not future.done():
             future.cancel()
 
 
 async def lose(subscribers: Sequence[Subscriber], reason: str) -> None:
-    """Count what waits for *subscribers* as failed with *reason*."""
+    """Count the events that wait for *subscribers* as failed with *reason*."""
     left = SLICE_EVENTS
     for subscriber in subscribers:
         left -= 1 + subscriber.lose_queue(reason, left)

@@ -1,4 +1,4 @@
-"""Says that deliveries to a subscriber fail, and that they work again, without filling the log."""
+"""Logs that deliveries to a subscriber fail, and that they work again, at a limited rate."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("evframe.delivery")
 _AWAY: Final = object()
-_REASONS: Final = 16  # that one subscriber has lines for
+_REASONS: Final = 16  # reasons of one subscriber that the rate limit of the log distinguishes
 
 
 class Failures:
-    """One line when a subscriber begins to fail, at most one every ten seconds after that.
+    """Logs one line when deliveries to a subscriber begin to fail, then at most one line every ten seconds.
 
     Args:
         changed: called when deliveries to a subscriber begin to fail, with the reason, and when
@@ -33,9 +33,9 @@ class Failures:
     def lost(
         self, subscriber: Subscriber, events: Sequence[Event], reason: str, error: BaseException | None = None
     ) -> None:
-        """Tell that some of *events* were lost; what one that has left did not take is counted, and no trouble.
+        """Log that some of *events* were lost.
 
-        A probe has no events.
+        Nothing is logged for a probe, which has no events, or for a subscriber that has unsubscribed.
         """
         if reason == "unsubscribed" or not events:
             return
@@ -55,7 +55,7 @@ class Failures:
             )
 
     def away(self, subscriber: Subscriber, events: Sequence[Event], reason: str) -> None:
-        """Tell that a subscriber cannot be reached; its events wait."""
+        """Log that a subscriber cannot be reached and that its events wait."""
         self._fails(subscriber, events, reason)
         repeated = self._due(subscriber, _AWAY)
         if repeated is not None:
@@ -70,7 +70,7 @@ class Failures:
             )
 
     def back(self, subscriber: Subscriber) -> None:
-        """Tell that a subscriber that was away takes events again."""
+        """Log that a subscriber that was away accepts events again."""
         limiter = self._next.get(subscriber)
         if limiter is not None:
             limiter.forget(_AWAY)
@@ -80,8 +80,8 @@ class Failures:
         )
 
     def works(self, subscriber: Subscriber, events: Sequence[Event]) -> None:
-        """Tell that a subscriber that failed has taken *events*."""
-        # One that is slow loses some and takes others in turn: it works once it has caught up by half.
+        """Log that *events* were delivered to a subscriber whose deliveries failed before."""
+        # A slow subscriber loses and takes events in turn; report success only when its queue is half empty again.
         if subscriber.room < 2 * len(subscriber.queue) or all(event.definition.quiet for event in events):
             return
         subscriber.failing = False
@@ -93,7 +93,7 @@ class Failures:
             self._changed(subscriber, reason)
 
     def forget(self, subscriber: Subscriber) -> None:
-        """Keep nothing of a subscriber that has ended."""
+        """Remove the state of a subscriber that has ended."""
         self._next.pop(subscriber, None)
 
     def _due(self, subscriber: Subscriber, what: Hashable) -> int | None:

@@ -1,4 +1,4 @@
-"""Subscribers whose events wait a moment for others, so that a batch has many."""
+"""Subscribers whose events wait a moment for further events, so that batches are larger."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ GATHER_S: Final = 0.002
 class Gathering:
     """Lets the events of a subscriber wait for at most `GATHER_S` after its last batch has begun.
 
-    A batch that is awaited takes 20 to 150 µs whatever its size. With one event in each turn of the loop, each turn
-    would begin one. An event that comes after a pause never waits.
+    An awaited batch takes 20 to 150 µs whatever its size; without gathering, each turn of the loop with one event
+    would begin a batch. An event that comes after a pause never waits.
 
     Args:
         release: called with each subscriber whose time is over, in *context*.
-        context: see there.
+        context: the context in which *release* is called.
     """
 
     def __init__(self, release: Callable[[Subscriber], None], context: Context) -> None:
         self._release = release
         self._context = context
         self._subscribers: dict[Subscriber, None] = {}
-        self._timer: asyncio.TimerHandle | None = None  # one for all, or each batch would set one
+        self._timer: asyncio.TimerHandle | None = None  # one for all: a timer for each batch would cost more
 
     def add(self, subscriber: Subscriber, loop: asyncio.AbstractEventLoop) -> None:
-        """Have *subscriber* wait; its last batch begins now."""
+        """Let *subscriber*, whose last batch begins now, wait for more events."""
         self._subscribers[subscriber] = None
         if self._timer is None:
             self._timer = loop.call_later(GATHER_S, self.stop, context=self._context)
@@ -40,7 +40,7 @@ class Gathering:
         return subscriber in self._subscribers
 
     def stop(self) -> None:
-        """Release all that wait."""
+        """Release all waiting subscribers."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

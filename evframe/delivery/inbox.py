@@ -14,7 +14,7 @@ _TURN_EVENTS: Final = 4096
 
 
 class Inbox:
-    """A bounded queue from any thread to the loop; what finds no room is counted."""
+    """A bounded queue from any thread to the loop; events that find no room are dropped and counted."""
 
     def __init__(self, room: int, take: Callable[[Event], None], lose: Callable[[str, int], None]) -> None:
         self.room = room
@@ -22,26 +22,26 @@ class Inbox:
         self._lose = lose
         self._events: deque[Event] = deque()
         self._lost: Counter[str] = Counter()
-        self._lock = threading.RLock()  # a finaliser may raise an event in the middle of a raise
+        self._lock = threading.RLock()  # reentrant, because a finaliser may raise an event in the middle of a raise
         self._woken = False
         self._stopped = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Hand over on *loop*, starting with what waits already."""
+        """Hand over events on *loop*, starting with those that wait already."""
         with self._lock:
             self._loop = loop
         self.empty()
 
     def flush(self) -> None:
-        """Hand over all that waits, on the loop's thread."""
+        """Hand over all waiting events, on the loop's thread."""
         while self._events or self._lost:
             self.empty()
 
     def stop(self) -> None:
-        """Hand over what waits, on the loop's thread; later events are handed over where they are raised.
+        """Hand over the waiting events, on the loop's thread; later events are handed over where they are raised.
 
-        Nothing that takes events may call the loop any more.
+        The callback that takes events must not call the loop any more.
         """
         with self._lock:
             self._loop = None
@@ -62,7 +62,7 @@ class Inbox:
                 self._loop.call_soon_threadsafe(self.empty)
 
     def empty(self) -> None:
-        """Hand over what waits, a turn of the loop's worth at a time; on the loop's thread."""
+        """Hand over the waiting events in slices, one in each turn of the loop; on the loop's thread."""
         events = self._events
         with self._lock:
             lost = dict(self._lost)

@@ -35,12 +35,12 @@ class Address:
 
 
 class Member:
-    """A subscriber like any other, with a queue and counters of its own, that somebody else feeds.
+    """A subscriber with a separate queue and counters, whose events come from a combining transport.
 
     Args:
         delivery: of the interface.
-        address: where its events go.
-        on_away: called when it cannot be reached; without it, it tries again by itself.
+        address: where the events of the member go.
+        on_away: called when the peer cannot be reached; without *on_away*, the core sends again later.
     """
 
     def __init__(self, delivery: Delivery, address: Address, on_away: Callable[[str], None] | None) -> None:
@@ -66,9 +66,9 @@ class Member:
         self._delivery.put((self.subscriber,), event)
 
     def withdraw(self) -> None:
-        """Begin no other batch, and call *on_away* when those under way are over.
+        """Begin no further batch, and call *on_away* when the batches under way are over.
 
-        It is for *done* to call, when an event has failed with the batch that it was in.
+        *done* calls this method when an event has failed together with its batch.
         """
         if self.subscriber.returned is None:
             self.subscriber.returned = []
@@ -79,7 +79,7 @@ class Member:
         self.fail_taken(len(self._taken))
 
     def take_queue(self) -> None:
-        """Take every event that is not under way out of the queue, in a moment; `fail_taken` has them fail."""
+        """Take every event that is not under way out of the queue, quickly; `fail_taken` counts the events later."""
         subscriber = self.subscriber
         queue = subscriber.queue
         if isinstance(queue, deque) and queue:
@@ -102,9 +102,9 @@ class Member:
             self._delivery.rest(subscriber)
 
     async def ask(self) -> bool:
-        """Return whether the peer can be reached; one that has events tries with them.
+        """Return whether the peer can be reached; a probe is sent only when no events wait for delivery.
 
-        A peer that cannot be reached is away as if an event had found it so: `on_away` is called, and the log says why.
+        A failed probe counts as a failed delivery: `on_away` is called, and the reason is logged.
         """
         if can_be_probed(self.subscriber):
             self._delivery.retries.spend()
@@ -116,7 +116,7 @@ class Member:
         await self._delivery.retries.turn(after_s)
 
     async def probe(self, timeout_s: float, *, has_turn: bool = False) -> bool:
-        """Return whether the peer can be reached now, within *timeout_s* seconds: an empty batch tells.
+        """Send an empty batch, and return whether the peer can be reached within *timeout_s* seconds.
 
         Args:
             timeout_s: seconds.

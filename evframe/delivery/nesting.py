@@ -16,5 +16,5 @@ delivering: Final[ContextVar[bool]] = ContextVar("evframe_delivering", default=F
 """Whether the code that runs now delivers an event, or handles one.
 
 The core sets it for every `deliver`, and it follows the code into the tasks that it starts. A
-transport with threads of its own takes it along with `contextvars.copy_context`.
+transport that starts threads copies it to them with `contextvars.copy_context`.
 """

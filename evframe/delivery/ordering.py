@@ -11,15 +11,15 @@ from typing import Final
 from evframe.exceptions import Unavailable
 
 BEHIND: Final = "behind_another"
-"""The reason of a batch that comes back only because one before it has; it is no reason of the subscriber's."""
+"""The reason of a batch that comes back only because an earlier batch has; the subscriber never has this reason."""
 Step = Callable[[str], AbstractAsyncContextManager[None]]
 
 
 class Ordering:
-    """The batches of one subscriber: each step is taken by one after the other, and by none past one that came back.
+    """Keeps the batches of one subscriber in order: batches take each step one by one, and none passes a failed one.
 
-    The core tries a batch again that raises `Unavailable`, and would do so after the batches that
-    are under way behind it; with this they come back as well, and all go again in their order::
+    The core retries a batch that raises `Unavailable`. Without an `Ordering`, the batches behind it would arrive
+    first; with it, they come back as well, and all are sent again in their order::
 
         def deliver(self, socket, batch):
             return self._deliver(ordering.batch(), batch)
@@ -30,7 +30,7 @@ class Ordering:
                     written = await write(batch)
                 await acknowledged(written)
 
-    The hook itself calls `batch`: the coroutine begins later, when another batch may have come back.
+    Call `batch` in the hook itself, because another batch may come back before the coroutine begins.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Ordering:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def batch(self) -> AbstractContextManager[Step]:
-        """Return the steps of a batch that begins its way now; `Unavailable` from within holds back those behind it."""
+        """Return the steps of a batch that begins now; `Unavailable` within them holds back the batches behind it."""
         return self._way(self._came_back)
 
     @contextmanager

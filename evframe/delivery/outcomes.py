@@ -1,4 +1,4 @@
-"""What became of one event at each of its subscribers."""
+"""The outcome of one event at each of its subscribers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger("evframe.delivery")
 
 @attrs.frozen
 class Outcome:
-    """What became of one event at one subscriber: delivered when *reason* is None."""
+    """The outcome of one event at one subscriber: delivered when *reason* is None."""
 
     socket: str
     reason: str | None
@@ -61,10 +61,10 @@ class OutcomeWait:
 
 
 class OutcomeTeller:
-    """Calls *tell* once, when *event* has its outcome at every one of the *subscribers*; make it before it is queued.
+    """Calls *tell* once, when *event* has an outcome at each of *subscribers*; make it before the event is queued.
 
-    *tell* gets the reason of each failure, and None for each delivery. It is called within the
-    delivery, so that it must not take long; what it raises is logged.
+    *tell* gets the reason of each failure, and None for each delivery. *tell* runs within the
+    delivery and must therefore return quickly; an error that it raises is logged.
     """
 
     __slots__ = ("_event", "_open", "_reasons", "_tell")

@@ -1,4 +1,4 @@
-"""Probes: whether the peers of idle subscribers can be reached, before an event needs them."""
+"""Probes of idle subscribers: empty batches that find an unreachable peer before an event is raised."""
 
 from __future__ import annotations
 
@@ -34,25 +34,23 @@ class Target(Protocol):
 
     @property
     def socket(self) -> Socket:
-        """Where events go."""
+        """The socket that events are sent to."""
 
     @property
     def transport(self) -> Carrier:
-        """What takes them there."""
+        """The transport that sends them."""
 
 
 def is_asked(socket: Socket) -> bool:
-    """Return whether the peer of *socket* can be asked: a protocol without connections cannot know."""
+    """Return whether the peer of *socket* can be probed, which a protocol without connections does not permit."""
     return not getattr(socket, "is_connectionless", False)
 
 
 async def problem_of(target: Target) -> str | None:
-    """Return why *target* cannot be reached; None when it can.
-
-    Its transport answers an empty batch.
+    """Send an empty batch, and return why *target* cannot be reached; None when it can.
 
     Raises:
-        Exception: what a transport raises against its contract.
+        Exception: an error that the contract of transports does not permit.
     """
     result = None
     try:
@@ -70,7 +68,7 @@ async def problem_of(target: Target) -> str | None:
 
 
 def can_be_probed(subscriber: Subscriber) -> bool:
-    """Return whether *subscriber* rests, and its peer can be asked."""
+    """Return whether *subscriber* is idle and its peer can be probed."""
     rests = subscriber.idle and not subscriber.depth and not subscriber.batches
     return rests and not subscriber.ended and not subscriber.held and is_asked(subscriber.socket)
 
@@ -104,12 +102,12 @@ def state_of(subscriber: Subscriber, away: str | None) -> str:
 class Probes:
     """Probes subscribers when they are added, and those that have been idle for a while.
 
-    Each probe takes a turn of the attempts that subscribers share which are away. An event that is raised during
-    the probe of its subscriber waits for its end, as for a batch.
+    Each probe counts as an attempt in the budget of retries. An event that is raised during the probe of its
+    subscriber waits for the end of the probe, as for a batch.
 
     Args:
         delivery: of the interface.
-        subscribers: returns those that may be idle.
+        subscribers: returns the subscribers that may be idle.
     """
 
     def __init__(self, delivery: Delivery, subscribers: Callable[[], Iterable[Subscriber]]) -> None:
@@ -134,18 +132,18 @@ class Probes:
             self._woken.set()
 
     def add(self, subscriber: Subscriber) -> None:
-        """Probe *subscriber* as soon as there is a turn for it."""
+        """Probe *subscriber* as soon as the budget permits an attempt."""
         self._due.append(subscriber)
         self._woken.set()
 
     def start(self) -> None:
-        """Begin, on the running loop."""
+        """Start the probes on the running loop."""
         self._woken, self._free = asyncio.Event(), asyncio.Semaphore(MOST)
         self._woken.set()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """End; probes under way end with the delivery."""
+        """Stop the probes; those under way end with the delivery."""
         self._due.clear()
         self._seen.clear()
         task, self._task = self._task, None
@@ -177,7 +175,7 @@ class Probes:
                 self._free.release()
 
     async def _look(self) -> None:
-        """Have those probed that have had no event since the last look."""
+        """Schedule a probe of each subscriber that has had no event since the last check."""
         seen: dict[Subscriber, int] = {}
         for number, subscriber in enumerate(list(self._subscribers())):
             if number % _SLICE == _SLICE - 1:

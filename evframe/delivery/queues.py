@@ -1,4 +1,4 @@
-"""Queues of subscribers that count the bytes which wait in them."""
+"""Queues of subscribers that count the bytes of the waiting events."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from evframe.events.event import Event
 
 
 class ByteQueue(deque[Event]):
-    """A queue that has the sum of its payloads at any time.
+    """A queue that keeps the sum of the bytes of its payloads.
 
     Args:
-        events: that wait.
-        most: how many bytes may wait; an event that comes alone may have more.
+        events: the waiting events.
+        most: how many bytes may wait; an event that waits alone may have more.
     """
 
     __slots__ = ("bytes", "most")
@@ -34,7 +34,7 @@ class ByteQueue(deque[Event]):
         super().append(event)
 
     def popleft(self) -> Event:
-        """Return the first event, which waits no more."""
+        """Remove the first event and return it."""
         event = super().popleft()
         self.bytes -= len(event.payload)
         return event
@@ -46,7 +46,7 @@ class ByteQueue(deque[Event]):
             super().appendleft(event)
 
     def clear(self) -> None:
-        """Have nothing wait."""
+        """Remove all events."""
         self.bytes = 0
         super().clear()
 
@@ -57,12 +57,12 @@ def queue_of(events: Iterable[Event], most_bytes: int) -> deque[Event]:
 
 
 def take_all(queue: deque[Event]) -> tuple[deque[Event], deque[Event]]:
-    """Return what waits in *queue*, and an empty queue like it to go on with."""
+    """Return a queue with the events of *queue*, and an empty queue of the same kind to continue with."""
     return queue, queue_of((), queue.most if isinstance(queue, ByteQueue) else 0)
 
 
 def bounded(queue: deque[Event], most_bytes: int) -> deque[Event]:
-    """Return *queue* with another bound, as a queue of the other kind where that has or needs no bytes."""
+    """Return *queue* with the bound *most_bytes*, converted to the kind of queue that this bound needs."""
     if isinstance(queue, ByteQueue) and most_bytes:
         queue.most = most_bytes
         return queue

@@ -1,4 +1,4 @@
-"""Whose turn it is to be tried again: so many attempts a second in all, in the order in which they are due."""
+"""Retries: a budget of attempts a second for all subscribers, spent in the order in which the attempts are due."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _BURST_S: Final = 0.02
 class Retries(Generic[Key]):
     """Keys that wait for their next attempt, and the budget that their attempts share.
 
-    Those that failed for the first time, and all others, are two queues. While both are behind,
-    they take turns, so that a peer that was away for a moment does not wait behind thousands
-    that have been away for long.
+    Keys that failed for the first time wait in one queue, all others in a second one. While both
+    queues are behind, they take turns. A peer that was away for a moment therefore does not wait
+    behind thousands that have been away for long.
 
     Args:
         per_s: attempts a second.
@@ -46,29 +46,29 @@ class Retries(Generic[Key]):
         return max(1.0, self.per_s * _BURST_S)
 
     def add(self, key: Key, after_s: float, *, is_first: bool = False) -> None:
-        """Have the next attempt of *key*, which does not wait yet, after *after_s* seconds, or later.
+        """Schedule the next attempt of *key*, which does not wait yet, in *after_s* seconds or later.
 
         Args:
             key: what is tried again.
             after_s: seconds from now.
-            is_first: whether it has failed for the first time.
+            is_first: whether *key* has failed for the first time.
         """
         entry = self._entries[key] = _Entry(self._clock() + after_s, next(self._numbers), key)
         heapq.heappush(self._queues[0 if is_first else 1], entry)
 
     def discard(self, key: Key) -> bool:
-        """Have no attempt of *key*; return whether it waited for one."""
+        """Cancel the next attempt of *key*; return whether *key* waited for one."""
         entry = self._entries.pop(key, None)
         if entry is None:
             return False
-        entry.key = None  # its place in the queue stays, and holds nothing
+        entry.key = None  # removing the entry from the heap would take linear time
         for queue in self._queues:
             while queue and queue[0].key is None:
                 heapq.heappop(queue)
         return True
 
     def spend(self) -> None:
-        """Count an attempt that does not wait for its turn; later ones wait the longer."""
+        """Count an attempt that does not wait for its turn; later attempts wait longer."""
         self._fill()
         self._budget -= 1.0
 
@@ -91,7 +91,7 @@ class Retries(Generic[Key]):
         wait_s = max(0.0, min(due) - self._clock())
         if self._budget >= 1.0:
             return wait_s
-        # Not for one attempt at a time: each turn of the loop has its price, too.
+        # Several attempts at a time, because each turn of the loop has a cost, too.
         return max(wait_s, (self._most - self._budget) / self.per_s)
 
     def _fill(self) -> None:
@@ -130,8 +130,8 @@ class RetryTimer(Generic[Key]):
 
     Args:
         per_s: attempts a second.
-        resume: gets the key.
-        context: in which *resume* is called.
+        resume: called with the key.
+        context: the context in which *resume* is called.
     """
 
     def __init__(self, per_s: float, resume: Callable[[Key], None], context: Context) -> None:
@@ -152,21 +152,21 @@ class RetryTimer(Generic[Key]):
         self._retries.per_s = per_s
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin."""
+        """Start the timer on *loop*."""
         self._loop = loop
         self._look()
 
     def add(self, key: Key, after_s: float, *, is_first: bool = False) -> None:
-        """Have *key* resumed; see `Retries.add`."""
+        """Resume *key* later; see `Retries.add`."""
         self._retries.add(key, after_s, is_first=is_first)
         self._look()
 
     def discard(self, key: Key) -> bool:
-        """Do not resume *key*; return whether it waited."""
+        """Cancel the attempt of *key*; return whether *key* waited for one."""
         return self._retries.discard(key)
 
     async def turn(self, after_s: float) -> None:
-        """Wait until an attempt may be made that is due in *after_s* seconds; it shares the budget."""
+        """Wait *after_s* seconds, and then until the shared budget permits an attempt."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._retries.add(turn, after_s)
         self._look()
@@ -188,7 +188,7 @@ class RetryTimer(Generic[Key]):
             if self._timer_at <= at:
                 return
             self._timer.cancel()
-        self._timer_at = at  # a timer of uvloop that is due at once does not say when it is
+        self._timer_at = at  # kept here, because a timer of uvloop that is due at once does not report its time
         self._timer = self._loop.call_later(next_in_s, self._take, context=self._context)
 
     def _take(self) -> None:
@@ -201,7 +201,7 @@ class RetryTimer(Generic[Key]):
         self._look()
 
     def stop(self) -> None:
-        """End."""
+        """Stop the timer."""
         self._loop = None
         if self._timer is not None:
             self._timer.cancel()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Room:
-    """Holds those that raise until each queue that their event goes to has room."""
+    """Holds callers that raise until each queue that their event goes to has room."""
 
     def __init__(self) -> None:
         self._change: asyncio.Future[None] | None = None
@@ -24,9 +24,9 @@ class Room:
         """Whether the policy is to wait."""
 
     async def wait(self, event: Event, targets: Callable[[], Iterable[Subscriber]]) -> None:
-        """Return when each of *targets* has room for it; those that have ended are none any more.
+        """Return when each of *targets* has room for *event*; subscribers that have ended do not count.
 
-        It returns too when the policy is another one.
+        The wait also ends when the overflow policy changes.
         """
         self._waiting += 1
         try:
@@ -38,16 +38,16 @@ class Room:
             self._waiting -= 1
 
     def announce(self) -> None:
-        """Have those that wait look again: a queue has room, a subscriber has ended, or the options are others."""
+        """Wake the waiting callers: a queue has room, a subscriber has ended, or the options have changed."""
         if self._change is not None:
             self._change.set_result(None)
             self._change = None
 
     async def close(self) -> None:
-        """Release those that wait; return when none waits."""
+        """Release the waiting callers; return when none waits."""
         self._closed = True
         self.announce()
-        while self._waiting:  # noqa: ASYNC110 they are released, and need a turn of the loop
+        while self._waiting:  # noqa: ASYNC110 the released callers need a turn of the loop
             await asyncio.sleep(0)
 
 

@@ -1,4 +1,4 @@
-"""Many things that each become due at some second, kept so that a change costs the same however many there are."""
+"""A schedule of keys by second, in which the cost of a change does not grow with the number of keys."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _MOST: Final = 16_384  # a larger dictionary would hold the loop up while it gro
 
 
 class Schedule(Generic[Key]):
-    """Keys by the whole second at which they are due; whoever adds a key remembers its second.
+    """Keys by the whole second at which they are due; the caller that adds a key remembers its second.
 
-    A key is there until it is removed or popped, and nothing else is kept: a key that moves on
-    every refresh leaves nothing behind. Seconds are those of any clock.
+    A key stays until it is removed or popped. A key that moves to a later second on every refresh
+    leaves no stale entry. The seconds may be those of any clock.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Schedule(Generic[Key]):
         return seconds[0] if seconds else math.inf
 
     def add(self, key: Key, at: int) -> None:
-        """Have *key*, which is not there, due at the second *at*."""
+        """Add *key*, which the schedule does not have yet, as due at the second *at*."""
         chunks = self._buckets.get(at)
         if chunks is None:
             chunks = self._buckets[at] = [{}]
@@ -73,7 +73,7 @@ class Schedule(Generic[Key]):
         if chunks:
             return
         del self._buckets[at]
-        # The seconds that are left without a key must not pile up.
+        # Seconds without a key must not accumulate in the heap.
         if len(self._seconds) > 2 * len(self._buckets) + 64:
             self._seconds = list(self._buckets)
             heapq.heapify(self._seconds)

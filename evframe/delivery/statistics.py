@@ -1,4 +1,4 @@
-"""What became of the events: counters that add up."""
+"""Counters of the outcomes of events: raised = delivered + failed + depth."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ class StatisticGroup:
 
 
 class Ended:
-    """The sums over the subscribers that are gone."""
+    """The sums of the counters of subscribers that have been released."""
 
     def __init__(self) -> None:
         self.raised = self.delivered = self.failed = 0
         self.reasons: dict[str, int] = {}
 
     def add(self, subscriber: Subscriber) -> None:
-        """Take over the counters of a subscriber that goes."""
+        """Add the counters of a subscriber that is being released."""
         self.raised += subscriber.raised
         self.delivered += subscriber.delivered
         self.failed += subscriber.failed

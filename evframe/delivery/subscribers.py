@@ -17,7 +17,7 @@ BATCH_EVENTS: Final = 1024
 
 
 class Carrier(Protocol):
-    """What takes the batches of a subscriber to where they go."""
+    """Sends the batches of a subscriber to its peer."""
 
     @property
     def batch_events(self) -> int:
@@ -29,7 +29,7 @@ class Carrier(Protocol):
 
     @property
     def in_flight_batches(self) -> int:
-        """How many batches may be."""
+        """How many batches may be under way."""
 
     @property
     def at_once(self) -> bool:
@@ -91,17 +91,17 @@ class Subscriber:
         self.transport = transport
         self.queue: deque[Event] | tuple[()] = ()
         self.room = 0
-        self.idle = True  # the next event has to announce it to the delivery
-        self.queued = False  # it is announced
-        self.returned: list[tuple[int, list[Event]]] | None = None  # None unless it is away
-        self.on_away: Callable[[str], None] | None = None  # in place of trying again
+        self.idle = True  # the next event has to add the subscriber to those that the delivery serves
+        self.queued = False  # the subscriber is among those that the delivery serves
+        self.returned: list[tuple[int, list[Event]]] | None = None  # None unless the subscriber is away
+        self.on_away: Callable[[str], None] | None = None  # called instead of a retry
         self.ended = False
-        self.failing = False  # and somebody was told
-        self.held = False  # until what is under way is over
+        self.failing = False  # deliveries fail, and the failure was reported
+        self.held = False  # no further batch begins until the batches under way are over
         self.successor: Socket | None = None  # takes the place of the socket when nothing is under way
         self.attempts = 0
-        self.away: str | None = None  # why it cannot be reached
-        self.reached = False  # by the last probe
+        self.away: str | None = None  # why the subscriber cannot be reached
+        self.reached = False  # whether the last probe reached the peer
         self.leases = 0
         self.batches = 0
         self.in_flight = 0
@@ -117,7 +117,7 @@ class Subscriber:
         return len(self.queue) + self.in_flight
 
     def wait_for(self, event: Event, tell: Callable[[str | None], Any]) -> None:
-        """Have *tell* called with the outcome of *event*, as `settle` gets it."""
+        """Call *tell* later with the outcome of *event*, which is the reason that `settle` gets."""
         if self.waiting is None:
             self.waiting = {}
         self.waiting[id(event)] = tell
@@ -135,7 +135,7 @@ class Subscriber:
                 tell(reason)
 
     def lose_queue(self, reason: str, most: int = sys.maxsize) -> int:
-        """Count what waits as failed with *reason*, in order and *most* events of it; return how many those were."""
+        """Count at most *most* waiting events, oldest first, as failed with *reason*; return how many were counted."""
         queue = self.queue
         count = min(len(queue), most)
         if isinstance(queue, deque):
@@ -152,5 +152,5 @@ class Subscriber:
 
 
 def plugin_of(subscriber: Subscriber) -> str:
-    """Return the name of the plugin that delivers to *subscriber*; empty for a carrier that is none."""
+    """Return the name of the plugin that delivers to *subscriber*; empty for a carrier that is no plugin."""
     return getattr(subscriber.transport, "name", "")

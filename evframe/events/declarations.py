@@ -1,4 +1,4 @@
-"""Declarations: the parameters that an event has, as its source tells them."""
+"""Declarations: the parameters of an event, as the source of the event declares them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _as_parameters(params: ParameterTypes) -> Mapping[str, Parameter]:
 
 @attrs.frozen
 class Declaration:
-    """What a source says of an event."""
+    """The declaration of an event by its source."""
 
     event: str
     """The event's name."""
@@ -53,19 +53,19 @@ class Declaration:
     summary: str = ""
     """When the event is raised, in a sentence."""
     enforced: bool = True
-    """Whether a raise that does not fit is refused; what comes from elsewhere is only described."""
+    """Whether a raise that does not fit is refused; False for events from elsewhere, which are only described."""
     quiet: bool = False
-    """Whether it tells about deliveries, so that its own are not told about."""
+    """Whether deliveries of the event never trigger `delivery_changed`, so that the event cannot cause itself."""
 
     fits: Callable[[Any], bool] = attrs.field(init=False, eq=False, repr=False)
-    """Returns True only for parameters that `check` accepts; False may be for others, which `check` has to see.
+    """Returns True only for parameters that `check` accepts; after False, call `check` to decide.
 
     It takes a fifth of the time of `check`: 0.15 µs for two parameters, 0.4 for ten.
     """
 
     @fits.default
     def _fits_at_first(self) -> Callable[[Any], bool]:
-        # Compiled at the first raise, since most of the declared events of a process are never raised.
+        # Compiled at the first raise, because most declared events of a process are never raised.
         return self._compile_and_look
 
     def _compile_and_look(self, params: Any) -> bool:
@@ -89,12 +89,12 @@ class Declaration:
                     raise ParameterError(self.event, name, f"expected {wanted.__name__}, got {brief(value)}")
         except ParameterError:
             raise
-        except Exception:  # noqa: BLE001 the methods of a mapping are code of whoever raises
-            settle_params(self.event, params)  # which names what cannot be read
+        except Exception:  # noqa: BLE001 the methods of a mapping are code of the caller that raises
+            settle_params(self.event, params)  # its error names the parameter that cannot be read
             raise ParameterError(self.event, "params", f"expected what can be read, got {brief(params)}") from None
 
     def _by_name(self, given: Any) -> Mapping[str, Any]:
-        """Return parameters by name, of which none is unknown."""
+        """Return parameters by name; ParameterError when the declaration lacks one of the names."""
         declared = self.params
         if isinstance(given, Pairs):
             given = self._of_pairs(given)
@@ -115,7 +115,7 @@ class Declaration:
         """Return *given* as a mapping, or as a list when its values are in order."""
         if given[0][0] is None:
             return [value for _, value in given]
-        for name, value in given:  # a name may be there again, and each value has to fit
+        for name, value in given:  # a name may be repeated, and each of its values has to fit
             parameter = self.params.get(name or "")
             if parameter is not None and value is not None and not _fits(value, parameter.type):
                 raise ParameterError(self.event, name, f"expected {parameter.type.__name__}, got {brief(value)}")
@@ -136,9 +136,9 @@ def _fits(value: object, wanted: type) -> bool:
 
 
 def compiled(params: Mapping[str, Parameter]) -> Callable[[Any], bool]:
-    """Return a function that says whether a plain dict has these parameters, with values of just these types.
+    """Return a function that checks whether a plain dict has exactly these parameters and types.
 
-    It returns False for everything that needs another look: other mappings, sequences, subclasses, mistakes.
+    The function returns False for everything that `check` has to decide: other mappings, sequences, subclasses, errors.
     """
     kinds = tuple((parameter.optional, parameter.type is float) for parameter in params.values())
     bound = [each for name, parameter in params.items() for each in (name, parameter.type)]
@@ -148,10 +148,10 @@ def compiled(params: Mapping[str, Parameter]) -> Callable[[Any], bool]:
 
 @lru_cache(maxsize=256)
 def _maker(kinds: tuple[tuple[bool, bool], ...]) -> Callable[..., Callable[[Any], bool]]:
-    """Return what makes the function for parameters that are optional or not, and floats or not.
+    """Return the maker of the function for parameters with these properties: optional or not, float or not.
 
-    A loop over names and types takes a quarter longer than the same tests in one expression, so that its source is
-    written here. Names and types come as arguments: the source has nothing of who declares, only numbers.
+    A loop over names and types takes a quarter longer than one expression, whose source is therefore generated here.
+    Names and types are passed as arguments, so that the source has only numbers and no text of a declaration.
     """
     tests, size = [], [str(sum(not optional for optional, _ in kinds))]
     for number, (optional, is_float) in enumerate(kinds):
@@ -170,6 +170,6 @@ def make({", ".join(f"n{number}, t{number}" for number in range(len(kinds)))}):
     return fits
 """
     namespace: dict[str, Any] = {}
-    exec(source, namespace)  # noqa: S102 a source of numbers alone
+    exec(source, namespace)  # noqa: S102 the source has only numbers
     make: Callable[..., Callable[[Any], bool]] = namespace["make"]
     return make

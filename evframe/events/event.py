@@ -1,4 +1,4 @@
-"""Events: the declaration of each, their registry, and one raised occurrence."""
+"""Events: the definition of an event, the registry of events, and one raised event."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Event:
     def params(self) -> Any:
         """The parameters: a dict, a tuple, `Pairs`, or None when there are none.
 
-        They are read from the payload at the first use, which most transports never make.
+        They are read from the payload at the first use; most transports never use them.
         """
         params = self._params
         if params is _IN_PAYLOAD:
@@ -109,7 +109,7 @@ class Event:
 
 
 class _HandedOver(Event):
-    """An event whose first member did not deliver it."""
+    """An event that another member of a combined subscriber delivers, because the first one did not."""
 
     __slots__ = ("begun_at",)
 
@@ -143,24 +143,24 @@ class EventDefinition:
         if declaration is not None:
             self.declare(declaration)
         self.raised = 0
-        self.reads_params = False  # whether a target has use for the parameters themselves
+        self.reads_params = False  # whether a target reads the parameters, and not only the payload
         start = b'{"jsonrpc":"2.0","method":' + encode_text(name)
         self.bare = start + b"}"
         self.head = start + b',"params":'
         self._body_at = len(self.head)
 
     def declare(self, declaration: Declaration | None) -> None:
-        """Take what a source says of this event; None for nothing."""
+        """Set the declaration of a source of this event; None when the source has none."""
         self.declaration = declaration
         self.enforced = declaration if declaration is not None and declaration.enforced else None
 
     def says_another_than(self, other: EventDefinition) -> bool:
-        """Return whether an event of this name is declared otherwise in *other*, or enforced otherwise."""
+        """Return whether *other* has another declaration of this event, or enforces it differently."""
         return self.declaration != other.declaration or self.enforced != other.enforced
 
     @property
     def quiet(self) -> bool:
-        """Whether it tells about deliveries, so that its own are not told about."""
+        """Whether deliveries of the event never trigger `delivery_changed`, so that the event cannot cause itself."""
         return self.declaration is not None and self.declaration.quiet
 
     @property
@@ -183,11 +183,11 @@ class EventDefinition:
             kind = type(params)
             is_flat = kind is dict and not is_tracked(params)  # a dict with containers is tracked by the collector
             if is_flat or ((kind is dict or kind is list or kind is tuple) and is_shallow(params)):
-                # The encoder's own bytes stay in a block as large as its buffer: they are not kept.
+                # Copy the encoder's bytes, because the original stays in a block as large as the encoder's buffer.
                 payload = self.head + dumps(params, None, STRICT) + b"}"
                 kept = params.copy() if is_flat and self.reads_params else _IN_PAYLOAD
                 return Event(self, kept, payload, raised_at, depth)
-        except Exception:  # noqa: BLE001, S110 what only the careful way can encode, or name
+        except Exception:  # noqa: BLE001, S110 the slow way below encodes the parameters, or names the wrong one
             pass
         copy, body = settle_params(self.name, params)
         return Event(self, copy, self.head + body + b"}", raised_at, depth)
@@ -223,8 +223,8 @@ class EventRegistry(Generic[Definition]):
     def register(self, name: str, declaration: Declaration | None = None) -> Definition:
         """Register *name* and return its definition; a known name keeps its id, and its declaration if it has one.
 
-        An event that also comes from a source which does not enforce its declaration is not enforced
-        for anybody, whoever declares it first.
+        When one source of an event does not enforce its declaration, the declaration is enforced for no
+        source, in whatever order they register the event.
 
         Raises:
             EventNameError: if the name is empty or longer than 64 bytes.

@@ -21,7 +21,7 @@ UNFIT: Final = "unfit_parameter"
 
 
 class UnfitError(ValueError):
-    """The text cannot be made of an event.
+    """Raised when the text cannot be filled from an event.
 
     Args:
         reason: `MISSING` or `UNFIT`, for `Batch.fail`.
@@ -35,11 +35,11 @@ class UnfitError(ValueError):
 class Template:
     """A text with parameters in braces; ``{{`` is a brace.
 
-    A number in braces is the place of a parameter, from 1 on, where there is none of that name.
+    A number in braces is the position of a parameter, counted from 1, unless a parameter has the number as its name.
 
     Args:
         text: the text.
-        encode: makes the text of a value fit its place.
+        encode: encodes the text of a value for its position, such as a file name.
 
     Raises:
         ValueError: if a brace opens and no name with a closing one follows.
@@ -71,7 +71,7 @@ class Template:
         """Return the text for *event*.
 
         Raises:
-            UnfitError: if it lacks a parameter, or one is neither text nor a number.
+            UnfitError: if the event lacks a parameter, or a parameter is neither text nor a number.
         """
         return self.filled(lambda name: value_of(event, name))
 
@@ -84,7 +84,7 @@ class Template:
 
 
 def template_of(text: str, encode: Callable[[str], str] = str) -> Template | None:
-    """Return the template that *text* is; None for one without braces, which is itself.
+    """Return *text* as a template; None for a text without braces.
 
     Raises:
         ValueError: as for `Template`.
@@ -93,10 +93,10 @@ def template_of(text: str, encode: Callable[[str], str] = str) -> Template | Non
 
 
 def template_text(text: str) -> str:
-    """Return a percent-encoded text in which encoded braces, as a value of a reference has them, open no parameter.
+    """Return *text*, which is percent-encoded, with its encoded braces escaped, so that they open no parameter.
 
     Raises:
-        ValueError: if one stands within the braces of a parameter.
+        ValueError: if an encoded brace stands within the braces of a parameter.
     """
     if _MIXED.search(text.replace("{{", "")):
         raise ValueError(f"expected a parameter in braces without %7B and %7D, got {text!r}")
@@ -104,10 +104,10 @@ def template_text(text: str) -> str:
 
 
 def value_of(event: Event, name: str) -> str:
-    """Return the text of a parameter; that of a number is the one in the payload.
+    """Return the text of a parameter; the text of a number is that in the payload.
 
     Raises:
-        UnfitError: if there is none, or it is neither text nor a number.
+        UnfitError: if the event lacks the parameter, or its value is neither text nor a number.
     """
     value = event.get(name)
     if value is None and name.isascii() and name.isdigit() and len(name) < 5:

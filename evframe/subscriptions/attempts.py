@@ -15,13 +15,13 @@ Connected = TypeVar("Connected")
 async def first_reached(
     addresses: Sequence[HostAddress], connect: Callable[[HostAddress], Awaitable[Connected]], timeout_s: float
 ) -> Connected:
-    """Return what *connect* makes of the first of *addresses* that can be reached.
+    """Return the result of *connect* for the first of *addresses* that can be reached.
 
-    They share the time: each may take an equal part of what is left, so that an address that does
-    not answer leaves time to those after it.
+    Each attempt may take an equal part of the remaining time, so that an address that does not
+    answer leaves time for the addresses after it.
 
     Raises:
-        OSError: the error of the last address, which is TimeoutError when it did not answer.
+        OSError: the error of the last address; TimeoutError when that address did not answer.
     """
     clock = asyncio.get_running_loop().time
     end = clock() + timeout_s
@@ -36,4 +36,4 @@ async def first_reached(
                 last = error
         raise last or OSError(errno.EHOSTUNREACH, "no address")
     finally:
-        last = None  # its traceback has this frame: together they would be a cycle
+        last = None  # the traceback of the error has this frame, and would form a cycle

@@ -1,4 +1,4 @@
-"""A channel: a registered event with those who get it, and the leases that keep them."""
+"""A channel: a registered event with its subscribers, and the leases that keep the subscribers."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Channel(EventDefinition):
         return targets
 
     def invalidate_targets(self) -> None:
-        """Have the targets put together anew: the leases or the listeners have changed."""
+        """Drop the cached targets, because the leases or the listeners have changed."""
         self._targets = None
 
 
 class Subscription:
     """A lease: one event to one subscriber, until *deadline* on the monotonic clock.
 
-    *due* is when the timer looks at the lease next; a refresh leaves it, so that a lease
-    which is refreshed often costs the timer nothing.
+    *due* is when the timer checks the lease next. A refresh does not change *due*, so that frequent
+    refreshes cost the timer nothing.
     """
 
     __slots__ = ("configured", "deadline", "due", "event", "expire_s", "interface", "subscriber")
@@ -48,19 +48,19 @@ class Subscription:
     def __init__(self, event: Channel, subscriber: Subscriber) -> None:
         self.event = event
         self.subscriber = subscriber
-        self.configured: int | None = None  # the seconds that the configuration gives it, when it holds it
-        self.interface: str | None = None  # the management interface that made it, "" for one that is not known
+        self.configured: int | None = None  # the configured seconds, when the configuration holds the lease
+        self.interface: str | None = None  # the management interface that made the lease, "" when it is not known
         self.expire_s = 0
         self.deadline = math.inf
         self.due = math.inf
 
     @property
     def is_client(self) -> bool:
-        """Whether a run-time client has made it, and the configuration does not hold it."""
+        """Whether a run-time client has made the lease, and the configuration does not hold it."""
         return self.interface is not None and self.configured is None
 
     def __lt__(self, other: Subscription) -> bool:
-        return False  # entries of the same time are in no order
+        return False  # the order of entries of the same time does not matter
 
     def remaining_s(self, now: float) -> int:
         """Whole seconds left, rounded up."""

@@ -1,4 +1,4 @@
-"""The subscriptions of run-time clients: the one place where the policy is asked about a socket."""
+"""The subscriptions of run-time clients: the only place where the policy checks a socket."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class ClientLeases:
     def restore(
         self, event: Channel, address: Address, expire_s: int, remaining_s: float | None, interface: str
     ) -> None:
-        """Make a lease that an earlier process has kept, and that a client of *interface* made.
+        """Make a lease of an earlier process again, which a client of *interface* made.
 
         Raises:
             SocketError: if the policy of that interface does not permit it.

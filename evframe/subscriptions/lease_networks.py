@@ -1,4 +1,4 @@
-"""The networks that the names of leases may have addresses in: those of the interfaces that made the leases."""
+"""Limits the addresses of host names to the networks of the management interfaces that made the leases."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class LeaseNetworks:
         """Ends a lease."""
         self._policies = policies
         self.resolver = resolver
-        """That of the names."""
+        """The resolver of the host names."""
         self._held: dict[Subscription, tuple[Holder, frozenset[Endpoint]]] = {}
         self._holders: dict[str, dict[int, Counter[Holder]]] = {}  # the leases on each name and port
         self._leases: dict[Endpoint, dict[Subscription, None]] = {}  # in the order in which they were held
@@ -65,21 +65,21 @@ class LeaseNetworks:
     def _has_others(self, interface: str, host: str, port: int) -> bool:
         ports = self._holders.get(host)
         if ports is None:
-            return self.resolver.is_used(host)  # by a consumer or a probe
+            return self.resolver.is_used(host)  # a consumer or a probe uses the name
         return bool(ports.get(port, Counter()).keys() - {interface})
 
     def beyond(self, endpoints: Iterable[Endpoint]) -> tuple[Network, ...] | None:
         """Return the networks of the hosts that the peers at *endpoints* may name; None for any.
 
-        They are those of the interfaces whose leases are on the endpoints. Where this process or its configuration
-        subscribes each of them, any host may be named.
+        They are the networks of the interfaces whose leases are on the endpoints. When this process or its
+        configuration subscribes each endpoint, the peers may name any host.
         """
         held = [self._holders.get(host, {}).get(port) or Counter({"": 1}) for host, port in endpoints]
         holders = {holder for each in held if None not in each for holder in each}
         return narrowest(self._policies.of(holder).networks for holder in holders if holder is not None)
 
     def lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
-        """Count a lease that was made or is another's now, and one that has ended until its connection has, too."""
+        """Count a lease that was made or has another holder; an ended lease counts until its connection ends."""
         if change in {"expired", "ended"}:
             if lease not in self._held:
                 return
@@ -103,7 +103,7 @@ class LeaseNetworks:
             self._drop(lease)
 
     def apply(self) -> None:
-        """Take other networks of the interfaces."""
+        """Apply changed networks of the interfaces."""
         for host, ports in list(self._holders.items()):
             for port in list(ports):
                 self._limit(host, port)
@@ -137,7 +137,7 @@ class LeaseNetworks:
         if None not in holders:
             networks = narrowest(self._policies.of(holder).networks for holder in holders if holder is not None)
         if numeric(host, port) is not None:
-            return  # it was compared when it was subscribed, and is kept for what its peer names
+            return  # a numeric host was compared at its subscription; it is kept for the hosts that its peer names
         self.resolver.restrict(host, networks, port)
         if None in holders and len(holders) > 1:
             self._end_outside(host, port)
@@ -153,13 +153,13 @@ class LeaseNetworks:
         for lease in list(self._leases[host, port]):
             holder, _ = self._held.get(lease, (None, None))
             if holder is None:
-                continue  # of this process, or ended with one before
+                continue  # the lease is of this process, or ended with an earlier lease
             networks = self._policies.of(holder).networks
             if networks is None or _are_within(found, networks):
                 continue
             has_ended = lease.deadline == -math.inf
             if lease.subscriber.leases == (not has_ended):
-                lease.subscriber.lose_queue(FORBIDDEN)  # it would be sent to that address
+                lease.subscriber.lose_queue(FORBIDDEN)  # otherwise the queue would be sent to that address
             if not has_ended:
                 problem = f"expected a name with addresses of a permitted network, got {host!r}"
                 error = ForbiddenError("networks", lease.subscriber.socket.canonical, problem)

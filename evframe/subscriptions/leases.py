@@ -37,11 +37,11 @@ class Leases:
         self._on_last = on_last
         self._on_change = on_change
         self._due: list[tuple[float, Subscription]] = []
-        self._stale = 0  # entries of `_due` whose lease has ended, or has one that is due sooner
+        self._stale = 0  # entries of `_due` whose lease has ended, or has an earlier entry
 
     @property
     def next_due(self) -> float:
-        """When `expire` has work to do; infinity when no lease ends."""
+        """The time of the next lease to expire; infinity when no lease expires."""
         return self._due[0][0] if self._due else math.inf
 
     def subscribe(
@@ -57,7 +57,8 @@ class Leases:
 
         A refresh without a time restarts the clock of a lease that has one.
         *configured* says that the configuration holds the lease. A new lease keeps the name of the management
-        *interface* that makes it; a refresh over another one leaves that name, and this process takes it over.
+        *interface* that makes it. A refresh over another interface keeps that name; a refresh by this process
+        removes it.
         """
         lease, is_new = self._lease(event, address)
         if is_new or interface is None:
@@ -76,7 +77,7 @@ class Leases:
     def restore(
         self, event: Channel, address: Address, expire_s: int, remaining_s: float | None, interface: str
     ) -> Subscription:
-        """Make a lease that an earlier process made, with what is left of its time; None for one that never ends."""
+        """Make a lease of an earlier process again, with its remaining time; None for a lease that never ends."""
         lease, _ = self._lease(event, address)
         lease.interface = interface
         if remaining_s is not None:
@@ -100,7 +101,7 @@ class Leases:
             or (subscriber.text == text and not has_reference(text))
         ):
             if subscriber.successor is None:
-                text = subscriber.text or text  # the one that made it has the secrets
+                text = subscriber.text or text  # the text of the first subscription has the secrets
             if subscriber.socket != socket or shown_socket(subscriber.socket) == shown_socket(socket):
                 subscriber.socket = socket  # else it would be listed in another way than it was subscribed first
             subscriber.successor = None
@@ -124,7 +125,7 @@ class Leases:
             heapq.heappush(self._due, (lease.due, lease))
 
     def _drop_entry(self, lease: Subscription) -> None:
-        """Have no entry for *lease*; when more than half of the entries are stale, remove those."""
+        """Mark the entry of *lease* as stale; remove all stale entries when they are more than half."""
         if math.isfinite(lease.due):
             self._stale += 1
         lease.due = -math.inf
@@ -139,7 +140,7 @@ class Leases:
         return None if subscriber is None else event.leases.get(subscriber)
 
     def end(self, lease: Subscription, change: LeaseChange = "ended") -> None:
-        """End a lease; with the last one of its subscriber, tell so."""
+        """End a lease; with its last lease, a subscriber ends and is released."""
         subscriber = lease.subscriber
         del lease.event.leases[subscriber]
         lease.event.invalidate_targets()
@@ -160,7 +161,7 @@ class Leases:
             if at != lease.due:
                 self._stale -= 1
             elif lease.deadline <= now:
-                lease.due = math.inf  # its entry is removed already
+                lease.due = math.inf  # the entry of the lease is removed already
                 self.end(lease, "expired")
             else:
                 lease.due = lease.deadline
@@ -178,20 +179,20 @@ class ExpiryTimer:
         self._at = math.inf
 
     def start(self) -> None:
-        """Begin."""
+        """Start the timer."""
         self._loop = asyncio.get_running_loop()
         self._at = math.inf
         self.look()
 
     def look(self) -> None:
-        """Take note that a lease may end sooner than any before."""
+        """Set the timer anew, because a lease may end sooner than all leases before."""
         at = self._leases.next_due
         if self._loop is None or at >= self._at:
             return
         if self._timer is not None:
             self._timer.cancel()
         self._at = at
-        # Not for longer than an hour: the clock of the leases need not be that of the loop.
+        # At most an hour, because the clock of the leases may differ from the clock of the loop.
         delay_s = min(max(0.0, at - self._leases.clock()), 3600.0)
         self._timer = self._loop.call_later(delay_s, self._expire)
 
@@ -202,7 +203,7 @@ class ExpiryTimer:
         self.look()
 
     def stop(self) -> None:
-        """End."""
+        """Stop the timer."""
         self._loop = None
         if self._timer is not None:
             self._timer.cancel()

@@ -22,7 +22,7 @@ from evframe.subscriptions.channel import Channel
 
 @attrs.frozen
 class ListenerSocket:
-    """What stands for a listener among the sockets."""
+    """The socket of a listener."""
 
     canonical: str
     expires: bool = False
@@ -58,7 +58,7 @@ def matches(event: Event, where: Mapping[str, str]) -> bool:
 
 
 class Feed:
-    """What an interface delivers to a listener: its queue like that of any subscriber."""
+    """The transport of a listener: gets batches from the delivery like any subscriber."""
 
     batch_events = BATCH_EVENTS
     in_flight = 0
@@ -77,7 +77,7 @@ class Feed:
         self._closed = False
 
     def deliver(self, _: Socket, batch: Batch) -> asyncio.Future[None]:
-        """Take a batch; it has its outcome when the consumer has taken every event of it."""
+        """Take a batch; its outcome is recorded when the consumer has taken every event of the batch."""
         self._batch, self._next = batch, 0
         self._taken = asyncio.get_running_loop().create_future()
         self._filled.set()
@@ -86,7 +86,7 @@ class Feed:
         return self._taken
 
     async def take(self) -> Event:
-        """Return the next event; StopAsyncIteration when it is closed."""
+        """Return the next event; StopAsyncIteration when the feed is closed."""
         while (batch := self._batch) is None:
             if self._closed:
                 raise StopAsyncIteration
@@ -109,7 +109,7 @@ class Feed:
             self._taken.set_result(None)
 
     def unsubscribed(self, socket: Socket) -> None:
-        """Nothing belongs to a listener but itself."""
+        """Do nothing: a listener holds no connection or file."""
 
     def close(self) -> None:
         """Take no more."""
@@ -121,11 +121,11 @@ class Feed:
 
 
 class Listener(AsyncIterator[Event]):
-    """The events that match, one by one, until it is closed.
+    """The events that match, one by one, until the listener is closed.
 
-    It has a queue of its own like any subscriber: what finds no room there is counted as lost
-    and never stops who raises. Use it with `async with`, or close it; one that nobody has any
-    more, such as that of an `async for` which was left, is closed too.
+    A listener has a queue like any subscriber: an event that finds no room is dropped and counted,
+    and never blocks the code that raises. Use the listener with `async with`, or close it. A listener
+    without references, such as that of an `async for` which was left, is closed by the collector.
     """
 
     def __init__(self, feed: Feed, where: Mapping[str, str]) -> None:
@@ -147,7 +147,7 @@ class Listener(AsyncIterator[Event]):
         self._feed.close()
 
     def __del__(self) -> None:
-        # Whatever thread the collector runs on.
+        # The collector may run on any thread.
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop has ended, and with it the interface
                 self._loop.call_soon_threadsafe(self._feed.close)
@@ -173,7 +173,7 @@ class Listeners:
 
     @property
     def subscribers(self) -> list[Subscriber]:
-        """Those that listen, and those that have stopped and are not done yet."""
+        """The open listeners, and the closed ones whose last batch is not over yet."""
         return [*self._by_feed.values(), *self._leaving]
 
     def add(self, pattern: str, where: Mapping[str, str]) -> Listener:
@@ -200,7 +200,7 @@ class Listeners:
         self._on_last(subscriber)
 
     def forget(self, subscriber: Subscriber) -> None:
-        """Forget a listener that is done."""
+        """Remove a listener that has no events left."""
         self._leaving.discard(subscriber)
 
     def close(self) -> None:

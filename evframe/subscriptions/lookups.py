@@ -1,4 +1,4 @@
-"""Lookups of host names on threads of their own: a bounded number, in which names that hang cannot starve others."""
+"""Lookups of host names on a bounded number of separate threads, where lookups that hang cannot starve others."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Lookup = Callable[[str], Iterable[tuple[int, tuple[Any, ...]]]]
 
 
 class Lane(IntEnum):
-    """Whose turn it is: a name of a lower lane is looked up before one of a higher lane."""
+    """The priority of a lookup: a name of a lower lane is looked up before a name of a higher lane."""
 
     ANSWERED = 0
-    """Something waits for a name that has been answered before."""
+    """A caller waits for a name that has been answered before."""
     NEW = 1
-    """Something waits for a name that has never been looked up."""
+    """A caller waits for a name that has never been looked up."""
     REFRESH = 2
-    """Nothing waits: the answer is looked up again."""
+    """No caller waits: an answer is refreshed."""
     SLOW = 3
     """The last lookup of the name took longer than its time."""
 
@@ -33,20 +33,20 @@ class Lane(IntEnum):
 MOST_THREADS: Final = {Lane.ANSWERED: 128, Lane.NEW: 96, Lane.REFRESH: 64, Lane.SLOW: 32}
 """A lookup begins while fewer threads than this are busy: each lane leaves some to the lanes before it.
 
-A lookup that has used up its time keeps its thread, and is not counted; all of them together are at
-most twice as many.
+A lookup that has used up its time keeps its thread and is not counted; at most twice as many lookups
+run in all.
 """
 MOST_QUEUED: Final = 10_000
 """How many names may wait for a thread."""
 
 
 def start_thread(work: Callable[[], None]) -> None:
-    """Run *work* on a thread that does not hold up the end of the process."""
+    """Run *work* on a thread that does not delay the end of the process."""
     threading.Thread(target=work, name="evframe-resolve", daemon=True).start()
 
 
 class LookupThreads:
-    """Runs lookups, each on a thread of its own, and queues those beyond the bound of their lane.
+    """Runs each lookup on a separate thread, and queues lookups beyond the bound of their lane.
 
     Args:
         lookup: called with a name, on a thread.
@@ -89,7 +89,7 @@ class LookupThreads:
     def put(self, host: str, lane: Lane) -> bool:
         """Have *host* looked up, on the running loop; return False when too many names wait.
 
-        A name is looked up once at a time; one that waits may get a lane whose turn comes before.
+        A name has one lookup at a time; a waiting name can move to a lower lane.
         """
         if host in self._running:
             return True
@@ -103,11 +103,11 @@ class LookupThreads:
         return True
 
     def _dispatch(self) -> None:
-        """Begin the lookups that there are threads for."""
+        """Begin as many lookups as threads are free."""
         for lane, queue in self._queues.items():
             while queue and self._has_thread(lane):
                 host = queue.popleft()
-                if self._queued.get(host) == lane:  # else its lane is another one by now
+                if self._queued.get(host) == lane:  # otherwise the name has moved to another lane
                     del self._queued[host]
                     self._begin(host)
 
@@ -116,7 +116,7 @@ class LookupThreads:
         return running - len(self._late) < most and running < 2 * most
 
     def set_late(self, host: str) -> None:
-        """Note that the lookup of *host* has used up its time: another one may begin in its place."""
+        """Record that the lookup of *host* has used up its time, so that another lookup may begin."""
         self._late.add(host)
         self._dispatch()
 
@@ -134,8 +134,8 @@ class LookupThreads:
         result: Found | Exception
         try:
             result = tuple(self._lookup(host))
-        except Exception as error:  # noqa: BLE001 whatever a lookup raises is its outcome
-            result = error.with_traceback(None)  # which holds this frame, and so itself
+        except Exception as error:  # noqa: BLE001 any error of a lookup is its outcome
+            result = error.with_traceback(None)  # the traceback holds this frame, and would form a cycle
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(self._over, host, result)
 
@@ -147,7 +147,7 @@ class LookupThreads:
             self._dispatch()
 
     def close(self) -> None:
-        """Begin no other lookup, and drop the results of those that are under way."""
+        """Begin no further lookup, and drop the results of lookups under way."""
         self._is_closed = True
         self._running.clear()
         self._late.clear()

@@ -1,4 +1,4 @@
-"""What is known about one host name, and what needs no lookup."""
+"""The state of one host name, and numeric hosts, which need no lookup."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class HostAddress:
 
 
 def numeric(host: str, port: int) -> tuple[HostAddress, ...] | None:
-    """Return the address that *host* is, which may be in brackets; None when it is a name."""
+    """Return the address of a numeric *host*, which may be in brackets; None when *host* is a name."""
     try:
         found = socket.getaddrinfo(
             without_brackets(host), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
@@ -49,8 +49,8 @@ def numeric(host: str, port: int) -> tuple[HostAddress, ...] | None:
 def is_within(address: str, networks: Iterable[Network]) -> bool:
     """Return whether a connection to *address* ends in *networks*.
 
-    An IPv4 address within IPv6 is compared as the former, and the unspecified address as that of
-    this machine, which is where a connection to it ends.
+    An IPv4 address within IPv6 is compared as IPv4. The unspecified address is compared as the loopback
+    address, where a connection to it ends.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
@@ -60,7 +60,7 @@ def is_within(address: str, networks: Iterable[Network]) -> bool:
 
 
 class Name:
-    """What is known about one name."""
+    """The state of one host name: its addresses, its lookup and its limits."""
 
     __slots__ = (
         "_by_port",
@@ -83,13 +83,13 @@ class Name:
         self.is_usable = False
         self.is_stale = False  # a connection to its addresses has failed since the last answer
         self.answered_at = -math.inf
-        self.has_failed = False  # its last lookup has
+        self.has_failed = False  # the last lookup has failed
         self.failed_until = -math.inf
         self.is_late = False  # the lookup under way has used up its time
-        self.is_slow = False  # so has the last one, whose answer may have come since
+        self.is_slow = False  # the last lookup used up its time, too; its answer may have come since
         self.limit: asyncio.TimerHandle | None = None  # until the lookup under way has used up its time
         self.users = 0
-        self.networks: dict[int, tuple[Network, ...]] = {}  # by port, 0 for all; a port without is not limited
+        self.networks: dict[int, tuple[Network, ...]] = {}  # by port, 0 for all; a port without an entry has no limit
         self.waiting: asyncio.Future[None] | None = None
         self._by_port: dict[int, tuple[HostAddress, ...]] = {}
 
@@ -109,13 +109,13 @@ class Name:
         return all(networks is None or is_within(address, networks) for networks in limits)
 
     def problem(self, port: int) -> str | None:
-        """Return why the name has no address for *port*, as far as is known; None before it was looked up."""
+        """Return why the name has no address for *port*; None with an address or before the first lookup."""
         if self.is_usable:
             return None if self.at(port) else FORBIDDEN
         return UNRESOLVED if self.has_failed else None
 
     def take(self, found: Found) -> bool:
-        """Take an answer; return whether its addresses are others than those before. An order alone is no change."""
+        """Store an answer; return whether the set of addresses has changed. Another order is no change."""
         if set(found) == set(self.found):
             return False
         self.found = found
@@ -137,14 +137,14 @@ class Name:
             self._by_port.clear()
 
     def end_lookup(self) -> None:
-        """Note that no lookup is under way, and whether the last one was slow."""
+        """Record that no lookup is under way, and whether the last lookup was slow."""
         self.is_slow, self.is_late = self.is_late, False
         if self.limit is not None:
             self.limit.cancel()
             self.limit = None
 
     def wake(self) -> None:
-        """End the wait for an answer."""
+        """Wake the callers that wait for an answer."""
         waiting, self.waiting = self.waiting, None
         if waiting is not None and not waiting.done():
             waiting.set_result(None)

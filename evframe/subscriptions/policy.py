@@ -36,7 +36,7 @@ def leaves(target: Socket) -> Iterator[Socket]:
 
 
 def _matcher(patterns: list[str] | None) -> re.Pattern[str] | None:
-    """Return what a name has to match, or None for any."""
+    """Return the pattern that a name has to match, or None for any name."""
     if patterns is None or ALL in patterns:
         return None
     return re.compile("|".join(map(translate, patterns)) or r"(?!)")
@@ -46,7 +46,7 @@ class _Rules:
     """One table of the policy; where a rule is None, anything is permitted.
 
     Args:
-        schemes: those that stand for a table without any.
+        schemes: the permitted schemes when the table names none.
         options: the table.
     """
 
@@ -101,7 +101,7 @@ def _is_below(path: str, root: str) -> bool:
 
 
 class Policy:
-    """What the clients of one management interface may do: what each of its tables permits.
+    """What the clients of one management interface may do: only what each of its tables permits.
 
     Args:
         name: of the interface, for the log.
@@ -122,7 +122,7 @@ class Policy:
 
     @property
     def networks(self) -> tuple[Network, ...] | None:
-        """The networks of which a name may have addresses; None for any."""
+        """The networks that the addresses of a name must be in; None for any."""
         return narrowest(rules.networks for rules in self._rules)
 
     def check_socket(self, target: Socket) -> None:
@@ -173,22 +173,22 @@ def _overlaps(some: Iterable[Network], others: Sequence[Network]) -> Iterator[Ne
 
 
 class Policies:
-    """The policies of all management interfaces, and the count of what they have refused."""
+    """The policies of all management interfaces, and the number of requests that each rule has refused."""
 
     def __init__(self, general: ManagementOptions) -> None:
         self.refused: Counter[str] = Counter()
-        """How often each rule has refused something."""
+        """How often each rule has refused a request."""
         self._limiter = LogLimiter()
         self.configure(general, {})
 
     def configure(self, general: ManagementOptions, narrowings: Mapping[str, NarrowingOptions]) -> None:
-        """Take other tables: that of all interfaces, and by name those of single ones."""
+        """Set the table of all interfaces, and the tables of single interfaces by name."""
         self.options = general
         """The table ``[management]``."""
         self._narrowings = narrowings
         self._by_name: dict[str, Policy] = {}
         self.general = Policy("", general)
-        """That of all interfaces."""
+        """The policy that holds for all interfaces."""
 
     def of(self, name: str) -> Policy:
         """Return the policy of the interface *name*."""
@@ -198,7 +198,7 @@ class Policies:
         return policy
 
     def record(self, policy: Policy, error: ForbiddenError) -> None:
-        """Count a refusal, and log it unless that of the same rule was logged a moment ago."""
+        """Count a refusal, and log it unless a refusal by the same rule was logged a moment ago."""
         self.refused[error.rule] += 1
         repeated = self._limiter.due((policy.name, error.rule))
         if repeated is not None:

@@ -43,7 +43,7 @@ class Raising:
         self._configure_raising(core)
 
     def _configure_raising(self, core: CoreOptions) -> None:
-        """Take the options of the core."""
+        """Apply the options of the core."""
         self._max_nesting = core.max_nesting
         self._deliver = self._roster.delivery.put
         self._inbox.room = core.queue_size
@@ -110,7 +110,7 @@ class Raising:
             definition.raised += 1
 
     def raise_prepared(self, event: Event, tell: Callable[[Sequence[str | None]], None] | None = None) -> None:
-        """Raise an event that `Channel.snapshot` has made, perhaps on another thread; on the loop's thread.
+        """Raise an event that `Channel.snapshot` has made on any thread; call this on the loop's thread.
 
         *tell* is as for `raise_event_and_tell`.
         """
@@ -134,7 +134,7 @@ class Raising:
         log.error("an event was raised too deep inside others", extra={"event": definition.name, "depth": event.depth})
 
     def _lose(self, name: str, count: int) -> None:
-        """Count events of other threads that found no room."""
+        """Count events of other threads that were dropped because the inbox was full."""
         definition = self._by_name[name]
         definition.raised += count
         for subscriber in definition.targets:
@@ -160,7 +160,7 @@ class Raising:
         event = definition.snapshot(params, monotonic(), depth.get())
         until = None if timeout_s is None else monotonic() + timeout_s
         if self._roster.delivery.room.is_used:
-            # Nothing may come between the end of the wait and the raise, or the room is somebody else's.
+            # Await nothing between the end of the wait and the raise: another caller could take the room.
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await self._roster.delivery.room.wait(event, lambda: definition.targets)
@@ -172,9 +172,9 @@ class Raising:
             wait.close()
 
     def raise_event_and_tell(self, name: str, params: Any, tell: Callable[[Sequence[str | None]], None]) -> None:
-        """Raise an event and return at once; *tell* hears later what became of it. On the loop's thread.
+        """Raise an event and return at once; *tell* is called later with the outcomes. On the loop's thread.
 
-        This is for who raises many events and has to know about each: it takes no task for any of them.
+        Use it to raise many events and get the outcomes of each: it needs no task for an event.
 
         Args:
             name: the event.
@@ -190,7 +190,7 @@ class Raising:
     def listen(self, pattern: str = "*", *, where: Mapping[str, str] | None = None) -> Listener:
         """Return the events to come whose name matches *pattern*, for `async for`.
 
-        It listens from this call on, until it is closed: use it in an `async with`.
+        The listener gets events from this call until it is closed: use it in an `async with`.
 
         Args:
             pattern: an `fnmatch` pattern of event names; events registered later count too.

@@ -1,4 +1,4 @@
-"""References in configured sockets, ``${file:/path}`` and ``${env:NAME}``: where their values are read and shown."""
+"""References in configured sockets, ``${file:/path}`` and ``${env:NAME}``: their values, and how listings show them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def has_reference(text: object) -> bool:
 
 
 class Values:
-    """The values of references, each read once: with the configuration, and with one that is loaded again."""
+    """The values of references, each read once for a configuration; a reload reads the values again."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
@@ -41,7 +41,7 @@ class Values:
         """Return the value of *reference*.
 
         Raises:
-            ValueError: if there is none, or it is no text for a socket.
+            ValueError: if the value is missing, or a socket cannot contain it.
         """
         if reference not in self._known:
             kind, _, name = reference[2:-1].partition(":")
@@ -54,15 +54,15 @@ class Template:
 
     Args:
         text: the text.
-        values: where the values are.
+        values: returns the values.
 
     Raises:
-        ValueError: if what begins as a reference is none.
+        ValueError: if a text that begins like a reference is no reference.
     """
 
     def __init__(self, text: str, values: Values) -> None:
         self.text = text
-        """As it is configured."""
+        """The configured text."""
         self._values = values
         self._parts = _PARTS.split(text)
         if "${" in self._parts:
@@ -75,7 +75,7 @@ class Template:
         """Return the text with the values.
 
         Args:
-            safe: the characters of a value that stay; others are percent-encoded. None for all.
+            safe: the characters of a value that stay; others are percent-encoded. None keeps all characters.
 
         Raises:
             ValueError: if a value is missing.
@@ -87,7 +87,7 @@ class Template:
         return _encoded(self._values.of(reference), safe)
 
     def marked(self) -> Iterator[str]:
-        """Yield the text with a mark in place of each value, for places that take text and for those of numbers."""
+        """Yield the text with a mark in place of each value: once with words, once with numbers, which fit ports."""
         yield self._with(_word)
         yield self._with(_number)
 
@@ -104,29 +104,29 @@ class Template:
 
 
 def renamed(socket: Socket, canonical: str) -> Socket:
-    """Return *socket* with another canonical text; all else is that of its transport."""
+    """Return *socket* with another canonical text and all other attributes unchanged."""
     if socket.canonical == canonical:
         return socket
     named = copy.copy(socket)
     object.__setattr__(named, "__class__", _class(type(socket), canonical))
-    with suppress(TypeError):  # a transport may find what it has parsed by weak references
+    with suppress(TypeError):  # a transport may look up its parsed sockets by weak references
         weakref.finalize(named, id, socket).atexit = False
     return named
 
 
 @lru_cache(maxsize=4096)
 def _class(kind: type, canonical: str) -> Any:
-    # The same for the same text, so that sockets that are equal otherwise are equal.
+    # Cached by the text: sockets of different classes would never be equal.
     return type(kind.__name__, (kind,), {"__slots__": (), "canonical": property(lambda _: canonical)})
 
 
 def _word(reference: str) -> str:
-    """Return what stands for a value: letters, which fit a name, a password, a path or a topic."""
+    """Return the mark for a value: letters, which fit a name, a password, a path or a topic."""
     return hashlib.blake2b(reference.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest().translate(_LETTERS)
 
 
 def _number(reference: str) -> str:
-    """Return what stands for a value in place of a port."""
+    """Return the mark for a value in the position of a port."""
     return str(40_000 + int(hashlib.blake2b(reference.encode("utf-8", "surrogatepass")).hexdigest(), 16) % 20_000)
 
 
@@ -135,7 +135,7 @@ def _encoded(value: str, safe: str | None) -> str:
 
 
 def _checked(value: str, reference: str) -> str:
-    if not value:  # an empty password is what a mistake makes of it
+    if not value:  # an empty password is most likely a mistake
         raise ValueError(f"expected a text as the value of {reference}, got an empty one")
     if REFUSED.search(value) or "\t" in value:
         raise ValueError(f"expected one line of text without control characters as the value of {reference}")

@@ -1,4 +1,4 @@
-"""The one resolver of host names: asynchronous, bounded, shared by all plugins, and aware of names that move."""
+"""The resolver of host names: asynchronous, bounded, shared by all plugins, and aware of changed addresses."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ log = logging.getLogger("evframe.resolving")
 FRESH_S: Final = 5.0
 """How long an answer holds for a connection that is opened."""
 AGAIN_S: Final = 1.0
-"""How long an answer holds in any case: failures and renewals in plenty bring about one lookup in this time."""
+"""How long an answer holds in any case, so that many failures and renewals cause one lookup in this time."""
 FAILED_S: Final = 2.0
 """How long a name that did not resolve is not looked up again."""
-_MOST_NAMES: Final = 10_000  # that are remembered and not in use
+_MOST_NAMES: Final = 10_000  # names that are remembered without being in use
 _SLICE: Final = 200  # names looked up again in one turn of the loop
 _NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 
@@ -29,7 +29,7 @@ Changed = Callable[[str, tuple[HostAddress, ...]], None]
 
 
 def look_up(host: str) -> list[tuple[int, tuple[Any, ...]]]:
-    """Return what the system knows about *host*, which may take long; OSError when it does not resolve."""
+    """Return the system's addresses of *host*; OSError when it does not resolve. It may block for long."""
     found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
     return [(int(family), sockaddr) for family, _, _, _, sockaddr in found]
 
@@ -37,13 +37,13 @@ def look_up(host: str) -> list[tuple[int, tuple[Any, ...]]]:
 class Resolver:
     """Looks host names up, and again while they are in use.
 
-    Numeric hosts never wait. A lookup is shared by all who wait for it, and each of them waits for
-    a bounded time. While the name servers are silent, the last answer of a name stays in use.
+    Numeric hosts never wait. All callers that wait for a name share one lookup, and each waits for a
+    bounded time. While the name servers are silent, the last answer of a name stays in use.
 
     Args:
         changed: called with a name in use and its addresses, with port 0, when they have changed.
         clock: a monotonic clock, in seconds.
-        start: runs a function that may block; a thread of its own for each.
+        start: runs a function that may block; each on a separate thread.
     """
 
     def __init__(
@@ -54,17 +54,17 @@ class Resolver:
         start: Callable[[Callable[[], None]], None] = start_thread,
     ) -> None:
         self.lookup: Lookup = look_up
-        """What is asked; another function stands in for the system's in tests."""
+        """The function that looks names up; tests replace it."""
         self.every_s = 30.0
         """How often names in use are looked up again; 0 for never."""
         self.timeout_s = 5.0
         """How long a name may take before it counts as unresolved."""
         self.answered: Callable[[str], None] = lambda host: None  # noqa: ARG005 the name is part of the type
-        """Called with a name in use whose answer has other addresses than the one before, before they are used."""
+        """Called with a name in use whose addresses have changed, before the new addresses are used."""
         self.lookups = 0
         """How many lookups have begun."""
         self.late_lookups = 0
-        """How many of them took longer than `timeout_s`."""
+        """How many lookups took longer than `timeout_s`."""
         self._changed = changed
         self._clock = clock
         self._start = start
@@ -78,7 +78,7 @@ class Resolver:
     def known(self, host: str, port: int) -> tuple[HostAddress, ...] | None:
         """Return the addresses of *host* without waiting; None when a lookup is needed.
 
-        The answer about a name in use holds until a later lookup brings another one.
+        The answer for a name in use holds until a later lookup returns another one.
         """
         name = self._names.get(host)
         if name is None:
@@ -110,7 +110,7 @@ class Resolver:
         return found
 
     def problem(self, host: str, port: int = 0) -> str | None:
-        """Return why *host* has no address, `unresolved` or `forbidden`; None when it has one, or nothing is known."""
+        """Return why *host* has no address, `unresolved` or `forbidden`; None with an address or before any lookup."""
         name = self._names.get(host)
         return None if name is None else name.problem(port)
 
@@ -122,8 +122,8 @@ class Resolver:
     def forget(self, host: str) -> None:
         """Look *host* up at its next use, because a connection to it failed.
 
-        A lookup under way counts as that, and so does one that ended less than a second ago. While the name
-        servers are silent, the last answer is used again: the peer may be back at the same address.
+        A lookup that is under way, or ended less than a second ago, is used for that. While the name servers are
+        silent, the last answer is used again, because the peer may be back at the same address.
         """
         name = self._names.get(host)
         if name is not None and self._clock() >= name.answered_at + AGAIN_S:
@@ -205,7 +205,7 @@ class Resolver:
         self._timer = self._loop.call_soon(self._round, hosts)
 
     def close(self) -> None:
-        """Stop; who waits for a name gets `unresolved`."""
+        """Stop; callers that wait for a name get `unresolved`."""
         self._loop, self._is_closed = None, True
         if self._timer is not None:
             self._timer.cancel()
@@ -230,7 +230,7 @@ class Resolver:
         self._prune_at = len(self._names) + _MOST_NAMES
 
     async def _wait(self, host: str, name: Name) -> None:
-        """Wait until *host* is looked up, or its time is over."""
+        """Wait until *host* is looked up, or the time of the lookup is over."""
         if self._is_closed or name.is_late or self._clock() < name.failed_until:
             return
         if name.waiting is None:
@@ -262,7 +262,7 @@ class Resolver:
         name.limit = asyncio.get_running_loop().call_later(self.timeout_s, self._late, host, name)
 
     def _late(self, host: str, name: Name) -> None:
-        """End the wait for a lookup that has used up its time; its answer counts when it comes."""
+        """End the wait for a lookup that has used up its time; a late answer is used when it arrives."""
         name.limit, name.is_late = None, True
         self.late_lookups += 1
         self._fail(name)

@@ -1,4 +1,4 @@
-"""Everybody whom events are delivered to: subscribers with leases, listeners, and members of combined ones."""
+"""The roster of all subscribers: those with leases, listeners, and members of combined subscribers."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _AT_ONCE: Final = 256
 
 
 class Roster:
-    """Keeps subscribers from their first lease to their last delivery, and tells transports of their ends.
+    """Keeps subscribers from their first lease to their last delivery, then calls `unsubscribed` of their transports.
 
     Args:
         events: the registry.
-        core: how large queues are, and how long ends may take.
+        core: the size of queues, and the time that a subscriber may take to end.
         clock: the monotonic clock of the leases, in seconds.
-        tell: calls a hook of every plugin, as `PluginManager.tell` does.
-        networks: limits host names to what the clients that subscribed them may reach. Its resolver looks up the
-            names of everybody, for as long as they are here.
+        tell: calls a hook of every plugin, like the method of this name of `PluginManager`.
+        networks: limits host names to the networks that their clients may reach. Its resolver looks up the host
+            names of every subscriber until the subscriber is released.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class Roster:
 
     @property
     def end_timeout_s(self) -> float:
-        """How long a subscriber that has ended may take for what was raised before."""
+        """How long a subscriber that has ended may take for the events that were raised before."""
         return self.delivery.end_timeout_s
 
     def configure(self, core: CoreOptions) -> None:
-        """Take other bounds, for the queues that are there too; one that holds more keeps what it has."""
+        """Set the bounds of all queues, the existing ones included; a queue above its new bound keeps its events."""
         self.delivery.configure(core)
         self._probes.every_s = core.probe_idle_s
         for subscriber in (*self.subscribers, *self._members):
@@ -88,19 +88,19 @@ class Roster:
         self._probes.start()
 
     def stop_expiring(self) -> None:
-        """Let the leases be."""
+        """Stop the expiry of leases."""
         self._timer.stop()
 
     async def drain(self, timeout_s: float) -> None:
-        """Deliver what is queued within *timeout_s* seconds, and let go of everybody."""
+        """Deliver the queued events within *timeout_s* seconds, and release all subscribers."""
         await self._probes.stop()
         await self.delivery.drain([*self.subscribers, *self._members], timeout_s)
         self.listeners.close()
-        # A socket may be that of a subscriber and of members: its transport is told once.
+        # A subscriber and several members may share a socket, for which `unsubscribed` is called once.
         sockets = {each.socket.canonical: each for each in (*self._members, *self.leases.subscribers.values())}
         for number, subscriber in enumerate(sockets.values()):
             if number % _AT_ONCE == 0:
-                await asyncio.sleep(0)  # each may close a connection
+                await asyncio.sleep(0)  # let the loop close connections, of which each subscriber may have one
             _let_go(subscriber)
         for member in self._members:
             self._release_hosts(member)
@@ -108,7 +108,7 @@ class Roster:
 
     @property
     def subscribers(self) -> list[Subscriber]:
-        """Those with leases, then those that listen."""
+        """The subscribers with leases, then the listeners."""
         return [*self.leases.subscribers.values(), *self.listeners.subscribers]
 
     @property
@@ -119,17 +119,17 @@ class Roster:
 
     @property
     def statistics(self) -> list[Counters]:
-        """The counters of every subscriber, then the sums over those that are gone."""
+        """The counters of every subscriber, then the sums over the subscribers that were released."""
         return [read() for read in self.counters]
 
     @property
     def counters(self) -> list[Callable[[], Counters]]:
-        """What reads the counters of each subscriber, in the order of `statistics`."""
+        """Functions that read the counters of each subscriber, in the order of `statistics`."""
         return [*(partial(self._counters, each) for each in self.subscribers), self._ended.counters]
 
     @property
     def totals(self) -> Counters:
-        """The sums over all subscribers, those that are gone included; without reasons."""
+        """The sums over all subscribers, including those that were released; without reasons."""
         totals = self._ended.counters()
         raised, delivered, failed, depth = totals.raised, totals.delivered, totals.failed, 0
         for each in self.subscribers:
@@ -144,7 +144,7 @@ class Roster:
         return Counters.of(subscriber, away, state_of(subscriber, away))
 
     def away(self, subscriber: Subscriber) -> str | None:
-        """Return why *subscriber* cannot be reached; without an attempt, what is known about its host names."""
+        """Return why *subscriber* cannot be reached; before the first attempt, the problem of its host names."""
         if subscriber.away is not None:
             return subscriber.away
         problems = [self._resolver.problem(host, port) for host, port in endpoints_of(subscriber.socket)]
@@ -203,7 +203,7 @@ class Roster:
         return member
 
     def close_member(self, member: Member) -> None:
-        """Let a member go."""
+        """Close a member."""
         self.delivery.end(member.subscriber)
 
     def of_transport(self, transport: Any) -> list[Subscriber]:
@@ -220,14 +220,14 @@ class Roster:
             self._resolver.release(host)
 
     def _release(self, subscriber: Subscriber) -> None:
-        """Forget a subscriber that is done."""
+        """Release a subscriber that has no events left."""
         canonical = subscriber.socket.canonical
         if self.leases.subscribers.get(canonical) is subscriber:
             del self.leases.subscribers[canonical]
         if subscriber in self._members:
-            self._members.discard(subscriber)  # its events are those of the subscriber that it is a member of
+            self._members.discard(subscriber)  # the combined subscriber counts its events
             self._member_sockets[canonical] -= 1
-            subscriber.on_away = None  # which refers to the member
+            subscriber.on_away = None  # drop the reference to the member
         else:
             self.listeners.forget(subscriber)
             self._ended.add(subscriber)
@@ -252,7 +252,7 @@ class Roster:
     def _lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
         self._networks.lease_changed(lease, change)
         if self.leases.subscribers.get(lease.subscriber.socket.canonical) is not lease.subscriber:
-            self._networks.released(lease.subscriber)  # one that is idle is done before its last lease has ended
+            self._networks.released(lease.subscriber)  # an idle subscriber is released before its last lease has ended
         self._tell("lease_changed", lease=lease, change=change)
 
     def _delivery_changed(self, subscriber: Subscriber, reason: str | None) -> None:
@@ -293,12 +293,12 @@ def lacking(declared: Mapping[str, Parameter] | None, socket: Socket) -> str | N
 
 
 def _let_go(subscriber: Subscriber) -> None:
-    """Tell the transport of a subscriber that its socket has no use any more."""
+    """Call the hook `unsubscribed` of the transport of a subscriber whose socket is not used any more."""
     release(subscriber.transport.unsubscribed, subscriber.socket)
 
 
 def release(unsubscribed: Callable[..., Any], socket: Socket) -> None:
-    """Call the hook `unsubscribed` of a transport; what it raises is logged."""
+    """Call the hook `unsubscribed` of a transport; an error of the hook is logged."""
     try:
         unsubscribed(socket=socket)
     except BaseException as error:

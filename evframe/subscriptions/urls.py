@@ -1,4 +1,4 @@
-"""URLs that were written for sockets, and the sockets that they stand for: ``udp://host:port`` is ``udp:host:port``."""
+"""URLs that users write in place of sockets, and the matching sockets: ``udp://host:port`` is ``udp:host:port``."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def is_url(text: object) -> bool:
 
 
 def sockets_for(url: str, forms: Iterable[str]) -> Iterator[str]:
-    """Yield the sockets that *url* may stand for, the nearest first.
+    """Yield the sockets that *url* may mean, the most similar first.
 
-    The nearest is the URL without its slashes. The others lack the slash at its end, the user with the
+    The first one is the URL without its slashes. The others lack the slash at its end, the user with the
     password, or all that follows the port.
 
     Args:
@@ -31,7 +31,7 @@ def sockets_for(url: str, forms: Iterable[str]) -> Iterator[str]:
     if found is None:
         return
     scheme, rest = found[1].lower(), found[2]
-    # A password may have a slash, so that the place of the last @ decides.
+    # A password may have a slash, so that only the last @ shows where the host begins.
     user, at, place = rest.rpartition("@")
     for form in forms:
         for prefix in (f"{user}{at}", "") if at else ("",):
