@@ -1,4 +1,4 @@
-"""Calls of code that others have written: whatever it raises is a failure of that call, and ends nothing else."""
+"""Calls of foreign code, such as plugins and routes: any error is a failure of that call alone."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _RAISE: Final = dis.opmap["RAISE_VARARGS"]
 
 
 def comes_from_outside(error: BaseException) -> bool:
-    """Return whether *error* was thrown into the code that was called, which did not raise it.
+    """Return whether *error* was thrown into the called code, which did not raise it.
 
-    Three things do that: a signal's handler, such as Ctrl-C's; the cancellation of the task that
-    runs; and the close of a coroutine. Whoever catches such an error has to raise it again.
+    Three things throw errors into code: a signal's handler, such as Ctrl-C's; the cancellation of the
+    running task; and the close of a coroutine. Code that catches such an error has to raise it again.
     """
     if isinstance(error, Exception):
         return False
@@ -37,17 +37,17 @@ def comes_from_outside(error: BaseException) -> bool:
 
 
 def without_tracebacks(error: _Error) -> _Error:
-    """Drop the traceback of an error, and of what led to it, and return it.
+    """Drop the traceback of an error, and of its causes, and return the error.
 
-    Libraries keep their errors in cycles, and their tracebacks would keep frames of ours, with what these hold.
+    Libraries keep their errors in cycles. The tracebacks would keep frames of evframe alive, with all their objects.
     """
     led: list[BaseException | None] = [error]
     seen = set[int]()
     while led:
         each = led.pop()
-        if each is not None and id(each) not in seen:  # errors may lead to each other
+        if each is not None and id(each) not in seen:  # causes of errors can form a cycle
             seen.add(id(each))
-            each.__traceback__ = None  # one that was never raised has none, but what led to it may have
+            each.__traceback__ = None  # an error that was never raised has none, but its causes may have one
             led += [each.__cause__, each.__context__]
     return error
 
@@ -61,7 +61,7 @@ def _is_being_cancelled() -> bool:
 
 
 def _is_of_a_signal(error: BaseException) -> bool:
-    """Return whether the handler of a signal raised *error*; handlers run in the midst of any code."""
+    """Return whether the handler of a signal raised *error*; a handler can interrupt any code."""
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
     codes = {_code_of(handler) for handler in handlers.values() if callable(handler)}
     if any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__)):
@@ -89,7 +89,7 @@ def _is_raised_by_a_statement(trace: TracebackType | None) -> bool:
 
 
 def failure(error: BaseException) -> Exception:
-    """Return *error* as an exception that ends no event loop and no thread."""
+    """Return *error*, or an exception in its place that ends no event loop and no thread."""
     if isinstance(error, Exception):
         return error
     contained = PluginError(f"expected a result or an Exception, got {error!r}")
@@ -99,7 +99,7 @@ def failure(error: BaseException) -> Exception:
 
 @contextmanager
 def foreign_call(what: str) -> Iterator[None]:
-    """Turn what ends more than a call, such as SystemExit, into a `PluginError` that names *what* was called."""
+    """Turn an error that is no `Exception`, such as SystemExit, into a `PluginError` that names *what* was called."""
     try:
         yield
     except Exception:
@@ -111,9 +111,9 @@ def foreign_call(what: str) -> Iterator[None]:
 
 
 async def contained(work: Awaitable[_Result]) -> _Result:
-    """Await *work*, for a task: whatever it raises is an exception of that task, and ends no event loop.
+    """Await *work*, for a task: any error is an exception of that task, and ends no event loop.
 
-    Close *work* when the task is over: a task that was cancelled early has not begun it.
+    The caller closes *work* when the task is over, because a task that was cancelled early has not begun *work*.
     """
     try:
         return await work
@@ -122,11 +122,11 @@ async def contained(work: Awaitable[_Result]) -> _Result:
             raise
         raise failure(error) from error
     finally:
-        del work  # its error may have a traceback with this frame
+        del work  # the traceback of its error may have this frame, and would form a cycle
 
 
 def contained_task(work: Awaitable[_Result]) -> asyncio.Future[_Result]:
-    """Return *work* as a task of the running loop, `contained`; a future stays as it is."""
+    """Return a task of the running loop for *work*, `contained`; a future is returned unchanged."""
     if asyncio.isfuture(work):
         return work
     task = asyncio.get_running_loop().create_task(contained(work), name=getattr(work, "__qualname__", None))

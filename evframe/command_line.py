@@ -1,4 +1,4 @@
-"""What a distribution adds to the command line, and what its commands print."""
+"""Commands that distributions add to the command line, and the output of commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class CommandLine:
     """Handed to `register_cli`: takes the commands of one distribution.
 
     Args:
-        taken: the names of commands that others have.
+        taken: the names of the commands that exist already.
     """
 
     def __init__(self, taken: set[str]) -> None:
@@ -35,7 +35,7 @@ class CommandLine:
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print *text* on one line; nothing in it moves the cursor, changes colours or forges a line."""
+    """Print *text* on one line, escaped so that it cannot move the cursor, change colours or forge a line."""
     click.echo(visible(str(text)), err=err)
 
 

@@ -45,7 +45,7 @@ _QUOTED: Final = re.compile(r"(?<=got ')[^']+(?=')")
 
 
 def _password(socket: str) -> str:
-    """Return what stands between the user's name and the last ``@``."""
+    """Return the text between the user's name and the last ``@``."""
     before, _, _ = socket.rpartition("@")
     user = _USER.search(before)
     password = before[user.end() :] if user is not None else ""
@@ -53,7 +53,7 @@ def _password(socket: str) -> str:
 
 
 def _hidden(text: str, password: str, behind: list[str]) -> str:
-    """Return what is shown of the part *text* of a socket with *password*, and with *behind* its paths."""
+    """Return the part *text* of a socket without *password*, and without the texts *behind* its paths."""
     if any(text in secret for secret in (password, *behind)):
         return MASK
     for secret in behind:
@@ -80,7 +80,7 @@ class UnknownEventError(EvframeError, LookupError):
 class SocketError(EvframeError, ValueError):
     """Raised when a subscriber socket has an unknown scheme or does not fit its grammar.
 
-    A password in the socket is in none of its texts, and what follows the path of a URL is not either.
+    The texts of the error contain neither a password in the socket nor the text behind the path of a URL.
     """
 
     def __init__(self, socket: str, problem: str) -> None:

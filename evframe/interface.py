@@ -64,7 +64,7 @@ class EventInterface(Raising, Subscribing):
         given = config is not None
         self.config = config = Config() if config is None else config
         self.hints: list[str] = []
-        """Names in the configuration that were probably meant otherwise."""
+        """Hints about names in the configuration that are probably misspelt."""
         core = config.core
         problems = list(config.problems)
         registry = EventRegistry(Channel)
@@ -134,7 +134,7 @@ class EventInterface(Raising, Subscribing):
         return why_no_scheme(scheme, known, self._composition.statuses)
 
     def _configure(self, core: CoreOptions) -> None:
-        """Take the options of the core."""
+        """Apply the options of the core."""
         self.core = core
         self._roster.configure(core)
         self._configure_raising(core)
@@ -154,8 +154,8 @@ class EventInterface(Raising, Subscribing):
     def reload(self, config: Config | None = None) -> Changes:
         """Apply the difference between the configuration and *config*, all of it or nothing.
 
-        Leases that the difference does not touch go on, with what is queued for them. Events stay
-        registered, whatever the configuration has.
+        Leases without a difference stay, with their queued events. Events stay registered, even when
+        the new configuration lacks them.
 
         Args:
             config: the new configuration; None reads the file of `config_path` again.
@@ -196,7 +196,7 @@ class EventInterface(Raising, Subscribing):
         self.hints += config.placed(self._misspelt(config))
         for index, event in enumerate(config.events):
             if event is None:
-                continue  # it is among the problems
+                continue  # the problems have its error already
             try:
                 self.register_event(event.name, event.declared)
             except ValueError as error:
@@ -236,7 +236,7 @@ class EventInterface(Raising, Subscribing):
     ) -> None:
         self.is_running = False
         terminating = self._own_status.add()
-        terminating.status, terminating.details = -2, "shutting down"  # of which nobody is told
+        terminating.status, terminating.details = -2, "shutting down"  # does not call `status_changed`
         timeout_s = self.core.drain_timeout_s
         self._roster.stop_expiring()
         await self._composition.end_tasks(timeout_s)
@@ -248,7 +248,7 @@ class EventInterface(Raising, Subscribing):
 
     @property
     def plugin_status(self) -> list[PluginStatus]:
-        """What became of each plugin."""
+        """Whether each plugin was loaded, and why not."""
         return self._composition.statuses
 
     @property

@@ -36,7 +36,7 @@ class LogLimiter:
         self._logged: dict[Hashable, tuple[float, int]] = {}
 
     def due(self, key: Hashable) -> int | None:
-        """Return how many lines of *key* were held back since its last one, or None when this one has to be, too."""
+        """Return how many lines of *key* were held back since its last one, or None to hold this line back, too."""
         now = self._clock()
         logged = self._logged.get(key)
         if logged is None:
@@ -48,7 +48,7 @@ class LogLimiter:
         if now < at + self._period_s:
             self._logged[key] = at, repeated + 1
             return None
-        del self._logged[key]  # so that the order stays that of the last lines
+        del self._logged[key]  # inserted again below, so that the keys stay ordered by their last lines
         self._logged[key] = now, 0
         return repeated
 

@@ -23,7 +23,7 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
 
 
 def keys_text(record: logging.LogRecord) -> str:
-    """Return what a record has besides its sentence, each key with its value, as it is: nothing is escaped."""
+    """Return the extra keys of a record with their values, without escaping."""
     return "".join(f" {key}={_text(value)}" for key, value in _extra(record).items())
 
 
@@ -31,7 +31,7 @@ class TextFormatter(logging.Formatter):
     """One line for a person: time, level, logger, sentence and the keys; a traceback follows, indented."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, in which nothing from outside can begin another one, or move the cursor."""
+        """Return the line, escaped so that text from outside can neither begin another line nor move the cursor."""
         record.message = record.getMessage()
         record.asctime = self.formatTime(record, self.datefmt)
         keys = keys_text(record)
@@ -63,7 +63,7 @@ class JsonFormatter(logging.Formatter):
 def _text(value: object) -> str:
     try:
         return str(value)
-    except Exception:  # noqa: BLE001 the line is worth more than one of its values
+    except Exception:  # noqa: BLE001 an error in one value must not lose the line
         return brief(value)
 
 
@@ -75,10 +75,10 @@ def _json(fields: dict[str, object]) -> str:
 
 
 class Repetitions(logging.Filter):
-    """Passes the same warning once in ten seconds, and the next one with how often it was ``repeated`` meanwhile.
+    """Passes the same warning once in ten seconds; the next one has the number of held-back lines as ``repeated``.
 
-    A library that has lost its server may log with every attempt. The lines of evframe itself are
-    limited where they are logged.
+    A library that has lost its server may log each attempt. The lines of evframe are limited where
+    they are logged.
 
     Args:
         clock: returns seconds.
@@ -108,9 +108,9 @@ def set_up_logs(level: str) -> None:
 
 
 def fold_libraries(names: Iterable[str]) -> None:
-    """Leave out what the loggers *names* of libraries log, unless the log is at DEBUG.
+    """Drop the lines of the loggers *names* of libraries, unless the log is at DEBUG.
 
-    Their plugins log each problem themselves, in one line and with its reason.
+    The plugins of these libraries log each problem in one line with its reason.
     """
     if not logging.getLogger().isEnabledFor(logging.DEBUG):
         for name in names:

@@ -1,7 +1,7 @@
-"""The limit of open files, and the reserve within it that management interfaces have for themselves.
+"""The limit of open files, and the reserve within it for connections of management interfaces.
 
-The numbers of descriptors are limited, the lowest free one is taken, and only the calls within
-`reserved` see a limit that is higher: so no other connection can take one of the reserve.
+The system limits the numbers of descriptors, and a new descriptor gets the lowest free number. Only
+calls within `reserved` have the higher limit, so that no other connection can use the reserve.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def raise_limit() -> None:
 
 @contextmanager
 def reserved() -> Iterator[None]:
-    """Let the calls of the block use the reserve, as far as there is one below the hard limit."""
+    """Permit the calls of the block to use the reserve, as far as the hard limit has one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if resource.RLIM_INFINITY in {soft, hard} or soft >= hard:
         yield

@@ -23,7 +23,7 @@ _SPARE_S: Final = 5.0
 
 
 class ThreadedInterface:
-    """An `EventInterface` on a thread of its own, with the same calls for any other thread."""
+    """An `EventInterface` on a separate thread, with the same calls for any other thread."""
 
     def __init__(self, config: Config | None = None, *, start_timeout_s: float = 30.0, **options: Any) -> None:
         check_timeout("start_timeout_s", start_timeout_s)
@@ -44,7 +44,7 @@ class ThreadedInterface:
     def _run(self) -> None:
         try:
             self._loop.run_until_complete(self._serve())
-        except BaseException as error:  # noqa: BLE001 raised again where it was asked for
+        except BaseException as error:  # noqa: BLE001 raised again in the calling thread
             self._error = error
         finally:
             self._loop.close()
@@ -57,7 +57,7 @@ class ThreadedInterface:
 
     def _call(self, function: Callable[..., Any], *args: Any) -> Any:
         if threading.current_thread() is self._thread:
-            return function(*args)  # a route, which would wait for itself
+            return function(*args)  # a call from this thread, such as in a route, would wait for itself
 
         async def call() -> Any:
             return function(*args)
@@ -65,7 +65,7 @@ class ThreadedInterface:
         return self._wait(call)
 
     def _wait(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """Return what *work* does on the interface's thread."""
+        """Run *work* on the interface's thread, and return its result."""
         if threading.current_thread() is self._thread:
             raise RuntimeError("expected a thread other than the interface's own, which would wait for itself")
         if not self._thread.is_alive():
@@ -87,7 +87,7 @@ class ThreadedInterface:
         return ended
 
     def plugin(self, name: str) -> Any:
-        """See `EventInterface.plugin`; what the object may be called for from other threads is for it to say."""
+        """See `EventInterface.plugin`; the plugin documents which of its methods other threads may call."""
         return self._interface.plugin(name)
 
     def raise_event(self, name: str, params: Any = None) -> None:
@@ -115,18 +115,18 @@ class ThreadedInterface:
         return counters
 
     def close(self) -> None:
-        """Deliver what is queued within the drain time, and end the thread."""
+        """Deliver the queued events within the drain time, and end the thread."""
         atexit.unregister(self._close_at_exit)
         self._end(None)
 
     def _end(self, timeout_s: float | None) -> None:
         if self._thread.is_alive():
-            with suppress(RuntimeError):  # the loop has been closed in this moment
+            with suppress(RuntimeError):  # the loop may be closed at the same moment
                 self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(timeout_s)
 
     def _close_at_exit(self) -> None:
-        """Close an interface that was not, and log what was lost."""
+        """Close an interface that is still open, and log the lost events."""
         if not self._thread.is_alive():
             return
         drain_s = self._interface.core.drain_timeout_s
@@ -148,10 +148,10 @@ class ThreadedInterface:
 
 
 def start_in_thread(config: Config | None = None, **options: Any) -> ThreadedInterface:
-    """Start an interface on a thread of its own; call `close` or leave its `with` block to end it.
+    """Start an interface on a separate thread; call `close` or leave its `with` block to end it.
 
-    One that is still open when the process ends is closed then, as `close` does, and what it has
-    lost is logged; a process that is killed, or ends through `os._exit`, loses what waits.
+    An interface that is still open when the process ends is closed then, as `close` does, and the
+    lost events are logged. A process that is killed, or ends through `os._exit`, loses the waiting events.
 
     Args:
         config: as for `EventInterface`.

@@ -1,4 +1,4 @@
-"""What the configuration says: its tables, read and checked, every problem at once."""
+"""The configuration: reads and checks its tables, and reports every problem at once."""
 
 from evframe.config.tables import (
     TYPES,

@@ -1,4 +1,4 @@
-"""Options that name files: what is in the files belongs to them."""
+"""Options that name files, and compare as different when the contents of the files have changed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import attrs
 
 
 def contents_of(*names: str) -> Any:
-    """Return a field for a class of options, which are equal only while the files that they name hold the same.
+    """Return a field that makes two option objects unequal when a file that they name has changed.
 
-    So a configuration that is loaded again brings about what another value would when only a file
-    has changed, such as a token that was rotated. The field is no option; nobody has to read it.
+    A reload therefore applies a changed file, such as a rotated token, like a changed value. The field
+    is no option, and no code has to read it.
 
     Args:
         names: of the options, each a path or None.
@@ -27,7 +27,7 @@ def contents_of(*names: str) -> Any:
 
 
 def _digest(path: str | None) -> bytes | None:
-    """Return what stands for the contents of a file; None where there is none, which is for others to tell."""
+    """Return the digest of a file; None for a file that cannot be read, which the plugin reports when it reads it."""
     if path is None:
         return None
     try:

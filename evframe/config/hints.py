@@ -1,4 +1,4 @@
-"""What was probably meant by a name that is not known, and which package has it."""
+"""Hints for unknown names: the name that was probably meant, and the package that has it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def how_to_install(plugin: str) -> str:
 
 @attrs.frozen
 class _Published:
-    """What the packages of evframe add: one that is not installed cannot be asked."""
+    """What the packages of evframe add, stored here because a package that is not installed cannot report it."""
 
     plugins: list[str]
     schemes: dict[str, str]

@@ -14,7 +14,7 @@ IS_SECRET: Final = "evframe.secret"  # noqa: S105 the name of a key
 def secret(*, in_url: bool = False) -> dict[str, Any]:
     """Return the metadata of a field whose option is a secret, a text or a table of texts.
 
-    References such as ``${env:NAME}`` in it get their values; the text that a plugin is given is a `Filled` one.
+    References such as ``${env:NAME}`` in the option are replaced by their values; the plugin gets a `Filled` text.
 
     Args:
         in_url: whether the option is a URL, in which values are percent-encoded.

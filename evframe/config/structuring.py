@@ -1,4 +1,4 @@
-"""From what a file holds to attrs classes: exact types, every problem at once with its path."""
+"""Makes attrs classes from the values of a file: exact types, every problem at once with its path."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_number(name: str, value: float) -> None:
 
 
 def check_timeout(name: str, value: float | None) -> None:
-    """Refuse an argument that is no number of seconds, or None; a time that is over already is one.
+    """Refuse an argument that is neither a number of seconds nor None; a negative number is permitted.
 
     Raises:
         ValueError: with *name*, which ends in ``_s``, and what is expected.
@@ -63,13 +63,13 @@ def _short(value: float) -> str:
 
 
 def structure(value: Any, kind: Any, path: str, problems: list[str], besides: Iterable[str] = ()) -> Any:
-    """Return *value* as *kind*, or None after adding what is wrong to *problems*.
+    """Return *value* as *kind*, or None after adding its errors to *problems*.
 
     Args:
-        value: what a file holds.
-        kind: the class or the type that it has to be.
+        value: the value from a file.
+        kind: the class or the type that *value* has to be.
         path: where *value* stands in the file.
-        problems: takes what is wrong.
+        problems: the list that gets the errors.
         besides: keys that the table at *path* may have besides the fields of *kind*, for the error of an unknown one.
     """
     try:
@@ -80,7 +80,7 @@ def structure(value: Any, kind: Any, path: str, problems: list[str], besides: It
 
 
 def _problems(error: BaseException, path: str, besides: Iterable[str] = ()) -> list[str]:
-    """Return one line for each leaf of *error*, with the path of what is wrong."""
+    """Return one line for each leaf of *error*, with the path of the invalid value."""
     if isinstance(error, cattrs.BaseValidationError):
         lines = []
         for inner in error.exceptions:
@@ -139,7 +139,7 @@ def _choice(value: Any, kind: Any) -> Any:
 
 
 def _exact_list(kind: Any, converter: cattrs.Converter) -> _Hook:
-    """Return a hook that takes lists, and no text or table apart into one."""
+    """Return a hook that takes only lists: it never splits a text or a table into items."""
     take = list_structure_factory(kind, converter)
 
     def structure(value: Any, kind: Any) -> Any:
@@ -151,7 +151,7 @@ def _exact_list(kind: Any, converter: cattrs.Converter) -> _Hook:
 
 
 def _exact_table(kind: Any, converter: cattrs.Converter) -> _Hook:
-    """Return a hook that takes tables, and nothing else as one."""
+    """Return a hook that takes only tables."""
     take = make_mapping_structure_fn(kind, converter)
 
     def structure(value: Any, kind: Any) -> Any:
@@ -163,7 +163,7 @@ def _exact_table(kind: Any, converter: cattrs.Converter) -> _Hook:
 
 
 def _options(kind: Any, converter: cattrs.Converter) -> _Hook:
-    """Return a hook for an attrs class that tells what every validator says, where making one tells of the first."""
+    """Return a hook for an attrs class that reports the errors of all validators; attrs raises only the first."""
     fields = attrs.fields(attrs.resolve_types(kind))
     hooks = {field.name: _field_hook(field, converter) for field in fields if _is_number(field.type)}
     overrides: dict[str, Any] = {name: override(struct_hook=hook) for name, hook in hooks.items()}
@@ -183,7 +183,7 @@ def _options(kind: Any, converter: cattrs.Converter) -> _Hook:
 
 
 def _field_hook(field: attrs.Attribute[Any], converter: cattrs.Converter) -> _Hook:
-    """Return a hook for the values of one option: a number is held to the unit in the option's name."""
+    """Return a hook for the values of one option, which checks a number against the unit in the option's name."""
 
     def structure(value: Any, kind: Any) -> Any:
         taken = converter.structure(value, kind)
@@ -203,7 +203,7 @@ def _is_number(kind: Any) -> bool:
 def _broken_rules(
     value: Mapping[str, Any], kind: Any, converter: cattrs.Converter, hooks: Mapping[str, _Hook]
 ) -> Iterator[ValueError]:
-    """Yield what the validators of *kind* say about those values that have the right type."""
+    """Yield the errors of the validators of *kind* for the values that have the right type."""
     stand_in = object.__new__(kind)
     given = []
     for field in attrs.fields(attrs.resolve_types(kind)):
@@ -213,7 +213,7 @@ def _broken_rules(
         if isinstance(found, attrs.Factory):  # type: ignore[arg-type]
             found = found.factory(stand_in) if found.takes_self else found.factory()
         if field.name in value:
-            with suppress(Exception):  # it is told of already
+            with suppress(Exception):  # the error is among the problems already
                 found = hooks.get(field.name, converter.structure)(value[field.name], field.type)
                 given.append(field)
         object.__setattr__(stand_in, field.name, found)

@@ -35,7 +35,7 @@ def at_least(smallest: float) -> Callable[[Any, attrs.Attribute[Any], Any], None
 
     def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         try:
-            check_number(attribute.name, value)  # of options that were made in Python
+            check_number(attribute.name, value)  # options that were made in Python are not checked before
         except ValueError as error:
             raise ValueError(f"{attribute.name}: {error}") from None
         if value < smallest:
@@ -64,7 +64,7 @@ def is_event_name(_: Any, attribute: attrs.Attribute[Any], value: str | None) ->
 
 
 def are_named_apart(_: Any, attribute: attrs.Attribute[Any], value: Iterable[Any]) -> None:
-    """Validate an option with several tables, which their `name` tells apart, in whatever case."""
+    """Validate that the tables of an option have different names, compared without their case."""
     seen: set[str] = set()
     for each in value:
         if each.name.casefold() in seen:
@@ -165,14 +165,14 @@ class Config:
     places: dict[str, Any] = attrs.field(factory=dict)
     """The options of plugins that stand outside of their tables, by their places, such as ``core.state_path``."""
     problems: list[str] = attrs.field(factory=list)
-    """What is wrong with the text that it was read from: an interface refuses it, with all else that is wrong."""
+    """The problems of the text; an interface raises them together with the problems that it finds."""
     management: ManagementOptions = attrs.field(factory=ManagementOptions)
     source: tuple[str, str] | None = attrs.field(default=None, eq=False, repr=False)
-    """The file that it was read from, and the text in it."""
+    """The file of the configuration, and its text."""
 
     @property
     def tables(self) -> dict[str, dict[str, Any]]:
-        """The tables of the plugins, with the options that stand at places of their own."""
+        """The tables of the plugins, including the options that stand outside of these tables."""
         tables = dict(self.plugins)
         for place, value in self.places.items():
             plugin, option = _owner(place)
@@ -180,14 +180,14 @@ class Config:
         return tables
 
     def named_by_place(self, problems: Iterable[str]) -> Iterator[str]:
-        """Yield *problems*, each with the place at which its option stands."""
+        """Yield *problems*, each with the place of its option in the file."""
         moved = {"plugins.{}.{}".format(*_owner(place)): place for place in self.places}
         for problem in problems:
             path = next((path for path in moved if problem.startswith((f"{path}:", f"{path}."))), None)
             yield problem if path is None else f"{moved[path]}{problem.removeprefix(path)}"
 
     def placed(self, problems: Iterable[str]) -> list[str]:
-        """Return *problems* with the file and the line of each, when it was read from a file."""
+        """Return *problems*, each with its file and line when the configuration was read from a file."""
         return list(problems) if self.source is None else with_places(*self.source, problems)
 
 
@@ -230,7 +230,7 @@ def _take_places(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _items(items: Any, kind: type, path: str, problems: list[str]) -> list[Any]:
-    """Return each of *items* as *kind*; None, which keeps the places of those after it, where it cannot be."""
+    """Return each of *items* as *kind*; None in place of an invalid item keeps the indexes of the items after it."""
     if type(items) is not list:
         problems.append(f"{path}: expected tables, each headed [[{path}]], got {items!r}")
         return []
@@ -238,7 +238,7 @@ def _items(items: Any, kind: type, path: str, problems: list[str]) -> list[Any]:
 
 
 def read_config(text: str) -> Config:
-    """Return the configuration that *text* holds, with what is wrong with it in its `problems`."""
+    """Return the configuration in *text*, with the problems of the text in its `problems`."""
     try:
         raw = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError of Python
@@ -280,11 +280,11 @@ def _without_problems(config: Config) -> Config:
 
 
 def parse_config(text: str) -> Config:
-    """Return the configuration that *text* holds.
+    """Return the configuration in *text*.
 
     Raises:
-        ConfigError: with every problem of the text, each with its path; those that only the plugins can
-            tell come when an interface is made of it.
+        ConfigError: with every problem of the text, each with its path; the problems that only plugins can
+            find are raised when an interface is made from the configuration.
     """
     return _without_problems(read_config(text))
 

@@ -42,8 +42,8 @@ def _line(lines: dict[str, int], problem: str) -> int | None:
 def key_lines(text: str) -> dict[str, int]:
     """Return the line of each key and each item of *text* by its path, such as ``events[0].name``.
 
-    tomllib keeps no positions, so that it reads each statement apart: the fewest lines that are TOML by
-    themselves. What stands in a statement of several lines has the line of its first one.
+    tomllib keeps no positions. Each statement, the fewest lines that are TOML by themselves, is therefore
+    parsed separately. A key within a statement of several lines gets the line of the first one.
     """
     lines: dict[str, int] = {}
     counts: dict[str, int] = {}
@@ -68,7 +68,7 @@ def _statements(text: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
         try:
             value = tomllib.loads(statement)
         except (ValueError, RecursionError):
-            continue  # it has further lines
+            continue  # the statement has further lines
         if value:
             yield number - len(open_lines) + 1, statement, value
         open_lines.clear()
@@ -89,14 +89,14 @@ def _header_path(value: Any, counts: dict[str, int]) -> str:
 
 
 def _note(lines: dict[str, int], path: str, number: int) -> None:
-    """Note the line of *path*, and of each table above it that has none."""
+    """Record the line of *path*, and of each table above it without a line."""
     while path:
         lines.setdefault(path, number)
         path = _LAST_STEP.sub("", path) if _LAST_STEP.search(path) else ""
 
 
 def _note_all(lines: dict[str, int], path: str, value: Any, number: int) -> None:
-    """Note the line of what stands in *value*."""
+    """Record the line of each key and item in *value*."""
     if path:
         _note(lines, path, number)
     if isinstance(value, dict):

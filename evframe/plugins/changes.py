@@ -1,4 +1,4 @@
-"""What a reload of the configuration has changed."""
+"""The changes that a reload of the configuration has made."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ class Changes:
     """What a reload has changed."""
 
     core: list[str] = attrs.field(factory=list)
-    """The options of the core that have other values."""
+    """The options of the core whose values have changed."""
     management: list[str] = attrs.field(factory=list)
-    """The rules of run-time clients that are others; those of a single interface have its name before them."""
+    """The rules of run-time clients that have changed; rules of one interface are prefixed with its name."""
     plugins: list[str] = attrs.field(factory=list)
-    """The plugins that came, went, or have other options."""
+    """The plugins that were added, were removed, or have changed options."""
     events: list[str] = attrs.field(factory=list)
-    """The events that are new or declared otherwise; those that went from the configuration stay registered."""
+    """The events that are new or have another declaration; events that were removed from the file stay registered."""
     subscribed: list[str] = attrs.field(factory=list)
     """The subscriptions that are new or have another lease, as ``event socket``."""
     ended: list[str] = attrs.field(factory=list)
-    """The subscriptions that went, with those of clients that the policy does not permit any more."""
+    """The subscriptions that were removed, including those of clients that the policy does not permit any more."""
 
 
 def describe_changes(changes: Changes) -> dict[str, Any]:

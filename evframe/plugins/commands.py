@@ -58,7 +58,7 @@ def int_param(params: Mapping[str, Any], name: str) -> int:
         digits = value[1:] if value[:1] in {"+", "-"} else value
         if not digits.isascii() or not digits.isdigit():
             raise invalid_params(f"Bad type for parameter '{name}'")
-        value = int(value[:_DIGITS])  # more of them are beyond 32 bits anyhow
+        value = int(value[:_DIGITS])  # a number with more digits is beyond 32 bits anyhow
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise invalid_params(f"Bad type for parameter '{name}'")
     return int32(value)
@@ -68,12 +68,11 @@ def int_param(params: Mapping[str, Any], name: str) -> int:
 class Command:
     """One management command.
 
-    *recipes* are the parameter lists it accepts; *run* gets the parameters by name and
-    returns the result, which has a JSON form, or raises `CommandError`. One that *needs_policy*
-    gets the policy of the interface that the request came by as its second argument. *named* are
-    further parameter lists, which are accepted by name alone. *prepare* does with the parameters of a
-    large request what takes long: it runs on a thread beside the loop, raises nothing, and *run* gets
-    what it returns as its last argument.
+    *recipes* are the parameter lists that the command accepts. *run* gets the parameters by name, and
+    returns a result with a JSON form or raises `CommandError`. With *needs_policy*, *run* gets the policy
+    of the interface of the request as its second argument. *named* are further parameter lists, which are
+    accepted by name alone. *prepare* does the slow work on the parameters of a large request: it runs on a
+    thread beside the loop and raises nothing, and *run* gets its result as the last argument.
     """
 
     name: str
@@ -104,7 +103,7 @@ class Command:
         """Return the parameters by name that a request has in order or by name.
 
         Raises:
-            CommandError: -32602 if they are those of no parameter list.
+            CommandError: -32602 if the parameters match no parameter list.
         """
         recipes = (*self.recipes, *self.named) if isinstance(given, dict) else self.recipes
         fitting = [recipe for recipe in recipes if len(recipe) == len(given)]
@@ -131,7 +130,7 @@ class CommandTable:
         """Add *command*, whose name is ``module:command``, or has no colon.
 
         Raises:
-            ValueError: if its name, or an alias, is one that a client cannot call, or that of another command.
+            ValueError: if a client cannot call its name or an alias, or another command has that name.
         """
         if command.name in self._by_name:
             raise ValueError(f"expected a new command, got {command.name!r} again")
@@ -150,7 +149,7 @@ class CommandTable:
             raise ValueError(f"expected a new name of a command, got {name!r}, which {other.name!r} has")
 
     def remove(self, name: str) -> None:
-        """Take out the command with the canonical *name*."""
+        """Remove the command with the canonical *name*."""
         command = self._by_name.pop(name)
         self._short[command.short].remove(command)
         for alias in command.aliases:

@@ -41,7 +41,7 @@ GROUP: Final = "evframe"
 
 
 class Composition:
-    """The plugins of one interface, each with its options, its status, and tasks of its own.
+    """The plugins of one interface, each with separate options, status and tasks.
 
     Args:
         registry: of the events.
@@ -58,13 +58,13 @@ class Composition:
         self.manager = PluginManager(hookspecs)
         self.statuses: list[PluginStatus] = []
         self.options: dict[str, Any] = {}
-        """What each plugin was made with, by its name; None for one without options."""
+        """The options of each plugin, by its name; None for a plugin without options."""
         self.declared: dict[str, dict[str, Declaration | None]] = {}
         """The events of each plugin, by the plugin's name."""
         self.references: dict[str, str] = {}
         """The events that options of plugins name and other plugins declare, by the paths of the options."""
         self.narrowings: dict[str, NarrowingOptions] = {}
-        """What the tables of management interfaces permit less than the others, by the plugin's name."""
+        """The rules by which the table of a management interface narrows the general policy, by the plugin's name."""
         self.unopened: set[str] = set()
         """The management interfaces that are not started, because they have no table in the configuration."""
         self._registry = registry
@@ -74,24 +74,24 @@ class Composition:
         self._lives: dict[int, tuple[PluginTasks, PluginContext]] = {}
         self._background = PluginTasks()
         self.spawn = self._background.spawn
-        """Runs what goes on when a plugin went."""
+        """Runs the cleanup of a plugin after it was removed."""
 
     def load(
         self, config: Config, problems: list[str], found: Iterable[EntryPoint] | None = None, *, gateway: bool = False
     ) -> None:
-        """Add every installed plugin; what is wrong with the options of one goes to *problems*.
+        """Add every installed plugin; invalid options of a plugin are added to *problems*.
 
-        A plugin that cannot be used is reported in its status, and the others are used.
+        A plugin that cannot be used is reported in its status; the other plugins are used.
 
         Args:
             config: the configuration.
-            problems: takes what is wrong.
-            found: the entry points; those that are installed without it.
-            gateway: whether management interfaces are opened that have no table in the configuration.
+            problems: the list that gets the errors.
+            found: the entry points; None for the installed ones.
+            gateway: whether management interfaces without a table in the configuration are opened, too.
         """
         tables = config.tables
         seen: set[str] = set()
-        # First those that are published with evframe, whose names and commands others must not take.
+        # First the plugins that are published with evframe, so that no other plugin can take their names and commands.
         installed = entry_points(group=GROUP) if found is None else found
         for entry in sorted(installed, key=lambda entry: (not is_published(entry.name), entry.name)):
             version = entry.dist.version if entry.dist else "?"
@@ -123,7 +123,7 @@ class Composition:
         except ConfigError as error:
             problems += [f"plugins.{entry.name}.{problem}" for problem in error.problems]
             self.statuses.append(PluginStatus(entry.name, version, INVALID_OPTIONS))
-        except BaseException as error:  # any error of a plugin is its status
+        except BaseException as error:  # any error of a plugin is recorded as its status
             if comes_from_outside(error):
                 raise
             self.statuses.append(PluginStatus(entry.name, version, f"{type(error).__name__}: {error}"))
@@ -137,7 +137,7 @@ class Composition:
         return {key: value for key, value in table.items() if key not in keys}
 
     def add(self, name: str, plugin: Any, *, version: str = "", options: Any = None) -> None:
-        """Register one plugin with its events and commands; on an error nothing of it stays."""
+        """Register one plugin with its events and commands; after an error, nothing of the plugin stays registered."""
         check_attributes(name, plugin)
         manager = self.manager
         manager.register(plugin, name=name)
@@ -173,7 +173,7 @@ class Composition:
         return self.manager.unregister(name=name)
 
     def remove(self, name: str) -> Any:
-        """Take out the plugin called *name*, and return it; its events stay registered."""
+        """Remove the plugin called *name*, and return it; its events stay registered."""
         status = next(status for status in self.statuses if status.name == name)
         self.options.pop(name, None)
         self.declared.pop(name, None)
@@ -181,10 +181,10 @@ class Composition:
         return self._take_out(name, status.commands)
 
     def exchange(self, name: str, plugin: Any, options: Any) -> None:
-        """Put *plugin* in the place of the one called *name*; on an error that one stays."""
+        """Replace the plugin called *name* by *plugin*; after an error, the old plugin stays."""
         version = next(status.version for status in self.statuses if status.name == name)
         old_options = self.options.get(name)
-        # Nobody looks at the plugins before the new one is there: a transport keeps its place.
+        # No code reads the plugins until the new one is registered, so that a transport keeps its place.
         on_change, self.manager.on_change = self.manager.on_change, None
         try:
             old = self.remove(name)
@@ -199,7 +199,7 @@ class Composition:
                 on_change()
 
     def context(self, plugin: Any) -> PluginContext:
-        """Return what *plugin* may do."""
+        """Return the context of *plugin*."""
         return self._life(plugin)[1]
 
     def _life(self, plugin: Any) -> tuple[PluginTasks, PluginContext]:
@@ -215,15 +215,15 @@ class Composition:
         return [plugin for _, plugin in self.manager.list_name_plugin() if plugin is not None]
 
     def tell_loaded(self, plugins: Iterable[Any] | None = None) -> None:
-        """Call `loaded` of *plugins*; of all without them."""
+        """Call `loaded` of *plugins*; None for all plugins."""
         for plugin in self._plugins() if plugins is None else plugins:
             self.manager.call("loaded", plugin, context=self.context(plugin))
 
     def tell_all_loaded(self, configured: Iterable[str], problems: list[str] | None) -> None:
-        """Call `loaded` of every plugin; one that raises is taken out, and its status says why.
+        """Call `loaded` of every plugin; a plugin that raises is removed, with the reason in its status.
 
-        Of the *configured* ones, that is one of the *problems*. Without these, the error is raised: the plugins
-        are those of the caller.
+        The error of a *configured* plugin is added to *problems*. Without *problems* the error is raised, because
+        the caller has passed the plugins.
         """
         for plugin in self._plugins():
             name = self.manager.get_name(plugin) or ""
@@ -240,7 +240,7 @@ class Composition:
                 problems += unloaded({*configured} & {name}, [status])
 
     def start(self, plugins: Iterable[Any] | None = None) -> None:
-        """Call `start` of *plugins*, of all without them, but for management interfaces that are not opened."""
+        """Call `start` of *plugins*, None for all, except for management interfaces that are not opened."""
         for plugin in self._plugins() if plugins is None else plugins:
             name = self.manager.get_name(plugin) or ""
             if name in self.unopened:
@@ -251,12 +251,12 @@ class Composition:
                 self.manager.call("start", plugin, context=context)
 
     async def end_tasks(self, timeout_s: float) -> None:
-        """Cancel what the plugins have spawned, and wait for the ends for at most *timeout_s* seconds."""
+        """Cancel the tasks of the plugins, and wait for their ends for at most *timeout_s* seconds."""
         lives = [self._background, *(tasks for tasks, _ in self._lives.values())]
         await asyncio.gather(*(tasks.stop(timeout_s) for tasks in lives))
 
     async def stop(self, timeout_s: float) -> None:
-        """Call `stop` of every plugin, and wait for what it returns for at most *timeout_s* seconds."""
+        """Call `stop` of every plugin, and wait for the returned awaitables for at most *timeout_s* seconds."""
         await _all_ended(self.manager.ask("stop"), timeout_s)
 
     async def retire(self, plugin: Any, timeout_s: float) -> None:
@@ -271,7 +271,7 @@ class Composition:
 
 
 async def _all_ended(results: Iterable[Any], timeout_s: float) -> None:
-    """Wait for those of *results* that can be awaited; cancel what is late."""
+    """Wait for those of *results* that can be awaited; cancel those that take longer than *timeout_s* seconds."""
     ends = [contained_task(end) for end in results if isinstance(end, Awaitable)]
     if ends:
         over, late = await asyncio.wait(ends, timeout=timeout_s)
@@ -283,7 +283,7 @@ async def _all_ended(results: Iterable[Any], timeout_s: float) -> None:
 
 @contextmanager
 def _naming(name: str, hook: str) -> Iterator[None]:
-    """Name the plugin that cannot be loaded, and the hook: every error is a PluginError."""
+    """Turn every error into a PluginError that names the plugin and the hook."""
     try:
         with naming_hook(name, hook):
             yield
@@ -296,10 +296,10 @@ def make_options(
 ) -> Any:
     """Return the options of a plugin, of its attrs class `Options`; None when it has none.
 
-    *filling* has the values of references in its secrets; *besides* are the keys that its table may have
-    besides the options.
+    *filling* has the values of references in the secrets of the plugin; *besides* are the keys that its table may
+    have besides the options.
 
-    What is wrong goes to the problems of *filling*; the defaults stand in for it.
+    Errors are added to the problems of *filling*, and the defaults replace the invalid options.
     """
     options_class = getattr(factory, "Options", None)
     if options_class is None:
@@ -314,7 +314,7 @@ def make_options(
 
 
 def make_plugin(factory: Any, options: Any) -> Any:
-    """Return the plugin object of an entry point: a module, or what a class makes of its options."""
+    """Return the plugin object of an entry point: a module, or an instance of a class with the options."""
     if options is not None:
         return factory(options)
     return factory() if inspect.isclass(factory) else factory

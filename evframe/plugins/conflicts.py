@@ -1,4 +1,4 @@
-"""What is wrong with the plugins that a configuration names, and what they contradict each other in."""
+"""The problems of the plugins that a configuration names, and the contradictions between plugins."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def missing_plugins(names: Iterable[str], installed: Iterable[str]) -> Iterator[
 
 
 def unusable_places(config: Config, installed: Iterable[str]) -> Iterator[str]:
-    """Yield a problem for each option at a place of its own that has no effect there, or has its value twice."""
+    """Yield a problem for each option outside of its plugin's table that has no effect, or is set twice."""
     installed = list(installed)
     for place in config.places:
         plugin, option = options_in(place) or ("", "")
@@ -55,7 +55,7 @@ def unloaded(names: Iterable[str], statuses: Iterable[PluginStatus]) -> Iterator
 def clashes(statuses: Iterable[PluginStatus], declared: Declared) -> Iterator[str]:
     """Yield a problem for each scheme, and each event, that two plugins have.
 
-    A declaration that is not enforced describes what comes from elsewhere, and clashes with none.
+    A declaration that is not enforced describes events from elsewhere, and clashes with no other declaration.
     """
     schemes: dict[str, str] = {}
     events: dict[str, str] = {}
@@ -79,7 +79,7 @@ def _clash(plugin: str, kind: str, name: str, owner: str) -> str:
 
 
 def contradictions(events: Sequence[EventOptions | None], declared: Declared) -> Iterator[str]:
-    """Yield a problem for each of the configured *events* whose parameters are not those that a plugin declares."""
+    """Yield a problem for each of the configured *events* whose parameters differ from a plugin's declaration."""
     for index, event in enumerate(events):
         if event is None or event.declared is None:
             continue
@@ -102,7 +102,7 @@ def _text(params: Mapping[str, Parameter]) -> str:
 
 
 def why_no_scheme(scheme: str, schemes: Iterable[str], statuses: Iterable[PluginStatus]) -> str:
-    """Return why no plugin has *scheme*, as the end of a sentence: what to install, or what was meant."""
+    """Return the end of a sentence about an unknown *scheme*: the package to install, or the scheme that was meant."""
     plugin = plugin_of(scheme)
     if plugin is None:
         return f"which no loaded plugin has{did_you_mean(scheme, schemes)}"

@@ -1,4 +1,4 @@
-"""What a plugin may do with the interface that loaded it."""
+"""The context of a plugin: its methods and attributes are what a plugin may do with its interface."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class Host(Protocol):
 
     @property
     def is_gateway(self) -> bool:
-        """Whether the process is a gateway: a service decides itself what is kept and opened."""
+        """Whether the process is a gateway; in a service, the service decides what is kept and opened."""
 
     @property
     def is_running(self) -> bool:
         """Whether the interface is entered, and is not being left."""
 
     def reload(self) -> Changes:
-        """Apply the file of the configuration as it is now; ConfigError when nothing has changed for a problem."""
+        """Apply the current file of the configuration; ConfigError with its problems, when nothing was applied."""
 
 
 @attrs.frozen(kw_only=True)
@@ -62,13 +62,13 @@ class PluginContext:
     """The plugin's."""
     _raising: Raising
     leases: Subscribing
-    """The subscriptions, with what is known of each subscriber."""
+    """The subscriptions, with the state of each subscriber."""
     host: Host
-    """The process: its options, its configuration, and whether it works."""
+    """The holder of the interface: its options, its configuration file, and whether the interface is running."""
     resolver: Resolver
     """The resolver that all plugins share."""
     status: StatusRegistry
-    """What each part says of its own health; a plugin has the group of its own name."""
+    """The health of each part; the group of a plugin has the plugin's name."""
     policies: Policies
     """What run-time clients may do."""
     commands: CommandTable
@@ -84,18 +84,19 @@ class PluginContext:
         return self._plugins.get_plugin(name)
 
     def statistics(self) -> list[StatisticGroup]:
-        """Return what the plugins count, in the order of their loading."""
+        """Return the counts of all plugins, in the order of their loading."""
         return [group for groups in reversed(self._plugins.ask("statistics")) for group in groups]
 
     def networks_beyond(self, endpoints: Iterable[tuple[str, int]]) -> tuple[Network, ...] | None:
-        """Return the networks in which the hosts may be that the peers at *endpoints* name; None for any.
+        """Return the networks that hosts named by the peers at *endpoints* must be in; None for any.
 
-        The policy of run-time clients says so, which a reload can change: ask before each connection.
+        The networks come from the policy of run-time clients. Call this before each connection, because a reload
+        can change the policy.
         """
         return self._networks.beyond(endpoints)
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run *work* until the interface is left or the plugin goes, which cancels it."""
+        """Run *work* as a task, which is cancelled when the interface is left or the plugin is removed."""
         return self._tasks.spawn(work)
 
     def parse_socket(self, text: str) -> Address:
@@ -107,7 +108,7 @@ class PluginContext:
         return self.leases.open_member(address, on_away)
 
     def close_member(self, member: Member) -> None:
-        """Let a member go, once what it has is delivered or its time is over."""
+        """Close a member, once its events are delivered or its time is over."""
         self.leases.close_member(member)
 
     def event(self, name: str) -> Channel:
@@ -129,7 +130,7 @@ class PluginContext:
         self._plugins.register(hooks)
 
     def remove_hooks(self, hooks: Any) -> None:
-        """Take out what `add_hooks` has registered."""
+        """Remove an object that `add_hooks` has registered."""
         self._plugins.unregister(hooks)
 
     def register_event(
@@ -172,11 +173,11 @@ class PluginContext:
         return await self._raising.raise_event_and_wait(name, params, timeout_s=timeout_s)
 
     def raise_event_and_tell(self, name: str, params: Any, tell: Callable[[Sequence[str | None]], None]) -> None:
-        """Raise an event, and have *tell* hear what became of it; see `EventInterface.raise_event_and_tell`."""
+        """Raise an event, and call *tell* with its outcomes; see `EventInterface.raise_event_and_tell`."""
         self._raising.raise_event_and_tell(name, params, tell)
 
     def prepare_event(self, name: str, params: Any) -> Event:
-        """Return an event for `raise_prepared`, which is read and encoded by then; from any thread.
+        """Return an event for `raise_prepared`, with its parameters read and encoded; from any thread.
 
         Raises:
             UnknownEventError: if the event is not registered.
@@ -189,10 +190,10 @@ class PluginContext:
         self._raising.raise_prepared(event, tell)
 
     def has_subscribers(self, name: str) -> bool:
-        """Return whether raising *name* would reach anyone."""
+        """Return whether the event *name* has a subscriber."""
         return bool(self._raising.event(name).targets)
 
     def connection_closed(self, peer: tuple[str, int], local: tuple[str, int], protocol: str) -> None:
-        """Tell the other plugins that a connection is closed; see the hook of this name."""
+        """Call the hook `connection_closed` of all plugins."""
         if self.host.is_running:
             self._plugins.tell("connection_closed", peer=peer, local=local, protocol=protocol)

@@ -1,4 +1,4 @@
-"""Plugins that come, go, or get other options while the interface works."""
+"""Adds, removes and reconfigures plugins while the interface works."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Change:
 
 
 def _problems(name: str, error: ValueError | OSError | PluginError) -> list[str]:
-    """Return why the plugin *name* refuses, each with its path."""
+    """Return the reasons why the plugin *name* refuses its options, each with its path."""
     if isinstance(error, ConfigError):
         return [_placed(name, problem) for problem in error.problems]
     return [_placed(name, (error.strerror if isinstance(error, OSError) else None) or str(error))]
@@ -54,8 +54,8 @@ def _placed(name: str, text: str) -> str:
 class PluginExchange:
     """Makes the plugins of *now* those of *wanted*, of which none has been started.
 
-    A plugin with the hook `reconfigure` is told its options; a transport without it is exchanged,
-    and its subscribers go on with the new one, each once what is under way is over.
+    A plugin with the hook `reconfigure` gets its new options. A transport without the hook is exchanged: each
+    of its subscribers continues with the new transport once the batches under way are over.
     """
 
     def __init__(self, now: Composition, wanted: Composition, transports: Transports, roster: Roster) -> None:
@@ -69,7 +69,7 @@ class PluginExchange:
 
     @property
     def changed(self) -> list[str]:
-        """The names of the plugins that are not what they were."""
+        """The names of the plugins that have changed."""
         return [change.name for change in self._changes]
 
     def _compare(self) -> list[_Change]:
@@ -87,7 +87,7 @@ class PluginExchange:
         return (name in self._now.unopened) != (name in self._wanted.unopened)
 
     def problems(self) -> list[str]:
-        """Return why plugins cannot be what is wanted."""
+        """Return the reasons why plugins cannot be changed as wanted."""
         reasons = {status.name: status.problem for status in self._wanted.statuses}
         problems = []
         for change in self._changes:
@@ -148,13 +148,13 @@ class PluginExchange:
         try:
             return self._now.manager.call("reconfigure", self._now.manager.get_plugin(name), options=options)
         except (ValueError, OSError):
-            raise  # how a plugin refuses its options
+            raise  # these errors mean that the plugin refuses its options
         except Exception:
             with naming_hook(name, "reconfigure"):
                 raise
 
     def _fresh(self, name: str) -> Any:
-        """Return a plugin object like that of the wanted composition, which belongs to the latter."""
+        """Return a new plugin object like that of the wanted composition, which keeps its object."""
         plugin, options = self._wanted.manager.get_plugin(name), self._wanted.options.get(name)
         return make_plugin(type(plugin), options) if options is not None else plugin
 
@@ -174,7 +174,7 @@ class PluginExchange:
         self._now.spawn(self._now.retire(plugin, self._roster.end_timeout_s))
 
     def _open(self, status: PluginStatus) -> None:
-        """Exchange a management interface that is opened, or closed, for one as it is wanted."""
+        """Exchange a management interface that the new configuration opens or closes."""
         was, self._now.unopened = self._now.unopened, self._now.unopened ^ {status.name}
         self._undo.append(partial(setattr, self._now, "unopened", was))
         self._exchange(status)
@@ -198,7 +198,7 @@ class PluginExchange:
         self._now.spawn(self._now.retire(new, self._roster.end_timeout_s))
 
     def _go_on(self, subscribers: list[Subscriber]) -> None:
-        """Let the subscribers of an exchanged transport go on, each once what is under way is over."""
+        """Resume the subscribers of an exchanged transport, each once its batches under way are over."""
         for subscriber in subscribers:
             subscriber.held = subscriber.batches > 0
             try:
@@ -211,10 +211,10 @@ class PluginExchange:
     async def _retire(
         self, old: Any, subscribers: list[Subscriber], sockets: list[Socket], released: Callable[..., Any] | None
     ) -> None:
-        """Let go of a transport that was exchanged, once it has nothing under way."""
+        """Release a transport that was exchanged, once it has no batches under way."""
         try:
             async with asyncio.timeout(self._roster.end_timeout_s):
-                while any(subscriber.held and subscriber.batches for subscriber in subscribers):  # noqa: ASYNC110 an event for this alone would cost every batch
+                while any(subscriber.held and subscriber.batches for subscriber in subscribers):  # noqa: ASYNC110 an asyncio.Event would slow every batch
                     await asyncio.sleep(0.01)
         except TimeoutError:
             pass

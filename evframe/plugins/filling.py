@@ -1,4 +1,4 @@
-"""Secrets among the options of plugins: references in them, ``${file:/path}`` and ``${env:NAME}``, get their values."""
+"""Fills references, ``${file:/path}`` and ``${env:NAME}``, in secret options of plugins with their values."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Filling:
     """Puts values in place of the references in one table.
 
     Args:
-        values: where the values are.
-        problems: takes what is wrong with references.
+        values: returns the values of references.
+        problems: the list that gets the errors of references.
     """
 
     def __init__(self, values: Values, problems: list[str]) -> None:
@@ -34,9 +34,9 @@ class Filling:
         return {name: self._option(value, fields.get(name), f"{path}.{name}") for name, value in table.items()}
 
     def explained(self, problems: Iterable[str]) -> Iterator[str]:
-        """Yield what is wrong with the filled table, without the values of references.
+        """Yield the problems of the filled table, without the values of references.
 
-        A place whose value is missing has its problem already.
+        A place with a missing value is skipped, because it has a problem already.
         """
         for problem in problems:
             if problem.startswith(tuple(self._missing)):
@@ -46,14 +46,14 @@ class Filling:
             yield f"{path}: expected a value that fits its place from {named}" if named else problem
 
     def _values_of(self) -> Iterator[tuple[str, str]]:
-        """Yield each value as it may stand in a problem, with its reference."""
+        """Yield each form in which a value may appear in a problem, with its reference."""
         for value, reference in self._references.items():
             for text in (value, repr(value)[1:-1]) if value else ():
                 yield text, reference
 
     def _option(self, value: Any, field: attrs.Attribute[Any] | None, path: str) -> Any:
         if field is None:
-            return value  # an unknown key is reported with the others
+            return value  # `structure` reports unknown keys
         if IS_SECRET in field.metadata:
             return self._secret(value, path, field.metadata[IS_SECRET])
         return self._inner(value, field.type, path)
@@ -81,7 +81,7 @@ class Filling:
     def _text(self, value: str, path: str, safe: str | None) -> str:
         try:
             template = Template(value, self._values)
-            # A text that is nothing but a reference is all of it, such as a whole URL.
+            # A reference without other text stands for the whole option, such as a whole URL.
             filled = template.filled(None if template.references == (value,) else safe)
         except ValueError as error:
             self.problems.append(f"{path}: {error}")
@@ -94,7 +94,7 @@ class Filling:
 
 
 def shown_option(text: str, show: Callable[[str], str]) -> str:
-    """Return what the function *show* makes of the option *text*, with references in place of their values."""
+    """Return the result of *show* for the option *text*, with references in place of their values."""
     if not isinstance(text, Filled):
         return show(text)
     template = Template(text.configured, Values())
@@ -103,11 +103,11 @@ def shown_option(text: str, show: Callable[[str], str]) -> str:
     for marked in template.marked():
         with suppress(ValueError):
             return template.unmarked(show(marked))
-    return MASK  # a value decides the form of the rest
+    return MASK  # the form of the rest depends on a value
 
 
 def unfilled(options: Any) -> dict[str, Any]:
-    """Return what *options* hold, with references in place of their values: equal for options that differ in these."""
+    """Return the options with references in place of values: equal for options that differ only in these values."""
     return attrs.asdict(
         options, value_serializer=lambda _, __, value: value.configured if isinstance(value, Filled) else value
     )

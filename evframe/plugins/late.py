@@ -8,15 +8,15 @@ import threading
 from typing import Any, Final
 
 _IMPORTS: Final = threading.Lock()
-"""One import after the other: modules that import each other cannot be imported by two threads at once."""
+"""Serialises imports, because two threads cannot import modules at once that import each other."""
 
 
 class LateModule:
     """A module that is imported at its first use, on another thread.
 
-    A library such as aiokafka takes 150 ms to import. At its first use the loop is running, and none of its turns may
-    take that long; a thread shares the processor with the loop, a few milliseconds each. At the start of a process
-    every command would wait for the libraries of all plugins that are installed.
+    A library such as aiokafka takes 150 ms to import. An import at the start would delay every command by the
+    libraries of all installed plugins. An import on the loop would block it for that time, while a thread shares
+    the processor with the loop, a few milliseconds each.
 
     Args:
         name: of the module.
@@ -29,7 +29,7 @@ class LateModule:
         self._lock = asyncio.Lock()
 
     async def get(self) -> Any:
-        """Return the module; callers get it in the order of their calls, so that no batch overtakes another one.
+        """Return the module; callers get it in the order of their calls, so that batches stay in order.
 
         Raises:
             ImportError: if it cannot be imported.

@@ -12,12 +12,12 @@ SLICE: Final = 256
 class Listing(Sequence[Any]):
     """A list in the result of a command whose items are made while the answer is written.
 
-    The loop serves others between its slices. So each item is as it is when it is made, and one that
-    is None by then is left out.
+    The loop serves other work between the slices. Each item therefore shows its thing at the time when
+    the item is made, and an item that is None is left out.
 
     Args:
         things: what is listed, which is copied.
-        make: returns the item of a thing; an item may be an object with listings of its own.
+        make: returns the item of a thing; an item may be an object that contains further listings.
     """
 
     __slots__ = ("_make", "_things")

@@ -1,4 +1,4 @@
-"""What a plugin is made of: the hooks it may have, the events it declares, and what became of it."""
+"""The manager of plugins, which calls their hooks; the events that a plugin declares; and the status of its loading."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SIMILAR: Final = 0.85
 
 
 def check_attributes(name: str, plugin: Any) -> None:
-    """Refuse a plugin with an attribute that belongs into its `limits`, or resembles one that the core reads.
+    """Refuse a plugin with an attribute that belongs in its `limits`, or resembles an attribute that the core reads.
 
     Raises:
         PluginError: with the attribute that was probably meant, or the value that was expected.
@@ -99,7 +99,7 @@ def _placed(text: str, name: str, place: str, options: Any) -> str:
 
 @attrs.define
 class PluginStatus:
-    """What became of one installed plugin: loaded when *problem* is None."""
+    """Whether one installed plugin was loaded: *problem* is the reason why not, None when it was."""
 
     name: str
     version: str
@@ -116,7 +116,7 @@ class EventCollector:
     def __init__(self) -> None:
         self.events: dict[str, Declaration | None] = {}
         self.references: dict[str, str] = {}
-        """The events that are declared elsewhere, by the options that name them."""
+        """The events that options of the plugin name and other plugins declare, by the options."""
 
     def add(
         self,
@@ -134,7 +134,7 @@ class EventCollector:
             params: its parameters in order, each a type or a `Parameter`; without it, anything can be raised.
             summary: when it is raised, in a sentence.
             enforced: whether a raise that does not fit is refused.
-            quiet: whether it tells about deliveries, so that its own are not told about.
+            quiet: whether deliveries of the event never trigger `delivery_changed`, so that it cannot cause itself.
         """
         check_name(name)
         self.events[name] = declare(name, params, summary=summary, enforced=enforced, quiet=quiet)
@@ -152,7 +152,7 @@ class EventCollector:
 
 
 class PluginManager(pluggy.PluginManager):
-    """A manager that knows the hooks of a module, and calls back when a plugin came or went."""
+    """A manager with the hooks of a module, which calls back after a plugin was registered or unregistered."""
 
     def __init__(self, specs: ModuleType) -> None:
         self.on_change: Callable[[], None] | None = None
@@ -180,21 +180,21 @@ class PluginManager(pluggy.PluginManager):
         """Return the result of *hook* of one plugin, with the wrappers that others put round it.
 
         Raises:
-            PluginError: if it raised what is no `Exception`, such as SystemExit.
+            PluginError: if the hook raised an error that is no `Exception`, such as SystemExit.
         """
         with foreign_call(f"plugin {self.get_name(plugin)!r}, hook {hook!r}"):
             return hook_call(self, hook, plugin)(**arguments)
 
     def tell(self, hook: str, **arguments: Any) -> None:
-        """Call every implementation of *hook*, which reports something; what one of them raises is logged.
+        """Call every implementation of *hook*, which notifies plugins; the error of an implementation is logged.
 
-        Wrappers are round each of them, as in `call`.
+        Hook wrappers are called round each implementation, as in `call`.
         """
         for implementation, function in self._implementations(hook):
             _result(implementation, function, hook, arguments)
 
     def ask(self, hook: str, **arguments: Any) -> list[Any]:
-        """Return what the implementations of *hook* return besides None; what one of them raises is logged.
+        """Return the results of all implementations of *hook* but None; the error of an implementation is logged.
 
         The plugin that was added last is called first. Wrappers are round each, as in `call`.
         """
@@ -203,7 +203,7 @@ class PluginManager(pluggy.PluginManager):
         return [result for result in results if result is not None]
 
     def _implementations(self, hook: str) -> Iterator[tuple[pluggy.HookImpl, Callable[..., Any] | None]]:
-        """Yield each implementation, and what calls it with the wrappers round it; None where there are none."""
+        """Yield each implementation, and a function that calls it with its wrappers; None without wrappers."""
         implementations = getattr(self.hook, hook).get_hookimpls()
         is_wrapped = any(map(is_wrapper, implementations[-1:]))  # pluggy has the wrappers last
         for implementation in implementations:

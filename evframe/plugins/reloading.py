@@ -1,4 +1,4 @@
-"""Loading the configuration again while the interface works: all of it, or nothing."""
+"""Reloads the configuration while the interface works: all of it, or nothing."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ class Parts:
 
 
 class Reload:
-    """One reload, from an interface that works to what one with the new configuration would be.
+    """One reload, which changes the working interface to match one with the new configuration.
 
     Args:
         now: the parts of the interface that works.
         wanted: those of an interface that was composed of the new configuration, and is never entered.
-        configure: takes the options of the core.
+        configure: applies the options of the core.
     """
 
     def __init__(self, now: Parts, wanted: Parts, configure: Callable[[CoreOptions], None]) -> None:
@@ -97,7 +97,7 @@ class Reload:
         return self._changes
 
     def _lease_problems(self) -> list[str]:
-        """Return what is wrong with the leases that are not configured, which have to stay."""
+        """Return the problems of leases outside of the configuration, which have to survive the reload."""
         problems = []
         for lease in self._now.roster.subscriptions:
             if lease.configured is None:
@@ -155,7 +155,7 @@ class Reload:
                 self._changes.subscribed.append(f"{name} {canonical}")
 
     def _apply_policy(self) -> None:
-        """Take the rules of run-time clients, and end the leases that they do not permit."""
+        """Apply the rules of run-time clients, and end the leases that the rules do not permit."""
         old, new = self._now.rules, self._wanted.rules
         self._changes.management.extend(key for key in {**old, **new} if old.get(key) != new.get(key))
         narrowings = self._now.composition.narrowings
@@ -172,6 +172,6 @@ class Reload:
 
 
 def _has_other_secret(old: Subscription, new: Subscription) -> bool:
-    """Return whether two sockets of the same canonical text differ: in a secret, which that text leaves out."""
+    """Return whether two sockets of the same canonical text differ in a secret, which that text leaves out."""
     text = new.subscriber.text
     return (old.subscriber.text != text or has_reference(text)) and old.subscriber.socket != new.subscriber.socket

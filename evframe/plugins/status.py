@@ -1,6 +1,6 @@
-"""Status and reports: what each part of the service says of its own health.
+"""Status and reports: the health of each part of the service.
 
-Groups, one for each part, hold identifiers; an identifier has a status, perhaps a text about it,
+Each part has a group of identifiers. An identifier has a status, an optional text about the status,
 and a bounded list of reports. A positive status is ready, a negative one is not.
 """
 
@@ -71,28 +71,28 @@ class StatusGroup:
 
     @property
     def aggregated(self) -> int:
-        """The status of all of them together: 1, or -1 when one is not ready."""
+        """The status of all identifiers together: 1, or -1 when one is not ready."""
         return READY if all(identifier.ready for identifier in self) else -READY
 
     def add(
         self, identifier: str = MAIN, status: int = READY, details: str | None = None, *, reports: int = 0
     ) -> Identifier:
-        """Add an identifier, or return the one of that name; nobody is told.
+        """Add an identifier, or return the existing one; `status_changed` is not called.
 
         Args:
             identifier: its name.
-            status: where it begins; 0 stands for 1.
+            status: the first status; 0 stands for 1.
             details: a text about the status.
             reports: how many reports are kept, the newest ones.
         """
         return self._identifiers.setdefault(identifier.casefold(), Identifier(identifier, status, details, reports))
 
     def remove(self, identifier: str) -> None:
-        """Take an identifier out, if it is there; nobody is told."""
+        """Remove an identifier, if it exists; `status_changed` is not called."""
         self._identifiers.pop(identifier.casefold(), None)
 
     def set_status(self, status: int, details: str | None = None, identifier: str = MAIN) -> None:
-        """Set a status; another number than before is told, another text alone is not.
+        """Set a status; `status_changed` is called for another number, but not for another text alone.
 
         Raises:
             LookupError: if there is no such identifier.
@@ -103,7 +103,7 @@ class StatusGroup:
             self._changed(StatusChange(self.name, found.name, found.status, details, old))
 
     def report(self, text: str, identifier: str = MAIN) -> None:
-        """Add a report; nobody is told.
+        """Add a report; `status_changed` is not called.
 
         Raises:
             LookupError: if there is no such identifier.
@@ -134,7 +134,7 @@ class StatusRegistry:
         return iter(self._groups.values())
 
     def group(self, name: str) -> StatusGroup:
-        """Return the group called *name*, which is made when it is asked for first."""
+        """Return the group called *name*, which is made at the first call."""
         return self._groups.setdefault(name.casefold(), StatusGroup(name, self._changed, self._clock))
 
     def find(self, name: str) -> StatusGroup | None:

@@ -53,7 +53,7 @@ class Subscribing:
         """
         self.expire()
         event = self._events[name]
-        # The text that listings show of a configured socket may have references, which nothing else may be parsed with.
+        # Listings show references of a configured socket; only such a text may be parsed with references.
         canonical = socket if has_reference(socket) else self._transports.parse(socket).socket.canonical
         return self._roster.leases.find(event, canonical)
 
@@ -80,12 +80,12 @@ class Subscribing:
 
     @property
     def statistics(self) -> list[Counters]:
-        """The counters of every subscriber, then the sums over those that are gone."""
+        """The counters of every subscriber, then the sums over the subscribers that were released."""
         return self._roster.statistics
 
     @property
     def counters(self) -> list[Callable[[], Counters]]:
-        """What reads each of the `statistics`, for callers that read them one by one."""
+        """Functions that read each of the `statistics`, for callers that read them one by one."""
         return self._roster.counters
 
     @property
@@ -95,14 +95,14 @@ class Subscribing:
 
     @property
     def subscribed(self) -> int:
-        """How many subscribers there are: with leases, or listening in this process."""
+        """The number of subscribers, with leases or listening in this process."""
         return len(self._roster.subscribers)
 
     def subscribe_event(self, name: str, socket: str, expire_s: int = 0, *, configured: bool = False) -> Subscription:
         """Subscribe *socket* to an event, or refresh its lease; *expire_s* 0 never ends.
 
-        A lease that is *configured* comes from the configuration again after a restart, and goes
-        when a configuration that is loaded again does not have it.
+        A *configured* lease is made from the configuration after each restart. It ends when a reloaded
+        configuration lacks it.
 
         Raises:
             UnknownEventError: if the event is not registered.
@@ -121,7 +121,7 @@ class Subscribing:
         """Subscribe with a lease of which *remaining_s* seconds are left; None for one that never ends.
 
         The rules are those of the management *interface* that made it, or of all where it is not known. A lease that
-        is there already stays as it is. Returns whether one was made.
+        exists already does not change. Returns whether a lease was made.
 
         Raises:
             UnknownEventError: if the event is not registered.
@@ -151,14 +151,14 @@ class Subscribing:
         return self._roster.open_member(address, on_away)
 
     def close_member(self, member: Member) -> None:
-        """Let a member go."""
+        """Close a member."""
         self._roster.close_member(member)
 
     def describe(self, socket: Socket | str) -> dict[str, Any]:
-        """Return what the transport of *socket*, or of its text, tells about it, such as the state of its members.
+        """Return what the transport of *socket*, or of its text, describes, such as the state of its members.
 
         Raises:
-            SocketError: if it is a text that cannot be used.
+            SocketError: if *socket* is a text that cannot be used.
         """
         if isinstance(socket, str):
             socket = self.parse_socket(socket).socket

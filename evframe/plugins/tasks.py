@@ -22,26 +22,26 @@ def log_error(task: asyncio.Future[Any]) -> None:
 
 
 async def in_thread(function: Callable[..., _Result], *args: Any) -> _Result:
-    """Return what *function* returns in a thread, or in this one when the interpreter is about to end."""
+    """Return the result of *function*, run in a thread, or in this one when the interpreter is about to end."""
     try:
         work = asyncio.get_running_loop().run_in_executor(None, partial(function, *args))
-    except RuntimeError:  # no thread begins any more, and nothing else waits for the loop
+    except RuntimeError:  # at the end of the interpreter no thread can begin, and blocking the loop does no harm
         return function(*args)
     return await work
 
 
 class PluginTasks:
-    """Runs what plugins spawn until it is stopped.
+    """Runs the tasks of a plugin until `stop` is called.
 
     Args:
-        plugin: the name of the plugin whose tasks they are; it may spawn from its `start` on.
+        plugin: the name of the plugin that owns the tasks; it may spawn tasks from its `start` on.
     """
 
     def __init__(self, plugin: str | None = None) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._plugin = plugin
         self.is_open = plugin is None
-        """Whether anything can be spawned."""
+        """Whether tasks can be spawned."""
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run *work*; an error that ends it is logged.

@@ -1,4 +1,4 @@
-"""Which plugin owns a socket, and the shortest way to its `deliver`."""
+"""Finds the plugin that owns a socket, and the shortest way to its `deliver`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def is_wrapper(implementation: pluggy.HookImpl) -> bool:
 
 
 def hook_caller(manager: pluggy.PluginManager, hook: str, plugin: Any) -> pluggy.HookCaller:
-    """Return *hook* of one plugin, with the wrappers that others put round it."""
+    """Return *hook* of one plugin, with the hook wrappers of other plugins."""
     others = {
         implementation.plugin
         for implementation in getattr(manager.hook, hook).get_hookimpls()
@@ -42,7 +42,7 @@ def hook_caller(manager: pluggy.PluginManager, hook: str, plugin: Any) -> pluggy
 
 
 def own_hook(manager: pluggy.PluginManager, hook: str, plugin: Any) -> Callable[..., Any] | None:
-    """Return *hook* of one plugin without wrappers, which works when the plugin has gone, too; None without one."""
+    """Return *hook* of one plugin without wrappers, which still works after the plugin was removed; None without it."""
     for implementation in getattr(manager.hook, hook).get_hookimpls():
         if implementation.plugin is plugin and not is_wrapper(implementation):
             function, names = implementation.function, implementation.argnames
@@ -51,9 +51,9 @@ def own_hook(manager: pluggy.PluginManager, hook: str, plugin: Any) -> Callable[
 
 
 def hook_call(manager: pluggy.PluginManager, hook: str, plugin: Any) -> Callable[..., Any]:
-    """Return *hook* of one plugin, which has one result, with the wrappers that others put round it.
+    """Return a function that calls *hook* of one plugin, with the hook wrappers of others, and returns one result.
 
-    Without wrappers it is the plugin's function, for pluggy keeps an error in a cycle with its traceback.
+    Without wrappers, the plugin's function is returned, because pluggy keeps an error in a cycle with its traceback.
     """
     caller = hook_caller(manager, hook, plugin)
     own = own_hook(manager, hook, plugin)
@@ -65,7 +65,7 @@ def hook_call(manager: pluggy.PluginManager, hook: str, plugin: Any) -> Callable
 
 
 def limits_of(plugin: Any) -> Limits:
-    """Return what a plugin says of its transport."""
+    """Return the limits of a plugin's transport."""
     limits = getattr(plugin, "limits", _DEFAULTS)
     if not isinstance(limits, Limits):
         raise PluginError(f"expected limits to be an evframe.plugin.Limits, got {limits!r}")
@@ -75,7 +75,7 @@ def limits_of(plugin: Any) -> Limits:
 class Transport:
     """One plugin that parses and delivers, with the hook wrappers that others put round it.
 
-    When the plugin is exchanged for another one of its name, this stays.
+    When a plugin is exchanged for another one of the same name, its `Transport` stays.
     """
 
     __slots__ = (
@@ -103,7 +103,7 @@ class Transport:
         self.resolve(manager)
 
     def resolve(self, manager: pluggy.PluginManager) -> None:
-        """Find the calls again, after a plugin came or went."""
+        """Find the functions of the plugin again, after a plugin was added or removed."""
         self.limits = limits = limits_of(self.plugin)
         self.batch_events = limits.batch_events  # those that are read for each batch
         self.in_flight = limits.in_flight
@@ -115,20 +115,20 @@ class Transport:
         called = hook_caller(manager, "deliver", self.plugin)
         implementations = called.get_hookimpls()
         is_alone = len(implementations) == 1 and not is_wrapper(implementations[0])
-        # A wrapper's code is not that of the transport, which has answered for its own.
+        # The limit `at_once` is a promise about the transport's code alone, not about that of wrappers.
         self.at_once = is_alone and limits.at_once
         if is_alone and implementations[0].argnames == ("socket", "batch"):
-            # One hook call costs as much as sending a datagram; with nobody else in it, it is left out.
+            # A hook call costs as much as sending a datagram; without wrappers, call the function directly.
             self.deliver = cast(Deliver, implementations[0].function)
         else:
             self.deliver = lambda socket, batch: called(socket=socket, batch=batch)
 
 
 def _check_socket(name: str, scheme: str, parsed: Socket) -> None:
-    """Refuse what is no socket, or one that would be the subscriber of another scheme.
+    """Refuse a value that is no socket, or a socket whose canonical text has another scheme.
 
     Raises:
-        PluginError: that names the plugin.
+        PluginError: with the name of the plugin.
     """
     canonical = getattr(parsed, "canonical", None)
     if not isinstance(canonical, str):
@@ -144,7 +144,7 @@ class Transports:
 
     Args:
         manager: of the plugins.
-        explain: returns why no plugin has a scheme; it gets the scheme, and those that plugins have.
+        explain: returns why no plugin has a scheme; called with the scheme and all known schemes.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class Transports:
         self.resolve()
 
     def resolve(self) -> None:
-        """Look at the plugins again, after one came or went; a transport keeps its name's place."""
+        """Find the transports again, after a plugin was added or removed; a transport keeps its place by its name."""
         self._by_scheme.clear()
         plugins = {
             self._manager.get_name(implementation.plugin) or repr(implementation.plugin): implementation.plugin
@@ -186,11 +186,11 @@ class Transports:
 
         Args:
             text: of the socket.
-            configured: whether it comes from the configuration, where it may have references to secrets. So may
-                the members that its transport parses meanwhile.
+            configured: whether *text* comes from the configuration, where the text, and the members that its
+                transport parses, may have references to secrets.
 
         Raises:
-            SocketError: if no transport knows the scheme, its transport refuses the text, or a secret is missing.
+            SocketError: if no transport has the scheme, the transport refuses the text, or a secret is missing.
         """
         if not isinstance(text, str) or "${" not in text:
             return self._parse(text)
@@ -201,7 +201,7 @@ class Transports:
         return self._parse(text)
 
     def _parse_configured(self, text: str) -> Address:
-        """Return the socket of a text with references; what is shown of it has no values."""
+        """Return the socket of a text with references; listings show the references instead of their values."""
         was, self._is_configured = self._is_configured, True
         try:
             template = Template(text, self.values)
@@ -225,7 +225,7 @@ class Transports:
             raise self._meant(text) or error from None
 
     def _meant(self, url: str) -> SocketError | None:
-        """Return the error that shows the socket that *url* stands for, without its secrets; None without one."""
+        """Return the error that suggests the socket for *url*, without its secrets; None without a suggestion."""
         scheme = url.partition(":")[0].lower()
         plugins = [each.plugin for each in self._by_name.values()]
         own = [OWN_FORM for plugin in plugins if scheme in getattr(plugin, "schemes", ())]
@@ -233,9 +233,9 @@ class Transports:
         for socket in sockets_for(url, own + others):
             with suppress(SocketError):
                 canonical = self._parse_socket(socket).socket.canonical
-                if MASK in canonical:  # of more than the password
+                if MASK in canonical:  # the mask hides more than the password
                     return SocketError(f"{scheme}://{MASK}", f"expected '{canonical}', got a URL")
-                # Not its repr: the password is masked where it stands as in the URL.
+                # The text and not its repr, because the mask replaces the password as it is in the URL.
                 return SocketError(url, f"expected '{socket}', got a URL")
         for nearest in sockets_for(place_of(url), others):
             return SocketError(f"{scheme}://{MASK}", f"expected '{nearest}', got a URL")
@@ -280,7 +280,7 @@ class Transports:
                 socket = self._parse(marked).socket
                 break
         else:
-            return SocketError(template.text, "").socket  # a value decides the form of the rest
+            return SocketError(template.text, "").socket  # the form of the rest depends on a value
         if getattr(socket, "parameters", ()) != getattr(address.socket, "parameters", ()):
             raise SocketError(
                 template.text, f"expected a value without braces from {' and '.join(template.references)}"
@@ -288,7 +288,7 @@ class Transports:
         return template.unmarked(socket.canonical)
 
     def _problem(self, template: Template) -> str:
-        """Return why a transport refuses a text with the values of references, without these."""
+        """Return why a transport refuses a text with the values of references, without these values."""
         problems = []
         for marked in template.marked():
             try:

@@ -1,4 +1,4 @@
-"""The workers and the calls of plugins that run code for events: how many, and how long, is for others to say."""
+"""Worker pools of plugins that other plugins can observe and resize, and the time limit of one call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Told = Callable[[str, "Event", float], None]
 
 
 class WorkerGroup(Protocol):
-    """What a plugin with workers of its own tells about them, and lets be changed."""
+    """A pool of workers of one plugin: its kind, its size and its load, and methods that resize it."""
 
     @property
     def kind(self) -> str:
@@ -21,7 +21,7 @@ class WorkerGroup(Protocol):
 
     @property
     def filter(self) -> str:
-        """What part of that they do; ``none`` for all of it."""
+        """The part of the work that these workers do; ``none`` for all of it."""
 
     @property
     def size(self) -> int:
@@ -38,14 +38,14 @@ class WorkerGroup(Protocol):
         """Add a worker and return its number."""
 
     def shrink(self) -> int:
-        """Let a worker go, once it is done with what it does, and return its number."""
+        """Stop a worker, once it has finished its current work, and return its number."""
 
 
 class CallLimit:
-    """How long one call of code that handles an event may take before somebody is told.
+    """The time limit of one call of code that handles an event; a slower call is reported.
 
-    Each interface has one. Who wants to be told sets it in the hook `loaded`; a plugin that makes
-    calls passes them through `timed` or `timed_async`, which cost nothing without a limit.
+    Each interface has one limit. A plugin that wants reports sets it in the hook `loaded`. A plugin that
+    makes calls passes them through `timed` or `timed_async`, which cost nothing without a limit.
 
     Args:
         clock: in seconds.
@@ -57,17 +57,17 @@ class CallLimit:
         self._told: Told | None = None
 
     def set(self, seconds: float, told: Told) -> None:
-        """Have *told* called after each call that took longer than *seconds*, where the call was made.
+        """Call *told* after each call that took longer than *seconds*, on the thread of the slow call.
 
         Args:
             seconds: the limit.
-            told: gets the name of what was called, the event and the seconds; it must not raise.
+            told: gets the name of the called code, the event and the seconds; it must not raise.
         """
         self._seconds = seconds
         self._told = told
 
     def clear(self) -> None:
-        """Have nobody told any more."""
+        """Remove the limit, so that slow calls are not reported any more."""
         self._told = None
 
     def timed(self, name: str, call: Callable[[Event], Any]) -> Callable[[Event], Any]:
@@ -88,7 +88,7 @@ class CallLimit:
         return measured
 
     def timed_async(self, name: str, call: Callable[[Event], Awaitable[Any]]) -> Callable[[Event], Awaitable[Any]]:
-        """Return *call*, measured if there is a limit; the time in which it waits counts too."""
+        """Return *call*, measured if there is a limit; the time that *call* waits counts, too."""
         told, seconds, clock = self._told, self._seconds, self._clock
         if told is None:
             return call
