@@ -1,6 +1,6 @@
-"""Messages of queues that become events: an `Intake` raises them, and says how their deliveries ended.
+"""Messages of queues that become events: an `Intake` raises the events, and reports how their deliveries ended.
 
-A plugin that consumes a queue acknowledges a message by that.
+A plugin that consumes a queue acknowledges a message according to this report.
 """
 
 from evframe_ingest.availability import Availability

@@ -16,12 +16,12 @@ _REPORTS: Final = 20
 
 
 class Availability:
-    """The status of a source of messages, which is logged as it changes.
+    """The status of a source of messages; each change is logged.
 
     Args:
-        statuses: those of the plugin.
-        name: of the source.
-        broker: where it is, without secrets.
+        statuses: the statuses of the plugin.
+        name: the name of the source.
+        broker: the address of the broker, without secrets.
         clock: the monotonic clock, in seconds.
     """
 
@@ -37,12 +37,12 @@ class Availability:
 
     @property
     def consumed(self) -> bool:
-        """Whether it is consumed."""
+        """Whether the source is consumed."""
         return self._identifier.ready
 
     @property
     def details(self) -> str:
-        """How it is, in a word."""
+        """The status in one word."""
         return str(self._identifier.details)
 
     def begins(self) -> None:
@@ -51,7 +51,7 @@ class Availability:
         log.info("messages are consumed", extra=self._extra)
 
     def ends(self, reason: str) -> None:
-        """Report that none are; a reason that stays is logged every ten seconds."""
+        """Report that no messages are consumed; an unchanged reason is logged every ten seconds."""
         news = reason != self.details
         self._set(_NOT_CONSUMED, reason)
         if news or self._clock() >= self._quiet_until:

@@ -1,4 +1,4 @@
-"""Messages from elsewhere: the events that they become, and the outcomes of these."""
+"""Raises the events of messages from elsewhere, and reports the outcomes of the events."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from evframe.plugin import LogLimiter, PluginContext, check_name
 
 log = logging.getLogger("evframe.ingest")
 Fate = Literal["delivered", "nobody", "failed", "open"]
-"""How the deliveries of an event ended: all of them well; there were none; some failed for good; or
-the interface was left before some had an end."""
+"""How the deliveries of an event ended: all were delivered; the event had no subscribers; some failed for good; or
+some had no outcome when the interface was left."""
 LARGE_BYTES: Final = 8 << 10
-"""How long a message may be that is read on the loop: longer ones take more than a few milliseconds."""
+"""The longest message that is read on the loop; longer messages would hold the loop for several milliseconds."""
 
 
 def fate_of(reasons: Sequence[str | None]) -> Fate:
-    """Return how deliveries ended that failed with these *reasons*, or did not where there is None."""
+    """Return how deliveries with these *reasons* ended; None is the reason of an event that was delivered."""
     if not reasons:
         return "nobody"
     if "shutdown" in reasons:
@@ -44,19 +44,19 @@ class Refused(ValueError):  # noqa: N818 the message's fault, not one of the plu
 
 @attrs.frozen
 class Rules:
-    """Which events messages become."""
+    """The rules by which messages become events."""
 
     event: str | None
     """The event of messages that name none; None refuses them."""
     patterns: Sequence[str]
     """Patterns of the names that notifications may have; without any, every message is a body."""
     max_events: int
-    """How many names may be registered that nobody knew before."""
+    """How many names that are not registered yet may be registered for messages."""
 
 
 @attrs.frozen
 class Prepared:
-    """A large message: its event, or why it is none."""
+    """A large message: its event, or the reason why it cannot become one."""
 
     event: Event | None = None
     problem: Exception | None = None
@@ -75,9 +75,9 @@ class Intake:
     names. Any other message is the parameter `body` of one event.
 
     Args:
-        context: of the plugin.
-        source: what the log calls the source.
-        rules: which events messages become.
+        context: the context of the plugin.
+        source: the name of the source in the log.
+        rules: the rules by which messages become events.
         clock: the monotonic clock, in seconds.
     """
 
@@ -93,19 +93,19 @@ class Intake:
         self.raised = 0
         """How many messages became events."""
         self.refused: Counter[str] = Counter()
-        """How many did not, by the reason."""
+        """How many messages were refused, by the reason."""
 
     async def prepare(self, body: bytes, more: Mapping[str, Any] | None = None) -> Prepared:
-        """Return what `take` needs of a message of more than `LARGE_BYTES`, which is read and encoded beside the loop.
+        """Read and encode a message of more than `LARGE_BYTES` beside the loop, and return the result for `take`.
 
-        Wait for it before the next message of the source is taken, so that events keep their order.
+        Await it before the next message of the source is taken, so that events keep their order.
         """
         try:
             name, params = await asyncio.to_thread(self._read, body, more)
             self._allow(name)
             return Prepared(await asyncio.to_thread(self._event, name, params))
-        except Exception as error:  # noqa: BLE001 counted when it is taken
-            return Prepared(problem=error.with_traceback(None))  # without the frames, and all that they hold
+        except Exception as error:  # noqa: BLE001 `take` counts the error
+            return Prepared(problem=error.with_traceback(None))  # the traceback would keep the frames and their objects
 
     def take(
         self,
@@ -114,13 +114,13 @@ class Intake:
         more: Mapping[str, Any] | None = None,
         prepared: Prepared | None = None,
     ) -> bool:
-        """Raise the event that a message is; return False, and count it, when it cannot become one.
+        """Raise the event of a message; count the message and return False when it cannot become an event.
 
         Args:
-            body: the message's.
-            tell: hears what became of the event; see `EventInterface.raise_event_and_tell`.
-            more: further parameters of an event that is not named by the message.
-            prepared: what `prepare` has returned for the message.
+            body: the body of the message.
+            tell: called with the outcomes of the event; see `EventInterface.raise_event_and_tell`.
+            more: further parameters of an event that the message does not name.
+            prepared: the result of `prepare` for the message.
         """
         try:
             if prepared is None:
@@ -132,7 +132,7 @@ class Intake:
             self.refused[refusal.reason] += 1
             self._tell(refusal)
             return False
-        except Exception as error:  # noqa: BLE001 one message must not end its source
+        except Exception as error:  # noqa: BLE001 an error of one message must not end its source
             self.refused["error"] += 1
             self._tell(Refused("error", brief(error)))
             return False
@@ -148,7 +148,7 @@ class Intake:
             return found
         if self._rules.event is None:
             raise Refused("no_event", f"expected a JSON-RPC notification, got other {len(body)} bytes")
-        # Bytes that are not UTF-8 go out as they came in.
+        # Bytes that are not UTF-8 are sent unchanged.
         return self._rules.event, {"body": body.decode("utf-8", "surrogateescape"), **(more or {})}
 
     def _raise(self, name: str, params: Any, tell: Callable[[Sequence[str | None]], None] | None) -> None:

@@ -40,7 +40,7 @@ def recorder(**options):
 
 
 async def test_named_events():
-    """A notification raises the event that it names, which is registered when nobody has."""
+    """A notification raises the event that it names, and registers the event if it is not registered."""
     async with recorder() as recording:
         recording.register_event("E_KNOWN")
         intake = recording.plugin("source").intake
@@ -64,7 +64,7 @@ async def test_other_messages(body):
 
 
 async def test_without_patterns_every_message_is_a_body():
-    """As in the original, where a notification is nothing of its own."""
+    """Without patterns, a notification is a body like any other message, as in the original."""
     async with recorder(patterns=[]) as recording:
         body = NOTIFICATION % b"E_BODY"
         recording.plugin("source").intake.take(body)
@@ -84,7 +84,7 @@ async def test_without_patterns_every_message_is_a_body():
     ],
 )
 async def test_refused(options, body, reason, caplog):
-    """A message that cannot become an event is counted, and told of in the log, but not each time."""
+    """A message that cannot become an event is counted, and logged at a limited rate."""
     async with recorder(**options, clock=(clock := FakeClock())) as recording:
         recording.register_event("E_SURROGATE")
         intake = recording.plugin("source").intake
@@ -113,7 +113,7 @@ async def test_whatever_goes_wrong_is_counted(monkeypatch, caplog):
 
 
 async def test_new_names_are_bounded():
-    """Nobody outside can have names registered without end."""
+    """A sender outside cannot have names registered without limit."""
     async with recorder(max_events=3) as recording:
         intake = recording.plugin("source").intake
         for number in range(10):

@@ -1,4 +1,4 @@
-"""The management interface: JSON-RPC requests, the commands of the Events Interface, and what its servers share."""
+"""The management interface: JSON-RPC requests, the commands of the Events Interface, and parts for its servers."""
 
 from evframe_mi.dispatcher import Dispatcher
 from evframe_mi.plugin import Management, dispatcher_of

@@ -1,4 +1,4 @@
-"""The commands every client expects beside those of the modules."""
+"""The commands that every client expects, besides the commands of modules."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNKNOWN = CommandError(404, "unknown MI command")
 
 
 def core_commands(context: Callable[[], PluginContext]) -> Iterator[Command]:
-    """Yield the ``core:`` commands; *context* returns what they work with."""
+    """Yield the ``core:`` commands; *context* returns the context of the plugin."""
     about = _About(context)
     yield Command(
         "core:which",
@@ -80,10 +80,10 @@ class _About:
 
 
 def _version(params: Mapping[str, Any]) -> dict[str, str]:
-    # Clients look for "OpenSIPS (major.minor.patch" and choose their dialect by it.
+    # Clients search for "OpenSIPS (major.minor.patch" and choose their dialect by this version.
     answer = {"Server": f"OpenSIPS (4.1.0-evframe ({platform.machine()}/linux))"}
     if "revision" in params:
-        text_param(params, "revision")  # of which any value asks for the same
+        text_param(params, "revision")  # every value of the parameter means the same
         answer["Revision"] = f"evframe {version('evframe')}"
     return answer
 

@@ -1,4 +1,4 @@
-"""From the bytes of a request to the bytes of its response (`docs/reference/management-protocol.md`)."""
+"""Answers the bytes of a request with the bytes of its response (`docs/reference/management-protocol.md`)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LARGE_BYTES: Final = 8 << 10  # a request that takes more than a few millisecon
 
 @attrs.frozen
 class _Unreadable:
-    """What stands for a request that cannot be read: its answer."""
+    """A request that cannot be read, with its answer."""
 
     answer: dict[str, Any]
 
@@ -44,14 +44,14 @@ def _read(request: bytes) -> Any:
     try:
         return read_first(request)
     except NestingError:
-        is_whole = request.rstrip().endswith((b"]", b"}"))  # what has no end is no JSON, however deep it is
+        is_whole = request.rstrip().endswith((b"]", b"}"))  # a text without its end is no JSON, whatever its nesting
         return _Unreadable(NESTED if is_whole else NO_JSON)
     except ValueError:
         return _Unreadable(NO_JSON)
 
 
 def _first_of_each(members: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the members of an object; of those with the same name the first one counts."""
+    """Return the members of an object; the first one of several members with the same name counts."""
     found: dict[str, Any] = {}
     for name, value in members:
         found.setdefault(name, value)
@@ -59,7 +59,7 @@ def _first_of_each(members: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _members(message: Any) -> dict[str, Any]:
-    """Return the members of a request by their names in small letters; none if it is no object."""
+    """Return the members of a request by their names in small letters; none if the request is no object."""
     pairs = message.items() if isinstance(message, dict) else message if isinstance(message, Pairs) else ()
     return _first_of_each((str(name).lower(), value) for name, value in pairs)
 
@@ -70,8 +70,8 @@ class Dispatcher:
     Args:
         commands: the table.
         policies: of all management interfaces.
-        interface: the name of the one that its requests come by.
-        turns: of the clients of all interfaces.
+        interface: the name of the management interface of the requests.
+        turns: the turns of the clients of all interfaces.
     """
 
     def __init__(
@@ -88,25 +88,25 @@ class Dispatcher:
         return Dispatcher(self._commands, self._policies, interface, self._turns)
 
     def handle(self, request: bytes) -> bytes | None:
-        """Return the response to *request*, or None when it wants none, at once.
+        """Return the response to *request* at once, or None for a notification.
 
-        Every request gets an answer of the protocol; nothing that a request holds raises.
+        Every request gets an answer of the protocol; no content of a request raises an error.
         """
         steps = self.steps(request)
         while True:
             try:
                 next(steps)
             except StopIteration as end:
-                return end.value  # type: ignore[no-any-return] # what the generator returns
+                return end.value  # type: ignore[no-any-return] # the return value of the generator
 
     async def answer(
         self, request: bytes, client: Hashable, *, pretty: bool = False, most_bytes: int | None = None
     ) -> bytes | None:
-        """Return the response to *request*, as `handle` does, and let the loop serve others meanwhile.
+        """Return the response to *request*, as `handle` does, while the loop serves other clients.
 
         Args:
-            request: the bytes of it.
-            client: who sends it; the requests of one client are answered in order, and clients take turns.
+            request: the bytes of the request.
+            client: the sender; the requests of one client are answered in order, and clients take turns.
             pretty: one member per line.
             most_bytes: the longest response that can be carried to the client.
         """
@@ -122,12 +122,12 @@ class Dispatcher:
         return self._turns.put(client, asyncio.ensure_future(large))
 
     async def _steps_of_large(self, request: bytes, *, pretty: bool, most_bytes: int | None) -> Steps:
-        """Read and prepare *request* beside the loop, and return what answers it."""
+        """Read and prepare *request* beside the loop, and return the steps that answer it."""
         message, prepared = await self._turns.aside(partial(self._prepare, request))
         return self._steps(message, prepared, pretty=pretty, most_bytes=most_bytes)
 
     def _prepare(self, request: bytes) -> tuple[Any, list[Any]]:
-        """Return what *request* holds, and what is prepared for each request in it; from any thread."""
+        """Return the content of *request*, and the prepared values of each request in it; from any thread."""
         message = _read(request)
         each = message if isinstance(message, list) else [message]
         return message, [self._prepared(item) for item in each[: self._policies.options.batch_requests]]
@@ -137,7 +137,7 @@ class Dispatcher:
         method, params = members.get("method"), members.get("params", [])
         if not isinstance(method, str) or not isinstance(params, list | dict | Pairs):
             return None
-        with suppress(CommandError):  # which is answered when it is run
+        with suppress(CommandError):  # `_run` raises the error again, which is then answered
             command = self._commands.find(method)
             return command.prepare(_named(command, params)) if command.prepare is not None else None
         return None
@@ -216,7 +216,7 @@ class Dispatcher:
             raise self._failed(command.name, error) from error
 
     def _failed(self, command: str, error: BaseException) -> CommandError:
-        """Log what a command has raised, unless it was logged a moment ago, and return what is answered."""
+        """Log the error of a command, unless it was logged a moment ago, and return the error for the answer."""
         repeated = self._limiter.due((command, type(error)))
         if repeated is not None:
             extra = {"command": command, "repeated": repeated}

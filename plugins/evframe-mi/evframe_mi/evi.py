@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def evi_commands(context: Callable[[], PluginContext]) -> Iterator[Command]:
-    """Yield the ``evi:`` commands; *context* returns what they work with."""
+    """Yield the ``evi:`` commands; *context* returns the context of the plugin."""
     evi = _Evi(context)
     yield Command(
         "evi:subscribe",
@@ -88,7 +88,7 @@ class _Evi:
         try:
             self._context.leases.client_leases.subscribe(policy, event, socket, expire)
         except (UnknownEventError, SocketError) as error:
-            # The answer is that of the original; what was wrong is for the operator.
+            # The answer is that of the original; the log has the reason for the operator.
             problem = str(error)
             repeated = self._limiter.due(problem)
             if repeated is not None:
@@ -135,7 +135,7 @@ class _Evi:
         }
 
     def _present(self, lease: Subscription) -> dict[str, Any] | None:
-        """Return what is listed of *lease*; None when it has ended since."""
+        """Return the listing of *lease*; None when the lease has ended since."""
         return self._lease(lease) if lease.event.leases.get(lease.subscriber) is lease else None
 
     def _lease(self, lease: Subscription) -> dict[str, Any]:
@@ -159,14 +159,14 @@ class _Evi:
         }
 
     def prepare(self, params: Mapping[str, Any]) -> Event | CommandError | None:
-        """Return the event that these parameters raise, or what is wrong with them; from any thread."""
+        """Return the event that *params* raise, or their error; from any thread."""
         try:
             event = self._context.event(text_param(params, "event"))
             return event.snapshot(_values(params, event), time.monotonic())
         except UnknownEventError:
             return None
         except CommandError as error:
-            return CommandError(error.code, error.message, error.data)  # without the frames, and all that they hold
+            return CommandError(error.code, error.message, error.data)  # the traceback would keep all frames alive
         except ValueError as error:
             return CommandError(400, "Bad Params", str(error))
 
@@ -196,7 +196,7 @@ def _raised(event: Channel) -> dict[str, Any]:
 
 
 def _counted(counters: Counters) -> dict[str, Any]:
-    """Return what is listed of *counters*: why a subscriber is away only while it is, and no state of sums."""
+    """Return the listing of *counters*: the reason `away` only while a subscriber is away, and no state for sums."""
     listed = {name: getattr(counters, name) for name in _COUNTED}
     return {name: value for name, value in listed.items() if value is not None}
 
@@ -210,7 +210,7 @@ def _values(params: Mapping[str, Any], event: Channel) -> Any:
 
 
 def _exact_params(given: Any) -> Any:
-    """Return the parameters that the JSON value *given* is: by name, in order, or else a single one."""
+    """Return the JSON value *given* as parameters: by name, in order, or else as a single one."""
     return given if isinstance(given, dict | list | Pairs) else [given]
 
 
@@ -218,13 +218,13 @@ def _raise_params(given: Any) -> Any:
     if isinstance(given, list):
         return [_array_item(item) for item in given]
     if isinstance(given, dict | Pairs):
-        return given  # an extension: the manual of the original shows it, its code refuses it
+        return given  # an extension: the manual of the original shows this form, but its code refuses it
     if given is None or isinstance(given, bool):
         raise CommandError(400, "No Params")
     if not isinstance(given, str):
         raise CommandError(400, "Bad Params")
     try:
-        named = read_first(given.encode("utf-8", "surrogateescape"))  # what follows it is not looked at
+        named = read_first(given.encode("utf-8", "surrogateescape"))  # text behind the first value is ignored
         if isinstance(named, dict):
             return {name: _named_value(value) for name, value in named.items()}
         if isinstance(named, Pairs):
@@ -251,14 +251,14 @@ def _named_value(value: Any) -> str | int:
 
 
 def _legacy_leaf(value: Any) -> tuple[Any, bytes]:
-    """Return the text of a value as this form of parameters has it: the number that a float is, not its digits."""
+    """Return the text of a value in this form of parameters: a float is written as its number, not as its digits."""
     if isinstance(value, float) and math.isfinite(value):
         return value, float.__repr__(value).encode()
     return encode_leaf(value)
 
 
 def _as_declared(declared: Mapping[str, Parameter], given: Any) -> Any:
-    """Return the parameters with numbers where the event declares them: this interface passes many as text."""
+    """Return the parameters with numbers where the event declares them, because this form passes numbers as text."""
     if isinstance(given, list):
         wanted = [parameter.type for parameter in declared.values()]
         return [_number(value, kind) for value, kind in zip_longest(given, wanted[: len(given)])]

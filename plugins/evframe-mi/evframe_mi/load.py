@@ -1,4 +1,4 @@
-"""The load of the process: the part of the time in which it computes, in percent."""
+"""The load of the process: the part of the time in which the process computes, in percent."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Load:
         self.sample()
 
     def sample(self) -> None:
-        """Keep what was used until now."""
+        """Store the processor time used until now."""
         self._samples.append((self._clock(), self._used()))
         if self._loop is not None:
             self._timer = self._loop.call_later(SAMPLE_S, self.sample)
@@ -54,7 +54,7 @@ class Load:
         found: dict[str, int] = {}
         for name, seconds in _PERIODS.items():
             percent = self._percent(now, used, seconds)
-            # There is one process: that of the core, all of them, and the one with the number 0.
+            # The single process is the core, all processes together, and process number 0.
             found |= dict.fromkeys((name, f"{name}-all", f"{name}-proc-0"), percent)
         return found
 

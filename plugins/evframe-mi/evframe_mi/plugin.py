@@ -1,4 +1,4 @@
-"""The plugin: the commands that every client expects, and what answers requests by them."""
+"""The plugin: the commands that every client expects, and the dispatcher that answers requests with them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evframe_mi.load import Load
 from evframe_mi.statistics import statistics_commands
 
 NAME = "mi"
-"""What the plugin is called."""
+"""The name of the plugin."""
 
 
 class Management:
@@ -32,7 +32,7 @@ class Management:
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
-        """Keep what the commands work with."""
+        """Keep the context for the commands."""
         self._loaded = context
 
     @hookimpl
@@ -44,28 +44,28 @@ class Management:
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
-        """What answers requests as the policy of all clients permits."""
+        """The dispatcher of requests under the policy of all clients."""
         context = self._context()
         return Dispatcher(context.commands, context.policies)
 
     @hookimpl
     def start(self) -> None:
-        """Measure the load of the process."""
+        """Start to measure the load of the process."""
         self.load.start()
 
     @hookimpl
     def stop(self) -> None:
-        """Measure no more."""
+        """Stop the measurement."""
         self.load.stop()
 
 
 def dispatcher_of(context: PluginContext) -> Dispatcher:
-    """Return what answers the requests that come by the management interface of *context*.
+    """Return the dispatcher for the requests of the management interface of *context*.
 
-    Its own table may narrow the policy.
+    The table of the management interface may narrow the policy.
 
     Raises:
-        ConfigError: if the plugin ``mi`` is disabled, or is no part of the interface.
+        ConfigError: if the plugin ``mi`` is disabled or not loaded.
     """
     management = context.plugin(NAME)
     if not isinstance(management, Management):

@@ -12,7 +12,7 @@ def pretty(response: bytes) -> bytes:
 
 
 def print_value(value: Any, level: int) -> str:
-    """Return the text of a JSON value that stands *level* deep."""
+    """Return the text of a JSON value that is nested *level* deep."""
     if isinstance(value, dict):
         indent = "\t" * (level + 1)
         members = ",\n".join(f"{indent}{_text(name)}:\t{print_value(item, level + 1)}" for name, item in value.items())

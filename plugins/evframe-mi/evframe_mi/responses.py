@@ -13,7 +13,7 @@ from evframe_mi.writing import Writer
 
 
 def failure(error: CommandError, request_id: Any) -> dict[str, Any]:
-    """Return the response that *error* is."""
+    """Return *error* as a response."""
     body: dict[str, Any] = {"code": error.code, "message": error.message}
     if error.data is not None:
         body["data"] = error.data
@@ -24,7 +24,7 @@ class Response:
     """Writes the response to one request, or to a batch of them.
 
     Args:
-        most_bytes: the longest response; what does not fit is answered with an error, and its production ends.
+        most_bytes: the longest response; a longer one is replaced by an error as soon as its text exceeds the bound.
         pretty: one member per line.
     """
 
@@ -38,7 +38,7 @@ class Response:
         return self._writer.whole(value)
 
     def failure(self, error: CommandError, request_id: Any) -> bytes:
-        """Return the text of the response that *error* is."""
+        """Return *error* as the text of a response."""
         text = self.whole(failure(error, request_id))
         self._size += len(text)
         return text
@@ -66,11 +66,11 @@ class Response:
 
 
 def unsendable(response: bytes, most_bytes: int) -> bytes:
-    """Return the error that stands for a *response* which the way to the client cannot carry.
+    """Return the error that replaces a *response* which is too long for the way to the client.
 
     Args:
-        response: of `Dispatcher.handle`.
-        most_bytes: what can be carried; the id of the response is part of the error if it fits.
+        response: the result of `Dispatcher.handle`.
+        most_bytes: the longest response; the error has the id of the response if the id fits.
     """
     answer = json.loads(response)
     error = CommandError(-32000, "Server error", f"Reply of {len(response)} bytes, the most is {most_bytes}")
@@ -82,9 +82,9 @@ _COMPACT: Final = Writer()
 NO_JSON: Final = failure(CommandError(-32700, "Parse error"), None)
 NESTED: Final = failure(CommandError(-32700, "Parse error", f"Nested deeper than {MAX_TEXT_DEPTH} levels"), None)
 PARSE_ERROR: Final = _COMPACT.whole(NO_JSON)
-"""The response to what is not JSON."""
+"""The response to a text that is no JSON."""
 _WRITERS: Final = (_COMPACT, Writer(pretty=True))
 NESTED_ERRORS: Final = frozenset(writer.whole(NESTED) for writer in _WRITERS)
 """The response to JSON that is nested too deep, in either form."""
 PARSE_ERRORS: Final = NESTED_ERRORS | {writer.whole(NO_JSON) for writer in _WRITERS}
-"""The responses to what cannot be read, in either form."""
+"""The responses to requests that cannot be read, in either form."""

@@ -1,4 +1,4 @@
-"""The statistics of OpenSIPS, of what the interface and its plugins count, and their commands."""
+"""The statistics of OpenSIPS, filled with the counts of the interface and its plugins, and their commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WANTED: Final = "statistics"
 
 
 def statistics_commands(context: Callable[[], PluginContext], load: Load) -> Iterator[Command]:
-    """Yield the ``statistics:`` commands; *context* returns what they work with, *load* measures the process."""
+    """Yield the ``statistics:`` commands; *context* returns the context of the plugin, *load* measures the process."""
     statistics = _Statistics(context, load)
     yield Command(
         "statistics:get",
@@ -83,7 +83,7 @@ def _kinds(group: StatisticGroup) -> dict[str, str]:
 
 
 def _wanted(given: Any) -> list[str]:
-    """Return the texts that a client asks for; a single one need not be in an array."""
+    """Return the names in a request of a client; a single name need not be in an array."""
     if isinstance(given, str) and given:
         return [given]
     if not isinstance(given, list):
@@ -96,10 +96,10 @@ def _wanted(given: Any) -> list[str]:
 
 
 def _chosen(wanted: list[str], groups: Iterator[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
-    """Return what *wanted* chooses of *groups*, by ``group:name``.
+    """Return the statistics of *groups* that *wanted* names, by ``group:name``.
 
     Raises:
-        CommandError: if that is nothing.
+        CommandError: if *wanted* names no statistic.
     """
     texts = frozenset(wanted)
     found = {

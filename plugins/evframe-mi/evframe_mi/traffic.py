@@ -1,4 +1,4 @@
-"""What comes and goes over one management interface."""
+"""The counters of the traffic over one management interface."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from evframe.plugin import Command, LogLimiter, StatisticGroup
 
 
 class Traffic:
-    """Counts by name, and says what goes wrong at most once every ten seconds.
+    """Counts requests and problems by name, and logs each problem at most once every ten seconds.
 
     Args:
-        module: whose command ``module:counters`` tells the counts.
-        names: what is counted.
+        module: the module whose command ``module:counters`` shows the counts.
+        names: the names of the counters.
     """
 
     def __init__(self, module: str, *names: str) -> None:
         self.counts = dict.fromkeys(names, 0)
-        """How often each thing has happened."""
+        """The number of each counter, by its name."""
         self._module = module
         self.command = Command(
             f"{module}:counters", ((),), lambda _: dict(self.counts), "counts the requests and their outcomes"
@@ -27,11 +27,11 @@ class Traffic:
 
     @property
     def statistics(self) -> StatisticGroup:
-        """The counts, as the hook `statistics` has them."""
+        """The counts in the form of the hook `statistics`."""
         return StatisticGroup(self._module, self.counts)
 
     def count(self, name: str, number: int = 1) -> None:
-        """Count *name*."""
+        """Add *number* to the counter *name*."""
         self.counts[name] += number
 
     def warn(self, sentence: str, **extra: object) -> None:

@@ -1,4 +1,4 @@
-"""Whose request is next: clients take turns, a step each, and the loop serves others in between."""
+"""The order of requests: clients take turns, one step each, and the loop serves other work in between."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Steps = Generator[None, None, bytes | None]
 
 
 class _Work:
-    """A request: its steps, None while they are prepared, and the future of what they return."""
+    """A request: its steps, None while they are prepared, and the future of their result."""
 
     __slots__ = ("future", "steps")
 
@@ -27,9 +27,9 @@ class _Work:
 
 
 class Turns:
-    """Runs the steps of requests: those of one client in order, and the clients by turns.
+    """Runs the steps of requests: the requests of one client in order, and the clients in turns.
 
-    A client with a thousand requests waits for itself: another one's step comes after each of its steps.
+    A client with a thousand requests does not delay others: after each of its steps, another client has a step.
 
     Args:
         clock: a monotonic clock, in seconds.
@@ -49,9 +49,9 @@ class Turns:
         return sum(map(len, (*self._waiting.values(), *self._parked.values())))
 
     def put(self, client: Hashable, steps: Steps | asyncio.Future[Steps]) -> asyncio.Future[bytes | None]:
-        """Run *steps* when it is the turn of *client*, and return the future of what they return.
+        """Run *steps* when *client* has its turn, and return the future of their result.
 
-        A client waits for steps that are being prepared, and so do its later requests.
+        While steps are being prepared, the later requests of the client wait.
         """
         loop = self._running_loop()
         future: asyncio.Future[bytes | None] = loop.create_future()
@@ -78,7 +78,7 @@ class Turns:
             loop.call_soon(self._run, context=self._context)
 
     async def aside(self, work: Callable[[], _Result]) -> _Result:
-        """Return what *work* returns, which runs on a thread beside the loop, one at a time."""
+        """Return the result of *work*, which runs on a thread beside the loop, one work at a time."""
         self._running_loop()
         async with self._lock:
             return await asyncio.to_thread(work)
@@ -88,12 +88,12 @@ class Turns:
         if loop is not self._loop:
             self._loop, self._is_due = loop, False
             self._lock = asyncio.Lock()
-            self._waiting.clear()  # what waited on a loop that has ended
+            self._waiting.clear()  # these requests waited on a loop that has ended
             self._parked.clear()
         return loop
 
     def _run(self) -> None:
-        """Let clients take their turns, the one that has waited longest first."""
+        """Run the turns of clients; the client that has waited longest is first."""
         self._is_due = False
         until = self._clock() + TURN_S
         while self._waiting:
@@ -104,7 +104,7 @@ class Turns:
                 continue
             self._step(queue[0].steps, queue)
             if queue:
-                self._waiting[client] = queue  # behind the others
+                self._waiting[client] = queue  # behind the other clients
             if self._clock() >= until:
                 break
         if self._waiting and self._loop is not None:
@@ -127,5 +127,5 @@ class Turns:
 
 
 def _begun(prepared: asyncio.Future[Steps]) -> Steps:
-    """Run the steps that were prepared; what has ended their preparation is raised as the only one."""
+    """Run the prepared steps; when the preparation failed, the only step raises its error."""
     return None if prepared.cancelled() else (yield from prepared.result())

@@ -22,10 +22,10 @@ class Writer:
     def __init__(self, *, pretty: bool = False) -> None:
         self._pretty = pretty
         self.comma = b", " if pretty else b","
-        """What stands between the items of a list."""
+        """The text between the items of a list."""
 
     def pieces(self, value: Any, level: int = 0) -> Iterator[bytes]:
-        """Yield the text of *value*, which stands *level* deep."""
+        """Yield the text of *value*, which is nested *level* deep."""
         if not holds_listing(value):
             yield self.whole(value, level)
         elif type(value) is dict:

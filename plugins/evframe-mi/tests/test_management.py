@@ -209,7 +209,7 @@ def test_version_with_the_revision(events):
 
 
 def test_help_names_the_parameters(events):
-    """The text of `help` ends with the parameters that a command takes, whoever has written it."""
+    """The text of `help` ends with the parameters of the command, also for commands of other plugins."""
     events.commands.add(Command("x:y", ((), ("a", "b")), lambda _: "OK", named=(("c",),)))
     assert ask(management(events), "help", ["x:y"])["result"]["Help"].endswith("; parameters: none; a, b; c")
     assert ask(management(events), "help", ["event_subscribe"])["result"] == {

@@ -1,4 +1,4 @@
-"""For the tests of those who write management interfaces: the contract that every one keeps."""
+"""The contract of management interfaces, for the tests of their authors."""
 
 from evframe_mi.testing.contract import ManagementContract
 from evframe_mi.testing.requests import management

@@ -1,4 +1,4 @@
-"""The contract of every management interface: one table of requests and replies, sent over each."""
+"""The contract of management interfaces: one table of requests and replies, which each interface has to pass."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from evframe_mi.testing.table import (
 )
 
 Ask = Callable[[bytes], Awaitable[bytes | None]]
-"""Sends a request and returns its reply, or None once it is certain that there is none."""
+"""Sends a request and returns its reply, or None once it is certain that none comes."""
 
 _LIMIT_S: Final = 30.0
 
@@ -62,7 +62,7 @@ class _Unable:
 
 
 class ManagementContract:
-    """What every management interface has to answer; subclass it, say how it is made and how a request travels.
+    """Tests that every management interface has to pass; subclass it, and define `plugin` and `travel`.
 
     ::
 
@@ -86,7 +86,7 @@ class ManagementContract:
         raise NotImplementedError
 
     def travel(self, events: EventInterface) -> AbstractAsyncContextManager[Ask]:
-        """Return what asks the interface, whose plugin is called ``under-test``."""
+        """Return a function that sends requests to the interface, whose plugin is called ``under-test``."""
         raise NotImplementedError
 
     def _interface(self) -> EventInterface:
@@ -97,7 +97,7 @@ class ManagementContract:
         return events
 
     async def _check(self, rows: Iterable[Row], subscribed: Mapping[str, int] | None = None) -> None:
-        """Ask each request of a new interface, where E_A has the subscribers *subscribed*, with their leases."""
+        """Send each request to a new interface, where E_A has the subscribers *subscribed*, with their leases."""
         wrong = []
         for row in rows:
             async with asyncio.timeout(_LIMIT_S), self._interface() as events, self.travel(events) as ask:
@@ -110,7 +110,7 @@ class ManagementContract:
         assert not wrong, "\n".join(wrong)
 
     async def test_not_json_q11(self) -> None:
-        """Q-11: what is no JSON is answered."""
+        """Q-11: a text that is no JSON is answered."""
         await self._check(Row(request, self.not_json) for request in NOT_JSON)
 
     async def test_invalid_requests_q1(self) -> None:
@@ -142,11 +142,11 @@ class ManagementContract:
         await self._check(ABOUT)
 
     async def test_subscribe_q7(self) -> None:
-        """Q-7: every subscription is answered; what is refused always has the same text."""
+        """Q-7: every subscription is answered; a refusal always has the same text."""
         await self._check(SUBSCRIBE)
 
     async def test_refused_subscriptions_change_nothing(self) -> None:
-        """After all that is refused there is no subscriber."""
+        """Refused subscriptions make no subscriber."""
         async with asyncio.timeout(_LIMIT_S), self._interface() as events, self.travel(events) as ask:
             for row in SUBSCRIBE:
                 if isinstance(row.reply, bytes) and b'"error"' in row.reply:
@@ -165,7 +165,7 @@ class ManagementContract:
             assert events.subscriptions[-1].expire_s == 3600
 
     async def test_unsubscribe_q26(self) -> None:
-        """Q-26: expire 0 ends a subscription at once, and is OK when there was none."""
+        """Q-26: expire 0 ends a subscription at once, and is answered with OK when no subscription exists."""
         row = call("event_subscribe", '["E_A","memory:a",0]', result='"OK"')
         async with asyncio.timeout(_LIMIT_S), self._interface() as events, self.travel(events) as ask:
             events.subscribe_event("E_A", "memory:a")
@@ -224,8 +224,8 @@ class ManagementContract:
             await asyncio.gather(*(ask_often(name) for name in "abcdef"))
 
     async def test_leaves_nothing(self) -> None:
-        """When it is over there is no task and no open file more than before."""
-        await self._check(LISTS[:1])  # what is made once for the process
+        """After an interface is left, the process has no more tasks and open files than before."""
+        await self._check(LISTS[:1])  # opens the files that are opened once for the process
         before = asyncio.all_tasks(), _open_files()
         async with asyncio.timeout(_LIMIT_S), self._interface() as events, self.travel(events) as ask:
             await ask(LISTS[0].request)
@@ -233,10 +233,10 @@ class ManagementContract:
         assert (asyncio.all_tasks(), _open_files()) == before
 
     async def test_start_that_fails(self) -> None:
-        """Where another plugin cannot start, nothing of this one stays, and its place can be taken again."""
+        """When another plugin cannot start, this plugin releases everything, and its address can be bound again."""
         await self._check(LISTS[:1])
         before = asyncio.all_tasks(), _open_files()
-        # Hooks are called for the plugin that came last first.
+        # Hooks of the plugin that was added last are called first.
         events = EventInterface(plugins={"unable": _Unable(), "mi": Management(), "under-test": self.plugin()})
         with suppress(ConnectionAbortedError):
             async with events:

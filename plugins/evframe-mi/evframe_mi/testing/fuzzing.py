@@ -1,6 +1,6 @@
-"""Requests of every kind, which a management interface has to outlive; needs hypothesis.
+"""Generated requests of every kind, which a management interface has to survive; needs hypothesis.
 
-EVFRAME_FUZZ_REQUESTS is how many there are, a few hundred without it.
+EVFRAME_FUZZ_REQUESTS is the number of requests, a few hundred by default.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from evframe_mi.testing.measured import Held, Measured
 
 COUNT: Final = int(os.environ.get("EVFRAME_FUZZ_REQUESTS", "500"))
 LIMIT_S: Final = 60 + COUNT / 20
-"""For the time limit of a test that sends them."""
+"""The number of requests, for the time limit of a test that sends them."""
 _AT_ONCE: Final = 5000  # what hypothesis remembers of its examples grows with their number
 _PLAIN_EVERY: Final = 20
 _MANGLED: Final = 4
@@ -88,15 +88,15 @@ def fuzz(
     plain: Callable[[], None],
     kinds: st.SearchStrategy[tuple[Any, bytes]],
 ) -> None:
-    """Send `COUNT` requests, and see that others are answered, and that nothing is left of them.
+    """Send `COUNT` requests, and check that plain requests are answered and that no resources leak.
 
-    Each that hypothesis makes is sent as it is, and then mangled in a few ways.
+    Each request that hypothesis makes is sent unchanged, and then mangled in a few ways.
 
     Args:
         measured: the interface.
-        send: sends a request in the way of its kind, and fails if its answer is none; it need not wait for one.
-        plain: asks something, and fails if it is not answered well and in time.
-        kinds: the way to send a request, and the request.
+        send: sends a request in the way of its kind, and fails on an invalid answer; it need not wait for an answer.
+        plain: sends a valid request, and fails if the answer is wrong or late.
+        kinds: generates pairs of a way to send a request, and the request.
     """
     sent = 0
 
@@ -133,7 +133,7 @@ def fuzz(
 
 
 def _settled(measured: Measured, plain: Callable[[], None], fresh: Held) -> Held:
-    """Return what is held, once that is no more than at first."""
+    """Return the held resources, once they are no more than at first."""
     until = time.monotonic() + _SETTLE_S
     while True:
         plain()
@@ -144,7 +144,7 @@ def _settled(measured: Measured, plain: Callable[[], None], fresh: Held) -> Held
 
 
 def check_answer(reply: bytes) -> None:
-    """Fail if *reply* is no answer of JSON-RPC, or one that shows a fault of a command."""
+    """Fail if *reply* is no answer of JSON-RPC, or shows a fault of a command."""
     found = json.loads(reply)
     for answer in found if isinstance(found, list) else [found]:
         assert answer["jsonrpc"] == "2.0", reply

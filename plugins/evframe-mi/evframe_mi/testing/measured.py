@@ -1,4 +1,4 @@
-"""An interface with one plugin in another process, which prints what it holds.
+"""An interface with one plugin in another process, which prints its open files, tasks and memory.
 
 ::
 
@@ -54,7 +54,7 @@ class _Sink:
 
 
 class Measured:
-    """The process; it has the events E_A and E_B, and takes ``memory:`` subscribers.
+    """The process; its interface has the events E_A and E_B, and accepts ``memory:`` subscribers.
 
     Args:
         plugin: the plugin's class as ``module:Class``.
@@ -79,7 +79,7 @@ class Measured:
         return json.loads(line)
 
     def held(self) -> Held:
-        """Return what it holds now."""
+        """Return the resources that the process holds now."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
@@ -123,6 +123,6 @@ async def _run(plugin: str, options: str) -> None:
 
 if __name__ == "__main__":
     logging.disable()
-    # On the loop that the gateway takes.
+    # Use the same kind of loop as the gateway.
     run = importlib.import_module("uvloop").run if importlib.util.find_spec("uvloop") else asyncio.run
     run(_run(*sys.argv[1:]))

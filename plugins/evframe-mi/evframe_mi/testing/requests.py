@@ -8,7 +8,7 @@ from evframe_mi.plugin import NAME, Management
 
 
 def management(events: EventInterface) -> Dispatcher:
-    """Return what answers requests to *events*, which has the plugin of this package."""
+    """Return the dispatcher of requests to *events*, which has the plugin of this package."""
     plugin = events.plugin(NAME)
     assert isinstance(plugin, Management)
     return plugin.dispatcher

@@ -1,7 +1,7 @@
-"""The table of requests and replies that every management interface keeps.
+"""The table of requests and replies that every management interface has to reproduce.
 
-It has requests that a running OpenSIPS was asked, with its replies, byte for byte; where that crashed, hung or
-answered garbage, it has the error of JSON-RPC (`docs/reference/management-protocol.md`).
+The requests were sent to a running OpenSIPS, and the replies are its replies, byte for byte. Where OpenSIPS crashed,
+hung or answered garbage, the reply is the error of JSON-RPC (`docs/reference/management-protocol.md`).
 Names such as Q-1 are those of `docs/explanation/differences.md`.
 """
 
@@ -82,7 +82,7 @@ INVALID: Final = (
     invalid(b'{"jsonrpc":"2.0","method":"pwd","id":{"a":1}}'),
     invalid(b'{"jsonrpc":"2.0","method":"pwd","id":true}'),
 )
-"""Q-1: what breaks a rule, where datagram and FIFO crashed or could not print the id."""
+"""Q-1: requests that break a rule, with which datagram and FIFO crashed or could not print the id."""
 
 LENIENT: Final = (
     Row(b'{"jsonrpc": "2.0", "id": "77", "method": "pwd", "params": {}}', PWD + b'"77"}'),
@@ -106,7 +106,7 @@ NOTIFICATIONS: Final = (
     Row(b'{"jsonrpc":"2.0","method":"pwd","params":["x"]}', None),
     invalid(b'{"jsonrpc":"2.0"}'),
 )
-"""A notification is answered only if it is no valid request."""
+"""Notifications, which are answered only if they are no valid requests."""
 
 BATCHES: Final = (
     Row(b'[{"jsonrpc":"2.0","method":"pwd"}]', None),
@@ -117,7 +117,7 @@ BATCHES: Final = (
         b'{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"},"id":2}]',
     ),
 )
-"""Q-1: a batch, which the original has not, as JSON-RPC 2.0 has it."""
+"""Q-1: batches as in JSON-RPC 2.0; the original has no batches."""
 
 METHODS: Final = (
     call("nosuch", code=-32601, message="Method not found"),
@@ -135,7 +135,7 @@ METHODS: Final = (
     bad_params("first:either", '{"B":1}', _NAMES),
     call("first:fails", code=-32000, message="Server error", data="Command handler returned null"),
 )
-"""How a command is found."""
+"""The names by which a command is found."""
 
 ABOUT: Final = (
     like("which", None, r'\["core:which","core:help".*"evi:subscribe","evi:list","evi:subscribers","evi:raise".*\]'),
@@ -158,7 +158,7 @@ ABOUT: Final = (
     like("core:pwd", None, r'\{"WD":"/.*"\}'),
     bad_params("pwd", '["x"]', _COUNT),
 )
-"""What the commands about the server and its commands answer."""
+"""The answers of the commands about the server and its commands."""
 
 SUBSCRIBE: Final = (
     call("event_subscribe", '["E_B","memory:b",120]', result='"OK"'),
@@ -205,7 +205,7 @@ EXPIRE: Final = (
     ('"5000000000"', 2147483647),
     (f'"{"9" * 5000}"', 2147483647),
 )
-"""Q-13: a number of seconds as it is given, and as it counts."""
+"""Q-13: a number of seconds in the request, and the number that is used."""
 
 LISTS: Final = (
     call("events_list", result='{"Events":[{"name":"E_A","id":0},{"name":"E_B","id":1}]}'),
