@@ -80,7 +80,7 @@ class Failures:
         )
 
     def works(self, subscriber: Subscriber, events: Sequence[Event]) -> None:
-        """Log that *events* were delivered to a subscriber whose deliveries failed before."""
+        """Report that *events* were delivered to a subscriber whose deliveries failed before."""
         # A slow subscriber loses and takes events in turn; report success only when its queue is half empty again.
         if subscriber.room < 2 * len(subscriber.queue) or all(event.definition.quiet for event in events):
             return

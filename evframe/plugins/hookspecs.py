@@ -32,10 +32,10 @@ def register_events(collector: EventCollector) -> None:
 
 @hookspec
 def register_cli(commands: CommandLine) -> None:
-    """Contribute commands to the command line `evframe`; called when the line has none of the core's.
+    """Contribute commands to the command line `evframe`; called when the line names no command of the core.
 
-    It is implemented by a module or an object that an entry point in the group `evframe.cli` names, which is
-    loaded for the command line alone: it should import quickly.
+    The hook is implemented by a module or an object that an entry point in the group `evframe.cli` names. The module
+    is loaded for the command line alone, and should import quickly.
 
     Args:
         commands: call `commands.add(command)` once for each command of click.
@@ -46,13 +46,13 @@ def register_cli(commands: CommandLine) -> None:
 def on_subscribe(scheme: str, rest: str) -> Socket | None:
     """Parse a subscriber's socket; called for each subscription, before anything changes.
 
-    Return None for the schemes of others. Raise ValueError with one sentence that names the
+    Return None for the schemes of other plugins. Raise ValueError with one sentence that names the
     accepted form when the text does not fit the grammar.
 
-    References to secrets in configured sockets, such as `${env:NAME}`, are replaced before.
+    References to secrets in configured sockets, such as `${env:NAME}`, are replaced before the call.
 
-    A URL of a scheme of the plugin, such as ``udp://host:port``, that is refused is an error with the socket that it
-    stands for.
+    When the plugin refuses a URL of one of its schemes, such as ``udp://host:port``, the error suggests the matching
+    socket.
 
     Args:
         scheme: the text before the first colon.
@@ -64,16 +64,15 @@ def on_subscribe(scheme: str, rest: str) -> Socket | None:
 def deliver(socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
     """Send a batch to one subscriber.
 
-    Return True when every event has its outcome, or an awaitable that ends when it has. Events
-    not passed to `batch.fail` count as delivered. Raise `Unavailable` to have those that were
-    neither failed nor passed to `batch.confirm` kept and tried again, `Rejected` to have them
-    counted as failed.
+    Return True when every event has its outcome, or an awaitable that ends when every event has. Events
+    not passed to `batch.fail` count as delivered. Raise `Unavailable` to retry the events that were
+    passed neither to `batch.fail` nor to `batch.confirm`, or `Rejected` to count these events as failed.
 
     The next batch of a subscriber waits for the one before, and has at most 1024 events, unless the attribute `limits`
     of the plugin, an `evframe.plugin.Limits`, says otherwise.
 
-    An empty batch asks whether the peer can be reached: return or raise as for events, and make nothing,
-    such as a file, which would come to belong to the user who checks a configuration.
+    An empty batch is a probe of the peer: return or raise as for events. Do not create anything, such as a
+    file, because the file would belong to the user who checks a configuration.
 
     Args:
         socket: what the plugin returned from `on_subscribe`.
@@ -106,14 +105,14 @@ def describe(socket: Socket) -> dict[str, Any] | None:
 
 @hookspec
 def worker_groups() -> Iterable[WorkerGroup] | None:
-    """Return the plugin's groups of workers, so that others can look at their load and change their number."""
+    """Return the plugin's groups of workers, so that other plugins can observe their load and change their number."""
 
 
 @hookspec
 def statistics() -> Sequence[StatisticGroup] | None:
-    """Return what the plugin counts, by group; called for each command that asks for statistics.
+    """Return the plugin's counters, by group; called for each command that reads statistics.
 
-    It must return at once: take numbers that are kept anyhow. An error is logged, and the other plugins are asked.
+    Return at once, with numbers that the plugin keeps anyhow. An error is logged, and the other plugins are called.
     """
 
 
@@ -134,7 +133,8 @@ def lease_changed(lease: Subscription, change: LeaseChange) -> None:
 def delivery_changed(socket: Socket, reason: str | None) -> None:
     """Observe that deliveries to a subscriber begin to fail, or work again; called once for each change.
 
-    Events that are declared `quiet` change nothing, so that what is raised from here cannot feed itself.
+    Deliveries of events that are declared `quiet` never trigger this hook, so that a plugin can raise such an
+    event here without causing itself another call.
 
     Args:
         socket: the subscriber's.
@@ -144,10 +144,10 @@ def delivery_changed(socket: Socket, reason: str | None) -> None:
 
 @hookspec
 def status_changed(change: StatusChange) -> None:
-    """Observe that something in the registry of statuses has another status.
+    """Observe that an identifier in the registry of statuses has another status.
 
     Args:
-        change: what has changed.
+        change: the identifier, with its old and its new status.
     """
 
 
@@ -164,13 +164,13 @@ def connection_closed(peer: tuple[str, int], local: tuple[str, int], protocol: s
 
 @hookspec
 def addresses_changed(host: str, addresses: tuple[HostAddress, ...]) -> None:
-    """Exchange what is connected to a host name whose addresses have changed, without loss.
+    """Exchange the connections to a host name whose addresses have changed, without losing events.
 
-    Called for a name that subscribers use. A connection to an address that is still among them may stay.
+    Called for a name that subscribers use. A connection to an address that the name still has may stay.
 
     Args:
         host: the name, as it is in the endpoints of sockets.
-        addresses: those that it has now, with port 0; none when the policy permits none.
+        addresses: the present addresses, with port 0; empty when the policy permits none.
     """
 
 
@@ -185,16 +185,16 @@ def event_registered(event: Channel) -> None:
 
 @hookspec(firstresult=True)
 def reconfigure(options: Any) -> Callable[[], Any] | None:
-    """Take other options while the plugin works, when the configuration is loaded again.
+    """Apply other options while the plugin works, when the configuration is reloaded.
 
-    Called when they are not equal to those before, which `evframe.plugin.contents_of` extends to
-    the contents of files. Raise ValueError or OSError to refuse them, and keep the old ones then:
-    nothing of the new configuration is applied. When another plugin refuses after this one has
-    taken its options, they are taken back, by what was returned, or else by a call with the old
-    options; no turn of the loop is between.
+    Called when the new options are not equal to the old ones; `evframe.plugin.contents_of` extends the
+    comparison to the contents of files. Raise ValueError or OSError to refuse the new options, and keep the
+    old ones: nothing of the new configuration is applied. When another plugin refuses afterwards, the change
+    is undone: the returned function is called, or else this hook with the old options. No turn of the loop
+    passes in between.
 
-    A transport without this hook is exchanged for a new one, which its subscribers continue with;
-    another plugin without it refuses every change.
+    A transport without this hook is exchanged for a new one, and its subscribers continue with the new one;
+    another plugin without the hook refuses every change.
 
     Args:
         options: of the plugin's class `Options`.
@@ -203,16 +203,16 @@ def reconfigure(options: Any) -> Callable[[], Any] | None:
 
 @hookspec
 def loaded(context: PluginContext) -> None:
-    """Keep what a plugin may do; called once, when all are loaded, before any subscription.
+    """Keep the context; called once, when all plugins are loaded, before any subscription.
 
-    A configuration is checked by loading it, so nothing outside this process may change here.
+    Change nothing outside this process here, because a check of the configuration loads the plugins, too.
 
-    A plugin whose library logs problems that the plugin logs itself has an attribute `library_logs`: the names of the
-    library's loggers. The gateway leaves their lines out, unless its log is at DEBUG.
+    When a library logs problems that its plugin logs, too, the plugin names the library's loggers in an attribute
+    `library_logs`. The gateway drops the lines of these loggers, unless its log is at DEBUG.
 
     Args:
-        context: what a plugin may do with the interface; it can `spawn` from `start` on, and before that is
-            an error. An installed plugin that raises is left out, with its status; the others are loaded.
+        context: what a plugin may do with the interface; `spawn` is an error before `start`. An installed plugin
+            that raises here is removed, with the reason in its status; the others are loaded.
     """
 
 
@@ -221,10 +221,10 @@ def start(context: PluginContext) -> None:
     """Begin to work; called once, on the running loop, in the order of loading.
 
     Bind listening sockets here, so that an address in use is an error of the start, and
-    give everything that continues to `context.spawn`. What is raised ends the start of the
-    interface, with the plugin and the hook in its text: OSError stays one, ValueError is a
-    ConfigError, anything else is a PluginError. A ValueError whose text begins with the name
-    of an option, as in ``size: expected 2, got 1``, gets the path of the option.
+    run all lasting work with `context.spawn`. An error ends the start of the interface, and gets
+    the plugin and the hook in its text: an OSError stays one, a ValueError becomes a ConfigError,
+    any other error a PluginError. A ValueError whose text begins with the name of an option, as
+    in ``size: expected 2, got 1``, gets the path of the option.
 
     Args:
         context: what a plugin may do with the interface.
