@@ -305,7 +305,7 @@ FILES = {
     FOLDER / "events.md": events,
     FOLDER / "opensips-parameters.md": opensips_parameters,
     FOLDER / "command-line.md": cli,
-    ROOT / "evframe" / "published.json": published,
+    Path(evframe.__file__).parent / "published.json": published,  # the installed one, where that is from a wheel
 }
 
 
