@@ -187,7 +187,9 @@ def test_limits_are_typed(wrong, problem):
 
 def test_limits_of_another_kind_are_refused():
     """A dict in the place of limits is an error of the plugin."""
-    with pytest.raises(evframe.PluginError, match=r"expected limits to be an evframe\.plugin\.Limits, got \{"):
+    with pytest.raises(
+        evframe.PluginError, match=r"plugin 'odd': expected limits to be an evframe\.plugin\.Limits, got \{"
+    ):
         evframe.EventInterface(plugins={"odd": type("Odd", (), {"limits": {"in_flight": 5}})()})
 
 

@@ -39,7 +39,7 @@ def check_attributes(name: str, plugin: Any) -> None:
     Raises:
         PluginError: with the attribute that was probably meant, or the value that was expected.
     """
-    limits_of(plugin)
+    limits_of(name, plugin)
     owner = plugin if inspect.ismodule(plugin) else type(plugin)
     for attribute in dir(owner):
         if attribute.startswith("_") or attribute in _ATTRIBUTES or callable(getattr(owner, attribute, None)):

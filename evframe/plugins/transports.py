@@ -64,11 +64,15 @@ def hook_call(manager: pluggy.PluginManager, hook: str, plugin: Any) -> Callable
     return lambda **arguments: next(iter(caller(**arguments)), None)
 
 
-def limits_of(plugin: Any) -> Limits:
-    """Return the limits of a plugin's transport."""
+def limits_of(name: str, plugin: Any) -> Limits:
+    """Return the limits of the transport of *plugin*, which is called *name*.
+
+    Raises:
+        PluginError: if its attribute `limits` is of another type.
+    """
     limits = getattr(plugin, "limits", _DEFAULTS)
     if not isinstance(limits, Limits):
-        raise PluginError(f"expected limits to be an evframe.plugin.Limits, got {limits!r}")
+        raise PluginError(f"plugin {name!r}: expected limits to be an evframe.plugin.Limits, got {limits!r}")
     return limits
 
 
@@ -104,7 +108,7 @@ class Transport:
 
     def resolve(self, manager: pluggy.PluginManager) -> None:
         """Find the functions of the plugin again, after a plugin was added or removed."""
-        self.limits = limits = limits_of(self.plugin)
+        self.limits = limits = limits_of(self.name, self.plugin)
         self.batch_events = limits.batch_events  # those that are read for each batch
         self.in_flight = limits.in_flight
         self.in_flight_batches = limits.in_flight_batches
@@ -227,9 +231,9 @@ class Transports:
     def _meant(self, url: str) -> SocketError | None:
         """Return the error that suggests the socket for *url*, without its secrets; None without a suggestion."""
         scheme = url.partition(":")[0].lower()
-        plugins = [each.plugin for each in self._by_name.values()]
-        own = [OWN_FORM for plugin in plugins if scheme in getattr(plugin, "schemes", ())]
-        others = [form for plugin in plugins for form in limits_of(plugin).url_forms.get(scheme, ())]
+        transports = self._by_name.values()
+        own = [OWN_FORM for each in transports if scheme in getattr(each.plugin, "schemes", ())]
+        others = [form for each in transports for form in each.limits.url_forms.get(scheme, ())]
         for socket in sockets_for(url, own + others):
             with suppress(SocketError):
                 canonical = self._parse_socket(socket).socket.canonical
