@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import limits
 import peers
+from counting import counting
 from evframe_datagram import DatagramTransport
 from evframe_flatstore import FlatstoreTransport
 from evframe_kafka import KafkaTransport
@@ -207,22 +208,13 @@ def route(kind: str) -> Callable[[limits.Limits], Awaitable[Measurement]]:
     """Return the measurement of a route that counts."""
 
     async def run(_: limits.Limits) -> Measurement:
-        calls = 0
-
-        def plain(_: evframe.Event) -> None:
-            nonlocal calls
-            calls += 1
-
-        async def awaited(_: evframe.Event) -> None:
-            nonlocal calls
-            calls += 1
-
         routes = RouteTransport()
-        routes.add("bench", awaited if kind == "async" else plain, inline=kind == "inline")
+        routes.add("bench", counting(kind), inline=kind == "inline")
         ours, lost = await rate(routes, ["route:bench"], lambda _: TWO)
+        bare = counting("plain")
         start = time.perf_counter()
         for _ in range(COUNT):
-            plain(None)  # type: ignore[arg-type]
+            bare(None)  # type: ignore[arg-type]
         return Measurement(ours, None, COUNT / (time.perf_counter() - start), lost)
 
     return run

@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 import uvloop
+from counting import counting
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -44,17 +45,7 @@ def ten(number: int) -> Params:
 
 def add_route(events: evframe.EventInterface, kind: str) -> str:
     """Add a route that counts; return its socket."""
-    calls = 0
-
-    def plain(_: evframe.Event) -> None:
-        nonlocal calls
-        calls += 1
-
-    async def awaited(_: evframe.Event) -> None:
-        nonlocal calls
-        calls += 1
-
-    events.plugin("route").add("bench", awaited if kind == "async" else plain, inline=kind == "inline")
+    events.plugin("route").add("bench", counting(kind), inline=kind == "inline")
     return "route:bench"
 
 

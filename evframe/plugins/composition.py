@@ -61,8 +61,7 @@ class Composition:
         """The options of each plugin, by its name; None for a plugin without options."""
         self.declared: dict[str, dict[str, Declaration | None]] = {}
         """The events of each plugin, by the plugin's name."""
-        self.references: dict[str, str] = {}
-        """The events that options of plugins name and other plugins declare, by the paths of the options."""
+        self._references: dict[str, dict[str, str]] = {}  # by the plugin's name
         self.narrowings: dict[str, NarrowingOptions] = {}
         """The rules by which the table of a management interface narrows the general policy, by the plugin's name."""
         self.unopened: set[str] = set()
@@ -75,6 +74,15 @@ class Composition:
         self._background = PluginTasks()
         self.spawn = self._background.spawn
         """Runs the cleanup of a plugin after it was removed."""
+
+    @property
+    def references(self) -> dict[str, str]:
+        """The events that options of plugins name and other plugins declare, by the paths of the options."""
+        return {
+            f"plugins.{name}.{option}": event
+            for name, references in self._references.items()
+            for option, event in references.items()
+        }
 
     def load(
         self, config: Config, problems: list[str], found: Iterable[EntryPoint] | None = None, *, gateway: bool = False
@@ -160,7 +168,7 @@ class Composition:
             self._registry.register(event, declaration)
         self.options[name] = options
         self.declared[name] = collector.events
-        self.references |= {f"plugins.{name}.{option}": event for option, event in collector.references.items()}
+        self._references[name] = collector.references
         schemes = tuple(getattr(plugin, "schemes", ()))
         status = PluginStatus(name, version, None, _kind(plugin), schemes, tuple(collector.events), tuple(added))
         self.statuses[:] = [other for other in self.statuses if other.name != name]
@@ -177,6 +185,7 @@ class Composition:
         status = next(status for status in self.statuses if status.name == name)
         self.options.pop(name, None)
         self.declared.pop(name, None)
+        self._references.pop(name, None)
         self.statuses[self.statuses.index(status)] = PluginStatus(name, status.version, DISABLED)
         return self._take_out(name, status.commands)
 

@@ -3,6 +3,7 @@
 from importlib.metadata import entry_points
 
 import pytest
+from evframe_route import Options, RouteTransport
 
 import evframe
 from evframe.config import parse_config
@@ -62,3 +63,12 @@ def test_objects_have_their_options():
         with pytest.raises(evframe.ConfigError, match=f"{place}: expected none beside plugin objects"):
             evframe.EventInterface(parse_config(text), plugins={})
     assert {*published_places()} == {"routes", "core.state_path"}
+
+
+def test_a_plugin_that_is_removed_refers_to_no_event():
+    """The events that options name go with their plugin, so that no hint is about an option without effect."""
+    composition = Composition(EventRegistry(), CommandTable(), lambda *_: None)
+    composition.add("route", RouteTransport(Options(routes={"E_X": "os:getcwd"})))
+    assert composition.references == {"plugins.route.routes.E_X": "E_X"}
+    composition.remove("route")
+    assert composition.references == {}
