@@ -8,6 +8,7 @@ import sys
 import tomllib
 import zipfile
 from email.parser import BytesParser
+from importlib import import_module
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -51,6 +52,10 @@ def links(text):
 
 
 each_folder = pytest.mark.parametrize("folder", [pytest.param(folder, id=folder.name) for folder in FOLDERS[1:]])
+each_plugin = pytest.mark.parametrize(
+    "folder",
+    [pytest.param(folder, id=folder.name) for folder in FOLDERS[1:] if "entry-points" in read(folder)["project"]],
+)
 every_folder = pytest.mark.parametrize(
     "folder", [pytest.param(folder, id="evframe" if folder == ROOT else folder.name) for folder in FOLDERS]
 )
@@ -81,6 +86,48 @@ def test_a_plugin_imports_public_names_alone(folder):
         if not public.fullmatch(node.module or "")
     ]
     assert wrong == []
+
+
+@each_plugin
+def test_a_plugin_is_in_its_module_plugin(folder):
+    """What an entry point loads is in the module `plugin`: a class that the package names too, or the module itself."""
+    package = folder.name.replace("-", "_")
+    groups = read(folder)["project"]["entry-points"]
+    for value in groups.get("evframe", {}).values():
+        module, _, name = value.partition(":")
+        plugin = getattr(import_module(module), name)
+        assert (module, plugin.__module__) == (package, f"{package}.plugin")
+        assert name in import_module(package).__all__
+    assert set(groups.get("evframe.cli", {}).values()) <= {f"{package}.plugin"}
+
+
+@each_plugin
+def test_the_options_of_a_plugin_are_in_its_module_options(folder):
+    """The classes of a plugin's tables are in the module `options`, and the package names the one of its own table."""
+    package = folder.name.replace("-", "_")
+    elsewhere = [
+        f"{path.name}: {node.name}"
+        for path in (folder / package).rglob("*.py")
+        if path.name != "options.py"
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Options")
+    ]
+    assert elsewhere == []
+    for value in read(folder)["project"]["entry-points"].get("evframe", {}).values():
+        options = getattr(getattr(import_module(package), value.partition(":")[2]), "Options", None)
+        if options is not None:
+            assert (options.__module__, options.__name__) == (f"{package}.options", "Options")
+            assert import_module(package).Options is options
+
+
+@each_folder
+def test_a_package_names_what_is_public_and_holds_nothing_else(folder):
+    """`__init__` has a docstring, imports and `__all__`: code is in modules with names."""
+    tree = ast.parse((folder / folder.name.replace("-", "_") / "__init__.py").read_text())
+
+    assert ast.get_docstring(tree)
+    assert all(isinstance(node, ast.ImportFrom | ast.Assign) for node in tree.body[1:])
+    assert {name.id for node in tree.body if isinstance(node, ast.Assign) for name in node.targets} <= {"__all__"}
 
 
 def test_the_core_declares_what_it_imports():

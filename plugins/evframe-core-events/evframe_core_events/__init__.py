@@ -1,6 +1,6 @@
 """The core events of evframe: slow operations, memory, workers, connections, log lines and statuses."""
 
 from evframe_core_events.options import Options
-from evframe_core_events.source import CoreEvents
+from evframe_core_events.plugin import CoreEvents
 
 __all__ = ["CoreEvents", "Options"]

@@ -1,6 +1,6 @@
 """The datagram transport of evframe: ``udp:`` and ``unix:`` subscribers."""
 
 from evframe_datagram.address import UdpSocket, UnixSocket, parse
-from evframe_datagram.transport import DatagramTransport
+from evframe_datagram.plugin import DatagramTransport
 
 __all__ = ["DatagramTransport", "UdpSocket", "UnixSocket", "parse"]

@@ -1,7 +1,7 @@
 """Sessions with states and lifetimes for evframe: created, ringing, answered, acknowledged, ended."""
 
-from evframe_dialog.dialogs import Dialogs
 from evframe_dialog.options import Options
+from evframe_dialog.plugin import Dialogs
 from evframe_dialog.session import Ping, Session
 from evframe_dialog.states import State
 

@@ -11,7 +11,7 @@ from evframe.plugin import Command, CommandError, Listing, int_param, invalid_pa
 from evframe_dialog.session import Session
 
 if TYPE_CHECKING:
-    from evframe_dialog.dialogs import Dialogs
+    from evframe_dialog.plugin import Dialogs
 
 
 _LISTS: Final = ((), ("callid",), ("callid", "from_tag"), ("index", "counter"))

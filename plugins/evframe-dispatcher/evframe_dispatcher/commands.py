@@ -12,7 +12,7 @@ from evframe_dispatcher.options import DEFAULT
 from evframe_dispatcher.state import WORDS
 
 if TYPE_CHECKING:
-    from evframe_dispatcher.dispatcher import Dispatcher
+    from evframe_dispatcher.plugin import Dispatcher
 
 
 def dispatcher_commands(dispatcher: Dispatcher) -> Iterator[Command]:

@@ -53,8 +53,8 @@ class TestContract(TransportContract):
     bad_sockets = ("flatstore:", "flatstore:/", "flatstore:/tmp", "flatstore:/no/such/dir/f", "flatstore: /tmp/x/f")
     lost_sockets = ("flatstore:/dev/full",)
     may_block = (
-        ("os.stat", "evframe_flatstore/transport.py", "_check"),  # of the socket's folder
-        ("threading.Lock.acquire", "evframe_flatstore/transport.py", "_write"),  # for as long as no one would notice
+        ("os.stat", "evframe_flatstore/plugin.py", "_check"),  # of the socket's folder
+        ("threading.Lock.acquire", "evframe_flatstore/plugin.py", "_write"),  # for as long as no one would notice
     )
 
     @pytest.fixture(autouse=True)

@@ -2,6 +2,6 @@
 
 from evframe_kafka.address import KafkaSocket, parse
 from evframe_kafka.options import Options
-from evframe_kafka.transport import KafkaTransport
+from evframe_kafka.plugin import KafkaTransport
 
 __all__ = ["KafkaSocket", "KafkaTransport", "Options", "parse"]

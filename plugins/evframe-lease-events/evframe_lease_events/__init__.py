@@ -2,7 +2,7 @@
 
 from evframe_lease_events.notices import Notices
 from evframe_lease_events.options import Options
-from evframe_lease_events.source import LeaseEvents
+from evframe_lease_events.plugin import LeaseEvents
 from evframe_lease_events.troubles import Troubles
 
 __all__ = ["LeaseEvents", "Notices", "Options", "Troubles"]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from evframe_lease_events import LeaseEvents, Options
-from evframe_lease_events.source import ENDED, EXPIRED, EXPIRING, FAILING, MADE, MOVED, RECOVERED, REFRESHED
+from evframe_lease_events.plugin import ENDED, EXPIRED, EXPIRING, FAILING, MADE, MOVED, RECOVERED, REFRESHED
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule

@@ -10,7 +10,7 @@ from evframe.plugin import Command, CommandError, int_param, invalid_params, tex
 from evframe_load_balancer.destinations import Destination
 
 if TYPE_CHECKING:
-    from evframe_load_balancer.load_balancer import LoadBalancer
+    from evframe_load_balancer.plugin import LoadBalancer
 
 
 def load_balancer_commands(balancer: LoadBalancer) -> Iterator[Command]:

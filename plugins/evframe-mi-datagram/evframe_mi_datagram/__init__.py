@@ -1,6 +1,6 @@
 """The management interface of evframe in UDP and UNIX datagrams."""
 
 from evframe_mi_datagram.options import Options
-from evframe_mi_datagram.server import DatagramManagement
+from evframe_mi_datagram.plugin import DatagramManagement
 
 __all__ = ["DatagramManagement", "Options"]

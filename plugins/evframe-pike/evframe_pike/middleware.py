@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from evframe_pike.source import Pike
+from evframe_pike.plugin import Pike
 
 log = logging.getLogger("evframe.pike")
 

@@ -2,6 +2,6 @@
 
 from evframe_rabbitmq.address import RabbitSocket, parse
 from evframe_rabbitmq.options import Options
-from evframe_rabbitmq.transport import RabbitmqTransport
+from evframe_rabbitmq.plugin import RabbitmqTransport
 
 __all__ = ["Options", "RabbitSocket", "RabbitmqTransport", "parse"]

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from disks import file_size_limit
 from evframe_state import LeaseKeeper, Options
-from evframe_state import keeper as state
+from evframe_state import plugin as state
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule

@@ -2,7 +2,7 @@
 
 from evframe_stream.address import TcpSocket, parse
 from evframe_stream.options import Options
+from evframe_stream.plugin import StreamTransport
 from evframe_stream.replies import ReplyScanner
-from evframe_stream.transport import StreamTransport
 
 __all__ = ["Options", "ReplyScanner", "StreamTransport", "TcpSocket", "parse"]

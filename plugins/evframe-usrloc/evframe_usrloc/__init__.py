@@ -2,6 +2,6 @@
 
 from evframe_usrloc.contacts import Contact, Registration, StaleRegistration
 from evframe_usrloc.options import Options
-from evframe_usrloc.usrloc import Usrloc
+from evframe_usrloc.plugin import Usrloc
 
 __all__ = ["Contact", "Options", "Registration", "StaleRegistration", "Usrloc"]

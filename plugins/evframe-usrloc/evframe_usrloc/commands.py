@@ -14,7 +14,7 @@ from evframe.plugin import Command, CommandError, Listing, int_param, invalid_pa
 from evframe_usrloc.contacts import Contact, Registration
 
 if TYPE_CHECKING:
-    from evframe_usrloc.usrloc import Usrloc
+    from evframe_usrloc.plugin import Usrloc
 
 CALL_ID: Final = "mi@evframe"
 """The Call-ID of contacts that are added by command."""

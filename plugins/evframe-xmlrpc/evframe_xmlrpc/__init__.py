@@ -2,6 +2,6 @@
 
 from evframe_xmlrpc.address import XmlrpcSocket, parse
 from evframe_xmlrpc.options import Options
-from evframe_xmlrpc.transport import XmlrpcTransport
+from evframe_xmlrpc.plugin import XmlrpcTransport
 
 __all__ = ["Options", "XmlrpcSocket", "XmlrpcTransport", "parse"]

@@ -11,8 +11,8 @@ from typing import Any, Final
 import click
 from evframe_wire.reading import read
 
-from evframe import Pairs, hookimpl
-from evframe.command_line import CommandLine, print_json, say
+from evframe import Pairs
+from evframe.command_line import print_json, say
 from evframe_client import Client, ManagementError
 from evframe_client.commands.connecting import complete_events, complete_methods, with_client
 from evframe_client.commands.explaining import explained
@@ -21,13 +21,6 @@ from evframe_client.commands.watching import Notes, lines, unmatched
 _INVALID_PARAMS: Final = -32602
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-@hookimpl
-def register_cli(commands: CommandLine) -> None:
-    """Add the commands."""
-    for command in (events, subscribers, subscribe, raise_, mi, watch):
-        commands.add(command)
 
 
 @click.command()

@@ -8,27 +8,13 @@ from collections.abc import Awaitable
 from functools import partial
 from typing import Any
 
-import attrs
-
 from evframe import Batch, Socket, Unavailable, hookimpl
 from evframe.plugin import Address, CommandTable, Limits, PluginContext
 from evframe_virtual.carrier import GroupCarrier
 from evframe_virtual.commands import member_commands
 from evframe_virtual.grammar import SocketParser, VirtualSocket
 from evframe_virtual.group import AWAY, FailoverGroup, Group, ParallelGroup, RoundRobinGroup
-
-
-def _not_negative(_: Any, attribute: attrs.Attribute[float], value: float) -> None:
-    if not value >= 0:
-        raise ValueError(f"{attribute.name}: expected 0 or more seconds, got {value!r}")
-
-
-@attrs.frozen
-class VirtualOptions:
-    """The table ``[plugins.virtual]``."""
-
-    failover_timeout_s: float = attrs.field(default=30.0, validator=_not_negative)
-    """How long a member that has failed is left alone while another is healthy, before it is probed."""
+from evframe_virtual.options import Options as VirtualOptions
 
 
 class VirtualTransport:

@@ -9,39 +9,14 @@ from typing import Any, ClassVar, TypeVar
 import attrs
 
 from evframe import Batch, ConfigError, Socket, hookimpl
-from evframe.plugin import CallLimit, EventCollector, Limits, PluginContext, WorkerGroup, at_least
+from evframe.plugin import CallLimit, EventCollector, Limits, PluginContext, WorkerGroup
 from evframe_route.callables import find_callable
+from evframe_route.options import Options as RouteOptions
 from evframe_route.pool import WorkerPool
 from evframe_route.runners import AsyncRunner, InlineRunner, Route, Runner
 from evframe_route.threads import ThreadRunner
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def _positive(_: Any, attribute: attrs.Attribute[float], value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{attribute.name}: expected more than 0 seconds, got {value!r}")
-
-
-def _not_below_workers_min(options: Options, attribute: attrs.Attribute[int], value: int) -> None:
-    if value < options.workers_min:
-        raise ValueError(f"{attribute.name}: expected workers_min, {options.workers_min}, or more, got {value!r}")
-
-
-@attrs.frozen
-class Options:
-    """The table ``[plugins.route]``."""
-
-    routes: dict[str, str] = attrs.field(factory=dict)
-    """Callables by event name, each as ``module:callable``; the table ``[routes]`` is a shorter way to write it."""
-    inline: bool = False
-    """Call plain callables in the event loop itself, which they must never block."""
-    timeout_s: float = attrs.field(default=30.0, validator=_positive)
-    """How long one call may take before its event counts as failed."""
-    workers_min: int = attrs.field(default=8, validator=at_least(1))
-    """How many threads plain callables share: so many at first, and never fewer."""
-    workers_max: int = attrs.field(default=32, validator=_not_below_workers_min)
-    """How many threads there may be, when something else asks for more: see `core-events`."""
 
 
 @attrs.frozen(slots=True)
@@ -73,8 +48,8 @@ class RouteTransport:
     places: ClassVar = {"routes": "routes"}
     limits = Limits(batch_events=4096, reads_params=True)  # a batch that is awaited takes two turns of the loop
 
-    def __init__(self, options: Options | None = None) -> None:
-        self._options = Options() if options is None else options
+    def __init__(self, options: RouteOptions | None = None) -> None:
+        self._options = RouteOptions() if options is None else options
         self._runners: dict[str, Runner] = {}
         self._pool = WorkerPool(self._options.workers_min, self._options.workers_max)
         self._limit = CallLimit()
@@ -88,7 +63,7 @@ class RouteTransport:
         if problems:
             raise ConfigError(problems)
 
-    Options = Options
+    Options = RouteOptions
 
     def add(self, name: str, route: Route, *, inline: bool | None = None) -> None:
         """Make *route* the callable behind ``route:name``, and subscribe it to the event *name*.

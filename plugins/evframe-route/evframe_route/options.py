@@ -1,0 +1,35 @@
+"""The table of the configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from evframe.plugin import at_least
+
+
+def _positive(_: Any, attribute: attrs.Attribute[float], value: float) -> None:
+    if not value > 0:
+        raise ValueError(f"{attribute.name}: expected more than 0 seconds, got {value!r}")
+
+
+def _not_below_workers_min(options: Options, attribute: attrs.Attribute[int], value: int) -> None:
+    if value < options.workers_min:
+        raise ValueError(f"{attribute.name}: expected workers_min, {options.workers_min}, or more, got {value!r}")
+
+
+@attrs.frozen
+class Options:
+    """The table ``[plugins.route]``."""
+
+    routes: dict[str, str] = attrs.field(factory=dict)
+    """Callables by event name, each as ``module:callable``; the table ``[routes]`` is a shorter way to write it."""
+    inline: bool = False
+    """Call plain callables in the event loop itself, which they must never block."""
+    timeout_s: float = attrs.field(default=30.0, validator=_positive)
+    """How long one call may take before its event counts as failed."""
+    workers_min: int = attrs.field(default=8, validator=at_least(1))
+    """How many threads plain callables share: so many at first, and never fewer."""
+    workers_max: int = attrs.field(default=32, validator=_not_below_workers_min)
+    """How many threads there may be, when something else asks for more: see `core-events`."""
