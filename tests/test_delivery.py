@@ -446,10 +446,10 @@ async def test_code_knows_that_it_delivers(memory):
     assert not delivering.get()
 
 
-class TestTelling:
-    """`raise_event_and_tell`: what became of an event, without a task for it."""
+class TestCallback:
+    """`raise_event_and_call`: the outcomes of an event, without a task for it."""
 
-    async def test_every_subscriber_is_heard_once(self, memory):
+    async def test_every_subscriber_has_one_outcome(self, memory):
         """The outcomes come when the last subscriber has one: a reason for each failure, None for each delivery."""
         gate = asyncio.Event()
 
@@ -464,7 +464,7 @@ class TestTelling:
             for name in ("slow", "quick"):
                 events.subscribe_event("E_A", f"memory:{name}")
             for number in range(4):
-                events.raise_event_and_tell(
+                events.raise_event_and_call(
                     "E_A", [number], lambda reasons, number=number: told.append((number, *reasons))
                 )
             await until(lambda: events.statistics[1].delivered == 4)
@@ -475,24 +475,24 @@ class TestTelling:
 
         assert told == [(0, None, "first"), (1, None, None), (2, None, "odd"), (3, None, None)]
 
-    async def test_nobody_and_no_room(self, memory):
-        """Without subscribers, and for what finds no room, it is heard before the raise returns."""
+    async def test_no_subscriber_and_no_room(self, memory):
+        """Without subscribers, and for what finds no room, the callback runs before the raise returns."""
         told = []
         async with compose(memory, queue_size=1) as events:
-            events.raise_event_and_tell("E_A", None, told.append)
+            events.raise_event_and_call("E_A", None, told.append)
             events.subscribe_event("E_A", "memory:a")
-            events.raise_event_and_tell("E_A", [1], told.append)
-            events.raise_event_and_tell("E_A", [2], told.append)
+            events.raise_event_and_call("E_A", [1], told.append)
+            events.raise_event_and_call("E_A", [2], told.append)
             assert [list(reasons) for reasons in told] == [[], ["queue_full"]]
             await until(lambda: len(told) == 3)
 
     async def test_shutdown(self, memory):
-        """What is not delivered before the interface is left is heard of too."""
+        """Events that are not delivered before the interface is left have an outcome, too."""
         memory.when("a", lambda batch: asyncio.get_running_loop().create_future())
         told = []
         async with compose(memory, drain_timeout_s=0.01) as events:
             events.subscribe_event("E_A", "memory:a")
-            events.raise_event_and_tell("E_A", [1], told.append)
+            events.raise_event_and_call("E_A", [1], told.append)
 
         assert told == [["shutdown"]]
 

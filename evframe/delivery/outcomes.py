@@ -60,22 +60,22 @@ class OutcomeWait:
                 subscriber.waiting = subscriber.waiting or None
 
 
-class OutcomeTeller:
-    """Calls *tell* once, when *event* has an outcome at each of *subscribers*; make it before the event is queued.
+class OutcomeCallback:
+    """Calls *done* once, when *event* has an outcome at each of *subscribers*; make it before the event is queued.
 
-    *tell* gets the reason of each failure, and None for each delivery. *tell* runs within the
+    *done* gets the reason of each failure, and None for each delivery. *done* runs within the
     delivery and must therefore return quickly; an error that it raises is logged.
     """
 
-    __slots__ = ("_event", "_open", "_reasons", "_tell")
+    __slots__ = ("_done", "_event", "_open", "_reasons")
 
     def __init__(
-        self, event: Event, subscribers: Sequence[Subscriber], tell: Callable[[Sequence[str | None]], None]
+        self, event: Event, subscribers: Sequence[Subscriber], done: Callable[[Sequence[str | None]], None]
     ) -> None:
         self._event = event  # kept, so that no other event has its id
         self._open = len(subscribers)
         self._reasons: list[str | None] = []
-        self._tell = tell
+        self._done = done
         if not subscribers:
             self._call()
         for subscriber in subscribers:
@@ -89,7 +89,7 @@ class OutcomeTeller:
 
     def _call(self) -> None:
         try:
-            self._tell(self._reasons)
+            self._done(self._reasons)
         except BaseException as error:
             if comes_from_outside(error):
                 raise

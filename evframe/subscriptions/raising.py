@@ -14,7 +14,7 @@ from evframe.config import CoreOptions
 from evframe.config.structuring import check_timeout
 from evframe.delivery.inbox import Inbox
 from evframe.delivery.nesting import depth
-from evframe.delivery.outcomes import Outcome, OutcomeTeller, OutcomeWait
+from evframe.delivery.outcomes import Outcome, OutcomeCallback, OutcomeWait
 from evframe.events.declarations import ParameterTypes, declare
 from evframe.events.event import Event, EventRegistry
 from evframe.exceptions import UnknownEventError
@@ -109,13 +109,13 @@ class Raising:
                 enforced.check(params)
             definition.raised += 1
 
-    def raise_prepared(self, event: Event, tell: Callable[[Sequence[str | None]], None] | None = None) -> None:
+    def raise_prepared(self, event: Event, done: Callable[[Sequence[str | None]], None] | None = None) -> None:
         """Raise an event that `Channel.snapshot` has made on any thread; call this on the loop's thread.
 
-        *tell* is as for `raise_event_and_tell`.
+        *done* is as for `raise_event_and_call`.
         """
-        if tell is not None:
-            OutcomeTeller(event, self._by_name[event.name].targets, tell)
+        if done is not None:
+            OutcomeCallback(event, self._by_name[event.name].targets, done)
         self._put(event)
 
     def _put(self, event: Event) -> None:
@@ -171,20 +171,20 @@ class Raising:
         finally:
             wait.close()
 
-    def raise_event_and_tell(self, name: str, params: Any, tell: Callable[[Sequence[str | None]], None]) -> None:
-        """Raise an event and return at once; *tell* is called later with the outcomes. On the loop's thread.
+    def raise_event_and_call(self, name: str, params: Any, done: Callable[[Sequence[str | None]], None]) -> None:
+        """Raise an event and return at once; *done* is called later with the outcomes. On the loop's thread.
 
         Use it to raise many events and get the outcomes of each: it needs no task for an event.
 
         Args:
             name: the event.
             params: its parameters.
-            tell: called once, perhaps before this returns, with the reason of the failure at each
+            done: called once, perhaps before this returns, with the reason of the failure at each
                 subscriber, or None where it was delivered; it must neither take long nor raise.
         """
         definition = self._events[name]
         event = definition.snapshot(params, monotonic(), depth.get())
-        OutcomeTeller(event, definition.targets, tell)
+        OutcomeCallback(event, definition.targets, done)
         self._put(event)
 
     def listen(self, pattern: str = "*", *, where: Mapping[str, str] | None = None) -> Listener:

@@ -110,7 +110,7 @@ class Intake:
     def take(
         self,
         body: bytes,
-        tell: Callable[[Sequence[str | None]], None] | None = None,
+        done: Callable[[Sequence[str | None]], None] | None = None,
         more: Mapping[str, Any] | None = None,
         prepared: Prepared | None = None,
     ) -> bool:
@@ -118,16 +118,16 @@ class Intake:
 
         Args:
             body: the body of the message.
-            tell: called with the outcomes of the event; see `EventInterface.raise_event_and_tell`.
+            done: called with the outcomes of the event; see `EventInterface.raise_event_and_call`.
             more: further parameters of an event that the message does not name.
             prepared: the result of `prepare` for the message.
         """
         try:
             if prepared is None:
                 name, params = self._read(body, more)
-                self._raise(name, params, tell)
+                self._raise(name, params, done)
             else:
-                self._context.raise_prepared(prepared.unwrap(), tell)
+                self._context.raise_prepared(prepared.unwrap(), done)
         except Refused as refusal:
             self.refused[refusal.reason] += 1
             self._tell(refusal)
@@ -151,13 +151,13 @@ class Intake:
         # Bytes that are not UTF-8 are sent unchanged.
         return self._rules.event, {"body": body.decode("utf-8", "surrogateescape"), **(more or {})}
 
-    def _raise(self, name: str, params: Any, tell: Callable[[Sequence[str | None]], None] | None) -> None:
+    def _raise(self, name: str, params: Any, done: Callable[[Sequence[str | None]], None] | None) -> None:
         try:
             self._allow(name)
-            if tell is None:
+            if done is None:
                 self._context.raise_event(name, params)
             else:
-                self._context.raise_event_and_tell(name, params, tell)
+                self._context.raise_event_and_call(name, params, done)
         except ParameterError as error:
             raise Refused("parameters", str(error)) from None
 
