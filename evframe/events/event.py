@@ -154,8 +154,8 @@ class EventDefinition:
         self.declaration = declaration
         self.enforced = declaration if declaration is not None and declaration.enforced else None
 
-    def says_another_than(self, other: EventDefinition) -> bool:
-        """Return whether *other* has another declaration of this event, or enforces it differently."""
+    def differs_from(self, other: EventDefinition) -> bool:
+        """Return whether *other* has another declaration of this event, or enforces the declaration differently."""
         return self.declaration != other.declaration or self.enforced != other.enforced
 
     @property
@@ -233,8 +233,8 @@ class EventRegistry(Generic[Definition]):
         known = self.by_name.get(name)
         if known is None:
             known = self.by_name[name] = self._make(len(self.by_name), name)
-            for told in self.on_new:
-                told(known)
+            for callback in self.on_new:
+                callback(known)
         if known.declaration is None and declaration is not None:
             known.declare(declaration)
         elif declaration is not None and not declaration.enforced:

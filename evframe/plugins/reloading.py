@@ -120,7 +120,7 @@ class Reload:
     def _declares(self, known: Channel, wanted: Channel) -> bool:
         """Return whether an event gets the declaration that *wanted* has."""
         is_declared = wanted.declaration is not None or wanted.name in self._configured
-        return is_declared and known.says_another_than(wanted)
+        return is_declared and known.differs_from(wanted)
 
     def _apply_core(self) -> None:
         old, new = self._now.config.core, self._wanted.config.core
