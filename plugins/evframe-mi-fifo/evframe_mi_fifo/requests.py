@@ -6,8 +6,7 @@ import re
 from typing import Final
 
 import attrs
-
-from evframe_mi_fifo.scanning import Scanner
+from evframe_wire.framing import ValueScanner
 
 _BLANK: Final = re.compile(rb"[ \t\r\n]*")
 _HEADER: Final = re.compile(rb":([^:]{0,128}):")
@@ -44,7 +43,7 @@ class RequestStream:
         self._data = bytearray()
         self._reply = b""
         self._begin = 0
-        self._scanner: Scanner | None = None
+        self._scanner: ValueScanner | None = None
 
     @property
     def unfinished(self) -> bool:
@@ -94,7 +93,7 @@ class RequestStream:
             return False
         self._reply = bytes(found[1])
         self._begin = found.end()
-        self._scanner = Scanner(self._begin)
+        self._scanner = ValueScanner(self._begin)
         return True
 
     def _broken(self) -> Request:

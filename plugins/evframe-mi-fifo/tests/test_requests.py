@@ -4,8 +4,8 @@ import json
 from itertools import pairwise
 
 import pytest
-from evframe_mi_fifo import scanning
 from evframe_mi_fifo.requests import Request, RequestStream
+from evframe_wire.framing import ValueScanner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -114,14 +114,15 @@ def test_request_that_is_too_large(piece):
 def test_large_requests_cost_little(monkeypatch):
     """Every byte is looked at once, however small the pieces are."""
     looked_at = []
-    skip = scanning._skip
+    end = ValueScanner.end
 
-    def counted(pattern, data, at):
-        end = skip(pattern, data, at)
-        looked_at.append(end - at + 1)
-        return end
+    def counted(self, data):
+        start = self._at
+        found = end(self, data)
+        looked_at.append(self._at - start)
+        return found
 
-    monkeypatch.setattr(scanning, "_skip", counted)
+    monkeypatch.setattr(ValueScanner, "end", counted)
     request = b':r:{"a":"%b","b":[%b]}' % (b'\\"' * 200_000, b"1," * 200_000 + b"1")
     stream = RequestStream(1 << 20)
     got = [found for at in range(0, len(request), 100) for found in stream.feed(request[at : at + 100])]

@@ -8,13 +8,15 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
+from evframe_wire.framing import Splitter
+
 from evframe import Unavailable
 from evframe.plugin import Resolver
 from evframe_stream.connection import Chunk, Connection, Endpoint
 from evframe_stream.options import Options
-from evframe_stream.replies import ReplyScanner
 
 _ID_DIGITS: Final = 10
+_MAX_REPLY_BYTES: Final = 1 << 20
 
 
 class AnsweredConnection(Connection):
@@ -31,7 +33,7 @@ class AnsweredConnection(Connection):
         self._timeout_s = options.timeout_ms / 1000
         self._chunks: dict[int, Chunk] = {}  # by first id, in the order of sending
         self._pending: dict[int, Chunk] = {}
-        self._scanner = ReplyScanner()
+        self._splitter = Splitter(_MAX_REPLY_BYTES)
         self._opened_at = 0.0
         self._deadlines: list[tuple[float, int, int]] = []  # when, the chunk's first id, its event
         self._timer: asyncio.TimerHandle | None = None
@@ -48,7 +50,7 @@ class AnsweredConnection(Connection):
 
     def opened(self) -> None:
         """Write what waits."""
-        self._scanner = ReplyScanner()
+        self._splitter = Splitter(_MAX_REPLY_BYTES)
         self._opened_at = time.monotonic()
         for chunk in list(self._chunks.values()):
             self._write(chunk)
@@ -65,10 +67,12 @@ class AnsweredConnection(Connection):
 
     def received(self, data: bytes) -> None:
         """Settle the requests that *data* answers."""
-        for value in self._scanner.feed(data):
+        for value in self._splitter.read(data):
             for reply in value if isinstance(value, list) else (value,):
                 if isinstance(reply, dict):
                     self._answer(reply)
+        if self._splitter.is_too_long:
+            self._splitter.end()
 
     def _answer(self, reply: dict[str, Any]) -> None:
         request_id = _number(_member(reply, "id"))
