@@ -169,7 +169,7 @@ async def main():
             events.register_event("E_TEST")
             events.subscribe_event("E_TEST", "udp:127.0.0.1:%d" % receiver.getsockname()[1])
             await reasons(events, [1])
-            [(kernel, _)] = datagrams._open.values()
+            [kernel] = datagrams._sockets
             report(kernel.getsockname()[1], receiver.getsockname()[1])
             found["reported"] = await reasons(events, [3, 2, 4, 1])
             found["received"] = [len(receiver.recv(99)) for _ in range(5)]

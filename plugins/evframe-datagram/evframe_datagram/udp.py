@@ -1,0 +1,147 @@
+"""Sending over UDP: bursts through segmentation, and the errors that the kernel reports later."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from evframe_wire.addresses import connection_problem
+
+from evframe import Batch, Unavailable
+from evframe.plugin import HostAddress
+from evframe_datagram.address import UdpSocket
+from evframe_datagram.kernel_sockets import KernelSockets, reason_of
+
+_UDP_SEGMENT: Final = 103
+_MAX_SEGMENTS: Final = 64
+_MAX_BURST_BYTES: Final = 65000
+_MAX_SEGMENT_BYTES: Final = 1400  # within the path MTU of an Ethernet
+_REPORTED: Final = {
+    errno.ECONNREFUSED,
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.EHOSTDOWN,
+    errno.ENONET,
+    errno.EPROTO,
+    errno.EOPNOTSUPP,
+}
+_MOST_REPORTS: Final = 2
+
+
+class UdpSender:
+    """Sends batches as datagrams of UDP.
+
+    Args:
+        sockets: the kernel sockets of the transport.
+        forget: has the name of a socket looked up before the next batch.
+    """
+
+    def __init__(self, sockets: KernelSockets, forget: Callable[[UdpSocket], None]) -> None:
+        self._sockets = sockets
+        self._forget = forget
+        self._segmentation = True
+
+    def send(self, target: UdpSocket, batch: Batch, address: HostAddress) -> None:
+        """Send one datagram per event.
+
+        Raises:
+            Unavailable: if the kernel takes no more, with the number of events that were sent.
+        """
+        try:
+            kernel = self._sockets.connect(target.canonical, address.family, address.sockaddr)
+        except OSError as error:
+            self._forget(target)
+            raise Unavailable(connection_problem(error)) from None
+        most = 65507 if address.family == socket.AF_INET else 65487
+        if len(batch.events) == 1 and len(batch.events[0].payload) <= most:
+            self._send_one(kernel, target, batch, most)
+        else:
+            self._send_all(kernel, target, batch, most, [])
+
+    def _send_one(self, kernel: socket.socket, target: UdpSocket, batch: Batch, most: int) -> None:
+        """Send the only event of a batch: as `_send_all` does, without the lists, which take longer than the rest."""
+        reports: list[int] = []
+        try:
+            kernel.send(batch.events[0].payload)
+        except BlockingIOError:
+            raise Unavailable("send_buffer_full") from None
+        except OSError as error:
+            if self._may_be_repeated(error.errno, 1, reports):
+                self._send_all(kernel, target, batch, most, reports)
+                return
+            self._fail(target, batch, range(1), error.errno)
+        reported = kernel.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if reported in _REPORTED:
+            self._fail(target, batch, range(1), reported)
+
+    def _send_all(self, kernel: socket.socket, target: UdpSocket, batch: Batch, most: int, reports: list[int]) -> None:
+        """Send the events of a batch; *reports* are those of the kernel that it may be about to repeat."""
+        send = kernel.send
+        payloads = [event.payload for event in batch.events]
+        sizes = [*map(len, payloads), _MAX_SEGMENT_BYTES + 1]
+        index = previous = 0
+        total = len(payloads)
+        while index < total:
+            size = sizes[index]
+            # Only what is followed by an equal or a shorter payload can begin a burst.
+            count = self._burst(sizes, index, total) if sizes[index + 1] <= size and self._segmentation else 1
+            try:
+                if count > 1:
+                    burst = b"".join(payloads[index : index + count])
+                    kernel.sendmsg([burst], [(socket.SOL_UDP, _UDP_SEGMENT, struct.pack("H", size))])
+                elif size > most:
+                    batch.fail(index, "too_large")
+                else:
+                    send(payloads[index])
+            except BlockingIOError:
+                raise Unavailable("send_buffer_full", done=index) from None
+            except OSError as error:
+                if self._may_be_repeated(error.errno, count, reports):
+                    continue
+                start = previous if error.errno == errno.ECONNREFUSED else index  # which is always a report
+                self._fail(target, batch, range(start, index + count), error.errno)
+            else:
+                if reports:
+                    self._fail(target, batch, range(previous, index), reports[0])
+                previous = index
+            reports.clear()
+            index += count
+        reported = kernel.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if reported in _REPORTED:
+            self._fail(target, batch, range(previous, total), reported)
+
+    def _may_be_repeated(self, number: int | None, count: int, reports: list[int]) -> bool:
+        """Return whether a burst that the kernel did not send can be sent again now."""
+        if number in _REPORTED and len(reports) < _MOST_REPORTS:
+            reports.append(number)  # perhaps on what went out before
+            return True
+        if count > 1 and number in {errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.ENOPROTOOPT}:
+            self._segmentation = False
+            return True
+        return False
+
+    def _fail(self, target: UdpSocket, batch: Batch, failed: range, number: int | None) -> None:
+        # A report on the first datagram belongs to an earlier batch: it is counted on this event.
+        for index in failed or (failed.start,):
+            if index not in batch.failures:
+                batch.fail(index, reason_of(number))
+        if number != errno.EMSGSIZE:
+            self._forget(target)
+
+    @staticmethod
+    def _burst(sizes: list[int], index: int, total: int) -> int:
+        """Return how many payloads from *index* fit one segmented send: equal sizes, a shorter last one."""
+        size = sizes[index]
+        if size > _MAX_SEGMENT_BYTES:
+            return 1
+        stop = min(total, index + _MAX_SEGMENTS, index + _MAX_BURST_BYTES // size)
+        position = index + 1
+        while position < stop:
+            length = sizes[position]
+            if length != size:
+                return position - index + (length < size)
+            position += 1
+        return position - index

@@ -1,0 +1,109 @@
+"""Sending over UNIX datagrams, whose reader may be slow: then the batch waits for room."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Awaitable
+from typing import Final
+
+from evframe_wire.addresses import connection_problem
+
+from evframe import Batch, Unavailable
+from evframe_datagram.address import UnixSocket
+from evframe_datagram.kernel_sockets import KernelSockets, reason_of
+
+_AWAY: Final = {errno.ENOENT, errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOTCONN, errno.EPIPE, errno.EMFILE}
+
+
+class UnixSender:
+    """Sends batches as UNIX datagrams.
+
+    Args:
+        sockets: the kernel sockets of the transport.
+    """
+
+    def __init__(self, sockets: KernelSockets) -> None:
+        self._sockets = sockets
+
+    def send(self, target: UnixSocket, batch: Batch) -> Awaitable[None] | bool:
+        """Send one datagram per event.
+
+        Raises:
+            Unavailable: if the reader is gone, with the number of events that were sent.
+        """
+        try:
+            kernel = self._sockets.connect(target.canonical, socket.AF_UNIX, target.sockaddr)
+        except OSError as error:
+            raise Unavailable(connection_problem(error)) from None
+        events = batch.events
+        index = 0
+        while index < len(events):
+            try:
+                kernel.send(events[index].payload)
+            except BlockingIOError:
+                return self._send_rest(target, batch, index, kernel)
+            except OSError as error:
+                self._fail(target, batch, index, error)
+            index += 1
+        return True
+
+    def _fail(self, target: UnixSocket, batch: Batch, index: int, error: OSError) -> None:
+        """Count the event that the kernel did not take as failed; raise Unavailable if the reader is gone."""
+        if error.errno in _AWAY:
+            self._sockets.close(target.canonical)
+            raise Unavailable(connection_problem(error), done=index) from None
+        batch.fail(index, reason_of(error.errno))
+
+    async def _send_rest(self, target: UnixSocket, batch: Batch, index: int, kernel: socket.socket) -> None:
+        """Continue when the reader has made room; a reader that is gone shows as an error of the send."""
+        events = batch.events
+        room = _Room(kernel)
+        self._sockets.waiting.add(target.canonical)
+        try:
+            while index < len(events):
+                try:
+                    kernel.send(events[index].payload)
+                except BlockingIOError:
+                    await room.wait()
+                    continue
+                except OSError as error:
+                    room.close()  # before the kernel socket is
+                    self._fail(target, batch, index, error)
+                index += 1
+        finally:
+            self._sockets.waiting.discard(target.canonical)
+            room.close()
+
+
+class _Room:
+    """Waits until a kernel socket takes more; the loop watches it from the first wait to the end.
+
+    The kernel's queue of a reader has ten datagrams by default. To have the socket watched anew for each ten of a batch
+    takes two more system calls.
+    """
+
+    def __init__(self, kernel: socket.socket) -> None:
+        self._kernel = kernel
+        self._loop = asyncio.get_running_loop()
+        self._is_watched = False
+        self._writable: asyncio.Future[None] = self._loop.create_future()
+
+    async def wait(self) -> None:
+        """Return when the kernel socket takes more."""
+        self._writable = self._loop.create_future()
+        if not self._is_watched:
+            self._is_watched = True
+            self._loop.add_writer(self._kernel, self._take)
+        await self._writable
+
+    def _take(self) -> None:
+        if not self._writable.done():
+            self._writable.set_result(None)
+
+    def close(self) -> None:
+        """Watch no more."""
+        if self._is_watched:
+            self._is_watched = False
+            self._loop.remove_writer(self._kernel)
