@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from datetime import datetime, tzinfo
@@ -30,6 +31,11 @@ def suffix_at(suffix: str, at: float, zone: tzinfo | None) -> str:
     # The C library would take the wall time of another zone for that of the machine's.
     suffix = _SECONDS.sub(lambda found: "%%" if found[1] == "%" else str(int(at)), suffix)
     return datetime.fromtimestamp(at, zone).strftime(suffix)
+
+
+def file_name(path: str, suffix: str | None, at: float, zone: tzinfo | None) -> str:
+    """Return the name of the file that *path* stands for at the Unix time *at*."""
+    return path if suffix is None else path + suffix_at(suffix, at, zone)
 
 
 def wall_s(at: float, zone: tzinfo | None) -> int:
@@ -76,3 +82,31 @@ class Periods:
             else:
                 after = middle
         return after
+
+
+class CurrentPeriod:
+    """The period in which a file was opened.
+
+    Args:
+        period_s: how long one is.
+        zone: the time zone of the clock; None for the machine's own.
+    """
+
+    def __init__(self, period_s: int, zone: tzinfo | None) -> None:
+        self._periods = Periods(period_s, zone)
+        self._number: int | None = None
+        self._within = 0.0, math.inf  # while the clock is between, the period need not be computed
+
+    def begin(self, now: float) -> None:
+        """Make the period of the Unix time *now* the current one."""
+        self._number = self._periods.number(now)
+        self._within = now, self._periods.next_look(now)
+
+    def is_over(self, now: float) -> bool:
+        """Return whether another period than the current one has begun."""
+        if self._number is None or self._within[0] <= now < self._within[1]:
+            return False
+        if self._number != self._periods.number(now):
+            return True
+        self._within = now, self._periods.next_look(now)
+        return False

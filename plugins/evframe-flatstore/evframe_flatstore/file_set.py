@@ -125,14 +125,14 @@ class FileSet:
         file = self._files.get(path)
         if file is None:
             while len(self._files) >= self._most:
-                self._put_away(*self._files.popitem(last=False))
+                self._suspend(*self._files.popitem(last=False))
             file = self._closed.pop(path) if path in self._closed else self._make(path)
             self._files[path] = file
         self._files.move_to_end(path)
         return file
 
-    def _put_away(self, path: str, file: LineFile) -> None:
-        file.rest()
+    def _suspend(self, path: str, file: LineFile) -> None:
+        file.suspend()
         self._closed[path] = file
         if len(self._closed) > self._most_closed:
             self._closed.popitem(last=False)[1].end()

@@ -70,3 +70,9 @@ def path_template(path: str, *, makes_directories: bool) -> tuple[str, PathTempl
     if not template.parameters:
         return template.before, None
     return path, PathTemplate(template, path, makes_directories=makes_directories)
+
+
+def is_within(name: str, root: str) -> bool:
+    """Return whether the file called *name* is below the folder *root*, wherever links lead to."""
+    real = os.path.join(os.path.realpath(root), "")
+    return os.path.realpath(name).startswith(real)

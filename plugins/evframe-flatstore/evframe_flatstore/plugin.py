@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import tzinfo
 from functools import partial
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -16,49 +15,18 @@ import attrs
 
 from evframe import Batch, Event, Socket, Unavailable, hookimpl
 from evframe.plugin import Command, CommandError, CommandTable, EventCollector, Limits, PluginContext, text_param
-from evframe_flatstore.dates import Periods, zone_of
-from evframe_flatstore.file import LineFile, file_name
-from evframe_flatstore.keeping import Keeper
+from evframe_flatstore.address import FlatSocket
+from evframe_flatstore.dates import Periods, file_name, zone_of
+from evframe_flatstore.file import LineFile
+from evframe_flatstore.file_set import FileSet, Group, divide, record
 from evframe_flatstore.lines import LineFormat
-from evframe_flatstore.many import FileSet, Group, divide, record
+from evframe_flatstore.old_files import OldFiles
 from evframe_flatstore.options import Options as FlatstoreOptions
 from evframe_flatstore.paths import PathTemplate, path_template
 
 ROTATION: Final = "E_FLATSTORE_ROTATION"
 _MOST_THREADS: Final = 64  # so many disks may hang before another file notices
 _MOST_CLOSED: Final = 10_000  # a file takes about a kilobyte of memory
-
-
-@attrs.frozen(slots=True)
-class FlatSocket:
-    """``flatstore:path``."""
-
-    path: str
-    suffix: str | None = attrs.field(default=None, eq=False)
-    zone: tzinfo | None = attrs.field(default=None, eq=False)
-    text: str = attrs.field(default="", eq=False)
-    template: PathTemplate | None = attrs.field(default=None, eq=False)
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """The parameters of the event that the path has."""
-        return () if self.template is None else self.template.parameters
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The paths that it writes: with the suffix as it is now."""
-        path = self.path if self.template is None else self.template.example
-        return (path, file_name(path, self.suffix, time.time(), self.zone))
-
-    @property
-    def canonical(self) -> str:
-        """The path as it was given, never with the suffix."""
-        return f"flatstore:{self.text or self.path}"
-
-    @property
-    def expires(self) -> bool:
-        """A lease may end."""
-        return True
 
 
 class FlatstoreTransport:
@@ -94,7 +62,7 @@ class FlatstoreTransport:
         )
         self._zone = zone_of(options.timezone)
         self._periods = Periods(options.rotate_period_s, self._zone) if options.rotate_period_s else None
-        self._keeper = Keeper(options, self._zone, clock)
+        self._old_files = OldFiles(options, self._zone, clock)
         self._limited = bool(options.rotate_count or options.max_bytes)
         # A socket lives as long as its subscriber, so that a mere look-up takes no place.
         self._sockets: WeakValueDictionary[str, FlatSocket] = WeakValueDictionary()
@@ -154,7 +122,7 @@ class FlatstoreTransport:
         return file
 
     def _make_file(self, path: str, root: str | None = None) -> LineFile:
-        return LineFile(path, self._options, self._zone, self._clock, self._keeper.look, root=root)
+        return LineFile(path, self._options, self._zone, self._clock, self._old_files.submit, root=root)
 
     def _set(self, socket: FlatSocket, template: PathTemplate) -> FileSet:
         files = self._sets.get(socket.path)
@@ -164,7 +132,7 @@ class FlatstoreTransport:
                 template.root,
                 self._options.max_open_files,
                 make,
-                most_closed=_MOST_CLOSED if self._keeper.has_work else 0,
+                most_closed=_MOST_CLOSED if self._old_files.has_work else 0,
                 makes_directories=self._options.make_directories,
             )
         return files
@@ -199,7 +167,7 @@ class FlatstoreTransport:
             work = self._threads.submit(file.write, lines, counted, heading)
         except RuntimeError:  # the interpreter is about to end, and begins nothing in threads any more
             file.write(lines, counted, heading)
-            self._tell(file)
+            self._raise_rotations(file)
             return True
         return self._finish(file, work)
 
@@ -217,9 +185,9 @@ class FlatstoreTransport:
             await waiting  # a thread writes the lines: they become delivered, or fail, whatever is cancelled here
         finally:
             del work, waiting  # their error has a traceback with this frame
-            self._tell(file)
+            self._raise_rotations(file)
 
-    def _tell(self, file: LineFile | FileSet) -> None:
+    def _raise_rotations(self, file: LineFile | FileSet) -> None:
         for rotation in file.take_rotations():
             if self._context is not None:
                 self._context.raise_event(ROTATION, attrs.asdict(rotation))
@@ -266,13 +234,13 @@ class FlatstoreTransport:
         except Unavailable:
             return  # it is due, and done before the next line is written
         finally:
-            self._tell(file)
+            self._raise_rotations(file)
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Keep what raises events, and begin to watch the clock."""
         self._context = context
-        self._keeper.start()
+        self._old_files.start()
         if self._periods is not None:
             context.spawn(self._keep_period(self._periods))
 
@@ -292,6 +260,6 @@ class FlatstoreTransport:
     def stop(self) -> None:
         """Let the threads end."""
         self._context = None
-        self._keeper.stop()
+        self._old_files.stop()
         self._threads.shutdown(wait=False)
         self._threads = ThreadPoolExecutor(_MOST_THREADS, "flatstore")

@@ -11,6 +11,15 @@ from typing import Final
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
+def is_special(name: str) -> bool:
+    """Return whether *name* is a pipe or a device."""
+    try:
+        mode = os.stat(name).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
 def check_name(name: str, *, makes_directories: bool) -> None:
     """Raise OSError unless a regular file called *name* can be opened, or made."""
     try:

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from evframe_flatstore import FlatstoreTransport, Options
+from evframe_flatstore.compression import Compressor
 from evframe_flatstore.file import LineFile
-from evframe_flatstore.keeping import Keeper
 from evframe_flatstore.names import Template
+from evframe_flatstore.old_files import OldFiles
 
 import evframe
 from evframe.testing import FakeClock, until
@@ -39,8 +40,8 @@ def made(path, text, clock, days=0):
     return path
 
 
-def keeper(clock, **options):
-    return Keeper(Options(timezone="UTC", **options), UTC, clock)
+def old_files(clock, **options):
+    return OldFiles(Options(timezone="UTC", **options), UTC, clock)
 
 
 def line_file(path, clock, on_new=lambda _: True, **options):
@@ -143,7 +144,7 @@ async def test_files_that_were_closed_for_others_lose_their_old_ones(tmp_path):
     async with evframe.EventInterface(plugins={"flatstore": transport}) as events:
         events.register_event("E")
         events.subscribe_event("E", f"flatstore:{tmp_path}/{{c}}")
-        with transport._keeper._mutex:  # the thread comes to the first file when the last one is open
+        with transport._old_files._mutex:  # the thread comes to the first file when the last one is open
             for name in names:
                 events.raise_event("E", {"c": name})
             await until(lambda: not events.statistics[0].depth)
@@ -155,7 +156,7 @@ async def test_a_file_that_is_opened_again_is_looked_at_once(tmp_path, monkeypat
     """Values that close each other's files bring one look per file and name about; the day's change is another one."""
     clock = FakeClock(NOON)
     looks = []
-    monkeypatch.setattr(Keeper, "_tidy", lambda _, file: looks.append(file._name))
+    monkeypatch.setattr(OldFiles, "_tidy", lambda _, file: looks.append(file.name))
     transport = FlatstoreTransport(Options(suffix=".%F", keep_files=1, max_open_files=1, timezone="UTC"), clock=clock)
     async with evframe.EventInterface(plugins={"flatstore": transport}) as events:
         events.register_event("E")
@@ -171,18 +172,18 @@ async def test_a_file_that_is_opened_again_is_looked_at_once(tmp_path, monkeypat
 
 def test_a_look_that_finds_no_room_is_asked_for_again(tmp_path, monkeypatch):
     """A bounded number of looks waits; a file that found no room is looked at after it is opened the next time."""
-    monkeypatch.setattr("evframe_flatstore.keeping._MOST_WAITING", 1)
+    monkeypatch.setattr("evframe_flatstore.old_files._MOST_WAITING", 1)
     clock = FakeClock(NOON)
     options = {"suffix": ".%F", "keep_files": 1}
-    kept = keeper(clock, **options)
+    kept = old_files(clock, **options)
     looks = []
     monkeypatch.setattr(kept, "_tidy", lambda file: looks.append(file.path))
     free = kept._free
-    files = [line_file(tmp_path / name, clock, kept.look, **options) for name in "ab"]
+    files = [line_file(tmp_path / name, clock, kept.submit, **options) for name in "ab"]
     with free:
         files[1].write(b"1\n")
     for file in reversed(files):
-        file.rest()
+        file.suspend()
         file.write(b"2\n")
         assert free.acquire(timeout=20)
         free.release()
@@ -206,7 +207,7 @@ def test_only_files_of_the_suffix_are_deleted(tmp_path):
     options = {"suffix": ".%Y-%m-%d", "keep_files": 1, "keep_days": 1}
     file = line_file(tmp_path / "f", clock, **options)
     file.write(b"x\n")
-    keeper(clock, **options)._tidy(file)
+    old_files(clock, **options)._tidy(file)
     file.end()
 
     assert sorted(os.listdir(tmp_path)) == sorted([*others, "f.2020-01-03", "f.2020-01-04", "f.2026-06-10"])
@@ -221,7 +222,7 @@ def test_days_count_from_the_last_line(tmp_path, named, written, stays):
     options = {"suffix": ".%Y-%m-%d", "keep_days": 3}
     file = line_file(tmp_path / "f", clock, **options)
     file.write(b"x\n")
-    keeper(clock, **options)._tidy(file)
+    old_files(clock, **options)._tidy(file)
     file.end()
     assert (name in os.listdir(tmp_path)) is stays
 
@@ -247,9 +248,9 @@ def test_a_crash_while_compressing_loses_and_repeats_nothing(tmp_path, monkeypat
     with monkeypatch.context() as broken:
         broken.setattr(os, step, crash)
         with pytest.raises(CrashError):
-            keeper(clock, **options)._tidy(file)
+            old_files(clock, **options)._tidy(file)
     assert old.read_text() == "B\n"
-    keeper(clock, **options)._tidy(file)
+    old_files(clock, **options)._tidy(file)
     file.end()
     assert contents(tmp_path) == {"f.2026-06-09.gz": (earlier or "") + "B\n", "f.2026-06-10": "x\n"}
 
@@ -262,7 +263,7 @@ def test_a_half_written_compressed_file_is_made_anew(tmp_path):
     options = {"suffix": ".%F", "compress": True}
     file = line_file(tmp_path / "f", clock, **options)
     file.write(b"x\n")
-    keeper(clock, **options)._tidy(file)
+    old_files(clock, **options)._tidy(file)
     file.end()
     assert contents(tmp_path) == {"f.2026-06-09.gz": "B\n", "f.2026-06-10": "x\n"}
 
@@ -276,7 +277,7 @@ def test_the_current_file_stays(tmp_path, work):
     made(tmp_path / "f.2026-06-12", "later\n", clock)
     file = line_file(tmp_path / "f", clock, **options)
     file.write(b"1\n")
-    keeper(clock, **options)._tidy(file)
+    old_files(clock, **options)._tidy(file)
     assert (tmp_path / "f.2026-06-10").read_text() == "1\n"
     file.write(b"2\n")
     file.end()
@@ -299,9 +300,9 @@ def test_a_file_that_grows_meanwhile_is_not_replaced(tmp_path, monkeypatch):
 
     with monkeypatch.context() as busy:
         busy.setattr(os, "fsync", append)
-        keeper(clock, **options)._tidy(file)
+        old_files(clock, **options)._tidy(file)
     assert contents(tmp_path) == {"f.2026-06-09": "B\nC\n", "f.2026-06-10": "x\n"}
-    keeper(clock, **options)._tidy(file)
+    old_files(clock, **options)._tidy(file)
     file.end()
     assert contents(tmp_path) == {"f.2026-06-09.gz": "B\nC\n", "f.2026-06-10": "x\n"}
 
@@ -322,9 +323,9 @@ def test_lines_that_come_as_a_file_is_replaced_stay(tmp_path, monkeypatch):
 
     with monkeypatch.context() as busy, other:
         busy.setattr(os, "fsync", append)
-        keeper(clock, **options)._tidy(file)
+        old_files(clock, **options)._tidy(file)
     assert contents(tmp_path) == {"f.2026-06-09": "C\nC\n", "f.2026-06-09.gz": "B\n", "f.2026-06-10": "x\n"}
-    keeper(clock, **options)._tidy(file)
+    old_files(clock, **options)._tidy(file)
     file.end()
     assert contents(tmp_path) == {"f.2026-06-09.gz": "B\nC\nC\n", "f.2026-06-10": "x\n"}
 
@@ -337,16 +338,16 @@ def test_two_that_compress_one_file_leave_each_other_alone(tmp_path, monkeypatch
     files = [line_file(tmp_path / "f", clock, **options) for _ in range(2)]
     for file in files:
         file.write(b"x\n")
-    first, second = keeper(clock, **options), keeper(clock, **options)
-    copy = Keeper._copy
+    first, second = old_files(clock, **options), old_files(clock, **options)
+    copy = Compressor._copy
 
-    def meanwhile(keeper, source, target):
-        copy(keeper, source, target)
-        if keeper is first:
+    def meanwhile(compressor, source, target):
+        copy(compressor, source, target)
+        if compressor is first._compressor:
             second._tidy(files[1])
             assert sorted(os.listdir(tmp_path)) == ["f.2026-06-09", "f.2026-06-09.gz.part", "f.2026-06-10"]
 
-    monkeypatch.setattr(Keeper, "_copy", meanwhile)
+    monkeypatch.setattr(Compressor, "_copy", meanwhile)
     first._tidy(files[0])
     for file in files:
         file.end()
@@ -359,11 +360,11 @@ def test_lines_are_written_while_a_file_is_compressed(tmp_path, monkeypatch):
     clock = FakeClock(NOON)
     made(tmp_path / "f.2026-06-09", "B\n", clock, 1)
     options = {"suffix": ".%F", "compress": True}
-    kept = keeper(clock, **options)
+    kept = old_files(clock, **options)
     begun, free = threading.Event(), threading.Event()
     flush = os.fsync
     monkeypatch.setattr(os, "fsync", lambda fd: (begun.set(), free.wait(20), flush(fd)))
-    file = line_file(tmp_path / "f", clock, kept.look, **options)
+    file = line_file(tmp_path / "f", clock, kept.submit, **options)
     file.write(b"1\n")
     assert begun.wait(20)
     file.write(b"2\n")
@@ -380,7 +381,7 @@ def test_what_cannot_be_compressed_is_one_log_line(tmp_path, caplog):
     made(tmp_path / "f.2026-06-09", "B\n", clock, 1)
     (tmp_path / "f.2026-06-09.gz.part").mkdir()
     options = {"suffix": ".%F", "compress": True}
-    kept = keeper(clock, **options)
+    kept = old_files(clock, **options)
     file = line_file(tmp_path / "f", clock, **options)
     for _ in range(3):
         file.write(b"x\n")

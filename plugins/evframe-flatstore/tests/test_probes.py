@@ -4,6 +4,7 @@ import os
 
 import pytest
 from evframe_flatstore import FlatstoreTransport, Options
+from evframe_flatstore.file import LineFile
 from evframe_flatstore.problems import problem_of
 
 import evframe
@@ -140,6 +141,20 @@ async def test_a_probe_rotates_nothing(tmp_path):
     assert len(os.listdir(tmp_path)) == 2
     file.end()
     transport.stop()
+
+
+def test_a_file_that_ends_during_a_failing_write_is_closed():
+    """A subscriber that is removed while the disk refuses its line leaves no open file."""
+
+    def clock():
+        file.end()
+        return 0.0
+
+    file = LineFile("/dev/full", Options(), None, clock, lambda _: True)
+    with pytest.raises(Unavailable, match="no_space"):
+        file.write(b"x\n")
+    fds = [fd for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")]
+    assert not any(os.path.samefile(f"/proc/self/fd/{fd}", "/dev/full") for fd in fds)
 
 
 @pytest.mark.parametrize("makes", [False, True])
