@@ -15,8 +15,9 @@ from itertools import islice
 from typing import Final
 
 from evframe_pike.address import Address, pack, unpack
-from evframe_pike.ageing import Calendar, Node, NodeState
+from evframe_pike.ageing import Node, NodeState
 from evframe_pike.options import Options
+from evframe_pike.tree import Tree
 from evframe_pike.trusted import Trusted
 from evframe_pike.verdict import Verdict
 
@@ -37,19 +38,15 @@ class Detector:
     def __init__(self, options: Options, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._nodes: dict[bytes, Node] = {}
+        self._tree = Tree(lambda node: self._leave(node, self._tick))
         self._known: dict[object, Node] = {}
-        self._calendar = Calendar()
         self._blocked: dict[Node, None] = {}
         self._freed: deque[str] = deque(maxlen=_FREED_KEPT)
         self._start = self._next = clock()
         self._tick = self._epoch = 0
         self._first_tick = self._first_epoch = 0  # of windows of the present length
-        self._full = -1  # the window in which there was no room
         self.detected = 0
         """How many times an address was found flooding."""
-        self.evicted = 0
-        """How many nodes left early, to make room."""
         self.untracked = 0
         """How many requests were let pass uncounted, because there was no room in this window."""
         self._adopt(options)
@@ -59,7 +56,7 @@ class Detector:
         self._hot = options.reqs_density_per_unit // 4
         self._window_s = options.sampling_time_unit_s
         self._latency_s = options.latency_s
-        self._max_nodes = options.max_nodes
+        self._tree.most = options.max_nodes
         self._trusted = Trusted(options.trusted)
 
     def reconfigure(self, options: Options) -> None:
@@ -72,20 +69,17 @@ class Detector:
             self._advance()
             longer_s = options.latency_s - self._latency_s
             if longer_s:
-                self._calendar.shift(longer_s)
-                for node in self._nodes.values():
+                self._tree.calendar.shift(longer_s)
+                for node in self._tree.nodes.values():
                     node.expires += longer_s
             is_other_window = options.sampling_time_unit_s != self._window_s
             self._adopt(options)
-            self._full = -1
+            self._tree.full_in = -1
             if is_other_window:
                 self._begin_window()
             if options.trusted:
-                self._forget_trusted()
-
-    def _forget_trusted(self) -> None:
-        for node in [each for each in self._known.values() if each.packed in self._trusted]:
-            self._leave(node, self._tick)
+                for node in [each for each in self._known.values() if each.packed in self._trusted]:
+                    self._leave(node, self._tick)
 
     def _begin_window(self) -> None:
         """End the present window before its time."""
@@ -93,13 +87,18 @@ class Detector:
             self._settle(blocked)
         for blocked in self._blocked:
             blocked.leaf_hits = max(blocked.leaf_hits, self._limit)  # it was not quiet for a whole window
-        for node in self._nodes.values():
+        for node in self._tree.nodes.values():
             node.seen = -1  # it has to be rolled on, in this second too
         self._epoch += 1
         self._first_tick, self._first_epoch = self._tick, self._epoch
 
+    @property
+    def evicted(self) -> int:
+        """How many nodes left early, to make room."""
+        return self._tree.evicted
+
     def __len__(self) -> int:
-        return len(self._nodes)
+        return len(self._tree.nodes)
 
     def check(self, address: Address) -> Verdict:
         """Count a request of *address* and return whether it may pass.
@@ -138,11 +137,11 @@ class Detector:
         packed = pack(address)
         if packed in self._trusted:
             return _ALLOWED
-        node = self._nodes.get(packed)
+        node = self._tree.nodes.get(packed)
         while node is not None and not self._refresh(node):
-            node = self._nodes.get(packed)  # longer addresses may have kept it
+            node = self._tree.nodes.get(packed)  # longer addresses may have kept it
         if node is None:
-            if self._full == self._epoch:
+            if self._tree.full_in == self._epoch:
                 self.untracked += 1
             else:
                 self._approach(packed)
@@ -157,49 +156,20 @@ class Detector:
 
     def _approach(self, packed: bytes) -> None:
         """Count a hit where the tree ends on the way to *packed*, and grow there when it is hot."""
-        depth, beyond = 0, len(packed)
-        while beyond - depth > 1:  # whatever a node begins with has a node
-            middle = (depth + beyond) // 2
-            if packed[:middle] in self._nodes:
-                depth = middle
-            else:
-                beyond = middle
-        if not depth:
+        node = self._tree.deepest(packed)
+        if node is None:
             self._grow(packed[:1], None, 1)
             return
-        node = self._nodes[packed[:depth]]
         if node.epoch != self._epoch:
             self._roll(node)
         node.hits += 1
         if node.hits >= self._hot or node.hits_before >= self._hot:
-            self._grow(packed[: depth + 1], node, node.hits - 1)
+            self._grow(packed[: len(node.packed) + 1], node, node.hits - 1)
 
     def _grow(self, packed: bytes, parent: Node | None, hits: int) -> None:
-        if parent is not None:
-            parent.children += 1  # so that it is not the one that leaves
-            if parent.key is None:
-                self._calendar.remove(parent)
-        if len(self._nodes) < self._max_nodes or self._make_room():
-            node = self._nodes[packed] = Node(packed, parent, hits, self._epoch)
-            self._calendar.add(node, self._tick + self._latency_s)
-            return
-        self._full = self._epoch
-        self.untracked += 1
-        if parent is not None:
-            parent.children -= 1
-            if not parent.children and parent.key is None:
-                self._calendar.add(parent, parent.expires)
-
-    def _make_room(self) -> bool:
-        """Have the node leave that was not seen for longest; none that was seen in this window has to."""
-        present = self._begin_of(self._epoch) + self._latency_s
-        while len(self._nodes) >= self._max_nodes:
-            oldest = self._calendar.first()
-            if oldest is None or oldest.expires >= present:
-                return False
-            self.evicted += not oldest.children
-            self._leave(oldest, self._tick)
-        return True
+        node = Node(packed, parent, hits, self._epoch)
+        if not self._tree.grow(node, self._tick + self._latency_s, self._begin_of(self._epoch) + self._latency_s):
+            self.untracked += 1
 
     def _refresh(self, node: Node) -> bool:
         """Have a whole address stay for another while; return whether it was still there."""
@@ -212,8 +182,8 @@ class Detector:
         if node.blocked:
             node.expires = self._tick + self._latency_s
         else:
-            self._calendar.remove(node)
-            self._calendar.add(node, self._tick + self._latency_s)
+            self._tree.calendar.remove(node)
+            self._tree.calendar.add(node, self._tick + self._latency_s)
         return True
 
     def _roll(self, node: Node) -> None:
@@ -221,14 +191,14 @@ class Detector:
         passed = self._epoch - node.epoch
         if node.blocked and (passed > 1 or node.leaf_hits < self._limit):
             self._free(node)
-            self._calendar.add(node, node.expires)
+            self._tree.calendar.add(node, node.expires)
         node.hits_before = node.hits if passed == 1 else 0
         node.leaf_hits_before = node.leaf_hits if passed == 1 else 0
         node.hits = node.leaf_hits = 0
         node.epoch = self._epoch
 
     def _block(self, node: Node) -> Verdict:
-        self._calendar.remove(node)
+        self._tree.calendar.remove(node)
         self._blocked[node] = None
         node.blocked = True
         self.detected += 1
@@ -247,19 +217,7 @@ class Detector:
             del self._known[node.key]
             node.key = None
             node.leaf_hits = node.leaf_hits_before = 0
-        self._calendar.remove(node)
-        if node.children:
-            return
-        del self._nodes[node.packed]
-        self._full = -1
-        parent = node.parent
-        if parent is None:
-            return
-        parent.children -= 1
-        if parent.key is None:
-            parent.expires = max(parent.expires, at + self._latency_s)
-            if not parent.children:
-                self._calendar.add(parent, parent.expires)
+        self._tree.remove(node, at + self._latency_s)
 
     def sweep(self) -> Iterator[list[str]]:
         """Let leave what has to, a slice at a time; yield the addresses that are not blocked any more.
@@ -291,7 +249,7 @@ class Detector:
 
     def _expire(self, most: int) -> int:
         for done in range(most):
-            node = self._calendar.first()
+            node = self._tree.calendar.first()
             if node is None or node.expires > self._tick:
                 return done
             self._leave(node, node.expires)
@@ -312,7 +270,7 @@ class Detector:
         packed = pack(address)
         with self._lock:
             self._advance()
-            node = self._nodes.get(packed)
+            node = self._tree.nodes.get(packed)
             if node is None or node.key is None:
                 return False
             self._leave(node, self._tick)
@@ -322,12 +280,12 @@ class Detector:
         """Return the state of at most *limit* nodes, or only of those that are *blocked*."""
         with self._lock:
             self._advance()
-            chosen = list(islice(self._blocked if blocked else self._nodes.values(), limit))
+            chosen = list(islice(self._blocked if blocked else self._tree.nodes.values(), limit))
             for node in chosen:
                 self._settle(node)
             if blocked:
                 chosen = [node for node in chosen if node.blocked]
-            return [NodeState.of(node, self._tick) for node in chosen if self._nodes.get(node.packed) is node]
+            return [NodeState.of(node, self._tick) for node in chosen if self._tree.nodes.get(node.packed) is node]
 
     @property
     def blocked_count(self) -> int:

@@ -70,7 +70,7 @@ class Pike:
         """
         verdict = self.detector.check(address)
         if verdict is Verdict.NEWLY_BLOCKED:
-            self._tell(unpack(pack(address)))
+            self._report(unpack(pack(address)))
         return verdict
 
     def remove(self, address: Address) -> bool:
@@ -85,7 +85,7 @@ class Pike:
         """Return the seconds after which an address that sends nothing more is not blocked."""
         return self.detector.retry_after_s()
 
-    def _tell(self, ip: str) -> None:
+    def _report(self, ip: str) -> None:
         log.log(self._level, "an address is blocked for flooding", extra={"ip": ip})
         if self._context is not None:
             self._context.status.group("pike").report(f"IP {ip} detected as flooding")

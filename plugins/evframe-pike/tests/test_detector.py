@@ -586,7 +586,7 @@ class AtTheBound(RuleBasedStateMachine):
 
     @invariant()
     def whole(self):
-        nodes = self.pike._nodes
+        nodes = self.pike._tree.nodes
         assert len(nodes) <= 256
         children = dict.fromkeys(nodes.values(), 0)
         for packed, node in nodes.items():
@@ -599,7 +599,7 @@ class AtTheBound(RuleBasedStateMachine):
         assert set(self.pike._known.values()) == {node for node in nodes.values() if node.key is not None}
         waiting = {node for node in nodes.values() if not node.blocked and (node.key is not None or not node.children)}
         assert {node for node in nodes.values() if node.newer is not None} == waiting
-        assert self.pike._calendar._count == len(waiting)
+        assert self.pike._tree.calendar._count == len(waiting)
 
 
 TestAtTheBound = AtTheBound.TestCase
