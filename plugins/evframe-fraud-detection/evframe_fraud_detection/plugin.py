@@ -6,58 +6,24 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import attrs
-
-from evframe import ConfigError, Parameter, hookimpl
-from evframe.plugin import Command, CommandError, CommandTable, EventCollector, PluginContext, text_param
+from evframe import ConfigError, hookimpl
+from evframe.plugin import CommandTable, EventCollector, PluginContext
+from evframe_fraud_detection.commands import fraud_commands
+from evframe_fraud_detection.events import EVENTS, PARAMETERS, parameters
 from evframe_fraud_detection.options import Options as FraudOptions
+from evframe_fraud_detection.result import Result
 from evframe_fraud_detection.rulebook import RuleBook, read_rules
-from evframe_fraud_detection.rules import Rule
-from evframe_fraud_detection.usage import Counter, Day, Finding, Usage, Verdict, judge_duration
+from evframe_fraud_detection.usage import Day, Finding, Usage, Verdict, judge_duration
 
 log = logging.getLogger("evframe.fraud-detection")
-EVENTS: Final = {Verdict.WARNING: "E_FRD_WARNING", Verdict.CRITICAL: "E_FRD_CRITICAL"}
 _GROUP: Final = "fraud-detection"
-_PARAMS: Final = {
-    "param": Parameter(
-        str,
-        summary="Which measure: `calls-per-minute`, `total-calls`, `concurrent-calls`, `sequential-calls`"
-        " or `call-duration`.",
-    ),
-    "value": Parameter(int, summary="Its value now; seconds for `call-duration`."),
-    "threshold": Parameter(int, summary="The limit that is reached."),
-    "user": Parameter(str, summary="The user of the check."),
-    "called_number": Parameter(str, summary="The number of the check."),
-    "rule_id": Parameter(int, summary="The rule that holds."),
-    "profile_id": Parameter(int, summary="The profile of the check."),
-}
 _NO_DATA: Final = -2
 _REPORTS: Final = 20
 _SLICE: Final = 1000
 _SWEEP_S: Final = 60
-
-
-@attrs.define(eq=False)
-class Result:
-    """What a check found, and the call that it was about; true when no limit is reached."""
-
-    verdict: Verdict
-    user: str
-    number: str
-    rule: Rule | None = None
-    """The rule that holds; None when there is none."""
-    param: str | None = None
-    """The measure that reached a limit."""
-    value: int | None = None
-    threshold: int | None = None
-    _counter: Counter | None = attrs.field(default=None, repr=False)
-    _interval: int = attrs.field(default=0, repr=False)
-
-    def __bool__(self) -> bool:
-        return bool(self.verdict)
 
 
 class FraudDetection:
@@ -125,7 +91,7 @@ class FraudDetection:
         if finding is not None:
             result.verdict, result.param = finding.verdict, finding.param
             result.value, result.threshold = finding.value, finding.threshold
-            self._tell(result, finding)
+            self._raise(result, finding)
         return result
 
     def call_ended(self, call: Result, duration_s: float | None = None) -> Verdict:
@@ -149,21 +115,12 @@ class FraudDetection:
         finding = None if duration_s is None else judge_duration(call.rule, int(duration_s))
         if finding is None:
             return Verdict.FINE
-        self._tell(call, finding)
+        self._raise(call, finding)
         return finding.verdict
 
-    def _tell(self, call: Result, finding: Finding) -> None:
-        if self._context is not None and call.rule is not None:
-            params = {
-                "param": finding.param,
-                "value": finding.value,
-                "threshold": finding.threshold,
-                "user": call.user,
-                "called_number": call.number,
-                "rule_id": call.rule.ruleid,
-                "profile_id": call.rule.profileid,
-            }
-            self._context.raise_event(EVENTS[finding.verdict], params)
+    def _raise(self, call: Result, finding: Finding) -> None:
+        if self._context is not None:
+            self._context.raise_event(EVENTS[finding.verdict], parameters(call, finding))
 
     def reload(self) -> None:
         """Read the rules again; counters stay, and on an error the rules too.
@@ -238,7 +195,7 @@ class FraudDetection:
         """Declare the events."""
         for verdict, name in EVENTS.items():
             kind = verdict.name.lower()
-            collector.add(name, _PARAMS, summary=f"A check, or the end of a call, has reached a {kind} limit.")
+            collector.add(name, PARAMETERS, summary=f"A check, or the end of a call, has reached a {kind} limit.")
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
@@ -270,39 +227,8 @@ class FraudDetection:
     @hookimpl
     def management_commands(self, commands: CommandTable) -> None:
         """Contribute the commands."""
-        commands.add(
-            Command(
-                "fraud_detection:show_stats",
-                (("user",), ("user", "prefix")),
-                self._show,
-                "shows the counters of a user, or the one for a prefix or a number",
-                ("show_fraud_stats",),
-            )
-        )
-        commands.add(
-            Command(
-                "fraud_detection:reload",
-                ((),),
-                self._reload_command,
-                "reads the rules file again; when it has a problem, nothing changes",
-                ("fraud_reload",),
-            )
-        )
-
-    def _show(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        user = text_param(params, "user")
-        prefix = text_param(params, "prefix") if "prefix" in params else None
-        found = self.stats(user, prefix)
-        if not found:
-            raise CommandError(404, "User not found" if prefix is None else "User or prefix not found")
-        return {"Stats": found}
-
-    def _reload_command(self, _: Mapping[str, Any]) -> str:
-        try:
-            self.reload()
-        except ConfigError as error:
-            raise CommandError(500, "Rules not loaded", "; ".join(error.problems)) from None
-        return "OK"
+        for command in fraud_commands(self):
+            commands.add(command)
 
 
 def _calendar(options: FraudOptions) -> Callable[[float], time.struct_time]:
