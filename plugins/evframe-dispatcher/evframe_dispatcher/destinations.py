@@ -68,7 +68,7 @@ class Destination:
         """Whether it is used."""
         return self.health.active
 
-    def took(self, elapsed_s: float) -> None:
+    def record_latency(self, elapsed_s: float) -> None:
         """Record how long a good probe has taken."""
         before = self.latency_s
         self.latency_s = elapsed_s if before is None else before + _SMOOTHING * (elapsed_s - before)

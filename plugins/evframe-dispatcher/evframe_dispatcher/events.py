@@ -27,7 +27,7 @@ _AVAILABLE: Final = (1, "data available")
 _RELOADING: Final = (2, "data re-loading")
 
 
-class Teller:
+class Reporter:
     """Reports through the interface that has loaded the plugin."""
 
     def __init__(self, context: PluginContext) -> None:
@@ -45,9 +45,9 @@ class Teller:
             "a destination is used again" if destination.active else "a destination is not used any more",
             extra={"uri": destination.uri, "set": destination.set_id, "reason": reason},
         )
-        self.status(destination, reason)
+        self.raise_status(destination, reason)
 
-    def status(self, destination: Destination, reason: str) -> None:
+    def raise_status(self, destination: Destination, reason: str) -> None:
         """Raise the event with the present state of a destination."""
         params: dict[str, Any] = {} if destination.partition == DEFAULT else {"partition": destination.partition}
         params["group"] = destination.set_id

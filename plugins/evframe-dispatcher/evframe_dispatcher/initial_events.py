@@ -13,7 +13,7 @@ _LOOK_S: Final = 1.0  # destinations may be read again on any thread
 _SLICE: Final = 500
 
 
-class Introducer:
+class InitialEvents:
     """Has the event raised once for each destination, at the start and after a reload.
 
     Args:
@@ -51,11 +51,11 @@ class Introducer:
             sets = self._sets()
             if sets is not seen:
                 seen = sets
-                await self._introduce(sets)
+                await self._raise_for_new(sets)
             await self._sleep(_LOOK_S)
         self._is_running = False
 
-    async def _introduce(self, sets: Sets) -> None:
+    async def _raise_for_new(self, sets: Sets) -> None:
         new = [each for each in sets if each.name not in self._known]
         self._known = {each.name for each in sets}
         for number, destination in enumerate(new, 1):

@@ -73,7 +73,7 @@ class DestinationOptions:
     priority: int = 0
     """Its place in the set: the highest comes first."""
     description: str = ""
-    """For people."""
+    """A text that `dispatcher:list` shows."""
     attrs: str = ""
     """A text for the code that uses the destination."""
 
@@ -97,7 +97,7 @@ class Options:
     ds_ping_method: str = attrs.field(default="OPTIONS", validator=is_method)
     """The method of SIP probes."""
     ds_ping_from: str = attrs.field(default="sip:dispatcher@localhost", validator=is_sip_uri)
-    """Who asks, in SIP probes."""
+    """The URI in the From header of SIP probes."""
     ds_ping_maxfwd: int | None = attrs.field(default=None, validator=_max_forwards)
     """How many hops a SIP probe may take; 70 without it."""
     ds_probing_sock: str | None = attrs.field(default=None, validator=_bind)
@@ -132,6 +132,6 @@ class Options:
         return None if self.ds_probing_list is None else parse_sets(self.ds_probing_list)
 
     @property
-    def kept_in(self) -> str | None:
+    def state_path(self) -> str | None:
         """The file that the states are kept in, if they are."""
         return self.state_file if self.persistent_state else None

@@ -12,22 +12,22 @@ from evframe_probing import Prober, Probing, Reply
 
 from evframe import hookimpl
 from evframe.plugin import CommandTable, EventCollector, PluginContext, in_thread
-from evframe_dispatcher.choosing import Algorithm, order
+from evframe_dispatcher.algorithms import Algorithm, order
 from evframe_dispatcher.commands import dispatcher_commands
 from evframe_dispatcher.destinations import Destination, Name, Sets, load
-from evframe_dispatcher.introducing import Introducer
-from evframe_dispatcher.keeping import StateFile
+from evframe_dispatcher.events import PARAMETERS, STATUS, Reporter
+from evframe_dispatcher.initial_events import InitialEvents
 from evframe_dispatcher.options import DEFAULT
 from evframe_dispatcher.options import Options as DispatcherOptions
 from evframe_dispatcher.state import WORDS, Change
-from evframe_dispatcher.telling import PARAMETERS, STATUS, Teller
+from evframe_dispatcher.state_file import StateFile
 
 log = logging.getLogger("evframe.dispatcher")
-_FLUSH_S: Final = 30.0
+_WRITE_S: Final = 30.0
 
 
 class Dispatcher:
-    """The plugin object; whatever selects and marks destinations may be called from any thread.
+    """The plugin object; what selects and marks destinations may be called from any thread.
 
     Args:
         options: the table ``[plugins.dispatcher]``.
@@ -45,13 +45,13 @@ class Dispatcher:
         self._options = DispatcherOptions() if options is None else options
         self._sleep = sleep
         self._mutex = threading.RLock()
-        self._teller: Teller | None = None
+        self._reporter: Reporter | None = None
         self._probing: Probing[Name] | None = None
-        self._introducer: Introducer | None = None
-        self._kept = _state_file(self._options)
-        self._changes = self._changes_kept = 0
+        self._initial_events: InitialEvents | None = None
+        self._state_file = StateFile.at(self._options.state_path)
+        self._changes = self._changes_written = 0
         self._sets = Sets(load(self._options))
-        for name, state in (self._kept.read() if self._kept else {}).items():
+        for name, state in (self._state_file.read() if self._state_file else {}).items():
             found = self._sets.find(name)
             if found is not None:
                 found.health.state = state
@@ -71,18 +71,20 @@ class Dispatcher:
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
         """Report the destinations that exist."""
-        self._teller = Teller(context)
-        self._teller.available(self._sets)
+        self._reporter = Reporter(context)
+        self._reporter.available(self._sets)
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
-        """Begin to probe, and to keep the states."""
+        """Begin to probe, and to write the states."""
         self._probing = Probing(self._due, self._probe, context.spawn, resolver=context.resolver, sleep=self._sleep)
         self._probing.follow(self._options.probing)
-        assert self._teller is not None
-        self._introducer = Introducer(lambda: self._sets, self._teller.status, context.spawn, self._sleep)
-        self._introducer.follow(is_wanted=self._options.initial_events)
-        context.spawn(self._keep())
+        assert self._reporter is not None
+        self._initial_events = InitialEvents(
+            lambda: self._sets, self._reporter.raise_status, context.spawn, self._sleep
+        )
+        self._initial_events.follow(is_wanted=self._options.initial_events)
+        context.spawn(self._write_periodically())
 
     @hookimpl
     def reconfigure(self, options: DispatcherOptions) -> Callable[[], None]:
@@ -95,9 +97,9 @@ class Dispatcher:
         with self._mutex:
             sets = self._loaded(options, None, inherit_state=True)
             probing_back = None if self._probing is None else self._probing.follow(options.probing)
-            before = self._options, self._sets, self._kept
-            kept = self._kept if options.kept_in == self._options.kept_in else _state_file(options)
-            self._adopt(options, sets, kept)
+            before = self._options, self._sets, self._state_file
+            is_same = options.state_path == self._options.state_path
+            self._adopt(options, sets, self._state_file if is_same else StateFile.at(options.state_path))
 
         def take_back() -> None:
             if probing_back is not None:
@@ -106,20 +108,20 @@ class Dispatcher:
 
         return take_back
 
-    def _adopt(self, options: DispatcherOptions, sets: Sets, kept: StateFile | None) -> None:
+    def _adopt(self, options: DispatcherOptions, sets: Sets, state_file: StateFile | None) -> None:
         with self._mutex:
             old, self._sets = self._sets, sets
-            self._options, self._kept = options, kept
+            self._options, self._state_file = options, state_file
             self._changes += 1
-            if self._teller is not None:
-                self._teller.available(sets, old.partitions)
-            if self._introducer is not None:
-                self._introducer.follow(is_wanted=options.initial_events)
+            if self._reporter is not None:
+                self._reporter.available(sets, old.partitions)
+            if self._initial_events is not None:
+                self._initial_events.follow(is_wanted=options.initial_events)
 
     @hookimpl
     def stop(self) -> Awaitable[None]:
         """Write the states that have changed."""
-        return self._flush()
+        return self._write_states()
 
     @property
     def partitions(self) -> Mapping[str, Mapping[int, list[Destination]]]:
@@ -143,7 +145,7 @@ class Dispatcher:
         Args:
             set_id: the set.
             key: what ``hash`` is over, such as a Call-ID or a user.
-            algorithm: see `evframe_dispatcher.choosing.order`.
+            algorithm: see `evframe_dispatcher.algorithms.order`.
             partition: that of the set.
 
         Raises:
@@ -160,7 +162,7 @@ class Dispatcher:
         algorithm: Algorithm = "round-robin",
         partition: str = DEFAULT,
     ) -> list[Destination]:
-        """Return all active destinations of a set, the choice first; see `select`. None counts as chosen."""
+        """Return all active destinations of a set, the choice first; see `select`. No counter changes."""
         with self._mutex:
             active = [each for each in self._sets.set(set_id, partition) if each.active]
             return order(active, algorithm, key)
@@ -193,7 +195,7 @@ class Dispatcher:
             yield current
 
     def mark(self, destination: Destination, state: str, reason: str = "script function ds_mark()") -> None:
-        """Take somebody's word about a destination; nothing happens if it has gone with a reload.
+        """Set the state of a destination; one that a reload has removed is ignored.
 
         Args:
             destination: which one.
@@ -209,7 +211,7 @@ class Dispatcher:
         with self._mutex:
             current = self._sets.find(destination.name)
             if current is not None:
-                self._tell(current, current.health.mark(word), reason)
+                self._report(current, current.health.mark(word), reason)
 
     def reload(self, partition: str | None = None, *, inherit_state: bool = True) -> None:
         """Read the destinations again; the old ones stay in use if anything is wrong with the new ones.
@@ -226,14 +228,14 @@ class Dispatcher:
         """
         with self._mutex:
             old = self._sets.partitions
-            if self._teller is not None:
-                self._teller.reloading(name for name in old if partition in {None, name})
+            if self._reporter is not None:
+                self._reporter.reloading(name for name in old if partition in {None, name})
             try:
                 self._sets = self._loaded(self._options, partition, inherit_state=inherit_state)
                 self._changes += 1
             finally:
-                if self._teller is not None:
-                    self._teller.available(self._sets, old)
+                if self._reporter is not None:
+                    self._reporter.available(self._sets, old)
 
     def _loaded(self, options: DispatcherOptions, partition: str | None, *, inherit_state: bool) -> Sets:
         new = load(options)
@@ -261,42 +263,38 @@ class Dispatcher:
         self.take_reply(destination, reply)
 
     def take_reply(self, destination: Destination, reply: Reply) -> None:
-        """Take what a probe has found out, by whomever it was made; nothing happens if the destination has gone."""
+        """Record the reply to a probe; one about a destination that a reload has removed is ignored."""
         with self._mutex:
             current = self._sets.find(destination.name)  # another one than when the probe began, after a reload
             if current is None:
                 return
             if reply.code is None:
-                self._tell(current, current.health.fail(), "failed to send probe")
+                self._report(current, current.health.fail(), "failed to send probe")
             elif reply.good:
-                current.took(reply.elapsed_s)
-                self._tell(current, current.health.replied(good=True), "200 OK probing reply")
+                current.record_latency(reply.elapsed_s)
+                self._report(current, current.health.replied(good=True), "200 OK probing reply")
             else:
-                self._tell(current, current.health.replied(good=False), "negative probing reply")
+                self._report(current, current.health.replied(good=False), "negative probing reply")
 
-    def _tell(self, destination: Destination, change: Change | None, reason: str) -> None:
+    def _report(self, destination: Destination, change: Change | None, reason: str) -> None:
         if change is not None:
             self._changes += 1
-            if self._teller is not None:
-                self._teller.changed(destination, change, reason)
+            if self._reporter is not None:
+                self._reporter.changed(destination, change, reason)
 
-    async def _keep(self) -> None:
+    async def _write_periodically(self) -> None:
         while True:
-            await self._sleep(_FLUSH_S)
-            await self._flush()
+            await self._sleep(_WRITE_S)
+            await self._write_states()
 
-    async def _flush(self) -> None:
-        """Write the states if they have changed; when the disk does not take them, that is tried again."""
+    async def _write_states(self) -> None:
+        """Write the states if they have changed; on an error of the disk the next call tries again."""
         changes = self._changes
-        if self._kept is None or changes == self._changes_kept:
+        if self._state_file is None or changes == self._changes_written:
             return
         try:
-            await in_thread(self._kept.write, list(self._sets))
+            await in_thread(self._state_file.write, list(self._sets))
         except OSError as error:
             log.warning("the states of destinations were not written", extra={"problem": str(error)})
         else:
-            self._changes_kept = changes
-
-
-def _state_file(options: DispatcherOptions) -> StateFile | None:
-    return None if options.kept_in is None else StateFile(options.kept_in)
+            self._changes_written = changes

@@ -28,7 +28,7 @@ class Change:
 
 
 class Health:
-    """Active, inactive by somebody's word, or probing: out of use until a probe is good.
+    """Active, inactive until it is marked otherwise, or probing: out of use until a probe is good.
 
     Args:
         threshold: so many failures, without a good probe between, make a destination probing.
@@ -55,10 +55,7 @@ class Health:
         return self.state == "probing" or (self._always_probed and self.state == "active")
 
     def replied(self, *, good: bool) -> Change | None:
-        """Take what a probe was answered.
-
-        What comes back after somebody has said that the destination is inactive changes nothing.
-        """
+        """Record the reply to a probe; an inactive destination stays inactive."""
         if self.state == "inactive":
             return None
         if good:
@@ -74,10 +71,10 @@ class Health:
         return self._become("probing") if self.failures >= self._threshold else None
 
     def mark(self, state: State) -> Change | None:
-        """Take somebody's word.
+        """Set the state.
 
-        ``probing`` counts a failure, or takes the word back that the destination is inactive.
-        The failures stay counted, whatever it becomes: only a good probe makes up for them.
+        ``probing`` counts a failure, or makes an inactive destination active.
+        The failures stay counted in each state: only a good probe resets them.
         """
         if state == "probing" and self.state != "inactive":
             return self.fail()

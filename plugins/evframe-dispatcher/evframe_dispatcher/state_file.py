@@ -26,6 +26,11 @@ class StateFile:
         self._mutex = threading.Lock()
         self._is_unread = False
 
+    @classmethod
+    def at(cls, path: str | None) -> StateFile | None:
+        """Return the file of a path; None without one."""
+        return None if path is None else cls(path)
+
     def read(self) -> dict[Name, State]:
         """Return the states in the file; none, and a line in the log, if it cannot be read."""
         try:

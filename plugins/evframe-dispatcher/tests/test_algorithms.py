@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 import pytest
-from evframe_dispatcher.choosing import order
+from evframe_dispatcher.algorithms import order
 from evframe_dispatcher.destinations import Destination
 from evframe_dispatcher.options import DestinationOptions, Options
 from hypothesis import given
@@ -92,11 +92,11 @@ def test_priority():
 def test_latency():
     """The quickest; those that were never probed come last."""
     given = destinations(1, 1, 1)
-    given[0].took(0.2)
-    given[2].took(0.1)
+    given[0].record_latency(0.2)
+    given[2].record_latency(0.1)
     assert [each.uri for each in order(given, "latency")] == ["sip:c", "sip:a", "sip:b"]
     for _ in range(20):
-        given[2].took(0.4)
+        given[2].record_latency(0.4)
     assert order(given, "latency")[0] is given[0]
 
 
