@@ -28,8 +28,8 @@ from evframe.plugins.transports import Transports
 from evframe.plugins.workers import CallLimit, WorkerGroup
 from evframe.subscriptions.channel import Channel
 from evframe.subscriptions.client_leases import ClientLeases
+from evframe.subscriptions.hosts import HostAddress
 from evframe.subscriptions.lease_networks import LeaseNetworks
-from evframe.subscriptions.names import HostAddress
 from evframe.subscriptions.policy import Policies
 from evframe.subscriptions.raising import Raising
 from evframe.subscriptions.resolving import Resolver

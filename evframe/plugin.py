@@ -32,13 +32,12 @@ from evframe.plugins.manager import EventCollector
 from evframe.plugins.status import MAIN, READY, Identifier, StatusChange, StatusGroup, StatusRegistry
 from evframe.plugins.tasks import PluginTasks, in_thread
 from evframe.plugins.workers import CallLimit, WorkerGroup
-from evframe.subscriptions.attempts import first_reached
 from evframe.subscriptions.channel import Channel, LeaseChange, Subscription
-from evframe.subscriptions.names import FORBIDDEN, UNRESOLVED, HostAddress, Network, is_within, numeric
+from evframe.subscriptions.hosts import HostAddress, Network, first_reached, is_within, numeric
 from evframe.subscriptions.policy import Policies, Policy
 from evframe.subscriptions.references import Template as ReferenceTemplate
 from evframe.subscriptions.references import Values
-from evframe.subscriptions.resolving import Resolver
+from evframe.subscriptions.resolving import FORBIDDEN, UNRESOLVED, Resolver
 
 __all__ = [
     "FORBIDDEN",

@@ -24,8 +24,8 @@ from evframe.plugins.subscribing import Subscribing
 from evframe.plugins.tasks import PluginTasks
 from evframe.plugins.workers import CallLimit, WorkerGroup
 from evframe.subscriptions.channel import Channel, Subscription
+from evframe.subscriptions.hosts import Network
 from evframe.subscriptions.lease_networks import LeaseNetworks
-from evframe.subscriptions.names import Network
 from evframe.subscriptions.policy import Policies
 from evframe.subscriptions.raising import Raising
 from evframe.subscriptions.resolving import Resolver

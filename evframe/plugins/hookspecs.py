@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from evframe.plugins.status import StatusChange
     from evframe.plugins.workers import WorkerGroup
     from evframe.subscriptions.channel import Channel, LeaseChange, Subscription
-    from evframe.subscriptions.names import HostAddress
+    from evframe.subscriptions.hosts import HostAddress
 
 
 @hookspec

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from evframe.delivery.sockets import endpoints_of
 from evframe.exceptions import ForbiddenError
-from evframe.subscriptions.names import FORBIDDEN, HostAddress, Network, is_within, numeric
+from evframe.subscriptions.hosts import HostAddress, Network, is_within, numeric
 from evframe.subscriptions.policy import leaves, narrowest
+from evframe.subscriptions.resolving import FORBIDDEN
 
 if TYPE_CHECKING:
     from evframe.delivery.sockets import Socket

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from enum import IntEnum
-from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 Found = tuple[tuple[int, tuple[Any, ...]], ...]
 """The addresses of a name as family and `sockaddr`, whose port has no meaning."""
-Lookup = Callable[[str], Iterable[tuple[int, tuple[Any, ...]]]]
-"""Returns the addresses of a name, or raises OSError; it may block."""
 
 
 class Lane(IntEnum):
@@ -40,6 +38,30 @@ MOST_QUEUED: Final = 10_000
 """How many names may wait for a thread."""
 
 
+class Client(Protocol):
+    """What has names looked up; its methods are called on the loop, but for `lookup`."""
+
+    @property
+    def lookup(self) -> Callable[[str], Iterable[tuple[int, tuple[Any, ...]]]]:
+        """Returns the addresses of a name, or raises an error; it may block, and runs on a thread."""
+
+    @property
+    def timeout_s(self) -> float:
+        """How long a lookup may take before it is late."""
+
+    def late(self, host: str) -> None:
+        """Handle the lookup of *host* as failed, because its time is used up; an answer may still come."""
+
+    def ended(self, host: str, found: Found | Exception, *, was_late: bool) -> None:
+        """Handle the addresses of *host*, or the error of its lookup."""
+
+
+def look_up(host: str) -> list[tuple[int, tuple[Any, ...]]]:
+    """Return the system's addresses of *host*; OSError when it does not resolve. It may block for long."""
+    found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    return [(int(family), sockaddr) for family, _, _, _, sockaddr in found]
+
+
 def start_thread(work: Callable[[], None]) -> None:
     """Run *work* on a thread that does not delay the end of the process."""
     threading.Thread(target=work, name="evframe-resolve", daemon=True).start()
@@ -49,42 +71,29 @@ class LookupThreads:
     """Runs each lookup on a separate thread, and queues lookups beyond the bound of their lane.
 
     Args:
-        lookup: called with a name, on a thread.
-        began: called with a name when its lookup begins.
-        ended: called with a name and its addresses, or the error of its lookup; on the loop.
+        client: of the lookups.
         start: runs a function that may block.
     """
 
-    def __init__(
-        self,
-        lookup: Lookup,
-        began: Callable[[str], None],
-        ended: Callable[[str, Found | Exception], None],
-        start: Callable[[Callable[[], None]], None] = start_thread,
-    ) -> None:
-        self._lookup = lookup
-        self._began = began
-        self._ended = ended
+    def __init__(self, client: Client, start: Callable[[Callable[[], None]], None]) -> None:
+        self._client = client
         self._start = start
-        self._queues: dict[Lane, deque[str]] = {lane: deque() for lane in Lane}
-        self._queued: dict[str, Lane] = {}
-        self._running: set[str] = set()
+        self._queues: dict[Lane, OrderedDict[str, None]] = {lane: OrderedDict() for lane in Lane}
+        self._running: dict[str, asyncio.TimerHandle] = {}  # with the timer of its time
         self._late: set[str] = set()
-        self._is_closed = False
+        self.begun = 0
+        """How many lookups have begun."""
 
     def __contains__(self, host: str) -> bool:
         """Whether a lookup of *host* is under way or waits for a thread."""
-        return host in self._running or host in self._queued
+        return host in self._running or self._lane_of(host) is not None
 
-    @property
-    def running(self) -> int:
-        """How many threads are busy."""
-        return len(self._running)
+    def is_late(self, host: str) -> bool:
+        """Return whether the lookup of *host* under way has used up its time."""
+        return host in self._late
 
-    @property
-    def queued(self) -> int:
-        """How many names wait for a thread."""
-        return len(self._queued)
+    def _lane_of(self, host: str) -> Lane | None:
+        return next((lane for lane, queue in self._queues.items() if host in queue), None)
 
     def put(self, host: str, lane: Lane) -> bool:
         """Have *host* looked up, on the running loop; return False when too many names wait.
@@ -93,12 +102,13 @@ class LookupThreads:
         """
         if host in self._running:
             return True
-        before = self._queued.get(host)
-        if before is None and len(self._queued) >= MOST_QUEUED:
+        before = self._lane_of(host)
+        if before is None and sum(map(len, self._queues.values())) >= MOST_QUEUED:
             return False
         if before is None or lane < before:
-            self._queued[host] = lane
-            self._queues[lane].append(host)
+            if before is not None:
+                del self._queues[before][host]
+            self._queues[lane][host] = None
             self._dispatch()
         return True
 
@@ -106,51 +116,51 @@ class LookupThreads:
         """Begin as many lookups as threads are free."""
         for lane, queue in self._queues.items():
             while queue and self._has_thread(lane):
-                host = queue.popleft()
-                if self._queued.get(host) == lane:  # otherwise the name has moved to another lane
-                    del self._queued[host]
-                    self._begin(host)
+                self._begin(queue.popitem(last=False)[0])
 
     def _has_thread(self, lane: Lane) -> bool:
         running, most = len(self._running), MOST_THREADS[lane]
         return running - len(self._late) < most and running < 2 * most
 
-    def set_late(self, host: str) -> None:
-        """Record that the lookup of *host* has used up its time, so that another lookup may begin."""
-        self._late.add(host)
-        self._dispatch()
-
     def _begin(self, host: str) -> None:
         loop = asyncio.get_running_loop()
-        self._running.add(host)
-        self._began(host)
+        self.begun += 1
+        timer = self._running[host] = loop.call_later(self._client.timeout_s, self._set_late, host)
+
+        def work() -> None:
+            result: Found | Exception
+            try:
+                result = tuple(self._client.lookup(host))
+            except Exception as error:  # noqa: BLE001 any error of a lookup is its outcome
+                result = error.with_traceback(None)  # the traceback holds this frame, and would form a cycle
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._end, host, timer, result)
+
         try:
-            self._start(partial(self._work, loop, host))
+            self._start(work)
         except RuntimeError as error:  # the system has no thread for it
-            loop.call_soon(self._over, host, error)
+            loop.call_soon(self._end, host, timer, error)
 
-    def _work(self, loop: asyncio.AbstractEventLoop, host: str) -> None:
-        """Look *host* up; on its thread."""
-        result: Found | Exception
-        try:
-            result = tuple(self._lookup(host))
-        except Exception as error:  # noqa: BLE001 any error of a lookup is its outcome
-            result = error.with_traceback(None)  # the traceback holds this frame, and would form a cycle
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(self._over, host, result)
+    def _set_late(self, host: str) -> None:
+        self._late.add(host)
+        self._client.late(host)
+        self._dispatch()
 
-    def _over(self, host: str, result: Found | Exception) -> None:
-        if not self._is_closed:
-            self._running.discard(host)
-            self._late.discard(host)
-            self._ended(host, result)
-            self._dispatch()
+    def _end(self, host: str, timer: asyncio.TimerHandle, result: Found | Exception) -> None:
+        if self._running.get(host) is not timer:
+            return  # `close` dropped this lookup
+        timer.cancel()
+        del self._running[host]
+        was_late = host in self._late
+        self._late.discard(host)
+        self._client.ended(host, result, was_late=was_late)
+        self._dispatch()
 
     def close(self) -> None:
-        """Begin no further lookup, and drop the results of lookups under way."""
-        self._is_closed = True
+        """Drop the names that wait, and the results of lookups under way."""
+        for timer in self._running.values():
+            timer.cancel()
         self._running.clear()
         self._late.clear()
-        self._queued.clear()
         for queue in self._queues.values():
             queue.clear()

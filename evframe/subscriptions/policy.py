@@ -15,7 +15,7 @@ from evframe.config.management import ALL, ManagementOptions, NarrowingOptions
 from evframe.delivery.sockets import endpoints_of
 from evframe.exceptions import ForbiddenError
 from evframe.log_limit import LogLimiter
-from evframe.subscriptions.names import Network, is_within, numeric
+from evframe.subscriptions.hosts import Network, is_within, numeric
 
 if TYPE_CHECKING:
     from evframe.delivery.sockets import Socket

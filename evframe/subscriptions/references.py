@@ -84,7 +84,8 @@ class Template:
 
     def value(self, reference: str, safe: str | None) -> str:
         """Return the value of one reference, as `filled` puts it in."""
-        return _encoded(self._values.of(reference), safe)
+        value = self._values.of(reference)
+        return value if safe is None else quote(value, safe=safe)
 
     def marked(self) -> Iterator[str]:
         """Yield the text with a mark in place of each value: once with words, once with numbers, which fit ports."""
@@ -128,10 +129,6 @@ def _word(reference: str) -> str:
 def _number(reference: str) -> str:
     """Return the mark for a value in the position of a port."""
     return str(40_000 + int(hashlib.blake2b(reference.encode("utf-8", "surrogatepass")).hexdigest(), 16) % 20_000)
-
-
-def _encoded(value: str, safe: str | None) -> str:
-    return value if safe is None else quote(value, safe=safe)
 
 
 def _checked(value: str, reference: str) -> str:

@@ -7,14 +7,18 @@ import logging
 import math
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import attrs
 
 from evframe.exceptions import Unavailable
-from evframe.subscriptions.lookups import Found, Lane, Lookup, LookupThreads, start_thread
-from evframe.subscriptions.names import FORBIDDEN, UNRESOLVED, HostAddress, Name, Network, numeric
+from evframe.subscriptions.hosts import HostAddress, Network, is_within, numeric
+from evframe.subscriptions.lookups import Found, Lane, LookupThreads, look_up, start_thread
 
 log = logging.getLogger("evframe.resolving")
+UNRESOLVED: Final = "unresolved"
+FORBIDDEN: Final = "forbidden"
 FRESH_S: Final = 5.0
 """How long an answer holds for a connection that is opened."""
 AGAIN_S: Final = 1.0
@@ -28,10 +32,62 @@ _NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA
 Changed = Callable[[str, tuple[HostAddress, ...]], None]
 
 
-def look_up(host: str) -> list[tuple[int, tuple[Any, ...]]]:
-    """Return the system's addresses of *host*; OSError when it does not resolve. It may block for long."""
-    found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
-    return [(int(family), sockaddr) for family, _, _, _, sockaddr in found]
+@attrs.define(eq=False)
+class _Name:
+    """One host name: its last answer, its limits, and the callers that wait for the next answer."""
+
+    found: Found = ()  # the last answer, which a later one is compared with
+    is_usable: bool = False
+    is_stale: bool = False  # a connection to its addresses has failed since the last answer
+    answered_at: float = -math.inf
+    has_failed: bool = False  # the last lookup has failed
+    failed_until: float = -math.inf
+    is_slow: bool = False  # the last lookup used up its time; its answer may have come since
+    users: int = 0
+    networks: dict[int, tuple[Network, ...]] = attrs.field(factory=dict)  # by port, 0 for all; none is no limit
+    waiting: asyncio.Future[None] | None = None
+    _by_port: dict[int, tuple[HostAddress, ...]] = attrs.field(factory=dict)
+
+    def at(self, port: int) -> tuple[HostAddress, ...]:
+        """Return the permitted addresses with *port*; the same object until they change."""
+        known = self._by_port.get(port)
+        if known is None:
+            limits = [self.networks[each] for each in {0, port} & self.networks.keys()]
+            known = self._by_port[port] = tuple(
+                HostAddress(family, (sockaddr[0], port, *sockaddr[2:]))
+                for family, sockaddr in self.found
+                if all(is_within(sockaddr[0], networks) for networks in limits)
+            )
+        return known
+
+    def limit(self, networks: tuple[Network, ...] | None, port: int) -> None:
+        """Permit only addresses in *networks* for *port*, 0 for all; None permits all."""
+        if networks is None:
+            self.networks.pop(port, None)
+        else:
+            self.networks[port] = networks
+        self._by_port.clear()
+
+    def answer(self, found: Found, now: float) -> bool:
+        """Store an answer; return whether the set of addresses has changed. Another order is no change."""
+        self.is_usable, self.is_stale, self.has_failed = True, False, False
+        self.answered_at, self.failed_until = now, -math.inf
+        if set(found) == set(self.found):
+            return False
+        self.found = found
+        self._by_port.clear()
+        return True
+
+    def fail(self, now: float) -> None:
+        """Record that a lookup has failed."""
+        self.failed_until, self.has_failed = now + FAILED_S, True
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake the callers that wait for an answer."""
+        waiting, self.waiting = self.waiting, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
 
 
 class Resolver:
@@ -53,7 +109,7 @@ class Resolver:
         clock: Callable[[], float] = time.monotonic,
         start: Callable[[Callable[[], None]], None] = start_thread,
     ) -> None:
-        self.lookup: Lookup = look_up
+        self.lookup = look_up
         """The function that looks names up; tests replace it."""
         self.every_s = 30.0
         """How often names in use are looked up again; 0 for never."""
@@ -61,19 +117,21 @@ class Resolver:
         """How long a name may take before it counts as unresolved."""
         self.answered: Callable[[str], None] = lambda host: None  # noqa: ARG005 the name is part of the type
         """Called with a name in use whose addresses have changed, before the new addresses are used."""
-        self.lookups = 0
-        """How many lookups have begun."""
         self.late_lookups = 0
         """How many lookups took longer than `timeout_s`."""
         self._changed = changed
         self._clock = clock
-        self._start = start
-        self._names: dict[str, Name] = {}
+        self._names: dict[str, _Name] = {}
         self._prune_at = _MOST_NAMES
-        self._threads = LookupThreads(self._work, self._began, self._ended, start)
+        self._threads = LookupThreads(self, start)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.Handle | None = None
         self._is_closed = False
+
+    @property
+    def lookups(self) -> int:
+        """How many lookups have begun."""
+        return self._threads.begun
 
     def known(self, host: str, port: int) -> tuple[HostAddress, ...] | None:
         """Return the addresses of *host* without waiting; None when a lookup is needed.
@@ -112,7 +170,9 @@ class Resolver:
     def problem(self, host: str, port: int = 0) -> str | None:
         """Return why *host* has no address, `unresolved` or `forbidden`; None with an address or before any lookup."""
         name = self._names.get(host)
-        return None if name is None else name.problem(port)
+        if name is not None and name.is_usable:
+            return None if name.at(port) else FORBIDDEN
+        return UNRESOLVED if name is not None and name.has_failed else None
 
     def answer(self, host: str, port: int) -> tuple[HostAddress, ...]:
         """Return the permitted addresses of the last answer about the name *host*, however old; none without one."""
@@ -151,7 +211,7 @@ class Resolver:
         if name.networks.get(port) == wanted:
             return
         before = name.at(port)
-        name.restrict(wanted, port)
+        name.limit(wanted, port)
         if name.users and name.is_usable and name.at(port) != before:
             self._changed(host, name.at(port))
 
@@ -167,12 +227,13 @@ class Resolver:
             self.refresh(host)
 
     def release(self, host: str) -> None:
-        """End a use of *host*."""
+        """End a use of *host*; the last one ends its limits, too."""
         name = self._names.get(host)
         if name is not None and name.users:
             name.users -= 1
             if not name.users:
-                name.permit()
+                for port in list(name.networks):
+                    name.limit(None, port)
 
     @property
     def in_use(self) -> list[str]:
@@ -211,27 +272,21 @@ class Resolver:
             self._timer.cancel()
             self._timer = None
         self._threads.close()
-        self._threads = LookupThreads(self._work, self._began, self._ended, self._start)
         for name in self._names.values():
-            name.end_lookup()
             name.wake()
 
-    def _name(self, host: str) -> Name:
+    def _name(self, host: str) -> _Name:
         name = self._names.get(host)
         if name is None:
-            if len(self._names) >= self._prune_at:
-                self._prune()
-            name = self._names[host] = Name()
+            if len(self._names) >= self._prune_at:  # forget names that are neither in use nor looked up
+                self._names = {each: name for each, name in self._names.items() if name.users or each in self._threads}
+                self._prune_at = len(self._names) + _MOST_NAMES
+            name = self._names[host] = _Name()
         return name
 
-    def _prune(self) -> None:
-        """Forget names that are neither in use nor looked up."""
-        self._names = {host: name for host, name in self._names.items() if name.users or host in self._threads}
-        self._prune_at = len(self._names) + _MOST_NAMES
-
-    async def _wait(self, host: str, name: Name) -> None:
+    async def _wait(self, host: str, name: _Name) -> None:
         """Wait until *host* is looked up, or the time of the lookup is over."""
-        if self._is_closed or name.is_late or self._clock() < name.failed_until:
+        if self._is_closed or self._threads.is_late(host) or self._clock() < name.failed_until:
             return
         if name.waiting is None:
             name.waiting = asyncio.get_running_loop().create_future()
@@ -239,47 +294,31 @@ class Resolver:
         self._ask(host, name, Lane.ANSWERED if name.found else Lane.NEW)
         await asyncio.wait({waiting}, timeout=self.timeout_s)
 
-    def _again(self, host: str, name: Name) -> None:
+    def _again(self, host: str, name: _Name) -> None:
         """Look *host* up in the background."""
         if self._loop is not None and host not in self._threads and self._clock() >= name.failed_until:
             self._ask(host, name, Lane.REFRESH)
 
-    def _ask(self, host: str, name: Name, lane: Lane) -> None:
+    def _ask(self, host: str, name: _Name, lane: Lane) -> None:
         if not self._threads.put(host, Lane.SLOW if name.is_slow else lane):
-            self._fail(name)
+            name.fail(self._clock())
 
-    def _fail(self, name: Name) -> None:
-        name.failed_until, name.has_failed = self._clock() + FAILED_S, True
-        name.wake()
-
-    def _work(self, host: str) -> Iterable[tuple[int, tuple[Any, ...]]]:
-        """Look *host* up; on a thread."""
-        return self.lookup(host)
-
-    def _began(self, host: str) -> None:
-        name = self._names[host]
-        self.lookups += 1
-        name.limit = asyncio.get_running_loop().call_later(self.timeout_s, self._late, host, name)
-
-    def _late(self, host: str, name: Name) -> None:
+    def late(self, host: str) -> None:
         """End the wait for a lookup that has used up its time; a late answer is used when it arrives."""
-        name.limit, name.is_late = None, True
         self.late_lookups += 1
-        self._fail(name)
-        self._threads.set_late(host)
+        self._names[host].fail(self._clock())
 
-    def _ended(self, host: str, result: Found | Exception) -> None:
+    def ended(self, host: str, found: Found | Exception, *, was_late: bool) -> None:
+        """Take the result of a lookup."""
         name = self._names[host]
-        name.end_lookup()
-        if isinstance(result, Exception) or not result:
-            if getattr(result, "errno", None) in _NO_SUCH_NAME:
+        name.is_slow = was_late
+        if isinstance(found, Exception) or not found:
+            if getattr(found, "errno", None) in _NO_SUCH_NAME:
                 name.is_usable = False  # the name servers have answered; while they are silent, it stays
-            self._fail(name)
+            name.fail(self._clock())
             return
-        now, before = self._clock(), name.at(0)
-        name.is_usable, name.is_stale, name.has_failed = True, False, False
-        name.answered_at, name.failed_until = now, -math.inf
-        is_other = name.take(result)
+        before = name.at(0)
+        is_other = name.answer(found, self._clock())
         name.wake()
         if is_other and name.users:
             self.answered(host)
