@@ -68,12 +68,12 @@ class Listener:
         self._drops = DropCounter(self.bound.socket)
         self._replies = Replies(self.bound.socket, spawn, traffic, options.socket_timeout_ms / 1000)
 
-    def adopt(self, options: Options) -> None:
-        """Continue at the same address with other options.
+    def is_at(self, options: Options) -> bool:
+        """See `evframe_mi.server.Listener`."""
+        return options.socket_name is not None and self.bound.is_at(parse_name(options.socket_name))
 
-        Raises:
-            OSError: if a path cannot be given to those who may use it now.
-        """
+    def adopt(self, options: Options) -> None:
+        """See `evframe_mi.server.Listener`."""
         self.bound.give(_access(options))
         self._most_bytes = options.socket_buf_size
         self._replies.timeout_s = options.socket_timeout_ms / 1000
@@ -129,7 +129,7 @@ class Listener:
         asyncio.get_running_loop().remove_reader(self.bound.socket)
 
     def leave(self) -> None:
-        """Let the address go, once what has come there already is answered."""
+        """Close the address, once what has come there already is answered."""
         asyncio.get_running_loop().remove_reader(self.bound.socket)
         self.bound.remove_path()
         self._receive(_LAST)
@@ -149,7 +149,7 @@ class Listener:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     def close(self) -> None:
-        """Let the address go; more than once does no harm."""
+        """Close the address; more than once does no harm."""
         self._is_paused = False
         if self.bound.socket.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self.bound.socket)

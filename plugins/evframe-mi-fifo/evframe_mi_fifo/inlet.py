@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from typing import Final
 
@@ -32,12 +33,13 @@ class Inlet:
         traffic: warns.
 
     Raises:
-        OSError: if the path is in use, or cannot be made.
+        OSError: if the path is in use or cannot be made, or there is no directory for replies.
     """
 
     def __init__(
         self, path: str, options: Options, accept: Callable[[Request], None], context: PluginContext, traffic: Traffic
     ) -> None:
+        check_reply_folder(options)
         self._path = path
         self._access = access(options)
         self._accept = accept
@@ -53,16 +55,13 @@ class Inlet:
         except OSError as error:
             raise OSError(error.errno, f"plugins.mi-fifo.fifo_name: {path!r}: {error.strerror}") from None
 
-    def is_at(self, path: str) -> bool:
-        """Return whether *path* is where its clients find it."""
-        return path == self._path and self._fifo is not None and self._fifo.is_there
+    def is_at(self, options: Options) -> bool:
+        """See `evframe_mi.server.Listener`."""
+        return options.fifo_name == self._path and self._fifo is not None and self._fifo.is_there
 
     def adopt(self, options: Options) -> None:
-        """Continue at the same path with other options.
-
-        Raises:
-            OSError: if the path cannot be given to those who may use it now.
-        """
+        """See `evframe_mi.server.Listener`."""
+        check_reply_folder(options)
         if self._fifo is not None:
             access(options).give(self._fifo.fd)
         self._access = access(options)
@@ -109,7 +108,7 @@ class Inlet:
 
     def _make_again(self) -> None:
         health = self._context.status.group("mi-fifo")
-        self._let_go()
+        self._close_fifo()
         try:
             self._fifo = Fifo(self._path, self._access)
         except OSError as error:
@@ -121,25 +120,25 @@ class Inlet:
             self._read()
 
     def leave(self) -> None:
-        """Let the path go, and what comes from those who have it open be the last."""
+        """Remove the path; what comes from clients that have it open is the last."""
         self._is_left = True
         self.resume()
         if self._fifo is not None:
             self._fifo.remove_path()
 
     def close(self) -> None:
-        """Let everything go; more than once does no harm."""
+        """Close the FIFO and cancel what waits; more than once does no harm."""
         if self._task is not None:
             self._task.cancel()
         self._release()
 
     def _release(self) -> None:
-        self._let_go()
+        self._close_fifo()
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
 
-    def _let_go(self) -> None:
+    def _close_fifo(self) -> None:
         if self._fifo is not None:
             asyncio.get_running_loop().remove_reader(self._fifo.fd)
             self._fifo.close()
@@ -166,3 +165,10 @@ class Inlet:
 def access(options: Options) -> Access:
     """Return who may use the FIFO."""
     return Access.of(options.fifo_mode, options.fifo_user, options.fifo_group)
+
+
+def check_reply_folder(options: Options) -> None:
+    """Check that the directory for replies exists; an OSError names the option."""
+    folder = options.reply_dir
+    if not os.path.isdir(folder):
+        raise NotADirectoryError(f"plugins.mi-fifo.reply_dir: expected a directory that exists, got {folder!r}")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections import deque
-from collections.abc import Callable
 from typing import Final
 
-from evframe_mi import Dispatcher, Traffic, dispatcher_of
+from evframe_mi import ManagementServer, Traffic
 
-from evframe import hookimpl
-from evframe.plugin import MAIN, CommandTable, PluginContext, StatisticGroup
+from evframe.plugin import MAIN
 from evframe_mi_fifo.inlet import Inlet
 from evframe_mi_fifo.options import Options as FifoOptions
 from evframe_mi_fifo.replies import open_reply, reply_path, write_reply
@@ -22,101 +19,33 @@ _MOST_OF_ONE: Final = 64
 _Open = tuple[Request, str]  # with the directory of its reply
 
 
-class FifoManagement:
+class FifoManagement(ManagementServer[FifoOptions, Inlet]):
     """The plugin object."""
 
-    kind = "management"
     Options = FifoOptions
 
     def __init__(self, options: FifoOptions | None = None) -> None:
-        self._options = FifoOptions() if options is None else options
-        self._traffic = Traffic("mi_fifo", "requests", "replies", "refused", "lost")
-        self._context: PluginContext | None = None
-        self._dispatcher: Dispatcher | None = None
-        self._inlet: Inlet | None = None
+        traffic = Traffic("mi_fifo", "requests", "replies", "refused", "lost")
+        super().__init__(FifoOptions() if options is None else options, traffic)
         # One queue for each reply FIFO: its requests stay in order, and wait for no other client.
         self._queues: dict[bytes, deque[_Open]] = {}
         self._open = 0
 
-    @hookimpl
-    def statistics(self) -> list[StatisticGroup]:
-        """Count the requests and their outcomes."""
-        return [self._traffic.statistics]
-
-    @hookimpl
-    def management_commands(self, commands: CommandTable) -> None:
-        """Contribute the commands about the interface itself."""
-        commands.add(self._traffic.command)
-
-    @hookimpl
-    def start(self, context: PluginContext) -> None:
-        """Make the FIFO, so that a path in use is an error of the start; then read."""
-        self._context = context
-        self._dispatcher = dispatcher_of(context)
-        self._inlet = self._make(context, self._options)
-
-    def _make(self, context: PluginContext, options: FifoOptions) -> Inlet | None:
-        path = options.fifo_name
-        if path is None:
+    def _listen(self, options: FifoOptions, before: Inlet | None) -> Inlet | None:  # noqa: ARG002 its path is another
+        if options.fifo_name is None:
             return None
-        _check_folder(options)
-        inlet = Inlet(path, options, self._accept, context, self._traffic)
+        inlet = Inlet(options.fifo_name, options, self._accept, self._context, self._traffic)
         inlet.open()
         if self._open >= _MOST_OPEN:
             inlet.pause()
         return inlet
 
-    @hookimpl
-    def reconfigure(self, options: FifoOptions) -> Callable[[], None]:
-        """Take other options; another FIFO is made before the present one is removed.
-
-        Raises:
-            OSError: if it cannot be made.
-        """
-        before = self._options
-        move_back = self._move(options)
-        self._options = options
-
-        def take_back() -> None:
-            self._options = before
-            move_back()
-
-        return take_back
-
-    def _move(self, options: FifoOptions) -> Callable[[], None]:
-        """Read where *options* say; return what undoes it before the next turn of the loop."""
-        context, old, old_options = self._context, self._inlet, self._options
-        if context is None:
-            return lambda: None  # it has not been started
-        if old is not None and options.fifo_name is not None and old.is_at(options.fifo_name):
-            _check_folder(options)
-            old.adopt(options)
-            return lambda: old.adopt(old_options)
-        new = self._inlet = self._make(context, options)
-        leaving = None if old is None else asyncio.get_running_loop().call_soon(self._leave, context, old)
-
-        def undo() -> None:
-            self._inlet = old
-            if leaving is not None:
-                leaving.cancel()
-            if new is not None:
-                new.close()
-
-        return undo
-
-    def _leave(self, context: PluginContext, old: Inlet) -> None:
-        old.leave()
-        if self._inlet is None:
-            context.status.group("mi-fifo").remove(MAIN)
-
-    @hookimpl
-    def stop(self) -> None:
-        """Let the FIFO go, where reading has not begun."""
-        if self._inlet is not None:
-            self._inlet.close()
+    def _leave(self, old: Inlet) -> None:
+        super()._leave(old)
+        if self._listener is None:
+            self._context.status.group("mi-fifo").remove(MAIN)
 
     def _accept(self, request: Request) -> None:
-        assert self._context is not None
         self._traffic.count("requests")
         queue = self._queues.get(request.reply)
         if queue is None:
@@ -127,8 +56,8 @@ class FifoManagement:
             return
         queue.append((request, self._options.reply_dir))
         self._open += 1
-        if self._open == _MOST_OPEN and self._inlet is not None:
-            self._inlet.pause()
+        if self._open == _MOST_OPEN and self._listener is not None:
+            self._listener.pause()
 
     def _refuse(self, name: bytes, number: int, problem: str) -> None:
         self._traffic.count("refused", number)
@@ -149,8 +78,8 @@ class FifoManagement:
 
     def _close(self, number: int) -> None:
         was, self._open = self._open, self._open - number
-        if self._open < _MOST_OPEN <= was and self._inlet is not None:
-            self._inlet.resume()
+        if self._open < _MOST_OPEN <= was and self._listener is not None:
+            self._listener.resume()
 
     async def _answer(self, name: bytes, request: Request, folder: str) -> bool:
         """Run a request and write its reply; return whether somebody has taken it."""
@@ -177,12 +106,5 @@ class FifoManagement:
             os.close(fd)
 
     async def _run(self, request: Request) -> bytes | None:
-        assert self._dispatcher is not None
         text = b"" if request.text is None else request.text  # which is no JSON either
         return await self._dispatcher.answer(text, request.reply, pretty=self._options.pretty_printing)
-
-
-def _check_folder(options: FifoOptions) -> None:
-    folder = options.reply_dir
-    if not os.path.isdir(folder):
-        raise NotADirectoryError(f"plugins.mi-fifo.reply_dir: expected a directory that exists, got {folder!r}")

@@ -72,7 +72,7 @@ class RequestStream:
         swallowed = text.lstrip()[:1] == b'"' and _NEXT.search(text)
         if end is None or len(text) > self.most_bytes or swallowed:
             return self._broken()
-        self._go_on(end)
+        self._drop_to(end)
         return Request(self._reply, text)
 
     def give_up(self) -> list[Request]:
@@ -84,7 +84,7 @@ class RequestStream:
 
     def _find_header(self) -> bool:
         blank = _BLANK.match(self._data)
-        self._go_on(blank.end() if blank else 0)
+        self._drop_to(blank.end() if blank else 0)
         found = _HEADER.match(self._data)
         if not found and self._data and not _HALF_HEADER.match(self._data):
             self._pass_over(0)
@@ -103,8 +103,8 @@ class RequestStream:
     def _pass_over(self, at: int) -> None:
         """Continue with the next request after *at*, or with what may become one."""
         found = _NEXT.search(self._data, at) or _PERHAPS_NEXT.search(self._data, at)
-        self._go_on(found.start() if found else len(self._data))
+        self._drop_to(found.start() if found else len(self._data))
 
-    def _go_on(self, at: int) -> None:
+    def _drop_to(self, at: int) -> None:
         del self._data[:at]
         self._scanner = None

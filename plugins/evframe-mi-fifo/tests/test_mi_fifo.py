@@ -243,10 +243,10 @@ async def test_more_clients_than_are_served_at_once(folder):
     """Clients that do not read, and more of them than are served at once, hold up others until they are given up."""
     async with gateway(folder) as events:
         client = Client(folder)
-        nobody = Client(folder)
+        absent = Client(folder)
         for number in range(1100):
-            os.mkfifo(f"{nobody.reply}_{number}")
-            await client.send(b":%b_%d:%b" % (nobody.name.encode(), number, PWD))
+            os.mkfifo(f"{absent.reply}_{number}")
+            await client.send(b":%b_%d:%b" % (absent.name.encode(), number, PWD))
         assert b'"result"' in await client.ask(PWD)
         await until(lambda: counts(events)["refused"] == 1100)
 

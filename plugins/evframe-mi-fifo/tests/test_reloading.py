@@ -106,7 +106,7 @@ async def test_other_fifo(site):
 async def test_same_fifo(site, tmp_path):
     """Limits, printing, mode and directory change in place; what waits is answered where it was asked for."""
     async with site.enter(site.first) as events:
-        inlet = events.plugin("mi-fifo")._inlet
+        inlet = events.plugin("mi-fifo")._listener
         other = tmp_path / "other"
         other.mkdir()
         with site.client(site.first) as before, Client(site.first, other) as after:
@@ -119,7 +119,7 @@ async def test_same_fifo(site, tmp_path):
             assert b"\n\t" in await after.ask(PWD)
             assert b"-32700" in await after.ask(PWD[:-1] + b" " * 60 + b"}")
         assert stat.S_IMODE(os.stat(site.first).st_mode) == 0o600
-        assert events.plugin("mi-fifo")._inlet is inlet
+        assert events.plugin("mi-fifo")._listener is inlet
 
 
 async def test_begin_and_end(site):
@@ -158,11 +158,11 @@ async def test_refusals(site, tmp_path):
 async def test_reload_at_the_end(site):
     """An interface that is left right after reloads removes every FIFO."""
     async with site.enter(site.first) as events:
-        inlets = [events.plugin("mi-fifo")._inlet]
+        inlets = [events.plugin("mi-fifo")._listener]
         for name in (site.second, str(site.replies / "third")):
             site.write(name)
             events.reload()
-            inlets.append(events.plugin("mi-fifo")._inlet)
+            inlets.append(events.plugin("mi-fifo")._listener)
     assert [inlet._fifo for inlet in inlets] == [None] * 3
     assert os.listdir(site.replies) == []
 
@@ -172,11 +172,11 @@ async def test_taken_back(site, target):
     """When another plugin refuses, the old FIFO was never removed."""
     async with site.enter(site.first) as events:
         plugin = events.plugin("mi-fifo")
-        inlet = plugin._inlet
+        inlet = plugin._listener
         name = None if target is None else getattr(site, target)
         options = Options(fifo_name=name, reply_dir=str(site.replies), pretty_printing=True, fifo_mode="600")
         plugin.reconfigure(options)()
-        assert plugin._inlet is inlet
+        assert plugin._listener is inlet
         assert stat.S_IMODE(os.stat(site.first).st_mode) == 0o660
         assert not os.path.exists(site.second)
         with site.client(site.first) as client:

@@ -38,7 +38,7 @@ class Handler(web.RequestHandler):
             super().log_exception(*args, **options)
 
 
-class TellingServer(web.Server):
+class HttpServer(web.Server):
     """See `aiohttp.web.Server`.
 
     Args:

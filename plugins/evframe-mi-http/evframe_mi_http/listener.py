@@ -22,6 +22,10 @@ _NO_ROOM: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class Listener:
     """A bound address.
 
+    It accepts connections itself, instead of `aiohttp.web.SockSite`: a site has one TLS context for its life, closes
+    its socket with connections that are made and not accepted, and has no way to the reserve of descriptors. A
+    reload may change the certificate and the address, and may refuse no connection.
+
     Args:
         options: where, and who may use a path.
         accepted: takes each connection.
@@ -72,13 +76,21 @@ class Listener:
         with reserved():
             return self.bound.socket.accept()[0]
 
+    def is_at(self, options: Options) -> bool:
+        """See `evframe_mi.server.Listener`."""
+        return self.bound.is_at(parse_endpoint(options.bind))
+
+    def adopt(self, options: Options) -> None:
+        """See `evframe_mi.server.Listener`."""
+        self.bound.give(access(options))
+
     def leave(self) -> None:
-        """Let the address go, after the connections that are made already."""
+        """Close the address, after the connections that are made already."""
         self._accept()
         self.close()
 
     def close(self) -> None:
-        """Let the address go; more than once does no harm."""
+        """Close the address; more than once does no harm."""
         if self.bound.socket.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self.bound.socket)
             if self._pause is not None:

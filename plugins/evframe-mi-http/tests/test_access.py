@@ -154,7 +154,7 @@ async def test_token_or_password(secret):
     assert head.count("WWW-Authenticate") == 2
 
 
-async def test_secrets_are_not_told(secret, caplog):
+async def test_secrets_are_not_shown(secret, caplog):
     """Neither a secret nor what somebody sent in its place is logged, or part of a text about the options."""
     caplog.set_level(logging.DEBUG)
     async with gateway(token_file=secret("token", TOKEN)) as events:
@@ -162,10 +162,10 @@ async def test_secrets_are_not_told(secret, caplog):
             await ask(events.plugin("mi-http").address, header)
         counters = json.dumps(events.commands.find("mi_http:counters").run({}))
         options = events.plugin("mi-http")._rules.options
-    told = counters + repr(options) + repr(Guard(options)) + "".join(str(record.__dict__) for record in caplog.records)
-    assert "a management request was refused" in told
-    assert TOKEN not in told
-    assert "guessed-token" not in told
+    shown = counters + repr(options) + repr(Guard(options)) + "".join(str(record.__dict__) for record in caplog.records)
+    assert "a management request was refused" in shown
+    assert TOKEN not in shown
+    assert "guessed-token" not in shown
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:8888", "[::]:0", "192.0.2.1:8888", "gateway.example:8888"])

@@ -263,7 +263,7 @@ def test_bad_options(option, value):
         Options(**{option: value})
 
 
-class Hears:
+class Closed:
     """A plugin for the tests: keeps what it is notified of connections."""
 
     def __init__(self):
@@ -274,33 +274,33 @@ class Hears:
         self.closed.append((peer, local, protocol))
 
 
-async def test_closed_connection_is_told():
+async def test_closed_connection_is_reported():
     """That a client's connection is closed is reported with both addresses."""
     async with Gateway() as gateway:
-        hears = Hears()
-        gateway.events.plugins.register(hears)
+        recorder = Closed()
+        gateway.events.plugins.register(recorder)
         _, writer = await gateway.connect()
         own = writer.get_extra_info("sockname")
         writer.close()
-        await until(lambda: hears.closed)
-        assert hears.closed == [(own, gateway.plugin.address, "http")]
+        await until(lambda: recorder.closed)
+        assert recorder.closed == [(own, gateway.plugin.address, "http")]
         await gateway.ask("POST", "/mi", JSON, "Connection: close", body=PWD)
-        await until(lambda: len(hears.closed) == 2)
+        await until(lambda: len(recorder.closed) == 2)
         _, writer = await gateway.connect()
     writer.close()
-    assert len(hears.closed) == 2  # the end of the interface is not reported
+    assert len(recorder.closed) == 2  # the end of the interface is not reported
 
 
 async def test_unix_connection_has_no_address(tmp_path):
     """A connection on a UNIX path is none of TCP: its end is not reported."""
     async with Gateway(bind=f"unix:{tmp_path}/mi") as gateway:
-        hears = Hears()
-        gateway.events.plugins.register(hears)
+        recorder = Closed()
+        gateway.events.plugins.register(recorder)
         await gateway.ask("POST", "/mi", JSON, "Connection: close", body=PWD)
         _, writer = await gateway.connect()
         writer.close()
         await gateway.ask("POST", "/mi", JSON, body=PWD)
-    assert hears.closed == []
+    assert recorder.closed == []
 
 
 async def test_list_root_path():

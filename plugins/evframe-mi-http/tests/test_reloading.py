@@ -333,7 +333,7 @@ async def test_reload_at_the_end(site):
     assert await refused(site.plugin.address)
 
 
-def test_options_tell_no_secret(tmp_path):
+def test_options_show_no_secret(tmp_path):
     """What stands for the contents of the files is not shown."""
     token = tmp_path / "token"
     token.write_text("secret\n")

@@ -2,6 +2,7 @@
 
 from evframe_mi.dispatcher import Dispatcher
 from evframe_mi.plugin import Management, dispatcher_of
+from evframe_mi.server import ManagementServer
 from evframe_mi.traffic import Traffic
 
-__all__ = ["Dispatcher", "Management", "Traffic", "dispatcher_of"]
+__all__ = ["Dispatcher", "Management", "ManagementServer", "Traffic", "dispatcher_of"]

@@ -336,7 +336,7 @@ async def test_connecting_that_takes_for_ever_s1_s4():
                 one.close()
 
 
-async def test_black_hole_holds_nobody_up_s1():
+async def test_black_hole_holds_no_other_up_s1():
     """S1: a peer that never reads and one that cannot be reached hold up no other."""
     with socket.create_server(("127.0.0.1", 0), backlog=1) as hole:
         async with Peer() as peer, interface(QUICK_END) as events:
@@ -461,7 +461,7 @@ def test_same_text_twice_q10():
     assert [lease.subscriber.socket.canonical for lease in events.subscriptions] == [text, text]
 
 
-class Hears:
+class Closed:
     """A plugin for the tests: keeps what it is notified of connections, and has a quiet event."""
 
     def __init__(self):
@@ -476,16 +476,16 @@ class Hears:
         self.closed.append((peer, local, protocol))
 
 
-def hearing(**options):
-    hears = Hears()
-    plugins = {"stream": StreamTransport(Options(**options)), "hears": hears}
-    return evframe.EventInterface(QUICK_END, plugins=plugins), hears
+def recorded(**options):
+    recorder = Closed()
+    plugins = {"stream": StreamTransport(Options(**options)), "recorder": recorder}
+    return evframe.EventInterface(QUICK_END, plugins=plugins), recorder
 
 
 @pytest.mark.parametrize("reliable", [True, False])
-async def test_closed_connection_is_told(reliable):
+async def test_closed_connection_is_reported(reliable):
     """That a connection is closed is reported with both addresses, by either side; the interface's end is not."""
-    events, hears = hearing(reliable_mode=reliable)
+    events, recorder = recorded(reliable_mode=reliable)
     events.register_event("E_TEST")
     async with Peer(ok if reliable else None) as peer, events:
         for number, ends in enumerate(("the peer closes", "the last subscriber leaves", "the interface is left"), 1):
@@ -500,16 +500,16 @@ async def test_closed_connection_is_told(reliable):
                 events.unsubscribe_event("E_TEST", f"tcp:127.0.0.1:{peer.port}")
             else:
                 break
-            await until(lambda: hears.closed)
-            assert hears.closed == [expected]
-            hears.closed.clear()
-        told = hears.closed
-    assert told == []
+            await until(lambda: recorder.closed)
+            assert recorder.closed == [expected]
+            recorder.closed.clear()
+        reported = recorder.closed
+    assert reported == []
 
 
 async def test_no_connection_is_none_that_closes():
     """A connection that is refused raises no event."""
-    events, hears = hearing()
+    events, recorder = recorded()
     events.register_event("E_TEST")
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -517,12 +517,12 @@ async def test_no_connection_is_none_that_closes():
             events.subscribe_event("E_TEST", "tcp:127.0.0.1:%d" % closed.getsockname()[1])
             events.raise_event("E_TEST")
             await until(lambda: events.subscriptions[0].subscriber.attempts)
-    assert hears.closed == []
+    assert recorder.closed == []
 
 
 async def test_events_about_connections_do_not_feed_themselves():
     """A connection that has carried quiet events alone raises no event, so that a peer which closes after each ends it."""
-    events, hears = hearing()
+    events, recorder = recorded()
     async with Peer() as peer, events:
         events.subscribe_event("E_QUIET", f"tcp:127.0.0.1:{peer.port}")
         for count in (1, 2):
@@ -531,4 +531,4 @@ async def test_events_about_connections_do_not_feed_themselves():
             peer.connections[-1][1].close()
             (connection,) = events.plugin("stream")._connections.values()
             await until(lambda connection=connection: not connection.is_open)
-    assert hears.closed == []
+    assert recorder.closed == []

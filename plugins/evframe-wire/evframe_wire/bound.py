@@ -54,6 +54,6 @@ class BoundAddress:
             self._path.remove()
 
     def close(self) -> None:
-        """Let the address go; more than once does no harm."""
+        """Close the address; more than once does no harm."""
         self.remove_path()
         self.socket.close()
