@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = [ROOT, *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
 OWN = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 INSTALLED = packages_distributions()
+REFERENCE_SOURCES = {"dialog", "dispatcher", "fraud-detection", "load-balancer", "usrloc"}
 BELOW_THE_CORE = {"evframe-client", "evframe-salvage", "evframe-wire"}
 # What a distribution uses without an import: libraries that it reaches through another one of its dependencies.
 UNIMPORTED = {"evframe-rabbitmq": {"aio-pika"}, "evframe-rabbitmq-consumer": {"aio-pika"}}
@@ -211,6 +212,34 @@ def test_the_links_of_a_readme_work_on_an_index(folder):
             assert page.exists(), link
             page = page / "README.md" if page.is_dir() and heading else page
             assert not heading or f"## {heading.capitalize()}\n" in page.read_text(), link
+
+
+@each_folder
+def test_a_readme_stands_alone_on_an_index(folder):
+    """The README of a package has what it is for, how it is installed and used, what it guarantees, and its page."""
+    text = (folder / "README.md").read_text()
+    title, *sections = re.split(r"^#+ ", text, flags=re.MULTILINE)[1:]
+    by_name = dict(section.split("\n", 1) for section in sections)
+
+    assert title.split("\n")[0] == folder.name
+    assert "evframe](https://" in title
+    assert list(by_name) == ["Install", "Use", "Guarantees", "More"]
+    assert f"pip install --find-links dist {folder.name}\n" in by_name["Install"]
+    assert re.search(r"^```(toml|python|sh)$", by_name["Use"], re.MULTILINE)
+    assert re.search(r"^- ", by_name["Guarantees"], re.MULTILINE)
+    assert read(folder)["project"]["urls"]["Documentation"] in by_name["More"]
+
+
+@each_folder
+def test_a_reference_source_is_called_one_everywhere(folder):
+    """What is an application of its own is called a reference source on an index, in its README and on its page."""
+    page = ROOT / "docs" / "reference" / "plugins" / f"{folder.name.removeprefix('evframe-')}.md"
+    places = {
+        "metadata": "reference source" in read(folder)["project"]["description"],
+        "README": "It is a reference source" in (folder / "README.md").read_text(),
+        "page": "It is a [reference source]" in page.read_text(),
+    }
+    assert set(places.values()) == {folder.name.removeprefix("evframe-") in REFERENCE_SOURCES}, places
 
 
 @every_folder
