@@ -70,6 +70,7 @@ def test_declaration_names_the_parameter(events, change, named, subscribed):
         ({"a": "int"}, "type: expected str, int, float, bool, list or dict, got 'int'"),
         ({"a": bytes}, "type: expected str, int, float, bool, list or dict, got <class 'bytes'>"),
         (["a"], r"params: expected a mapping of names to types, got \['a'\]"),
+        ({5: str}, "params: expected names that are texts, got 5"),
     ],
 )
 def test_bad_declaration(events, params, problem):
@@ -103,6 +104,29 @@ def test_unknown_event(events):
     """An event that is not registered cannot be raised."""
     with pytest.raises(evframe.UnknownEventError, match="'E_NONE'"):
         events.raise_event("E_NONE")
+
+
+@pytest.mark.parametrize("name", [5, None, ["E_A"], {}])
+async def test_a_name_that_is_no_text_is_no_event(events, name):
+    """Whatever asks for an event by a name that is no text gets the error of an unknown event."""
+    async with events:
+        for ask in (
+            lambda: events.event(name),
+            lambda: events.raise_event(name),
+            lambda: events.subscribe_event(name, "memory:a"),
+            lambda: events.raise_event_and_call(name, None, print),
+        ):
+            with pytest.raises(evframe.UnknownEventError, match="expected a registered event, got"):
+                ask()
+        with pytest.raises(evframe.UnknownEventError):
+            await events.raise_event_and_wait(name)
+
+
+def test_too_many_values(events):
+    """The error of a sequence with more values than parameters has both numbers."""
+    events.register_event("E_TYPED", {"a": str, "b": int})
+    with pytest.raises(evframe.ParameterError, match="parameter 3: expected at most 2 parameters, got 4"):
+        events.raise_event("E_TYPED", ["x", 1, 2, 3])
 
 
 async def test_event_is_as_it_was_raised(events, memory):

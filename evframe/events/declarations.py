@@ -39,6 +39,9 @@ ParameterTypes = Mapping[str, type | Parameter]
 def _as_parameters(params: ParameterTypes) -> Mapping[str, Parameter]:
     if not isinstance(params, Mapping):
         raise TypeError(f"params: expected a mapping of names to types, got {params!r}")
+    for name in params:
+        if not isinstance(name, str):
+            raise TypeError(f"params: expected names that are texts, got {name!r}")
     return {name: kind if isinstance(kind, Parameter) else Parameter(kind) for name, kind in params.items()}
 
 
@@ -91,7 +94,9 @@ class Declaration:
             raise
         except Exception:  # noqa: BLE001 the methods of a mapping are code of the caller that raises
             settle_params(self.event, params)  # its error names the parameter that cannot be read
-            raise ParameterError(self.event, "params", f"expected what can be read, got {brief(params)}") from None
+            raise ParameterError(
+                self.event, "params", f"expected a mapping or a sequence that can be read, got {brief(params)}"
+            ) from None
 
     def _by_name(self, given: Any) -> Mapping[str, Any]:
         """Return parameters by name; ParameterError when the declaration lacks one of the names."""
@@ -108,7 +113,8 @@ class Declaration:
                 self.event, "params", f"expected a mapping or a sequence of values, got {brief(given)}"
             )
         if len(given) > len(declared):
-            raise ParameterError(self.event, len(declared) + 1, f"expected at most {len(declared)} parameters")
+            problem = f"expected at most {len(declared)} parameters, got {len(given)}"
+            raise ParameterError(self.event, len(declared) + 1, problem)
         return dict(zip(declared, given, strict=False))
 
     def _of_pairs(self, given: Pairs) -> Any:

@@ -138,10 +138,7 @@ class EventDefinition:
     def __init__(self, event_id: int, name: str, declaration: Declaration | None = None) -> None:
         self.id = event_id
         self.name = name
-        self.declaration: Declaration | None = None
-        self.enforced: Declaration | None = None  # the declaration when a raise has to fit it
-        if declaration is not None:
-            self.declare(declaration)
+        self.declare(declaration)
         self.raised = 0
         self.reads_params = False  # whether a target reads the parameters, and not only the payload
         start = b'{"jsonrpc":"2.0","method":' + encode_text(name)
@@ -152,6 +149,7 @@ class EventDefinition:
     def declare(self, declaration: Declaration | None) -> None:
         """Set the declaration of a source of this event; None when the source has none."""
         self.declaration = declaration
+        # The declaration when a raise has to fit it.
         self.enforced = declaration if declaration is not None and declaration.enforced else None
 
     def differs_from(self, other: EventDefinition) -> bool:
@@ -244,7 +242,7 @@ class EventRegistry(Generic[Definition]):
     def __getitem__(self, name: str) -> Definition:
         try:
             return self.by_name[name]
-        except KeyError:
+        except (KeyError, TypeError):  # a list has no hash
             raise UnknownEventError(name) from None
 
     def __iter__(self) -> Iterator[Definition]:

@@ -276,8 +276,9 @@ def check_declaration(event: Channel, declaration: Declaration | None) -> None:
     for subscriber in event.leases:
         name = lacking(declaration.params, subscriber.socket)
         if name is not None:
-            text = shown_socket(subscriber.socket)
-            raise ParameterError(event.name, name, f"expected it in the declaration, as {text!r} has it")
+            text, known = shown_socket(subscriber.socket), ", ".join(declaration.params) or "none"
+            problem = f"expected it in the declaration, because the subscriber {text!r} has it, got {known}"
+            raise ParameterError(event.name, name, problem)
 
 
 def lacking(declared: Mapping[str, Parameter] | None, socket: Socket) -> str | None:

@@ -154,8 +154,10 @@ def test_a_declaration_has_the_parameters_of_subscribers(tmp_path):
     events = interface()
     number = events.register_event("E_CALL")
     events.subscribe_event("E_CALL", f"flatstore:{tmp_path}/{{caller}}")
-    with pytest.raises(evframe.ParameterError, match="'E_CALL', parameter 'caller': expected it in the declaration"):
+    with pytest.raises(evframe.ParameterError, match="'E_CALL', parameter 'caller': expected it in the") as caught:
         events.register_event("E_CALL", {"n": int})
+    text = f"flatstore:{tmp_path}/{{caller}}"
+    assert str(caught.value).endswith(f"declaration, because the subscriber {text!r} has it, got n")
     assert next(event for event in events.events if event.name == "E_CALL").params is None
     assert events.register_event("E_CALL", {"caller": str}) == number
     assert events.register_event("E_CALL", {"n": int}) == number  # the first declaration stays

@@ -138,7 +138,9 @@ class _Unfit(ValueError):  # noqa: N818 what is wrong with a value
 
 
 def _unreadable(event: str, parameter: object, error: Exception) -> ParameterError:
-    problem = str(error) if isinstance(error, _Unfit) else f"expected what can be read, got {brief(error)}"
+    problem = (
+        str(error) if isinstance(error, _Unfit) else f"expected a value that can be read, got the error {brief(error)}"
+    )
     return ParameterError(event, parameter, problem)
 
 
