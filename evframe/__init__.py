@@ -25,7 +25,7 @@ from evframe.exceptions import (
 )
 from evframe.interface import EventInterface
 from evframe.plugins.markers import hookimpl, hookspec
-from evframe.subscriptions.listening import Listener
+from evframe.subscriptions.consumers import EventStream
 from evframe.threads import ThreadedInterface, start_in_thread
 
 __all__ = [
@@ -39,9 +39,9 @@ __all__ = [
     "EventDefinition",
     "EventInterface",
     "EventNameError",
+    "EventStream",
     "EvframeError",
     "ExactNumber",
-    "Listener",
     "Outcome",
     "Pairs",
     "Parameter",

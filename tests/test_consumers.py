@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import evframe
-from evframe.subscriptions.listening import matches
+from evframe.subscriptions.consumers import matches
 from evframe.testing import until
 
 
@@ -48,33 +48,33 @@ def test_filter_q12(event, params, where, result):
 
 async def test_listen(events):
     """Events that match are yielded in order, those of events registered later too."""
-    async with events, events.listen("E_UL_*", where={"aor": "bob@*"}) as listener:
+    async with events, events.listen("E_UL_*", where={"aor": "bob@*"}) as stream:
         events.register_event("E_UL_INSERT")
         events.register_event("E_OTHER")
         for aor in ("bob@a", "alice@a", "bob@b"):
             events.raise_event("E_UL_INSERT", {"aor": aor})
             events.raise_event("E_OTHER", {"aor": aor})
         async with asyncio.timeout(10):
-            got = [await anext(listener) for _ in range(2)]
+            got = [await anext(stream) for _ in range(2)]
         assert [event["aor"] for event in got] == ["bob@a", "bob@b"]
 
     assert events.event("E_UL_INSERT").targets == ()
 
 
 async def test_async_for_ends_with_close(events):
-    """An `async for` ends when the listener is closed, and when the interface is left."""
+    """An `async for` ends when the stream is closed, and when the interface is left."""
     got = []
 
-    async def consume(listener):
-        async for event in listener:
+    async def consume(stream):
+        async for event in stream:
             got.append(event[1])
 
     async with events:
-        listener = events.listen("E_A")
-        first = asyncio.create_task(consume(listener))
+        stream = events.listen("E_A")
+        first = asyncio.create_task(consume(stream))
         second = asyncio.create_task(consume(events.listen("E_*")))
         await events.raise_event_and_wait("E_A", [1])
-        listener.close()
+        stream.close()
         async with asyncio.timeout(10):
             await first
         events.raise_event("E_B", [2])
@@ -85,7 +85,7 @@ async def test_async_for_ends_with_close(events):
 
 
 async def test_async_for_that_is_left(events):
-    """Who leaves an `async for` stops listening, without a word more; what is queued then is counted."""
+    """A stream whose `async for` was left is closed; the queued events are counted."""
     async with events:
         events.raise_event("E_A", [0])
         for _ in range(2):
@@ -102,13 +102,13 @@ async def test_async_for_that_is_left(events):
     assert (ended.raised, ended.delivered, ended.failed) == (4, 2, 2)
 
 
-async def test_what_a_listener_leaves_is_counted(events, caplog):
+async def test_what_a_consumer_leaves_is_counted(events, caplog):
     """What a consumer has not taken when it stops is counted, and nobody is warned of it."""
     async with events:
-        async with events.listen("E_A") as listener:
+        async with events.listen("E_A") as stream:
             for number in range(5):
                 events.raise_event("E_A", [number])
-            assert (await anext(listener))[1] == 0
+            assert (await anext(stream))[1] == 0
         while len(events.statistics) > 1:
             await asyncio.sleep(0.001)
         ended = events.statistics[0]
@@ -137,11 +137,37 @@ async def test_wait_for_event_ends(events):
         assert events.event("E_A").targets == ()
 
 
-async def test_raised_by_a_listener(events):
+async def test_raised_by_a_consumer(events):
     """A consumer may raise events itself."""
     async with events, events.listen("E_B") as results:
-        async with events.listen("E_A") as listener:
+        async with events.listen("E_A") as stream:
             events.raise_event("E_A", [1])
-            event = await anext(listener)
+            event = await anext(stream)
             events.raise_event("E_B", [event[1] + 1])
         assert (await anext(results))[1] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ({"pattern": 5}, "pattern: expected a pattern of event names, such as 'E_UL_*', got 5"),
+        ({"where": 5}, "where: expected patterns by parameter name, such as {'aor': 'bob@*'}, got 5"),
+        ({"where": {"aor": 5}}, "where: expected patterns by parameter name, such as {'aor': 'bob@*'}, got {'aor': 5}"),
+        ({"where": {5: "x"}}, "where: expected patterns by parameter name, such as {'aor': 'bob@*'}, got {5: 'x'}"),
+    ],
+)
+async def test_bad_streams(events, arguments, problem):
+    """A pattern or a filter that is no text is one error with the argument's name, and makes no consumer."""
+    async with events:
+        with pytest.raises(TypeError) as caught:
+            events.listen(**arguments)
+        assert str(caught.value) == problem
+        assert len(events.statistics) == 1
+
+
+@pytest.mark.parametrize("name", [5, None, ["E_A"]])
+async def test_wait_for_a_name_that_is_no_text(events, name):
+    """A name that is no text is an unknown event."""
+    async with events:
+        with pytest.raises(evframe.UnknownEventError, match="expected a registered event, got"):
+            await events.wait_for_event(name, timeout_s=1)

@@ -12,14 +12,14 @@ LeaseChange = Literal["made", "restored", "refreshed", "expired", "ended"]
 
 
 class Channel(EventDefinition):
-    """A registered event with its leases and listeners."""
+    """A registered event with its leases and consumers."""
 
-    __slots__ = ("_targets", "leases", "listeners")
+    __slots__ = ("_targets", "consumers", "leases")
 
     def __init__(self, event_id: int, name: str) -> None:
         super().__init__(event_id, name)
         self.leases: dict[Subscriber, Subscription] = {}  # oldest first
-        self.listeners: tuple[Subscriber, ...] = ()
+        self.consumers: tuple[Subscriber, ...] = ()
         self._targets: tuple[Subscriber, ...] | None = ()
 
     @property
@@ -27,12 +27,12 @@ class Channel(EventDefinition):
         """The subscribers of this event, the newest first."""
         targets = self._targets
         if targets is None:
-            targets = self._targets = (*reversed(self.leases), *self.listeners)
+            targets = self._targets = (*reversed(self.leases), *self.consumers)
             self.reads_params = any(subscriber.transport.reads_params for subscriber in targets)
         return targets
 
     def invalidate_targets(self) -> None:
-        """Drop the cached targets, because the leases or the listeners have changed."""
+        """Drop the cached targets, because the leases or the consumers have changed."""
         self._targets = None
 
 

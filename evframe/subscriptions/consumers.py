@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -21,8 +22,8 @@ from evframe.subscriptions.channel import Channel
 
 
 @attrs.frozen
-class ListenerSocket:
-    """The socket of a listener."""
+class ConsumerSocket:
+    """The socket of a consumer."""
 
     canonical: str
     expires: bool = False
@@ -58,7 +59,7 @@ def matches(event: Event, where: Mapping[str, str]) -> bool:
 
 
 class Feed:
-    """The transport of a listener: gets batches from the delivery like any subscriber."""
+    """The transport of a consumer: gets batches from the delivery as the transports of plugins do."""
 
     batch_events = BATCH_EVENTS
     in_flight = 0
@@ -66,65 +67,62 @@ class Feed:
     at_once = gathers = False
     reads_params = True
 
-    def __init__(self, pattern: str, close: Callable[[Feed], None]) -> None:
-        self.pattern = pattern
-        self.socket = ListenerSocket(f"listen:{pattern}")
-        self._close = close
+    def __init__(self) -> None:
+        self.on_close: Callable[[], None] | None = None
+        """Called once; None when the feed is closed."""
         self._batch: Batch | None = None
         self._next = 0
-        self._taken: asyncio.Future[None] | None = None
+        self._taken: asyncio.Future[None]
         self._filled = asyncio.Event()
-        self._closed = False
 
     def deliver(self, _: Socket, batch: Batch) -> asyncio.Future[None]:
         """Take a batch; its outcome is recorded when the consumer has taken every event of the batch."""
         self._batch, self._next = batch, 0
         self._taken = asyncio.get_running_loop().create_future()
         self._filled.set()
-        if self._closed:
-            self._abandon()
+        if self.on_close is None:
+            self._end_batch()
         return self._taken
 
     async def take(self) -> Event:
         """Return the next event; StopAsyncIteration when the feed is closed."""
         while (batch := self._batch) is None:
-            if self._closed:
+            if self.on_close is None:
                 raise StopAsyncIteration
             self._filled.clear()
             await self._filled.wait()
         event = batch.events[self._next]
         self._next += 1
         if self._next == len(batch.events):
-            self._batch = None
-            if self._taken is not None and not self._taken.done():
-                self._taken.set_result(None)
+            self._end_batch()
         return event
 
-    def _abandon(self) -> None:
-        if self._batch is not None:
-            for index in range(self._next, len(self._batch.events)):
-                self._batch.fail(index, "unsubscribed")
-            self._batch = None
-        if self._taken is not None and not self._taken.done():
-            self._taken.set_result(None)
+    def _end_batch(self) -> None:
+        """End the delivery of the batch; the events that were not taken fail."""
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            for index in range(self._next, len(batch.events)):
+                batch.fail(index, "unsubscribed")
+            if not self._taken.done():
+                self._taken.set_result(None)
 
     def unsubscribed(self, socket: Socket) -> None:
-        """Do nothing: a listener holds no connection or file."""
+        """Do nothing: a consumer holds no connection or file."""
 
     def close(self) -> None:
         """Take no more."""
-        if not self._closed:
-            self._closed = True
-            self._close(self)
-            self._abandon()
+        on_close, self.on_close = self.on_close, None
+        if on_close is not None:
+            on_close()
+            self._end_batch()
             self._filled.set()
 
 
-class Listener(AsyncIterator[Event]):
-    """The events that match, one by one, until the listener is closed.
+class EventStream(AsyncIterator[Event]):
+    """The events that match, one by one, until the stream is closed.
 
-    A listener has a queue like any subscriber: an event that finds no room is dropped and counted,
-    and never blocks the code that raises. Use the listener with `async with`, or close it. A listener
+    A stream has a queue like any subscriber: an event that finds no room is dropped and counted,
+    and never blocks the code that raises. Use the stream with `async with`, or close it. A stream
     without references, such as that of an `async for` which was left, is closed by the collector.
     """
 
@@ -143,7 +141,7 @@ class Listener(AsyncIterator[Event]):
                 return event
 
     def close(self) -> None:
-        """Stop listening; an `async for` over it ends."""
+        """Take no more events; an `async for` over the stream ends."""
         self._feed.close()
 
     def __del__(self) -> None:
@@ -161,49 +159,60 @@ class Listener(AsyncIterator[Event]):
         self.close()
 
 
-class Listeners:
-    """The listeners of an interface: each is a subscriber of every event that its pattern names."""
+class Consumers:
+    """The event streams of an interface: each is a subscriber of every event that its pattern names."""
 
-    def __init__(self, events: EventRegistry[Channel], on_last: Callable[[Subscriber], None]) -> None:
+    def __init__(self, events: EventRegistry[Channel], end: Callable[[Subscriber], None]) -> None:
         self._events = events
-        self._on_last = on_last
-        self._by_feed: dict[Feed, Subscriber] = {}
-        self._leaving: set[Subscriber] = set()
-        events.on_new.append(self._attach)
+        self._end = end
+        self._patterns: dict[Subscriber, str] = {}  # those that are open
+        self._feeds: dict[Subscriber, Feed] = {}
+        events.on_new.append(self._add_event)
 
     @property
     def subscribers(self) -> list[Subscriber]:
-        """The open listeners, and the closed ones whose last batch is not over yet."""
-        return [*self._by_feed.values(), *self._leaving]
+        """The consumers that are open, or whose last batch is not over yet."""
+        return list(self._feeds)
 
-    def add(self, pattern: str, where: Mapping[str, str]) -> Listener:
-        """Return a new listener; see `EventInterface.listen`."""
-        feed = Feed(pattern, self._remove)
-        self._by_feed[feed] = Subscriber(feed.socket, feed)
+    def add(self, pattern: str, where: Mapping[str, str]) -> EventStream:
+        """Return a new stream; see `EventInterface.listen`."""
+        if not isinstance(pattern, str):
+            raise TypeError(f"pattern: expected a pattern of event names, such as 'E_UL_*', got {pattern!r}")
+        texts = [text for pair in where.items() for text in pair] if isinstance(where, Mapping) else [None]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError(f"where: expected patterns by parameter name, such as {{'aor': 'bob@*'}}, got {where!r}")
+        feed = Feed()
+        subscriber = Subscriber(ConsumerSocket(f"listen:{pattern}"), feed)
+        feed.on_close = partial(self._close, subscriber)
+        self._feeds[subscriber], self._patterns[subscriber] = feed, pattern
         for event in self._events:
-            self._attach(event, (feed,))
-        return Listener(feed, where)
+            _add_consumer(event, subscriber, pattern)
+        return EventStream(feed, where)
 
-    def _attach(self, event: Channel, feeds: Iterable[Feed] | None = None) -> None:
-        for feed in self._by_feed if feeds is None else feeds:
-            if compile_pattern(feed.pattern).match(event.name):
-                event.listeners = (*event.listeners, self._by_feed[feed])
-                event.invalidate_targets()
+    def _add_event(self, event: Channel) -> None:
+        for subscriber, pattern in self._patterns.items():
+            _add_consumer(event, subscriber, pattern)
 
-    def _remove(self, feed: Feed) -> None:
-        subscriber = self._by_feed.pop(feed)
+    def _close(self, subscriber: Subscriber) -> None:
+        del self._patterns[subscriber]
         for event in self._events:
-            if subscriber in event.listeners:
-                event.listeners = tuple(other for other in event.listeners if other is not subscriber)
+            if subscriber in event.consumers:
+                event.consumers = tuple(other for other in event.consumers if other is not subscriber)
                 event.invalidate_targets()
-        self._leaving.add(subscriber)
-        self._on_last(subscriber)
+        self._end(subscriber)
 
     def forget(self, subscriber: Subscriber) -> None:
-        """Remove a listener that has no events left."""
-        self._leaving.discard(subscriber)
+        """Remove a consumer that has no events left."""
+        self._feeds.pop(subscriber, None)
 
     def close(self) -> None:
-        """Close every listener."""
-        for feed in list(self._by_feed):
+        """Close every stream."""
+        for feed in list(self._feeds.values()):
             feed.close()
+
+
+def _add_consumer(event: Channel, subscriber: Subscriber, pattern: str) -> None:
+    """Make *subscriber* a consumer of *event* if *pattern* names the event."""
+    if compile_pattern(pattern).match(event.name):
+        event.consumers = (*event.consumers, subscriber)
+        event.invalidate_targets()

@@ -19,7 +19,7 @@ from evframe.events.declarations import ParameterTypes, declare
 from evframe.events.event import Event, EventRegistry
 from evframe.exceptions import UnknownEventError
 from evframe.subscriptions.channel import Channel
-from evframe.subscriptions.listening import Listener
+from evframe.subscriptions.consumers import EventStream
 from evframe.subscriptions.roster import Roster, check_declaration
 
 log = logging.getLogger("evframe.interface")
@@ -187,16 +187,16 @@ class Raising:
         OutcomeCallback(event, definition.targets, done)
         self._put(event)
 
-    def listen(self, pattern: str = "*", *, where: Mapping[str, str] | None = None) -> Listener:
+    def listen(self, pattern: str = "*", *, where: Mapping[str, str] | None = None) -> EventStream:
         """Return the events to come whose name matches *pattern*, for `async for`.
 
-        The listener gets events from this call until it is closed: use it in an `async with`.
+        The stream gets events from this call until it is closed: use it in an `async with`.
 
         Args:
             pattern: an `fnmatch` pattern of event names; events registered later count too.
-            where: patterns by parameter name; see `evframe.listening.matches`.
+            where: patterns by parameter name; see `evframe.subscriptions.consumers.matches`.
         """
-        return self._roster.listeners.add(pattern, where or {})
+        return self._roster.consumers.add(pattern, where or {})
 
     async def wait_for_event(
         self, name: str, *, where: Mapping[str, str] | None = None, timeout_s: float | None = None
@@ -214,7 +214,7 @@ class Raising:
             ValueError: if *timeout_s* is no number of seconds.
         """
         check_timeout("timeout_s", timeout_s)
-        if not set("*?[") & set(name):
+        if not isinstance(name, str) or not set("*?[") & set(name):
             self.event(name)
-        async with asyncio.timeout(timeout_s), self.listen(name, where=where) as listener:
-            return await anext(listener)
+        async with asyncio.timeout(timeout_s), self.listen(name, where=where) as stream:
+            return await anext(stream)

@@ -1,4 +1,4 @@
-"""The roster of all subscribers: those with leases, listeners, and members of combined subscribers."""
+"""The roster of all subscribers: those with leases, consumers, and members of combined subscribers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from evframe.events.declarations import Declaration, Parameter
 from evframe.events.event import EventRegistry
 from evframe.exceptions import ParameterError, SocketError
 from evframe.subscriptions.channel import Channel, LeaseChange, Subscription
+from evframe.subscriptions.consumers import Consumers
 from evframe.subscriptions.lease_networks import LeaseNetworks
 from evframe.subscriptions.leases import ExpiryTimer, Leases
-from evframe.subscriptions.listening import Listeners
 from evframe.subscriptions.policy import leaves
 
 log = logging.getLogger("evframe.interface")
@@ -59,7 +59,7 @@ class Roster:
             core, on_end=self._release, on_change=self._delivery_changed, on_replaced=self._replaced
         )
         self.leases = Leases(clock, self._use_hosts, self.delivery.replace, self.delivery.end, self._lease_changed)
-        self.listeners = Listeners(events, self.delivery.end)
+        self.consumers = Consumers(events, self.delivery.end)
         self._ended = Ended()
         self._probes = Probes(self.delivery, self.leases.subscribers.values)
         self._timer = ExpiryTimer(self.leases)
@@ -95,7 +95,7 @@ class Roster:
         """Deliver the queued events within *timeout_s* seconds, and release all subscribers."""
         await self._probes.stop()
         await self.delivery.drain([*self.subscribers, *self._members], timeout_s)
-        self.listeners.close()
+        self.consumers.close()
         # A subscriber and several members may share a socket, for which `unsubscribed` is called once.
         sockets = {each.socket.canonical: each for each in (*self._members, *self.leases.subscribers.values())}
         for number, subscriber in enumerate(sockets.values()):
@@ -108,8 +108,8 @@ class Roster:
 
     @property
     def subscribers(self) -> list[Subscriber]:
-        """The subscribers with leases, then the listeners."""
-        return [*self.leases.subscribers.values(), *self.listeners.subscribers]
+        """The subscribers with leases, then the consumers."""
+        return [*self.leases.subscribers.values(), *self.consumers.subscribers]
 
     @property
     def subscriptions(self) -> list[Subscription]:
@@ -229,7 +229,7 @@ class Roster:
             self._member_sockets[canonical] -= 1
             subscriber.on_away = None  # drop the reference to the member
         else:
-            self.listeners.forget(subscriber)
+            self.consumers.forget(subscriber)
             self._ended.add(subscriber)
         self._networks.released(subscriber)
         self._release_hosts(subscriber)
