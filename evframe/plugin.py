@@ -10,9 +10,10 @@ from evframe.config.secret import read_secret, secret
 from evframe.config.structuring import LARGEST, check_timeout, structure
 from evframe.delivery.ages import Age
 from evframe.delivery.limits import Limits
-from evframe.delivery.members import HANDED_OVER, Address, Member
+from evframe.delivery.members import Address, Member
 from evframe.delivery.nesting import delivering
 from evframe.delivery.ordering import Ordering, Step
+from evframe.delivery.queues import Done, Queue
 from evframe.delivery.schedule import Schedule
 from evframe.delivery.sockets import endpoints_of, shown_socket
 from evframe.delivery.statistics import StatisticGroup
@@ -41,7 +42,6 @@ from evframe.subscriptions.resolving import FORBIDDEN, UNRESOLVED, Resolver
 
 __all__ = [
     "FORBIDDEN",
-    "HANDED_OVER",
     "LARGEST",
     "MAIN",
     "MISSING",
@@ -56,6 +56,7 @@ __all__ = [
     "Command",
     "CommandError",
     "CommandTable",
+    "Done",
     "EventCollector",
     "ForbiddenError",
     "HostAddress",
@@ -72,6 +73,7 @@ __all__ = [
     "PluginTasks",
     "Policies",
     "Policy",
+    "Queue",
     "ReferenceTemplate",
     "Resolver",
     "Schedule",

@@ -471,7 +471,7 @@ class TestCallback:
             assert told == []
             gate.set()
             await until(lambda: len(told) == 4)
-            assert not any(lease.subscriber.waiting for lease in events.subscriptions)
+            assert not any(lease.subscriber.awaited for lease in events.subscriptions)
 
         assert told == [(0, None, "first"), (1, None, None), (2, None, "odd"), (3, None, None)]
 
@@ -542,7 +542,7 @@ async def test_who_waits_for_room_is_released_by_a_reload(memory, change):
         events.subscribe_event("E_A", "memory:a")
         raises = [asyncio.create_task(events.raise_event_and_wait("E_A", [n], timeout_s=None)) for n in range(9)]
         await until(lambda: numbers(memory, "a") == [0, 1] and events.statistics[0].depth == 2)
-        await until(lambda: events._roster.delivery.room._waiting == 7)
+        await until(lambda: events._roster.scheduler.room._waiting == 7)
         events._configure(CoreOptions(**before | change))
         await until(lambda: events.statistics[0].raised == 9, 20)
         depth = events.statistics[0].depth

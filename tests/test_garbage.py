@@ -76,8 +76,8 @@ async def test_a_subscriber_that_has_ended(behaviour, wrapped, caplog):
         await come_and_leave()
         with no_garbage():
             await come_and_leave()
-        assert events._roster.delivery._failures._next == {}
-        assert not events._roster.delivery._ends._deadlines
+        assert events._roster.scheduler._reports._limiters == {}
+        assert not events._roster.scheduler._ends._deadlines
 
 
 async def test_a_socket_that_is_refused(memory):
@@ -104,15 +104,15 @@ async def test_what_is_remembered_dies_with_the_subscriber(memory):
     config = Config(core=CoreOptions(drain_timeout_s=0.0))
     async with evframe.EventInterface(config, plugins={"memory": memory}) as events:
         events.register_event("E_T")
-        delivery = events._roster.delivery
+        scheduler = events._roster.scheduler
         for _ in range(50):
             events.subscribe_event("E_T", "memory:s")
             events.raise_event("E_T")
-            await until(lambda: delivery._failures._next)
+            await until(lambda: scheduler._reports._limiters)
             events.unsubscribe_event("E_T", "memory:s")
             await until(lambda: len(events.statistics) == 1)
-            assert delivery._failures._next == {}
-        assert len(delivery.retries._retries) == 0
+            assert scheduler._reports._limiters == {}
+        assert len(scheduler.retries._retries) == 0
 
 
 LOOKS = """

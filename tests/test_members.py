@@ -10,7 +10,7 @@ from evframe.testing import until
 async def test_withdrawn_member_ends_what_is_under_way(memory):
     """A member that is withdrawn begins no other batch, and says so when those under way are over; the rest waits."""
     memory.limits = Limits(in_flight=2)
-    open_, away, outcomes = [], [], {}
+    open_, away, taken, outcomes = [], [], [], {}
 
     async def send(batch):
         open_.append(asyncio.get_running_loop().create_future())
@@ -24,7 +24,7 @@ async def test_withdrawn_member_ends_what_is_under_way(memory):
 
         def on_away(reason):
             away.append(reason)
-            member.take_back()  # what is left in the queue begins in the next turn otherwise
+            taken.append(member.take_back())  # what is left in the queue begins in the next turn otherwise
 
         member = events.open_member(events.parse_socket("memory:a"), on_away)
 
@@ -43,7 +43,14 @@ async def test_withdrawn_member_ends_what_is_under_way(memory):
         assert (outcomes, away, member.depth) == ({1: "refused"}, [], 3)
         open_[0].set_result("deliver")
         await until(lambda: away)
-        assert outcomes == {1: "refused", 0: None, 2: "handed_over", 3: "handed_over"}
+        assert outcomes == {1: "refused", 0: None}
+        events_of_queue, dones = taken[0].take(10)
+        assert [event.params for event in events_of_queue] == [(2,), (3,)]
+        for index in dones:
+            dones[index]("elsewhere")
+        assert outcomes == {1: "refused", 0: None, 2: "elsewhere", 3: "elsewhere"}
+        counters = member.counters
+        assert (counters.raised, counters.delivered, counters.failed, member.handed_over) == (4, 1, 1, 2)
         events.close_member(member)
     assert len(open_) == 2
 

@@ -7,9 +7,9 @@ import pytest
 
 import evframe
 from evframe.config import Config, CoreOptions, SubscriptionOptions, parse_config
-from evframe.delivery.delivery import Delivery
 from evframe.delivery.nesting import delivering
 from evframe.delivery.probes import MOST
+from evframe.delivery.scheduler import Scheduler
 from evframe.testing import MemoryTransport, until
 
 
@@ -130,13 +130,13 @@ async def test_a_lease_that_ends_during_its_probe_is_released_at_once():
 async def test_probes_are_no_burst(monkeypatch):
     """Each takes a turn of the budget of retries, and a bounded number is under way, however many targets there are."""
     turns = []
-    probe = Delivery.probe
+    probe = Scheduler.probe
 
     def counted(self, subscriber, question):
         turns.append(self.retries._retries._budget)
         return probe(self, subscriber, question)
 
-    monkeypatch.setattr(Delivery, "probe", counted)
+    monkeypatch.setattr(Scheduler, "probe", counted)
     transport = Asked()
     transport.gate = asyncio.Event()
     async with interface(transport, *(f"n{number}" for number in range(3 * MOST)), retries_per_s=10_000) as events:

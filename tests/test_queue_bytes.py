@@ -7,7 +7,7 @@ import pytest
 
 import evframe
 from evframe.config import Config, CoreOptions
-from evframe.delivery.queues import ByteQueue, bounded, queue_of, take_all
+from evframe.delivery.queues import ByteQueue, MemoryQueue, bounded
 from evframe.events.event import EventRegistry
 from evframe.testing import MemoryTransport
 
@@ -85,16 +85,14 @@ def test_the_sum_is_that_of_the_payloads():
     """The sum follows every change of the queue, and is that of what waits."""
     definition = EventRegistry().register("E")
     events = [definition.snapshot(["x" * number], 0.0) for number in range(6)]
-    queue = queue_of(events[:1], 100)
-    for event in events[1:4]:
+    queue = ByteQueue(10, 1000)
+    for event in events[:4]:
         queue.append(event)
-    assert queue.popleft() is events[0]
-    queue.extendleft(reversed(events[4:]))
+    assert queue.take(1) == ((events[0],), {})
+    queue.give_back(events[4:], {})
     assert list(queue) == [*events[4:], *events[1:4]]
     assert queue.bytes == sum(len(event.payload) for event in queue)
-    taken, rest = take_all(queue)
-    assert (len(taken), len(rest), rest.bytes, rest.most) == (5, 0, 0, 100)
-    queue.clear()
+    assert len(queue.take(10)[0]) == 5
     assert queue.bytes == 0
 
 
@@ -105,21 +103,20 @@ async def test_a_reload_has_another_bound():
     events.subscribe_event("E", "memory:a")
     [subscriber] = events.event("E").targets
     events.raise_event("E", ["x"])
-    for most, kind in ((0, deque), (100, ByteQueue), (200, ByteQueue), (0, deque)):
+    for most, kind in ((0, MemoryQueue), (100, ByteQueue), (200, ByteQueue), (0, MemoryQueue)):
         events._configure(CoreOptions(queue_bytes=most))
         assert type(subscriber.queue) is kind
         assert len(subscriber.queue) == 1
     events._configure(CoreOptions(queue_bytes=1))
     events.raise_event("E", ["y"])
     assert (subscriber.depth, subscriber.reasons) == (1, {"queue_full": 1})
-    assert bounded(subscriber.queue, 5).most == 5
+    assert bounded(subscriber.queue, 7, 5).most_bytes == 5
 
 
 def test_without_a_bound_a_raise_counts_no_bytes():
-    """Without `queue_bytes` the queue is a plain one, and the way of a raise that without the option."""
+    """Without `queue_bytes` an event is added to the queue by the deque's own method."""
     events = compose(MemoryTransport())
     events.subscribe_event("E", "memory:a")
     [subscriber] = events.event("E").targets
     events.raise_event("E", ["x"])
-    assert type(subscriber.queue) is deque
-    assert events._deliver.__func__ is type(events._roster.delivery)._put
+    assert type(subscriber.queue).append is deque.append

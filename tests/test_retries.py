@@ -127,7 +127,7 @@ async def test_dead_subscribers_share_the_budget(memory):
             memory.when(f"d{n}", away(f"d{n}"))
             events.subscribe_event("E_T", f"memory:d{n}")
         events.subscribe_event("E_T", "memory:healthy")
-        retries = events._roster.delivery.retries._retries
+        retries = events._roster.scheduler.retries._retries
         clock = retries._clock
         began = clock()
         events.raise_event("E_T", [0])
@@ -158,11 +158,11 @@ async def test_one_that_ends_does_not_wait_for_its_turn(memory):
             memory.when(f"d{n}", away)
             events.subscribe_event("E_T", f"memory:d{n}")
         events.raise_event("E_T")
-        await until(lambda: len(events._roster.delivery.retries._retries) >= 95)
+        await until(lambda: len(events._roster.scheduler.retries._retries) >= 95)
         for n in range(100):
             events.unsubscribe_event("E_T", f"memory:d{n}")
         await until(lambda: len(memory.released) == 100)
-        assert not events._roster.delivery.retries._retries._entries
+        assert not events._roster.scheduler.retries._retries._entries
         assert events.statistics[-1].failed == 100
         assert events.statistics[-1].reasons["unsubscribed"] >= 90
 

@@ -16,7 +16,7 @@ from evframe.subscriptions.roster import release
 
 if TYPE_CHECKING:
     from evframe.delivery.members import Address
-    from evframe.delivery.subscribers import Subscriber
+    from evframe.delivery.subscriber import Subscriber
     from evframe.interface import EventInterface
     from evframe.subscriptions.resolving import Resolver
 

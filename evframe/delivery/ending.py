@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Final
 
-from evframe.delivery.subscribers import Subscriber
+from evframe.delivery.subscriber import Subscriber
 
 SLICE_EVENTS: Final = 1024
 LATE_S: Final = 1.0
@@ -66,7 +66,7 @@ class Ends:
                 break
             left -= 1
             if subscriber.ended:
-                left -= subscriber.lose_queue("unsubscribed", left)
+                left -= subscriber.fail_waiting("unsubscribed", left)
                 if subscriber.queue:
                     break  # the next turn handles the rest, so that the loop is not held up
             self._deadlines.pop(subscriber, None)
@@ -125,8 +125,8 @@ async def lose(subscribers: Sequence[Subscriber], reason: str) -> None:
     """Count the events that wait for *subscribers* as failed with *reason*."""
     left = SLICE_EVENTS
     for subscriber in subscribers:
-        left -= 1 + subscriber.lose_queue(reason, left)
+        left -= 1 + subscriber.fail_waiting(reason, left)
         while subscriber.queue or left <= 0:
             await asyncio.sleep(0)
             left = SLICE_EVENTS
-            left -= subscriber.lose_queue(reason, left)
+            left -= subscriber.fail_waiting(reason, left)

@@ -8,7 +8,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from evframe.delivery.subscribers import Subscriber
+    from evframe.delivery.subscriber import Subscriber
 
 GATHER_S: Final = 0.002
 

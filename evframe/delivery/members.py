@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 import attrs
 
 from evframe.calls import comes_from_outside
 from evframe.delivery.batch import Batch
-from evframe.delivery.delivery import Delivery
+from evframe.delivery.carrier import Carrier
 from evframe.delivery.probes import can_be_probed, question, state_of
-from evframe.delivery.queues import take_all
+from evframe.delivery.queues import Done, Queue
+from evframe.delivery.scheduler import Scheduler
 from evframe.delivery.sockets import Socket
 from evframe.delivery.statistics import Counters
-from evframe.delivery.subscribers import Carrier, Subscriber
 from evframe.events.event import Event
 from evframe.exceptions import DeliveryError
 
 log = logging.getLogger("evframe.delivery")
-HANDED_OVER: Final = "handed_over"
 
 
 @attrs.frozen
@@ -38,16 +35,14 @@ class Member:
     """A subscriber with a separate queue and counters, whose events come from a combining transport.
 
     Args:
-        delivery: of the interface.
+        scheduler: of the interface.
         address: where the events of the member go.
         on_away: called when the peer cannot be reached; without *on_away*, the core sends again later.
     """
 
-    def __init__(self, delivery: Delivery, address: Address, on_away: Callable[[str], None] | None) -> None:
-        self._delivery = delivery
-        self.subscriber = Subscriber(address.socket, address.transport, address.text)
-        self.subscriber.on_away = on_away
-        self._taken: deque[Event] = deque()
+    def __init__(self, scheduler: Scheduler, address: Address, on_away: Callable[[str], None] | None) -> None:
+        self._scheduler = scheduler
+        self.subscriber = scheduler.open(address.socket, address.transport, address.text, on_away)
 
     @property
     def depth(self) -> int:
@@ -55,51 +50,39 @@ class Member:
         return self.subscriber.depth
 
     @property
+    def handed_over(self) -> int:
+        """How many events were taken back."""
+        return self.subscriber.handed_over
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the member is closed: an event that fails now has failed for good."""
+        return self.subscriber.ended or self._scheduler.is_closed
+
+    @property
     def counters(self) -> Counters:
-        """The counters as they are now."""
+        """The counters as they are now: raised = delivered + failed + depth + handed_over."""
         away = self.subscriber.away
         return Counters.of(self.subscriber, away, state_of(self.subscriber, away))
 
-    def put(self, event: Event, done: Callable[[str | None], None]) -> None:
+    def put(self, event: Event, done: Done) -> None:
         """Queue *event*; *done* is called with None when it is delivered, or the reason why not."""
-        self.subscriber.wait_for(event, done)
-        self._delivery.put((self.subscriber,), event)
+        self._scheduler.put_awaited(self.subscriber, event, done)
 
     def withdraw(self) -> None:
         """Begin no further batch, and call *on_away* when the batches under way are over.
 
         *done* calls this method when an event has failed together with its batch.
         """
-        if self.subscriber.returned is None:
-            self.subscriber.returned = []
+        self.subscriber.withdraw()
 
-    def take_back(self) -> None:
-        """Fail every event that is not under way, in order, with the reason `handed_over`."""
-        self.take_queue()
-        self.fail_taken(len(self._taken))
+    def take_back(self) -> Queue:
+        """Remove every event that is not under way, and return these with their callbacks, the oldest first.
 
-    def take_queue(self) -> None:
-        """Take every event that is not under way out of the queue, quickly; `fail_taken` counts the events later."""
-        subscriber = self.subscriber
-        queue = subscriber.queue
-        if isinstance(queue, deque) and queue:
-            taken, subscriber.queue = take_all(queue)
-            subscriber.in_flight += len(taken)  # until each has its outcome
-            self._taken.extend(taken)
-
-    @property
-    def has_taken(self) -> bool:
-        """Whether there is anything for `fail_taken`."""
-        return bool(self._taken)
-
-    def fail_taken(self, most: int) -> None:
-        """Fail *most* of the events that were taken, the oldest first, with the reason `handed_over`."""
-        subscriber = self.subscriber
-        for _ in range(min(most, len(self._taken))):
-            subscriber.in_flight -= 1
-            subscriber.settle(self._taken.popleft(), HANDED_OVER)
-        if not self._taken and subscriber.idle:
-            self._delivery.rest(subscriber)
+        The callbacks are not called, and the member counts the events as handed over. The time that
+        this takes does not depend on the number of events.
+        """
+        return self.subscriber.take_back()
 
     async def ask(self) -> bool:
         """Return whether the peer can be reached; a probe is sent only when no events wait for delivery.
@@ -107,13 +90,13 @@ class Member:
         A failed probe counts as a failed delivery: `on_away` is called, and the reason is logged.
         """
         if can_be_probed(self.subscriber):
-            self._delivery.retries.spend()
-            await asyncio.wait((self._delivery.probe(self.subscriber, question(self.subscriber)),))
+            self._scheduler.retries.spend()
+            await asyncio.wait((self._scheduler.probe(self.subscriber, question(self.subscriber)),))
         return self.subscriber.away is None
 
     async def turn(self, after_s: float) -> None:
         """Wait until `probe` may be called, in *after_s* seconds or later: see `core.retries_per_s`."""
-        await self._delivery.retries.turn(after_s)
+        await self._scheduler.retries.turn(after_s)
 
     async def probe(self, timeout_s: float, *, has_turn: bool = False) -> bool:
         """Send an empty batch, and return whether the peer can be reached within *timeout_s* seconds.
@@ -123,7 +106,7 @@ class Member:
             has_turn: whether `turn` was waited for; the attempt counts at once otherwise.
         """
         if not has_turn:
-            self._delivery.retries.spend()
+            self._scheduler.retries.spend()
         result = None
         try:
             result = self.subscriber.transport.deliver(self.subscriber.socket, Batch(()))

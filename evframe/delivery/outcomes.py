@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -12,8 +13,8 @@ import attrs
 from evframe.calls import comes_from_outside
 
 if TYPE_CHECKING:
-    from evframe.delivery.subscribers import Subscriber
-    from evframe.events.event import Event
+    from evframe.delivery.queues import Done
+    from evframe.delivery.subscriber import Subscriber
 
 log = logging.getLogger("evframe.delivery")
 
@@ -32,16 +33,13 @@ class Outcome:
 
 
 class OutcomeWait:
-    """Collects the outcomes of *event*; make it before the event is queued."""
+    """Collects the outcomes of one event at *subscribers*."""
 
-    def __init__(self, event: Event, subscribers: Sequence[Subscriber]) -> None:
+    def __init__(self, subscribers: Sequence[Subscriber]) -> None:
         loop = asyncio.get_running_loop()
-        self._event = event  # kept, so that no other event has its id
-        self._waits: list[tuple[Subscriber, asyncio.Future[str | None]]] = []
-        for subscriber in subscribers:
-            future: asyncio.Future[str | None] = loop.create_future()
-            subscriber.wait_for(event, future.set_result)
-            self._waits.append((subscriber, future))
+        self._waits = [(subscriber, loop.create_future()) for subscriber in subscribers]
+        self.dones: list[Done] = [partial(_set, future) for _, future in self._waits]
+        """What is called with the outcome at each of the subscribers."""
 
     async def report(self, timeout_s: float | None) -> list[Outcome]:
         """Return one outcome for each subscriber; after *timeout_s* seconds those that are open are `pending`."""
@@ -52,36 +50,29 @@ class OutcomeWait:
             for subscriber, future in self._waits
         ]
 
-    def close(self) -> None:
-        """Wait no more."""
-        for subscriber, _ in self._waits:
-            if subscriber.waiting is not None:
-                subscriber.waiting.pop(id(self._event), None)
-                subscriber.waiting = subscriber.waiting or None
+
+def _set(future: asyncio.Future[str | None], reason: str | None) -> None:
+    if not future.done():
+        future.set_result(reason)
 
 
 class OutcomeCallback:
-    """Calls *done* once, when *event* has an outcome at each of *subscribers*; make it before the event is queued.
+    """Calls *callback* once, when *count* subscribers have called `done`: with the reason of each failure, or None.
 
-    *done* gets the reason of each failure, and None for each delivery. *done* runs within the
-    delivery and must therefore return quickly; an error that it raises is logged.
+    *callback* runs within the delivery and must therefore return quickly; an error that it raises is logged.
     """
 
-    __slots__ = ("_done", "_event", "_open", "_reasons")
+    __slots__ = ("_callback", "_open", "_reasons")
 
-    def __init__(
-        self, event: Event, subscribers: Sequence[Subscriber], done: Callable[[Sequence[str | None]], None]
-    ) -> None:
-        self._event = event  # kept, so that no other event has its id
-        self._open = len(subscribers)
+    def __init__(self, count: int, callback: Callable[[Sequence[str | None]], None]) -> None:
+        self._open = count
         self._reasons: list[str | None] = []
-        self._done = done
-        if not subscribers:
+        self._callback = callback
+        if not count:
             self._call()
-        for subscriber in subscribers:
-            subscriber.wait_for(event, self._take)
 
-    def _take(self, reason: str | None) -> None:
+    def done(self, reason: str | None) -> None:
+        """Take the outcome at one subscriber."""
         self._reasons.append(reason)
         self._open -= 1
         if not self._open:
@@ -89,7 +80,7 @@ class OutcomeCallback:
 
     def _call(self) -> None:
         try:
-            self._done(self._reasons)
+            self._callback(self._reasons)
         except BaseException as error:
             if comes_from_outside(error):
                 raise

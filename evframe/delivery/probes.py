@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from evframe.calls import comes_from_outside
 from evframe.delivery.batch import Batch
+from evframe.delivery.subscriber import State
 from evframe.exceptions import DeliveryError, Unavailable
 
 if TYPE_CHECKING:
-    from evframe.delivery.delivery import Delivery
+    from evframe.delivery.carrier import Carrier
+    from evframe.delivery.scheduler import Scheduler
     from evframe.delivery.sockets import Socket
-    from evframe.delivery.subscribers import Carrier, Subscriber
+    from evframe.delivery.subscriber import Subscriber
 
 log = logging.getLogger("evframe.delivery")
 LIMIT_S: Final = 15.0
@@ -69,8 +71,8 @@ async def problem_of(target: Target) -> str | None:
 
 def can_be_probed(subscriber: Subscriber) -> bool:
     """Return whether *subscriber* is idle and its peer can be probed."""
-    rests = subscriber.idle and not subscriber.depth and not subscriber.batches
-    return rests and not subscriber.ended and not subscriber.held and is_asked(subscriber.socket)
+    rests = subscriber.state is State.IDLE and not subscriber.depth and not subscriber.batches
+    return rests and not subscriber.ended and is_asked(subscriber.socket)
 
 
 async def question(subscriber: Subscriber) -> None:
@@ -86,7 +88,7 @@ async def question(subscriber: Subscriber) -> None:
             raise
         log.exception("a transport raised an error", extra={"socket": subscriber.socket.canonical})
         problem = "plugin_error"
-    subscriber.reached = problem is None
+    subscriber.record_probe(problem)
     if problem is not None:
         raise Unavailable(problem) from None
 
@@ -106,12 +108,12 @@ class Probes:
     subscriber waits for the end of the probe, as for a batch.
 
     Args:
-        delivery: of the interface.
+        scheduler: of the interface.
         subscribers: returns the subscribers that may be idle.
     """
 
-    def __init__(self, delivery: Delivery, subscribers: Callable[[], Iterable[Subscriber]]) -> None:
-        self._delivery = delivery
+    def __init__(self, scheduler: Scheduler, subscribers: Callable[[], Iterable[Subscriber]]) -> None:
+        self._scheduler = scheduler
         self._subscribers = subscribers
         self._due: deque[Subscriber] = deque()
         self._seen: dict[Subscriber, int] = {}
@@ -167,9 +169,9 @@ class Probes:
             if not self._every_s or not can_be_probed(subscriber):
                 continue
             await self._free.acquire()
-            await self._delivery.retries.turn(0.0)
+            await self._scheduler.retries.turn(0.0)
             if can_be_probed(subscriber):
-                probe = self._delivery.probe(subscriber, question(subscriber))
+                probe = self._scheduler.probe(subscriber, question(subscriber))
                 probe.add_done_callback(lambda _: self._free.release())
             else:
                 self._free.release()

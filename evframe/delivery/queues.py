@@ -1,35 +1,145 @@
-"""Queues of subscribers that count the bytes of the waiting events."""
+"""Queues: the events that wait for one subscriber, in the order in which they were raised."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final, Protocol
 
 from evframe.events.event import Event
 
+Done = Callable[[str | None], Any]
+"""Called once with the outcome of an event: None when it is delivered, else the reason why not."""
 
-class ByteQueue(deque[Event]):
-    """A queue that keeps the sum of the bytes of its payloads.
 
-    Args:
-        events: the waiting events.
-        most: how many bytes may wait; an event that waits alone may have more.
+class QueueFull(Exception):  # noqa: N818 the name says what is the matter, as that of the standard library's `queue.Full`
+    """The queue has no room for an event."""
+
+
+class Queue(Protocol):
+    """What a subscriber needs of the queue that its events wait in.
+
+    A queue that another plugin makes, such as one on disk, has the same members.
     """
 
-    __slots__ = ("bytes", "most")
+    room: int
+    """How many events may wait; a queue that was given a smaller number keeps what it has."""
 
-    def __init__(self, events: Iterable[Event], most: int) -> None:
-        super().__init__(events)
-        self.bytes = sum(len(event.payload) for event in self)
+    def __len__(self) -> int:
+        """How many events wait."""
+
+    def has_room_for(self, event: Event) -> bool:
+        """Return whether `append` would take *event*."""
+
+    def overflow_of(self, event: Event) -> int:
+        """Return how many events at the head make room for *event*, which finds none."""
+
+    def append(self, event: Event) -> None:
+        """Add an event behind the others; the caller has compared `len` with `room`.
+
+        Raises:
+            QueueFull: if the queue has another bound, which the event exceeds.
+        """
+
+    def track(self, done: Done) -> None:
+        """Have *done* called with the outcome of the last event."""
+
+    def take(self, most: int) -> tuple[Sequence[Event], Mapping[int, Done]]:
+        """Remove up to *most* events from the head; return them, and the callbacks by index."""
+
+    def give_back(self, events: Sequence[Event], dones: Mapping[int, Done]) -> None:
+        """Put what `take` has returned before the other events, whatever the bounds."""
+
+
+_NONE: Final[Mapping[int, Done]] = {}
+
+
+class MemoryQueue(deque[Event]):
+    """A queue in memory.
+
+    Args:
+        room: how many events may wait.
+    """
+
+    __slots__ = ("_dones", "_head", "room")
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+        self._head = 0  # the position of the first event; positions never change while an event waits
+        self._dones: dict[int, Done] = {}
+
+    def has_room_for(self, event: Event) -> bool:  # noqa: ARG002 for queues that count bytes
+        """Return whether *event* may wait with the others."""
+        return len(self) < self.room
+
+    def overflow_of(self, event: Event) -> int:  # noqa: ARG002 for queues that count bytes
+        """Return 1: one event takes the place of another, also in a queue that is above a bound set later."""
+        return 1
+
+    def track(self, done: Done) -> None:
+        """Have *done* called with the outcome of the last event."""
+        self._dones[self._head + len(self) - 1] = done
+
+    def take(self, most: int) -> tuple[Sequence[Event], Mapping[int, Done]]:
+        """Remove up to *most* events from the head; return them, and the callbacks by index."""
+        if len(self) <= most:
+            events: Sequence[Event] = tuple(self)
+            self.clear()
+        else:
+            events = tuple([self.popleft() for _ in range(most)])
+        head, self._head = self._head, self._head + len(events)
+        dones = self._dones
+        if not dones:
+            return events, _NONE
+        return events, {index: dones.pop(head + index) for index in range(len(events)) if head + index in dones}
+
+    def give_back(self, events: Sequence[Event], dones: Mapping[int, Done]) -> None:
+        """Put what `take` has returned before the other events."""
+        self.extendleft(reversed(events))
+        self._head -= len(events)
+        for index, done in dones.items():
+            self._dones[self._head + index] = done
+
+
+class ByteQueue(MemoryQueue):
+    """A queue in memory that has a bound for the bytes of its payloads, too.
+
+    Args:
+        room: how many events may wait.
+        most_bytes: how many bytes may wait; an event that waits alone may have more.
+    """
+
+    __slots__ = ("bytes", "most_bytes")
+
+    def __init__(self, room: int, most_bytes: int) -> None:
+        super().__init__(room)
+        self.bytes = 0
         """How many bytes wait."""
-        self.most = most
+        self.most_bytes = most_bytes
 
     def has_room_for(self, event: Event) -> bool:
         """Return whether *event* may wait with the others."""
-        return not self or self.bytes + len(event.payload) <= self.most
+        fits = not self or self.bytes + len(event.payload) <= self.most_bytes
+        return fits and len(self) < self.room
+
+    def overflow_of(self, event: Event) -> int:
+        """Return how many events at the head make room for *event*."""
+        excess = self.bytes + len(event.payload) - self.most_bytes
+        count = int(len(self) >= self.room)
+        excess -= sum(len(head.payload) for head in islice(self, count))
+        for head in islice(self, count, None):
+            if excess <= 0:
+                break
+            excess -= len(head.payload)
+            count += 1
+        return count
 
     def append(self, event: Event) -> None:
-        """Add an event behind the others."""
+        """Add an event behind the others; QueueFull when its bytes do not fit."""
+        if self and self.bytes + len(event.payload) > self.most_bytes:
+            raise QueueFull
         self.bytes += len(event.payload)
         super().append(event)
 
@@ -39,31 +149,33 @@ class ByteQueue(deque[Event]):
         self.bytes -= len(event.payload)
         return event
 
-    def extendleft(self, events: Iterable[Event]) -> None:
-        """Put events before the others, the last of them first."""
-        for event in events:
-            self.bytes += len(event.payload)
-            super().appendleft(event)
-
     def clear(self) -> None:
         """Remove all events."""
         self.bytes = 0
         super().clear()
 
-
-def queue_of(events: Iterable[Event], most_bytes: int) -> deque[Event]:
-    """Return a queue with *events*; with *most_bytes*, one that counts them."""
-    return ByteQueue(events, most_bytes) if most_bytes else deque(events)
-
-
-def take_all(queue: deque[Event]) -> tuple[deque[Event], deque[Event]]:
-    """Return a queue with the events of *queue*, and an empty queue of the same kind to continue with."""
-    return queue, queue_of((), queue.most if isinstance(queue, ByteQueue) else 0)
+    def give_back(self, events: Sequence[Event], dones: Mapping[int, Done]) -> None:
+        """Put what `take` has returned before the other events."""
+        self.bytes += sum(len(event.payload) for event in events)
+        super().give_back(events, dones)
 
 
-def bounded(queue: deque[Event], most_bytes: int) -> deque[Event]:
-    """Return *queue* with the bound *most_bytes*, converted to the kind of queue that this bound needs."""
-    if isinstance(queue, ByteQueue) and most_bytes:
-        queue.most = most_bytes
+UNOPENED: Final[Queue] = MemoryQueue(0)
+"""The queue of every subscriber that has had no event; it has no room, and stays empty."""
+
+
+def open_queue(room: int, most_bytes: int) -> MemoryQueue:
+    """Return an empty queue for *room* events and, unless *most_bytes* is 0, for so many bytes."""
+    return ByteQueue(room, most_bytes) if most_bytes else MemoryQueue(room)
+
+
+def bounded(queue: Queue, room: int, most_bytes: int) -> Queue:
+    """Return *queue* with other bounds, converted to the kind of queue that these need."""
+    if isinstance(queue, ByteQueue) == bool(most_bytes):
+        queue.room = room
+        if isinstance(queue, ByteQueue):
+            queue.most_bytes = most_bytes
         return queue
-    return queue_of(queue, most_bytes) if most_bytes or isinstance(queue, ByteQueue) else queue
+    other = open_queue(room, most_bytes)
+    other.give_back(*queue.take(len(queue)))
+    return other

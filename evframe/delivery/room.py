@@ -6,10 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from evframe.delivery.queues import ByteQueue
-
 if TYPE_CHECKING:
-    from evframe.delivery.subscribers import Subscriber
+    from evframe.delivery.subscriber import Subscriber
     from evframe.events.event import Event
 
 
@@ -30,7 +28,7 @@ class Room:
         """
         self._waiting += 1
         try:
-            while self.is_used and not self._closed and any(_is_full(subscriber, event) for subscriber in targets()):
+            while self.is_used and not self._closed and not all(each.has_room_for(event) for each in targets()):
                 if self._change is None:
                     self._change = asyncio.get_running_loop().create_future()
                 await asyncio.shield(self._change)
@@ -49,9 +47,3 @@ class Room:
         self.announce()
         while self._waiting:  # noqa: ASYNC110 the released callers need a turn of the loop
             await asyncio.sleep(0)
-
-
-def _is_full(subscriber: Subscriber, event: Event) -> bool:
-    queue = subscriber.queue
-    is_heavy = isinstance(queue, ByteQueue) and not queue.has_room_for(event)
-    return bool(subscriber.room) and (len(queue) >= subscriber.room or is_heavy)

@@ -10,7 +10,7 @@ import attrs
 from evframe.delivery.sockets import shown_socket
 
 if TYPE_CHECKING:
-    from evframe.delivery.subscribers import Subscriber
+    from evframe.delivery.subscriber import Subscriber
 
 
 @attrs.frozen

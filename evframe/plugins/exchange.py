@@ -21,7 +21,7 @@ from evframe.subscriptions.roster import Roster, release
 
 if TYPE_CHECKING:
     from evframe.delivery.sockets import Socket
-    from evframe.delivery.subscribers import Subscriber
+    from evframe.delivery.subscriber import Subscriber
     from evframe.plugins.transports import Transports
 
 log = logging.getLogger("evframe.plugins")
@@ -65,6 +65,7 @@ class PluginExchange:
         self._roster = roster
         self._changes = self._compare()
         self._undo: list[Callable[[], Any]] = []
+        self._held: dict[Subscriber, None] = {}  # with batches of an exchanged transport under way
         self._later: list[Callable[[], Any]] = []
 
     @property
@@ -200,13 +201,14 @@ class PluginExchange:
     def _go_on(self, subscribers: list[Subscriber]) -> None:
         """Resume the subscribers of an exchanged transport, each once its batches under way are over."""
         for subscriber in subscribers:
-            subscriber.held = subscriber.batches > 0
+            self._held[subscriber] = None
+            subscriber.hold(partial(self._held.pop, subscriber))
             try:
                 socket = self._transports.parse(subscriber.text, configured=has_reference(subscriber.text)).socket
             except SocketError:
                 continue  # its lease ends with this reload
             if socket.canonical == subscriber.socket.canonical:
-                subscriber.socket = socket
+                subscriber.adopt(socket)
 
     async def _retire(
         self, old: Any, subscribers: list[Subscriber], sockets: list[Socket], released: Callable[..., Any] | None
@@ -214,7 +216,7 @@ class PluginExchange:
         """Release a transport that was exchanged, once it has no batches under way."""
         try:
             async with asyncio.timeout(self._roster.end_timeout_s):
-                while any(subscriber.held and subscriber.batches for subscriber in subscribers):  # noqa: ASYNC110 an asyncio.Event would slow every batch
+                while any(subscriber in self._held for subscriber in subscribers):  # noqa: ASYNC110 an asyncio.Event would slow every batch
                     await asyncio.sleep(0.01)
         except TimeoutError:
             pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from evframe.delivery.subscribers import Subscriber
+from evframe.delivery.subscriber import Subscriber
 from evframe.events.event import EventDefinition
 
 LeaseChange = Literal["made", "restored", "refreshed", "expired", "ended"]

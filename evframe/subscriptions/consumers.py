@@ -15,8 +15,10 @@ from evframe_wire.patterns import compile_pattern
 from evframe_wire.payload import UNSET
 
 from evframe.delivery.batch import Batch
+from evframe.delivery.carrier import BATCH_EVENTS
+from evframe.delivery.scheduler import Scheduler
 from evframe.delivery.sockets import Socket
-from evframe.delivery.subscribers import BATCH_EVENTS, Subscriber
+from evframe.delivery.subscriber import Subscriber
 from evframe.events.event import Event, EventRegistry
 from evframe.subscriptions.channel import Channel
 
@@ -162,9 +164,9 @@ class EventStream(AsyncIterator[Event]):
 class Consumers:
     """The event streams of an interface: each is a subscriber of every event that its pattern names."""
 
-    def __init__(self, events: EventRegistry[Channel], end: Callable[[Subscriber], None]) -> None:
+    def __init__(self, events: EventRegistry[Channel], scheduler: Scheduler) -> None:
         self._events = events
-        self._end = end
+        self._scheduler = scheduler
         self._patterns: dict[Subscriber, str] = {}  # those that are open
         self._feeds: dict[Subscriber, Feed] = {}
         events.on_new.append(self._add_event)
@@ -182,7 +184,7 @@ class Consumers:
         if not all(isinstance(text, str) for text in texts):
             raise TypeError(f"where: expected patterns by parameter name, such as {{'aor': 'bob@*'}}, got {where!r}")
         feed = Feed()
-        subscriber = Subscriber(ConsumerSocket(f"listen:{pattern}"), feed)
+        subscriber = self._scheduler.open(ConsumerSocket(f"listen:{pattern}"), feed)
         feed.on_close = partial(self._close, subscriber)
         self._feeds[subscriber], self._patterns[subscriber] = feed, pattern
         for event in self._events:
@@ -199,7 +201,7 @@ class Consumers:
             if subscriber in event.consumers:
                 event.consumers = tuple(other for other in event.consumers if other is not subscriber)
                 event.invalidate_targets()
-        self._end(subscriber)
+        self._scheduler.end(subscriber)
 
     def forget(self, subscriber: Subscriber) -> None:
         """Remove a consumer that has no events left."""

@@ -16,7 +16,7 @@ from evframe.subscriptions.resolving import FORBIDDEN
 
 if TYPE_CHECKING:
     from evframe.delivery.sockets import Socket
-    from evframe.delivery.subscribers import Subscriber
+    from evframe.delivery.subscriber import Subscriber
     from evframe.subscriptions.channel import LeaseChange, Subscription
     from evframe.subscriptions.policy import Policies, Policy
     from evframe.subscriptions.resolving import Resolver
@@ -160,7 +160,7 @@ class LeaseNetworks:
                 continue
             has_ended = lease.deadline == -math.inf
             if lease.subscriber.leases == (not has_ended):
-                lease.subscriber.lose_queue(FORBIDDEN)  # otherwise the queue would be sent to that address
+                lease.subscriber.fail_waiting(FORBIDDEN)  # otherwise the queue would be sent to that address
             if not has_ended:
                 problem = f"expected a name with addresses of a permitted network, got {host!r}"
                 error = ForbiddenError("networks", lease.subscriber.socket.canonical, problem)

@@ -8,14 +8,13 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from evframe.delivery.sockets import shown_socket
-from evframe.delivery.subscribers import Subscriber
 from evframe.subscriptions.channel import LeaseChange, Subscription
 from evframe.subscriptions.references import has_reference
 
 if TYPE_CHECKING:
     from evframe.delivery.members import Address
-    from evframe.delivery.sockets import Socket
+    from evframe.delivery.scheduler import Scheduler
+    from evframe.delivery.subscriber import Subscriber
     from evframe.subscriptions.channel import Channel
 
 
@@ -25,16 +24,14 @@ class Leases:
     def __init__(
         self,
         clock: Callable[[], float],
+        scheduler: Scheduler,
         on_first: Callable[[Subscriber], None],
-        on_other: Callable[[Subscriber, Socket], None],
-        on_last: Callable[[Subscriber], None],
         on_change: Callable[[Subscription, LeaseChange], None],
     ) -> None:
         self.clock = clock
         self.subscribers: dict[str, Subscriber] = {}
         self._on_first = on_first
-        self._on_other = on_other
-        self._on_last = on_last
+        self._scheduler = scheduler
         self._on_change = on_change
         self._due: list[tuple[float, Subscription]] = []
         self._stale = 0  # entries of `_due` whose lease has ended, or has an earlier entry
@@ -92,29 +89,17 @@ class Leases:
         canonical = socket.canonical
         subscriber = self.subscribers.get(canonical)
         if subscriber is None:
-            subscriber = self.subscribers[canonical] = Subscriber(socket, address.transport)
+            subscriber = self.subscribers[canonical] = self._scheduler.open(socket, address.transport)
             self._on_first(subscriber)
         text = canonical if address.text == canonical else address.text
-        if (
-            subscriber.text == ""
-            or subscriber.socket == socket
-            or (subscriber.text == text and not has_reference(text))
-        ):
-            if subscriber.successor is None:
-                text = subscriber.text or text  # the text of the first subscription has the secrets
-            if subscriber.socket != socket or shown_socket(subscriber.socket) == shown_socket(socket):
-                subscriber.socket = socket  # else it would be listed in another way than it was subscribed first
-            subscriber.successor = None
-        else:
-            self._on_other(subscriber, socket)
-        subscriber.text = text
-        subscriber.ended = False
+        is_same = subscriber.text == text and not has_reference(text)
+        subscriber.subscribe(socket, text, is_same=is_same, on_replaced=self._scheduler.on_replaced)
         lease = event.leases.get(subscriber)
         if lease is not None:
             return lease, False
         lease = event.leases[subscriber] = Subscription(event, subscriber)
         event.invalidate_targets()
-        subscriber.leases += 1
+        subscriber.add_lease()
         return lease, True
 
     def _set_deadline(self, lease: Subscription, remaining_s: float) -> None:
@@ -146,9 +131,9 @@ class Leases:
         lease.event.invalidate_targets()
         lease.deadline = -math.inf
         self._drop_entry(lease)
-        subscriber.leases -= 1
+        subscriber.remove_lease()
         if not subscriber.leases:
-            self._on_last(subscriber)
+            self._scheduler.end(subscriber)
         self._on_change(lease, change)
 
     def expire(self) -> None:

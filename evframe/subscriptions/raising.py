@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from threading import get_ident
 from time import monotonic
@@ -15,6 +15,7 @@ from evframe.config.structuring import check_timeout
 from evframe.delivery.inbox import Inbox
 from evframe.delivery.nesting import depth
 from evframe.delivery.outcomes import Outcome, OutcomeCallback, OutcomeWait
+from evframe.delivery.queues import Done
 from evframe.events.declarations import ParameterTypes, declare
 from evframe.events.event import Event, EventRegistry
 from evframe.exceptions import UnknownEventError
@@ -45,7 +46,7 @@ class Raising:
     def _configure_raising(self, core: CoreOptions) -> None:
         """Apply the options of the core."""
         self._max_nesting = core.max_nesting
-        self._deliver = self._roster.delivery.put
+        self._deliver = self._roster.scheduler.put
         self._inbox.room = core.queue_size
 
     def event(self, name: str) -> Channel:
@@ -114,9 +115,10 @@ class Raising:
 
         *done* is as for `raise_event_and_call`.
         """
-        if done is not None:
-            OutcomeCallback(event, self._by_name[event.name].targets, done)
-        self._put(event)
+        if done is None:
+            self._put(event)
+        else:
+            self._put_and_call(self._by_name[event.name], event, done)
 
     def _put(self, event: Event) -> None:
         """Count an event and queue it for its targets; on the loop's thread."""
@@ -129,17 +131,33 @@ class Raising:
             self._deliver(targets, event)
             return
         for subscriber in targets:
-            subscriber.raised += 1
-            subscriber.settle(event, "nesting")
-        log.error("an event was raised too deep inside others", extra={"event": definition.name, "depth": event.depth})
+            subscriber.refuse(1, "nesting")
+        _log_nesting(event)
+
+    def _put_awaited(self, definition: Channel, event: Event, dones: Iterable[Done]) -> None:
+        """As `_put`, with a callback for the outcome at each of the targets."""
+        definition.raised += 1
+        is_nested = event.depth >= self._max_nesting and bool(definition.targets)
+        for subscriber, done in zip(definition.targets, dones, strict=True):
+            if is_nested:
+                subscriber.refuse(1, "nesting", done)
+            else:
+                self._roster.scheduler.put_awaited(subscriber, event, done)
+        if is_nested:
+            _log_nesting(event)
+
+    def _put_and_call(
+        self, definition: Channel, event: Event, callback: Callable[[Sequence[str | None]], None]
+    ) -> None:
+        count = len(definition.targets)
+        self._put_awaited(definition, event, [OutcomeCallback(count, callback).done] * count)
 
     def _lose(self, name: str, count: int) -> None:
         """Count events of other threads that were dropped because the inbox was full."""
         definition = self._by_name[name]
         definition.raised += count
         for subscriber in definition.targets:
-            subscriber.raised += count
-            subscriber.lose("inbox_full", count)
+            subscriber.refuse(count, "inbox_full")
 
     async def raise_event_and_wait(
         self, name: str, params: Any = None, *, timeout_s: float | None = 10.0
@@ -159,17 +177,14 @@ class Raising:
         definition = self._events[name]
         event = definition.snapshot(params, monotonic(), depth.get())
         until = None if timeout_s is None else monotonic() + timeout_s
-        if self._roster.delivery.room.is_used:
+        if self._roster.scheduler.room.is_used:
             # Await nothing between the end of the wait and the raise: another caller could take the room.
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
-                    await self._roster.delivery.room.wait(event, lambda: definition.targets)
-        wait = OutcomeWait(event, definition.targets)
-        try:
-            self._put(event)
-            return await wait.report(None if until is None else max(0.0, until - monotonic()))
-        finally:
-            wait.close()
+                    await self._roster.scheduler.room.wait(event, lambda: definition.targets)
+        wait = OutcomeWait(definition.targets)
+        self._put_awaited(definition, event, wait.dones)
+        return await wait.report(None if until is None else max(0.0, until - monotonic()))
 
     def raise_event_and_call(self, name: str, params: Any, done: Callable[[Sequence[str | None]], None]) -> None:
         """Raise an event and return at once; *done* is called later with the outcomes. On the loop's thread.
@@ -184,8 +199,7 @@ class Raising:
         """
         definition = self._events[name]
         event = definition.snapshot(params, monotonic(), depth.get())
-        OutcomeCallback(event, definition.targets, done)
-        self._put(event)
+        self._put_and_call(definition, event, done)
 
     def listen(self, pattern: str = "*", *, where: Mapping[str, str] | None = None) -> EventStream:
         """Return the events to come whose name matches *pattern*, for `async for`.
@@ -218,3 +232,7 @@ class Raising:
             self.event(name)
         async with asyncio.timeout(timeout_s), self.listen(name, where=where) as stream:
             return await anext(stream)
+
+
+def _log_nesting(event: Event) -> None:
+    log.error("an event was raised too deep inside others", extra={"event": event.name, "depth": event.depth})

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
 from evframe.calls import comes_from_outside
 from evframe.config import CoreOptions
-from evframe.delivery.delivery import Delivery
 from evframe.delivery.members import Address, Member
 from evframe.delivery.probes import Probes, state_of
-from evframe.delivery.queues import bounded
+from evframe.delivery.scheduler import Scheduler
 from evframe.delivery.sockets import Socket, endpoints_of, shown_socket
 from evframe.delivery.statistics import Counters, Ended
-from evframe.delivery.subscribers import Subscriber
+from evframe.delivery.subscriber import Subscriber
 from evframe.events.declarations import Declaration, Parameter
 from evframe.events.event import EventRegistry
 from evframe.exceptions import ParameterError, SocketError
@@ -55,13 +54,13 @@ class Roster:
         self._tell = tell
         self._resolver = networks.resolver
         self._networks = networks
-        self.delivery = Delivery(
+        self.scheduler = Scheduler(
             core, on_end=self._release, on_change=self._delivery_changed, on_replaced=self._replaced
         )
-        self.leases = Leases(clock, self._use_hosts, self.delivery.replace, self.delivery.end, self._lease_changed)
-        self.consumers = Consumers(events, self.delivery.end)
+        self.leases = Leases(clock, self.scheduler, self._use_hosts, self._lease_changed)
+        self.consumers = Consumers(events, self.scheduler)
         self._ended = Ended()
-        self._probes = Probes(self.delivery, self.leases.subscribers.values)
+        self._probes = Probes(self.scheduler, self.leases.subscribers.values)
         self._timer = ExpiryTimer(self.leases)
         self._members: set[Subscriber] = set()
         self._member_sockets: Counter[str] = Counter()
@@ -69,21 +68,18 @@ class Roster:
     @property
     def end_timeout_s(self) -> float:
         """How long a subscriber that has ended may take for the events that were raised before."""
-        return self.delivery.end_timeout_s
+        return self.scheduler.end_timeout_s
 
     def configure(self, core: CoreOptions) -> None:
         """Set the bounds of all queues, the existing ones included; a queue above its new bound keeps its events."""
-        self.delivery.configure(core)
+        self.scheduler.configure(core)
         self._probes.every_s = core.probe_idle_s
         for subscriber in (*self.subscribers, *self._members):
-            if subscriber.room:
-                subscriber.room = core.queue_size
-                assert isinstance(subscriber.queue, deque)
-                subscriber.queue = bounded(subscriber.queue, core.queue_bytes)
+            subscriber.set_bounds()
 
     def start(self) -> None:
         """Begin to deliver and to end leases, on the running loop."""
-        self.delivery.start()
+        self.scheduler.start()
         self._timer.start()
         self._probes.start()
 
@@ -94,7 +90,7 @@ class Roster:
     async def drain(self, timeout_s: float) -> None:
         """Deliver the queued events within *timeout_s* seconds, and release all subscribers."""
         await self._probes.stop()
-        await self.delivery.drain([*self.subscribers, *self._members], timeout_s)
+        await self.scheduler.drain([*self.subscribers, *self._members], timeout_s)
         self.consumers.close()
         # A subscriber and several members may share a socket, for which `unsubscribed` is called once.
         sockets = {each.socket.canonical: each for each in (*self._members, *self.leases.subscribers.values())}
@@ -196,7 +192,7 @@ class Roster:
 
     def open_member(self, address: Address, on_away: Callable[[str], None] | None) -> Member:
         """Return a member that *address* is delivered to."""
-        member = Member(self.delivery, address, on_away)
+        member = Member(self.scheduler, address, on_away)
         self._members.add(member.subscriber)
         self._member_sockets[address.socket.canonical] += 1
         self._use_hosts(member.subscriber)
@@ -204,7 +200,7 @@ class Roster:
 
     def close_member(self, member: Member) -> None:
         """Close a member."""
-        self.delivery.end(member.subscriber)
+        self.scheduler.end(member.subscriber)
 
     def of_transport(self, transport: Any) -> list[Subscriber]:
         """Return the subscribers and members that *transport* delivers to."""
@@ -227,7 +223,6 @@ class Roster:
         if subscriber in self._members:
             self._members.discard(subscriber)  # the combined subscriber counts its events
             self._member_sockets[canonical] -= 1
-            subscriber.on_away = None  # drop the reference to the member
         else:
             self.consumers.forget(subscriber)
             self._ended.add(subscriber)

@@ -28,7 +28,7 @@ from evframe.config import Config, CoreOptions
 from evframe.config.management import ManagementOptions
 from evframe.delivery.batch import Batch
 from evframe.delivery.sockets import Socket
-from evframe.delivery.subscribers import Subscriber
+from evframe.delivery.subscriber import Subscriber
 from evframe.events.event import Event
 from evframe.exceptions import SocketError
 from evframe.interface import EventInterface

@@ -408,7 +408,7 @@ async def test_a_batch_under_way_becomes_what_it_becomes(tmp_path, way):
     events.subscribe_event("E_T", f"flatstore:{path}")
     await events.__aenter__()
     [subscriber] = events.event("E_T").targets
-    futures = events._roster.delivery._under_way
+    futures = events._roster.scheduler._under_way
     with slow_disk(events, path):
         events.raise_event("E_T", [1])
         await until(lambda: subscriber in futures)
@@ -438,7 +438,7 @@ async def test_a_disk_that_hangs_does_not_hold_the_end(tmp_path):
         [subscriber] = events.event("E_T").targets
         with slow_disk(events, path):
             events.raise_event("E_T", [1])
-            await until(lambda: subscriber in events._roster.delivery._under_way)
+            await until(lambda: subscriber in events._roster.scheduler._under_way)
             await events.__aexit__(None, None, None)
             assert (subscriber.delivered, subscriber.reasons, subscriber.depth) == (0, {"shutdown": 1}, 0)
 

@@ -7,28 +7,30 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from itertools import count
 from typing import Any, Final
 from weakref import ref
 
 from evframe import Event
-from evframe.plugin import HANDED_OVER, Address, Member, PluginContext
+from evframe.plugin import Address, Done, Member, PluginContext, Queue
 from evframe_virtual.handing import HandOver
 
 _NOT_ITS_FAULT: Final = frozenset({"queue_full", "too_large"})  # it is behind, or the event is to blame
 _PROBE_LIMIT_S: Final = 5.0
-AWAY: Final = "no_healthy_member"
-
-Done = Callable[[str | None], None]
 
 
 class Group(ABC):
     """Hands each event to members, as its policy says."""
 
     @abstractmethod
-    def put(self, event: Event, done: Done) -> None:
-        """Deliver *event*; call *done* with None, with the reason why it failed, or with `AWAY`."""
+    def put(self, event: Event, settled: Done, returned: Callable[[], None]) -> None:
+        """Deliver *event*, then call one of two functions.
+
+        Args:
+            event: to be delivered.
+            settled: called with None when it is delivered, or with the reason why it has failed for good.
+            returned: called when no member can take it now.
+        """
 
     @property
     def has_healthy(self) -> bool:
@@ -63,20 +65,20 @@ class ParallelGroup(Group):
         self._context = context
         self._members = [context.open_member(address) for address in addresses]
 
-    def put(self, event: Event, done: Done) -> None:
+    def put(self, event: Event, settled: Done, returned: Callable[[], None]) -> None:  # noqa: ARG002 each waits itself
         """Deliver to all; the event is delivered when all of them have it."""
         open_ = len(self._members)
         failure: str | None = None
 
-        def settled(reason: str | None) -> None:
+        def done(reason: str | None) -> None:
             nonlocal open_, failure
             open_ -= 1
             failure = failure or reason
             if not open_:
-                done(failure)
+                settled(failure)
 
         for member in self._members:
-            member.put(event, settled)
+            member.put(event, done)
 
     async def ask(self) -> bool:
         """Ask all members."""
@@ -98,24 +100,39 @@ class ParallelGroup(Group):
             self._context.close_member(member)
 
 
-class Journey:
-    """One event on its way through the members."""
+class Attempt:
+    """The attempts to deliver one event to the members, one after the other.
 
-    __slots__ = ("done", "event", "number", "reason", "tried")
+    It is what the present member calls with the outcome of the event.
+    """
 
-    def __init__(self, number: int, event: Event, done: Done) -> None:
+    __slots__ = ("candidate", "event", "number", "reason", "returned", "settled", "tried")
+
+    def __init__(self, number: int, event: Event, settled: Done, returned: Callable[[], None]) -> None:
         self.number = number
         self.event = event
-        self.done = done
+        self.settled = settled
+        self.returned = returned
         self.tried: set[Candidate] = set()
-        self.reason: str | None = None
+        self.reason: str | None = None  # why the last member that was tried has failed it
+        self.candidate: Candidate | None = None
+
+    def send(self, candidate: Candidate) -> None:
+        """Give the event to a member."""
+        self.candidate = candidate
+        candidate.member.put(self.event, self)
+
+    def __call__(self, reason: str | None) -> None:
+        """Take the outcome at the present member."""
+        assert self.candidate is not None
+        self.candidate.finish(self, reason)
 
 
 class Candidate:
     """A member that may have failed.
 
-    What it fails is *stranded* until its last batch under way is over, and then handed over with all that it has
-    not begun, in the order of raising: what is raised meanwhile waits behind it.
+    The events that it fails wait until its last batch under way is over. They are then handed over,
+    with all that it has not begun, in the order of raising; what is raised meanwhile waits behind them.
 
     Args:
         context: of the plugin.
@@ -127,7 +144,8 @@ class Candidate:
         self.is_disabled = False
         self.failed_at: float | None = None
         self.probe_at = 0.0
-        self.stranded: deque[Journey] = deque()
+        self._failed: deque[Attempt] = deque()
+        self._taken_back: deque[Queue] = deque()
         self.member = context.open_member(address, self._away)
         self._group = ref(group)  # which has the candidate
 
@@ -139,10 +157,19 @@ class Candidate:
     def _away(self, _: str) -> None:
         self.fail()
 
-    def strand(self, journey: Journey) -> None:
-        """Keep an event that it has failed, and fail once the outcomes of the others under way are known."""
-        self.stranded.append(journey)
-        self.member.withdraw()
+    def finish(self, attempt: Attempt, reason: str | None) -> None:
+        """Handle the outcome of an event: another member gets what this one has failed."""
+        group = self._group()
+        if reason is None or group is None or self.member.has_ended:
+            attempt.settled(reason)
+            return
+        attempt.tried.add(self)
+        attempt.reason = reason
+        if reason in _NOT_ITS_FAULT:
+            group.send(attempt)
+        else:
+            self._failed.append(attempt)
+            self.member.withdraw()
 
     def fail(self) -> None:
         """Give it no more events until it is probed; those that it has not delivered go to others."""
@@ -158,27 +185,25 @@ class Candidate:
         self._hand_over()
 
     def _hand_over(self) -> None:
-        self.member.take_queue()
         group = self._group()
-        if group is not None:  # else it has ended, and nothing is stranded
+        if group is not None:  # else it has ended, and nothing waits
+            queue = self.member.take_back()
+            if len(queue):
+                self._taken_back.append(queue)
             group.handing.add(self)
 
-    @property
-    def has_left(self) -> bool:
-        """Whether it has anything to hand over."""
-        return bool(self.stranded) or self.member.has_taken
-
-    def leave(self, most: int) -> int:
-        """Hand over *most* events, or as many as there are; return how many those were."""
-        self.member.fail_taken(most - len(self.stranded))
-        count = min(most, len(self.stranded))
-        now, group = time.monotonic(), self._group()
-        for _ in range(count):
-            journey = self.stranded.popleft()
-            journey.event = journey.event.handed_over(now)
-            if group is not None:
-                group.handing.put(journey)
-        return count
+    def take(self, most: int) -> list[Attempt]:
+        """Return at most *most* of the events that are to be handed over; an empty list when none is left."""
+        attempts = [self._failed.popleft() for _ in range(min(most, len(self._failed)))]
+        while self._taken_back and len(attempts) < most:
+            _, dones = self._taken_back[0].take(most - len(attempts))
+            attempts.extend(done for done in dones.values() if isinstance(done, Attempt))
+            if not len(self._taken_back[0]):
+                self._taken_back.popleft()
+        now = time.monotonic()
+        for attempt in attempts:
+            attempt.event = attempt.event.handed_over(now)
+        return attempts
 
     async def probe(self, *, has_turn: bool = False) -> None:
         """Ask whether it is back, unless it is disabled."""
@@ -204,7 +229,7 @@ class ChoosingGroup(Group):
     """One member gets each event; when that fails, another one does.
 
     A member that has failed is probed with an empty batch, never with an event, every
-    *failover_timeout_s*. While none is healthy, events are given back with the reason `AWAY`.
+    *failover_timeout_s*. While none is healthy, events are returned.
     """
 
     def __init__(self, context: PluginContext, addresses: tuple[Address, ...], failover_timeout_s: float) -> None:
@@ -213,7 +238,7 @@ class ChoosingGroup(Group):
         self.candidates = [Candidate(context, address, self) for address in addresses]
         self._probes: set[asyncio.Task[Any]] = set()
         self._numbers = count()
-        self.handing = HandOver(self._send)
+        self.handing = HandOver(self.send)
         """What members that have failed, or were disabled, have left."""
         self.back_at = 0.0
         """When a member that had failed was back last."""
@@ -222,38 +247,25 @@ class ChoosingGroup(Group):
     def choose(self, tried: set[Candidate]) -> Candidate | None:
         """Return a healthy member that is not in *tried*, or None."""
 
-    def put(self, event: Event, done: Done) -> None:
+    def put(self, event: Event, settled: Done, returned: Callable[[], None]) -> None:
         """Deliver to the member that is chosen."""
         if event.raised_at < self.back_at:  # and may have waited for that, which is not to be held against it
             event = event.handed_over(self.back_at)
-        journey = Journey(next(self._numbers), event, done)
+        attempt = Attempt(next(self._numbers), event, settled, returned)
         if self.handing.is_active:
-            self.handing.put(journey)
+            self.handing.put(attempt)
         else:
-            self._send(journey)
+            self.send(attempt)
 
-    def _send(self, journey: Journey) -> None:
-        chosen = self.choose(journey.tried)
+    def send(self, attempt: Attempt) -> None:
+        """Give an event to the member that is chosen now."""
+        chosen = self.choose(attempt.tried)
         if chosen is not None:
-            chosen.member.put(journey.event, partial(self._settled, journey, chosen))
-        elif journey.tried and all(each.is_disabled or each in journey.tried for each in self.candidates):
-            journey.done(journey.reason)  # every one has had its try
+            attempt.send(chosen)
+        elif attempt.tried and all(each.is_disabled or each in attempt.tried for each in self.candidates):
+            attempt.settled(attempt.reason)  # every member was tried
         else:
-            journey.done(AWAY)
-
-    def _settled(self, journey: Journey, candidate: Candidate, reason: str | None) -> None:
-        if reason is None or reason in {"shutdown", "unsubscribed"}:
-            journey.done(reason)
-            return
-        if reason == HANDED_OVER:
-            candidate.stranded.append(journey)
-            return
-        journey.tried.add(candidate)
-        journey.reason = reason
-        if reason in _NOT_ITS_FAULT:
-            self._send(journey)
-        else:
-            candidate.strand(journey)
+            attempt.returned()
 
     def watch(self, candidate: Candidate) -> None:
         """Probe a member that has failed until it is back."""
@@ -348,11 +360,10 @@ class RoundRobinGroup(ChoosingGroup):
 
 def _counted(member: Member) -> dict[str, Any]:
     counters = member.counters
-    handed_over = counters.reasons.get(HANDED_OVER, 0)
     return {
         "socket": counters.socket,
         "delivered": counters.delivered,
-        "failed": counters.failed - handed_over,
-        "handed_over": handed_over,
+        "failed": counters.failed,
+        "handed_over": member.handed_over,
         "depth": counters.depth,
     }

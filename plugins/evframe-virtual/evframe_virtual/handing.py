@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakMethod
 
 if TYPE_CHECKING:
-    from evframe_virtual.group import Candidate, Journey
+    from evframe_virtual.group import Attempt, Candidate
 
 SLICE_EVENTS: Final = 4096
 
@@ -22,10 +22,10 @@ class HandOver:
         send: sends one event to another member; a bound method of the group.
     """
 
-    def __init__(self, send: Callable[[Journey], None]) -> None:
+    def __init__(self, send: Callable[[Attempt], None]) -> None:
         self._send = WeakMethod(send)  # the group has the hand-over
         self._sources: deque[Candidate] = deque()
-        self._waiting: list[tuple[int, Journey]] = []
+        self._waiting: list[tuple[int, Attempt]] = []
         self._is_closed = False
         self.is_active = False
         """Whether anything waits to be sent, so that what is newer has to wait behind it."""
@@ -38,10 +38,10 @@ class HandOver:
             self.is_active = True
             self._step()
 
-    def put(self, journey: Journey) -> None:
+    def put(self, attempt: Attempt) -> None:
         """Send an event when its turn comes."""
         if not self._is_closed:
-            heapq.heappush(self._waiting, (journey.number, journey))
+            heapq.heappush(self._waiting, (attempt.number, attempt))
 
     def close(self) -> None:
         """Send nothing more: the subscriber has ended, and each event has its outcome."""
@@ -52,10 +52,12 @@ class HandOver:
         left = SLICE_EVENTS
         send = self._send()
         while self._sources and left > 0:
-            count = self._sources[0].leave(left)
-            left -= count
-            if not self._sources[0].has_left:
+            attempts = self._sources[0].take(left)
+            if not attempts:
                 self._sources.popleft()
+            for attempt in attempts:
+                self.put(attempt)
+            left -= 1 + len(attempts)
         # Only when all is collected is it known which event is the oldest.
         while self._waiting and not self._sources and left > 0 and send is not None:
             left -= 1

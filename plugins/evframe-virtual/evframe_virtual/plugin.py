@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Awaitable
-from functools import partial
 from typing import Any
 
 from evframe import Batch, Socket, Unavailable, hookimpl
@@ -13,7 +11,8 @@ from evframe.plugin import Address, CommandTable, Limits, PluginContext
 from evframe_virtual.carrier import GroupCarrier
 from evframe_virtual.commands import member_commands
 from evframe_virtual.grammar import SocketParser, VirtualSocket
-from evframe_virtual.group import AWAY, FailoverGroup, Group, ParallelGroup, RoundRobinGroup
+from evframe_virtual.group import FailoverGroup, Group, ParallelGroup, RoundRobinGroup
+from evframe_virtual.hand_out import NO_HEALTHY_MEMBER, HandOut
 from evframe_virtual.options import Options as VirtualOptions
 
 
@@ -84,38 +83,15 @@ class VirtualTransport:
             return None
         group = self._group(socket)
         if group.has_healthy and batch.events:
-            return self._hand_out(group, batch)
+            return HandOut(batch).start(group)
         return self._revive(group, batch)
 
     async def _revive(self, group: Group, batch: Batch) -> None:
         """Look for a member that is back before anything is handed out; a probe asks every member."""
         if not await (group.revive() if batch.events else group.ask()):
-            raise Unavailable(AWAY)
+            raise Unavailable(NO_HEALTHY_MEMBER)
         if batch.events:
-            await self._hand_out(group, batch)
-
-    @staticmethod
-    def _hand_out(group: Group, batch: Batch) -> asyncio.Future[None]:
-        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        open_ = len(batch.events)
-
-        def settled(index: int, reason: str | None) -> None:
-            nonlocal open_
-            open_ -= 1
-            if reason is None:
-                batch.confirm(index)  # at once: the batch may be cut off for what another member has
-            elif reason != AWAY:
-                batch.fail(index, reason)
-            if open_ or over.done():
-                return
-            if len(batch.confirmed) + len(batch.failures) == len(batch.events):
-                over.set_result(None)
-            else:
-                over.set_exception(Unavailable(AWAY))
-
-        for index, event in enumerate(batch.events):
-            group.put(event, partial(settled, index))
-        return over
+            await HandOut(batch).start(group)
 
     def _group(self, socket: VirtualSocket) -> Group:
         group = self._groups.get(socket.canonical)

@@ -1,0 +1,543 @@
+"""A subscriber: one socket with its queue, its state and its counters, and the number of leases that keep it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Protocol
+
+import attrs
+
+from evframe.delivery.batch import Batch
+from evframe.delivery.ordering import BEHIND
+from evframe.delivery.queues import UNOPENED, Done, Queue, QueueFull, bounded, open_queue
+from evframe.delivery.sockets import shown_socket
+from evframe.exceptions import DeliveryError, PluginError, Unavailable
+
+if TYPE_CHECKING:
+    from evframe.delivery.carrier import Carrier
+    from evframe.delivery.sockets import Socket
+    from evframe.events.event import Event
+
+_MANY: Final = 512  # waiting for more events is useless from here on: the batch costs little for each event
+_NO_DONES: Final[Mapping[int, Done]] = {}
+
+
+class State(Enum):
+    """What a subscriber does, and what its next event waits for."""
+
+    IDLE = "No event waits. The next event gets a turn, or is sent at once."
+    QUEUED = "Events wait for the turn of the subscriber."
+    SENDING = "Batches are under way; the next events wait for their end, or a moment for others."
+    HELD = "No batch begins until those under way are over, because the socket or the transport is exchanged then."
+    AWAY = "A batch came back. No batch begins until those under way are over and the next attempt is due."
+
+
+_IDLE: Final = State.IDLE  # an attribute of an enumeration takes longer to read, for every event
+_QUEUED: Final = State.QUEUED
+_SENDING: Final = State.SENDING
+
+
+class Reporter(Protocol):
+    """Reports what happens to the deliveries of subscribers."""
+
+    @property
+    def changed(self) -> Callable[[Subscriber, str | None], None]:
+        """Called when deliveries to a subscriber begin to fail, with the reason, and with None when they work again."""
+
+    def lost(self, subscriber: Subscriber, reason: str, error: BaseException | None) -> None:
+        """Report that events were lost."""
+
+    def away(self, subscriber: Subscriber, reason: str) -> None:
+        """Report that the peer cannot be reached and that its events wait."""
+
+    def back(self, subscriber: Subscriber) -> None:
+        """Report that a peer that was away accepts events again."""
+
+
+@attrs.define(eq=False)
+class QueueSettings:
+    """What all subscribers of an interface share."""
+
+    reports: Reporter
+    """Reports losses, and peers that are away and back."""
+    room: int = 0
+    """How many events may wait for each subscriber."""
+    most_bytes: int = 0
+    """How many bytes may wait for each subscriber; 0 for any number."""
+    drops_oldest: bool = False
+    """Whether an event that finds no room takes the place of the oldest one."""
+    is_closed: bool = False
+    """Whether the delivery has ended: an event that comes now fails with the reason `shutdown`."""
+
+
+class Subscriber:
+    """Everything that is delivered to one socket.
+
+    The methods of this class alone change its attributes. raised = delivered + failed + depth, and
+    for a member of a combined subscriber also + handed_over. Each event is delivered, failed or
+    handed over once. The queue is opened at the first event, so that idle subscriptions stay small.
+
+    Args:
+        socket: where the events go.
+        carrier: the transport of the socket.
+        text: the socket as it was subscribed, with its secrets.
+        settings: shared with the other subscribers.
+        on_away: called with the reason instead of a retry, when the peer cannot be reached.
+    """
+
+    __slots__ = (
+        "_settings",
+        "_then",
+        "attempts",
+        "awaited",
+        "away",
+        "batches",
+        "delivered",
+        "ended",
+        "failed",
+        "failing",
+        "handed_over",
+        "in_flight",
+        "leases",
+        "on_away",
+        "queue",
+        "raised",
+        "reached",
+        "reasons",
+        "returned",
+        "socket",
+        "state",
+        "successor",
+        "text",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        socket: Socket,
+        carrier: Carrier,
+        text: str,
+        settings: QueueSettings,
+        on_away: Callable[[str], None] | None = None,
+    ) -> None:
+        self.socket = socket
+        self.text = text
+        self.transport = carrier
+        self.leases = 0
+        self.ended = False  # without leases: what was raised before is still delivered
+        self.state = State.IDLE
+        self.queue: Queue = UNOPENED
+        self.returned: list[tuple[int, Sequence[Event], Mapping[int, Done]]] = []  # of batches that came back
+        self.batches = 0  # under way
+        self.in_flight = 0  # the events of these batches, and of those that came back
+        self.awaited = 0  # events whose outcome somebody waits for
+        self.successor: Socket | None = None  # takes the place of the socket when nothing is under way
+        self.attempts = 0  # that have failed since the last success
+        self.away: str | None = None  # why the peer cannot be reached
+        self.reached = False  # whether the last probe reached the peer
+        self.failing = False  # deliveries fail, and this was reported
+        self.on_away = on_away
+        self.raised = 0
+        self.delivered = 0
+        self.failed = 0
+        self.handed_over = 0
+        self.reasons: dict[str, int] | None = None
+        self._settings = settings
+        self._then: tuple[Callable[[], None], ...] = ()
+
+    @property
+    def depth(self) -> int:
+        """How many events wait or are under way."""
+        return len(self.queue) + self.in_flight
+
+    # Leases
+
+    def add_lease(self) -> None:
+        """Count a lease; a subscriber that has ended continues."""
+        self.leases += 1
+        self.ended = False
+
+    def remove_lease(self) -> None:
+        """Uncount a lease."""
+        self.leases -= 1
+
+    def end(self) -> None:
+        """Stop to retry what cannot be delivered: no lease, listener or member needs the subscriber any more."""
+        self.ended = True
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the subscriber has ended and each of its events has its outcome."""
+        return self.ended and self.state is _IDLE and not self.in_flight and not self.queue
+
+    def release(self) -> None:
+        """Drop the reference to the owner of a member, which has a reference to the member."""
+        self.on_away = None
+
+    # Events that come
+
+    def put(self, event: Event, done: Done | None = None) -> bool:
+        """Queue *event*; return whether the subscriber needs a turn now.
+
+        Args:
+            event: to be delivered.
+            done: called with its outcome.
+        """
+        self.raised += 1
+        queue = self.queue
+        if done is not None:
+            self.awaited += 1
+        try:
+            if len(queue) >= queue.room:
+                raise QueueFull
+            queue.append(event)
+        except QueueFull:
+            if not self._make_room(event, done):
+                return False
+        if done is not None:
+            self.queue.track(done)
+        if self.state is _IDLE:
+            self.state = _QUEUED
+            return True
+        return False
+
+    def _make_room(self, event: Event, done: Done | None) -> bool:
+        """Queue an event that finds no room, or count it as failed; return whether it is queued."""
+        settings = self._settings
+        if settings.is_closed:
+            self._settle("shutdown", done)
+            return False
+        if self.queue is UNOPENED:
+            self.queue = open_queue(settings.room, settings.most_bytes)
+            self.queue.append(event)
+            return True
+        if settings.drops_oldest:
+            self.fail_waiting("queue_full", self.queue.overflow_of(event))
+            self.queue.append(event)
+        else:
+            self._settle("queue_full", done)
+        self._report_loss((event,), "queue_full")
+        return settings.drops_oldest
+
+    def refuse(self, count: int, reason: str, done: Done | None = None) -> None:
+        """Count *count* events that are not queued at all as raised and failed with *reason*."""
+        self.raised += count
+        self.fail(count, reason)
+        if done is not None:
+            done(reason)
+
+    def has_room_for(self, event: Event) -> bool:
+        """Return whether *event* would be queued without a loss."""
+        return self.queue is UNOPENED or self.queue.has_room_for(event)
+
+    def set_bounds(self) -> None:
+        """Apply the bounds of the settings; a queue that is above keeps its events."""
+        if self.queue is not UNOPENED:
+            self.queue = bounded(self.queue, self._settings.room, self._settings.most_bytes)
+
+    def take_back(self) -> Queue:
+        """Remove all events that no batch has begun from this subscriber, which does not count them as failed."""
+        queue, self.queue = self.queue, UNOPENED
+        self.handed_over += len(queue)
+        self.awaited -= len(queue)  # each event of a member has a callback
+        return queue
+
+    # Batches
+
+    @property
+    def is_well(self) -> bool:
+        """Whether a delivery of the next event changes nothing but counters: nothing is under way or has failed."""
+        return self.state is _IDLE and not (self.batches or self.attempts or self.failing or self.awaited)
+
+    @property
+    def may_send_more(self) -> bool:
+        """Whether another batch may begin beside those under way."""
+        carrier = self.transport
+        has_room = self.in_flight < carrier.in_flight and self.batches < carrier.in_flight_batches
+        return has_room and not self.attempts
+
+    @property
+    def may_gather(self) -> bool:
+        """Whether the next batch may wait for more events."""
+        return not self.awaited and not self.ended and len(self.queue) < _MANY
+
+    def begin(self, number: int) -> Batch | None:
+        """Return the next batch, which is under way from now on; None when no event waits any more."""
+        events, dones = self.queue.take(self.transport.batch_events)
+        self.state = _SENDING
+        if not events:
+            return None
+        self.in_flight += len(events)
+        self.batches += 1
+        return Batch(events, number, dones)
+
+    def begin_at_once(self, event: Event, number: int) -> Batch:
+        """Return a batch of *event*, which does not go through the queue."""
+        self.raised += 1
+        return self._begin_unqueued((event,), number)
+
+    def begin_probe(self, number: int) -> Batch:
+        """Return a batch without events; events wait for its end."""
+        return self._begin_unqueued((), number)
+
+    def _begin_unqueued(self, events: Sequence[Event], number: int) -> Batch:
+        self.state = _SENDING
+        self.in_flight += len(events)
+        self.batches += 1
+        return Batch(events, number)
+
+    def finish_at_once(self, batch: Batch) -> bool:
+        """Count the event of *batch*, which was sent at once, as delivered.
+
+        Return False, and change nothing, when more is to be done: `deliver` has failed the event, or
+        a finaliser that ran within has raised another one, ended the subscriber, or exchanged its socket.
+        """
+        if batch.failures or self.state is not _SENDING or self.queue or self.ended:
+            return False
+        self.batches = self.in_flight = 0
+        self.delivered += 1
+        self.state = _IDLE
+        return True
+
+    def postpone(self) -> None:
+        """Give the turn back: a batch that is over has to be finished first."""
+        self.state = _SENDING
+
+    def proceed(self) -> bool:
+        """Wait for a turn if events wait, or be idle; return whether the subscriber needs a turn now."""
+        if self.state is not _SENDING and self.state is not _IDLE:
+            return False
+        if self.queue and not self._settings.is_closed:
+            self.state = _QUEUED
+            return True
+        self.state = _IDLE
+        return False
+
+    def finish(self, batch: Batch, error: BaseException | None) -> None:
+        """Record the outcomes of *batch*: each event is delivered, has failed, or comes back for the next attempt."""
+        self.batches -= 1
+        if error is not None:
+            self._finish_broken(batch, error)
+        else:
+            self.in_flight -= len(batch.events)
+            if self.attempts:
+                self._is_back()
+            if self.failing and not batch.failures:
+                self._report_success(batch.events)
+            if batch.failures or batch.dones:
+                for index in range(len(batch.events)):
+                    self._settle(batch.failures.get(index), batch.dones.get(index))
+            else:
+                self.delivered += len(batch.events)
+        if batch.failures:
+            self._report_loss(batch.events, next(iter(batch.failures.values())), batch.error)
+        if not self.batches:
+            self._free()
+
+    def _finish_broken(self, batch: Batch, error: BaseException) -> None:
+        """Settle the events that have an outcome; keep the others for the next attempt, or count them as failed."""
+        error = self._checked(batch, error)
+        is_known = isinstance(error, DeliveryError)
+        reason = error.reason if isinstance(error, DeliveryError) else "plugin_error"
+        head = error.done if isinstance(error, DeliveryError) else 0
+        retries = isinstance(error, Unavailable) and not self.ended and not self._settings.is_closed
+        kept: list[Event] = []
+        dones: dict[int, Done] = {}
+        for index, event in enumerate(batch.events):
+            done = batch.dones.get(index)
+            if index in batch.failures:
+                self._settle(batch.failures[index], done)
+            elif index < head or index in batch.confirmed:
+                self._settle(None, done)
+            elif not retries:
+                self._settle(reason, done)
+            else:
+                if done is not None:
+                    dones[len(kept)] = done
+                kept.append(event)
+        self.in_flight -= len(batch.events) - len(kept)
+        if not retries:
+            if not self._settings.is_closed:
+                self._report_loss(batch.events, reason, None if is_known else error)
+            return
+        if self.attempts and (head or batch.confirmed):
+            self._is_back()
+        self.returned.append((batch.number, kept, dones))
+        self.state = State.AWAY
+        if reason != BEHIND:  # the reason is that of the batch before
+            self._is_away(batch, reason)
+
+    def _checked(self, batch: Batch, error: BaseException) -> BaseException:
+        """Return *error*, or a PluginError when its outcomes do not fit *batch*, whose events may have arrived."""
+        broken = batch.broken_by(error.done) if isinstance(error, DeliveryError) else None
+        return (
+            error
+            if broken is None
+            else PluginError(f"plugin {getattr(self.transport, 'name', '')!r}, hook 'deliver': {broken}")
+        )
+
+    # A peer that cannot be reached
+
+    def withdraw(self) -> None:
+        """Begin no further batch; what follows when those under way are over is the same as when one came back."""
+        self.state = State.AWAY
+
+    def give_back(self) -> None:
+        """Put the events of the batches that came back before the others, in their order; none is under way."""
+        for _, events, dones in sorted(self.returned, key=lambda entry: entry[0], reverse=True):
+            self.in_flight -= len(events)
+            if events:
+                if self.queue is UNOPENED:
+                    self.queue = open_queue(self._settings.room, self._settings.most_bytes)
+                self.queue.give_back(events, dones)
+        self.returned = []
+        self.attempts += 1
+
+    def resume(self) -> None:
+        """End the wait for the next attempt; `proceed` follows."""
+        self.state = _SENDING
+
+    def record_probe(self, problem: str | None) -> None:
+        """Keep the result of a probe: why the peer cannot be reached, or None when it can."""
+        self.reached = problem is None
+
+    def _is_away(self, batch: Batch, reason: str) -> None:
+        is_known = self.away == reason and not batch.events  # by an earlier probe
+        self.away = reason
+        self.reached = False
+        if not is_known:
+            self._report_failure(batch.events, reason)
+            self._settings.reports.away(self, reason)
+
+    def _is_back(self) -> None:
+        self.attempts = 0
+        self.away = None
+        self._settings.reports.back(self)
+
+    # Exchanges of the socket or the transport
+
+    def hold(self, then: Callable[[], None]) -> None:
+        """Begin no batch until those under way are over, then call *then*; at once when none is."""
+        if not self.batches:
+            then()
+            return
+        self._then = (*self._then, then)
+        if self.state is not State.AWAY:
+            self.state = State.HELD
+
+    def replace(self, socket: Socket, on_replaced: Callable[[Subscriber, Socket], None]) -> None:
+        """Deliver to *socket*, which differs in a secret, once the batches under way are over.
+
+        Args:
+            socket: the other one.
+            on_replaced: called with the previous socket.
+        """
+
+        def swap() -> None:
+            successor, self.successor = self.successor, None
+            if successor is not None:
+                before, self.socket = self.socket, successor
+                on_replaced(self, before)
+
+        self.successor = socket
+        self.hold(swap)
+
+    def adopt(self, socket: Socket) -> None:
+        """Deliver the next batches to *socket*, which another transport object has parsed from the same text."""
+        self.socket = socket
+
+    def subscribe(
+        self, socket: Socket, text: str, *, is_same: bool, on_replaced: Callable[[Subscriber, Socket], None]
+    ) -> None:
+        """Take the socket of a subscription, whose canonical text is that of the present one.
+
+        Args:
+            socket: of the subscription.
+            text: as it was subscribed, with its secrets.
+            is_same: whether the two texts cannot differ in a secret.
+            on_replaced: see `replace`.
+        """
+        if not self.text or self.socket == socket or is_same:
+            if self.successor is None:
+                text = self.text or text  # the text of the first subscription has the secrets
+            if self.socket != socket or shown_socket(self.socket) == shown_socket(socket):
+                self.socket = socket  # else it would be listed in another way than it was subscribed first
+            self.successor = None
+        else:
+            self.replace(socket, on_replaced)
+        self.text = text
+
+    def _free(self) -> None:
+        if self.state is State.HELD:
+            self.state = _SENDING
+        then, self._then = self._then, ()
+        for call in then:
+            call()
+
+    # Outcomes
+
+    def _settle(self, reason: str | None, done: Done | None) -> None:
+        """Record one event's outcome: delivered for None, else failed with *reason*."""
+        if reason is None:
+            self.delivered += 1
+        else:
+            self.fail(1, reason)
+        if done is not None:
+            self.awaited -= 1
+            done(reason)
+
+    def fail(self, count: int, reason: str) -> None:
+        """Count *count* events as failed with *reason*."""
+        self.failed += count
+        if self.reasons is None:
+            self.reasons = {}
+        self.reasons[reason] = self.reasons.get(reason, 0) + count
+
+    def fail_waiting(self, reason: str, most: int = sys.maxsize) -> int:
+        """Count at most *most* waiting events, the oldest first, as failed; return how many these were."""
+        events, dones = self.queue.take(most)
+        self._fail_all(events, dones, reason)
+        return len(events)
+
+    def fail_returned(self, reason: str) -> None:
+        """Count the events of the batches that came back as failed; the retries might never end."""
+        returned, self.returned = self.returned, []
+        for _, events, dones in returned:
+            self.in_flight -= len(events)
+            self._fail_all(events, dones, reason)
+
+    def _fail_all(self, events: Sequence[Event], dones: Mapping[int, Done], reason: str) -> None:
+        if dones:
+            for index in range(len(events)):
+                self._settle(reason, dones.get(index))
+        elif events:
+            self.fail(len(events), reason)
+
+    def close(self) -> None:
+        """Take no more events."""
+        if self.queue is not UNOPENED:
+            self.queue.room = 0
+
+    # Reports
+
+    def _report_loss(self, events: Sequence[Event], reason: str, error: BaseException | None = None) -> None:
+        if reason != "unsubscribed" and events:  # a probe has no events
+            self._report_failure(events, reason)
+            self._settings.reports.lost(self, reason, error)
+
+    def _report_failure(self, events: Sequence[Event], reason: str) -> None:
+        if not self.failing and not self.ended and not _are_quiet(events):
+            self.failing = True
+            self._settings.reports.changed(self, reason)
+
+    def _report_success(self, events: Sequence[Event]) -> None:
+        # A slow subscriber loses and takes events in turn; report success only when its queue is half empty again.
+        if self.queue.room >= 2 * len(self.queue) and not _are_quiet(events):
+            self.failing = False
+            self._settings.reports.changed(self, None)
+
+
+def _are_quiet(events: Sequence[Event]) -> bool:
+    return all(event.definition.quiet for event in events)
