@@ -172,9 +172,9 @@ class PluginContext:
         """Raise an event and return its outcomes; see `EventInterface.raise_event_and_wait`."""
         return await self._raising.raise_event_and_wait(name, params, timeout_s=timeout_s)
 
-    def raise_event_and_call(self, name: str, params: Any, done: Callable[[Sequence[str | None]], None]) -> None:
-        """Raise an event, and call *done* with its outcomes; see `EventInterface.raise_event_and_call`."""
-        self._raising.raise_event_and_call(name, params, done)
+    def raise_event_and_tell(self, name: str, params: Any, done: Callable[[Sequence[str | None]], None]) -> None:
+        """Raise an event, and call *done* with its outcomes; see `EventInterface.raise_event_and_tell`."""
+        self._raising.raise_event_and_tell(name, params, done)
 
     def prepare_event(self, name: str, params: Any) -> Event:
         """Return an event for `raise_prepared`, with its parameters read and encoded; from any thread.

@@ -118,7 +118,7 @@ class Intake:
 
         Args:
             body: the body of the message.
-            done: called with the outcomes of the event; see `EventInterface.raise_event_and_call`.
+            done: called with the outcomes of the event; see `EventInterface.raise_event_and_tell`.
             more: further parameters of an event that the message does not name.
             prepared: the result of `prepare` for the message.
         """
@@ -157,7 +157,7 @@ class Intake:
             if done is None:
                 self._context.raise_event(name, params)
             else:
-                self._context.raise_event_and_call(name, params, done)
+                self._context.raise_event_and_tell(name, params, done)
         except ParameterError as error:
             raise Refused("parameters", str(error)) from None
 
