@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import threading
 from collections.abc import Iterable
-from contextlib import suppress
-from itertools import count
-from pathlib import Path
 from typing import Any
+
+from evframe_files.json_file import JsonFile
 
 from evframe_dispatcher.destinations import Destination, Name
 from evframe_dispatcher.state import STATES, State
@@ -22,9 +18,8 @@ class StateFile:
     """One JSON file; it is replaced as a whole, so that it is never half written."""
 
     def __init__(self, path: str) -> None:
-        self._path = Path(path)
-        self._mutex = threading.Lock()
-        self._is_unread = False
+        self._path = path
+        self._file = JsonFile(path)
 
     @classmethod
     def at(cls, path: str | None) -> StateFile | None:
@@ -34,14 +29,12 @@ class StateFile:
     def read(self) -> dict[Name, State]:
         """Return the states in the file; none, and a line in the log, if it cannot be read."""
         try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
-            return {_name(entry): STATES[entry["state"]] for entry in found["destinations"]}
-        except FileNotFoundError:
-            return {}
+            found = self._file.read()
+            entries = [] if found is None else found["destinations"]
+            return {_name(entry): STATES[entry["state"]] for entry in entries}
         except (OSError, ValueError, LookupError, TypeError) as error:
-            problem = {"file": str(self._path), "problem": str(error)}
-            log.warning("the states of destinations were not read", extra=problem)
-            self._is_unread = True
+            log.warning("the states of destinations were not read", extra={"file": self._path, "problem": str(error)})
+            self._file.is_damaged = True
             return {}
 
     def write(self, destinations: Iterable[Destination]) -> None:
@@ -59,28 +52,7 @@ class StateFile:
             }
             for each in destinations
         ]
-        new = self._path.with_name(f"{self._path.name}.new")
-        with self._mutex, open(new, "w", encoding="utf-8", opener=_open_private) as file:
-            json.dump({"destinations": entries}, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-            if self._is_unread:
-                self._set_aside()
-            new.replace(self._path)
-
-    def _set_aside(self) -> None:
-        """Keep the file that could not be read beside the new one."""
-        names = (self._path.with_name(f"{self._path.name}.damaged{number or ''}") for number in count())
-        with suppress(FileNotFoundError):
-            self._path.rename(next(name for name in names if not name.exists()))
-        self._is_unread = False
-
-
-def _open_private(path: str, flags: int) -> int:
-    """Open a file for its owner alone, whatever its mode was."""
-    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
-    os.fchmod(descriptor, 0o600)
-    return descriptor
+        self._file.write({"destinations": entries})
 
 
 def _name(entry: Any) -> Name:

@@ -518,7 +518,7 @@ class TestKeeping:
         plugin = Dispatcher(Options(destinations=entries(*URIS), state_file=str(path)))
         async with Recorder({"dispatcher": plugin}):
             plugin.mark(plugin.find(1, URIS[0]), "i")
-        assert path.with_suffix(".json.damaged1").read_text() == "["
+        assert path.with_suffix(".json.damaged.1").read_text() == "["
         assert json.loads(path.read_text())["destinations"][0]["state"] == 1
         assert path.stat().st_mode & 0o777 == 0o600
 

@@ -14,7 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from evframe_salvage import is_damage, may_pass
+from evframe_files.errors import is_damage, may_pass
 
 from evframe import EventDefinition, SocketError, UnknownEventError, hookimpl
 from evframe.plugin import LeaseChange, LogLimiter, PluginContext, Subscription, in_thread

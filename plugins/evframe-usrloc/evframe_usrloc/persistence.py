@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
-from evframe_salvage import is_damage, may_pass
+from evframe_files.errors import is_damage, may_pass
 
 from evframe.plugin import READY, LogLimiter, StatusGroup
 from evframe_usrloc.contacts import Binding
@@ -80,7 +80,7 @@ class Persistence:
             self._is_open = True
         except TimeoutError:
             self._refuse(TimeoutError("it takes too long to open"))
-        except (sqlite3.Error, ValueError, OSError) as error:
+        except (sqlite3.Error, OSError) as error:
             if is_damage(error) or not may_pass(error):
                 self._refuse(error)
             self._cannot_open(error)
@@ -104,7 +104,7 @@ class Persistence:
             try:
                 await self._call(self._store.open)
                 self._is_open = True
-            except (sqlite3.Error, ValueError, OSError) as error:
+            except (sqlite3.Error, OSError) as error:
                 self._cannot_open(error)
 
     async def load(self, *, silently: bool) -> bool:

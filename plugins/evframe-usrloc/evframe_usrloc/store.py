@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
 from typing import Final, cast
 
-import evframe_salvage as salvage
+from evframe_files.database import DatabaseFile, Kind, transaction
+from evframe_files.pages import Row
 
 from evframe_usrloc.contacts import AOR, CALLID, DOMAIN, LATENCY, MODIFIED, URI, Binding, is_text, unpack
 from evframe_usrloc.journal import Changes
 
 VERSION: Final = 1
-_APPLICATION: Final = 0x756C6F63
-_BUSY_MS: Final = 5000
-_MODE: Final = 0o600
-_CACHE_KIB: Final = 65_536
-_WAL_PAGES: Final = 16_384  # changes come in no order: a page that changes often is moved into the file once
 # The latency is measured anew after a start, so that pings are not written.
 _COLUMNS: Final = (
     "domain, aor, uri, received, path, qval, user_agent, socket, bflags, expires, callid, cseq, attr, "
@@ -39,66 +33,57 @@ _SCHEMA: Final = """
         push INTEGER NOT NULL, PRIMARY KEY (domain, aor, uri, callid)
     ) WITHOUT ROWID
 """
+KIND: Final = Kind(
+    "contacts",
+    version=VERSION,
+    schema=(_SCHEMA,),
+    table="contact",
+    application=0x756C6F63,
+    settings=(
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA cache_size = -65536",  # KiB
+        "PRAGMA wal_autocheckpoint = 16384",  # changes come in no order: a page that changes often is moved once
+        "PRAGMA busy_timeout = 5000",  # ms, not before: the start does not wait
+    ),
+)
+"""The format of the file."""
 _INSERT: Final = f"INSERT OR REPLACE INTO contact ({_COLUMNS}) VALUES ({', '.join('?' * 18)})"  # noqa: S608 constants
 _DELETE: Final = "DELETE FROM contact WHERE domain = ? AND aor = ? AND uri = ? AND callid IS coalesce(?, callid)"
 _SELECT: Final = f"SELECT {_COLUMNS} FROM contact ORDER BY domain, aor, modified, uri, callid"  # noqa: S608 as above
 
 
 class Store:
-    """The contacts of a registry in a file; for one thread.
+    """The contacts of a registry in a file; for one thread at a time.
 
     Args:
         path: the file, which is made when it is not there.
     """
 
     def __init__(self, path: str) -> None:
-        self._path = os.path.realpath(path)  # the journals are beside the file that a link leads to
-        self._db: sqlite3.Connection | None = None
+        self._path = path
+        self._file: DatabaseFile | None = None
         self._rows: sqlite3.Cursor | None = None
 
     def open(self) -> None:
         """Open the file, for its owner alone, without waiting for a lock.
 
         Raises:
-            OSError: if it cannot be made.
+            OSError: if it cannot be made, another process uses it, or it is another program's or of a later version.
             sqlite3.Error: if it cannot be opened, perhaps only now.
-            ValueError: if it is another program's, or of a later version.
         """
-        _make_private(self._path)
-        self._take_over()
-        # The thread is another one when the interpreter is about to end.
-        db = sqlite3.connect(self._path, timeout=0, isolation_level=None, check_same_thread=False)
+        file = DatabaseFile(self._path, KIND)
         try:
-            version = self._version(db)
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-            db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
-            if not version:
-                _create(db, ())
-            db.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+            file.open()
         except BaseException:
-            db.close()
+            file.close()
             raise
-        self._db = db
-
-    @staticmethod
-    def _version(db: sqlite3.Connection) -> int:
-        """Return the version of the schema; 0 for a new file."""
-        application = db.execute("PRAGMA application_id").fetchone()[0]
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if application != _APPLICATION:
-            if application or version or db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                raise ValueError("expected a store of usrloc or a new file, got another database")
-            return 0
-        if version != VERSION:
-            raise ValueError(f"expected a store of version {VERSION}, got version {version}")
-        return VERSION
+        self._file = file
 
     def read(self, most: int) -> list[Binding]:
         """Return up to *most* further contacts, by address; none once all were read."""
         if self._rows is None:
-            self._rows = self._connection.execute(_SELECT)
+            self._rows = self._opened.database.execute(_SELECT)
         rows = self._rows.fetchmany(most)
         if not rows:
             self._rows = None
@@ -106,8 +91,8 @@ class Store:
 
     def write(self, parts: Iterable[Changes]) -> None:
         """Write changes, all or none."""
-        db = self._connection
-        with self._transaction():
+        db = self._opened.database
+        with transaction(db):
             for changes in parts:
                 db.executemany("DELETE FROM contact WHERE domain = ? AND aor = ?", changes.gone)
                 db.executemany(_DELETE, changes.keys())
@@ -120,15 +105,15 @@ class Store:
             domain: the table.
             parts: the packed contacts of its addresses.
         """
-        db = self._connection
-        with self._transaction():
+        db = self._opened.database
+        with transaction(db):
             db.execute("DELETE FROM contact WHERE domain = ?", (domain,))
             db.executemany(_INSERT, (_row(each) for part in parts for packed in part for each in unpack(packed)))
 
     def salvage(self) -> list[Binding]:
-        """Return what can be read of a damaged file, by address; the file is closed after that."""
-        self.close()
-        found = filter(None, map(_binding, salvage.rows(self._path)))
+        """Return what can be read of a damaged file, by address, which is locked and not open after that."""
+        self._rows = None
+        found = filter(None, map(_binding, self._opened.salvage_rows()))
         contacts = {(each[DOMAIN], each[AOR], each[URI], each[CALLID]): each for each in found}
         return sorted(
             contacts.values(), key=lambda each: (each[DOMAIN], each[AOR], each[MODIFIED], each[URI], each[CALLID])
@@ -136,73 +121,25 @@ class Store:
 
     def rebuild(self, contacts: Iterable[Binding]) -> str | None:
         """Put a new file with *contacts* in the place of a damaged one, open it, and return where that one is now."""
-        part = f"{self._path}.part"
-        for name in (part, f"{part}-journal"):
-            with suppress(FileNotFoundError):
-                os.unlink(name)
-        _make_private(part)
-        db = sqlite3.connect(part, isolation_level=None)
-        try:
-            _create(db, contacts)
-        finally:
-            db.close()
-        os.replace(part, f"{self._path}.new")
-        aside = self._take_over()
-        self.open()
+        self._opened.shut()
+        aside = self._opened.replace(lambda db: db.executemany(_INSERT, map(_row, contacts)))
+        self._opened.open()
         return aside
-
-    def _take_over(self) -> str | None:
-        """Put a complete new file in its place, even one that an earlier process could not."""
-        new = f"{self._path}.new"
-        return salvage.set_aside(self._path, new) if os.path.exists(new) else None
 
     def close(self) -> None:
         """Close the file."""
-        if self._db is not None:
-            self._db.close()
-            self._db = self._rows = None
+        if self._file is not None:
+            self._file.close()
+            self._file = self._rows = None
 
     @property
-    def _connection(self) -> sqlite3.Connection:
-        if self._db is None:
+    def _opened(self) -> DatabaseFile:
+        if self._file is None:
             raise sqlite3.ProgrammingError("expected an open store")
-        return self._db
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        db = self._connection
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
+        return self._file
 
 
-def _make_private(path: str) -> None:
-    """Make the file where it is missing, and take it and its journals from all but their owner."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, _MODE)
-    try:
-        os.fchmod(descriptor, _MODE)
-    finally:
-        os.close(descriptor)
-    for journal in ("-wal", "-shm", "-journal"):
-        with suppress(FileNotFoundError):
-            os.chmod(path + journal, _MODE)
-
-
-def _create(db: sqlite3.Connection, contacts: Iterable[Binding]) -> None:
-    db.execute("BEGIN IMMEDIATE")
-    db.execute(_SCHEMA)
-    db.executemany(_INSERT, map(_row, contacts))
-    db.execute(f"PRAGMA application_id = {_APPLICATION}")
-    db.execute(f"PRAGMA user_version = {VERSION}")
-    db.execute("COMMIT")
-
-
-def _binding(row: salvage.Row) -> Binding | None:
+def _binding(row: Row) -> Binding | None:
     """Return the contact of a row as it is in the file; None for a row of another kind."""
     if len(row) != len(_STORED):
         return None

@@ -9,6 +9,7 @@ import sys
 import threading
 
 import pytest
+from evframe_files.database import DatabaseFile
 from evframe_usrloc import Options, Registration, Usrloc
 from evframe_usrloc.contacts import pack
 from evframe_usrloc.journal import Changes, Journal
@@ -235,7 +236,9 @@ async def test_a_store_that_takes_nothing(path, clock, caplog):
         usrloc = each.plugin("usrloc")
         await usrloc.ready()
         status = each.interface.status.group("usrloc").find("store")
-        usrloc._persistence._thread.submit(lambda: usrloc._persistence._store._db.execute("PRAGMA busy_timeout = 1"))
+        usrloc._persistence._thread.submit(
+            lambda: usrloc._persistence._store._file.database.execute("PRAGMA busy_timeout = 1")
+        )
         db = sqlite3.connect(path, isolation_level=None)
         db.execute("BEGIN EXCLUSIVE")
         usrloc.register("bob", "a")
@@ -390,16 +393,16 @@ def test_rebuilt_store_that_was_not_put_in_its_place(path, monkeypatch):
     """A rebuilt store that a killed process could not put in its place is put there by the next one."""
     store = Store(path)
     store.open()
-    store.close()
     contact = ("location", "bob", "a", None, None, 0, "", "", 0, 0, "call", 1, "", 0, "", 0, 0, 1.5, 0)
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "_take_over", lambda _: None)
+        patch.setattr(DatabaseFile, "_take_over", lambda _: None)
         store.rebuild([contact])
         store.close()
     assert rows(path) == []
     store.open()
     assert store.read(10) == [contact]
     assert store.salvage() == [contact]
+    store.close()
 
 
 async def test_damaged_store_on_a_full_disk(path, clock, monkeypatch):

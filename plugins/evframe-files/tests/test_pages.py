@@ -3,8 +3,8 @@
 import sqlite3
 from contextlib import closing
 
-import evframe_salvage as salvage
 import pytest
+from evframe_files import pages
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +23,7 @@ def make(path, rows, page_bytes=PAGE):
 
 
 def read(path):
-    return {row[0]: row for row in salvage.rows(str(path)) if isinstance(row[0], bytes) and len(row) == 3}
+    return {row[0]: row for row in pages.rows(str(path)) if isinstance(row[0], bytes) and len(row) == 3}
 
 
 numbers = st.one_of(
@@ -106,4 +106,4 @@ def test_any_damage(tmp_path_factory, image, cut, changes, log):
     folder = tmp_path_factory.mktemp("salvage")
     (folder / "db").write_bytes(raw)
     (folder / "db-wal").write_bytes(log)
-    list(salvage.rows(str(folder / "db")))
+    list(pages.rows(str(folder / "db")))

@@ -10,9 +10,10 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import chain, count
 from pathlib import Path
 from typing import Final
+
+from evframe_files.private import name_aside
 
 Value = int | float | bytes | None
 Row = tuple[Value, ...]
@@ -45,12 +46,29 @@ def rows(path: str) -> Iterator[Row]:
         yield from pages.rows(number)
 
 
+def header(path: str) -> tuple[int, int]:
+    """Return the numbers ``application_id`` and ``user_version`` of a database, without opening it as one.
+
+    They are those of its last complete transaction, which may be in its write-ahead log; zeros where there are none.
+
+    Raises:
+        OSError: if the file cannot be read.
+    """
+    with open(path, "rb") as file:
+        first = file.read(_HEADER_BYTES)
+    if len(first) < _HEADER_BYTES or not first.startswith(_MAGIC):
+        return 0, 0
+    for changed, _ in _transactions(_read_if_there(f"{path}-wal"), _page_bytes(first)):
+        first = changed.get(1, first)
+    return _number(first, 68), _number(first, 60)
+
+
 def set_aside(path: str, new: str) -> str | None:
     """Put the file *new* in the place of a damaged database, and return where that one is now, if it is anywhere.
 
     When a process is killed in the midst of this, another one can do it again.
     """
-    aside = _free_name(f"{path}.damaged")
+    aside = name_aside(path)
     for suffix in ("", "-wal", "-journal"):
         with suppress(FileNotFoundError):
             if os.path.getsize(path + suffix):
@@ -60,11 +78,6 @@ def set_aside(path: str, new: str) -> str | None:
             os.unlink(path + journal)  # it belongs to the damaged one
     os.replace(new, path)
     return aside if os.path.lexists(aside) else None
-
-
-def _free_name(name: str) -> str:
-    names = chain((name,), (f"{name}.{number}" for number in count(1)))
-    return next(each for each in names if not os.path.lexists(each))
 
 
 def _read_if_there(path: str) -> bytes:
@@ -91,35 +104,41 @@ def _varint(raw: bytes, at: int) -> tuple[int, int]:
     return value << 8 | raw[at + 8], at + 9
 
 
+def _page_bytes(image: bytes) -> int:
+    size = _number(image, 16, 2) if image.startswith(_MAGIC) and len(image) >= _HEADER_BYTES else 0
+    size = 65536 if size == 1 else size
+    return size if size >= 512 and size & (size - 1) == 0 else _PAGE_BYTES
+
+
+def _transactions(log: bytes, size: int) -> Iterator[tuple[dict[int, bytes], int]]:
+    """Yield the pages of each complete transaction of a write-ahead log, and of how many the database is then."""
+    if not log.startswith(_WAL_MAGIC):
+        return
+    salts = log[16:24]
+    found: dict[int, bytes] = {}
+    step = _FRAME_HEADER_BYTES + size
+    for at in range(_WAL_HEADER_BYTES, len(log) - step + 1, step):
+        if log[at + 8 : at + 16] != salts:
+            return  # frames of an earlier log
+        found[_number(log, at)] = log[at + _FRAME_HEADER_BYTES : at + step]
+        count = _number(log, at + 4)
+        if count:  # the last frame of a transaction has the size of the database
+            yield found, count
+            found = {}
+
+
 class _Pages:
     """The pages of a database as its last complete transaction left them."""
 
     def __init__(self, image: bytes, log: bytes) -> None:
-        size = _number(image, 16, 2) if image.startswith(_MAGIC) and len(image) >= _HEADER_BYTES else 0
-        size = 65536 if size == 1 else size
-        self._size = size if size >= 512 and size & (size - 1) == 0 else _PAGE_BYTES
+        self._size = _page_bytes(image)
         self._pages = {
             number: image[at : at + self._size] for number, at in enumerate(range(0, len(image), self._size), 1)
         }
-        self._apply(log)
+        for changed, count in _transactions(log, self._size):
+            self._pages = {number: page for number, page in {**self._pages, **changed}.items() if number <= count}
         first = self._pages.get(1, b"")
         self._usable = self._size - (first[20] if first.startswith(_MAGIC) else 0)
-
-    def _apply(self, log: bytes) -> None:
-        """Take the pages of the write-ahead log, transaction by transaction."""
-        if not log.startswith(_WAL_MAGIC):
-            return
-        salts = log[16:24]
-        found: dict[int, bytes] = {}
-        step = _FRAME_HEADER_BYTES + self._size
-        for at in range(_WAL_HEADER_BYTES, len(log) - step + 1, step):
-            if log[at + 8 : at + 16] != salts:
-                return  # frames of an earlier log
-            found[_number(log, at)] = log[at + _FRAME_HEADER_BYTES : at + step]
-            count = _number(log, at + 4)
-            if count:  # the last frame of a transaction has the size of the database
-                self._pages = {number: page for number, page in {**self._pages, **found}.items() if number <= count}
-                found = {}
 
     def used(self) -> Iterator[int]:
         """Yield the numbers of the pages that are in use: free ones can have rows that were removed."""
