@@ -30,6 +30,7 @@ from evframe.subscriptions.channel import Channel
 from evframe.subscriptions.client_leases import ClientLeases
 from evframe.subscriptions.hosts import HostAddress
 from evframe.subscriptions.lease_networks import LeaseNetworks
+from evframe.subscriptions.leases import Leases
 from evframe.subscriptions.policy import Policies
 from evframe.subscriptions.raising import Raising
 from evframe.subscriptions.resolving import Resolver
@@ -85,13 +86,13 @@ class EventInterface(Raising, Subscribing):
         self._manager.on_change = transports.resolve
         self.resolver = Resolver(self._tell_addresses)
         """The resolver of host names that all plugins share."""
-        self.lease_networks = networks = LeaseNetworks(self.policies, self.resolver)
+        roster = Roster(registry, core, self.resolver, self._manager.tell)
+        leases = Leases(registry, roster, clock, self._manager.tell)
+        self.lease_networks = networks = LeaseNetworks(self.policies, self.resolver, roster, leases)
         """The networks that leases, and the hosts that their peers name, are limited to."""
-        roster = Roster(registry, core, clock, self._manager.tell, networks)
-        networks.end = roster.leases.end
-        clients = ClientLeases(registry, transports.parse, roster, self.policies, networks)
+        clients = ClientLeases(registry, transports.parse, leases, self.policies, networks)
         Raising.__init__(self, registry, roster, core)
-        Subscribing.__init__(self, registry, roster, transports, self._manager, clients)
+        Subscribing.__init__(self, registry, leases, transports, self._manager, clients)
         self.is_running = False
         """Whether the interface is entered, and is not being left."""
         self.config_path: str | Path | None = None
@@ -186,6 +187,7 @@ class EventInterface(Raising, Subscribing):
             self._composition,
             self._transports,
             self._roster,
+            self._leases,
             self.policies,
             self.client_leases,
         )
@@ -221,6 +223,7 @@ class EventInterface(Raising, Subscribing):
         self._own_status.set_status(-1, "initializing")
         self.resolver.start()
         self._roster.start()
+        self._leases.start()
         self._inbox.start(asyncio.get_running_loop())
         try:
             self._composition.start()
@@ -238,7 +241,7 @@ class EventInterface(Raising, Subscribing):
         terminating = self._own_status.add()
         terminating.status, terminating.details = -2, "shutting down"  # does not call `status_changed`
         timeout_s = self.core.drain_timeout_s
-        self._roster.stop_expiring()
+        self._leases.stop()
         await self._composition.end_tasks(timeout_s)
         self._inbox.flush()
         await self._roster.drain(timeout_s)

@@ -194,11 +194,9 @@ class LeaseMachine(RuleBasedStateMachine):
         assert listed == self.model
         for event in self.events.events:
             assert set(event.targets) == set(event.leases)
-        leases = self.events._roster.leases
-        assert set(leases.subscribers) == {socket for _, socket in self.model}
+        assert set(self.events._roster.by_socket) == {socket for _, socket in self.model}
         timed = sum(bool(expire_s) for _, expire_s in self.model.values())
-        assert len(leases._due) - leases._stale == timed
-        assert leases._stale <= timed
+        assert len(self.events._leases._due) == timed
 
 
 LeaseMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
@@ -214,16 +212,16 @@ def test_ended_leases_leave_memory(events, others):
     for _ in range(1000):
         ended.append(weakref.ref(events.subscribe_event("E_A", "memory:a", 3600).subscriber.socket))
         events.unsubscribe_event("E_A", "memory:a")
-        assert len(events._roster.leases._due) <= 2 * others + 1
+        assert len(events._leases._due) == others
     assert sum(each() is not None for each in ended) <= others
 
 
 def test_refreshes_are_cheap(events, clock):
-    """A refresh leaves the entry that the timer looks at where it is, and one that shortens a lease adds one at most."""
+    """A refresh, to a later or an earlier time, leaves the schedule one entry for the lease."""
     for expire_s in (100, 200, 300, *range(299, 100, -1)):
         clock[0] += 0.001
         events.subscribe_event("E_A", "memory:a", expire_s)
-        assert len(events._roster.leases._due) <= 2
+        assert len(events._leases._due) == 1
 
 
 @pytest.mark.parametrize("made", [None, object()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final, Protocol
 
 from evframe.exceptions import SocketError
@@ -45,6 +46,15 @@ class Socket(Protocol):
 def shown_socket(socket: Socket) -> str:
     """Return the text of *socket* in listings, without secrets."""
     return getattr(socket, "shown", None) or socket.canonical
+
+
+def leaves(target: Socket) -> Iterator[Socket]:
+    """Yield the sockets that a subscription of *target* delivers to: itself, or its members and theirs."""
+    members = getattr(target, "members", ())
+    if not members:
+        yield target
+    for member in members:
+        yield from leaves(member.socket)
 
 
 def endpoints_of(socket: Socket) -> tuple[tuple[str, int], ...]:

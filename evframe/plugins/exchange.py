@@ -172,7 +172,7 @@ class PluginExchange:
 
     def _remove(self, name: str) -> None:
         plugin = self._now.remove(name)
-        self._now.spawn(self._now.retire(plugin, self._roster.end_timeout_s))
+        self._now.spawn(self._now.retire(plugin, self._roster.scheduler.end_timeout_s))
 
     def _open(self, status: PluginStatus) -> None:
         """Exchange a management interface that the new configuration opens or closes."""
@@ -196,7 +196,7 @@ class PluginExchange:
 
     def _exchange_back(self, name: str, old: Any, options: Any, new: Any) -> None:
         self._now.exchange(name, old, options)
-        self._now.spawn(self._now.retire(new, self._roster.end_timeout_s))
+        self._now.spawn(self._now.retire(new, self._roster.scheduler.end_timeout_s))
 
     def _go_on(self, subscribers: list[Subscriber]) -> None:
         """Resume the subscribers of an exchanged transport, each once its batches under way are over."""
@@ -215,7 +215,7 @@ class PluginExchange:
     ) -> None:
         """Release a transport that was exchanged, once it has no batches under way."""
         try:
-            async with asyncio.timeout(self._roster.end_timeout_s):
+            async with asyncio.timeout(self._roster.scheduler.end_timeout_s):
                 while any(subscriber in self._held for subscriber in subscribers):  # noqa: ASYNC110 an asyncio.Event would slow every batch
                     await asyncio.sleep(0.01)
         except TimeoutError:
@@ -223,4 +223,4 @@ class PluginExchange:
         if released is not None:
             for socket in sockets:
                 release(released, socket)
-        await self._now.retire(old, self._roster.end_timeout_s)
+        await self._now.retire(old, self._roster.scheduler.end_timeout_s)

@@ -12,8 +12,8 @@ from evframe.exceptions import ConfigError, SocketError
 from evframe.plugins.changes import Changes
 from evframe.plugins.exchange import PluginExchange
 from evframe.subscriptions.channel import Subscription
+from evframe.subscriptions.leases import Leases, check_parameters
 from evframe.subscriptions.references import has_reference
-from evframe.subscriptions.roster import check_parameters
 
 if TYPE_CHECKING:
     from evframe.events.event import EventRegistry
@@ -34,6 +34,7 @@ class Parts:
     composition: Composition
     transports: Transports
     roster: Roster
+    leases: Leases
     policies: Policies
     client_leases: ClientLeases
 
@@ -50,7 +51,7 @@ class Parts:
         """The leases that the configuration holds, by event and socket."""
         return {
             (lease.event.name, lease.subscriber.socket.canonical): lease
-            for lease in self.roster.subscriptions
+            for lease in self.leases.all
             if lease.configured is not None
         }
 
@@ -99,7 +100,7 @@ class Reload:
     def _lease_problems(self) -> list[str]:
         """Return the problems of leases outside of the configuration, which have to survive the reload."""
         problems = []
-        for lease in self._now.roster.subscriptions:
+        for lease in self._now.leases.all:
             if lease.configured is None:
                 problem = self._lease_problem(lease)
                 if problem is not None:
@@ -142,11 +143,11 @@ class Reload:
 
     def _apply_subscriptions(self, before: dict[tuple[str, str], Subscription]) -> None:
         """Make and end leases; *before* are those that were configured before any plugin changed."""
-        roster, wanted = self._now.roster, self._wanted.configured
+        wanted = self._wanted.configured
         for key, lease in before.items():
             if key not in wanted:
                 if lease.event.leases.get(lease.subscriber) is lease:
-                    roster.leases.end(lease)
+                    self._now.leases.end(lease)
                 self._changes.ended.append(" ".join(key))
         for (name, canonical), lease in wanted.items():
             old = before.get((name, canonical))
@@ -168,7 +169,7 @@ class Reload:
     def _subscribe(self, name: str, wanted: Subscription) -> None:
         event = self._now.registry[name]
         address = self._now.transports.parse(wanted.subscriber.text, configured=True)
-        self._now.roster.subscribe(event, address, wanted.expire_s, configured=True)
+        self._now.leases.subscribe(event, address, wanted.expire_s, configured=True)
 
 
 def _has_other_secret(old: Subscription, new: Subscription) -> bool:

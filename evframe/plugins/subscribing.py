@@ -7,6 +7,7 @@ from typing import Any
 
 from evframe.config.structuring import check_timeout
 from evframe.delivery.members import Address, Member
+from evframe.delivery.probes import state_of
 from evframe.delivery.sockets import Socket
 from evframe.delivery.statistics import Counters
 from evframe.events.event import EventRegistry
@@ -14,8 +15,8 @@ from evframe.plugins.manager import PluginManager
 from evframe.plugins.transports import Transports
 from evframe.subscriptions.channel import Channel, Subscription
 from evframe.subscriptions.client_leases import ClientLeases
+from evframe.subscriptions.leases import Leases
 from evframe.subscriptions.references import has_reference
-from evframe.subscriptions.roster import Roster
 
 
 class Subscribing:
@@ -23,7 +24,7 @@ class Subscribing:
 
     Args:
         registry: of the events.
-        roster: of the subscribers.
+        leases: of the subscribers.
         transports: parse sockets.
         manager: of the plugins, of which one describes a socket.
         client_leases: the subscriptions of run-time clients.
@@ -32,13 +33,14 @@ class Subscribing:
     def __init__(
         self,
         registry: EventRegistry[Channel],
-        roster: Roster,
+        leases: Leases,
         transports: Transports,
         manager: PluginManager,
         client_leases: ClientLeases,
     ) -> None:
         self._events = registry
-        self._roster = roster
+        self._roster = leases.roster
+        self._leases = leases
         self._transports = transports
         self._manager = manager
         self.client_leases = client_leases
@@ -55,16 +57,16 @@ class Subscribing:
         event = self._events[name]
         # Listings show references of a configured socket; only such a text may be parsed with references.
         canonical = socket if has_reference(socket) else self._transports.parse(socket).socket.canonical
-        return self._roster.leases.find(event, canonical)
+        return self._leases.find(event, canonical)
 
     @property
     def subscriptions(self) -> list[Subscription]:
         """The leases that have not ended, by event, the oldest first."""
-        return self._roster.subscriptions
+        return self._leases.all
 
     def remaining_s(self, lease: Subscription) -> int:
         """Return the whole seconds that *lease* has left, rounded up."""
-        return lease.remaining_s(self._roster.leases.clock())
+        return lease.remaining_s(self._leases.clock())
 
     def away(self, lease: Subscription) -> str | None:
         """Return why the subscriber of *lease* cannot be reached, such as `unresolved`; None when it can."""
@@ -72,16 +74,16 @@ class Subscribing:
 
     def state(self, lease: Subscription) -> str:
         """Return whether the subscriber of *lease* is `connected`, `away`, or `unknown`, as it was last found."""
-        return self._roster.state(lease.subscriber)
+        return state_of(lease.subscriber, self.away(lease))
 
     def seconds_left(self, lease: Subscription) -> float | None:
         """Return the seconds that *lease* has left; None when it never ends."""
-        return lease.deadline - self._roster.leases.clock() if lease.expire_s else None
+        return lease.deadline - self._leases.clock() if lease.expire_s else None
 
     @property
     def statistics(self) -> list[Counters]:
         """The counters of every subscriber, then the sums over the subscribers that were released."""
-        return self._roster.statistics
+        return [read() for read in self.counters]
 
     @property
     def counters(self) -> list[Callable[[], Counters]]:
@@ -113,7 +115,7 @@ class Subscribing:
         if type(expire_s) is not int or expire_s < 0:
             raise ValueError(f"expire_s: expected 0 or more whole seconds, got {expire_s!r}")
         event, address = self._events[name], self._transports.parse(socket, configured=configured)
-        return self._roster.subscribe(event, address, expire_s, configured=configured)
+        return self._leases.subscribe(event, address, expire_s, configured=configured)
 
     def restore_subscription(
         self, name: str, socket: str, expire_s: int, remaining_s: float | None, interface: str = ""
@@ -128,19 +130,22 @@ class Subscribing:
             SocketError: if the socket cannot be used, or the policy of run-time clients does not permit it.
         """
         event, address = self._events[name], self._transports.parse(socket)
-        if self._roster.leases.find(event, address.socket.canonical) is not None:
+        if self._leases.find(event, address.socket.canonical) is not None:
             return False
         self.client_leases.restore(event, address, expire_s, remaining_s, interface)
         return True
 
     def unsubscribe_event(self, name: str, socket: str) -> bool:
         """End a subscription; return whether there was one."""
-        definition = self._events[name]
-        return self._roster.unsubscribe(definition, self._transports.parse(socket).socket.canonical)
+        lease = self._leases.find(self._events[name], self._transports.parse(socket).socket.canonical)
+        if lease is None:
+            return False
+        self._leases.end(lease)
+        return True
 
     def expire(self) -> None:
         """End every lease whose time has come."""
-        self._roster.leases.expire()
+        self._leases.expire()
 
     def parse_socket(self, text: str) -> Address:
         """Return the address of a socket; SocketError when it cannot be used."""
@@ -152,7 +157,7 @@ class Subscribing:
 
     def close_member(self, member: Member) -> None:
         """Close a member."""
-        self._roster.close_member(member)
+        self._roster.scheduler.end(member.subscriber)
 
     def describe(self, socket: Socket | str) -> dict[str, Any]:
         """Return what the transport of *socket*, or of its text, describes, such as the state of its members.

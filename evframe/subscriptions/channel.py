@@ -37,13 +37,9 @@ class Channel(EventDefinition):
 
 
 class Subscription:
-    """A lease: one event to one subscriber, until *deadline* on the monotonic clock.
+    """A lease: one event to one subscriber, until *deadline* on the monotonic clock."""
 
-    *due* is when the timer checks the lease next. A refresh does not change *due*, so that frequent
-    refreshes cost the timer nothing.
-    """
-
-    __slots__ = ("configured", "deadline", "due", "event", "expire_s", "interface", "subscriber")
+    __slots__ = ("configured", "deadline", "event", "expire_s", "interface", "subscriber")
 
     def __init__(self, event: Channel, subscriber: Subscriber) -> None:
         self.event = event
@@ -52,15 +48,11 @@ class Subscription:
         self.interface: str | None = None  # the management interface that made the lease, "" when it is not known
         self.expire_s = 0
         self.deadline = math.inf
-        self.due = math.inf
 
     @property
     def is_client(self) -> bool:
         """Whether a run-time client has made the lease, and the configuration does not hold it."""
         return self.interface is not None and self.configured is None
-
-    def __lt__(self, other: Subscription) -> bool:
-        return False  # the order of entries of the same time does not matter
 
     def remaining_s(self, now: float) -> int:
         """Whole seconds left, rounded up."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,8 @@ if TYPE_CHECKING:
     from evframe.events.event import EventRegistry
     from evframe.subscriptions.channel import Channel, Subscription
     from evframe.subscriptions.lease_networks import LeaseNetworks
+    from evframe.subscriptions.leases import Leases
     from evframe.subscriptions.policy import Policies, Policy
-    from evframe.subscriptions.roster import Roster
-
-log = logging.getLogger("evframe.management")
 
 
 class ClientLeases:
@@ -25,7 +22,7 @@ class ClientLeases:
     Args:
         events: the registry.
         parse: returns the address of a socket's text.
-        roster: of the subscribers.
+        leases: of all subscribers.
         policies: of the management interfaces.
         networks: limits the names of the leases to the networks of their policies.
     """
@@ -34,13 +31,13 @@ class ClientLeases:
         self,
         events: EventRegistry[Channel],
         parse: Callable[[str], Address],
-        roster: Roster,
+        leases: Leases,
         policies: Policies,
         networks: LeaseNetworks,
     ) -> None:
         self._events = events
         self._parse = parse
-        self._roster = roster
+        self._leases = leases
         self._policies = policies
         self._networks = networks
 
@@ -53,7 +50,7 @@ class ClientLeases:
             ForbiddenError: if the policy does not permit it.
         """
         event, address = self._events[name], self._parse(socket)
-        lease = self._roster.leases.find(event, address.socket.canonical)
+        lease = self._leases.find(event, address.socket.canonical)
         if lease is not None and lease.configured is not None and not policy.may_end_configured:
             if not expire_s:
                 problem = "expected a subscription that the configuration does not hold"
@@ -61,11 +58,12 @@ class ClientLeases:
             return
         policy.check_socket(address.socket)
         if not expire_s:
-            self._roster.unsubscribe(event, address.socket.canonical)
+            if lease is not None:
+                self._leases.end(lease)
             return
         if lease is None or lease.interface != policy.name:
             self._networks.check(policy, address.socket)
-        self._roster.subscribe(event, address, expire_s, interface=policy.name)
+        self._leases.subscribe(event, address, expire_s, interface=policy.name)
 
     def restore(
         self, event: Channel, address: Address, expire_s: int, remaining_s: float | None, interface: str
@@ -80,19 +78,17 @@ class ClientLeases:
             policy.check_socket(address.socket)
         except ForbiddenError as error:
             raise SocketError(address.text, error.problem) from None
-        self._roster.restore(event, address, expire_s, remaining_s, interface)
+        self._leases.restore(event, address, expire_s, remaining_s, interface)
 
     def review(self) -> list[Subscription]:
         """End the leases that the policies of their interfaces do not permit any more, and return them."""
         ended = []
-        for lease in self._roster.subscriptions:
+        for lease in self._leases.all:
             if lease.is_client and lease.interface is not None:
                 try:
                     self._policies.of(lease.interface).check_socket(lease.subscriber.socket)
                 except ForbiddenError as error:
-                    extra = {"event": lease.event.name, "rule": error.rule, "problem": str(error)}
-                    log.warning("the policy ends a subscription", extra=extra)
-                    self._roster.leases.end(lease)
+                    self._networks.end(lease, error)
                     ended.append(lease)
         self._networks.apply()
         return ended

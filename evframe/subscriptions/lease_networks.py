@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from evframe.delivery.sockets import endpoints_of
+from evframe.delivery.sockets import endpoints_of, leaves
 from evframe.exceptions import ForbiddenError
 from evframe.subscriptions.hosts import HostAddress, Network, is_within, numeric
-from evframe.subscriptions.policy import leaves, narrowest
+from evframe.subscriptions.policy import narrowest
 from evframe.subscriptions.resolving import FORBIDDEN
 
 if TYPE_CHECKING:
     from evframe.delivery.sockets import Socket
     from evframe.delivery.subscriber import Subscriber
     from evframe.subscriptions.channel import LeaseChange, Subscription
+    from evframe.subscriptions.leases import Leases
     from evframe.subscriptions.policy import Policies, Policy
     from evframe.subscriptions.resolving import Resolver
+    from evframe.subscriptions.roster import Roster
 
 log = logging.getLogger("evframe.management")
 Endpoint = tuple[str, int]
@@ -37,19 +38,21 @@ class LeaseNetworks:
     Args:
         policies: of the management interfaces.
         resolver: looks up the names, and is restricted.
+        roster: of the subscribers.
+        leases: whose names are limited.
     """
 
-    def __init__(self, policies: Policies, resolver: Resolver) -> None:
-        self.end: Callable[[Subscription], None] = lambda lease: None  # noqa: ARG005 the lease is part of the type
-        """Ends a lease."""
+    def __init__(self, policies: Policies, resolver: Resolver, roster: Roster, leases: Leases) -> None:
         self._policies = policies
-        self.resolver = resolver
-        """The resolver of the host names."""
+        self._resolver = resolver
+        self._leases = leases
         self._held: dict[Subscription, tuple[Holder, frozenset[Endpoint]]] = {}
-        self._holders: dict[str, dict[int, Counter[Holder]]] = {}  # the leases on each name and port
-        self._leases: dict[Endpoint, dict[Subscription, None]] = {}  # in the order in which they were held
+        # The leases on each host, port and holder, in the order in which they were held.
+        self._hosts: dict[str, dict[int, dict[Holder, dict[Subscription, None]]]] = {}
         self._ending: dict[Subscriber, list[Subscription]] = {}
         resolver.answered = self._answered
+        roster.on_release = self._released
+        leases.on_change = self._lease_changed
 
     def check(self, policy: Policy, target: Socket) -> None:
         """Raise ForbiddenError when the networks of *policy* would take a name of *target* from others that use it."""
@@ -58,16 +61,15 @@ class LeaseNetworks:
             return
         for host, port in _names(_endpoints(target)):
             if self._has_others(policy.name, host, port):
-                found = self.resolver.answer(host, port)
+                found = self._resolver.answer(host, port)
                 if not found or not _are_within(found, networks):
-                    problem = f"expected a name with addresses of a permitted network, got {host!r}"
-                    raise ForbiddenError("networks", target.canonical, problem)
+                    raise _outside(target, host)
 
     def _has_others(self, interface: str, host: str, port: int) -> bool:
-        ports = self._holders.get(host)
+        ports = self._hosts.get(host)
         if ports is None:
-            return self.resolver.is_used(host)  # a consumer or a probe uses the name
-        return bool(ports.get(port, Counter()).keys() - {interface})
+            return self._resolver.is_used(host)  # a consumer or a probe uses the name
+        return bool(ports.get(port, {}).keys() - {interface})
 
     def beyond(self, endpoints: Iterable[Endpoint]) -> tuple[Network, ...] | None:
         """Return the networks of the hosts that the peers at *endpoints* may name; None for any.
@@ -75,21 +77,34 @@ class LeaseNetworks:
         They are the networks of the interfaces whose leases are on the endpoints. When this process or its
         configuration subscribes each endpoint, the peers may name any host.
         """
-        held = [self._holders.get(host, {}).get(port) or Counter({"": 1}) for host, port in endpoints]
-        holders = {holder for each in held if None not in each for holder in each}
+        held = [self._hosts.get(host, {}).get(port) or {"": {}} for host, port in endpoints]
+        return self._narrowest({holder for each in held if None not in each for holder in each})
+
+    def _narrowest(self, holders: Iterable[Holder]) -> tuple[Network, ...] | None:
         return narrowest(self._policies.of(holder).networks for holder in holders if holder is not None)
 
-    def lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
+    def end(self, lease: Subscription, error: ForbiddenError) -> None:
+        """End a lease that the policy does not permit any more."""
+        extra = {"event": lease.event.name, "rule": error.rule, "problem": str(error)}
+        log.warning("the policy ends a subscription", extra=extra)
+        self._leases.end(lease)
+
+    def apply(self) -> None:
+        """Apply changed networks of the interfaces."""
+        for host, ports in list(self._hosts.items()):
+            for port in list(ports):
+                self._limit(host, port)
+
+    def _lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
         """Count a lease that was made or has another holder; an ended lease counts until its connection ends."""
         if change in {"expired", "ended"}:
-            if lease not in self._held:
-                return
-            if lease.subscriber.leases:
-                self._drop(lease)
-            else:
-                self._ending.setdefault(lease.subscriber, []).append(lease)
+            if lease in self._held:
+                if lease.subscriber.leases:
+                    self._drop(lease)
+                else:
+                    self._ending.setdefault(lease.subscriber, []).append(lease)
             return
-        self.released(lease.subscriber)
+        self._released(lease.subscriber)
         holder = lease.interface if lease.is_client else None
         before = self._held.get(lease)
         if before is None:
@@ -98,75 +113,66 @@ class LeaseNetworks:
             self._drop(lease)
             self._hold(lease, holder, before[1])
 
-    def released(self, subscriber: Subscriber) -> None:
+    def _released(self, subscriber: Subscriber) -> None:
         """Lift the limits of the leases that have ended with *subscriber*."""
         for lease in self._ending.pop(subscriber, ()):
             self._drop(lease)
 
-    def apply(self) -> None:
-        """Apply changed networks of the interfaces."""
-        for host, ports in list(self._holders.items()):
-            for port in list(ports):
-                self._limit(host, port)
-
-    def _hold(self, lease: Subscription, holder: Holder, names: frozenset[Endpoint]) -> None:
-        if not names:
-            return
-        self._held[lease] = holder, names
-        for host, port in names:
-            self._holders.setdefault(host, {}).setdefault(port, Counter())[holder] += 1
-            self._leases.setdefault((host, port), {})[lease] = None
+    def _hold(self, lease: Subscription, holder: Holder, endpoints: frozenset[Endpoint]) -> None:
+        if endpoints:
+            self._held[lease] = holder, endpoints
+        for host, port in endpoints:
+            self._hosts.setdefault(host, {}).setdefault(port, {}).setdefault(holder, {})[lease] = None
             self._limit(host, port)
 
     def _drop(self, lease: Subscription) -> None:
-        holder, names = self._held.pop(lease)
-        for host, port in names:
-            del self._leases[host, port][lease]
-            ports = self._holders[host]
-            ports[port][holder] -= 1
-            if not ports[port][holder]:
-                del ports[port][holder]
+        holder, endpoints = self._held.pop(lease)
+        for host, port in endpoints:
+            ports = self._hosts[host]
+            holders = ports[port]
+            del holders[holder][lease]
+            if not holders[holder]:
+                del holders[holder]
             self._limit(host, port)
-            if not ports[port]:
-                del ports[port], self._leases[host, port]
+            if not holders:
+                del ports[port]
             if not ports:
-                del self._holders[host]
+                del self._hosts[host]
 
     def _limit(self, host: str, port: int) -> None:
-        holders = self._holders[host][port]
-        networks: tuple[Network, ...] | None = None
-        if None not in holders:
-            networks = narrowest(self._policies.of(holder).networks for holder in holders if holder is not None)
         if numeric(host, port) is not None:
             return  # a numeric host was compared at its subscription; it is kept for the hosts that its peer names
-        self.resolver.restrict(host, networks, port)
-        if None in holders and len(holders) > 1:
-            self._end_outside(host, port)
+        holders = self._hosts[host][port]
+        self._resolver.restrict(host, None if None in holders else self._narrowest(holders), port)
+        self._end_outside(host, port)
 
     def _answered(self, host: str) -> None:
-        for port, holders in list(self._holders.get(host, {}).items()):
-            if None in holders and len(holders) > 1:
-                self._end_outside(host, port)
+        for port in list(self._hosts.get(host, ())):
+            self._end_outside(host, port)
 
     def _end_outside(self, host: str, port: int) -> None:
         """End the leases of clients on a name of this process that has an address outside of their networks."""
-        found = self.resolver.answer(host, port)
-        for lease in list(self._leases[host, port]):
-            holder, _ = self._held.get(lease, (None, None))
-            if holder is None:
-                continue  # the lease is of this process, or ended with an earlier lease
+        holders = self._hosts.get(host, {}).get(port, {})  # the end of another lease may have ended all of these
+        if None not in holders:
+            return
+        found = self._resolver.answer(host, port)
+        for holder in [holder for holder in holders if holder is not None]:
             networks = self._policies.of(holder).networks
             if networks is None or _are_within(found, networks):
                 continue
-            has_ended = lease.deadline == -math.inf
-            if lease.subscriber.leases == (not has_ended):
-                lease.subscriber.fail_waiting(FORBIDDEN)  # otherwise the queue would be sent to that address
-            if not has_ended:
-                problem = f"expected a name with addresses of a permitted network, got {host!r}"
-                error = ForbiddenError("networks", lease.subscriber.socket.canonical, problem)
-                extra = {"event": lease.event.name, "rule": error.rule, "problem": str(error)}
-                log.warning("the policy ends a subscription", extra=extra)
-                self.end(lease)
+            for lease in list(holders.get(holder, ())):
+                if lease not in self._held:
+                    continue  # it ended with an earlier lease
+                has_ended = lease.deadline == -math.inf
+                if lease.subscriber.leases == (not has_ended):
+                    lease.subscriber.fail_waiting(FORBIDDEN)  # otherwise the queue would be sent to that address
+                if not has_ended:
+                    self.end(lease, _outside(lease.subscriber.socket, host))
+
+
+def _outside(target: Socket, host: str) -> ForbiddenError:
+    problem = f"expected a name with addresses of a permitted network, got {host!r}"
+    return ForbiddenError("networks", target.canonical, problem)
 
 
 def _endpoints(target: Socket) -> frozenset[Endpoint]:

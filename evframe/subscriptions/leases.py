@@ -1,45 +1,63 @@
-"""The leases of the subscribers, on a monotonic clock."""
+"""Leases: made, refreshed, found and ended, each at its time on a monotonic clock."""
 
 from __future__ import annotations
 
 import asyncio
-import heapq
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import Final
 
-from evframe.subscriptions.channel import LeaseChange, Subscription
-from evframe.subscriptions.references import has_reference
+from evframe.delivery.members import Address
+from evframe.delivery.schedule import Schedule
+from evframe.delivery.sockets import Socket, leaves, shown_socket
+from evframe.events.declarations import Declaration, Parameter
+from evframe.events.event import EventRegistry
+from evframe.exceptions import ParameterError, SocketError
+from evframe.subscriptions.channel import Channel, LeaseChange, Subscription
+from evframe.subscriptions.roster import Roster
 
-if TYPE_CHECKING:
-    from evframe.delivery.members import Address
-    from evframe.delivery.scheduler import Scheduler
-    from evframe.delivery.subscriber import Subscriber
-    from evframe.subscriptions.channel import Channel
+_PARTS: Final = 16  # of a second: a lease ends at the end of the part in which its time is over
 
 
 class Leases:
-    """Makes, refreshes, finds and ends leases; a subscriber lives as long as its last one."""
+    """Makes, refreshes, finds and ends leases; a subscriber lives as long as its last one.
+
+    Args:
+        events: the registry.
+        roster: of the subscribers.
+        clock: a monotonic clock, in seconds.
+        notify: calls a hook of every plugin, like the method `tell` of `PluginManager`.
+    """
 
     def __init__(
         self,
+        events: EventRegistry[Channel],
+        roster: Roster,
         clock: Callable[[], float],
-        scheduler: Scheduler,
-        on_first: Callable[[Subscriber], None],
-        on_change: Callable[[Subscription, LeaseChange], None],
+        notify: Callable[..., None],
     ) -> None:
         self.clock = clock
-        self.subscribers: dict[str, Subscriber] = {}
-        self._on_first = on_first
-        self._scheduler = scheduler
-        self._on_change = on_change
-        self._due: list[tuple[float, Subscription]] = []
-        self._stale = 0  # entries of `_due` whose lease has ended, or has an earlier entry
+        self.on_change: Callable[[Subscription, LeaseChange], None] = lambda lease, change: None  # noqa: ARG005 the names are part of the type
+        """Called at each change of a lease, before its subscriber ends and the plugins are notified."""
+        self._events = events
+        self.roster = roster
+        """The roster of the subscribers."""
+        self._notify = notify
+        self._due: Schedule[Subscription] = Schedule()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
 
     @property
-    def next_due(self) -> float:
-        """The time of the next lease to expire; infinity when no lease expires."""
-        return self._due[0][0] if self._due else math.inf
+    def all(self) -> list[Subscription]:
+        """The leases that have not ended, by event, the oldest first."""
+        self.expire()
+        return [lease for event in self._events for lease in event.leases.values()]
+
+    def find(self, event: Channel, canonical: str) -> Subscription | None:
+        """Return the lease of a socket on *event*, or None."""
+        subscriber = self.roster.by_socket.get(canonical)
+        return None if subscriber is None else event.leases.get(subscriber)
 
     def subscribe(
         self,
@@ -50,12 +68,15 @@ class Leases:
         configured: bool = False,
         interface: str | None = None,
     ) -> Subscription:
-        """Make or refresh the lease of a socket on *event*.
+        """Make or refresh the lease of a socket on *event*. The host names of the socket are looked up again.
 
         A refresh without a time restarts the clock of a lease that has one.
         *configured* says that the configuration holds the lease. A new lease keeps the name of the management
         *interface* that makes it. A refresh over another interface keeps that name; a refresh by this process
         removes it.
+
+        Raises:
+            SocketError: if the socket has a parameter that the event's declaration does not have.
         """
         lease, is_new = self._lease(event, address)
         if is_new or interface is None:
@@ -64,36 +85,31 @@ class Leases:
             lease.configured = expire_s
         if (expire_s or configured) and address.socket.expires:
             lease.expire_s = expire_s
-        if lease.expire_s:
-            self._set_deadline(lease, lease.expire_s)
-        else:
-            lease.deadline = math.inf
-        self._on_change(lease, "made" if is_new else "refreshed")
+        self._set_time(lease, lease.expire_s or math.inf)
+        self._change(lease, "made" if is_new else "refreshed")
+        self.roster.check(lease.subscriber, probe=configured)
         return lease
 
     def restore(
         self, event: Channel, address: Address, expire_s: int, remaining_s: float | None, interface: str
     ) -> Subscription:
-        """Make a lease of an earlier process again, with its remaining time; None for a lease that never ends."""
+        """Make a lease of an earlier process again, with its remaining time; None for a lease that never ends.
+
+        Raises:
+            SocketError: as for `subscribe`.
+        """
         lease, _ = self._lease(event, address)
         lease.interface = interface
         if remaining_s is not None:
             lease.expire_s = expire_s
-            self._set_deadline(lease, remaining_s)
-        self._on_change(lease, "restored")
+            self._set_time(lease, remaining_s)
+        self._change(lease, "restored")
         return lease
 
     def _lease(self, event: Channel, address: Address) -> tuple[Subscription, bool]:
         """Return the lease of a socket on *event*, and whether it is a new one."""
-        socket = address.socket
-        canonical = socket.canonical
-        subscriber = self.subscribers.get(canonical)
-        if subscriber is None:
-            subscriber = self.subscribers[canonical] = self._scheduler.open(socket, address.transport)
-            self._on_first(subscriber)
-        text = canonical if address.text == canonical else address.text
-        is_same = subscriber.text == text and not has_reference(text)
-        subscriber.subscribe(socket, text, is_same=is_same, on_replaced=self._scheduler.on_replaced)
+        check_parameters(event, address)
+        subscriber = self.roster.open(address)
         lease = event.leases.get(subscriber)
         if lease is not None:
             return lease, False
@@ -102,94 +118,98 @@ class Leases:
         subscriber.add_lease()
         return lease, True
 
-    def _set_deadline(self, lease: Subscription, remaining_s: float) -> None:
-        lease.deadline = self.clock() + remaining_s
-        if lease.deadline < lease.due:
-            self._drop_entry(lease)
-            lease.due = lease.deadline
-            heapq.heappush(self._due, (lease.due, lease))
-
-    def _drop_entry(self, lease: Subscription) -> None:
-        """Mark the entry of *lease* as stale; remove all stale entries when they are more than half."""
-        if math.isfinite(lease.due):
-            self._stale += 1
-        lease.due = -math.inf
-        if self._stale * 2 > len(self._due):
-            self._due = list({lease: (at, lease) for at, lease in self._due if at == lease.due}.values())
-            heapq.heapify(self._due)
-            self._stale = 0
-
-    def find(self, event: Channel, canonical: str) -> Subscription | None:
-        """Return the lease of a socket on *event*, or None."""
-        subscriber = self.subscribers.get(canonical)
-        return None if subscriber is None else event.leases.get(subscriber)
-
     def end(self, lease: Subscription, change: LeaseChange = "ended") -> None:
         """End a lease; with its last lease, a subscriber ends and is released."""
         subscriber = lease.subscriber
         del lease.event.leases[subscriber]
         lease.event.invalidate_targets()
-        lease.deadline = -math.inf
-        self._drop_entry(lease)
+        self._set_time(lease, -math.inf)
         subscriber.remove_lease()
+        self.on_change(lease, change)
         if not subscriber.leases:
-            self._scheduler.end(subscriber)
-        self._on_change(lease, change)
+            self.roster.scheduler.end(subscriber)
+        self._notify("lease_changed", lease=lease, change=change)
+
+    def _change(self, lease: Subscription, change: LeaseChange) -> None:
+        self.on_change(lease, change)
+        self._notify("lease_changed", lease=lease, change=change)
+
+    def _set_time(self, lease: Subscription, remaining_s: float) -> None:
+        """Let *lease* end in *remaining_s* seconds; infinity for never, its negative for a lease that has ended."""
+        if math.isfinite(lease.deadline):
+            self._due.remove(lease, _part(lease.deadline))
+        lease.deadline = self.clock() + remaining_s
+        if math.isfinite(lease.deadline):
+            self._due.add(lease, _part(lease.deadline))
+            self._set_timer()
 
     def expire(self) -> None:
-        """End every lease whose time has come."""
-        if not self._due:
-            return
-        now = self.clock()
-        while self._due and self._due[0][0] <= now:
-            at, lease = heapq.heappop(self._due)
-            if at != lease.due:
-                self._stale -= 1
-            elif lease.deadline <= now:
-                lease.due = math.inf  # the entry of the lease is removed already
-                self.end(lease, "expired")
-            else:
-                lease.due = lease.deadline
-                if lease.due < math.inf:
-                    heapq.heappush(self._due, (lease.due, lease))
-
-
-class ExpiryTimer:
-    """Ends leases on the running loop, each at its time."""
-
-    def __init__(self, leases: Leases) -> None:
-        self._leases = leases
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._at = math.inf
+        """End every lease whose time is over."""
+        while (lease := self._due.pop(self.clock() * _PARTS)) is not None:
+            lease.deadline = math.inf  # the schedule does not have it any more
+            self.end(lease, "expired")
 
     def start(self) -> None:
-        """Start the timer."""
+        """End leases at their times, on the running loop."""
         self._loop = asyncio.get_running_loop()
-        self._at = math.inf
-        self.look()
+        self._set_timer()
 
-    def look(self) -> None:
-        """Set the timer anew, because a lease may end sooner than all leases before."""
-        at = self._leases.next_due
-        if self._loop is None or at >= self._at:
+    def _set_timer(self) -> None:
+        """Set the timer to the time of the next lease to end, if that is before the time that it is set to."""
+        at = self._due.next_due / _PARTS
+        if self._loop is None or at >= self._timer_at:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._at = at
+        self._timer_at = at
         # At most an hour, because the clock of the leases may differ from the clock of the loop.
-        delay_s = min(max(0.0, at - self._leases.clock()), 3600.0)
-        self._timer = self._loop.call_later(delay_s, self._expire)
+        self._timer = self._loop.call_later(min(max(0.0, at - self.clock()), 3600.0), self._look)
 
-    def _expire(self) -> None:
-        self._timer = None
-        self._at = math.inf
-        self._leases.expire()
-        self.look()
+    def _look(self) -> None:
+        self._timer_at = math.inf
+        self.expire()
+        self._set_timer()
 
     def stop(self) -> None:
         """Stop the timer."""
-        self._loop = None
+        self._loop, self._timer_at = None, math.inf
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+
+
+def _part(deadline: float) -> int:
+    return math.ceil(deadline * _PARTS)
+
+
+def check_parameters(event: Channel, address: Address) -> None:
+    """Raise SocketError if the socket of *address* has a parameter that the declaration of *event* does not have."""
+    name = _lacking(event.params, address.socket)
+    if name is not None:
+        known = ", ".join(event.params or ()) or "none"
+        raise SocketError(
+            address.text, f"expected a parameter of the event {event.name!r}, which are {known}, got {name!r}"
+        )
+
+
+def check_declaration(event: Channel, declaration: Declaration | None) -> None:
+    """Raise ParameterError if *declaration* lacks a parameter that a subscriber of *event* has in its text."""
+    if declaration is None or event.declaration is not None:  # the first declaration stays
+        return
+    for subscriber in event.leases:
+        name = _lacking(declaration.params, subscriber.socket)
+        if name is not None:
+            text, known = shown_socket(subscriber.socket), ", ".join(declaration.params) or "none"
+            problem = f"expected it in the declaration, because the subscriber {text!r} has it, got {known}"
+            raise ParameterError(event.name, name, problem)
+
+
+def _lacking(declared: Mapping[str, Parameter] | None, socket: Socket) -> str | None:
+    """Return the first parameter of *socket* that is not declared; None when there is none, or no declaration."""
+    if declared is None:
+        return None
+    for leaf in leaves(socket):
+        for name in getattr(leaf, "parameters", ()):
+            is_place = name.isascii() and name.isdigit() and len(name) < 5 and 1 <= int(name) <= len(declared)
+            if name not in declared and not is_place:
+                return str(name)
+    return None

@@ -12,7 +12,7 @@ from fnmatch import translate
 from typing import TYPE_CHECKING, Final
 
 from evframe.config.management import ALL, ManagementOptions, NarrowingOptions
-from evframe.delivery.sockets import endpoints_of
+from evframe.delivery.sockets import endpoints_of, leaves
 from evframe.exceptions import ForbiddenError
 from evframe.log_limit import LogLimiter
 from evframe.subscriptions.hosts import Network, is_within, numeric
@@ -24,15 +24,6 @@ log = logging.getLogger("evframe.management")
 NETWORK_SCHEMES: Final = ("udp", "tcp", "unix", "xmlrpc", "xmlrpcs", "rabbitmq", "kafka")
 """What may be subscribed where the configuration names no schemes."""
 _PATH_SCHEMES: Final = ("unix",)  # of those above
-
-
-def leaves(target: Socket) -> Iterator[Socket]:
-    """Yield the sockets that a subscription of *target* delivers to: itself, or its members and theirs."""
-    members = getattr(target, "members", ())
-    if not members:
-        yield target
-    for member in members:
-        yield from leaves(member.socket)
 
 
 def _matcher(patterns: list[str] | None) -> re.Pattern[str] | None:

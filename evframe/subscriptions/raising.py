@@ -21,7 +21,8 @@ from evframe.events.event import Event, EventRegistry
 from evframe.exceptions import UnknownEventError
 from evframe.subscriptions.channel import Channel
 from evframe.subscriptions.consumers import EventStream
-from evframe.subscriptions.roster import Roster, check_declaration
+from evframe.subscriptions.leases import check_declaration
+from evframe.subscriptions.roster import Roster
 
 log = logging.getLogger("evframe.interface")
 

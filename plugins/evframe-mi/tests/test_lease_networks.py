@@ -196,8 +196,14 @@ async def steps_with(others):
             await until(lambda: len(events.subscriptions) == others + 1)
             networks = events.lease_networks
             held = {(name, lease) for lease, (_, names) in networks._held.items() for name in names}
-            assert {(name, lease) for name, leases in networks._leases.items() for lease in leases} == held
-            assert len(networks._leases) == others + 1
+            assert {
+                ((host, port), lease)
+                for host, ports in networks._hosts.items()
+                for port, holders in ports.items()
+                for leases in holders.values()
+                for lease in leases
+            } == held
+            assert len(networks._hosts) == others + 1
     return steps
 
 

@@ -138,7 +138,7 @@ async def test_connections_that_are_over_leave_no_garbage(answer):
                         )
                     )
                     events.unsubscribe_event("E_TEST", text)
-                await until(lambda: not events._roster.leases.subscribers and not plugin._connections)
+                await until(lambda: not events._roster.by_socket and not plugin._connections)
                 await asyncio.sleep(0)  # the loop ends the connections
                 lease = None
 
