@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Protocol
 
 import attrs
 
 from evframe_client.datagram import Udp, Unix
+from evframe_client.errors import management_errors
 from evframe_client.fifo import Fifo
-from evframe_client.http1 import Http
-from evframe_client.problems import told
+from evframe_client.loop_thread import run
 from evframe_client.protocol import Params, Request, raise_params
 from evframe_client.receivers import Kind
-from evframe_client.steps import Steps, run, run_async
 from evframe_client.subscriptions import LEASE_S, LOOK_S, AsyncSubscription, Subscription, Wanted
 from evframe_client.urls import DEFAULT_URL, HttpUrl, UdpUrl, UnixUrl, parse_url, without_password
 
 
 class _Transport(Protocol):
-    def exchange(self, request: Request) -> Steps[bytes]: ...
+    async def exchange(self, request: Request) -> bytes: ...
 
 
 def _transport(url: str, token: str | None, ca_file: str | None, token_file: str | None) -> _Transport:
@@ -26,6 +26,8 @@ def _transport(url: str, token: str | None, ca_file: str | None, token_file: str
     if isinstance(parts, HttpUrl):
         if token is not None and token_file is not None:
             raise ValueError("token_file: expected no token beside it")
+        from evframe_client.http import Http  # noqa: PLC0415 h11 is imported for those who use it
+
         return Http(parts, token, ca_file, token_file)
     if isinstance(parts, UdpUrl):
         return Udp(parts)
@@ -65,9 +67,16 @@ class _Base:
     def _(self) -> _Transport:
         return _transport(self.url, self.token, self.ca_file, self.token_file)
 
+    async def _exchange(self, request: Request) -> bytes:
+        async with asyncio.timeout(self.timeout_s):
+            return await self._transport.exchange(request)
+
 
 class Client(_Base):
-    """Calls management commands of the gateway at *url*; any thread may use it."""
+    """Calls management commands of the gateway at *url*; any thread may use it.
+
+    All clients of a process share one event loop, on a thread that the first call starts.
+    """
 
     def call(self, method: str, params: Params | None = None) -> Any:
         """Return the result of *method*.
@@ -81,8 +90,8 @@ class Client(_Base):
             ValueError: if the parameters have no JSON form.
         """
         request = Request(method, params)
-        with told(self.shown, self.timeout_s):
-            return request.result(run(self._transport.exchange(request), self.timeout_s))
+        with management_errors(self.shown, self.timeout_s):
+            return request.result(run(self._exchange(request)))
 
     def raise_event(self, event: str, params: Any = None) -> None:
         """Raise *event* at the gateway with the values and numbers of *params* exactly as they are.
@@ -112,7 +121,10 @@ class Client(_Base):
         Raises:
             ValueError: if an argument cannot be used.
         """
-        return Subscription(self, Wanted(patterns, receiver, address, lease_s, look_s))
+        twin = AsyncClient(self.url, self.timeout_s, self.token, self.ca_file, self.token_file, shown=self.shown)
+        return Subscription(
+            twin.subscribe(*patterns, receiver=receiver, address=address, lease_s=lease_s, look_s=look_s)
+        )
 
 
 class AsyncClient(_Base):
@@ -130,8 +142,8 @@ class AsyncClient(_Base):
             ValueError: if the parameters have no JSON form.
         """
         request = Request(method, params)
-        with told(self.shown, self.timeout_s):
-            return request.result(await run_async(self._transport.exchange(request), self.timeout_s))
+        with management_errors(self.shown, self.timeout_s):
+            return request.result(await self._exchange(request))
 
     async def raise_event(self, event: str, params: Any = None) -> None:
         """Raise *event* at the gateway, as `Client.raise_event` does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import socket
@@ -12,8 +13,8 @@ from contextlib import contextmanager, suppress
 import attrs
 
 from evframe_client.protocol import Request
-from evframe_client.steps import Pause, Steps
-from evframe_client.streams import FULL_S, look_up, receive, send
+from evframe_client.resolving import look_up
+from evframe_client.sockets import FULL_S
 from evframe_client.urls import UdpUrl, UnixUrl
 
 MAX_BYTES = 1 << 18
@@ -25,10 +26,10 @@ class Udp:
 
     url: UdpUrl
 
-    def exchange(self, request: Request) -> Steps[bytes]:
+    async def exchange(self, request: Request) -> bytes:
         """Return the reply to *request*."""
         problem: OSError | None = None
-        for family, _, _, _, address in (yield from look_up(self.url.host, self.url.port, socket.SOCK_DGRAM)):
+        for family, _, _, _, address in await look_up(self.url.host, self.url.port, socket.SOCK_DGRAM):
             with socket.socket(family, socket.SOCK_DGRAM) as sock:
                 sock.setblocking(False)
                 try:
@@ -37,8 +38,8 @@ class Udp:
                     problem = error
                     continue
                 try:
-                    yield from send(sock, request.data)
-                    return (yield from _reply(sock, request))
+                    await asyncio.get_running_loop().sock_sendall(sock, request.data)
+                    return await _reply(sock, request)
                 except ConnectionRefusedError as error:  # no process has the request, so the next address may be asked
                     problem = error
         raise problem or OSError("expected a host with an address")
@@ -50,13 +51,13 @@ class Unix:
 
     url: UnixUrl
 
-    def exchange(self, request: Request) -> Steps[bytes]:
+    async def exchange(self, request: Request) -> bytes:
         """Return the reply to *request*."""
         with bound(self.url.reply_dir) as sock:
             # Replies come from a socket without a name, which a connected one would not take.
-            while not _sent(sock, request.data, self.url.path):
-                yield Pause(FULL_S)
-            return (yield from _reply(sock, request))
+            while not _sent(sock, request.data, self.url.path):  # noqa: ASYNC110 the kernel has no event for it
+                await asyncio.sleep(FULL_S)
+            return await _reply(sock, request)
 
 
 def _sent(sock: socket.socket, data: bytes, path: str) -> bool:
@@ -68,10 +69,11 @@ def _sent(sock: socket.socket, data: bytes, path: str) -> bool:
     return True
 
 
-def _reply(sock: socket.socket, request: Request) -> Steps[bytes]:
+async def _reply(sock: socket.socket, request: Request) -> bytes:
     """Return the datagram that answers *request*; others, such as a late answer to an earlier one, are left out."""
     while True:
-        reply = yield from receive(sock, MAX_BYTES)
+        await asyncio.sleep(0)  # the time limit holds, and others have their turn, even where datagrams never end
+        reply = await asyncio.get_running_loop().sock_recv(sock, MAX_BYTES)
         if request.is_answered_by(reply):
             return reply
 

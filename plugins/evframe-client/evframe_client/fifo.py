@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import attrs
 
 from evframe_client.protocol import MAX_REPLY_BYTES, Request
-from evframe_client.steps import Ready, Steps
+from evframe_client.sockets import ready
 from evframe_client.urls import FifoUrl
 
 
@@ -22,16 +22,16 @@ class Fifo:
 
     url: FifoUrl
 
-    def exchange(self, request: Request) -> Steps[bytes]:
+    async def exchange(self, request: Request) -> bytes:
         """Return the reply to *request*."""
         with _reply_fifo(self.url.reply_dir) as (name, replies), _opened(self.url.path) as requests:
-            yield from _write(requests, f":{name}:".encode() + request.data)
-            return (yield from _read(replies))
+            await _write(requests, f":{name}:".encode() + request.data)
+            return await _read(replies)
 
 
 @contextmanager
 def _opened(path: str) -> Iterator[int]:
-    """Give the descriptor of the gateway's FIFO, which somebody reads."""
+    """Give the descriptor of the gateway's FIFO, which a process reads."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -63,20 +63,20 @@ def _reply_fifo(folder: str) -> Iterator[tuple[str, int]]:
         os.unlink(path)
 
 
-def _write(fd: int, message: bytes) -> Steps[None]:
+async def _write(fd: int, message: bytes) -> None:
     rest = memoryview(message)
     while rest:
         try:
             rest = rest[os.write(fd, rest) :]
         except BlockingIOError:
-            yield Ready(fd, write=True)
+            await ready(fd, write=True)
 
 
-def _read(fd: int) -> Steps[bytes]:
+async def _read(fd: int) -> bytes:
     """Return what is written until the gateway closes its end."""
     reply = bytearray()
     while True:
-        yield Ready(fd)
+        await ready(fd)
         try:
             part = os.read(fd, 65536)
         except BlockingIOError:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import re
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final
 
-import attrs
 from evframe_wire.backoff import delay_s
 from evframe_wire.patterns import compile_pattern
 
 from evframe_client.protocol import ManagementError
-from evframe_client.steps import Pause
 
 log = logging.getLogger("evframe.client")
 _RENEWALS: Final = 3  # in one lease, so that two may fail
@@ -23,24 +22,19 @@ _RENEWALS: Final = 3  # in one lease, so that two may fail
 _NEVER: Final = -math.inf  # a lease that was asked for and is not known to have been given
 
 
-@attrs.frozen
-class Call:
-    """Call this management command; the step's value is its result, or its `ManagementError` is raised there."""
-
-    method: str
-    params: list[Any] | None = None
-
+Call = Callable[[str, list[Any] | None], Awaitable[Any]]
+"""Calls a management command, as `AsyncClient.call` does."""
 
 _EVERYTHING: Final = frozenset({"*", "E_*"})
 _ECHO: Final = re.compile("E_CORE_TCP_DISCONNECT$|E_EVFRAME_LEASE_")
 """What subscribing, and looking whether the leases exist, raises at the gateway."""
-Keeping = Generator[Call | Pause, Any, None]
 
 
 class Leases:
-    """The leases of one subscriber socket at one gateway, step by step as in `evframe_client.steps`.
+    """The leases of one subscriber socket at one gateway.
 
     Args:
+        call: calls a management command of the gateway.
         socket: the subscriber, ``scheme:address``.
         patterns: `fnmatch` patterns of event names; ``*`` and ``E_*`` leave out what asking for events
             brings about itself, such as the end of each connection that asks.
@@ -49,14 +43,16 @@ class Leases:
         clock: the time in seconds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 what leases are made of
         self,
+        call: Call,
         socket: str,
         patterns: Iterable[str],
         lease_s: int,
         look_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._call = call
         self._socket = socket
         patterns = tuple(patterns)
         self._patterns = [compile_pattern(pattern) for pattern in patterns]
@@ -65,6 +61,7 @@ class Leases:
         self._look_s = min(look_s, lease_s / _RENEWALS)
         self._clock = clock
         self._renew_at: dict[str, float] = {}
+        self._failures = 0
         self.interruptions = 0
         """How often leases were found lost, after a restart of the gateway for example."""
 
@@ -73,11 +70,11 @@ class Leases:
         """The events that are subscribed."""
         return tuple(name for name, renew_at in self._renew_at.copy().items() if renew_at != _NEVER)
 
-    def look(self) -> Keeping:
+    async def look(self) -> None:
         """Subscribe to what is not, or has to be renewed."""
-        names = _names((yield Call("events_list")))
+        names = _names(await self._call("events_list", None))
         wanted = [name for name in names if self._wants(name)]
-        if (yield from self._is_lost()):
+        if await self._is_lost():
             # Where one lease was lost, as when the gateway was started again, none can be relied on.
             self.interruptions += 1
             self._renew_at = {name: _NEVER for name in wanted if name in self._renew_at}
@@ -85,49 +82,56 @@ class Leases:
         for name in wanted:
             now = self._clock()
             if self._renew_at.setdefault(name, _NEVER) <= now:  # whatever is answered, it is to be left
-                yield Call("event_subscribe", [name, self._socket, self._lease_s])
+                await self._call("event_subscribe", [name, self._socket, self._lease_s])
                 self._renew_at[name] = now + self._lease_s / _RENEWALS
 
     def _wants(self, name: str) -> bool:
         patterns = self._chosen if _ECHO.match(name) else self._patterns
         return any(pattern.match(name) for pattern in patterns)
 
-    def _is_lost(self) -> Generator[Call | Pause, Any, bool]:
+    async def _is_lost(self) -> bool:
         """Return whether the lease that was looked at least recently is no longer there."""
         if not self.names:
             return False
         name = self.names[0]
         self._renew_at[name] = self._renew_at.pop(name)
         try:
-            yield Call("subscribers_list", [name, self._socket])
+            await self._call("subscribers_list", [name, self._socket])
         except ManagementError as error:
             if error.code != 404:
                 raise
             return True
         return False
 
-    def keep(self) -> Keeping:
+    async def keep(self) -> None:
         """Look again and again; while the gateway is away, less and less often."""
-        failures = 0
         while True:
-            yield Pause(delay_s(failures) if failures else self._look_s)
-            try:
-                yield from self.look()
-            except ManagementError as error:
-                if not failures:
-                    log.warning("the gateway is away", extra={"problem": str(error)})
-                failures += 1
-            else:
-                if failures:
-                    log.info("the gateway is back", extra={"failures": failures})
-                failures = 0
+            await asyncio.sleep(self.pause_s())
+            await self.check()
 
-    def leave(self) -> Keeping:
+    def pause_s(self) -> float:
+        """Return how long to wait until the next look."""
+        return delay_s(self._failures) if self._failures else self._look_s
+
+    async def check(self) -> None:
+        """Look, and log that the gateway is away, or back."""
+        try:
+            await self.look()
+        except ManagementError as error:
+            if not self._failures:
+                log.warning("the gateway is away", extra={"problem": str(error)})
+            self._failures += 1
+        else:
+            if self._failures:
+                log.info("the gateway is back", extra={"failures": self._failures})
+            self._failures = 0
+
+    async def leave(self) -> None:
         """Unsubscribe from everything, unless the gateway does not answer."""
         while self._renew_at:
             name, _ = self._renew_at.popitem()
             try:
-                yield Call("event_subscribe", [name, self._socket, 0])
+                await self._call("event_subscribe", [name, self._socket, 0])
             except ManagementError as error:
                 if error.code is None:
                     return

@@ -17,8 +17,7 @@ from evframe_wire.framing import Splitter
 
 from evframe_client.datagram import MAX_BYTES, bound
 from evframe_client.protocol import decode
-from evframe_client.steps import Steps
-from evframe_client.streams import look_up
+from evframe_client.resolving import look_up
 from evframe_client.urls import HttpUrl, UdpUrl, Url
 
 log = logging.getLogger("evframe.client")
@@ -72,11 +71,11 @@ def check_address(address: str) -> str:
     return str(parsed)
 
 
-def own_address(url: Url) -> Steps[str]:
+async def own_address(url: Url) -> str:
     """Return the address from which this program reaches the gateway at *url*."""
     if not isinstance(url, HttpUrl | UdpUrl) or (isinstance(url, HttpUrl) and url.unix_path is not None):
         return _LOCAL
-    found = yield from look_up(url.host, url.port, socket.SOCK_DGRAM)
+    found = await look_up(url.host, url.port, socket.SOCK_DGRAM)
     problem: OSError | None = None
     # The original sends events over IPv4 alone.
     for family, _, _, _, address in sorted(found, key=lambda one: one[0] != socket.AF_INET):

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import select
-import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, get_args
 
 import attrs
 from evframe_wire.payload import Pairs
 
-from evframe_client.leases import Call, Keeping, Leases
-from evframe_client.problems import told
-from evframe_client.protocol import ManagementError, decode
+from evframe_client.errors import management_errors
+from evframe_client.leases import Leases
+from evframe_client.loop_thread import run
+from evframe_client.protocol import decode
 from evframe_client.receivers import Kind, Receiver, check_address, open_receiver, own_address
-from evframe_client.steps import Pause, ready, run, run_async
+from evframe_client.sockets import ready
 from evframe_client.urls import parse_url
 
 if TYPE_CHECKING:
-    from evframe_client.clients import AsyncClient, Client
+    from evframe_client.clients import AsyncClient
 
 LEASE_S: Final = 60
 LOOK_S: Final = 1.0
@@ -84,13 +82,16 @@ class Wanted:
     """How often new events and lost leases are looked for."""
 
 
-class _Base:
-    """What both subscriptions are made of."""
+class AsyncSubscription(AsyncIterator[ReceivedEvent]):
+    """The events that match, received in an `async with` block by iterating; one task keeps the leases."""
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, client: AsyncClient, wanted: Wanted) -> None:
+        self._client = client
         self._wanted = wanted
         self._receiver: Receiver | None = None
         self._leases: Leases | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._receiving = asyncio.Lock()  # one task at a time waits for the receiver
         self._events: deque[ReceivedEvent] = deque()
         self.unparsed = 0
         """How many payloads were no events."""
@@ -109,139 +110,20 @@ class _Base:
         """How often leases were found lost and taken again; what was raised meanwhile has not arrived."""
         return self._leases.interruptions if self._leases is not None else 0
 
-    def _open(self, address: str) -> Leases:
-        wanted = self._wanted
-        self._receiver = open_receiver(wanted.receiver, address)
-        self.socket = self._receiver.text
-        self._leases = Leases(self.socket, wanted.patterns or ("*",), wanted.lease_s, wanted.look_s)
-        return self._leases
-
-    @property
-    def _opened(self) -> Receiver:
-        if self._receiver is None:
-            raise RuntimeError("expected a subscription in its `with` block")
-        return self._receiver
-
-    def _close(self) -> None:
-        if self._receiver is not None:
-            self._receiver.close()
-            self._receiver = None
-
-    def _take(self) -> ReceivedEvent | None:
-        """Return the next event that has arrived, or None."""
-        if not self._events:
-            for payload in self._opened.read():
-                try:
-                    self._events.append(parse_event(payload))
-                except ValueError:
-                    self.unparsed += 1
-            self.lost = self._opened.lost
-        return self._events.popleft() if self._events else None
-
-
-def _tell(steps: Keeping, outcome: Any) -> Call | Pause:
-    """Continue after a call with its result or its error."""
-    return steps.throw(outcome) if isinstance(outcome, ManagementError) else steps.send(outcome)
-
-
-class Subscription(_Base, Iterator[ReceivedEvent]):
-    """The events that match, received in a `with` block by iterating; one thread keeps the leases."""
-
-    def __init__(self, client: Client, wanted: Wanted) -> None:
-        super().__init__(wanted)
-        self._client = client
-        self._stop = threading.Event()
-        self._keeper: threading.Thread | None = None
-
-    def __enter__(self) -> Self:
-        """Subscribe.
-
-        Raises:
-            ManagementError: if the gateway cannot be reached, or refuses.
-        """
-        leases = self._open(self._wanted.address or self._own_address())
-        try:
-            self._go(leases.look())
-            self._keeper = threading.Thread(target=self._go, args=(leases.keep(),), name="evframe.leases", daemon=True)
-            self._keeper.start()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        try:
-            if self._keeper is not None:
-                self._keeper.join()
-            if self._leases is not None:
-                self._go(self._leases.leave())
-        finally:
-            self._close()
-
-    def _own_address(self) -> str:
-        with told(self._client.shown, self._client.timeout_s):
-            return run(own_address(parse_url(self._client.url)), self._client.timeout_s)
-
-    def __next__(self) -> ReceivedEvent:
-        return self.get()
-
-    def get(self, timeout_s: float | None = None) -> ReceivedEvent:
-        """Return the next event.
-
-        Raises:
-            TimeoutError: if none has arrived within *timeout_s* seconds.
-        """
-        ends_at = math.inf if timeout_s is None else time.monotonic() + timeout_s
-        poll = select.poll()
-        poll.register(self._opened.fileno(), select.POLLIN)
-        while (event := self._take()) is None:
-            left_s = ends_at - time.monotonic()
-            if left_s <= 0:
-                raise TimeoutError(f"expected an event within {timeout_s} s")
-            poll.poll(math.ceil(min(left_s, 1.0) * 1000))
-            if self._keeper is None or not self._keeper.is_alive():
-                raise RuntimeError("expected a thread that keeps the leases")
-        return event
-
-    def _go(self, steps: Keeping) -> None:
-        with closing(steps), suppress(StopIteration):
-            step = next(steps)
-            while True:
-                if isinstance(step, Pause):
-                    if self._stop.wait(step.seconds):
-                        return
-                    step = next(steps)
-                else:
-                    step = _tell(steps, self._call(step))
-
-    def _call(self, call: Call) -> Any:
-        try:
-            return self._client.call(call.method, call.params)
-        except ManagementError as error:
-            return error
-
-
-class AsyncSubscription(_Base, AsyncIterator[ReceivedEvent]):
-    """The events that match, received in an `async with` block by iterating; one task keeps the leases."""
-
-    def __init__(self, client: AsyncClient, wanted: Wanted) -> None:
-        super().__init__(wanted)
-        self._client = client
-        self._keeper: asyncio.Task[None] | None = None
-
     async def __aenter__(self) -> Self:
         """Subscribe.
 
         Raises:
             ManagementError: if the gateway cannot be reached, or refuses.
         """
-        leases = self._open(self._wanted.address or await self._own_address())
+        wanted = self._wanted
+        self._receiver = open_receiver(wanted.receiver, wanted.address or await self._own_address())
+        self.socket = self._receiver.text
+        patterns = wanted.patterns or ("*",)
+        self._leases = Leases(self._client.call, self.socket, patterns, wanted.lease_s, wanted.look_s)
         try:
-            await self._go(leases.look())
-            self._keeper = asyncio.create_task(self._go(leases.keep()))
+            await self._leases.look()
+            self._keeper = asyncio.create_task(self._leases.keep())
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -255,39 +137,116 @@ class AsyncSubscription(_Base, AsyncIterator[ReceivedEvent]):
                 self._keeper.cancel()
                 await asyncio.wait({self._keeper})
             if self._leases is not None:
-                await self._go(self._leases.leave())
+                await self._leases.leave()
         finally:
-            self._close()
+            if self._receiver is not None:
+                self._receiver.close()
+                self._receiver = None
 
     async def _own_address(self) -> str:
-        with told(self._client.shown, self._client.timeout_s):
-            return await run_async(own_address(parse_url(self._client.url)), self._client.timeout_s)
+        client = self._client
+        with management_errors(client.shown, client.timeout_s):
+            async with asyncio.timeout(client.timeout_s):
+                return await own_address(parse_url(client.url))
 
     async def __anext__(self) -> ReceivedEvent:
         if not self._events:
             await asyncio.sleep(0)  # others have their turn even when events never end
-        while (event := self._take()) is None:
-            assert self._keeper is not None
-            await ready(self._opened.fileno(), unless=self._keeper)
-            if self._keeper.done():
-                self._keeper.result()
+        while (event := self.take()) is None:
+            await self.wait()
         return event
 
-    async def _go(self, steps: Keeping) -> None:
-        with closing(steps):
-            try:
-                step = next(steps)
-                while True:
-                    if isinstance(step, Pause):
-                        await asyncio.sleep(step.seconds)
-                        step = next(steps)
-                    else:
-                        step = _tell(steps, await self._call(step))
-            except StopIteration:
-                return
+    def take(self) -> ReceivedEvent | None:
+        """Return the next of the events that `wait` has found, or None."""
+        with suppress(IndexError):
+            return self._events.popleft()
+        return None
 
-    async def _call(self, call: Call) -> Any:
-        try:
-            return await self._client.call(call.method, call.params)
-        except ManagementError as error:
-            return error
+    async def wait(self) -> None:
+        """Wait until an event has arrived.
+
+        Raises:
+            RuntimeError: if the subscription has not begun, or has ended.
+        """
+        async with self._receiving:
+            while not self._events:
+                if self._receiver is None or self._keeper is None or self._keeper.done():
+                    raise RuntimeError("expected a subscription in its `with` block")
+                self._receive(self._receiver)
+                if not self._events:
+                    await ready(self._receiver.fileno(), unless=self._keeper)
+
+    def _receive(self, receiver: Receiver) -> None:
+        for payload in receiver.read():
+            try:
+                self._events.append(parse_event(payload))
+            except ValueError:
+                self.unparsed += 1
+        self.lost = receiver.lost
+
+
+class Subscription(Iterator[ReceivedEvent]):
+    """The events that match, received in a `with` block by iterating, in any thread."""
+
+    def __init__(self, subscription: AsyncSubscription) -> None:
+        self._subscription = subscription
+
+    def __enter__(self) -> Self:
+        """Subscribe.
+
+        Raises:
+            ManagementError: if the gateway cannot be reached, or refuses.
+        """
+        run(self._subscription.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        run(self._subscription.__aexit__(kind, error, trace))
+
+    def __next__(self) -> ReceivedEvent:
+        return self.get()
+
+    def get(self, timeout_s: float | None = None) -> ReceivedEvent:
+        """Return the next event.
+
+        Raises:
+            TimeoutError: if none has arrived within *timeout_s* seconds.
+        """
+        ends_at = None if timeout_s is None else time.monotonic() + timeout_s
+        while (event := self._subscription.take()) is None:
+            try:
+                run(self._wait(ends_at))
+            except TimeoutError:
+                raise TimeoutError(f"expected an event within {timeout_s} s") from None
+        return event
+
+    async def _wait(self, ends_at: float | None) -> None:
+        async with asyncio.timeout(None if ends_at is None else max(0.0, ends_at - time.monotonic())):
+            await self._subscription.wait()
+
+    @property
+    def socket(self) -> str:
+        """What is subscribed, ``scheme:address``, once it is."""
+        return self._subscription.socket
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The events that are subscribed now."""
+        return self._subscription.names
+
+    @property
+    def interruptions(self) -> int:
+        """How often leases were found lost and taken again; what was raised meanwhile has not arrived."""
+        return self._subscription.interruptions
+
+    @property
+    def unparsed(self) -> int:
+        """How many payloads were no events."""
+        return self._subscription.unparsed
+
+    @property
+    def lost(self) -> int:
+        """How many datagrams found no room in the kernel, because events were not taken fast enough."""
+        return self._subscription.lost

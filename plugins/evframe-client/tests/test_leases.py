@@ -4,9 +4,8 @@ from contextlib import suppress
 
 import pytest
 from evframe_client import ManagementError
-from evframe_client.leases import Call, Leases
+from evframe_client.leases import Leases
 from evframe_client.protocol import Request
-from evframe_client.steps import Pause
 from evframe_mi import Management
 from evframe_mi.testing import management
 from hypothesis import settings
@@ -26,7 +25,7 @@ class Gateway:
     def __init__(self, *names):
         self.clock = FakeClock()
         self.answers = None  # how many calls it answers yet, when that has an end
-        self.hears = False  # whether it takes the calls that it does not answer
+        self.takes = False  # whether it takes the calls that it does not answer
         self.calls = []
         self.restart(*names)
 
@@ -37,34 +36,19 @@ class Gateway:
         for name in names:
             self.events.register_event(name)
 
-    def call(self, call):
+    async def call(self, method, params):
         if self.answers is not None:
             if not self.answers:
-                if self.hears:
-                    self.handle(call)
+                if self.takes:
+                    self.handle(method, params)
                 raise ManagementError("no answer")
             self.answers -= 1
-        self.calls.append((call.method, call.params))
-        return self.handle(call)
+        self.calls.append((method, params))
+        return self.handle(method, params)
 
-    def handle(self, call):
-        request = Request(call.method, call.params)
+    def handle(self, method, params):
+        request = Request(method, params)
         return request.result(management(self.events).handle(request.data))
-
-    def go(self, steps):
-        """Take the steps up to a pause, or the end; return the pause."""
-        try:
-            step = next(steps)
-            while isinstance(step, Call):
-                try:
-                    result = self.call(step)
-                except ManagementError as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(result)
-        except StopIteration:
-            return None
-        return step
 
     def subscribed(self):
         """Return the events that the subscriber has a lease of, each with the seconds that are left."""
@@ -73,8 +57,17 @@ class Gateway:
         return {name: self.events.remaining_s(lease) for name, lease in leases if lease is not None}
 
 
+def run(coroutine):
+    """Run what needs no loop: the gateway answers at once."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("it waits")
+
+
 def leases_at(gateway, *patterns, look_s=1.0):
-    return Leases(SOCKET, patterns, LEASE_S, look_s, gateway.clock)
+    return Leases(gateway.call, SOCKET, patterns, LEASE_S, look_s, gateway.clock)
 
 
 def test_what_matches_is_subscribed_and_left():
@@ -82,16 +75,16 @@ def test_what_matches_is_subscribed_and_left():
     gateway = Gateway("E_A", "E_B", "F_A")
     leases = leases_at(gateway, "E_*", "F_?")
 
-    gateway.go(leases.look())
+    run(leases.look())
     assert gateway.subscribed() == {"E_A": 30, "E_B": 30, "F_A": 30}
     assert leases.names == ("E_A", "E_B", "F_A")
     gateway.clock.advance(9.9)
-    gateway.go(leases.look())
+    run(leases.look())
     assert set(gateway.subscribed().values()) == {21}
     gateway.clock.advance(0.2)
-    gateway.go(leases.look())
+    run(leases.look())
     assert set(gateway.subscribed().values()) == {30}
-    gateway.go(leases.leave())
+    run(leases.leave())
     assert gateway.subscribed() == {}
     assert (leases.names, leases.interruptions) == ((), 0)
 
@@ -108,7 +101,7 @@ def test_what_matches_is_subscribed_and_left():
 def test_what_asking_brings_about_is_asked_for_by_name(patterns, subscribed):
     """A subscriber of everything gets no events about its requests, unless it asks for them."""
     gateway = Gateway("E_A", "E_CORE_TCP_DISCONNECT", "E_EVFRAME_LEASE_MADE")
-    gateway.go(leases_at(gateway, *patterns).look())
+    run(leases_at(gateway, *patterns).look())
     assert set(gateway.subscribed()) == subscribed
 
 
@@ -116,10 +109,10 @@ def test_quiet_rounds_are_two_calls():
     """While nothing happens a look costs two calls, however many events there are; each lease has its turn."""
     gateway = Gateway("E_A", "E_B", "E_C")
     leases = leases_at(gateway, "*")
-    gateway.go(leases.look())
+    run(leases.look())
     gateway.calls.clear()
     for _ in range(4):
-        gateway.go(leases.look())
+        run(leases.look())
 
     assert [params for method, params in gateway.calls if method == "subscribers_list"] == [
         [name, SOCKET] for name in ("E_A", "E_B", "E_C", "E_A")
@@ -132,9 +125,9 @@ def test_restart(names):
     """A gateway that was started again is noticed at once, whether it has the same events or others."""
     gateway = Gateway("E_A", "E_B")
     leases = leases_at(gateway, "E_*")
-    gateway.go(leases.look())
+    run(leases.look())
     gateway.restart(*names)
-    gateway.go(leases.look())
+    run(leases.look())
 
     assert gateway.subscribed() == dict.fromkeys(names, 30)
     assert leases.interruptions == 1
@@ -145,15 +138,19 @@ def test_gateway_that_is_away_is_asked_less_often(caplog):
     gateway = Gateway("E_A")
     leases = leases_at(gateway, "*")
     caplog.set_level("INFO", "evframe.client")
-    steps = leases.keep()
-    assert gateway.go(steps) == Pause(1.0)
+
+    def pause_s():
+        run(leases.check())
+        return leases.pause_s()
+
+    assert leases.pause_s() == 1.0
     gateway.answers = 0
-    pauses = [gateway.go(steps).seconds for _ in range(12)]
+    pauses = [pause_s() for _ in range(13)]
     gateway.answers = None
 
     assert pauses[0] <= 0.05
     assert 1.0 <= pauses[-1] <= 2.0
-    assert gateway.go(steps) == Pause(1.0)
+    assert pause_s() == 1.0
     assert leases.names == ("E_A",)
     assert [record.message for record in caplog.records] == ["the gateway is away", "the gateway is back"]
 
@@ -161,10 +158,10 @@ def test_gateway_that_is_away_is_asked_less_often(caplog):
 def test_short_leases_are_looked_after_in_time():
     """A lease shorter than the usual pause is renewed in time all the same."""
     gateway = Gateway("E_A")
-    leases = Leases(SOCKET, ["*"], 1, 60.0, gateway.clock)
-    steps = leases.keep()
+    leases = Leases(gateway.call, SOCKET, ["*"], 1, 60.0, gateway.clock)
     for _ in range(10):
-        gateway.clock.advance(gateway.go(steps).seconds)
+        run(leases.check())
+        gateway.clock.advance(leases.pause_s())
         assert gateway.subscribed() or not leases.names
 
 
@@ -172,19 +169,19 @@ def test_refusal_is_raised():
     """What the gateway answers to a subscription that it does not want is for the caller of the first look."""
     gateway = Gateway("E_A")
     with pytest.raises(ManagementError, match="400: Bad parameter value"):
-        gateway.go(Leases("nope:x", ["*"], LEASE_S, 1.0, gateway.clock).look())
+        run(Leases(gateway.call, "nope:x", ["*"], LEASE_S, 1.0, gateway.clock).look())
 
 
 def test_leaving_what_was_not_confirmed():
     """A subscription whose answer got lost is left too."""
     gateway = Gateway("E_A")
     leases = leases_at(gateway, "*")
-    gateway.answers, gateway.hears = 1, True
+    gateway.answers, gateway.takes = 1, True
     with pytest.raises(ManagementError):
-        gateway.go(leases.look())
+        run(leases.look())
     assert (gateway.subscribed(), leases.names) == ({"E_A": 30}, ())
     gateway.answers = None
-    gateway.go(leases.leave())
+    run(leases.leave())
 
     assert gateway.subscribed() == {}
 
@@ -193,14 +190,14 @@ def test_leaving_in_the_middle():
     """Leases that were under suspicion when the gateway went away are left too."""
     gateway = Gateway("E_A", "E_B")
     leases = leases_at(gateway, "*")
-    gateway.go(leases.look())
+    run(leases.look())
     gateway.events.unsubscribe_event("E_A", SOCKET)
     gateway.answers = 2  # enough to find that a lease was lost
     with pytest.raises(ManagementError):
-        gateway.go(leases.look())
+        run(leases.look())
     assert leases.interruptions == 1
     gateway.answers = None
-    gateway.go(leases.leave())
+    run(leases.leave())
 
     assert gateway.subscribed() == {}
 
@@ -208,20 +205,22 @@ def test_leaving_in_the_middle():
 @pytest.mark.parametrize("answer", ["OK", None, [], {"Events": 1}, {"Events": [{}]}, {"events": []}])
 def test_no_gateway(answer):
     """Something else that speaks JSON-RPC is not taken for a gateway."""
-    steps = Leases(SOCKET, ["*"], LEASE_S, 1.0).look()
-    next(steps)
+
+    async def call(method, params):
+        return answer
+
     with pytest.raises(ManagementError, match="expected the events of a gateway, got"):
-        steps.send(answer)
+        run(Leases(call, SOCKET, ["*"], LEASE_S, 1.0).look())
 
 
 def test_leaving_a_gateway_that_is_away_ends():
     """The client does not wait once for each event until a gateway that is away has not answered."""
     gateway = Gateway("E_A", "E_B", "E_C")
     leases = leases_at(gateway, "*")
-    gateway.go(leases.look())
+    run(leases.look())
     gateway.calls.clear()
     gateway.answers = 1
-    gateway.go(leases.leave())
+    run(leases.leave())
 
     assert len(gateway.calls) == 1
 
@@ -255,27 +254,27 @@ class LeasesOfAGatewayThatChanges(RuleBasedStateMachine):
     def time_passes(self, seconds):
         self.gateway.clock.advance(seconds)
 
-    @rule(answers=st.integers(0, 12), hears=st.booleans())
-    def look_and_be_cut_off(self, answers, hears):
-        self.gateway.answers, self.gateway.hears = answers, hears
+    @rule(answers=st.integers(0, 12), takes=st.booleans())
+    def look_and_be_cut_off(self, answers, takes):
+        self.gateway.answers, self.gateway.takes = answers, takes
         with suppress(ManagementError):
-            self.gateway.go(self.leases.look())
+            run(self.leases.look())
         self.gateway.answers = None
 
     @rule()
     def settle(self):
         wanted = {event.name for event in self.gateway.events.events if event.name.startswith("E_")}
         for _ in range(len(wanted) + 1):
-            self.gateway.go(self.leases.look())
+            run(self.leases.look())
         assert self.gateway.subscribed().keys() == set(self.leases.names) == wanted
         for _ in range(2 * LEASE_S):
             self.gateway.clock.advance(1.0)
             assert self.gateway.subscribed().keys() == wanted, "a lease has ended between two looks"
-            self.gateway.go(self.leases.look())
+            run(self.leases.look())
 
     @rule()
     def leave(self):
-        self.gateway.go(self.leases.leave())
+        run(self.leases.leave())
         assert self.gateway.subscribed() == {}
         assert self.leases.names == ()
 

@@ -8,7 +8,6 @@ from contextlib import suppress
 import pytest
 from evframe_client import AsyncClient, parse_url
 from evframe_client.receivers import DatagramReceiver, StreamReceiver, open_receiver, own_address
-from evframe_client.steps import run
 from evframe_client.subscriptions import parse_event
 
 
@@ -116,9 +115,9 @@ def test_sender_that_does_not_read_its_confirmations(stream):
         ("fifo:///x", "127.0.0.1"),
     ],
 )
-def test_own_address(url, address):
+async def test_own_address(url, address):
     """The gateway gets the address from which it is reached, and loopback when that is not over IP."""
-    found = run(own_address(parse_url(url)), 10.0)
+    found = await own_address(parse_url(url))
     assert found.rpartition(".")[0] == address.rpartition(".")[0]
     receiver = open_receiver("udp", found)
     assert receiver.text.startswith(f"udp:[{found}]:" if ":" in found else f"udp:{found}:")

@@ -13,7 +13,7 @@ from evframe_client import AsyncClient, ManagementError
 from evframe_wire.backoff import delay_s
 
 from evframe import EventNameError
-from evframe.plugin import PluginContext
+from evframe.plugin import LateModule, PluginContext
 from evframe_opensips.catalogue import Choice, is_of_the_core
 from evframe_opensips.intake import Intake
 from evframe_opensips.leases import RemoteLeases, due
@@ -63,6 +63,7 @@ class Instance:
         self._receiver = bind(options, settings, self.intake, self._connection_lost)
         self._status = context.status.group(GROUP)
         self._status.add(self.name, -1, "connecting", reports=_REPORTS)
+        self._http = LateModule("evframe_client.http")  # which an `AsyncClient` would import on the loop
         self._remote: RemoteLeases | None = None
         self._attached = False
         self._is_other = False  # it has other options, and has to be left first
@@ -141,6 +142,7 @@ class Instance:
         if self._options.token_file is not None:
             with open(self._options.token_file, encoding="utf-8") as file:  # noqa: ASYNC230 it has one line
                 token = file.read().strip()
+        await self._http.get()
         client = AsyncClient(self._options.url, settings.timeout_s, token, shown=self._options.shown_url)
         try:
             async with asyncio.timeout(settings.timeout_s):

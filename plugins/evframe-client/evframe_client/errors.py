@@ -10,16 +10,16 @@ from evframe_client.protocol import ManagementError
 
 
 @contextmanager
-def told(place: str, timeout_s: float) -> Iterator[None]:
-    """Have what goes wrong with the gateway at *place* raised as a `ManagementError`."""
+def management_errors(url: str, timeout_s: float) -> Iterator[None]:
+    """Raise what fails while the gateway at *url* is asked as a `ManagementError`."""
     try:
         yield
     except ManagementError:
         raise
     except (OSError, ValueError) as error:
         if isinstance(error, TimeoutError) and error.errno is None:
-            raise ManagementError(f"no answer from {place} within {timeout_s:g} s") from None
-        raise ManagementError(f"no answer from {place}: {_problem(error)}") from None
+            raise ManagementError(f"no answer from {url} within {timeout_s:g} s") from None
+        raise ManagementError(f"no answer from {url}: {_problem(error)}") from None
 
 
 def _problem(error: OSError | ValueError) -> str:
