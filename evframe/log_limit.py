@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
+from threading import Lock
 from typing import Final
 
 PERIOD_S: Final = 10.0
 
 
 class LogLimiter:
-    """Allows one line for each key in *period_s* seconds, and counts the lines that it holds back.
+    """Allows one line for each key in *period_s* seconds, and counts the lines that it holds back; from any thread.
 
     ::
 
@@ -24,7 +25,7 @@ class LogLimiter:
         clock: a monotonic clock, in seconds.
     """
 
-    __slots__ = ("_clock", "_logged", "_most", "_period_s")
+    __slots__ = ("_clock", "_lock", "_logged", "_most", "_period_s")
 
     def __init__(
         self, period_s: float = PERIOD_S, *, most: int = 1000, clock: Callable[[], float] = time.monotonic
@@ -32,29 +33,32 @@ class LogLimiter:
         self._period_s = period_s
         self._most = most
         self._clock = clock
+        self._lock = Lock()
         # By key: the time of its last line, and how many were held back since.
         self._logged: dict[Hashable, tuple[float, int]] = {}
 
     def due(self, key: Hashable) -> int | None:
         """Return how many lines of *key* were held back since its last one, or None to hold this line back, too."""
         now = self._clock()
-        logged = self._logged.get(key)
-        if logged is None:
-            if len(self._logged) >= self._most:
-                del self._logged[next(iter(self._logged))]
+        with self._lock:
+            logged = self._logged.get(key)
+            if logged is None:
+                if len(self._logged) >= self._most:
+                    del self._logged[next(iter(self._logged))]
+                self._logged[key] = now, 0
+                return 0
+            at, repeated = logged
+            if now < at + self._period_s:
+                self._logged[key] = at, repeated + 1
+                return None
+            del self._logged[key]  # inserted again below, so that the keys stay ordered by their last lines
             self._logged[key] = now, 0
-            return 0
-        at, repeated = logged
-        if now < at + self._period_s:
-            self._logged[key] = at, repeated + 1
-            return None
-        del self._logged[key]  # inserted again below, so that the keys stay ordered by their last lines
-        self._logged[key] = now, 0
-        return repeated
+            return repeated
 
     def __len__(self) -> int:
         return len(self._logged)
 
     def forget(self, key: Hashable) -> None:
         """Allow the next line of *key* at once."""
-        self._logged.pop(key, None)
+        with self._lock:
+            self._logged.pop(key, None)

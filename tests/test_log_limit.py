@@ -1,5 +1,9 @@
 """`evframe.log_limit`: one line for each key in a period."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 from evframe.log_limit import LogLimiter
 from evframe.testing import FakeClock
 
@@ -36,3 +40,21 @@ def test_what_is_remembered_is_bounded():
     assert limiter.due("b") is None
     assert limiter.due("c") is None
     assert limiter.due("a") == 0
+
+
+def test_lines_of_several_threads():
+    """Threads that log at once all get an answer."""
+    limiter = LogLimiter(0.0, most=2, clock=lambda: 0.0)
+    together = Barrier(4)
+
+    def log(_):
+        together.wait()
+        return {limiter.due(key) for _ in range(20_000) for key in "abc"}
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(log, range(4))) == [{0}] * 4
+    finally:
+        sys.setswitchinterval(before)

@@ -212,7 +212,7 @@ class CoreEvents:
             seconds: how long it took; the limit is up to the caller.
             extra: what it was about.
         """
-        self._slow.tell(source, seconds, extra)
+        self._slow.report(source, seconds, extra)
 
     def check_memory(self) -> None:
         """Look at the memory, and raise the events that are due."""

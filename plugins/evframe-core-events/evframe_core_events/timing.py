@@ -10,13 +10,12 @@ from functools import partial
 from typing import Any, Final
 
 from evframe import Batch, Event, Socket, depth, hookimpl
-from evframe.plugin import PluginContext
+from evframe.plugin import LogLimiter, PluginContext
 
 log = logging.getLogger("evframe.core-events")
 THRESHOLD: Final = "E_CORE_THRESHOLD"
 _EXTRA_BYTES: Final = 4096
 _LOGGED: Final = 200  # characters
-_LOG_PERIOD_S: Final = 10.0
 _OUTCOME_S: Final = 10.0
 
 Deliver = Callable[[Socket, Batch], Generator[None, Any, Any]]
@@ -32,26 +31,25 @@ class SlowOperations:
 
     def __init__(self, raise_event: Callable[[str, dict[str, Any]], None], clock: Callable[[], float]) -> None:
         self._raise = raise_event
-        self._clock = clock
-        self._quiet_until: dict[str, float] = {}
+        self._limiter = LogLimiter(clock=clock)
 
-    def tell(self, source: str, seconds: float, extra: str) -> None:
+    def report(self, source: str, seconds: float, extra: str) -> None:
         """Report one; from any thread."""
-        self._raise(THRESHOLD, self._told(source, seconds, extra))
+        self._raise(THRESHOLD, self._logged(source, seconds, extra))
 
-    def _told(self, source: str, seconds: float, extra: str) -> dict[str, Any]:
+    def _logged(self, source: str, seconds: float, extra: str) -> dict[str, Any]:
         params = {"source": source, "time": round(seconds * 1e6), "extra": extra}
-        now = self._clock()
-        if now >= self._quiet_until.get(source, now):
-            self._quiet_until[source] = now + _LOG_PERIOD_S
-            log.warning("an operation took longer than its limit", extra={**params, "extra": extra[:_LOGGED]})
+        repeated = self._limiter.due(source)
+        if repeated is not None:
+            shown = {**params, "extra": extra[:_LOGGED], "repeated": repeated}
+            log.warning("an operation took longer than its limit", extra=shown)
         return params
 
     def route_returned(self, name: str, event: Event, seconds: float) -> None:
         """Report a route that took so long, unless the event is quiet: its handler would feed itself."""
         if not event.definition.quiet:
             payload = event.payload[:_EXTRA_BYTES].decode("utf-8", "replace")
-            self.tell("event route", seconds, f"route:{name} {payload}")
+            self.report("event route", seconds, f"route:{name} {payload}")
 
     def delivered(self, socket: Socket, batch: Batch, seconds: float) -> None:
         """Report a batch whose outcome took so long, unless all of its events are quiet."""
@@ -60,7 +58,7 @@ class SlowOperations:
         token = depth.set(max(event.depth for event in batch.events) + 1)
         try:
             first = batch.events[0].name
-            self.tell("delivery", seconds, f"{socket.canonical} {len(batch.events)} events, first {first}")
+            self.report("delivery", seconds, f"{socket.canonical} {len(batch.events)} events, first {first}")
         finally:
             depth.reset(token)
 
@@ -73,7 +71,7 @@ class SlowOperations:
             await asyncio.sleep(period_s)
             late_s = loop.time() - due
             if late_s > limit_s:
-                params = self._told("event loop", late_s, "")
+                params = self._logged("event loop", late_s, "")
                 # What handles the event may be what holds the loop up: until it has, nothing is measured.
                 await context.raise_event_and_wait(THRESHOLD, params, timeout_s=_OUTCOME_S)
 

@@ -100,7 +100,7 @@ async def test_slow_delivery(behaviour, reason):
     assert params["time"] > 10_000
 
 
-async def test_quick_delivery_is_not_told():
+async def test_quick_delivery_is_not_reported():
     """A batch within the limit is not reported, nor is one that was given up."""
     events = evframe.EventInterface(
         evframe.Config(core=evframe.config.CoreOptions(drain_timeout_s=0.0)),
@@ -210,8 +210,8 @@ def test_log_line_for_each_kind(caplog):
     clock, raised = FakeClock(), []
     slow = SlowOperations(lambda name, params: raised.append(name), clock)
     for source in ("dns", "dns", "query"):
-        slow.tell(source, 1.0, "")
+        slow.report(source, 1.0, "")
     clock.advance(10)
-    slow.tell("dns", 1.0, "")
+    slow.report("dns", 1.0, "")
     assert [record.source for record in caplog.records] == ["dns", "query", "dns"]
     assert raised == [SLOW] * 4

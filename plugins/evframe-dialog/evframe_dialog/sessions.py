@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from evframe.plugin import Schedule, comes_from_outside
+from evframe.plugin import LogLimiter, Schedule, comes_from_outside
 from evframe_dialog.options import Options
 from evframe_dialog.profiles import Profiles
 from evframe_dialog.session import ROOT, Handling, Round, Session
@@ -19,7 +19,6 @@ from evframe_dialog.states import State, Step, next_state
 
 log = logging.getLogger("evframe.dialog")
 ANSWERED: Final = (State.CONFIRMED_NA, State.CONFIRMED)
-_QUIET_S: Final = 10.0
 
 
 class Sessions:
@@ -55,7 +54,7 @@ class Sessions:
         self._by_id: dict[str, Session] = {}
         self._by_call: dict[str, dict[str, Session]] = {}
         self._schedule: Schedule[Session] = Schedule()
-        self._told_at = -math.inf
+        self._limiter = LogLimiter()
 
     def create(self, callid: str, from_tag: str, handling: Handling) -> Session:
         """Return a new session; ValueError if one with the same Call-ID and tag has not ended."""
@@ -276,10 +275,7 @@ class Sessions:
 
     def _is_impossible(self, session: Session, step: Step) -> None:
         self.counts["impossible"] += 1
-        now = time.monotonic()
-        if now - self._told_at >= _QUIET_S:
-            self._told_at = now
-            log.warning(
-                "what happens to a session does not go with its state",
-                extra={"callid": session.callid, "state": int(session.state), "step": step.value},
-            )
+        repeated = self._limiter.due("impossible")
+        if repeated is not None:
+            extra = {"callid": session.callid, "state": int(session.state), "step": step.value, "repeated": repeated}
+            log.warning("what happens to a session does not go with its state", extra=extra)

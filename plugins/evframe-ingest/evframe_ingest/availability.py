@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from evframe.plugin import StatusGroup
+from evframe.plugin import LogLimiter, StatusGroup
 
 log = logging.getLogger("evframe.ingest")
-_QUIET_S: Final = 10.0
 _NOT_CONSUMED, _CONSUMED = -1, 1
 _REPORTS: Final = 20
 
@@ -31,8 +30,7 @@ class Availability:
         self._statuses = statuses
         self._name = name
         self._extra = {"source": name, "broker": broker}
-        self._clock = clock
-        self._quiet_until = 0.0
+        self._limiter = LogLimiter(clock=clock)
         self._identifier = statuses.add(name, _NOT_CONSUMED, "connecting", reports=_REPORTS)
 
     @property
@@ -52,11 +50,12 @@ class Availability:
 
     def ends(self, reason: str) -> None:
         """Report that no messages are consumed; an unchanged reason is logged every ten seconds."""
-        news = reason != self.details
+        if reason != self.details:
+            self._limiter.forget(reason)
         self._set(_NOT_CONSUMED, reason)
-        if news or self._clock() >= self._quiet_until:
-            self._quiet_until = self._clock() + _QUIET_S
-            log.warning("messages are not consumed", extra={**self._extra, "reason": reason})
+        repeated = self._limiter.due(reason)
+        if repeated is not None:
+            log.warning("messages are not consumed", extra={**self._extra, "reason": reason, "repeated": repeated})
 
     def _set(self, status: int, details: str) -> None:
         if details != self.details:

@@ -13,7 +13,7 @@ from evframe_client import AsyncClient, ManagementError
 from evframe_wire.backoff import delay_s
 
 from evframe import EventNameError
-from evframe.plugin import LateModule, PluginContext
+from evframe.plugin import LateModule, LogLimiter, PluginContext
 from evframe_opensips.catalogue import Choice, is_of_the_core
 from evframe_opensips.intake import Intake
 from evframe_opensips.leases import RemoteLeases, due
@@ -24,7 +24,6 @@ from evframe_opensips.places import bind, is_place_of, own_address, socket_text
 log = logging.getLogger("evframe.opensips")
 GROUP: Final = "opensips"
 _PATIENCE_S: Final = 1.0
-_QUIET_S: Final = 10.0
 _REPORTS: Final = 20
 
 
@@ -76,7 +75,8 @@ class Instance:
         self._lost_leases = 0
         self._wake = asyncio.Event()
         self._renew_all = False
-        self._patient_until = self._told_at = -math.inf
+        self._patient_until = -math.inf
+        self._limiter = LogLimiter(clock=clock)
 
     async def run(self) -> None:
         """Look after the instance until cancelled; then leave it. What it sends is taken until `close`.
@@ -221,10 +221,13 @@ class Instance:
 
     async def _lose(self, error: Exception) -> None:
         """Say why the instance cannot be used now."""
-        problem, now = str(error), self._clock()
-        if self._attached or now >= self._told_at + _QUIET_S:
-            self._told_at = now
-            log.warning("an instance is away", extra={"instance": self.name, "problem": problem})
+        problem = str(error)
+        if self._attached:
+            self._limiter.forget("away")
+        repeated = self._limiter.due("away")
+        if repeated is not None:
+            extra = {"instance": self.name, "problem": problem, "repeated": repeated}
+            log.warning("an instance is away", extra=extra)
             self._report(problem)
         self._attached = False
         self._status.set_status(-1, problem, self.name)

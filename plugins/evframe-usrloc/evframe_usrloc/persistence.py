@@ -26,7 +26,6 @@ _OPEN_S: Final = 10.0
 _READ: Final = 250  # contacts for each turn of the loop
 _MANY: Final = 20_000  # changes that are not left to wait for the interval
 _LOOK_S: Final = 0.25
-_QUIET_S: Final = 10.0
 _AGAIN_S: Final = 2.0
 
 
@@ -67,7 +66,6 @@ class Persistence:
         self._is_open = False
         self._limiter = LogLimiter()
         self._failing = False
-        self._told_at = -_QUIET_S
 
     def open(self) -> None:
         """Open the store, so that one that can never be used is an error of the start.
@@ -235,13 +233,10 @@ class Persistence:
         self.errors += 1
         self._failing = True
         self._status.set_status(NOT_READY, f"{error}", STORE)
-        now = time.monotonic()
-        if now - self._told_at >= _QUIET_S:
-            self._told_at = now
-            log.error(
-                "the store takes no changes, which wait in memory",
-                extra={"path": self._path, "problem": str(error), "changes": len(self._journal)},
-            )
+        repeated = self._limiter.due("write")
+        if repeated is not None:
+            extra = {"path": self._path, "problem": str(error), "changes": len(self._journal), "repeated": repeated}
+            log.error("the store takes no changes, which wait in memory", extra=extra)
 
     async def _call(self, work: Callable[..., Any], *args: Any) -> Any:
         try:
