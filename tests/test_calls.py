@@ -175,9 +175,9 @@ async def test_a_hook_that_exits_is_logged(caplog, hook, kind):
         events.register_event("E_T")
         lease = events.subscribe_event("E_T", "memory:a")
         events.describe(lease.subscriber.socket)
-        assert events.worker_groups == []
-        events._composition.context(memory).connection_closed(("h", 1), ("h", 2), "tcp")
-        events._composition.context(memory).statistics()
+        assert events.plugins.worker_groups() == []
+        events.composition.loaded["memory"].context.connection_closed(("h", 1), ("h", 2), "tcp")
+        events.plugins.statistics()
         events.plugins.tell("addresses_changed", host="h", addresses=())
         events.status.group("x").add()
         events.status.group("x").set_status(-1)

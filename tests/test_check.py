@@ -165,7 +165,7 @@ def test_a_misspelt_route_has_a_hint():
     """A route for an event that resembles a declared one has a hint, although the route plugin adds its name."""
     text = "[routes]\nE_PIKE_BLOKED = 'os.path:join'\n"
     events = evframe.EventInterface(parse_config(text))
-    assert events.hints == [
+    assert events.composition.hints == [
         "routes.E_PIKE_BLOKED: expected a declared event, got 'E_PIKE_BLOKED', did you mean 'E_PIKE_BLOCKED'"
     ]
 

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 from processes import child
 
-from evframe import EventInterface
 from evframe.cli import main
+from evframe.plugins.composition import Composition
 
 MANY = """
 from evframe import hookimpl
@@ -92,7 +92,7 @@ def test_json_on_a_terminal():
 
 def test_no_plugins(command, monkeypatch):
     """Without any plugin that is said."""
-    monkeypatch.setattr(EventInterface, "plugin_status", [])
+    monkeypatch.setattr(Composition, "statuses", [])
 
     result = command("plugins")
 

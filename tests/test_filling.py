@@ -6,9 +6,9 @@ import pytest
 import evframe
 from evframe.config import parse_config
 from evframe.config.secret import secret
-from evframe.plugins.composition import make_options
+from evframe.plugins.changes import Changes
+from evframe.plugins.compose import make_options
 from evframe.plugins.filling import Filling, shown_option, unfilled
-from evframe.plugins.reloading import Changes
 from evframe.subscriptions.references import Values
 
 

@@ -125,7 +125,7 @@ async def test_workers_and_connections():
     """Groups of workers are found, and a closed connection is told of."""
     hears, workers = Hears(), Workers()
     async with Recorder({"hears": hears, "workers": workers}):
-        assert hears.context.worker_groups == [workers]
+        assert hears.context.plugins.worker_groups() == [workers]
         hears.context.connection_closed(("192.0.2.1", 1), ("192.0.2.2", 2), "tcp")
     hears.context.connection_closed(("192.0.2.1", 3), ("192.0.2.2", 2), "tcp")  # it is left: nobody is told
     assert hears.connections == [(("192.0.2.1", 1), "tcp")]
@@ -191,7 +191,7 @@ async def test_wrappers_round_hooks_that_report(caplog, is_old):
     async with evframe.EventInterface(plugins=plugins) as events:
         events.plugins.register(wraps)
         events.subscribe_event("E_LOUD", "memory:a")
-        assert events.worker_groups == [workers]
+        assert events.plugins.worker_groups() == [workers]
         assert events.describe("memory:a") == {"of": "workers"} | ({} if is_old else {"wrapped": True})
     assert hears.leases == [("E_LOUD", "memory:a", "made")]
     assert wraps.calls == ("made", "stop")

@@ -196,10 +196,10 @@ async def test_further_hooks():
         events.subscribe_event("E_A", "memory:a")
         await events.raise_event_and_wait("E_A")
         assert seen == []
-        adds.context.add_hooks(wrapper)
+        adds.context.plugins.register(wrapper)
         await events.raise_event_and_wait("E_A")
         assert seen == ["memory:a"]
-        adds.context.remove_hooks(wrapper)
+        adds.context.plugins.unregister(wrapper)
         await events.raise_event_and_wait("E_A")
         assert seen == ["memory:a"]
         assert len(events.plugin("memory").delivered["a"]) == 3

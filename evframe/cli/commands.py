@@ -15,9 +15,10 @@ from evframe.cli import gateway
 from evframe.cli.group import Commands
 from evframe.cli.reaching import reach
 from evframe.command_line import print_json, say
+from evframe.config import read_config_file
 from evframe.exceptions import ConfigError, PluginError
-from evframe.interface import EventInterface
 from evframe.logs import set_up_logs
+from evframe.plugins.compose import compose
 from evframe.plugins.manager import PluginStatus
 
 _COLUMNS: Final = ("name", "version", "kind")
@@ -69,14 +70,15 @@ def check(config: str, *, connect: bool) -> None:
     Nothing is looked up and no connection is made; with --connect, every target is tried, which brings it
     no event, and the addresses of its names are printed.
     """
+    composition = compose(read_config_file(config))
     try:
-        interface = EventInterface.from_toml(config)
+        composition.raise_problems()
     except ConfigError as error:
         _refuse(error)
-    for hint in interface.hints:
+    for hint in composition.hints:
         say(f"hint: {hint}", err=True)
-    gateway.fold_logs(interface)
-    findings = asyncio.run(reach(interface)) if connect else []
+    gateway.fold_logs(composition)
+    findings = asyncio.run(reach(composition)) if connect else []
     for finding in findings:
         say(str(finding), err=finding.problem is not None)
     if any(finding.problem is not None for finding in findings):
@@ -88,13 +90,13 @@ def check(config: str, *, connect: bool) -> None:
 @_json
 def plugins(*, as_json: bool) -> None:
     """List the installed plugins: name, version, kind, whether it is loaded, its schemes, events and commands."""
-    interface = EventInterface()
+    found = compose().statuses
     if as_json:
-        print_json([attrs.asdict(status) for status in interface.plugin_status])
+        print_json([attrs.asdict(status) for status in found])
         return
-    if not interface.plugin_status:
+    if not found:
         say("no plugin is installed", err=True)
-    for line in _table(interface.plugin_status):
+    for line in _table(found):
         say(line)
 
 

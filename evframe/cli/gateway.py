@@ -16,6 +16,7 @@ from evframe.interface import EventInterface
 from evframe.logs import fold_libraries
 from evframe.open_files import raise_limit
 from evframe.plugins.changes import describe_changes
+from evframe.plugins.composition import Composition
 
 log = logging.getLogger("evframe.gateway")
 _THRESHOLDS: Final = (500, 5, 1)  # a full look when some 6,000 objects are new
@@ -32,14 +33,14 @@ async def serve(path: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     events = EventInterface.from_toml(path, gateway=True)
-    fold_logs(events)
+    fold_logs(events.composition)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, _reload, events)
     for status in events.plugin_status:
         if status.problem is not None:
             log.warning("a plugin is not loaded", extra={"plugin": status.name, "problem": status.problem})
-    for hint in events.hints:
+    for hint in events.composition.hints:
         log.warning("a name in the configuration resembles another one", extra={"hint": hint})
     async with events:
         set_up_collector()  # again, for what the plugins have made
@@ -60,14 +61,14 @@ def _reload(events: EventInterface) -> None:
         for problem in error.problems:
             log.error("the configuration was not loaded again", extra={"problem": problem})  # noqa: TRY400 the problem says it
     else:
-        fold_logs(events)
+        fold_logs(events.composition)
         log.info("the configuration was loaded again", extra=describe_changes(changes))
 
 
-def fold_logs(events: EventInterface) -> None:
+def fold_logs(composition: Composition) -> None:
     """Leave out what the libraries of the plugins log about problems that the plugins log themselves."""
-    for _, plugin in events.plugins.list_name_plugin():
-        fold_libraries(getattr(plugin, "library_logs", ()))
+    for loaded in composition.loaded.values():
+        fold_libraries(getattr(loaded.plugin, "library_logs", ()))
 
 
 def run(path: str) -> None:

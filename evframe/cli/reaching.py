@@ -16,8 +16,7 @@ from evframe.subscriptions.roster import release
 
 if TYPE_CHECKING:
     from evframe.delivery.members import Address
-    from evframe.delivery.subscriber import Subscriber
-    from evframe.interface import EventInterface
+    from evframe.plugins.composition import Composition
     from evframe.subscriptions.resolving import Resolver
 
 
@@ -44,33 +43,33 @@ class Finding:
         return f"{self.socket}: {verdict}" + "".join(f"; {name} is {found}" for name, found in shown)
 
 
-async def reach(interface: EventInterface) -> list[Finding]:
+async def reach(composition: Composition) -> list[Finding]:
     """Try every target of the configured subscriptions, side by side; nothing is delivered and nothing started.
 
     Each member of a combined socket is another target.
     """
     free = asyncio.Semaphore(MOST)
-    targets = {each.socket.canonical: each for each in _targets(interface)}
+    targets = {each.socket.canonical: each for each in _targets(composition)}
 
-    async def attempt(target: Subscriber | Address) -> Finding:
+    async def attempt(target: Address) -> Finding:
         async with free:
-            return await _try(target, interface.resolver)
+            return await _try(target, composition.resolver)
 
     try:
         return list(await asyncio.gather(*map(attempt, targets.values())))
     finally:
         for target in targets.values():
             release(target.transport.unsubscribed, target.socket)
-        await interface._composition.stop(1.0)  # noqa: SLF001 the interface was never entered
-        interface.resolver.close()
+        await composition.stop(1.0)
+        composition.resolver.close()
 
 
-def _targets(interface: EventInterface) -> Iterator[Subscriber | Address]:
-    for lease in interface.subscriptions:
-        yield from _leaves(lease.subscriber)
+def _targets(composition: Composition) -> Iterator[Address]:
+    for lease in composition.draft.leases.values():
+        yield from _leaves(lease.address)
 
 
-def _leaves(target: Subscriber | Address) -> Iterator[Subscriber | Address]:
+def _leaves(target: Address) -> Iterator[Address]:
     members: Sequence[Address] = getattr(target.socket, "members", ())
     if not members:
         yield target
@@ -78,7 +77,7 @@ def _leaves(target: Subscriber | Address) -> Iterator[Subscriber | Address]:
         yield from _leaves(member)
 
 
-async def _try(target: Subscriber | Address, resolver: Resolver) -> Finding:
+async def _try(target: Address, resolver: Resolver) -> Finding:
     socket = target.socket
     hosts = dict.fromkeys(host for host, port in endpoints_of(socket) if numeric(host, port) is None)
     names = {host: await _addresses(resolver, host) for host in hosts}
@@ -92,7 +91,7 @@ async def _addresses(resolver: Resolver, host: str) -> str:
         return error.reason
 
 
-async def _problem(target: Subscriber | Address) -> str | None:
+async def _problem(target: Address) -> str | None:
     """Return why the peer of *target* cannot be reached."""
     try:
         return await problem_of(target)

@@ -39,7 +39,7 @@ class Limits:
     """Whether the parameters themselves are read: `event.params` costs nothing more then. Without it they are read from
     `event.payload` at the first use."""
     has_members: bool = False
-    """Whether its sockets have members, parsed with `context.parse_socket`, whose references to secrets are their
+    """Whether its sockets have members, parsed with `context.transports.parse`, whose references to secrets are their
     own."""
     percent_safe: str | None = None
     """The characters of a value that a percent-encoded socket has as they are; None for sockets that are not

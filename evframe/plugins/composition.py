@@ -1,281 +1,239 @@
-"""The plugins of one interface: found by entry point, loaded one by one, started, exchanged and stopped."""
+"""The plugins of one configuration, each with its options, events, commands, context and tasks."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final
+from typing import Any
 
-from evframe.calls import comes_from_outside, contained_task, foreign_call
+import attrs
+
+from evframe.calls import contained_task, foreign_call
 from evframe.config import Config
-from evframe.config.hints import is_published
-from evframe.config.management import NARROWING_KEYS, NarrowingOptions
-from evframe.config.structuring import structure
+from evframe.config.management import NarrowingOptions
 from evframe.events.declarations import Declaration
 from evframe.events.event import EventRegistry
 from evframe.exceptions import ConfigError, PluginError
 from evframe.plugins import hookspecs
 from evframe.plugins.commands import CommandTable
-from evframe.plugins.conflicts import missing_plugins, unknown_disabled, unloaded, unusable_places
+from evframe.plugins.conflicts import why_no_scheme
 from evframe.plugins.context import PluginContext
-from evframe.plugins.filling import Filling
+from evframe.plugins.draft import Draft
 from evframe.plugins.manager import (
     DISABLED,
-    INVALID_OPTIONS,
     EventCollector,
     PluginManager,
     PluginStatus,
     check_attributes,
     naming_hook,
 )
+from evframe.plugins.status import StatusRegistry
 from evframe.plugins.tasks import PluginTasks, log_error
+from evframe.plugins.transports import Transports
+from evframe.plugins.workers import CallLimit
 from evframe.subscriptions.channel import Channel
-from evframe.subscriptions.references import Values
+from evframe.subscriptions.policy import Policies
+from evframe.subscriptions.resolving import Resolver
 
 log = logging.getLogger("evframe.plugins")
-GROUP: Final = "evframe"
+
+
+@attrs.define(eq=False)
+class Loaded:
+    """One loaded plugin, with what belongs to it alone."""
+
+    name: str
+    plugin: Any
+    version: str
+    options: Any
+    """None for a plugin without options."""
+    is_opened: bool
+    """Whether it is started; a management interface without a table in a service's configuration is not."""
+    context: PluginContext
+    tasks: PluginTasks
+    events: EventCollector = attrs.field(factory=EventCollector)
+    commands: list[str] = attrs.field(factory=list)
+
+    @property
+    def status(self) -> PluginStatus:
+        """The line of the plugin in a listing."""
+        schemes = tuple(getattr(self.plugin, "schemes", ()))
+        events, commands = tuple(self.events.events), tuple(self.commands)
+        return PluginStatus(self.name, self.version, None, self._kind, schemes, events, commands)
+
+    @property
+    def _kind(self) -> str:
+        declared = getattr(self.plugin, "kind", None)
+        if isinstance(declared, str):
+            return declared
+        if hasattr(self.plugin, "deliver"):
+            return "transport"
+        return "source" if hasattr(self.plugin, "register_events") else "extension"
 
 
 class Composition:
-    """The plugins of one interface, each with separate options, status and tasks.
+    """What a configuration makes: plugins, events, commands and parsed sockets; nothing is started or delivered.
 
-    Args:
-        registry: of the events.
-        commands: of the interface.
-        make_context: makes what one plugin may do; it gets the plugin's name and tasks.
+    An interface takes over the composition of its configuration, and `bind` gives the plugins the interface. The
+    composition of a configuration that is only checked is never bound.
     """
 
-    def __init__(
-        self,
-        registry: EventRegistry[Channel],
-        commands: CommandTable,
-        make_context: Callable[[str, PluginTasks], PluginContext],
-    ) -> None:
-        self.manager = PluginManager(hookspecs)
-        self.statuses: list[PluginStatus] = []
-        self.options: dict[str, Any] = {}
-        """The options of each plugin, by its name; None for a plugin without options."""
-        self.declared: dict[str, dict[str, Declaration | None]] = {}
-        """The events of each plugin, by the plugin's name."""
-        self._references: dict[str, dict[str, str]] = {}  # by the plugin's name
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.problems = list(config.problems)
+        """Every problem of the configuration."""
+        self.hints: list[str] = []
+        """Hints about names in the configuration that are probably misspelt."""
+        self.loaded: dict[str, Loaded] = {}
+        """The plugins by name, in the order of loading."""
+        self.refused: dict[str, PluginStatus] = {}
+        """The installed plugins that are not loaded, each with the reason."""
         self.narrowings: dict[str, NarrowingOptions] = {}
         """The rules by which the table of a management interface narrows the general policy, by the plugin's name."""
-        self.unopened: set[str] = set()
-        """The management interfaces that are not started, because they have no table in the configuration."""
-        self._registry = registry
-        self._commands = commands
-        self._make_context = make_context
-        self._values = Values()
-        self._lives: dict[int, tuple[PluginTasks, PluginContext]] = {}
+        self.registry = EventRegistry(Channel)
+        self.commands = CommandTable()
+        self.manager = PluginManager(hookspecs)
+        self.transports = Transports(self.manager, lambda scheme, known: why_no_scheme(scheme, known, self.statuses))
+        self.manager.on_change = self.transports.resolve
+        self.status = StatusRegistry(lambda change: self.manager.tell("status_changed", change=change))
+        self.status.group("core").add(status=-100, details="just started", reports=10)
+        self.resolver = Resolver(
+            lambda host, addresses: self.manager.tell("addresses_changed", host=host, addresses=addresses)
+        )
+        self.policies = Policies(config.management)
+        self.call_limit = CallLimit()
+        self.draft = Draft(self.registry, self.transports)
         self._background = PluginTasks()
         self.spawn = self._background.spawn
         """Runs the cleanup of a plugin after it was removed."""
+        self.bind(raising=self.draft, leases=self.draft, host=self.draft, networks=self.draft)
+
+    def bind(self, **interface: Any) -> None:
+        """Give all plugins, and those that are added later, the parts of an interface, by their names in a context."""
+        self._interface = interface
+        for loaded in self.loaded.values():
+            for name, value in self._interface.items():
+                setattr(loaded.context, name, value)
+
+    @property
+    def statuses(self) -> list[PluginStatus]:
+        """Whether each installed plugin was loaded, and why not."""
+        loaded = [each.status for each in self.loaded.values()]
+        return sorted([*loaded, *self.refused.values()], key=lambda status: status.name)
+
+    @property
+    def declared(self) -> dict[str, dict[str, Declaration | None]]:
+        """The events of each plugin, by the plugin's name."""
+        return {name: loaded.events.events for name, loaded in self.loaded.items()}
 
     @property
     def references(self) -> dict[str, str]:
         """The events that options of plugins name and other plugins declare, by the paths of the options."""
         return {
             f"plugins.{name}.{option}": event
-            for name, references in self._references.items()
-            for option, event in references.items()
+            for name, loaded in self.loaded.items()
+            for option, event in loaded.events.references.items()
         }
 
-    def load(
-        self, config: Config, problems: list[str], found: Iterable[EntryPoint] | None = None, *, gateway: bool = False
-    ) -> None:
-        """Add every installed plugin; invalid options of a plugin are added to *problems*.
+    def raise_problems(self) -> None:
+        """Raise ConfigError with every problem, if there is one."""
+        if self.problems:
+            raise ConfigError(self.config.placed(self.problems))
 
-        A plugin that cannot be used is reported in its status; the other plugins are used.
+    def make(self, name: str, plugin: Any, *, version: str = "", options: Any = None, is_opened: bool = True) -> Loaded:
+        """Return a plugin for `add` or `exchange`."""
+        tasks = PluginTasks(name)
+        context = PluginContext(
+            name=name,
+            tasks=tasks,
+            **self._interface,
+            resolver=self.resolver,
+            transports=self.transports,
+            status=self.status,
+            policies=self.policies,
+            commands=self.commands,
+            call_limit=self.call_limit,
+            plugins=self.manager,
+        )
+        return Loaded(name, plugin, version, options, is_opened, context, tasks)
 
-        Args:
-            config: the configuration.
-            problems: the list that gets the errors.
-            found: the entry points; None for the installed ones.
-            gateway: whether management interfaces without a table in the configuration are opened, too.
-        """
-        tables = config.tables
-        seen: set[str] = set()
-        # First the plugins that are published with evframe, so that no other plugin can take their names and commands.
-        installed = entry_points(group=GROUP) if found is None else found
-        for entry in sorted(installed, key=lambda entry: (not is_published(entry.name), entry.name)):
-            version = entry.dist.version if entry.dist else "?"
-            if entry.name in config.disable:
-                self.statuses.append(PluginStatus(entry.name, version, DISABLED))
-            elif entry.name in seen:
-                self.statuses.append(PluginStatus(entry.name, version, "another plugin has the same name"))
-            else:
-                self._load(entry, version, tables.get(entry.name), problems, gateway=gateway)
-            seen.add(entry.name)
-        problems += missing_plugins(config.plugins, seen)
-        problems += unusable_places(config, seen)
-        problems += unknown_disabled(config.disable, seen)
-        problems += unloaded(tables, self.statuses)
-        problems[:] = config.named_by_place(problems)
-
-    def _load(
-        self, entry: EntryPoint, version: str, table: Mapping[str, Any] | None, problems: list[str], *, gateway: bool
-    ) -> None:
-        try:
-            factory = entry.load()
-            besides: Sequence[str] = ()
-            if getattr(factory, "kind", None) == "management":
-                if table is None and not gateway:
-                    self.unopened.add(entry.name)
-                table, besides = self._narrow(entry.name, table or {}, problems), NARROWING_KEYS
-            options = make_options(entry.name, factory, table or {}, Filling(self._values, problems), besides)
-            self.add(entry.name, make_plugin(factory, options), version=version, options=options)
-        except ConfigError as error:
-            problems += [f"plugins.{entry.name}.{problem}" for problem in error.problems]
-            self.statuses.append(PluginStatus(entry.name, version, INVALID_OPTIONS))
-        except BaseException as error:  # any error of a plugin is recorded as its status
-            if comes_from_outside(error):
-                raise
-            self.statuses.append(PluginStatus(entry.name, version, f"{type(error).__name__}: {error}"))
-
-    def _narrow(self, name: str, table: Mapping[str, Any], problems: list[str]) -> Mapping[str, Any]:
-        """Take the keys of the policy out of the table of a management interface, and return the others."""
-        keys = {key: value for key, value in table.items() if key in NARROWING_KEYS}
-        if keys:
-            narrowing = structure(keys, NarrowingOptions, f"plugins.{name}", problems)
-            self.narrowings[name] = narrowing or NarrowingOptions()
-        return {key: value for key, value in table.items() if key not in keys}
-
-    def add(self, name: str, plugin: Any, *, version: str = "", options: Any = None) -> None:
-        """Register one plugin with its events and commands; after an error, nothing of the plugin stays registered."""
+    def add(self, loaded: Loaded) -> None:
+        """Register a plugin with its events and commands; after an error, nothing of the plugin stays registered."""
+        name, plugin, manager = loaded.name, loaded.plugin, self.manager
         check_attributes(name, plugin)
-        manager = self.manager
         manager.register(plugin, name=name)
-        added: list[str] = []
+        loaded.events, loaded.commands = EventCollector(), []
+        own_commands = CommandTable()
         try:
             manager.check_pending()
-            collector = EventCollector()
-            own_commands = CommandTable()
             with _naming(name, "register_events"):
-                manager.call("register_events", plugin, collector=collector)
+                manager.call("register_events", plugin, collector=loaded.events)
             with _naming(name, "management_commands"):
                 manager.call("management_commands", plugin, commands=own_commands)
                 for command in own_commands:
-                    self._commands.add(command)
-                    added.append(command.name)
+                    self.commands.add(command)
+                    loaded.commands.append(command.name)
         except BaseException:
-            self._take_out(name, added)
+            self._unregister(loaded)
             raise
-        for event, declaration in collector.events.items():
-            self._registry.register(event, declaration)
-        self.options[name] = options
-        self.declared[name] = collector.events
-        self._references[name] = collector.references
-        schemes = tuple(getattr(plugin, "schemes", ()))
-        status = PluginStatus(name, version, None, _kind(plugin), schemes, tuple(collector.events), tuple(added))
-        self.statuses[:] = [other for other in self.statuses if other.name != name]
-        self.statuses.append(status)
-        self.statuses.sort(key=lambda status: status.name)
+        for event, declaration in loaded.events.events.items():
+            self.registry.register(event, declaration)
+        self.loaded[name] = loaded
+        self.refused.pop(name, None)
 
-    def _take_out(self, name: str, commands: Iterable[str]) -> Any:
-        for command in commands:
-            self._commands.remove(command)
-        return self.manager.unregister(name=name)
+    def _unregister(self, loaded: Loaded) -> None:
+        for command in loaded.commands:
+            self.commands.remove(command)
+        self.manager.unregister(name=loaded.name)
 
-    def remove(self, name: str) -> Any:
+    def remove(self, name: str, problem: str = DISABLED) -> Loaded:
         """Remove the plugin called *name*, and return it; its events stay registered."""
-        status = next(status for status in self.statuses if status.name == name)
-        self.options.pop(name, None)
-        self.declared.pop(name, None)
-        self._references.pop(name, None)
-        self.statuses[self.statuses.index(status)] = PluginStatus(name, status.version, DISABLED)
-        return self._take_out(name, status.commands)
+        loaded = self.loaded.pop(name)
+        self.refused[name] = PluginStatus(name, loaded.version, problem)
+        self._unregister(loaded)
+        return loaded
 
-    def exchange(self, name: str, plugin: Any, options: Any) -> None:
-        """Replace the plugin called *name* by *plugin*; after an error, the old plugin stays."""
-        version = next(status.version for status in self.statuses if status.name == name)
-        old_options = self.options.get(name)
-        # No code reads the plugins until the new one is registered, so that a transport keeps its place.
-        on_change, self.manager.on_change = self.manager.on_change, None
-        try:
-            old = self.remove(name)
+    def exchange(self, new: Loaded) -> Loaded:
+        """Replace the plugin with the name of *new*, and return it; after an error, it stays."""
+        with self.manager.one_change():  # so that a transport keeps its place
+            old = self.remove(new.name)
             try:
-                self.add(name, plugin, version=version, options=options)
+                self.add(new)
             except BaseException:
-                self.add(name, old, version=version, options=old_options)
+                self.add(old)
                 raise
-        finally:
-            self.manager.on_change = on_change
-            if on_change is not None:
-                on_change()
+        return old
 
-    def context(self, plugin: Any) -> PluginContext:
-        """Return the context of *plugin*."""
-        return self._life(plugin)[1]
+    def tell_loaded(self, loaded: Loaded) -> None:
+        """Call `loaded` of one plugin."""
+        self.manager.call("loaded", loaded.plugin, context=loaded.context)
 
-    def _life(self, plugin: Any) -> tuple[PluginTasks, PluginContext]:
-        life = self._lives.get(id(plugin))
-        if life is None:
-            name = self.manager.get_name(plugin) or ""
-            tasks = PluginTasks(name)
-            life = self._lives[id(plugin)] = (tasks, self._make_context(name, tasks))
-        return life
-
-    def _plugins(self) -> list[Any]:
-        """Return the plugins in the order of loading."""
-        return [plugin for _, plugin in self.manager.list_name_plugin() if plugin is not None]
-
-    def tell_loaded(self, plugins: Iterable[Any] | None = None) -> None:
-        """Call `loaded` of *plugins*; None for all plugins."""
-        for plugin in self._plugins() if plugins is None else plugins:
-            self.manager.call("loaded", plugin, context=self.context(plugin))
-
-    def tell_all_loaded(self, configured: Iterable[str], problems: list[str] | None) -> None:
-        """Call `loaded` of every plugin; a plugin that raises is removed, with the reason in its status.
-
-        The error of a *configured* plugin is added to *problems*. Without *problems* the error is raised, because
-        the caller has passed the plugins.
-        """
-        for plugin in self._plugins():
-            name = self.manager.get_name(plugin) or ""
-            try:
-                self.tell_loaded([plugin])
-            except Exception as error:
-                if problems is None:
-                    raise
-                log.exception("a plugin raised an error", extra={"plugin": name, "hook": "loaded"})
-                version = next(status.version for status in self.statuses if status.name == name)
-                self.remove(name)
-                status = PluginStatus(name, version, f"hook 'loaded': {type(error).__name__}: {error}")
-                self.statuses[:] = [status if each.name == name else each for each in self.statuses]
-                problems += unloaded({*configured} & {name}, [status])
-
-    def start(self, plugins: Iterable[Any] | None = None) -> None:
+    def start(self, plugins: Iterable[Loaded] | None = None) -> None:
         """Call `start` of *plugins*, None for all, except for management interfaces that are not opened."""
-        for plugin in self._plugins() if plugins is None else plugins:
-            name = self.manager.get_name(plugin) or ""
-            if name in self.unopened:
-                continue
-            tasks, context = self._life(plugin)
-            tasks.is_open = True
-            with naming_hook(name, "start", self.options.get(name)):
-                self.manager.call("start", plugin, context=context)
+        for loaded in list(self.loaded.values()) if plugins is None else plugins:
+            if loaded.is_opened:
+                loaded.tasks.is_open = True
+                with naming_hook(loaded.name, "start", loaded.options):
+                    self.manager.call("start", loaded.plugin, context=loaded.context)
 
     async def end_tasks(self, timeout_s: float) -> None:
         """Cancel the tasks of the plugins, and wait for their ends for at most *timeout_s* seconds."""
-        lives = [self._background, *(tasks for tasks, _ in self._lives.values())]
-        await asyncio.gather(*(tasks.stop(timeout_s) for tasks in lives))
+        tasks = [self._background, *(loaded.tasks for loaded in self.loaded.values())]
+        await asyncio.gather(*(each.stop(timeout_s) for each in tasks))
 
     async def stop(self, timeout_s: float) -> None:
         """Call `stop` of every plugin, and wait for the returned awaitables for at most *timeout_s* seconds."""
         await _all_ended(self.manager.ask("stop"), timeout_s)
 
-    async def retire(self, plugin: Any, timeout_s: float) -> None:
+    @staticmethod
+    async def dispose(loaded: Loaded, timeout_s: float) -> None:
         """End the tasks of a plugin that is not registered any more, and call its `stop`."""
-        tasks, _ = self._lives.pop(id(plugin), (None, None))
-        if tasks is not None:
-            await tasks.stop(timeout_s)
-        stop = getattr(plugin, "stop", None)
+        await loaded.tasks.stop(timeout_s)
+        stop: Callable[[], Any] | None = getattr(loaded.plugin, "stop", None)
         if stop is not None:
-            with foreign_call(f"plugin {type(plugin).__name__!r}, hook 'stop'"):
+            with foreign_call(f"plugin {loaded.name!r}, hook 'stop'"):
                 await _all_ended([stop()], timeout_s)
 
 
@@ -298,41 +256,3 @@ def _naming(name: str, hook: str) -> Iterator[None]:
             yield
     except (ValueError, OSError) as error:
         raise PluginError(getattr(error, "strerror", None) or str(error)) from error
-
-
-def make_options(
-    name: str, factory: Any, table: Mapping[str, Any], filling: Filling, besides: Iterable[str] = ()
-) -> Any:
-    """Return the options of a plugin, of its attrs class `Options`; None when it has none.
-
-    *filling* has the values of references in the secrets of the plugin; *besides* are the keys that its table may
-    have besides the options.
-
-    Errors are added to the problems of *filling*, and the defaults replace the invalid options.
-    """
-    options_class = getattr(factory, "Options", None)
-    if options_class is None:
-        if table:
-            filling.problems.append(f"plugins.{name}: expected no options, got {sorted(table)}")
-        return None
-    path = f"plugins.{name}"
-    found: list[str] = []
-    options = structure(filling.table(table, options_class, path), options_class, path, found, besides)
-    filling.problems += filling.explained(found)
-    return options_class() if options is None else options
-
-
-def make_plugin(factory: Any, options: Any) -> Any:
-    """Return the plugin object of an entry point: a module, or an instance of a class with the options."""
-    if options is not None:
-        return factory(options)
-    return factory() if inspect.isclass(factory) else factory
-
-
-def _kind(plugin: Any) -> str:
-    declared = getattr(plugin, "kind", None)
-    if isinstance(declared, str):
-        return declared
-    if hasattr(plugin, "deliver"):
-        return "transport"
-    return "source" if hasattr(plugin, "register_events") else "extension"

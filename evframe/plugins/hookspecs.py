@@ -205,7 +205,8 @@ def reconfigure(options: Any) -> Callable[[], Any] | None:
 def loaded(context: PluginContext) -> None:
     """Keep the context; called once, when all plugins are loaded, before any subscription.
 
-    Change nothing outside this process here, because a check of the configuration loads the plugins, too.
+    Change nothing outside this process here, because a check of the configuration loads the plugins, too, and makes
+    no interface: the context registers events, subscribes and parses sockets, and raises no events before `start`.
 
     When a library logs problems that its plugin logs, too, the plugin names the library's loggers in an attribute
     `library_logs`. The gateway drops the lines of these loggers, unless its log is at DEBUG.

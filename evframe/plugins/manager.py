@@ -18,10 +18,12 @@ from evframe_wire.visible import visible
 from evframe.calls import comes_from_outside, foreign_call
 from evframe.config.structuring import FIELD
 from evframe.delivery.limits import Limits
+from evframe.delivery.statistics import StatisticGroup
 from evframe.events.declarations import Declaration, ParameterTypes, declare
 from evframe.events.event import check_name
 from evframe.exceptions import ConfigError, PluginError
 from evframe.plugins.transports import hook_call, is_wrapper, limits_of
+from evframe.plugins.workers import WorkerGroup
 
 log = logging.getLogger("evframe.plugins")
 DISABLED: Final = "disabled in the configuration"
@@ -151,11 +153,15 @@ class EventCollector:
         self.references[option] = name
 
 
+def _nothing() -> None:
+    """Do nothing, where no code reads the plugins."""
+
+
 class PluginManager(pluggy.PluginManager):
     """A manager with the hooks of a module, which calls back after a plugin was registered or unregistered."""
 
     def __init__(self, specs: ModuleType) -> None:
-        self.on_change: Callable[[], None] | None = None
+        self.on_change: Callable[[], None] = _nothing
         super().__init__("evframe")
         self.add_hookspecs(specs)
 
@@ -164,17 +170,31 @@ class PluginManager(pluggy.PluginManager):
         for hook in vars(self.hook):
             if inspect.iscoroutinefunction(getattr(plugin, hook, None)):
                 raise TypeError(f"hook {hook!r}: expected a plain function, got a coroutine function")
-        registered = super().register(plugin, name)
-        if self.on_change is not None:
-            self.on_change()
-        return registered
+        with self.one_change():
+            return super().register(plugin, name)
 
     def unregister(self, plugin: Any | None = None, name: str | None = None) -> Any | None:
         """Take a plugin out."""
-        removed = super().unregister(plugin, name)
-        if self.on_change is not None:
-            self.on_change()
-        return removed
+        with self.one_change():
+            return super().unregister(plugin, name)
+
+    @contextmanager
+    def one_change(self) -> Iterator[None]:
+        """Call back after the block alone, however many plugins it registers and unregisters."""
+        on_change, self.on_change = self.on_change, _nothing
+        try:
+            yield
+        finally:
+            self.on_change = on_change
+            on_change()
+
+    def statistics(self) -> list[StatisticGroup]:
+        """Return the counts of all plugins, in the order of their loading."""
+        return [group for groups in reversed(self.ask("statistics")) for group in groups]
+
+    def worker_groups(self) -> list[WorkerGroup]:
+        """Return the groups of workers of all plugins."""
+        return [group for groups in self.ask("worker_groups") for group in groups]
 
     def call(self, hook: str, plugin: Any, **arguments: Any) -> Any:
         """Return the result of *hook* of one plugin, with the wrappers that others put round it.

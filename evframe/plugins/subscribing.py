@@ -19,6 +19,14 @@ from evframe.subscriptions.leases import Leases
 from evframe.subscriptions.references import has_reference
 
 
+def check_expire_s(expire_s: int) -> None:
+    """Raise ValueError unless *expire_s* is the time of a lease: 0 or more whole seconds."""
+    if type(expire_s) is int:
+        check_timeout("expire_s", expire_s)
+    if type(expire_s) is not int or expire_s < 0:
+        raise ValueError(f"expire_s: expected 0 or more whole seconds, got {expire_s!r}")
+
+
 class Subscribing:
     """Makes, lists and ends subscriptions.
 
@@ -110,10 +118,7 @@ class Subscribing:
             UnknownEventError: if the event is not registered.
             SocketError: if the scheme is unknown or the text does not fit its grammar.
         """
-        if type(expire_s) is int:
-            check_timeout("expire_s", expire_s)
-        if type(expire_s) is not int or expire_s < 0:
-            raise ValueError(f"expire_s: expected 0 or more whole seconds, got {expire_s!r}")
+        check_expire_s(expire_s)
         event, address = self._events[name], self._transports.parse(socket, configured=configured)
         return self._leases.subscribe(event, address, expire_s, configured=configured)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from evframe.delivery.members import Address
@@ -191,14 +191,14 @@ def check_parameters(event: Channel, address: Address) -> None:
         )
 
 
-def check_declaration(event: Channel, declaration: Declaration | None) -> None:
-    """Raise ParameterError if *declaration* lacks a parameter that a subscriber of *event* has in its text."""
+def check_declaration(event: Channel, declaration: Declaration | None, sockets: Iterable[Socket]) -> None:
+    """Raise ParameterError if *declaration* lacks a parameter that one of the *sockets* of *event* has in its text."""
     if declaration is None or event.declaration is not None:  # the first declaration stays
         return
-    for subscriber in event.leases:
-        name = _lacking(declaration.params, subscriber.socket)
+    for socket in sockets:
+        name = _lacking(declaration.params, socket)
         if name is not None:
-            text, known = shown_socket(subscriber.socket), ", ".join(declaration.params) or "none"
+            text, known = shown_socket(socket), ", ".join(declaration.params) or "none"
             problem = f"expected it in the declaration, because the subscriber {text!r} has it, got {known}"
             raise ParameterError(event.name, name, problem)
 

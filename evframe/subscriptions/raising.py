@@ -77,7 +77,7 @@ class Raising:
         declaration = declare(name, params, summary=summary, enforced=enforced)
         known = self._by_name.get(name)
         if known is not None:
-            check_declaration(known, declaration)
+            check_declaration(known, declaration, (subscriber.socket for subscriber in known.leases))
         return self._events.register(name, declaration).id
 
     def raise_event(self, name: str, params: Any = None) -> None:

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from evframe.interface import EventInterface
-from evframe.plugins.composition import GROUP
+from evframe.plugins.compose import GROUP
 
 
 class ConfigFile:

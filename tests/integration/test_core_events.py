@@ -120,7 +120,7 @@ async def test_routes_get_as_many_workers_as_they_need():
     routes.add("E_CORE_PROC_AUTO_SCALE", told.append, inline=True)
     threads = threading.active_count()
     async with evframe.EventInterface(plugins={"core-events": CoreEvents(options), "route": routes}) as events:
-        (group,) = events.worker_groups
+        (group,) = events.plugins.worker_groups()
         for name in ("E_A", "E_B", "E_C"):
             events.raise_event(name)
         await until(lambda: len(told) == 2)

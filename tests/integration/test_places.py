@@ -6,10 +6,9 @@ import pytest
 from evframe_route import Options, RouteTransport
 
 import evframe
-from evframe.config import parse_config
+from evframe.config import Config, parse_config
 from evframe.config.hints import published_places
-from evframe.events.event import EventRegistry
-from evframe.plugins.commands import CommandTable
+from evframe.plugins.compose import compose
 from evframe.plugins.composition import Composition
 
 
@@ -52,9 +51,8 @@ def test_each_form_is_named(text, problem):
 )
 def test_missing_packages_are_named(text, problem):
     """An option whose package is not installed is an error with the command that installs it."""
-    found, others = [], [entry for entry in entry_points(group="evframe") if entry.name not in {"route", "state"}]
-    Composition(EventRegistry(), CommandTable(), lambda *_: None).load(parse_config(text), found, others)
-    assert found == [problem]
+    others = [entry for entry in entry_points(group="evframe") if entry.name not in {"route", "state"}]
+    assert compose(parse_config(text), found=others).problems == [problem]
 
 
 def test_objects_have_their_options():
@@ -67,8 +65,8 @@ def test_objects_have_their_options():
 
 def test_a_plugin_that_is_removed_refers_to_no_event():
     """The events that options name go with their plugin, so that no hint is about an option without effect."""
-    composition = Composition(EventRegistry(), CommandTable(), lambda *_: None)
-    composition.add("route", RouteTransport(Options(routes={"E_X": "os:getcwd"})))
+    composition = Composition(Config())
+    composition.add(composition.make("route", RouteTransport(Options(routes={"E_X": "os:getcwd"}))))
     assert composition.references == {"plugins.route.routes.E_X": "E_X"}
     composition.remove("route")
     assert composition.references == {}

@@ -12,7 +12,7 @@ from evframe_mi.testing import management
 
 import evframe
 from evframe.config import parse_config
-from evframe.plugins.reloading import Changes
+from evframe.plugins.changes import Changes
 from evframe.subscriptions.references import has_reference, renamed
 from evframe.testing import until
 

@@ -123,12 +123,12 @@ class CoreEvents:
             context.call_limit.set(options.exec_route_threshold_us / 1e6, self._slow.route_returned)
         if options.delivery_threshold_us:
             self._measured = DeliveryHook(options.delivery_threshold_us / 1e6, self._slow.delivered)
-            context.add_hooks(self._measured)
+            context.plugins.register(self._measured)
 
     def _measure_nothing(self, context: PluginContext) -> None:
         context.call_limit.clear()
         if self._measured is not None:
-            context.remove_hooks(self._measured)
+            context.plugins.unregister(self._measured)
             self._measured = None
 
     @hookimpl
@@ -237,7 +237,7 @@ class CoreEvents:
         """Look at the load of the workers for one cycle, and add or take away at most one of each group."""
         if self._profile is None or self._context is None:
             return
-        for group in self._context.worker_groups:
+        for group in self._context.plugins.worker_groups():
             scaler = self._scalers.setdefault((group.kind, group.filter), Scaler(self._profile))
             load = group.load_percent()
             step = scaler.cycle(load, group.size, group.bounds)

@@ -73,7 +73,7 @@ class SlowOperations:
             if late_s > limit_s:
                 params = self._logged("event loop", late_s, "")
                 # What handles the event may be what holds the loop up: until it has, nothing is measured.
-                await context.raise_event_and_wait(THRESHOLD, params, timeout_s=_OUTCOME_S)
+                await context.raising.raise_event_and_wait(THRESHOLD, params, timeout_s=_OUTCOME_S)
 
 
 class DeliveryHook:

@@ -34,7 +34,7 @@ async def test_deliveries_are_measured_when_that_is_asked_for():
         events.subscribe_event("E_TEST", "memory:a")
         before = hooks(events)
         plugin.reconfigure(Options(delivery_threshold_us=10_000, exec_route_threshold_us=5))
-        assert events.call_limit.timed("x", print) is not print
+        assert events.composition.call_limit.timed("x", print) is not print
         await events.raise_event_and_wait("E_TEST")
         told = [params["source"] for name, params in await recorder.events() if name == SLOW]
         assert told[0] == "delivery"
@@ -42,7 +42,7 @@ async def test_deliveries_are_measured_when_that_is_asked_for():
         assert hooks(events) == before + 1
         plugin.reconfigure(Options())
         assert hooks(events) == before
-        assert events.call_limit.timed("x", print) is print
+        assert events.composition.call_limit.timed("x", print) is print
 
 
 async def test_watches_follow_the_options():
@@ -150,4 +150,4 @@ async def test_plugin_that_goes(tmp_path):
         file.write()
         assert events.reload().plugins == ["core-events"]
         await until(lambda: hooks(events) == before - 1)
-        assert events.call_limit.timed("x", print) is print
+        assert events.composition.call_limit.timed("x", print) is print

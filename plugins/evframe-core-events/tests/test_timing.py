@@ -121,7 +121,7 @@ def test_without_a_limit_there_is_no_wrapper():
     """A limit that is off costs a delivery nothing: no wrapper is in its way, and no call is measured."""
     events = evframe.EventInterface(plugins={"memory": MemoryTransport(), "core-events": CoreEvents()})
     assert len(events.plugins.hook.deliver.get_hookimpls()) == 1
-    assert events.call_limit.timed("x", print) is print
+    assert events.composition.call_limit.timed("x", print) is print
     limited = CoreEvents(Options(delivery_threshold_us=1))
     events = evframe.EventInterface(plugins={"memory": MemoryTransport(), "core-events": limited})
     assert len(events.plugins.hook.deliver.get_hookimpls()) == 2

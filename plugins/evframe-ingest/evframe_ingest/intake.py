@@ -127,7 +127,7 @@ class Intake:
                 name, params = self._read(body, more)
                 self._raise(name, params, done)
             else:
-                self._context.raise_prepared(prepared.unwrap(), done)
+                self._context.raising.raise_prepared(prepared.unwrap(), done)
         except Refused as refusal:
             self.refused[refusal.reason] += 1
             self._tell(refusal)
@@ -157,13 +157,13 @@ class Intake:
             if done is None:
                 self._context.raise_event(name, params)
             else:
-                self._context.raise_event_and_tell(name, params, done)
+                self._context.raising.raise_event_and_tell(name, params, done)
         except ParameterError as error:
             raise Refused("parameters", str(error)) from None
 
     def _event(self, name: str, params: Any) -> Event:
         try:
-            return self._context.prepare_event(name, params)
+            return self._context.raising.event(name).snapshot(params, time.monotonic())
         except ParameterError as error:
             raise Refused("parameters", str(error)) from None
 

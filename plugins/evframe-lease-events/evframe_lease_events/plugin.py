@@ -197,7 +197,7 @@ class LeaseEvents:
             self._notices.add(lease)
         del self._unseen[-_MOST_NEW:]
         for lease in self._notices.due(self._clock(), _MOST):
-            left = math.ceil(context.seconds_left(lease) or 0)
+            left = math.ceil(context.leases.seconds_left(lease) or 0)
             context.raise_event(EXPIRING, {**_about(lease), "ttl": left})
         for socket in self._troubles.recovered(self._clock(), _MOST):
             context.raise_event(RECOVERED, {"socket": socket})
@@ -209,7 +209,9 @@ class LeaseEvents:
     def _begin_notices(self, context: PluginContext) -> None:
         """Begin to record the present leases, now that there is a subscriber."""
         self._watching = True
-        self._unseen = [lease for event in context.events if event.name not in _OWN for lease in event.leases.values()]
+        self._unseen = [
+            lease for event in context.raising.events if event.name not in _OWN for lease in event.leases.values()
+        ]
 
     def _end_notices(self) -> None:
         self._watching = False

@@ -98,18 +98,18 @@ class _Evi:
         return "OK"
 
     def list(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        return {"Events": Listing(self._context.events, lambda event: {"name": event.name, "id": event.id})}
+        return {"Events": Listing(self._context.raising.events, lambda event: {"name": event.name, "id": event.id})}
 
     def subscribers(self, params: Mapping[str, Any]) -> dict[str, Any]:
         if "event" in params:
             return {"Event": self._one(params)}
         self._context.leases.expire()
-        return {"Events": Listing((event for event in self._context.events if event.leases), self._event)}
+        return {"Events": Listing((event for event in self._context.raising.events if event.leases), self._event)}
 
     def _one(self, params: Mapping[str, Any]) -> dict[str, Any]:
         name = text_param(params, "event")
         try:
-            event = self._context.event(name)
+            event = self._context.raising.event(name)
         except UnknownEventError:
             raise CommandError(404, "Event not published") from None
         if "socket" in params:
@@ -152,7 +152,7 @@ class _Evi:
     def statistics(self, _: Mapping[str, Any]) -> dict[str, Any]:
         *subscribers, ended = self._context.leases.counters
         return {
-            "Events": Listing(self._context.events, _raised),
+            "Events": Listing(self._context.raising.events, _raised),
             "Subscribers": Listing(subscribers, lambda read: _counted(read())),
             "Ended": {name: value for name, value in _counted(ended()).items() if name != "socket"},
             "Refused": dict(self._context.policies.refused),
@@ -161,7 +161,7 @@ class _Evi:
     def prepare(self, params: Mapping[str, Any]) -> Event | CommandError | None:
         """Return the event that *params* raise, or their error; from any thread."""
         try:
-            event = self._context.event(text_param(params, "event"))
+            event = self._context.raising.event(text_param(params, "event"))
             return event.snapshot(_values(params, event), time.monotonic())
         except UnknownEventError:
             return None
@@ -173,7 +173,7 @@ class _Evi:
     def raise_(self, params: Mapping[str, Any], policy: Policy, prepared: Event | CommandError | None = None) -> str:
         name = text_param(params, "event")
         try:
-            event = self._context.event(name)
+            event = self._context.raising.event(name)
         except UnknownEventError:
             raise CommandError(404, "Event not registered") from None
         policy.check_raise(name)
@@ -185,7 +185,7 @@ class _Evi:
             if prepared is None:
                 self._context.raise_event(name, _values(params, event))
             else:
-                self._context.raise_prepared(prepared)
+                self._context.raising.raise_prepared(prepared)
         except ValueError as error:
             raise CommandError(400, "Bad Params", str(error)) from None
         return "OK"

@@ -67,7 +67,7 @@ def dispatcher_of(context: PluginContext) -> Dispatcher:
     Raises:
         ConfigError: if the plugin ``mi`` is disabled or not loaded.
     """
-    management = context.plugin(NAME)
+    management = context.plugins.get_plugin(NAME)
     if not isinstance(management, Management):
         raise ConfigError([f"expected the plugin {NAME!r}, which is not loaded"])
     return management.dispatcher.of(context.name)

@@ -57,7 +57,7 @@ class _Statistics:
         yield StatisticGroup("load", {}, {"processes_number": 1, **self._load.statistics()})
         yield StatisticGroup("dns", {"dns_total_queries": resolver.lookups, "dns_slow_queries": resolver.late_lookups})
         yield _of_events(context)
-        yield from context.statistics()
+        yield from context.plugins.statistics()
 
 
 def _of_events(context: PluginContext) -> StatisticGroup:
@@ -71,7 +71,7 @@ def _of_events(context: PluginContext) -> StatisticGroup:
             "refused": context.policies.refused.total(),
         },
         {
-            "events": sum(1 for _ in context.events),
+            "events": sum(1 for _ in context.raising.events),
             "subscribers": context.leases.subscribed,
             "queued": totals.depth,
         },

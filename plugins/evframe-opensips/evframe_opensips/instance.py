@@ -182,7 +182,7 @@ class Instance:
         self.intake.expected = wanted = set(usable)
         self.intake.unchanged = {
             event.name
-            for event in self._context.events
+            for event in self._context.raising.events
             if event.name in wanted and event.enforced is not None and param not in event.enforced.params
         }
         return [name for name in usable if not self._is_like_our_own(name)]

@@ -375,10 +375,10 @@ async def test_workers_are_told_of():
     """The threads of plain routes are a group of workers; without such a route there is none."""
     events, routes = compose(workers_min=2, workers_max=3)
     routes.add("E_INLINE", print, inline=True)
-    assert events.worker_groups == []
+    assert events.plugins.worker_groups() == []
     release = threading.Event()
     routes.add("E_R", lambda event: release.wait(30))
-    (group,) = events.worker_groups
+    (group,) = events.plugins.worker_groups()
     async with events:
         group.load_percent()
         events.raise_event("E_R")
@@ -408,7 +408,7 @@ async def test_slow_calls_are_told(kind):
         plain(event)
 
     routes.add("E_R", quick if kind == "async" else plain, inline=kind == "inline")
-    limit = events.call_limit
+    limit = events.composition.call_limit
     limit.set(0.05, lambda name, event, elapsed: told.append((name, event.get(1), elapsed > 0.05, evframe.depth.get())))
     async with events:
         await events.raise_event_and_wait("E_R", [0.06])

@@ -140,7 +140,7 @@ class LeaseKeeper:
         remaining_s = None if lease.ends_at is None else min(lease.ends_at - self._clock(), lease.expire_s)
         is_over = remaining_s is not None and remaining_s <= 0
         try:
-            if is_over or not context.restore_subscription(
+            if is_over or not context.leases.restore_subscription(
                 lease.event, lease.text, lease.expire_s, remaining_s, lease.interface
             ):
                 self._write(context, lease.key, None)
@@ -170,7 +170,7 @@ class LeaseKeeper:
             self._write(self._context, key, None)
 
     def _kept(self, context: PluginContext, lease: Subscription) -> KeptLease:
-        left_s = context.seconds_left(lease)
+        left_s = context.leases.seconds_left(lease)
         subscriber = lease.subscriber
         ends_at = None if left_s is None else self._clock() + left_s
         return KeptLease(
@@ -295,7 +295,7 @@ class LeaseKeeper:
     async def _rebuild(self, context: PluginContext, file: LeaseFile) -> None:
         """Write what is subscribed to a new file, and set one that is damaged aside."""
         file.shut()
-        leases = {_key(lease): lease for lease in context.subscriptions if lease.configured is None}
+        leases = {_key(lease): lease for lease in context.leases.subscriptions if lease.configured is None}
         kept = [*chain.from_iterable(self._waiting.values()), *self._unmade.values()]
         # What changes from now on is not in the new file, and nothing else is on disk before it is complete.
         self._rebuilding, self._unwritten = {**self._unwritten, **leases}, {}

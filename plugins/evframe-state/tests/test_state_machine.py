@@ -174,14 +174,14 @@ class StateMachine(RuleBasedStateMachine):
         self.look()
 
     def have_a_turn(self):
-        self.run(self.keeper._catch_up(self.events._composition.context(self.keeper)))
+        self.run(self.keeper._catch_up(self.events.composition.loaded["state"].context))
         if not self.is_full and not self.is_locked:
             assert not self.keeper.unwritten
 
     @rule()
     def fold(self):
         """Have the journal moved into the file."""
-        self.run(self.keeper._fold(self.events._composition.context(self.keeper)))
+        self.run(self.keeper._fold(self.events.composition.loaded["state"].context))
 
     @rule()
     def restart(self):

@@ -38,7 +38,7 @@ class VirtualTransport:
         """Keep the way to other transports."""
         self._context = context
         carrier = GroupCarrier(self.deliver, self.unsubscribed)
-        self._parser = SocketParser(context.parse_socket, lambda socket: Address(socket, carrier))
+        self._parser = SocketParser(context.transports.parse, lambda socket: Address(socket, carrier))
 
     @hookimpl
     def reconfigure(self, options: VirtualOptions) -> None:
@@ -60,10 +60,10 @@ class VirtualTransport:
             SocketError: if *text* is no socket.
         """
         assert self._context is not None
-        socket = self._context.parse_socket(text).socket
+        socket = self._context.transports.parse(text).socket
         canonical = socket.canonical
         group = self._groups.get(canonical)
-        subscribed = (lease.subscriber.socket.canonical for lease in self._context.subscriptions)
+        subscribed = (lease.subscriber.socket.canonical for lease in self._context.leases.subscriptions)
         if group is None and isinstance(socket, VirtualSocket) and canonical in subscribed:
             return self._group(socket)  # which is made at the first event otherwise
         return group

@@ -1,0 +1,195 @@
+"""Composes a configuration: plugins, options and parsed sockets, with every problem; nothing is started."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final
+
+from evframe.calls import comes_from_outside
+from evframe.config import Config
+from evframe.config.hints import is_published
+from evframe.config.management import NARROWING_KEYS, NarrowingOptions
+from evframe.config.structuring import structure
+from evframe.exceptions import ConfigError, SocketError
+from evframe.plugins.composition import Composition
+from evframe.plugins.conflicts import (
+    clashes,
+    contradictions,
+    missing_plugins,
+    misspelt_events,
+    unknown_disabled,
+    unloaded,
+    unusable_places,
+)
+from evframe.plugins.filling import Filling
+from evframe.plugins.manager import DISABLED, INVALID_OPTIONS, PluginStatus
+from evframe.subscriptions.references import Values
+
+log = logging.getLogger("evframe.plugins")
+GROUP: Final = "evframe"
+
+
+def compose(
+    config: Config | None = None,
+    *,
+    plugins: Mapping[str, Any] | None = None,
+    gateway: bool = False,
+    found: Iterable[EntryPoint] | None = None,
+) -> Composition:
+    """Return what *config* makes; every problem is among its `problems`.
+
+    An installed plugin that cannot be used is reported in its status, and the others are used.
+
+    Args:
+        config: the configuration; the defaults and every installed plugin without one.
+        plugins: plugin objects by name instead of the installed ones; an error of one of them is raised.
+        gateway: whether management interfaces without a table in the configuration are opened, too.
+        found: the entry points of plugins; None for the installed ones.
+    """
+    composition = Composition(config or Config())
+    problems = composition.problems
+    with composition.manager.one_change():
+        if plugins is None:
+            _load(composition, entry_points(group=GROUP) if found is None else found, gateway=gateway)
+        else:
+            problems += [f"{place}: expected none beside plugin objects" for place in composition.config.places]
+            for name, plugin in plugins.items():
+                composition.add(composition.make(name, plugin))
+    if config is not None and plugins is None:
+        problems += clashes(composition.statuses, composition.declared)
+    composition.policies.configure(composition.config.management, composition.narrowings)
+    _tell_loaded(composition, is_isolated=plugins is None)
+    manager = composition.manager
+    composition.registry.on_new.append(lambda event: manager.tell("event_registered", event=event))
+    _register_and_subscribe(composition)
+    return composition
+
+
+def _load(composition: Composition, found: Iterable[EntryPoint], *, gateway: bool) -> None:
+    """Add the plugins of the entry points *found*."""
+    config, problems = composition.config, composition.problems
+    values, tables, seen = Values(), config.tables, set[str]()
+    # First the plugins that are published with evframe, so that no other plugin can take their names and commands.
+    for entry in sorted(found, key=lambda entry: (not is_published(entry.name), entry.name)):
+        version = entry.dist.version if entry.dist else "?"
+        problem: str | None = None
+        if entry.name in config.disable:
+            problem = DISABLED
+        elif entry.name in seen:
+            problem = "another plugin has the same name"
+        else:
+            problem = _add(composition, entry, version, values, gateway=gateway)
+        if problem is not None:
+            composition.refused[entry.name] = PluginStatus(entry.name, version, problem)
+        seen.add(entry.name)
+    problems += missing_plugins(config.plugins, seen)
+    problems += unusable_places(config, seen)
+    problems += unknown_disabled(config.disable, seen)
+    problems += unloaded(tables, composition.statuses)
+    problems[:] = config.named_by_place(problems)
+
+
+def _add(composition: Composition, entry: EntryPoint, version: str, values: Values, *, gateway: bool) -> str | None:
+    """Add one plugin; return the reason why it cannot be used, None when it can."""
+    name = entry.name
+    table: Mapping[str, Any] | None = composition.config.tables.get(name)
+    is_opened = True
+    besides: Sequence[str] = ()
+    try:
+        factory = entry.load()
+        if getattr(factory, "kind", None) == "management":
+            is_opened = gateway or table is not None
+            table, besides = _narrow(composition, name, table or {}), NARROWING_KEYS
+        options = make_options(name, factory, table or {}, Filling(values, composition.problems), besides)
+        plugin = make_plugin(factory, options)
+        composition.add(composition.make(name, plugin, version=version, options=options, is_opened=is_opened))
+    except ConfigError as error:
+        composition.problems += [f"plugins.{name}.{problem}" for problem in error.problems]
+        return INVALID_OPTIONS
+    except BaseException as error:  # any error of a plugin is recorded as its status
+        if comes_from_outside(error):
+            raise
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _narrow(composition: Composition, name: str, table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Take the keys of the policy out of the table of a management interface, and return the others."""
+    keys = {key: value for key, value in table.items() if key in NARROWING_KEYS}
+    if keys:
+        narrowing = structure(keys, NarrowingOptions, f"plugins.{name}", composition.problems)
+        composition.narrowings[name] = narrowing or NarrowingOptions()
+    return {key: value for key, value in table.items() if key not in keys}
+
+
+def make_options(
+    name: str, factory: Any, table: Mapping[str, Any], filling: Filling, besides: Iterable[str] = ()
+) -> Any:
+    """Return the options of a plugin, of its attrs class `Options`; None when it has none.
+
+    *filling* has the values of references in the secrets of the plugin; *besides* are the keys that its table may
+    have besides the options.
+
+    Errors are added to the problems of *filling*, and the defaults replace the invalid options.
+    """
+    options_class = getattr(factory, "Options", None)
+    path = f"plugins.{name}"
+    if options_class is None:
+        if table:
+            filling.problems.append(f"{path}: expected no options, got {sorted(table)}")
+        return None
+    found: list[str] = []
+    options = structure(filling.table(table, options_class, path), options_class, path, found, besides)
+    filling.problems += filling.explained(found)
+    return options_class() if options is None else options
+
+
+def make_plugin(factory: Any, options: Any) -> Any:
+    """Return the plugin object of an entry point: a module, or an instance of a class with the options."""
+    if options is not None:
+        return factory(options)
+    return factory() if inspect.isclass(factory) else factory
+
+
+def _tell_loaded(composition: Composition, *, is_isolated: bool) -> None:
+    """Call `loaded` of every plugin.
+
+    When *is_isolated*, a plugin that raises is removed, with the reason in its status. The error is a problem when
+    the configuration has a table of the plugin.
+    """
+    for name, loaded in list(composition.loaded.items()):
+        try:
+            composition.tell_loaded(loaded)
+        except Exception as error:
+            if not is_isolated:
+                raise
+            log.exception("a plugin raised an error", extra={"plugin": name, "hook": "loaded"})
+            composition.remove(name, f"hook 'loaded': {type(error).__name__}: {error}")
+            composition.problems += unloaded({*composition.config.tables} & {name}, composition.refused.values())
+
+
+def _register_and_subscribe(composition: Composition) -> None:
+    """Register the configured events, and parse the sockets of the configured subscriptions."""
+    config, problems, draft = composition.config, composition.problems, composition.draft
+    declared = composition.declared
+    problems += contradictions(config.events, declared)
+    hints = misspelt_events(config, declared, composition.references, composition.narrowings)
+    composition.hints += config.placed(hints)
+    for index, event in enumerate(config.events):
+        if event is not None:  # else the problems have its error already
+            try:
+                draft.register_event(event.name, event.declared)
+            except ValueError as error:
+                problems.append(f"events[{index}].name: {error}")
+    for index, lease in enumerate(config.subscriptions):
+        if lease is not None:
+            try:
+                draft.register_event(lease.event)
+                draft.subscribe_event(lease.event, lease.socket, lease.expire_s)
+            except SocketError as error:
+                problems.append(f"subscriptions[{index}].socket: {error}")
+            except ValueError as error:
+                problems.append(f"subscriptions[{index}].event: {error}")
