@@ -1,4 +1,4 @@
-"""What becomes due at some second."""
+"""What becomes due at some time."""
 
 import math
 
@@ -31,6 +31,18 @@ def test_due():
     assert (len(due), due.next_due) == (0, math.inf)
 
 
+def test_parts_of_a_second():
+    """A key is due at the end of the part in which its time is over, and not before."""
+    due = Schedule(16)
+    due.add("a", 1.01)
+    due.add("b", 1.0625)
+    due.add("c", 1.1)
+    assert due.next_due == 1.0625
+    assert popped(due, 1.0624) == []
+    assert sorted(popped(due, 1.0625)) == ["a", "b"]
+    assert due.remove("c", 1.1) == "c"
+
+
 @pytest.mark.parametrize("at", [10, 11])
 def test_remove_what_is_not_there(at):
     """A key that is not due at the second is an error that names it."""
@@ -61,13 +73,13 @@ def test_a_crowded_second(monkeypatch):
 
 
 def test_moves_leave_nothing_behind():
-    """A key that moves a hundred thousand times leaves no more than a handful of seconds."""
+    """A key that moves a hundred thousand times leaves no more than a handful of times."""
     due = Schedule()
     due.add("a", 0)
     for at in range(100_000):
         due.remove("a", at)
         due.add("a", at + 1)
-    assert len(due._seconds) < 100
+    assert len(due._ends) < 100
     assert popped(due, 100_000) == ["a"]
 
 

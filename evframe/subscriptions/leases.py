@@ -43,7 +43,7 @@ class Leases:
         self.roster = roster
         """The roster of the subscribers."""
         self._notify = notify
-        self._due: Schedule[Subscription] = Schedule()
+        self._due: Schedule[Subscription] = Schedule(_PARTS)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
@@ -137,15 +137,15 @@ class Leases:
     def _set_time(self, lease: Subscription, remaining_s: float) -> None:
         """Let *lease* end in *remaining_s* seconds; infinity for never, its negative for a lease that has ended."""
         if math.isfinite(lease.deadline):
-            self._due.remove(lease, _part(lease.deadline))
+            self._due.remove(lease, lease.deadline)
         lease.deadline = self.clock() + remaining_s
         if math.isfinite(lease.deadline):
-            self._due.add(lease, _part(lease.deadline))
+            self._due.add(lease, lease.deadline)
             self._set_timer()
 
     def expire(self) -> None:
         """End every lease whose time is over."""
-        while (lease := self._due.pop(self.clock() * _PARTS)) is not None:
+        while (lease := self._due.pop(self.clock())) is not None:
             lease.deadline = math.inf  # the schedule does not have it any more
             self.end(lease, "expired")
 
@@ -156,7 +156,7 @@ class Leases:
 
     def _set_timer(self) -> None:
         """Set the timer to the time of the next lease to end, if that is before the time that it is set to."""
-        at = self._due.next_due / _PARTS
+        at = self._due.next_due
         if self._loop is None or at >= self._timer_at:
             return
         if self._timer is not None:
@@ -175,10 +175,6 @@ class Leases:
         self._loop, self._timer_at = None, math.inf
         if self._timer is not None:
             self._timer.cancel()
-
-
-def _part(deadline: float) -> int:
-    return math.ceil(deadline * _PARTS)
 
 
 def check_parameters(event: Channel, address: Address) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from evframe.plugin import check_timeout
+from evframe.plugin import Schedule, check_timeout
 from evframe_load_balancer.balancing import choose
 from evframe_load_balancer.destinations import Destination
+
+_PARTS: Final = 16  # of a second: a session ends at the end of the part in which its time is over
 
 
 class Session:
@@ -25,8 +25,8 @@ class Session:
         self.flags = flags
         self.tried: list[Destination] = []
         """The destinations that it had so far."""
-        self.has_end = False
-        """Whether its time is watched."""
+        self.ends_at: float | None = None
+        """When its time is over; None where that is not watched."""
         self.released = False
         """Whether it counts no more: it was released, or its time is over."""
 
@@ -79,9 +79,7 @@ class Sessions:
         self._disable = disable
         self._clock = clock
         self._mutex = threading.RLock()
-        self._numbers = itertools.count()
-        self._ends: list[tuple[float, int, Session]] = []
-        self._released = 0  # of those in `_ends`
+        self._ends: Schedule[Session] = Schedule(_PARTS)
 
     def start(self, group: int, resources: Sequence[str], flags: str, expire_s: float | None) -> Session:
         """Begin a session; see `LoadBalancer.start_session`."""
@@ -93,8 +91,8 @@ class Sessions:
             session = Session(self, group, resources, flags)
             self._place(session)
             if expire_s is not None:
-                session.has_end = True
-                heapq.heappush(self._ends, (self._clock() + expire_s, next(self._numbers), session))
+                session.ends_at = self._clock() + expire_s
+                self._ends.add(session, session.ends_at)
             return session
 
     def move(self, session: Session, *, disable: bool) -> Destination:
@@ -122,17 +120,12 @@ class Sessions:
             if not session.released:
                 session.released = True
                 session.destination.count(session.resources, -1)
-                self._released += session.has_end
-                if self._released * 2 > len(self._ends):
-                    self._ends = [entry for entry in self._ends if not entry[2].released]
-                    heapq.heapify(self._ends)
-                    self._released = 0
+                if session.ends_at is not None:
+                    self._ends.remove(session, session.ends_at)
 
     def expire(self) -> None:
         """End the sessions whose time is over."""
         with self._mutex:
-            while self._ends and self._ends[0][0] <= self._clock():
-                _, _, session = heapq.heappop(self._ends)
-                self._released -= session.released
-                session.has_end = False
+            while (session := self._ends.pop(self._clock())) is not None:
+                session.ends_at = None
                 self.end(session)
