@@ -88,15 +88,6 @@ def _is_raised_by_a_statement(trace: TracebackType | None) -> bool:
     return trace.tb_frame.f_code.co_code[trace.tb_lasti] == _RAISE
 
 
-def failure(error: BaseException) -> Exception:
-    """Return *error*, or an exception in its place that ends no event loop and no thread."""
-    if isinstance(error, Exception):
-        return error
-    contained = PluginError(f"expected a result or an Exception, got {error!r}")
-    contained.__cause__ = error
-    return contained
-
-
 @contextmanager
 def foreign_call(what: str) -> Iterator[None]:
     """Turn an error that is no `Exception`, such as SystemExit, into a `PluginError` that names *what* was called."""
@@ -120,7 +111,7 @@ async def contained(work: Awaitable[_Result]) -> _Result:
     except (asyncio.CancelledError, SystemExit, KeyboardInterrupt) as error:
         if comes_from_outside(error):
             raise
-        raise failure(error) from error
+        raise PluginError(f"expected a result or an Exception, got {error!r}") from error
     finally:
         del work  # the traceback of its error may have this frame, and would form a cycle
 

@@ -4,7 +4,7 @@ from evframe_wire.addresses import connection_problem, without_brackets
 
 from evframe.calls import comes_from_outside, without_tracebacks
 from evframe.config import TYPES, are_named_apart, at_least, is_event_name, is_readable, parse_config, within
-from evframe.config.contents import contents_of
+from evframe.config.files import file_digests
 from evframe.config.hints import did_you_mean
 from evframe.config.secret import read_secret, secret
 from evframe.config.structuring import LARGEST, check_timeout, structure
@@ -93,11 +93,11 @@ __all__ = [
     "check_timeout",
     "comes_from_outside",
     "connection_problem",
-    "contents_of",
     "delivering",
     "describe_changes",
     "did_you_mean",
     "endpoints_of",
+    "file_digests",
     "first_reached",
     "holds_listing",
     "in_thread",

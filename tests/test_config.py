@@ -7,7 +7,7 @@ import pytest
 
 import evframe
 from evframe.config import are_named_apart, is_event_name, is_readable, parse_config
-from evframe.config.contents import contents_of
+from evframe.config.files import file_digests
 from evframe.config.structuring import structure
 
 
@@ -257,7 +257,7 @@ def test_rules_with_defaults_of_every_kind(tmp_path):
         file: str = attrs.field(validator=is_readable)
         copy: str = attrs.Factory(lambda self: self.file + "~", takes_self=True)
         lines: list[str] = attrs.field(factory=list)
-        contents: tuple[bytes | None, ...] = contents_of("file")
+        contents: tuple[bytes | None, ...] = file_digests("file")
 
     problems = []
     assert structure({"file": "/no/such/file"}, Options, "here", problems) is None

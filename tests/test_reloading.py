@@ -16,7 +16,7 @@ PLUGINS = """
 import asyncio
 import attrs
 from evframe import hookimpl
-from evframe.config.contents import contents_of
+from evframe.config.files import file_digests
 from evframe.plugins.commands import Command
 from evframe.testing import MemoryTransport
 
@@ -30,7 +30,7 @@ class Options:
 class Named:
     name: str = "a"
     file: str | None = None
-    contents: tuple = contents_of("file")
+    contents: tuple = file_digests("file")
 
 class Transport(MemoryTransport):
     Options = Options

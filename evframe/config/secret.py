@@ -6,6 +6,8 @@ import os
 import stat
 from typing import Any, Final, Self
 
+from evframe.config.files import regular_file
+
 _MOST_BYTES: Final = 4096
 IS_SECRET: Final = "evframe.secret"  # noqa: S105 the name of a key
 """The key of a field's metadata, by which an option is a secret."""
@@ -46,9 +48,9 @@ def read_secret(path: str) -> str:
         ValueError: if it cannot be read, or others may read or write it, or it is not one line of text.
     """
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            text = file.read(_MOST_BYTES + 1) if stat.S_ISREG(mode) else b""
+        with regular_file(path) as file:
+            mode = os.fstat(file.fileno()).st_mode if file else 0
+            text = file.read(_MOST_BYTES + 1) if file else b""
     except (OSError, ValueError) as error:
         problem = error.strerror if isinstance(error, OSError) else error
         raise ValueError(f"expected a file that can be read, got {path!r}: {problem}") from None

@@ -187,7 +187,7 @@ def event_registered(event: Channel) -> None:
 def reconfigure(options: Any) -> Callable[[], Any] | None:
     """Apply other options while the plugin works, when the configuration is reloaded.
 
-    Called when the new options are not equal to the old ones; `evframe.plugin.contents_of` extends the
+    Called when the new options are not equal to the old ones; `evframe.plugin.file_digests` extends the
     comparison to the contents of files. Raise ValueError or OSError to refuse the new options, and keep the
     old ones: nothing of the new configuration is applied. When another plugin refuses afterwards, the change
     is undone: the returned function is called, or else this hook with the old options. No turn of the loop

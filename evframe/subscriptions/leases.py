@@ -26,7 +26,7 @@ class Leases:
         events: the registry.
         roster: of the subscribers.
         clock: a monotonic clock, in seconds.
-        notify: calls a hook of every plugin, like the method `tell` of `PluginManager`.
+        notify: calls a hook of every plugin with the arguments of the hook.
     """
 
     def __init__(

@@ -6,7 +6,6 @@ import copy
 import hashlib
 import os
 import re
-import stat
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -14,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from evframe.config.files import regular_file
 from evframe.delivery.sockets import REFUSED
 
 if TYPE_CHECKING:
@@ -152,13 +152,12 @@ def _read_file(path: str) -> str:
     if not os.path.isabs(path):
         raise ValueError(f"expected an absolute path in {place}")
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            raw = file.read(_MOST_BYTES + 1) if is_file else b""
+        with regular_file(path) as file:
+            raw = None if file is None else file.read(_MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         problem = error.strerror if isinstance(error, OSError) else error
         raise ValueError(f"expected a file that can be read in {place}: {problem}") from None
-    if not is_file or len(raw) > _MOST_BYTES:
+    if raw is None or len(raw) > _MOST_BYTES:
         raise ValueError(f"expected a file of at most {_MOST_BYTES} bytes in {place}")
     try:
         return raw.decode().removesuffix("\n").removesuffix("\r")

@@ -34,7 +34,7 @@ class Roster:
         events: the registry.
         core: the size of queues, and the time that a subscriber may take to end.
         resolver: looks up the host names of every subscriber until the subscriber is released.
-        notify: calls a hook of every plugin, like the method `tell` of `PluginManager`.
+        notify: calls a hook of every plugin with the arguments of the hook.
     """
 
     def __init__(

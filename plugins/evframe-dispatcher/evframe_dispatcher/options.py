@@ -18,7 +18,7 @@ from evframe_probing import (
     parse_codes,
 )
 
-from evframe.plugin import at_least, contents_of
+from evframe.plugin import at_least, file_digests
 
 DEFAULT = "default"
 
@@ -112,7 +112,7 @@ class Options:
     """Raise `E_DISPATCHER_STATUS` for each destination with the state that it begins with, too."""
     probe: ProbeOptions = attrs.field(factory=ProbeOptions)
     """What holds for all probes."""
-    contents: tuple[bytes | None, ...] = contents_of("file")
+    contents: tuple[bytes | None, ...] = file_digests("file")
 
     @property
     def probing(self) -> Settings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from evframe.plugin import at_least, contents_of
+from evframe.plugin import at_least, file_digests
 from evframe_fraud_detection.rules import Rule
 
 
@@ -20,4 +20,4 @@ class Options:
     """A file with more rules, `.csv` or TOML, which the command `fraud_detection:reload` reads again."""
     max_counters: int = attrs.field(default=100_000, validator=at_least(1))
     """How many pairs of a user and a prefix are remembered; then the one not used for longest leaves."""
-    contents: tuple[bytes | None, ...] = contents_of("rules_file")
+    contents: tuple[bytes | None, ...] = file_digests("rules_file")

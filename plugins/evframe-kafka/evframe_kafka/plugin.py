@@ -87,7 +87,7 @@ class KafkaTransport:
         if not batch.events:
             await cluster.ask(target.topic if topics is None else None)
             return
-        sending: Sending = library.Sending(cluster, library.contents_of(target, batch), batch)
+        sending: Sending = library.Sending(cluster, library.file_digests(target, batch), batch)
         if not sending.contents.indexes:
             return
         with way as step:

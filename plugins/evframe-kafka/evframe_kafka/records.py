@@ -62,7 +62,7 @@ class Contents:
         return [(name, value.encode()) for name, value in self.target.headers.items()]
 
 
-def contents_of(target: KafkaSocket, batch: Batch) -> Contents:
+def file_digests(target: KafkaSocket, batch: Batch) -> Contents:
     """Return the contents of *batch*; an event whose parameters do not fit the socket's fails."""
     if target.route is None:
         return Contents(target, batch.events)

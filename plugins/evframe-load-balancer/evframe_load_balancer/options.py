@@ -16,7 +16,7 @@ from evframe_probing import (
     parse_codes,
 )
 
-from evframe.plugin import at_least, contents_of
+from evframe.plugin import at_least, file_digests
 
 
 def _resources(_: Any, attribute: attrs.Attribute[dict[str, int]], value: dict[str, int]) -> None:
@@ -64,7 +64,7 @@ class Options:
     """Log what probing enables and disables, rather than only in the reports."""
     probe: ProbeOptions = attrs.field(factory=ProbeOptions)
     """What holds for all probes."""
-    contents: tuple[bytes | None, ...] = contents_of("file")
+    contents: tuple[bytes | None, ...] = file_digests("file")
 
     @property
     def probing(self) -> Settings:

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from evframe_wire.endpoints import is_loopback, known_group, known_user, octal_mode, parse_endpoint
 
-from evframe.plugin import at_least, contents_of, read_secret, secret
+from evframe.plugin import at_least, file_digests, read_secret, secret
 from evframe_mi_http.origin import Authority, parse_origin
 
 
@@ -134,8 +134,8 @@ class Options:
     """Whom a UNIX path belongs to, by name or id."""
     unix_socket_group: int | str | None = attrs.field(default=None, validator=known_group)
     """The group of a UNIX path, by name or id."""
-    secrets: tuple[bytes | None, ...] = contents_of("token_file", "auth_password_file")
-    certificates: tuple[bytes | None, ...] = contents_of("tls_cert_file", "tls_key_file")
+    secrets: tuple[bytes | None, ...] = file_digests("token_file", "auth_password_file")
+    certificates: tuple[bytes | None, ...] = file_digests("tls_cert_file", "tls_key_file")
 
     @property
     def asks_who(self) -> bool:

@@ -11,7 +11,7 @@ import attrs
 from evframe_wire.addresses import connection_problem
 
 from evframe import Unavailable
-from evframe.plugin import HostAddress, LateModule, Resolver, at_least, contents_of
+from evframe.plugin import HostAddress, LateModule, Resolver, at_least, file_digests
 from evframe_probing.codes import is_code_list, parse_codes
 from evframe_probing.failures import NoReply
 from evframe_probing.sip import Request, make_request
@@ -52,7 +52,7 @@ class ProbeOptions:
     """Check certificates and host names."""
     ca_file: str | None = attrs.field(default=None, validator=_certificates)
     """The certificates of the authorities, instead of those of the system."""
-    contents: tuple[bytes | None, ...] = contents_of("ca_file")
+    contents: tuple[bytes | None, ...] = file_digests("ca_file")
 
     def tls(self) -> ssl.SSLContext:
         """Return how servers are verified."""

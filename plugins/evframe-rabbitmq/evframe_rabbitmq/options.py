@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from evframe.plugin import at_least, contents_of
+from evframe.plugin import at_least, file_digests
 
 
 def _heartbeat(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
@@ -38,4 +38,4 @@ class Options:
     """Our own certificate, with its key."""
     max_in_flight: int = attrs.field(default=8192, validator=at_least(1))
     """How many messages of a subscriber may be without a confirmation."""
-    contents: tuple[bytes | None, ...] = contents_of("ca_file", "cert_file")
+    contents: tuple[bytes | None, ...] = file_digests("ca_file", "cert_file")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from evframe.plugin import at_least, contents_of
+from evframe.plugin import at_least, file_digests
 
 
 @attrs.frozen
@@ -29,4 +29,4 @@ class Options:
     """Show nothing of the path of a socket, and not only nothing of what looks like a secret in it."""
     ca_file: str | None = None
     """The certificates that ``xmlrpcs:`` trusts; those of the system without it."""
-    contents: tuple[bytes | None, ...] = contents_of("ca_file")
+    contents: tuple[bytes | None, ...] = file_digests("ca_file")

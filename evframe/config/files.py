@@ -1,16 +1,26 @@
-"""Options that name files, and compare as different when the contents of the files have changed."""
+"""Files that options name: opened without waiting, and compared by their digests."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
 from typing import Any
 
 import attrs
 
 
-def contents_of(*names: str) -> Any:
+@contextmanager
+def regular_file(path: str) -> Iterator[BufferedReader | None]:
+    """Open *path* to read, without waiting for the writer of a pipe; yield None for what is no regular file."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        yield file if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+
+
+def file_digests(*names: str) -> Any:
     """Return a field that makes two option objects unequal when a file that they name has changed.
 
     A reload therefore applies a changed file, such as a rotated token, like a changed value. The field
@@ -31,9 +41,7 @@ def _digest(path: str | None) -> bytes | None:
     if path is None:
         return None
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return hashlib.file_digest(file, "blake2b").digest()
+        with regular_file(path) as file:
+            return None if file is None else hashlib.file_digest(file, "blake2b").digest()
     except (OSError, ValueError):
-        pass
-    return None
+        return None
