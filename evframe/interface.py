@@ -20,7 +20,6 @@ from evframe.plugins.manager import PluginManager, PluginStatus
 from evframe.plugins.reload import Reload
 from evframe.plugins.subscribing import Subscribing
 from evframe.subscriptions.client_leases import ClientLeases
-from evframe.subscriptions.lease_networks import LeaseNetworks
 from evframe.subscriptions.leases import Leases
 from evframe.subscriptions.raising import Raising
 from evframe.subscriptions.roster import Roster
@@ -65,12 +64,11 @@ class EventInterface(Raising, Subscribing):
         registry, notify = composed.registry, composed.manager.tell
         roster = Roster(registry, composed.config.core, self.resolver, notify)
         leases = Leases(registry, roster, clock, notify)
-        self.lease_networks = networks = LeaseNetworks(self.policies, self.resolver, roster, leases)
-        clients = ClientLeases(registry, composed.transports.parse, leases, self.policies, networks)
+        clients = ClientLeases(registry, composed.transports.parse, leases, self.policies, self.resolver)
         Raising.__init__(self, registry, roster, composed.config.core)
         Subscribing.__init__(self, registry, leases, composed.transports, composed.manager, clients)
         self._configure(composed.config.core)
-        composed.bind(raising=self, leases=self, host=self, networks=networks)
+        composed.bind(raising=self, leases=self, host=self, networks=clients)
         for lease in composed.draft.leases.values():
             leases.subscribe(lease.event, lease.address, lease.expire_s, configured=True)
 
@@ -124,7 +122,6 @@ class EventInterface(Raising, Subscribing):
         status.set_status(-1, "initializing")
         self.resolver.start()
         self._roster.start()
-        self._leases.start()
         self._leases.start()
         self._inbox.start(asyncio.get_running_loop())
         try:

@@ -19,8 +19,8 @@ from evframe.plugins.subscribing import Subscribing
 from evframe.plugins.tasks import PluginTasks
 from evframe.plugins.transports import Transports
 from evframe.plugins.workers import CallLimit
+from evframe.subscriptions.client_leases import ClientLeases
 from evframe.subscriptions.hosts import Network
-from evframe.subscriptions.lease_networks import LeaseNetworks
 from evframe.subscriptions.policy import Policies
 from evframe.subscriptions.raising import Raising
 from evframe.subscriptions.resolving import Resolver
@@ -69,7 +69,7 @@ class PluginContext:
     """The resolver of host names that all plugins share."""
     transports: Transports
     """The sockets of all plugins: `parse` returns the address of a text."""
-    networks: LeaseNetworks
+    networks: ClientLeases
     """The networks of the policy of run-time clients, which limit the hosts that peers name."""
     status: StatusRegistry
     """The health of each part; the group of a plugin has the plugin's name."""

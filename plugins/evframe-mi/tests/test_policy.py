@@ -335,7 +335,7 @@ class NamingTransport(NetTransport):
 async def test_networks_hold_for_hosts_that_peers_name():
     """They hold unless this process itself subscribes each of the endpoints, be these names or numeric."""
     events = made(ManagementOptions(networks=["10.0.0.0/8"]), net=NamingTransport())
-    beyond, networks = events.lease_networks.beyond, (ipaddress.ip_network("10.0.0.0/8"),)
+    beyond, networks = events.client_leases.beyond, (ipaddress.ip_network("10.0.0.0/8"),)
     with FakeNames() as names:
         events.resolver.lookup = names
         async with events:
@@ -347,7 +347,7 @@ async def test_networks_hold_for_hosts_that_peers_name():
                     assert beyond(endpoints) == networks
                 events.unsubscribe_event("E_B", f"udp:{own[0]}")
                 await until(lambda own=own: beyond([own]) == networks)
-    assert made(net=NamingTransport()).lease_networks.beyond([("clients", 1)]) is None
+    assert made(net=NamingTransport()).client_leases.beyond([("clients", 1)]) is None
 
 
 def test_each_interface_has_its_policy(install, tmp_path):

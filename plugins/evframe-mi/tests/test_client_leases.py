@@ -189,12 +189,12 @@ async def steps_with(others):
             assert subscribe(events, "narrow", "E_A", "udp:moves:1") == "OK"
             assert await address_of(events, "moves", 1) == ["10.1.1.1"]
             events.subscribe_event("E_B", "udp:moves:1")
-            steps = lines_of(events.lease_networks._end_outside, "moves", 1)
+            steps = lines_of(events.client_leases._end_outside, "moves", 1)
             assert len(events.subscriptions) == others + 2
             names["moves"] = ["127.0.0.1"]
             events.resolver.refresh_all()
             await until(lambda: len(events.subscriptions) == others + 1)
-            networks = events.lease_networks
+            networks = events.client_leases
             held = {(name, lease) for lease, (_, names) in networks._held.items() for name in names}
             assert {
                 ((host, port), lease)
