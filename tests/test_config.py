@@ -1,6 +1,7 @@
 """Configuration: what is accepted, and every problem at once with its path."""
 
 import re
+from typing import Any
 
 import attrs
 import pytest
@@ -214,6 +215,9 @@ def test_rejected(text):
         (int | None, None, "1"),
         (dict[str, int], {"a": 1}, {"a": "1"}),
         (tuple[int, str], (1, "a"), 1),
+        (dict[str, Any], {"a": [1, "b"]}, ["a"]),
+        (list[str] | None, None, "a"),
+        (float, 2, True),
     ],
 )
 def test_a_union_is_told_from_a_container(kind, good, bad):

@@ -8,7 +8,7 @@ from evframe.config import parse_config
 from evframe.config.secret import secret
 from evframe.plugins.changes import Changes
 from evframe.plugins.compose import make_options
-from evframe.plugins.filling import Filling, shown_option, unfilled
+from evframe.plugins.filling import FillingReader, shown_option, unfilled
 from evframe.subscriptions.references import Values
 
 
@@ -50,8 +50,9 @@ class Keeper:
 
 
 def made(table):
-    filling = Filling(Values(), [])
-    return make_options("keeper", Keeper, table, filling), filling.problems
+    reader = FillingReader(Values())
+    options = make_options("plugins.keeper", Keeper, table, reader)
+    return options, [*reader.explained()]
 
 
 def test_secrets_get_their_values(tmp_path, monkeypatch):

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from types import UnionType
+from collections.abc import Iterable, Iterator, Mapping
+from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
 import attrs
-import cattrs
-from cattrs.cols import list_structure_factory
-from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError
-from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn, override
 
 from evframe.config.secret import Filled
 
@@ -23,7 +18,7 @@ LARGEST: Final = 2**63 - 1
 """The largest whole number of an option."""
 LONGEST: Final = {"_s": (2**31 - 1, "seconds"), "_ms": (2**31 - 1, "milliseconds")}
 """The longest time of an option, by the end of its name: event loops, threads and sockets take no longer ones."""
-_Hook = Callable[[Any, Any], Any]
+_SCALARS: Final = {str, int, float, bool, NoneType}
 
 
 def check_number(name: str, value: float) -> None:
@@ -67,178 +62,130 @@ def structure(value: Any, kind: Any, path: str, problems: list[str], besides: It
 
     Args:
         value: the value from a file.
-        kind: the class or the type that *value* has to be.
+        kind: an attrs class, a scalar, a list, a table, a Literal, or a union of scalars or with None.
         path: where *value* stands in the file.
         problems: the list that gets the errors.
         besides: keys that the table at *path* may have besides the fields of *kind*, for the error of an unknown one.
     """
-    try:
-        return _CONVERTER.structure(value, kind)
-    except (cattrs.BaseValidationError, ForbiddenExtraKeysError, TypeError, ValueError, KeyError) as error:
-        problems += _problems(error, path, besides)
-    return None
+    reader = Reader(besides)
+    found = reader.read(value, kind, path)
+    problems += reader.problems
+    return None if reader.problems else found
 
 
-def _problems(error: BaseException, path: str, besides: Iterable[str] = ()) -> list[str]:
-    """Return one line for each leaf of *error*, with the path of the invalid value."""
-    if isinstance(error, cattrs.BaseValidationError):
-        lines = []
-        for inner in error.exceptions:
-            place = path
-            for note in getattr(inner, "__notes__", ()):
-                step = getattr(note, "name", getattr(note, "index", None))
-                if step is not None:
-                    place = f"{path}[{step}]" if isinstance(step, int) else f"{path}.{step}"
-            lines += _problems(inner, place, besides if place == path else ())
-        return lines
-    if isinstance(error, ForbiddenExtraKeysError):
-        known = sorted({field.name for field in attrs.fields(error.cl) if field.init} | {*besides})
-        return [_unknown_key(path, key, known) for key in sorted(error.extra_fields)]
-    if isinstance(error, KeyError):
-        return [f"{path}: expected a value, got nothing"]
-    # A validator's sentence begins with the name of its field.
-    return [f"{path}.{error}" if FIELD.match(str(error)) else f"{path}: {error}"]
+class Reader:
+    """Reads values of a file; what `read` returns is complete when there are no problems.
 
+    Args:
+        besides: as for `structure`.
+    """
 
-def _unknown_key(path: str, key: str, known: Sequence[str]) -> str:
-    return f"{path}: unknown key {key!r}, expected {'one of ' if known else 'no key'}{', '.join(known)}"
+    def __init__(self, besides: Iterable[str] = ()) -> None:
+        self.problems: list[str] = []
+        self._besides = besides
 
-
-def _exact(wanted: type[Any]) -> _Hook:
-    more = {Filled} if wanted is str else ()
-
-    def take(value: Any, _: Any) -> Any:
-        if type(value) not in {wanted, *more} and not (wanted is float and type(value) is int):
-            raise TypeError(f"expected {wanted.__name__}, got {value!r}")
-        if isinstance(value, int | float):
-            check_number("", value)
-        return float(value) if wanted is float else value
-
-    return take
-
-
-def _exact_union(value: Any, kind: Any) -> Any:
-    """Take a value whose type is one of several scalar ones, such as ``int | str``."""
-    if value is None or type(value) in get_args(kind) or (type(value) is Filled and str in get_args(kind)):
-        if type(value) in {int, float}:
-            check_number("", value)
-        return value
-    wanted = " or ".join(getattr(part, "__name__", str(part)) for part in get_args(kind) if part is not type(None))
-    raise TypeError(f"expected {wanted}, got {value!r}")
-
-
-def _is_scalar_union(kind: Any) -> bool:
-    parts = set(get_args(kind))
-    return get_origin(kind) in {Union, UnionType} and parts <= {str, int, float, bool, type(None)}
-
-
-def _choice(value: Any, kind: Any) -> Any:
-    if value not in get_args(kind):
-        raise ValueError(f"expected one of {', '.join(map(str, get_args(kind)))}, got {value!r}")
-    return value
-
-
-def _exact_list(kind: Any, converter: cattrs.Converter) -> _Hook:
-    """Return a hook that takes only lists: it never splits a text or a table into items."""
-    take = list_structure_factory(kind, converter)
-
-    def structure(value: Any, kind: Any) -> Any:
-        if type(value) is not list:
-            raise TypeError(f"expected a list, got {value!r}")
-        return take(value, kind)
-
-    return structure
-
-
-def _exact_table(kind: Any, converter: cattrs.Converter) -> _Hook:
-    """Return a hook that takes only tables."""
-    take = make_mapping_structure_fn(kind, converter)
-
-    def structure(value: Any, kind: Any) -> Any:
-        if not isinstance(value, Mapping):
-            raise TypeError(f"expected a table, got {value!r}")
-        return take(value, kind)
-
-    return structure
-
-
-def _options(kind: Any, converter: cattrs.Converter) -> _Hook:
-    """Return a hook for an attrs class that reports the errors of all validators; attrs raises only the first."""
-    fields = attrs.fields(attrs.resolve_types(kind))
-    hooks = {field.name: _field_hook(field, converter) for field in fields if _is_number(field.type)}
-    overrides: dict[str, Any] = {name: override(struct_hook=hook) for name, hook in hooks.items()}
-    take = make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True, **overrides)
-
-    def structure(value: Any, kind: Any) -> Any:
-        if not isinstance(value, Mapping):
-            raise TypeError(f"expected a table, got {value!r}")
+    def read(self, value: Any, kind: Any, path: str) -> Any:
+        """Return *value*, which stands at *path*, as *kind*; None after a problem."""
         try:
-            return take(value, kind)
-        except ClassValidationError as error:
-            rules = {str(rule): rule for rule in _broken_rules(value, kind, converter, hooks)}
-            others = [inner for inner in error.exceptions if str(inner) not in rules]
-            raise ClassValidationError(error.message, [*others, *rules.values()], kind) from None
+            return self._read(value, kind, path)
+        except (TypeError, ValueError) as error:
+            self._add(path, error)
+        return None
 
-    return structure
+    def _add(self, path: str, error: Exception) -> None:
+        # A validator's sentence begins with the name of its field.
+        self.problems.append(f"{path}.{error}" if FIELD.match(str(error)) else f"{path}: {error}")
 
-
-def _field_hook(field: attrs.Attribute[Any], converter: cattrs.Converter) -> _Hook:
-    """Return a hook for the values of one option, which checks a number against the unit in the option's name."""
-
-    def structure(value: Any, kind: Any) -> Any:
-        taken = converter.structure(value, kind)
+    def read_option(self, value: Any, field: attrs.Attribute[Any], path: str) -> Any:
+        """Return the value of one option; a number is checked against the unit in the option's name."""
+        taken = self.read(value, field.type, path)
         if type(taken) in {int, float}:
-            check_number(field.name, taken)
-            if field.validator is None and taken < 0 and field.name.endswith(tuple(LONGEST)):
-                raise ValueError(f"expected 0 or more, got {value!r}")
+            try:
+                check_number(field.name, taken)
+                if field.validator is None and taken < 0 and field.name.endswith(tuple(LONGEST)):
+                    raise ValueError(f"expected 0 or more, got {value!r}")
+            except ValueError as error:
+                self.problems.append(f"{path}: {error}")
         return taken
 
-    return structure
+    def read_text(self, value: str) -> str:
+        """Return a text; overridden where some texts are refused."""
+        return value
+
+    def _read(self, value: Any, kind: Any, path: str) -> Any:
+        origin, parts = get_origin(kind), get_args(kind)
+        if attrs.has(kind):
+            return self._read_options(value, kind, path)
+        if origin is list:
+            if type(value) is not list:  # a text or a table has items, too
+                raise TypeError(f"expected a list, got {value!r}")
+            return [self.read(item, parts[0], f"{path}[{index}]") for index, item in enumerate(value)]
+        if origin is dict:
+            if not isinstance(value, Mapping):
+                raise TypeError(f"expected a table, got {value!r}")
+            return {key: self.read(item, parts[1], f"{path}.{key}") for key, item in value.items()}
+        if origin is Literal and value not in parts:
+            raise ValueError(f"expected one of {', '.join(map(str, parts))}, got {value!r}")
+        if origin is Literal or kind is Any:
+            return value
+        is_union = origin in {Union, UnionType}
+        if is_union and not _SCALARS.issuperset(parts):
+            inner = next(part for part in parts if part is not NoneType)
+            return None if value is None else self._read(value, inner, path)
+        return self._read_scalar(value, parts if is_union else (origin or kind,))
+
+    def _read_scalar(self, value: Any, kinds: tuple[Any, ...]) -> Any:
+        kind = str if type(value) is Filled else type(value)
+        if kind not in kinds and not (float in kinds and kind is int):
+            names = " or ".join(getattr(each, "__name__", str(each)) for each in kinds if each is not NoneType)
+            raise TypeError(f"expected {names}, got {value!r}")
+        if kind in {int, float}:
+            check_number("", value)
+            return value if kind in kinds else float(value)
+        return self.read_text(value) if kind is str else value
+
+    def _read_options(self, value: Any, kind: Any, path: str) -> Any:
+        """Return the object of an attrs class. The validators of all its valid options are called; attrs calls one."""
+        if not isinstance(value, Mapping):
+            raise TypeError(f"expected a table, got {value!r}")
+        fields = {field.name: field for field in attrs.fields(attrs.resolve_types(kind)) if field.init}
+        known, self._besides = sorted({*fields, *self._besides}), ()
+        values: dict[str, Any] = {}
+        before = len(self.problems)
+        for name, field in fields.items():
+            if name in value:
+                count = len(self.problems)
+                taken = self.read_option(value[name], field, f"{path}.{name}")
+                if len(self.problems) == count:
+                    values[name] = taken
+            elif field.default is attrs.NOTHING:
+                self.problems.append(f"{path}.{name}: expected a value, got nothing")
+        expected = f"one of {', '.join(known)}" if known else "no key"
+        unknown = sorted(value.keys() - fields.keys())
+        self.problems += [f"{path}: unknown key {key!r}, expected {expected}" for key in unknown]
+        broken: Exception | None = None
+        if len(self.problems) == before:
+            try:
+                return kind(**{fields[name].alias: taken for name, taken in values.items()})
+            except Exception as error:  # noqa: BLE001 validators may be a plugin's
+                broken = error
+        rules = list(_broken_rules(kind, fields.values(), values))
+        for rule in [broken] if broken is not None and not rules else rules:
+            self._add(path, rule)
+        return None
 
 
-def _is_number(kind: Any) -> bool:
-    return not {kind, *get_args(kind)}.isdisjoint({int, float})
-
-
-def _broken_rules(
-    value: Mapping[str, Any], kind: Any, converter: cattrs.Converter, hooks: Mapping[str, _Hook]
-) -> Iterator[ValueError]:
-    """Yield the errors of the validators of *kind* for the values that have the right type."""
+def _broken_rules(kind: Any, fields: Iterable[attrs.Attribute[Any]], values: Mapping[str, Any]) -> Iterator[Exception]:
+    """Yield the errors of the validators of *kind* for the *values* of its fields, of which some may be missing."""
     stand_in = object.__new__(kind)
-    given = []
-    for field in attrs.fields(attrs.resolve_types(kind)):
-        if not field.init:
-            continue  # no option
+    for field in fields:
         found: Any = field.default
         if isinstance(found, attrs.Factory):  # type: ignore[arg-type]
             found = found.factory(stand_in) if found.takes_self else found.factory()
-        if field.name in value:
-            with suppress(Exception):  # the error is among the problems already
-                found = hooks.get(field.name, converter.structure)(value[field.name], field.type)
-                given.append(field)
-        object.__setattr__(stand_in, field.name, found)
-    for field in given:
-        if field.validator is not None:
+        object.__setattr__(stand_in, field.name, values.get(field.name, found))
+    for field in fields:
+        if field.name in values and field.validator is not None:
             try:
-                field.validator(stand_in, field, getattr(stand_in, field.name))
+                field.validator(stand_in, field, values[field.name])
             except ValueError as error:
                 yield error
-
-
-def _is(origin: Any) -> Callable[[Any], bool]:
-    return lambda kind: get_origin(kind) is origin
-
-
-def _make_converter() -> cattrs.Converter:
-    converter = cattrs.Converter(forbid_extra_keys=True)
-    for scalar in (str, int, float, bool):
-        converter.register_structure_hook(scalar, _exact(scalar))
-    converter.register_structure_hook_func(_is_scalar_union, _exact_union)
-    converter.register_structure_hook_func(_is(Literal), _choice)
-    converter.register_structure_hook_factory(_is(list), _exact_list)
-    converter.register_structure_hook_factory(_is(dict), _exact_table)
-    converter.register_structure_hook_factory(attrs.has, _options)
-    return converter
-
-
-_CONVERTER: Final = _make_converter()

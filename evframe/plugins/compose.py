@@ -24,7 +24,7 @@ from evframe.plugins.conflicts import (
     unloaded,
     unusable_places,
 )
-from evframe.plugins.filling import Filling
+from evframe.plugins.filling import FillingReader
 from evframe.plugins.manager import DISABLED, INVALID_OPTIONS, PluginStatus
 from evframe.subscriptions.references import Values
 
@@ -103,7 +103,9 @@ def _add(composition: Composition, entry: EntryPoint, version: str, values: Valu
         if getattr(factory, "kind", None) == "management":
             is_opened = gateway or table is not None
             table, besides = _narrow(composition, name, table or {}), NARROWING_KEYS
-        options = make_options(name, factory, table or {}, Filling(values, composition.problems), besides)
+        reader = FillingReader(values, besides)
+        options = make_options(f"plugins.{name}", factory, table or {}, reader)
+        composition.problems += reader.explained()
         plugin = make_plugin(factory, options)
         composition.add(composition.make(name, plugin, version=version, options=options, is_opened=is_opened))
     except ConfigError as error:
@@ -125,26 +127,18 @@ def _narrow(composition: Composition, name: str, table: Mapping[str, Any]) -> Ma
     return {key: value for key, value in table.items() if key not in keys}
 
 
-def make_options(
-    name: str, factory: Any, table: Mapping[str, Any], filling: Filling, besides: Iterable[str] = ()
-) -> Any:
+def make_options(path: str, factory: Any, table: Mapping[str, Any], reader: FillingReader) -> Any:
     """Return the options of a plugin, of its attrs class `Options`; None when it has none.
 
-    *filling* has the values of references in the secrets of the plugin; *besides* are the keys that its table may
-    have besides the options.
-
-    Errors are added to the problems of *filling*, and the defaults replace the invalid options.
+    Errors are problems of *reader*, and the defaults replace the invalid options.
     """
     options_class = getattr(factory, "Options", None)
-    path = f"plugins.{name}"
     if options_class is None:
         if table:
-            filling.problems.append(f"{path}: expected no options, got {sorted(table)}")
+            reader.problems.append(f"{path}: expected no options, got {sorted(table)}")
         return None
-    found: list[str] = []
-    options = structure(filling.table(table, options_class, path), options_class, path, found, besides)
-    filling.problems += filling.explained(found)
-    return options_class() if options is None else options
+    options = reader.read(table, options_class, path)
+    return options_class() if reader.problems else options
 
 
 def make_plugin(factory: Any, options: Any) -> Any:

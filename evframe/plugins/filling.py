@@ -4,43 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, get_args, get_origin
+from typing import Any
 
 import attrs
 from evframe_wire.masking import MASK
 
 from evframe.config.secret import IS_SECRET, Filled
+from evframe.config.structuring import Reader
 from evframe.subscriptions.references import FORMS, Template, Values, has_reference
 
 
-class Filling:
-    """Puts values in place of the references in one table.
+class FillingReader(Reader):
+    """Reads the options of a plugin, with values in place of the references in secrets.
 
     Args:
         values: returns the values of references.
-        problems: the list that gets the errors of references.
+        besides: keys that the table may have besides the options.
     """
 
-    def __init__(self, values: Values, problems: list[str]) -> None:
+    def __init__(self, values: Values, besides: Iterable[str] = ()) -> None:
+        super().__init__(besides)
         self._values = values
-        self.problems = problems
-        self._filled: dict[str, str] = {}
-        self._missing: list[str] = []
-        self._references: dict[str, str] = {}
+        self._is_secret = False
+        self._filled: dict[str, str] = {}  # the references, by the path of the option
+        self._references: dict[str, str] = {}  # by the values
 
-    def table(self, table: Mapping[str, Any], kind: type, path: str) -> dict[str, Any]:
-        """Return *table*, which stands at *path* and has the options of the attrs class *kind*, with the values."""
-        fields = {field.name: field for field in attrs.fields(attrs.resolve_types(kind))}
-        return {name: self._option(value, fields.get(name), f"{path}.{name}") for name, value in table.items()}
+    def read_option(self, value: Any, field: attrs.Attribute[Any], path: str) -> Any:
+        """Return the value of one option; each reference in a secret without a value is a problem."""
+        if IS_SECRET not in field.metadata:
+            return super().read_option(value, field, path)
+        count = len(self.problems)
+        filled = self._fill(value, path, field.metadata[IS_SECRET])
+        if len(self.problems) > count:
+            return None
+        was, self._is_secret = self._is_secret, True
+        try:
+            return super().read_option(filled, field, path)
+        finally:
+            self._is_secret = was
 
-    def explained(self, problems: Iterable[str]) -> Iterator[str]:
-        """Yield the problems of the filled table, without the values of references.
+    def read_text(self, value: str) -> str:
+        """Return a text; one with references is refused unless it is a secret."""
+        if not self._is_secret and has_reference(value):
+            raise ValueError(f"expected a text without {FORMS}, which only a secret may have")
+        return value
 
-        A place with a missing value is skipped, because it has a problem already.
-        """
-        for problem in problems:
-            if problem.startswith(tuple(self._missing)):
-                continue
+    def explained(self) -> Iterator[str]:
+        """Yield the problems without the values of references."""
+        for problem in self.problems:
             path = problem.partition(": ")[0]
             named = self._filled.get(path) or next((each for value, each in self._values_of() if value in problem), "")
             yield f"{path}: expected a value that fits its place from {named}" if named else problem
@@ -51,41 +62,17 @@ class Filling:
             for text in (value, repr(value)[1:-1]) if value else ():
                 yield text, reference
 
-    def _option(self, value: Any, field: attrs.Attribute[Any] | None, path: str) -> Any:
-        if field is None:
-            return value  # `structure` reports unknown keys
-        if IS_SECRET in field.metadata:
-            return self._secret(value, path, field.metadata[IS_SECRET])
-        return self._inner(value, field.type, path)
-
-    def _inner(self, value: Any, kind: Any, path: str) -> Any:
-        inner = next(filter(attrs.has, (kind, *get_args(kind))), None)
-        if isinstance(value, list):
-            return [self._inner(item, inner, f"{path}[{index}]") for index, item in enumerate(value)]
+    def _fill(self, value: Any, path: str, safe: str | None) -> Any:
         if isinstance(value, Mapping):
-            if inner is not None and get_origin(kind) is not dict:
-                return self.table(value, inner, path)
-            return {name: self._inner(item, inner, f"{path}.{name}") for name, item in value.items()}
-        if has_reference(value):
-            self.problems.append(f"{path}: expected a text without {FORMS}, which only a secret may have")
-        return value
-
-    def _secret(self, value: Any, path: str, safe: str | None) -> Any:
-        if isinstance(value, Mapping):
-            before = len(self._missing)
-            filled = {name: self._secret(item, f"{path}.{name}", safe) for name, item in value.items()}
-            self._missing += [f"{path}: "] if len(self._missing) > before else []
-            return filled
-        return self._text(value, path, safe) if isinstance(value, str) and "${" in value else value
-
-    def _text(self, value: str, path: str, safe: str | None) -> str:
+            return {name: self._fill(item, f"{path}.{name}", safe) for name, item in value.items()}
+        if not isinstance(value, str) or "${" not in value:
+            return value
         try:
             template = Template(value, self._values)
             # A reference without other text stands for the whole option, such as a whole URL.
             filled = template.filled(None if template.references == (value,) else safe)
         except ValueError as error:
             self.problems.append(f"{path}: {error}")
-            self._missing.append(f"{path}: ")
             return value
         for reference in template.references:
             self._references |= {template.value(reference, each): reference for each in {None, safe}}
