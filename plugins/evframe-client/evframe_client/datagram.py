@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import attrs
@@ -80,20 +80,36 @@ async def _reply(sock: socket.socket, request: Request) -> bytes:
 
 @contextmanager
 def bound(folder: str | None = None) -> Iterator[socket.socket]:
-    """Give a UNIX socket for datagrams with a new name, which is removed with it.
+    """Give a UNIX socket for datagrams as `bind_new_name` makes it; it is closed and its name removed afterwards."""
+    sock, remove = bind_new_name(folder)
+    try:
+        with sock:
+            yield sock
+    finally:
+        remove()
+
+
+def bind_new_name(folder: str | None = None) -> tuple[socket.socket, Callable[[], None]]:
+    """Return a UNIX socket for datagrams with a new name, and what removes the name.
 
     The user that runs the gateway can write to it; its folder cannot be listed by others.
     """
     own = tempfile.mkdtemp(prefix="evframe-", dir=folder)
     path = os.path.join(own, secrets.token_hex(8))
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            sock.setblocking(False)
-            sock.bind(path)
-            os.chmod(path, 0o622)  # noqa: S103 the gateway may be another user
-            os.chmod(own, 0o711)  # noqa: S103 as above
-            yield sock
-    finally:
+
+    def remove() -> None:
         with suppress(OSError):
             os.unlink(path)
         os.rmdir(own)
+
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        sock.bind(path)
+        os.chmod(path, 0o622)  # noqa: S103 the gateway may be another user
+        os.chmod(own, 0o711)  # noqa: S103 as above
+    except BaseException:
+        sock.close()
+        remove()
+        raise
+    return sock, remove

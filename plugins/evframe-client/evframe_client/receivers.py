@@ -2,58 +2,96 @@
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import logging
 import selectors
 import socket
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, Final, Literal, Protocol
 
+import attrs
 from evframe_wire.addresses import connection_problem
 from evframe_wire.drops import DropCounter
-from evframe_wire.encoding import encode_value
-from evframe_wire.framing import Splitter
+from evframe_wire.endpoints import bind_inet
+from evframe_wire.framing import MAX_VALUE_BYTES, Splitter
 
-from evframe_client.datagram import MAX_BYTES, bound
-from evframe_client.protocol import decode
+from evframe_client.datagram import MAX_BYTES, bind_new_name
 from evframe_client.resolving import look_up
 from evframe_client.urls import HttpUrl, UdpUrl, Url
 
 log = logging.getLogger("evframe.client")
 Kind = Literal["udp", "unix", "tcp"]
 _BUFFER_BYTES: Final = 4 << 20
-_AT_ONCE: Final = 64
+_AT_ONCE: Final = 256  # datagrams, so that others have their turn
+_LAST_READS: Final = 100  # a sender without an end would hold the end up
+_RECEIVE_BYTES: Final = 64 << 10
+_MAX_CONNECTIONS: Final = 256
 _SO_RCVBUFFORCE: Final = 33  # of Linux, which Python has no name for
 _LOCAL: Final = "127.0.0.1"
+
+
+@attrs.frozen
+class Arrival:
+    """Payloads that have arrived together."""
+
+    payloads: list[bytes]
+    connection: Connection | None = None
+    """That they have come on; None of datagrams, which are not replied to."""
+
+    def reply(self, data: bytes) -> None:
+        """Send *data* to the gateway, which waits for replies in reliable mode."""
+        if data and self.connection is not None:
+            self.connection.reply(data)
 
 
 class Receiver(Protocol):
     """A subscriber socket."""
 
     @property
-    def text(self) -> str:
-        """The socket as the gateway gets it."""
+    def address(self) -> Any:
+        """Where it is bound: a path, or host and port."""
 
     def fileno(self) -> int:
         """Return the descriptor that can be read when something has arrived."""
 
     @property
     def lost(self) -> int:
-        """How many payloads the kernel had no room for."""
+        """How many datagrams the kernel had no room for."""
 
-    def read(self) -> list[bytes]:
-        """Return payloads that have arrived, without waiting."""
+    def read(self) -> list[Arrival]:
+        """Return what has arrived, without waiting."""
+
+    def last(self) -> list[Arrival]:
+        """Return what would be lost by `close`; nothing more arrives."""
 
     def close(self) -> None:
-        """Take nothing more."""
+        """Close the socket, and every connection."""
 
 
 def open_receiver(kind: Kind, address: str) -> Receiver:
     """Return a receiver at a free port of *address*; a UNIX socket needs none."""
+    if kind == "tcp":
+        return StreamReceiver(bind_inet(socket.SOCK_STREAM, address, 0))
+    if kind == "udp":
+        return DatagramReceiver(_with_room(bind_inet(socket.SOCK_DGRAM, address, 0)))
+    sock, remove = bind_new_name()
+    return DatagramReceiver(_with_room(sock), remove)
+
+
+def _with_room(sock: socket.socket) -> socket.socket:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+    with suppress(PermissionError):  # the system's limit holds for users
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+    return sock
+
+
+def subscriber_text(kind: Kind, address: Any, host: str | None = None) -> str:
+    """Return a receiver's *address* as the gateway gets it, with *host* in place of its own."""
     if kind == "unix":
-        return DatagramReceiver()
-    return DatagramReceiver(address) if kind == "udp" else StreamReceiver(address)
+        return f"unix:{address}"
+    host = host or str(address[0])
+    return f"{kind}:{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{address[1]}"
 
 
 def check_address(address: str) -> str:
@@ -76,9 +114,19 @@ async def own_address(url: Url) -> str:
     if not isinstance(url, HttpUrl | UdpUrl) or (isinstance(url, HttpUrl) and url.unix_path is not None):
         return _LOCAL
     found = await look_up(url.host, url.port, socket.SOCK_DGRAM)
-    problem: OSError | None = None
     # The original sends events over IPv4 alone.
-    for family, _, _, _, address in sorted(found, key=lambda one: one[0] != socket.AF_INET):
+    addresses = sorted(((one[0], one[4]) for one in found), key=lambda one: one[0] != socket.AF_INET)
+    return source_address(addresses)
+
+
+def source_address(addresses: Iterable[tuple[int, Any]]) -> str:
+    """Return the address of this host for the first of *addresses*, each with its family, that has a route.
+
+    Raises:
+        OSError: if none has.
+    """
+    problem: OSError | None = None
+    for family, address in addresses:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             try:
                 probe.connect(address)  # sends nothing
@@ -89,37 +137,25 @@ async def own_address(url: Url) -> str:
     raise problem or OSError("expected a host with an address")
 
 
-def _open(address: str, kind: socket.SocketKind) -> tuple[socket.socket, str]:
-    """Return a socket at a free port of *address*, and the text of both."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, kind)
-    try:
-        sock.setblocking(False)
-        sock.bind((address, 0))
-    except BaseException:
-        sock.close()
-        raise
-    host = f"[{address}]" if family == socket.AF_INET6 else address
-    return sock, f"{host}:{sock.getsockname()[1]}"
-
-
 class DatagramReceiver:
-    """Takes datagrams over UDP at *address*, or through a UNIX socket when there is none."""
+    """Takes datagrams.
 
-    def __init__(self, address: str | None = None) -> None:
-        self._ends = ExitStack()
-        if address is None:
-            self._sock = self._ends.enter_context(bound())
-            self.text = f"unix:{self._sock.getsockname()}"
-        else:
-            self._sock, place = _open(address, socket.SOCK_DGRAM)
-            self._ends.enter_context(self._sock)
-            self.text = f"udp:{place}"
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-        with suppress(PermissionError):  # the system's limit holds for users
-            self._sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
-        self._drops = DropCounter(self._sock)
-        self._buffer = bytearray(MAX_BYTES)
+    Args:
+        sock: the bound socket.
+        remove: removes its path.
+        is_shared: whether another process holds the socket, too, and gets what waits in it.
+    """
+
+    def __init__(
+        self, sock: socket.socket, remove: Callable[[], None] | None = None, *, is_shared: bool = False
+    ) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._remove = remove
+        self._is_shared = is_shared
+        self._drops = DropCounter(sock)
+        self._buffer = memoryview(bytearray(MAX_BYTES))
+        self.address = sock.getsockname()
 
     @property
     def lost(self) -> int:
@@ -130,90 +166,168 @@ class DatagramReceiver:
         """See `Receiver`."""
         return self._sock.fileno()
 
-    def read(self) -> list[bytes]:
+    def read(self) -> list[Arrival]:
         """See `Receiver`."""
+        buffer, receive = self._buffer, self._sock.recv_into
         payloads: list[bytes] = []
-        with suppress(BlockingIOError):
+        with suppress(BlockingIOError, InterruptedError):
+            size, ancillary, _, _ = self._sock.recvmsg_into([buffer], DropCounter.SPACE)
+            self._drops.take(ancillary)  # of the first alone: the others cost less without
+            payloads.append(bytes(buffer[:size]))
             while len(payloads) < _AT_ONCE:
-                size, ancillary, _, _ = self._sock.recvmsg_into([self._buffer], DropCounter.SPACE)
-                self._drops.take(ancillary)
-                payloads.append(bytes(self._buffer[:size]))
-        return payloads
+                payloads.append(bytes(buffer[: receive(buffer)]))
+        return [Arrival(payloads)] if payloads else []
+
+    def last(self) -> list[Arrival]:
+        """See `Receiver`."""
+        self._remove_path()
+        return [] if self._is_shared else _drained(self.read)
+
+    def _remove_path(self) -> None:
+        remove, self._remove = self._remove, None
+        if remove is not None:
+            with suppress(OSError):
+                remove()
 
     def close(self) -> None:
         """See `Receiver`."""
-        self._ends.close()
+        self._remove_path()
+        self._sock.close()
 
 
 class StreamReceiver:
-    """Takes connections over TCP at *address*, any number of them, and confirms events that want it."""
+    """Takes connections, on which payloads follow each other without anything between them.
+
+    Args:
+        sock: the listening socket.
+        max_bytes: the longest payload; a longer one is cut where it exceeds that.
+        lost: called when a connection has ended.
+    """
 
     lost = 0
 
-    def __init__(self, address: str) -> None:
-        self._listener, place = _open(address, socket.SOCK_STREAM)
-        self._listener.listen()
-        self.text = f"tcp:{place}"
+    def __init__(
+        self,
+        sock: socket.socket,
+        max_bytes: int = MAX_VALUE_BYTES,
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._max_bytes = max_bytes
+        self._lost = lost
+        self.address = sock.getsockname()
         self._selector = selectors.EpollSelector()
-        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(sock, selectors.EVENT_READ)
+
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return sum(key.data is not None for key in self._selector.get_map().values())
 
     def fileno(self) -> int:
         """See `Receiver`."""
         return self._selector.fileno()
 
-    def read(self) -> list[bytes]:
+    def read(self) -> list[Arrival]:
         """See `Receiver`."""
-        payloads: list[bytes] = []
-        for key, _ in self._selector.select(0):
-            if key.data is None:
+        arrivals = []
+        for key, events in self._selector.select(0):
+            connection: Connection | None = key.data
+            if connection is None:
                 self._accept()
-            else:
-                payloads += self._receive(key.fileobj, key.data)
-        return payloads
+            elif events & selectors.EVENT_WRITE:
+                connection.flush()
+            elif payloads := connection.read():
+                arrivals.append(Arrival(payloads, connection))
+        return arrivals
 
     def _accept(self) -> None:
         with suppress(OSError):
-            connection, _ = self._listener.accept()
-            connection.setblocking(False)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._selector.register(connection, selectors.EVENT_READ, Splitter())
+            sock, _ = self._sock.accept()
+            if self.connections < _MAX_CONNECTIONS:
+                sock.setblocking(False)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                Connection(sock, self._selector, self._max_bytes, self._lost)
+            else:
+                sock.close()
 
-    def _receive(self, connection: Any, splitter: Splitter) -> list[bytes]:
-        payloads: list[bytes] = []
-        try:
-            data = connection.recv(65536)
-            payloads = splitter.feed(data)
-            _confirm(connection, payloads)
-            if data and not splitter.is_too_long:
-                return payloads
-        except BlockingIOError:
-            return payloads
-        except OSError as error:
-            log.info("a connection of the gateway was lost", extra={"problem": connection_problem(error)})
-        self._selector.unregister(connection)
-        connection.close()
-        return payloads + splitter.end()
+    def last(self) -> list[Arrival]:
+        """See `Receiver`."""
+        self._selector.unregister(self._sock)
+        return _drained(self.read)
 
     def close(self) -> None:
         """See `Receiver`."""
         for key in list(self._selector.get_map().values()):
             key.fileobj.close()  # type: ignore[union-attr]
+        self._sock.close()
         self._selector.close()
 
 
-def _confirm(connection: socket.socket, payloads: list[bytes]) -> None:
-    """Answer the events that have an id, which a gateway in reliable mode waits for."""
-    answers = b""
-    for payload in payloads:
-        if b'"id"' in payload:
-            with suppress(ValueError):
-                message = decode(payload)
-                if isinstance(message, dict) and isinstance(message.get("id"), int | str):
-                    answers += encode_value({"jsonrpc": "2.0", "result": "OK", "id": message["id"]})
-    if answers:
+class Connection:
+    """One connection, which is not read while its peer does not take the replies."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        selector: selectors.BaseSelector,
+        max_bytes: int,
+        lost: Callable[[], None],
+    ) -> None:
+        self._sock = sock
+        self._selector = selector
+        self._lost = lost
+        self._splitter = Splitter(max_bytes)
+        self._unsent = bytearray()
+        selector.register(sock, selectors.EVENT_READ, self)
+
+    def read(self) -> list[bytes]:
+        """Return the payloads that what has arrived completes."""
         try:
-            sent = connection.send(answers)
-        except BlockingIOError:
-            sent = 0
-        if sent < len(answers):
-            raise OSError(errno.ENOBUFS, "expected a gateway that reads its answers")
+            data = self._sock.recv(_RECEIVE_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return []
+        except OSError as error:
+            self._end(error)
+            return self._splitter.end()
+        if not data:
+            self._end()
+            return self._splitter.end()
+        payloads = self._splitter.feed(data)
+        return payloads + self._splitter.end() if self._splitter.is_too_long else payloads
+
+    def reply(self, data: bytes) -> None:
+        """Send *data* as soon as there is room for it."""
+        if self._sock.fileno() >= 0:
+            self._unsent += data
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits; while something does, nothing is read."""
+        try:
+            del self._unsent[: self._sock.send(self._unsent)]
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError as error:
+            self._end(error)
+            return
+        events = selectors.EVENT_WRITE if self._unsent else selectors.EVENT_READ
+        if self._selector.get_key(self._sock).events != events:
+            self._selector.modify(self._sock, events, self)
+
+    def _end(self, error: OSError | None = None) -> None:
+        self._selector.unregister(self._sock)
+        self._sock.close()
+        if error is not None:
+            log.info("a connection of the gateway was lost", extra={"problem": connection_problem(error)})
+        self._lost()
+
+
+def _drained(read: Callable[[], list[Arrival]]) -> list[Arrival]:
+    arrivals: list[Arrival] = []
+    for _ in range(_LAST_READS):
+        if not (more := read()):
+            break
+        arrivals += more
+    return arrivals

@@ -11,13 +11,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, get_args
 
 import attrs
+from evframe_wire.encoding import encode_value
 from evframe_wire.payload import Pairs
 
 from evframe_client.errors import management_errors
 from evframe_client.leases import Leases
 from evframe_client.loop_thread import run
 from evframe_client.protocol import decode
-from evframe_client.receivers import Kind, Receiver, check_address, open_receiver, own_address
+from evframe_client.receivers import Kind, Receiver, check_address, open_receiver, own_address, subscriber_text
 from evframe_client.sockets import ready
 from evframe_client.urls import parse_url
 
@@ -51,6 +52,16 @@ def parse_event(payload: bytes) -> ReceivedEvent:
     if not isinstance(name, str) or not isinstance(params, dict | list | Pairs | None):
         raise ValueError(f"expected an event, got {payload[:100]!r}")  # noqa: TRY004 what arrived is wrong, not a type
     return ReceivedEvent(name, params, payload)
+
+
+def confirmation(payload: bytes) -> bytes:
+    """Return the answer to an event that has an id, which a gateway in reliable mode waits for; nothing to others."""
+    if b'"id"' in payload:
+        with suppress(ValueError):
+            message = decode(payload)
+            if isinstance(message, dict) and isinstance(message.get("id"), int | str):
+                return encode_value({"jsonrpc": "2.0", "result": "OK", "id": message["id"]})
+    return b""
 
 
 def _kind(_: Any, attribute: attrs.Attribute[Kind], value: Kind) -> None:
@@ -118,7 +129,7 @@ class AsyncSubscription(AsyncIterator[ReceivedEvent]):
         """
         wanted = self._wanted
         self._receiver = open_receiver(wanted.receiver, wanted.address or await self._own_address())
-        self.socket = self._receiver.text
+        self.socket = subscriber_text(wanted.receiver, self._receiver.address)
         patterns = wanted.patterns or ("*",)
         self._leases = Leases(self._client.call, self.socket, patterns, wanted.lease_s, wanted.look_s)
         try:
@@ -177,11 +188,13 @@ class AsyncSubscription(AsyncIterator[ReceivedEvent]):
                     await ready(self._receiver.fileno(), unless=self._keeper)
 
     def _receive(self, receiver: Receiver) -> None:
-        for payload in receiver.read():
-            try:
-                self._events.append(parse_event(payload))
-            except ValueError:
-                self.unparsed += 1
+        for arrival in receiver.read():
+            arrival.reply(b"".join(map(confirmation, arrival.payloads)))
+            for payload in arrival.payloads:
+                try:
+                    self._events.append(parse_event(payload))
+                except ValueError:
+                    self.unparsed += 1
         self.lost = receiver.lost
 
 

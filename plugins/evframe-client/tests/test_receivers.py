@@ -1,48 +1,57 @@
 """Where events arrive at a client."""
 
 import json
+import os
 import select
 import socket
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 from evframe_client import AsyncClient, parse_url
-from evframe_client.receivers import DatagramReceiver, StreamReceiver, open_receiver, own_address
-from evframe_client.subscriptions import parse_event
+from evframe_client.receivers import StreamReceiver, open_receiver, own_address, subscriber_text
+from evframe_client.subscriptions import confirmation, parse_event
+from evframe_wire.endpoints import bind_inet
+from processes import until
 
 
 @pytest.fixture
 def stream():
-    receiver = StreamReceiver("127.0.0.1")
+    receiver = open_receiver("tcp", "127.0.0.1")
     yield receiver
     receiver.close()
 
 
-def address_of(receiver):
-    host, _, port = receiver.text.partition(":")[2].rpartition(":")
-    return host, int(port)
+def payloads_of(arrivals):
+    return [payload for arrival in arrivals for payload in arrival.payloads]
 
 
 def read(receiver, count):
-    """Return *count* payloads, which may come with any number of reads."""
+    """Return *count* payloads, which may come with any number of reads; those with an id are confirmed."""
     poll = select.poll()
     poll.register(receiver.fileno(), select.POLLIN)
     payloads = []
     while len(payloads) < count:
         assert poll.poll(20_000), payloads
-        payloads += receiver.read()
+        payloads += confirmed(receiver)
     return payloads
+
+
+def confirmed(receiver):
+    arrivals = receiver.read()
+    for arrival in arrivals:
+        arrival.reply(b"".join(map(confirmation, arrival.payloads)))
+    return payloads_of(arrivals)
 
 
 def test_datagrams_that_came_too_fast_are_counted():
     """What the kernel had no room for is known when the next datagram is taken."""
-    receiver = DatagramReceiver("127.0.0.1")
+    receiver = open_receiver("udp", "127.0.0.1")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.connect(address_of(receiver))
+        sender.connect(receiver.address)
         for _ in range(4000):
             sender.send(b"x" * 5000)
         got = 0
-        while payloads := receiver.read():
+        while payloads := payloads_of(receiver.read()):
             got += len(payloads)
         sender.send(b"last")
         assert read(receiver, 1) == [b"last"]
@@ -54,7 +63,7 @@ def test_datagrams_that_came_too_fast_are_counted():
 
 def test_connections_come_and_go(stream):
     """Any number of connections is read, at once and one after the other; what one leaves unfinished is a payload."""
-    senders = [socket.create_connection(address_of(stream)) for _ in range(3)]
+    senders = [socket.create_connection(stream.address) for _ in range(3)]
     for sender in senders:
         sender.sendall(b'{"a":1}{"b"')
     assert read(stream, 3) == [b'{"a":1}'] * 3
@@ -63,14 +72,14 @@ def test_connections_come_and_go(stream):
     for sender in senders:
         sender.close()
     assert read(stream, 2) == [b'{"b"'] * 2
-    with socket.create_connection(address_of(stream)) as sender:
+    with socket.create_connection(stream.address) as sender:
         sender.sendall(b"[]")
     assert read(stream, 1) == [b"[]"]
 
 
 def test_confirmations(stream):
     """Events with an id are confirmed by it, wherever it stands; others, and what has one inside, are not."""
-    with socket.create_connection(address_of(stream)) as sender:
+    with socket.create_connection(stream.address) as sender:
         sender.sendall(b'{"id":7,"method":"E"}{"method":"E","id":"x"}{"method":"E","params":{"id":9}}{"method":"id"}')
         read(stream, 4)
         sender.settimeout(20)
@@ -89,18 +98,93 @@ def test_confirmations(stream):
 
 
 def test_sender_that_does_not_read_its_confirmations(stream):
-    """Its connection ends before the client would have to wait for it."""
-
-    def send_and_never_read():
-        while True:
-            with suppress(BlockingIOError):
-                sender.send(b'{"id":7,"method":"E"}' * 3000)
-            stream.read()
-
-    with socket.create_connection(address_of(stream)) as sender:
+    """It is not read from until it takes them, so that they do not pile up here; nothing is lost."""
+    text = b'{"id":7,"method":"E"}'
+    with socket.socket() as sender:
+        for sock in (stream._sock, sender):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
+        sender.connect(stream.address)
         sender.setblocking(False)
-        with pytest.raises(ConnectionError):
-            send_and_never_read()
+        sent = received = reads = 0
+        while reads < 50:  # in which nothing has changed
+            with suppress(BlockingIOError):
+                while True:
+                    sent += sender.send((text * 3000)[sent % len(text) :])
+            more = len(confirmed(stream))
+            received += more
+            reads = 0 if more else reads + 1
+        assert received < sent // len(text)
+        answers = 0
+        while received < sent // len(text) or answers < received:
+            with suppress(BlockingIOError):
+                answers += sender.recv(1 << 20).count(b"}")
+            received += len(confirmed(stream))
+        assert received == answers == sent // len(text)
+
+
+def test_connections_are_bounded(stream):
+    """Those beyond the limit are closed at once, and there is room again when one has ended."""
+    with ExitStack() as stack:
+
+        def connect():
+            sender = stack.enter_context(socket.create_connection(stream.address))
+            sender.settimeout(20)
+            stream.read()
+            return sender
+
+        senders = [connect() for _ in range(256)]
+        assert stream.connections == 256
+        assert connect().recv(1) == b""
+        senders[0].close()
+        until(lambda: stream.read() == [] and stream.connections == 255)
+        connect().sendall(b"{}")
+        assert read(stream, 1) == [b"{}"]
+
+
+def test_a_payload_without_an_end():
+    """What is longer than any payload is one that cannot be read; what follows it is."""
+    receiver = StreamReceiver(bind_inet(socket.SOCK_STREAM, "127.0.0.1", 0), 1000)
+    with socket.create_connection(receiver.address) as sender:
+        sender.sendall(b'{"a":"' + b"x" * 2000)
+        assert len(read(receiver, 1)[0]) > 1000
+        sender.sendall(b'"}{"b":1}')
+        assert read(receiver, 2) == [b'"}', b'{"b":1}']
+    receiver.close()
+
+
+@pytest.mark.parametrize("kind", ["udp", "unix", "tcp"])
+def test_what_has_arrived_before_the_end(kind):
+    """What waits at the end is returned, however much it is; nothing more arrives then, and no name is left."""
+    receiver = open_receiver(kind, "127.0.0.1")
+    path = receiver.address if kind == "unix" else None
+    count = 5 if kind == "unix" else 1000
+    with socket.socket(
+        socket.AF_UNIX if path else socket.AF_INET, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM
+    ) as sender:
+        sender.connect(receiver.address)
+        if kind == "tcp":
+            until(lambda: receiver.read() == [] and receiver.connections == 1)
+        for number in range(count):
+            sender.sendall(b"[%d]" % number)
+        assert payloads_of(receiver.last()) == [b"[%d]" % number for number in range(count)]
+        assert not path or not os.path.exists(os.path.dirname(path))
+    receiver.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "address", "host", "text"),
+    [
+        ("udp", ("127.0.0.1", 9), None, "udp:127.0.0.1:9"),
+        ("tcp", ("::1", 9, 0, 0), None, "tcp:[::1]:9"),
+        ("udp", ("0.0.0.0", 9), "gateway.example", "udp:gateway.example:9"),
+        ("udp", ("::", 9, 0, 0), "[2001:db8::1]", "udp:[2001:db8::1]:9"),
+        ("unix", "/run/x", "ignored", "unix:/run/x"),
+    ],
+)
+def test_the_text_of_a_subscriber(kind, address, host, text):
+    """The gateway gets the address, or another host with its port."""
+    assert subscriber_text(kind, address, host) == text
 
 
 @pytest.mark.parametrize(
@@ -120,7 +204,7 @@ async def test_own_address(url, address):
     found = await own_address(parse_url(url))
     assert found.rpartition(".")[0] == address.rpartition(".")[0]
     receiver = open_receiver("udp", found)
-    assert receiver.text.startswith(f"udp:[{found}]:" if ":" in found else f"udp:{found}:")
+    assert subscriber_text("udp", receiver.address).startswith(f"udp:[{found}]:" if ":" in found else f"udp:{found}:")
     receiver.close()
 
 
