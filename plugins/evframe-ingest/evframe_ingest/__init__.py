@@ -1,9 +1,10 @@
-"""Messages of queues that become events: an `Intake` raises the events, and reports how their deliveries ended.
+"""Messages from elsewhere that become events: an `Intake` raises them, and reports how their deliveries ended.
 
 A plugin that consumes a queue acknowledges a message according to this report.
 """
 
 from evframe_ingest.availability import Availability
-from evframe_ingest.intake import LARGE_BYTES, Fate, Intake, Prepared, Refused, Rules, fate_of
+from evframe_ingest.intake import LARGE_BYTES, Fate, Intake, Prepared, Refused, fate_of
+from evframe_ingest.queues import QueueIntake, Rules
 
-__all__ = ["LARGE_BYTES", "Availability", "Fate", "Intake", "Prepared", "Refused", "Rules", "fate_of"]
+__all__ = ["LARGE_BYTES", "Availability", "Fate", "Intake", "Prepared", "QueueIntake", "Refused", "Rules", "fate_of"]

@@ -6,7 +6,7 @@ import logging
 import sys
 
 import pytest
-from evframe_ingest import Availability, Intake, Rules, fate_of
+from evframe_ingest import Availability, QueueIntake, Rules, fate_of
 from evframe_wire.encoding import encode_params
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,7 +32,7 @@ class Source:
 
     @hookimpl
     def loaded(self, context):
-        self.intake = Intake(context, "test", self.rules, self.clock)
+        self.intake = QueueIntake(context, "test", self.rules, self.clock)
 
 
 def recorder(**options):

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from evframe_ingest import Availability, Intake, Rules
+from evframe_ingest import Availability, QueueIntake, Rules
 from evframe_kafka_clients.places import Places
 from evframe_wire.backoff import delay_s
 
@@ -46,7 +46,9 @@ class TopicConsumer:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.options = options
-        self.intake = Intake(context, options.name, Rules(options.event, tuple(options.events), options.max_events))
+        self.intake = QueueIntake(
+            context, options.name, Rules(options.event, tuple(options.events), options.max_events)
+        )
         self._resolver = context.resolver
         by_name = "ssl" in str(options.properties.get("security.protocol", "")).lower()
         self._places = Places(options.endpoints, context.resolver, by_name=by_name)

@@ -15,7 +15,7 @@ from aiokafka.errors import (
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
 )
-from evframe_ingest import LARGE_BYTES, Intake, Prepared, fate_of
+from evframe_ingest import LARGE_BYTES, Prepared, QueueIntake, fate_of
 
 from evframe import Unavailable
 from evframe.plugin import LogLimiter
@@ -54,7 +54,7 @@ class Records:
     def __init__(
         self,
         options: ConnectionOptions,
-        intake: Intake,
+        intake: QueueIntake,
         counts: Counts,
         connection: Callable[[], Awaitable[dict[str, Any]]],
     ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from evframe_ingest import Availability, Intake, Rules
+from evframe_ingest import Availability, QueueIntake, Rules
 from evframe_wire.backoff import delay_s
 
 from evframe.plugin import HostAddress, LateModule, PluginContext, comes_from_outside
@@ -39,7 +39,9 @@ class QueueConsumer:
     ) -> None:
         self.options = options
         self.counts = Counts()
-        self.intake = Intake(context, options.name, Rules(options.event, tuple(options.events), options.max_events))
+        self.intake = QueueIntake(
+            context, options.name, Rules(options.event, tuple(options.events), options.max_events)
+        )
         self._resolver = context.resolver
         self._sleep = sleep
         self._availability = Availability(context.status.group(GROUP), options.name, options.address)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from evframe_ingest import Intake, Prepared, fate_of
+from evframe_ingest import Prepared, QueueIntake, fate_of
 
 from evframe.plugin import HostAddress, Resolver
 from evframe_rabbitmq_consumer.channel import MOVED, ConsumingChannel
@@ -30,7 +30,7 @@ class Session:
         settled: set when an outcome is known.
     """
 
-    def __init__(self, options: ConnectionOptions, intake: Intake, counts: Counts, settled: asyncio.Event) -> None:
+    def __init__(self, options: ConnectionOptions, intake: QueueIntake, counts: Counts, settled: asyncio.Event) -> None:
         self._options = options
         self._intake = intake
         self._counts = counts

@@ -1,0 +1,106 @@
+"""Messages of queues: a JSON-RPC notification is the event that it names, any other message a body."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any
+
+import attrs
+from evframe_wire.reading import read_notification
+from evframe_wire.visible import brief
+
+from evframe import EventNameError, UnknownEventError
+from evframe.plugin import PluginContext, check_name
+from evframe_ingest.intake import Done, Intake, Prepared, Refused
+
+log = logging.getLogger("evframe.ingest")
+
+
+@attrs.frozen
+class Rules:
+    """The rules by which messages become events."""
+
+    event: str | None
+    """The event of messages that name none; None refuses them."""
+    patterns: Sequence[str]
+    """Patterns of the names that notifications may have; without any, every message is a body."""
+    max_events: int
+    """How many names that are not registered yet may be registered for messages."""
+
+
+class QueueIntake(Intake):
+    """Raises the events of one queue.
+
+    A JSON-RPC notification, such as another evframe or an OpenSIPS sends, becomes the event that it
+    names. Any other message is the parameter `body` of one event.
+
+    Args:
+        context: the context of the plugin.
+        source: the name of the source in the log.
+        rules: the rules by which messages become events.
+        clock: the monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self, context: PluginContext, source: str, rules: Rules, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(context, log, "a message did not become an event", {"source": source}, clock)
+        self._rules = rules
+        self._allowed: set[str] = set()
+        self._registered = 0
+
+    async def prepare(self, body: bytes, more: Mapping[str, Any] | None = None) -> Prepared:
+        """Read and encode a message of more than `LARGE_BYTES` beside the loop; see `Intake.prepare_found`."""
+        return await self.prepare_found(partial(self._read, body, more))
+
+    def take(
+        self,
+        body: bytes,
+        done: Done | None = None,
+        more: Mapping[str, Any] | None = None,
+        prepared: Prepared | None = None,
+    ) -> bool:
+        """Raise the event of a message; count the message and return False when it cannot become an event.
+
+        Args:
+            body: the body of the message.
+            done: called with the outcomes of the event; see `EventInterface.raise_event_and_tell`.
+            more: further parameters of an event that the message does not name.
+            prepared: the result of `prepare` for the message.
+        """
+        return self.take_found(partial(self._read, body, more), done, prepared) is None
+
+    def _read(self, body: bytes, more: Mapping[str, Any] | None) -> tuple[str, Any]:
+        found = read_notification(body) if self._rules.patterns else None
+        if found is not None:
+            name = found[0]
+            if name not in self._allowed and not any(fnmatchcase(name, each) for each in self._rules.patterns):
+                raise Refused("not_allowed", f"expected an event of {self._rules.patterns}, got {brief(name)}")
+            return found
+        if self._rules.event is None:
+            raise Refused("no_event", f"expected a JSON-RPC notification, got other {len(body)} bytes")
+        # Bytes that are not UTF-8 are sent unchanged.
+        return self._rules.event, {"body": body.decode("utf-8", "surrogateescape"), **(more or {})}
+
+    def allow(self, name: str) -> None:
+        """Make sure that *name* is registered, within the bound."""
+        if name not in self._allowed:
+            self._register(name)
+
+    def _register(self, name: str) -> None:
+        try:
+            self._context.has_subscribers(name)
+        except UnknownEventError:
+            try:
+                check_name(name)
+            except EventNameError as error:
+                raise Refused("name", str(error)) from None
+            if self._registered >= self._rules.max_events:
+                raise Refused("too_many_events", f"expected at most {self._rules.max_events} new events") from None
+            self._context.register_event(name)
+            self._registered += 1
+        self._allowed.add(name)
