@@ -64,10 +64,10 @@ async def test_remaining_time_survives(path):
         assert ("E_A", "memory:a", 100, 100.0) in leases(third)
 
 
-async def test_restored_leases_are_told_of_as_such(path):
+async def test_restored_leases_are_marked_as_such(path):
     """A lease that comes back is not a new one for the plugins that observe leases."""
 
-    class Hears:
+    class Observer:
         def __init__(self):
             self.changes = []
 
@@ -77,12 +77,12 @@ async def test_restored_leases_are_told_of_as_such(path):
 
     async with compose(path) as first:
         first.subscribe_event("E_A", "memory:a", 100)
-    hears = Hears()
+    observer = Observer()
     second = compose(path)
-    second.plugins.register(hears)
+    second.plugins.register(observer)
     async with second:
         second.subscribe_event("E_A", "memory:a", 100)
-    assert hears.changes == ["restored", "refreshed"]
+    assert observer.changes == ["restored", "refreshed"]
 
 
 async def test_clock_that_was_set_back(path):
@@ -236,8 +236,8 @@ async def test_damaged_pages(path, caplog):
 
 async def test_damage_while_it_works(path, monkeypatch):
     """A file that is damaged while the process has it is written anew from memory: no lease is lost."""
-    monkeypatch.setattr("evframe_state.plugin._MEND_S", 0.01)
-    monkeypatch.setattr("evframe_state.plugin._FOLD_S", 0.0)
+    monkeypatch.setattr("evframe_state.writing._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.writing._FOLD_S", 0.0)
     fill(path, 3000)
     async with compose(path) as events:
         with open(path, "r+b") as file:
@@ -276,8 +276,8 @@ async def test_damage_behind_a_link(path, tmp_path):
 @pytest.mark.parametrize("how", ["deleted", "moved", "exchanged"])
 async def test_file_that_goes_while_it_works(path, monkeypatch, caplog, how):
     """A file that is deleted, moved or exchanged under the process is written anew, for its owner alone."""
-    monkeypatch.setattr("evframe_state.plugin._MEND_S", 0.01)
-    monkeypatch.setattr("evframe_state.plugin._FOLD_S", 0.0)
+    monkeypatch.setattr("evframe_state.writing._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.writing._FOLD_S", 0.0)
     async with compose(path) as events:
         for number in range(50):
             events.subscribe_event("E_A", f"memory:{number}")
@@ -301,7 +301,7 @@ async def test_file_that_goes_while_it_works(path, monkeypatch, caplog, how):
 
 async def test_file_of_another_gateway_in_its_place(path, monkeypatch):
     """A gateway whose file was deleted leaves alone the one that another gateway has made there since, and says so."""
-    monkeypatch.setattr("evframe_state.plugin._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.writing._MEND_S", 0.01)
     async with compose(path) as events:
         events.subscribe_event("E_A", "memory:a")
         for name in (path, path + "-wal", path + "-shm"):
@@ -320,8 +320,8 @@ async def test_file_of_another_gateway_in_its_place(path, monkeypatch):
 
 async def test_leases_come_back_in_slices(path, monkeypatch):
     """Leases that can be read late are made in slices, between which the loop works, and clients change them."""
-    monkeypatch.setattr("evframe_state.plugin._MEND_S", 0.01)
-    monkeypatch.setattr("evframe_state.plugin._SLICE", 10)
+    monkeypatch.setattr("evframe_state.writing._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.writing._SLICE", 10)
     fill(path, 100)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -389,7 +389,7 @@ async def test_files_belong_to_their_owner(path):
 
 async def test_lock_of_another_process(path, monkeypatch, caplog):
     """While another process has a lock leases come back, and what is subscribed is written once the lock is gone."""
-    monkeypatch.setattr("evframe_state.plugin._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.writing._MEND_S", 0.01)
     fill(path, 10)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -408,7 +408,7 @@ async def test_lock_of_another_process(path, monkeypatch, caplog):
 
 async def test_lock_that_does_not_let_it_read(path, monkeypatch):
     """Leases that cannot be read at the start come back as soon as they can, beside those made meanwhile."""
-    monkeypatch.setattr("evframe_state.plugin._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.writing._MEND_S", 0.01)
     fill(path, 10)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -428,7 +428,7 @@ async def test_lock_that_does_not_let_it_read(path, monkeypatch):
 
 async def test_disk_that_is_full_for_a_while(path, monkeypatch, caplog):
     """What finds no room on the disk is named in the log and counted in the status, and is written once it can be."""
-    monkeypatch.setattr("evframe_state.plugin._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.writing._MEND_S", 0.01)
     async with compose(path) as events:
         events.subscribe_event("E_A", "memory:before", 10)
         with file_size_limit(os.path.getsize(path + "-wal")):
@@ -445,7 +445,7 @@ async def test_disk_that_is_full_for_a_while(path, monkeypatch, caplog):
 
 async def test_start_with_a_full_disk(path, monkeypatch):
     """Leases come back when the disk is full at the start, and nothing is moved or removed."""
-    monkeypatch.setattr("evframe_state.plugin._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.writing._MEND_S", 0.01)
     fill(path, 10)
     with file_size_limit(0):
         events = await compose(path).__aenter__()
@@ -485,7 +485,7 @@ async def main(path, filler):
             events.register_event("E_A")
             print(len(events.subscriptions), status(events))
             events.subscribe_event("E_A", "memory:" + "x" * 9000)
-            print(keeper.unwritten, status(events))
+            print(keeper._writer.unwritten, status(events))
             os.unlink(filler)
             await until(lambda: status(events) == "kept")
             os.kill(os.getpid(), 9)
@@ -520,7 +520,7 @@ def test_small_disk(tmp_path):
 
 async def test_new_file_on_a_full_disk(path, monkeypatch):
     """A start without a file succeeds while the disk is full, and the file is made once it can be."""
-    monkeypatch.setattr("evframe_state.plugin._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.writing._MEND_S", 0.01)
     with file_size_limit(0):
         events = await compose(path).__aenter__()
         events.subscribe_event("E_A", "memory:a", 10)
@@ -531,7 +531,7 @@ async def test_new_file_on_a_full_disk(path, monkeypatch):
 
 async def test_leaving_with_a_full_disk(path, monkeypatch, caplog):
     """What is not on disk when the interface is left is counted in the log."""
-    monkeypatch.setattr("evframe_state.plugin._LEAVE_S", 0.0)
+    monkeypatch.setattr("evframe_state.writing._LEAVE_S", 0.0)
     fill(path, 10)
     async with compose(path) as events:
         with file_size_limit(0):
@@ -543,7 +543,7 @@ async def test_leaving_with_a_full_disk(path, monkeypatch, caplog):
 
 async def test_lease_that_waits_gives_way_to_a_new_one(path, monkeypatch):
     """A lease that could not be made does not stand in the way of its successor when the file is written anew."""
-    monkeypatch.setattr("evframe_state.plugin._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.writing._MEND_S", 0.01)
 
     class Late(MemoryTransport):
         ready = False
@@ -561,20 +561,20 @@ async def test_lease_that_waits_gives_way_to_a_new_one(path, monkeypatch):
         assert events.subscriptions == []
         late.ready = True
         events.subscribe_event("E_A", "memory:a", 500)
-        keeper._is_damaged = True  # all of it is written anew
-        await until(lambda: not keeper._is_damaged)
+        keeper._writer._is_damaged = True  # all of it is written anew
+        await until(lambda: not keeper._writer._is_damaged)
     assert [(lease.socket, lease.expire_s) for lease in kept(path)] == [("memory:a", 500)]
 
 
 async def test_journal_is_folded(path, monkeypatch):
     """The journal goes into the file now and then, and does not grow for ever."""
-    monkeypatch.setattr("evframe_state.plugin._MEND_S", 0.01)
-    monkeypatch.setattr("evframe_state.plugin._FOLD_S", 0.0)
+    monkeypatch.setattr("evframe_state.writing._MEND_S", 0.01)
+    monkeypatch.setattr("evframe_state.writing._FOLD_S", 0.0)
     async with compose(path) as events:
         keeper = events.plugin("state")
         for number in range(200):
             events.subscribe_event("E_A", f"memory:a{number}", 10)
-        await until(lambda: not keeper._changes)
+        await until(lambda: not keeper._writer._changes)
         await until(lambda: b"memory:a7" in Path(path).read_bytes())
 
 

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from disks import file_size_limit
 from evframe_state import LeaseKeeper, Options
-from evframe_state import plugin as state
+from evframe_state import writing as state
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -125,7 +125,7 @@ class StateMachine(RuleBasedStateMachine):
         self.said[key] = [*before, now] if self.is_unwritten(key) else [now]
 
     def is_unwritten(self, key):
-        return key in self.keeper._unwritten or key in self.keeper._rebuilding
+        return key in self.keeper._writer._unwritten or key in self.keeper._writer._rebuilding
 
     def look(self):
         """Note what is on disk by now."""
@@ -174,14 +174,14 @@ class StateMachine(RuleBasedStateMachine):
         self.look()
 
     def have_a_turn(self):
-        self.run(self.keeper._catch_up(self.events.composition.loaded["state"].context))
+        self.run(self.keeper._writer.catch_up())
         if not self.is_full and not self.is_locked:
-            assert not self.keeper.unwritten
+            assert not self.keeper._writer.unwritten
 
     @rule()
     def fold(self):
         """Have the journal moved into the file."""
-        self.run(self.keeper._fold(self.events.composition.loaded["state"].context))
+        self.run(self.keeper._writer.fold())
 
     @rule()
     def restart(self):
@@ -256,7 +256,7 @@ class StateMachine(RuleBasedStateMachine):
             assert found.get(key) in (states if not damaged else [None, *states]), (key, states)
         self.model = found
         self.said = {key: [self.model.get(key)] for key in {*found, *self.said}}
-        for key in self.keeper._unwritten:
+        for key in self.keeper._writer._unwritten:
             self.said.setdefault(key, [None])
 
     @invariant()
@@ -272,10 +272,10 @@ class StateMachine(RuleBasedStateMachine):
 
     @invariant()
     def status_says_what_is_missing(self):
-        if self.is_up and self.keeper.unwritten:
+        if self.is_up and self.keeper._writer.unwritten:
             found = self.events.status.find("core").find("state")
             assert found.status == -1
-            assert found.details.startswith(f"{self.keeper.unwritten} subscriptions are not on disk: ")
+            assert found.details.startswith(f"{self.keeper._writer.unwritten} subscriptions are not on disk: ")
 
     def teardown(self):
         state._LEAVE_S, state._MEND_S = self.real
