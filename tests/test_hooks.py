@@ -19,7 +19,7 @@ class Hears:
 
     @evframe.hookimpl
     def register_events(self, collector):
-        collector.add("E_QUIET", {"n": int}, quiet=True)
+        collector.add("E_QUIET", {"n": int}, is_meta=True)
         collector.add("E_LOUD", {"n": int})
 
     @evframe.hookimpl

@@ -21,7 +21,7 @@ class Reports:
 
     Args:
         changed: called when deliveries to a subscriber begin to fail, with the reason, and when
-            they work again, with None; events that are declared `quiet` change nothing.
+            they work again, with None; events that are declared `is_meta` change nothing.
     """
 
     def __init__(self, changed: Callable[[Subscriber, str | None], None]) -> None:

@@ -540,4 +540,4 @@ class Subscriber:
 
 
 def _are_quiet(events: Sequence[Event]) -> bool:
-    return all(event.definition.quiet for event in events)
+    return all(event.definition.is_meta for event in events)

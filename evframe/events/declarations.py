@@ -57,7 +57,7 @@ class Declaration:
     """When the event is raised, in a sentence."""
     enforced: bool = True
     """Whether a raise that does not fit is refused; False for events from elsewhere, which are only described."""
-    quiet: bool = False
+    is_meta: bool = False
     """Whether deliveries of the event never trigger `delivery_changed`, so that the event cannot cause itself."""
 
     fits: Callable[[Any], bool] = attrs.field(init=False, eq=False, repr=False)

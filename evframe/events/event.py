@@ -157,9 +157,9 @@ class EventDefinition:
         return self.declaration != other.declaration or self.enforced != other.enforced
 
     @property
-    def quiet(self) -> bool:
+    def is_meta(self) -> bool:
         """Whether deliveries of the event never trigger `delivery_changed`, so that the event cannot cause itself."""
-        return self.declaration is not None and self.declaration.quiet
+        return self.declaration is not None and self.declaration.is_meta
 
     @property
     def params(self) -> Mapping[str, Parameter] | None:

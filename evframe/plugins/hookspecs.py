@@ -133,7 +133,7 @@ def lease_changed(lease: Subscription, change: LeaseChange) -> None:
 def delivery_changed(socket: Socket, reason: str | None) -> None:
     """Observe that deliveries to a subscriber begin to fail, or work again; called once for each change.
 
-    Deliveries of events that are declared `quiet` never trigger this hook, so that a plugin can raise such an
+    Deliveries of events that are declared `is_meta` never trigger this hook, so that a plugin can raise such an
     event here without causing itself another call.
 
     Args:

@@ -127,7 +127,7 @@ class EventCollector:
         *,
         summary: str = "",
         enforced: bool = True,
-        quiet: bool = False,
+        is_meta: bool = False,
     ) -> None:
         """Declare an event.
 
@@ -136,10 +136,10 @@ class EventCollector:
             params: its parameters in order, each a type or a `Parameter`; without it, anything can be raised.
             summary: when it is raised, in a sentence.
             enforced: whether a raise that does not fit is refused.
-            quiet: whether deliveries of the event never trigger `delivery_changed`, so that it cannot cause itself.
+            is_meta: whether deliveries of the event never trigger `delivery_changed`, so that it cannot cause itself.
         """
         check_name(name)
-        self.events[name] = declare(name, params, summary=summary, enforced=enforced, quiet=quiet)
+        self.events[name] = declare(name, params, summary=summary, enforced=enforced, is_meta=is_meta)
 
     def refer(self, name: str, option: str) -> None:
         """Register an event that *option* names and that others declare; a misspelt name is a hint.

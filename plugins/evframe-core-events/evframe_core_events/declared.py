@@ -34,7 +34,7 @@ def declare(collector: EventCollector) -> None:
             "extra": Parameter(str, summary="What was handled."),
         },
         summary="An operation took longer than its limit.",
-        quiet=True,
+        is_meta=True,
     )
     collector.add(
         "E_CORE_SHM_THRESHOLD",
@@ -68,7 +68,7 @@ def declare(collector: EventCollector) -> None:
             "proto": Parameter(str, summary="What was spoken: `tcp`, `http`, …"),
         },
         summary="A connection was closed, by either side.",
-        quiet=True,
+        is_meta=True,
     )
     collector.add(
         "E_CORE_LOG",
@@ -82,5 +82,5 @@ def declare(collector: EventCollector) -> None:
             "message": Parameter(str, summary="The line, with its keys and its traceback."),
         },
         summary="A line was logged.",
-        quiet=True,
+        is_meta=True,
     )

@@ -46,14 +46,14 @@ class SlowOperations:
         return params
 
     def route_returned(self, name: str, event: Event, seconds: float) -> None:
-        """Report a route that took so long, unless the event is quiet: its handler would feed itself."""
-        if not event.definition.quiet:
+        """Report a route that took so long, unless the event is a meta event: its handler would feed itself."""
+        if not event.definition.is_meta:
             payload = event.payload[:_EXTRA_BYTES].decode("utf-8", "replace")
             self.report("event route", seconds, f"route:{name} {payload}")
 
     def delivered(self, socket: Socket, batch: Batch, seconds: float) -> None:
-        """Report a batch whose outcome took so long, unless all of its events are quiet."""
-        if all(event.definition.quiet for event in batch.events):
+        """Report a batch whose outcome took so long, unless all of its events are meta events."""
+        if all(event.definition.is_meta for event in batch.events):
             return
         token = depth.set(max(event.depth for event in batch.events) + 1)
         try:

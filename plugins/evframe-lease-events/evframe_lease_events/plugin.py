@@ -74,34 +74,34 @@ class LeaseEvents:
 
     @hookimpl
     def register_events(self, collector: EventCollector) -> None:
-        """Declare the events; they are quiet, so that delivering them raises no event."""
+        """Declare the events; they are meta events, so that delivering them raises no event."""
         for name, summary in _SUMMARIES.items():
-            collector.add(name, _LEASE, summary=summary, quiet=True)
+            collector.add(name, _LEASE, summary=summary, is_meta=True)
         collector.add(
             EXPIRING,
             {**_LEASE, "ttl": Parameter(int, summary="The whole seconds that are left.")},
             summary="A subscription is about to end unless somebody refreshes it.",
-            quiet=True,
+            is_meta=True,
         )
         reason = Parameter(str, summary="Why the first event could not be delivered.")
         collector.add(
             FAILING,
             {"socket": _SOCKET, "reason": reason},
             summary="Deliveries to a subscriber begin to fail.",
-            quiet=True,
+            is_meta=True,
         )
         collector.add(
             RECOVERED,
             {"socket": _SOCKET},
             summary="Deliveries to a subscriber that failed have worked again for a while.",
-            quiet=True,
+            is_meta=True,
         )
         addresses = Parameter(list, summary="The addresses that the name has now; empty when none is permitted.")
         collector.add(
             MOVED,
             {"host": Parameter(str, summary="The host name."), "addresses": addresses},
             summary="A host name that subscribers use has other addresses.",
-            quiet=True,
+            is_meta=True,
         )
 
     @hookimpl

@@ -28,7 +28,7 @@ _PROBES: Final = 3
 class Chunk:
     """The messages of one batch on their way, and the future that ends with the batch."""
 
-    __slots__ = ("batch", "end", "first_id", "future", "messages", "missing", "quiet", "size")
+    __slots__ = ("batch", "end", "first_id", "future", "is_meta", "messages", "missing", "size")
 
     def __init__(self, batch: Batch, messages: list[bytes], first_id: int = 0) -> None:
         self.batch = batch
@@ -38,7 +38,7 @@ class Chunk:
         self.end = 0  # where it ends on the connection; 0 before it is written
         self.first_id = first_id
         self.missing = len(messages)
-        self.quiet = all(event.definition.quiet for event in batch.events)
+        self.is_meta = all(event.definition.is_meta for event in batch.events)
 
     @property
     def data(self) -> bytes:
@@ -66,7 +66,7 @@ class Connection(ABC):
     """
 
     on_closed: Callable[[Address, Address], None] | None = None
-    """Called with the peer's and the own address of each connection that ends, unless it carried quiet events alone."""
+    """Called with the peer's and the own address of each connection that ends, unless it carried meta events alone."""
 
     def __init__(self, endpoint: Endpoint, options: Options, resolver: Resolver) -> None:
         self._endpoint = endpoint
@@ -170,7 +170,7 @@ class Connection(ABC):
 
     def write_chunk(self, chunk: Chunk) -> None:
         """Queue the messages of *chunk* on the open connection."""
-        self._is_told |= not chunk.quiet
+        self._is_told |= not chunk.is_meta
         chunk.end = self.write(chunk.data)
 
     def write(self, data: bytes) -> int:

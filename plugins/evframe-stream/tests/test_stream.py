@@ -462,14 +462,14 @@ def test_same_text_twice_q10():
 
 
 class Closed:
-    """A plugin for the tests: keeps what it is notified of connections, and has a quiet event."""
+    """A plugin for the tests: keeps what it is notified of connections, and has a meta event."""
 
     def __init__(self):
         self.closed = []
 
     @evframe.hookimpl
     def register_events(self, collector):
-        collector.add("E_QUIET", {}, quiet=True)
+        collector.add("E_QUIET", {}, is_meta=True)
 
     @evframe.hookimpl
     def connection_closed(self, peer, local, protocol):
@@ -521,7 +521,7 @@ async def test_no_connection_is_none_that_closes():
 
 
 async def test_events_about_connections_do_not_feed_themselves():
-    """A connection that has carried quiet events alone raises no event, so that a peer which closes after each ends it."""
+    """A connection that has carried meta events alone raises no event, so that a peer which closes after each ends it."""
     events, recorder = recorded()
     async with Peer() as peer, events:
         events.subscribe_event("E_QUIET", f"tcp:127.0.0.1:{peer.port}")

@@ -51,7 +51,7 @@ class HttpConnection(asyncio.Protocol):
         self.stays_open = True
         """False once the peer has said, or shown, that it closes after a reply."""
         self.is_told = False
-        """Whether others are notified of its end: it has carried events that are not quiet."""
+        """Whether others are notified of its end: it has carried events that are no meta events."""
 
     @property
     def is_open(self) -> bool:

@@ -100,7 +100,7 @@ class XmlrpcTransport:
 
     async def _deliver(self, target: XmlrpcSocket, batch: Batch) -> None:
         pending = self._parts(batch)
-        is_told = any(not event.definition.quiet for event in batch.events)
+        is_told = any(not event.definition.is_meta for event in batch.events)
         waiting: deque[Sent] = deque()
         try:
             connection = await self._connection(target)

@@ -486,13 +486,13 @@ async def test_tls_x8(tmp_path):
 
 
 async def test_closed_connection_is_told():
-    """That a connection is closed is reported with both addresses, unless it has carried quiet events alone."""
+    """That a connection is closed is reported with both addresses, unless it has carried meta events alone."""
     told = []
 
     class Hears:
         @evframe.hookimpl
         def register_events(self, collector):
-            collector.add("E_QUIET", {}, quiet=True)
+            collector.add("E_QUIET", {}, is_meta=True)
             collector.add("E_LOUD", {})
 
         @evframe.hookimpl
