@@ -82,7 +82,7 @@ class FifoManagement(ManagementServer[FifoOptions, Inlet]):
             self._listener.resume()
 
     async def _answer(self, name: bytes, request: Request, folder: str) -> bool:
-        """Run a request and write its reply; return whether somebody has taken it."""
+        """Run a request and write its reply; return whether its client has taken it."""
         if not name:
             await self._run(request)
             return True

@@ -28,7 +28,7 @@ def reply_path(folder: str, name: bytes) -> bytes:
 
 
 async def open_reply(path: bytes) -> int:
-    """Return the FIFO at *path*, open for writing, as soon as somebody reads from it.
+    """Return the FIFO at *path*, open for writing, as soon as its client reads from it.
 
     Raises:
         OSError: if no client does in time, or it is no FIFO, or one that has links.

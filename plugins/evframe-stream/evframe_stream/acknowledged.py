@@ -13,7 +13,8 @@ from evframe_wire.backoff import delay_s
 
 from evframe import Unavailable
 from evframe.plugin import Resolver
-from evframe_stream.connection import Chunk, Connection, Endpoint
+from evframe_stream.chunk import Chunk
+from evframe_stream.connection import Connection, Endpoint
 from evframe_stream.options import Options
 from evframe_stream.recent import RecentlyAcknowledged
 

@@ -12,7 +12,8 @@ from evframe_wire.framing import Splitter
 
 from evframe import Unavailable
 from evframe.plugin import Resolver
-from evframe_stream.connection import Chunk, Connection, Endpoint
+from evframe_stream.chunk import Chunk
+from evframe_stream.connection import Connection, Endpoint
 from evframe_stream.options import Options
 
 _ID_DIGITS: Final = 10

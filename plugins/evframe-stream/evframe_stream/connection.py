@@ -14,8 +14,9 @@ from typing import Final
 
 from evframe_wire.addresses import connection_problem
 
-from evframe import Batch, Unavailable
+from evframe import Unavailable
 from evframe.plugin import Age, HostAddress, Resolver, first_reached
+from evframe_stream.chunk import Chunk
 from evframe_stream.options import Options
 
 Address = tuple[str, int]
@@ -23,37 +24,6 @@ Endpoint = tuple[str, int]
 _READ_BYTES: Final = 1 << 18
 _TCP_CLOSE: Final = 7  # the state, first in TCP_INFO
 _PROBES: Final = 3
-
-
-class Chunk:
-    """The messages of one batch on their way, and the future that ends with the batch."""
-
-    __slots__ = ("batch", "end", "first_id", "future", "is_meta", "messages", "missing", "size")
-
-    def __init__(self, batch: Batch, messages: list[bytes], first_id: int = 0) -> None:
-        self.batch = batch
-        self.messages = messages
-        self.size = sum(map(len, messages))
-        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.end = 0  # where it ends on the connection; 0 before it is written
-        self.first_id = first_id
-        self.missing = len(messages)
-        self.is_meta = all(event.definition.is_meta for event in batch.events)
-
-    @property
-    def data(self) -> bytes:
-        """The messages as they are written."""
-        return b"".join(self.messages)
-
-    def settle(self) -> None:
-        """Report that every event has its outcome."""
-        if not self.future.done():
-            self.future.set_result(None)
-
-    def give_back(self, error: Exception) -> None:
-        """Report that the events which have no outcome can be tried again."""
-        if not self.future.done():
-            self.future.set_exception(error)
 
 
 class Connection(ABC):
@@ -76,7 +46,7 @@ class Connection(ABC):
         self._kernel: socket.socket | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._ends: tuple[Address, Address] | None = None
-        self._is_told = False
+        self._is_reported = False  # its end is
         self._at_end = False  # nothing is read or written any more
         self._is_leaving = False  # for another connection
         self._is_closed = False  # for good
@@ -133,7 +103,7 @@ class Connection(ABC):
             self._connecting = None
             self._kernel = kernel
             self._queued = self._buffered = 0
-            self._is_told = self._at_end = self._is_leaving = self._has_shut = False
+            self._is_reported = self._at_end = self._is_leaving = self._has_shut = False
             self._problem = None
             self.loop.add_reader(kernel, self._read)
             self._age.begins(self._options.max_connection_age_s, self._exchange)
@@ -170,7 +140,7 @@ class Connection(ABC):
 
     def write_chunk(self, chunk: Chunk) -> None:
         """Queue the messages of *chunk* on the open connection."""
-        self._is_told |= not chunk.is_meta
+        self._is_reported |= not chunk.is_meta
         chunk.end = self.write(chunk.data)
 
     def write(self, data: bytes) -> int:
@@ -277,7 +247,7 @@ class Connection(ABC):
         self._buffer.clear()
         kernel.close()
         self._resolver.forget(self._endpoint[0])
-        if self._is_told and self._ends is not None and self.on_closed is not None:
+        if self._is_reported and self._ends is not None and self.on_closed is not None:
             self.on_closed(*self._ends)
         self.lost(reason, acknowledged)
 

@@ -13,7 +13,8 @@ from evframe.plugin import HostAddress, Limits, PluginContext, Resolver
 from evframe_stream.acknowledged import AcknowledgedConnection
 from evframe_stream.address import TcpSocket, parse
 from evframe_stream.answered import AnsweredConnection
-from evframe_stream.connection import Chunk, Connection
+from evframe_stream.chunk import Chunk
+from evframe_stream.connection import Connection
 from evframe_stream.messages import MessageFormat
 from evframe_stream.options import Options as StreamOptions
 

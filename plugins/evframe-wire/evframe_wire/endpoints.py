@@ -140,7 +140,7 @@ class OwnPath:
         return self._identity is not None and self._look() == self._identity
 
     def remove(self) -> None:
-        """Remove the path, unless it is somebody else's by now."""
+        """Remove the path, unless another process has made it anew."""
         if self.is_there:
             os.unlink(self.path)
 
@@ -153,7 +153,7 @@ def clear_path(path: str, kind: int) -> None:
         kind: `stat.S_IFSOCK` or `stat.S_IFIFO`; nothing else is removed, and no link is.
 
     Raises:
-        OSError: if somebody uses it, or it is something else.
+        OSError: if a process listens there, or it is something else.
     """
     try:
         found = os.lstat(path)
