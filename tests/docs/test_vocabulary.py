@@ -25,6 +25,20 @@ UNCLEAR = {
     r"of (its|their|your|our|my) own": "another, separate, one",
     r"asks? (itself|themselves)": "check",
 }
+# Words that no name in the code of a plugin has as a part, for the same reason.
+UNCLEAR_IN_NAMES = {
+    "hear",
+    "heard",
+    "hearing",
+    "hears",
+    "somebody",
+    "tell",
+    "teller",
+    "telling",
+    "tells",
+    "told",
+    "took",
+}
 WORDS = re.compile(rf"\b({'|'.join(UNCLEAR)})\b", re.IGNORECASE)
 
 # Sentences that need such a word, each with the reason.
@@ -105,3 +119,21 @@ def test_texts_of_code_have_no_unclear_words():
 
     assert code
     assert unclear(code) == []
+
+
+def test_names_in_plugins_have_no_unclear_words():
+    """A name in the code of a plugin has the verb of the field: `report`, `notify` or `record` instead of `tell`."""
+    found = {
+        f"{path.relative_to(ROOT)}: {token.string}"
+        for path in listed("plugins/*/evframe_*/*.py")
+        for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
+        if token.type == tokenize.NAME
+        if UNCLEAR_IN_NAMES & {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", token.string)}
+    }
+    modules = {
+        str(path.relative_to(ROOT))
+        for path in listed("plugins/*/evframe_*/*.py")
+        if UNCLEAR_IN_NAMES & set(path.stem.split("_"))
+    }
+
+    assert found | modules == set()

@@ -11,7 +11,7 @@ from evframe_core_events.logs import LEVELS, EventHandler
 from evframe_core_events.options import Options
 
 _CONSUMER: Final = "event"
-_TELL_S: Final = 1.0
+_LOST_PERIOD_S: Final = 1.0
 
 
 class LogConsumer:
@@ -66,14 +66,14 @@ class LogConsumer:
                 self._task.cancel()
                 self._task = None
         elif self._spawn is not None and self._task is None:
-            self._task = self._spawn(self._hear())
+            self._task = self._spawn(self._take_lines())
 
-    async def _hear(self) -> None:
+    async def _take_lines(self) -> None:
         self._handler.attach()
         try:
             while True:
-                await self._sleep(_TELL_S)
-                self._handler.tell_lost()
+                await self._sleep(_LOST_PERIOD_S)
+                self._handler.raise_lost()
         finally:
             self._handler.detach()
 

@@ -29,7 +29,10 @@ def declare(collector: EventCollector) -> None:
     collector.add(
         "E_CORE_THRESHOLD",
         {
-            "source": Parameter(str, summary="`event route`, `delivery`, `event loop`, or what somebody else says."),
+            "source": Parameter(
+                str,
+                summary="`event route`, `delivery`, `event loop`, or the source that a caller of `report_slow` names.",
+            ),
             "time": Parameter(int, summary="The microseconds that it took."),
             "extra": Parameter(str, summary="What was handled."),
         },

@@ -79,7 +79,7 @@ class EventHandler(logging.Handler):
     Args:
         options: the table ``[plugins.core-events]``.
         raise_log: raises the event with these parameters; from any thread.
-        is_heard: whether anybody has subscribed; asked on the thread that attaches the handler.
+        has_subscribers: whether the event has subscribers; called on the thread that attaches the handler.
         limit: the rate limit.
     """
 
@@ -87,7 +87,7 @@ class EventHandler(logging.Handler):
         self,
         options: Options,
         raise_log: Callable[[dict[str, Any]], None],
-        is_heard: Callable[[], bool],
+        has_subscribers: Callable[[], bool],
         limit: RateLimit,
     ) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class EventHandler(logging.Handler):
         self.level_filter = options.log_event_level_filter
         self._options = options
         self._raise = raise_log
-        self._is_heard = is_heard
+        self._has_subscribers = has_subscribers
         self._limit = limit
         self._logger = logging.getLogger(options.logger or None)
         self._thread = 0
@@ -122,25 +122,25 @@ class EventHandler(logging.Handler):
             self.attach()
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Take a line, without a lock of the handler's own: a raise has one, and its owner may log."""
+        """Take a line, without a lock of the handler: a raise has one, and its owner may log."""
         if delivering.get() or not self.filter(record):
             return False
         level = level_of(record.levelno)
         if self.level_filter and level > self.level_filter:
             return False
-        if threading.get_ident() == self._thread and not self._is_heard():
+        if threading.get_ident() == self._thread and not self._has_subscribers():
             return False
         if self._limit.allows():
             self._guarded(lambda: self._params(record, level), record)
         return True
 
-    def tell_lost(self) -> None:
-        """Raise an event that says how many lines were lost to the limit since the last such event, if any were."""
+    def raise_lost(self) -> None:
+        """Raise an event with the number of lines that the limit has dropped since the last such event, if any."""
         lost = self._limit.take_lost()
         if lost:
             text = f"{lost} log lines were over log_rate_limit and raised no event"
             record = logging.LogRecord(
-                "evframe.core-events", logging.WARNING, __file__, 0, text, None, None, "tell_lost"
+                "evframe.core-events", logging.WARNING, __file__, 0, text, None, None, "raise_lost"
             )
             self._guarded(lambda: self._params(record, 1), record)
 

@@ -70,7 +70,7 @@ class CoreEvents:
         self._profile = options.profile
         self._scalers: dict[tuple[str, str], Scaler] = {}
         limit = RateLimit(options.log_rate_limit, clock)
-        handler = EventHandler(options, self._raise_log, self._is_log_heard, limit)
+        handler = EventHandler(options, self._raise_log, self._has_log_subscribers, limit)
         self._logs = LogConsumer(handler, muted=not options.log_event_enabled, sleep=sleep)
         self._measured: DeliveryHook | None = None
         self._watches: Watches | None = None
@@ -82,7 +82,7 @@ class CoreEvents:
     def _raise_log(self, params: dict[str, Any]) -> None:
         self._raise(LOG, params)
 
-    def _is_log_heard(self) -> bool:
+    def _has_log_subscribers(self) -> bool:
         return self._context is not None and self._context.has_subscribers(LOG)
 
     @hookimpl
@@ -133,7 +133,7 @@ class CoreEvents:
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
-        """Begin to look at what has to be looked at."""
+        """Start the measurements that the options ask for."""
         self._measure(context)
         self._watches = Watches(context.spawn)
         self._watch(context, self._watches)
@@ -204,8 +204,8 @@ class CoreEvents:
         params = {"src_ip": peer[0], "src_port": peer[1], "dst_ip": local[0], "dst_port": local[1], "proto": protocol}
         self._raise("E_CORE_TCP_DISCONNECT", params)
 
-    def took(self, source: str, seconds: float, extra: str = "") -> None:
-        """Raise E_CORE_THRESHOLD for an operation of somebody else, such as a query; from any thread.
+    def report_slow(self, source: str, seconds: float, extra: str = "") -> None:
+        """Raise E_CORE_THRESHOLD for an operation that the caller has measured, such as a query; from any thread.
 
         Args:
             source: what kind of operation it was.
@@ -215,17 +215,17 @@ class CoreEvents:
         self._slow.report(source, seconds, extra)
 
     def check_memory(self) -> None:
-        """Look at the memory, and raise the events that are due."""
+        """Measure the memory, and raise the events that are due."""
         health = self._registry().group("core-events")
         try:
-            self._tell(self._shm, "E_CORE_SHM_THRESHOLD", self._memory.used)
-            self._tell(self._pkg, "E_CORE_PKG_THRESHOLD", self._memory.used_by_process, pid=os.getpid())
+            self._raise_usage(self._shm, "E_CORE_SHM_THRESHOLD", self._memory.used)
+            self._raise_usage(self._pkg, "E_CORE_PKG_THRESHOLD", self._memory.used_by_process, pid=os.getpid())
         except (OSError, ValueError, psutil.Error) as error:
             health.set_status(-1, f"the memory cannot be read: {error}")
         else:
             health.set_status(1, "running")
 
-    def _tell(self, level: Level, name: str, read: Callable[[], Usage], **more: int) -> None:
+    def _raise_usage(self, level: Level, name: str, read: Callable[[], Usage], **more: int) -> None:
         if level.threshold:
             usage = read()
             percent = level.update(usage.used, usage.size)
@@ -234,7 +234,7 @@ class CoreEvents:
                 self._raise(name, {**params, **more})
 
     def check_workers(self) -> None:
-        """Look at the load of the workers for one cycle, and add or take away at most one of each group."""
+        """Measure the load of the workers for one cycle, and add or remove at most one of each group."""
         if self._profile is None or self._context is None:
             return
         for group in self._context.plugins.worker_groups():

@@ -59,7 +59,7 @@ class StatusCommands:
         return _answer(found.status, found.details)
 
     def _list(self, params: Mapping[str, Any], about: Callable[[Identifier], dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return what *about* says of each identifier of a group; without one, of those of each group."""
+        """Return *about* of each identifier of a group; without one, of those of each group."""
         if "group" in params:
             return [about(each) for each in self._group(params)]
         return [{"Name": group.name, "Identifiers": [about(each) for each in group]} for group in self._registry()]

@@ -26,7 +26,7 @@ class Profile:
 
 
 class Scaler:
-    """Watches one group: says, cycle by cycle, whether it needs another number of workers."""
+    """Decides for one group, cycle by cycle, whether it needs another number of workers."""
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile

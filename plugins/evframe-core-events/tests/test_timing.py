@@ -198,7 +198,7 @@ async def test_operation_of_somebody_else():
     """Code that measures something can report it, from any thread."""
     async with Recorder({"core-events": CoreEvents()}) as recorder:
         source = recorder.plugin("core-events")
-        thread = threading.Thread(target=source.took, args=("pgsql query", 0.25, "select 1"))
+        thread = threading.Thread(target=source.report_slow, args=("pgsql query", 0.25, "select 1"))
         thread.start()
         thread.join()
         (params,) = await slow_events(recorder, "select")

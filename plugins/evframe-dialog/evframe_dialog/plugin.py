@@ -49,7 +49,9 @@ class Dialogs:
         self._clock = clock
         self._context: PluginContext | None = None
         serial = secrets.randbits(31) if first_serial is None else first_serial
-        self._sessions = Sessions(self.options, serial, clock, self._tell, self._start_ping, self._start_hang_up)
+        self._sessions = Sessions(
+            self.options, serial, clock, self._raise_change, self._start_ping, self._start_hang_up
+        )
 
     def created(  # noqa: PLR0913 how a session begins and ends
         self,
@@ -123,9 +125,9 @@ class Dialogs:
             "impossible_steps": self._sessions.counts["impossible"],
         }
 
-    def look(self) -> None:
-        """Do everything that is due; what the timer does every second, a slice at a time."""
-        while self._sessions.look(_SLICE):
+    def process_due(self) -> None:
+        """Process everything that is due, as the timer does every second, a slice at a time."""
+        while self._sessions.process_due(_SLICE):
             pass
 
     @hookimpl
@@ -165,17 +167,17 @@ class Dialogs:
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
-        """Begin to watch the clock."""
+        """Start the timer."""
         context.status.group("dialog").add(details="sessions are kept in memory")
-        context.spawn(self._keep_time())
+        context.spawn(self._run_timer())
 
-    async def _keep_time(self) -> None:
+    async def _run_timer(self) -> None:
         while True:
             await asyncio.sleep(1 - self._clock() % 1)  # timers are due at whole seconds
-            while self._sessions.look(_SLICE):  # noqa: ASYNC110 it waits for nothing
+            while self._sessions.process_due(_SLICE):  # noqa: ASYNC110 it waits for nothing
                 await asyncio.sleep(0)  # others have their turn
 
-    def _tell(self, session: Session, old: State, new: State) -> None:
+    def _raise_change(self, session: Session, old: State, new: State) -> None:
         if self._context is not None and self._context.has_subscribers(STATE_CHANGED):
             self._context.raise_event(
                 STATE_CHANGED,

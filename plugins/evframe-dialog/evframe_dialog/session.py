@@ -80,6 +80,7 @@ class Session:
 
     __slots__ = (
         "_sessions",
+        "active_at",
         "answered_at",
         "bye_seen",
         "callid",
@@ -93,7 +94,6 @@ class Session:
         "extra_headers",
         "from_tag",
         "handling",
-        "heard_at",
         "id",
         "profiles",
         "raced",
@@ -134,7 +134,7 @@ class Session:
         self.ending = False
         self.transaction_over = False
         self.deadline = 0.0  # of the monotonic clock, as the times below; 0 for none
-        self.heard_at = 0.0
+        self.active_at = 0.0
         self.answered_at = 0.0
         self.ended_at = 0.0
         self.due = 0
@@ -200,9 +200,9 @@ class Session:
         """Record that the session is over, whatever its state."""
         self._sessions.step(self, Step.END, reason=reason)
 
-    def heard(self) -> None:
+    def record_activity(self) -> None:
         """Record a sign of life, which the idle time-out counts from."""
-        self._sessions.heard(self)
+        self._sessions.record_activity(self)
 
     def extend(self, lifetime_s: float) -> None:
         """Have the session last for *lifetime_s* seconds from now, or from its answer if that is to come."""

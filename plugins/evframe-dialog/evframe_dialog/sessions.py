@@ -107,7 +107,7 @@ class Sessions:
             return
         if not is_known:
             return  # both sides may end a session at the same time
-        session.heard_at = now
+        session.active_at = now
         session.bye_seen |= step is Step.BYE or (step is Step.END and old in ANSWERED)
         session.cancelled |= step is Step.END and old not in ANSWERED
         session.transaction_over |= step is Step.DESTROYED
@@ -126,9 +126,9 @@ class Sessions:
             self._forget(session)
         self._plan(session)
 
-    def heard(self, session: Session) -> None:
-        """Record a sign of life."""
-        session.heard_at = self._clock()
+    def record_activity(self, session: Session) -> None:
+        """Record that a peer has sent something."""
+        session.active_at = self._clock()
 
     def extend(self, session: Session, lifetime_s: float) -> None:
         """Give a session another lifetime, from now or from its answer on."""
@@ -137,8 +137,8 @@ class Sessions:
             session.deadline = self._clock() + lifetime_s
             self._plan(session)
 
-    def look(self, limit: int) -> bool:
-        """Do what is due, for at most *limit* sessions; return whether more may be."""
+    def process_due(self, limit: int) -> bool:
+        """Process what is due, for at most *limit* sessions; return whether more may be."""
         now = self._clock()
         while (session := self._schedule.pop(now)) is not None:
             session.due = 0
@@ -212,7 +212,7 @@ class Sessions:
             self._ask_for_more(session, now)
             if session.deadline <= now and session.state in ANSWERED:
                 self._time_out(session, "SIP Race Condition" if session.raced else "Lifetime Timeout")
-        elif idle_s and session.heard_at + idle_s <= now:
+        elif idle_s and session.active_at + idle_s <= now:
             self._time_out(session, "Idle Timeout")
 
     def _ask_for_more(self, session: Session, now: float) -> None:
@@ -258,7 +258,7 @@ class Sessions:
         if session.state in ANSWERED:
             times += [round_.next_at for round_ in session.rounds]
             if self._options.idle_timeout_s:
-                times.append(session.heard_at + self._options.idle_timeout_s)
+                times.append(session.active_at + self._options.idle_timeout_s)
         return math.ceil(min(times)) if times else 0
 
     def _forget(self, session: Session) -> None:

@@ -144,10 +144,10 @@ async def test_lifetime():
         bound.clock.advance(90)
         session.answered()
         bound.clock.advance(99)
-        bound.dialogs.look()
+        bound.dialogs.process_due()
         session.extend(50)
         bound.clock.advance(49)
-        bound.dialogs.look()
+        bound.dialogs.process_due()
         assert session.state is State.CONFIRMED_NA
         bound.clock.advance(2)
         await until(lambda: session.has_ended)  # the timer looks by itself
@@ -163,10 +163,10 @@ async def test_on_timeout():
         going_on = bound.answered("a", lifetime_s=60, on_timeout=lambda session: answers.pop(0))
         broken = bound.answered("b", lifetime_s=60, on_timeout=lambda session: 1 / 0)
         bound.clock.advance(61)
-        bound.dialogs.look()
+        bound.dialogs.process_due()
         assert (going_on.has_ended, broken.has_ended) == (False, True)
         bound.clock.advance(11)
-        bound.dialogs.look()
+        bound.dialogs.process_due()
         assert going_on.has_ended
         assert answers == []
 
@@ -178,12 +178,12 @@ async def test_setup_and_idle_time_out():
         silent = bound.answered("b")
         lively = bound.answered("c")
         bound.clock.advance(20)
-        lively.heard()
+        lively.record_activity()
         bound.clock.advance(20)
-        bound.dialogs.look()
+        bound.dialogs.process_due()
         assert (waiting.has_ended, silent.end_reason, lively.has_ended) == (False, "Idle Timeout", False)
         bound.clock.advance(30)
-        bound.dialogs.look()
+        bound.dialogs.process_due()
         assert (waiting.end_reason, lively.end_reason) == ("Setup Timeout", "Idle Timeout")
 
 
@@ -195,7 +195,7 @@ async def test_race_condition(asks, ends):
         session.ended()
         session.final(200)
         bound.clock.advance(6)
-        bound.dialogs.look()
+        bound.dialogs.process_due()
         assert session.has_ended == ends
         assert session.end_reason == ("SIP Race Condition" if ends else "")
 
@@ -211,7 +211,7 @@ async def test_delete_delay():
         assert bound.dialogs.find("c") is session
         assert (await bound.told(), session.end_reason) == ([], "Upstream BYE")
         bound.clock.advance(11)
-        bound.dialogs.look()
+        bound.dialogs.process_due()
         assert bound.dialogs.find("c") is None
 
 

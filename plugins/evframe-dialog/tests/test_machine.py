@@ -110,7 +110,7 @@ class SessionMachine(RuleBasedStateMachine):
     def provisional(self, tag):
         self.session.provisional(tag)
         if self.model.state in {1, 2}:
-            self.heard(tag)
+            self.record_activity(tag)
             self.to(2)
 
     @precondition(lambda self: self.model is not None)
@@ -120,7 +120,7 @@ class SessionMachine(RuleBasedStateMachine):
         model = self.model
         revives = model.state == 5 and not model.bye and not model.over and self.now < model.ended + self.late
         if model.state in {3, 4} or model.state in {1, 2} or revives:
-            self.heard(tag)
+            self.record_activity(tag)
         if model.state in {1, 2} or revives:
             model.answered = self.now
             model.ends = self.now + (RACE_S if model.race and (model.given_up or model.bye) else LIFETIME_S)
@@ -151,7 +151,7 @@ class SessionMachine(RuleBasedStateMachine):
     def ack(self):
         self.session.ack()
         if self.model.state in {3, 4}:
-            self.heard(None)
+            self.record_activity(None)
             self.to(4)
 
     def over_bye(self, side, tag):
@@ -160,7 +160,7 @@ class SessionMachine(RuleBasedStateMachine):
         if side == "caller" and tag is not None and model.answered is not None and tag != model.to_tag:
             return
         model.bye = True
-        self.heard(None)
+        self.record_activity(None)
         if model.state in {3, 4}:
             self.model_end()
         elif model.state == 5:
@@ -169,7 +169,7 @@ class SessionMachine(RuleBasedStateMachine):
     def over_destroy(self):
         self.session.transaction_destroyed()
         self.model.over = True
-        self.heard(None)
+        self.record_activity(None)
         if self.model.state in {1, 2}:
             self.model_end()
         elif self.model.state == 5:
@@ -177,7 +177,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     def over_end(self):
         self.session.ended("enough")
-        self.heard(None)
+        self.record_activity(None)
         self.model_ends_from_outside()
 
     def model_ends_from_outside(self):
@@ -190,8 +190,8 @@ class SessionMachine(RuleBasedStateMachine):
         else:
             self.model_end()
 
-    def heard(self, tag):
-        self.model.heard = self.now
+    def record_activity(self, tag):
+        self.model.active_at = self.now
         if tag is not None and self.model.answered is None:
             self.model.to_tag = tag
 
@@ -212,7 +212,7 @@ class SessionMachine(RuleBasedStateMachine):
     def time_goes_on(self, seconds):
         for _ in range(seconds):
             self.clock.advance(1)
-            while self.sessions.look(1):
+            while self.sessions.process_due(1):
                 pass
             if self.model is not None:
                 self.model_timers()
@@ -230,7 +230,7 @@ class SessionMachine(RuleBasedStateMachine):
         else:
             if model.pinged and model.ping_at <= self.now:
                 model.ping_at = self.now + INTERVAL_S
-            if model.ends <= self.now or (self.idle and model.heard + self.idle <= self.now):
+            if model.ends <= self.now or (self.idle and model.active_at + self.idle <= self.now):
                 self.model_ends_from_outside()
 
     @invariant()

@@ -1,4 +1,4 @@
-"""The plugin: checks for those who serve calls, the events, and the commands."""
+"""The plugin: checks of calls, the reload of rules, and the hooks."""
 
 from __future__ import annotations
 
@@ -207,9 +207,9 @@ class FraudDetection:
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Begin to forget the counters of other days."""
-        context.spawn(self._keep_forgetting())
+        context.spawn(self._forget_periodically())
 
-    async def _keep_forgetting(self) -> None:
+    async def _forget_periodically(self) -> None:
         while True:
             await self._sleep(_SWEEP_S)
             while self._forget() == _SLICE:  # noqa: ASYNC110 others may run in between

@@ -57,7 +57,7 @@ def _check_url(text: str) -> None:
 
 
 def check_login(options: Mapping[str, Any]) -> None:
-    """Look whether *options* say where the tokens of OAUTHBEARER come from, if it is that.
+    """Check that *options* say where the tokens of OAUTHBEARER come from, if it is that.
 
     Raises:
         ValueError: if they do not, or name more than one place.

@@ -14,7 +14,7 @@ from evframe.plugin import FORBIDDEN, UNRESOLVED, HostAddress, Network, Resolver
 class Places:
     """The addresses of brokers.
 
-    The library would look names up on the threads that the loop has for everybody: a few that are never answered
+    The library would look names up on the threads that the loop has for all callers: a few that are never answered
     would hold up all others. It gets addresses; with TLS it gets the names, for the sake of the certificates, when
     they resolve.
 

@@ -134,7 +134,7 @@ class TopicConsumer:
             await asyncio.wait((fetcher,))
 
     async def _commit(self, library: Any, member: Member) -> None:
-        """Commit again and again how far this member is, and look whether the group can be reached.
+        """Commit again and again how far this member is, and check that the group can be reached.
 
         Raises:
             KafkaConnectionError: if none of the brokers that the library knows has answered for long. It looks for no
@@ -148,7 +148,7 @@ class TopicConsumer:
                 answered = await member.commit()
                 is_due = time.monotonic() >= answered_at + _LOOK_S or not self._availability.consumed
                 if not answered and is_due:
-                    await member.look()
+                    await member.check_reachable()
                     answered = True
             except Exception as error:  # noqa: BLE001 as above; it is tried again
                 self._availability.ends(self._reason_of(library, error))

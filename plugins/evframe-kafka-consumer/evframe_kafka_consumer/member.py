@@ -142,8 +142,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
                 self.partitions[place].committed(position)
         return True
 
-    async def look(self) -> None:
-        """Look whether a broker answers.
+    async def check_reachable(self) -> None:
+        """Check that a broker answers.
 
         Raises:
             KafkaError: if none does.

@@ -11,7 +11,7 @@ class Partition:
         self._end: int | None = None
         self._committed: int | None = None
         self.lost = False
-        """Whether it is somebody else's now."""
+        """Whether another member has it now."""
 
     def __len__(self) -> int:
         return len(self._open)

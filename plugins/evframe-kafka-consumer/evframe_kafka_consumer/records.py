@@ -89,11 +89,13 @@ class Records:
             return
         place = TopicPartition(record.topic, record.partition)
         self.counts.waiting[place] += 1
-        if not self._intake.take(body, partial(self._told, place, partition, record), more, prepared):
+        if not self._intake.take(body, partial(self._record_outcomes, place, partition, record), more, prepared):
             self.counts.waiting[place] -= 1
             self._handle(self._options.on_refused, partition, record, "refused")
 
-    def _told(self, place: TopicPartition, partition: Partition, record: Any, reasons: Sequence[str | None]) -> None:
+    def _record_outcomes(
+        self, place: TopicPartition, partition: Partition, record: Any, reasons: Sequence[str | None]
+    ) -> None:
         """Take the outcome of the event of a record."""
         self.counts.waiting[place] -= 1
         self.settled.set()

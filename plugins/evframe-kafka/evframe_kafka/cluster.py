@@ -18,7 +18,7 @@ from evframe_kafka_clients.tokens import tokens_of
 from evframe import Unavailable
 from evframe.plugin import Age, LogLimiter, Resolver, without_tracebacks
 from evframe_kafka.address import KafkaSocket
-from evframe_kafka.looking import UNKNOWN, reasons_of
+from evframe_kafka.metadata import UNKNOWN, reasons_of
 from evframe_kafka.options import Options
 from evframe_kafka.producing import Producing
 from evframe_kafka.records import Contents, Packed, Packer
@@ -27,7 +27,7 @@ from evframe_kafka.settings import Beyond, settings_of
 _T = TypeVar("_T")
 log = logging.getLogger("evframe.kafka")
 _GRACE_S: Final = 5.0  # for the case that the library forgets its time limit
-_LOOK_S: Final = 1.0
+_CHECK_S: Final = 1.0
 _MOST_TOPICS: Final = 10_000  # the library keeps something of each topic that an idempotent producer has sent to
 # A producer that has left a gap in the numbers of its batches gets no further one through.
 _SPENT: Final = (
@@ -57,10 +57,10 @@ class Cluster:
         by_name, networks = "ssl" in _protocol(self._settings), partial(networks_beyond, target.endpoints)
         self._places = Places(target.endpoints, resolver, by_name=by_name, networks=networks)
         # The library has the time limit, unless it is idempotent; then ours alone holds.
-        self._look_s = self._limit_s  # another producer would send again what the brokers have
+        self._check_s = self._limit_s  # another producer would send again what the brokers have
         if not self._settings["enable_idempotence"]:
             self._limit_s += _GRACE_S
-            self._look_s = _LOOK_S
+            self._check_s = _CHECK_S
         self._producing: Producing | None = None
         self._age = Age()
         self._packer = Packer(self._settings["max_request_size"])
@@ -140,8 +140,8 @@ class Cluster:
         self._ends.add(task)
         task.add_done_callback(self._ends.discard)
 
-    async def ask(self, topic: str | None) -> None:
-        """Look whether a broker answers now, and knows *topic*; with None it is not asked for one.
+    async def probe(self, topic: str | None) -> None:
+        """Check that a broker answers now, and has *topic*; None for no topic.
 
         Raises:
             Unavailable: if none does.
@@ -171,7 +171,7 @@ class Cluster:
         if self._tokens is not None:
             self._tokens.failed()
 
-    async def look(self, topics: Sequence[str]) -> dict[str, str | None]:
+    async def reasons_of(self, topics: Sequence[str]) -> dict[str, str | None]:
         """Return why each of *topics* takes no record; None for one that exists.
 
         Raises:
@@ -180,7 +180,7 @@ class Cluster:
         if not topics:
             return {}
         producing = await self._open()
-        return await self._ask(producing, reasons_of(producing.producer.client, topics))
+        return await self._request(producing, reasons_of(producing.producer.client, topics))
 
     def knows(self, topic: str) -> bool:
         """Return whether the producer knows the partitions of *topic*."""
@@ -197,22 +197,22 @@ class Cluster:
             self.retire()
             producing = await self._open()
         if not all(map(producing.knows, topics)):
-            await self._ask(producing, producing.learn(set().union(*self.users.values())))
+            await self._request(producing, producing.learn(set().union(*self.users.values())))
 
-    async def _ask(self, producing: Producing, question: Coroutine[Any, Any, _T]) -> _T:
+    async def _request(self, producing: Producing, question: Coroutine[Any, Any, _T]) -> _T:
         try:
             async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
                 return await question
         except (KafkaError, OSError) as error:
             without_tracebacks(error)
-            await self._look(producing)
+            await self._check_reachable(producing)
             raise Unavailable("no_metadata") from None
 
     async def pack(self, contents: Contents, topic: str, indexes: Sequence[int]) -> tuple[list[Packed], list[int]]:
         """Return the records of events in batches, and the indexes of those that are too large.
 
         Raises:
-            Unavailable: if no broker can be reached, or none says which partitions the topic has.
+            Unavailable: if no broker can be reached, or none names the partitions of the topic.
         """
         producing = await self._open()
         partitions = await self._partitions(producing, topic)
@@ -232,15 +232,15 @@ class Cluster:
             raise Unavailable(UNKNOWN) from None
         except (KafkaError, OSError) as error:
             without_tracebacks(error)
-            await self._look(producing)
+            await self._check_reachable(producing)
             # The library asks again, until the time is over, for a topic that the brokers do not know.
             is_unknown = isinstance(error, TimeoutError) and self._producing is producing
             raise Unavailable(UNKNOWN if is_unknown else "no_metadata") from None
 
-    async def _look(self, producing: Producing) -> None:
+    async def _check_reachable(self, producing: Producing) -> None:
         """Give the producer up when none of the brokers that it knows answers."""
         try:
-            async with asyncio.timeout(_LOOK_S):
+            async with asyncio.timeout(_CHECK_S):
                 if await producing.reaches_a_broker():
                     return
         except TimeoutError as error:
@@ -256,7 +256,7 @@ class Cluster:
         """
         producing = await self._open()
         try:
-            error = await producing.send(packed, self._limit_s, self._look_s)
+            error = await producing.send(packed, self._limit_s, self._check_s)
         except Unavailable:
             self._give_up(producing)
             raise
@@ -265,7 +265,7 @@ class Cluster:
         elif isinstance(error, _SPENT):
             self._give_up(producing)
         elif error.retriable:
-            await self._look(producing)
+            await self._check_reachable(producing)
         elif self._settings["enable_idempotence"] and self._producing is producing:
             self.retire()
         return error

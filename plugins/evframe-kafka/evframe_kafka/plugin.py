@@ -58,7 +58,7 @@ class KafkaTransport:
 
     @hookimpl
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
-        """Parse ``kafka:`` sockets, and look whether their properties go together."""
+        """Parse ``kafka:`` sockets, and check that their properties go together."""
         if scheme != "kafka":
             return None
         socket = parse(rest)
@@ -85,7 +85,7 @@ class KafkaTransport:
         topics = self._topics_of(library, target) if target.names_topics else None
         cluster = self._cluster(library, target, topics)
         if not batch.events:
-            await cluster.ask(target.topic if topics is None else None)
+            await cluster.probe(target.topic if topics is None else None)
             return
         sending: Sending = library.Sending(cluster, library.file_digests(target, batch), batch)
         if not sending.contents.indexes:

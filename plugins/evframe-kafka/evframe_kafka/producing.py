@@ -48,13 +48,13 @@ class Producing:
         self.learned += len(self.topics - before)
         await self.producer.client.set_topics(self.topics)
 
-    async def send(self, packed: Packed, limit_s: float, look_s: float) -> KafkaError | None:
+    async def send(self, packed: Packed, limit_s: float, check_s: float) -> KafkaError | None:
         """Send a batch of records, and wait until it is acknowledged; return the error with which brokers refuse it.
 
         Args:
             packed: the batch.
             limit_s: how long the brokers may take.
-            look_s: how often to look meanwhile whether any broker can be reached.
+            check_s: how often to check meanwhile whether any broker can be reached.
 
         Raises:
             Unavailable: if no broker can be reached, or none acknowledges the batch in time.
@@ -65,7 +65,7 @@ class Producing:
             async with asyncio.timeout(limit_s):
                 acknowledged = await self.producer.send_batch(packed.records, packed.topic, partition=packed.partition)
                 while not acknowledged.done():
-                    await asyncio.wait((acknowledged,), timeout=look_s)
+                    await asyncio.wait((acknowledged,), timeout=check_s)
                     if not acknowledged.done() and not await self.reaches_a_broker():
                         raise Unavailable("unreachable")
             error = acknowledged.exception()  # raised, it would keep this frame, and that the future

@@ -86,7 +86,7 @@ class Packed:
 
 
 class Packer:
-    """Packs the events of everybody who shares a producer.
+    """Packs the events of all subscribers that share a producer.
 
     Args:
         record_bytes: how large the value of a record may be.
@@ -196,18 +196,18 @@ class Packer:
 
 @attrs.define
 class _Limit:
-    """How many bytes of values a batch for a topic may have, of which the brokers say nothing."""
+    """How many bytes of values a batch for a topic may have; the brokers do not announce their limit."""
 
     most_bytes: int
-    took: int = 0
+    accepted: int = 0
 
     def refused(self, size: int) -> None:
-        self.most_bytes, self.took = min(self.most_bytes, size // 2), 0
+        self.most_bytes, self.accepted = min(self.most_bytes, size // 2), 0
 
     def taken(self) -> None:
-        self.took += 1
-        if self.took >= _MANY:
-            self.most_bytes, self.took = 2 * self.most_bytes, 0
+        self.accepted += 1
+        if self.accepted >= _MANY:
+            self.most_bytes, self.accepted = 2 * self.most_bytes, 0
 
     def end(self, values: Sequence[bytes], start: int) -> int:
         """Return the index behind the last value of a batch that begins with the one at *start*."""

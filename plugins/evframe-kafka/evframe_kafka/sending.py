@@ -1,4 +1,4 @@
-"""A batch of events on its way to the partitions, and what the brokers say about it."""
+"""A batch of events on its way to the partitions, and the answers of the brokers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aiokafka import errors
 from evframe import Batch, Unavailable
 from evframe.plugin import Step, without_tracebacks
 from evframe_kafka.cluster import Cluster
-from evframe_kafka.looking import UNKNOWN
+from evframe_kafka.metadata import UNKNOWN
 from evframe_kafka.records import Contents, Packed
 
 # What is wrong with a batch because of some of its records.
@@ -46,7 +46,7 @@ class Sending:
         """Return events as batches of records for *topic*; those that are too large fail.
 
         Raises:
-            Unavailable: if no broker can be reached, or none says which partitions the topic has.
+            Unavailable: if no broker can be reached, or none names the partitions of the topic.
         """
         packed, too_large = await self.cluster.pack(self.contents, topic, indexes)
         self.fail(too_large, "too_large")

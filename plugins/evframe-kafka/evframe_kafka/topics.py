@@ -9,7 +9,7 @@ from typing import Final
 
 from evframe import Unavailable
 from evframe.plugin import Step
-from evframe_kafka.looking import UNKNOWN
+from evframe_kafka.metadata import UNKNOWN
 from evframe_kafka.sending import Sending
 
 _FIRST_PAUSE_S: Final = 0.05
@@ -67,7 +67,9 @@ class TopicSet:
     async def _divide(self, sending: Sending) -> tuple[Groups, Groups]:
         """Return the events whose topics exist, and those that wait for theirs, or behind others that do."""
         groups, cluster = sending.contents.by_topic(), sending.cluster
-        reasons = await cluster.look([each for each in groups if each not in self.open or not cluster.knows(each)])
+        reasons = await cluster.reasons_of(
+            [each for each in groups if each not in self.open or not cluster.knows(each)]
+        )
         there, late = Groups(), Groups()
         for topic, indexes in groups.items():
             reason = reasons.get(topic)
@@ -90,7 +92,7 @@ class TopicSet:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             is_over = loop.time() >= ends
-            reasons = await sending.cluster.look(list(waiting))
+            reasons = await sending.cluster.reasons_of(list(waiting))
             there = {topic: waiting.pop(topic) for topic, reason in reasons.items() if reason is None}
             if there:
                 async with step("send"):

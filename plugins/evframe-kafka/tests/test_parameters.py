@@ -121,14 +121,14 @@ async def test_events_of_other_topics_do_not_wait_for_one_that_is_created(kafka,
 async def test_a_topic_is_waited_for_once(kafka, prefix, monkeypatch):
     """Events of a topic that has not come to be fail after one look each; once it exists, they arrive."""
     looks = 0
-    look = cluster.Cluster.look
+    reasons_of = cluster.Cluster.reasons_of
 
     def count(self, topics):
         nonlocal looks
         looks += 1
-        return look(self, topics)
+        return reasons_of(self, topics)
 
-    monkeypatch.setattr(cluster.Cluster, "look", count)
+    monkeypatch.setattr(cluster.Cluster, "reasons_of", count)
     async with interface(topic_timeout_ms=200) as events:
         events.subscribe_event("E", f"kafka:127.0.0.1:{kafka.port}/{prefix}{{c}}")
         assert await reason_of(events, {"c": "a"}) == "unknown_topic"

@@ -27,7 +27,7 @@ class Notices:
 
     @property
     def next_at(self) -> float:
-        """When `due` has something to look at; infinity when there is no lease."""
+        """When `due` may return something; infinity when there is no lease."""
         return self._schedule.next_due
 
     def add(self, lease: Subscription) -> None:

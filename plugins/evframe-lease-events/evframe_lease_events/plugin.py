@@ -80,7 +80,7 @@ class LeaseEvents:
         collector.add(
             EXPIRING,
             {**_LEASE, "ttl": Parameter(int, summary="The whole seconds that are left.")},
-            summary="A subscription is about to end unless somebody refreshes it.",
+            summary="A subscription is about to end unless it is refreshed.",
             is_meta=True,
         )
         reason = Parameter(str, summary="Why the first event could not be delivered.")
@@ -165,8 +165,8 @@ class LeaseEvents:
             self._troubles.works(socket.canonical, self._clock())
             self._sooner.set()
             return
-        asked = context.has_subscribers(FAILING) or context.has_subscribers(RECOVERED)
-        if asked and self._troubles.fails(socket.canonical):
+        is_subscribed = context.has_subscribers(FAILING) or context.has_subscribers(RECOVERED)
+        if is_subscribed and self._troubles.fails(socket.canonical):
             context.raise_event(FAILING, {"socket": socket.canonical, "reason": reason})
 
     @hookimpl
@@ -177,14 +177,14 @@ class LeaseEvents:
 
     async def _watch(self) -> None:
         while True:
-            wait_s = self.look()
+            wait_s = self.process_due()
             self._sooner.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._sooner.wait()
 
-    def look(self) -> float:
-        """Raise what is due; return the seconds until it has to be looked again."""
+    def process_due(self) -> float:
+        """Raise what is due; return the seconds until the next call."""
         context = self._context
         if context is None:
             return _IDLE_S

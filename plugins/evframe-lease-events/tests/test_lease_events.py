@@ -78,7 +78,7 @@ async def test_a_lease_and_its_life():
         events.subscribe_event("E_X", "memory:a", 100)
         events.subscribe_event("E_X", "memory:a", 60)
         clock.advance(50)
-        source.look()
+        source.process_due()
         clock.advance(10)
         events.expire()
         events.subscribe_event("E_X", "memory:b")
@@ -103,27 +103,27 @@ async def test_other_times():
         for name, expire in (("a", 100), ("b", 130), ("c", 400)):
             events.subscribe_event("E_X", f"memory:{name}", expire)
         clock.advance(91)
-        source.look()
+        source.process_due()
         recorder._memory.when("c", refuse)
         await events.raise_event_and_wait("E_X")
         recorder._memory.when("c", None)
         await events.raise_event_and_wait("E_X")
         await recorder.events()
         source.reconfigure(Options(notice_s=32, settle_s=2.0))
-        source.look()
+        source.process_due()
         clock.advance(7)
-        source.look()
+        source.process_due()
         told = [(name, params["socket"]) for name, params in await recorder.events()]
         assert told == [(EXPIRING, "memory:b"), (RECOVERED, "memory:c")]
         events.unsubscribe_event("E_X", "memory:b")
         source.reconfigure(Options(notice_s=80, settle_s=2.0))
         clock.advance(215)
-        source.look()
+        source.process_due()
         told = [(name, params["socket"]) for name, params in await recorder.events()]
         assert (EXPIRING, "memory:b") not in told
         assert (EXPIRING, "memory:c") not in told
         clock.advance(10)
-        source.look()
+        source.process_due()
         assert (EXPIRING, "memory:c") in [(name, params["socket"]) for name, params in await recorder.events()]
 
 
@@ -146,7 +146,7 @@ async def test_what_is_configured():
     recorder.interface.subscribe_event("E_X", "memory:a", 100)
     async with recorder:
         clock.advance(91)
-        recorder.plugin("lease-events").look()
+        recorder.plugin("lease-events").process_due()
         assert await recorder.events() == [(EXPIRING, lease("E_X", "memory:a", 100, ttl=9))]
 
 
@@ -161,7 +161,7 @@ async def test_about_themselves():
             recorder.interface.unsubscribe_event(event, "memory:a")
         for _ in range(100):
             clock.advance(1)
-            recorder.plugin("lease-events").look()
+            recorder.plugin("lease-events").process_due()
             recorder.interface.expire()
         assert await recorder.events() == []
 
@@ -189,17 +189,17 @@ async def test_nobody_asks():
             events.subscribe_event("E_X", f"memory:{number}", 100)
         memory.when("0", refuse)
         await events.raise_event_and_wait("E_X")
-        source.look()
+        source.process_due()
         assert (len(source._notices), len(source._troubles)) == (0, 0)
 
         events.subscribe_event(EXPIRING, "memory:boss")
-        source.look()
+        source.process_due()
         assert len(source._notices) == 50
         events.subscribe_event("E_X", "memory:new", 100)
         events.unsubscribe_event("E_X", "memory:1")
         assert len(source._notices) == 50
         events.unsubscribe_event(EXPIRING, "memory:boss")
-        source.look()
+        source.process_due()
         assert len(source._notices) == 0
 
 
@@ -221,9 +221,9 @@ async def test_deliveries():
         events.unsubscribe_event("E_X", "memory:b")
         await events.raise_event_and_wait("E_X")
         clock.advance(4)
-        source.look()
+        source.process_due()
         clock.advance(1)
-        source.look()
+        source.process_due()
         told = await recorder.events()
         assert sorted(told[:2], key=str) == [
             (FAILING, {"socket": "memory:a", "reason": "bad"}),
@@ -255,7 +255,7 @@ async def test_the_subscriber_that_fails():
         for _ in range(50):
             await events.raise_event_and_wait("E_X")
             clock.advance(0.5)
-            source.look()
+            source.process_due()
         counters = events.statistics[0]
         await until(lambda: not events.subscriptions[0].subscriber.depth)
     assert counters.raised == len(tried)
@@ -332,7 +332,7 @@ class LeaseEventsMachine(RuleBasedStateMachine):
         for _ in range(seconds):
             self.clock.advance(1)
             now = self.clock()
-            self.recorder.plugin("lease-events").look()
+            self.recorder.plugin("lease-events").process_due()
             self.recorder.interface.expire()
             expected = []
             for key, (deadline, expire_s, notice_at) in list(self.model.items()):

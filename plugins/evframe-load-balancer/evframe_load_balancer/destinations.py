@@ -32,7 +32,7 @@ class Destination:
     enabled: bool = True
     """Whether it is used."""
     held: bool = False
-    """Whether somebody has disabled it by command, so that probing does not enable it."""
+    """Whether it is disabled by command, so that probing does not enable it."""
     attrs: str = ""
     """The text of the configuration for the code that uses it."""
 
@@ -67,11 +67,11 @@ class Destination:
         return self._become(enabled=False) if reply.code is None or reply.code >= 400 else False
 
     def disable(self) -> bool:
-        """Take it out of use until a probe is good, or somebody enables it."""
+        """Take it out of use until a probe is good, or it is enabled by command."""
         return self._become(enabled=False)
 
     def command(self, *, enabled: bool) -> bool:
-        """Take somebody's word, which probing does not change."""
+        """Set the status by command, which probing does not change."""
         self.held = not enabled
         return self._become(enabled=enabled)
 

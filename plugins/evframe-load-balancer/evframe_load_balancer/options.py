@@ -57,7 +57,7 @@ class Options:
     probing_method: str = attrs.field(default="OPTIONS", validator=is_method)
     """The method of SIP probes."""
     probing_from: str = attrs.field(default="sip:prober@localhost", validator=is_sip_uri)
-    """Who asks, in SIP probes."""
+    """The URI in the From header of SIP probes."""
     probing_reply_codes: str = attrs.field(default="", validator=is_code_list)
     """The SIP codes besides 200 that are good, such as `501,403`."""
     probing_verbose: bool = False

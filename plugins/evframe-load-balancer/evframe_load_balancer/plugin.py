@@ -24,7 +24,7 @@ _REPORTS: Final = 200
 
 
 class LoadBalancer:
-    """The plugin object; whatever concerns sessions and states may be called from any thread.
+    """The plugin object; what concerns sessions and states may be called from any thread.
 
     Args:
         options: the table ``[plugins.load-balancer]``.
@@ -144,16 +144,16 @@ class LoadBalancer:
         return self._sessions.start(group, resources, flags, expire_s)
 
     def disable(self, destination: Destination) -> None:
-        """Take a destination out of use until a probe is good, or somebody enables it."""
+        """Take a destination out of use until a probe is good, or it is enabled by command."""
         with self._mutex:
             current = self._current(destination)
-            self._tell(current, "use", changed=current.disable())
+            self._report(current, "use", changed=current.disable())
 
     def set_status(self, destination: Destination, *, enabled: bool) -> None:
         """Enable a destination, or disable it so that only this enables it again."""
         with self._mutex:
             current = self._current(destination)
-            self._tell(current, "command", changed=current.command(enabled=enabled))
+            self._report(current, "command", changed=current.command(enabled=enabled))
 
     def resize(self, destination: Destination, resource: str, capacity: int) -> None:
         """Set the largest load of a resource, until the destinations are read again.
@@ -206,11 +206,11 @@ class LoadBalancer:
         self.take_reply(destination, await prober.probe(destination.target))
 
     def take_reply(self, destination: Destination, reply: Reply) -> None:
-        """Take what a probe has found out, by whomever it was made."""
+        """Record the reply to a probe."""
         with self._mutex:
             current = self._current(destination)
             changed = current.replied(reply)
-            self._tell(current, f"probe, {reply.code or reply.reason}", changed=changed)
+            self._report(current, f"probe, {reply.code or reply.reason}", changed=changed)
             if changed:
                 log.log(
                     logging.INFO if self._options.probing_verbose else logging.DEBUG,
@@ -223,7 +223,7 @@ class LoadBalancer:
         found = self._by_id.get(destination.id)
         return found if found is not None and found.name == destination.name else destination
 
-    def _tell(self, destination: Destination, cause: str, *, changed: bool) -> None:
+    def _report(self, destination: Destination, cause: str, *, changed: bool) -> None:
         if not changed or self._context is None or self.find(destination.id) is not destination:
             return
         status = "enabled" if destination.enabled else "disabled"
@@ -233,5 +233,5 @@ class LoadBalancer:
 
 
 def _listed(options: LoadBalancerOptions) -> tuple[Any, ...]:
-    """Return what says which destinations there are."""
+    """Return the options that define the destinations."""
     return options.destinations, options.file, options.contents

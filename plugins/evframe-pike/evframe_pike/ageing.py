@@ -117,7 +117,7 @@ class Calendar:
             older.older = older.newer = None
 
     def shift(self, seconds: int) -> None:
-        """Have all of them leave *seconds* later; what each says of itself is for the caller."""
+        """Have all of them leave *seconds* later; the caller sets `expires` of each."""
         self._rings = {second + seconds: ring for second, ring in self._rings.items()}
         for second, ring in self._rings.items():
             ring.expires = second

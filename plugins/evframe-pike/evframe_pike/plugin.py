@@ -1,4 +1,4 @@
-"""The plugin: checks for those who serve requests, the event, the commands and the sweep."""
+"""The plugin: checks of requests, the event, the commands and the sweep."""
 
 from __future__ import annotations
 
@@ -115,9 +115,9 @@ class Pike:
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Begin to sweep."""
-        context.spawn(self._keep_sweeping())
+        context.spawn(self._sweep_periodically())
 
-    async def _keep_sweeping(self) -> None:
+    async def _sweep_periodically(self) -> None:
         while True:
             await self._sleep(1)
             for freed in self.detector.sweep():

@@ -38,7 +38,7 @@ def _certificates(_: Any, attribute: attrs.Attribute[str | None], value: str | N
 
 @attrs.frozen
 class ProbeOptions:
-    """What holds for the probes of a plugin, whatever they ask."""
+    """The options of all probes of a plugin."""
 
     timeout_s: float = attrs.field(default=5.0, validator=_above_zero)
     """How long a probe may take before it counts as answered with 408."""

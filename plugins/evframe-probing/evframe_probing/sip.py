@@ -29,7 +29,7 @@ class Request:
 
 @attrs.frozen
 class Response:
-    """What a response says."""
+    """What a response contains."""
 
     code: int
     branch: str

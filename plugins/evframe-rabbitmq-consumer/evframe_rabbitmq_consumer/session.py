@@ -81,11 +81,11 @@ class Session:
             self._answer(tag, "ack" if self._intake.take(body, prepared=prepared) else self._options.on_refused)
             return
         self._counts.waiting += 1
-        if not self._intake.take(body, partial(self._told, tag), prepared=prepared):
+        if not self._intake.take(body, partial(self._record_outcomes, tag), prepared=prepared):
             self._counts.waiting -= 1
             self._answer(tag, self._options.on_refused)
 
-    def _told(self, tag: int, reasons: Sequence[str | None]) -> None:
+    def _record_outcomes(self, tag: int, reasons: Sequence[str | None]) -> None:
         """Take the outcome of the event of a message."""
         self._counts.waiting -= 1
         self._settled.set()

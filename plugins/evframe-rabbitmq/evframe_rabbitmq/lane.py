@@ -16,7 +16,7 @@ from evframe.plugin import Step, without_tracebacks
 from evframe_rabbitmq.address import RabbitSocket
 from evframe_rabbitmq.broker import Broker, reason_of
 from evframe_rabbitmq.channel import BatchChannel, Publication, Refused, header_frame
-from evframe_rabbitmq.looking import look
+from evframe_rabbitmq.probing import probe
 
 TOO_LARGE: Final = "too_large"
 _SIZES: Final = re.compile(r"message size (\d+)\D+(\d+)")
@@ -56,7 +56,7 @@ class Lane:
             Unavailable: if there can be no channel now.
             Rejected: if there is no such exchange or queue.
         """
-        await look(await self._channel(), self._target, self._timeout_s)
+        await probe(await self._channel(), self._target, self._timeout_s)
 
     async def publish(self, publication: Publication) -> None:
         """Publish the messages of *publication*, behind all that have no outcome yet.

@@ -13,11 +13,11 @@ from typing import Protocol
 class Work(Protocol):
     """What a worker does."""
 
-    def go_on(self, waiting: Sized) -> bool:
+    def run(self, waiting: Sized) -> bool:
         """Work on a thread; return False to continue later, for the sake of what is *waiting*."""
 
     def end(self) -> None:
-        """Be notified, on the thread, that all is done."""
+        """Finish, on the thread, when all is done."""
 
 
 class WorkerPool:
@@ -71,7 +71,7 @@ class WorkerPool:
                     return
                 work = self._waiting.popleft()
                 self._load.begin(work)
-            done = work.go_on(self._waiting)
+            done = work.run(self._waiting)
             with self._lock:
                 is_replaced = not self._load.end(work)
             if done:
@@ -102,7 +102,7 @@ class WorkerPool:
         return self.size
 
     def shrink(self) -> int:
-        """Let the first worker go that has nothing to do, and return the last one's number."""
+        """End the first worker that is idle, and return the last one's number."""
         self._change(self.size - 1)
         if self._is_open:
             self._leave(1)
@@ -122,7 +122,7 @@ class WorkerPool:
             self._steps.put(None)
 
     def close(self) -> None:
-        """Let every worker go after what it does."""
+        """End every worker after the work that it is at."""
         if self._is_open:
             self._is_open = False
             self._leave(self.size)

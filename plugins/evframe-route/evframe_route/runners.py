@@ -69,7 +69,7 @@ class AsyncRunner:
         try:
             while watch.index < len(batch.events):
                 try:
-                    await _go_on(route, batch.events, watch)
+                    await _continue(route, batch.events, watch)
                 except BaseException as error:  # an error of the route is the outcome
                     if watch.expired and isinstance(error, asyncio.CancelledError):
                         watch.expired = False
@@ -84,7 +84,7 @@ class AsyncRunner:
             watch.stop()
 
 
-async def _go_on(route: Callable[[Event], Awaitable[Any]], events: Sequence[Event], watch: _Watch) -> None:
+async def _continue(route: Callable[[Event], Awaitable[Any]], events: Sequence[Event], watch: _Watch) -> None:
     current = -1
     for index in range(watch.index, len(events)):
         watch.index = index

@@ -71,7 +71,7 @@ class _Call:
         self.given_up = False
         self.ended = False
 
-    def go_on(self, waiting: Sized) -> bool:
+    def run(self, waiting: Sized) -> bool:
         """Call the route for one event after the other; return whether that is all."""
         return self._context.run(self._call_each, waiting)
 
@@ -100,7 +100,7 @@ class _Call:
         return True
 
     def end(self) -> None:
-        """Let the loop know that the route has returned."""
+        """Notify the loop that the route has returned."""
         self.ended = True
         with suppress(RuntimeError):  # the loop is closed: no coroutine waits any more
             self._loop.call_soon_threadsafe(self._set)

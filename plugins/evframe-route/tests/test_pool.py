@@ -24,7 +24,7 @@ class Job:
         self.ended = threading.Event()
         self.threads = []
 
-    def go_on(self, waiting):
+    def run(self, waiting):
         self.threads.append(threading.current_thread())
         self.begun.set()
         assert self.go.wait(WAIT_S)

@@ -48,7 +48,7 @@ PUSH: Final = 18
 
 NO_PUSH: Final = 0
 PUSH_DUE: Final = 1
-PUSH_TOLD: Final = 2
+PUSH_NOTIFIED: Final = 2
 ALL_METHODS: Final = 2**32 - 1
 
 

@@ -17,7 +17,7 @@ from evframe_usrloc.contacts import (
     MODIFIED,
     PUSH,
     PUSH_DUE,
-    PUSH_TOLD,
+    PUSH_NOTIFIED,
     QVAL,
     URI,
     Binding,
@@ -93,16 +93,16 @@ class Registry:
             (each, old) for each, old in steps if old is None or not self._is_retransmission(old, callid, cseq, now)
         ]
         after = list(before)
-        told = []
+        changes = []
         for each, old in fresh:
             if each.expires_s != 0:
-                told.append(self._register(table, aor, after, each, old, callid, cseq, now))
+                changes.append(self._register(table, aor, after, each, old, callid, cseq, now))
             elif old is not None:
                 after.remove(old)
-                told.append((events.CONTACT_DELETE, old))
+                changes.append((events.CONTACT_DELETE, old))
             elif self._journal is not None:
                 self._journal.drop_unread(domain, aor, each.uri, callid)
-        self._change(table, aor, before, tuple(after), told)
+        self._change(table, aor, before, tuple(after), changes)
 
     def delete(self, domain: str, aor: str, now: float) -> int:
         """Remove an address; return how many contacts it had."""
@@ -177,19 +177,19 @@ class Registry:
         """Do what is due for an address by *now*, and return the contacts that are left."""
         before = table.get(aor)
         after: list[Binding] = []
-        told = []
+        changes = []
         woken = []
         for binding in before:
             if not is_valid(binding, now):
-                told.append((events.CONTACT_DELETE, binding))
+                changes.append((events.CONTACT_DELETE, binding))
             elif self._wants_refresh(binding) and self._refresh_at(binding) <= now:
-                woken.append(changed(binding, PUSH, PUSH_TOLD))
+                woken.append(changed(binding, PUSH, PUSH_NOTIFIED))
                 after.append(woken[-1])
             else:
                 after.append(binding)
-        if told or woken or popped:
-            table.expired += len(told)
-            self._change(table, aor, before, tuple(after), told, popped=popped)
+        if changes or woken or popped:
+            table.expired += len(changes)
+            self._change(table, aor, before, tuple(after), changes, popped=popped)
             for binding in woken:
                 if self._journal is not None:
                     self._journal.keep(binding)
@@ -202,7 +202,7 @@ class Registry:
         aor: str,
         before: Record,
         after: Record,
-        told: Sequence[tuple[str, Binding]],
+        changes: Sequence[tuple[str, Binding]],
         *,
         popped: bool = False,
     ) -> None:
@@ -211,7 +211,7 @@ class Registry:
             table.put(aor, before, after, popped=popped)
         if after and not before:
             self._announcer.address(events.AOR_INSERT, table.name, aor)
-        for event, binding in told:
+        for event, binding in changes:
             if self._journal is not None and event == events.CONTACT_DELETE:
                 self._journal.drop(binding)
             elif self._journal is not None:

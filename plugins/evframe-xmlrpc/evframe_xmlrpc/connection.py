@@ -50,7 +50,7 @@ class HttpConnection(asyncio.Protocol):
         """Whether the next call goes over another connection."""
         self.stays_open = True
         """False once the peer has said, or shown, that it closes after a reply."""
-        self.is_told = False
+        self.is_reported = False
         """Whether others are notified of its end: it has carried events that are no meta events."""
 
     @property
@@ -159,5 +159,5 @@ class HttpConnection(asyncio.Protocol):
             if not future.done():
                 future.set_result(ConnectionEnded(reason))
         self._waiting.clear()
-        if self.is_told and self._peer and self._own:
+        if self.is_reported and self._peer and self._own:
             self._on_closed(self._peer[:2], self._own[:2])

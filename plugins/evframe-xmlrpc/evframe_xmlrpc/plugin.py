@@ -100,7 +100,7 @@ class XmlrpcTransport:
 
     async def _deliver(self, target: XmlrpcSocket, batch: Batch) -> None:
         pending = self._parts(batch)
-        is_told = any(not event.definition.is_meta for event in batch.events)
+        is_reported = any(not event.definition.is_meta for event in batch.events)
         waiting: deque[Sent] = deque()
         try:
             connection = await self._connection(target)
@@ -110,7 +110,7 @@ class XmlrpcTransport:
                     if not waiting and (connection.is_leaving or not connection.is_open):
                         connection = await self._connection(target)
                     if connection.is_open and not connection.is_leaving:
-                        connection.is_told |= is_told
+                        connection.is_reported |= is_reported
                         self._send(target, connection, pending, waiting)
                 await self._take(target, batch, waiting, pending)
         except (ConnectionEnded, Unavailable) as error:
@@ -228,7 +228,7 @@ class XmlrpcTransport:
     async def _reach_one(self, target: XmlrpcSocket, address: HostAddress) -> HttpConnection:
         loop = asyncio.get_running_loop()
         is_tls = target.scheme == "xmlrpcs"
-        on_closed = partial(self._tell_closed, "https" if is_tls else "http")
+        on_closed = partial(self._report_closed, "https" if is_tls else "http")
         kernel = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             await loop.sock_connect(kernel, address.sockaddr)
@@ -243,7 +243,7 @@ class XmlrpcTransport:
             raise
         return connection
 
-    def _tell_closed(self, protocol: str, peer: Address, own: Address) -> None:
+    def _report_closed(self, protocol: str, peer: Address, own: Address) -> None:
         if self._context is not None:
             self._context.connection_closed(peer, own, protocol)
 

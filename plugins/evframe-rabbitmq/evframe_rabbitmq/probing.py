@@ -13,7 +13,7 @@ from evframe_rabbitmq.broker import reason_of
 from evframe_rabbitmq.channel import BatchChannel
 
 
-async def look(channel: BatchChannel, target: RabbitSocket, timeout_s: float) -> None:
+async def probe(channel: BatchChannel, target: RabbitSocket, timeout_s: float) -> None:
     """Return when the exchange of *target* exists, or its queue where the exchange is the default one.
 
     Queues that the events name are not asked for.

@@ -1,4 +1,4 @@
-"""What brokers say about topics that events name."""
+"""The metadata of topics that events name: whether the brokers have them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REASONS: Final = {
 async def reasons_of(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str, str | None]:
     """Return why each of *topics* takes no record; None for one that exists.
 
-    The client learns nothing of it: it would keep each topic that it was asked for, ask for all of them again with
+    The client does not keep the answer: it would keep each topic that it was asked for, ask for all of them again with
     every other one, and log those that do not exist.
 
     Raises:
@@ -43,6 +43,6 @@ class _Answer(ClusterMetadata):  # type: ignore[misc]
         self.reasons: dict[str, str | None] = {}
 
     def update_metadata(self, metadata: Any) -> None:
-        """Keep what the brokers say about each topic."""
+        """Record the reason of each topic."""
         for code, topic, *_ in metadata.topics:
             self.reasons[topic] = _REASONS.get(code, UNKNOWN)
