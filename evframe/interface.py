@@ -61,7 +61,7 @@ class EventInterface(Raising, Subscribing):
         self.config_path: str | Path | None = None
         """The file that `reload` reads."""
         self._has_own_plugins = plugins is not None
-        registry, notify = composed.registry, composed.manager.tell
+        registry, notify = composed.registry, composed.manager.notify
         roster = Roster(registry, composed.config.core, self.resolver, notify)
         leases = Leases(registry, roster, clock, notify)
         clients = ClientLeases(registry, composed.transports.parse, leases, self.policies, self.resolver)

@@ -178,7 +178,7 @@ async def test_a_hook_that_exits_is_logged(caplog, hook, kind):
         assert events.plugins.worker_groups() == []
         events.composition.loaded["memory"].context.connection_closed(("h", 1), ("h", 2), "tcp")
         events.plugins.statistics()
-        events.plugins.tell("addresses_changed", host="h", addresses=())
+        events.plugins.notify("addresses_changed", host="h", addresses=())
         events.status.group("x").add()
         events.status.group("x").set_status(-1)
         events.subscribe_event("E_T", "memory:b")
@@ -262,7 +262,7 @@ async def test_what_is_called_with_outcomes_may_exit(events, caplog, kind):
     async with events:
         events.subscribe_event("E_A", "memory:a")
         for _ in range(3):
-            events.raise_event_and_tell("E_A", [1], raising(kind))
+            events.raise_event_with_callback("E_A", [1], raising(kind))
         await until(lambda: events.statistics[0].delivered == 3)
     assert "what was to be called with an event's outcome raised an error" in caplog.messages
 

@@ -61,9 +61,9 @@ def compose(
     if config is not None and plugins is None:
         problems += clashes(composition.statuses, composition.declared)
     composition.policies.configure(composition.config.management, composition.narrowings)
-    _tell_loaded(composition, is_isolated=plugins is None)
+    _notify_loaded(composition, is_isolated=plugins is None)
     manager = composition.manager
-    composition.registry.on_new.append(lambda event: manager.tell("event_registered", event=event))
+    composition.registry.on_new.append(lambda event: manager.notify("event_registered", event=event))
     _register_and_subscribe(composition)
     return composition
 
@@ -148,7 +148,7 @@ def make_plugin(factory: Any, options: Any) -> Any:
     return factory() if inspect.isclass(factory) else factory
 
 
-def _tell_loaded(composition: Composition, *, is_isolated: bool) -> None:
+def _notify_loaded(composition: Composition, *, is_isolated: bool) -> None:
     """Call `loaded` of every plugin.
 
     When *is_isolated*, a plugin that raises is removed, with the reason in its status. The error is a problem when
@@ -156,7 +156,7 @@ def _tell_loaded(composition: Composition, *, is_isolated: bool) -> None:
     """
     for name, loaded in list(composition.loaded.items()):
         try:
-            composition.tell_loaded(loaded)
+            composition.notify_loaded(loaded)
         except Exception as error:
             if not is_isolated:
                 raise

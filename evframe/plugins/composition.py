@@ -97,10 +97,10 @@ class Composition:
         self.manager = PluginManager(hookspecs)
         self.transports = Transports(self.manager, lambda scheme, known: why_no_scheme(scheme, known, self.statuses))
         self.manager.on_change = self.transports.resolve
-        self.status = StatusRegistry(lambda change: self.manager.tell("status_changed", change=change))
+        self.status = StatusRegistry(lambda change: self.manager.notify("status_changed", change=change))
         self.status.group("core").add(status=-100, details="just started", reports=10)
         self.resolver = Resolver(
-            lambda host, addresses: self.manager.tell("addresses_changed", host=host, addresses=addresses)
+            lambda host, addresses: self.manager.notify("addresses_changed", host=host, addresses=addresses)
         )
         self.policies = Policies(config.management)
         self.call_limit = CallLimit()
@@ -206,7 +206,7 @@ class Composition:
                 raise
         return old
 
-    def tell_loaded(self, loaded: Loaded) -> None:
+    def notify_loaded(self, loaded: Loaded) -> None:
         """Call `loaded` of one plugin."""
         self.manager.call("loaded", loaded.plugin, context=loaded.context)
 

@@ -116,4 +116,4 @@ class PluginContext:
     def connection_closed(self, peer: tuple[str, int], local: tuple[str, int], protocol: str) -> None:
         """Call the hook `connection_closed` of all plugins."""
         if self.host.is_running:
-            self.plugins.tell("connection_closed", peer=peer, local=local, protocol=protocol)
+            self.plugins.notify("connection_closed", peer=peer, local=local, protocol=protocol)

@@ -205,7 +205,7 @@ class PluginManager(pluggy.PluginManager):
         with foreign_call(f"plugin {self.get_name(plugin)!r}, hook {hook!r}"):
             return hook_call(self, hook, plugin)(**arguments)
 
-    def tell(self, hook: str, **arguments: Any) -> None:
+    def notify(self, hook: str, **arguments: Any) -> None:
         """Call every implementation of *hook*, which notifies plugins; the error of an implementation is logged.
 
         Hook wrappers are called round each implementation, as in `call`.

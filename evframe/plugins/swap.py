@@ -139,7 +139,7 @@ class PluginSwap:
 
     def _begin(self, new: Loaded) -> None:
         with naming_hook(new.name, "loaded", new.options):
-            self._now.tell_loaded(new)
+            self._now.notify_loaded(new)
         self._now.start([new])
 
     def _remove(self, name: str) -> None:

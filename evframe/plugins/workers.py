@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from evframe.events.event import Event
 
-Told = Callable[[str, "Event", float], None]
+SlowCall = Callable[[str, "Event", float], None]
 
 
 class WorkerGroup(Protocol):
@@ -54,26 +54,26 @@ class CallLimit:
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._seconds = 0.0
-        self._told: Told | None = None
+        self._report: SlowCall | None = None
 
-    def set(self, seconds: float, told: Told) -> None:
-        """Call *told* after each call that took longer than *seconds*, on the thread of the slow call.
+    def set(self, seconds: float, report: SlowCall) -> None:
+        """Call *report* after each call that took longer than *seconds*, on the thread of the slow call.
 
         Args:
             seconds: the limit.
-            told: gets the name of the called code, the event and the seconds; it must not raise.
+            report: gets the name of the called code, the event and the seconds; it must not raise.
         """
         self._seconds = seconds
-        self._told = told
+        self._report = report
 
     def clear(self) -> None:
         """Remove the limit, so that slow calls are not reported any more."""
-        self._told = None
+        self._report = None
 
     def timed(self, name: str, call: Callable[[Event], Any]) -> Callable[[Event], Any]:
         """Return *call*, measured if there is a limit."""
-        told, seconds, clock = self._told, self._seconds, self._clock
-        if told is None:
+        report, seconds, clock = self._report, self._seconds, self._clock
+        if report is None:
             return call
 
         def measured(event: Event) -> None:
@@ -83,14 +83,14 @@ class CallLimit:
             finally:
                 elapsed = clock() - start
                 if elapsed > seconds:
-                    told(name, event, elapsed)
+                    report(name, event, elapsed)
 
         return measured
 
     def timed_async(self, name: str, call: Callable[[Event], Awaitable[Any]]) -> Callable[[Event], Awaitable[Any]]:
         """Return *call*, measured if there is a limit; the time that *call* waits counts, too."""
-        told, seconds, clock = self._told, self._seconds, self._clock
-        if told is None:
+        report, seconds, clock = self._report, self._seconds, self._clock
+        if report is None:
             return call
 
         async def measured(event: Event) -> None:
@@ -100,6 +100,6 @@ class CallLimit:
             finally:
                 elapsed = clock() - start
                 if elapsed > seconds:
-                    told(name, event, elapsed)
+                    report(name, event, elapsed)
 
         return measured

@@ -134,7 +134,7 @@ class Instance:
         self._left_s, self._looked_at = left_s, self._clock()
         renew_all, self._renew_all = self._renew_all, False
         await self._subscribe(remote, events if renew_all else due(events, left_s, self._settings.expire_s))
-        self._tell()
+        self._report_leases()
 
     async def _connect(self) -> RemoteLeases:
         settings = self._settings
@@ -206,8 +206,8 @@ class Instance:
                 del self._left_s[name]
                 self._refused[name] = str(error)
 
-    def _tell(self) -> None:
-        """Say what came of a look at the instance."""
+    def _report_leases(self) -> None:
+        """Report which events are subscribed at the instance."""
         refused = f"{len(self._refused)} refused: {next(iter(self._refused.values()))}" if self._refused else ""
         if self._left_s:
             text = f"{len(self._left_s)} events" + (f", {refused}" if refused else "")

@@ -77,7 +77,7 @@ class Intake:
         """Count *count* datagrams that the kernel had no room for."""
         if count:
             self.dropped += count
-            self._tell("the kernel had no room for events of an instance", {"dropped": self.dropped})
+            self._log("the kernel had no room for events of an instance", {"dropped": self.dropped})
 
     def cut_off(self, size: int) -> None:
         """Count *size* bytes that are no whole JSON text and never will be."""
@@ -134,14 +134,14 @@ class Intake:
 
     def _refuse(self, reason: str, problem: object) -> bytes:
         self.refused[reason] += 1
-        self._tell("an event of an instance was not raised", {"reason": reason, "problem": str(problem)})
+        self._log("an event of an instance was not raised", {"reason": reason, "problem": str(problem)})
         return b""
 
     def _unparsed(self, problem: str) -> None:
         self.unparsed += 1
-        self._tell("what an instance sent could not be read", {"problem": problem})
+        self._log("what an instance sent could not be read", {"problem": problem})
 
-    def _tell(self, sentence: str, extra: dict[str, object]) -> None:
+    def _log(self, sentence: str, extra: dict[str, object]) -> None:
         repeated = self._limiter.due(sentence)
         if repeated is not None:
             log.warning(sentence, extra={"instance": self._instance, "repeated": repeated, **extra})

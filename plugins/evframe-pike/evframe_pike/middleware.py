@@ -36,7 +36,7 @@ class _Gate:
             raise ValueError(f"header: expected a name such as 'X-Forwarded-For', got {header!r}")
         self._pike = pike
         self._proxies = proxies
-        self._told = False
+        self._has_logged = False
         self.header = header.lower()
 
     def passes(self, peer: str | None, forwarded: str | None) -> bool:
@@ -53,8 +53,8 @@ class _Gate:
         try:
             return bool(self._pike.check(peer))
         except ValueError:
-            if not self._told:
-                self._told = True
+            if not self._has_logged:
+                self._has_logged = True
                 log.warning("a server gives no address of its clients, which are not counted", extra={"peer": peer})
             return True
 
