@@ -87,7 +87,7 @@ def _with_room(sock: socket.socket) -> socket.socket:
 
 
 def subscriber_text(kind: Kind, address: Any, host: str | None = None) -> str:
-    """Return a receiver's *address* as the gateway gets it, with *host* in place of its own."""
+    """Return a receiver's *address* as the gateway gets it, with *host* in place of the host in it."""
     if kind == "unix":
         return f"unix:{address}"
     host = host or str(address[0])
