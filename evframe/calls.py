@@ -41,14 +41,14 @@ def without_tracebacks(error: _Error) -> _Error:
 
     Libraries keep their errors in cycles. The tracebacks would keep frames of evframe alive, with all their objects.
     """
-    led: list[BaseException | None] = [error]
+    errors: list[BaseException | None] = [error]
     seen = set[int]()
-    while led:
-        each = led.pop()
+    while errors:
+        each = errors.pop()
         if each is not None and id(each) not in seen:  # causes of errors can form a cycle
             seen.add(id(each))
             each.__traceback__ = None  # an error that was never raised has none, but its causes may have one
-            led += [each.__cause__, each.__context__]
+            errors += [each.__cause__, each.__context__]
     return error
 
 

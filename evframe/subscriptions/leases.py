@@ -163,9 +163,9 @@ class Leases:
             self._timer.cancel()
         self._timer_at = at
         # At most an hour, because the clock of the leases may differ from the clock of the loop.
-        self._timer = self._loop.call_later(min(max(0.0, at - self.clock()), 3600.0), self._look)
+        self._timer = self._loop.call_later(min(max(0.0, at - self.clock()), 3600.0), self._on_timer)
 
-    def _look(self) -> None:
+    def _on_timer(self) -> None:
         self._timer_at = math.inf
         self.expire()
         self._set_timer()

@@ -26,11 +26,9 @@ NETWORK_SCHEMES: Final = ("udp", "tcp", "unix", "xmlrpc", "xmlrpcs", "rabbitmq",
 _PATH_SCHEMES: Final = ("unix",)  # of those above
 
 
-def _matcher(patterns: list[str] | None) -> re.Pattern[str] | None:
-    """Return the pattern that a name has to match, or None for any name."""
-    if patterns is None or ALL in patterns:
-        return None
-    return re.compile("|".join(map(translate, patterns)) or r"(?!)")
+def _matcher(patterns: list[str] | None) -> re.Pattern[str]:
+    """Return the pattern that a name has to match."""
+    return re.compile("|".join(map(translate, [ALL] if patterns is None else patterns)) or r"(?!)")
 
 
 class _Rules:
@@ -42,8 +40,9 @@ class _Rules:
     """
 
     def __init__(self, schemes: Sequence[str] | None, options: ManagementOptions | NarrowingOptions) -> None:
-        self._schemes = schemes if options.schemes is None else tuple(options.schemes)
-        self._is_default = options.schemes is None
+        self._names_schemes = options.schemes is not None
+        named = schemes if options.schemes is None else options.schemes
+        self._schemes = None if named is None or ALL in named else named
         self._file_roots = options.file_roots
         self.networks = None if options.networks is None else tuple(map(ipaddress.ip_network, options.networks))
         self.raise_events = _matcher(options.raise_events)
@@ -59,17 +58,17 @@ class _Rules:
 
     def _check_scheme(self, canonical: str, *, is_file: bool) -> None:
         scheme = canonical.partition(":")[0]
-        if self._schemes is None or ALL in self._schemes or scheme in self._schemes or (is_file and self._is_default):
-            return
-        expected = ", ".join(self._schemes) or "none"
-        raise ForbiddenError("schemes", canonical, f"expected a permitted scheme of {expected}, got {scheme!r}")
+        may_be_file = is_file and not self._names_schemes
+        if self._schemes is not None and scheme not in self._schemes and not may_be_file:
+            expected = ", ".join(self._schemes) or "none"
+            raise ForbiddenError("schemes", canonical, f"expected a permitted scheme of {expected}, got {scheme!r}")
 
     def _check_files(self, canonical: str, files: Sequence[str]) -> None:
         if self._file_roots is None:
             return
         roots = list(map(os.path.realpath, self._file_roots))
         for real in map(os.path.realpath, files):
-            if not any(_is_below(real, root) for root in roots):
+            if not any(os.path.commonpath((real, root)) == root != real for root in roots):
                 problem = f"expected a file below a folder of file_roots, got {real!r}"
                 raise ForbiddenError("file_roots", canonical, problem)
 
@@ -87,10 +86,6 @@ class _Rules:
                     raise ForbiddenError("networks", target.canonical, problem)
 
 
-def _is_below(path: str, root: str) -> bool:
-    return path.startswith(root if root.endswith("/") else f"{root}/") and path != root
-
-
 class Policy:
     """What the clients of one management interface may do: only what each of its tables permits.
 
@@ -102,12 +97,9 @@ class Policy:
 
     def __init__(self, name: str, general: ManagementOptions, narrowing: NarrowingOptions | None = None) -> None:
         self.name = name
-        self._rules = [_Rules(NETWORK_SCHEMES, general)]
-        if narrowing is not None:
-            self._rules.append(_Rules(None, narrowing))
-        self.may_end_configured = general.end_configured and (
-            narrowing is None or narrowing.end_configured is not False
-        )
+        narrowing = narrowing or NarrowingOptions()
+        self._rules = (_Rules(NETWORK_SCHEMES, general), _Rules(None, narrowing))
+        self.may_end_configured = general.end_configured and narrowing.end_configured is not False
         """Whether subscriptions of the configuration may be ended."""
         self._commands: dict[tuple[str, ...], bool] = {}
 
@@ -129,7 +121,7 @@ class Policy:
     def check_raise(self, event: str) -> None:
         """Raise ForbiddenError unless *event* may be raised."""
         for rules in self._rules:
-            if rules.raise_events is not None and not rules.raise_events.fullmatch(event):
+            if not rules.raise_events.fullmatch(event):
                 raise ForbiddenError("raise_events", event, "expected an event that may be raised")
 
     def check_command(self, names: tuple[str, ...]) -> None:
@@ -141,9 +133,8 @@ class Policy:
         """Return whether the command that has *names* may be called by one of them."""
         permitted = self._commands.get(names)
         if permitted is None:
-            permitted = self._commands[names] = all(
-                rules.commands is None or any(map(rules.commands.fullmatch, names)) for rules in self._rules
-            )
+            permitted = all(any(map(rules.commands.fullmatch, names)) for rules in self._rules)
+            self._commands[names] = permitted
         return permitted
 
 

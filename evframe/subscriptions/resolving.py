@@ -194,7 +194,7 @@ class Resolver:
         """Look *host* up again without waiting, unless it was looked up a moment ago."""
         name = self._names.get(host)
         if name is not None and self._clock() >= name.answered_at + AGAIN_S:
-            self._again(host, name)
+            self._refresh(host, name)
 
     def restrict(self, host: str, networks: Sequence[Network] | None, port: int = 0) -> None:
         """Permit only addresses of *host* in *networks*, until its last use ends; None permits all.
@@ -262,7 +262,7 @@ class Resolver:
                 return
             name = self._names.get(host)
             if name is not None:
-                self._again(host, name)
+                self._refresh(host, name)
         self._timer = self._loop.call_soon(self._round, hosts)
 
     def close(self) -> None:
@@ -291,15 +291,15 @@ class Resolver:
         if name.waiting is None:
             name.waiting = asyncio.get_running_loop().create_future()
         waiting = name.waiting
-        self._ask(host, name, Lane.ANSWERED if name.found else Lane.NEW)
+        self._enqueue(host, name, Lane.ANSWERED if name.found else Lane.NEW)
         await asyncio.wait({waiting}, timeout=self.timeout_s)
 
-    def _again(self, host: str, name: _Name) -> None:
+    def _refresh(self, host: str, name: _Name) -> None:
         """Look *host* up in the background."""
         if self._loop is not None and host not in self._threads and self._clock() >= name.failed_until:
-            self._ask(host, name, Lane.REFRESH)
+            self._enqueue(host, name, Lane.REFRESH)
 
-    def _ask(self, host: str, name: _Name, lane: Lane) -> None:
+    def _enqueue(self, host: str, name: _Name, lane: Lane) -> None:
         if not self._threads.put(host, Lane.SLOW if name.is_slow else lane):
             name.fail(self._clock())
 

@@ -145,8 +145,8 @@ class Roster:
 
     def of_transport(self, transport: Any) -> list[Subscriber]:
         """Return the subscribers and members that *transport* delivers to."""
-        everybody = (*self.by_socket.values(), *self._members)
-        return [subscriber for subscriber in everybody if subscriber.transport is transport]
+        all_ = (*self.by_socket.values(), *self._members)
+        return [subscriber for subscriber in all_ if subscriber.transport is transport]
 
     def _use_hosts(self, socket: Socket) -> None:
         for host, _ in endpoints_of(socket):
