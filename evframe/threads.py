@@ -6,24 +6,48 @@ import asyncio
 import atexit
 import logging
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial, wraps
+from inspect import iscoroutinefunction
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, overload
 
 from evframe.config import Config
 from evframe.config.structuring import check_timeout
-from evframe.delivery.outcomes import Outcome
 from evframe.delivery.statistics import Counters
-from evframe.events.event import Event
 from evframe.interface import EventInterface
 
 log = logging.getLogger("evframe.interface")
 _SPARE_S: Final = 5.0
+_Params = ParamSpec("_Params")
+_Result = TypeVar("_Result")
+
+
+@overload
+def _on_loop(
+    verb: Callable[Concatenate[EventInterface, _Params], Coroutine[Any, Any, _Result]],
+) -> Callable[Concatenate[ThreadedInterface, _Params], _Result]: ...
+@overload
+def _on_loop(
+    verb: Callable[Concatenate[EventInterface, _Params], _Result],
+) -> Callable[Concatenate[ThreadedInterface, _Params], _Result]: ...
+def _on_loop(verb: Any) -> Any:
+    """Return *verb* of an interface for any thread, which waits for the result."""
+
+    @wraps(verb)
+    def call(self: ThreadedInterface, /, *args: Any, **options: Any) -> Any:
+        return self._run_on_loop(partial(verb, self._interface, *args, **options), waits=iscoroutinefunction(verb))
+
+    return call
 
 
 class ThreadedInterface:
-    """An `EventInterface` on a separate thread, with the same calls for any other thread."""
+    """An `EventInterface` on a separate thread, with the same calls for any other thread.
+
+    A call waits for the interface's thread, except for `raise_event`. What the interface awaits blocks the calling
+    thread.
+    """
 
     def __init__(self, config: Config | None = None, *, start_timeout_s: float = 30.0, **options: Any) -> None:
         check_timeout("start_timeout_s", start_timeout_s)
@@ -55,36 +79,30 @@ class ThreadedInterface:
             self._started.set()
             await self._stop.wait()
 
-    def _call(self, function: Callable[..., Any], *args: Any) -> Any:
+    def _run_on_loop(self, verb: Callable[[], Any], *, waits: bool) -> Any:
         if threading.current_thread() is self._thread:
-            return function(*args)  # a call from this thread, such as in a route, would wait for itself
-
-        async def call() -> Any:
-            return function(*args)
-
-        return self._wait(call)
-
-    def _wait(self, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """Run *work* on the interface's thread, and return its result."""
-        if threading.current_thread() is self._thread:
-            raise RuntimeError("expected a thread other than the interface's own, which would wait for itself")
+            if waits:
+                raise RuntimeError("expected a thread other than the interface's own, which would wait for itself")
+            return verb()  # such as in a route
         if not self._thread.is_alive():
             raise RuntimeError("expected an interface that runs, got one that was closed")
+
+        async def work() -> Any:
+            return await verb() if waits else verb()
+
         return asyncio.run_coroutine_threadsafe(work(), self._loop).result()
 
-    def register_event(self, name: str, params: Any = None) -> int:
-        """See `EventInterface.register_event`."""
-        registered: int = self._call(self._interface.register_event, name, params)
-        return registered
+    register_event = _on_loop(EventInterface.register_event)
+    subscribe_event = _on_loop(EventInterface.subscribe_event)
+    unsubscribe_event = _on_loop(EventInterface.unsubscribe_event)
+    raise_event_and_wait = _on_loop(EventInterface.raise_event_and_wait)
+    wait_for_event = _on_loop(EventInterface.wait_for_event)
 
-    def subscribe_event(self, name: str, socket: str, expire_s: int = 0) -> None:
-        """See `EventInterface.subscribe_event`."""
-        self._call(self._interface.subscribe_event, name, socket, expire_s)
-
-    def unsubscribe_event(self, name: str, socket: str) -> bool:
-        """See `EventInterface.unsubscribe_event`."""
-        ended: bool = self._call(self._interface.unsubscribe_event, name, socket)
-        return ended
+    @property
+    def statistics(self) -> list[Counters]:
+        """See `EventInterface.statistics`."""
+        counters: list[Counters] = self._run_on_loop(lambda: self._interface.statistics, waits=False)
+        return counters
 
     def plugin(self, name: str) -> Any:
         """See `EventInterface.plugin`; the plugin documents which of its methods other threads may call."""
@@ -93,26 +111,6 @@ class ThreadedInterface:
     def raise_event(self, name: str, params: Any = None) -> None:
         """See `EventInterface.raise_event`; does not wait for the interface's thread."""
         self._interface.raise_event(name, params)
-
-    def raise_event_and_wait(self, name: str, params: Any = None, *, timeout_s: float | None = 10.0) -> list[Outcome]:
-        """See `EventInterface.raise_event_and_wait`; blocks the calling thread."""
-        report: list[Outcome] = self._wait(
-            lambda: self._interface.raise_event_and_wait(name, params, timeout_s=timeout_s)
-        )
-        return report
-
-    def wait_for_event(
-        self, name: str, *, where: Mapping[str, str] | None = None, timeout_s: float | None = None
-    ) -> Event:
-        """See `EventInterface.wait_for_event`; blocks the calling thread."""
-        event: Event = self._wait(lambda: self._interface.wait_for_event(name, where=where, timeout_s=timeout_s))
-        return event
-
-    @property
-    def statistics(self) -> list[Counters]:
-        """See `EventInterface.statistics`."""
-        counters: list[Counters] = self._call(lambda: self._interface.statistics)
-        return counters
 
     def close(self) -> None:
         """Deliver the queued events within the drain time, and end the thread."""

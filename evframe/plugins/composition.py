@@ -225,7 +225,7 @@ class Composition:
 
     async def stop(self, timeout_s: float) -> None:
         """Call `stop` of every plugin, and wait for the returned awaitables for at most *timeout_s* seconds."""
-        await _all_ended(self.manager.ask("stop"), timeout_s)
+        await _all_ended(self.manager.collect("stop"), timeout_s)
 
     @staticmethod
     async def dispose(loaded: Loaded, timeout_s: float) -> None:

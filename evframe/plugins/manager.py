@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial
 from types import ModuleType
 from typing import Any, Final
 
@@ -22,17 +23,32 @@ from evframe.delivery.statistics import StatisticGroup
 from evframe.events.declarations import Declaration, ParameterTypes, declare
 from evframe.events.event import check_name
 from evframe.exceptions import ConfigError, PluginError
-from evframe.plugins.transports import hook_call, is_wrapper, limits_of
 from evframe.plugins.workers import WorkerGroup
 
 log = logging.getLogger("evframe.plugins")
 DISABLED: Final = "disabled in the configuration"
 INVALID_OPTIONS: Final = "its options are not valid"
-
-
+_DEFAULTS: Final = Limits()
 _ATTRIBUTES: Final = ("kind", "library_logs", "limits", "places", "schemes")
 _LIMITS: Final = tuple(field.name for field in attrs.fields(Limits))
 _SIMILAR: Final = 0.85
+
+
+def is_wrapper(implementation: pluggy.HookImpl) -> bool:
+    """Return whether a hook implementation wraps those of other plugins."""
+    return bool(implementation.wrapper or implementation.hookwrapper)
+
+
+def limits_of(name: str, plugin: Any) -> Limits:
+    """Return the limits of the transport of *plugin*, which is called *name*.
+
+    Raises:
+        PluginError: if its attribute `limits` is of another type.
+    """
+    limits = getattr(plugin, "limits", _DEFAULTS)
+    if not isinstance(limits, Limits):
+        raise PluginError(f"plugin {name!r}: expected limits to be an evframe.plugin.Limits, got {limits!r}")
+    return limits
 
 
 def check_attributes(name: str, plugin: Any) -> None:
@@ -190,11 +206,41 @@ class PluginManager(pluggy.PluginManager):
 
     def statistics(self) -> list[StatisticGroup]:
         """Return the counts of all plugins, in the order of their loading."""
-        return [group for groups in reversed(self.ask("statistics")) for group in groups]
+        return [group for groups in reversed(self.collect("statistics")) for group in groups]
 
     def worker_groups(self) -> list[WorkerGroup]:
         """Return the groups of workers of all plugins."""
-        return [group for groups in self.ask("worker_groups") for group in groups]
+        return [group for groups in self.collect("worker_groups") for group in groups]
+
+    def own_hook(self, hook: str, plugin: Any) -> Callable[..., Any] | None:
+        """Return *hook* of one plugin without wrappers, which still works after the plugin was removed.
+
+        None for a plugin without the hook.
+        """
+        for implementation in getattr(self.hook, hook).get_hookimpls():
+            if implementation.plugin is plugin and not is_wrapper(implementation):
+                return partial(_call, implementation)
+        return None
+
+    def hook_of(self, hook: str, plugin: Any) -> tuple[pluggy.HookCaller, bool]:
+        """Return *hook* of one plugin with the wrappers of other plugins, and whether it has no wrapper."""
+        found = getattr(self.hook, hook).get_hookimpls()
+        others = {each.plugin for each in found if each.plugin is not plugin and not is_wrapper(each)}
+        caller = self.subset_hook_caller(hook, others)
+        implementations = caller.get_hookimpls()
+        return caller, len(implementations) == 1 and not is_wrapper(implementations[0])
+
+    def wrapped_hook(self, hook: str, plugin: Any) -> Callable[..., Any]:
+        """Return a function that calls *hook* of one plugin, with the wrappers of others, and returns one result.
+
+        Without wrappers, the plugin's function is called, because pluggy keeps an error in a cycle with its traceback.
+        """
+        caller, is_alone = self.hook_of(hook, plugin)
+        if is_alone:
+            return partial(_call, caller.get_hookimpls()[0])
+        if caller.spec is not None and caller.spec.opts["firstresult"]:
+            return caller
+        return lambda **arguments: next(iter(caller(**arguments)), None)
 
     def call(self, hook: str, plugin: Any, **arguments: Any) -> Any:
         """Return the result of *hook* of one plugin, with the wrappers that others put round it.
@@ -203,43 +249,34 @@ class PluginManager(pluggy.PluginManager):
             PluginError: if the hook raised an error that is no `Exception`, such as SystemExit.
         """
         with foreign_call(f"plugin {self.get_name(plugin)!r}, hook {hook!r}"):
-            return hook_call(self, hook, plugin)(**arguments)
+            return self.wrapped_hook(hook, plugin)(**arguments)
 
     def notify(self, hook: str, **arguments: Any) -> None:
-        """Call every implementation of *hook*, which notifies plugins; the error of an implementation is logged.
+        """Call every implementation of *hook*, as `collect` does."""
+        self.collect(hook, **arguments)
 
-        Hook wrappers are called round each implementation, as in `call`.
-        """
-        for implementation, function in self._implementations(hook):
-            _result(implementation, function, hook, arguments)
-
-    def ask(self, hook: str, **arguments: Any) -> list[Any]:
+    def collect(self, hook: str, **arguments: Any) -> list[Any]:
         """Return the results of all implementations of *hook* but None; the error of an implementation is logged.
 
         The plugin that was added last is called first. Wrappers are round each, as in `call`.
         """
-        implementations = reversed(list(self._implementations(hook)))
-        results = [_result(implementation, function, hook, arguments) for implementation, function in implementations]
-        return [result for result in results if result is not None]
-
-    def _implementations(self, hook: str) -> Iterator[tuple[pluggy.HookImpl, Callable[..., Any] | None]]:
-        """Yield each implementation, and a function that calls it with its wrappers; None without wrappers."""
+        results = []
         implementations = getattr(self.hook, hook).get_hookimpls()
         is_wrapped = any(map(is_wrapper, implementations[-1:]))  # pluggy has the wrappers last
         for implementation in implementations:
-            if not is_wrapper(implementation):
-                yield implementation, hook_call(self, hook, implementation.plugin) if is_wrapped else None
+            if is_wrapper(implementation):
+                continue
+            try:
+                if is_wrapped:
+                    results.append(self.wrapped_hook(hook, implementation.plugin)(**arguments))
+                else:
+                    results.append(_call(implementation, **arguments))
+            except BaseException as error:
+                if comes_from_outside(error):
+                    raise
+                log.exception("a plugin raised an error", extra={"plugin": implementation.plugin_name, "hook": hook})
+        return [result for result in results if result is not None]
 
 
-def _result(
-    implementation: pluggy.HookImpl, wrapped: Callable[..., Any] | None, hook: str, arguments: dict[str, Any]
-) -> Any:
-    try:
-        if wrapped is not None:
-            return wrapped(**arguments)
-        return implementation.function(*(arguments[name] for name in implementation.argnames))
-    except BaseException as error:
-        if comes_from_outside(error):
-            raise
-        log.exception("a plugin raised an error", extra={"plugin": implementation.plugin_name, "hook": hook})
-        return None
+def _call(implementation: pluggy.HookImpl, **arguments: Any) -> Any:
+    return implementation.function(*(arguments[name] for name in implementation.argnames))

@@ -172,4 +172,4 @@ class Subscribing:
         """
         if isinstance(socket, str):
             socket = self.parse_socket(socket).socket
-        return next(iter(self._manager.ask("describe", socket=socket)), {})
+        return next(iter(self._manager.collect("describe", socket=socket)), {})

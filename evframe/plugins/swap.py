@@ -18,7 +18,6 @@ from evframe.exceptions import ConfigError, PluginError, SocketError
 from evframe.plugins.compose import make_plugin
 from evframe.plugins.composition import Composition, Loaded
 from evframe.plugins.manager import DISABLED, naming_hook
-from evframe.plugins.transports import own_hook
 from evframe.subscriptions.references import has_reference
 from evframe.subscriptions.roster import Roster, release
 
@@ -153,7 +152,7 @@ class PluginSwap:
         transport = self._now.transports.get(old.name)
         subscribers = [] if transport is None else self._roster.of_transport(transport)
         sockets = [subscriber.socket for subscriber in subscribers]
-        release_old = own_hook(self._now.manager, "unsubscribed", old.plugin)
+        release_old = self._now.manager.own_hook("unsubscribed", old.plugin)
         self._now.exchange(new)
         self._undo.append(lambda: self._dispose(self._now.exchange(old)))
         self._begin(new)

@@ -4,76 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import pluggy
 from attrs import evolve
 from evframe_wire.masking import MASK
 from evframe_wire.visible import brief
 
 from evframe.calls import foreign_call
-from evframe.delivery.limits import Limits
 from evframe.delivery.members import Address
 from evframe.delivery.sockets import Socket, split_socket
 from evframe.exceptions import PluginError, SocketError
+from evframe.plugins.manager import PluginManager, is_wrapper, limits_of
 from evframe.subscriptions.references import FORMS, Template, Values, has_reference, renamed
 from evframe.subscriptions.urls import OWN_FORM, is_url, place_of, sockets_for
 
 if TYPE_CHECKING:
     from evframe.delivery.batch import Batch
 
-_DEFAULTS: Final = Limits()
 Deliver = Callable[[Socket, "Batch"], Awaitable[None] | bool]
-
-
-def is_wrapper(implementation: pluggy.HookImpl) -> bool:
-    """Return whether a hook implementation wraps those of other plugins."""
-    return bool(implementation.wrapper or implementation.hookwrapper)
-
-
-def hook_caller(manager: pluggy.PluginManager, hook: str, plugin: Any) -> pluggy.HookCaller:
-    """Return *hook* of one plugin, with the hook wrappers of other plugins."""
-    others = {
-        implementation.plugin
-        for implementation in getattr(manager.hook, hook).get_hookimpls()
-        if implementation.plugin is not plugin and not is_wrapper(implementation)
-    }
-    return manager.subset_hook_caller(hook, others)
-
-
-def own_hook(manager: pluggy.PluginManager, hook: str, plugin: Any) -> Callable[..., Any] | None:
-    """Return *hook* of one plugin without wrappers, which still works after the plugin was removed; None without it."""
-    for implementation in getattr(manager.hook, hook).get_hookimpls():
-        if implementation.plugin is plugin and not is_wrapper(implementation):
-            function, names = implementation.function, implementation.argnames
-            return lambda **arguments: function(*(arguments[name] for name in names))
-    return None
-
-
-def hook_call(manager: pluggy.PluginManager, hook: str, plugin: Any) -> Callable[..., Any]:
-    """Return a function that calls *hook* of one plugin, with the hook wrappers of others, and returns one result.
-
-    Without wrappers, the plugin's function is returned, because pluggy keeps an error in a cycle with its traceback.
-    """
-    caller = hook_caller(manager, hook, plugin)
-    own = own_hook(manager, hook, plugin)
-    if own is not None and len(caller.get_hookimpls()) == 1:
-        return own
-    if caller.spec is not None and caller.spec.opts["firstresult"]:
-        return caller
-    return lambda **arguments: next(iter(caller(**arguments)), None)
-
-
-def limits_of(name: str, plugin: Any) -> Limits:
-    """Return the limits of the transport of *plugin*, which is called *name*.
-
-    Raises:
-        PluginError: if its attribute `limits` is of another type.
-    """
-    limits = getattr(plugin, "limits", _DEFAULTS)
-    if not isinstance(limits, Limits):
-        raise PluginError(f"plugin {name!r}: expected limits to be an evframe.plugin.Limits, got {limits!r}")
-    return limits
 
 
 class Transport:
@@ -82,31 +30,16 @@ class Transport:
     When a plugin is exchanged for another one of the same name, its `Transport` stays.
     """
 
-    __slots__ = (
-        "at_once",
-        "batch_events",
-        "deliver",
-        "gathers",
-        "in_flight",
-        "in_flight_batches",
-        "limits",
-        "name",
-        "parse",
-        "plugin",
-        "reads_params",
-        "unsubscribed",
-    )
-
     deliver: Deliver
     parse: Callable[..., Socket | None]
     unsubscribed: Callable[..., Any]
 
-    def __init__(self, manager: pluggy.PluginManager, name: str, plugin: Any) -> None:
+    def __init__(self, manager: PluginManager, name: str, plugin: Any) -> None:
         self.name = name
         self.plugin = plugin
         self.resolve(manager)
 
-    def resolve(self, manager: pluggy.PluginManager) -> None:
+    def resolve(self, manager: PluginManager) -> None:
         """Find the functions of the plugin again, after a plugin was added or removed."""
         self.limits = limits = limits_of(self.name, self.plugin)
         self.batch_events = limits.batch_events  # those that are read for each batch
@@ -114,18 +47,16 @@ class Transport:
         self.in_flight_batches = limits.in_flight_batches
         self.gathers = limits.gathers
         self.reads_params = limits.reads_params
-        self.parse = hook_call(manager, "on_subscribe", self.plugin)
-        self.unsubscribed = hook_call(manager, "unsubscribed", self.plugin)
-        called = hook_caller(manager, "deliver", self.plugin)
-        implementations = called.get_hookimpls()
-        is_alone = len(implementations) == 1 and not is_wrapper(implementations[0])
+        self.parse = manager.wrapped_hook("on_subscribe", self.plugin)
+        self.unsubscribed = manager.wrapped_hook("unsubscribed", self.plugin)
+        caller, is_alone = manager.hook_of("deliver", self.plugin)
         # The limit `at_once` is a promise about the transport's code alone, not about that of wrappers.
         self.at_once = is_alone and limits.at_once
-        if is_alone and implementations[0].argnames == ("socket", "batch"):
+        if is_alone and (implementation := caller.get_hookimpls()[0]).argnames == ("socket", "batch"):
             # A hook call costs as much as sending a datagram; without wrappers, call the function directly.
-            self.deliver = cast(Deliver, implementations[0].function)
+            self.deliver = cast(Deliver, implementation.function)
         else:
-            self.deliver = lambda socket, batch: called(socket=socket, batch=batch)
+            self.deliver = lambda socket, batch: caller(socket=socket, batch=batch)
 
 
 def _check_socket(name: str, scheme: str, parsed: Socket) -> None:
@@ -151,9 +82,7 @@ class Transports:
         explain: returns why no plugin has a scheme; called with the scheme and all known schemes.
     """
 
-    def __init__(
-        self, manager: pluggy.PluginManager, explain: Callable[[str, Sequence[str]], str] | None = None
-    ) -> None:
+    def __init__(self, manager: PluginManager, explain: Callable[[str, Sequence[str]], str]) -> None:
         self._manager = manager
         self._explain = explain
         self._by_name: dict[str, Transport] = {}
@@ -268,10 +197,8 @@ class Transports:
                 self._by_scheme[scheme] = transport
                 return Address(parsed, transport, text)
         schemes = sorted({name for each in self._by_name.values() for name in getattr(each.plugin, "schemes", ())})
-        why = "which no loaded plugin has" if self._explain is None else self._explain(scheme, schemes)
-        raise SocketError(
-            text, f"expected a scheme of {', '.join(schemes) or 'a loaded plugin'}, got {brief(scheme)}, {why}"
-        )
+        known_ones, why = ", ".join(schemes) or "a loaded plugin", self._explain(scheme, schemes)
+        raise SocketError(text, f"expected a scheme of {known_ones}, got {brief(scheme)}, {why}")
 
     def _shown(self, template: Template, address: Address) -> str:
         """Return the canonical text with the references in place of their values.
@@ -279,11 +206,8 @@ class Transports:
         Raises:
             SocketError: if a value makes a parameter of the event.
         """
-        for marked in template.marked():
-            with suppress(SocketError):
-                socket = self._parse(marked).socket
-                break
-        else:
+        socket = self._parse_marked(template)
+        if isinstance(socket, SocketError):
             return SocketError(template.text, "").socket  # the form of the rest depends on a value
         if getattr(socket, "parameters", ()) != getattr(address.socket, "parameters", ()):
             raise SocketError(
@@ -293,12 +217,18 @@ class Transports:
 
     def _problem(self, template: Template) -> str:
         """Return why a transport refuses a text with the values of references, without these values."""
-        problems = []
+        found = self._parse_marked(template)
+        if isinstance(found, SocketError):
+            return template.unmarked(found.problem)
+        return f"expected a value that fits its place from {' and '.join(template.references)}"
+
+    def _parse_marked(self, template: Template) -> Socket | SocketError:
+        """Return the socket with marks in place of the values, or the first error when no kind of mark fits."""
+        first: SocketError | None = None
         for marked in template.marked():
             try:
-                self._parse(marked)
+                return self._parse(marked).socket
             except SocketError as error:
-                problems.append(template.unmarked(error.problem))
-            else:
-                return f"expected a value that fits its place from {' and '.join(template.references)}"
-        return problems[0]
+                first = first or error
+        assert first is not None
+        return first

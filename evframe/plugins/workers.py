@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ class CallLimit:
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
-        self._seconds = 0.0
-        self._report: SlowCall | None = None
+        self._limit: tuple[float, SlowCall] | None = None
 
     def set(self, seconds: float, report: SlowCall) -> None:
         """Call *report* after each call that took longer than *seconds*, on the thread of the slow call.
@@ -63,43 +63,42 @@ class CallLimit:
             seconds: the limit.
             report: gets the name of the called code, the event and the seconds; it must not raise.
         """
-        self._seconds = seconds
-        self._report = report
+        self._limit = seconds, report
 
     def clear(self) -> None:
         """Remove the limit, so that slow calls are not reported any more."""
-        self._report = None
+        self._limit = None
 
     def timed(self, name: str, call: Callable[[Event], Any]) -> Callable[[Event], Any]:
         """Return *call*, measured if there is a limit."""
-        report, seconds, clock = self._report, self._seconds, self._clock
-        if report is None:
+        limit = self._limit
+        if limit is None:
             return call
 
         def measured(event: Event) -> None:
-            start = clock()
-            try:
+            with self._measure(*limit, name, event):
                 call(event)
-            finally:
-                elapsed = clock() - start
-                if elapsed > seconds:
-                    report(name, event, elapsed)
 
         return measured
 
     def timed_async(self, name: str, call: Callable[[Event], Awaitable[Any]]) -> Callable[[Event], Awaitable[Any]]:
         """Return *call*, measured if there is a limit; the time that *call* waits counts, too."""
-        report, seconds, clock = self._report, self._seconds, self._clock
-        if report is None:
+        limit = self._limit
+        if limit is None:
             return call
 
         async def measured(event: Event) -> None:
-            start = clock()
-            try:
+            with self._measure(*limit, name, event):
                 await call(event)
-            finally:
-                elapsed = clock() - start
-                if elapsed > seconds:
-                    report(name, event, elapsed)
 
         return measured
+
+    @contextmanager
+    def _measure(self, seconds: float, report: SlowCall, name: str, event: Event) -> Iterator[None]:
+        start = self._clock()
+        try:
+            yield
+        finally:
+            elapsed = self._clock() - start
+            if elapsed > seconds:
+                report(name, event, elapsed)
