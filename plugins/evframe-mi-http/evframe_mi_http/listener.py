@@ -22,9 +22,9 @@ _NO_ROOM: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class Listener:
     """A bound address.
 
-    It accepts connections itself, instead of `aiohttp.web.SockSite`: a site has one TLS context for its life, closes
-    its socket with connections that are made and not accepted, and has no way to the reserve of descriptors. A
-    reload may change the certificate and the address, and may refuse no connection.
+    It accepts connections itself, instead of `aiohttp.web.SockSite`. A site has one TLS context for its life, and
+    when it closes, connections that are made and not yet accepted are reset; a reload may change the certificate and
+    the address, and resets no connection. A site also takes no descriptor from the reserve when all are in use.
 
     Args:
         options: where, and who may use a path.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from evframe_wire.reading import MAX_TEXT_DEPTH
 
@@ -37,8 +37,6 @@ _CLOSES: Final = {
     (_FIRST_NAME, _OPEN_OBJECT): _CLOSE_OBJECT,
     (_COMMA, _OPEN_OBJECT): _CLOSE_OBJECT,
 }
-
-Found: TypeAlias = tuple[bytes, Any]  # a piece, and its value if the decoder found it
 
 
 class ValueScanner:
@@ -162,20 +160,14 @@ class Splitter:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the pieces that *data* completes."""
-        return [piece for piece, _ in self._split(data)]
+        return self._split(data, values=False)
 
     def read(self, data: bytes) -> list[Any]:
         """Return the values that *data* completes; what is no JSON is left out.
 
         Texts are read as Latin-1, and numbers as `json` reads them: for messages whose structure matters alone.
         """
-        values = []
-        for piece, value in self._split(data):
-            try:
-                values.append(json.loads(piece.decode("latin-1"), strict=False) if value is None else value)
-            except (ValueError, RecursionError):
-                continue
-        return values
+        return self._split(data, values=True)
 
     @property
     def is_too_long(self) -> bool:
@@ -184,17 +176,18 @@ class Splitter:
 
     def end(self) -> list[bytes]:
         """Return what is left when nothing more arrives."""
-        found: list[Found] = []
-        self._cut(len(self._data), found)
-        return [piece for piece, _ in found]
+        found: list[bytes] = []
+        self._cut(len(self._data), found, values=False)
+        return found
 
-    def _split(self, data: bytes) -> list[Found]:
+    def _split(self, data: bytes, *, values: bool) -> list[Any]:
+        """Return the pieces that *data* completes, or the values of those that are JSON."""
         self._data += data
-        found: list[Found] = []
+        found: list[Any] = []
         while True:
             if self._scanner is None:
                 if self._at == 0:
-                    self._take_plain(found)
+                    self._take_plain(found, values=values)
                 begin = _START.search(self._data, self._at)
                 if begin is None:
                     self._at = len(self._data)
@@ -208,10 +201,10 @@ class Splitter:
                 continue
             if end is None:
                 return found
-            self._cut(start, found)
-            self._cut(end - start, found)
+            self._cut(start, found, values=values)
+            self._cut(end - start, found, values=values)
 
-    def _take_plain(self, found: list[Found]) -> None:
+    def _take_plain(self, found: list[Any], *, values: bool) -> None:
         """Take the values that are first, are JSON, and have arrived as a whole: the decoder is faster.
 
         Each ends where `ValueScanner` would find its end. The decoder reads no more of the first that it cannot
@@ -223,14 +216,19 @@ class Splitter:
             while (begin := _PLAIN_START.match(text, end)) is not None:
                 start = begin.end()
                 value, end = _decode(text, start)
-                found.append((text[start:end].encode("latin-1"), value))
+                found.append(value if values else text[start:end].encode("latin-1"))
         except (ValueError, RecursionError):
             pass
         del self._data[:end]
 
-    def _cut(self, end: int, found: list[Found]) -> None:
-        piece = bytes(self._data[:end]).strip()
+    def _cut(self, end: int, found: list[Any], *, values: bool) -> None:
+        piece: Any = bytes(self._data[:end]).strip()
         del self._data[:end]
         self._at, self._scanner = 0, None
-        if piece:
-            found.append((piece, None))
+        if piece and values:
+            try:
+                found.append(json.loads(piece.decode("latin-1"), strict=False))
+            except (ValueError, RecursionError):
+                return
+        elif piece:
+            found.append(piece)
