@@ -14,12 +14,13 @@ _NO_DONES: Final[Mapping[int, Done]] = {}
 class Batch:
     """The events under way to one subscriber, and the outcomes that the transport reports."""
 
-    __slots__ = ("_events", "confirmed", "dones", "error", "failures", "number")
+    __slots__ = ("_events", "began_at", "confirmed", "dones", "error", "failures", "number")
 
     def __init__(self, events: Sequence[Event], number: int = 0, dones: Mapping[int, Done] = _NO_DONES) -> None:
         self._events = tuple(events)
         self.number = number
         self.dones = dones  # the core's: what is called with the outcome of an event, by index
+        self.began_at: float | None = None  # seconds of the monotonic clock, when somebody observes batches
         self.failures: dict[int, str] = {}
         self.confirmed: set[int] = set()
         self.error: BaseException | None = None

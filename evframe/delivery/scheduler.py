@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
@@ -27,8 +28,11 @@ from evframe.delivery.subscriber import QueueSettings, State, Subscriber
 from evframe.events.event import Event
 from evframe.exceptions import Rejected
 
+log = logging.getLogger("evframe.delivery")
 _TURN_S: Final = 0.005  # one pass over the ready subscribers; then the loop serves its sockets
 _QUEUED: Final = State.QUEUED
+Observer = Callable[[Socket, Batch, BaseException | None, float], None]
+"""Called with each batch that is over: its socket, its error if it failed as a whole, and the seconds that it took."""
 _Late = tuple[Subscriber, Batch, object, BaseException | None]
 
 
@@ -73,6 +77,7 @@ class Scheduler:
         self.retries = RetryTimer(core.retries_per_s, self._resume, self._context)
         """The subscribers that wait for their next attempt."""
         self._ends = Ends(self._cut, self._context)
+        self._observers: tuple[Observer, ...] = ()
         self._gathering = Gathering(self._gathered, self._context)
         self.configure(core)
 
@@ -103,6 +108,19 @@ class Scheduler:
         self._ends.start(self._loop)
         self._is_fresh = True
         self._schedule()
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Call *observer* with each batch that is over; return what ends this.
+
+        It is called on the loop, when each event of the batch has its outcome or waits for the next
+        attempt. Batches that ended by a cancellation, and probes, are not reported. An error that it raises is logged.
+        """
+        self._observers = (*self._observers, observer)
+
+        def stop() -> None:
+            self._observers = tuple(other for other in self._observers if other is not observer)
+
+        return stop
 
     # Events that come
 
@@ -142,13 +160,15 @@ class Scheduler:
         self._loop.call_soon(self._flush, context=self._context)
         self._number += 1
         batch = subscriber.begin_at_once(event, self._number)
+        if self._observers:
+            batch.began_at = time.monotonic()
         result: Any = None
         problem: BaseException | None = None
         try:
             result = subscriber.transport.deliver(subscriber.socket, batch)
         except BaseException as error:  # noqa: BLE001 as in `_deliver`
             problem = error
-        if result is not True or not subscriber.finish_at_once(batch):
+        if result is not True or self._observers or not subscriber.finish_at_once(batch):
             self._late = (subscriber, batch, result, problem)
             problem = None  # the error's context has a traceback with this frame, and would form a cycle
 
@@ -196,6 +216,8 @@ class Scheduler:
         if batch is None:
             self._proceed(subscriber)
             return
+        if self._observers:
+            batch.began_at = time.monotonic()
         try:
             result = subscriber.transport.deliver(subscriber.socket, batch)
         except BaseException as error:  # noqa: BLE001 a plugin's error is an outcome, never ours
@@ -259,6 +281,8 @@ class Scheduler:
             error = None if future.cancelled() else future.exception()
             if is_counted:
                 return
+            if future.cancelled():
+                batch.began_at = None  # the time says nothing about the peer
             if not future.cancelled():
                 self._finish(subscriber, batch, error)
             elif self._queues.is_closed or subscriber.ended:
@@ -273,11 +297,22 @@ class Scheduler:
         # A caller that waits for an outcome raises its next event afterwards; gathering would delay that event.
         gathers = subscriber in self._gathering and subscriber.may_gather
         subscriber.finish(batch, error)
+        if batch.began_at is not None:
+            self._report(subscriber.socket, batch, error, time.monotonic() - batch.began_at)
         if subscriber.state is State.AWAY:
             if not subscriber.batches:
                 self._retreat(subscriber)
         elif not gathers:
             self._proceed(subscriber)
+
+    def _report(self, socket: Socket, batch: Batch, error: BaseException | None, seconds: float) -> None:
+        for observer in self._observers:
+            try:
+                observer(socket, batch, error, seconds)
+            except BaseException as problem:
+                if comes_from_outside(problem):
+                    raise
+                log.exception("an observer of deliveries raised an error", extra={"socket": socket.canonical})
 
     def probe(self, subscriber: Subscriber, question: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
         """Run *question* about the peer of an idle subscriber in the place of a batch; events wait for its end.

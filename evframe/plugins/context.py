@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
 
 from evframe.config import CoreOptions
+from evframe.delivery.scheduler import Observer
 from evframe.events.declarations import ParameterTypes
 from evframe.plugins.changes import Changes
 from evframe.plugins.commands import CommandTable
@@ -87,6 +88,16 @@ class PluginContext:
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run *work* as a task, which is cancelled when the interface is left or the plugin is removed."""
         return self.tasks.spawn(work)
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Call *observer* with each batch of any subscriber that is over; return what ends this.
+
+        Args:
+            observer: called on the loop with the socket, the batch with its failures, the error of the
+                whole batch or None, and the seconds from the delivery to the outcome. Without an
+                observer no time is measured. End it in the hook `stop`.
+        """
+        return self.leases.observe(observer)
 
     def register_event(
         self, name: str, params: ParameterTypes | None = None, *, summary: str = "", enforced: bool = True

@@ -8,6 +8,7 @@ from typing import Any
 from evframe.config.structuring import check_timeout
 from evframe.delivery.members import Address, Member
 from evframe.delivery.probes import state_of
+from evframe.delivery.scheduler import Observer
 from evframe.delivery.sockets import Socket
 from evframe.delivery.statistics import Counters
 from evframe.events.event import EventRegistry
@@ -66,6 +67,10 @@ class Subscribing:
         # Listings show references of a configured socket; only such a text may be parsed with references.
         canonical = socket if has_reference(socket) else self._transports.parse(socket).socket.canonical
         return self._leases.find(event, canonical)
+
+    def observe(self, observer: Observer) -> Callable[[], None]:
+        """Call *observer* with each batch that is over; see `Scheduler.observe`."""
+        return self._roster.scheduler.observe(observer)
 
     @property
     def subscriptions(self) -> list[Subscription]:

@@ -31,7 +31,7 @@ from evframe_core_events.memory import Level, Memory, Usage
 from evframe_core_events.options import Options as CoreEventsOptions
 from evframe_core_events.reports import StatusCommands
 from evframe_core_events.scaling import Scaler, Step
-from evframe_core_events.timing import DeliveryHook, SlowOperations
+from evframe_core_events.timing import SlowOperations
 from evframe_core_events.watches import Watches
 
 log = logging.getLogger("evframe.core-events")
@@ -72,7 +72,7 @@ class CoreEvents:
         limit = RateLimit(options.log_rate_limit, clock)
         handler = EventHandler(options, self._raise_log, self._has_log_subscribers, limit)
         self._logs = LogConsumer(handler, muted=not options.log_event_enabled, sleep=sleep)
-        self._measured: DeliveryHook | None = None
+        self._stop_observing: Callable[[], None] | None = None
         self._watches: Watches | None = None
 
     def _raise(self, name: str, params: dict[str, Any]) -> None:
@@ -113,28 +113,29 @@ class CoreEvents:
         """Keep what raises events, and have the calls of routes measured."""
         self._context = context
         context.status.group("core-events").add(details="running")
-        self._measure(context)
+        self._measure_calls(context)
 
-    def _measure(self, context: PluginContext) -> None:
-        """Have measured what there are limits for, and nothing else."""
-        options = self._options
-        self._measure_nothing(context)
-        if options.exec_route_threshold_us:
-            context.call_limit.set(options.exec_route_threshold_us / 1e6, self._slow.route_returned)
-        if options.delivery_threshold_us:
-            self._measured = DeliveryHook(options.delivery_threshold_us / 1e6, self._slow.delivered)
-            context.plugins.register(self._measured)
-
-    def _measure_nothing(self, context: PluginContext) -> None:
+    def _measure_calls(self, context: PluginContext) -> None:
         context.call_limit.clear()
-        if self._measured is not None:
-            context.plugins.unregister(self._measured)
-            self._measured = None
+        if self._options.exec_route_threshold_us:
+            context.call_limit.set(self._options.exec_route_threshold_us / 1e6, self._slow.route_returned)
+
+    def _measure_deliveries(self, context: PluginContext) -> None:
+        self._stop_measuring()
+        if self._options.delivery_threshold_us:
+            limit_s = self._options.delivery_threshold_us / 1e6
+            self._stop_observing = context.observe(partial(self._slow.delivered, limit_s))
+
+    def _stop_measuring(self) -> None:
+        if self._stop_observing is not None:
+            self._stop_observing()
+            self._stop_observing = None
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Start the measurements that the options ask for."""
-        self._measure(context)
+        self._measure_calls(context)
+        self._measure_deliveries(context)
         self._watches = Watches(context.spawn)
         self._watch(context, self._watches)
         self._logs.start(context.spawn)
@@ -170,8 +171,9 @@ class CoreEvents:
             self._scalers.clear()
         self._logs.adopt(before, options)
         if self._context is not None:
-            self._measure(self._context)
+            self._measure_calls(self._context)
             if self._watches is not None:
+                self._measure_deliveries(self._context)
                 self._watch(self._context, self._watches)
 
     async def _every(self, check: Callable[[], None], seconds: float) -> None:
@@ -190,7 +192,8 @@ class CoreEvents:
         self._logs.stop()
         self._watches = None
         if self._context is not None:
-            self._measure_nothing(self._context)
+            self._context.call_limit.clear()
+            self._stop_measuring()
 
     @hookimpl
     def status_changed(self, change: StatusChange) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable, Generator
-from functools import partial
+from collections.abc import Callable
 from typing import Any, Final
 
-from evframe import Batch, Event, Socket, depth, hookimpl
+from evframe import Batch, Event, Socket, depth
 from evframe.plugin import LogLimiter, PluginContext
 
 log = logging.getLogger("evframe.core-events")
@@ -17,8 +15,6 @@ THRESHOLD: Final = "E_CORE_THRESHOLD"
 _EXTRA_BYTES: Final = 4096
 _LOGGED: Final = 200  # characters
 _OUTCOME_S: Final = 10.0
-
-Deliver = Callable[[Socket, Batch], Generator[None, Any, Any]]
 
 
 class SlowOperations:
@@ -51,9 +47,9 @@ class SlowOperations:
             payload = event.payload[:_EXTRA_BYTES].decode("utf-8", "replace")
             self.report("event route", seconds, f"route:{name} {payload}")
 
-    def delivered(self, socket: Socket, batch: Batch, seconds: float) -> None:
-        """Report a batch whose outcome took so long, unless all of its events are meta events."""
-        if all(event.definition.is_meta for event in batch.events):
+    def delivered(self, limit_s: float, socket: Socket, batch: Batch, _: BaseException | None, seconds: float) -> None:
+        """Report a batch whose outcome took longer than *limit_s*, unless all of its events are meta events."""
+        if seconds <= limit_s or all(event.definition.is_meta for event in batch.events):
             return
         token = depth.set(max(event.depth for event in batch.events) + 1)
         try:
@@ -74,55 +70,3 @@ class SlowOperations:
                 params = self._logged("event loop", late_s, "")
                 # What handles the event may be what holds the loop up: until it has, nothing is measured.
                 await context.raising.raise_event_and_wait(THRESHOLD, params, timeout_s=_OUTCOME_S)
-
-
-class DeliveryHook:
-    """Wraps the hook `deliver`; its being there is in the way of every delivery.
-
-    Args:
-        limit_s: how long a batch may take.
-        report: called with each that takes longer.
-    """
-
-    def __init__(self, limit_s: float, report: Callable[[Socket, Batch, float], None]) -> None:
-        self.deliver = delivery_wrapper(limit_s, report)
-
-
-def delivery_wrapper(limit_s: float, report: Callable[[Socket, Batch, float], None]) -> Deliver:
-    """Return a wrapper round the hook `deliver` that reports batches which take longer than *limit_s*.
-
-    It measures from the call to the outcome of the batch; the time in which events wait does not count.
-    """
-
-    @hookimpl(wrapper=True)
-    def deliver(socket: Socket, batch: Batch) -> Generator[None, Any, Any]:
-        end = partial(_end, time.perf_counter(), limit_s, partial(report, socket, batch))
-        try:
-            result = yield
-        except Exception:
-            end()
-            raise
-        if asyncio.isfuture(result):
-            result.add_done_callback(lambda future: None if future.cancelled() else end())
-        elif isinstance(result, Awaitable):
-            return _measured(result, end)
-        else:
-            end()
-        return result
-
-    return deliver
-
-
-async def _measured(result: Awaitable[None], end: Callable[[], None]) -> None:
-    try:
-        await result
-    except Exception:
-        end()
-        raise
-    end()
-
-
-def _end(start: float, limit_s: float, report: Callable[[float], None]) -> None:
-    elapsed = time.perf_counter() - start
-    if elapsed > limit_s:
-        report(elapsed)

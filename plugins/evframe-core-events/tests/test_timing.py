@@ -117,14 +117,14 @@ async def test_quick_delivery_is_not_reported():
     assert "told" not in events.plugin("memory").delivered
 
 
-def test_without_a_limit_there_is_no_wrapper():
-    """A limit that is off costs a delivery nothing: no wrapper is in its way, and no call is measured."""
-    events = evframe.EventInterface(plugins={"memory": MemoryTransport(), "core-events": CoreEvents()})
-    assert len(events.plugins.hook.deliver.get_hookimpls()) == 1
-    assert events.composition.call_limit.timed("x", print) is print
-    limited = CoreEvents(Options(delivery_threshold_us=1))
-    events = evframe.EventInterface(plugins={"memory": MemoryTransport(), "core-events": limited})
-    assert len(events.plugins.hook.deliver.get_hookimpls()) == 2
+async def test_without_a_limit_nothing_is_measured():
+    """A limit that is off costs a delivery nothing: no batch is observed, and no call is measured."""
+    for options, count in ((Options(), 0), (Options(delivery_threshold_us=1), 1)):
+        plugins = {"memory": MemoryTransport(), "core-events": CoreEvents(options)}
+        async with evframe.EventInterface(plugins=plugins) as events:
+            assert len(events._roster.scheduler._observers) == count
+            assert events.composition.call_limit.timed("x", print) is print
+        assert events._roster.scheduler._observers == ()
 
 
 async def test_slow_call():
