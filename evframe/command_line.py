@@ -28,9 +28,9 @@ class CommandLine:
             ValueError: if it has no name, or that of another command.
         """
         if command.name is None:
-            raise ValueError("expected a command with a name")
+            raise ValueError("name: expected a command with a name, got None")
         if command.name in self._taken or command.name in self.commands:
-            raise ValueError(f"command {command.name!r} exists already")
+            raise ValueError(f"name: expected that of a new command, got {command.name!r}, which exists already")
         self.commands[command.name] = command
 
 

@@ -105,10 +105,10 @@ class EventInterface(Raising, Subscribing):
         """
         if config is None:
             if self.config_path is None:
-                raise ConfigError(["expected a configuration that was read from a file"])
+                raise ConfigError(["config: expected a Config, or an interface made by from_toml, got neither"])
             config = read_config_file(self.config_path)
         if self._has_own_plugins:
-            raise ConfigError(["plugins: expected the installed plugins, this interface was given its own"])
+            raise ConfigError(["plugins: expected the installed plugins, which a reload loads, got plugin objects"])
         wanted = compose(config, gateway=self.is_gateway)
         wanted.raise_problems()
         changes = Reload(self.composition, wanted, self._leases, self.client_leases).run()

@@ -3,11 +3,13 @@
 from evframe_wire.addresses import connection_problem, without_brackets
 
 from evframe.calls import comes_from_outside, without_tracebacks
-from evframe.config import TYPES, are_named_apart, at_least, is_event_name, is_readable, parse_config, within
+from evframe.config import parse_config
 from evframe.config.files import file_digests
 from evframe.config.hints import did_you_mean
 from evframe.config.secret import read_secret, secret
 from evframe.config.structuring import LARGEST, check_timeout, structure
+from evframe.config.tables import TYPES
+from evframe.config.validators import are_named_apart, at_least, is_event_name, is_readable, within
 from evframe.delivery.ages import Age
 from evframe.delivery.limits import Limits
 from evframe.delivery.members import Address, Member

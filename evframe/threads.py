@@ -59,7 +59,7 @@ class ThreadedInterface:
         self._thread = threading.Thread(target=self._run, name="evframe", daemon=True)
         self._thread.start()
         if not self._started.wait(start_timeout_s):
-            raise TimeoutError(f"expected a start within {start_timeout_s} s")
+            raise TimeoutError(f"start_timeout_s: expected a start within {start_timeout_s} s, got none")
         if self._error is not None:
             raise self._error
         # The thread is a daemon, so that it still runs when the functions of atexit are called.

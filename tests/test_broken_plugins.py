@@ -196,8 +196,8 @@ def test_limits_of_another_kind_are_refused():
 @pytest.mark.parametrize(
     ("attribute", "value", "said"),
     [
-        ("schemes", "odd", "schemes: expected a tuple of texts, got 'odd'"),
-        ("schemes", (1,), r"schemes: expected a tuple of texts, got (1,)"),
+        ("schemes", "odd", "schemes: expected a tuple of texts such as ('udp',), got 'odd'"),
+        ("schemes", (1,), r"schemes: expected a tuple of texts such as ('udp',), got (1,)"),
     ],
 )
 def test_an_attribute_with_a_bad_value_is_refused(attribute, value, said):

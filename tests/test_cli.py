@@ -153,8 +153,8 @@ def test_another_distribution_adds_a_command(command, contribute):
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ("click.Command('run')", "ValueError: command 'run' exists already"),
-        ("click.Command(None)", "ValueError: expected a command with a name"),
+        ("click.Command('run')", "ValueError: name: expected that of a new command, got 'run', which exists already"),
+        ("click.Command(None)", "ValueError: name: expected a command with a name, got None"),
         ("nothing", "NameError: name 'nothing' is not defined"),
         ("exit(3)", "entry point 'broken' of evframe.cli: expected a result or an Exception, got SystemExit(3)"),
     ],

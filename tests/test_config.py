@@ -7,9 +7,10 @@ import attrs
 import pytest
 
 import evframe
-from evframe.config import are_named_apart, is_event_name, is_readable, parse_config
+from evframe.config import parse_config
 from evframe.config.files import file_digests
 from evframe.config.structuring import structure
+from evframe.config.validators import are_named_apart, is_event_name, is_readable
 
 
 def test_whole_configuration(installed):

@@ -8,8 +8,9 @@ import pytest
 
 import evframe
 from evframe import config
-from evframe.config import CoreOptions, EventOptions, SubscriptionOptions, read_config
+from evframe.config import CoreOptions, EventOptions, SubscriptionOptions
 from evframe.config.structuring import structure
+from evframe.config.tables import read_config
 from evframe.testing import MemoryTransport
 
 ABSURD = (float("nan"), float("inf"), float("-inf"), 1e308, -1, 10**30, -(10**30), 10**5000)

@@ -12,7 +12,7 @@ from evframe_wire.visible import visible_lines
 
 from evframe.calls import foreign_call
 from evframe.command_line import CommandLine, say
-from evframe.config.hints import how_to_install, plugin_of_command
+from evframe.config.hints import how_to_install, published
 from evframe.exceptions import PluginError
 from evframe.plugins import hookspecs
 
@@ -43,7 +43,7 @@ class Commands(click.Group):
         """
         found = super().get_command(ctx, cmd_name) or self._contributed.get(cmd_name)
         if found is None and not ctx.resilient_parsing:
-            plugin = plugin_of_command(cmd_name)
+            plugin = published().commands.get(cmd_name)
             if plugin is not None:
                 ctx.fail(f"no command {cmd_name!r}, {how_to_install(plugin)}")
         return found

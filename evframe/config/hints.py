@@ -27,47 +27,26 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
     return names[found[0]] if found else None
 
 
-def plugin_of(scheme: str) -> str | None:
-    """Return the published plugin that has *scheme*, or None."""
-    return _published().schemes.get(scheme)
-
-
-def is_published(plugin: str) -> bool:
-    """Return whether *plugin* has a package called ``evframe-`` and its name."""
-    return plugin in _published().plugins
-
-
-def plugin_of_command(command: str) -> str | None:
-    """Return the published plugin that adds *command* to the command line, or None."""
-    return _published().commands.get(command)
-
-
-def options_in(place: str) -> tuple[str, str] | None:
-    """Return the published plugin, and its option, that stands at *place* outside of the plugin's table, or None."""
-    found = _published().places.get(place)
-    return None if found is None else (found[0], found[1])
-
-
-def published_places() -> Iterable[str]:
-    """Return the places outside of their tables at which options of published plugins may stand."""
-    return _published().places
-
-
 def how_to_install(plugin: str) -> str:
     """Return the command that installs *plugin*."""
     return f"pip install evframe-{plugin}"
 
 
 @attrs.frozen
-class _Published:
+class Published:
     """What the packages of evframe add, stored here because a package that is not installed cannot report it."""
 
     plugins: list[str]
+    """The plugins, each with a package called ``evframe-`` and its name."""
     schemes: dict[str, str]
+    """The plugin of each scheme."""
     commands: dict[str, str]
+    """The plugin of each command of the command line."""
     places: dict[str, list[str]] = attrs.field(factory=dict)
+    """The plugin and its option of each place outside of the plugin's table."""
 
 
 @cache
-def _published() -> _Published:
-    return _Published(**json.loads(files("evframe").joinpath("published.json").read_bytes()))
+def published() -> Published:
+    """Return what the packages of evframe add."""
+    return Published(**json.loads(files("evframe").joinpath("published.json").read_bytes()))

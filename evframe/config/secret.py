@@ -61,5 +61,7 @@ def read_secret(path: str) -> str:
     except UnicodeDecodeError:
         secret = ""
     if not secret.isprintable() or not secret or len(text) > _MOST_BYTES:
-        raise ValueError(f"expected one line of text in {path!r}")
+        size = "more" if len(text) > _MOST_BYTES else f"{len(text)} bytes in {len(text.splitlines())} lines"
+        expected = f"one line of text in UTF-8, without control characters, of 1 to {_MOST_BYTES} bytes"
+        raise ValueError(f"expected {expected}, in {path!r}, got {size}")
     return secret

@@ -36,6 +36,14 @@ def check_number(name: str, value: float) -> None:
         raise ValueError(f"expected at least {-LARGEST}, got {_short(value)}")
 
 
+def check_named_number(name: str, value: float) -> None:
+    """Refuse a number as `check_number` does, with *name* in the error."""
+    try:
+        check_number(name, value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
 def check_timeout(name: str, value: float | None) -> None:
     """Refuse an argument that is neither a number of seconds nor None; a negative number is permitted.
 
@@ -46,10 +54,7 @@ def check_timeout(name: str, value: float | None) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{name}: expected seconds or None, got {value!r}")  # noqa: TRY004 as for a number that does not fit
-    try:
-        check_number(name, value)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+    check_named_number(name, value)
 
 
 def _short(value: float) -> str:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import attrs
 
-from evframe.config.hints import options_in, published_places
+from evframe.config.hints import published
 from evframe.config.management import ManagementOptions
-from evframe.config.structuring import check_number, structure
+from evframe.config.structuring import structure
 from evframe.config.toml_lines import with_places
+from evframe.config.validators import at_least
 from evframe.events.declarations import Parameter
-from evframe.events.event import check_name
 from evframe.exceptions import ConfigError
 
 Overflow = Literal["drop_oldest", "drop_newest", "block"]
@@ -28,54 +27,6 @@ TYPES: Final[dict[str, type]] = {
     "list": list,
     "dict": dict,
 }
-
-
-def at_least(smallest: float) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
-    """Return the validator of an option that is *smallest* or more."""
-
-    def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        try:
-            check_number(attribute.name, value)  # options that were made in Python are not checked before
-        except ValueError as error:
-            raise ValueError(f"{attribute.name}: {error}") from None
-        if value < smallest:
-            raise ValueError(f"{attribute.name}: expected {smallest} or more, got {value!r}")
-
-    return check
-
-
-def within(smallest: int, largest: int) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
-    """Return the validator of an option that is from *smallest* to *largest*."""
-
-    def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if not smallest <= value <= largest:
-            raise ValueError(f"{attribute.name}: expected {smallest} to {largest}, got {value!r}")
-
-    return check
-
-
-def is_event_name(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    """Validate an option that is the name of an event, or None."""
-    try:
-        if value is not None:
-            check_name(value)
-    except ValueError as error:
-        raise ValueError(f"{attribute.name}: {error}") from None
-
-
-def are_named_apart(_: Any, attribute: attrs.Attribute[Any], value: Iterable[Any]) -> None:
-    """Validate that the tables of an option have different names, compared without their case."""
-    seen: set[str] = set()
-    for each in value:
-        if each.name.casefold() in seen:
-            raise ValueError(f"{attribute.name}: expected a name of its own for each, got {each.name!r} twice")
-        seen.add(each.name.casefold())
-
-
-def is_readable(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    """Validate an option that is the path of a file that can be read, or None."""
-    if value is not None and not os.access(value, os.R_OK):
-        raise ValueError(f"{attribute.name}: expected a file that can be read, got {value!r}")
 
 
 @attrs.frozen
@@ -175,13 +126,13 @@ class Config:
         """The tables of the plugins, including the options that stand outside of these tables."""
         tables = dict(self.plugins)
         for place, value in self.places.items():
-            plugin, option = _owner(place)
+            plugin, option = published().places[place]
             tables[plugin] = {option: value, **tables.get(plugin, {})}
         return tables
 
     def named_by_place(self, problems: Iterable[str]) -> Iterator[str]:
         """Yield *problems*, each with the place of its option in the file."""
-        moved = {"plugins.{}.{}".format(*_owner(place)): place for place in self.places}
+        moved = {"plugins.{}.{}".format(*published().places[place]): place for place in self.places}
         for problem in problems:
             path = next((path for path in moved if problem.startswith((f"{path}:", f"{path}."))), None)
             yield problem if path is None else f"{moved[path]}{problem.removeprefix(path)}"
@@ -189,13 +140,6 @@ class Config:
     def placed(self, problems: Iterable[str]) -> list[str]:
         """Return *problems*, each with its file and line when the configuration was read from a file."""
         return list(problems) if self.source is None else with_places(*self.source, problems)
-
-
-def _owner(place: str) -> tuple[str, str]:
-    """Return the plugin and the option that stands at *place*."""
-    found = options_in(place)
-    assert found is not None, place
-    return found
 
 
 def _plugin_tables(plugins: Any, problems: list[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:
@@ -213,15 +157,10 @@ def _plugin_tables(plugins: Any, problems: list[str]) -> tuple[list[str], dict[s
     return disable or [], tables
 
 
-def _place_tables() -> list[str]:
-    """Return the places that are whole tables."""
-    return [place for place in published_places() if "." not in place]
-
-
 def _take_places(raw: dict[str, Any]) -> dict[str, Any]:
     """Take the options that stand outside of their plugins' tables out of *raw*, and return them by their places."""
     found = {}
-    for place in published_places():
+    for place in published().places:
         head, _, key = place.rpartition(".")
         table = raw.get(head) if head else raw
         if isinstance(table, dict) and key in table:
@@ -244,7 +183,8 @@ def read_config(text: str) -> Config:
     except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError of Python
         return Config(problems=[f"not TOML: {error}"])
     places = _take_places(raw)
-    known = ("core", "plugins", "events", "subscriptions", "management", *_place_tables())
+    of_plugins = (place for place in published().places if "." not in place)
+    known = ("core", "plugins", "events", "subscriptions", "management", *of_plugins)
     problems = [f"{key}: unknown table, expected one of {', '.join(known)}" for key in raw if key not in known]
     disable, tables = _plugin_tables(raw.get("plugins", {}), problems)
     core = structure(raw.get("core", {}), CoreOptions, "core", problems) or CoreOptions()

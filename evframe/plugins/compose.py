@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from evframe.calls import comes_from_outside
 from evframe.config import Config
-from evframe.config.hints import is_published
+from evframe.config.hints import published
 from evframe.config.management import NARROWING_KEYS, NarrowingOptions
 from evframe.config.structuring import structure
 from evframe.exceptions import ConfigError, SocketError
@@ -55,7 +55,8 @@ def compose(
         if plugins is None:
             _load(composition, entry_points(group=GROUP) if found is None else found, gateway=gateway)
         else:
-            problems += [f"{place}: expected none beside plugin objects" for place in composition.config.places]
+            expected = "expected none beside plugin objects, which have their options"
+            problems += [f"{place}: {expected}" for place in composition.config.places]
             for name, plugin in plugins.items():
                 composition.add(composition.make(name, plugin))
     if config is not None and plugins is None:
@@ -73,7 +74,7 @@ def _load(composition: Composition, found: Iterable[EntryPoint], *, gateway: boo
     config, problems = composition.config, composition.problems
     values, tables, seen = Values(), config.tables, set[str]()
     # First the plugins that are published with evframe, so that no other plugin can take their names and commands.
-    for entry in sorted(found, key=lambda entry: (not is_published(entry.name), entry.name)):
+    for entry in sorted(found, key=lambda entry: (entry.name not in published().plugins, entry.name)):
         version = entry.dist.version if entry.dist else "?"
         problem: str | None = None
         if entry.name in config.disable:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import filter as filter_names
 
 from evframe.config import Config, EventOptions
-from evframe.config.hints import did_you_mean, how_to_install, is_published, nearest, options_in, plugin_of
+from evframe.config.hints import did_you_mean, how_to_install, nearest, published
 from evframe.config.management import NarrowingOptions
 from evframe.events.declarations import Declaration, Parameter
 from evframe.plugins.manager import DISABLED, INVALID_OPTIONS, PluginStatus
@@ -20,7 +20,7 @@ def missing_plugins(names: Iterable[str], installed: Iterable[str]) -> Iterator[
     installed = list(installed)
     for name in names:
         if name not in installed:
-            hint = f", {how_to_install(name)}" if is_published(name) else did_you_mean(name, installed)
+            hint = f", {how_to_install(name)}" if name in published().plugins else did_you_mean(name, installed)
             yield f"plugins.{name}: no such plugin is installed{hint}"
 
 
@@ -28,7 +28,7 @@ def unusable_places(config: Config, installed: Iterable[str]) -> Iterator[str]:
     """Yield a problem for each option outside of its plugin's table that has no effect, or is set twice."""
     installed = list(installed)
     for place in config.places:
-        plugin, option = options_in(place) or ("", "")
+        plugin, option = published().places[place]
         if plugin not in installed:
             yield f"{place}: the plugin {plugin!r} is not installed, {how_to_install(plugin)}"
         elif option in config.plugins.get(plugin, {}):
@@ -103,7 +103,7 @@ def _text(params: Mapping[str, Parameter]) -> str:
 
 def why_no_scheme(scheme: str, schemes: Iterable[str], statuses: Iterable[PluginStatus]) -> str:
     """Return the end of a sentence about an unknown *scheme*: the package to install, or the scheme that was meant."""
-    plugin = plugin_of(scheme)
+    plugin = published().schemes.get(scheme)
     if plugin is None:
         return f"which no loaded plugin has{did_you_mean(scheme, schemes)}"
     status = next((status for status in statuses if status.name == plugin), None)

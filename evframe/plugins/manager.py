@@ -69,7 +69,7 @@ def check_attributes(name: str, plugin: Any) -> None:
             raise PluginError(f"plugin {name!r}: unknown attribute {attribute!r}, did you mean {meant[0]!r}")
     schemes = getattr(plugin, "schemes", ())
     if isinstance(schemes, str) or not all(isinstance(scheme, str) for scheme in schemes):
-        raise PluginError(f"plugin {name!r}: schemes: expected a tuple of texts, got {schemes!r}")
+        raise PluginError(f"plugin {name!r}: schemes: expected a tuple of texts such as ('udp',), got {schemes!r}")
 
 
 @contextmanager

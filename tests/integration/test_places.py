@@ -7,7 +7,7 @@ from evframe_route import Options, RouteTransport
 
 import evframe
 from evframe.config import Config, parse_config
-from evframe.config.hints import published_places
+from evframe.config.hints import published
 from evframe.plugins.compose import compose
 from evframe.plugins.composition import Composition
 
@@ -60,7 +60,7 @@ def test_objects_have_their_options():
     for place, text in (("routes", "[routes]"), ("core.state_path", "[core]\nstate_path = ''")):
         with pytest.raises(evframe.ConfigError, match=f"{place}: expected none beside plugin objects"):
             evframe.EventInterface(parse_config(text), plugins={})
-    assert {*published_places()} == {"routes", "core.state_path"}
+    assert {*published().places} == {"routes", "core.state_path"}
 
 
 def test_a_plugin_that_is_removed_refers_to_no_event():

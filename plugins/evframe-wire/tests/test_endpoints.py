@@ -179,9 +179,14 @@ def test_secret(tmp_path):
         with pytest.raises(ValueError, match="others cannot use .*got mode"):
             read_secret(str(path))
     path.chmod(0o600)
-    for text in ("", "\n", "two\nlines", "x" * 5000):
+    for text, size in (
+        ("", "0 bytes in 0"),
+        ("\n", "1 bytes in 1"),
+        ("two\nlines", "9 bytes in 2"),
+        ("x" * 5000, "more"),
+    ):
         path.write_text(text)
-        with pytest.raises(ValueError, match="one line of text") as caught:
+        with pytest.raises(ValueError, match=f"one line of text in UTF-8.* of 1 to 4096 bytes.*, got {size}") as caught:
             read_secret(str(path))
         assert "two" not in str(caught.value)
     path.write_bytes(b"\xff")
