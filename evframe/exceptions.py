@@ -17,11 +17,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from evframe_wire.exceptions import EvframeError, ParameterError
-from evframe_wire.masking import MASK, tails, without_properties, without_secrets
+from evframe_wire.masking import masked_socket
 from evframe_wire.visible import brief, visible
 
 __all__ = [
@@ -38,27 +37,7 @@ __all__ = [
     "UnknownEventError",
 ]
 
-_USER: Final = re.compile(r"(?<=:)[^:@\s]*:")
 _MOST_CHARACTERS: Final = 1000
-_REFERENCE: Final = re.compile(r"\$\{(?:file|env):[^{}]*\}")
-_QUOTED: Final = re.compile(r"(?<=got ')[^']+(?=')")
-
-
-def _password(socket: str) -> str:
-    """Return the text between the user's name and the last ``@``."""
-    before, _, _ = socket.rpartition("@")
-    user = _USER.search(before)
-    password = before[user.end() :] if user is not None else ""
-    return "" if _REFERENCE.fullmatch(password) else password
-
-
-def _hidden(text: str, password: str, behind: list[str]) -> str:
-    """Return the part *text* of a socket without *password*, and without the texts *behind* its paths."""
-    if any(text in secret for secret in (password, *behind)):
-        return MASK
-    for secret in behind:
-        text = text.replace(secret, MASK)
-    return text
 
 
 def _cut(text: str) -> str:
@@ -84,14 +63,8 @@ class SocketError(EvframeError, ValueError):
     """
 
     def __init__(self, socket: str, problem: str) -> None:
-        socket = socket if isinstance(socket, str) else brief(socket)
-        password = _password(socket)
-        if password:
-            socket = socket.replace(f":{password}@", ":***@")
-            problem = problem.replace(f"{password}@", "***@")
-        behind = tails(socket)
-        problem = _QUOTED.sub(lambda got: _hidden(got[0], password, behind), problem)
-        socket, problem = without_properties(without_secrets(socket)), visible(without_properties(problem))
+        socket, problem = masked_socket(socket if isinstance(socket, str) else brief(socket), problem)
+        problem = visible(problem)
         super().__init__(f"socket {_cut(socket)!r}: {_cut(problem)}")
         self.socket = socket
         self.problem = problem

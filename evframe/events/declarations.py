@@ -68,7 +68,8 @@ class Declaration:
 
     @fits.default
     def _fits_at_first(self) -> Callable[[Any], bool]:
-        # Compiled at the first raise, because most declared events of a process are never raised.
+        # Compiled at the first raise, because most declared events of a process are never raised. A cached property
+        # would give the class a `__getattr__`, with which each read of an attribute takes longer.
         return self._compile_and_look
 
     def _compile_and_look(self, params: Any) -> bool:

@@ -123,17 +123,7 @@ class _HandedOver(Event):
 class EventDefinition:
     """A registered event: its id, its name, and its declared parameters."""
 
-    __slots__ = (
-        "_body_at",
-        "bare",
-        "declaration",
-        "enforced",
-        "head",
-        "id",
-        "name",
-        "raised",
-        "reads_params",
-    )
+    __slots__ = ("_body_at", "bare", "declaration", "enforced", "head", "id", "name", "raised", "reads_params")
 
     def __init__(self, event_id: int, name: str, declaration: Declaration | None = None) -> None:
         self.id = event_id

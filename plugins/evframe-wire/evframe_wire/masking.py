@@ -1,4 +1,4 @@
-"""Secrets in URLs and properties, and the mark in their place."""
+"""Secrets in URLs, sockets and properties, and the mark in their place."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ _NAMES: Final = (
     *("token=", "api[-_.]?key=", "access[-_.]?key=", "signature=", "[?&;#]sig=", "credentials?="),
 )
 _PROPERTY: Final = re.compile(rf"({'|'.join(_NAMES)})[^&;'\s]+", re.IGNORECASE)
+_USER: Final = re.compile(r"(?<=:)[^:@\s]*:")
+_REFERENCE: Final = re.compile(r"\$\{(?:file|env):[^{}]*\}")
+_QUOTED: Final = re.compile(r"(?<=got ')[^']+(?=')")
 
 
 def without_properties(text: str) -> str:
@@ -49,3 +52,31 @@ def _without_password(rest: str) -> str:
 def _without_tail(rest: str) -> str:
     tail = _TAIL.search(rest)
     return rest if tail is None or tail.end() == len(rest) else rest[: tail.end()] + MASK
+
+
+def masked_socket(socket: str, problem: str) -> tuple[str, str]:
+    """Return the text of a socket, and of a problem that quotes parts of it, with marks in place of secrets."""
+    password = _password(socket)
+    if password:
+        socket = socket.replace(f":{password}@", f":{MASK}@")
+        problem = problem.replace(f"{password}@", f"{MASK}@")
+    behind = tails(socket)
+    problem = _QUOTED.sub(lambda got: _hidden(got[0], password, behind), problem)
+    return without_properties(without_secrets(socket)), without_properties(problem)
+
+
+def _password(socket: str) -> str:
+    """Return the text between the user's name and the last ``@``."""
+    before, _, _ = socket.rpartition("@")
+    user = _USER.search(before)
+    password = before[user.end() :] if user is not None else ""
+    return "" if _REFERENCE.fullmatch(password) else password
+
+
+def _hidden(text: str, password: str, behind: list[str]) -> str:
+    """Return the part *text* of a socket without *password*, and without the texts *behind* its paths."""
+    if any(text in secret for secret in (password, *behind)):
+        return MASK
+    for secret in behind:
+        text = text.replace(secret, MASK)
+    return text
