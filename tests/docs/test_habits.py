@@ -12,6 +12,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE_OF = ["pyproject.toml", "README.md", ".ci/version", "templates/shared/pyproject.toml.jinja"]
+PYTHON = "Programming Language :: Python :: "
 OWN = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -59,15 +60,131 @@ def test_the_readme_names_the_version():
 
 
 def test_commits_are_checked_as_in_continuous_integration():
-    """The hooks of commits need no network, and lint, layers and types are those of `.ci/run`."""
+    """The hooks of commits need no network, and lint, layers, types and changelog are those of `.ci/check`."""
     (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     hooks = {hook["id"]: hook["entry"] for hook in repository["hooks"]}
-    steps = dict(re.findall(r'^step "(\w+)" (.+)$', (ROOT / ".ci" / "run").read_text(), re.MULTILINE))
+    steps = dict(re.findall(r'^step "(\w+)" (.+)$', (ROOT / ".ci" / "check").read_text(), re.MULTILINE))
 
     assert repository["repo"] == "local"
     assert {hook["language"] for hook in repository["hooks"]} == {"system"}
     assert steps["lint"].split()[:2] == ["ruff", "check"]
     assert ".venv/bin/ruff check" in hooks["lint"]
     assert ".venv/bin/ruff format" in hooks["format"]
-    for name in ("layers", "types"):
+    for name in ("layers", "types", "changelog"):
         assert hooks[name].endswith(steps[name])
+    assert "bash .ci/check" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_a_public_forge_runs_the_same_commands():
+    """The workflow of the forge checks the code, and passes the tests on each Python that the metadata names."""
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    steps = {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in workflow["jobs"].items()}
+    pythons = [text.removeprefix(PYTHON) for text in OWN["classifiers"] if re.match(rf"{PYTHON}\d\.\d+$", text)]
+
+    assert workflow["permissions"] == {"contents": "read"}
+    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == pythons
+    assert all("timeout-minutes" in job for job in workflow["jobs"].values())
+    for command in [line for lines in steps.values() for line in lines]:
+        assert (ROOT / re.search(r"\.ci/\w+", command)[0]).exists(), command
+    assert "bash .ci/check" in steps["check"]
+    assert "EVFRAME_PYTHON=python bash .ci/test" in steps["test"]
+    command = ["bash", ROOT / ".ci" / "long", "--list"]
+    trials = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    known = {line.split()[0] for line in trials.stdout.splitlines()}
+    (words,) = [line.partition(".ci/long")[2].partition("--")[0].split() for line in steps["wheels"]]
+    assert set(words) <= known
+
+
+@pytest.fixture
+def changelog(tmp_path):
+    """Return a folder with the script of the changelog, two distributions, a changelog and two fragments."""
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "changelog", tmp_path / ".ci")
+    (tmp_path / "plugins" / "evframe-kafka").mkdir(parents=True)
+    (tmp_path / "plugins" / "evframe-kafka" / "pyproject.toml").touch()
+    (tmp_path / "CHANGELOG.md").write_text(
+        "# Changelog\n\n## Unreleased\n\n### Added\n\n- Begin.\n\n### Moved\n\n| a | b |\n\n## 0.0.9 - 2020-01-01\n\nOld.\n"
+    )
+    (tmp_path / "changelog.d").mkdir()
+    (tmp_path / "changelog.d" / "README.md").touch()
+    (tmp_path / "changelog.d" / "evframe-kafka.topics.added.md").write_text("Send events to\nmany topics.\n")
+    (tmp_path / "changelog.d" / "evframe.ending.fixed.md").write_text("End once.\n")
+    (tmp_path / "changelog.d" / "evframe.tidy.internal.md").write_text("Divide a module.\n")
+    return tmp_path
+
+
+def run_changelog(folder, *arguments):
+    command = [sys.executable, folder / ".ci" / "changelog", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_a_release_takes_the_fragments(changelog):
+    """A version gets what was unreleased and the entries of the fragments, by kind, and the fragments are deleted."""
+    assert "- `evframe-kafka`: Send events to many topics.\n" in run_changelog(changelog).stdout
+
+    assert run_changelog(changelog, "0.1.0").returncode == 0
+    text = re.sub(r"\d{4}-\d\d-\d\d", "DATE", (changelog / "CHANGELOG.md").read_text())
+    assert text == (
+        "# Changelog\n\n## Unreleased\n\n## 0.1.0 - DATE\n\n"
+        "### Added\n\n- Begin.\n- `evframe-kafka`: Send events to many topics.\n\n"
+        "### Fixed\n\n- `evframe`: End once.\n\n### Moved\n\n| a | b |\n\n"
+        "## 0.0.9 - DATE\n\nOld.\n"
+    )
+    assert [path.name for path in (changelog / "changelog.d").iterdir()] == ["README.md"]
+
+
+@pytest.mark.parametrize("version", ["0.1", "0.0.9", "--all"])
+def test_what_is_no_new_version_changes_no_changelog(changelog, version):
+    """A version has three numbers and no section yet."""
+    before = {path: path.read_bytes() for path in changelog.rglob("*") if path.is_file()}
+
+    assert run_changelog(changelog, version).returncode == 1
+    assert {path: path.read_bytes() for path in changelog.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("evframe-none.a.added.md", "Add.", "expected the name of a distribution, got 'evframe-none'"),
+        ("evframe.a.new.md", "Add.", "expected one of changed, removed, added, fixed, internal, got 'new'"),
+        ("evframe.added.md", "Add.", "expected DISTRIBUTION.SLUG.KIND.md"),
+        ("evframe.a.added.md", "add", "expected one paragraph of whole sentences, got 'add'"),
+        ("evframe.a.added.md", "", "expected one paragraph of whole sentences, got ''"),
+        ("evframe.a.added.md", "Add.\n\nMore.", "expected one paragraph of whole sentences"),
+    ],
+)
+def test_a_fragment_has_a_distribution_a_kind_and_sentences(changelog, name, text, problem):
+    """A fragment that has no place in the changelog is an error that names its file."""
+    assert run_changelog(changelog, "--check").returncode == 0
+    (changelog / "changelog.d" / name).write_text(text)
+
+    done = run_changelog(changelog, "--check")
+    assert done.returncode == 1
+    assert f"{name}: {problem}" in done.stderr
+
+
+def test_changed_code_has_a_fragment(changelog):
+    """A distribution whose code has changed since a revision needs a fragment that is new since then."""
+
+    def git(*arguments):
+        author = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+        subprocess.run(["git", "-C", changelog, *author, *arguments], check=True, capture_output=True, timeout=30)
+
+    git("init", "-q", "-b", "main")
+    git("add", "-A")
+    git("commit", "-qm", "begin")
+    git("checkout", "-qb", "work")
+    for path in ("evframe/a.py", "plugins/evframe-kafka/evframe_kafka/a.py", "plugins/evframe-kafka/tests/test_a.py"):
+        (changelog / path).parent.mkdir(parents=True, exist_ok=True)
+        (changelog / path).touch()
+    (changelog / "changelog.d" / "evframe.a.internal.md").write_text("Divide a module.\n")
+    git("add", "-A")
+    git("commit", "-qm", "work")
+
+    done = run_changelog(changelog, "--since", "main")
+    assert done.returncode == 1
+    assert done.stderr == "changelog.d: expected a fragment for evframe-kafka, whose code has changed\n"
+    (changelog / "changelog.d" / "evframe-kafka.a.fixed.md").write_text("Send.\n")
+    git("add", "-A")
+    git("commit", "-qm", "more")
+    assert run_changelog(changelog, "--since", "main").returncode == 0

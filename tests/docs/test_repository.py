@@ -54,8 +54,6 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-wire",
         },  # the sources of uv, and the extra `gateway`
         ".ci/coverage": {"evframe-stream"},  # an example
-        ".ci/long": {"evframe-stream"},  # a trial of its tests
-        ".ci/wheels": {"evframe-stream"},  # one that has to come from its wheel
         "CONTRIBUTING.md": {"evframe-kafka", "evframe-mi", "evframe-stream"},  # examples, and a contract
     }
     names = re.compile(rf"\b({plugin}|{plugin.replace('-', '_')})\b(?!-)")
@@ -69,3 +67,19 @@ def test_no_list_names_the_plugins(plugin):
 
     named = {file for file in files if names.search((ROOT / file).read_text())}
     assert named == {file for file, plugins in reasons.items() if plugin in plugins}
+
+
+def test_the_sources_of_uv_are_what_others_need():
+    """The distributions that uv takes from the workspace are those that another one of the workspace needs."""
+    projects = [
+        PROJECT,
+        *(tomllib.loads((ROOT / "plugins" / plugin / "pyproject.toml").read_text()) for plugin in PLUGINS),
+    ]
+    needed = {
+        re.split(r"[ ~\[]", text)[0]
+        for project in (each["project"] for each in projects)
+        for requirements in (project.get("dependencies", []), *project.get("optional-dependencies", {}).values())
+        for text in requirements
+    }
+
+    assert set(PROJECT["tool"]["uv"]["sources"]) == needed & {*PLUGINS, "evframe"}
