@@ -37,6 +37,23 @@ _CLOSES: Final = {
     (_FIRST_NAME, _OPEN_OBJECT): _CLOSE_OBJECT,
     (_COMMA, _OPEN_OBJECT): _CLOSE_OBJECT,
 }
+_B: Final = rb"[ \t\r\n]*"
+_TEXT: Final = rb'"[^"\\]*"'
+_SCALAR: Final = rb'(?:%b|[^\s:,{}\[\]"]+)' % _TEXT
+_MEMBER: Final = _TEXT + _B + b":" + _B
+_LIST: Final = rb"%b(?:%b%b(?:,%b%b%b)*)?"
+_ARRAY: Final = rb"\[%b\]" % (_LIST % (_B, _SCALAR, _B, _B, _SCALAR, _B))
+_OBJECT: Final = rb"\{%b\}" % (_LIST % (_B, _MEMBER + _SCALAR, _B, _B, _MEMBER + _SCALAR, _B))
+_FLAT: Final = rb"(?:%b|%b|%b)" % (_SCALAR, _ARRAY, _OBJECT)
+_ITEMS: Final = re.compile(rb"(?:%b%b%b(?:,|(?=\])))+" % (_B, _FLAT, _B))
+_MEMBERS: Final = re.compile(rb"(?:%b%b%b(?:,|(?=\})))+" % (_B, _MEMBER + _FLAT, _B))
+_RUNS: Final = {
+    (_FIRST_ITEM, _OPEN_ARRAY): (_ITEMS, _VALUE),
+    (_VALUE, _OPEN_ARRAY): (_ITEMS, _VALUE),
+    (_FIRST_NAME, _OPEN_OBJECT): (_MEMBERS, _NAME),
+    (_NAME, _OPEN_OBJECT): (_MEMBERS, _NAME),
+}
+_RUN_BYTES: Final = 1 << 14  # the patterns keep something of each member
 
 
 class ValueScanner:
@@ -75,15 +92,26 @@ class ValueScanner:
         """
         while self._expects is not _NOTHING:
             if self._within is None:
-                blank = _BLANK.match(data, self._at)
-                assert blank is not None
-                self._at = blank.end()
+                around = data[self._open[-1]] if self._open else 0
+                self._skip(data, around)
                 if self._at == len(data):
                     return None
-                self._mark(data)
+                self._mark(data, around)
             elif not (self._text(data) if self._within is _END_OF_TEXT else self._word(data)):
                 return None
         return self._at
+
+    def _skip(self, data: bytearray, around: int) -> None:
+        """Pass blanks, and members that have arrived with what ends them and are nearly flat: a pattern is faster."""
+        if (self._expects, around) in _RUNS:
+            pattern, after = _RUNS[self._expects, around]
+            found = pattern.match(data, self._at, self._at + _RUN_BYTES)
+            if found is not None:
+                self._at = found.end()
+                self._expects, self._last = after if data[self._at - 1] == _COMMA_MARK else _COMMA, None
+        blank = _BLANK.match(data, self._at)
+        assert blank is not None
+        self._at = blank.end()
 
     def _text(self, data: bytearray) -> bool:
         """Continue to the end of the text; return whether it has arrived."""
@@ -113,10 +141,9 @@ class ValueScanner:
     def _after_value(self) -> str:
         return _COMMA if self._open else _NOTHING
 
-    def _mark(self, data: bytearray) -> None:
+    def _mark(self, data: bytearray, around: int) -> None:
         """Take one mark, or find that a text or a word begins."""
         mark, expects = data[self._at], self._expects
-        around = data[self._open[-1]] if self._open else 0
         last = None
         if mark == _QUOTE and expects in _TEXTS:
             self._within = _END_OF_TEXT

@@ -91,6 +91,25 @@ def test_the_end_is_that_of_the_json_reader(rest):
         assert expected is None or end == expected
 
 
+@settings(max_examples=300, deadline=None)
+@given(marks, st.integers(1, 30))
+def test_the_patterns_find_what_the_scanner_finds(rest, most):
+    """Members that are passed by a pattern are those that the scanner passes one by one, with the same errors."""
+
+    def outcome():
+        scanner = ValueScanner(0)
+        try:
+            return scanner.end(bytearray(b'[{"k":' + rest)), scanner.resume
+        except ValueError as error:
+            return str(error), scanner.resume
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(framing, "_RUN_BYTES", most)
+        found = outcome()
+        patch.setattr(framing, "_RUNS", {})
+        assert found == outcome()
+
+
 @settings(max_examples=30, deadline=None)
 @given(values)
 def test_each_value_is_waited_for(value):
@@ -178,7 +197,7 @@ def test_nesting_is_bounded():
 
 
 class Counted:
-    """A pattern that counts the bytes that it looks at."""
+    """A pattern that counts the bytes that it looks at, but for those of a last member that does not fit."""
 
     def __init__(self, pattern, steps):
         self.pattern, self.steps = pattern, steps
@@ -188,7 +207,8 @@ class Counted:
 
         def counted(data, start, *end):
             found = function(data, start, *end)
-            self.steps.append((found.end() if found else len(data)) - start + 1)
+            until = found.end() if found else start if end else len(data)
+            self.steps.append(until - start + 1)
             return found
 
         return counted
@@ -200,6 +220,8 @@ def steps(monkeypatch):
     counts = []
     for name in ("_BLANK", "_START", "_END_OF_TEXT", "_END_OF_WORD"):
         monkeypatch.setattr(framing, name, Counted(getattr(framing, name), counts))
+    for key, (pattern, after) in framing._RUNS.items():
+        monkeypatch.setitem(framing._RUNS, key, (Counted(pattern, counts), after))
     decode = framing._decode
 
     def counted(text, start):
