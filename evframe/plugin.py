@@ -1,5 +1,7 @@
 """Names for plugin authors, beside those of `evframe` itself: a plugin imports from these two modules alone."""
 
+from evframe_resolver import HostAddress, Network, first_reached, is_within, numeric
+from evframe_resolver.resolver import FORBIDDEN, UNRESOLVED
 from evframe_wire.addresses import connection_problem, without_brackets
 
 from evframe.calls import comes_from_outside, without_tracebacks
@@ -36,11 +38,10 @@ from evframe.plugins.status import MAIN, READY, Identifier, StatusChange, Status
 from evframe.plugins.tasks import PluginTasks, in_thread
 from evframe.plugins.workers import CallLimit, WorkerGroup
 from evframe.subscriptions.channel import Channel, LeaseChange, Subscription
-from evframe.subscriptions.hosts import HostAddress, Network, first_reached, is_within, numeric
 from evframe.subscriptions.policy import Policies, Policy
 from evframe.subscriptions.references import Template as ReferenceTemplate
 from evframe.subscriptions.references import Values
-from evframe.subscriptions.resolving import FORBIDDEN, UNRESOLVED, Resolver
+from evframe.subscriptions.resolving import Resolver
 
 __all__ = [
     "FORBIDDEN",

@@ -13,7 +13,7 @@ EVFRAME = Path(sys.executable).parent / "evframe"
 _MOUNT = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
 _INJECT = """
 import json, socket, sys, time
-from evframe.subscriptions import resolving
+from evframe_resolver import resolver as resolving
 
 path = sys.argv.pop(1)
 

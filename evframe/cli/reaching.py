@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
+from evframe_resolver import numeric
 
 from evframe.delivery.probes import MOST, is_asked, problem_of
 from evframe.delivery.sockets import endpoints_of
 from evframe.exceptions import DeliveryError
-from evframe.subscriptions.hosts import numeric
 from evframe.subscriptions.roster import release
 
 if TYPE_CHECKING:

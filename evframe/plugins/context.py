@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
+from evframe_resolver import Network
 
 from evframe.config import CoreOptions
 from evframe.delivery.scheduler import Observer
@@ -21,7 +22,6 @@ from evframe.plugins.tasks import PluginTasks
 from evframe.plugins.transports import Transports
 from evframe.plugins.workers import CallLimit
 from evframe.subscriptions.client_leases import ClientLeases
-from evframe.subscriptions.hosts import Network
 from evframe.subscriptions.policy import Policies
 from evframe.subscriptions.raising import Raising
 from evframe.subscriptions.resolving import Resolver

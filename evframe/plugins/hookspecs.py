@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from evframe.plugins.markers import hookspec
 
 if TYPE_CHECKING:
+    from evframe_resolver import HostAddress
+
     from evframe.command_line import CommandLine
     from evframe.delivery.batch import Batch
     from evframe.delivery.sockets import Socket
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from evframe.plugins.status import StatusChange
     from evframe.plugins.workers import WorkerGroup
     from evframe.subscriptions.channel import Channel, LeaseChange, Subscription
-    from evframe.subscriptions.hosts import HostAddress
 
 
 @hookspec

@@ -7,11 +7,12 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from evframe_resolver import HostAddress, Network, is_within, numeric
+from evframe_resolver.resolver import FORBIDDEN
+
 from evframe.delivery.sockets import endpoints_of, leaves
 from evframe.exceptions import ForbiddenError, SocketError
-from evframe.subscriptions.hosts import HostAddress, Network, is_within, numeric
 from evframe.subscriptions.policy import narrowest
-from evframe.subscriptions.resolving import FORBIDDEN
 
 if TYPE_CHECKING:
     from evframe.delivery.members import Address

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import translate
 from typing import TYPE_CHECKING, Final
 
+from evframe_resolver import Network, is_within, numeric
+
 from evframe.config.management import ALL, ManagementOptions, NarrowingOptions
 from evframe.delivery.sockets import endpoints_of, leaves
 from evframe.exceptions import ForbiddenError
 from evframe.log_limit import LogLimiter
-from evframe.subscriptions.hosts import Network, is_within, numeric
 
 if TYPE_CHECKING:
     from evframe.delivery.sockets import Socket

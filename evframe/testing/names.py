@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
-from evframe.subscriptions.hosts import numeric
+from evframe_resolver import numeric
 
 
 class FakeNames:

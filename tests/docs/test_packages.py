@@ -22,7 +22,7 @@ FOLDERS = [ROOT, *sorted(path.parent for path in (ROOT / "plugins").glob("*/pypr
 OWN = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 INSTALLED = packages_distributions()
 REFERENCE_SOURCES = {"dialog", "dispatcher", "fraud-detection", "load-balancer", "usrloc"}
-BELOW_THE_CORE = {"evframe-client", "evframe-files", "evframe-wire"}
+BELOW_THE_CORE = {"evframe-client", "evframe-files", "evframe-resolver", "evframe-wire"}
 # What a distribution uses without an import: libraries that it reaches through another one of its dependencies.
 UNIMPORTED = {"evframe-rabbitmq": {"aio-pika"}, "evframe-rabbitmq-consumer": {"aio-pika"}}
 

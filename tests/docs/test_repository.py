@@ -47,6 +47,7 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-mi",
             "evframe-mi-http",
             "evframe-probing",
+            "evframe-resolver",
             "evframe-route",
             "evframe-state",
             "evframe-stream",

@@ -8,14 +8,15 @@ from collections import deque
 from contextlib import suppress
 
 import pytest
+from evframe_resolver.lookups import MOST_THREADS, Lane
+from evframe_resolver.resolver import AGAIN_S, FAILED_S, FRESH_S
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import evframe
 from evframe.exceptions import Unavailable
-from evframe.subscriptions.lookups import MOST_THREADS, Lane
-from evframe.subscriptions.resolving import AGAIN_S, FAILED_S, FRESH_S, Resolver
+from evframe.subscriptions.resolving import Resolver
 from evframe.testing import FakeClock, FakeNames, MemoryTransport, until
 
 TIMEOUT_S = 5.0
@@ -406,7 +407,7 @@ def test_no_thread(bench):
 
 def test_names_that_nothing_uses_are_forgotten(bench, monkeypatch):
     """The memory of names is bounded; those in use stay."""
-    monkeypatch.setattr("evframe.subscriptions.resolving._MOST_NAMES", 10)
+    monkeypatch.setattr("evframe_resolver.resolver._MOST_NAMES", 10)
     bench.resolver._prune_at = 10
     bench.answers["used"] = ["10.0.0.1"]
     bench.resolver.use("used")
@@ -438,7 +439,7 @@ async def test_threads_do_not_hold_up_the_loop():
 
 
 class Follows:
-    """A plugin for the tests: keeps what it is told of names."""
+    """A plugin for the tests: keeps the changes of names."""
 
     def __init__(self):
         self.changes = []
@@ -480,7 +481,7 @@ class Named:
 
 
 async def test_hook():
-    """A change of a name that a subscriber uses is told to every plugin, while the subscription lasts."""
+    """Every plugin is notified of a change of a name that a subscriber uses, while the subscription lasts."""
     follows = Follows()
     plugins = {"memory": NamedTransport(), "follows": follows}
     with FakeNames({"a.example": ["127.0.0.1"], "b.example": ["127.0.0.1"]}) as names:
