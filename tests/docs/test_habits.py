@@ -75,6 +75,13 @@ def test_commits_are_checked_as_in_continuous_integration():
     assert "bash .ci/check" in (ROOT / ".ci" / "run").read_text()
 
 
+def test_the_linter_checks_every_script_in_python():
+    """The scripts of `.ci` in Python are checked in continuous integration, too: the hooks of commits find them."""
+    scripts = {f".ci/{path.name}" for path in (ROOT / ".ci").iterdir() if "python" in path.read_text().split("\n")[0]}
+
+    assert set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["extend-include"]) == scripts
+
+
 def test_a_public_forge_runs_the_same_commands():
     """The workflow of the forge checks the code, and passes the tests on each Python that the metadata names."""
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
