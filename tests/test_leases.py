@@ -224,6 +224,20 @@ def test_refreshes_are_cheap(events, clock):
         assert len(events._leases._due) == 1
 
 
+def test_a_lease_ends_within_a_sixteenth_of_a_second(events, clock):
+    """A lease never ends before its time, and at most a sixteenth of a second after it."""
+    clock[0] += 0.3
+    for number in range(20):
+        clock[0] += 0.01
+        events.subscribe_event("E_A", f"memory:{number}", 60)
+        ends = clock[0] + 60
+        assert events.seconds_left(events.subscription("E_A", f"memory:{number}")) == 60
+        clock[0] = ends - 0.001
+        assert len(events.subscriptions) == 1
+        clock[0] = ends + 1 / 16
+        assert events.subscriptions == []
+
+
 @pytest.mark.parametrize("made", [None, object()])
 def test_nothing_without_a_socket_q15(made):
     """Q-15: a transport that makes no socket of a text makes no subscriber either."""

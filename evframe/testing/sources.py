@@ -69,7 +69,7 @@ class SourceContract:
                     raised.add(name)
                 await asyncio.sleep(0.002)
 
-    async def test_nobody_listens(self) -> None:
+    async def test_no_subscriber(self) -> None:
         """Without a subscriber it works as well, and leaves nothing behind."""
         before = asyncio.all_tasks()
         async with asyncio.timeout(_LIMIT_S), self._interface():
