@@ -122,7 +122,7 @@ class EventInterface(Raising, Subscribing):
         status.set_status(-1, "initializing")
         self.resolver.start()
         self._roster.start()
-        self._leases.start()
+        self._leases.alarm.start()
         self._inbox.start(asyncio.get_running_loop())
         try:
             self.composition.start()
@@ -140,7 +140,7 @@ class EventInterface(Raising, Subscribing):
         terminating = self.status.group("core").add()
         terminating.status, terminating.details = -2, "shutting down"  # does not call `status_changed`
         timeout_s = self.core.drain_timeout_s
-        self._leases.stop()
+        self._leases.alarm.stop()
         await self.composition.end_tasks(timeout_s)
         self._inbox.flush()
         await self._roster.drain(timeout_s)

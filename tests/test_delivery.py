@@ -710,7 +710,7 @@ def gathering(memory, batches, monkeypatch):
     """Have the memory gather for as long as the test does not stop it, and return what stops it."""
     waiting = []
 
-    def add(self, subscriber, loop):
+    def add(self, subscriber):
         self._subscribers[subscriber] = None
         waiting.append(self)
 
@@ -721,7 +721,7 @@ def gathering(memory, batches, monkeypatch):
         recording(memory, batches)(batch)
 
     memory.when("a", taken)
-    return lambda: waiting[-1].stop()
+    return lambda: waiting[-1].release()
 
 
 async def test_events_wait_for_others_after_a_batch_has_begun(memory, monkeypatch):

@@ -1,6 +1,5 @@
 """Whose turn it is to be tried again: counts, on a clock that stands still."""
 
-import asyncio
 import random
 from bisect import bisect
 from contextvars import Context
@@ -173,11 +172,11 @@ def test_the_timer_on_the_loop_of_the_gateway():
 
     async def main():
         timer = RetryTimer(1000, taken.append, Context())
-        timer.start(asyncio.get_running_loop())
+        timer.alarm.start()
         for key in range(3):
             timer.add(key, 0.0)
         await until(lambda: len(taken) == 3, 20)
-        timer.stop()
+        timer.alarm.stop()
 
     run_loop(main())
     assert taken == [0, 1, 2]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Final
 
+from evframe.delivery.alarm import Alarm
 from evframe.delivery.subscriber import Subscriber
 
 SLICE_EVENTS: Final = 1024
@@ -25,41 +26,23 @@ class Ends:
 
     def __init__(self, cut: Callable[[Subscriber], None], context: Context) -> None:
         self._cut = cut
-        self._context = context
         self._deadlines: dict[Subscriber, float] = {}  # in order, because each subscriber gets the same time
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._next: asyncio.Handle | None = None
-
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the timer on *loop*."""
-        self._loop = loop
+        self.alarm = Alarm(self._expire, context)
+        """The timer, which the delivery starts."""
 
     def add(self, subscriber: Subscriber, after_s: float) -> None:
         """Give *subscriber* *after_s* seconds from now."""
-        if self._loop is None:
-            return
-        self._deadlines.pop(subscriber, None)
-        self._deadlines[subscriber] = self._loop.time() + after_s
-        if self._next is None:
-            self._wait(self._loop)
+        if self.alarm.is_started:
+            self._deadlines.pop(subscriber, None)
+            self._deadlines[subscriber] = time.monotonic() + after_s
+            self.alarm.set(after_s)
 
     def discard(self, subscriber: Subscriber) -> None:
         """Remove a subscriber that has no events left, or has a lease again."""
         self._deadlines.pop(subscriber, None)
 
-    def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._deadlines:
-            at = next(iter(self._deadlines.values()))
-            if at <= loop.time():
-                self._next = loop.call_soon(self._look, context=self._context)
-            else:
-                self._next = loop.call_at(at, self._look, context=self._context)
-
-    def _look(self) -> None:
-        self._next = None
-        if self._loop is None:
-            return
-        now, left = self._loop.time(), SLICE_EVENTS
+    def _expire(self) -> None:
+        now, left = time.monotonic(), SLICE_EVENTS
         while self._deadlines and left > 0:
             subscriber, at = next(iter(self._deadlines.items()))
             if at > now:
@@ -72,14 +55,12 @@ class Ends:
             self._deadlines.pop(subscriber, None)
             if subscriber.ended:
                 self._cut(subscriber)
-        self._wait(self._loop)
+        if self._deadlines:
+            self.alarm.set(next(iter(self._deadlines.values())) - now)
 
     def stop(self) -> None:
         """Stop the timer; the drain counts the events of the remaining subscribers."""
-        self._loop = None
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
+        self.alarm.stop()
         self._deadlines.clear()
 
 

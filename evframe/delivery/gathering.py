@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Final
+
+from evframe.delivery.alarm import Alarm
 
 if TYPE_CHECKING:
     from evframe.delivery.subscriber import Subscriber
@@ -26,24 +27,20 @@ class Gathering:
 
     def __init__(self, release: Callable[[Subscriber], None], context: Context) -> None:
         self._release = release
-        self._context = context
         self._subscribers: dict[Subscriber, None] = {}
-        self._timer: asyncio.TimerHandle | None = None  # one for all: a timer for each batch would cost more
+        self.alarm = Alarm(self.release, context)  # one for all: a timer for each batch would cost more
 
-    def add(self, subscriber: Subscriber, loop: asyncio.AbstractEventLoop) -> None:
+    def add(self, subscriber: Subscriber) -> None:
         """Let *subscriber*, whose last batch begins now, wait for more events."""
+        if not self._subscribers:
+            self.alarm.set(GATHER_S)
         self._subscribers[subscriber] = None
-        if self._timer is None:
-            self._timer = loop.call_later(GATHER_S, self.stop, context=self._context)
 
     def __contains__(self, subscriber: Subscriber) -> bool:
         return subscriber in self._subscribers
 
-    def stop(self) -> None:
+    def release(self) -> None:
         """Release all waiting subscribers."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         subscribers, self._subscribers = self._subscribers, {}
         for subscriber in subscribers:
             self._release(subscriber)

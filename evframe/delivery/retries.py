@@ -10,6 +10,8 @@ from contextvars import Context
 from itertools import count
 from typing import Final, Generic, TypeVar
 
+from evframe.delivery.alarm import Alarm
+
 Key = TypeVar("Key", bound=Hashable)
 _BURST_S: Final = 0.02
 """How many seconds' worth of attempts may come at once."""
@@ -137,10 +139,8 @@ class RetryTimer(Generic[Key]):
     def __init__(self, per_s: float, resume: Callable[[Key], None], context: Context) -> None:
         self._retries: Retries[Key | asyncio.Future[None]] = Retries(per_s)
         self._resume = resume
-        self._context = context
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: asyncio.Handle | None = None
-        self._timer_at = 0.0
+        self.alarm = Alarm(self._take, context)
+        """The timer, which the delivery starts."""
 
     @property
     def per_s(self) -> float:
@@ -151,15 +151,10 @@ class RetryTimer(Generic[Key]):
     def per_s(self, per_s: float) -> None:
         self._retries.per_s = per_s
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the timer on *loop*."""
-        self._loop = loop
-        self._look()
-
     def add(self, key: Key, after_s: float, *, is_first: bool = False) -> None:
         """Resume *key* later; see `Retries.add`."""
         self._retries.add(key, after_s, is_first=is_first)
-        self._look()
+        self._set_alarm()
 
     def discard(self, key: Key) -> bool:
         """Cancel the attempt of *key*; return whether *key* waited for one."""
@@ -169,7 +164,7 @@ class RetryTimer(Generic[Key]):
         """Wait *after_s* seconds, and then until the shared budget permits an attempt."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._retries.add(turn, after_s)
-        self._look()
+        self._set_alarm()
         try:
             await turn
         finally:
@@ -179,30 +174,15 @@ class RetryTimer(Generic[Key]):
         """Count an attempt that does not wait for its turn."""
         self._retries.spend()
 
-    def _look(self) -> None:
+    def _set_alarm(self) -> None:
         next_in_s = self._retries.next_in_s()
-        if self._loop is None or next_in_s is None:
-            return
-        at = self._loop.time() + next_in_s
-        if self._timer is not None:
-            if self._timer_at <= at:
-                return
-            self._timer.cancel()
-        self._timer_at = at  # kept here, because a timer of uvloop that is due at once does not report its time
-        self._timer = self._loop.call_later(next_in_s, self._take, context=self._context)
+        if next_in_s is not None:
+            self.alarm.set(next_in_s)
 
     def _take(self) -> None:
-        self._timer = None
         for key in self._retries.take():
             if not isinstance(key, asyncio.Future):
                 self._resume(key)
             elif not key.done():
                 key.set_result(None)
-        self._look()
-
-    def stop(self) -> None:
-        """Stop the timer."""
-        self._loop = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._set_alarm()

@@ -104,8 +104,9 @@ class Scheduler:
     def start(self) -> None:
         """Begin to deliver on the running loop."""
         self._loop = asyncio.get_running_loop()
-        self.retries.start(self._loop)
-        self._ends.start(self._loop)
+        self.retries.alarm.start()
+        self._ends.alarm.start()
+        self._gathering.alarm.start(rings=False)
         self._is_fresh = True
         self._schedule()
 
@@ -244,8 +245,8 @@ class Scheduler:
             self._finish(subscriber, batch, None)
         elif isinstance(result, Awaitable):
             self._follow(subscriber, batch, result)
-            if subscriber.transport.gathers and subscriber.may_gather and self._loop is not None:
-                self._gathering.add(subscriber, self._loop)
+            if subscriber.transport.gathers and subscriber.may_gather:
+                self._gathering.add(subscriber)
             elif subscriber.may_send_more:
                 self._proceed(subscriber)
         else:
@@ -376,7 +377,7 @@ class Scheduler:
         self._take_late()
         self._queues.is_closed = True
         self._is_fresh = False
-        self._gathering.stop()  # its subscribers need not wait for more events
+        self._gathering.release()  # its subscribers need not wait for more events
         for subscriber in subscribers:
             subscriber.close()
         self._ends.stop()
@@ -384,7 +385,8 @@ class Scheduler:
         self._give_up()
         await lose(subscribers, "shutdown")
         await self.room.close()
-        self.retries.stop()
+        self.retries.alarm.stop()
+        self._gathering.alarm.stop()
         self._loop = None
 
     def _give_up(self) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from evframe.delivery.alarm import Alarm
 from evframe.delivery.members import Address
 from evframe.delivery.schedule import Schedule
 from evframe.delivery.sockets import Socket, leaves, shown_socket
@@ -44,9 +44,8 @@ class Leases:
         """The roster of the subscribers."""
         self._notify = notify
         self._due: Schedule[Subscription] = Schedule(_PARTS)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = math.inf
+        self.alarm = Alarm(self._on_alarm)
+        """The timer, which the interface starts: without it, leases end when they are looked at."""
 
     @property
     def all(self) -> list[Subscription]:
@@ -141,40 +140,20 @@ class Leases:
         lease.deadline = self.clock() + remaining_s
         if math.isfinite(lease.deadline):
             self._due.add(lease, lease.deadline)
-            self._set_timer()
+            self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        self.alarm.set(self._due.next_due - self.clock())
+
+    def _on_alarm(self) -> None:
+        self.expire()
+        self._set_alarm()
 
     def expire(self) -> None:
         """End every lease whose time is over."""
         while (lease := self._due.pop(self.clock())) is not None:
             lease.deadline = math.inf  # the schedule does not have it any more
             self.end(lease, "expired")
-
-    def start(self) -> None:
-        """End leases at their times, on the running loop."""
-        self._loop = asyncio.get_running_loop()
-        self._set_timer()
-
-    def _set_timer(self) -> None:
-        """Set the timer to the time of the next lease to end, if that is before the time that it is set to."""
-        at = self._due.next_due
-        if self._loop is None or at >= self._timer_at:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = at
-        # At most an hour, because the clock of the leases may differ from the clock of the loop.
-        self._timer = self._loop.call_later(min(max(0.0, at - self.clock()), 3600.0), self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer_at = math.inf
-        self.expire()
-        self._set_timer()
-
-    def stop(self) -> None:
-        """Stop the timer."""
-        self._loop, self._timer_at = None, math.inf
-        if self._timer is not None:
-            self._timer.cancel()
 
 
 def check_parameters(event: Channel, address: Address) -> None:
