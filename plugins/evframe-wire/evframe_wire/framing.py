@@ -37,16 +37,16 @@ _CLOSES: Final = {
     (_FIRST_NAME, _OPEN_OBJECT): _CLOSE_OBJECT,
     (_COMMA, _OPEN_OBJECT): _CLOSE_OBJECT,
 }
-_B: Final = rb"[ \t\r\n]*"
+_SPACE: Final = rb"[ \t\r\n]*"
 _TEXT: Final = rb'"[^"\\]*"'
 _SCALAR: Final = rb'(?:%b|[^\s:,{}\[\]"]+)' % _TEXT
-_MEMBER: Final = _TEXT + _B + b":" + _B
+_MEMBER: Final = _TEXT + _SPACE + b":" + _SPACE
 _LIST: Final = rb"%b(?:%b%b(?:,%b%b%b)*)?"
-_ARRAY: Final = rb"\[%b\]" % (_LIST % (_B, _SCALAR, _B, _B, _SCALAR, _B))
-_OBJECT: Final = rb"\{%b\}" % (_LIST % (_B, _MEMBER + _SCALAR, _B, _B, _MEMBER + _SCALAR, _B))
+_ARRAY: Final = rb"\[%b\]" % (_LIST % (_SPACE, _SCALAR, _SPACE, _SPACE, _SCALAR, _SPACE))
+_OBJECT: Final = rb"\{%b\}" % (_LIST % (_SPACE, _MEMBER + _SCALAR, _SPACE, _SPACE, _MEMBER + _SCALAR, _SPACE))
 _FLAT: Final = rb"(?:%b|%b|%b)" % (_SCALAR, _ARRAY, _OBJECT)
-_ITEMS: Final = re.compile(rb"(?:%b%b%b(?:,|(?=\])))+" % (_B, _FLAT, _B))
-_MEMBERS: Final = re.compile(rb"(?:%b%b%b(?:,|(?=\})))+" % (_B, _MEMBER + _FLAT, _B))
+_ITEMS: Final = re.compile(rb"(?:%b%b%b(?:,|(?=\])))+" % (_SPACE, _FLAT, _SPACE))
+_MEMBERS: Final = re.compile(rb"(?:%b%b%b(?:,|(?=\})))+" % (_SPACE, _MEMBER + _FLAT, _SPACE))
 _RUNS: Final = {
     (_FIRST_ITEM, _OPEN_ARRAY): (_ITEMS, _VALUE),
     (_VALUE, _OPEN_ARRAY): (_ITEMS, _VALUE),
@@ -57,7 +57,7 @@ _RUN_BYTES: Final = 1 << 14  # the patterns keep something of each member
 
 
 class ValueScanner:
-    """Finds the end of the JSON value that begins at *start*; looks at every byte once.
+    """Finds the end of the JSON value that begins at *start*; looks at every byte a few times at most.
 
     It distinguishes bytes that cannot become JSON from bytes whose rest has not arrived. Numbers, words,
     escapes and UTF-8 are left to the reader of the value.
