@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from evframe_opensips import InstanceOptions, Options
-from evframe_opensips.intake import Intake
+from evframe_opensips.intake import InstanceIntake
 from evframe_opensips.places import bind
 
 from evframe.cli.gateway import run_loop
@@ -49,19 +49,23 @@ async def lost(kind: str, burst: int, folder: str) -> float:
     options = InstanceOptions("one", "http://127.0.0.1:1/mi", kind, path=path)  # type: ignore[arg-type]
     raised = 0
 
-    def count(*_: object) -> None:
-        nonlocal raised
-        raised += 1
+    class Context:
+        """What the intake raises events with."""
 
-    intake = Intake("one", "", count, time.monotonic)
+        def raise_event(self, *_: object) -> None:
+            nonlocal raised
+            raised += 1
+
+    intake = InstanceIntake(Context(), "one", "", time.monotonic)  # type: ignore[arg-type]
     intake.expected = {"E_X"}
-    receiver = bind(options, Options([options]), intake, lambda: None)
-    await receiver.open()
+    receiver, _ = bind(options, Options([options]), lambda: None)
+    intake.begin(receiver)
     place = path or str(receiver.address[1])
     words = [sys.executable, "-c", SENDER, kind, place, str(burst), str(PAUSE_S), str(EVENTS)]
     process = await asyncio.create_subprocess_exec(*words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     await process.communicate(EVENT)
     await asyncio.sleep(0.2)
+    await intake.end()
     receiver.close()
     return 100 * (1 - raised / EVENTS)
 

@@ -7,13 +7,13 @@ import logging
 import math
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from evframe_wire.backoff import delay_s
 from evframe_wire.patterns import compile_pattern
 
+from evframe_client.gateway_leases import Call, GatewayLeases
 from evframe_client.protocol import ManagementError
 
 log = logging.getLogger("evframe.client")
@@ -21,9 +21,6 @@ _RENEWALS: Final = 3  # in one lease, so that two may fail
 
 _NEVER: Final = -math.inf  # a lease that was asked for and is not known to have been given
 
-
-Call = Callable[[str, list[Any] | None], Awaitable[Any]]
-"""Calls a management command, as `AsyncClient.call` does."""
 
 _EVERYTHING: Final = frozenset({"*", "E_*"})
 _ECHO: Final = re.compile("E_CORE_TCP_DISCONNECT$|E_EVFRAME_LEASE_")
@@ -52,12 +49,10 @@ class Leases:
         look_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._call = call
-        self._socket = socket
+        self._at_gateway = GatewayLeases(call, socket, lease_s)
         patterns = tuple(patterns)
         self._patterns = [compile_pattern(pattern) for pattern in patterns]
         self._chosen = [compile_pattern(pattern) for pattern in patterns if pattern not in _EVERYTHING]
-        self._lease_s = lease_s
         self._look_s = min(look_s, lease_s / _RENEWALS)
         self._clock = clock
         self._renew_at: dict[str, float] = {}
@@ -72,18 +67,17 @@ class Leases:
 
     async def look(self) -> None:
         """Subscribe to what is not, or has to be renewed."""
-        names = _names(await self._call("events_list", None))
-        wanted = [name for name in names if self._wants(name)]
+        wanted = [name for name in await self._at_gateway.events() if self._wants(name)]
         if await self._is_lost():
             # Where one lease was lost, as when the gateway was started again, none can be relied on.
             self.interruptions += 1
             self._renew_at = {name: _NEVER for name in wanted if name in self._renew_at}
-            log.warning("leases were lost", extra={"socket": self._socket})
+            log.warning("leases were lost", extra={"socket": self._at_gateway.socket})
         for name in wanted:
             now = self._clock()
             if self._renew_at.setdefault(name, _NEVER) <= now:  # whatever is answered, it is to be left
-                await self._call("event_subscribe", [name, self._socket, self._lease_s])
-                self._renew_at[name] = now + self._lease_s / _RENEWALS
+                await self._at_gateway.take(name)
+                self._renew_at[name] = now + self._at_gateway.lease_s / _RENEWALS
 
     def _wants(self, name: str) -> bool:
         patterns = self._chosen if _ECHO.match(name) else self._patterns
@@ -95,13 +89,7 @@ class Leases:
             return False
         name = self.names[0]
         self._renew_at[name] = self._renew_at.pop(name)
-        try:
-            await self._call("subscribers_list", [name, self._socket])
-        except ManagementError as error:
-            if error.code != 404:
-                raise
-            return True
-        return False
+        return not await self._at_gateway.left_s(name)
 
     async def keep(self) -> None:
         """Look again and again; while the gateway is away, less and less often."""
@@ -131,13 +119,6 @@ class Leases:
         while self._renew_at:
             name, _ = self._renew_at.popitem()
             try:
-                await self._call("event_subscribe", [name, self._socket, 0])
-            except ManagementError as error:
-                if error.code is None:
-                    return
-
-
-def _names(listed: Any) -> list[str]:
-    with suppress(KeyError, TypeError):
-        return [str(event["name"]) for event in listed["Events"]]
-    raise ManagementError(f"expected the events of a gateway, got {str(listed)[:100]!r}")
+                await self._at_gateway.end(name)
+            except ManagementError:
+                return

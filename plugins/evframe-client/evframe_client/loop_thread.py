@@ -28,8 +28,8 @@ def run(coroutine: Coroutine[Any, Any, Result]) -> Result:
         coroutine.close()
         raise
     call = _Call(coroutine)
-    loop.call_soon_threadsafe(call.begin, loop)
     try:
+        loop.call_soon_threadsafe(call.begin, loop)
         return call.outcome.result()
     except BaseException:
         if not call.outcome.done():
@@ -53,8 +53,11 @@ class _Call(Generic[Result]):
         self.task.add_done_callback(self._end)
 
     def cancel(self) -> None:
-        assert self.task is not None  # `begin` was scheduled before
-        self.task.cancel()
+        if self.task is not None:
+            self.task.cancel()
+        elif not self.outcome.done():  # the signal came before `begin` was scheduled
+            self.coroutine.close()
+            self.outcome.set_exception(asyncio.CancelledError())
 
     def _end(self, task: asyncio.Task[Result]) -> None:
         # The loop keeps neither the coroutine nor the traceback, whose frames hold the objects of the caller.

@@ -6,11 +6,10 @@ import ipaddress
 import logging
 import selectors
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final, Literal, Protocol
 
-import attrs
 from evframe_wire.addresses import connection_problem
 from evframe_wire.drops import DropCounter
 from evframe_wire.endpoints import bind_inet
@@ -22,27 +21,15 @@ from evframe_client.urls import HttpUrl, UdpUrl, Url
 
 log = logging.getLogger("evframe.client")
 Kind = Literal["udp", "unix", "tcp"]
+Arrived = tuple[bytes, "Connection | None"]
+"""A payload, and the connection that takes the reply to it; datagrams are not replied to."""
 _BUFFER_BYTES: Final = 4 << 20
 _AT_ONCE: Final = 256  # datagrams, so that others have their turn
-_LAST_READS: Final = 100  # a sender without an end would hold the end up
-_RECEIVE_BYTES: Final = 64 << 10
+_LAST_READS: Final = 1000  # a sender without an end would hold the end up
+_RECEIVE_BYTES: Final = 8 << 10  # of a connection at once: to find the ends in more would hold up the loop
 _MAX_CONNECTIONS: Final = 256
 _SO_RCVBUFFORCE: Final = 33  # of Linux, which Python has no name for
 _LOCAL: Final = "127.0.0.1"
-
-
-@attrs.frozen
-class Arrival:
-    """Payloads that have arrived together."""
-
-    payloads: list[bytes]
-    connection: Connection | None = None
-    """That they have come on; None of datagrams, which are not replied to."""
-
-    def reply(self, data: bytes) -> None:
-        """Send *data* to the gateway, which waits for replies in reliable mode."""
-        if data and self.connection is not None:
-            self.connection.reply(data)
 
 
 class Receiver(Protocol):
@@ -59,11 +46,11 @@ class Receiver(Protocol):
     def lost(self) -> int:
         """How many datagrams the kernel had no room for."""
 
-    def read(self) -> list[Arrival]:
-        """Return what has arrived, without waiting."""
+    def read(self) -> Iterator[Arrived]:
+        """Yield what has arrived, without waiting, each as it is received: the kernel has room for more meanwhile."""
 
-    def last(self) -> list[Arrival]:
-        """Return what would be lost by `close`; nothing more arrives."""
+    def last(self) -> Iterator[Arrived]:
+        """Yield what would be lost by `close`; nothing more arrives."""
 
     def close(self) -> None:
         """Close the socket, and every connection."""
@@ -166,22 +153,25 @@ class DatagramReceiver:
         """See `Receiver`."""
         return self._sock.fileno()
 
-    def read(self) -> list[Arrival]:
+    def read(self) -> Iterator[Arrived]:
         """See `Receiver`."""
         buffer, receive = self._buffer, self._sock.recv_into
-        payloads: list[bytes] = []
         with suppress(BlockingIOError, InterruptedError):
             size, ancillary, _, _ = self._sock.recvmsg_into([buffer], DropCounter.SPACE)
             self._drops.take(ancillary)  # of the first alone: the others cost less without
-            payloads.append(bytes(buffer[:size]))
-            while len(payloads) < _AT_ONCE:
-                payloads.append(bytes(buffer[: receive(buffer)]))
-        return [Arrival(payloads)] if payloads else []
+            yield bytes(buffer[:size]), None
+            for _ in range(_AT_ONCE - 1):
+                yield bytes(buffer[: receive(buffer)]), None
 
-    def last(self) -> list[Arrival]:
+    def last(self) -> Iterator[Arrived]:
         """See `Receiver`."""
         self._remove_path()
-        return [] if self._is_shared else _drained(self.read)
+        for _ in range(0 if self._is_shared else _LAST_READS):
+            arrived = self.read()
+            if (first := next(arrived, None)) is None:
+                return
+            yield first
+            yield from arrived
 
     def _remove_path(self) -> None:
         remove, self._remove = self._remove, None
@@ -229,18 +219,16 @@ class StreamReceiver:
         """See `Receiver`."""
         return self._selector.fileno()
 
-    def read(self) -> list[Arrival]:
+    def read(self) -> Iterator[Arrived]:
         """See `Receiver`."""
-        arrivals = []
-        for key, events in self._selector.select(0):
+        for key, _ in self._selector.select(0):
             connection: Connection | None = key.data
             if connection is None:
                 self._accept()
-            elif events & selectors.EVENT_WRITE:
-                connection.flush()
-            elif payloads := connection.read():
-                arrivals.append(Arrival(payloads, connection))
-        return arrivals
+                continue
+            for payload in connection.read():
+                yield payload, connection
+            connection.flush()
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -252,14 +240,17 @@ class StreamReceiver:
             else:
                 sock.close()
 
-    def last(self) -> list[Arrival]:
+    def last(self) -> Iterator[Arrived]:
         """See `Receiver`."""
         self._selector.unregister(self._sock)
-        return _drained(self.read)
+        for _ in range(_LAST_READS):
+            if not self._selector.select(0):
+                return
+            yield from self.read()
 
     def close(self) -> None:
         """See `Receiver`."""
-        for key in list(self._selector.get_map().values()):
+        for key in list((self._selector.get_map() or {}).values()):  # None once it is closed
             key.fileobj.close()  # type: ignore[union-attr]
         self._sock.close()
         self._selector.close()
@@ -284,6 +275,8 @@ class Connection:
 
     def read(self) -> list[bytes]:
         """Return the payloads that what has arrived completes."""
+        if self._unsent:
+            return []
         try:
             data = self._sock.recv(_RECEIVE_BYTES)
         except (BlockingIOError, InterruptedError):
@@ -298,13 +291,13 @@ class Connection:
         return payloads + self._splitter.end() if self._splitter.is_too_long else payloads
 
     def reply(self, data: bytes) -> None:
-        """Send *data* as soon as there is room for it."""
-        if self._sock.fileno() >= 0:
-            self._unsent += data
-            self.flush()
+        """Send *data* once the payloads that have arrived with the one that it answers are taken."""
+        self._unsent += data
 
     def flush(self) -> None:
-        """Send what waits; while something does, nothing is read."""
+        """Send what waits, as far as there is room for it; while something waits, nothing is read."""
+        if not self._unsent or self._sock.fileno() < 0:
+            return
         try:
             del self._unsent[: self._sock.send(self._unsent)]
         except (BlockingIOError, InterruptedError):
@@ -322,12 +315,3 @@ class Connection:
         if error is not None:
             log.info("a connection of the gateway was lost", extra={"problem": connection_problem(error)})
         self._lost()
-
-
-def _drained(read: Callable[[], list[Arrival]]) -> list[Arrival]:
-    arrivals: list[Arrival] = []
-    for _ in range(_LAST_READS):
-        if not (more := read()):
-            break
-        arrivals += more
-    return arrivals

@@ -188,13 +188,13 @@ class AsyncSubscription(AsyncIterator[ReceivedEvent]):
                     await ready(self._receiver.fileno(), unless=self._keeper)
 
     def _receive(self, receiver: Receiver) -> None:
-        for arrival in receiver.read():
-            arrival.reply(b"".join(map(confirmation, arrival.payloads)))
-            for payload in arrival.payloads:
-                try:
-                    self._events.append(parse_event(payload))
-                except ValueError:
-                    self.unparsed += 1
+        for payload, connection in receiver.read():
+            if connection is not None:
+                connection.reply(confirmation(payload))
+            try:
+                self._events.append(parse_event(payload))
+            except ValueError:
+                self.unparsed += 1
         self.lost = receiver.lost
 
 

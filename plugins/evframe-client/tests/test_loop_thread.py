@@ -103,6 +103,17 @@ def test_an_interrupted_call_ends_before_its_error_is_raised(tmp_path):
         server.close()
 
 
+def test_a_call_that_is_interrupted_before_it_begins():
+    """A call that the loop has not got yet has ended, too, when it is given up."""
+    never = ident()
+    call = loop_thread._Call(never)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        call.outcome.result(0)
+    with pytest.raises(RuntimeError, match="cannot reuse"):
+        never.send(None)
+
+
 def test_many_threads():
     """Any number of threads call at the same time, and each gets its answer."""
     server = DatagramServer(

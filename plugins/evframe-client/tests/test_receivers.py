@@ -21,8 +21,8 @@ def stream():
     receiver.close()
 
 
-def payloads_of(arrivals):
-    return [payload for arrival in arrivals for payload in arrival.payloads]
+def payloads_of(arrived):
+    return [payload for payload, _ in arrived]
 
 
 def read(receiver, count):
@@ -37,10 +37,12 @@ def read(receiver, count):
 
 
 def confirmed(receiver):
-    arrivals = receiver.read()
-    for arrival in arrivals:
-        arrival.reply(b"".join(map(confirmation, arrival.payloads)))
-    return payloads_of(arrivals)
+    payloads = []
+    for payload, connection in receiver.read():
+        payloads.append(payload)
+        if connection is not None:
+            connection.reply(confirmation(payload))
+    return payloads
 
 
 def test_datagrams_that_came_too_fast_are_counted():
@@ -130,14 +132,14 @@ def test_connections_are_bounded(stream):
         def connect():
             sender = stack.enter_context(socket.create_connection(stream.address))
             sender.settimeout(20)
-            stream.read()
+            assert payloads_of(stream.read()) == []
             return sender
 
         senders = [connect() for _ in range(256)]
         assert stream.connections == 256
         assert connect().recv(1) == b""
         senders[0].close()
-        until(lambda: stream.read() == [] and stream.connections == 255)
+        until(lambda: payloads_of(stream.read()) == [] and stream.connections == 255)
         connect().sendall(b"{}")
         assert read(stream, 1) == [b"{}"]
 
@@ -164,7 +166,7 @@ def test_what_has_arrived_before_the_end(kind):
     ) as sender:
         sender.connect(receiver.address)
         if kind == "tcp":
-            until(lambda: receiver.read() == [] and receiver.connections == 1)
+            until(lambda: payloads_of(receiver.read()) == [] and receiver.connections == 1)
         for number in range(count):
             sender.sendall(b"[%d]" % number)
         assert payloads_of(receiver.last()) == [b"[%d]" % number for number in range(count)]

@@ -140,8 +140,11 @@ class Intake:
     def refuse(self, refusal: Refused) -> str:
         """Count and log a message that becomes no event, and return the reason."""
         self.refused[refusal.reason] += 1
-        repeated = self._limiter.due(refusal.reason)
-        if repeated is not None:
-            found = {"reason": refusal.reason, "problem": str(refusal), "repeated": repeated}
-            self._log.warning(self._sentence, extra=self._extra | found)
+        self.warn(refusal.reason, self._sentence, {"reason": refusal.reason, "problem": str(refusal)})
         return refusal.reason
+
+    def warn(self, key: str, sentence: str, extra: dict[str, Any]) -> None:
+        """Log *sentence*, at a limited rate for each *key*."""
+        repeated = self._limiter.due(key)
+        if repeated is not None:
+            self._log.warning(sentence, extra={**self._extra, **extra, "repeated": repeated})

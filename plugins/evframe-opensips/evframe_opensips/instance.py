@@ -10,16 +10,17 @@ from contextlib import suppress
 from typing import Any, Final
 
 from evframe_client import AsyncClient, ManagementError
+from evframe_client.gateway_leases import GatewayLeases
+from evframe_client.receivers import subscriber_text
 from evframe_wire.backoff import delay_s
 
 from evframe import EventNameError
 from evframe.plugin import LateModule, LogLimiter, PluginContext
 from evframe_opensips.catalogue import Choice, is_of_the_core
-from evframe_opensips.intake import Intake
-from evframe_opensips.leases import RemoteLeases, due
+from evframe_opensips.intake import InstanceIntake
 from evframe_opensips.options import InstanceOptions, Options
 from evframe_opensips.origins import Loop, Origins
-from evframe_opensips.places import bind, is_place_of, own_address, socket_text
+from evframe_opensips.places import bind, is_place, own_address
 
 log = logging.getLogger("evframe.opensips")
 GROUP: Final = "opensips"
@@ -58,12 +59,13 @@ class Instance:
         self._origins = origins
         self._context = context
         self._clock = clock
-        self.intake = Intake(self.name, settings.instance_param, context.raise_event, clock)
-        self._receiver = bind(options, settings, self.intake, self._connection_lost)
+        self.intake = InstanceIntake(context, self.name, settings.instance_param, clock)
+        self._receiver, self._is_handed_over = bind(options, settings, self._connection_lost)
+        self._is_receiving = False
         self._status = context.status.group(GROUP)
         self._status.add(self.name, -1, "connecting", reports=_REPORTS)
         self._http = LateModule("evframe_client.http")  # which an `AsyncClient` would import on the loop
-        self._remote: RemoteLeases | None = None
+        self._leases: GatewayLeases | None = None
         self._attached = False
         self._is_other = False  # it has other options, and has to be left first
         self._is_stale = False  # it has other options
@@ -79,20 +81,19 @@ class Instance:
         self._limiter = LogLimiter(clock=clock)
 
     async def run(self) -> None:
-        """Look after the instance until cancelled; then leave it. What it sends is taken until `close`.
+        """Look after the instance until cancelled; then leave it, and raise what has arrived by then.
 
         A socket that another process holds is left to it with its leases, which the next gateway takes over.
         It is read from the first look on: what waits in it would be unexpected before.
         """
         attempts = 0
-        is_open = False
         try:
             while True:
-                if not is_open and not self._receiver.is_handed_over:
-                    is_open = await self._open()
+                if not self._is_handed_over:
+                    self._receive()
                 try:
                     await self._look()
-                    is_open = is_open or await self._open()
+                    self._receive()
                 except (ManagementError, OSError, ValueError, Loop) as error:
                     attempts += 1
                     await self._lose(error)
@@ -100,14 +101,19 @@ class Instance:
                     attempts = 0
                 await self._rest(delay_s(attempts) if attempts else self._settings.check_interval_s)
         finally:
-            if self._receiver.is_handed_over and not self._is_abandoned:
-                self._origins.leave(self.name)
-            else:
-                await self._leave()
+            try:
+                if self._is_handed_over and not self._is_abandoned:
+                    self._origins.leave(self.name)
+                else:
+                    await self._leave()
+            finally:
+                await self.intake.end()
 
-    async def _open(self) -> bool:
-        await self._receiver.open()
-        return True
+    def _receive(self) -> None:
+        """Begin to raise what arrives."""
+        if not self._is_receiving:
+            self._is_receiving = True
+            self.intake.begin(self._receiver)
 
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -122,21 +128,21 @@ class Instance:
             await self._leave()
         if not self._attached or self._is_stale:
             self._is_stale = False
-            self._remote = await self._connect()
-        remote = self._remote
-        assert remote is not None
-        events = self._register(self._choice.among(await remote.events()))
-        left_s = await remote.held(events)
+            self._leases = await self._connect()
+        leases = self._leases
+        assert leases is not None
+        events = self._register(self._choice.among(await leases.events()))
+        left_s = await leases.held(events)
         unwanted = left_s.keys() - set(events)
-        await remote.end(unwanted)
+        await leases.end_all(unwanted)
         left_s = {name: seconds for name, seconds in left_s.items() if name not in unwanted}
-        await self._compare(remote, events, left_s)
+        await self._compare(leases, events, left_s)
         self._left_s, self._looked_at = left_s, self._clock()
         renew_all, self._renew_all = self._renew_all, False
-        await self._subscribe(remote, events if renew_all else due(events, left_s, self._settings.expire_s))
+        await self._subscribe(leases, events if renew_all else _due(events, left_s, self._settings.expire_s))
         self._report_leases()
 
-    async def _connect(self) -> RemoteLeases:
+    async def _connect(self) -> GatewayLeases:
         settings = self._settings
         token = self._options.token
         if self._options.token_file is not None:
@@ -149,19 +155,20 @@ class Instance:
                 host = self._options.advertise or await own_address(self._options, settings, self._context.resolver)
         except TimeoutError:
             raise OSError("expected the address of its host in time") from None
-        return RemoteLeases(client, socket_text(self._options, host, self._receiver), settings.expire_s)
+        socket = subscriber_text(self._options.transport, self._receiver.address, host)
+        return GatewayLeases(client.call, socket, settings.expire_s)
 
-    async def _compare(self, remote: RemoteLeases, events: Iterable[str], left_s: Mapping[str, int]) -> None:
+    async def _compare(self, leases: GatewayLeases, events: Iterable[str], left_s: Mapping[str, int]) -> None:
         """Record leases that were lost; an instance that has none of them any more may be another bridge now."""
         lost = [name for name in events if name in self._left_s and name not in left_s]
         started_anew = bool(self._left_s) and not left_s
         if not self._attached or self._is_bridge or started_anew:
-            self._is_bridge = await self._origins.join(self.name, remote.client.call)
+            self._is_bridge = await self._origins.join(self.name, leases.call)
         for name in lost:
-            if name in remote.taken_for:
+            if name in leases.taken_for:
                 raise ValueError(
                     f"expected a socket that is not the beginning of another subscriber's,"
-                    f" got {remote.socket!r} and {remote.taken_for[name]!r}"
+                    f" got {leases.socket!r} and {leases.taken_for[name]!r}"
                 )
         if lost:
             self._lost_leases += len(lost)
@@ -195,11 +202,11 @@ class Instance:
         self._refused[name] = f"expected a declaration of {name} that has the name of the instance"
         return True
 
-    async def _subscribe(self, remote: RemoteLeases, events: Iterable[str]) -> None:
+    async def _subscribe(self, leases: GatewayLeases, events: Iterable[str]) -> None:
         for name in events:
             self._left_s[name] = self._settings.expire_s  # without an answer it may be there, and is to be left
             try:
-                await remote.take(name)
+                await leases.take(name)
             except ManagementError as error:
                 if error.code is None:
                     raise
@@ -207,7 +214,7 @@ class Instance:
                 self._refused[name] = str(error)
 
     def _report_leases(self) -> None:
-        """Report which events are subscribed at the instance."""
+        """Report which events are subscribed at the instance, and what it refuses."""
         refused = f"{len(self._refused)} refused: {next(iter(self._refused.values()))}" if self._refused else ""
         if self._left_s:
             text = f"{len(self._left_s)} events" + (f", {refused}" if refused else "")
@@ -220,7 +227,7 @@ class Instance:
             log.info("an instance is attached", extra={"instance": self.name, "events": len(self._left_s)})
 
     async def _lose(self, error: Exception) -> None:
-        """Say why the instance cannot be used now."""
+        """Report why the instance cannot be used now."""
         problem = str(error)
         if self._attached:
             self._limiter.forget("away")
@@ -242,11 +249,11 @@ class Instance:
         """End the leases, as far as the instance answers in time."""
         names, self._left_s = list(self._left_s), {}
         self._origins.leave(self.name)
-        if not names or self._remote is None:
+        if not names or self._leases is None:
             return
         try:
             # Not asyncio.timeout: in a task that is cancelled, as this one is, its end is no TimeoutError with 3.11.2.
-            await asyncio.wait_for(self._remote.end(names), self._settings.timeout_s)
+            await asyncio.wait_for(self._leases.end_all(names), self._settings.timeout_s)
         except (ManagementError, TimeoutError) as error:
             log.warning(
                 "leases are left to end by themselves",
@@ -267,7 +274,7 @@ class Instance:
 
     def keeps_place(self, options: InstanceOptions, settings: Options) -> bool:
         """Return whether its events can arrive where they do now with other options, too."""
-        return is_place_of(self._receiver, options, settings) and options.transport == self._options.transport
+        return is_place(self._receiver.address, options, settings) and options.transport == self._options.transport
 
     def abandon(self) -> None:
         """End its leases when it is left, even if another process holds its socket."""
@@ -297,7 +304,7 @@ class Instance:
         return {
             "name": self.name,
             "url": self._options.shown_url,
-            "socket": None if self._remote is None else self._remote.socket,
+            "socket": None if self._leases is None else self._leases.socket,
             "ready": status is not None and status.ready,
             "details": None if status is None else status.details,
             "events": sorted(self._left_s),
@@ -311,3 +318,8 @@ class Instance:
             "lost_leases": self._lost_leases,
             "seen_s_ago": None if intake.seen_at is None else round(now - intake.seen_at, 3),
         }
+
+
+def _due(wanted: Iterable[str], left_s: Mapping[str, int], expire_s: int) -> list[str]:
+    """Return those of the *wanted* events whose lease is not there, or has less than half of *expire_s* left."""
+    return [name for name in wanted if left_s.get(name, 0) * 2 <= expire_s]

@@ -2,122 +2,152 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
+from itertools import chain
 from typing import Any, Final
 
+from evframe_client.receivers import Arrived, Connection, Receiver
+from evframe_ingest import LARGE_BYTES, Intake, Prepared, Refused
 from evframe_wire.encoding import encode_value
 from evframe_wire.visible import brief
 
 from evframe import Pairs, ParameterError
-from evframe.plugin import LogLimiter
-from evframe_opensips.messages import Message, NotAnEvent, is_whole, read, read_carefully, split
+from evframe.plugin import PluginContext
+from evframe_opensips.messages import Message, NotAnEvent, read, read_each
 
 log = logging.getLogger("evframe.opensips")
 MAX_HOPS: Final = 8
+_ERRORS: Final = {"unexpected": (-32601, "Method not found"), "error": (-32603, "Internal error")}
+_INVALID: Final = (-32602, "Invalid params")
 
 
-class Intake:
+class InstanceIntake(Intake):
     """Raises the events of one instance.
 
     Args:
+        context: the context of the plugin.
         instance: the instance's name.
         instance_param: the parameter that gets it; empty for none.
-        raise_event: raises an event here.
         clock: the monotonic clock, in seconds.
     """
 
-    def __init__(
-        self, instance: str, instance_param: str, raise_event: Callable[[str, Any], None], clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, context: PluginContext, instance: str, instance_param: str, clock: Callable[[], float]) -> None:
+        super().__init__(context, log, "an event of an instance was not raised", {"instance": instance}, clock)
         self._instance = instance
         self.instance_param = instance_param
-        self._raise_event = raise_event
         self._clock = clock
-        self._limiter = LogLimiter(clock=clock)
         self.expected: Collection[str] = ()
         """The events that it was asked for."""
         self.unchanged: Collection[str] = ()
         """Those of them whose declaration here has no place for the instance's name."""
         self.received = 0
         """How many JSON texts have come: those that were raised, and those that were refused."""
-        self.raised = 0
-        """How many of them were events that were raised."""
         self.unparsed = 0
         """How many pieces were no JSON."""
-        self.refused: Counter[str] = Counter()
-        """How many of them were not raised, by the reason."""
         self.dropped = 0
         """How many datagrams the kernel had no room for."""
         self.seen_at: float | None = None
         """When something arrived last."""
+        self._receiver: Receiver | None = None
+        self._large: asyncio.Task[None] | None = None
+
+    def begin(self, receiver: Receiver) -> None:
+        """Raise the events that arrive from now on."""
+        self._receiver = receiver
+        asyncio.get_running_loop().add_reader(receiver.fileno(), self._read)
+
+    def _read(self) -> None:
+        assert self._receiver is not None
+        arrived = self._receiver.read()
+        for payload, connection in arrived:
+            if len(payload) > LARGE_BYTES:
+                self._pause()  # what comes after it waits, so that events keep their order
+                rest = chain([(payload, connection)], arrived)
+                self._large = asyncio.get_running_loop().create_task(self._take_beside(rest, self._receiver))
+                return
+            _answer(connection, self.take(payload))
+        self.drop(self._receiver.lost)
+
+    def _pause(self) -> None:
+        if self._receiver is not None:
+            asyncio.get_running_loop().remove_reader(self._receiver.fileno())
+
+    async def _take_beside(self, arrived: Iterable[Arrived], receiver: Receiver) -> None:
+        """Take what has arrived, a large message beside the loop, and then what arrives."""
+        await self._take_all(arrived)
+        self.drop(receiver.lost)
+        if self._receiver is not None:
+            self.begin(receiver)
+
+    async def _take_all(self, arrived: Iterable[Arrived]) -> None:
+        for payload, connection in arrived:
+            large = len(payload) > LARGE_BYTES
+            _answer(connection, await self.take_large(payload) if large else self.take(payload))
+
+    async def end(self) -> None:
+        """Raise the events that have arrived, and nothing more."""
+        self._pause()
+        receiver, self._receiver = self._receiver, None
+        if self._large is not None:
+            await self._large
+        if receiver is not None:
+            await self._take_all(receiver.last())
+            self.drop(receiver.lost)
 
     def take(self, data: bytes) -> bytes:
         """Raise the events in *data*, which has whole JSON texts; return the replies to those with an id."""
-        reply = self._quickly(data)
-        return b"".join(map(self._piece, split(data))) if reply is None else reply
-
-    def take_whole(self, data: bytes) -> bytes | None:
-        """Raise the events in *data* and return the replies; None when the last JSON text has no end."""
-        reply = self._quickly(data)
-        return self._piece(data) if reply is None and is_whole(data) else reply
-
-    def _quickly(self, data: bytes) -> bytes | None:
         self.seen_at = self._clock()
         try:
-            message = read(data)
+            return self._message(read(data)) if data else b""
         except NotAnEvent as error:
-            return self._other(error)
+            return self._message(error)
         except ValueError:
-            return None
-        return self._event(message)
+            return b"".join(map(self._message, read_each(data)))
 
-    def drop(self, count: int) -> None:
-        """Count *count* datagrams that the kernel had no room for."""
-        if count:
-            self.dropped += count
-            self._log("the kernel had no room for events of an instance", {"dropped": self.dropped})
-
-    def cut_off(self, size: int) -> None:
-        """Count *size* bytes that are no whole JSON text and never will be."""
-        self._unparsed(f"{size} bytes of a message without an end")
-
-    def _piece(self, data: bytes) -> bytes:
+    async def take_large(self, data: bytes) -> bytes:
+        """Do as `take` does, but read the messages and encode their events beside the loop."""
+        self.seen_at = self._clock()
         replies = b""
-        try:
-            for found in read_carefully(data):
-                replies += self._other(found) if isinstance(found, NotAnEvent) else self._event(found)
-        except ValueError as error:
-            self._unparsed(f"{error} in {len(data)} bytes")  # which may hold secrets
+        for found in await asyncio.to_thread(list, read_each(data)):
+            prepared = None
+            if isinstance(found, Message):
+                prepared = await self.prepare_found(partial(self._event, found))
+            replies += self._message(found, prepared)
         return replies
 
-    def _other(self, error: NotAnEvent) -> bytes:
-        self.received += 1
-        return self._refuse("no_event", error)
+    def drop(self, total: int) -> None:
+        """Take the number of datagrams that the kernel had no room for so far."""
+        if total > self.dropped:
+            self.dropped = total
+            self.warn("dropped", "the kernel had no room for events of an instance", {"dropped": total})
 
-    def _event(self, message: Message) -> bytes:
-        self.received += 1
-        name = message.method
+    def _message(self, found: Message | ValueError, prepared: Prepared | None = None) -> bytes:
+        """Raise the event of a message, or count what is none; return the reply."""
+        if isinstance(found, Message):
+            self.received += 1
+            reason = self.take_found(partial(self._event, found), prepared=prepared)
+            return b"" if found.id is None else _reply(found.id, reason)
+        if isinstance(found, NotAnEvent):
+            self.received += 1
+            self.refuse(Refused("no_event", str(found)))
+        else:
+            self.unparsed += 1
+            self.warn("unparsed", "what an instance sent could not be read", {"problem": str(found)})
+        return b""
+
+    def _event(self, message: Message) -> tuple[str, Any]:
+        """Return the event of a message, with the instance's name."""
+        name, params = message.method, message.params
         if name not in self.expected:
-            self._refuse("unexpected", f"expected an event that it was asked for, got {brief(name)}")
-            return _reply(message.id, -32601, "Method not found")
-        params = message.params
+            raise Refused("unexpected", f"expected an event that it was asked for, got {brief(name)}")
         if self.instance_param and type(params) is not list and name not in self.unchanged:
-            params = self._with_instance(params)
-            if params is None:
-                self._refuse("hops", f"expected {name!r} by way of at most {MAX_HOPS} gateways")
-                return _reply(message.id, -32602, "Invalid params")
-        try:
-            self._raise_event(name, params)
-        except ParameterError as error:
-            self._refuse("parameters", f"expected another value in {name!r}, parameter {brief(error.parameter)}")
-            return _reply(message.id, -32602, "Invalid params")
-        self.raised += 1
-        return b"" if message.id is None else _reply(message.id)
+            params = self._with_instance(name, params)
+        return name, params
 
-    def _with_instance(self, params: Any) -> Any:
-        """Return *params* with the instance's name; None when too many gateways have added theirs."""
+    def _with_instance(self, name: str, params: Any) -> Any:
         if isinstance(params, Pairs):
             origin = dict(params).get(self.instance_param)
             rest = [pair for pair in params if pair[0] != self.instance_param]
@@ -126,32 +156,26 @@ class Intake:
             origin = params.pop(self.instance_param, None)
         path = self._instance if origin is None else f"{self._instance}/{origin}"
         if origin is not None and path.count("/") >= MAX_HOPS:
-            return None
+            raise Refused("hops", f"expected {name!r} by way of at most {MAX_HOPS} gateways")
         if isinstance(params, Pairs):
             return Pairs([*rest, (self.instance_param, path)])
         params[self.instance_param] = path
         return params
 
-    def _refuse(self, reason: str, problem: object) -> bytes:
-        self.refused[reason] += 1
-        self._log("an event of an instance was not raised", {"reason": reason, "problem": str(problem)})
-        return b""
-
-    def _unparsed(self, problem: str) -> None:
-        self.unparsed += 1
-        self._log("what an instance sent could not be read", {"problem": problem})
-
-    def _log(self, sentence: str, extra: dict[str, object]) -> None:
-        repeated = self._limiter.due(sentence)
-        if repeated is not None:
-            log.warning(sentence, extra={"instance": self._instance, "repeated": repeated, **extra})
+    def problem_of(self, error: ParameterError) -> str:
+        """Leave out the value, which may be a secret."""
+        return f"expected another value in {error.event!r}, parameter {brief(error.parameter)}"
 
 
-def _reply(request_id: Any, code: int = 0, text: str = "") -> bytes:
-    """Return the reply to a request, as reliable streams wait for it; nothing for a notification."""
-    if request_id is None:
-        return b""
-    outcome = {"error": {"code": code, "message": text}} if code else {"result": "OK"}
+def _answer(connection: Connection | None, replies: bytes) -> None:
+    if replies and connection is not None:
+        connection.reply(replies)
+
+
+def _reply(request_id: Any, reason: str | None) -> bytes:
+    """Return the reply to a request, as reliable streams wait for it."""
+    code, text = _ERRORS.get(reason or "", _INVALID)
+    outcome = {"error": {"code": code, "message": text}} if reason else {"result": "OK"}
     try:
         return encode_value({"jsonrpc": "2.0", **outcome, "id": request_id})
     except ValueError:  # of the id, which came from outside

@@ -30,13 +30,11 @@ class NotAnEvent(ValueError):  # noqa: N818 it may be somebody else's JSON
     """Raised for JSON that is no notification of an event."""
 
 
-def split(data: bytes) -> list[bytes]:
-    """Return the pieces of *data* between which one message ends and the next begins."""
-    return _BOUNDARY.split(data)
-
-
 def read(data: bytes) -> Message:
     """Return the message that *data* is.
+
+    Bytes that are not UTF-8 are kept as surrogates, which go out as the same bytes; raw control
+    characters are accepted.
 
     Raises:
         NotAnEvent: if it is other JSON.
@@ -45,33 +43,20 @@ def read(data: bytes) -> Message:
     return _message(reading.read(data))
 
 
-def read_carefully(data: bytes) -> Iterator[Message | NotAnEvent]:
-    """Return every message of *data*, in which several may follow each other.
+def read_each(data: bytes) -> Iterator[Message | ValueError]:
+    """Yield every message of *data*, in which several may follow each other, and an error for each that is none.
 
-    Bytes that are not UTF-8 are kept as surrogates, which go out as the same bytes; raw control
-    characters are accepted.
-
-    Raises:
-        ValueError: at the first that is not JSON; what follows it is not read.
+    After an error that is no `NotAnEvent` the next message begins behind the end of another.
     """
-    return map(_message_or_not, reading.read_each(data.decode("utf-8", "surrogateescape")))
-
-
-def _message_or_not(value: Any) -> Message | NotAnEvent:
-    try:
-        return _message(value)
-    except NotAnEvent as error:
-        return error
-
-
-def is_whole(data: bytes) -> bool:
-    """Return whether *data* is JSON texts, of which the last one has its end."""
-    try:
-        for _ in read_carefully(data):
-            pass
-    except ValueError:
-        return False
-    return True
+    for piece in _BOUNDARY.split(data):
+        try:
+            for value in reading.read_each(piece.decode("utf-8", "surrogateescape")):
+                try:
+                    yield _message(value)
+                except NotAnEvent as error:
+                    yield error
+        except ValueError as error:
+            yield ValueError(f"{error} in {len(piece)} bytes")
 
 
 def _message(value: Any) -> Message:

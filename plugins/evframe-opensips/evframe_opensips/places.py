@@ -1,37 +1,35 @@
-"""Where an instance's events come to: the kernel sockets, and the subscriber's socket that the instance gets."""
+"""Where an instance's events arrive: the kernel sockets, and the subscriber's socket that the instance gets."""
 
 from __future__ import annotations
 
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-from evframe_wire.endpoints import Access, bind_unix
+from evframe_client.receivers import DatagramReceiver, Receiver, StreamReceiver, source_address
+from evframe_wire.endpoints import Access, bind_inet, bind_unix
 
 from evframe import Unavailable
 from evframe.plugin import Resolver
 from evframe_opensips.handed_over import handed_over
-from evframe_opensips.intake import Intake
 from evframe_opensips.options import InstanceOptions, Options
-from evframe_opensips.receivers import DatagramReceiver, Receiver, StreamReceiver
 
 
-def bind(options: InstanceOptions, settings: Options, intake: Intake, lost: Callable[[], None]) -> Receiver:
-    """Return the receiver of an instance, which takes events from its `open` on.
+def bind(options: InstanceOptions, settings: Options, lost: Callable[[], None]) -> tuple[Receiver, bool]:
+    """Return the receiver of an instance, and whether another process holds its socket, too.
 
     Args:
         options: the instance's own.
         settings: those of the plugin.
-        intake: gets the events.
         lost: called when a connection of the instance has ended.
 
     Raises:
         OSError: if the address, the port or the path cannot be used.
     """
     kind = socket.SOCK_STREAM if options.transport == "tcp" else socket.SOCK_DGRAM
-    path = None
+    remove = None
     try:
         given = handed_over(options.name)
         if given is not None:
@@ -39,16 +37,17 @@ def bind(options: InstanceOptions, settings: Options, intake: Intake, lost: Call
         elif options.transport == "unix":
             assert options.path is not None
             sock, path = bind_unix(kind, options.path, Access.of(settings.unix_socket_mode))
-            sock.setblocking(False)
+            remove = path.remove
         else:
-            sock = _bound(settings.address, (options.port,) if options.port else settings.port_range, kind)
+            sock = _bound(options, settings, kind)
     except OSError as error:
         place = options.path or f"{settings.listen}:{options.port or settings.ports or 0}"
         raise OSError(error.errno, f"plugins.opensips, instance {options.name!r}: {place}: {error.strerror}") from None
+    is_shared = given is not None
     if options.transport == "tcp":
-        return StreamReceiver(sock, intake, settings.max_message_bytes, lost, is_handed_over=given is not None)
+        return StreamReceiver(sock, settings.max_message_bytes, lost), is_shared
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, settings.receive_buffer_bytes)
-    return DatagramReceiver(sock, intake, path, is_handed_over=given is not None)
+    return DatagramReceiver(sock, remove, is_shared=is_shared), is_shared
 
 
 def _checked(
@@ -62,13 +61,8 @@ def _checked(
     raise OSError(errno.EINVAL, f"expected a descriptor of this place with the type {kind.name}, got {got}")
 
 
-def is_place_of(receiver: Receiver, options: InstanceOptions, settings: Options) -> bool:
-    """Return whether *receiver* is where the events of an instance with these options could arrive."""
-    return is_place(receiver.address, options, settings)
-
-
 def is_place(address: Any, options: InstanceOptions, settings: Options) -> bool:
-    """Return whether a socket with the name *address* is where the events of such an instance could arrive."""
+    """Return whether a socket at *address* is where the events of an instance with these options could arrive."""
     if options.transport == "unix":
         return bool(address == options.path)
     if not isinstance(address, tuple) or address[0] != settings.address:
@@ -77,23 +71,14 @@ def is_place(address: Any, options: InstanceOptions, settings: Options) -> bool:
     return address[1] in ports or tuple(ports) == (0,)
 
 
-def _bound(address: str, ports: Iterable[int], kind: socket.SocketKind) -> socket.socket:
-    """Return a socket at the first of *ports* that is free."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    for port in ports:
-        sock = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+def _bound(options: InstanceOptions, settings: Options, kind: socket.SocketKind) -> socket.socket:
+    """Return a socket at the port of the instance, or at the first one that is free."""
+    for port in (options.port,) if options.port else settings.port_range:
         try:
-            if kind is socket.SOCK_STREAM:
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind((address, port))
-            if kind is socket.SOCK_STREAM:
-                sock.listen(128)
+            return bind_inet(kind, settings.address, port)
         except OSError as error:
-            sock.close()
             if error.errno != errno.EADDRINUSE:
                 raise
-        else:
-            return sock
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
@@ -115,14 +100,4 @@ async def own_address(options: InstanceOptions, settings: Options, resolver: Res
         found = tuple(address for address in found if address.family == socket.AF_INET)
     if not found:
         raise OSError(f"expected a host with an IPv4 address, got {options.host!r}")
-    with socket.socket(found[0].family, socket.SOCK_DGRAM) as probe:
-        probe.connect(found[0].sockaddr)  # sends nothing
-        return str(probe.getsockname()[0])
-
-
-def socket_text(options: InstanceOptions, host: str, receiver: Receiver) -> str:
-    """Return the subscriber's socket as the instance gets it."""
-    if options.transport == "unix":
-        return f"unix:{options.path}"
-    bracketed = f"[{host}]" if ":" in host and not host.startswith("[") else host
-    return f"{options.transport}:{bracketed}:{receiver.address[1]}"
+    return source_address((address.family, address.sockaddr) for address in found)

@@ -7,7 +7,6 @@ import stat
 import pytest
 from evframe_opensips import InstanceOptions, Options
 from evframe_opensips.handed_over import handed_over
-from evframe_opensips.intake import Intake
 from evframe_opensips.places import bind
 
 URL = "http://127.0.0.1:1/mi"
@@ -38,16 +37,15 @@ def datagrams():
 
 def receiver(transport="udp", **more):
     options = InstanceOptions("proxy", URL, transport, **more)
-    intake = Intake("proxy", "", lambda *_: None, lambda: 0.0)
-    return bind(options, Options([options]), intake, lambda: None)
+    return bind(options, Options([options]), lambda: None)
 
 
 def test_by_name(descriptors, datagrams):
     """The descriptor with the name of an instance is its socket, as often as it is asked for, and stays open."""
     descriptors("proxy", datagrams)
     for _ in range(2):
-        found = receiver()
-        assert found.is_handed_over
+        found, is_handed_over = receiver()
+        assert is_handed_over
         assert found.address == datagrams.getsockname()
         found.close()
     assert stat.S_ISSOCK(os.fstat(datagrams.fileno()).st_mode)
@@ -57,8 +55,8 @@ def test_by_name(descriptors, datagrams):
 def test_other_names(descriptors, datagrams, names):
     """Without a descriptor of its name an instance has a socket that the gateway binds."""
     descriptors(names, datagrams)
-    found = receiver()
-    assert not found.is_handed_over
+    found, is_handed_over = receiver()
+    assert not is_handed_over
     assert found.address != datagrams.getsockname()
     found.close()
 
@@ -91,7 +89,7 @@ def test_path(descriptors, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(f"{tmp_path}/proxy.sock")
         descriptors("proxy", sock)
-        found = receiver("unix", path=f"{tmp_path}/proxy.sock")
-        assert found.is_handed_over
+        found, is_handed_over = receiver("unix", path=f"{tmp_path}/proxy.sock")
+        assert is_handed_over
         found.close()
     assert os.path.exists(f"{tmp_path}/proxy.sock")

@@ -2,18 +2,21 @@
 
 import json
 import logging
+import sys
 
 import pytest
-from evframe_opensips.intake import MAX_HOPS, Intake
+from evframe_opensips.intake import MAX_HOPS, InstanceIntake
 from hypothesis import given
 from hypothesis import strategies as st
 
 import evframe
-from evframe.testing import FakeClock, MemoryTransport
+from evframe.testing import FakeClock, MemoryTransport, Recorder
 
 
 class Raised(list):
-    def __call__(self, name, params):
+    """The context of a plugin, as far as small messages need it."""
+
+    def raise_event(self, name, params):
         if params in ({"bad": 1}, {"bad": 1, "instance_name": "one"}):
             raise evframe.ParameterError(name, "bad", "expected nothing")
         self.append((name, params))
@@ -21,7 +24,7 @@ class Raised(list):
 
 def intake(param="instance_name", expected=("E_X",)):
     raised = Raised()
-    made = Intake("one", param, raised, FakeClock())
+    made = InstanceIntake(raised, "one", param, FakeClock())
     made.expected = set(expected)
     return made, raised
 
@@ -130,7 +133,7 @@ def test_replies(data, reply):
 def test_log(caplog):
     """What could not be raised is logged, at most every ten seconds, and without what it holds."""
     clock = FakeClock()
-    one = Intake("one", "", Raised(), clock)
+    one = InstanceIntake(Raised(), "one", "", clock)
     with caplog.at_level(logging.WARNING, "evframe.opensips"):
         for _ in range(3):
             one.take(b'{"url":"mysql://root:secret@db"')
@@ -145,15 +148,79 @@ def test_log(caplog):
     assert "secret" not in str([vars(record) for record in caplog.records])
 
 
+class Source:
+    """A plugin with the intake of an instance."""
+
+    def __init__(self):
+        self.clock = FakeClock()
+
+    @evframe.hookimpl
+    def loaded(self, context):
+        self.intake = InstanceIntake(context, "one", "instance_name", self.clock)
+        self.intake.expected = {"E_X", "E_STRICT"}
+
+
 @pytest.mark.parametrize("depth", [200, 400, 1000, 2000, 50_000])
 @pytest.mark.parametrize("inner", [b"1", b'"a\\":b"', b'"\xff"'])
 def test_nesting(depth, inner):
     """However deep the values are nested, an event is raised or refused, and those after it are raised."""
-    events = evframe.EventInterface(plugins={"memory": MemoryTransport()})
+    source = Source()
+    events = evframe.EventInterface(plugins={"memory": MemoryTransport(), "source": source})
     events.register_event("E_X")
     events.subscribe_event("E_X", "memory:a")
-    one = Intake("one", "instance_name", events.raise_event, FakeClock())
-    one.expected = {"E_X"}
+    one = source.intake
     one.take(b'{"method":"E_X","params":{"n":' + b"[" * depth + inner + b"]" * depth + b"}}" + message({"a": 1}))
     assert one.raised + one.refused["parameters"] + one.unparsed == 2
     assert one.raised >= 1
+
+
+LARGE = {
+    "event": message({"text": "x" * 20_000, "n": [[{"k": number, "k2": "v"}] for number in range(500)]}, id=1),
+    "several": b"".join(message({"n": number}, id=number) for number in range(300)),
+    "garbage between": message({"n": 1}, id=1) + b"{x" + b"y" * 9000 + b"}" + message({"n": 2}),
+    "unexpected": message({"text": "x" * 20_000}, name="E_OTHER", id=1),
+    "parameters": message({"n": "x" * 20_000}, name="E_STRICT", id=1),
+    "hops": message({"text": "x" * 20_000, "instance_name": "/".join("x" * MAX_HOPS)}, id=1),
+    "no event": json.dumps(["x" * 20_000]).encode(),
+    "no JSON": b"{" * 20_000,
+    "names twice": b'{"method":"E_X","params":{"k":1,"k":"%b"}}' % (b"x" * 20_000),
+}
+
+
+async def outcome(data, is_large):
+    """Return the reply, the payloads of the events and the counters of *data*, and what ran on the loop."""
+    on_the_loop = set()
+    async with Recorder({"source": Source()}) as recorder:
+        recorder.register_event("E_X")
+        recorder.interface.register_event("E_STRICT", {"n": int, "instance_name": str})
+        intake = recorder.plugin("source").intake
+        sys.setprofile(lambda frame, *_: on_the_loop.add((frame.f_globals.get("__name__"), frame.f_code.co_name)))
+        try:
+            reply = await intake.take_large(data) if is_large else intake.take(data)
+        finally:
+            sys.setprofile(None)
+        payloads = []
+        while len(payloads) < intake.raised:
+            payloads += [event.payload for event in await recorder.raised()]
+    return (reply, payloads, intake.received, intake.raised, dict(intake.refused), intake.unparsed), on_the_loop
+
+
+@pytest.mark.parametrize("data", LARGE.values(), ids=LARGE)
+async def test_a_large_message_is_read_beside_the_loop(data):
+    """Its events, its replies and the counters are those of a small message; the loop reads and encodes nothing."""
+    small, on_the_loop = await outcome(data, is_large=False)
+    assert ("evframe_wire.reading", "read") in on_the_loop
+    large, on_the_loop = await outcome(data, is_large=True)
+    assert large == small
+    assert not {module for module, _ in on_the_loop} & {"evframe_wire.reading", "evframe_opensips.messages"}
+    assert ("evframe.events.event", "snapshot") not in on_the_loop
+
+
+async def test_whatever_goes_wrong_is_counted():
+    """An error of one message ends nothing: it is counted, a request is answered with it, and the next one is taken."""
+    one, raised = intake()
+    raised.raise_event = lambda name, params: int("one")
+    assert one.take(message(id=1)) == (b'{"jsonrpc":"2.0","error":{"code":-32603,"message":"Internal error"},"id":1}')
+    del raised.raise_event
+    assert one.take(message(id=2)) == b'{"jsonrpc":"2.0","result":"OK","id":2}'
+    assert (one.received, one.raised, one.refused) == (2, 1, {"error": 1})

@@ -4,7 +4,7 @@ import contextlib
 import json
 
 import pytest
-from evframe_opensips.messages import Message, NotAnEvent, is_whole, read, read_carefully, split
+from evframe_opensips.messages import Message, NotAnEvent, read, read_each
 from evframe_wire.encoding import encode_params
 from evframe_wire.payload import envelope
 from hypothesis import given
@@ -32,43 +32,39 @@ def whole(data):
     except NotAnEvent:
         raise
     except ValueError:
-        return [message for piece in split(data) for message in read_carefully(piece)]
+        return list(read_each(data))
 
 
 @given(PARAMS)
 def test_both_ways_read_the_same(params):
     """What can be read quickly reads the same carefully, and is what was sent."""
     data = payload(params)
-    assert list(read_carefully(data)) == whole(data) == [Message("E_X", params)]
+    assert list(read_each(data)) == whole(data) == [Message("E_X", params)]
+
+
+@given(st.lists(PARAMS, min_size=1, max_size=5), st.sampled_from([b"", b"\n", b" \r\n\t"]))
+def test_several(every, between):
+    """Messages without anything between them, or with white space, are each read."""
+    joined = between.join(payload(params) for params in every)
+    assert list(read_each(joined)) == [Message("E_X", params) for params in every]
 
 
 @given(st.lists(PARAMS, min_size=1, max_size=5), st.data())
-def test_split(every, data):
-    """Messages without anything between them, or with white space, are split between them and nowhere else."""
+def test_a_part_costs_one_message(every, data):
+    """A message without its end is an error, and those before it are read."""
     texts = [payload(params) for params in every]
-    joined = data.draw(st.sampled_from([b"", b"\n", b" \r\n\t"])).join(texts)
-    assert [piece.strip() for piece in split(joined)] == texts
-
-
-@given(PARAMS, st.data())
-def test_a_part_is_not_whole(params, data):
-    """A message without its end is not whole, wherever it is cut."""
-    text = payload(params)
-    cut = data.draw(st.integers(1, len(text) - 1))
-    assert not is_whole(text[:cut])
-    assert is_whole(text)
+    cut = data.draw(st.integers(1, len(texts[-1]) - 1))
+    *before, last = read_each(b"".join(texts[:-1]) + texts[-1][:cut])
+    assert before == [Message("E_X", params) for params in every[:-1]]
+    assert type(last) is ValueError
 
 
 @given(st.binary())
 def test_any_bytes(data):
     """Whatever arrives is read or is an error that is expected."""
-    for piece in split(data):
-        try:
-            list(read_carefully(piece))
-        except ValueError:
-            assert not is_whole(piece)
-        with contextlib.suppress(ValueError):
-            read(piece)
+    assert all(isinstance(found, Message | ValueError) for found in read_each(data))
+    with contextlib.suppress(ValueError):
+        read(data)
 
 
 @pytest.mark.parametrize(
@@ -113,12 +109,12 @@ def test_no_event(value):
     data = json.dumps(value).encode()
     with pytest.raises(NotAnEvent):
         read(data)
-    assert [type(found) for found in read_carefully(data)] == [NotAnEvent]
+    assert [type(found) for found in read_each(data)] == [NotAnEvent]
 
 
 @pytest.mark.parametrize("data", [b"{", b"x", b'{"a":NaN}', b'{"a":1} x', b"[" * 100_000, b"\xff", b'{"method":"E"'])
 def test_no_json(data):
     """What is no JSON is an error, however deep it is nested."""
     with pytest.raises(ValueError):
-        list(read_carefully(data))
-    assert not is_whole(data)
+        read(data)
+    assert type(list(read_each(data))[-1]) is ValueError

@@ -5,12 +5,15 @@ import json
 import os
 import socket
 import stat
+import sys
 import time
+from types import SimpleNamespace
 
 import pytest
+from evframe_client.receivers import subscriber_text
 from evframe_opensips import InstanceOptions, Options
-from evframe_opensips.intake import Intake
-from evframe_opensips.places import bind, is_place_of, own_address, socket_text
+from evframe_opensips.intake import InstanceIntake
+from evframe_opensips.places import bind, is_place, own_address
 
 from evframe.subscriptions.resolving import Resolver
 from evframe.testing import until
@@ -24,22 +27,40 @@ class Site:
     def __init__(self, transport="udp", path=None, port=0, **settings):
         self.raised = []
         self.lost = 0
-        self.intake = Intake("one", "", lambda name, params: self.raised.append((name, params)), time.monotonic)
+        self.intake = InstanceIntake(self, "one", "", time.monotonic)
         self.intake.expected = {"E_X"}
         self.options = InstanceOptions("one", URL, transport, path=path, port=port)
         self.settings = Options([self.options], **settings)
-        self.receiver = bind(self.options, self.settings, self.intake, self._lost)
+        self.receiver, _ = bind(self.options, self.settings, self._lost)
+
+    @property
+    def raising(self):
+        """What events of large messages are made and raised by."""
+        return self
+
+    def event(self, name):
+        return SimpleNamespace(snapshot=lambda params, _: (name, params))
+
+    def raise_prepared(self, event, _):
+        self.raised.append(event)
+
+    def raise_event(self, name, params):
+        self.raised.append((name, params))
 
     def _lost(self):
         self.lost += 1
 
     async def __aenter__(self):
-        await self.receiver.open()
+        self.intake.begin(self.receiver)
         return self
 
+    async def end(self):
+        await self.intake.end()
+        self.receiver.close()
+
     async def __aexit__(self, *error):
-        self.receiver.close()
-        self.receiver.close()
+        await self.end()
+        await self.end()
 
 
 def message(number, **more):
@@ -79,6 +100,34 @@ async def test_unix(tmp_path):
         await until(lambda: site.raised)
         assert numbers(site) == ["x" * 100_000]
     assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize("transport", ["udp", "unix", "tcp"])
+async def test_a_large_message_is_read_beside_the_loop(tmp_path, transport):
+    """The loop reads the small messages alone, and all are raised in their order."""
+    sizes = []
+
+    def record(frame, event, _):
+        if event == "call" and frame.f_code.co_name in {"read", "read_each"} and "data" in frame.f_locals:
+            sizes.append(len(frame.f_locals["data"]))
+
+    path = str(tmp_path / "one.sock") if transport == "unix" else None
+    family = socket.AF_UNIX if path else socket.AF_INET
+    large = [message(number, text="x" * 50_000) for number in range(3)]
+    async with Site(transport, path) as site:
+        sys.setprofile(record)
+        try:
+            with socket.socket(family, socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM) as sender:
+                sender.connect(site.receiver.address)
+                sender.setblocking(False)
+                for one in (message(10), large[0], large[1], message(11), large[2], message(12)):
+                    await asyncio.get_running_loop().sock_sendall(sender, one)
+                await until(lambda: len(site.raised) == 6)
+        finally:
+            sys.setprofile(None)
+    assert numbers(site) == [10, 0, 1, 11, 2, 12]
+    assert sizes
+    assert max(sizes) < 1000
 
 
 async def test_path_that_was_left(tmp_path):
@@ -148,9 +197,9 @@ async def test_tcp_what_has_arrived_before_the_end():
         with socket.create_connection(site.receiver.address) as sender:
             sender.sendall(message(1))
             await until(lambda: site.raised)
-            sender.sendall(message(2) + message(3))
-            site.receiver.close()
-    assert numbers(site) == [1, 2, 3]
+            sender.sendall(message(2) + message(3, text="x" * 200_000) + message(4))
+            await site.end()
+    assert numbers(site) == [1, 2, 3, 4]
 
 
 async def test_tcp_bytes_that_are_no_text():
@@ -205,18 +254,18 @@ async def test_tcp_peer_that_reads_nothing():
             except TimeoutError:
                 break
         assert sent < 100
-        (connection,) = site.receiver._connections
-        assert connection._transport.get_write_buffer_size() < 4 << 20
+        (connection,) = [key.data for key in site.receiver._selector.get_map().values() if key.data]
+        assert len(connection._unsent) < 4 << 20
         writer.transport.abort()
         await until(lambda: site.lost)
 
 
 async def test_too_many_connections(monkeypatch):
     """Connections beyond the limit are closed at once; the others stay."""
-    monkeypatch.setattr("evframe_opensips.receivers._MAX_CONNECTIONS", 1)
+    monkeypatch.setattr("evframe_client.receivers._MAX_CONNECTIONS", 1)
     async with Site("tcp") as site:
         _, first = await asyncio.open_connection(*site.receiver.address)
-        await until(lambda: site.receiver._connections)
+        await until(lambda: site.receiver.connections)
         reader, second = await asyncio.open_connection(*site.receiver.address)
         assert await reader.read() == b""
         first.write(message(1))
@@ -257,7 +306,7 @@ async def test_place_is_kept():
             (InstanceOptions("one", URL), Options(listen="127.0.0.2"), False),
             (InstanceOptions("one", URL, "unix", path="/x"), Options(), False),
         ):
-            assert is_place_of(site.receiver, options, settings) is kept
+            assert is_place(site.receiver.address, options, settings) is kept
 
 
 @pytest.mark.parametrize(
@@ -281,10 +330,10 @@ async def test_socket_text(options, settings, text):
     """An instance gets an address that it can send to."""
     own = InstanceOptions(**{"name": "one", "url": URL, **options})
     every = Options([own], **settings)
-    receiver = bind(own, every, None, None)
+    receiver, _ = bind(own, every, lambda: None)
     try:
         host = own.advertise or await own_address(own, every, Resolver())
-        found = socket_text(own, host, receiver)
+        found = subscriber_text(own.transport, receiver.address, host)
         assert found.startswith(text)
         assert found.endswith(f":{receiver.address[1]}")
     finally:

@@ -1,11 +1,10 @@
-"""What an instance answers about leases, with the answers of the reference."""
+"""What a gateway answers about leases, with the answers of the reference."""
 
 import json
 
 import pytest
-from evframe_opensips.leases import NEVER, begins, due, listed_events, listed_lease, listed_leases
-from hypothesis import given
-from hypothesis import strategies as st
+from evframe_client import ManagementError
+from evframe_client.gateway_leases import NEVER, GatewayLeases, begins, listed_events, listed_lease, listed_leases
 
 SOCKET = "udp:127.0.0.1:19001"
 
@@ -63,25 +62,12 @@ def test_one_subscriber(subscriber, left_s):
 @pytest.mark.parametrize("answer", [None, "OK", [], {}, {"Events": 1}, {"Events": [{}]}, {"Event": {}}])
 def test_other_answers(answer):
     """Another answer is an error that says what was expected."""
-    with pytest.raises(ValueError, match="events_list: expected"):
+    with pytest.raises(ManagementError, match="events_list: expected"):
         listed_events(answer)
-    with pytest.raises(ValueError, match="subscribers_list: expected"):
+    with pytest.raises(ManagementError, match="subscribers_list: expected"):
         listed_leases(answer, SOCKET)
-    with pytest.raises(ValueError, match="subscribers_list: expected"):
+    with pytest.raises(ManagementError, match="subscribers_list: expected"):
         listed_lease(answer, SOCKET)
-
-
-@given(
-    st.lists(st.sampled_from("abcdef"), unique=True),
-    st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 600)),
-    st.integers(4, 600),
-)
-def test_due(wanted, left_s, expire_s):
-    """What is missing or in the second half of its lease is due, in the order wanted; nothing else is."""
-    found = due(wanted, left_s, expire_s)
-    assert found == [name for name in wanted if name in found]
-    for name in wanted:
-        assert (name in found) == (name not in left_s or left_s[name] <= expire_s / 2)
 
 
 @pytest.mark.parametrize(
@@ -100,3 +86,38 @@ def test_due(wanted, left_s, expire_s):
 def test_beginnings(socket, other, is_taken):
     """A socket for datagrams is taken for one of the same kind and port whose host or path it is the beginning of."""
     assert begins(socket, other) is is_taken
+
+
+def answering(answers):
+    """Return how commands are called that have these *answers*, by the method; errors are raised."""
+    calls = []
+
+    async def call(method, params):
+        calls.append((method, params))
+        answer = answers[method]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return GatewayLeases(call, SOCKET, 60), calls
+
+
+async def test_a_lease_that_has_expired_is_none():
+    """The original lists what has expired until the next raise; it is no lease, as one that does not exist."""
+    expired = {"Event": {"Subscriber": {"socket": SOCKET, "expire": 60, "ttl": "expired"}}}
+    for answer in (expired, ManagementError("Subscriber does not exist", 404)):
+        leases, _ = answering({"subscribers_list": answer})
+        assert await leases.left_s("E_A") == 0
+    leases, _ = answering({"subscribers_list": ManagementError("no answer")})
+    with pytest.raises(ManagementError, match="no answer"):
+        await leases.left_s("E_A")
+
+
+async def test_ending_leases_of_a_gateway_that_is_away():
+    """Leases end several at a time; what the gateway refuses is over, and that it does not answer is an error."""
+    leases, calls = answering({"event_subscribe": ManagementError("Bad parameter value", 400)})
+    await leases.end_all(["E_A", "E_B"])
+    assert calls == [("event_subscribe", [name, SOCKET, 0]) for name in ("E_A", "E_B")]
+    leases, calls = answering({"event_subscribe": ManagementError("no answer")})
+    with pytest.raises(ManagementError, match="no answer"):
+        await leases.end_all(["E_A", "E_B"])
