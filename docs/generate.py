@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import attrs
 from evframe_import_opensips.modules import MODULES, PARAMETERS
+from evframe_mi import ManagementOptions, NarrowingOptions
 
 import evframe
 from evframe.cli import main as command_line
@@ -26,7 +27,6 @@ from evframe.cli.group import GROUP as CLI
 from evframe.cli.group import contribute
 from evframe.command_line import CommandLine
 from evframe.config import CoreOptions, EventOptions, ParameterOptions, SubscriptionOptions, parse_config
-from evframe.config.management import ManagementOptions
 from evframe.delivery.limits import Limits
 from evframe.plugins import hookspecs
 from evframe.plugins.hookspecs import NAMES as HOOKS
@@ -84,8 +84,8 @@ def tables_of(kind: Any) -> type | None:
 
 
 def option_fields(options: type) -> list[attrs.Attribute[Any]]:
-    """Return the fields of an options class that can be set."""
-    return [field for field in attrs.fields(options) if field.init]
+    """Return the fields of an options class that can be set, without those of its base."""
+    return [field for field in attrs.fields(options) if field.init and not field.inherited]
 
 
 def options_table(options: type) -> str:
@@ -105,7 +105,7 @@ def inner_tables(options: type) -> str:
     parts = []
     for field in option_fields(options):
         inner = tables_of(field.type)
-        if inner is not None:
+        if inner is not None and inner is not ManagementOptions:  # which has a section
             head = "Each entry of" if get_origin(field.type) is list else "The table"
             parts.append(f"\n{head} `{field.name}`: {sentence(inner)[0].lower()}{sentence(inner)[1:]}\n\n")
             parts.append(options_table(inner))
@@ -135,7 +135,8 @@ def configuration() -> str:
     parts.append(f"\n## `[core]`\n\n{options_table(CoreOptions)}")
     parts.append(f"\n## `[management]`\n\n{sentence(ManagementOptions)}\n\n{options_table(ManagementOptions)}")
     parts.append(
-        "\nThe same keys in the table of a management plugin narrow that interface;"
+        "\nThe package `evframe-mi` has this table; without the package it is an error."
+        " The same keys in the table of a management plugin narrow that interface;"
         " see [Limit what clients may do](../how-to/limit-clients.md).\n"
     )
     parts.append(f"\n## `[[events]]`\n\n{sentence(EventOptions)}\n\n{options_table(EventOptions)}")
@@ -156,6 +157,9 @@ def configuration() -> str:
         options = getattr(type(plugin), "Options", None)
         if options is not None:
             parts.append(f"\n## `[plugins.{name}]`\n\n{sentence(options)}\n\n{options_table(options)}")
+            if issubclass(options, NarrowingOptions):
+                keys = ", ".join(f"`{field.name}`" for field in option_fields(NarrowingOptions))
+                parts.append(f"\nFurther keys narrow [`[management]`](#management): {keys}.\n")
             parts.append(inner_tables(options))
     return "".join(parts)
 

@@ -7,7 +7,7 @@
     ├── UnknownEventError (LookupError)  an event that is not registered
     ├── ParameterError (ValueError)      a raise with parameters that cannot be delivered
     ├── SocketError (ValueError)         a subscriber socket that cannot be used
-    ├── ForbiddenError (ValueError)      what the policy of run-time clients does not permit
+    ├── ForbiddenError (ValueError)      what a plugin does not permit a run-time client
     ├── ConfigError (ValueError)         a configuration with problems
     ├── PluginError                      a plugin that cannot be loaded
     └── DeliveryError                    raised by a transport, read by the core
@@ -71,10 +71,10 @@ class SocketError(EvframeError, ValueError):
 
 
 class ForbiddenError(EvframeError, ValueError):
-    """Raised when the policy does not permit what a run-time client asks for.
+    """Raised when a plugin does not permit what a run-time client asks for.
 
     Args:
-        rule: the option of the table ``[management]`` that does not permit it.
+        rule: the name of the rule that does not permit it.
         subject: the socket without its secrets, the event or the command.
         problem: what the rule expects.
     """

@@ -19,7 +19,6 @@ from evframe.plugins.compose import compose
 from evframe.plugins.manager import PluginManager, PluginStatus
 from evframe.plugins.reload import Reload
 from evframe.plugins.subscribing import Subscribing
-from evframe.subscriptions.client_leases import ClientLeases
 from evframe.subscriptions.leases import Leases
 from evframe.subscriptions.raising import Raising
 from evframe.subscriptions.roster import Roster
@@ -53,7 +52,7 @@ class EventInterface(Raising, Subscribing):
         self.composition = composed = compose(config, plugins=plugins, gateway=gateway)
         """The plugins, and what they share."""
         composed.raise_problems()
-        self.resolver, self.status, self.policies = composed.resolver, composed.status, composed.policies
+        self.resolver, self.status = composed.resolver, composed.status
         self.is_gateway = gateway
         """Whether this is the daemon's interface."""
         self.is_running = False
@@ -64,11 +63,10 @@ class EventInterface(Raising, Subscribing):
         registry, notify = composed.registry, composed.manager.notify
         roster = Roster(registry, composed.config.core, self.resolver, notify)
         leases = Leases(registry, roster, clock, notify)
-        clients = ClientLeases(registry, composed.transports.parse, leases, self.policies, self.resolver)
         Raising.__init__(self, registry, roster, composed.config.core)
-        Subscribing.__init__(self, registry, leases, composed.transports, composed.manager, clients)
+        Subscribing.__init__(self, registry, leases, composed.transports, composed.manager)
         self._configure(composed.config.core)
-        composed.bind(raising=self, leases=self, host=self, networks=clients)
+        composed.bind(raising=self, leases=self, host=self)
         for lease in composed.draft.leases.values():
             leases.subscribe(lease.event, lease.address, lease.expire_s, configured=True)
 
@@ -111,7 +109,7 @@ class EventInterface(Raising, Subscribing):
             raise ConfigError(["plugins: expected the installed plugins, which a reload loads, got plugin objects"])
         wanted = compose(config, gateway=self.is_gateway)
         wanted.raise_problems()
-        changes = Reload(self.composition, wanted, self._leases, self.client_leases).run()
+        changes = Reload(self.composition, wanted, self._leases).run()
         self._configure(config.core)
         self.resolver.refresh_all()
         return changes

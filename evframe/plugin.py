@@ -19,15 +19,16 @@ from evframe.delivery.nesting import delivering
 from evframe.delivery.ordering import Ordering, Step
 from evframe.delivery.queues import Done, Queue
 from evframe.delivery.schedule import Schedule
-from evframe.delivery.sockets import endpoints_of, shown_socket
+from evframe.delivery.sockets import endpoints_of, leaves, shown_socket
 from evframe.delivery.statistics import StatisticGroup
+from evframe.delivery.subscriber import Subscriber
 from evframe.events.event import check_name
 from evframe.events.templates import MISSING, UNFIT, Template, UnfitError, template_of, template_text
 from evframe.exceptions import ForbiddenError
 from evframe.log_limit import LogLimiter
 from evframe.logs import keys_text
 from evframe.open_files import reserved
-from evframe.plugins.changes import describe_changes
+from evframe.plugins.changes import Changes, describe_changes
 from evframe.plugins.commands import Command, CommandError, CommandTable, int32, int_param, invalid_params, text_param
 from evframe.plugins.context import PluginContext
 from evframe.plugins.filling import shown_option, unfilled
@@ -38,7 +39,6 @@ from evframe.plugins.status import MAIN, READY, Identifier, StatusChange, Status
 from evframe.plugins.tasks import PluginTasks, in_thread
 from evframe.plugins.workers import CallLimit, WorkerGroup
 from evframe.subscriptions.channel import Channel, LeaseChange, Subscription
-from evframe.subscriptions.policy import Policies, Policy
 from evframe.subscriptions.references import Template as ReferenceTemplate
 from evframe.subscriptions.references import Values
 from evframe.subscriptions.resolving import Resolver
@@ -55,6 +55,7 @@ __all__ = [
     "Address",
     "Age",
     "CallLimit",
+    "Changes",
     "Channel",
     "Command",
     "CommandError",
@@ -74,8 +75,6 @@ __all__ = [
     "Ordering",
     "PluginContext",
     "PluginTasks",
-    "Policies",
-    "Policy",
     "Queue",
     "ReferenceTemplate",
     "Resolver",
@@ -85,6 +84,7 @@ __all__ = [
     "StatusGroup",
     "StatusRegistry",
     "Step",
+    "Subscriber",
     "Subscription",
     "Template",
     "UnfitError",
@@ -111,6 +111,7 @@ __all__ = [
     "is_readable",
     "is_within",
     "keys_text",
+    "leaves",
     "numeric",
     "parse_config",
     "read_secret",

@@ -3,7 +3,7 @@
 import pytest
 
 import evframe
-from evframe.testing import ANY_SCHEME, MemoryTransport
+from evframe.testing import MemoryTransport
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def memory():
 @pytest.fixture
 def events(memory):
     """Return an interface with that transport and two events."""
-    events = evframe.EventInterface(ANY_SCHEME, plugins={"memory": memory})
+    events = evframe.EventInterface(plugins={"memory": memory})
     events.register_event("E_A")
     events.register_event("E_B")
     return events

@@ -3,12 +3,10 @@
 import json
 
 import attrs
-from evframe_mi import Management
+from evframe_mi import Management, ManagementOptions, NarrowingOptions, Options
 from evframe_mi.testing import management
 
 import evframe
-from evframe.config import Config
-from evframe.config.management import ManagementOptions, NarrowingOptions
 from evframe.testing import MemoryTransport
 
 PRIVATE = NarrowingOptions(networks=["10.0.0.0/8"])
@@ -61,9 +59,10 @@ class NetTransport:
 
 
 def made(*, general=None, plugins=(), **narrowings):
-    plugins = {"net": NetTransport(), "memory": MemoryTransport(), "mi": Management(), **dict(plugins)}
-    events = evframe.EventInterface(Config(management=general or ManagementOptions()), plugins=plugins)
-    events.policies.configure(events.policies.options, narrowings)
+    mi = Management(Options(general or ManagementOptions()))
+    plugins = {"net": NetTransport(), "memory": MemoryTransport(), "mi": mi, **dict(plugins)}
+    events = evframe.EventInterface(plugins=plugins)
+    mi.policies.configure(mi.policies.options, narrowings)
     for name in ("E_A", "E_B", "E_C"):
         events.register_event(name)
     return events

@@ -142,6 +142,8 @@ ARGUMENTS = {
     "event_registered": "event",
     "connection_closed": "peer, local, protocol",
     "addresses_changed": "host, addresses",
+    "host_answered": "host",
+    "subscriber_released": "subscriber",
 }
 
 
@@ -162,6 +164,9 @@ OTHERS = {
     "reconfigure",
     "on_subscribe",
     "deliver",
+    "check_lease",
+    "networks_beyond",
+    "reloaded",
 }
 """The hooks whose errors are not only logged, which have tests of their own."""
 
@@ -179,6 +184,7 @@ async def test_a_hook_that_exits_is_logged(caplog, hook, kind):
         events.composition.loaded["memory"].context.connection_closed(("h", 1), ("h", 2), "tcp")
         events.plugins.statistics()
         events.plugins.notify("addresses_changed", host="h", addresses=())
+        events.plugins.notify("host_answered", host="h")
         events.status.group("x").add()
         events.status.group("x").set_status(-1)
         events.subscribe_event("E_T", "memory:b")
@@ -189,6 +195,23 @@ async def test_a_hook_that_exits_is_logged(caplog, hook, kind):
 
     assert any(record.exc_info and record.exc_info[0] is kind for record in caplog.records)
     assert [event.params for event in memory.delivered["a"]] == [(1,), (2,)]
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_a_decision_that_exits_is_an_error_of_its_caller(kind):
+    """A hook that decides what is permitted permits nothing when it raises: its caller gets the error."""
+
+    class Plugin:
+        check_lease = evframe.hookimpl(lambda self, socket: raising(kind)())
+        networks_beyond = evframe.hookimpl(lambda self, endpoints: raising(kind)())
+
+    events = evframe.EventInterface(plugins={"memory": MemoryTransport(), "plugin": Plugin()})
+    events.register_event("E_T")
+    with pytest.raises(evframe.PluginError, match=kind.__name__):
+        events.restore_subscription("E_T", "memory:a", 60, 60)
+    assert events.subscriptions == []
+    with pytest.raises(evframe.PluginError, match=kind.__name__):
+        events.composition.loaded["plugin"].context.networks_beyond([("h", 1)])
 
 
 @pytest.mark.parametrize("kind", ERRORS)

@@ -33,7 +33,9 @@ def check(tmp_path, install):
         folder = install(**{name: f"check_{name}:Source" for name in names}, memory="evframe.testing:MemoryTransport")
         for name in names:
             (folder / f"check_{name}.py").write_text(f"import evframe, evframe.testing\n{PLUGINS[name]}")
-        others = sorted({entry.name for entry in entry_points(group="evframe")} - {*names, "memory"})
+        others = sorted(
+            {entry.name for entry in entry_points(group="evframe")} - {*names, "memory", "mi"}
+        )  # which has `[management]`
         file = tmp_path / "evframe.toml"
         file.write_text(f"{head}{text}" if head else f"plugins.disable = {json.dumps(others)}\n{text}")
         result = CliRunner().invoke(main, ["check", "-c", str(file)])

@@ -6,10 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from evframe_mi import Management
+from evframe_mi.testing import ANY_SCHEME
 
 import evframe
 from evframe.config import Config, CoreOptions
-from evframe.testing import ANY_SCHEME, MemoryTransport, no_garbage, until
+from evframe.testing import MemoryTransport, no_garbage, until
 
 
 class Wraps:
@@ -88,10 +90,11 @@ async def test_a_socket_that_is_refused(memory):
             with contextlib.suppress(evframe.SocketError):
                 events.subscribe_event("E_A", text)
         with contextlib.suppress(evframe.SocketError):
-            events.client_leases.subscribe(events.policies.general, "E_A", "memory:-", 1)
+            mi.leases.subscribe(mi.policies.general, "E_A", "memory:-", 1)
 
-    events = evframe.EventInterface(ANY_SCHEME, plugins={"memory": memory})
+    events = evframe.EventInterface(plugins={"memory": memory, "mi": Management(ANY_SCHEME)})
     events.register_event("E_A")
+    mi = events.plugin("mi")
     async with events:
         refuse()
         with no_garbage():

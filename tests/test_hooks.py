@@ -1,5 +1,7 @@
 """The hooks that tell plugins what happens."""
 
+from types import SimpleNamespace
+
 import attrs
 import pytest
 
@@ -197,3 +199,51 @@ async def test_wrappers_round_hooks_that_report(caplog, is_old):
     assert wraps.calls == ("made", "stop")
     assert workers.stopped
     assert caplog.records == []
+
+
+def test_tryfirst_is_notified_first():
+    """A notification reaches plugins in the order of their loading, those with `tryfirst` before all others."""
+    order = []
+
+    def observer(name, **options):
+        def lease_changed(change):
+            order.append(name)
+
+        return SimpleNamespace(lease_changed=evframe.hookimpl(**options)(lease_changed))
+
+    plugins = {
+        "memory": MemoryTransport(),
+        "last": observer("last", trylast=True),
+        "one": observer("one"),
+        "two": observer("two"),
+        "first": observer("first", tryfirst=True),
+    }
+    events = evframe.EventInterface(plugins=plugins)
+    events.register_event("E_A")
+    events.subscribe_event("E_A", "memory:a")
+    assert order == ["first", "one", "two", "last"]
+
+
+async def test_a_subscriber_is_released_after_its_last_lease(memory):
+    """`subscriber_released` follows `lease_changed` of the last lease, and the hooks of the transport follow it."""
+    order = []
+
+    class Observer:
+        @evframe.hookimpl
+        def lease_changed(self, lease, change):
+            order.append((change, lease.subscriber.socket.canonical))
+
+        @evframe.hookimpl
+        def subscriber_released(self, subscriber):
+            order.append(("released", subscriber.socket.canonical, list(memory.released)))
+
+    async with evframe.EventInterface(plugins={"memory": memory, "observer": Observer()}) as events:
+        events.register_event("E_A")
+        events.register_event("E_B")
+        for name in ("E_A", "E_B"):
+            events.subscribe_event(name, "memory:a")
+        order.clear()
+        for name in ("E_A", "E_B"):
+            events.unsubscribe_event(name, "memory:a")
+        await until(lambda: memory.released)
+    assert order == [("ended", "memory:a"), ("ended", "memory:a"), ("released", "memory:a", [])]

@@ -62,7 +62,7 @@ def _short(value: float) -> str:
     return repr(value) if abs(value) < 10**40 else "a number of more than 40 digits"
 
 
-def structure(value: Any, kind: Any, path: str, problems: list[str], besides: Iterable[str] = ()) -> Any:
+def structure(value: Any, kind: Any, path: str, problems: list[str]) -> Any:
     """Return *value* as *kind*, or None after adding its errors to *problems*.
 
     Args:
@@ -70,24 +70,18 @@ def structure(value: Any, kind: Any, path: str, problems: list[str], besides: It
         kind: an attrs class, a scalar, a list, a table, a Literal, or a union of scalars or with None.
         path: where *value* stands in the file.
         problems: the list that gets the errors.
-        besides: keys that the table at *path* may have besides the fields of *kind*, for the error of an unknown one.
     """
-    reader = Reader(besides)
+    reader = Reader()
     found = reader.read(value, kind, path)
     problems += reader.problems
     return None if reader.problems else found
 
 
 class Reader:
-    """Reads values of a file; what `read` returns is complete when there are no problems.
+    """Reads values of a file; what `read` returns is complete when there are no problems."""
 
-    Args:
-        besides: as for `structure`.
-    """
-
-    def __init__(self, besides: Iterable[str] = ()) -> None:
+    def __init__(self) -> None:
         self.problems: list[str] = []
-        self._besides = besides
 
     def read(self, value: Any, kind: Any, path: str) -> Any:
         """Return *value*, which stands at *path*, as *kind*; None after a problem."""
@@ -154,7 +148,6 @@ class Reader:
         if not isinstance(value, Mapping):
             raise TypeError(f"expected a table, got {value!r}")
         fields = {field.name: field for field in attrs.fields(attrs.resolve_types(kind)) if field.init}
-        known, self._besides = sorted({*fields, *self._besides}), ()
         values: dict[str, Any] = {}
         before = len(self.problems)
         for name, field in fields.items():
@@ -165,7 +158,7 @@ class Reader:
                     values[name] = taken
             elif field.default is attrs.NOTHING:
                 self.problems.append(f"{path}.{name}: expected a value, got nothing")
-        expected = f"one of {', '.join(known)}" if known else "no key"
+        expected = f"one of {', '.join(sorted(fields))}" if fields else "no key"
         unknown = sorted(value.keys() - fields.keys())
         self.problems += [f"{path}: unknown key {key!r}, expected {expected}" for key in unknown]
         broken: Exception | None = None

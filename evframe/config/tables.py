@@ -10,7 +10,6 @@ from typing import Any, Final, Literal
 import attrs
 
 from evframe.config.hints import published
-from evframe.config.management import ManagementOptions
 from evframe.config.structuring import structure
 from evframe.config.toml_lines import with_places
 from evframe.config.validators import at_least
@@ -117,7 +116,6 @@ class Config:
     """The options of plugins that stand outside of their tables, by their places, such as ``core.state_path``."""
     problems: list[str] = attrs.field(factory=list)
     """The problems of the text; an interface raises them together with the problems that it finds."""
-    management: ManagementOptions = attrs.field(factory=ManagementOptions)
     source: tuple[str, str] | None = attrs.field(default=None, eq=False, repr=False)
     """The file of the configuration, and its text."""
 
@@ -184,20 +182,19 @@ def read_config(text: str) -> Config:
         return Config(problems=[f"not TOML: {error}"])
     places = _take_places(raw)
     of_plugins = (place for place in published().places if "." not in place)
-    known = ("core", "plugins", "events", "subscriptions", "management", *of_plugins)
+    known = ("core", "plugins", "events", "subscriptions", *of_plugins)
     problems = [f"{key}: unknown table, expected one of {', '.join(known)}" for key in raw if key not in known]
     disable, tables = _plugin_tables(raw.get("plugins", {}), problems)
     core = structure(raw.get("core", {}), CoreOptions, "core", problems) or CoreOptions()
     events = _items(raw.get("events", []), EventOptions, "events", problems)
     subscriptions = _items(raw.get("subscriptions", []), SubscriptionOptions, "subscriptions", problems)
-    management = structure(raw.get("management", {}), ManagementOptions, "management", problems) or ManagementOptions()
     seen: set[str] = set()
     for index, event in enumerate(events):
         if event is not None:
             if event.name in seen:
                 problems.append(f"events[{index}].name: duplicate event {event.name!r}")
             seen.add(event.name)
-    return Config(core, disable, tables, events, subscriptions, places, problems, management)
+    return Config(core, disable, tables, events, subscriptions, places, problems)
 
 
 def read_config_file(path: str | Path) -> Config:

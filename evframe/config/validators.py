@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -34,26 +33,6 @@ def within(smallest: int, largest: int) -> Validator:
             raise ValueError(f"{attribute.name}: expected {smallest} to {largest}, got {value!r}")
 
     return check
-
-
-def each(is_valid: Callable[[str], bool], expected: str) -> Validator:
-    """Return the validator of a list, or None, whose items are *expected*."""
-
-    def check(_: Any, attribute: attrs.Attribute[Any], value: list[str] | None) -> None:
-        for item in value or ():
-            if not is_valid(item):
-                raise ValueError(f"{attribute.name}: expected {expected}, got {item!r}")
-
-    return check
-
-
-def is_network(text: str) -> bool:
-    """Return whether *text* is a network such as ``10.0.0.0/8``."""
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return True
 
 
 def is_event_name(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:

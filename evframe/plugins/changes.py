@@ -13,8 +13,8 @@ class Changes:
 
     core: list[str] = attrs.field(factory=list)
     """The options of the core whose values have changed."""
-    management: list[str] = attrs.field(factory=list)
-    """The rules of run-time clients that have changed; rules of one interface are prefixed with its name."""
+    reported: dict[str, list[str]] = attrs.field(factory=dict)
+    """What plugins report in the hook `reloaded`, by a word for it."""
     plugins: list[str] = attrs.field(factory=list)
     """The plugins that were added, were removed, or have changed options."""
     events: list[str] = attrs.field(factory=list)
@@ -22,9 +22,11 @@ class Changes:
     subscribed: list[str] = attrs.field(factory=list)
     """The subscriptions that are new or have another lease, as ``event socket``."""
     ended: list[str] = attrs.field(factory=list)
-    """The subscriptions that were removed, including those of clients that the policy does not permit any more."""
+    """The subscriptions that were removed, including those that a plugin does not permit any more."""
 
 
 def describe_changes(changes: Changes) -> dict[str, Any]:
     """Return *changes* for an answer or a log line, without what has not changed."""
-    return {name: names for name, names in attrs.asdict(changes).items() if names}
+    fields = attrs.asdict(changes)
+    named = {"core": fields.pop("core"), **fields.pop("reported"), **fields}
+    return {name: names for name, names in named.items() if names}

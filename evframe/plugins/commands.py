@@ -68,11 +68,11 @@ def int_param(params: Mapping[str, Any], name: str) -> int:
 class Command:
     """One management command.
 
-    *recipes* are the parameter lists that the command accepts. *run* gets the parameters by name, and
-    returns a result with a JSON form or raises `CommandError`. With *needs_policy*, *run* gets the policy
-    of the interface of the request as its second argument. *named* are further parameter lists, which are
-    accepted by name alone. *prepare* does the slow work on the parameters of a large request: it runs on a
-    thread beside the loop and raises nothing, and *run* gets its result as the last argument.
+    *recipes* are the parameter lists that the command accepts. *run* gets the parameters by name, and returns a
+    result with a JSON form or raises `CommandError`. With *needs_interface*, *run* gets the name of the management
+    interface of the request as its second argument. *named* are further parameter lists, which are accepted by name
+    alone. *prepare* does the slow work on the parameters of a large request: it runs on a thread beside the loop
+    and raises nothing, and *run* gets its result as the last argument.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Command:
     run: Callable[..., Any]
     help: str = ""
     aliases: tuple[str, ...] = ()
-    needs_policy: bool = False
+    needs_interface: bool = False
     named: tuple[tuple[str, ...], ...] = ()
     prepare: Callable[[Mapping[str, Any]], Any] | None = None
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from evframe.calls import comes_from_outside
 from evframe.config import Config
 from evframe.config.hints import published
-from evframe.config.management import NARROWING_KEYS, NarrowingOptions
-from evframe.config.structuring import structure
 from evframe.exceptions import ConfigError, SocketError
 from evframe.plugins.composition import Composition
 from evframe.plugins.conflicts import (
@@ -61,7 +59,6 @@ def compose(
                 composition.add(composition.make(name, plugin))
     if config is not None and plugins is None:
         problems += clashes(composition.statuses, composition.declared)
-    composition.policies.configure(composition.config.management, composition.narrowings)
     _notify_loaded(composition, is_isolated=plugins is None)
     manager = composition.manager
     composition.registry.on_new.append(lambda event: manager.notify("event_registered", event=event))
@@ -98,13 +95,11 @@ def _add(composition: Composition, entry: EntryPoint, version: str, values: Valu
     name = entry.name
     table: Mapping[str, Any] | None = composition.config.tables.get(name)
     is_opened = True
-    besides: Sequence[str] = ()
     try:
         factory = entry.load()
         if getattr(factory, "kind", None) == "management":
             is_opened = gateway or table is not None
-            table, besides = _narrow(composition, name, table or {}), NARROWING_KEYS
-        reader = FillingReader(values, besides)
+        reader = FillingReader(values)
         options = make_options(f"plugins.{name}", factory, table or {}, reader)
         composition.problems += reader.explained()
         plugin = make_plugin(factory, options)
@@ -117,15 +112,6 @@ def _add(composition: Composition, entry: EntryPoint, version: str, values: Valu
             raise
         return f"{type(error).__name__}: {error}"
     return None
-
-
-def _narrow(composition: Composition, name: str, table: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Take the keys of the policy out of the table of a management interface, and return the others."""
-    keys = {key: value for key, value in table.items() if key in NARROWING_KEYS}
-    if keys:
-        narrowing = structure(keys, NarrowingOptions, f"plugins.{name}", composition.problems)
-        composition.narrowings[name] = narrowing or NarrowingOptions()
-    return {key: value for key, value in table.items() if key not in keys}
 
 
 def make_options(path: str, factory: Any, table: Mapping[str, Any], reader: FillingReader) -> Any:
@@ -171,7 +157,7 @@ def _register_and_subscribe(composition: Composition) -> None:
     config, problems, draft = composition.config, composition.problems, composition.draft
     declared = composition.declared
     problems += contradictions(config.events, declared)
-    hints = misspelt_events(config, declared, composition.references, composition.narrowings)
+    hints = misspelt_events(config, declared, composition.references, composition.patterns)
     composition.hints += config.placed(hints)
     for index, event in enumerate(config.events):
         if event is not None:  # else the problems have its error already

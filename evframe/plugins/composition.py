@@ -12,7 +12,6 @@ import attrs
 
 from evframe.calls import contained_task, foreign_call
 from evframe.config import Config
-from evframe.config.management import NarrowingOptions
 from evframe.events.declarations import Declaration
 from evframe.events.event import EventRegistry
 from evframe.exceptions import ConfigError, PluginError
@@ -34,7 +33,6 @@ from evframe.plugins.tasks import PluginTasks, log_error
 from evframe.plugins.transports import Transports
 from evframe.plugins.workers import CallLimit
 from evframe.subscriptions.channel import Channel
-from evframe.subscriptions.policy import Policies
 from evframe.subscriptions.resolving import Resolver
 
 log = logging.getLogger("evframe.plugins")
@@ -90,8 +88,6 @@ class Composition:
         """The plugins by name, in the order of loading."""
         self.refused: dict[str, PluginStatus] = {}
         """The installed plugins that are not loaded, each with the reason."""
-        self.narrowings: dict[str, NarrowingOptions] = {}
-        """The rules by which the table of a management interface narrows the general policy, by the plugin's name."""
         self.registry = EventRegistry(Channel)
         self.commands = CommandTable()
         self.manager = PluginManager(hookspecs)
@@ -102,13 +98,13 @@ class Composition:
         self.resolver = Resolver(
             lambda host, addresses: self.manager.notify("addresses_changed", host=host, addresses=addresses)
         )
-        self.policies = Policies(config.management)
+        self.resolver.answered = lambda host: self.manager.notify("host_answered", host=host)
         self.call_limit = CallLimit()
         self.draft = Draft(self.registry, self.transports)
         self._background = PluginTasks()
         self.spawn = self._background.spawn
         """Runs the cleanup of a plugin after it was removed."""
-        self.bind(raising=self.draft, leases=self.draft, host=self.draft, networks=self.draft)
+        self.bind(raising=self.draft, leases=self.draft, host=self.draft)
 
     def bind(self, **interface: Any) -> None:
         """Give all plugins, and those that are added later, the parts of an interface, by their names in a context."""
@@ -131,10 +127,18 @@ class Composition:
     @property
     def references(self) -> dict[str, str]:
         """The events that options of plugins name and other plugins declare, by the paths of the options."""
+        return self._by_path(lambda events: events.references)
+
+    @property
+    def patterns(self) -> dict[str, str]:
+        """The patterns of event names in options of plugins, by the paths of the options."""
+        return self._by_path(lambda events: events.patterns)
+
+    def _by_path(self, named: Callable[[EventCollector], dict[str, str]]) -> dict[str, str]:
         return {
-            f"plugins.{name}.{option}": event
+            f"plugins.{name}.{option}": text
             for name, loaded in self.loaded.items()
-            for option, event in loaded.events.references.items()
+            for option, text in named(loaded.events).items()
         }
 
     def raise_problems(self) -> None:
@@ -152,7 +156,7 @@ class Composition:
             resolver=self.resolver,
             transports=self.transports,
             status=self.status,
-            policies=self.policies,
+            options=lambda: {name: loaded.options for name, loaded in self.loaded.items()},
             commands=self.commands,
             call_limit=self.call_limit,
             plugins=self.manager,

@@ -7,7 +7,6 @@ from fnmatch import filter as filter_names
 
 from evframe.config import Config, EventOptions
 from evframe.config.hints import did_you_mean, how_to_install, nearest, published
-from evframe.config.management import NarrowingOptions
 from evframe.events.declarations import Declaration, Parameter
 from evframe.plugins.manager import DISABLED, INVALID_OPTIONS, PluginStatus
 
@@ -113,7 +112,7 @@ def why_no_scheme(scheme: str, schemes: Iterable[str], statuses: Iterable[Plugin
 
 
 def misspelt_events(
-    config: Config, declared: Declared, references: Mapping[str, str], narrowings: Mapping[str, NarrowingOptions]
+    config: Config, declared: Declared, references: Mapping[str, str], patterns: Mapping[str, str]
 ) -> Iterator[str]:
     """Yield a hint for each name in *config* that is no declared event and resembles one.
 
@@ -123,18 +122,13 @@ def misspelt_events(
         config: the configuration.
         declared: the events of the plugins.
         references: the events that options of plugins name, by the paths of the options.
-        narrowings: what the tables of management interfaces permit, by the plugin.
+        patterns: the patterns of event names in options of plugins, by the paths of the options.
     """
     known = {event.name for event in config.events if event is not None}
     for events in declared.values():
         known |= {name for name, declaration in events.items() if declaration or name not in references.values()}
     named = {f"subscriptions[{index}].event": lease.event for index, lease in enumerate(config.subscriptions) if lease}
-    named |= references
-    rules = {"management": config.management.raise_events}
-    rules |= {f"plugins.{name}": each.raise_events or [] for name, each in narrowings.items()}
-    for path, patterns in rules.items():
-        named |= {f"{path}.raise_events[{index}]": pattern for index, pattern in enumerate(patterns)}
-    yield from config.named_by_place(_misspelt(named, known))
+    yield from config.named_by_place(_misspelt({**named, **references, **patterns}, known))
 
 
 def _misspelt(named: Mapping[str, str], known: set[str]) -> Iterator[str]:

@@ -21,8 +21,6 @@ from evframe.plugins.subscribing import Subscribing
 from evframe.plugins.tasks import PluginTasks
 from evframe.plugins.transports import Transports
 from evframe.plugins.workers import CallLimit
-from evframe.subscriptions.client_leases import ClientLeases
-from evframe.subscriptions.policy import Policies
 from evframe.subscriptions.raising import Raising
 from evframe.subscriptions.resolving import Resolver
 
@@ -54,7 +52,7 @@ class Host(Protocol):
 class PluginContext:
     """Handed to the hooks `loaded` and `start`: the parts of the interface, and what most plugins do with them.
 
-    While a configuration is composed, `raising`, `leases`, `host` and `networks` are an
+    While a configuration is composed, `raising`, `leases` and `host` are an
     `evframe.plugins.draft.Draft`, which registers events and subscribes. Anything else is an error then.
     """
 
@@ -70,12 +68,10 @@ class PluginContext:
     """The resolver of host names that all plugins share."""
     transports: Transports
     """The sockets of all plugins: `parse` returns the address of a text."""
-    networks: ClientLeases
-    """The networks of the policy of run-time clients, which limit the hosts that peers name."""
     status: StatusRegistry
     """The health of each part; the group of a plugin has the plugin's name."""
-    policies: Policies
-    """What run-time clients may do."""
+    options: Callable[[], dict[str, Any]]
+    """Returns the options of each loaded plugin by its name; None for a plugin without options."""
     commands: CommandTable
     """The management commands of all plugins."""
     call_limit: CallLimit
@@ -122,7 +118,8 @@ class PluginContext:
 
         Call this before each connection, because a reload can change the policy.
         """
-        return self.networks.beyond(endpoints)
+        networks: tuple[Network, ...] | None = self.plugins.decide("networks_beyond", endpoints=endpoints)
+        return networks
 
     def connection_closed(self, peer: tuple[str, int], local: tuple[str, int], protocol: str) -> None:
         """Call the hook `connection_closed` of all plugins."""

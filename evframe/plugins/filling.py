@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -19,11 +19,10 @@ class FillingReader(Reader):
 
     Args:
         values: returns the values of references.
-        besides: keys that the table may have besides the options.
     """
 
-    def __init__(self, values: Values, besides: Iterable[str] = ()) -> None:
-        super().__init__(besides)
+    def __init__(self, values: Values) -> None:
+        super().__init__()
         self._values = values
         self._is_secret = False
         self._filled: dict[str, str] = {}  # the references, by the path of the option

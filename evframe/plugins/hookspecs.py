@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 from evframe.plugins.markers import hookspec
 
 if TYPE_CHECKING:
-    from evframe_resolver import HostAddress
+    from evframe_resolver import HostAddress, Network
 
     from evframe.command_line import CommandLine
     from evframe.delivery.batch import Batch
     from evframe.delivery.sockets import Socket
     from evframe.delivery.statistics import StatisticGroup
+    from evframe.delivery.subscriber import Subscriber
+    from evframe.plugins.changes import Changes
     from evframe.plugins.commands import CommandTable
     from evframe.plugins.context import PluginContext
     from evframe.plugins.manager import EventCollector
@@ -117,16 +119,40 @@ def statistics() -> Sequence[StatisticGroup] | None:
     """
 
 
+@hookspec(firstresult=True)
+def check_lease(socket: Socket, interface: str) -> bool | None:
+    """Check a lease that an earlier process kept, before it is made again.
+
+    Return True to permit it, and None when the rules of *interface* are not the plugin's. Raise `ForbiddenError` to
+    refuse it. The lease of an interface whose rules no plugin has is refused, because they are not known.
+
+    Args:
+        socket: what a transport returned from `on_subscribe`.
+        interface: the name of the management interface whose client made the lease; empty where none is known.
+    """
+
+
 @hookspec
 def lease_changed(lease: Subscription, change: LeaseChange) -> None:
     """Observe leases; called after each change, on the loop's thread once the interface is entered.
 
-    An error is logged and changes nothing. Leases that exist when the interface is left do not end.
+    A subscriber whose last lease has ended is ended after the call, and the hook `subscriber_released` follows. An
+    implementation with ``tryfirst`` is called before the others; no event is delivered to a new lease before that. An
+    error is logged and changes nothing. Leases that exist when the interface is left do not end.
 
     Args:
         lease: as it is now.
         change: ``made``, ``restored`` when an earlier process made it, ``refreshed``, ``expired`` at
             its time, or ``ended`` by an unsubscription.
+    """
+
+
+@hookspec
+def subscriber_released(subscriber: Subscriber) -> None:
+    """Observe a subscriber that has ended and has no events left; called before its host names are released.
+
+    Args:
+        subscriber: the `subscriber` of the leases that it had.
     """
 
 
@@ -160,6 +186,27 @@ def connection_closed(peer: tuple[str, int], local: tuple[str, int], protocol: s
         peer: host and port of the far side.
         local: host and port of this side.
         protocol: in a word such as ``tcp`` or ``http``.
+    """
+
+
+@hookspec
+def host_answered(host: str) -> None:
+    """Observe that the resolver has other addresses of a host name in use; called before they are used.
+
+    Args:
+        host: the name, as it is in the endpoints of sockets.
+    """
+
+
+@hookspec(firstresult=True)
+def networks_beyond(endpoints: Iterable[tuple[str, int]]) -> tuple[Network, ...] | None:
+    """Return the networks that hosts named by the peers at *endpoints* must be in; None for any.
+
+    Transports whose peers name further hosts ask for them, with `context.networks_beyond`. An error ends the attempt
+    to connect.
+
+    Args:
+        endpoints: the hosts and ports of a socket.
     """
 
 
@@ -199,6 +246,18 @@ def reconfigure(options: Any) -> Callable[[], Any] | None:
 
     Args:
         options: of the plugin's class `Options`.
+    """
+
+
+@hookspec
+def reloaded(changes: Changes) -> None:
+    """Apply what depends on the whole configuration, after a reload has applied it; called in the same turn.
+
+    Not called for a reload that was refused. An error is raised by the reload, which is applied nevertheless.
+
+    Args:
+        changes: what has changed; a plugin adds leases that it ends to `ended`, and what else it changes to
+            `reported`.
     """
 
 

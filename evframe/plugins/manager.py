@@ -135,6 +135,8 @@ class EventCollector:
         self.events: dict[str, Declaration | None] = {}
         self.references: dict[str, str] = {}
         """The events that options of the plugin name and other plugins declare, by the options."""
+        self.patterns: dict[str, str] = {}
+        """The patterns of event names in options of the plugin, by the options."""
 
     def add(
         self,
@@ -167,6 +169,15 @@ class EventCollector:
         check_name(name)
         self.events.setdefault(name, None)
         self.references[option] = name
+
+    def refer_pattern(self, pattern: str, option: str) -> None:
+        """Compare the *pattern* in *option* with the declared events; one that resembles an event is a hint.
+
+        Args:
+            pattern: of the names of events, such as ``E_PIKE_*``.
+            option: its path in the plugin's table, such as ``raise_events[0]``.
+        """
+        self.patterns[option] = pattern
 
 
 def _nothing() -> None:
@@ -255,15 +266,25 @@ class PluginManager(pluggy.PluginManager):
         """Call every implementation of *hook*, as `collect` does."""
         self.collect(hook, **arguments)
 
+    def decide(self, hook: str, **arguments: Any) -> Any:
+        """Return the result of *hook*; unlike in `collect`, an error of an implementation is raised.
+
+        Raises:
+            PluginError: if an implementation raised an error that is no `Exception`, such as SystemExit.
+        """
+        with foreign_call(f"hook {hook!r}"):
+            return getattr(self.hook, hook)(**arguments)
+
     def collect(self, hook: str, **arguments: Any) -> list[Any]:
         """Return the results of all implementations of *hook* but None; the error of an implementation is logged.
 
-        The plugin that was added last is called first. Wrappers are round each, as in `call`.
+        The plugin that was added first is called first, unless an implementation says ``tryfirst`` or ``trylast``.
+        Wrappers are round each, as in `call`.
         """
         results = []
         implementations = getattr(self.hook, hook).get_hookimpls()
         is_wrapped = any(map(is_wrapper, implementations[-1:]))  # pluggy has the wrappers last
-        for implementation in implementations:
+        for implementation in sorted(implementations, key=lambda each: each.trylast - each.tryfirst):
             if is_wrapper(implementation):
                 continue
             try:

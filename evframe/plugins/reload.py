@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
 from evframe.exceptions import ConfigError, SocketError
@@ -12,7 +10,6 @@ from evframe.plugins.composition import Composition
 from evframe.plugins.draft import DraftLease
 from evframe.plugins.swap import PluginSwap
 from evframe.subscriptions.channel import Channel, Subscription
-from evframe.subscriptions.client_leases import ClientLeases
 from evframe.subscriptions.leases import Leases, check_parameters
 from evframe.subscriptions.references import has_reference
 
@@ -24,14 +21,12 @@ class Reload:
         now: the composition of the interface that works.
         wanted: the composition of the new configuration, without problems.
         leases: of the interface.
-        client_leases: of the interface.
     """
 
-    def __init__(self, now: Composition, wanted: Composition, leases: Leases, client_leases: ClientLeases) -> None:
+    def __init__(self, now: Composition, wanted: Composition, leases: Leases) -> None:
         self._now = now
         self._wanted = wanted
         self._table = leases
-        self._client_leases = client_leases
         self._plugins = PluginSwap(now, wanted, leases.roster)
         self._changes = Changes()
         self._configured = {event.name for event in now.config.events}
@@ -60,8 +55,8 @@ class Reload:
         self._changes.core.extend(name for name in core if core[name] != wanted_core[name])
         self._apply_events()
         self._apply_subscriptions(before)
-        self._apply_policy()
         now.config = wanted.config
+        now.manager.decide("reloaded", changes=self._changes)
         return self._changes
 
     def _leases(self) -> dict[tuple[str, str], Subscription]:
@@ -120,23 +115,6 @@ class Reload:
                 address = self._now.transports.parse(wanted.address.text, configured=True)
                 self._table.subscribe(self._now.registry[key[0]], address, wanted.expire_s, configured=True)
                 self._changes.subscribed.append(" ".join(key))
-
-    def _apply_policy(self) -> None:
-        """Apply the rules of run-time clients, and end the leases that the rules do not permit."""
-        old, new = _rules(self._now), _rules(self._wanted)
-        self._changes.management.extend(key for key in {**old, **new} if old.get(key) != new.get(key))
-        self._now.narrowings = self._wanted.narrowings
-        self._now.policies.configure(self._wanted.config.management, self._now.narrowings)
-        ended = self._client_leases.review()
-        self._changes.ended.extend(f"{lease.event.name} {lease.subscriber.socket.canonical}" for lease in ended)
-
-
-def _rules(composition: Composition) -> dict[str, Any]:
-    """Return the rules of run-time clients by their names."""
-    rules = attrs.asdict(composition.config.management)
-    for name, narrowing in composition.narrowings.items():
-        rules |= {f"{name}.{key}": value for key, value in attrs.asdict(narrowing).items() if value is not None}
-    return rules
 
 
 def _has_other_secret(old: Subscription, new: DraftLease) -> bool:

@@ -12,10 +12,10 @@ from evframe.delivery.scheduler import Observer
 from evframe.delivery.sockets import Socket
 from evframe.delivery.statistics import Counters
 from evframe.events.event import EventRegistry
+from evframe.exceptions import ForbiddenError, SocketError
 from evframe.plugins.manager import PluginManager
 from evframe.plugins.transports import Transports
 from evframe.subscriptions.channel import Channel, Subscription
-from evframe.subscriptions.client_leases import ClientLeases
 from evframe.subscriptions.leases import Leases
 from evframe.subscriptions.references import has_reference
 
@@ -36,7 +36,6 @@ class Subscribing:
         leases: of the subscribers.
         transports: parse sockets.
         manager: of the plugins, of which one describes a socket.
-        client_leases: the subscriptions of run-time clients.
     """
 
     def __init__(
@@ -45,15 +44,16 @@ class Subscribing:
         leases: Leases,
         transports: Transports,
         manager: PluginManager,
-        client_leases: ClientLeases,
     ) -> None:
         self._events = registry
         self._roster = leases.roster
         self._leases = leases
         self._transports = transports
         self._manager = manager
-        self.client_leases = client_leases
-        """What run-time clients subscribe, as far as the policy permits."""
+
+    def find(self, event: Channel, address: Address) -> Subscription | None:
+        """Return the lease of the socket of *address* on *event*, or None."""
+        return self._leases.find(event, address.socket.canonical)
 
     def subscription(self, name: str, socket: str) -> Subscription | None:
         """Return the lease of *socket* on an event, or None.
@@ -127,31 +127,47 @@ class Subscribing:
         event, address = self._events[name], self._transports.parse(socket, configured=configured)
         return self._leases.subscribe(event, address, expire_s, configured=configured)
 
+    def subscribe_client(self, event: Channel, address: Address, expire_s: int, interface: str) -> None:
+        """Make or refresh a lease for a client of a management interface, whose rules the caller has checked."""
+        self._leases.subscribe(event, address, expire_s, interface=interface)
+
     def restore_subscription(
         self, name: str, socket: str, expire_s: int, remaining_s: float | None, interface: str = ""
     ) -> bool:
         """Subscribe with a lease of which *remaining_s* seconds are left; None for one that never ends.
 
-        The rules are those of the management *interface* that made it, or of all where it is not known. A lease that
-        exists already does not change. Returns whether a lease was made.
+        The hook `check_lease` checks it by the rules of the management *interface* that made it, empty where none is
+        known. The lease of an interface is refused when no plugin has the hook, because its rules are not known. A
+        lease that exists already does not change. Returns whether a lease was made.
 
         Raises:
             UnknownEventError: if the event is not registered.
-            SocketError: if the socket cannot be used, or the policy of run-time clients does not permit it.
+            SocketError: if the socket cannot be used, or the lease is not permitted.
         """
         event, address = self._events[name], self._transports.parse(socket)
-        if self._leases.find(event, address.socket.canonical) is not None:
+        if self.find(event, address) is not None:
             return False
-        self.client_leases.restore(event, address, expire_s, remaining_s, interface)
+        try:
+            is_permitted = self._manager.decide("check_lease", socket=address.socket, interface=interface)
+        except ForbiddenError as error:
+            raise SocketError(address.text, error.problem) from None
+        if interface and not is_permitted:
+            problem = f"expected a loaded plugin that has the rules of the interface {interface!r}, got none"
+            raise SocketError(address.text, problem)
+        self._leases.restore(event, address, expire_s, remaining_s, interface)
         return True
 
     def unsubscribe_event(self, name: str, socket: str) -> bool:
         """End a subscription; return whether there was one."""
-        lease = self._leases.find(self._events[name], self._transports.parse(socket).socket.canonical)
+        lease = self.find(self._events[name], self._transports.parse(socket))
         if lease is None:
             return False
-        self._leases.end(lease)
+        self.end(lease)
         return True
+
+    def end(self, lease: Subscription) -> None:
+        """End a lease."""
+        self._leases.end(lease)
 
     def expire(self) -> None:
         """End every lease whose time has come."""

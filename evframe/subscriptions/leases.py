@@ -37,8 +37,6 @@ class Leases:
         notify: Callable[..., None],
     ) -> None:
         self.clock = clock
-        self.on_change: Callable[[Subscription, LeaseChange], None] = lambda lease, change: None  # noqa: ARG005 the names are part of the type
-        """Called at each change of a lease, before its subscriber ends and the plugins are notified."""
         self._events = events
         self.roster = roster
         """The roster of the subscribers."""
@@ -85,7 +83,7 @@ class Leases:
         if (expire_s or configured) and address.socket.expires:
             lease.expire_s = expire_s
         self._set_time(lease, lease.expire_s or math.inf)
-        self._change(lease, "made" if is_new else "refreshed")
+        self._notify("lease_changed", lease=lease, change="made" if is_new else "refreshed")
         self.roster.check(lease.subscriber, probe=configured)
         return lease
 
@@ -102,7 +100,7 @@ class Leases:
         if remaining_s is not None:
             lease.expire_s = expire_s
             self._set_time(lease, remaining_s)
-        self._change(lease, "restored")
+        self._notify("lease_changed", lease=lease, change="restored")
         return lease
 
     def _lease(self, event: Channel, address: Address) -> tuple[Subscription, bool]:
@@ -124,14 +122,9 @@ class Leases:
         lease.event.invalidate_targets()
         self._set_time(lease, -math.inf)
         subscriber.remove_lease()
-        self.on_change(lease, change)
-        if not subscriber.leases:
+        self._notify("lease_changed", lease=lease, change=change)
+        if not subscriber.leases:  # a plugin may have subscribed it again
             self.roster.scheduler.end(subscriber)
-        self._notify("lease_changed", lease=lease, change=change)
-
-    def _change(self, lease: Subscription, change: LeaseChange) -> None:
-        self.on_change(lease, change)
-        self._notify("lease_changed", lease=lease, change=change)
 
     def _set_time(self, lease: Subscription, remaining_s: float) -> None:
         """Let *lease* end in *remaining_s* seconds; infinity for never, its negative for a lease that has ended."""

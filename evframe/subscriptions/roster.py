@@ -42,8 +42,6 @@ class Roster:
     ) -> None:
         self.by_socket: dict[str, Subscriber] = {}
         """The subscribers with leases, and those that are ending, by the canonical texts of their sockets."""
-        self.on_release: Callable[[Subscriber], None] = lambda subscriber: None  # noqa: ARG005 the name is part of the type
-        """Called with a subscriber that has ended and has no events left."""
         self._resolver = resolver
         self._notify = notify
         self.scheduler = Scheduler(
@@ -169,7 +167,7 @@ class Roster:
         else:
             self.consumers.forget(subscriber)
             self._ended.add(subscriber)
-        self.on_release(subscriber)
+        self._notify("subscriber_released", subscriber=subscriber)
         self._release_hosts(subscriber.socket)
         if canonical not in self.by_socket and canonical not in self._member_sockets:
             release(subscriber.transport.unsubscribed, subscriber.socket)

@@ -10,10 +10,9 @@ from evframe.testing.garbage import no_garbage
 from evframe.testing.names import FakeNames
 from evframe.testing.recording import Recorder
 from evframe.testing.sources import SourceContract
-from evframe.testing.transports import ANY_SCHEME, MemorySocket, MemoryTransport, Peer, TransportContract, until
+from evframe.testing.transports import MemorySocket, MemoryTransport, Peer, TransportContract, until
 
 __all__ = [
-    "ANY_SCHEME",
     "ConfigFile",
     "FakeClock",
     "FakeNames",

@@ -75,8 +75,8 @@ class Recorder:
     def command(self, method: str, **params: Any) -> Any:
         """Return the result of a management command; `CommandError` with its code and text when it is refused."""
         command = self.interface.commands.find(method)
-        policy = (self.interface.policies.general,) if command.needs_policy else ()
-        return plain(command.run(params, *policy))
+        interface = ("",) if command.needs_interface else ()
+        return plain(command.run(params, *interface))
 
     async def __aenter__(self) -> Self:
         await self.interface.__aenter__()

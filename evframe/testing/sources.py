@@ -83,19 +83,19 @@ class SourceContract:
             for command in events.commands:
                 assert command.help, f"{command.name}: expected a help text"
                 most = max(len(recipe) for recipe in command.recipes)
-                code = _error(events, command, ["x"] * (most + 1))
+                code = _error(command, ["x"] * (most + 1))
                 assert code == -32602, f"{command.name}: expected -32602 for too many parameters, got {code}"
                 for recipe in command.recipes:
                     if recipe:
-                        code = _error(events, command, {name: {"no": "value"} for name in recipe})
+                        code = _error(command, {name: {"no": "value"} for name in recipe})
                         assert code != -32000, f"{command.name}: expected an error that names a parameter of {recipe}"
 
 
-def _error(events: EventInterface, command: Command, params: Any) -> int | None:
+def _error(command: Command, params: Any) -> int | None:
     """Return the code of the error that a request is answered with, or None."""
-    policy = (events.policies.general,) if command.needs_policy else ()
+    interface = ("",) if command.needs_interface else ()
     try:
-        command.run(command.params_of(params), *policy)
+        command.run(command.params_of(params), *interface)
     except CommandError as error:
         return error.code
     except Exception:  # noqa: BLE001 any error of a command is the answer -32000

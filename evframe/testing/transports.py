@@ -24,8 +24,7 @@ from typing import Any, ClassVar, Final
 
 import attrs
 
-from evframe.config import Config, CoreOptions
-from evframe.config.management import ManagementOptions
+from evframe.config import CoreOptions
 from evframe.delivery.batch import Batch
 from evframe.delivery.sockets import Socket
 from evframe.delivery.subscriber import Subscriber
@@ -61,14 +60,10 @@ class MemorySocket:
         return ()
 
 
-ANY_SCHEME: Final = Config(management=ManagementOptions(schemes=["*"]))
-"""A configuration whose run-time clients may subscribe every scheme, `memory` included."""
-
-
 class MemoryTransport:
     """Keeps what is delivered, or does with a subscriber what a test has said.
 
-    Run-time clients may subscribe it where the configuration permits its scheme, as `ANY_SCHEME` does.
+    Run-time clients may subscribe it where the configuration permits its scheme.
     """
 
     schemes = ("memory",)

@@ -23,6 +23,8 @@ def problems(text):
     [
         ("routes = 1", "routes: expected a table, got 1"),
         ("[routes]\nE = 5", "routes.E: expected str, got 5"),
+        ("management = 1", "management: expected a table, got 1"),
+        ("[management]\nschemes = 5", "management.schemes: expected a list, got 5"),
         ("[core]\nstate_path = 5", "core.state_path: expected str, got 5"),
         (
             '[core]\nstate_path = "a"\n[plugins.state]\npath = "b"',
@@ -31,6 +33,10 @@ def problems(text):
         (
             '[routes]\nE = "os:getcwd"\n[plugins.route.routes]\nE = "os:getcwd"',
             "routes: expected it once, got plugins.route.routes too",
+        ),
+        (
+            "[management]\n[plugins.mi.management]",
+            "management: expected it once, got plugins.mi.management too",
         ),
     ],
 )
@@ -47,20 +53,28 @@ def test_each_form_is_named(text, problem):
             '[core]\nstate_path = "a"',
             "core.state_path: the plugin 'state' is not installed, pip install evframe-state",
         ),
+        (
+            "[management]\nschemes = []",
+            "management: the plugin 'mi' is not installed, pip install evframe-mi",
+        ),
     ],
 )
 def test_missing_packages_are_named(text, problem):
     """An option whose package is not installed is an error with the command that installs it."""
-    others = [entry for entry in entry_points(group="evframe") if entry.name not in {"route", "state"}]
+    others = [entry for entry in entry_points(group="evframe") if entry.name not in {"mi", "route", "state"}]
     assert compose(parse_config(text), found=others).problems == [problem]
 
 
 def test_objects_have_their_options():
     """Beside plugin objects such an option would have no effect, and is an error."""
-    for place, text in (("routes", "[routes]"), ("core.state_path", "[core]\nstate_path = ''")):
+    for place, text in (
+        ("management", "[management]"),
+        ("routes", "[routes]"),
+        ("core.state_path", "[core]\nstate_path = ''"),
+    ):
         with pytest.raises(evframe.ConfigError, match=f"{place}: expected none beside plugin objects"):
             evframe.EventInterface(parse_config(text), plugins={})
-    assert {*published().places} == {"routes", "core.state_path"}
+    assert {*published().places} == {"management", "routes", "core.state_path"}
 
 
 def test_a_plugin_that_is_removed_refers_to_no_event():

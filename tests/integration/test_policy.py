@@ -71,7 +71,7 @@ async def test_no_client_writes_a_file_or_calls_a_callable(tmp_path):
                 await client.call("event_subscribe", ["E_CALL", "virtual:FAILOVER udp:127.0.0.1:9 udp:127.0.0.1:8"])
                 == "OK"
             )
-        assert events.policies.refused == {"file_roots": len(clients) * 3, "schemes": len(clients)}
+        assert events.plugin("mi").policies.refused == {"file_roots": len(clients) * 3, "schemes": len(clients)}
     assert victim.read_text() == "# harmless\n"
 
 

@@ -7,13 +7,13 @@ from evframe_client import ManagementError
 from evframe_client.leases import Leases
 from evframe_client.protocol import Request
 from evframe_mi import Management
-from evframe_mi.testing import management
+from evframe_mi.testing import ANY_SCHEME, management
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 import evframe
-from evframe.testing import ANY_SCHEME, FakeClock, MemoryTransport
+from evframe.testing import FakeClock, MemoryTransport
 
 SOCKET = "memory:me"
 LEASE_S = 30
@@ -31,7 +31,7 @@ class Gateway:
 
     def restart(self, *names):
         self.events = evframe.EventInterface(
-            ANY_SCHEME, plugins={"mi": Management(), "memory": MemoryTransport()}, clock=self.clock
+            plugins={"mi": Management(ANY_SCHEME), "memory": MemoryTransport()}, clock=self.clock
         )
         for name in names:
             self.events.register_event(name)

@@ -8,12 +8,12 @@ from brokers.kafka import NAME
 from brokers.proxy import FaultProxy
 from brokers.topics import make_topic, records_in
 from evframe_kafka import KafkaTransport, Options
-from evframe_mi import Management
+from evframe_mi import Management, ManagementOptions
+from evframe_mi import Options as MiOptions
 from evframe_mi.testing import management
 
 import evframe
 from evframe.config import Config, CoreOptions
-from evframe.config.management import ManagementOptions
 from evframe.testing import FakeNames, MemoryTransport, until
 
 pytestmark = pytest.mark.timeout(120)
@@ -28,9 +28,9 @@ async def topic(kafka):
 
 
 def interface(names, networks=None):
-    config = Config(core=CoreOptions(drain_timeout_s=0.1), management=ManagementOptions(networks=networks))
+    config = Config(core=CoreOptions(drain_timeout_s=0.1))
     plugins = {
-        "mi": Management(),
+        "mi": Management(MiOptions(ManagementOptions(networks=networks))),
         "kafka": KafkaTransport(Options(connect_timeout_ms=2000)),
         "memory": MemoryTransport(),
     }

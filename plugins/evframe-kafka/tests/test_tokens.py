@@ -6,12 +6,12 @@ from urllib.parse import quote
 import pytest
 from brokers.topics import make_topic, records_in
 from evframe_kafka import KafkaTransport, Options, parse
+from evframe_mi import ManagementOptions
+from evframe_mi.policy import Policy
 from token_provider import functions, providing, unsigned_token
 
 import evframe
-from evframe.config.management import ManagementOptions
 from evframe.exceptions import ForbiddenError
-from evframe.subscriptions.policy import Policy
 from evframe.testing import until
 
 SECRET = "s e&cret="

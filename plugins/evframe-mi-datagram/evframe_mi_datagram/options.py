@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import attrs
+from evframe_mi import NarrowingOptions
 from evframe_wire.endpoints import check_path, is_loopback, known_group, known_user, octal_mode, parse_endpoint
 
 from evframe.plugin import at_least
@@ -46,7 +47,7 @@ def _size(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
 
 
 @attrs.frozen
-class Options:
+class Options(NarrowingOptions):
     """Where the interface listens, who may use it and what fits."""
 
     socket_name: str | None = attrs.field(default=None, validator=_name)

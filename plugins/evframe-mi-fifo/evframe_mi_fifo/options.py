@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
+from evframe_mi import NarrowingOptions
 from evframe_wire.endpoints import known_group, known_user, octal_mode
 
 from evframe.plugin import at_least
@@ -16,7 +17,7 @@ def _absolute(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> Non
 
 
 @attrs.frozen
-class Options:
+class Options(NarrowingOptions):
     """Where requests are read and replies are written, and who may do so."""
 
     fifo_name: str | None = attrs.field(default=None, validator=_absolute)

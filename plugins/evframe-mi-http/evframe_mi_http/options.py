@@ -6,6 +6,7 @@ import ssl
 from typing import Any
 
 import attrs
+from evframe_mi import NarrowingOptions
 from evframe_wire.endpoints import is_loopback, known_group, known_user, octal_mode, parse_endpoint
 
 from evframe.plugin import at_least, file_digests, read_secret, secret
@@ -91,7 +92,7 @@ def _certificate(options: Options, attribute: attrs.Attribute[Any], value: str |
 
 
 @attrs.frozen
-class Options:
+class Options(NarrowingOptions):
     """Where the interface listens, who may use it and what it accepts."""
 
     bind: str = attrs.field(default="127.0.0.1:8888", validator=_bind)

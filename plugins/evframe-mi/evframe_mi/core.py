@@ -11,20 +11,21 @@ from importlib.metadata import version
 from typing import Any
 
 from evframe import ConfigError
-from evframe.plugin import Command, CommandError, CommandTable, PluginContext, Policy, describe_changes, text_param
+from evframe.plugin import Command, CommandError, CommandTable, PluginContext, describe_changes, text_param
+from evframe_mi.policy import Policies
 
 _UNKNOWN = CommandError(404, "unknown MI command")
 
 
-def core_commands(context: Callable[[], PluginContext]) -> Iterator[Command]:
+def core_commands(context: Callable[[], PluginContext], policies: Policies) -> Iterator[Command]:
     """Yield the ``core:`` commands; *context* returns the context of the plugin."""
-    about = _About(context)
+    about = _About(context, policies)
     yield Command(
         "core:which",
         ((), ("command",)),
         about.which,
         "lists the commands that may be called, or the parameters of one",
-        needs_policy=True,
+        needs_interface=True,
     )
     yield Command("core:help", ((), ("mi_cmd",)), about.help, "shows what a command does")
     yield Command(
@@ -49,16 +50,18 @@ def _reload(context: Callable[[], PluginContext], _: Mapping[str, Any]) -> dict[
 
 
 class _About:
-    def __init__(self, context: Callable[[], PluginContext]) -> None:
+    def __init__(self, context: Callable[[], PluginContext], policies: Policies) -> None:
         self._context = context
+        self._policies = policies
 
     @property
     def _table(self) -> CommandTable:
         return self._context().commands
 
-    def which(self, params: Mapping[str, Any], policy: Policy) -> list[Any]:
+    def which(self, params: Mapping[str, Any], interface: str) -> list[Any]:
         name = text_param(params, "command") if "command" in params else ""
         if not name or name.endswith(":"):
+            policy = self._policies.of(interface)
             permitted = [command.name for command in self._table if policy.permits_command(command.names)]
             return [known for known in permitted if known.startswith(name)]
         return [list(recipe) for recipe in self._find(name).recipes]

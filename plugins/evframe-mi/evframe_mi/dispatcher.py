@@ -20,10 +20,10 @@ from evframe.plugin import (
     CommandTable,
     ForbiddenError,
     LogLimiter,
-    Policies,
     comes_from_outside,
     int32,
 )
+from evframe_mi.policy import Policies
 from evframe_mi.responses import NESTED, NO_JSON, PARSE_ERROR, Response, failure, unsendable
 from evframe_mi.turns import Steps, Turns
 
@@ -203,7 +203,7 @@ class Dispatcher:
         try:
             policy.check_command(command.names)
             named = _named(command, params)
-            more = (policy,) if command.needs_policy else ()
+            more = (self._interface,) if command.needs_interface else ()
             return command.run(named, *more) if prepared is None else command.run(named, *more, prepared)
         except CommandError:
             raise

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 from evframe_wire.encoding import encode_leaf, encode_value
@@ -33,19 +33,28 @@ _COUNTED: Final = tuple(field.name for field in attrs.fields(Counters))
 
 if TYPE_CHECKING:
     from evframe import Event
-    from evframe.plugin import Channel, PluginContext, Policy, Subscription
+    from evframe.plugin import Channel, PluginContext, Subscription
+    from evframe_mi.client_leases import ClientLeases
+    from evframe_mi.policy import Policies
 
 
-def evi_commands(context: Callable[[], PluginContext]) -> Iterator[Command]:
+class _Clients(Protocol):
+    """What run-time clients may do, and have subscribed."""
+
+    policies: Policies
+    leases: ClientLeases
+
+
+def evi_commands(context: Callable[[], PluginContext], clients: _Clients) -> Iterator[Command]:
     """Yield the ``evi:`` commands; *context* returns the context of the plugin."""
-    evi = _Evi(context)
+    evi = _Evi(context, clients)
     yield Command(
         "evi:subscribe",
         (("event", "socket"), ("event", "socket", "expire")),
         evi.subscribe,
         "subscribes an event to the Event Interface",
         ("event_subscribe",),
-        needs_policy=True,
+        needs_interface=True,
     )
     yield Command("evi:list", ((),), evi.list, "lists all the events", ("events_list",))
     yield Command(
@@ -61,7 +70,7 @@ def evi_commands(context: Callable[[], PluginContext]) -> Iterator[Command]:
         evi.raise_,
         "raises an event",
         ("raise_event",),
-        needs_policy=True,
+        needs_interface=True,
         named=(("event", "json"),),
         prepare=evi.prepare,
     )
@@ -69,15 +78,16 @@ def evi_commands(context: Callable[[], PluginContext]) -> Iterator[Command]:
 
 
 class _Evi:
-    def __init__(self, context: Callable[[], PluginContext]) -> None:
+    def __init__(self, context: Callable[[], PluginContext], clients: _Clients) -> None:
         self._get_context = context
+        self._clients = clients
         self._limiter = LogLimiter()
 
     @property
     def _context(self) -> PluginContext:
         return self._get_context()
 
-    def subscribe(self, params: Mapping[str, Any], policy: Policy) -> str:
+    def subscribe(self, params: Mapping[str, Any], interface: str) -> str:
         expire = int_param(params, "expire") if "expire" in params else self._context.host.core.default_expire_s
         event = text_param(params, "event")
         socket = text_param(params, "socket")
@@ -86,7 +96,7 @@ class _Evi:
         if socket.startswith("/"):
             socket = f"unix:{socket}"  # a client of the original sends the bare path
         try:
-            self._context.leases.client_leases.subscribe(policy, event, socket, expire)
+            self._clients.leases.subscribe(self._clients.policies.of(interface), event, socket, expire)
         except (UnknownEventError, SocketError) as error:
             # The answer is that of the original; the log has the reason for the operator.
             problem = str(error)
@@ -155,7 +165,7 @@ class _Evi:
             "Events": Listing(self._context.raising.events, _raised),
             "Subscribers": Listing(subscribers, lambda read: _counted(read())),
             "Ended": {name: value for name, value in _counted(ended()).items() if name != "socket"},
-            "Refused": dict(self._context.policies.refused),
+            "Refused": dict(self._clients.policies.refused),
         }
 
     def prepare(self, params: Mapping[str, Any]) -> Event | CommandError | None:
@@ -170,13 +180,13 @@ class _Evi:
         except ValueError as error:
             return CommandError(400, "Bad Params", str(error))
 
-    def raise_(self, params: Mapping[str, Any], policy: Policy, prepared: Event | CommandError | None = None) -> str:
+    def raise_(self, params: Mapping[str, Any], interface: str, prepared: Event | CommandError | None = None) -> str:
         name = text_param(params, "event")
         try:
             event = self._context.raising.event(name)
         except UnknownEventError:
             raise CommandError(404, "Event not registered") from None
-        policy.check_raise(name)
+        self._clients.policies.of(interface).check_raise(name)
         if not event.targets:
             raise CommandError(480, "Temporarily Unavailable")
         if isinstance(prepared, CommandError):

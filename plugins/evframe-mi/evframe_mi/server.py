@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 from evframe import hookimpl
-from evframe.plugin import CommandTable, PluginContext, StatisticGroup
+from evframe.plugin import CommandTable, EventCollector, PluginContext, StatisticGroup
 from evframe_mi.dispatcher import Dispatcher
-from evframe_mi.plugin import dispatcher_of
+from evframe_mi.options import NarrowingOptions
+from evframe_mi.plugin import dispatcher_of, refer_events
 from evframe_mi.traffic import Traffic
 
 
@@ -33,7 +34,7 @@ class Listener(Protocol):
         """Close at once; more than once does no harm."""
 
 
-OptionsT = TypeVar("OptionsT")
+OptionsT = TypeVar("OptionsT", bound=NarrowingOptions)
 ListenerT = TypeVar("ListenerT", bound=Listener)
 
 
@@ -41,7 +42,7 @@ class ManagementServer(Generic[OptionsT, ListenerT]):
     """The base of a plugin object.
 
     Args:
-        options: of the plugin.
+        options: of the plugin; their class is based on `NarrowingOptions`, the keys that narrow the policy.
         traffic: counts and warns.
     """
 
@@ -62,6 +63,11 @@ class ManagementServer(Generic[OptionsT, ListenerT]):
     def _dispatcher(self) -> Dispatcher:
         assert self._started is not None
         return self._started[1]
+
+    @hookimpl
+    def register_events(self, collector: EventCollector) -> None:
+        """Refer to the events that clients of this interface may raise."""
+        refer_events(collector, self._options.raise_events or (), "raise_events")
 
     @hookimpl
     def statistics(self) -> list[StatisticGroup]:

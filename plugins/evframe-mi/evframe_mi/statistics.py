@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from evframe.plugin import Command, CommandError, StatisticGroup, invalid_params
 from evframe_mi.load import Load
+from evframe_mi.policy import Policies
 
 if TYPE_CHECKING:
     from evframe.plugin import PluginContext
@@ -16,9 +17,15 @@ ALL: Final = "all"
 _WANTED: Final = "statistics"
 
 
-def statistics_commands(context: Callable[[], PluginContext], load: Load) -> Iterator[Command]:
-    """Yield the ``statistics:`` commands; *context* returns the context of the plugin, *load* measures the process."""
-    statistics = _Statistics(context, load)
+def statistics_commands(context: Callable[[], PluginContext], load: Load, policies: Policies) -> Iterator[Command]:
+    """Yield the ``statistics:`` commands.
+
+    Args:
+        context: returns the context of the plugin.
+        load: measures the process.
+        policies: of the management interfaces, with the number of refused requests.
+    """
+    statistics = _Statistics(context, load, policies)
     yield Command(
         "statistics:get",
         ((_WANTED,),),
@@ -36,8 +43,9 @@ def statistics_commands(context: Callable[[], PluginContext], load: Load) -> Ite
 
 
 class _Statistics:
-    def __init__(self, context: Callable[[], PluginContext], load: Load) -> None:
+    def __init__(self, context: Callable[[], PluginContext], load: Load, policies: Policies) -> None:
         self._context = context
+        self._policies = policies
         self._load = load
         self._started = time.monotonic()
 
@@ -56,11 +64,11 @@ class _Statistics:
         yield StatisticGroup("core", {"timestamp": int(time.monotonic() - self._started)})
         yield StatisticGroup("load", {}, {"processes_number": 1, **self._load.statistics()})
         yield StatisticGroup("dns", {"dns_total_queries": resolver.lookups, "dns_slow_queries": resolver.late_lookups})
-        yield _of_events(context)
+        yield _of_events(context, self._policies.refused.total())
         yield from context.plugins.statistics()
 
 
-def _of_events(context: PluginContext) -> StatisticGroup:
+def _of_events(context: PluginContext, refused: int) -> StatisticGroup:
     totals = context.leases.totals
     return StatisticGroup(
         "evi",
@@ -68,7 +76,7 @@ def _of_events(context: PluginContext) -> StatisticGroup:
             "raised": totals.raised,
             "delivered": totals.delivered,
             "failed": totals.failed,
-            "refused": context.policies.refused.total(),
+            "refused": refused,
         },
         {
             "events": sum(1 for _ in context.raising.events),

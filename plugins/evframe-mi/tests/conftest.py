@@ -2,9 +2,10 @@
 
 import pytest
 from evframe_mi import Management
+from evframe_mi.testing import ANY_SCHEME
 
 import evframe
-from evframe.testing import ANY_SCHEME, MemoryTransport
+from evframe.testing import MemoryTransport
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def memory():
 @pytest.fixture
 def events(memory):
     """Return an interface with that transport, management and two events."""
-    events = evframe.EventInterface(ANY_SCHEME, plugins={"memory": memory, "mi": Management()})
+    events = evframe.EventInterface(plugins={"memory": memory, "mi": Management(ANY_SCHEME)})
     events.register_event("E_A")
     events.register_event("E_B")
     return events

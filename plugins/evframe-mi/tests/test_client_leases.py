@@ -4,10 +4,10 @@ import sys
 
 import attrs
 import pytest
+from evframe_mi import ManagementOptions, NarrowingOptions
 from networks import LOCAL, PRIVATE, address_of, made, subscribe
 
 import evframe
-from evframe.config.management import ManagementOptions, NarrowingOptions
 from evframe.testing import FakeNames, until
 
 
@@ -57,7 +57,7 @@ async def test_a_narrower_interface_takes_no_name_from_others():
                 assert subscribe(events, "narrow", "E_B", f"udp:{host}:1") == 400
                 assert subscribe(events, "narrow", "E_A", f"udp:{host}:1") == 400, "a refresh"
             assert await address_of(events, "local", 1) == ["127.0.0.1"]
-            assert events.policies.refused == {"networks": 4}
+            assert events.plugin("mi").policies.refused == {"networks": 4}
 
 
 async def test_a_refresh_leaves_the_networks_of_a_lease():
@@ -149,8 +149,8 @@ async def test_reload_takes_other_networks_of_an_interface():
             for interface, port in (("mi", 1), ("other", 2)):
                 assert subscribe(events, interface, "E_A", f"udp:local:{port}") == "OK"
                 assert subscribe(events, interface, "E_A", f"udp:127.0.0.1:{port}") == "OK"
-            events.policies.configure(ManagementOptions(), {"mi": PRIVATE})
-            ended = events.client_leases.review()
+            events.plugin("mi").policies.configure(ManagementOptions(), {"mi": PRIVATE})
+            ended = events.plugin("mi").leases.review()
             assert [lease.subscriber.socket.canonical for lease in ended] == ["udp:127.0.0.1:1"]
             assert await address_of(events, "local", 1) == "forbidden"
             assert await address_of(events, "local", 2) == ["127.0.0.1"]
@@ -160,16 +160,16 @@ async def test_reload_takes_other_networks_of_an_interface():
 def test_a_transport_without_endpoints_is_no_way_around_networks(scheme):
     """Where networks are limited, a socket that does not name its hosts is refused, and the log names the reason."""
     unnamed = attrs.make_class("Unnamed", ["canonical"])(f"{scheme}:somewhere")
-    policies = made(general=ManagementOptions(networks=["10.0.0.0/8"], schemes=["*"])).policies
+    policies = made(general=ManagementOptions(networks=["10.0.0.0/8"], schemes=["*"])).plugin("mi").policies
     with pytest.raises(evframe.exceptions.ForbiddenError, match="sockets have endpoints") as caught:
         policies.general.check_socket(unnamed)
     assert caught.value.rule == "networks"
-    made(general=ManagementOptions(schemes=["*"])).policies.general.check_socket(unnamed)
+    made(general=ManagementOptions(schemes=["*"])).plugin("mi").policies.general.check_socket(unnamed)
 
 
 def test_a_network_scheme_needs_endpoints_that_are_not_empty():
     """An empty `endpoints` is for paths and callables, not for the schemes of the network."""
-    policies = made(general=ManagementOptions(networks=["10.0.0.0/8"], schemes=["*"])).policies
+    policies = made(general=ManagementOptions(networks=["10.0.0.0/8"], schemes=["*"])).plugin("mi").policies
     make = attrs.make_class("Named", ["canonical", "endpoints"])
     for text in ("unix:/run/x", "route:E_A", "memory:a"):
         policies.general.check_socket(make(text, ()))
@@ -189,12 +189,12 @@ async def steps_with(others):
             assert subscribe(events, "narrow", "E_A", "udp:moves:1") == "OK"
             assert await address_of(events, "moves", 1) == ["10.1.1.1"]
             events.subscribe_event("E_B", "udp:moves:1")
-            steps = lines_of(events.client_leases._end_outside, "moves", 1)
+            steps = lines_of(events.plugin("mi").leases._end_outside, "moves", 1)
             assert len(events.subscriptions) == others + 2
             names["moves"] = ["127.0.0.1"]
             events.resolver.refresh_all()
             await until(lambda: len(events.subscriptions) == others + 1)
-            networks = events.client_leases
+            networks = events.plugin("mi").leases
             held = {(name, lease) for lease, (_, names) in networks._held.items() for name in names}
             assert {
                 ((host, port), lease)

@@ -5,15 +5,13 @@ import json
 
 import attrs
 import pytest
-from evframe_mi import Management, dispatcher_of
+from evframe_mi import Management, ManagementOptions, NarrowingOptions, Options, dispatcher_of
+from evframe_mi.policy import Policy
 from evframe_mi.testing import management
 
 import evframe
-from evframe.config import Config
-from evframe.config.management import ManagementOptions, NarrowingOptions
 from evframe.delivery.members import Address
 from evframe.exceptions import ConfigError, ForbiddenError
-from evframe.subscriptions.policy import Policy
 from evframe.testing import FakeNames, MemoryTransport
 from evframe.testing.transports import until
 
@@ -179,7 +177,7 @@ end_configured = 1
 colour = 1
 """
     with pytest.raises(ConfigError) as caught:
-        evframe.config.parse_config(text)
+        evframe.EventInterface(evframe.config.parse_config(text))
     problems = "\n".join(caught.value.problems)
     for path in ["schemes", "file_roots", "networks", "raise_events", "end_configured"]:
         assert f"management.{path}: expected" in problems
@@ -194,8 +192,7 @@ def ask(management, method, params=None, **members):
 
 def made(options=None, **more):
     events = evframe.EventInterface(
-        Config(management=options or ManagementOptions()),
-        plugins={"mi": Management(), "memory": MemoryTransport(), **more},
+        plugins={"mi": Management(Options(options or ManagementOptions())), "memory": MemoryTransport(), **more},
     )
     events.register_event("E_A")
     events.register_event("E_B")
@@ -236,7 +233,7 @@ def test_refusals_are_logged_once_in_a_while(caplog):
     (record,) = caplog.records
     assert (record.rule, record.interface) == ("schemes", "")
     assert "'memory'" in record.problem
-    assert events.policies.refused == {"schemes": 1000}
+    assert events.plugin("mi").policies.refused == {"schemes": 1000}
 
 
 def test_configured_subscriptions_stay():
@@ -257,10 +254,10 @@ def test_only_network_schemes_without_a_table():
     """Without `schemes`, the scheme of any other package is refused, whatever its sockets say of themselves."""
     events = made()
     assert ask(management(events), "event_subscribe", ["E_A", "memory:a"])["error"]["code"] == 400
-    assert events.policies.refused == {"schemes": 1}
+    assert events.plugin("mi").policies.refused == {"schemes": 1}
     target = attrs.make_class("Claims", ["canonical", "is_double"])("memory:a", True)
     with pytest.raises(ForbiddenError, match="permitted scheme"):
-        events.policies.general.check_socket(target)
+        events.plugin("mi").policies.general.check_socket(target)
 
 
 def test_kept_leases_are_checked():
@@ -335,7 +332,7 @@ class NamingTransport(NetTransport):
 async def test_networks_hold_for_hosts_that_peers_name():
     """They hold unless this process itself subscribes each of the endpoints, be these names or numeric."""
     events = made(ManagementOptions(networks=["10.0.0.0/8"]), net=NamingTransport())
-    beyond, networks = events.client_leases.beyond, (ipaddress.ip_network("10.0.0.0/8"),)
+    beyond, networks = events.plugin("mi").leases.beyond, (ipaddress.ip_network("10.0.0.0/8"),)
     with FakeNames() as names:
         events.resolver.lookup = names
         async with events:
@@ -347,7 +344,7 @@ async def test_networks_hold_for_hosts_that_peers_name():
                     assert beyond(endpoints) == networks
                 events.unsubscribe_event("E_B", f"udp:{own[0]}")
                 await until(lambda own=own: beyond([own]) == networks)
-    assert made(net=NamingTransport()).client_leases.beyond([("clients", 1)]) is None
+    assert made(net=NamingTransport()).plugin("mi").leases.beyond([("clients", 1)]) is None
 
 
 def test_each_interface_has_its_policy(install, tmp_path):
@@ -355,8 +352,11 @@ def test_each_interface_has_its_policy(install, tmp_path):
     install(memory="evframe.testing:MemoryTransport", narrow="test_policy_interface:Interface")
     (tmp_path / "site" / "test_policy_interface.py").write_text(
         "import evframe\n"
+        "from evframe_mi import NarrowingOptions\n"
         "class Interface:\n"
-        "    kind = 'management'\n"
+        "    Options, kind = NarrowingOptions, 'management'\n"
+        "    def __init__(self, options):\n"
+        "        pass\n"
         "    @evframe.hookimpl\n"
         "    def loaded(self, context):\n"
         "        self.context = context\n"
@@ -379,12 +379,97 @@ async def test_reload_ends_what_is_not_permitted_any_more(installed):
         events.subscribe_event("E_A", "memory:own")
         assert ask(management(events), "event_subscribe", ["E_A", "memory:client"])["result"] == "OK"
         changes = events.reload(evframe.config.parse_config(f'{text}[management]\nschemes = ["udp"]\n'))
-        assert changes.management == ["schemes"]
+        assert changes.reported == {"management": ["schemes"]}
         assert changes.ended == ["E_A memory:client"]
         assert [lease.subscriber.socket.canonical for lease in events.subscriptions] == [
             "memory:configured",
             "memory:own",
         ]
         assert ask(management(events), "event_subscribe", ["E_A", "memory:client"])["error"]["code"] == 400
-        assert events.reload(evframe.config.parse_config(wide)).management == ["schemes"]
+        assert events.reload(evframe.config.parse_config(wide)).reported == {"management": ["schemes"]}
         assert ask(management(events), "event_subscribe", ["E_A", "memory:client"])["result"] == "OK"
+
+
+async def test_a_refused_reload_changes_no_rule(installed, tmp_path):
+    """When another plugin refuses its options, the rules stay as they were, and no lease ends."""
+    text = '[[events]]\nname = "E_A"\n[plugins.mi-http]\nbind = "127.0.0.1:0"\n'
+    wide = f'{text}[management]\nschemes = ["memory"]\n'
+    async with evframe.EventInterface(evframe.config.parse_config(wide)) as events:
+        policies, http = events.plugin("mi").policies, events.plugin("mi-http")
+        rules = policies.rules
+        assert ask(management(events).of("mi-http"), "event_subscribe", ["E_A", "memory:client"])["result"] == "OK"
+        narrow = (
+            '[[events]]\nname = "E_A"\n[management]\nschemes = ["udp"]\n'
+            f'[plugins.mi-http]\nbind = "{tmp_path}/no/such/folder/socket"\ncommands = ["which"]\n'
+        )
+        with pytest.raises(ConfigError):
+            events.reload(evframe.config.parse_config(narrow))
+        assert policies.rules == rules
+        assert [lease.interface for lease in events.subscriptions] == ["mi-http"]
+        assert ask(management(events).of("mi-http"), "event_subscribe", ["E_A", "memory:other"])["result"] == "OK"
+        narrow = f"{wide}[plugins]\n".replace("[plugins.mi-http]", '[plugins.mi-http]\ncommands = ["which"]')
+        assert events.reload(evframe.config.parse_config(narrow)).reported == {"management": ["mi-http.commands"]}
+        assert ask(management(events).of("mi-http"), "pwd")["error"]["code"] == 400
+        assert http.address
+
+
+async def test_a_removed_policy_permits_nothing(installed):
+    """A reload that disables the plugin ends the leases of clients, and its interfaces answer with refusals."""
+    text = '[[events]]\nname = "E_A"\n[[subscriptions]]\nevent = "E_A"\nsocket = "memory:configured"\n'
+    wide = f'{text}[management]\nschemes = ["memory"]\n'
+    async with evframe.EventInterface(evframe.config.parse_config(wide)) as events:
+        interface = management(events).of("mi-http")
+        assert ask(interface, "event_subscribe", ["E_A", "memory:client"])["result"] == "OK"
+        events.subscribe_event("E_A", "memory:own")
+        events.reload(evframe.config.parse_config(f'{wide}[plugins]\ndisable = ["mi"]\n'))
+        await until(lambda: len(events.subscriptions) == 2)
+        assert [lease.interface for lease in events.subscriptions] == [None, None]
+        with pytest.raises(evframe.SocketError, match="rules of the interface 'mi-http', got none"):
+            events.restore_subscription("E_A", "memory:client", 60, 60, "mi-http")
+        assert "error" in ask(interface, "event_subscribe", ["E_A", "memory:client"])
+        events.reload(evframe.config.parse_config(wide))
+        assert ask(management(events).of("mi-http"), "event_subscribe", ["E_A", "memory:client"])["result"] == "OK"
+
+
+class RaisesOfLeases:
+    """Raises an event about each lease that is made, before the plugin `mi` is added."""
+
+    @evframe.hookimpl
+    def loaded(self, context):
+        self.context = context
+
+    @evframe.hookimpl
+    def lease_changed(self, lease, change):
+        if change == "made":
+            self.context.raise_event("E_A", [lease.subscriber.socket.canonical])
+
+
+class ConnectsAtOnce(NetTransport):
+    """Connects in the call of `deliver`, to the addresses that the resolver knows then."""
+
+    reached = ()
+    limits = evframe.plugin.Limits(at_once=True)
+
+    @evframe.hookimpl
+    def loaded(self, context):
+        self.resolver = context.resolver
+
+    @evframe.hookimpl
+    def deliver(self, socket, batch):
+        self.reached = [*self.reached, self.resolver.known(*socket.endpoints[0])]
+        return True
+
+
+async def test_names_are_limited_before_other_plugins_learn_of_a_lease():
+    """An event that a plugin raises about a new lease reaches no address outside of the networks of its interface."""
+    mi = Management(Options(ManagementOptions(networks=["10.0.0.0/8"])))
+    net = ConnectsAtOnce()
+    events = evframe.EventInterface(plugins={"early": RaisesOfLeases(), "net": net, "mi": mi})
+    events.register_event("E_A")
+    with FakeNames({"moves": ["127.0.0.1"]}) as names:
+        events.resolver.lookup = names
+        async with events:
+            assert await addresses_of(events, "moves") == ["127.0.0.1"]
+            assert ask(management(events), "event_subscribe", ["E_A", "udp:moves"])["result"] == "OK"
+            await until(lambda: net.reached)
+            assert net.reached == [None]

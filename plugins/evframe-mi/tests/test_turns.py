@@ -6,14 +6,12 @@ import sys
 from itertools import pairwise
 
 import pytest
-from evframe_mi import Management
+from evframe_mi import Management, ManagementOptions, Options
 from evframe_mi.printing import pretty
 from evframe_mi.testing import management
 from evframe_mi.turns import TURN_S, Turns
 
 import evframe
-from evframe.config import Config
-from evframe.config.management import ManagementOptions
 from evframe.plugins.commands import Command
 from evframe.plugins.listing import SLICE, Listing
 from evframe.testing import FakeClock, MemoryTransport
@@ -55,8 +53,8 @@ def events(listed):
 
 
 def made(listed, **options):
-    config = Config(management=ManagementOptions(**options))
-    events = evframe.EventInterface(config, plugins={"mi": Management(), "memory": MemoryTransport(), "listed": listed})
+    mi = Management(Options(ManagementOptions(**options)))
+    events = evframe.EventInterface(plugins={"mi": mi, "memory": MemoryTransport(), "listed": listed})
     events.register_event("E_A")
     return events
 

@@ -17,6 +17,8 @@ from brokers.connections import connections_to
 from brokers.proxy import FaultProxy
 from brokers.queues import channel_of
 from brokers.rabbitmq import binary
+from evframe_mi import ManagementOptions
+from evframe_mi.policy import Policy
 from evframe_rabbitmq import Options, RabbitmqTransport, parse
 from evframe_rabbitmq.channel import header_frame, method_frame
 from pamqp.constants import DOMAIN_REGEX
@@ -499,7 +501,7 @@ async def test_login_with_our_certificate(rabbitmq, queue, secure):
             " rabbit_networking:connection_info_all([user])), ok",
         )
         with pytest.raises(ForbiddenError, match="expected external in sockets of the configuration alone"):
-            events.client_leases.subscribe(events.policies.general, "E_TEST", external, 60)
+            Policy("test", ManagementOptions()).check_socket(lease.subscriber.socket)
     (message,) = await take(queue, 1)
     assert json.loads(message.body)["params"] == ["secret"]
 

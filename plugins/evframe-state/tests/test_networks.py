@@ -4,10 +4,11 @@ import sqlite3
 from contextlib import closing
 
 from evframe_state import LeaseKeeper, Options
-from evframe_state.lease_file import LeaseFile
+from evframe_state.lease_file import KeptLease, LeaseFile
 from networks import PRIVATE, address_of, made, subscribe
 
-from evframe.testing import FakeClock, FakeNames, until
+import evframe
+from evframe.testing import FakeClock, FakeNames, MemoryTransport, until
 
 
 def keeper(path):
@@ -64,5 +65,26 @@ async def test_a_damaged_file_keeps_the_interfaces(tmp_path):
     file = LeaseFile(path)
     try:
         assert [(lease.socket, lease.interface) for lease in file.salvage()] == [("udp:b:1", "narrow")]
+    finally:
+        file.close()
+
+
+async def test_a_lease_whose_policy_is_not_known_is_not_made(tmp_path, caplog):
+    """Without the plugin that has the rules of its interface, a kept lease of a client stays in the file alone."""
+    path = str(tmp_path / "leases")
+    file = LeaseFile(path)
+    file.open()
+    for socket, interface in (("memory:client", "mi-http"), ("memory:own", "")):
+        file.put(KeptLease("E_A", socket, socket, 0, None, interface))
+    file.close()
+    events = evframe.EventInterface(plugins={"memory": MemoryTransport(), **keeper(path)})
+    events.register_event("E_A")
+    async with events:
+        assert [lease.subscriber.socket.canonical for lease in events.subscriptions] == ["memory:own"]
+    (record,) = [record for record in caplog.records if record.msg == "a kept subscription cannot be made"]
+    assert record.problem == "expected a loaded plugin that has the rules of the interface 'mi-http', got none"
+    file = LeaseFile(path)
+    try:
+        assert {lease.socket for lease in file.read_alone()} == {"memory:client", "memory:own"}
     finally:
         file.close()

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import evframe
-from evframe.testing import ANY_SCHEME, FakeClock, MemoryTransport, until
+from evframe.testing import FakeClock, MemoryTransport, until
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def path(tmp_path):
 def compose(path, wall=None, monotonic=None, events=("E_A", "E_B")):
     keeper = LeaseKeeper(Options(path), clock=wall or FakeClock())
     plugins = {"memory": MemoryTransport(), "state": keeper}
-    interface = evframe.EventInterface(ANY_SCHEME, plugins=plugins, clock=monotonic or FakeClock())
+    interface = evframe.EventInterface(plugins=plugins, clock=monotonic or FakeClock())
     for name in events:
         interface.register_event(name)
     return interface
@@ -163,9 +163,7 @@ async def test_secrets_survive(path):
         def on_subscribe(self, scheme, rest):
             return super().on_subscribe(scheme=scheme, rest=rest.removeprefix("password@"))
 
-    async with evframe.EventInterface(
-        ANY_SCHEME, plugins={"memory": Secretive(), "state": LeaseKeeper(Options(path))}
-    ) as events:
+    async with evframe.EventInterface(plugins={"memory": Secretive(), "state": LeaseKeeper(Options(path))}) as events:
         events.register_event("E_A")
         events.subscribe_event("E_A", "memory:password@a", 10)
     assert [(lease.socket, lease.text) for lease in kept(path)] == [("memory:a", "memory:password@a")]
@@ -461,7 +459,7 @@ async def test_start_with_a_full_disk(path, monkeypatch):
 SMALL_DISK = """
 import asyncio, os, sys, evframe
 from evframe_state import LeaseKeeper, Options
-from evframe.testing import ANY_SCHEME, MemoryTransport, until
+from evframe.testing import MemoryTransport, until
 
 def status(events):
     return events.status.find("core").find("state").details
@@ -469,7 +467,7 @@ def status(events):
 async def main(path, filler):
     async with asyncio.timeout(40):
         keeper = LeaseKeeper(Options(path))
-        async with evframe.EventInterface(ANY_SCHEME, plugins={"memory": MemoryTransport(), "state": keeper}) as events:
+        async with evframe.EventInterface(plugins={"memory": MemoryTransport(), "state": keeper}) as events:
             events.register_event("E_A")
             for number in range(200):  # more than the journal has room for
                 events.subscribe_event("E_A", f"memory:{number}")
@@ -481,7 +479,7 @@ async def main(path, filler):
             except OSError:
                 pass
         keeper = LeaseKeeper(Options(path))
-        async with evframe.EventInterface(ANY_SCHEME, plugins={"memory": MemoryTransport(), "state": keeper}) as events:
+        async with evframe.EventInterface(plugins={"memory": MemoryTransport(), "state": keeper}) as events:
             events.register_event("E_A")
             print(len(events.subscriptions), status(events))
             events.subscribe_event("E_A", "memory:" + "x" * 9000)
@@ -555,7 +553,7 @@ async def test_lease_that_waits_gives_way_to_a_new_one(path, monkeypatch):
     async with compose(path) as first:
         first.subscribe_event("E_A", "memory:a", 10)
     late, keeper = Late(), LeaseKeeper(Options(path), clock=FakeClock())
-    events = evframe.EventInterface(ANY_SCHEME, plugins={"memory": late, "state": keeper}, clock=FakeClock())
+    events = evframe.EventInterface(plugins={"memory": late, "state": keeper}, clock=FakeClock())
     events.register_event("E_A")
     async with events:
         assert events.subscriptions == []
@@ -581,10 +579,10 @@ async def test_journal_is_folded(path, monkeypatch):
 KILLED = """
 import asyncio, os, sys, evframe
 from evframe_state import LeaseKeeper, Options
-from evframe.testing import ANY_SCHEME, MemoryTransport
+from evframe.testing import MemoryTransport
 
 async def main():
-    async with evframe.EventInterface(ANY_SCHEME, plugins={"memory": MemoryTransport(), "state": LeaseKeeper(Options(sys.argv[1]))}) as events:
+    async with evframe.EventInterface(plugins={"memory": MemoryTransport(), "state": LeaseKeeper(Options(sys.argv[1]))}) as events:
         events.register_event("E_A")
         for number in range(100):
             events.subscribe_event("E_A", f"memory:a{number}", 3600)

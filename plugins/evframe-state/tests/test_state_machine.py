@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from processes import bound
 
 import evframe
-from evframe.testing import ANY_SCHEME, FakeClock, MemoryTransport
+from evframe.testing import FakeClock, MemoryTransport
 
 PAGE = 4096
 HOLDER = """
@@ -94,7 +94,7 @@ class StateMachine(RuleBasedStateMachine):
     def start(self):
         self.keeper = LeaseKeeper(Options(self.path), clock=self.clock)
         plugins = {"memory": MemoryTransport(), "state": self.keeper}
-        self.events = evframe.EventInterface(ANY_SCHEME, plugins=plugins, clock=self.clock)
+        self.events = evframe.EventInterface(plugins=plugins, clock=self.clock)
         for name in ("E_A", "E_B"):
             self.events.register_event(name)
         self.run(self.events.__aenter__())

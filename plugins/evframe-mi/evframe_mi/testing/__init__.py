@@ -1,6 +1,6 @@
 """The contract of management interfaces, for the tests of their authors."""
 
 from evframe_mi.testing.contract import ManagementContract
-from evframe_mi.testing.requests import management
+from evframe_mi.testing.requests import ANY_SCHEME, management
 
-__all__ = ["ManagementContract", "management"]
+__all__ = ["ANY_SCHEME", "ManagementContract", "management"]

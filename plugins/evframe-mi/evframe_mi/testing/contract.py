@@ -12,8 +12,9 @@ from typing import Any, ClassVar, Final
 
 from evframe import EventInterface, hookimpl
 from evframe.plugin import Command, CommandTable
-from evframe.testing.transports import ANY_SCHEME, MemoryTransport, until
+from evframe.testing.transports import MemoryTransport, until
 from evframe_mi.plugin import Management
+from evframe_mi.testing.requests import ANY_SCHEME
 from evframe_mi.testing.table import (
     ABOUT,
     BATCHES,
@@ -90,8 +91,8 @@ class ManagementContract:
         raise NotImplementedError
 
     def _interface(self) -> EventInterface:
-        plugins = {"memory": MemoryTransport(), "mi": Management(), "twins": _Twins(), "under-test": self.plugin()}
-        events = EventInterface(ANY_SCHEME, plugins=plugins)
+        shared = {"memory": MemoryTransport(), "mi": Management(ANY_SCHEME), "twins": _Twins()}
+        events = EventInterface(plugins={**shared, "under-test": self.plugin()})
         events.register_event("E_A")
         events.register_event("E_B")
         return events

@@ -5,24 +5,23 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
-from evframe_resolver import HostAddress, Network, is_within, numeric
-from evframe_resolver.resolver import FORBIDDEN
-
-from evframe.delivery.sockets import endpoints_of, leaves
-from evframe.exceptions import ForbiddenError, SocketError
-from evframe.subscriptions.policy import narrowest
-
-if TYPE_CHECKING:
-    from evframe.delivery.members import Address
-    from evframe.delivery.sockets import Socket
-    from evframe.delivery.subscriber import Subscriber
-    from evframe.events.event import EventRegistry
-    from evframe.subscriptions.channel import Channel, LeaseChange, Subscription
-    from evframe.subscriptions.leases import Leases
-    from evframe.subscriptions.policy import Policies, Policy
-    from evframe.subscriptions.resolving import Resolver
+from evframe import Socket
+from evframe.plugin import (
+    FORBIDDEN,
+    ForbiddenError,
+    HostAddress,
+    LeaseChange,
+    Network,
+    PluginContext,
+    Subscriber,
+    Subscription,
+    endpoints_of,
+    is_within,
+    leaves,
+    numeric,
+)
+from evframe_mi.policy import Policies, Policy, narrowest
 
 log = logging.getLogger("evframe.management")
 Endpoint = tuple[str, int]
@@ -31,7 +30,7 @@ Holder = str | None
 
 
 class ClientLeases:
-    """Makes, restores and ends the leases of run-time clients, as far as the policy permits.
+    """Makes and ends the leases of run-time clients, as far as the policy permits.
 
     Each host name and port is limited to the networks of the interfaces whose leases connect to it. The leases on
     one name and port share connections, so the narrowest networks hold for all of them. What this
@@ -39,33 +38,17 @@ class ClientLeases:
     the name has an address outside of its networks. A limit lasts until a subscriber that has ended is done.
 
     Args:
-        events: the registry.
-        parse: returns the address of a socket's text.
-        leases: of all subscribers.
+        context: returns the context of the plugin, with the leases and the resolver.
         policies: of the management interfaces.
-        resolver: looks up the names, and is restricted.
     """
 
-    def __init__(
-        self,
-        events: EventRegistry[Channel],
-        parse: Callable[[str], Address],
-        leases: Leases,
-        policies: Policies,
-        resolver: Resolver,
-    ) -> None:
-        self._events = events
-        self._parse = parse
-        self._leases = leases
+    def __init__(self, context: Callable[[], PluginContext], policies: Policies) -> None:
+        self._context = context
         self._policies = policies
-        self._resolver = resolver
         self._held: dict[Subscription, tuple[Holder, frozenset[Endpoint]]] = {}
         # The leases on each host, port and holder, in the order in which they were held.
         self._hosts: dict[str, dict[int, dict[Holder, dict[Subscription, None]]]] = {}
         self._ending: dict[Subscriber, list[Subscription]] = {}
-        resolver.answered = self._answered
-        leases.roster.on_release = self._released
-        leases.on_change = self._lease_changed
 
     def subscribe(self, policy: Policy, name: str, socket: str, expire_s: int) -> None:
         """Make or refresh a lease for a client of the interface with *policy*; *expire_s* 0 ends it.
@@ -75,8 +58,9 @@ class ClientLeases:
             SocketError: if the socket cannot be used.
             ForbiddenError: if the policy does not permit it.
         """
-        event, address = self._events[name], self._parse(socket)
-        lease = self._leases.find(event, address.socket.canonical)
+        context = self._context()
+        event, address = context.raising.event(name), context.transports.parse(socket)
+        lease = context.leases.find(event, address)
         if lease is not None and lease.configured is not None and not policy.may_end_configured:
             if not expire_s:
                 problem = "expected a subscription that the configuration does not hold"
@@ -85,31 +69,16 @@ class ClientLeases:
         policy.check_socket(address.socket)
         if not expire_s:
             if lease is not None:
-                self._leases.end(lease)
+                context.leases.end(lease)
             return
         if lease is None or lease.interface != policy.name:
             self._check_names(policy, address.socket)
-        self._leases.subscribe(event, address, expire_s, interface=policy.name)
-
-    def restore(
-        self, event: Channel, address: Address, expire_s: int, remaining_s: float | None, interface: str
-    ) -> None:
-        """Make a lease of an earlier process again, which a client of *interface* made.
-
-        Raises:
-            SocketError: if the policy of that interface does not permit it.
-        """
-        policy = self._policies.of(interface)
-        try:
-            policy.check_socket(address.socket)
-        except ForbiddenError as error:
-            raise SocketError(address.text, error.problem) from None
-        self._leases.restore(event, address, expire_s, remaining_s, interface)
+        context.leases.subscribe_client(event, address, expire_s, policy.name)
 
     def review(self) -> list[Subscription]:
         """Apply changed policies; return the leases that are not permitted any more, and have ended therefore."""
         ended = []
-        for lease in self._leases.all:
+        for lease in self._context().leases.subscriptions:
             if lease.is_client and lease.interface is not None:
                 try:
                     self._policies.of(lease.interface).check_socket(lease.subscriber.socket)
@@ -137,14 +106,14 @@ class ClientLeases:
             return
         for host, port in _names(_endpoints(target)):
             if self._has_others(policy.name, host, port):
-                found = self._resolver.answer(host, port)
+                found = self._context().resolver.answer(host, port)
                 if not found or not _are_within(found, networks):
                     raise _outside(target, host)
 
     def _has_others(self, interface: str, host: str, port: int) -> bool:
         ports = self._hosts.get(host)
         if ports is None:
-            return self._resolver.is_used(host)  # a consumer or a probe uses the name
+            return self._context().resolver.is_used(host)  # a consumer or a probe uses the name
         return bool(ports.get(port, {}).keys() - {interface})
 
     def _narrowest(self, holders: Iterable[Holder]) -> tuple[Network, ...] | None:
@@ -154,9 +123,27 @@ class ClientLeases:
         """End a lease that the policy does not permit any more."""
         extra = {"event": lease.event.name, "rule": error.rule, "problem": str(error)}
         log.warning("the policy ends a subscription", extra=extra)
-        self._leases.end(lease)
+        self._context().leases.end(lease)
 
-    def _lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
+    def adopt(self) -> None:
+        """Limit the names of the leases that were made before the plugin was loaded."""
+        for lease in self._context().leases.subscriptions:
+            if lease not in self._held:
+                self.lease_changed(lease, "made")
+
+    def end_all(self) -> None:
+        """End the leases of all interfaces, because no policy holds for them any more.
+
+        The limits of the names stay until the last use of each name ends.
+        """
+        leases = self._context().leases
+        for lease in leases.subscriptions:
+            if lease.is_client and lease.interface:
+                if lease.subscriber.leases == 1:
+                    lease.subscriber.fail_waiting(FORBIDDEN)
+                leases.end(lease)
+
+    def lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
         """Count a lease that was made or has another holder; an ended lease counts until its connection ends."""
         if change in {"expired", "ended"}:
             if lease in self._held:
@@ -165,7 +152,7 @@ class ClientLeases:
                 else:
                     self._ending.setdefault(lease.subscriber, []).append(lease)
             return
-        self._released(lease.subscriber)
+        self.released(lease.subscriber)
         holder = lease.interface if lease.is_client else None
         before = self._held.get(lease)
         if before is None:
@@ -174,7 +161,7 @@ class ClientLeases:
             self._drop(lease)
             self._hold(lease, holder, before[1])
 
-    def _released(self, subscriber: Subscriber) -> None:
+    def released(self, subscriber: Subscriber) -> None:
         """Lift the limits of the leases that have ended with *subscriber*."""
         for lease in self._ending.pop(subscriber, ()):
             self._drop(lease)
@@ -204,10 +191,11 @@ class ClientLeases:
         if numeric(host, port) is not None:
             return  # a numeric host was compared at its subscription; it is kept for the hosts that its peer names
         holders = self._hosts.get(host, {}).get(port, {})  # none when the end of another lease has ended all of them
-        self._resolver.restrict(host, None if None in holders else self._narrowest(holders), port)
+        self._context().resolver.restrict(host, None if None in holders else self._narrowest(holders), port)
         self._end_outside(host, port)
 
-    def _answered(self, host: str) -> None:
+    def answered(self, host: str) -> None:
+        """End the leases of clients that may not connect to a new address of *host*."""
         for port in list(self._hosts.get(host, ())):
             self._end_outside(host, port)
 
@@ -216,7 +204,7 @@ class ClientLeases:
         holders = self._hosts.get(host, {}).get(port, {})  # as above
         if None not in holders:
             return
-        found = self._resolver.answer(host, port)
+        found = self._context().resolver.answer(host, port)
         for holder in [holder for holder in holders if holder is not None]:
             networks = self._policies.of(holder).networks
             if networks is None or _are_within(found, networks):

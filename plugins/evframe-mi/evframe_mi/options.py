@@ -1,21 +1,43 @@
-"""The table ``[management]``, and the keys of it in the table of a management interface."""
+"""The options: the table ``[management]``, and the keys of it in the table of a management interface."""
 
 from __future__ import annotations
 
+import ipaddress
 import os
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import attrs
 
-from evframe.config.validators import at_least, each, is_network
+from evframe.plugin import at_least
 
 ALL: Final = "*"
 """Any scheme, event or command."""
 
 
-_ARE_SCHEMES: Final = each(lambda scheme: bool(scheme) and ":" not in scheme, "schemes such as 'udp', or '*'")
-_ARE_FOLDERS: Final = each(lambda folder: os.path.isabs(folder) and "\0" not in folder, "absolute paths")
-_ARE_NETWORKS: Final = each(is_network, "networks such as '10.0.0.0/8'")
+def _each(is_valid: Callable[[str], bool], expected: str) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """Return the validator of a list, or None, whose items are *expected*."""
+
+    def check(_: Any, attribute: attrs.Attribute[Any], value: list[str] | None) -> None:
+        for item in value or ():
+            if not is_valid(item):
+                raise ValueError(f"{attribute.name}: expected {expected}, got {item!r}")
+
+    return check
+
+
+def _is_network(text: str) -> bool:
+    """Return whether *text* is a network such as ``10.0.0.0/8``."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+_ARE_SCHEMES: Final = _each(lambda scheme: bool(scheme) and ":" not in scheme, "schemes such as 'udp', or '*'")
+_ARE_FOLDERS: Final = _each(lambda folder: os.path.isabs(folder) and "\0" not in folder, "absolute paths")
+_ARE_NETWORKS: Final = _each(_is_network, "networks such as '10.0.0.0/8'")
 
 
 @attrs.frozen
@@ -44,8 +66,16 @@ class ManagementOptions:
 
 
 @attrs.frozen
+class Options:
+    """The table ``[plugins.mi]``; ``[management]`` is another way to write its option."""
+
+    management: ManagementOptions = attrs.field(factory=ManagementOptions)
+    """What run-time clients may do, over every management interface."""
+
+
+@attrs.frozen(kw_only=True)
 class NarrowingOptions:
-    """What clients of one management interface may do less: the same keys in the table of its plugin."""
+    """The base of the options of a management interface: what its clients may do less than `ManagementOptions` say."""
 
     schemes: list[str] | None = attrs.field(default=None, validator=_ARE_SCHEMES)
     file_roots: list[str] | None = attrs.field(default=None, validator=_ARE_FOLDERS)

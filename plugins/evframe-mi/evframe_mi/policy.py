@@ -9,17 +9,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import translate
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
-from evframe_resolver import Network, is_within, numeric
+import attrs
 
-from evframe.config.management import ALL, ManagementOptions, NarrowingOptions
-from evframe.delivery.sockets import endpoints_of, leaves
-from evframe.exceptions import ForbiddenError
-from evframe.log_limit import LogLimiter
-
-if TYPE_CHECKING:
-    from evframe.delivery.sockets import Socket
+from evframe import Socket
+from evframe.plugin import ForbiddenError, LogLimiter, Network, endpoints_of, is_within, leaves, numeric
+from evframe_mi.options import ALL, NARROWING_KEYS, ManagementOptions, NarrowingOptions
 
 log = logging.getLogger("evframe.management")
 NETWORK_SCHEMES: Final = ("udp", "tcp", "unix", "xmlrpc", "xmlrpcs", "rabbitmq", "kafka")
@@ -172,6 +168,15 @@ class Policies:
         self._by_name: dict[str, Policy] = {}
         self.general = Policy("", general)
         """The policy that holds for all interfaces."""
+
+    @property
+    def rules(self) -> dict[str, Any]:
+        """The rules by their names; those of one interface are prefixed with its name."""
+        rules = attrs.asdict(self.options)
+        for name, narrowing in self._narrowings.items():
+            own = {f"{name}.{key}": getattr(narrowing, key) for key in NARROWING_KEYS}
+            rules |= {key: value for key, value in own.items() if value is not None}
+        return rules
 
     def of(self, name: str) -> Policy:
         """Return the policy of the interface *name*."""
