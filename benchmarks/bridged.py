@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from evframe_opensips import InstanceOptions, Options
+from evframe_opensips.endpoints import bind
 from evframe_opensips.intake import InstanceIntake
-from evframe_opensips.places import bind
 
 from evframe.cli.gateway import run_loop
 

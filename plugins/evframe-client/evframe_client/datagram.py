@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 
 import attrs
 
+from evframe_client.lookups import look_up
 from evframe_client.protocol import Request
-from evframe_client.resolving import look_up
 from evframe_client.sockets import FULL_S
 from evframe_client.urls import UdpUrl, UnixUrl
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 import h11
 from evframe_wire.addresses import without_brackets
 
+from evframe_client.lookups import look_up
 from evframe_client.protocol import MAX_REPLY_BYTES, Request
-from evframe_client.resolving import look_up
 from evframe_client.sockets import connect
 from evframe_client.urls import HttpUrl
 

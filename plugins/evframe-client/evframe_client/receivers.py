@@ -16,7 +16,7 @@ from evframe_wire.endpoints import bind_inet
 from evframe_wire.framing import MAX_VALUE_BYTES, Splitter
 
 from evframe_client.datagram import MAX_BYTES, bind_new_name
-from evframe_client.resolving import look_up
+from evframe_client.lookups import look_up
 from evframe_client.urls import HttpUrl, UdpUrl, Url
 
 log = logging.getLogger("evframe.client")

@@ -113,7 +113,7 @@ def test_gateway_that_does_not_answer(ask, serve, transport):
     ],
 )
 def test_gateway_that_is_not_there(ask, url, problem):
-    """Who cannot be reached is named in one sentence, with the reason and without a password."""
+    """A gateway that cannot be reached is named in one sentence, with the reason and without a password."""
     with pytest.raises(ManagementError) as caught:
         ask(url, "pwd")
 
@@ -151,7 +151,7 @@ def test_plain_text_of_the_original(ask, serve, transport):
 
 
 def test_udp_takes_datagrams_of_the_gateway_alone(serve, events):
-    """Somebody else's datagram does not reach a client, even with the right id."""
+    """A datagram of another sender does not reach a client, even with the right id."""
 
     def answer(request):
         forged = management(events).handle(request.replace(b"pwd", b"events_list"))
@@ -236,7 +236,7 @@ def test_fifo_closed_without_an_answer(ask, serve):
 
 
 def test_request_over_http(ask, serve, events):
-    """What is sent over HTTP: the path, the host, the type, the length and who asks."""
+    """What is sent over HTTP: the path, the host, the type, the length and the credentials."""
     server = serve("http", management(events).handle)
     ask(server.url, "pwd")
     ask(server.url, "pwd", token="t0ken")

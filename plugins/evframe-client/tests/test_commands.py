@@ -5,7 +5,7 @@ import json
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
-from evframe_client.commands.watching import unmatched
+from evframe_client.commands.event_lines import unmatched
 from evframe_mi.testing import management
 from serving import DatagramServer, FifoServer, HttpServer, http
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 from evframe_client import ReceivedEvent
-from evframe_client.commands.watching import lines
+from evframe_client.commands.event_lines import lines
 from evframe_client.subscriptions import parse_event
 from harmful import HOSTILE, assert_harmless
 from serving import HttpServer, http

@@ -187,7 +187,7 @@ async def test_no_message_stops_a_source(with_outcome):
         interface.register_event("E_TYPED", {"a": int})
         interface.subscribe_event("E_KNOWN", "memory:x")
         intake = recording.plugin("source").intake
-        told = []
+        taken_ones = []
 
         @settings(max_examples=200, deadline=None)
         @given(MESSAGES)
@@ -196,7 +196,7 @@ async def test_no_message_stops_a_source(with_outcome):
             before = intake.raised + intake.refused.total()
             taken = intake.take(body, outcomes.append if with_outcome else None)
             assert intake.raised + intake.refused.total() == before + 1
-            told.append(taken)
+            taken_ones.append(taken)
             assert taken or not outcomes
 
         take()

@@ -17,10 +17,10 @@ from evframe_wire.backoff import delay_s
 from evframe import EventNameError
 from evframe.plugin import LateModule, LogLimiter, PluginContext
 from evframe_opensips.catalogue import Choice, is_of_the_core
+from evframe_opensips.endpoints import bind, is_endpoint, own_address
 from evframe_opensips.intake import InstanceIntake
 from evframe_opensips.options import InstanceOptions, Options
 from evframe_opensips.origins import Loop, Origins
-from evframe_opensips.places import bind, is_place, own_address
 
 log = logging.getLogger("evframe.opensips")
 GROUP: Final = "opensips"
@@ -96,7 +96,7 @@ class Instance:
                     self._receive()
                 except (ManagementError, OSError, ValueError, Loop) as error:
                     attempts += 1
-                    await self._lose(error)
+                    await self._report_away(error)
                 else:
                     attempts = 0
                 await self._rest(delay_s(attempts) if attempts else self._settings.check_interval_s)
@@ -226,7 +226,7 @@ class Instance:
             self._report("attached")
             log.info("an instance is attached", extra={"instance": self.name, "events": len(self._left_s)})
 
-    async def _lose(self, error: Exception) -> None:
+    async def _report_away(self, error: Exception) -> None:
         """Report why the instance cannot be used now."""
         problem = str(error)
         if self._attached:
@@ -263,7 +263,7 @@ class Instance:
             log.info("an instance was left", extra={"instance": self.name, "events": len(names)})
 
     def adopt(self, options: InstanceOptions, settings: Options, choice: Choice) -> None:
-        """Continue with other options, of which `keeps_place` says that they can be adopted."""
+        """Continue with other options, of which `keeps_endpoint` says that they can be adopted."""
         self._is_other = self._is_other or (
             (options.url, options.advertise) != (self._options.url, self._options.advertise)
         )
@@ -272,9 +272,9 @@ class Instance:
         self.intake.instance_param = settings.instance_param
         self._wake.set()
 
-    def keeps_place(self, options: InstanceOptions, settings: Options) -> bool:
+    def keeps_endpoint(self, options: InstanceOptions, settings: Options) -> bool:
         """Return whether its events can arrive where they do now with other options, too."""
-        return is_place(self._receiver.address, options, settings) and options.transport == self._options.transport
+        return is_endpoint(self._receiver.address, options, settings) and options.transport == self._options.transport
 
     def abandon(self) -> None:
         """End its leases when it is left, even if another process holds its socket."""
@@ -290,7 +290,7 @@ class Instance:
         self._wake.set()
 
     def _connection_lost(self) -> None:
-        """Look at once whether the instance is still there, but not each time that somebody connects and leaves."""
+        """Look at once whether the instance is still there, but not for each connection of another program."""
         now = self._clock()
         if now >= self._patient_until:
             self._patient_until = now + _PATIENCE_S

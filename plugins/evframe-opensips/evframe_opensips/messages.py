@@ -26,7 +26,7 @@ class Message:
     id: Any = None
 
 
-class NotAnEvent(ValueError):  # noqa: N818 it may be somebody else's JSON
+class NotAnEvent(ValueError):  # noqa: N818 it may be JSON for another program
     """Raised for JSON that is no notification of an event."""
 
 

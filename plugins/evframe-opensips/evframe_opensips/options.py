@@ -12,6 +12,7 @@ import attrs
 from evframe_client import parse_url
 from evframe_client.urls import without_password
 from evframe_wire.addresses import without_brackets
+from evframe_wire.endpoints import is_loopback, octal_mode
 
 from evframe.plugin import are_named_apart, at_least, secret, shown_option, within
 from evframe_opensips.catalogue import Choice, catalogue, is_of_the_core, modules
@@ -61,11 +62,6 @@ def _ports(_: Any, attribute: attrs.Attribute[str | None], value: str | None) ->
     found = None if value is None else _PORTS.fullmatch(value)
     if value is not None and (found is None or not 1 <= int(found[1]) <= int(found[2]) <= 65535):
         raise ValueError(f"{attribute.name}: expected first-last such as '20000-20099', got {value!r}")
-
-
-def _mode(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
-    if not re.fullmatch(r"[0-7]{3,4}", value):
-        raise ValueError(f"{attribute.name}: expected an octal number such as '660', got {value!r}")
 
 
 def _modules(_: Any, attribute: attrs.Attribute[list[str]], value: list[str]) -> None:
@@ -134,7 +130,7 @@ class Options:
     """The address at which events arrive over `udp` and `tcp`; ``0.0.0.0`` and ``::`` are all of this host."""
     ports: str | None = attrs.field(default=None, validator=_ports)
     """The ports that may be used, first and last, such as ``20000-20099``; any without it."""
-    unix_socket_mode: str = attrs.field(default="660", validator=_mode)
+    unix_socket_mode: str = attrs.field(default="660", validator=octal_mode)
     """The permissions of the sockets of the transport `unix`."""
     receive_buffer_bytes: int = attrs.field(default=4 << 20, validator=within(4096, 2**31 - 1))
     """What the kernel may hold of an instance's datagrams, up to its own limit `net.core.rmem_max`."""
@@ -190,7 +186,7 @@ class Options:
         host = instance.host
         if host is None or instance.advertise is not None or instance.transport == "unix":
             return False
-        return _is_loopback(self.listen) and not _is_loopback(host)
+        return is_loopback(self.listen) and not is_loopback(host)
 
     @property
     def address(self) -> str:
@@ -207,10 +203,3 @@ class Options:
         """The ports to try, in order; port 0 is any."""
         found = None if self.ports is None else _PORTS.fullmatch(self.ports)
         return range(1) if found is None else range(int(found[1]), int(found[2]) + 1)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(without_brackets(host)).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

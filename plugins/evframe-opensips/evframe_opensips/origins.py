@@ -1,4 +1,4 @@
-"""Whose events come by way of whom, so that none goes round in a circle of gateways.
+"""Loop detection between bridged gateways: no event goes round in a circle.
 
 Every bridge has an id, and lists in the command `opensips:origins` whose events it raises: its own
 and those of the bridges that it is attached to, and theirs. A bridge leaves alone a gateway that raises its
@@ -54,7 +54,7 @@ class Origins:
         return True
 
     def leave(self, instance: str) -> None:
-        """Forget who is behind *instance*."""
+        """Forget the ids behind *instance*."""
         self._behind.pop(instance, None)
 
 

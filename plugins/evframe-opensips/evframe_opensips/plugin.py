@@ -111,7 +111,7 @@ class OpensipsBridge:
         stay = {
             each.name: each
             for each in options.instances
-            if each.name in self._instances and self._instances[each.name].keeps_place(each, options)
+            if each.name in self._instances and self._instances[each.name].keeps_endpoint(each, options)
         }
         choice = Choice(options.modules, options.events)
         new = self._bind([each for each in options.instances if each.name not in stay], options, choice)

@@ -36,13 +36,13 @@ async def bridge(*instances, also=(), **settings):
         yield recorder
 
 
-def told(recorder, name="one"):
+def described(recorder, name="one"):
     (found,) = recorder.command("opensips:instances", instance=name)["Instances"]
     return found
 
 
 def ready(recorder, name="one"):
-    return told(recorder, name)["ready"]
+    return described(recorder, name)["ready"]
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "unix"])
@@ -60,7 +60,7 @@ async def test_events_come_through(fleet, tmp_path, transport):
         ]
         (target,) = opensips.targets("E_PIKE_BLOCKED")
         assert target.startswith(f"{transport}:")
-        about = told(recorder)
+        about = described(recorder)
         assert about["events"] == ["E_PIKE_BLOCKED", "E_UL_AOR_INSERT"]
         assert (about["received"], about["raised"], about["refused"], about["unparsed"]) == (2, 2, {}, 0)
         assert about["socket"] == target
@@ -106,8 +106,8 @@ async def test_events_that_the_catalogue_does_not_know(fleet):
         await opensips.raise_event("E_SCRIPT_A", ["a", 1])
         assert await recorder.wait_for(1) == [("E_SCRIPT_A", ("a", 1))]
         opensips.events += ["E_SCRIPT_B", "E_SCRIPT_" + "x" * 60]
-        await until(lambda: told(recorder)["events"] == ["E_SCRIPT_A", "E_SCRIPT_B"])
-        assert list(told(recorder)["refused_events"]) == ["E_SCRIPT_" + "x" * 60]
+        await until(lambda: described(recorder)["events"] == ["E_SCRIPT_A", "E_SCRIPT_B"])
+        assert list(described(recorder)["refused_events"]) == ["E_SCRIPT_" + "x" * 60]
         with pytest.raises(evframe.UnknownEventError):
             recorder.interface.event("E_OTHER")
 
@@ -120,12 +120,12 @@ async def test_kill_and_restart(fleet, caplog):
             await until(lambda: ready(recorder))
             await opensips.stop()
             await until(lambda: not ready(recorder))
-            assert "no answer from http://127.0.0.1" in told(recorder)["details"]
+            assert "no answer from http://127.0.0.1" in described(recorder)["details"]
             await opensips.start()
             await until(lambda: ready(recorder) and opensips.targets("E_UL_AOR_INSERT"))
             await opensips.raise_event("E_PIKE_BLOCKED", {"ip": "192.0.2.1"})
             assert len(await recorder.wait_for(1)) == 1
-            assert told(recorder)["lost_leases"] == 2
+            assert described(recorder)["lost_leases"] == 2
             reports = [report.text for report in recorder.interface.status.group("opensips").find("one").reports]
     assert reports[0] == reports[-1] == "attached"
     assert "everything was lost" in reports
@@ -143,7 +143,7 @@ async def test_restart_between_two_looks(fleet):
     async with bridge(one(opensips)) as recorder:
         await until(lambda: ready(recorder))
         opensips.leases.clear()
-        await until(lambda: told(recorder)["lost_leases"] == 1)
+        await until(lambda: described(recorder)["lost_leases"] == 1)
         await until(lambda: opensips.targets("E_PIKE_BLOCKED"))
         await opensips.raise_event("E_PIKE_BLOCKED", {"ip": "192.0.2.1"})
         assert len(await recorder.wait_for(1)) == 1
@@ -175,7 +175,7 @@ async def test_one_lease_is_lost(fleet):
         _, at = opensips.leases["E_UL_AOR_INSERT"][target]
         opensips.leases["E_UL_AOR_INSERT"][target] = (600, at - 700)  # listed with "ttl":"expired"
         await until(lambda: opensips.leases["E_UL_AOR_INSERT"][target][1] >= at)
-        await until(lambda: told(recorder)["lost_leases"] == 2)
+        await until(lambda: described(recorder)["lost_leases"] == 2)
     subscribed = [tuple(params) for method, params in opensips.requests if method == "event_subscribe" and params[2]]
     assert subscribed == [("E_PIKE_BLOCKED", target, 600), ("E_UL_AOR_INSERT", target, 600)]
 
@@ -192,7 +192,7 @@ async def test_leases_are_renewed(fleet):
         _, at = opensips.leases["E_PIKE_BLOCKED"][target]
         opensips.leases["E_PIKE_BLOCKED"][target] = (600, at - 301)
         await until(lambda: opensips.leases["E_PIKE_BLOCKED"][target][1] >= at)
-        assert told(recorder)["lost_leases"] == 0
+        assert described(recorder)["lost_leases"] == 0
 
 
 async def test_long_lists(fleet):
@@ -203,11 +203,11 @@ async def test_long_lists(fleet):
         await until(lambda: ready(recorder))
         opensips.leases["E_PIKE_BLOCKED"].clear()
         await until(lambda: opensips.targets("E_PIKE_BLOCKED"))
-        assert told(recorder)["lost_leases"] == 1
-    assert ("event_subscribe", ["E_UL_AOR_INSERT", told_socket(opensips), 600]) in opensips.requests
+        assert described(recorder)["lost_leases"] == 1
+    assert ("event_subscribe", ["E_UL_AOR_INSERT", subscribed_socket(opensips), 600]) in opensips.requests
 
 
-def told_socket(opensips):
+def subscribed_socket(opensips):
     return next(params[1] for method, params in opensips.requests if method == "event_subscribe")
 
 
@@ -216,22 +216,22 @@ async def test_refused_subscriptions(fleet):
     opensips = await fleet("E_PIKE_BLOCKED")
     opensips.transports = ("tcp",)
     async with bridge(one(opensips)) as recorder:
-        await until(lambda: "400: Bad parameter value" in told(recorder)["details"])
+        await until(lambda: "400: Bad parameter value" in described(recorder)["details"])
         assert not ready(recorder)
         opensips.transports = ("udp",)
         await until(lambda: ready(recorder))
         opensips.events.append("E_UL_AOR_INSERT")
         subscribe = opensips.commands["event_subscribe"]
         opensips.commands["event_subscribe"] = lambda name, *rest: subscribe("E_NONE" if "UL" in name else name, *rest)
-        await until(lambda: told(recorder)["refused_events"])
-        assert told(recorder)["details"] == "1 events, 1 refused: 400: Bad parameter value"
+        await until(lambda: described(recorder)["refused_events"])
+        assert described(recorder)["details"] == "1 events, 1 refused: 400: Bad parameter value"
 
 
 async def test_nothing_to_bridge(fleet):
     """An instance that has none of the events is not ready."""
     opensips = await fleet("E_CORE_LOG")
     async with bridge(one(opensips)) as recorder:
-        await until(lambda: told(recorder)["details"] == "it has none of the chosen events")
+        await until(lambda: described(recorder)["details"] == "it has none of the chosen events")
         assert not ready(recorder)
 
 
@@ -242,7 +242,7 @@ async def test_strange_answers(fleet, answer):
     right = opensips.commands["events_list"]
     opensips.commands["events_list"] = lambda: answer
     async with bridge(one(opensips)) as recorder:
-        await until(lambda: "events_list: expected" in (told(recorder)["details"] or ""))
+        await until(lambda: "events_list: expected" in (described(recorder)["details"] or ""))
         opensips.commands["events_list"] = right
         await until(lambda: ready(recorder))
 
@@ -299,8 +299,8 @@ async def test_socket_that_is_the_beginning_of_another(fleet, caplog, tmp_path):
 
     opensips.commands["event_subscribe"] = take_for_another
     async with bridge(one(opensips, "unix", path=f"{tmp_path}/a")) as recorder:
-        await until(lambda: "beginning" in told(recorder)["details"])
-        assert f"got 'unix:{tmp_path}/a' and {other!r}" in told(recorder)["details"]
+        await until(lambda: "beginning" in described(recorder)["details"])
+        assert f"got 'unix:{tmp_path}/a' and {other!r}" in described(recorder)["details"]
         assert not ready(recorder)
     assert [record.instance for record in caplog.records if "beginning" in getattr(record, "problem", "")] == ["one"]
 
@@ -317,8 +317,8 @@ async def test_core_events_bear_the_name_of_the_instance(fleet):
             ("E_CORE_LOG", {"text": "ours"}),
             ("E_CORE_LOG", {"text": "theirs", "opensips_instance": "one"}),
         ]
-        assert told(recorder)["events"] == ["E_CORE_LOG"]
-        assert "E_CORE_NEW" in told(recorder)["refused_events"]["E_CORE_NEW"]
+        assert described(recorder)["events"] == ["E_CORE_LOG"]
+        assert "E_CORE_NEW" in described(recorder)["refused_events"]["E_CORE_NEW"]
 
 
 async def test_resubscribe(fleet):
@@ -344,7 +344,7 @@ async def test_enforced_declaration_without_a_place(fleet):
         await opensips.raise_event("E_SCRIPT_A", {"n": 1})
         await opensips.raise_event("E_SCRIPT_A", {"n": "x"})
         assert await recorder.wait_for(1) == [("E_SCRIPT_A", {"n": 1})]
-        await until(lambda: told(recorder)["refused"] == {"parameters": 1})
+        await until(lambda: described(recorder)["refused"] == {"parameters": 1})
 
 
 class Strict:
@@ -373,10 +373,10 @@ async def test_token_is_read_anew(fleet, tmp_path):
     opensips = await fleet("E_PIKE_BLOCKED")
     file = tmp_path / "token"
     async with bridge(one(opensips, token_file=str(file))) as recorder:
-        await until(lambda: "No such file" in (told(recorder)["details"] or ""))
+        await until(lambda: "No such file" in (described(recorder)["details"] or ""))
         file.write_text("secret\n")
         await until(lambda: ready(recorder))
-        assert "secret" not in json.dumps(told(recorder))
+        assert "secret" not in json.dumps(described(recorder))
         assert "pass" not in repr(InstanceOptions("x", "http://user:pass@127.0.0.1/mi"))
     assert opensips.tokens == {"secret"}
 

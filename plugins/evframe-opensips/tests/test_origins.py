@@ -130,10 +130,10 @@ async def test_two_gateways_that_bridge_each_other(front):
             made[own].status = events.status.group("opensips")
             await stack.enter_async_context(events)
         # Neither has a transport here, so that the one that attaches is refused its subscriptions.
-        told = [lambda each=each: each.status.find("other").details or "" for each in made]
+        details = [lambda each=each: each.status.find("other").details or "" for each in made]
         circle, refused = "round in a circle", "400: Bad parameter value"
-        await until(lambda: sorted([circle in told[0](), circle in told[1]()]) == [False, True])
-        await until(lambda: any(refused in text() for text in told))
+        await until(lambda: sorted([circle in details[0](), circle in details[1]()]) == [False, True])
+        await until(lambda: any(refused in text() for text in details))
 
 
 async def test_gateway_that_bridges_itself(front):

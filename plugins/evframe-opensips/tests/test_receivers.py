@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 from evframe_client.receivers import subscriber_text
 from evframe_opensips import InstanceOptions, Options
+from evframe_opensips.endpoints import bind, is_endpoint, own_address
 from evframe_opensips.intake import InstanceIntake
-from evframe_opensips.places import bind, is_place, own_address
 
 from evframe.subscriptions.resolving import Resolver
 from evframe.testing import until
@@ -306,7 +306,7 @@ async def test_place_is_kept():
             (InstanceOptions("one", URL), Options(listen="127.0.0.2"), False),
             (InstanceOptions("one", URL, "unix", path="/x"), Options(), False),
         ):
-            assert is_place(site.receiver.address, options, settings) is kept
+            assert is_endpoint(site.receiver.address, options, settings) is kept
 
 
 @pytest.mark.parametrize(

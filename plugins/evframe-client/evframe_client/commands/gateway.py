@@ -14,9 +14,9 @@ from evframe_wire.reading import read
 from evframe import Pairs
 from evframe.command_line import print_json, say
 from evframe_client import Client, ManagementError
-from evframe_client.commands.connecting import complete_events, complete_methods, with_client
-from evframe_client.commands.explaining import explained
-from evframe_client.commands.watching import Notes, lines, unmatched
+from evframe_client.commands.connection import complete_events, complete_methods, with_client
+from evframe_client.commands.event_lines import Notes, lines, unmatched
+from evframe_client.commands.refusals import explained
 
 _INVALID_PARAMS: Final = -32602
 

@@ -13,7 +13,7 @@ from evframe_wire.endpoints import Access, bind_inet, bind_unix
 
 from evframe import Unavailable
 from evframe.plugin import Resolver
-from evframe_opensips.handed_over import handed_over
+from evframe_opensips.descriptors import handed_over
 from evframe_opensips.options import InstanceOptions, Options
 
 
@@ -54,14 +54,14 @@ def _checked(
     sock: socket.socket, kind: socket.SocketKind, options: InstanceOptions, settings: Options
 ) -> socket.socket:
     """Return a socket that was handed over; OSError unless it is where the configuration has it."""
-    if sock.type is kind and is_place(sock.getsockname(), options, settings):
+    if sock.type is kind and is_endpoint(sock.getsockname(), options, settings):
         return sock
     got = f"{sock.type.name} at {sock.getsockname()!r}"
     sock.close()
     raise OSError(errno.EINVAL, f"expected a descriptor of this place with the type {kind.name}, got {got}")
 
 
-def is_place(address: Any, options: InstanceOptions, settings: Options) -> bool:
+def is_endpoint(address: Any, options: InstanceOptions, settings: Options) -> bool:
     """Return whether a socket at *address* is where the events of an instance with these options could arrive."""
     if options.transport == "unix":
         return bool(address == options.path)

@@ -6,8 +6,8 @@ import stat
 
 import pytest
 from evframe_opensips import InstanceOptions, Options
-from evframe_opensips.handed_over import handed_over
-from evframe_opensips.places import bind
+from evframe_opensips.descriptors import handed_over
+from evframe_opensips.endpoints import bind
 
 URL = "http://127.0.0.1:1/mi"
 
@@ -19,7 +19,7 @@ def descriptors(monkeypatch):
     def hand(names, *socks, pid=None):
         first = socks[0].fileno()
         assert [sock.fileno() for sock in socks] == list(range(first, first + len(socks)))
-        monkeypatch.setattr("evframe_opensips.handed_over._FIRST", first)
+        monkeypatch.setattr("evframe_opensips.descriptors._FIRST", first)
         monkeypatch.setenv("LISTEN_PID", str(os.getpid() if pid is None else pid))
         monkeypatch.setenv("LISTEN_FDS", str(len(socks)))
         monkeypatch.setenv("LISTEN_FDNAMES", names)

@@ -5,7 +5,7 @@ import socket
 import threading
 
 import pytest
-from evframe_client.resolving import look_up
+from evframe_client.lookups import look_up
 
 FOUND = [(socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("192.0.2.1", 9))]
 
