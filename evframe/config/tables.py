@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -128,16 +128,14 @@ class Config:
             tables[plugin] = {option: value, **tables.get(plugin, {})}
         return tables
 
-    def named_by_place(self, problems: Iterable[str]) -> Iterator[str]:
-        """Yield *problems*, each with the place of its option in the file."""
-        moved = {"plugins.{}.{}".format(*published().places[place]): place for place in self.places}
-        for problem in problems:
-            path = next((path for path in moved if problem.startswith((f"{path}:", f"{path}."))), None)
-            yield problem if path is None else f"{moved[path]}{problem.removeprefix(path)}"
-
     def placed(self, problems: Iterable[str]) -> list[str]:
-        """Return *problems*, each with its file and line when the configuration was read from a file."""
-        return list(problems) if self.source is None else with_places(*self.source, problems)
+        """Return *problems*, each with the place of its option, and with its file and line if there is a file."""
+        moved = {"plugins.{}.{}".format(*published().places[place]): place for place in self.places}
+        named = list(problems)
+        for path, place in moved.items():
+            prefixes = (f"{path}:", f"{path}.")
+            named = [place + each.removeprefix(path) if each.startswith(prefixes) else each for each in named]
+        return named if self.source is None else with_places(*self.source, named)
 
 
 def _plugin_tables(plugins: Any, problems: list[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:

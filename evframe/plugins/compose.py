@@ -87,7 +87,6 @@ def _load(composition: Composition, found: Iterable[EntryPoint], *, gateway: boo
     problems += unusable_places(config, seen)
     problems += unknown_disabled(config.disable, seen)
     problems += unloaded(tables, composition.statuses)
-    problems[:] = config.named_by_place(problems)
 
 
 def _add(composition: Composition, entry: EntryPoint, version: str, values: Values, *, gateway: bool) -> str | None:

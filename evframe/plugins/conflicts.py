@@ -128,7 +128,7 @@ def misspelt_events(
     for events in declared.values():
         known |= {name for name, declaration in events.items() if declaration or name not in references.values()}
     named = {f"subscriptions[{index}].event": lease.event for index, lease in enumerate(config.subscriptions) if lease}
-    yield from config.named_by_place(_misspelt({**named, **references, **patterns}, known))
+    yield from _misspelt({**named, **references, **patterns}, known)
 
 
 def _misspelt(named: Mapping[str, str], known: set[str]) -> Iterator[str]:

@@ -51,12 +51,3 @@ def holds_listing(value: Any) -> bool:
     if kind is dict:
         return any(map(holds_listing, value.values()))
     return kind is Listing or (kind is list and any(map(holds_listing, value)))
-
-
-def plain(value: Any) -> Any:
-    """Return *value* with lists for its listings."""
-    if type(value) is Listing:
-        return [plain(item) for items in value.slices() for item in items]
-    if type(value) is dict:
-        return {name: plain(member) for name, member in value.items()}
-    return [*map(plain, value)] if type(value) is list else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -24,22 +25,6 @@ from evframe.subscriptions.roster import Roster, release
 log = logging.getLogger("evframe.plugins")
 
 
-@attrs.frozen
-class _Change:
-    """One plugin as it is and as it is wanted; None where it is not loaded."""
-
-    name: str
-    old: Loaded | None
-    new: Loaded | None
-
-    @property
-    def exists(self) -> bool:
-        """Whether there is a difference."""
-        if self.old is None or self.new is None:
-            return True
-        return self.old.options != self.new.options or self.old.is_opened != self.new.is_opened
-
-
 class PluginSwap:
     """Makes the plugins of *now* those of *wanted*, of which none has been started.
 
@@ -51,23 +36,17 @@ class PluginSwap:
         self._now = now
         self._wanted = wanted
         self._roster = roster
-        old, new = now.loaded, wanted.loaded
-        changes = (_Change(name, old.get(name), new.get(name)) for name in sorted({**old, **new}))
-        self._changes = [change for change in changes if change.exists]
-        self._undo: list[Callable[[], Any]] = []
+        names = sorted({**now.loaded, **wanted.loaded})
+        self.changed = [name for name in names if _differ(now.loaded.get(name), wanted.loaded.get(name))]
+        """The names of the plugins that change."""
         self._held: dict[Subscriber, None] = {}  # with batches of an exchanged transport under way
         self._later: list[Callable[[], Any]] = []
-
-    @property
-    def changed(self) -> list[str]:
-        """The names of the plugins that have changed."""
-        return [change.name for change in self._changes]
 
     def problems(self) -> list[str]:
         """Return the reasons why plugins cannot be changed as wanted."""
         problems = []
-        for change in self._changes:
-            name, old, new = change.name, change.old, change.new
+        for name in self.changed:
+            old, new = self._now.loaded.get(name), self._wanted.loaded.get(name)
             status = self._wanted.refused.get(name)
             if new is None and status is not None and status.problem != DISABLED:
                 problems.append(f"plugins.{name}: {status.problem}")
@@ -81,20 +60,20 @@ class PluginSwap:
         Raises:
             ConfigError: if a plugin refuses; nothing has changed then.
         """
-        try:
-            for change in self._changes:
-                self._apply(change)
-        except (ValueError, OSError, PluginError) as error:
-            self._take_back()
-            raise ConfigError(_problems(change.name, error)) from error
-        except BaseException:
-            self._take_back()
-            raise
+        with ExitStack() as self._undo:
+            for name in self.changed:
+                try:
+                    self._apply(name)
+                except (ValueError, OSError, PluginError) as error:
+                    raise ConfigError(_problems(name, error)) from error
+            self._undo.pop_all()
         for later in self._later:
             later()
 
-    def _take_back(self) -> None:
-        for undo in reversed(self._undo):
+    def _on_error(self, undo: Callable[[], Any]) -> None:
+        """Have *undo* called when a later change is refused."""
+
+        def call() -> None:
             try:
                 undo()
             except BaseException as error:
@@ -102,15 +81,17 @@ class PluginSwap:
                     raise
                 log.exception("a change could not be taken back")
 
-    def _apply(self, change: _Change) -> None:
-        old, new = change.old, change.new
+        self._undo.callback(call)
+
+    def _apply(self, name: str) -> None:
+        old, new = self._now.loaded.get(name), self._wanted.loaded.get(name)
         if new is None:
-            self._later.append(partial(self._remove, change.name))
+            self._later.append(partial(self._remove, name))
         elif old is None:
             self._add(new)
         elif _reconfigures(old) and old.is_opened == new.is_opened:
             undo = self._reconfigure(old, new.options)
-            self._undo.append(undo or partial(self._reconfigure, old, old.options))
+            self._on_error(undo or partial(self._reconfigure, old, old.options))
             self._later.append(partial(setattr, old, "options", new.options))
         else:
             self._exchange(old, new)
@@ -133,7 +114,7 @@ class PluginSwap:
     def _add(self, wanted: Loaded) -> None:
         new = self._fresh(wanted)
         self._now.add(new)
-        self._undo.append(partial(self._remove, new.name))
+        self._on_error(partial(self._remove, new.name))
         self._begin(new)
 
     def _begin(self, new: Loaded) -> None:
@@ -154,7 +135,7 @@ class PluginSwap:
         sockets = [subscriber.socket for subscriber in subscribers]
         release_old = self._now.manager.own_hook("unsubscribed", old.plugin)
         self._now.exchange(new)
-        self._undo.append(lambda: self._dispose(self._now.exchange(old)))
+        self._on_error(lambda: self._dispose(self._now.exchange(old)))
         self._begin(new)
         self._later.append(partial(self._resume_subscribers, subscribers))
         self._later.append(lambda: self._now.spawn(self._release(old, subscribers, sockets, release_old)))
@@ -186,6 +167,13 @@ class PluginSwap:
             for socket in sockets:
                 release(released, socket)
         await self._now.dispose(old, self._roster.scheduler.end_timeout_s)
+
+
+def _differ(old: Loaded | None, new: Loaded | None) -> bool:
+    """Return whether a plugin, None where it is not loaded, is changed by a reload."""
+    if old is None or new is None:
+        return True
+    return bool(old.options != new.options) or old.is_opened != new.is_opened
 
 
 def _reconfigures(loaded: Loaded) -> bool:

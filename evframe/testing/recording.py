@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 from evframe.events.event import Event
 from evframe.interface import EventInterface
-from evframe.plugins.listing import plain
+from evframe.plugins.listing import Listing
 from evframe.testing.transports import MemoryTransport
 
 _LIMIT_S: Final = 10.0
@@ -76,7 +76,7 @@ class Recorder:
         """Return the result of a management command; `CommandError` with its code and text when it is refused."""
         command = self.interface.commands.find(method)
         interface = ("",) if command.needs_interface else ()
-        return plain(command.run(params, *interface))
+        return _plain(command.run(params, *interface))
 
     async def __aenter__(self) -> Self:
         await self.interface.__aenter__()
@@ -84,3 +84,12 @@ class Recorder:
 
     async def __aexit__(self, *error: object) -> None:
         await self.interface.__aexit__(None, None, None)
+
+
+def _plain(value: Any) -> Any:
+    """Return *value* with lists for its listings."""
+    if type(value) is Listing:
+        return [_plain(item) for items in value.slices() for item in items]
+    if type(value) is dict:
+        return {name: _plain(member) for name, member in value.items()}
+    return [*map(_plain, value)] if type(value) is list else value
