@@ -14,9 +14,8 @@ from typing import Any, Self
 from evframe.config import Config, CoreOptions, read_config_file
 from evframe.exceptions import ConfigError
 from evframe.plugins.changes import Changes
-from evframe.plugins.commands import CommandTable
 from evframe.plugins.compose import compose
-from evframe.plugins.manager import PluginManager, PluginStatus
+from evframe.plugins.manager import PluginStatus
 from evframe.plugins.reload import Reload
 from evframe.plugins.subscribing import Subscribing
 from evframe.subscriptions.leases import Leases
@@ -53,6 +52,10 @@ class EventInterface(Raising, Subscribing):
         """The plugins, and what they share."""
         composed.raise_problems()
         self.resolver, self.status = composed.resolver, composed.status
+        self.commands = composed.commands
+        """The management commands."""
+        self.plugins = composed.manager
+        """The plugins of this interface; register one here to add it, such as a wrapper round a hook."""
         self.is_gateway = gateway
         """Whether this is the daemon's interface."""
         self.is_running = False
@@ -66,7 +69,7 @@ class EventInterface(Raising, Subscribing):
         Raising.__init__(self, registry, roster, composed.config.core)
         Subscribing.__init__(self, registry, leases, composed.transports, composed.manager)
         self._configure(composed.config.core)
-        composed.bind(raising=self, leases=self, host=self)
+        composed.bind(raising=self, leases=self, roster=roster, host=self)
         for lease in composed.draft.leases.values():
             leases.subscribe(lease.event, lease.address, lease.expire_s, configured=True)
 
@@ -150,16 +153,6 @@ class EventInterface(Raising, Subscribing):
     def plugin_status(self) -> list[PluginStatus]:
         """Whether each plugin was loaded, and why not."""
         return self.composition.statuses
-
-    @property
-    def commands(self) -> CommandTable:
-        """The management commands."""
-        return self.composition.commands
-
-    @property
-    def plugins(self) -> PluginManager:
-        """The plugins of this interface; register one here to add it, such as a wrapper round a hook."""
-        return self.composition.manager
 
     def plugin(self, name: str) -> Any:
         """Return the plugin object called *name*; LookupError when it is not loaded."""

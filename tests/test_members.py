@@ -26,7 +26,7 @@ async def test_withdrawn_member_ends_what_is_under_way(memory):
             away.append(reason)
             taken.append(member.take_back())  # what is left in the queue begins in the next turn otherwise
 
-        member = events.open_member(events.parse_socket("memory:a"), on_away)
+        member = events._roster.open_member(events.parse_socket("memory:a"), on_away)
 
         def done(number, reason):
             outcomes[number] = reason
@@ -51,7 +51,7 @@ async def test_withdrawn_member_ends_what_is_under_way(memory):
         assert outcomes == {1: "refused", 0: None, 2: "elsewhere", 3: "elsewhere"}
         counters = member.counters
         assert (counters.raised, counters.delivered, counters.failed, member.handed_over) == (4, 1, 1, 2)
-        events.close_member(member)
+        events._roster.close_member(member)
     assert len(open_) == 2
 
 

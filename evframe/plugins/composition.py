@@ -104,7 +104,7 @@ class Composition:
         self._background = PluginTasks()
         self.spawn = self._background.spawn
         """Runs the cleanup of a plugin after it was removed."""
-        self.bind(raising=self.draft, leases=self.draft, host=self.draft)
+        self.bind(**dict.fromkeys(("raising", "leases", "roster", "host"), self.draft))
 
     def bind(self, **interface: Any) -> None:
         """Give all plugins, and those that are added later, the parts of an interface, by their names in a context."""

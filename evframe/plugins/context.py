@@ -23,6 +23,7 @@ from evframe.plugins.transports import Transports
 from evframe.plugins.workers import CallLimit
 from evframe.subscriptions.raising import Raising
 from evframe.subscriptions.resolving import Resolver
+from evframe.subscriptions.roster import Roster
 
 
 class Host(Protocol):
@@ -52,7 +53,7 @@ class Host(Protocol):
 class PluginContext:
     """Handed to the hooks `loaded` and `start`: the parts of the interface, and what most plugins do with them.
 
-    While a configuration is composed, `raising`, `leases` and `host` are an
+    While a configuration is composed, `raising`, `leases`, `roster` and `host` are an
     `evframe.plugins.draft.Draft`, which registers events and subscribes. Anything else is an error then.
     """
 
@@ -62,6 +63,8 @@ class PluginContext:
     """Registers events and raises them."""
     leases: Subscribing
     """The subscriptions, with the state of each subscriber."""
+    roster: Roster
+    """All subscribers: their counters, and members, which are subscribers that a plugin feeds."""
     host: Host
     """The holder of the interface: its options, its configuration file, and whether the interface is running."""
     resolver: Resolver

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from evframe.config.structuring import check_timeout
-from evframe.delivery.members import Address, Member
+from evframe.delivery.members import Address
 from evframe.delivery.probes import state_of
 from evframe.delivery.scheduler import Observer
 from evframe.delivery.sockets import Socket
@@ -96,22 +96,7 @@ class Subscribing:
     @property
     def statistics(self) -> list[Counters]:
         """The counters of every subscriber, then the sums over the subscribers that were released."""
-        return [read() for read in self.counters]
-
-    @property
-    def counters(self) -> list[Callable[[], Counters]]:
-        """Functions that read each of the `statistics`, for callers that read them one by one."""
-        return self._roster.counters
-
-    @property
-    def totals(self) -> Counters:
-        """The sums over the `statistics`, without reasons."""
-        return self._roster.totals
-
-    @property
-    def subscribed(self) -> int:
-        """The number of subscribers, with leases or listening in this process."""
-        return len(self._roster.subscribers)
+        return [read() for read in self._roster.counters]
 
     def subscribe_event(self, name: str, socket: str, expire_s: int = 0, *, configured: bool = False) -> Subscription:
         """Subscribe *socket* to an event, or refresh its lease; *expire_s* 0 never ends.
@@ -176,14 +161,6 @@ class Subscribing:
     def parse_socket(self, text: str) -> Address:
         """Return the address of a socket; SocketError when it cannot be used."""
         return self._transports.parse(text)
-
-    def open_member(self, address: Address, on_away: Callable[[str], None] | None = None) -> Member:
-        """Return a member that *address* is delivered to; see `PluginContext.open_member`."""
-        return self._roster.open_member(address, on_away)
-
-    def close_member(self, member: Member) -> None:
-        """Close a member."""
-        self._roster.scheduler.end(member.subscriber)
 
     def describe(self, socket: Socket | str) -> dict[str, Any]:
         """Return what the transport of *socket*, or of its text, describes, such as the state of its members.

@@ -133,13 +133,17 @@ class Roster:
         if probe:
             self._probes.add(subscriber)
 
-    def open_member(self, address: Address, on_away: Callable[[str], None] | None) -> Member:
-        """Return a member that *address* is delivered to."""
+    def open_member(self, address: Address, on_away: Callable[[str], None] | None = None) -> Member:
+        """Return a subscriber at *address* that a plugin feeds; see `Member`."""
         member = Member(self.scheduler, address, on_away)
         self._members.add(member.subscriber)
         self._member_sockets[address.socket.canonical] += 1
         self._use_hosts(address.socket)
         return member
+
+    def close_member(self, member: Member) -> None:
+        """Close a member, once its events are delivered or its time is over."""
+        self.scheduler.end(member.subscriber)
 
     def of_transport(self, transport: Any) -> list[Subscriber]:
         """Return the subscribers and members that *transport* delivers to."""

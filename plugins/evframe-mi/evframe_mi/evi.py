@@ -160,7 +160,7 @@ class _Evi:
         return {**listed, **self._context.leases.describe(socket)}
 
     def statistics(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        *subscribers, ended = self._context.leases.counters
+        *subscribers, ended = self._context.roster.counters
         return {
             "Events": Listing(self._context.raising.events, _raised),
             "Subscribers": Listing(subscribers, lambda read: _counted(read())),

@@ -69,7 +69,7 @@ class _Statistics:
 
 
 def _of_events(context: PluginContext, refused: int) -> StatisticGroup:
-    totals = context.leases.totals
+    totals = context.roster.totals
     return StatisticGroup(
         "evi",
         {
@@ -80,7 +80,7 @@ def _of_events(context: PluginContext, refused: int) -> StatisticGroup:
         },
         {
             "events": sum(1 for _ in context.raising.events),
-            "subscribers": context.leases.subscribed,
+            "subscribers": len(context.roster.subscribers),
             "queued": totals.depth,
         },
     )

@@ -494,14 +494,14 @@ async def test_hook():
         async with events:
             assert follows.context.resolver is events.resolver
             await until(lambda: events.resolver.known("a.example", 80))
-            member = follows.context.leases.open_member(follows.context.transports.parse("memory:b"))
+            member = follows.context.roster.open_member(follows.context.transports.parse("memory:b"))
             await until(lambda: events.resolver.known("b.example", 80))
             names["a.example"], names["b.example"] = ["127.0.0.2"], ["127.0.0.3"]
             await until(lambda: len(follows.changes) == 2)
             assert sorted(follows.changes) == [("a.example", ("127.0.0.2",)), ("b.example", ("127.0.0.3",))]
             assert sorted(events.resolver.in_use) == ["a.example", "b.example"]
             events.unsubscribe_event("E_A", "memory:a")
-            follows.context.leases.close_member(member)
+            follows.context.roster.close_member(member)
             assert events.resolver.in_use == []
             events.subscribe_event("E_A", "memory:a")
         assert events.resolver.in_use == ["a.example"], "a lease outlives the interface's being left"

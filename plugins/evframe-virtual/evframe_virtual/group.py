@@ -63,7 +63,7 @@ class ParallelGroup(Group):
 
     def __init__(self, context: PluginContext, addresses: tuple[Address, ...]) -> None:
         self._context = context
-        self._members = [context.leases.open_member(address) for address in addresses]
+        self._members = [context.roster.open_member(address) for address in addresses]
 
     def put(self, event: Event, settled: Done, returned: Callable[[], None]) -> None:  # noqa: ARG002 each waits itself
         """Deliver to all; the event is delivered when all of them have it."""
@@ -97,7 +97,7 @@ class ParallelGroup(Group):
     def close(self) -> None:
         """Let the members go."""
         for member in self._members:
-            self._context.leases.close_member(member)
+            self._context.roster.close_member(member)
 
 
 class Attempt:
@@ -146,7 +146,7 @@ class Candidate:
         self.probe_at = 0.0
         self._failed: deque[Attempt] = deque()
         self._taken_back: deque[Queue] = deque()
-        self.member = context.leases.open_member(address, self._away)
+        self.member = context.roster.open_member(address, self._away)
         self._group = ref(group)  # which has the candidate
 
     @property
@@ -329,7 +329,7 @@ class ChoosingGroup(Group):
             probe.cancel()
         self.handing.close()
         for candidate in self.candidates:
-            self._context.leases.close_member(candidate.member)
+            self._context.roster.close_member(candidate.member)
 
 
 class FailoverGroup(ChoosingGroup):
