@@ -7,6 +7,7 @@ import pytest
 
 import evframe
 from evframe.exceptions import Rejected, Unavailable
+from evframe.plugin import StatisticGroup
 from evframe.testing import FakeClock, MemoryTransport, Recorder, until
 
 
@@ -247,3 +248,28 @@ async def test_a_subscriber_is_released_after_its_last_lease(memory):
             events.unsubscribe_event(name, "memory:a")
         await until(lambda: memory.released)
     assert order == [("ended", "memory:a"), ("ended", "memory:a"), ("released", "memory:a", [])]
+
+
+async def test_plugins_stop_in_the_reverse_order_of_their_start():
+    """The plugin that was loaded last stops first; counters are listed in the order of loading."""
+    order = []
+
+    class Plugin:
+        def __init__(self, name):
+            self.name = name
+
+        @evframe.hookimpl
+        def start(self):
+            order.append(f"start {self.name}")
+
+        @evframe.hookimpl
+        def stop(self):
+            order.append(f"stop {self.name}")
+
+        @evframe.hookimpl
+        def statistics(self):
+            return [StatisticGroup(self.name, {})]
+
+    async with evframe.EventInterface(plugins={name: Plugin(name) for name in "abc"}) as events:
+        assert [group.name for group in events.plugins.statistics()] == ["a", "b", "c"]
+    assert order == ["start a", "start b", "start c", "stop c", "stop b", "stop a"]

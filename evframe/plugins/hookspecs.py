@@ -296,6 +296,8 @@ def start(context: PluginContext) -> None:
 def stop() -> Awaitable[Any] | None:
     """Release what the plugin holds; called once when the interface is left, after the last `deliver`.
 
+    The plugin that was loaded last is called first.
+
     An awaitable that is returned is waited for, for as long as the core's `drain_timeout_s`.
     """
 

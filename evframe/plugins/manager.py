@@ -263,8 +263,8 @@ class PluginManager(pluggy.PluginManager):
             return self.wrapped_hook(hook, plugin)(**arguments)
 
     def notify(self, hook: str, **arguments: Any) -> None:
-        """Call every implementation of *hook*, as `collect` does."""
-        self.collect(hook, **arguments)
+        """Call every implementation of *hook*, in the order of loading; errors are logged, as in `collect`."""
+        self._call_each(hook, getattr(self.hook, hook).get_hookimpls(), arguments)
 
     def decide(self, hook: str, **arguments: Any) -> Any:
         """Return the result of *hook*; unlike in `collect`, an error of an implementation is raised.
@@ -278,12 +278,14 @@ class PluginManager(pluggy.PluginManager):
     def collect(self, hook: str, **arguments: Any) -> list[Any]:
         """Return the results of all implementations of *hook* but None; the error of an implementation is logged.
 
-        The plugin that was added first is called first, unless an implementation says ``tryfirst`` or ``trylast``.
-        Wrappers are round each, as in `call`.
+        The plugin that was added last is called first. Wrappers are round each, as in `call`.
         """
+        return self._call_each(hook, getattr(self.hook, hook).get_hookimpls()[::-1], arguments)
+
+    def _call_each(self, hook: str, implementations: list[pluggy.HookImpl], arguments: dict[str, Any]) -> list[Any]:
+        """Call *implementations* in their order, but those with ``tryfirst`` first and with ``trylast`` last."""
         results = []
-        implementations = getattr(self.hook, hook).get_hookimpls()
-        is_wrapped = any(map(is_wrapper, implementations[-1:]))  # pluggy has the wrappers last
+        is_wrapped = any(map(is_wrapper, implementations))
         for implementation in sorted(implementations, key=lambda each: each.trylast - each.tryfirst):
             if is_wrapper(implementation):
                 continue
