@@ -22,6 +22,7 @@ Parameters = Mapping[str, Any] | Sequence[Any]
 class Event:
     """One raised event: its name and parameters as they were at the raise.
 
+    `EventDefinition.snapshot` makes it.
     *payload* is the JSON-RPC notification, encoded once however many subscribers share it;
     *raised_at* is on the monotonic clock, in seconds; *depth* says how many events were being
     handled when this one was raised.
@@ -29,12 +30,11 @@ class Event:
 
     __slots__ = ("_params", "definition", "depth", "payload", "raised_at")
 
-    def __init__(self, definition: EventDefinition, params: Any, payload: bytes, raised_at: float, depth: int) -> None:
-        self.definition = definition
-        self._params = params
-        self.payload = payload
-        self.raised_at = raised_at
-        self.depth = depth
+    definition: EventDefinition
+    payload: bytes
+    raised_at: float
+    depth: int
+    _params: Any
 
     @property
     def since(self) -> float:
@@ -43,7 +43,9 @@ class Event:
 
     def handed_over(self, now: float) -> Event:
         """Return the same event for another member of a combined subscriber, with its full time from *now* on."""
-        event = _HandedOver(self.definition, self._params, self.payload, self.raised_at, self.depth)
+        event = _HandedOver()
+        event.definition, event.raised_at, event.depth = self.definition, self.raised_at, self.depth
+        event.payload, event._params = self.payload, self._params  # noqa: SLF001 its own module's
         event.begun_at = now
         return event
 
@@ -165,20 +167,28 @@ class EventDefinition:
         enforced = self.enforced
         if enforced is not None and not enforced.fits(params):
             enforced.check(params)
+        payload = None
         try:
-            if not params:
-                return Event(self, None, self.bare, raised_at, depth)
             kind = type(params)
             is_flat = kind is dict and not is_tracked(params)  # a dict with containers is tracked by the collector
-            if is_flat or ((kind is dict or kind is list or kind is tuple) and is_shallow(params)):
+            if not params:
+                kept, payload = None, self.bare
+            elif is_flat or ((kind is dict or kind is list or kind is tuple) and is_shallow(params)):
                 # Copy the encoder's bytes, because the original stays in a block as large as the encoder's buffer.
                 payload = self.head + dumps(params, None, STRICT) + b"}"
                 kept = params.copy() if is_flat and self.reads_params else _IN_PAYLOAD
-                return Event(self, kept, payload, raised_at, depth)
         except Exception:  # noqa: BLE001, S110 the slow way below encodes the parameters, or names the wrong one
             pass
-        copy, body = settle_params(self.name, params)
-        return Event(self, copy, self.head + body + b"}", raised_at, depth)
+        if payload is None:
+            kept, body = settle_params(self.name, params)
+            payload = self.head + body + b"}"
+        event = Event()  # without an `__init__`, whose call would take as long as these lines
+        event.definition = self
+        event.payload = payload
+        event.raised_at = raised_at
+        event.depth = depth
+        event._params = kept  # noqa: SLF001 its own module's
+        return event
 
 
 def check_name(name: str) -> None:

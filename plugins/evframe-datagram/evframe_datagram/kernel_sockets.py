@@ -29,18 +29,20 @@ class KernelSockets:
         Raises:
             OSError: if it cannot be connected.
         """
-        kernel, before = self._open.pop(key, (None, None))
-        if kernel is not None and before is not sockaddr and before != sockaddr:
+        opened = self._open.pop(key, None)
+        if opened is not None:
+            kernel, before = opened
+            if before is sockaddr or before == sockaddr:
+                self._open[key] = opened  # the last one is the one used last
+                return kernel
             kernel.close()  # the name has another address: what the kernel took is on its way
-            kernel = None
-        if kernel is None:
-            kernel = self._make(family)
-            try:
-                kernel.connect(sockaddr)
-            except OSError:
-                kernel.close()
-                raise
-        self._open[key] = (kernel, sockaddr)  # the last one is the one used last
+        kernel = self._make(family)
+        try:
+            kernel.connect(sockaddr)
+        except OSError:
+            kernel.close()
+            raise
+        self._open[key] = (kernel, sockaddr)
         return kernel
 
     def close(self, key: str) -> None:
