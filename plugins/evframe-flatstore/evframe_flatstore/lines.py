@@ -62,14 +62,16 @@ class LineFormat:
         if (
             b"\\" in text
             or b"{" in text
-            or text.count(b"[") != count + 1
             or text.count(b",") != commas
             or (delimiter != b"," and self._first and self._first in text)
         ):
             return None
         if b"null" in text:
             text = text.replace(b",null", b",").replace(b"[null", b"[")
-        text = text[2:-2].replace(b"],[", b"\n").translate(None, b'"') + b"\n"
+        text = text[2:-2].replace(b"],[", b"\n")
+        if b"[" in text:  # of a value: those of the rows are gone, and `],[` in a value has a surplus comma
+            return None
+        text = text.translate(None, b'"') + b"\n"
         return text if delimiter == b"," else text.replace(b",", delimiter)
 
     def line(self, event: Event) -> bytes:
