@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
-from evframe.plugin import at_least
-
-
-def _slots(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
-    if not 1 <= value <= 2**31:
-        raise ValueError(f"{attribute.name}: expected 1 to {2**31}, got {value!r}")
+from evframe.plugin import at_least, within
 
 
 @attrs.frozen
@@ -38,7 +31,7 @@ class Options:
     """How long a session that ended without an answer can still be revived by one."""
     delete_delay_s: float = attrs.field(default=0.0, validator=at_least(0))
     """How long a session can be looked up after its end."""
-    hash_size: int = attrs.field(default=4096, validator=_slots)
+    hash_size: int = attrs.field(default=4096, validator=within(1, 2**31))
     """The number of slots that the first half of an id counts."""
     list_limit: int = attrs.field(default=1000, validator=at_least(1))
     """How many sessions one answer of a command holds."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
-from evframe.plugin import are_named_apart, at_least, is_event_name, is_readable, secret, shown_option
+from evframe.plugin import are_named_apart, at_least, is_event_name, is_readable, secret, shown_option, within
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -39,14 +39,6 @@ def _queue(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
         raise ValueError(f"{attribute.name}: expected 1 to 255 bytes, got {value!r}")
 
 
-def _within(smallest: int, largest: int) -> Any:
-    def check(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
-        if not smallest <= value <= largest:
-            raise ValueError(f"{attribute.name}: expected {smallest} to {largest}, got {value!r}")
-
-    return check
-
-
 @attrs.frozen
 class ConnectionOptions:
     """One queue, on one connection."""
@@ -72,7 +64,7 @@ class ConnectionOptions:
     """How many unregistered events may be registered because messages name them."""
     ack: Literal["outcome", "at_once"] = "outcome"
     """When a message is acknowledged: once every delivery of its event has its outcome, or once it is raised."""
-    prefetch: int = attrs.field(default=1000, validator=_within(1, 65535))
+    prefetch: int = attrs.field(default=1000, validator=within(1, 65535))
     """How many messages may be without an answer."""
     on_failure: Answer = "ack"
     """What is done with a message whose event could not be delivered to every subscriber."""
@@ -86,7 +78,7 @@ class ConnectionOptions:
     """Make the queue, as a durable one, when it is not there; without it that is waited for."""
     exclusive: bool = False
     """Let no other client consume the queue."""
-    heartbeat_s: int = attrs.field(default=10, validator=_within(0, 65534))
+    heartbeat_s: int = attrs.field(default=10, validator=within(0, 65534))
     """How often an idle connection is shown to live; 0 for never."""
     connect_timeout_ms: int = attrs.field(default=500, validator=at_least(1))
     """How long making a connection may take, with the look-up of its name and TLS."""

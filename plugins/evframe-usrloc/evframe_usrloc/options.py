@@ -7,17 +7,12 @@ from typing import Any
 
 import attrs
 
-from evframe.plugin import at_least
+from evframe.plugin import at_least, within
 
 
 def _mode(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
     if value not in {0, 1}:
         raise ValueError(f"{attribute.name}: expected 0 or 1, got {value!r}")
-
-
-def _slots(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
-    if not 0 <= value <= 16:
-        raise ValueError(f"{attribute.name}: expected 0 to 16, got {value!r}")
 
 
 def _file(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
@@ -37,7 +32,7 @@ class Options:
     """Whether the part of an address after the ``@`` distinguishes it from others; without, it is cut off."""
     desc_time_order: bool = False
     """List the contacts of an address by their last registration, the newest first, and not by their q."""
-    hash_size: int = attrs.field(default=9, validator=_slots)
+    hash_size: int = attrs.field(default=9, validator=within(0, 16))
     """The addresses are spread over two to the power of so many tables: 9 suits a million, 12 suits ten."""
     contact_refresh_timer: bool = False
     """Raise ``E_UL_CONTACT_REFRESH`` for contacts with push notification before they expire."""
