@@ -157,7 +157,7 @@ def _authorization(url: HttpUrl, token: str | None) -> str | None:
         if not re.fullmatch(r"[!-~]+", token):
             raise ValueError("token: expected printable ASCII characters without spaces")
         return f"Bearer {token}"
-    if url.credentials is not None:
+    if url.credentials:
         return f"Basic {b64encode(url.credentials.encode()).decode()}"
     return None
 

@@ -241,6 +241,7 @@ def test_request_over_http(ask, serve, events):
     ask(server.url, "pwd")
     ask(server.url, "pwd", token="t0ken")
     ask(server.url.replace("//", "//user:p%20w@"), "pwd")
+    ask(server.url.replace("//", "//@"), "pwd")
     heads = [request.partition(b"\r\n\r\n")[0].split(b"\r\n") for request, _ in server.requests]
 
     assert heads[0][0] == b"POST /mi HTTP/1.1"
@@ -249,6 +250,7 @@ def test_request_over_http(ask, serve, events):
     assert not any(line.startswith(b"Authorization") for line in heads[0])
     assert b"Authorization: Bearer t0ken" in heads[1]
     assert b"Authorization: Basic dXNlcjpwIHc=" in heads[2]
+    assert not any(line.startswith(b"Authorization") for line in heads[3])
 
 
 def test_answer_before_the_end_of_the_request(ask):

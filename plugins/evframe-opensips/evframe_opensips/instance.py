@@ -7,6 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 from evframe_client import AsyncClient, ManagementError
@@ -15,7 +16,7 @@ from evframe_client.receivers import subscriber_text
 from evframe_wire.backoff import delay_s
 
 from evframe import EventNameError
-from evframe.plugin import LateModule, LogLimiter, PluginContext
+from evframe.plugin import LogLimiter, PluginContext
 from evframe_opensips.catalogue import Choice, is_of_the_core
 from evframe_opensips.endpoints import bind, is_endpoint, own_address
 from evframe_opensips.intake import InstanceIntake
@@ -64,7 +65,6 @@ class Instance:
         self._is_receiving = False
         self._status = context.status.group(GROUP)
         self._status.add(self.name, -1, "connecting", reports=_REPORTS)
-        self._http = LateModule("evframe_client.http")  # which an `AsyncClient` would import on the loop
         self._leases: GatewayLeases | None = None
         self._attached = False
         self._is_other = False  # it has other options, and has to be left first
@@ -144,12 +144,7 @@ class Instance:
 
     async def _connect(self) -> GatewayLeases:
         settings = self._settings
-        token = self._options.token
-        if self._options.token_file is not None:
-            with open(self._options.token_file, encoding="utf-8") as file:  # noqa: ASYNC230 it has one line
-                token = file.read().strip()
-        await self._http.get()
-        client = AsyncClient(self._options.url, settings.timeout_s, token, shown=self._options.shown_url)
+        client = await asyncio.to_thread(self._client)  # which may import h11, and read certificates
         try:
             async with asyncio.timeout(settings.timeout_s):
                 host = self._options.advertise or await own_address(self._options, settings, self._context.resolver)
@@ -157,6 +152,13 @@ class Instance:
             raise OSError("expected the address of its host in time") from None
         socket = subscriber_text(self._options.transport, self._receiver.address, host)
         return GatewayLeases(client.call, socket, settings.expire_s)
+
+    def _client(self) -> AsyncClient:
+        options = self._options
+        token = options.token
+        if options.token_file is not None:
+            token = Path(options.token_file).read_text(encoding="utf-8").strip()
+        return AsyncClient(options.url, self._settings.timeout_s, token, shown=options.shown_url)
 
     async def _compare(self, leases: GatewayLeases, events: Iterable[str], left_s: Mapping[str, int]) -> None:
         """Record leases that were lost; an instance that has none of them any more may be another bridge now."""

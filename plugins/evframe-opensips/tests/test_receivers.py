@@ -130,6 +130,20 @@ async def test_a_large_message_is_read_beside_the_loop(tmp_path, transport):
     assert max(sizes) < 1000
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_an_end_while_a_large_message_is_read(transport):
+    """The message that is read beside the loop, and all that has arrived after it, are raised before the end."""
+    async with Site(transport) as site:
+        kind = socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM
+        with socket.socket(socket.AF_INET, kind) as sender:
+            sender.connect(site.receiver.address)
+            for number in range(20):
+                sender.sendall(message(number, text="x" * 20_000 * (number % 2)))
+            await until(lambda: site.intake._large)
+            await site.end()
+    assert numbers(site) == list(range(20))
+
+
 async def test_path_that_was_left(tmp_path):
     """A socket that a killed gateway has left is replaced; one that is in use, or another file, is an error."""
     path = str(tmp_path / "one.sock")
