@@ -285,7 +285,7 @@ async def test_what_is_called_with_outcomes_may_exit(events, caplog, kind):
     async with events:
         events.subscribe_event("E_A", "memory:a")
         for _ in range(3):
-            events.raise_event_with_callback("E_A", [1], raising(kind))
+            events.raise_event_and_tell("E_A", [1], raising(kind))
         await until(lambda: events.statistics[0].delivered == 3)
     assert "what was to be called with an event's outcome raised an error" in caplog.messages
 

@@ -447,7 +447,7 @@ async def test_code_knows_that_it_delivers(memory):
 
 
 class TestCallback:
-    """`raise_event_with_callback`: the outcomes of an event, without a task for it."""
+    """`raise_event_and_tell`: the outcomes of an event, without a task for it."""
 
     async def test_every_subscriber_has_one_outcome(self, memory):
         """The outcomes come when the last subscriber has one: a reason for each failure, None for each delivery."""
@@ -464,7 +464,7 @@ class TestCallback:
             for name in ("slow", "quick"):
                 events.subscribe_event("E_A", f"memory:{name}")
             for number in range(4):
-                events.raise_event_with_callback(
+                events.raise_event_and_tell(
                     "E_A", [number], lambda reasons, number=number: told.append((number, *reasons))
                 )
             await until(lambda: events.statistics[1].delivered == 4)
@@ -479,10 +479,10 @@ class TestCallback:
         """Without subscribers, and for what finds no room, the callback runs before the raise returns."""
         told = []
         async with compose(memory, queue_size=1) as events:
-            events.raise_event_with_callback("E_A", None, told.append)
+            events.raise_event_and_tell("E_A", None, told.append)
             events.subscribe_event("E_A", "memory:a")
-            events.raise_event_with_callback("E_A", [1], told.append)
-            events.raise_event_with_callback("E_A", [2], told.append)
+            events.raise_event_and_tell("E_A", [1], told.append)
+            events.raise_event_and_tell("E_A", [2], told.append)
             assert [list(reasons) for reasons in told] == [[], ["queue_full"]]
             await until(lambda: len(told) == 3)
 
@@ -492,7 +492,7 @@ class TestCallback:
         told = []
         async with compose(memory, drain_timeout_s=0.01) as events:
             events.subscribe_event("E_A", "memory:a")
-            events.raise_event_with_callback("E_A", [1], told.append)
+            events.raise_event_and_tell("E_A", [1], told.append)
 
         assert told == [["shutdown"]]
 

@@ -134,7 +134,7 @@ async def test_a_delivery_that_ignores_its_cancellation_is_counted():
     async with events:
         subscriber = events.subscribe_event("E_A", "memory:deaf").subscriber
         for _ in range(3):
-            events.raise_event_with_callback("E_A", None, outcomes.append)
+            events.raise_event_and_tell("E_A", None, outcomes.append)
         await until(lambda: subscriber.in_flight)
     assert outcomes == [["shutdown"]] * 3
     release.set()

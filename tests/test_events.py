@@ -114,7 +114,7 @@ async def test_a_name_that_is_no_text_is_no_event(events, name):
             lambda: events.event(name),
             lambda: events.raise_event(name),
             lambda: events.subscribe_event(name, "memory:a"),
-            lambda: events.raise_event_with_callback(name, None, print),
+            lambda: events.raise_event_and_tell(name, None, print),
         ):
             with pytest.raises(evframe.UnknownEventError, match="expected a registered event, got"):
                 ask()

@@ -114,7 +114,7 @@ class Raising:
     def raise_prepared(self, event: Event, done: Callable[[Sequence[str | None]], None] | None = None) -> None:
         """Raise an event that `Channel.snapshot` has made on any thread; call this on the loop's thread.
 
-        *done* is as for `raise_event_with_callback`.
+        *done* is as for `raise_event_and_tell`.
         """
         if done is None:
             self._put(event)
@@ -187,7 +187,7 @@ class Raising:
         self._put_awaited(definition, event, wait.dones)
         return await wait.report(None if until is None else max(0.0, until - monotonic()))
 
-    def raise_event_with_callback(self, name: str, params: Any, done: Callable[[Sequence[str | None]], None]) -> None:
+    def raise_event_and_tell(self, name: str, params: Any, done: Callable[[Sequence[str | None]], None]) -> None:
         """Raise an event and return at once; *done* is called later with the outcomes. On the loop's thread.
 
         Use it to raise many events and get the outcomes of each: it needs no task for an event.

@@ -110,7 +110,7 @@ class Intake:
 
         Args:
             find: finds the event of the message.
-            done: called with the outcomes of the event; see `EventInterface.raise_event_with_callback`.
+            done: called with the outcomes of the event; see `EventInterface.raise_event_and_tell`.
             prepared: the result of `prepare_found` for the message.
         """
         try:
@@ -135,7 +135,7 @@ class Intake:
         if done is None:
             self._context.raise_event(name, params)
         else:
-            self._context.raising.raise_event_with_callback(name, params, done)
+            self._context.raising.raise_event_and_tell(name, params, done)
 
     def refuse(self, refusal: Refused) -> str:
         """Count and log a message that becomes no event, and return the reason."""

@@ -68,7 +68,7 @@ class QueueIntake(Intake):
 
         Args:
             body: the body of the message.
-            done: called with the outcomes of the event; see `EventInterface.raise_event_with_callback`.
+            done: called with the outcomes of the event; see `EventInterface.raise_event_and_tell`.
             more: further parameters of an event that the message does not name.
             prepared: the result of `prepare` for the message.
         """

@@ -33,7 +33,7 @@ class Raised:
         def take(reasons):
             self.reasons[number] = reasons[0]
 
-        self.events.raise_event_with_callback("E_TEST", {"n": number, "p": padding, **more}, take)
+        self.events.raise_event_and_tell("E_TEST", {"n": number, "p": padding, **more}, take)
 
     async def settled(self):
         await until(lambda: len(self.reasons) == self.count)

@@ -82,7 +82,7 @@ class Raised:
         def take(reasons):
             self.reasons[number] = reasons[0]
 
-        self.events.raise_event_with_callback("E_TEST", [number, padding], take)
+        self.events.raise_event_and_tell("E_TEST", [number, padding], take)
 
     async def settled(self):
         await until(lambda: len(self.reasons) == self.count)
@@ -261,7 +261,7 @@ async def test_an_event_whose_return_is_lost_arrives_behind_those_that_the_broke
         proxy.hold_back()
         for number in range(1, 9):
             params = {"n": number, "key": "bound" if number > 4 else "unbound"}
-            events.raise_event_with_callback("E_TEST", params, reasons.extend)
+            events.raise_event_and_tell("E_TEST", params, reasons.extend)
         while (await channel.declare_queue(name, passive=True)).declaration_result.message_count < 5:
             await asyncio.sleep(0.01)
         await queue.bind(exchange, "unbound")
