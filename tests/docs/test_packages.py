@@ -22,6 +22,13 @@ FOLDERS = [ROOT, *sorted(path.parent for path in (ROOT / "plugins").glob("*/pypr
 OWN = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 INSTALLED = packages_distributions()
 REFERENCE_SOURCES = {"dialog", "dispatcher", "fraud-detection", "load-balancer", "usrloc"}
+# Modules that are still to be divided.
+LONGER = {
+    "evframe-client/evframe_client/receivers.py",
+    "evframe-opensips/evframe_opensips/instance.py",
+    "evframe-resolver/evframe_resolver/resolver.py",
+    "evframe-virtual/evframe_virtual/group.py",
+}
 BELOW_THE_CORE = {"evframe-client", "evframe-files", "evframe-resolver", "evframe-wire"}
 # What a distribution uses without an import: libraries that it reaches through another one of its dependencies.
 UNIMPORTED = {"evframe-rabbitmq": {"aio-pika"}, "evframe-rabbitmq-consumer": {"aio-pika"}}
@@ -106,19 +113,32 @@ def test_a_plugin_is_in_its_module_plugin(folder):
 def test_the_options_of_a_plugin_are_in_its_module_options(folder):
     """The classes of a plugin's tables are in the module `options`, and the package names the one of its own table."""
     package = folder.name.replace("-", "_")
+    plugins = read(folder)["project"]["entry-points"].get("evframe", {})
     elsewhere = [
         f"{path.name}: {node.name}"
         for path in (folder / package).rglob("*.py")
-        if path.name != "options.py"
+        if plugins and path.name != "options.py"
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.ClassDef) and node.name.endswith("Options")
     ]
     assert elsewhere == []
-    for value in read(folder)["project"]["entry-points"].get("evframe", {}).values():
+    for value in plugins.values():
         options = getattr(getattr(import_module(package), value.partition(":")[2]), "Options", None)
         if options is not None:
             assert (options.__module__, options.__name__) == (f"{package}.options", "Options")
             assert import_module(package).Options is options
+
+
+@each_folder
+def test_a_module_is_read_in_one_go(folder):
+    """A module of a plugin has at most 300 lines; one that has more holds two things."""
+    sizes = {
+        str(path.relative_to(ROOT / "plugins")): len(path.read_text().splitlines())
+        for path in (folder / folder.name.replace("-", "_")).rglob("*.py")
+        if "testing" not in path.parts
+    }
+
+    assert {path: size for path, size in sizes.items() if size > 300 and path not in LONGER} == {}
 
 
 @each_folder
