@@ -15,9 +15,8 @@ from evframe_client.gateway_leases import GatewayLeases
 from evframe_client.receivers import subscriber_text
 from evframe_wire.backoff import delay_s
 
-from evframe import EventNameError
 from evframe.plugin import LogLimiter, PluginContext
-from evframe_opensips.catalogue import Choice, is_of_the_core
+from evframe_opensips.catalogue import Choice
 from evframe_opensips.endpoints import bind, is_endpoint, own_address
 from evframe_opensips.intake import InstanceIntake
 from evframe_opensips.options import InstanceOptions, Options
@@ -131,7 +130,7 @@ class Instance:
             self._leases = await self._connect()
         leases = self._leases
         assert leases is not None
-        events = self._register(self._choice.among(await leases.events()))
+        events, self._refused = self.intake.expect(self._choice.among(await leases.events()))
         left_s = await leases.held(events)
         unwanted = left_s.keys() - set(events)
         await leases.end_all(unwanted)
@@ -175,34 +174,6 @@ class Instance:
         if lost:
             self._lost_leases += len(lost)
             self._report("everything was lost" if started_anew else f"{len(lost)} leases were lost")
-
-    def _register(self, names: Iterable[str]) -> list[str]:
-        """Register those of *names* that are not known here yet; return those that can be raised."""
-        self._refused = {}
-        usable = []
-        for name in names:
-            try:
-                self._context.register_event(name)
-            except EventNameError as error:
-                self._refused[name] = str(error)
-            else:
-                usable.append(name)
-        param = self._settings.instance_param
-        self.intake.expected = wanted = set(usable)
-        self.intake.unchanged = {
-            event.name
-            for event in self._context.raising.events
-            if event.name in wanted and event.enforced is not None and param not in event.enforced.params
-        }
-        return [name for name in usable if not self._is_like_our_own(name)]
-
-    def _is_like_our_own(self, name: str) -> bool:
-        """Refuse an event of the core that cannot bear the instance's name; return whether it was one."""
-        if not is_of_the_core(name) or (self._settings.instance_param and name not in self.intake.unchanged):
-            return False
-        self.intake.expected = set(self.intake.expected) - {name}
-        self._refused[name] = f"expected a declaration of {name} that has the name of the instance"
-        return True
 
     async def _subscribe(self, leases: GatewayLeases, events: Iterable[str]) -> None:
         for name in events:

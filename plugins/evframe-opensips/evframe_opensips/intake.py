@@ -14,8 +14,9 @@ from evframe_ingest import LARGE_BYTES, Intake, Prepared, Refused
 from evframe_wire.encoding import encode_value
 from evframe_wire.visible import brief
 
-from evframe import Pairs, ParameterError
+from evframe import EventNameError, Pairs, ParameterError
 from evframe.plugin import PluginContext
+from evframe_opensips.catalogue import is_of_the_core
 from evframe_opensips.messages import Message, NotAnEvent, read, read_each
 
 log = logging.getLogger("evframe.opensips")
@@ -53,6 +54,29 @@ class InstanceIntake(Intake):
         """When something arrived last."""
         self._receiver: Receiver | None = None
         self._large: asyncio.Task[None] | None = None
+
+    def expect(self, names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+        """Register those of *names* that are not known here yet; take the events that can be raised from now on.
+
+        Return them, and the problem of each of the others.
+        """
+        param, refused = self.instance_param, {}
+        usable = []
+        for name in names:
+            try:
+                self._context.register_event(name)
+            except EventNameError as error:
+                refused[name] = str(error)
+            else:
+                usable.append(name)
+        declared = {event.name: event.enforced for event in self._context.raising.events if event.enforced is not None}
+        unchanged = {name for name in usable if name in declared and param not in declared[name].params}
+        for name in usable:
+            if is_of_the_core(name) and (not param or name in unchanged):  # this gateway raises it, too
+                refused[name] = f"expected a declaration of {name} that has the name of the instance"
+        events = [name for name in usable if name not in refused]
+        self.expected, self.unchanged = set(events), unchanged
+        return events, refused
 
     def begin(self, receiver: Receiver) -> None:
         """Raise the events that arrive from now on."""
