@@ -13,7 +13,7 @@ from evframe_client.fifo import Fifo
 from evframe_client.loop_thread import run
 from evframe_client.protocol import Params, Request, raise_params
 from evframe_client.receivers import Kind
-from evframe_client.subscriptions import LEASE_S, LOOK_S, AsyncSubscription, Subscription, SubscriptionOptions
+from evframe_client.subscriptions import LEASE_S, LOOK_S, AsyncSubscription, Subscription, SubscriptionRequest
 from evframe_client.urls import DEFAULT_URL, HttpUrl, UdpUrl, UnixUrl, parse_url, without_password
 
 
@@ -116,7 +116,7 @@ class Client(_Base):
         lease_s: int = LEASE_S,
         look_s: float = LOOK_S,
     ) -> Subscription:
-        """Return a subscription to the events that match, for a `with` block; see `SubscriptionOptions`.
+        """Return a subscription to the events that match, for a `with` block; see `SubscriptionRequest`.
 
         Raises:
             ValueError: if an argument cannot be used.
@@ -157,9 +157,9 @@ class AsyncClient(_Base):
         lease_s: int = LEASE_S,
         look_s: float = LOOK_S,
     ) -> AsyncSubscription:
-        """Return a subscription to the events that match, for an `async with` block; see `SubscriptionOptions`.
+        """Return a subscription to the events that match, for an `async with` block; see `SubscriptionRequest`.
 
         Raises:
             ValueError: if an argument cannot be used.
         """
-        return AsyncSubscription(self, SubscriptionOptions(patterns, receiver, address, lease_s, look_s))
+        return AsyncSubscription(self, SubscriptionRequest(patterns, receiver, address, lease_s, look_s))

@@ -75,7 +75,7 @@ def _at_least_a_second(_: Any, attribute: attrs.Attribute[int], value: int) -> N
 
 
 @attrs.frozen
-class SubscriptionOptions:
+class SubscriptionRequest:
     """What is subscribed, and how."""
 
     patterns: tuple[str, ...]
@@ -96,7 +96,7 @@ class SubscriptionOptions:
 class AsyncSubscription(AsyncIterator[ReceivedEvent]):
     """The events that match, received in an `async with` block by iterating; one task keeps the leases."""
 
-    def __init__(self, client: AsyncClient, wanted: SubscriptionOptions) -> None:
+    def __init__(self, client: AsyncClient, wanted: SubscriptionRequest) -> None:
         self._client = client
         self._wanted = wanted
         self._receiver: Receiver | None = None
