@@ -6,9 +6,9 @@ import sys
 
 import pytest
 from click.testing import CliRunner
+from evframe_resolver import resolver as resolving
 
 from evframe.cli import main
-from evframe.subscriptions import resolving
 from evframe.testing import FakeNames
 
 HEAD = '[plugins]\ndisable = ["mi-http", "core-events"]\n[core]\nresolve_timeout_s = 0.5\n'

@@ -41,6 +41,7 @@ class Management:
     def __init__(self, options: MiOptions | None = None) -> None:
         self._options = options or MiOptions()
         self._loaded: PluginContext | None = None
+        self._is_started = False
         self.policies = Policies(self._options.management)
         """What run-time clients may do."""
         self.leases = ClientLeases(self._context, self.policies)
@@ -126,6 +127,7 @@ class Management:
     @hookimpl
     def start(self) -> None:
         """Start to measure the load of the process, and limit the names of the leases that exist."""
+        self._is_started = True
         self.load.start()
         self.leases.adopt()
 
@@ -133,7 +135,7 @@ class Management:
     def stop(self) -> None:
         """Stop the measurement; a reload that removes the plugin ends the leases of clients and refuses requests."""
         self.load.stop()
-        if self._loaded is not None and self._loaded.host.is_running:
+        if self._is_started and self._context().host.is_running:
             self.policies.configure(ManagementOptions(schemes=[], raise_events=[], commands=[]), {})
             self.leases.end_all()
 

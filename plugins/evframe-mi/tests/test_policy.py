@@ -12,6 +12,7 @@ from evframe_mi.testing import management
 import evframe
 from evframe.delivery.members import Address
 from evframe.exceptions import ConfigError, ForbiddenError
+from evframe.plugins.compose import compose
 from evframe.testing import FakeNames, MemoryTransport
 from evframe.testing.transports import until
 
@@ -413,6 +414,14 @@ async def test_a_refused_reload_changes_no_rule(installed, tmp_path):
         assert http.address
 
 
+async def test_a_checked_configuration_is_stopped_without_an_error(installed, caplog):
+    """A composition that no interface has taken over, as `evframe check --connect` makes, stops in silence."""
+    composition = compose(evframe.config.parse_config('[management]\nschemes = ["udp"]\n'))
+    assert composition.problems == []
+    await composition.stop(1.0)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_a_removed_policy_permits_nothing(installed):
     """A reload that disables the plugin ends the leases of clients, and its interfaces answer with refusals."""
     text = '[[events]]\nname = "E_A"\n[[subscriptions]]\nevent = "E_A"\nsocket = "memory:configured"\n'
@@ -429,6 +438,7 @@ async def test_a_removed_policy_permits_nothing(installed):
         assert "error" in ask(interface, "event_subscribe", ["E_A", "memory:client"])
         events.reload(evframe.config.parse_config(wide))
         assert ask(management(events).of("mi-http"), "event_subscribe", ["E_A", "memory:client"])["result"] == "OK"
+        assert ask(interface, "which")["error"]["code"] == 400, "an interface that was opened with the removed policy"
 
 
 class RaisesOfLeases:
