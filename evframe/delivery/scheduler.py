@@ -67,7 +67,7 @@ class Scheduler:
         # Callbacks of the loop run in a context of the delivery; otherwise the first raise would lend them its context.
         self._context = contextvars.Context()
         self._context.run(delivering.set, True)
-        self._under_way: dict[Subscriber, dict[asyncio.Future[None], Batch]] = {}
+        self._under_way: dict[Subscriber, dict[Batch, asyncio.Future[None]]] = {}
         self._probes: dict[Subscriber, asyncio.Future[None]] = {}
         self._number = 0
         self.room = Room()
@@ -209,7 +209,7 @@ class Scheduler:
         """Give a subscriber its turn: hand one batch to its transport."""
         if subscriber.state is not _QUEUED:
             return  # something has ended its wait for this turn
-        if subscriber.batches and any(future.done() for future in self._under_way[subscriber]):
+        if subscriber.batches and any(future.done() for future in self._under_way[subscriber].values()):
             subscriber.postpone()  # a finished batch may have failed; its callback, in this turn, keeps the order
             return
         self._number += 1
@@ -271,10 +271,10 @@ class Scheduler:
         assert self._loop is not None
         future = result if asyncio.isfuture(result) else self._loop.create_task(contained(result))
         under_way = self._under_way.setdefault(subscriber, {})
-        under_way[future] = batch
+        under_way[batch] = future  # a transport may return one future for several batches
 
         def over(future: asyncio.Future[None]) -> None:
-            is_counted = under_way.pop(future, None) is None
+            is_counted = under_way.pop(batch, None) is None
             if not under_way:
                 self._under_way.pop(subscriber, None)
             if isinstance(result, Coroutine):
@@ -362,7 +362,7 @@ class Scheduler:
     def _cut(self, subscriber: Subscriber) -> None:
         """Drop the events that a subscriber which has ended did not take in time; its queue is empty."""
         subscriber.fail_returned("unsubscribed")
-        futures = list(self._under_way.get(subscriber, ()))
+        futures = list(self._under_way.get(subscriber, {}).values())
         for future in futures:
             future.cancel()
         if futures and self._loop is not None:
@@ -381,7 +381,8 @@ class Scheduler:
         for subscriber in subscribers:
             subscriber.close()
         self._ends.stop()
-        await cancel([future for futures in self._under_way.values() for future in futures], max(1.0, timeout_s))
+        futures = [future for under_way in self._under_way.values() for future in under_way.values()]
+        await cancel(futures, max(1.0, timeout_s))
         self._give_up()
         await lose(subscribers, "shutdown")
         await self.room.close()
@@ -392,7 +393,7 @@ class Scheduler:
     def _give_up(self) -> None:
         """Count the events of deliveries that ignore their cancellation as failed; nothing waits for them any more."""
         for subscriber, under_way in list(self._under_way.items()):
-            for future, batch in list(under_way.items()):
+            for batch, future in list(under_way.items()):
                 if not future.done():
-                    del under_way[future]
+                    del under_way[batch]
                     self._finish(subscriber, batch, Rejected("shutdown"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from evframe.events.event import Event
 
 _MANY: Final = 512  # waiting for more events is useless from here on: the batch costs little for each event
-_NO_DONES: Final[Mapping[int, Done]] = {}
+_Outcome = tuple[str | None, Done | None]  # None when the event is delivered, or why not; and what is called with it
 
 
 class State(Enum):
@@ -32,6 +32,7 @@ class State(Enum):
     SENDING = "Batches are under way; the next events wait for their end, or a moment for others."
     HELD = "No batch begins until those under way are over, because the socket or the transport is exchanged then."
     AWAY = "A batch came back. No batch begins until those under way are over and the next attempt is due."
+    OVER = "Released: an event that comes yet fails, because nothing would deliver it."
 
 
 _IDLE: Final = State.IDLE  # an attribute of an enumeration takes longer to read, for every event
@@ -173,7 +174,9 @@ class Subscriber:
         return self.ended and self.state is _IDLE and not self.in_flight and not self.queue
 
     def release(self) -> None:
-        """Drop the reference to the owner of a member, which has a reference to the member."""
+        """Take no more events, and drop the reference to the owner of a member, which has one to the member."""
+        self.state = State.OVER
+        self.queue = UNOPENED
         self.on_away = None
 
     # Events that come
@@ -196,8 +199,9 @@ class Subscriber:
         except QueueFull:
             if not self._make_room(event, done):
                 return False
-        if done is not None:
-            self.queue.track(done)
+        else:
+            if done is not None:
+                queue.track(done)
         if self.state is _IDLE:
             self.state = _QUEUED
             return True
@@ -206,20 +210,26 @@ class Subscriber:
     def _make_room(self, event: Event, done: Done | None) -> bool:
         """Queue an event that finds no room, or count it as failed; return whether it is queued."""
         settings = self._settings
-        if settings.is_closed:
-            self._settle("shutdown", done)
+        if settings.is_closed or self.state is State.OVER:
+            self._fail_one("shutdown" if settings.is_closed else "unsubscribed", done)
             return False
         if self.queue is UNOPENED:
             self.queue = open_queue(settings.room, settings.most_bytes)
-            self.queue.append(event)
+            self._append(event, done)
             return True
         if settings.drops_oldest:
-            self.fail_waiting("queue_full", self.queue.overflow_of(event))
-            self.queue.append(event)
+            dropped = self.queue.take(self.queue.overflow_of(event))
+            self._append(event, done)  # before a callback of those that are dropped raises another event
+            self._fail_all(*dropped, "queue_full")
         else:
-            self._settle("queue_full", done)
+            self._fail_one("queue_full", done)
         self._report_loss((event,), "queue_full")
         return settings.drops_oldest
+
+    def _append(self, event: Event, done: Done | None) -> None:
+        self.queue.append(event)
+        if done is not None:
+            self.queue.track(done)
 
     def refuse(self, count: int, reason: str, done: Done | None = None) -> None:
         """Count *count* events that are not queued at all as raised and failed with *reason*."""
@@ -318,52 +328,63 @@ class Subscriber:
     def finish(self, batch: Batch, error: BaseException | None) -> None:
         """Record the outcomes of *batch*: each event is delivered, has failed, or comes back for the next attempt."""
         self.batches -= 1
-        if error is not None:
-            self._finish_broken(batch, error)
-        else:
-            self.in_flight -= len(batch.events)
-            if self.attempts:
-                self._is_back()
-            if self.failing and not batch.failures:
-                self._report_success(batch.events)
-            if batch.failures or batch.dones:
-                for index in range(len(batch.events)):
-                    self._settle(batch.failures.get(index), batch.dones.get(index))
-            else:
-                self.delivered += len(batch.events)
+        outcomes = self._finish_whole(batch) if error is None else self._finish_broken(batch, error)
+        self._call(outcomes)
         if batch.failures:
             self._report_loss(batch.events, next(iter(batch.failures.values())), batch.error)
         if not self.batches:
             self._free()
 
-    def _finish_broken(self, batch: Batch, error: BaseException) -> None:
-        """Settle the events that have an outcome; keep the others for the next attempt, or count them as failed."""
+    def _finish_whole(self, batch: Batch) -> list[_Outcome]:
+        """Count the outcomes of a batch that did not fail as a whole; return those to report."""
+        count = len(batch.events)
+        outcomes: list[_Outcome] = []
+        self.in_flight -= count
+        if batch.failures or batch.dones:
+            outcomes = [(batch.failures.get(index), batch.dones.get(index)) for index in range(count)]
+            self._count(outcomes)
+        else:
+            self.delivered += count
+        if self.attempts:
+            self._is_back()
+        if self.failing and not batch.failures:
+            self._report_success(batch.events)
+        return outcomes
+
+    def _finish_broken(self, batch: Batch, error: BaseException) -> list[_Outcome]:
+        """Count the events that have an outcome, and return it; keep the others for the next attempt, or fail them."""
         error = self._checked(batch, error)
         is_known = isinstance(error, DeliveryError)
         reason = error.reason if isinstance(error, DeliveryError) else "plugin_error"
         head = error.done if isinstance(error, DeliveryError) else 0
         retries = isinstance(error, Unavailable) and not self.ended and not self._settings.is_closed
+        outcomes: list[_Outcome] = []
         kept: list[Event] = []
         dones: dict[int, Done] = {}
         for index, event in enumerate(batch.events):
             done = batch.dones.get(index)
             if index in batch.failures:
-                self._settle(batch.failures[index], done)
+                outcomes.append((batch.failures[index], done))
             elif index < head or index in batch.confirmed:
-                self._settle(None, done)
+                outcomes.append((None, done))
             elif not retries:
-                self._settle(reason, done)
+                outcomes.append((reason, done))
             else:
                 if done is not None:
                     dones[len(kept)] = done
                 kept.append(event)
-        self.in_flight -= len(batch.events) - len(kept)
-        if not retries:
-            if not self._settings.is_closed:
-                self._report_loss(batch.events, reason, None if is_known else error)
-            return
-        if self.attempts and (head or batch.confirmed):
-            self._is_back()
+        self.in_flight -= len(outcomes)
+        self._count(outcomes)
+        if retries:
+            if self.attempts and (head or batch.confirmed):
+                self._is_back()
+            self._keep(batch, kept, dones, reason)
+        elif not self._settings.is_closed:
+            self._report_loss(batch.events, reason, None if is_known else error)
+        return outcomes
+
+    def _keep(self, batch: Batch, kept: Sequence[Event], dones: Mapping[int, Done], reason: str) -> None:
+        """Keep what came back of *batch* for the next attempt."""
         self.returned.append((batch.number, kept, dones))
         self.state = State.AWAY
         if reason != BEHIND:  # the reason is that of the batch before
@@ -478,15 +499,25 @@ class Subscriber:
 
     # Outcomes
 
-    def _settle(self, reason: str | None, done: Done | None) -> None:
-        """Record one event's outcome: delivered for None, else failed with *reason*."""
-        if reason is None:
-            self.delivered += 1
-        else:
-            self.fail(1, reason)
-        if done is not None:
-            self.awaited -= 1
-            done(reason)
+    def _fail_one(self, reason: str, done: Done | None) -> None:
+        """Count one event as failed."""
+        self.fail(1, reason)
+        self._call(((reason, done),))
+
+    def _count(self, outcomes: Iterable[_Outcome]) -> None:
+        for reason, _ in outcomes:
+            if reason is None:
+                self.delivered += 1
+            else:
+                self.fail(1, reason)
+
+    def _call(self, outcomes: Sequence[_Outcome]) -> None:
+        """Call who waits for *outcomes*, which are counted: a callback may read counters, raise and unsubscribe."""
+        if self.awaited:
+            dones = [(done, reason) for reason, done in outcomes if done is not None]
+            self.awaited -= len(dones)
+            for done, reason in dones:
+                done(reason)
 
     def fail(self, count: int, reason: str) -> None:
         """Count *count* events as failed with *reason*."""
@@ -509,11 +540,9 @@ class Subscriber:
             self._fail_all(events, dones, reason)
 
     def _fail_all(self, events: Sequence[Event], dones: Mapping[int, Done], reason: str) -> None:
-        if dones:
-            for index in range(len(events)):
-                self._settle(reason, dones.get(index))
-        elif events:
+        if events:
             self.fail(len(events), reason)
+            self._call([(reason, done) for done in dones.values()])
 
     def close(self) -> None:
         """Take no more events."""

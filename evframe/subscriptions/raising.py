@@ -16,6 +16,7 @@ from evframe.delivery.inbox import Inbox
 from evframe.delivery.nesting import depth
 from evframe.delivery.outcomes import Outcome, OutcomeCallback, OutcomeWait
 from evframe.delivery.queues import Done
+from evframe.delivery.subscriber import Subscriber
 from evframe.events.declarations import ParameterTypes, declare
 from evframe.events.event import Event, EventRegistry
 from evframe.exceptions import UnknownEventError
@@ -135,11 +136,13 @@ class Raising:
             subscriber.refuse(1, "nesting")
         _log_nesting(event)
 
-    def _put_awaited(self, definition: Channel, event: Event, dones: Iterable[Done]) -> None:
-        """As `_put`, with a callback for the outcome at each of the targets."""
+    def _put_awaited(
+        self, definition: Channel, event: Event, targets: Sequence[Subscriber], dones: Iterable[Done]
+    ) -> None:
+        """As `_put`, with a callback for the outcome at each of *targets*; a callback may change the event's."""
         definition.raised += 1
-        is_nested = event.depth >= self._max_nesting and bool(definition.targets)
-        for subscriber, done in zip(definition.targets, dones, strict=True):
+        is_nested = event.depth >= self._max_nesting and bool(targets)
+        for subscriber, done in zip(targets, dones, strict=True):
             if is_nested:
                 subscriber.refuse(1, "nesting", done)
             else:
@@ -150,8 +153,9 @@ class Raising:
     def _put_and_call(
         self, definition: Channel, event: Event, callback: Callable[[Sequence[str | None]], None]
     ) -> None:
-        count = len(definition.targets)
-        self._put_awaited(definition, event, [OutcomeCallback(count, callback).done] * count)
+        targets = definition.targets
+        done = OutcomeCallback(len(targets), callback).done
+        self._put_awaited(definition, event, targets, [done] * len(targets))
 
     def _lose(self, name: str, count: int) -> None:
         """Count events of other threads that were dropped because the inbox was full."""
@@ -183,8 +187,9 @@ class Raising:
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await self._roster.scheduler.room.wait(event, lambda: definition.targets)
-        wait = OutcomeWait(definition.targets)
-        self._put_awaited(definition, event, wait.dones)
+        targets = definition.targets
+        wait = OutcomeWait(targets)
+        self._put_awaited(definition, event, targets, wait.dones)
         return await wait.report(None if until is None else max(0.0, until - monotonic()))
 
     def raise_event_and_tell(self, name: str, params: Any, done: Callable[[Sequence[str | None]], None]) -> None:

@@ -1,0 +1,198 @@
+"""What callbacks, hooks and observers of the delivery call while it records outcomes."""
+
+import asyncio
+
+import pytest
+
+import evframe
+from evframe.config import Config, CoreOptions
+from evframe.delivery.limits import Limits
+from evframe.testing import MemoryTransport, until
+
+
+class Wide(MemoryTransport):
+    """Several batches of one event may be under way, so that a subscriber is idle beside them."""
+
+    limits = Limits(in_flight=8, batch_events=1)
+
+
+class Waiting:
+    """A subscriber whose batches are under way until a test ends them."""
+
+    def __init__(self, memory, name):
+        self.memory, self.name = memory, name
+        self.over = asyncio.get_running_loop().create_future()
+        memory.when(name, lambda _: self.over)
+
+    def end(self):
+        self.memory.when(self.name, None)
+        self.over.set_result(None)
+
+
+def make(memory, **core):
+    events = evframe.EventInterface(Config(core=CoreOptions(**core)), plugins={"memory": memory})
+    events.register_event("E_R")
+    return events
+
+
+def is_counted(subscriber):
+    return subscriber.raised == subscriber.delivered + subscriber.failed + subscriber.depth
+
+
+@pytest.mark.parametrize("how", ["callback", "observer"])
+async def test_a_subscriber_that_ends_within_its_last_outcome_is_released_once(how):
+    """A callback or an observer that unsubscribes has the subscriber released and counted once."""
+    memory = Wide()
+    async with asyncio.timeout(30), make(memory) as events:
+        waiting = Waiting(memory, "a")
+        subscriber = events.subscribe_event("E_R", "memory:a").subscriber
+        if how == "observer":
+            events.observe(lambda *_: events.unsubscribe_event("E_R", "memory:a"))
+            events.raise_event("E_R", [1])
+        else:
+            events.raise_event_and_tell("E_R", [1], lambda _: events.unsubscribe_event("E_R", "memory:a"))
+        await until(lambda: subscriber.batches)
+        waiting.end()
+        await until(lambda: memory.released)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert memory.released == ["a"]
+        assert sum(counters.raised for counters in events.statistics) == 1
+        assert sum(counters.delivered for counters in events.statistics) == 1
+
+
+async def test_an_event_for_a_subscriber_that_was_released_meanwhile_fails():
+    """A raise that has a subscriber released before its turn reports `unsubscribed` for it, and delivers nothing."""
+    memory, outcomes = MemoryTransport(), []
+    async with asyncio.timeout(30), make(memory, queue_size=1) as events:
+        idle = events.subscribe_event("E_R", "memory:a").subscriber
+        full = events.subscribe_event("E_R", "memory:b").subscriber  # the newest one is the first
+        waiting = Waiting(memory, "b")
+
+        class Ending:
+            @evframe.hookimpl
+            def delivery_changed(self, socket, reason):
+                if reason:
+                    events.unsubscribe_event("E_R", "memory:a")
+
+        events.plugins.register(Ending(), "ending")
+        events.raise_event("E_R", [0])
+        await until(lambda: full.batches and not idle.depth)
+        events.raise_event("E_R", [1])
+        await until(lambda: full.queue and not idle.depth)
+        events.raise_event_and_tell("E_R", [2], outcomes.append)
+        assert outcomes == [["queue_full", "unsubscribed"]]
+        assert memory.released == ["a"]
+        waiting.end()
+        await until(lambda: not full.depth)
+        assert [event.params[0] for event in memory.delivered["a"]] == [0, 1]
+        assert memory.released == ["a"]
+
+
+@pytest.mark.parametrize("queue_bytes", [0, 60])
+async def test_a_callback_of_a_dropped_event_may_raise_another_one(queue_bytes):
+    """With `drop_oldest`, the order and the bounds of the queue stay when a callback raises an event."""
+    memory, outcomes = MemoryTransport(), []
+    core = {"overflow": "drop_oldest", "queue_size": 3, "queue_bytes": queue_bytes}
+    async with asyncio.timeout(30), make(memory, **core) as events:
+        subscriber = events.subscribe_event("E_R", "memory:a").subscriber
+        waiting = Waiting(memory, "a")
+        events.raise_event("E_R", [0])
+        await until(lambda: subscriber.batches)
+        number = 0
+
+        def dropped(_):
+            outcomes.append(is_counted(subscriber))
+            events.raise_event("E_R", [number + 1])
+
+        for number in range(10, 80, 10):
+            events.raise_event_and_tell("E_R", [number], dropped if number == 10 else outcomes.append)
+            assert is_counted(subscriber)
+            waits = [event.params[0] for event in subscriber.queue]
+            assert waits == sorted(waits)
+            assert len(waits) <= 3
+        assert outcomes[0] is True
+        waiting.end()
+        await until(lambda: not subscriber.depth)
+        assert is_counted(subscriber)
+        assert len(outcomes) == 7
+
+
+async def test_a_hook_that_raises_within_a_loss_takes_no_callback():
+    """With `drop_oldest`, the callback of an event stays with it when the report of a loss raises another event."""
+    memory, outcomes = MemoryTransport(), {}
+    async with asyncio.timeout(30), make(memory, overflow="drop_oldest", queue_size=3) as events:
+        subscriber = events.subscribe_event("E_R", "memory:a").subscriber
+        waiting = Waiting(memory, "a")
+
+        class Raising:
+            @evframe.hookimpl
+            def delivery_changed(self, socket, reason):
+                events.raise_event("E_R", ["changed"])
+
+        events.plugins.register(Raising(), "raising")
+        events.raise_event("E_R", [0])
+        await until(lambda: subscriber.batches)
+        for number in range(1, 5):  # the last one is dropped for what the report raises
+            events.raise_event_and_tell("E_R", [number], lambda reasons, n=number: outcomes.update({n: reasons}))
+        for number in range(5, 7):
+            events.raise_event("E_R", [number])
+        assert outcomes == {1: ["queue_full"], 2: ["queue_full"], 3: ["queue_full"], 4: ["queue_full"]}
+        waiting.end()
+        await until(lambda: not subscriber.depth)
+
+
+async def test_counters_are_whole_within_a_callback():
+    """The counters add up within each callback, for events that arrive, fail or come back."""
+    memory, seen = MemoryTransport(), []
+    async with asyncio.timeout(30), make(memory) as events:
+        subscriber = events.subscribe_event("E_R", "memory:a").subscriber
+
+        def partly(batch):
+            batch.confirm(1)
+            batch.fail(2, "too_large")
+            memory.when("a", None)
+            raise evframe.Unavailable("away", done=1)
+
+        memory.when("a", partly)
+        for number in range(6):
+            events.raise_event_and_tell("E_R", [number], lambda _: seen.append(is_counted(subscriber)))
+        await until(lambda: not subscriber.depth)
+        memory.when("a", lambda _: asyncio.sleep(3600))
+        for number in range(3):
+            events.raise_event_and_tell("E_R", [number], lambda _: seen.append(is_counted(subscriber)))
+        await until(lambda: subscriber.batches)
+        for number in range(3):
+            events.raise_event_and_tell("E_R", [number], lambda _: seen.append(is_counted(subscriber)))
+        await events._roster.drain(0.0)
+    assert seen == [True] * 12
+
+
+async def test_one_future_may_end_several_batches():
+    """A transport that returns the same future for several batches has the outcome of each recorded."""
+    memory = Wide()
+    async with asyncio.timeout(30), make(memory) as events:
+        subscriber = events.subscribe_event("E_R", "memory:a").subscriber
+        waiting = Waiting(memory, "a")
+        for number in range(3):
+            events.raise_event("E_R", [number])
+        await until(lambda: subscriber.batches == 3)
+        waiting.end()
+        await until(lambda: not subscriber.depth)
+        assert subscriber.delivered == 3
+
+
+async def test_a_callback_without_subscribers_may_subscribe_one():
+    """The callback of an event without subscribers, which is called at once, may make the first one."""
+    memory, outcomes = MemoryTransport(), []
+
+    def subscribe(reasons):
+        outcomes.append(reasons)
+        events.subscribe_event("E_R", "memory:a")
+
+    async with asyncio.timeout(30), make(memory) as events:
+        events.raise_event_and_tell("E_R", [1], subscribe)
+        events.raise_event("E_R", [2])
+        await until(lambda: memory.delivered)
+        assert outcomes == [[]]
+        assert [event.params[0] for event in memory.delivered["a"]] == [2]
