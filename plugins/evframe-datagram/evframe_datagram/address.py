@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import Final
 
 import attrs
@@ -51,7 +52,7 @@ class UnixSocket:
 
     path: str
 
-    @property
+    @cached_property  # every batch needs it
     def canonical(self) -> str:
         """The path as it was given."""
         return f"unix:{self.path}"
@@ -66,7 +67,7 @@ class UnixSocket:
         """A lease may end."""
         return True
 
-    @property
+    @cached_property  # every batch needs it
     def sockaddr(self) -> bytes:
         """What `connect` takes; a leading ``@`` is the abstract namespace."""
         raw = os.fsencode(self.path)

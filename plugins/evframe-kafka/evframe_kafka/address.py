@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar, Final
 from urllib.parse import quote, unquote
 
@@ -47,7 +48,7 @@ class KafkaSocket:
         """Whether each event names its topic."""
         return self.route is not None and self.route.by_topic is not None
 
-    @property
+    @cached_property  # every batch needs it
     def canonical(self) -> str:
         """Brokers and topic as they were given, with what says where a record goes."""
         shown = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -58,7 +59,7 @@ class RabbitSocket:
         """The parameters of the event that the routing key and the headers have."""
         return () if self.route is None else self.route.parameters
 
-    @property
+    @cached_property  # every batch needs it
     def canonical(self) -> str:
         """A text that can be parsed again, but for the password."""
         hosts = ",".join(self._host(*each) for each in ((self.host, self.port), *self.others))

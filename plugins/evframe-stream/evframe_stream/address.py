@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import attrs
 from evframe_wire.addresses import without_brackets
 
@@ -16,7 +18,7 @@ class TcpSocket:
     port: int
     method: str | None
 
-    @property
+    @cached_property  # every batch needs it
     def canonical(self) -> str:
         """The host and the method as they were given, the port in plain decimal."""
         address = f"tcp:{self.host}:{self.port}"

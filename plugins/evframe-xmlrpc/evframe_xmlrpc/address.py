@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Final
 
 import attrs
@@ -26,7 +27,7 @@ class XmlrpcSocket:
     shown_path: str
     """The path without its secrets."""
 
-    @property
+    @cached_property  # every batch needs it
     def canonical(self) -> str:
         """The text with the path, unless that is the default, and with marks for its secrets."""
         path = "" if self.path == DEFAULT_PATH else self.shown_path
