@@ -117,34 +117,38 @@ class BatchChannel(Channel):
         message_ids = publication.message_ids
         parts: list[bytes] = []
         method = method_frame(self.number, target)
-        headers: dict[Any, bytes] = {}
+        heads: dict[tuple[int, int | None], bytes] = {}  # what a message begins with, by its size and its time
         bodies = publication.bodies
+        most = self.connection.connection_tune.frame_max - _OVERHEAD
         shift_s = time.time() - time.monotonic() if target.timestamp else None
         has_all = len(publication.open) == len(bodies)
+        tag = self.delivery_tag
         for index, body in enumerate(bodies) if has_all else [(index, bodies[index]) for index in publication.ordered]:
-            self.delivery_tag += 1
-            self._sent[self.delivery_tag] = (publication, index)
+            tag += 1
+            self._sent[tag] = (publication, index)
             size = len(body)
             if publication.targets is not None:
-                method, headers = method_frame(self.number, publication.targets[index]), {}
                 target = publication.targets[index]
+                method, heads = method_frame(self.number, target), {}
             at = None if shift_s is None else int(publication.events[index].raised_at + shift_s)
-            kind = size if at is None else (size, at)
-            header = headers.get(kind)
-            if header is None or message_ids is not None:
+            head = heads.get((size, at))
+            if head is None or message_ids is not None:
                 message_id = None if message_ids is None else message_ids[index]
-                header = headers[kind] = header_frame(self.number, target, size, message_id, at)
-            parts.append(method)
-            parts.append(header)
-            parts.extend(self._body(body))
+                start = self._body_start(size) if size <= most else b""
+                head = heads[size, at] = method + header_frame(self.number, target, size, message_id, at) + start
+            parts += (head, body, _END) if size <= most else (head, *self._body(body, most))
+        self.delivery_tag = tag
         self.write_queue.put_nowait(ChannelFrame(payload=b"".join(parts), should_close=False, drain_future=None))
 
-    def _body(self, body: bytes) -> list[bytes]:
-        most = self.connection.connection_tune.frame_max - _OVERHEAD
+    def _body_start(self, size: int) -> bytes:
+        return struct.pack(">BHI", _BODY, self.number, size)
+
+    def _body(self, body: bytes, most: int) -> list[bytes]:
+        """Return the frames of a body that is larger than one frame may be."""
         parts: list[bytes] = []
         for start in range(0, len(body), most):
             piece = body[start : start + most]
-            parts += [struct.pack(">BHI", _BODY, self.number, len(piece)), piece, _END]
+            parts += [self._body_start(len(piece)), piece, _END]
         return parts
 
     async def _on_confirm_frame(self, frame: Any) -> None:
