@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 import orjson
+from evframe_timing import LogLimiter
 from evframe_wire.visible import brief, visible, visible_json, visible_lines
-
-from evframe.log_limit import LogLimiter
 
 _OWN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 

@@ -2,7 +2,9 @@
 
 from evframe_resolver import HostAddress, Network, first_reached, is_within, numeric
 from evframe_resolver.resolver import FORBIDDEN, UNRESOLVED
+from evframe_timing import Age, LogLimiter, Schedule
 from evframe_wire.addresses import connection_problem, without_brackets
+from evframe_wire.templates import MISSING, UNFIT, Template, UnfitError, template_of, template_text
 
 from evframe.calls import comes_from_outside, without_tracebacks
 from evframe.config import parse_config
@@ -12,20 +14,16 @@ from evframe.config.secret import read_secret, secret
 from evframe.config.structuring import LARGEST, check_timeout, structure
 from evframe.config.tables import TYPES
 from evframe.config.validators import are_named_apart, at_least, is_event_name, is_readable, within
-from evframe.delivery.ages import Age
 from evframe.delivery.limits import Limits
 from evframe.delivery.members import Address, Member
 from evframe.delivery.nesting import delivering
 from evframe.delivery.ordering import Ordering, Step
 from evframe.delivery.queues import Done, Queue
-from evframe.delivery.schedule import Schedule
 from evframe.delivery.sockets import endpoints_of, leaves, shown_socket
 from evframe.delivery.statistics import StatisticGroup
 from evframe.delivery.subscriber import Subscriber
 from evframe.events.event import check_name
-from evframe.events.templates import MISSING, UNFIT, Template, UnfitError, template_of, template_text
 from evframe.exceptions import ForbiddenError
-from evframe.log_limit import LogLimiter
 from evframe.logs import keys_text
 from evframe.open_files import reserved
 from evframe.plugins.changes import Changes, describe_changes

@@ -6,11 +6,11 @@ from contextvars import Context
 
 import attrs
 import pytest
+from evframe_timing import Retries, RetryTimer
 
 import evframe
 from evframe.cli.gateway import run_loop
 from evframe.config import Config
-from evframe.delivery.retries import Retries, RetryTimer
 from evframe.exceptions import Unavailable
 from evframe.testing import FakeClock, until
 

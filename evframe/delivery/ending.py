@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Final
 
-from evframe.delivery.alarm import Alarm
+from evframe_timing import Alarm
+
 from evframe.delivery.subscriber import Subscriber
 
 SLICE_EVENTS: Final = 1024

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import TYPE_CHECKING, Final
 
-from evframe.delivery.alarm import Alarm
+from evframe_timing import Alarm
 
 if TYPE_CHECKING:
     from evframe.delivery.subscriber import Subscriber

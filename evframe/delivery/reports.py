@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Final
 
-from evframe.log_limit import LogLimiter
+from evframe_timing import LogLimiter
 
 if TYPE_CHECKING:
     from evframe.delivery.subscriber import Subscriber

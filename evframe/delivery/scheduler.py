@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final
 
+from evframe_timing import RetryTimer
 from evframe_wire.backoff import delay_s
 
 from evframe.calls import comes_from_outside, contained
@@ -21,7 +22,6 @@ from evframe.delivery.gathering import Gathering
 from evframe.delivery.nesting import delivering
 from evframe.delivery.queues import Done
 from evframe.delivery.reports import Reports
-from evframe.delivery.retries import RetryTimer
 from evframe.delivery.room import Room
 from evframe.delivery.sockets import Socket
 from evframe.delivery.subscriber import QueueSettings, State, Subscriber

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from evframe.delivery.alarm import Alarm
+from evframe_timing import Alarm, Schedule
+
 from evframe.delivery.members import Address
-from evframe.delivery.schedule import Schedule
 from evframe.delivery.sockets import Socket, leaves, shown_socket
 from evframe.events.declarations import Declaration, Parameter
 from evframe.events.event import EventRegistry

@@ -51,6 +51,7 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-route",
             "evframe-state",
             "evframe-stream",
+            "evframe-timing",
             "evframe-virtual",
             "evframe-wire",
         },  # the sources of uv, and the extra `gateway`

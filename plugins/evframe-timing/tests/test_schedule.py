@@ -3,12 +3,10 @@
 import math
 
 import pytest
+from evframe_timing import Schedule, schedule
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-
-from evframe.delivery import schedule
-from evframe.delivery.schedule import Schedule
 
 
 def popped(due, now):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, Protocol
 
 from evframe_wire.encoding import encode_leaf
 from evframe_wire.payload import UNSET
-
-from evframe.events.event import Event
 
 _PARTS: Final = re.compile(r"(\{\{|\{[^{}]+\}|\{)")
 _ENCODED: Final = re.compile(r"%7[Bb]")
@@ -18,6 +16,13 @@ MISSING: Final = "missing_parameter"
 """The reason of an event without a parameter that the text needs."""
 UNFIT: Final = "unfit_parameter"
 """The reason of an event whose parameter cannot be part of the text."""
+
+
+class HasParameters(Protocol):
+    """An event, as far as a template reads it."""
+
+    def get(self, name: str | int) -> Any:
+        """Return the value of a parameter by its name or position, `UNSET` when there is none."""
 
 
 class UnfitError(ValueError):
@@ -67,7 +72,7 @@ class Template:
         """The text before the first parameter."""
         return "".join(self._pieces[: self._names[0][0]] if self._names else self._pieces)
 
-    def text_of(self, event: Event) -> str:
+    def text_of(self, event: HasParameters) -> str:
         """Return the text for *event*.
 
         Raises:
@@ -103,7 +108,7 @@ def template_text(text: str) -> str:
     return _ENCODED.sub("{{", text)
 
 
-def value_of(event: Event, name: str) -> str:
+def value_of(event: HasParameters, name: str) -> str:
     """Return the text of a parameter; the text of a number is that in the payload.
 
     Raises:

@@ -1,10 +1,11 @@
-"""`evframe.log_limit`: one line for each key in a period."""
+"""`evframe_timing`: one line for each key in a period."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
-from evframe.log_limit import LogLimiter
+from evframe_timing import LogLimiter
+
 from evframe.testing import FakeClock
 
 

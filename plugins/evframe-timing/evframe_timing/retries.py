@@ -10,7 +10,7 @@ from contextvars import Context
 from itertools import count
 from typing import Final, Generic, TypeVar
 
-from evframe.delivery.alarm import Alarm
+from evframe_timing.alarm import Alarm
 
 Key = TypeVar("Key", bound=Hashable)
 _BURST_S: Final = 0.02

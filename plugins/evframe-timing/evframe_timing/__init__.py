@@ -1,0 +1,9 @@
+"""When something is due: schedules, a shared budget of retries, limits of log lines, ages of connections."""
+
+from evframe_timing.ages import Age
+from evframe_timing.alarm import Alarm
+from evframe_timing.log_limit import LogLimiter
+from evframe_timing.retries import Retries, RetryTimer
+from evframe_timing.schedule import Schedule
+
+__all__ = ["Age", "Alarm", "LogLimiter", "Retries", "RetryTimer", "Schedule"]
