@@ -196,3 +196,29 @@ async def test_a_callback_without_subscribers_may_subscribe_one():
         await until(lambda: memory.delivered)
         assert outcomes == [[]]
         assert [event.params[0] for event in memory.delivered["a"]] == [2]
+
+
+@pytest.mark.parametrize("timeout_s", [0.05, 5.0])
+async def test_a_subscriber_that_comes_while_the_interface_is_left_loses_nothing_silently(timeout_s):
+    """Each event of a subscriber that is made during the drain has an outcome: within the time, its delivery."""
+    memory, outcomes, made = MemoryTransport(), [], []
+    async with asyncio.timeout(30), make(memory, drain_timeout_s=timeout_s) as events:
+        events.subscribe_event("E_R", "memory:a")
+
+        async def slow(_):
+            memory.when("a", None)
+            await until(lambda: events._roster._probes._task is None)  # the drain follows
+            for _ in range(5):
+                await asyncio.sleep(0)
+            memory.when("b", lambda _: asyncio.sleep(0.02 if timeout_s > 1 else 3600))
+            made.append(events.subscribe_event("E_R", "memory:b").subscriber)
+            for number in range(2, 5):
+                events.raise_event_and_tell("E_R", [number], outcomes.append)
+                await until(lambda: made[0].batches)  # the next ones wait in the queue
+
+        memory.when("a", slow)
+        events.raise_event("E_R", [1])
+    late = made[0]
+    assert (late.raised, late.depth) == (3, 0)
+    assert late.reasons == (None if timeout_s > 1 else {"shutdown": 3})
+    assert len(outcomes) == 3

@@ -65,10 +65,10 @@ class Ends:
         self._deadlines.clear()
 
 
-async def emptied(subscribers: Sequence[Subscriber], timeout_s: float) -> None:
-    """Wait until *subscribers* have no events left, for at most *timeout_s* seconds."""
+async def emptied(subscribers: Callable[[], Sequence[Subscriber]], timeout_s: float) -> None:
+    """Wait until *subscribers*, more of which may come, have no events left, for at most *timeout_s* seconds."""
     until = time.monotonic() + timeout_s
-    left = list(subscribers)
+    left = list(subscribers())
     # Polling: an asyncio.Event for each batch would slow every delivery.
     while left and time.monotonic() < until:
         if left[-1].depth:
@@ -76,7 +76,7 @@ async def emptied(subscribers: Sequence[Subscriber], timeout_s: float) -> None:
             continue
         while left and not left[-1].depth:
             left.pop()
-        left = left or [subscriber for subscriber in subscribers if subscriber.depth]
+        left = left or [subscriber for subscriber in subscribers() if subscriber.depth]
 
 
 async def cancel(futures: Sequence[asyncio.Future[None]], timeout_s: float) -> None:

@@ -7,7 +7,7 @@ import contextvars
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from evframe_timing import RetryTimer
@@ -370,14 +370,17 @@ class Scheduler:
         if self.retries.discard(subscriber):
             self._resume(subscriber)
 
-    async def drain(self, subscribers: Iterable[Subscriber], timeout_s: float) -> None:
-        """Deliver what is queued within *timeout_s* seconds; count the rest as `shutdown`."""
-        subscribers = list(subscribers)
-        await emptied(subscribers, timeout_s)
+    async def drain(self, present: Callable[[], Sequence[Subscriber]], timeout_s: float) -> None:
+        """Deliver what is queued within *timeout_s* seconds; count the rest as `shutdown`.
+
+        *present* returns the subscribers, more of which may come until the time is over.
+        """
+        await emptied(present, timeout_s)
         self._take_late()
         self._queues.is_closed = True
         self._is_fresh = False
         self._gathering.release()  # its subscribers need not wait for more events
+        subscribers = present()  # one that comes from now on takes no events
         for subscriber in subscribers:
             subscriber.close()
         self._ends.stop()

@@ -68,7 +68,7 @@ class Roster:
     async def drain(self, timeout_s: float) -> None:
         """Deliver the queued events within *timeout_s* seconds, and release all subscribers."""
         await self._probes.stop()
-        await self.scheduler.drain([*self.subscribers, *self._members], timeout_s)
+        await self.scheduler.drain(lambda: [*self.subscribers, *self._members], timeout_s)
         self.consumers.close()
         # A subscriber and several members may share a socket, for which `unsubscribed` is called once.
         sockets = {each.socket.canonical: each for each in (*self._members, *self.by_socket.values())}
