@@ -127,7 +127,7 @@ def test_what_loaded_subscribes_is_subscribed_with_the_interface():
     [
         (lambda context: context.raise_event("E_A"), "raise_event: expected a call from the hook 'start' on"),
         (lambda context: context.leases.subscriptions, "subscriptions: expected a call from the hook 'start' on"),
-        (lambda context: context.host.is_running, "is_running: expected a call from the hook 'start' on"),
+        (lambda context: context.host.reload(), "reload: expected a call from the hook 'start' on"),
         (lambda context: context.subscribe_event("E_A", "memory:a"), "expected a registered event, got 'E_A'"),
     ],
 )
@@ -169,6 +169,14 @@ def test_a_declaration_has_the_parameters_of_earlier_leases():
     text = '[[events]]\nname = "E_A"\nparams = [{ name = "ip", type = "str" }]\n'
     with pytest.raises(evframe.ConfigError, match=r"events\[0\].name: event 'E_A', parameter 'port': expected it in"):
         evframe.EventInterface(parse_config(text), plugins={"names": Names(), "early": Early(use)})
+
+
+def test_what_a_check_stops_is_not_running():
+    """A plugin that is stopped after a check finds no running interface, and that is no error."""
+    seen = []
+    composed = compose(plugins={"early": Early(lambda context: seen.append(context.host.is_running))})
+    composed.loaded["early"].context.connection_closed(("h", 1), ("h", 2), "tcp")
+    assert seen == [False]
 
 
 async def test_composing_starts_nothing():

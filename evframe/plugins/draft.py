@@ -38,6 +38,8 @@ class Draft:
         self._transports = transports
         self.leases: dict[tuple[str, str], DraftLease] = {}
         """The leases by event and socket."""
+        self.is_running = False
+        """See `Host.is_running`; `evframe check --connect` closes its connections without an interface."""
 
     def event(self, name: str) -> Channel:
         """See `Raising.event`."""

@@ -81,7 +81,9 @@ class Management:
         old = self.policies.rules
         self._apply_policy()
         new = self.policies.rules
-        changes.reported["management"] = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+        if changed:
+            changes.reported["management"] = changed
         ended = self.leases.review()
         changes.ended.extend(f"{lease.event.name} {lease.subscriber.socket.canonical}" for lease in ended)
 
