@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from evframe.delivery.limits import Limits
 from evframe.delivery.queues import ByteQueue, MemoryQueue, bounded
 from evframe.delivery.reports import Reports
 from evframe.delivery.subscriber import QueueSettings, State, Subscriber
@@ -23,12 +24,9 @@ class Wire:
     """A transport with the limits of a schedule; the schedule delivers."""
 
     name = "wire"
-    at_once = gathers = reads_params = False
 
     def __init__(self, batch_events, in_flight):
-        self.batch_events = batch_events
-        self.in_flight = in_flight
-        self.in_flight_batches = sys.maxsize
+        self.limits = Limits(batch_events=batch_events, in_flight=in_flight)
 
 
 class Peer:

@@ -128,7 +128,7 @@ class Scheduler:
     def put(self, subscribers: Sequence[Subscriber], event: Event) -> None:
         """Queue an event for each of *subscribers*; the caller is on the loop's thread."""
         for subscriber in subscribers:
-            if self._is_fresh and subscriber.transport.at_once and subscriber.is_well:
+            if self._is_fresh and subscriber.transport.limits.at_once and subscriber.is_well:
                 self._send_at_once(subscriber, event)
             elif subscriber.put(event):
                 self._ready.append(subscriber)
@@ -245,7 +245,7 @@ class Scheduler:
             self._finish(subscriber, batch, None)
         elif isinstance(result, Awaitable):
             self._follow(subscriber, batch, result)
-            if subscriber.transport.gathers and subscriber.may_gather:
+            if subscriber.transport.limits.gathers and subscriber.may_gather:
                 self._gathering.add(subscriber)
             elif subscriber.may_send_more:
                 self._proceed(subscriber)

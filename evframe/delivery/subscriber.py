@@ -264,8 +264,8 @@ class Subscriber:
     @property
     def may_send_more(self) -> bool:
         """Whether another batch may begin beside those under way."""
-        carrier = self.transport
-        has_room = self.in_flight < carrier.in_flight and self.batches < carrier.in_flight_batches
+        limits = self.transport.limits
+        has_room = self.in_flight < limits.in_flight and self.batches < limits.in_flight_batches
         return has_room and not self.attempts
 
     @property
@@ -275,7 +275,7 @@ class Subscriber:
 
     def begin(self, number: int) -> Batch | None:
         """Return the next batch, which is under way from now on; None when no event waits any more."""
-        events, dones = self.queue.take(self.transport.batch_events)
+        events, dones = self.queue.take(self.transport.limits.batch_events)
         self.state = _SENDING
         if not events:
             return None

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
+import attrs
 from attrs import evolve
 from evframe_wire.masking import MASK
 from evframe_wire.visible import brief
@@ -41,17 +42,12 @@ class Transport:
 
     def resolve(self, manager: PluginManager) -> None:
         """Find the functions of the plugin again, after a plugin was added or removed."""
-        self.limits = limits = limits_of(self.name, self.plugin)
-        self.batch_events = limits.batch_events  # those that are read for each batch
-        self.in_flight = limits.in_flight
-        self.in_flight_batches = limits.in_flight_batches
-        self.gathers = limits.gathers
-        self.reads_params = limits.reads_params
+        self.limits = limits_of(self.name, self.plugin)
         self.parse = manager.wrapped_hook("on_subscribe", self.plugin)
         self.unsubscribed = manager.wrapped_hook("unsubscribed", self.plugin)
         caller, is_alone = manager.hook_of("deliver", self.plugin)
-        # The limit `at_once` is a promise about the transport's code alone, not about that of wrappers.
-        self.at_once = is_alone and limits.at_once
+        if not is_alone:  # `at_once` is a promise about the transport's code alone, not about that of wrappers
+            self.limits = attrs.evolve(self.limits, at_once=False)
         if is_alone and (implementation := caller.get_hookimpls()[0]).argnames == ("socket", "batch"):
             # A hook call costs as much as sending a datagram; without wrappers, call the function directly.
             self.deliver = cast(Deliver, implementation.function)

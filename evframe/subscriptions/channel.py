@@ -28,7 +28,7 @@ class Channel(EventDefinition):
         targets = self._targets
         if targets is None:
             targets = self._targets = (*reversed(self.leases), *self.consumers)
-            self.reads_params = any(subscriber.transport.reads_params for subscriber in targets)
+            self.reads_params = any(subscriber.transport.limits.reads_params for subscriber in targets)
         return targets
 
     def invalidate_targets(self) -> None:

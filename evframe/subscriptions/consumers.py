@@ -15,7 +15,7 @@ from evframe_wire.patterns import compile_pattern
 from evframe_wire.payload import UNSET
 
 from evframe.delivery.batch import Batch
-from evframe.delivery.carrier import BATCH_EVENTS
+from evframe.delivery.limits import Limits
 from evframe.delivery.scheduler import Scheduler
 from evframe.delivery.sockets import Socket
 from evframe.delivery.subscriber import Subscriber
@@ -63,11 +63,7 @@ def matches(event: Event, where: Mapping[str, str]) -> bool:
 class Feed:
     """The transport of a consumer: gets batches from the delivery as the transports of plugins do."""
 
-    batch_events = BATCH_EVENTS
-    in_flight = 0
-    in_flight_batches = 1
-    at_once = gathers = False
-    reads_params = True
+    limits = Limits(reads_params=True)
 
     def __init__(self) -> None:
         self.on_close: Callable[[], None] | None = None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from evframe import Batch, Socket
+from evframe.plugin import Limits
+
+_LIMITS: Final = Limits(in_flight=sys.maxsize, reads_params=True)
 
 
 @attrs.frozen
@@ -17,9 +20,4 @@ class GroupCarrier:
 
     deliver: Callable[[Socket, Batch], Awaitable[None] | bool | None]
     unsubscribed: Callable[..., Any]
-    batch_events: int = 1024
-    in_flight: int = sys.maxsize
-    in_flight_batches: int = sys.maxsize
-    at_once: bool = False
-    gathers: bool = False
-    reads_params: bool = True
+    limits: Limits = _LIMITS
