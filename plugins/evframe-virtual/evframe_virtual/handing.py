@@ -6,39 +6,53 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Generic, Protocol, TypeVar
 from weakref import WeakMethod
-
-if TYPE_CHECKING:
-    from evframe_virtual.group import Attempt, Candidate
 
 SLICE_EVENTS: Final = 4096
 
 
-class HandOver:
+class Numbered(Protocol):
+    """An event on its way to a member."""
+
+    number: int
+    """Its place in the order of raising."""
+
+
+AttemptT = TypeVar("AttemptT", bound=Numbered)
+
+
+class Source(Protocol[AttemptT]):
+    """A member that has left events."""
+
+    def take(self, most: int) -> list[AttemptT]:
+        """Return at most *most* of them; an empty list when none is left."""
+
+
+class HandOver(Generic[AttemptT]):
     """Collects what members have left, and sends it in the order of raising, before anything newer.
 
     Args:
         send: sends one event to another member; a bound method of the group.
     """
 
-    def __init__(self, send: Callable[[Attempt], None]) -> None:
+    def __init__(self, send: Callable[[AttemptT], None]) -> None:
         self._send = WeakMethod(send)  # the group has the hand-over
-        self._sources: deque[Candidate] = deque()
-        self._waiting: list[tuple[int, Attempt]] = []
+        self._sources: deque[Source[AttemptT]] = deque()
+        self._waiting: list[tuple[int, AttemptT]] = []
         self._is_closed = False
         self.is_active = False
         """Whether anything waits to be sent, so that what is newer has to wait behind it."""
 
-    def add(self, candidate: Candidate) -> None:
-        """Hand over what *candidate* has left; the first slice at once."""
-        if candidate not in self._sources:
-            self._sources.append(candidate)
+    def add(self, source: Source[AttemptT]) -> None:
+        """Hand over what *source* has left; the first slice at once."""
+        if source not in self._sources:
+            self._sources.append(source)
         if not self.is_active:
             self.is_active = True
             self._step()
 
-    def put(self, attempt: Attempt) -> None:
+    def put(self, attempt: AttemptT) -> None:
         """Send an event when its turn comes."""
         if not self._is_closed:
             heapq.heappush(self._waiting, (attempt.number, attempt))
