@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from evframe.plugin import Command, CommandError, Listing, int_param, invalid_params, text_param
 from evframe_dialog.session import Session
-
-if TYPE_CHECKING:
-    from evframe_dialog.plugin import Dialogs
-
+from evframe_dialog.sessions import Sessions
 
 _LISTS: Final = ((), ("callid",), ("callid", "from_tag"), ("index", "counter"))
 
 
-def dialog_commands(dialogs: Dialogs) -> Iterator[Command]:
-    """Yield the ``dialog:`` commands."""
-    commands = _Commands(dialogs)
+def dialog_commands(sessions: Sessions, list_limit: int) -> Iterator[Command]:
+    """Yield the ``dialog:`` commands, which list at most *list_limit* of anything."""
+    commands = _Commands(sessions, list_limit)
     yield Command(
         "dialog:list",
         _LISTS,
@@ -67,8 +64,9 @@ def dialog_commands(dialogs: Dialogs) -> Iterator[Command]:
 
 
 class _Commands:
-    def __init__(self, dialogs: Dialogs) -> None:
-        self._dialogs = dialogs
+    def __init__(self, sessions: Sessions, list_limit: int) -> None:
+        self._sessions = sessions
+        self._list_limit = list_limit
 
     def list(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return self._list(params, self._listed)
@@ -79,7 +77,7 @@ class _Commands:
     def _list(self, params: Mapping[str, Any], listed: Callable[[Session], dict[str, Any]]) -> dict[str, Any]:
         if "callid" in params:
             tag = text_param(params, "from_tag") if "from_tag" in params else None
-            found = self._dialogs.find(text_param(params, "callid"), tag)
+            found = self._sessions.find(text_param(params, "callid"), tag)
             if found is None:
                 raise CommandError(404, "Dialog not found")
             return {"Dialog": listed(found)}
@@ -88,47 +86,47 @@ class _Commands:
             index, counter = int_param(params, "index"), int_param(params, "counter")
             if index < 0 or counter < 0:
                 raise invalid_params("Negative index or counter value")
-        most = self._dialogs.options.list_limit
-        page = list(islice(self._dialogs, index, index + (min(counter, most) if counter else most)))
-        return {"count": len(self._dialogs), "Dialogs": Listing(page, listed)}
+        most = min(counter, self._list_limit) if counter else self._list_limit
+        page = list(islice(self._sessions, index, index + most))
+        return {"count": len(self._sessions), "Dialogs": Listing(page, listed)}
 
     def end(self, params: Mapping[str, Any]) -> str:
         identity = text_param(params, "dialog_id")
-        session = self._dialogs.get(identity) or self._dialogs.find(identity)
+        session = self._sessions.get(identity) or self._sessions.find(identity)
         if session is None or session.has_ended:
             raise CommandError(404, "Dialog not found")
         if "extra_hdrs" in params:
             session.extra_headers = text_param(params, "extra_hdrs")
-        self._dialogs.end(session, "MI Termination")
+        self._sessions.terminate(session, "MI Termination")
         return "OK"
 
     def size(self, params: Mapping[str, Any]) -> dict[str, Any]:
         name, value = self._profile(params)
-        count = self._dialogs.profiles.size(name, value)
+        count = self._sessions.profiles.size(name, value)
         return {"Profile": {"name": name, "value": value, "count": count}}
 
     def values(self, params: Mapping[str, Any]) -> dict[str, Any]:
         name, _ = self._profile(params)
-        values = self._dialogs.profiles.values(name)
+        values = self._sessions.profiles.values(name)
         return {"Values": [{"value": value, "count": count} for value, count in self._most(values.items())]}
 
     def members(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        members = self._dialogs.profiles.members(*self._profile(params))
+        members = self._sessions.profiles.members(*self._profile(params))
         return {"Dialogs": Listing(self._most(members), self._listed)}
 
     def profiles(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        profiles = self._dialogs.profiles
+        profiles = self._sessions.profiles
         return {"Profiles": [{"name": name, "count": profiles.size(name)} for name in self._most(profiles)]}
 
     def counters(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        return self._dialogs.counters()
+        return self._sessions.counters()
 
     def _most(self, things: Iterable[Any]) -> Iterable[Any]:
-        return islice(things, self._dialogs.options.list_limit)
+        return islice(things, self._list_limit)
 
     def _profile(self, params: Mapping[str, Any]) -> tuple[str, str | None]:
         name = text_param(params, "profile")
-        if name not in self._dialogs.profiles:
+        if name not in self._sessions.profiles:
             raise CommandError(404, "Profile not found")
         return name, text_param(params, "value") if "value" in params else None
 
@@ -148,7 +146,7 @@ class _Commands:
             "from_tag": session.from_tag,
             "to_tag": session.to_tag,
         }
-        ends_at = self._dialogs.ends_at(session)
+        ends_at = self._sessions.ends_at(session)
         for number, date, at in (("timestart", "datestart", session.started_at), ("timeout", "dateout", ends_at)):
             if at is not None:
                 listed[number] = int(at)

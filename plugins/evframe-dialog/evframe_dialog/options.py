@@ -35,3 +35,7 @@ class Options:
     """The number of slots that the first half of an id counts."""
     list_limit: int = attrs.field(default=1000, validator=at_least(1))
     """How many sessions one answer of a command holds."""
+
+    def ping_interval_s(self, kind: str) -> float:
+        """Return how often a side gets pings of a kind."""
+        return self.options_ping_interval_s if kind == "options" else self.reinvite_ping_interval_s

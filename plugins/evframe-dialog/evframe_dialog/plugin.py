@@ -15,7 +15,7 @@ from evframe_dialog.commands import dialog_commands
 from evframe_dialog.options import Options as DialogOptions
 from evframe_dialog.profiles import Profiles
 from evframe_dialog.session import SIDES, Handling, Ping, Round, Session, Side, check_text
-from evframe_dialog.sessions import ANSWERED, Sessions
+from evframe_dialog.sessions import Sessions
 from evframe_dialog.states import State, Step
 
 log = logging.getLogger("evframe.dialog")
@@ -113,17 +113,11 @@ class Dialogs:
 
     def ends_at(self, session: Session) -> float | None:
         """Return the Unix time at which the lifetime of a session ends; None while it has none."""
-        return time.time() + session.deadline - self._clock() if session.state in ANSWERED else None
+        return self._sessions.ends_at(session)
 
     def counters(self) -> dict[str, int]:
         """Return how many sessions there are, and how all so far have ended."""
-        in_state = self._sessions.in_state
-        return {
-            "active_dialogs": sum(in_state[state] for state in ANSWERED),
-            "early_dialogs": in_state[State.EARLY],
-            **{f"{name}_dialogs": count for name, count in self._sessions.counts.items() if name != "impossible"},
-            "impossible_steps": self._sessions.counts["impossible"],
-        }
+        return self._sessions.counters()
 
     def process_due(self) -> None:
         """Process everything that is due, as the timer does every second, a slice at a time."""
@@ -157,7 +151,7 @@ class Dialogs:
     @hookimpl
     def management_commands(self, commands: CommandTable) -> None:
         """Contribute the commands."""
-        for command in dialog_commands(self):
+        for command in dialog_commands(self._sessions, self.options.list_limit):
             commands.add(command)
 
     @hookimpl

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from evframe_dialog.session import Session
+from evframe_dialog.session import Session
 
 
 class Profiles:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import attrs
 
 from evframe.plugin import check_timeout
 from evframe_dialog.states import State, Step
-
-if TYPE_CHECKING:
-    from evframe_dialog.sessions import Sessions
 
 Side = Literal["caller", "callee"]
 SIDES: Final[tuple[Side, Side]] = ("caller", "callee")
@@ -75,11 +72,30 @@ class Handling:
     """The sides that are pinged."""
 
 
+class Owner(Protocol):
+    """What keeps a session, and carries out what its methods say."""
+
+    def step(self, session: Session, step: Step, *, to_tag: str | None = None, reason: str = "") -> None:
+        """Have something happen to a session."""
+
+    def record_activity(self, session: Session) -> None:
+        """Record that a peer has sent something."""
+
+    def extend(self, session: Session, lifetime_s: float) -> None:
+        """Give a session another lifetime."""
+
+    def add_profile(self, session: Session, name: str, value: str) -> None:
+        """Have a session belong to a profile with a value."""
+
+    def remove_profile(self, session: Session, name: str, value: str) -> bool:
+        """Take a session out of a profile; return whether it was there."""
+
+
 class Session:
     """A session; its attributes are for reading, its methods say what happens to it."""
 
     __slots__ = (
-        "_sessions",
+        "_owner",
         "active_at",
         "answered_at",
         "bye_seen",
@@ -106,9 +122,9 @@ class Session:
     )
 
     def __init__(  # noqa: PLR0913, PLR0917 what identifies it
-        self, sessions: Sessions, slot: int, serial: int, callid: str, from_tag: str, handling: Handling
+        self, owner: Owner, slot: int, serial: int, callid: str, from_tag: str, handling: Handling
     ) -> None:
-        self._sessions = sessions
+        self._owner = owner
         self.id = f"{slot:x}"[::-1] + "." + f"{serial:x}"[::-1]
         """Two hexadecimal numbers, the digits least significant first."""
         self.db_id = str(slot * ROOT + serial)
@@ -148,7 +164,7 @@ class Session:
     def provisional(self, to_tag: str | None = None) -> None:
         """Record a 1xx reply."""
         check_text("to_tag", to_tag or "")
-        self._sessions.step(self, Step.PROVISIONAL, to_tag=to_tag)
+        self._owner.step(self, Step.PROVISIONAL, to_tag=to_tag)
 
     def final(self, code: int, to_tag: str | None = None) -> None:
         """Record a final reply.
@@ -161,13 +177,13 @@ class Session:
             raise ValueError(f"code: expected 200 to 699, got {code!r}")
         check_text("to_tag", to_tag or "")
         if code < 300:
-            self._sessions.step(self, Step.ANSWER, to_tag=to_tag)
+            self._owner.step(self, Step.ANSWER, to_tag=to_tag)
         else:
-            self._sessions.step(self, Step.REJECTION, reason=str(code))
+            self._owner.step(self, Step.REJECTION, reason=str(code))
 
     def ack(self) -> None:
         """Record the acknowledgement of the answer."""
-        self._sessions.step(self, Step.ACK)
+        self._owner.step(self, Step.ACK)
 
     def bye(self, side: Side = "caller", to_tag: str | None = None) -> None:
         """Record that a side ends the session; before the answer that is only remembered.
@@ -178,11 +194,11 @@ class Session:
         """
         if side == "caller" and to_tag is not None and self.answered_at and to_tag != self.to_tag:
             return
-        self._sessions.step(self, Step.BYE, reason="Downstream BYE" if side == "caller" else "Upstream BYE")
+        self._owner.step(self, Step.BYE, reason="Downstream BYE" if side == "caller" else "Upstream BYE")
 
     def transaction_destroyed(self) -> None:
         """Record that no more replies can come to what created the session."""
-        self._sessions.step(self, Step.DESTROYED)
+        self._owner.step(self, Step.DESTROYED)
 
     def ringing(self) -> None:
         """Record the request to the far side."""
@@ -198,24 +214,23 @@ class Session:
 
     def ended(self, reason: str = "") -> None:
         """Record that the session is over, whatever its state."""
-        self._sessions.step(self, Step.END, reason=reason)
+        self._owner.step(self, Step.END, reason=reason)
 
     def record_activity(self) -> None:
         """Record a sign of life, which the idle time-out counts from."""
-        self._sessions.record_activity(self)
+        self._owner.record_activity(self)
 
     def extend(self, lifetime_s: float) -> None:
         """Have the session last for *lifetime_s* seconds from now, or from its answer if that is to come."""
-        self._sessions.extend(self, lifetime_s)
+        self._owner.extend(self, lifetime_s)
 
     def add_profile(self, name: str, value: str = "") -> None:
         """Have the session count for a profile, with a value or without, until it ends."""
-        if self.state is not State.DELETED:
-            self._sessions.profiles.add(self, name, value)
+        self._owner.add_profile(self, name, value)
 
     def remove_profile(self, name: str, value: str = "") -> bool:
         """Have the session count for a profile no more; return whether it did."""
-        return self._sessions.profiles.remove(self, name, value)
+        return self._owner.remove_profile(self, name, value)
 
     def __repr__(self) -> str:
         return f"Session({self.id!r}, {self.callid!r}, {self.state.name})"

@@ -7,7 +7,6 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Final
 
 import attrs
 
@@ -15,10 +14,9 @@ from evframe.plugin import LogLimiter, Schedule, comes_from_outside
 from evframe_dialog.options import Options
 from evframe_dialog.profiles import Profiles
 from evframe_dialog.session import ROOT, Handling, Round, Session
-from evframe_dialog.states import State, Step, next_state
+from evframe_dialog.states import ANSWERED, State, Step, next_state
 
 log = logging.getLogger("evframe.dialog")
-ANSWERED: Final = (State.CONFIRMED_NA, State.CONFIRMED)
 
 
 class Sessions:
@@ -96,6 +94,19 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._by_id)
 
+    def ends_at(self, session: Session) -> float | None:
+        """Return the Unix time at which the lifetime of a session ends; None while it has none."""
+        return time.time() + session.deadline - self._clock() if session.state in ANSWERED else None
+
+    def counters(self) -> dict[str, int]:
+        """Return how many sessions there are, and how all so far have ended."""
+        return {
+            "active_dialogs": sum(self.in_state[state] for state in ANSWERED),
+            "early_dialogs": self.in_state[State.EARLY],
+            **{f"{name}_dialogs": count for name, count in self.counts.items() if name != "impossible"},
+            "impossible_steps": self.counts["impossible"],
+        }
+
     def step(self, session: Session, step: Step, *, to_tag: str | None = None, reason: str = "") -> None:
         """Have something happen to a session; what is impossible is logged and changes nothing."""
         now = self._clock()
@@ -137,6 +148,15 @@ class Sessions:
             session.deadline = self._clock() + lifetime_s
             self._plan(session)
 
+    def add_profile(self, session: Session, name: str, value: str) -> None:
+        """Have a session belong to a profile with a value, unless it has ended."""
+        if not session.has_ended:
+            self.profiles.add(session, name, value)
+
+    def remove_profile(self, session: Session, name: str, value: str) -> bool:
+        """Take a session out of a profile; return whether it was there."""
+        return self.profiles.remove(session, name, value)
+
     def process_due(self, limit: int) -> bool:
         """Process what is due, for at most *limit* sessions; return whether more may be."""
         now = self._clock()
@@ -155,7 +175,9 @@ class Sessions:
         session.started_at = time.time()
         session.end_reason = ""
         session.deadline = now + session.handling.lifetime_s
-        session.rounds = [Round(ping, now + self._interval_s(ping.kind)) for ping in session.handling.pings]
+        session.rounds = [
+            Round(ping, now + self._options.ping_interval_s(ping.kind)) for ping in session.handling.pings
+        ]
         if session.cancelled or session.bye_seen:
             session.raced = True
             log.warning("a session was answered after it had been given up", extra={"callid": session.callid})
@@ -199,7 +221,7 @@ class Sessions:
             if round_.dead:
                 self._time_out(session, "Ping Timeout" if round_.ping.kind == "options" else "ReINVITE Ping Timeout")
                 return
-            round_.next_at = now + self._interval_s(round_.ping.kind)
+            round_.next_at = now + self._options.ping_interval_s(round_.ping.kind)
             if not round_.under_way:
                 round_.under_way = True
                 self._send_ping(session, round_)
@@ -269,9 +291,6 @@ class Sessions:
         if not sessions:
             del self._by_call[session.callid]
         self._plan(session)
-
-    def _interval_s(self, kind: str) -> float:
-        return self._options.options_ping_interval_s if kind == "options" else self._options.reinvite_ping_interval_s
 
     def _is_impossible(self, session: Session, step: Step) -> None:
         self.counts["impossible"] += 1

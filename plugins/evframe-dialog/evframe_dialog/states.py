@@ -21,6 +21,9 @@ class State(enum.IntEnum):
     """It has ended."""
 
 
+ANSWERED: Final = (State.CONFIRMED_NA, State.CONFIRMED)
+
+
 class Step(enum.Enum):
     """What happens to a session."""
 
