@@ -12,7 +12,7 @@ from evframe_client.errors import management_errors
 from evframe_client.fifo import Fifo
 from evframe_client.loop_thread import run
 from evframe_client.protocol import Params, Request, raise_params
-from evframe_client.receivers import Kind
+from evframe_client.receivers import Kind, own_address
 from evframe_client.subscriptions import LEASE_S, LOOK_S, AsyncSubscription, Subscription, SubscriptionRequest
 from evframe_client.urls import DEFAULT_URL, HttpUrl, UdpUrl, UnixUrl, parse_url, without_password
 
@@ -162,4 +162,11 @@ class AsyncClient(_Base):
         Raises:
             ValueError: if an argument cannot be used.
         """
-        return AsyncSubscription(self, SubscriptionRequest(patterns, receiver, address, lease_s, look_s))
+        wanted = SubscriptionRequest(patterns, receiver, address, lease_s, look_s)
+        return AsyncSubscription(self.call, self._own_address, wanted)
+
+    async def _own_address(self) -> str:
+        """Return the local IP address from which the gateway is reached."""
+        with management_errors(self.shown, self.timeout_s):
+            async with asyncio.timeout(self.timeout_s):
+                return await own_address(parse_url(self.url))

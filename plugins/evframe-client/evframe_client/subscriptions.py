@@ -5,25 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, get_args
+from typing import Any, Final, Self, get_args
 
 import attrs
 from evframe_wire.encoding import encode_value
 from evframe_wire.payload import Pairs
 
-from evframe_client.errors import management_errors
+from evframe_client.gateway_leases import Call
 from evframe_client.leases import Leases
 from evframe_client.loop_thread import run
 from evframe_client.protocol import decode
-from evframe_client.receivers import Kind, Receiver, check_address, open_receiver, own_address, subscriber_text
+from evframe_client.receivers import Kind, Receiver, check_address, open_receiver, subscriber_text
 from evframe_client.sockets import ready
-from evframe_client.urls import parse_url
-
-if TYPE_CHECKING:
-    from evframe_client.clients import AsyncClient
 
 LEASE_S: Final = 60
 LOOK_S: Final = 1.0
@@ -94,10 +90,17 @@ class SubscriptionRequest:
 
 
 class AsyncSubscription(AsyncIterator[ReceivedEvent]):
-    """The events that match, received in an `async with` block by iterating; one task keeps the leases."""
+    """The events that match, received in an `async with` block by iterating; one task keeps the leases.
 
-    def __init__(self, client: AsyncClient, wanted: SubscriptionRequest) -> None:
-        self._client = client
+    Args:
+        call: calls a management command of the gateway.
+        own_address: returns the local IP address from which the gateway is reached.
+        wanted: what is subscribed.
+    """
+
+    def __init__(self, call: Call, own_address: Callable[[], Awaitable[str]], wanted: SubscriptionRequest) -> None:
+        self._call = call
+        self._own_address = own_address
         self._wanted = wanted
         self._receiver: Receiver | None = None
         self._leases: Leases | None = None
@@ -131,7 +134,7 @@ class AsyncSubscription(AsyncIterator[ReceivedEvent]):
         self._receiver = open_receiver(wanted.receiver, wanted.address or await self._own_address())
         self.socket = subscriber_text(wanted.receiver, self._receiver.address)
         patterns = wanted.patterns or ("*",)
-        self._leases = Leases(self._client.call, self.socket, patterns, wanted.lease_s, wanted.look_s)
+        self._leases = Leases(self._call, self.socket, patterns, wanted.lease_s, wanted.look_s)
         try:
             await self._leases.look()
             self._keeper = asyncio.create_task(self._leases.keep())
@@ -153,12 +156,6 @@ class AsyncSubscription(AsyncIterator[ReceivedEvent]):
             if self._receiver is not None:
                 self._receiver.close()
                 self._receiver = None
-
-    async def _own_address(self) -> str:
-        client = self._client
-        with management_errors(client.shown, client.timeout_s):
-            async with asyncio.timeout(client.timeout_s):
-                return await own_address(parse_url(client.url))
 
     async def __anext__(self) -> ReceivedEvent:
         if not self._events:
