@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evframe import ConfigError
 from evframe.plugin import Command, CommandError, int_param, text_param
 from evframe_dispatcher.destinations import Destination
 from evframe_dispatcher.options import DEFAULT
+from evframe_dispatcher.selector import Selector
 from evframe_dispatcher.state import WORDS
 
-if TYPE_CHECKING:
-    from evframe_dispatcher.plugin import Dispatcher
 
-
-def dispatcher_commands(dispatcher: Dispatcher) -> Iterator[Command]:
+def dispatcher_commands(selector: Selector) -> Iterator[Command]:
     """Yield the ``dispatcher:`` commands."""
-    own = _Commands(dispatcher)
+    own = _Commands(selector)
     yield Command(
         "dispatcher:list",
         ((), ("partition",), ("full",), ("full", "partition")),
@@ -42,12 +40,12 @@ def dispatcher_commands(dispatcher: Dispatcher) -> Iterator[Command]:
 
 
 class _Commands:
-    def __init__(self, dispatcher: Dispatcher) -> None:
-        self._dispatcher = dispatcher
+    def __init__(self, selector: Selector) -> None:
+        self._selector = selector
 
     def list(self, params: Mapping[str, Any]) -> dict[str, Any]:
         full = "full" in params
-        partitions = self._dispatcher.partitions
+        partitions = self._selector.partitions
         if "partition" in params:
             name = self._partition(params)
             partitions = {name: partitions[name]}
@@ -70,17 +68,17 @@ class _Commands:
             raise CommandError(400, "Bad state value")
         partition, _, group = text_param(params, "group").rpartition(":")
         set_id = int_param({"group": group}, "group")
-        found = self._dispatcher.find(set_id, text_param(params, "address"), partition or DEFAULT)
+        found = self._selector.find(set_id, text_param(params, "address"), partition or DEFAULT)
         if found is None:
             raise CommandError(404, "Destination not found")
-        self._dispatcher.mark(found, state, "MI command")
+        self._selector.mark(found, state, "MI command")
         return "OK"
 
     def reload(self, params: Mapping[str, Any]) -> str:
         inherit = int_param(params, "inherit_state") if "inherit_state" in params else 1
         partition = text_param(params, "partition") if "partition" in params else None
         try:
-            self._dispatcher.reload(partition, inherit_state=inherit != 0)
+            self._selector.reload(partition, inherit_state=inherit != 0)
         except ConfigError as error:
             raise CommandError(500, "Failed to reload", "; ".join(error.problems)) from None
         except LookupError:
@@ -89,7 +87,7 @@ class _Commands:
 
     def _partition(self, params: Mapping[str, Any]) -> str:
         name = text_param(params, "partition")
-        if name not in self._dispatcher.partitions:
+        if name not in self._selector.partitions:
             raise CommandError(404, "Partition not found")
         return name
 
