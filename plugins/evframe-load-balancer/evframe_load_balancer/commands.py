@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evframe import ConfigError
 from evframe.plugin import Command, CommandError, int_param, invalid_params, text_param
+from evframe_load_balancer.balancer import Balancer
 from evframe_load_balancer.destinations import Destination
 
-if TYPE_CHECKING:
-    from evframe_load_balancer.plugin import LoadBalancer
 
-
-def load_balancer_commands(balancer: LoadBalancer) -> Iterator[Command]:
+def load_balancer_commands(balancer: Balancer) -> Iterator[Command]:
     """Yield the ``load_balancer:`` commands."""
     own = _Commands(balancer)
     yield Command(
@@ -35,7 +33,7 @@ def load_balancer_commands(balancer: LoadBalancer) -> Iterator[Command]:
 
 
 class _Commands:
-    def __init__(self, balancer: LoadBalancer) -> None:
+    def __init__(self, balancer: Balancer) -> None:
         self._balancer = balancer
 
     def status(self, params: Mapping[str, Any]) -> Any:

@@ -82,7 +82,7 @@ class Sessions:
         self._ends: Schedule[Session] = Schedule(_PARTS)
 
     def start(self, group: int, resources: Sequence[str], flags: str, expire_s: float | None) -> Session:
-        """Begin a session; see `LoadBalancer.start_session`."""
+        """Begin a session; see `Balancer.start_session`."""
         if expire_s is not None and not expire_s > 0:
             raise ValueError(f"expire_s: expected more than 0 seconds, got {expire_s!r}")
         check_timeout("expire_s", expire_s)
