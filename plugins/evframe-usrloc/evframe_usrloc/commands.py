@@ -6,24 +6,22 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 
 from evframe.plugin import Command, CommandError, Listing, int_param, invalid_params, text_param
 from evframe_usrloc.contacts import Contact, Registration
-
-if TYPE_CHECKING:
-    from evframe_usrloc.plugin import Usrloc
+from evframe_usrloc.location import LocationService
 
 CALL_ID: Final = "mi@evframe"
 """The Call-ID of contacts that are added by command."""
 _TABLE: Final = ("table_name", "aor")
 
 
-def usrloc_commands(usrloc: Usrloc) -> Iterator[Command]:
+def usrloc_commands(service: LocationService) -> Iterator[Command]:
     """Yield the ``usrloc:`` commands."""
-    commands = _Commands(usrloc)
+    commands = _Commands(service)
     yield Command("usrloc:rm", (_TABLE,), commands.rm, "removes an address and its contacts", ("ul_rm",))
     yield Command(
         "usrloc:rm_contact",
@@ -64,27 +62,27 @@ def usrloc_commands(usrloc: Usrloc) -> Iterator[Command]:
 
 
 class _Commands:
-    def __init__(self, usrloc: Usrloc) -> None:
-        self._usrloc = usrloc
+    def __init__(self, service: LocationService) -> None:
+        self._service = service
 
     def rm(self, params: Mapping[str, Any]) -> str:
         domain = self._domain(params)
-        if not self._usrloc.delete(text_param(params, "aor"), domain=domain):
+        if not self._service.delete(text_param(params, "aor"), domain=domain):
             raise CommandError(404, "AOR not found")
         return "OK"
 
     def rm_contact(self, params: Mapping[str, Any]) -> str:
         domain = self._domain(params)
         aor, uri = text_param(params, "aor"), text_param(params, "contact")
-        if not self._usrloc.lookup(aor, domain=domain):
+        if not self._service.lookup(aor, domain=domain):
             raise CommandError(404, "AOR not found")
-        if not self._usrloc.delete_contact(aor, uri, domain=domain):
+        if not self._service.delete_contact(aor, uri, domain=domain):
             raise CommandError(404, "Contact not found")
         return "OK"
 
     def show(self, params: Mapping[str, Any]) -> dict[str, Any]:
         domain = self._domain(params)
-        contacts = self._usrloc.lookup(text_param(params, "aor"), domain=domain)
+        contacts = self._service.lookup(text_param(params, "aor"), domain=domain)
         if not contacts:
             raise CommandError(404, "AOR not found")
         return {"AOR": contacts[0].aor, "Contacts": [self._listed(contact) for contact in contacts]}
@@ -99,11 +97,11 @@ class _Commands:
             if name in params:
                 masks[field] = int_param(params, name) & 0xFFFFFFFF
         aor, uri = text_param(params, "aor"), text_param(params, "contact")
-        known = self._usrloc.lookup(aor, domain=domain)
+        known = self._service.lookup(aor, domain=domain)
         callid = next((contact.callid for contact in known if contact.uri == uri), CALL_ID)
         try:
             registration = attrs.evolve(Registration(uri, expires_s or None, _priority(params)), **masks)
-            self._usrloc.save(aor, [registration], callid=callid, domain=domain)
+            self._service.save(aor, [registration], callid=callid, domain=domain)
         except ValueError as error:
             raise CommandError(400, "Bad parameter value", str(error)) from None
         return "OK"
@@ -119,12 +117,12 @@ class _Commands:
         return self._dumped(index, counter, brief="brief" in params)
 
     def _dumped(self, index: int, counter: int, *, brief: bool) -> dict[str, Any]:
-        most = self._usrloc.options.dump_limit
+        most = self._service.options.dump_limit
         room = min(counter, most) if counter else most
         end = index + room
         domains = []
         total = 0
-        for table in self._usrloc.tables:
+        for table in self._service.tables:
             page = list(table.page(max(0, index - total), room)) if index < total + table.users else []
             room -= len(page)
             total += table.users
@@ -138,14 +136,14 @@ class _Commands:
         return {"AOR": contacts[0].aor, "Contacts": listed}
 
     def flush(self, _: Mapping[str, Any]) -> str:
-        self._usrloc.flush()  # without a store there is nothing to write
+        self._service.flush()  # without a store there is nothing to write
         return "OK"
 
     def sync(self, params: Mapping[str, Any]) -> str:
         domain = self._domain(params)
         aor = text_param(params, "aor") if "aor" in params else None
         try:
-            has_store = self._usrloc.sync(aor, domain=domain)
+            has_store = self._service.sync(aor, domain=domain)
         except ValueError as error:
             raise CommandError(400, "Bad parameter value", str(error)) from None
         if not has_store:
@@ -153,16 +151,16 @@ class _Commands:
         return "OK"
 
     def counters(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        return self._usrloc.counters()
+        return self._service.counters()
 
     def _domain(self, params: Mapping[str, Any]) -> str:
         domain = text_param(params, "table_name")
-        if all(table.name != domain for table in self._usrloc.tables):
+        if all(table.name != domain for table in self._service.tables):
             raise CommandError(404, "Table not found")
         return domain
 
     def _listed(self, contact: Contact) -> dict[str, Any]:
-        left = contact.remaining_s(self._usrloc.now())
+        left = contact.remaining_s(self._service.now())
         listed = {
             "Contact": contact.uri,
             "Expires": "permanent" if left is None else math.ceil(left) or "expired",
