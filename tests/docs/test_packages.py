@@ -8,10 +8,12 @@ import sys
 import tomllib
 import zipfile
 from email.parser import BytesParser
+from graphlib import TopologicalSorter
 from importlib import import_module
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import grimp
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -311,3 +313,12 @@ def test_a_wheel_has_the_licence_the_readme_and_the_types(name, tmp_path):
     plain = [text for text in shown.get_all("Requires-Dist") if "extra ==" not in text]
     assert requirements(plain) == requirements(read(folder)["project"]["dependencies"])
     assert all(link.startswith("https://") for link in links(shown.get_payload()))
+
+
+def test_no_circle_of_imports():
+    """No module imports itself through others: nor through a package or a distribution, which the linter passes over."""
+    packages = [path.parent.name for path in ROOT.glob("plugins/*/evframe_*/__init__.py")]
+    graph = grimp.build_graph("evframe", *packages, exclude_type_checking_imports=False, cache_dir=None)
+    imported = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+
+    TopologicalSorter(imported).prepare()  # raises an error that has the circle
