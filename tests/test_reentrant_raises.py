@@ -222,3 +222,23 @@ async def test_a_subscriber_that_comes_while_the_interface_is_left_loses_nothing
     assert (late.raised, late.depth) == (3, 0)
     assert late.reasons == (None if timeout_s > 1 else {"shutdown": 3})
     assert len(outcomes) == 3
+
+
+async def test_a_reload_during_the_drain_opens_no_queue():
+    """Bounds that change after the drain has begun to lose events leave no event without an outcome."""
+    memory, outcomes = MemoryTransport(), []
+    async with asyncio.timeout(30), make(memory, drain_timeout_s=0.0) as events:
+        subscribers = [events.subscribe_event("E_R", f"memory:{name}").subscriber for name in "ab"]
+        for name in "ab":
+            Waiting(memory, name)
+        events.raise_event("E_R", [0])
+        await until(lambda: all(each.batches for each in subscribers))
+
+        def reload(reasons):
+            outcomes.append(reasons)
+            events._configure(CoreOptions(queue_size=50, drain_timeout_s=0.0))
+            events.raise_event_and_tell("E_R", [2], outcomes.append)
+
+        events.raise_event_and_tell("E_R", [1], reload)
+    assert outcomes == [["shutdown"] * 2] * 2
+    assert [each.depth for each in subscribers] == [0, 0]

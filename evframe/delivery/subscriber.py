@@ -244,7 +244,7 @@ class Subscriber:
 
     def set_bounds(self) -> None:
         """Apply the bounds of the settings; a queue that is above keeps its events."""
-        if self.queue is not UNOPENED:
+        if self.queue is not UNOPENED and not self._settings.is_closed:
             self.queue = bounded(self.queue, self._settings.room, self._settings.most_bytes)
 
     def take_back(self) -> Queue:
