@@ -17,13 +17,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from evframe_wire.open_files import raise_limit
 from limits import Limits
 from paths import PATHS as TRANSPORTS
 from paths import Measurement, Path_
 from sources import PATHS as SOURCES
 
 from evframe.cli.gateway import run_loop, set_up_collector
-from evframe.open_files import raise_limit
 
 HERE = Path(__file__).resolve().parent
 PATHS = (*TRANSPORTS, *SOURCES)

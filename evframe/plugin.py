@@ -4,6 +4,8 @@ from evframe_resolver import HostAddress, Network, first_reached, is_within, num
 from evframe_resolver.resolver import FORBIDDEN, UNRESOLVED
 from evframe_timing import Age, LogLimiter, Schedule
 from evframe_wire.addresses import connection_problem, without_brackets
+from evframe_wire.late import LateModule
+from evframe_wire.open_files import reserved
 from evframe_wire.templates import MISSING, UNFIT, Template, UnfitError, template_of, template_text
 
 from evframe.calls import comes_from_outside, without_tracebacks
@@ -25,12 +27,10 @@ from evframe.delivery.subscriber import Subscriber
 from evframe.events.event import check_name
 from evframe.exceptions import ForbiddenError
 from evframe.logs import keys_text
-from evframe.open_files import reserved
 from evframe.plugins.changes import Changes, describe_changes
 from evframe.plugins.commands import Command, CommandError, CommandTable, int32, int_param, invalid_params, text_param
 from evframe.plugins.context import PluginContext
 from evframe.plugins.filling import shown_option, unfilled
-from evframe.plugins.late import LateModule
 from evframe.plugins.listing import Listing, holds_listing
 from evframe.plugins.manager import EventCollector
 from evframe.plugins.status import MAIN, READY, Identifier, StatusChange, StatusGroup, StatusRegistry

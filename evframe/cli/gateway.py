@@ -10,11 +10,12 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
+from evframe_wire.open_files import raise_limit
+
 from evframe.calls import comes_from_outside
 from evframe.exceptions import ConfigError
 from evframe.interface import EventInterface
 from evframe.logs import fold_libraries
-from evframe.open_files import raise_limit
 from evframe.plugins.changes import describe_changes
 from evframe.plugins.composition import Composition
 

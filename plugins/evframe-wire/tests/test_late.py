@@ -4,8 +4,7 @@ import asyncio
 import sys
 
 import pytest
-
-from evframe.plugins.late import LateModule
+from evframe_wire.late import LateModule
 
 
 @pytest.fixture
@@ -20,7 +19,7 @@ def slow(tmp_path, monkeypatch):
 
 
 async def test_callers_get_a_module_in_their_order(slow):
-    """The loop works on while a module is imported; each caller gets it in turn, and later ones overtake nobody."""
+    """The loop works on while a module is imported; each caller gets it in turn, and no later one overtakes it."""
     import slow_library
 
     late, order = LateModule(slow), []
