@@ -236,7 +236,7 @@ class ChoosingGroup(Group):
         self._context = context
         self._failover_timeout_s = failover_timeout_s
         self.candidates = [Candidate(context, address, self) for address in addresses]
-        self._probes: set[asyncio.Task[Any]] = set()
+        self._probes: dict[Candidate, asyncio.Task[Any]] = {}
         self._numbers = count()
         self.handing = HandOver(self.send)
         """What members that have failed, or were disabled, have left."""
@@ -268,16 +268,15 @@ class ChoosingGroup(Group):
             attempt.returned()
 
     def watch(self, candidate: Candidate) -> None:
-        """Probe a member that has failed until it is back."""
-        probe = self._context.spawn(self._watch(candidate))
-        self._probes.add(probe)
-        probe.add_done_callback(self._probes.discard)
+        """Probe a member that has failed until it is back; an earlier call for the member ends."""
+        before = self._probes.get(candidate)
+        if before is not None:
+            before.cancel()
+        self._probes[candidate] = self._context.spawn(self._watch(candidate))
 
     def wait(self, failover_timeout_s: float) -> None:
         """Leave members that have failed, or do from now on, alone for so long."""
         self._failover_timeout_s = failover_timeout_s
-        for probe in self._probes:
-            probe.cancel()
         for candidate in self.candidates:
             if not candidate.is_healthy:
                 self.watch(candidate)
@@ -325,7 +324,7 @@ class ChoosingGroup(Group):
 
     def close(self) -> None:
         """Let the members go."""
-        for probe in self._probes:
+        for probe in self._probes.values():
             probe.cancel()
         self.handing.close()
         for candidate in self.candidates:

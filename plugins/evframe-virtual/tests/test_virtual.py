@@ -861,3 +861,19 @@ async def test_parallel_is_listed_as_it_was_subscribed_first(compose, first, aga
         assert events.unsubscribe_event("E_V", f"virtual:{again}")
         assert events.subscribe_event("E_V", f"virtual:{again}") is not lease
         assert events.statistics[0].socket == f"virtual:{again}"
+
+
+async def test_a_member_that_is_enabled_often_is_probed_as_seldom_as_before(memory, compose):
+    """However often a member that has failed is disabled and enabled, one probe waits for its time."""
+    async with asyncio.timeout(30), compose() as events:
+        Away(memory, "a")
+        events.subscribe_event("E_V", "virtual:FAILOVER memory:a memory:b")
+        events.raise_event("E_V", [1])
+        await until(lambda: memory.delivered)
+        group = events.plugin("virtual").find("virtual:FAILOVER memory:a memory:b")
+        candidate = group.find("memory:a")
+        for _ in range(10):
+            candidate.disable()
+            group.enable(candidate)
+        retries = events._roster.scheduler.retries._retries
+        await until(lambda: len(retries) == 1)
