@@ -272,7 +272,13 @@ class ChoosingGroup(Group):
         before = self._probes.get(candidate)
         if before is not None:
             before.cancel()
-        self._probes[candidate] = self._context.spawn(self._watch(candidate))
+        probe = self._probes[candidate] = self._context.spawn(self._watch(candidate))
+
+        def over(probe: asyncio.Task[Any]) -> None:
+            if self._probes.get(candidate) is probe:
+                del self._probes[candidate]
+
+        probe.add_done_callback(over)
 
     def wait(self, failover_timeout_s: float) -> None:
         """Leave members that have failed, or do from now on, alone for so long."""
