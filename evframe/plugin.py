@@ -5,6 +5,7 @@ from evframe_resolver.resolver import FORBIDDEN, UNRESOLVED
 from evframe_timing import Age, LogLimiter, Schedule
 from evframe_wire.addresses import connection_problem, without_brackets
 from evframe_wire.late import LateModule
+from evframe_wire.listing import Listing, holds_listing
 from evframe_wire.open_files import reserved
 from evframe_wire.templates import MISSING, UNFIT, Template, UnfitError, template_of, template_text
 
@@ -31,7 +32,6 @@ from evframe.plugins.changes import Changes, describe_changes
 from evframe.plugins.commands import Command, CommandError, CommandTable, int32, int_param, invalid_params, text_param
 from evframe.plugins.context import PluginContext
 from evframe.plugins.filling import shown_option, unfilled
-from evframe.plugins.listing import Listing, holds_listing
 from evframe.plugins.manager import EventCollector
 from evframe.plugins.status import MAIN, READY, Identifier, StatusChange, StatusGroup, StatusRegistry
 from evframe.plugins.tasks import PluginTasks, in_thread

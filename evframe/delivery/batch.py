@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
-from evframe.delivery.queues import Done
+from evframe.delivery.queues import NO_DONES, Done
 from evframe.events.event import Event
-
-_NO_DONES: Final[Mapping[int, Done]] = {}
 
 
 class Batch:
@@ -16,7 +13,7 @@ class Batch:
 
     __slots__ = ("_events", "began_at", "confirmed", "dones", "error", "failures", "number")
 
-    def __init__(self, events: Sequence[Event], number: int = 0, dones: Mapping[int, Done] = _NO_DONES) -> None:
+    def __init__(self, events: Sequence[Event], number: int = 0, dones: Mapping[int, Done] = NO_DONES) -> None:
         self._events = tuple(events)
         self.number = number
         self.dones = dones  # the core's: what is called with the outcome of an event, by index

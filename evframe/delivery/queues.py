@@ -52,7 +52,7 @@ class Queue(Protocol):
         """Put what `take` has returned before the other events, whatever the bounds."""
 
 
-_NONE: Final[Mapping[int, Done]] = {}
+NO_DONES: Final[Mapping[int, Done]] = {}
 
 
 class MemoryQueue(deque[Event]):
@@ -92,7 +92,7 @@ class MemoryQueue(deque[Event]):
         head, self._head = self._head, self._head + len(events)
         dones = self._dones
         if not dones:
-            return events, _NONE
+            return events, NO_DONES
         return events, {index: dones.pop(head + index) for index in range(len(events)) if head + index in dones}
 
     def give_back(self, events: Sequence[Event], dones: Mapping[int, Done]) -> None:

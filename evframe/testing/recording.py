@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, Self
 
+from evframe_wire.listing import Listing
+
 from evframe.events.event import Event
 from evframe.interface import EventInterface
-from evframe.plugins.listing import Listing
 from evframe.testing.transports import MemoryTransport
 
 _LIMIT_S: Final = 10.0

@@ -13,10 +13,10 @@ import pytest
 from evframe_mi import Management
 from evframe_mi.testing import ManagementContract
 from evframe_mi_datagram import DatagramManagement, Options
+from evframe_wire.listing import Listing
 
 import evframe
 from evframe.plugins.commands import Command
-from evframe.plugins.listing import Listing
 from evframe.testing import until
 
 PWD = b'{"jsonrpc":"2.0","method":"pwd","id":1}'

@@ -10,10 +10,10 @@ from evframe_mi import Management, ManagementOptions, Options
 from evframe_mi.printing import pretty
 from evframe_mi.testing import management
 from evframe_mi.turns import TURN_S, Turns
+from evframe_wire.listing import SLICE, Listing
 
 import evframe
 from evframe.plugins.commands import Command
-from evframe.plugins.listing import SLICE, Listing
 from evframe.testing import FakeClock, MemoryTransport
 
 
