@@ -1,5 +1,6 @@
 """The repository: every plugin has the same shape, and no list names them."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -85,3 +86,31 @@ def test_the_sources_of_uv_are_what_others_need():
     }
 
     assert set(PROJECT["tool"]["uv"]["sources"]) == needed & {*PLUGINS, "evframe"}
+
+
+def code_lines(path):
+    """Return how many lines of a file are neither blank nor comment nor docstring."""
+    source = path.read_text()
+    docstrings = set()
+    for node in ast.walk(ast.parse(source)):
+        body = getattr(node, "body", None)
+        for each in body if isinstance(body, list) else ():
+            if (
+                isinstance(each, ast.Expr)
+                and isinstance(each.value, ast.Constant)
+                and isinstance(each.value.value, str)
+            ):
+                docstrings |= set(range(each.lineno, each.end_lineno + 1))
+    lines = enumerate(map(str.strip, source.splitlines()), 1)
+    return sum(bool(line) and line[0] != "#" and number not in docstrings for number, line in lines)
+
+
+def test_the_core_is_read_in_an_hour():
+    """The core has at most 5,500 lines of code, and what is on the way of an event at most 3,000."""
+    core = ROOT / "evframe"
+    lines = {path: code_lines(path) for path in core.rglob("*.py") if "testing" not in path.parts}
+    way = [core / "subscriptions" / "raising.py", core / "subscriptions" / "channel.py"]
+
+    assert sum(lines.values()) <= 5_500
+    on_the_way = {path for path in lines if path.parent.name in {"events", "delivery"}} | set(way)
+    assert sum(lines[path] for path in on_the_way) <= 3_000
