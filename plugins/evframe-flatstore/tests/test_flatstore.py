@@ -412,7 +412,7 @@ async def test_a_batch_under_way_becomes_what_it_becomes(tmp_path, way):
     with slow_disk(events, path):
         events.raise_event("E_T", [1])
         await until(lambda: subscriber in futures)
-        [future] = futures[subscriber]
+        [future] = futures[subscriber].values()
         leaving = asyncio.ensure_future(events.__aexit__(None, None, None)) if way == "leave" else None
         if leaving is None:
             events.unsubscribe_event("E_T", f"flatstore:{path}")
