@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from collections import deque
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from evframe.delivery.limits import Limits
 from evframe.delivery.queues import ByteQueue, MemoryQueue, bounded
 from evframe.delivery.reports import Reports
-from evframe.delivery.subscriber import QueueSettings, State, Subscriber
+from evframe.delivery.subscriber import QueueSettings, State, Subscriber, put_all
 from evframe.events.event import EventRegistry
 from evframe.exceptions import Rejected, Unavailable
 
@@ -65,7 +66,12 @@ class SubscriberMachine(RuleBasedStateMachine):
     def put(self, event, done):
         number = event.params[0]
         before = self.waiting()
-        turn = self.subscriber.put(event, done)
+        if done is None:
+            ready = deque()
+            put_all((self.subscriber,), event, ready)
+            turn = len(ready)
+        else:
+            turn = self.subscriber.put(event, done)
         dropped = []
         if self.settings.is_closed:
             self.places[number] = "shutdown"
@@ -145,7 +151,7 @@ class SubscriberMachine(RuleBasedStateMachine):
         self.number += 1
         event = self.event()
         number = event.params[0]
-        batch = self.subscriber.begin_at_once(event, self.number)
+        batch = self.subscriber.begin_unqueued((event,), self.number)
         if raises:
             self.put(self.event(), None)
         if fails:
@@ -163,7 +169,7 @@ class SubscriberMachine(RuleBasedStateMachine):
     @rule(problem=st.sampled_from([None, "refused"]))
     def is_probed(self, problem):  # an empty batch finds out whether the peer can be reached
         self.number += 1
-        batch = self.subscriber.begin_probe(self.number)
+        batch = self.subscriber.begin_unqueued((), self.number)
         self.subscriber.record_probe(problem)
         self.under_way.append(batch)
         self.ends(batch, None if problem is None else Unavailable(problem))

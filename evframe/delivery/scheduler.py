@@ -24,7 +24,7 @@ from evframe.delivery.queues import Done
 from evframe.delivery.reports import Reports
 from evframe.delivery.room import Room
 from evframe.delivery.sockets import Socket
-from evframe.delivery.subscriber import QueueSettings, State, Subscriber
+from evframe.delivery.subscriber import QueueSettings, State, Subscriber, put_all
 from evframe.events.event import Event
 from evframe.exceptions import Rejected
 
@@ -127,13 +127,12 @@ class Scheduler:
 
     def put(self, subscribers: Sequence[Subscriber], event: Event) -> None:
         """Queue an event for each of *subscribers*; the caller is on the loop's thread."""
-        for subscriber in subscribers:
-            if self._is_fresh and subscriber.transport.limits.at_once and subscriber.is_well:
-                self._send_at_once(subscriber, event)
-            elif subscriber.put(event):
-                self._ready.append(subscriber)
-                if not self._scheduled:
-                    self._schedule()
+        if self._is_fresh and subscribers[0].transport.limits.at_once and subscribers[0].is_well:
+            self._send_at_once(subscribers[0], event)
+            subscribers = subscribers[1:]
+        put_all(subscribers, event, self._ready)
+        if self._ready and not self._scheduled:
+            self._schedule()
 
     def put_awaited(self, subscriber: Subscriber, event: Event, done: Done) -> None:
         """Queue an event for *subscriber*; *done* is called with its outcome, perhaps before this returns."""
@@ -160,7 +159,7 @@ class Scheduler:
         self._scheduled = True
         self._loop.call_soon(self._flush, context=self._context)
         self._number += 1
-        batch = subscriber.begin_at_once(event, self._number)
+        batch = subscriber.begin_unqueued((event,), self._number)
         if self._observers:
             batch.began_at = time.monotonic()
         result: Any = None
@@ -322,7 +321,7 @@ class Scheduler:
         """
         assert self._loop is not None
         self._number += 1
-        batch = subscriber.begin_probe(self._number)
+        batch = subscriber.begin_unqueued((), self._number)
         probe = self._probes[subscriber] = self._context.copy().run(self._loop.create_task, question)
         probe.add_done_callback(lambda _: self._probes.pop(subscriber, None), context=self._context)
         self._follow(subscriber, batch, probe)
