@@ -397,7 +397,7 @@ def state(events):
         (datagram.address, datagram._options),
         fifo._options,
         [(each.uri, each.health.state) for each in dispatcher._sets],
-        (core._options, len(events.plugins.hook.deliver.get_hookimpls())),
+        (core._options, len(events._roster.scheduler._observers)),
         events.plugin("fraud-detection").rules,
         (events.plugin("pike").detector._limit, events.plugin("pike").detector._window_s),
         events.plugin("lease-events")._notices.notice_s,
@@ -405,7 +405,14 @@ def state(events):
     )
 
 
-async def test_all_or_nothing(tmp_path):
+@pytest.fixture
+def used_port():
+    """Yield a port in use, until the test ends: another process could take one that is free for a moment."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+async def test_all_or_nothing(tmp_path, used_port):
     """Whichever plugin refuses, those before and after it are as they were; once it does not, all have changed."""
     names = (
         "mi-http",
@@ -420,8 +427,6 @@ async def test_all_or_nothing(tmp_path):
     file = ConfigFile(tmp_path / "evframe.toml", *names, "mi", "stream", "opensips")
     taken = tmp_path / "taken"
     taken.write_text("no FIFO\n")
-    with socket.create_server(("127.0.0.1", 0)) as used:
-        port = used.getsockname()[1]
 
     def text(**changes):
         options = {
@@ -449,12 +454,11 @@ async def test_all_or_nothing(tmp_path):
         for name, value, problem in (
             ("opensips", "max_message_bytes = 70000", "plugins.opensips.max_message_bytes: expected 1048576 as before"),
             ("mi_fifo", f"fifo_name = '{taken}'", f"plugins.mi-fifo.fifo_name: '{taken}': expected nothing, or a FIFO"),
-            ("mi_http", f'bind = "127.0.0.1:{port}"', "plugins.mi-http.bind: .*Address already in use"),
+            ("mi_http", f'bind = "127.0.0.1:{used_port}"', "plugins.mi-http.bind: .*Address already in use"),
         ):
-            with socket.create_server(("127.0.0.1", port)):
-                file.write(text(**{**changed, name: value}))
-                with pytest.raises(evframe.ConfigError, match=problem):
-                    events.reload()
+            file.write(text(**{**changed, name: value}))
+            with pytest.raises(evframe.ConfigError, match=problem):
+                events.reload()
             assert state(events) == before
             await asyncio.sleep(0.01)
             assert state(events) == before
