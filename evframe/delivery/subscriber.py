@@ -499,7 +499,7 @@ class Subscriber:
                 self.fail(1, reason)
 
     def _call(self, outcomes: Sequence[_Outcome]) -> None:
-        """Call who waits for *outcomes*, which are counted: a callback may read counters, raise and unsubscribe."""
+        """Call the callbacks of *outcomes*, which are counted already: one may read counters, raise and unsubscribe."""
         if self.awaited:
             dones = [(done, reason) for reason, done in outcomes if done is not None]
             self.awaited -= len(dones)
