@@ -44,15 +44,6 @@ def _new_id() -> str:
     return secrets.token_hex(8)
 
 
-def decode(text: bytes) -> Any:
-    """Return the JSON value of *text*, as `evframe_wire.reading.read` does.
-
-    Raises:
-        ValueError: if it holds none.
-    """
-    return read(text)
-
-
 def _leaf(value: Any) -> tuple[Any, bytes]:
     """Return the text of a value without any byte beyond ASCII, which every gateway takes."""
     if isinstance(value, str):
@@ -113,7 +104,7 @@ class Request:
         if plain is not None:
             return {"error": {"code": int(plain[1]), "message": plain[2].decode("latin-1")}}
         try:
-            answer = decode(reply)
+            answer = read(reply)
         except ValueError:
             return None
         if not isinstance(answer, dict) or ("error" in answer) == ("result" in answer):

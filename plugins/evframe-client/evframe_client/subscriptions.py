@@ -11,13 +11,13 @@ from types import TracebackType
 from typing import Any, Final, Self, get_args
 
 import attrs
-from evframe_wire.encoding import encode_value
 from evframe_wire.payload import Pairs
+from evframe_wire.reading import read
 
 from evframe_client.gateway_leases import Call
 from evframe_client.leases import Leases
 from evframe_client.loop_thread import run
-from evframe_client.protocol import decode
+from evframe_client.messages import NotAnEvent, read_message, reply
 from evframe_client.receivers import Kind, Receiver, check_address, open_receiver, subscriber_text
 from evframe_client.sockets import ready
 
@@ -42,21 +42,20 @@ def parse_event(payload: bytes) -> ReceivedEvent:
     Raises:
         ValueError: if it is none.
     """
-    message = decode(payload)
-    members = dict(message) if isinstance(message, dict | Pairs) else {}
-    name, params = members.get("method"), members.get("params")
-    if not isinstance(name, str) or not isinstance(params, dict | list | Pairs | None):
-        raise ValueError(f"expected an event, got {payload[:100]!r}")  # noqa: TRY004 what arrived is wrong, not a type
-    return ReceivedEvent(name, params, payload)
+    try:
+        message = read_message(payload)
+    except NotAnEvent:
+        raise ValueError(f"expected an event, got {payload[:100]!r}") from None
+    return ReceivedEvent(message.method, message.params, payload)
 
 
 def confirmation(payload: bytes) -> bytes:
     """Return the answer to an event that has an id, which a gateway in reliable mode waits for; nothing to others."""
     if b'"id"' in payload:
         with suppress(ValueError):
-            message = decode(payload)
+            message = read(payload)
             if isinstance(message, dict) and isinstance(message.get("id"), int | str):
-                return encode_value({"jsonrpc": "2.0", "result": "OK", "id": message["id"]})
+                return reply(message["id"])
     return b""
 
 

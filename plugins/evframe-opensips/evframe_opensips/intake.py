@@ -9,15 +9,14 @@ from functools import partial
 from itertools import chain
 from typing import Any, Final
 
+from evframe_client.messages import Message, NotAnEvent, read_message, read_messages, reply
 from evframe_client.receivers import Arrived, Connection, Receiver
 from evframe_ingest import LARGE_BYTES, Intake, Prepared, Refused
-from evframe_wire.encoding import encode_value
 from evframe_wire.visible import brief
 
 from evframe import EventNameError, Pairs, ParameterError
 from evframe.plugin import PluginContext
 from evframe_opensips.catalogue import is_of_the_core
-from evframe_opensips.messages import Message, NotAnEvent, read, read_each
 
 log = logging.getLogger("evframe.opensips")
 MAX_HOPS: Final = 8
@@ -125,17 +124,17 @@ class InstanceIntake(Intake):
         """Raise the events in *data*, which has whole JSON texts; return the replies to those with an id."""
         self.seen_at = self._clock()
         try:
-            return self._message(read(data)) if data else b""
+            return self._message(read_message(data)) if data else b""
         except NotAnEvent as error:
             return self._message(error)
         except ValueError:
-            return b"".join(map(self._message, read_each(data)))
+            return b"".join(map(self._message, read_messages(data)))
 
     async def take_large(self, data: bytes) -> bytes:
         """Do as `take` does, but read the messages and encode their events beside the loop."""
         self.seen_at = self._clock()
         replies = b""
-        for found in await asyncio.to_thread(list, read_each(data)):
+        for found in await asyncio.to_thread(list, read_messages(data)):
             prepared = None
             if isinstance(found, Message):
                 prepared = await self.prepare_found(partial(self._event, found))
@@ -153,7 +152,7 @@ class InstanceIntake(Intake):
         if isinstance(found, Message):
             self.received += 1
             reason = self.take_found(partial(self._event, found), prepared=prepared)
-            return b"" if found.id is None else _reply(found.id, reason)
+            return b"" if found.id is None else reply(found.id, _ERRORS.get(reason, _INVALID) if reason else None)
         if isinstance(found, NotAnEvent):
             self.received += 1
             self.refuse(Refused("no_event", str(found)))
@@ -194,13 +193,3 @@ class InstanceIntake(Intake):
 def _answer(connection: Connection | None, replies: bytes) -> None:
     if replies and connection is not None:
         connection.reply(replies)
-
-
-def _reply(request_id: Any, reason: str | None) -> bytes:
-    """Return the reply to a request, as reliable streams wait for it."""
-    code, text = _ERRORS.get(reason or "", _INVALID)
-    outcome = {"error": {"code": code, "message": text}} if reason else {"result": "OK"}
-    try:
-        return encode_value({"jsonrpc": "2.0", **outcome, "id": request_id})
-    except ValueError:  # of the id, which came from outside
-        return b""

@@ -108,7 +108,11 @@ async def test_a_large_message_is_read_beside_the_loop(tmp_path, transport):
     sizes = []
 
     def record(frame, event, _):
-        if event == "call" and frame.f_code.co_name in {"read", "read_each"} and "data" in frame.f_locals:
+        if (
+            event == "call"
+            and frame.f_code.co_name in {"read", "read_message", "read_messages"}
+            and "data" in frame.f_locals
+        ):
             sizes.append(len(frame.f_locals["data"]))
 
     path = str(tmp_path / "one.sock") if transport == "unix" else None

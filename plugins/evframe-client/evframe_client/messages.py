@@ -1,19 +1,15 @@
-"""The events of an instance in the bytes that arrive (`docs/reference/wire-format.md`)."""
+"""The messages that a gateway sends to a subscriber, and the replies to them (`docs/reference/wire-format.md`)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import attrs
 from evframe_wire import reading
-
-from evframe import Pairs
-
-# In JSON a quote within a string has a backslash before it, and after the quote that ends one no
-# letter follows: this is found between two messages only.
-_BOUNDARY: Final = re.compile(rb'(?<=\})\s*(?=\{\s*"[A-Za-z])')
+from evframe_wire.encoding import encode_value
+from evframe_wire.framing import cut_messages
+from evframe_wire.payload import Pairs
 
 
 @attrs.frozen(slots=True)
@@ -30,7 +26,7 @@ class NotAnEvent(ValueError):  # noqa: N818 it may be JSON for another program
     """Raised for JSON that is no notification of an event."""
 
 
-def read(data: bytes) -> Message:
+def read_message(data: bytes) -> Message:
     """Return the message that *data* is.
 
     Bytes that are not UTF-8 are kept as surrogates, which go out as the same bytes; raw control
@@ -43,12 +39,12 @@ def read(data: bytes) -> Message:
     return _message(reading.read(data))
 
 
-def read_each(data: bytes) -> Iterator[Message | ValueError]:
+def read_messages(data: bytes) -> Iterator[Message | ValueError]:
     """Yield every message of *data*, in which several may follow each other, and an error for each that is none.
 
     After an error that is no `NotAnEvent` the next message begins behind the end of another.
     """
-    for piece in _BOUNDARY.split(data):
+    for piece in cut_messages(data):
         try:
             for value in reading.read_each(piece.decode("utf-8", "surrogateescape")):
                 try:
@@ -69,3 +65,15 @@ def _message(value: Any) -> Message:
     if params is not None and not isinstance(params, dict | list | Pairs):
         raise NotAnEvent(f"expected parameters in an object or an array, got {type(params).__name__}")
     return Message(method, params, members.get("id"))
+
+
+def reply(request_id: Any, error: tuple[int, str] | None = None) -> bytes:
+    """Return the reply to a request, with the code and the text of an *error*; nothing when the id has no JSON form.
+
+    A gateway in reliable mode waits for it.
+    """
+    outcome = {"result": "OK"} if error is None else {"error": {"code": error[0], "message": error[1]}}
+    try:
+        return encode_value({"jsonrpc": "2.0", **outcome, "id": request_id})
+    except ValueError:  # of the id, which came from outside
+        return b""

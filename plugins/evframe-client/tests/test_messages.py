@@ -4,7 +4,7 @@ import contextlib
 import json
 
 import pytest
-from evframe_opensips.messages import Message, NotAnEvent, read, read_each
+from evframe_client.messages import Message, NotAnEvent, read_message, read_messages
 from evframe_wire.encoding import encode_params
 from evframe_wire.payload import envelope
 from hypothesis import given
@@ -28,25 +28,25 @@ def payload(params, name="E_X", **options):
 def whole(data):
     """Return what `data` is, whichever way it has to be read."""
     try:
-        return [read(data)]
+        return [read_message(data)]
     except NotAnEvent:
         raise
     except ValueError:
-        return list(read_each(data))
+        return list(read_messages(data))
 
 
 @given(PARAMS)
 def test_both_ways_read_the_same(params):
     """What can be read quickly reads the same carefully, and is what was sent."""
     data = payload(params)
-    assert list(read_each(data)) == whole(data) == [Message("E_X", params)]
+    assert list(read_messages(data)) == whole(data) == [Message("E_X", params)]
 
 
 @given(st.lists(PARAMS, min_size=1, max_size=5), st.sampled_from([b"", b"\n", b" \r\n\t"]))
 def test_several(every, between):
     """Messages without anything between them, or with white space, are each read."""
     joined = between.join(payload(params) for params in every)
-    assert list(read_each(joined)) == [Message("E_X", params) for params in every]
+    assert list(read_messages(joined)) == [Message("E_X", params) for params in every]
 
 
 @given(st.lists(PARAMS, min_size=1, max_size=5), st.data())
@@ -54,7 +54,7 @@ def test_a_part_costs_one_message(every, data):
     """A message without its end is an error, and those before it are read."""
     texts = [payload(params) for params in every]
     cut = data.draw(st.integers(1, len(texts[-1]) - 1))
-    *before, last = read_each(b"".join(texts[:-1]) + texts[-1][:cut])
+    *before, last = read_messages(b"".join(texts[:-1]) + texts[-1][:cut])
     assert before == [Message("E_X", params) for params in every[:-1]]
     assert type(last) is ValueError
 
@@ -62,9 +62,9 @@ def test_a_part_costs_one_message(every, data):
 @given(st.binary())
 def test_any_bytes(data):
     """Whatever arrives is read or is an error that is expected."""
-    assert all(isinstance(found, Message | ValueError) for found in read_each(data))
+    assert all(isinstance(found, Message | ValueError) for found in read_messages(data))
     with contextlib.suppress(ValueError):
-        read(data)
+        read_message(data)
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_bytes_go_out_as_they_came():
 
 def test_requests_have_ids():
     """The id of a request is kept, wherever it stands."""
-    assert read(payload({"a": 1}, request_id=7)) == Message("E_X", {"a": 1}, 7)
-    assert read(b'{"method":"E_X","id":"a"}') == Message("E_X", None, "a")
+    assert read_message(payload({"a": 1}, request_id=7)) == Message("E_X", {"a": 1}, 7)
+    assert read_message(b'{"method":"E_X","id":"a"}') == Message("E_X", None, "a")
 
 
 @pytest.mark.parametrize(
@@ -108,13 +108,13 @@ def test_no_event(value):
     """JSON that is no notification of an event is distinguished from what is no JSON."""
     data = json.dumps(value).encode()
     with pytest.raises(NotAnEvent):
-        read(data)
-    assert [type(found) for found in read_each(data)] == [NotAnEvent]
+        read_message(data)
+    assert [type(found) for found in read_messages(data)] == [NotAnEvent]
 
 
 @pytest.mark.parametrize("data", [b"{", b"x", b'{"a":NaN}', b'{"a":1} x', b"[" * 100_000, b"\xff", b'{"method":"E"'])
 def test_no_json(data):
     """What is no JSON is an error, however deep it is nested."""
     with pytest.raises(ValueError):
-        read(data)
-    assert type(list(read_each(data))[-1]) is ValueError
+        read_message(data)
+    assert type(list(read_messages(data))[-1]) is ValueError
