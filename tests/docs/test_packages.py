@@ -26,8 +26,6 @@ INSTALLED = packages_distributions()
 REFERENCE_SOURCES = {"dialog", "dispatcher", "fraud-detection", "load-balancer", "usrloc"}
 # Modules that are still to be divided.
 LONGER = {
-    "evframe-client/evframe_client/receivers.py",
-    "evframe-opensips/evframe_opensips/instance.py",
     "evframe-resolver/evframe_resolver/resolver.py",
     "evframe-virtual/evframe_virtual/group.py",
 }

@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 import attrs
 
+from evframe_client.addresses import Kind, own_address
 from evframe_client.datagram import Udp, Unix
 from evframe_client.errors import management_errors
 from evframe_client.fifo import Fifo
 from evframe_client.loop_thread import run
 from evframe_client.protocol import Params, Request, raise_params
-from evframe_client.receivers import Kind, own_address
 from evframe_client.subscriptions import LEASE_S, LOOK_S, AsyncSubscription, Subscription, SubscriptionRequest
 from evframe_client.urls import DEFAULT_URL, HttpUrl, UdpUrl, UnixUrl, parse_url, without_password
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import selectors
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 from evframe_wire.addresses import connection_problem
 from evframe_wire.drops import DropCounter
 from evframe_wire.endpoints import bind_inet
 from evframe_wire.framing import MAX_VALUE_BYTES, Splitter
 
+from evframe_client.addresses import Kind
 from evframe_client.datagram import MAX_BYTES, bind_new_name
-from evframe_client.lookups import look_up
-from evframe_client.urls import HttpUrl, UdpUrl, Url
 
 log = logging.getLogger("evframe.client")
-Kind = Literal["udp", "unix", "tcp"]
 Arrived = tuple[bytes, "Connection | None"]
 """A payload, and the connection that takes the reply to it; datagrams are not replied to."""
 _BUFFER_BYTES: Final = 4 << 20
@@ -29,7 +26,6 @@ _LAST_READS: Final = 1000  # a sender without an end would hold the end up
 _RECEIVE_BYTES: Final = 8 << 10  # of a connection at once: to find the ends in more would hold up the loop
 _MAX_CONNECTIONS: Final = 256
 _SO_RCVBUFFORCE: Final = 33  # of Linux, which Python has no name for
-_LOCAL: Final = "127.0.0.1"
 
 
 class Receiver(Protocol):
@@ -71,57 +67,6 @@ def _with_room(sock: socket.socket) -> socket.socket:
     with suppress(PermissionError):  # the system's limit holds for users
         sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
     return sock
-
-
-def subscriber_text(kind: Kind, address: Any, host: str | None = None) -> str:
-    """Return a receiver's *address* as the gateway gets it, with *host* in place of the host in it."""
-    if kind == "unix":
-        return f"unix:{address}"
-    host = host or str(address[0])
-    return f"{kind}:{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{address[1]}"
-
-
-def check_address(address: str) -> str:
-    """Return *address* as the system takes it.
-
-    Raises:
-        ValueError: if it is not one that a gateway can send to.
-    """
-    try:
-        parsed = ipaddress.ip_address(address.strip("[]"))
-    except ValueError:
-        parsed = None
-    if parsed is None or parsed.is_unspecified:
-        raise ValueError(f"address: expected the IP address at which the gateway reaches this program, got {address!r}")
-    return str(parsed)
-
-
-async def own_address(url: Url) -> str:
-    """Return the address from which this program reaches the gateway at *url*."""
-    if not isinstance(url, HttpUrl | UdpUrl) or (isinstance(url, HttpUrl) and url.unix_path is not None):
-        return _LOCAL
-    found = await look_up(url.host, url.port, socket.SOCK_DGRAM)
-    # The original sends events over IPv4 alone.
-    addresses = sorted(((one[0], one[4]) for one in found), key=lambda one: one[0] != socket.AF_INET)
-    return source_address(addresses)
-
-
-def source_address(addresses: Iterable[tuple[int, Any]]) -> str:
-    """Return the address of this host for the first of *addresses*, each with its family, that has a route.
-
-    Raises:
-        OSError: if none has.
-    """
-    problem: OSError | None = None
-    for family, address in addresses:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.connect(address)  # sends nothing
-            except OSError as error:
-                problem = error
-            else:
-                return str(probe.getsockname()[0])
-    raise problem or OSError("expected a host with an address")
 
 
 class DatagramReceiver:

@@ -14,11 +14,12 @@ import attrs
 from evframe_wire.payload import Pairs
 from evframe_wire.reading import read
 
+from evframe_client.addresses import Kind, check_address, subscriber_text
 from evframe_client.gateway_leases import Call
 from evframe_client.leases import Leases
 from evframe_client.loop_thread import run
 from evframe_client.messages import NotAnEvent, read_message, reply
-from evframe_client.receivers import Kind, Receiver, check_address, open_receiver, subscriber_text
+from evframe_client.receivers import Receiver, open_receiver
 from evframe_client.sockets import ready
 
 LEASE_S: Final = 60

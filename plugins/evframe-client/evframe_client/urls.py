@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 import attrs
@@ -29,6 +29,11 @@ class HttpUrl:
     credentials: str | None = attrs.field(default=None, repr=False)
     """``user:password``, when the URL has them."""
 
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """Host and port; None for a path."""
+        return (self.host, self.port) if self.unix_path is None else None
+
 
 @attrs.frozen
 class UdpUrl:
@@ -36,6 +41,11 @@ class UdpUrl:
 
     host: str
     port: int
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Host and port."""
+        return self.host, self.port
 
 
 @attrs.frozen
@@ -45,6 +55,7 @@ class UnixUrl:
     path: str
     reply_dir: str | None
     """The folder in which this side binds its own name; None for that of temporary files."""
+    place: ClassVar[None] = None
 
 
 @attrs.frozen
@@ -53,6 +64,7 @@ class FifoUrl:
 
     path: str
     reply_dir: str
+    place: ClassVar[None] = None
 
 
 Url = HttpUrl | UdpUrl | UnixUrl | FifoUrl

@@ -8,7 +8,8 @@ from contextlib import ExitStack, suppress
 
 import pytest
 from evframe_client import AsyncClient, parse_url
-from evframe_client.receivers import StreamReceiver, open_receiver, own_address, subscriber_text
+from evframe_client.addresses import own_address, subscriber_text
+from evframe_client.receivers import StreamReceiver, open_receiver
 from evframe_client.subscriptions import confirmation, parse_event
 from evframe_wire.endpoints import bind_inet
 from processes import until

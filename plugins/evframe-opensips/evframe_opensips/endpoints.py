@@ -8,7 +8,8 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from evframe_client.receivers import DatagramReceiver, Receiver, StreamReceiver, source_address
+from evframe_client.addresses import LOCAL, source_address
+from evframe_client.receivers import DatagramReceiver, Receiver, StreamReceiver
 from evframe_wire.endpoints import Access, bind_inet, bind_unix
 
 from evframe import Unavailable
@@ -91,7 +92,7 @@ async def own_address(options: InstanceOptions, settings: Options, resolver: Res
     if not settings.listens_everywhere:
         return settings.listen
     if options.host is None or options.transport == "unix":
-        return "127.0.0.1"
+        return LOCAL
     try:
         found = await resolver.addresses(options.host, 9)
     except Unavailable as error:

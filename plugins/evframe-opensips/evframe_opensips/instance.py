@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final
 
 from evframe_client import AsyncClient, ManagementError
+from evframe_client.addresses import subscriber_text
 from evframe_client.gateway_leases import GatewayLeases
-from evframe_client.receivers import subscriber_text
+from evframe_client.held_leases import HeldLeases
 from evframe_wire.backoff import delay_s
 
 from evframe.plugin import LogLimiter, PluginContext
@@ -64,16 +64,12 @@ class Instance:
         self._is_receiving = False
         self._status = context.status.group(GROUP)
         self._status.add(self.name, -1, "connecting", reports=_REPORTS)
-        self._leases: GatewayLeases | None = None
+        self._leases = HeldLeases(clock)
         self._attached = False
         self._is_other = False  # it has other options, and has to be left first
         self._is_stale = False  # it has other options
         self._is_bridge = False
         self._is_abandoned = False  # it is not in the configuration any more
-        self._left_s: dict[str, int] = {}  # of the leases, when they were looked at
-        self._looked_at = 0.0
-        self._refused: dict[str, str] = {}
-        self._lost_leases = 0
         self._wake = asyncio.Event()
         self._renew_all = False
         self._patient_until = -math.inf
@@ -127,23 +123,23 @@ class Instance:
             await self._leave()
         if not self._attached or self._is_stale:
             self._is_stale = False
-            self._leases = await self._connect()
+            self._leases.reach(await self._connect())
         leases = self._leases
-        assert leases is not None
-        events, self._refused = self.intake.expect(self._choice.among(await leases.events()))
-        left_s = await leases.held(events)
-        unwanted = left_s.keys() - set(events)
-        await leases.end_all(unwanted)
-        left_s = {name: seconds for name, seconds in left_s.items() if name not in unwanted}
-        await self._compare(leases, events, left_s)
-        self._left_s, self._looked_at = left_s, self._clock()
+        events, leases.refused = self.intake.expect(self._choice.among(await leases.gateway.events()))
+        found = await leases.look(events)
+        started_anew = bool(leases.left_s) and not found  # and may be another bridge now
+        if not self._attached or self._is_bridge or started_anew:
+            self._is_bridge = await self._origins.join(self.name, leases.gateway.call)
+        lost = leases.record(found, events)
+        if lost:
+            self._report("everything was lost" if started_anew else f"{lost} leases were lost")
         renew_all, self._renew_all = self._renew_all, False
-        await self._subscribe(leases, events if renew_all else _due(events, left_s, self._settings.expire_s))
+        await leases.renew(events, every=renew_all)
         self._report_leases()
 
     async def _connect(self) -> GatewayLeases:
         settings = self._settings
-        client = await asyncio.to_thread(self._client)  # which may import h11, and read certificates
+        client = await asyncio.to_thread(self._client)  # which may import h11, and read files
         try:
             async with asyncio.timeout(settings.timeout_s):
                 host = self._options.advertise or await own_address(self._options, settings, self._context.resolver)
@@ -153,51 +149,22 @@ class Instance:
         return GatewayLeases(client.call, socket, settings.expire_s)
 
     def _client(self) -> AsyncClient:
-        options = self._options
-        token = options.token
-        if options.token_file is not None:
-            token = Path(options.token_file).read_text(encoding="utf-8").strip()
-        return AsyncClient(options.url, self._settings.timeout_s, token, shown=options.shown_url)
-
-    async def _compare(self, leases: GatewayLeases, events: Iterable[str], left_s: Mapping[str, int]) -> None:
-        """Record leases that were lost; an instance that has none of them any more may be another bridge now."""
-        lost = [name for name in events if name in self._left_s and name not in left_s]
-        started_anew = bool(self._left_s) and not left_s
-        if not self._attached or self._is_bridge or started_anew:
-            self._is_bridge = await self._origins.join(self.name, leases.call)
-        for name in lost:
-            if name in leases.taken_for:
-                raise ValueError(
-                    f"expected a socket that is not the beginning of another subscriber's,"
-                    f" got {leases.socket!r} and {leases.taken_for[name]!r}"
-                )
-        if lost:
-            self._lost_leases += len(lost)
-            self._report("everything was lost" if started_anew else f"{len(lost)} leases were lost")
-
-    async def _subscribe(self, leases: GatewayLeases, events: Iterable[str]) -> None:
-        for name in events:
-            self._left_s[name] = self._settings.expire_s  # without an answer it may be there, and is to be left
-            try:
-                await leases.take(name)
-            except ManagementError as error:
-                if error.code is None:
-                    raise
-                del self._left_s[name]
-                self._refused[name] = str(error)
+        own, timeout_s = self._options, self._settings.timeout_s
+        return AsyncClient(own.url, timeout_s, own.token, token_file=own.token_file, shown=own.shown_url)
 
     def _report_leases(self) -> None:
         """Report which events are subscribed at the instance, and what it refuses."""
-        refused = f"{len(self._refused)} refused: {next(iter(self._refused.values()))}" if self._refused else ""
-        if self._left_s:
-            text = f"{len(self._left_s)} events" + (f", {refused}" if refused else "")
+        count, problems = len(self._leases.left_s), self._leases.refused
+        refused = f"{len(problems)} refused: {next(iter(problems.values()))}" if problems else ""
+        if count:
+            text = f"{count} events" + (f", {refused}" if refused else "")
         else:
             text = refused or "it has none of the chosen events"
-        self._status.set_status(1 if self._left_s else -1, text, self.name)
+        self._status.set_status(1 if count else -1, text, self.name)
         if not self._attached:
             self._attached = True
             self._report("attached")
-            log.info("an instance is attached", extra={"instance": self.name, "events": len(self._left_s)})
+            log.info("an instance is attached", extra={"instance": self.name, "events": count})
 
     async def _report_away(self, error: Exception) -> None:
         """Report why the instance cannot be used now."""
@@ -220,20 +187,17 @@ class Instance:
 
     async def _leave(self) -> None:
         """End the leases, as far as the instance answers in time."""
-        names, self._left_s = list(self._left_s), {}
         self._origins.leave(self.name)
-        if not names or self._leases is None:
-            return
         try:
-            # Not asyncio.timeout: in a task that is cancelled, as this one is, its end is no TimeoutError with 3.11.2.
-            await asyncio.wait_for(self._leases.end_all(names), self._settings.timeout_s)
+            ended = await self._leases.end(self._settings.timeout_s)
         except (ManagementError, TimeoutError) as error:
             log.warning(
                 "leases are left to end by themselves",
                 extra={"instance": self.name, "problem": str(error), "expire_s": self._settings.expire_s},
             )
         else:
-            log.info("an instance was left", extra={"instance": self.name, "events": len(names)})
+            if ended:
+                log.info("an instance was left", extra={"instance": self.name, "events": ended})
 
     def adopt(self, options: InstanceOptions, settings: Options, choice: Choice) -> None:
         """Continue with other options, of which `keeps_endpoint` says that they can be adopted."""
@@ -271,28 +235,22 @@ class Instance:
 
     def describe(self) -> dict[str, Any]:
         """Return what the listing has of the instance."""
-        now, intake = self._clock(), self.intake
+        now, intake, leases = self._clock(), self.intake, self._leases
         status = self._status.find(self.name)
-        passed_s = now - self._looked_at
         return {
             "name": self.name,
             "url": self._options.shown_url,
-            "socket": None if self._leases is None else self._leases.socket,
+            "socket": leases.socket,
             "ready": status is not None and status.ready,
             "details": None if status is None else status.details,
-            "events": sorted(self._left_s),
-            "refused_events": self._refused,
-            "lease_left_s": max(0, round(min(self._left_s.values()) - passed_s)) if self._left_s else None,
+            "events": sorted(leases.left_s),
+            "refused_events": leases.refused,
+            "lease_left_s": leases.shortest_s,
             "received": intake.received,
             "raised": intake.raised,
             "refused": dict(intake.refused),
             "unparsed": intake.unparsed,
             "dropped": intake.dropped,
-            "lost_leases": self._lost_leases,
+            "lost_leases": leases.lost,
             "seen_s_ago": None if intake.seen_at is None else round(now - intake.seen_at, 3),
         }
-
-
-def _due(wanted: Iterable[str], left_s: Mapping[str, int], expire_s: int) -> list[str]:
-    """Return those of the *wanted* events whose lease is not there, or has less than half of *expire_s* left."""
-    return [name for name in wanted if left_s.get(name, 0) * 2 <= expire_s]

@@ -53,11 +53,6 @@ def _address(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
         raise ValueError(f"{attribute.name}: expected an IP address of this host, got {value!r}") from None
 
 
-def _port(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
-    if not 0 <= value <= 65535:
-        raise ValueError(f"{attribute.name}: expected 0 to 65535, got {value!r}")
-
-
 def _ports(_: Any, attribute: attrs.Attribute[str | None], value: str | None) -> None:
     found = None if value is None else _PORTS.fullmatch(value)
     if value is not None and (found is None or not 1 <= int(found[1]) <= int(found[2]) <= 65535):
@@ -84,7 +79,7 @@ class InstanceOptions:
     """Its management interface: ``http://…``, ``https://…``, ``http+unix://…``, ``udp://…``, ``unix://…`` or ``fifo://…``."""
     transport: Literal["udp", "tcp", "unix"] = "udp"
     """How it sends its events, with its module event_datagram (`udp`, `unix`) or event_stream (`tcp`)."""
-    port: int = attrs.field(default=0, validator=_port)
+    port: int = attrs.field(default=0, validator=within(0, 65535))
     """The port at which its events arrive; 0 takes one of `ports`."""
     advertise: str | None = attrs.field(default=None, validator=_host)
     """The host at which it reaches this gateway, when that is not the address that is listened at."""
@@ -112,8 +107,8 @@ class InstanceOptions:
     @property
     def host(self) -> str | None:
         """The host of its management interface; None when that is a path."""
-        parts = parse_url(self.url)
-        return None if getattr(parts, "unix_path", None) else getattr(parts, "host", None)
+        place = parse_url(self.url).place
+        return None if place is None else place[0]
 
 
 @attrs.frozen

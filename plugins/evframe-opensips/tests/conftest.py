@@ -21,6 +21,8 @@ class Opensips:
         self.leases = {}
         self.requests = []
         self.tokens = set()
+        self.wanted_token = None
+        """The only token that it takes, if there is one."""
         self.transports = ("udp", "unix", "tcp")
         self.commands = {
             "events_list": self._list,
@@ -67,10 +69,11 @@ class Opensips:
                 self.unanswered += 1
                 await reader.read()  # until who asked has given up
                 raise ConnectionError
-            body = self.answer(await reader.readexactly(size))
-            writer.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-            )
+            body, status = self.answer(await reader.readexactly(size)), b"200 OK"
+            if self.wanted_token and self.wanted_token not in head.decode():
+                body, status = b"", b"401 Unauthorized"
+            kind = b"Content-Type: application/json\r\n"
+            writer.write(b"HTTP/1.1 %b\r\n%bContent-Length: %d\r\n\r\n%b" % (status, kind, len(body), body))
             await writer.drain()
         writer.close()
         with suppress(ConnectionError):

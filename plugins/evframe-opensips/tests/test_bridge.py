@@ -381,6 +381,22 @@ async def test_token_is_read_anew(fleet, tmp_path):
     assert opensips.tokens == {"secret"}
 
 
+async def test_token_that_is_refused_is_read_again(fleet, tmp_path, caplog):
+    """An instance that takes another token from now on stays attached when the file has that one."""
+    opensips = await fleet("E_PIKE_BLOCKED")
+    file = tmp_path / "token"
+    file.write_text("before\n")
+    async with bridge(one(opensips, token_file=str(file))) as recorder:
+        await until(lambda: ready(recorder))
+        file.write_text("after\n")
+        opensips.wanted_token = "after"
+        looks = len(opensips.requests)
+        await until(lambda: len(opensips.requests) > looks + 6)
+        assert ready(recorder)
+    assert opensips.tokens == {"before", "after"}
+    assert "an instance is away" not in caplog.text
+
+
 async def test_reconfiguration(fleet, tmp_path):
     """Instances come, go and change while the gateway works; those that stay lose nothing."""
     first, second, third = [await fleet("E_PIKE_BLOCKED", "E_UL_AOR_INSERT") for _ in range(3)]

@@ -10,7 +10,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from evframe_client.receivers import subscriber_text
+from evframe_client.addresses import subscriber_text
 from evframe_opensips import InstanceOptions, Options
 from evframe_opensips.endpoints import bind, is_endpoint, own_address
 from evframe_opensips.intake import InstanceIntake
