@@ -15,7 +15,8 @@ from evframe import Event
 from evframe.plugin import Address, Done, Member, PluginContext, Queue
 from evframe_virtual.handing import HandOver
 
-_NOT_ITS_FAULT: Final = frozenset({"queue_full", "too_large"})  # it is behind, or the event is to blame
+_FULL: Final = "queue_full"
+_NOT_ITS_FAULT: Final = frozenset({_FULL, "too_large"})  # it is behind, or the event is to blame
 _PROBE_LIMIT_S: Final = 5.0
 
 
@@ -154,6 +155,10 @@ class Candidate:
         """Whether it gets events."""
         return self.failed_at is None and not self.is_disabled
 
+    def has_room_for(self, event: Event) -> bool:
+        """Return whether it would queue *event* without a loss."""
+        return self.member.subscriber.has_room_for(event)
+
     def _away(self, _: str) -> None:
         self.fail()
 
@@ -166,6 +171,8 @@ class Candidate:
         attempt.tried.add(self)
         attempt.reason = reason
         if reason in _NOT_ITS_FAULT:
+            if reason == _FULL:  # with `drop_oldest`, another full member would drop an event, and so on
+                attempt.tried.update(each for each in group.candidates if not each.has_room_for(attempt.event))
             group.send(attempt)
         else:
             self._failed.append(attempt)

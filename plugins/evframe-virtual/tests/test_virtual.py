@@ -877,3 +877,27 @@ async def test_a_member_that_is_enabled_often_is_probed_as_seldom_as_before(memo
             group.enable(candidate)
         retries = events._roster.scheduler.retries._retries
         await until(lambda: len(retries) == 1)
+
+
+@pytest.mark.parametrize("policy", ["FAILOVER", "ROUND-ROBIN"])
+async def test_an_event_that_a_full_member_drops_displaces_none_of_another_full_member(memory, compose, policy):
+    """With `drop_oldest` and every member full, each event has one outcome: no loss makes another member lose one."""
+    outcomes, gate = [], asyncio.get_running_loop().create_future()
+    for name in ("a", "b", "c"):
+        memory.when(name, lambda _: gate)
+    async with asyncio.timeout(30), compose(overflow="drop_oldest", queue_size=500) as events:
+        socket = f"virtual:{policy} memory:a memory:b memory:c"
+        subscriber = events.subscribe_event("E_V", socket).subscriber
+        for number in range(5000):
+            events.raise_event_and_tell("E_V", [number], outcomes.append)
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+        await until(lambda: not subscriber.queue)
+        for name in ("a", "b", "c"):
+            memory.when(name, None)
+        gate.set_result(None)
+        await until(lambda: not subscriber.depth)
+        members = events.describe(socket)["members"]
+    assert len(outcomes) == 5000
+    assert outcomes.count(["queue_full"]) == subscriber.reasons["queue_full"] == subscriber.failed
+    assert outcomes.count([None]) == subscriber.delivered == sum(member["delivered"] for member in members)
