@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from evframe_client.payload_reader import PayloadReader
+from evframe_ingest import LARGE_BYTES
 from evframe_opensips import InstanceOptions, Options
 from evframe_opensips.endpoints import bind
 from evframe_opensips.intake import InstanceIntake
@@ -59,13 +61,14 @@ async def lost(kind: str, burst: int, folder: str) -> float:
     intake = InstanceIntake(Context(), "one", "", time.monotonic)  # type: ignore[arg-type]
     intake.expected = {"E_X"}
     receiver, _ = bind(options, Options([options]), lambda: None)
-    intake.begin(receiver)
+    reader = PayloadReader(receiver, intake, LARGE_BYTES)
+    reader.begin()
     place = path or str(receiver.address[1])
     words = [sys.executable, "-c", SENDER, kind, place, str(burst), str(PAUSE_S), str(EVENTS)]
     process = await asyncio.create_subprocess_exec(*words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     await process.communicate(EVENT)
     await asyncio.sleep(0.2)
-    await intake.end()
+    await reader.end()
     receiver.close()
     return 100 * (1 - raised / EVENTS)
 

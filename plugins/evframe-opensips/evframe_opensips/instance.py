@@ -13,6 +13,8 @@ from evframe_client import AsyncClient, ManagementError
 from evframe_client.addresses import subscriber_text
 from evframe_client.gateway_leases import GatewayLeases
 from evframe_client.held_leases import HeldLeases
+from evframe_client.payload_reader import PayloadReader
+from evframe_ingest import LARGE_BYTES
 from evframe_wire.backoff import delay_s
 
 from evframe.plugin import LogLimiter, PluginContext
@@ -61,7 +63,7 @@ class Instance:
         self._clock = clock
         self.intake = InstanceIntake(context, self.name, settings.instance_param, clock)
         self._receiver, self._is_handed_over = bind(options, settings, self._connection_lost)
-        self._is_receiving = False
+        self._reader = PayloadReader(self._receiver, self.intake, LARGE_BYTES)
         self._status = context.status.group(GROUP)
         self._status.add(self.name, -1, "connecting", reports=_REPORTS)
         self._leases = HeldLeases(clock)
@@ -85,10 +87,10 @@ class Instance:
         try:
             while True:
                 if not self._is_handed_over:
-                    self._receive()
+                    self._reader.begin()
                 try:
                     await self._look()
-                    self._receive()
+                    self._reader.begin()
                 except (ManagementError, OSError, ValueError, Loop) as error:
                     attempts += 1
                     await self._report_away(error)
@@ -102,13 +104,7 @@ class Instance:
                 else:
                     await self._leave()
             finally:
-                await self.intake.end()
-
-    def _receive(self) -> None:
-        """Begin to raise what arrives."""
-        if not self._is_receiving:
-            self._is_receiving = True
-            self.intake.begin(self._receiver)
+                await self._reader.end()
 
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):

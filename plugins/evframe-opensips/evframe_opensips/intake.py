@@ -6,12 +6,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
-from itertools import chain
 from typing import Any, Final
 
 from evframe_client.messages import Message, NotAnEvent, read_message, read_messages, reply
-from evframe_client.receivers import Arrived, Connection, Receiver
-from evframe_ingest import LARGE_BYTES, Intake, Prepared, Refused
+from evframe_ingest import Intake, Prepared, Refused
 from evframe_wire.visible import brief
 
 from evframe import EventNameError, Pairs, ParameterError
@@ -51,8 +49,6 @@ class InstanceIntake(Intake):
         """How many datagrams the kernel had no room for."""
         self.seen_at: float | None = None
         """When something arrived last."""
-        self._receiver: Receiver | None = None
-        self._large: asyncio.Task[None] | None = None
 
     def expect(self, names: Iterable[str]) -> tuple[list[str], dict[str, str]]:
         """Register those of *names* that are not known here yet; take the events that can be raised from now on.
@@ -76,49 +72,6 @@ class InstanceIntake(Intake):
         events = [name for name in usable if name not in refused]
         self.expected, self.unchanged = set(events), unchanged
         return events, refused
-
-    def begin(self, receiver: Receiver) -> None:
-        """Raise the events that arrive from now on."""
-        self._receiver = receiver
-        asyncio.get_running_loop().add_reader(receiver.fileno(), self._read)
-
-    def _read(self) -> None:
-        assert self._receiver is not None
-        arrived = self._receiver.read()
-        for payload, connection in arrived:
-            if len(payload) > LARGE_BYTES:
-                self._pause()  # what comes after it waits, so that events keep their order
-                rest = chain([(payload, connection)], arrived)
-                self._large = asyncio.get_running_loop().create_task(self._take_beside(rest, self._receiver))
-                return
-            _answer(connection, self.take(payload))
-        self.drop(self._receiver.lost)
-
-    def _pause(self) -> None:
-        if self._receiver is not None:
-            asyncio.get_running_loop().remove_reader(self._receiver.fileno())
-
-    async def _take_beside(self, arrived: Iterable[Arrived], receiver: Receiver) -> None:
-        """Take what has arrived, a large message beside the loop, and then what arrives."""
-        await self._take_all(arrived)
-        self.drop(receiver.lost)
-        if self._receiver is not None:
-            self.begin(receiver)
-
-    async def _take_all(self, arrived: Iterable[Arrived]) -> None:
-        for payload, connection in arrived:
-            large = len(payload) > LARGE_BYTES
-            _answer(connection, await self.take_large(payload) if large else self.take(payload))
-
-    async def end(self) -> None:
-        """Raise the events that have arrived, and nothing more."""
-        self._pause()
-        receiver, self._receiver = self._receiver, None
-        if self._large is not None:
-            await self._large
-        if receiver is not None:
-            await self._take_all(receiver.last())
-            self.drop(receiver.lost)
 
     def take(self, data: bytes) -> bytes:
         """Raise the events in *data*, which has whole JSON texts; return the replies to those with an id."""
@@ -188,8 +141,3 @@ class InstanceIntake(Intake):
     def problem_of(self, error: ParameterError) -> str:
         """Leave out the value, which may be a secret."""
         return f"expected another value in {error.event!r}, parameter {brief(error.parameter)}"
-
-
-def _answer(connection: Connection | None, replies: bytes) -> None:
-    if replies and connection is not None:
-        connection.reply(replies)

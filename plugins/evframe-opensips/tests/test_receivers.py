@@ -11,6 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 from evframe_client.addresses import subscriber_text
+from evframe_client.payload_reader import PayloadReader
+from evframe_ingest import LARGE_BYTES
 from evframe_opensips import InstanceOptions, Options
 from evframe_opensips.endpoints import bind, is_endpoint, own_address
 from evframe_opensips.intake import InstanceIntake
@@ -32,6 +34,7 @@ class Site:
         self.options = InstanceOptions("one", URL, transport, path=path, port=port)
         self.settings = Options([self.options], **settings)
         self.receiver, _ = bind(self.options, self.settings, self._lost)
+        self.reader = PayloadReader(self.receiver, self.intake, LARGE_BYTES)
 
     @property
     def raising(self):
@@ -51,11 +54,11 @@ class Site:
         self.lost += 1
 
     async def __aenter__(self):
-        self.intake.begin(self.receiver)
+        self.reader.begin()
         return self
 
     async def end(self):
-        await self.intake.end()
+        await self.reader.end()
         self.receiver.close()
 
     async def __aexit__(self, *error):
@@ -143,7 +146,7 @@ async def test_an_end_while_a_large_message_is_read(transport):
             sender.connect(site.receiver.address)
             for number in range(20):
                 sender.sendall(message(number, text="x" * 20_000 * (number % 2)))
-            await until(lambda: site.intake._large)
+            await until(lambda: site.reader._large)
             await site.end()
     assert numbers(site) == list(range(20))
 

@@ -1,0 +1,91 @@
+"""A receiver that an event loop reads as soon as something has arrived."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from itertools import chain
+from typing import Protocol
+
+from evframe_client.receivers import Arrived, Connection, Receiver
+
+
+class Taker(Protocol):
+    """Takes payloads, one after the other."""
+
+    def take(self, data: bytes) -> bytes:
+        """Take a payload; return the reply to it, which may be nothing."""
+
+    async def take_large(self, data: bytes) -> bytes:
+        """Do the same for a payload that would hold the loop up, beside the loop."""
+
+    def drop(self, total: int) -> None:
+        """Take the number of datagrams that the kernel had no room for so far."""
+
+
+class PayloadReader:
+    """Reads a receiver, in order: what arrives after a large payload waits until that is taken.
+
+    Args:
+        receiver: where payloads arrive.
+        taker: takes them.
+        large_bytes: the longest payload that is taken on the loop.
+    """
+
+    def __init__(self, receiver: Receiver, taker: Taker, large_bytes: int) -> None:
+        self._receiver = receiver
+        self._taker = taker
+        self._large_bytes = large_bytes
+        self._is_reading = False
+        self._large: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Take what arrives from now on."""
+        if not self._is_reading:
+            self._is_reading = True
+            self._resume()
+
+    def _resume(self) -> None:
+        asyncio.get_running_loop().add_reader(self._receiver.fileno(), self._read)
+
+    def _pause(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._receiver.fileno())
+
+    def _read(self) -> None:
+        arrived = self._receiver.read()
+        for payload, connection in arrived:
+            if len(payload) > self._large_bytes:
+                self._pause()
+                rest = chain([(payload, connection)], arrived)
+                self._large = asyncio.get_running_loop().create_task(self._read_beside(rest))
+                return
+            _answer(connection, self._taker.take(payload))
+        self._taker.drop(self._receiver.lost)
+
+    async def _read_beside(self, arrived: Iterable[Arrived]) -> None:
+        """Take what has arrived, a large payload beside the loop, and then what arrives."""
+        await self._take_all(arrived)
+        if self._is_reading:
+            self._resume()
+
+    async def _take_all(self, arrived: Iterable[Arrived]) -> None:
+        taker = self._taker
+        for payload, connection in arrived:
+            is_large = len(payload) > self._large_bytes
+            _answer(connection, await taker.take_large(payload) if is_large else taker.take(payload))
+        taker.drop(self._receiver.lost)
+
+    async def end(self) -> None:
+        """Take what has arrived, and nothing more."""
+        if not self._is_reading:
+            return
+        self._is_reading = False
+        self._pause()
+        if self._large is not None:
+            await self._large
+        await self._take_all(self._receiver.last())
+
+
+def _answer(connection: Connection | None, reply: bytes) -> None:
+    if reply and connection is not None:
+        connection.reply(reply)
