@@ -10,6 +10,7 @@ import evframe
 from evframe.config import Config, CoreOptions
 from evframe.delivery.limits import Limits
 from evframe.delivery.nesting import delivering
+from evframe.delivery.subscriber import Subscriber
 from evframe.testing import FakeClock, MemoryTransport, until
 from evframe.testing.transports import MemorySocket
 
@@ -542,7 +543,7 @@ async def test_who_waits_for_room_is_released_by_a_reload(memory, change):
         events.subscribe_event("E_A", "memory:a")
         raises = [asyncio.create_task(events.raise_event_and_wait("E_A", [n], timeout_s=None)) for n in range(9)]
         await until(lambda: numbers(memory, "a") == [0, 1] and events.statistics[0].depth == 2)
-        await until(lambda: events._roster.scheduler.room._waiting == 7)
+        await until(lambda: len(events._roster.scheduler.room._turns) == 7)
         events._configure(CoreOptions(**before | change))
         await until(lambda: events.statistics[0].raised == 9, 20)
         depth = events.statistics[0].depth
@@ -792,3 +793,40 @@ async def test_a_subscriber_that_gathers_ends(memory, monkeypatch):
         release()
     assert batches == [[0], [1]]
     assert memory.released == ["a"]
+
+
+async def test_callers_that_wait_for_room_are_woken_for_a_place_each(memory, monkeypatch):
+    """With `block`, a place in a queue wakes one caller, the oldest: the work does not grow with the square of them."""
+    checks, count = [], 1000
+    has_room_for = Subscriber.has_room_for
+    monkeypatch.setattr(Subscriber, "has_room_for", lambda *args: (checks.append(args), has_room_for(*args))[1])
+    monkeypatch.setattr(memory, "limits", Limits(batch_events=1), raising=False)
+    async with asyncio.timeout(30), compose(memory, queue_size=1, overflow="block") as events:
+        events.subscribe_event("E_A", "memory:a")
+        await asyncio.gather(*(events.raise_event_and_wait("E_A", [n], timeout_s=None) for n in range(count)))
+    assert numbers(memory, "a") == list(range(count))
+    assert len(checks) <= 5 * count
+
+
+@pytest.mark.parametrize("how", ["cancelled", "unsubscribed"])
+async def test_a_place_that_the_woken_caller_does_not_take_goes_to_the_next(memory, how):
+    """With `block`, a caller that leaves, or whose event the subscriber gets no more, holds no other one up."""
+    gate = asyncio.Event()
+    memory.when("a", lambda batch: gate.wait())
+    async with asyncio.timeout(30), compose(memory, queue_size=1, overflow="block") as events:
+        subscriber = events.subscribe_event("E_A", "memory:a").subscriber
+        events.register_event("E_B")
+        events.subscribe_event("E_B", "memory:a")
+        for number in range(2):
+            events.raise_event("E_A", [number])
+            await until(lambda: subscriber.batches)
+        names = ["E_B", "E_A"]
+        raises = [asyncio.create_task(events.raise_event_and_wait(name, [2], timeout_s=None)) for name in names]
+        await until(lambda: len(events._roster.scheduler.room._turns) == 2)
+        if how == "cancelled":
+            raises.pop(0).cancel()
+        else:
+            events.unsubscribe_event("E_B", "memory:a")
+            assert await raises.pop(0) == []
+        gate.set()
+        assert [outcome.reason for outcome in await raises[0]] == [None]

@@ -1,7 +1,9 @@
 """Probes: a target that cannot be reached is known at the start and while it is idle, and no event pays for it."""
 
 import asyncio
+import gc
 import logging
+import weakref
 
 import pytest
 
@@ -182,3 +184,16 @@ async def test_a_probe_runs_as_a_delivery_does():
         await until(lambda: seen)
         await events.raise_event_and_wait("E_A")
     assert seen == [(0, True), (1, True)]
+
+
+async def test_a_subscriber_is_released_when_probes_were_switched_off():
+    """With `probe_idle_s` set to 0 by a reload, nothing keeps the subscribers that had been idle before."""
+    transport = Asked()
+    async with asyncio.timeout(30), interface(transport, "here", probe_idle_s=0.02) as events:
+        socket = weakref.ref(events.subscribe_event("E_A", "memory:client").subscriber.socket)
+        await until(lambda: ("client", 0) in transport.batches)
+        events._configure(CoreOptions(probe_idle_s=0.0))
+        events.unsubscribe_event("E_A", "memory:client")
+        await until(lambda: transport.released)
+        gc.collect()
+        assert socket() is None

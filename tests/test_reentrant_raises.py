@@ -242,3 +242,42 @@ async def test_a_reload_during_the_drain_opens_no_queue():
         events.raise_event_and_tell("E_R", [1], reload)
     assert outcomes == [["shutdown"] * 2] * 2
     assert [each.depth for each in subscribers] == [0, 0]
+
+
+@pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest"])
+async def test_callbacks_that_raise_for_a_full_queue_form_no_recursion(overflow):
+    """However many events of a full queue have callbacks that raise, each is called once, and the counts are right."""
+    memory, calls, count = MemoryTransport(), [], 2000
+    async with asyncio.timeout(30), make(memory, overflow=overflow, queue_size=count) as events:
+        subscriber = events.subscribe_event("E_R", "memory:a").subscriber
+        waiting = Waiting(memory, "a")
+        events.raise_event("E_R", [0])
+        await until(lambda: subscriber.batches)
+
+        def done(reasons):
+            calls.append(reasons)
+            if reasons != [None] and len(calls) < 2 * count:
+                events.raise_event_and_tell("E_R", [2], done)
+
+        for number in range(count + 1):
+            events.raise_event_and_tell("E_R", [number], done)
+        assert is_counted(subscriber)
+        await until(lambda: len(calls) == 2 * count)
+        waiting.end()
+        await until(lambda: not subscriber.depth)
+        assert subscriber.raised == len(calls) + 1
+        assert is_counted(subscriber)
+
+
+async def test_a_callback_without_subscribers_may_raise_again():
+    """An event without subscribers has its outcome at once; a callback that raises the next forms no recursion."""
+    memory, calls = MemoryTransport(), []
+    async with asyncio.timeout(30), make(memory) as events:
+
+        def done(_):
+            calls.append(_)
+            if len(calls) < 5000:
+                events.raise_event_and_tell("E_R", [1], done)
+
+        events.raise_event_and_tell("E_R", [1], done)
+        await until(lambda: len(calls) == 5000)

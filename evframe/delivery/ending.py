@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Final
@@ -27,7 +28,8 @@ class Ends:
 
     def __init__(self, cut: Callable[[Subscriber], None], context: Context) -> None:
         self._cut = cut
-        self._deadlines: dict[Subscriber, float] = {}  # in order, because each subscriber gets the same time
+        # In order, because each subscriber gets the same time. Removing the first entries of a plain dict is quadratic.
+        self._deadlines: OrderedDict[Subscriber, float] = OrderedDict()
         self.alarm = Alarm(self._expire, context)
         """The timer, which the delivery starts."""
 

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import attrs
 
-from evframe.calls import comes_from_outside
-from evframe.delivery.batch import Batch
 from evframe.delivery.carrier import Carrier
-from evframe.delivery.probes import can_be_probed, question, state_of
+from evframe.delivery.probes import can_be_probed, contained_problem_of, question, state_of
 from evframe.delivery.queues import Done, Queue
 from evframe.delivery.scheduler import Scheduler
 from evframe.delivery.sockets import Socket
 from evframe.delivery.statistics import Counters
 from evframe.events.event import Event
-from evframe.exceptions import DeliveryError
-
-log = logging.getLogger("evframe.delivery")
 
 
 @attrs.frozen
@@ -107,19 +101,4 @@ class Member:
         """
         if not has_turn:
             self._scheduler.retries.spend()
-        result = None
-        try:
-            result = self.subscriber.transport.deliver(self.subscriber.socket, Batch(()))
-            if isinstance(result, Awaitable):
-                async with asyncio.timeout(timeout_s):
-                    await result
-        except (DeliveryError, TimeoutError):
-            return False
-        except BaseException as error:
-            if comes_from_outside(error):
-                raise
-            log.exception("a transport raised an error", extra={"socket": self.subscriber.socket.canonical})
-            return False
-        finally:
-            del result  # its error has a traceback with this frame
-        return True
+        return await contained_problem_of(self.subscriber, timeout_s) is None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from evframe.delivery.subscriber import Subscriber
 
 log = logging.getLogger("evframe.delivery")
+_thread = threading.local()  # `is_calling`: whether a callback of an `OutcomeCallback` runs
 
 
 @attrs.frozen
@@ -59,7 +62,9 @@ def _set(future: asyncio.Future[str | None], reason: str | None) -> None:
 class OutcomeCallback:
     """Calls *callback* once, when *count* subscribers have called `done`: with the reason of each failure, or None.
 
-    *callback* runs within the delivery and must therefore return quickly; an error that it raises is logged.
+    *callback* runs within the delivery and must therefore return quickly; an error that it raises is logged. When
+    another callback runs, it is called in the next turn of the loop: a callback that raises an event for a full queue
+    may fail the next event that has one, and so on, which would become a deep recursion.
     """
 
     __slots__ = ("_callback", "_open", "_reasons")
@@ -79,9 +84,16 @@ class OutcomeCallback:
             self._call()
 
     def _call(self) -> None:
+        if getattr(_thread, "is_calling", False):
+            with suppress(RuntimeError):  # without a loop, nothing is delivered: the chain ends soon
+                asyncio.get_running_loop().call_soon(self._call)
+                return
+        _thread.is_calling = True
         try:
             self._callback(self._reasons)
         except BaseException as error:
             if comes_from_outside(error):
                 raise
             log.exception("what was to be called with an event's outcome raised an error")
+        finally:
+            _thread.is_calling = False

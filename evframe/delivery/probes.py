@@ -48,15 +48,15 @@ def is_asked(socket: Socket) -> bool:
     return not getattr(socket, "is_connectionless", False)
 
 
-async def problem_of(target: Target) -> str | None:
-    """Send an empty batch, and return why *target* cannot be reached; None when it can.
+async def problem_of(target: Target, limit_s: float = LIMIT_S) -> str | None:
+    """Send an empty batch, and return why *target* cannot be reached within *limit_s* seconds; None when it can.
 
     Raises:
         Exception: an error that the contract of transports does not permit.
     """
     result = None
     try:
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(limit_s):
             result = target.transport.deliver(target.socket, Batch(()))
             if isinstance(result, Awaitable):
                 await result
@@ -75,19 +75,24 @@ def can_be_probed(subscriber: Subscriber) -> bool:
     return rests and not subscriber.ended and is_asked(subscriber.socket)
 
 
+async def contained_problem_of(target: Target, limit_s: float = LIMIT_S) -> str | None:
+    """As `problem_of`; an error that the contract does not permit is logged, and `plugin_error` is returned."""
+    try:
+        return await problem_of(target, limit_s)
+    except BaseException as error:
+        if comes_from_outside(error):
+            raise
+        log.exception("a transport raised an error", extra={"socket": target.socket.canonical})
+        return "plugin_error"
+
+
 async def question(subscriber: Subscriber) -> None:
     """Find out whether the peer of *subscriber* can be reached.
 
     Raises:
         Unavailable: if it cannot.
     """
-    try:
-        problem = await problem_of(subscriber)
-    except BaseException as error:
-        if comes_from_outside(error) or isinstance(error, asyncio.CancelledError):
-            raise
-        log.exception("a transport raised an error", extra={"socket": subscriber.socket.canonical})
-        problem = "plugin_error"
+    problem = await contained_problem_of(subscriber)
     subscriber.record_probe(problem)
     if problem is not None:
         raise Unavailable(problem) from None
@@ -131,6 +136,7 @@ class Probes:
     def every_s(self, every_s: float) -> None:
         if every_s != self._every_s:
             self._every_s = every_s
+            self._seen.clear()  # without probes, nothing else would release the subscribers that end
             self._woken.set()
 
     def add(self, subscriber: Subscriber) -> None:

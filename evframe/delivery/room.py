@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from evframe_timing import Turns
 
 if TYPE_CHECKING:
     from evframe.delivery.subscriber import Subscriber
     from evframe.events.event import Event
+
+_AT_ONCE: Final = 64  # bounds how many are woken in vain where bytes, and not places, are short
 
 
 class Room:
     """Holds callers that raise until each queue that their event goes to has room."""
 
     def __init__(self) -> None:
-        self._change: asyncio.Future[None] | None = None
-        self._waiting = 0
+        self._turns: Turns[Subscriber] = Turns()
         self._closed = False
         self.is_used = False
         """Whether the policy is to wait."""
@@ -26,24 +30,30 @@ class Room:
 
         The wait also ends when the overflow policy changes.
         """
-        self._waiting += 1
-        try:
-            while self.is_used and not self._closed and not all(each.has_room_for(event) for each in targets()):
-                if self._change is None:
-                    self._change = asyncio.get_running_loop().create_future()
-                await asyncio.shield(self._change)
-        finally:
-            self._waiting -= 1
+
+        def full() -> Subscriber | None:
+            if not self.is_used or self._closed:
+                return None
+            return next((each for each in targets() if not each.has_room_for(event)), None)
+
+        await self._turns.wait(full)
 
     def announce(self) -> None:
-        """Wake the waiting callers: a queue has room, a subscriber has ended, or the options have changed."""
-        if self._change is not None:
-            self._change.set_result(None)
-            self._change = None
+        """Wake as many of the waiting callers as the queues have places."""
+        if self.is_used:
+            self._turns.give_at_most(lambda each: min(_AT_ONCE, each.queue.room - len(each.queue)))
+
+    def release(self, subscriber: Subscriber) -> None:
+        """Wake the callers that wait for *subscriber*, which has ended, or gets an event no more."""
+        self._turns.give(subscriber)
+
+    def release_all(self) -> None:
+        """Wake all callers, because the options have changed."""
+        self._turns.give_at_most(lambda _: sys.maxsize)
 
     async def close(self) -> None:
         """Release the waiting callers; return when none waits."""
         self._closed = True
-        self.announce()
-        while self._waiting:  # noqa: ASYNC110 the released callers need a turn of the loop
+        self.release_all()
+        while len(self._turns):  # noqa: ASYNC110 the released callers need a turn of the loop
             await asyncio.sleep(0)

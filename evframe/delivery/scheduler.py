@@ -86,7 +86,7 @@ class Scheduler:
         self._queues.room, self._queues.most_bytes = core.queue_size, core.queue_bytes
         self._queues.drops_oldest = core.overflow == "drop_oldest"
         self.room.is_used = core.overflow == "block"
-        self.room.announce()
+        self.room.release_all()
         self.retries.per_s = core.retries_per_s
         self.end_timeout_s = core.drain_timeout_s
 
@@ -349,7 +349,7 @@ class Scheduler:
     def end(self, subscriber: Subscriber) -> None:
         """Release a subscriber without leases, once the events that were raised for it are delivered."""
         subscriber.end()
-        self.room.announce()
+        self.room.release(subscriber)
         probe = self._probes.get(subscriber)
         if probe is not None:
             probe.cancel()

@@ -122,6 +122,7 @@ class Leases:
         lease.event.invalidate_targets()
         self._set_time(lease, -math.inf)
         subscriber.remove_lease()
+        self.roster.scheduler.room.release(subscriber)
         self._notify("lease_changed", lease=lease, change=change)
         if not subscriber.leases:  # a plugin may have subscribed it again
             self.roster.scheduler.end(subscriber)

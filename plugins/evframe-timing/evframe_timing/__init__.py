@@ -1,9 +1,10 @@
-"""When something is due: schedules, a shared budget of retries, limits of log lines, ages of connections."""
+"""When something is due: schedules, a budget of retries, turns, limits of log lines, ages of connections."""
 
 from evframe_timing.ages import Age
 from evframe_timing.alarm import Alarm
 from evframe_timing.log_limit import LogLimiter
 from evframe_timing.retries import Retries, RetryTimer
 from evframe_timing.schedule import Schedule
+from evframe_timing.turns import Turns
 
-__all__ = ["Age", "Alarm", "LogLimiter", "Retries", "RetryTimer", "Schedule"]
+__all__ = ["Age", "Alarm", "LogLimiter", "Retries", "RetryTimer", "Schedule", "Turns"]
