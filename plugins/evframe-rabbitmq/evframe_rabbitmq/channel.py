@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 import time
-from collections.abc import Coroutine, Sequence
-from datetime import UTC, datetime
-from typing import Any, Final
+from bisect import bisect_right
+from collections.abc import Coroutine, MutableMapping, Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
 import aiormq
-import pamqp.frame
 from aio_pika.abc import AbstractIncomingMessage
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
-from pamqp import commands
-from pamqp.header import ContentHeader
 
 from evframe import Event
 from evframe_rabbitmq.address import RabbitSocket
+from evframe_rabbitmq.confirmations import Confirmed
+from evframe_rabbitmq.frames import MessageFrames
 
-_METHOD: Final = 1
-_BODY: Final = 3
-_BASIC_PUBLISH: Final = (60, 40)
-_MANDATORY: Final = b"\x01"
-_END: Final = b"\xce"
-_OVERHEAD: Final = 8
 NACKED: Final = "nacked"
 UNROUTABLE: Final = "unroutable"
+_FIRST: Final = attrgetter("first")
 
 
 class Refused(Exception):  # noqa: N818 what the broker says, not a mistake
@@ -73,9 +68,9 @@ class Publication:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
-    def ordered(self) -> list[int]:
+    def ordered(self) -> Sequence[int]:
         """The indexes of the messages without an outcome, in order."""
-        return sorted(self.open)
+        return range(len(self.bodies)) if len(self.open) == len(self.bodies) else sorted(self.open)
 
     @property
     def was_refused(self) -> bool:
@@ -84,13 +79,24 @@ class Publication:
 
     def settle(self, index: int, reason: str | None) -> None:
         """Take the outcome of one message."""
-        if index not in self.open:
-            return
+        self.settle_all((index,), reason)
+
+    def settle_all(self, indexes: Sequence[int], reason: str | None) -> None:
+        """Take the outcome of messages, but for those that have theirs; a failure that is recorded stays."""
         if reason is not None:
-            self.failures.setdefault(index, reason)
-        self.open.discard(index)
+            for index in self.open.intersection(indexes):
+                self.failures.setdefault(index, reason)
+        self.open.difference_update(indexes)
         if not self.open and not self.done.done():
             self.done.set_result(None)
+
+
+class _Sent(NamedTuple):
+    """The messages of a publication that were published with consecutive delivery tags."""
+
+    first: int
+    publication: Publication
+    indexes: Sequence[int]
 
 
 class BatchChannel(Channel):
@@ -101,74 +107,70 @@ class BatchChannel(Channel):
     rate, and at least 3 is demanded.
     """
 
-    def __init__(self, connection: Any, number: int) -> None:
+    def __init__(self, connection: Any, number: int, confirmed: MutableMapping[int, Sequence[Confirmed]]) -> None:
         super().__init__(connection, number, publisher_confirms=True)
-        self._sent: dict[int, tuple[Publication, int]] = {}  # by delivery tag, in its order
+        self._confirmed = confirmed
+        self._sent: list[_Sent] = []  # what is not confirmed, in the order of the delivery tags
+        self._frames: tuple[RabbitSocket, MessageFrames] | None = None
         self.is_usable = True
         """Whether messages can be published on it."""
 
     @property
     def publications(self) -> set[Publication]:
         """Those that the broker has not spoken about."""
-        return {publication for publication, _ in self._sent.values()}
+        return {sent.publication for sent in self._sent}
 
     def publish(self, target: RabbitSocket, publication: Publication) -> None:
         """Queue the messages of *publication* that have no outcome on the connection."""
-        message_ids = publication.message_ids
-        parts: list[bytes] = []
-        method = method_frame(self.number, target)
-        heads: dict[tuple[int, int | None], bytes] = {}  # what a message begins with, by its size and its time
-        bodies = publication.bodies
-        most = self.connection.connection_tune.frame_max - _OVERHEAD
+        indexes = publication.ordered
+        if publication.targets is None and publication.message_ids is None and not target.timestamp:
+            payload = self._frames_to(target).of([publication.bodies[index] for index in indexes])
+        else:
+            payload = self._different_frames(target, publication, indexes)
+        self._sent.append(_Sent(self.delivery_tag + 1, publication, indexes))
+        self.delivery_tag += len(indexes)
+        self.write_queue.put_nowait(ChannelFrame(payload=payload, should_close=False, drain_future=None))
+
+    def _frames_to(self, target: RabbitSocket) -> MessageFrames:
+        if self._frames is None or self._frames[0] is not target:
+            self._frames = target, MessageFrames(self.number, self._most_bytes, target)
+        return self._frames[1]
+
+    @property
+    def _most_bytes(self) -> int:
+        return int(self.connection.connection_tune.frame_max)
+
+    def _different_frames(self, target: RabbitSocket, publication: Publication, indexes: Sequence[int]) -> bytes:
+        """Return the frames of messages that differ in more than their bodies."""
+        targets, message_ids, events = publication.targets, publication.message_ids, publication.events
         shift_s = time.time() - time.monotonic() if target.timestamp else None
-        has_all = len(publication.open) == len(bodies)
-        tag = self.delivery_tag
-        for index, body in enumerate(bodies) if has_all else [(index, bodies[index]) for index in publication.ordered]:
-            tag += 1
-            self._sent[tag] = (publication, index)
-            size = len(body)
-            if publication.targets is not None:
-                target = publication.targets[index]
-                method, heads = method_frame(self.number, target), {}
-            at = None if shift_s is None else int(publication.events[index].raised_at + shift_s)
-            head = heads.get((size, at))
-            if head is None or message_ids is not None:
-                message_id = None if message_ids is None else message_ids[index]
-                start = self._body_start(size) if size <= most else b""
-                head = heads[size, at] = method + header_frame(self.number, target, size, message_id, at) + start
-            parts += (head, body, _END) if size <= most else (head, *self._body(body, most))
-        self.delivery_tag = tag
-        self.write_queue.put_nowait(ChannelFrame(payload=b"".join(parts), should_close=False, drain_future=None))
 
-    def _body_start(self, size: int) -> bytes:
-        return struct.pack(">BHI", _BODY, self.number, size)
+        def properties(index: int) -> tuple[RabbitSocket, str | None, int | None]:
+            return (
+                target if targets is None else targets[index],
+                None if message_ids is None else message_ids[index],
+                None if shift_s is None else int(events[index].raised_at + shift_s),
+            )
 
-    def _body(self, body: bytes, most: int) -> list[bytes]:
-        """Return the frames of a body that is larger than one frame may be."""
-        parts: list[bytes] = []
-        for start in range(0, len(body), most):
-            piece = body[start : start + most]
-            parts += [self._body_start(len(piece)), piece, _END]
-        return parts
+        return b"".join(
+            MessageFrames(self.number, self._most_bytes, *alike).of([publication.bodies[index] for index in group])
+            for alike, group in groupby(indexes, properties)
+        )
 
     async def _on_confirm_frame(self, frame: Any) -> None:
-        reason = None if isinstance(frame, commands.Basic.Ack) else NACKED
-        if not frame.multiple:
-            self._settle(frame.delivery_tag, reason)
-            return
-        tags = []
-        for tag in self._sent:
-            if tag > frame.delivery_tag:
-                break
-            tags.append(tag)
-        for tag in tags:
-            self._settle(tag, reason)
+        for low, high, is_ack in self._confirmed.pop(frame.delivery_tag, ()):
+            self._settle(low, high, None if is_ack else NACKED)
 
-    def _settle(self, tag: int, reason: str | None) -> None:
-        sent = self._sent.pop(tag, None)
-        if sent is not None:
-            publication, index = sent
-            publication.settle(index, publication.failures.get(index, reason))
+    def _settle(self, low: int, high: int, reason: str | None) -> None:
+        """Take the outcome of what was published with the delivery tags from *low* to *high*."""
+        sent = self._sent
+        for number in range(max(0, bisect_right(sent, low, key=_FIRST) - 1), len(sent)):
+            first, publication, indexes = sent[number]
+            if first > high:
+                break
+            publication.settle_all(indexes[max(0, low - first) : high - first + 1], reason)
+        while sent and not sent[0].publication.open:
+            del sent[0]
 
     async def _on_return_frame(self, frame: Any) -> None:
         # The library would ask for an id in every message, and would end the wait for its confirmation here.
@@ -183,10 +185,12 @@ class BatchChannel(Channel):
         The broker does not say which one it is, but sends the messages back in the order of
         publishing, and equal ones are equally lost.
         """
-        for publication, index in self._sent.values():
-            if publication.bodies[index] == message.body and index not in publication.failures:
-                publication.failures[index] = UNROUTABLE
-                return
+        for _, publication, indexes in self._sent:
+            for index in indexes:
+                is_open = index in publication.open and index not in publication.failures
+                if is_open and publication.bodies[index] == message.body:
+                    publication.failures[index] = UNROUTABLE
+                    return
 
     def _on_close_frame(self, frame: Any) -> Coroutine[Any, Any, None]:  # no coroutine, which a traceback would keep
         # From the answer to this frame on, a message on the channel would end the connection of all subscribers.
@@ -201,37 +205,9 @@ class BatchChannel(Channel):
     def lost(self, error: BaseException) -> None:
         """End what the broker has not spoken about."""
         self.is_usable = False
-        sent, self._sent = self._sent, {}
-        for publication, _ in sent.values():
+        self._frames = None
+        sent, self._sent = self._sent, []
+        for _, publication, _ in sent:
             if not publication.done.done():
                 publication.done.set_exception(error)
                 publication.done.exception()
-
-
-def method_frame(number: int, target: RabbitSocket) -> bytes:
-    """Return the frame that publishes to *target*.
-
-    The library has its own opinion of what is in the name of an exchange, which is not that of the brokers.
-    """
-    names = (name.encode() for name in (target.exchange, target.key))
-    strings = b"".join(bytes([len(name)]) + name for name in names)
-    method = struct.pack(">HHH", *_BASIC_PUBLISH, 0) + strings + _MANDATORY
-    return struct.pack(">BHI", _METHOD, number, len(method)) + method + _END
-
-
-def header_frame(
-    number: int, target: RabbitSocket, size: int, message_id: str | None = None, at: int | None = None
-) -> bytes:
-    """Return the frame with the properties of a message of *size* bytes: those of the socket, its id and its time."""
-    properties = commands.Basic.Properties(
-        delivery_mode=2 if target.persistent else None,
-        content_type=target.content_type,
-        expiration=None if target.expiration_ms is None else str(target.expiration_ms),
-        message_id=message_id,
-        priority=target.priority,
-        app_id=target.app_id,
-        correlation_id=target.correlation_id,
-        timestamp=None if at is None else datetime.fromtimestamp(at, UTC),
-        headers=dict(target.headers) or None,
-    )
-    return pamqp.frame.marshal(ContentHeader(body_size=size, properties=properties), number)

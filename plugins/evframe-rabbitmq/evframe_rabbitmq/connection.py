@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, cast
@@ -17,10 +17,11 @@ from yarl import URL
 
 from evframe.plugin import HostAddress
 from evframe_rabbitmq.channel import BatchChannel
+from evframe_rabbitmq.confirmations import ConfirmingProtocol
 
 _CLOSE_S: Final = 2.0
 _TLS_END_S: Final = 1.0  # how long a peer may take to end TLS: the library waits for it after each failed login
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter, ConfirmingProtocol]
 
 
 class NoChannelLeft(Exception):  # noqa: N818 a limit of the broker, not a mistake
@@ -33,8 +34,8 @@ class _Opened(TransportFactory):
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
 
-    async def create(self, url: URL, **_: Any) -> Streams:  # noqa: ARG002 the library's
-        return self._streams
+    async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:  # noqa: ARG002 the library's
+        return self._streams[:2]
 
 
 class _Protocol(aiormq.Connection):
@@ -43,10 +44,12 @@ class _Protocol(aiormq.Connection):
     FRAME_BUFFER_SIZE = 0
     """No bound: more than ten frames in one turn of the loop would be an error; messages have another bound."""
 
+    confirmations: ConfirmingProtocol
+
     async def channel(self, channel_number: int | None = None, *_: Any, **__: Any) -> BatchChannel:
         """Return a new channel."""
         assert channel_number is not None
-        channel = BatchChannel(self, channel_number)
+        channel = BatchChannel(self, channel_number, self.confirmations.of_channel(channel_number))
         self.channels[channel_number] = channel
         await channel.open()
         return channel
@@ -56,8 +59,9 @@ class _Underlay(UnderlayConnection):
     @classmethod
     def make_connection(cls, url: URL, *_: Any, **kwargs: Any) -> Coroutine[Any, Any, aiormq.abc.AbstractConnection]:
         # No coroutine of ours, which a traceback would keep.
-        vhost = kwargs.pop("vhost")
+        vhost, confirmations = kwargs.pop("vhost"), kwargs.pop("confirmations")
         connection = _Protocol(url, **kwargs)
+        connection.confirmations = confirmations
         connection.vhost = vhost  # as it is: in a path, `..` and `%2F` would be another one
         return connection.__aenter__()
 
@@ -67,7 +71,11 @@ class BrokerConnection(aio_pika.Connection):
 
     def __init__(self, *args: Any, streams: Streams, vhost: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.kwargs |= {"transport_factory": _Opened(streams), "vhost": vhost}
+        self.kwargs |= {
+            "transport_factory": _Opened(streams),
+            "vhost": vhost,
+            "confirmations": streams[2],
+        }
         self.protocol: Any = None
         """The connection beneath, once it was made."""
 
@@ -123,9 +131,17 @@ async def open_streams(
     for address in found[:-1]:
         with suppress(OSError):
             async with asyncio.timeout(limit_s / len(found)):
-                return await asyncio.open_connection(address.ip, address.sockaddr[1], **tls)
-    last = found[-1]
-    return await asyncio.open_connection(last.ip, last.sockaddr[1], **tls)
+                return await _open(address, tls)
+    return await _open(found[-1], tls)
+
+
+async def _open(address: HostAddress, tls: Mapping[str, Any]) -> Streams:
+    # As `asyncio.open_connection` does it, but with another protocol.
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    protocol = ConfirmingProtocol(reader)
+    transport, _ = await loop.create_connection(lambda: protocol, address.ip, address.sockaddr[1], **tls)
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop), protocol
 
 
 async def log_in(url: URL, vhost: str, streams: Streams) -> BrokerConnection:

@@ -15,7 +15,8 @@ from evframe import Rejected, Unavailable
 from evframe.plugin import Step, without_tracebacks
 from evframe_rabbitmq.address import RabbitSocket
 from evframe_rabbitmq.broker import Broker, reason_of
-from evframe_rabbitmq.channel import BatchChannel, Publication, Refused, header_frame
+from evframe_rabbitmq.channel import BatchChannel, Publication, Refused
+from evframe_rabbitmq.frames import header_frame
 from evframe_rabbitmq.probing import probe
 
 TOO_LARGE: Final = "too_large"
@@ -69,7 +70,8 @@ class Lane:
         if channel is None or channel is not self._proven:
             await self._judge()
             return
-        self._settle_unfit(_open_of(publication), channel)
+        if self._most_header is not None or self._broker.most_bytes is not None:
+            self._settle_unfit(_open_of(publication), channel)
         publication.channel = channel
         channel.publish(self._target, publication)
 

@@ -1,5 +1,7 @@
 """What the transport leaves behind."""
 
+import asyncio
+
 import aio_pika
 import aiormq
 import pytest
@@ -12,7 +14,13 @@ import evframe
 from evframe.config import Config, CoreOptions
 from evframe.testing import no_garbage, until
 
-LIBRARY_CYCLES = (aio_pika.Connection, aiormq.Connection, aiormq.Channel, TransportFactory)
+LIBRARY_CYCLES = (
+    aio_pika.Connection,
+    aiormq.Connection,
+    aiormq.Channel,
+    TransportFactory,
+    asyncio.StreamReaderProtocol,
+)
 OBJECTS_OF_A_CONNECTION = 250
 QUICK_END = Config(core=CoreOptions(drain_timeout_s=0.1))
 pytestmark = pytest.mark.timeout(120)

@@ -20,7 +20,7 @@ from brokers.rabbitmq import binary
 from evframe_mi import ManagementOptions
 from evframe_mi.policy import Policy
 from evframe_rabbitmq import Options, RabbitmqTransport, parse
-from evframe_rabbitmq.channel import header_frame, method_frame
+from evframe_rabbitmq.frames import header_frame, method_frame
 from pamqp.constants import DOMAIN_REGEX
 from silent import SilentTls
 
@@ -61,7 +61,13 @@ class TestContract(TransportContract):
 
     bad_sockets = ("rabbitmq:", "rabbitmq:h", "rabbitmq:h/foo=1?rk", "rabbitmq:h/tls?rk")
     lost_sockets = ("rabbitmq:127.0.0.1:1/k",)
-    library_cycles = (aio_pika.Connection, aiormq.Connection, aiormq.Channel, TransportFactory)
+    library_cycles = (
+        aio_pika.Connection,
+        aiormq.Connection,
+        aiormq.Channel,
+        TransportFactory,
+        asyncio.StreamReaderProtocol,
+    )
     library_objects = 250
 
     @pytest.fixture(autouse=True)

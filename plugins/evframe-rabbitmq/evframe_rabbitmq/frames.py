@@ -1,0 +1,105 @@
+"""The frames of messages: what publishes them, their properties, their bodies."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+import pamqp.frame
+from pamqp import commands
+from pamqp.header import ContentHeader
+
+from evframe_rabbitmq.address import RabbitSocket
+
+_METHOD: Final = 1
+_BODY: Final = 3
+_BASIC_PUBLISH: Final = (60, 40)
+_MANDATORY: Final = b"\x01"
+_END: Final = b"\xce"
+_FRAME: Final = struct.Struct(">BHI")  # kind, channel, size
+_OVERHEAD: Final = _FRAME.size + len(_END)
+_SIZE: Final = struct.Struct(">Q")  # of a body, in the frame with the properties
+_SIZE_AT: Final = _FRAME.size + struct.calcsize(">HH")  # behind class and weight
+
+
+class MessageFrames:
+    """Makes the frames of messages that differ in nothing but their bodies.
+
+    Args:
+        number: of the channel.
+        most: the bytes that a frame may have.
+        target: where the messages go.
+        message_id: the id of the message, if it has one.
+        at: its time, if it has one.
+    """
+
+    __slots__ = ("_after", "_before", "_most", "_number")
+
+    def __init__(
+        self, number: int, most: int, target: RabbitSocket, message_id: str | None = None, at: int | None = None
+    ) -> None:
+        header = header_frame(number, target, 0, message_id, at)  # the library needs long for one
+        self._number = number
+        self._most = most - _OVERHEAD
+        self._before = method_frame(number, target) + header[:_SIZE_AT]
+        self._after = header[_SIZE_AT + _SIZE.size :]
+
+    def of(self, bodies: Iterable[bytes]) -> bytes:
+        """Return the frames of a message for each of *bodies*."""
+        heads: dict[int, bytes] = {}
+        parts: list[bytes] = []
+        most = self._most
+        for body in bodies:
+            size = len(body)
+            head = heads.get(size)
+            if head is None:
+                head = heads[size] = self._head(size)
+            parts += (head, body, _END) if size <= most else (head, *self._pieces(body))
+        return b"".join(parts)
+
+    def _head(self, size: int) -> bytes:
+        """Return what comes before a body of *size* bytes, the beginning of its frame as well if one is enough."""
+        start = self._body_start(size) if size <= self._most else b""
+        return self._before + _SIZE.pack(size) + self._after + start
+
+    def _body_start(self, size: int) -> bytes:
+        return _FRAME.pack(_BODY, self._number, size)
+
+    def _pieces(self, body: bytes) -> list[bytes]:
+        """Return the frames of a body that is larger than one frame may be."""
+        parts: list[bytes] = []
+        for start in range(0, len(body), self._most):
+            piece = body[start : start + self._most]
+            parts += [self._body_start(len(piece)), piece, _END]
+        return parts
+
+
+def method_frame(number: int, target: RabbitSocket) -> bytes:
+    """Return the frame that publishes to *target*.
+
+    The library has its own opinion of what is in the name of an exchange, which is not that of the brokers.
+    """
+    names = (name.encode() for name in (target.exchange, target.key))
+    strings = b"".join(bytes([len(name)]) + name for name in names)
+    method = struct.pack(">HHH", *_BASIC_PUBLISH, 0) + strings + _MANDATORY
+    return struct.pack(">BHI", _METHOD, number, len(method)) + method + _END
+
+
+def header_frame(
+    number: int, target: RabbitSocket, size: int, message_id: str | None = None, at: int | None = None
+) -> bytes:
+    """Return the frame with the properties of a message of *size* bytes: those of the socket, its id and its time."""
+    properties = commands.Basic.Properties(
+        delivery_mode=2 if target.persistent else None,
+        content_type=target.content_type,
+        expiration=None if target.expiration_ms is None else str(target.expiration_ms),
+        message_id=message_id,
+        priority=target.priority,
+        app_id=target.app_id,
+        correlation_id=target.correlation_id,
+        timestamp=None if at is None else datetime.fromtimestamp(at, UTC),
+        headers=dict(target.headers) or None,
+    )
+    return pamqp.frame.marshal(ContentHeader(body_size=size, properties=properties), number)
