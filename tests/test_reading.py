@@ -4,7 +4,8 @@ import json
 import tracemalloc
 
 import pytest
-from evframe_wire.reading import MAX_TEXT_DEPTH, read, read_each, read_first, read_notification
+from evframe_wire.messages import read_notification
+from evframe_wire.reading import MAX_TEXT_DEPTH, read, read_each, read_first
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self, get_args
 
 import attrs
+from evframe_wire.messages import NotAnEvent, read_message, reply
 from evframe_wire.payload import Pairs
 from evframe_wire.reading import read
 
@@ -18,7 +19,6 @@ from evframe_client.addresses import Kind, check_address, subscriber_text
 from evframe_client.gateway_leases import Call
 from evframe_client.leases import Leases
 from evframe_client.loop_thread import run
-from evframe_client.messages import NotAnEvent, read_message, reply
 from evframe_client.receivers import Receiver, open_receiver
 from evframe_client.sockets import ready
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import attrs
-from evframe_wire.reading import read_notification
+from evframe_wire.messages import read_notification
 from evframe_wire.visible import brief
 
 from evframe import EventNameError, UnknownEventError

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any, Final
 
-from evframe_client.messages import Message, NotAnEvent, read_message, read_messages, reply
 from evframe_ingest import Intake, Prepared, Refused
+from evframe_wire.messages import Message, NotAnEvent, read_message, read_messages, reply
 from evframe_wire.visible import brief
 
 from evframe import EventNameError, Pairs, ParameterError

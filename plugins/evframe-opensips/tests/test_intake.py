@@ -212,8 +212,8 @@ async def test_a_large_message_is_read_beside_the_loop(data):
     assert ("evframe_wire.reading", "read") in on_the_loop
     large, on_the_loop = await outcome(data, is_large=True)
     assert large == small
-    readers = {each for each in on_the_loop if each[0] in {"evframe_wire.reading", "evframe_client.messages"}}
-    assert readers <= {("evframe_client.messages", "reply")}
+    readers = {each for each in on_the_loop if each[0] in {"evframe_wire.reading", "evframe_wire.messages"}}
+    assert readers <= {("evframe_wire.messages", "reply")}
     assert ("evframe.events.event", "snapshot") not in on_the_loop
 
 

@@ -1,4 +1,4 @@
-"""JSON values cut out of bytes: the end of one value, all values of a stream, and the messages of a datagram."""
+"""JSON values cut out of bytes that arrive in pieces: the end of one value, and all values of a stream."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ _START: Final = re.compile(rb"[{\[]")
 _END_OF_WORD: Final = re.compile(rb'[\s:,{}\[\]"]')
 _END_OF_TEXT: Final = re.compile(rb'["\\]')
 _LONE_WORD: Final = re.compile(rb"[ \t\r\n]*(?:true|false|null|-?[0-9][0-9a-zA-Z.+-]*)")
-# In JSON a quote within a string has a backslash before it, and after the quote that ends one no
-# letter follows: this is found between two messages only.
-_BETWEEN_MESSAGES: Final = re.compile(rb'(?<=\})\s*(?=\{\s*"[A-Za-z])')
 _PLAIN_START: Final = re.compile(r"[ \t\r\n]*(?=[{\[])")
 _PLAIN_BYTES: Final = 1 << 14  # what the decoder cannot read costs as much again: it counts the lines before
 _decode: Final = json.JSONDecoder(strict=False).raw_decode
@@ -57,15 +54,6 @@ _RUNS: Final = {
     (_NAME, _OPEN_OBJECT): (_MEMBERS, _NAME),
 }
 _RUN_BYTES: Final = 1 << 14  # the patterns keep something of each member
-
-
-def cut_messages(data: bytes) -> list[bytes]:
-    """Return *data*, which has arrived as a whole, cut between the objects with named members that follow each other.
-
-    A `Splitter` would look for values in each part that cannot become JSON. That takes up to a thousand times as
-    long, and finds a value within a message that is nested too deep, where the message is all that is lost.
-    """
-    return _BETWEEN_MESSAGES.split(data)
 
 
 class ValueScanner:

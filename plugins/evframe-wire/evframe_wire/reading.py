@@ -88,21 +88,6 @@ def read_each(text: str) -> Iterator[Any]:
         yield value
 
 
-def read_notification(data: bytes) -> tuple[str, Any] | None:
-    """Return method and parameters of the JSON-RPC notification, or request, that *data* is; None if it is none."""
-    try:
-        value = read(data)
-    except ValueError:
-        return None
-    if not isinstance(value, dict | Pairs):
-        return None
-    members = dict(value)
-    method, params = members.get("method"), members.get("params")
-    if members.get("jsonrpc") != "2.0" or not isinstance(method, str):
-        return None
-    return (method, params) if params is None or isinstance(params, dict | list | Pairs) else None
-
-
 def _read_quickly(data: bytes) -> Any:
     """Return the value of *data*, unless orjson loses something of it, which is a ValueError."""
     value = orjson.loads(data)

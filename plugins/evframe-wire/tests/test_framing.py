@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 from evframe_wire import framing
-from evframe_wire.framing import Splitter, ValueScanner, cut_messages
+from evframe_wire.framing import Splitter, ValueScanner
 from evframe_wire.reading import MAX_TEXT_DEPTH
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -265,13 +265,3 @@ def test_bytes_are_looked_at_a_few_times_at_most(data, size, steps):
     splitter.end()
 
     assert len(data) // 2 < sum(steps) < 8 * len(data)
-
-
-def test_messages_of_a_datagram_are_cut_between_objects():
-    """What is no JSON ends where another message begins; nothing within a message is one, however deep it is nested."""
-    event = b'{"method":"E","params":{"text":"}{\\"a\\":1}"}}'
-    deep = b'{"n":' + b"[" * 2000 + event + b"]" * 2000 + b"}"
-    for before in (b"{x}", b'{"a":[}', event, deep):
-        assert cut_messages(before + event) == [before, event]
-        assert cut_messages(before + b" \n" + event) == [before, event]
-    assert cut_messages(b"") == [b""]

@@ -4,13 +4,11 @@ import contextlib
 import json
 
 import pytest
-from evframe_client.messages import Message, NotAnEvent, read_message, read_messages
 from evframe_wire.encoding import encode_params
-from evframe_wire.payload import envelope
+from evframe_wire.messages import Message, NotAnEvent, read_message, read_messages
+from evframe_wire.payload import Pairs, envelope
 from hypothesis import given
 from hypothesis import strategies as st
-
-import evframe
 
 VALUES = st.one_of(st.integers(-(2**31), 2**31 - 1), st.none(), st.text(st.characters(exclude_categories=["Cs"])))
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -70,13 +68,13 @@ def test_any_bytes(data):
 @pytest.mark.parametrize(
     ("data", "params"),
     [
-        (b'{"k":"1","k":"2","":"3"}', evframe.Pairs([("k", "1"), ("k", "2"), ("", "3")])),
+        (b'{"k":"1","k":"2","":"3"}', Pairs([("k", "1"), ("k", "2"), ("", "3")])),
         (b'{"u":"\xff\xfe bad \xc3"}', {"u": "\udcff\udcfe bad \udcc3"}),
         (b'{"raw":"a\tb"}', {"raw": "a\tb"}),
         (b'{"body":"{\\"a\\":1}"}', {"body": '{"a":1}'}),
         (b'{"o":{"a":1,"b":[{"c":null}]}}', {"o": {"a": 1, "b": [{"c": None}]}}),
         (b'{"n":123456789012345678901234567890}', {"n": 123456789012345678901234567890}),
-        (b'{"o":{"a":1,"a":[2]}}', {"o": evframe.Pairs([("a", 1), ("a", [2])])}),
+        (b'{"o":{"a":1,"a":[2]}}', {"o": Pairs([("a", 1), ("a", [2])])}),
         (b"{}", {}),
         (b"[]", []),
         (b'["a",-7,null]', ["a", -7, None]),
@@ -118,3 +116,14 @@ def test_no_json(data):
     with pytest.raises(ValueError):
         read_message(data)
     assert type(list(read_messages(data))[-1]) is ValueError
+
+
+def test_messages_are_cut_where_another_begins():
+    """What is no JSON ends where another message begins; nothing within a message is one, however deep it is nested."""
+    event = b'{"method":"E","params":{"text":"}{\\"a\\":1}"}}'
+    deep = b'{"n":' + b"[" * 2000 + event + b"]" * 2000 + b"}"
+    for before in (b"{x}", b'{"a":[}', deep):
+        for between in (b"", b" \n"):
+            broken, message = read_messages(before + between + event)
+            assert type(broken) is ValueError
+            assert message == read_message(event)
