@@ -28,12 +28,14 @@ from evframe.cli.group import contribute
 from evframe.command_line import CommandLine
 from evframe.config import CoreOptions, EventOptions, ParameterOptions, SubscriptionOptions, parse_config
 from evframe.delivery.limits import Limits
+from evframe.plugin import PluginContext
 from evframe.plugins import hookspecs
 from evframe.plugins.hookspecs import NAMES as HOOKS
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "reference"
 NOTE = "<!-- Written by docs/generate.py; edit the code instead. -->\n\n"
+CONTEXT = "what the hooks `loaded` and `start` get, as `context`."
 
 
 def field_texts(options: type) -> dict[str, str]:
@@ -179,7 +181,7 @@ def hooks() -> str:
     for name in HOOKS:
         hook = getattr(hookspecs, name)
         signature = str(inspect.signature(hook)).replace("'", "")
-        text = doc(hook).replace("\nArgs:\n", "\nArguments:\n\n")
+        text = re.sub(r"\n {8,}", " ", doc(hook)).replace("\nArgs:\n", "\nArguments:\n\n")
         lines = [
             f"- `{line.strip().replace(': ', '`: ', 1)}" if line.startswith("    ") else line
             for line in text.splitlines()
@@ -187,7 +189,22 @@ def hooks() -> str:
         parts.append(f"\n## `{name}`\n\n```text\n{name}{signature}\n```\n\n" + "\n".join(lines) + "\n")
     parts.append(f"\n## Limits\n\n`evframe.plugin.Limits`: {sentence(Limits)[0].lower()}{sentence(Limits)[1:]}\n\n")
     parts.append(options_table(Limits))
+    parts.append(f"\n## PluginContext\n\n`evframe.plugin.PluginContext`: {CONTEXT}\n\n{context_table()}")
     return "".join(parts)
+
+
+def context_table() -> str:
+    """Return the table of what a plugin gets as `context`: the parts first, then the methods."""
+    parts = {name: text for name, text in field_texts(PluginContext).items() if text}
+    methods = inspect.getmembers(PluginContext, inspect.isfunction)
+    calls = {
+        f"{name}({', '.join(inspect.signature(method).parameters)})": sentence(method)
+        for name, method in methods
+        if not name.startswith("_")
+    }
+    calls = {call.replace("(self, ", "("): text for call, text in calls.items()}
+    rows = [f"| `context.{name}` | {text.replace('``', '`')} |" for name, text in (parts | calls).items()]
+    return "\n".join(["| part or method | what it is |", "|---|---|", *rows]) + "\n"
 
 
 def commands() -> str:
