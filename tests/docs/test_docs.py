@@ -1,6 +1,7 @@
 """The pages: every example runs, the generated ones are what the code says, and links lead somewhere."""
 
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -93,6 +94,25 @@ def test_links(page):
                 if line.startswith("#")
             }
             assert heading in found, target
+
+
+def is_found(name):
+    """Whether a dotted name is a module, or an attribute of one."""
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
+def test_names_of_the_code(page):
+    """Each dotted name of two parts behind `evframe`, or of one that is a class, is a name of the code."""
+    code = " ".join(re.findall(r"(?<!`)`([^`\n]+)`(?!`)", page.read_text()))
+    names = re.findall(
+        r"(?<![\w/.@-])evframe(?:_\w+)?(?:\.[a-z_]\w*)+\.\w+|(?<![\w/.@-])evframe(?:_\w+)?\.[A-Z]\w*", code
+    )
+    assert [name for name in names if not is_found(name)] == []
 
 
 def test_generated_pages_are_up_to_date():
