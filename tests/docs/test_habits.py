@@ -102,6 +102,23 @@ def test_a_public_forge_runs_the_same_commands():
     assert set(words) <= known
 
 
+def test_wheels_are_built_in_a_fresh_clone(tmp_path):
+    """`.ci/build` makes the environment where it is missing, and builds a wheel of each distribution."""
+    for folder, name in [(tmp_path, "evframe"), (tmp_path / "plugins" / "evframe-x", "evframe-x")]:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "pyproject.toml").write_text(f'[project]\nname = "{name}"\nversion = "0.1.0"\n[tool.setuptools]\n')
+        (folder / f"{name.replace('-', '_')}.py").touch()
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "build", tmp_path / ".ci")
+    # The environment of this test, in place of the minute that the real script takes.
+    (tmp_path / ".ci" / "setup").write_text(f"ln -s {sys.prefix} .venv\n")
+    (tmp_path / ".gitignore").write_text(".venv\ndist\n")
+    subprocess.run(["git", "init", "-q", tmp_path], check=True, timeout=30)
+
+    subprocess.run(["bash", ".ci/build", "dist"], cwd=tmp_path, check=True, timeout=60)
+    assert sorted(path.name.partition("-")[0] for path in (tmp_path / "dist").iterdir()) == ["evframe", "evframe_x"]
+
+
 @pytest.fixture
 def changelog(tmp_path):
     """Return a folder with the script of the changelog, two distributions, a changelog and two fragments."""
