@@ -26,6 +26,14 @@ def test_gateway_that_is_not_there(command):
     assert "no answer from http://127.0.0.1:1/mi" in result.stderr
 
 
+def test_raise_names_the_argument_that_is_no_pair(command):
+    """An argument of `raise` that is not `name=value` is one error, which names it."""
+    result = command("raise", "E_X", "caller=x", "seconds")
+
+    assert result.exit_code == 2
+    assert "Error: Invalid value for K=V: expected name=value, got 'seconds'" in result.stderr
+
+
 @pytest.fixture
 def serving(events):
     """Serve the commands of an interface: `serving(kind, *arguments)`."""

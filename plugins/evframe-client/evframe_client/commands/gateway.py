@@ -80,8 +80,8 @@ def raise_(client: Client, event: str, pairs: tuple[str, ...], text: str | None)
         with explained(client, event):
             _raise_exactly(client, event, params, text)
     else:
-        if any("=" not in pair for pair in pairs):
-            raise click.BadParameter("expected name=value", param_hint="K=V")
+        if wrong := [pair for pair in pairs if "=" not in pair]:
+            raise click.BadParameter(f"expected name=value, got {wrong[0]!r}", param_hint="K=V")
         named = dict(pair.split("=", 1) for pair in pairs)
         with explained(client, event):
             client.call("raise_event", [event, named] if named else [event])
