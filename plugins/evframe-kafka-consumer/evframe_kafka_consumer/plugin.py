@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Mapping
-from typing import Any, Final
+from typing import Final
 
+from evframe_ingest import ConsumingPlugin
 from evframe_kafka_clients import secrets
 
 from evframe import Parameter, hookimpl
-from evframe.plugin import Command, CommandTable, EventCollector, PluginContext, unfilled
+from evframe.plugin import Command, CommandTable, EventCollector, PluginContext
 from evframe_kafka_consumer.consumer import TopicConsumer
+from evframe_kafka_consumer.options import ConnectionOptions
 from evframe_kafka_consumer.options import Options as ConsumerOptions
 from evframe_kafka_consumer.properties import without_effect
 
@@ -23,7 +23,7 @@ PARAMETERS: Final = {
 }
 
 
-class KafkaConsumer:
+class KafkaConsumer(ConsumingPlugin[ConsumerOptions, TopicConsumer]):
     """The plugin object.
 
     Args:
@@ -34,9 +34,7 @@ class KafkaConsumer:
     library_logs = ("aiokafka",)
 
     def __init__(self, options: ConsumerOptions | None = None) -> None:
-        self._options = ConsumerOptions() if options is None else options
-        self.consumers: dict[str, TopicConsumer] = {}
-        """Who consumes the topics, by the names of their connections."""
+        super().__init__(ConsumerOptions() if options is None else options)
 
     @hookimpl
     def register_events(self, collector: EventCollector) -> None:
@@ -50,45 +48,15 @@ class KafkaConsumer:
         """Contribute the command that lists the topics."""
         commands.add(Command("kafka_consumer:list", ((),), self._list, "lists the topics that are consumed"))
 
-    def _list(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        return {"Connections": [consumer.listed() for consumer in self.consumers.values()]}
-
-    @hookimpl
-    def loaded(self, context: PluginContext) -> None:
-        """Make the consumers, which say that they are not consuming yet."""
+    def _consumer(self, options: ConnectionOptions, context: PluginContext) -> TopicConsumer:
         secrets.hide()
-        self.consumers = {each.name: TopicConsumer(each, context) for each in self._options.connections}
-        for each in self._options.connections:
-            names = without_effect(each.properties)
-            if names:
-                log.warning("properties have no effect", extra={"connection": each.name, "properties": names})
-
-    @hookimpl
-    def reconfigure(self, options: ConsumerOptions) -> None:
-        """Take other values of references in secrets, which the next login uses.
-
-        Raises:
-            ValueError: if anything else has changed, which changes with a restart.
-        """
-        if unfilled(options) != unfilled(self._options):
-            raise ValueError("expected the same options as before, they change with a restart")
-        self._options = options
-        for each in options.connections:
-            self.consumers[each.name].adopt(each)
-
-    @hookimpl
-    def start(self, context: PluginContext) -> None:
-        """Begin to consume."""
-        for consumer in self.consumers.values():
-            context.spawn(consumer.run())
+        names = without_effect(options.properties)
+        if names:
+            log.warning("properties have no effect", extra={"connection": options.name, "properties": names})
+        return TopicConsumer(options, context)
 
     @hookimpl
     def addresses_changed(self, host: str) -> None:
         """Join the groups of clusters again whose brokers to begin with have moved."""
         for consumer in self.consumers.values():
             consumer.moved(host)
-
-    @hookimpl
-    def stop(self) -> Awaitable[Any]:
-        """Commit what is delivered by now, and leave the groups."""
-        return asyncio.gather(*(consumer.stop() for consumer in self.consumers.values()))

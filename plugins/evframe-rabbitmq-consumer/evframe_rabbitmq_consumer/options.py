@@ -98,6 +98,11 @@ class ConnectionOptions:
         return uri.host or "", uri.port or _PORTS[uri.scheme]
 
     @property
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """The same as those of all brokers."""
+        return (self.endpoint,)
+
+    @property
     def address(self) -> str:
         """The broker without the password."""
         return shown_option(self.uri, lambda uri: str(_url(uri).with_password(None)))
@@ -109,8 +114,3 @@ class Options:
 
     connections: list[ConnectionOptions] = attrs.field(factory=list, validator=are_named_apart)
     """The queues that are consumed."""
-
-    @property
-    def endpoints(self) -> list[tuple[str, int]]:
-        """Host and port of each broker."""
-        return [each.endpoint for each in self.connections]
