@@ -227,31 +227,35 @@ def tell(shop: Shop) -> int:
 def sum_up(shop: Shop, placed: int) -> bool:
     """Print the outcomes of the events, *placed* of which are about orders; return whether none is lost."""
     statistics: dict[str, Any] = {}
+    raised: dict[str, int] = {}
+    group: dict[str, Any] = {}
 
-    def settled() -> bool:
+    def complete() -> bool:
+        """Return whether each event is counted, seen and arrived: the three come by ways of their own."""
         statistics.update(shop.client.call("evi:statistics"))
-        waiting = any(counters["depth"] for counters in statistics["Subscribers"])
-        return not waiting and shop.seen <= shop.arrived
+        raised.update((each["name"], each["raised"]) for each in statistics["Events"] if each["name"] in SUBSCRIBED)
+        group.update(*(each for each in statistics["Subscribers"] if each["socket"].startswith("virtual:")))
+        return (
+            not any(counters["depth"] for counters in statistics["Subscribers"])
+            and sum(raised.values()) == group["raised"] == group["delivered"] + group["failed"] == shop.seen.total()
+            and shop.seen <= shop.arrived
+            and raised["E_ORDER_PLACED"] == placed
+        )
 
     try:
-        wait_until(settled, "every event in the queue or in the file")
+        wait_until(complete, "every event in the queue or in the file")
+        lost = False
     except TimeoutError as error:
         mark(str(error))
+        lost = True
     arrived, seen = shop.arrived, shop.seen
-    raised = {each["name"]: each["raised"] for each in statistics["Events"] if each["name"] in SUBSCRIBED}
-    (group,) = (each for each in statistics["Subscribers"] if each["socket"].startswith("virtual:"))
     orders.show()
     show("raised", ", ".join(f"{count} {name}" for name, count in raised.items()))
     show("counted", f"raised {group['raised']} = delivered {group['delivered']} + failed {group['failed']}")
     twice = f", {(arrived - seen).total()} of them twice" if arrived > seen else ""
     show("arrived", f"{arrived.total() - len(shop.file.lines)} in the queue, {len(shop.file.lines)} in the file{twice}")
-    complete = (
-        sum(raised.values()) == group["raised"] == group["delivered"] + group["failed"] == seen.total()
-        and seen <= arrived
-        and raised["E_ORDER_PLACED"] == placed
-    )
-    mark("no event is lost" if complete else f"events are missing: {sorted(seen - arrived)}")
-    return complete
+    mark(f"events are missing: {sorted(seen - arrived)}" if lost else "no event is lost")
+    return not lost
 
 
 def main() -> int:
