@@ -22,7 +22,7 @@ def test_bad_names(name):
     registry = EventRegistry()
     with pytest.raises(evframe.EventNameError, match="expected"):
         registry.register(name)
-    assert len(registry) == 0
+    assert list(registry) == []
 
 
 def test_longest_name():

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from evframe.delivery.limits import Limits
 from evframe.delivery.queues import ByteQueue, MemoryQueue, bounded
 from evframe.delivery.reports import Reports
-from evframe.delivery.subscriber import QueueSettings, State, Subscriber, put_all
+from evframe.delivery.subscriber import QueueSettings, State, Subscriber, queuing
 from evframe.events.event import EventRegistry
 from evframe.exceptions import Rejected, Unavailable
 
@@ -68,7 +68,7 @@ class SubscriberMachine(RuleBasedStateMachine):
         before = self.waiting()
         if done is None:
             ready = deque()
-            put_all((self.subscriber,), event, ready)
+            queuing(ready.append)((self.subscriber,), event)
             turn = len(ready)
         else:
             turn = self.subscriber.put(event, done)
@@ -123,7 +123,7 @@ class SubscriberMachine(RuleBasedStateMachine):
         if subscriber.state is not State.QUEUED:
             return
         if postpones and subscriber.batches:
-            subscriber.postpone()
+            subscriber.resume()
             return
         self.number += 1
         batch = subscriber.begin(self.number)

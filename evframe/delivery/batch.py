@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from evframe.delivery.queues import NO_DONES, Done
 from evframe.events.event import Event
+
+# The containers of a batch without outcomes of its own, as nearly every batch is; they always stay empty.
+_NO_FAILURES: Final[dict[int, str]] = {}
+_NO_INDICES: Final[set[int]] = set()
 
 
 class Batch:
     """The events under way to one subscriber, and the outcomes that the transport reports."""
 
-    __slots__ = ("_events", "began_at", "confirmed", "dones", "error", "failures", "number")
+    __slots__ = ("began_at", "confirmed", "dones", "error", "events", "failures", "number")
 
     def __init__(self, events: Sequence[Event], number: int = 0, dones: Mapping[int, Done] = NO_DONES) -> None:
-        self._events = tuple(events)
+        self.events: Final = tuple(events)
+        """The events, an immutable sequence, because each event gets its outcome by its index."""
         self.number = number
         self.dones = dones  # the core's: what is called with the outcome of an event, by index
         self.began_at: float | None = None  # seconds of the monotonic clock, when somebody observes batches
-        self.failures: dict[int, str] = {}
-        self.confirmed: set[int] = set()
+        self.failures = _NO_FAILURES
+        self.confirmed = _NO_INDICES
         self.error: BaseException | None = None
-
-    @property
-    def events(self) -> Sequence[Event]:
-        """The events, an immutable sequence, because each event gets its outcome by its index."""
-        return self._events
 
     def fail(self, index: int, reason: str, error: BaseException | None = None) -> None:
         """Count the event at *index* as failed with *reason*, for good; *error* goes to the log.
@@ -38,6 +39,7 @@ class Batch:
             raise TypeError(f"Batch.fail: expected a text as a reason, got {type(reason).__name__}")
         if not 0 <= index < len(self.events):
             raise IndexError(f"Batch.fail: expected an index from 0 to {len(self.events) - 1}, got {index!r}")
+        self.failures = self.failures or {}
         self.failures[index] = reason
         if self.error is None:
             self.error = error
@@ -52,4 +54,5 @@ class Batch:
 
     def confirm(self, index: int) -> None:
         """Count the event at *index* as delivered, even when the rest is tried again."""
+        self.confirmed = self.confirmed or set()
         self.confirmed.add(index)

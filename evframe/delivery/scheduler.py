@@ -24,7 +24,7 @@ from evframe.delivery.queues import Done
 from evframe.delivery.reports import Reports
 from evframe.delivery.room import Room
 from evframe.delivery.sockets import Socket
-from evframe.delivery.subscriber import QueueSettings, State, Subscriber, put_all
+from evframe.delivery.subscriber import QueueSettings, State, Subscriber, queuing
 from evframe.events.event import Event
 from evframe.exceptions import Rejected
 
@@ -61,7 +61,13 @@ class Scheduler:
         """For `Subscriber.replace` and `Subscriber.subscribe`."""
         self._ready: deque[Subscriber] = deque()
         self._scheduled = False
-        self._is_fresh = False  # the next event may be sent at once: it is the first of a turn that probably has few
+        self._put_all = queuing(self._get_turn)
+        self.put: Callable[[Sequence[Subscriber], Event], None] = self._put_all
+        """Queues an event for each of several subscribers; the caller is on the loop's thread.
+
+        It is another function while the next event may be sent at once, because it is the first of a
+        turn that probably has few. Read the attribute for each event.
+        """
         self._late: _Late | None = None  # the batch that was sent at once and has no recorded outcome yet
         self._loop: asyncio.AbstractEventLoop | None = None
         # Callbacks of the loop run in a context of the delivery; otherwise the first raise would lend them its context.
@@ -107,7 +113,7 @@ class Scheduler:
         self.retries.alarm.start()
         self._ends.alarm.start()
         self._gathering.alarm.start(rings=False)
-        self._is_fresh = True
+        self.put = self._send_or_queue
         self._schedule()
 
     def observe(self, observer: Observer) -> Callable[[], None]:
@@ -125,26 +131,30 @@ class Scheduler:
 
     # Events that come
 
-    def put(self, subscribers: Sequence[Subscriber], event: Event) -> None:
-        """Queue an event for each of *subscribers*; the caller is on the loop's thread."""
-        if self._is_fresh and subscribers[0].transport.limits.at_once and subscribers[0].is_well:
-            self._send_at_once(subscribers[0], event)
+    def _send_or_queue(self, subscribers: Sequence[Subscriber], event: Event) -> None:
+        """As `put`, for the first event of a turn."""
+        first = subscribers[0]
+        if first.transport.limits.at_once and first.is_well:
+            self._send_at_once(first, event)
             subscribers = subscribers[1:]
-        put_all(subscribers, event, self._ready)
-        if self._ready and not self._scheduled:
+        self._put_all(subscribers, event)
+
+    def _get_turn(self, subscriber: Subscriber) -> None:
+        """Let *subscriber*, whose first event was queued, have a turn."""
+        self._ready.append(subscriber)
+        if not self._scheduled:
             self._schedule()
 
     def put_awaited(self, subscriber: Subscriber, event: Event, done: Done) -> None:
         """Queue an event for *subscriber*; *done* is called with its outcome, perhaps before this returns."""
         if subscriber.put(event, done):
-            self._ready.append(subscriber)
-            self._schedule()
+            self._get_turn(subscriber)
 
     def _schedule(self) -> None:
         """Have the ready subscribers served in the next turn of the loop."""
         if self._loop is not None and self._ready and not self._scheduled:
             self._scheduled = True
-            self._is_fresh = False
+            self.put = self._put_all
             self._loop.call_soon(self._flush, context=self._context)
 
     def _send_at_once(self, subscriber: Subscriber, event: Event) -> None:
@@ -155,7 +165,7 @@ class Scheduler:
         run foreign code, such as the report of a failure, wait for the next turn.
         """
         assert self._loop is not None
-        self._is_fresh = False
+        self.put = self._put_all
         self._scheduled = True
         self._loop.call_soon(self._flush, context=self._context)
         self._number += 1
@@ -180,7 +190,7 @@ class Scheduler:
             return
         ready = self._ready
         if not ready and self._late is None:  # the only event of the last turn was sent at once
-            self._is_fresh = True
+            self.put = self._send_or_queue
             return
         # In a burst, sending the first event at once would cost an extra system call: 2 to 6 % of fifty events.
         has_few = not ready or (len(ready) == 1 and len(ready[0].queue) == 1)
@@ -192,7 +202,7 @@ class Scheduler:
                 if time.monotonic() > until:
                     break
         finally:
-            self._is_fresh = has_few and not ready
+            self.put = self._send_or_queue if has_few and not ready else self._put_all
             self._schedule()
             self.room.announce()
 
@@ -209,7 +219,7 @@ class Scheduler:
         if subscriber.state is not _QUEUED:
             return  # something has ended its wait for this turn
         if subscriber.batches and any(future.done() for future in self._under_way[subscriber].values()):
-            subscriber.postpone()  # a finished batch may have failed; its callback, in this turn, keeps the order
+            subscriber.resume()  # a finished batch may have failed; its callback, in this turn, keeps the order
             return
         self._number += 1
         batch = subscriber.begin(self._number)
@@ -228,8 +238,7 @@ class Scheduler:
     def _proceed(self, subscriber: Subscriber) -> None:
         """Let a subscriber wait for its next turn, or be idle, or end."""
         if subscriber.proceed():
-            self._ready.append(subscriber)
-            self._schedule()
+            self._get_turn(subscriber)
         elif subscriber.is_over:
             self._ends.discard(subscriber)
             self._reports.forget(subscriber)
@@ -377,7 +386,7 @@ class Scheduler:
         await emptied(present, timeout_s)
         self._take_late()
         self._queues.is_closed = True
-        self._is_fresh = False
+        self.put = self._put_all
         self._gathering.release()  # its subscribers need not wait for more events
         subscribers = present()  # one that comes from now on takes no events
         for subscriber in subscribers:

@@ -11,13 +11,11 @@ import attrs
 
 from evframe.delivery.batch import Batch
 from evframe.delivery.ordering import BEHIND
-from evframe.delivery.queues import UNOPENED, Done, Queue, QueueFull, bounded, open_queue
+from evframe.delivery.queues import NO_DONES, UNOPENED, Done, Queue, QueueFull, bounded, open_queue
 from evframe.delivery.sockets import shown_socket
 from evframe.exceptions import DeliveryError, PluginError, Unavailable
 
 if TYPE_CHECKING:
-    from collections import deque
-
     from evframe.delivery.carrier import Carrier
     from evframe.delivery.sockets import Socket
     from evframe.events.event import Event
@@ -184,7 +182,7 @@ class Subscriber:
     # Events that come
 
     def put(self, event: Event, done: Done) -> bool:
-        """Queue *event*; return whether the subscriber needs a turn now. `put_all` queues events without a callback.
+        """Queue *event*; return whether the subscriber needs a turn now. `queuing` is for events without a callback.
 
         Args:
             event: to be delivered.
@@ -274,19 +272,18 @@ class Subscriber:
         """Return the next batch, which is under way from now on; None when no event waits any more."""
         events, dones = self.queue.take(self.transport.limits.batch_events)
         self.state = _SENDING
-        if not events:
-            return None
-        self.in_flight += len(events)
-        self.batches += 1
-        return Batch(events, number, dones)
+        return self._begin(events, number, dones) if events else None
 
     def begin_unqueued(self, events: Sequence[Event], number: int) -> Batch:
         """Return a batch of *events* that do not go through the queue: one, sent at once, or none for a probe."""
         self.raised += len(events)
         self.state = _SENDING
+        return self._begin(events, number)
+
+    def _begin(self, events: Sequence[Event], number: int, dones: Mapping[int, Done] = NO_DONES) -> Batch:
         self.in_flight += len(events)
         self.batches += 1
-        return Batch(events, number)
+        return Batch(events, number, dones)
 
     def finish_at_once(self, batch: Batch) -> bool:
         """Count the event of *batch*, which was sent at once, as delivered.
@@ -300,10 +297,6 @@ class Subscriber:
         self.delivered += 1
         self.state = _IDLE
         return True
-
-    def postpone(self) -> None:
-        """Give the turn back: a batch that is over has to be finished first."""
-        self.state = _SENDING
 
     def proceed(self) -> bool:
         """Wait for a turn if events wait, or be idle; return whether the subscriber needs a turn now."""
@@ -404,7 +397,7 @@ class Subscriber:
         self.attempts += 1
 
     def resume(self) -> None:
-        """End the wait for the next attempt; `proceed` follows."""
+        """End the wait for a turn or for the next attempt; `proceed` follows."""
         self.state = _SENDING
 
     def record_probe(self, problem: str | None) -> None:
@@ -555,24 +548,31 @@ class Subscriber:
             self._settings.reports.changed(self, None)
 
 
-def put_all(subscribers: Iterable[Subscriber], event: Event, ready: deque[Subscriber]) -> None:
-    """Queue *event* for each of *subscribers*, and add those that need a turn now to *ready*.
+def queuing(get_turn: Callable[[Subscriber], None]) -> Callable[[Iterable[Subscriber], Event], None]:
+    """Return a function that queues an event for several subscribers.
 
-    This is on the way of every event: a call for each subscriber would take a third of the time.
+    It is on the way of every event: a call for each subscriber would take a third of the time.
+
+    Args:
+        get_turn: called with each subscriber that needs a turn now.
     """
-    for subscriber in subscribers:
-        subscriber.raised += 1
-        queue = subscriber.queue
-        try:
-            if len(queue) >= queue.room:
-                raise QueueFull
-            queue.append(event)
-        except QueueFull:
-            if not subscriber._make_room(event, None):  # noqa: SLF001 the class is of this module
-                continue
-        if subscriber.state is _IDLE:
-            subscriber.state = _QUEUED
-            ready.append(subscriber)
+
+    def put_all(subscribers: Iterable[Subscriber], event: Event) -> None:
+        for subscriber in subscribers:
+            subscriber.raised += 1
+            queue = subscriber.queue
+            try:
+                if len(queue) >= queue.room:
+                    raise QueueFull
+                queue.append(event)
+            except QueueFull:
+                if not subscriber._make_room(event, None):  # noqa: SLF001 the class is of this module
+                    continue
+            if subscriber.state is _IDLE:
+                subscriber.state = _QUEUED
+                get_turn(subscriber)
+
+    return put_all
 
 
 def _are_meta(events: Sequence[Event]) -> bool:

@@ -125,7 +125,7 @@ class _HandedOver(Event):
 class EventDefinition:
     """A registered event: its id, its name, and its declared parameters."""
 
-    __slots__ = ("_body_at", "bare", "declaration", "enforced", "head", "id", "name", "raised", "reads_params")
+    __slots__ = ("_body_at", "_flat", "bare", "declaration", "enforced", "head", "id", "name", "raised", "reads_params")
 
     def __init__(self, event_id: int, name: str, declaration: Declaration | None = None) -> None:
         self.id = event_id
@@ -143,6 +143,7 @@ class EventDefinition:
         self.declaration = declaration
         # The declaration when a raise has to fit it.
         self.enforced = declaration if declaration is not None and declaration.enforced else None
+        self._flat = not any(each.type in {list, dict} for each in (self.params or {}).values())
 
     def differs_from(self, other: EventDefinition) -> bool:
         """Return whether *other* has another declaration of this event, or enforces the declaration differently."""
@@ -165,12 +166,15 @@ class EventDefinition:
             ParameterError: if the parameters break the declaration or have no JSON form.
         """
         enforced = self.enforced
-        if enforced is not None and not enforced.fits(params):
+        kind = type(params)
+        if enforced is None:
+            is_flat = kind is dict and not is_tracked(params)  # a dict with containers is tracked by the collector
+        elif is_flat := enforced.fits(params):  # a dict
+            is_flat = self._flat or not is_tracked(params)
+        else:
             enforced.check(params)
         payload = None
         try:
-            kind = type(params)
-            is_flat = kind is dict and not is_tracked(params)  # a dict with containers is tracked by the collector
             if not params:
                 kept, payload = None, self.bare
             elif is_flat or ((kind is dict or kind is list or kind is tuple) and is_shallow(params)):
@@ -247,6 +251,3 @@ class EventRegistry(Generic[Definition]):
 
     def __iter__(self) -> Iterator[Definition]:
         return iter(self.by_name.values())
-
-    def __len__(self) -> int:
-        return len(self.by_name)

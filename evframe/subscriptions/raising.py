@@ -41,6 +41,7 @@ class Raising:
         self._events = registry
         self._by_name = registry.by_name
         self._roster = roster
+        self._scheduler = roster.scheduler
         self._inbox = Inbox(core.queue_size, self._put, self._lose)
         self._thread = get_ident()
         self._configure_raising(core)
@@ -48,7 +49,6 @@ class Raising:
     def _configure_raising(self, core: CoreOptions) -> None:
         """Apply the options of the core."""
         self._max_nesting = core.max_nesting
-        self._deliver = self._roster.scheduler.put
         self._inbox.room = core.queue_size
 
     def event(self, name: str) -> Channel:
@@ -96,16 +96,13 @@ class Raising:
             self._inbox.put(definition.snapshot(params, monotonic(), depth.get()))
             return
         targets = definition._targets  # noqa: SLF001 the property would cost a quarter of an idle raise
-        if targets:
-            nesting = depth.get()
-            event = definition.snapshot(params, monotonic(), nesting)
-            if nesting < self._max_nesting:
+        if targets or targets is None:
+            event = definition.snapshot(params, monotonic(), depth.get())
+            if targets and event.depth < self._max_nesting:
                 definition.raised += 1
-                self._deliver(targets, event)
-            else:
+                self._scheduler.put(targets, event)
+            else:  # the subscribers have changed, or the event is nested too deep
                 self._put(event)
-        elif targets is None:  # the subscribers have changed
-            self._put(definition.snapshot(params, monotonic(), depth.get()))
         else:
             enforced = definition.enforced
             if enforced is not None and not enforced.fits(params):
@@ -130,7 +127,7 @@ class Raising:
         if not targets:
             return
         if event.depth < self._max_nesting:
-            self._deliver(targets, event)
+            self._scheduler.put(targets, event)
             return
         for subscriber in targets:
             subscriber.refuse(1, "nesting")
@@ -146,7 +143,7 @@ class Raising:
             if is_nested:
                 subscriber.refuse(1, "nesting", done)
             else:
-                self._roster.scheduler.put_awaited(subscriber, event, done)
+                self._scheduler.put_awaited(subscriber, event, done)
         if is_nested:
             _log_nesting(event)
 
@@ -182,11 +179,11 @@ class Raising:
         definition = self._events[name]
         event = definition.snapshot(params, monotonic(), depth.get())
         until = None if timeout_s is None else monotonic() + timeout_s
-        if self._roster.scheduler.room.is_used:
+        if self._scheduler.room.is_used:
             # Await nothing between the end of the wait and the raise: another caller could take the room.
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
-                    await self._roster.scheduler.room.wait(event, lambda: definition.targets)
+                    await self._scheduler.room.wait(event, lambda: definition.targets)
         targets = definition.targets
         wait = OutcomeWait(targets)
         self._put_awaited(definition, event, targets, wait.dones)

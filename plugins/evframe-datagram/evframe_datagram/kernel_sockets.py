@@ -5,23 +5,37 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterator
+from heapq import nsmallest
 from typing import Any, Final
 
+import attrs
 from evframe_wire.addresses import connection_problem
 
 _EVICTED: Final = 16
+
+
+@attrs.define
+class _Open:
+    """A kernel socket."""
+
+    kernel: socket.socket
+    sockaddr: Any
+    """What it is connected to."""
+    used: int
+    """When it was used last, as a number that grows with each use of any."""
 
 
 class KernelSockets:
     """Kernel sockets by the canonical text of their subscribers' sockets."""
 
     def __init__(self) -> None:
-        self._open: dict[str, tuple[socket.socket, Any]] = {}
+        self._open: dict[str, _Open] = {}
+        self._uses = 0
         self.waiting: set[str] = set()
         """Those that wait for room, and stay open meanwhile."""
 
     def __iter__(self) -> Iterator[socket.socket]:
-        return (kernel for kernel, _ in self._open.values())
+        return (opened.kernel for opened in self._open.values())
 
     def connect(self, key: str, family: int, sockaddr: Any) -> socket.socket:
         """Return the kernel socket of a subscriber, connected to *sockaddr*.
@@ -29,26 +43,26 @@ class KernelSockets:
         Raises:
             OSError: if it cannot be connected.
         """
-        opened = self._open.pop(key, None)
+        self._uses += 1
+        opened = self._open.get(key)
         if opened is not None:
-            kernel, before = opened
-            if before is sockaddr or before == sockaddr:
-                self._open[key] = opened  # the last one is the one used last
-                return kernel
-            kernel.close()  # the name has another address: what the kernel took is on its way
+            if opened.sockaddr is sockaddr or opened.sockaddr == sockaddr:
+                opened.used = self._uses
+                return opened.kernel
+            self.close(key)  # the name has another address: what the kernel took is on its way
         kernel = self._make(family)
         try:
             kernel.connect(sockaddr)
         except OSError:
             kernel.close()
             raise
-        self._open[key] = (kernel, sockaddr)
+        self._open[key] = _Open(kernel, sockaddr, self._uses)
         return kernel
 
     def close(self, key: str) -> None:
         """Close the kernel socket of a subscriber, if it has one."""
         if key in self._open:
-            self._open.pop(key)[0].close()
+            self._open.pop(key).kernel.close()
 
     def _make(self, family: int) -> socket.socket:
         """Return a new kernel socket; at the limit of open files, those not used for longest make room."""
@@ -58,7 +72,7 @@ class KernelSockets:
             if error.errno not in {errno.EMFILE, errno.ENFILE}:
                 raise
         idle = [key for key in self._open if key not in self.waiting]
-        for key in idle[:_EVICTED]:
+        for key in nsmallest(_EVICTED, idle, key=lambda key: self._open[key].used):
             self.close(key)
         return socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
 

@@ -141,6 +141,8 @@ class UdpSender:
         if size > _MAX_SEGMENT_BYTES:
             return 1
         stop = min(total, index + _MAX_SEGMENTS, index + _MAX_BURST_BYTES // size)
+        if sizes[stop - 1] == size and sizes[index:stop].count(size) == stop - index:
+            return stop - index  # as most bursts are; the loop takes five times longer
         position = index + 1
         while position < stop:
             length = sizes[position]
