@@ -49,6 +49,16 @@ def serving(events):
         server.close()
 
 
+def test_a_command_that_is_not_known_is_named(command, serving):
+    """A command that the gateway does not have is one error, which names it and where the commands are listed."""
+    result = command("mi", "core:uptme", "--url", serving(HttpServer).url)
+
+    assert result.exit_code == 1
+    assert "-32601: Method not found (expected a command of the gateway, see evframe mi, got 'core:uptme')" in (
+        result.stderr
+    )
+
+
 def test_commands_are_listed(command, serving):
     """Without a method, `mi` lists the commands, a line for each list of parameters that they take."""
     listed = command("mi", "--url", serving(HttpServer).url).stdout.splitlines()

@@ -19,6 +19,7 @@ from evframe_client.commands.event_lines import Notes, lines, unmatched
 from evframe_client.commands.refusals import explained
 
 _INVALID_PARAMS: Final = -32602
+_NO_METHOD: Final = -32601
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -113,10 +114,20 @@ def mi(client: Client, method: str | None, params: tuple[str, ...], text: str | 
     elif text is not None:
         if params:
             raise click.BadParameter("expected no other parameters", param_hint="--json")
-        print_json(client.call(method, _params(text)))
+        print_json(_call(client, method, _params(text)))
     else:
         named = bool(params) and all("=" in param for param in params)
-        print_json(client.call(method, dict(param.split("=", 1) for param in params) if named else list(params)))
+        print_json(_call(client, method, dict(param.split("=", 1) for param in params) if named else list(params)))
+
+
+def _call(client: Client, method: str, params: Any) -> Any:
+    try:
+        return client.call(method, params)
+    except ManagementError as error:
+        if error.code != _NO_METHOD:
+            raise
+        reason = f"expected a command of the gateway, see evframe mi, got {method!r}"
+        raise ManagementError(error.message, error.code, reason) from None
 
 
 def _params(text: str) -> Any:
