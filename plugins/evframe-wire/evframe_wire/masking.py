@@ -11,14 +11,8 @@ _URL: Final = re.compile(r"(://)(\S+)")  # without its scheme, which a long word
 _TAIL: Final = re.compile(r"[?#;]")
 _END_OF_AUTHORITY: Final = re.compile(r"[/?#;]")
 _NAMES: Final = (
-    *(
-        "pas{1,3}w[a-z]{0,8}=",
-        "pass=",
-        "passphrase=",
-        "pwd=",
-        "secret=",
-        "[.]pem=",
-    ),  # misspelt ones hold a password, too
+    # Misspelt ones are refused, and hold a password, too.
+    *("pas{1,3}w[a-z]{0,8}=", "pass=", "passphrase=", "pwd=", "secret=", "[.]pem="),
     *("token=", "api[-_.]?key=", "access[-_.]?key=", "signature=", "[?&;#]sig=", "credentials?=", "authorization="),
 )
 _PROPERTY: Final = re.compile(rf"({'|'.join(_NAMES)})[^&;'\s]+", re.IGNORECASE)
