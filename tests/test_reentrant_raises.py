@@ -1,6 +1,7 @@
 """What callbacks, hooks and observers of the delivery call while it records outcomes."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -281,3 +282,72 @@ async def test_a_callback_without_subscribers_may_raise_again():
 
         events.raise_event_and_tell("E_R", [1], done)
         await until(lambda: len(calls) == 5000)
+
+
+class Litter:
+    """Garbage with a finaliser, which the collector runs wherever memory is requested next."""
+
+    def __init__(self, act):
+        self.me, self.act = self, act
+
+    def __del__(self):
+        self.act()
+
+
+@pytest.fixture
+def collector():
+    """Have the collector run at nearly every request for memory."""
+    before = gc.get_threshold()
+    yield lambda: gc.set_threshold(2)
+    gc.set_threshold(*before)
+
+
+@pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest"])
+@pytest.mark.parametrize("queue_bytes", [0, 300])
+@pytest.mark.parametrize("batch_events", [2, 1024])
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_finalisers_raise_and_unsubscribe_anywhere(collector, overflow, queue_bytes, batch_events, at_once):
+    """Finalisers that raise, subscribe and unsubscribe between any two steps of the delivery lose no event."""
+    memory, outcomes, subscribers, budget = MemoryTransport(), [], set(), 2000
+    memory.limits = Limits(batch_events=batch_events, at_once=at_once)
+    core = {"overflow": overflow, "queue_size": 5, "queue_bytes": queue_bytes}
+    async with asyncio.timeout(60), make(memory, **core) as events:
+
+        def subscribe():
+            subscribers.add(events.subscribe_event("E_R", "memory:a").subscriber)
+
+        def tell():
+            outcomes.append([])
+            events.raise_event_and_tell("E_R", [len(outcomes)], outcomes[-1].append)
+
+        def act():
+            nonlocal budget
+            budget -= 1
+            if budget > 0:
+                acts[budget % len(acts)]()
+
+        acts = [
+            *[lambda: events.raise_event("E_R", [0]), tell] * 5,
+            lambda: events.unsubscribe_event("E_R", "memory:a"),
+            subscribe,
+            tell,
+        ]
+        subscribe()
+        collector()
+        for number in range(300):
+            Litter(act)
+            tell() if number % 3 else events.raise_event("E_R", [number])
+            if number % 7 == 0:
+                await asyncio.sleep(0)
+            if number % 50 == 0:
+                events._configure(CoreOptions(**core | {"queue_bytes": 0 if number % 100 else 300}))
+            left, budget = budget, 0
+            assert all(map(is_counted, subscribers))
+            budget = left
+        budget = 0
+        await until(lambda: not any(subscriber.depth for subscriber in subscribers))
+        assert all(map(is_counted, subscribers))
+        assert not any(subscriber.awaited for subscriber in subscribers)
+        assert {len(calls) for calls in outcomes} == {1}
+        released = {subscriber for subscriber in subscribers if not subscriber.leases}
+        await until(lambda: len(memory.released) == len(released))

@@ -375,7 +375,8 @@ def test_other_bounds_keep_the_callbacks():
     queue.track(outcomes.append)
     queue.take(1)
     for room, most_bytes in ((2, 10**6), (5, 0)):
-        queue = bounded(queue, room, most_bytes)
+        before, queue = queue, bounded(queue, room, most_bytes)
+        queue.give_back(*before.take(len(before)))
         assert (len(queue), queue.room) == (2, room)
     events, dones = queue.take(10)
     assert ([event.params[0] for event in events], list(dones)) == ([1, 2], [1])

@@ -71,14 +71,12 @@ async def emptied(subscribers: Callable[[], Sequence[Subscriber]], timeout_s: fl
     """Wait until *subscribers*, more of which may come, have no events left, for at most *timeout_s* seconds."""
     until = time.monotonic() + timeout_s
     left = list(subscribers())
-    # Polling: an asyncio.Event for each batch would slow every delivery.
     while left and time.monotonic() < until:
-        if left[-1].depth:
-            await asyncio.sleep(0.005)
-            continue
         while left and not left[-1].depth:
             left.pop()
         left = left or [subscriber for subscriber in subscribers() if subscriber.depth]
+        if left:  # polling: an asyncio.Event for each batch would slow every delivery
+            await asyncio.sleep(0.005)
 
 
 async def cancel(futures: Sequence[asyncio.Future[None]], timeout_s: float) -> None:

@@ -95,7 +95,7 @@ async def question(subscriber: Subscriber) -> None:
     problem = await contained_problem_of(subscriber)
     subscriber.record_probe(problem)
     if problem is not None:
-        raise Unavailable(problem) from None
+        raise Unavailable(problem)
 
 
 def state_of(subscriber: Subscriber, away: str | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 from typing import Any, Final, Protocol
 
 from evframe.events.event import Event
@@ -84,11 +83,13 @@ class MemoryQueue(deque[Event]):
 
     def take(self, most: int) -> tuple[Sequence[Event], Mapping[int, Done]]:
         """Remove up to *most* events from the head; return them, and the callbacks by index."""
-        if len(self) <= most:
-            events: Sequence[Event] = tuple(self)
+        # The collector may run where memory for an object is requested, and a finaliser may raise an event: from the
+        # first event that is read to the new head, nothing requests memory. `tuple(self)` would do so in the middle.
+        events = list(self) if len(self) <= most else []
+        if len(events) == len(self) <= most:
             self.clear()
         else:
-            events = tuple([self.popleft() for _ in range(most)])
+            events = [self.popleft() for _ in range(min(most, len(self))) if self]
         head, self._head = self._head, self._head + len(events)
         dones = self._dones
         if not dones:
@@ -97,9 +98,10 @@ class MemoryQueue(deque[Event]):
 
     def give_back(self, events: Sequence[Event], dones: Mapping[int, Done]) -> None:
         """Put what `take` has returned before the other events."""
-        self.extendleft(reversed(events))
+        backwards, positions = events[::-1], iter(tuple(dones.items()))
+        self.extendleft(backwards)  # from here on, nothing requests memory, as in `take`
         self._head -= len(events)
-        for index, done in dones.items():
+        for index, done in positions:
             self._dones[self._head + index] = done
 
 
@@ -127,10 +129,9 @@ class ByteQueue(MemoryQueue):
     def overflow_of(self, event: Event) -> int:
         """Return how many events at the head make room for *event*."""
         excess = self.bytes + len(event.payload) - self.most_bytes
-        count = int(len(self) >= self.room)
-        excess -= sum(len(head.payload) for head in islice(self, count))
-        for head in islice(self, count, None):
-            if excess <= 0:
+        count, least = 0, int(len(self) >= self.room)
+        for head in self:
+            if excess <= 0 and count >= least:
                 break
             excess -= len(head.payload)
             count += 1
@@ -141,22 +142,23 @@ class ByteQueue(MemoryQueue):
         if self and self.bytes + len(event.payload) > self.most_bytes:
             raise QueueFull
         self.bytes += len(event.payload)
-        super().append(event)
+        deque.append(self, event)  # a `super` is an object, whose memory the collector may run for
 
     def popleft(self) -> Event:
         """Remove the first event and return it."""
-        event = super().popleft()
+        event = deque.popleft(self)
         self.bytes -= len(event.payload)
         return event
 
     def clear(self) -> None:
         """Remove all events."""
         self.bytes = 0
-        super().clear()
+        deque.clear(self)
 
     def give_back(self, events: Sequence[Event], dones: Mapping[int, Done]) -> None:
         """Put what `take` has returned before the other events."""
-        self.bytes += sum(len(event.payload) for event in events)
+        size = sum(len(event.payload) for event in events)
+        self.bytes += size  # which a finaliser may have changed during the sum
         super().give_back(events, dones)
 
 
@@ -170,12 +172,10 @@ def open_queue(room: int, most_bytes: int) -> MemoryQueue:
 
 
 def bounded(queue: Queue, room: int, most_bytes: int) -> Queue:
-    """Return *queue* with other bounds, converted to the kind of queue that these need."""
-    if isinstance(queue, ByteQueue) == bool(most_bytes):
-        queue.room = room
-        if isinstance(queue, ByteQueue):
-            queue.most_bytes = most_bytes
-        return queue
-    other = open_queue(room, most_bytes)
-    other.give_back(*queue.take(len(queue)))
-    return other
+    """Return *queue* with other bounds, or an empty queue of the kind that these need."""
+    if isinstance(queue, ByteQueue) != bool(most_bytes):
+        return open_queue(room, most_bytes)
+    queue.room = room
+    if isinstance(queue, ByteQueue):
+        queue.most_bytes = most_bytes
+    return queue

@@ -134,8 +134,7 @@ class Scheduler:
     def _send_or_queue(self, subscribers: Sequence[Subscriber], event: Event) -> None:
         """As `put`, for the first event of a turn."""
         first = subscribers[0]
-        if first.transport.limits.at_once and first.is_well:
-            self._send_at_once(first, event)
+        if first.transport.limits.at_once and self._send_at_once(first, (event,)):
             subscribers = subscribers[1:]
         self._put_all(subscribers, event)
 
@@ -157,19 +156,23 @@ class Scheduler:
             self.put = self._put_all
             self._loop.call_soon(self._flush, context=self._context)
 
-    def _send_at_once(self, subscriber: Subscriber, event: Event) -> None:
+    def _send_at_once(self, subscriber: Subscriber, events: tuple[Event]) -> bool:
         """Deliver the first event of a turn at once, without the queue and without a pass over the subscribers.
+
+        Return False, and do nothing, when the subscriber is not at rest, or a finaliser has raised an event meanwhile.
 
         With one event in a turn, the queue would take a third of the delivery's time. Later events of the turn wait in
         the queues and form batches. The limit `at_once` promises that `deliver` runs no foreign code. Steps that may
         run foreign code, such as the report of a failure, wait for the next turn.
         """
         assert self._loop is not None
-        self.put = self._put_all
+        if self._scheduled or not subscriber.is_well:
+            return False
+        self.put = self._put_all  # and the subscriber is under way, before memory is requested: a finaliser may raise
         self._scheduled = True
-        self._loop.call_soon(self._flush, context=self._context)
         self._number += 1
-        batch = subscriber.begin_unqueued((event,), self._number)
+        batch = subscriber.begin_unqueued(events, self._number)
+        self._loop.call_soon(self._flush, context=self._context)
         if self._observers:
             batch.began_at = time.monotonic()
         result: Any = None
@@ -181,6 +184,7 @@ class Scheduler:
         if result is not True or self._observers or not subscriber.finish_at_once(batch):
             self._late = (subscriber, batch, result, problem)
             problem = None  # the error's context has a traceback with this frame, and would form a cycle
+        return True
 
     # Turns
 
@@ -258,8 +262,7 @@ class Scheduler:
             elif subscriber.may_send_more:
                 self._proceed(subscriber)
         else:
-            problem = TypeError(f"deliver: expected True or an awaitable, got {result!r}")
-            self._finish(subscriber, batch, problem)
+            self._finish(subscriber, batch, TypeError(f"deliver: expected True or an awaitable, got {result!r}"))
 
     def _break(self, subscriber: Subscriber, batch: Batch, error: BaseException) -> None:
         """Record the outcome of a call that raised."""
@@ -287,17 +290,14 @@ class Scheduler:
                 self._under_way.pop(subscriber, None)
             if isinstance(result, Coroutine):
                 result.close()  # a task that was cancelled early never began it, and Python would warn
-            error = None if future.cancelled() else future.exception()
+            error = asyncio.CancelledError() if future.cancelled() else future.exception()
             if is_counted:
                 return
             if future.cancelled():
                 batch.began_at = None  # the time says nothing about the peer
-            if not future.cancelled():
-                self._finish(subscriber, batch, error)
-            elif self._queues.is_closed or subscriber.ended:
-                self._finish(subscriber, batch, Rejected("shutdown" if self._queues.is_closed else "unsubscribed"))
-            else:
-                self._finish(subscriber, batch, asyncio.CancelledError())
+                if self._queues.is_closed or subscriber.ended:
+                    error = Rejected("shutdown" if self._queues.is_closed else "unsubscribed")
+            self._finish(subscriber, batch, error)
 
         future.add_done_callback(over, context=self._context)
 

@@ -202,24 +202,31 @@ class Subscriber:
     def _make_room(self, event: Event, done: Done | None) -> bool:
         """Queue an event that finds no room, or count it as failed; return whether it is queued."""
         settings = self._settings
+        if self.queue is UNOPENED and not settings.is_closed:
+            self._open()
+            if self.queue.has_room_for(event):  # unless a finaliser has raised events meanwhile
+                self._append(event, done)
+                return True
         if settings.is_closed or self.state is State.OVER:
             self._fail_one("shutdown" if settings.is_closed else "unsubscribed", done)
             return False
-        if self.queue is UNOPENED:
-            self._open()
-            self._append(event, done)
-            return True
         if settings.drops_oldest:
-            dropped = self.queue.take(self.queue.overflow_of(event))
+            dropped = []
+            while not self.queue.has_room_for(event):
+                dropped.append(self.queue.take(self.queue.overflow_of(event)))
             self._append(event, done)  # before a callback of those that are dropped raises another event
-            self._fail_all(*dropped, "queue_full")
+            for events, dones in dropped:
+                self._fail_all(events, dones, "queue_full")
         else:
             self._fail_one("queue_full", done)
         self._report_loss((event,), "queue_full")
         return settings.drops_oldest
 
     def _open(self) -> None:
-        self.queue = open_queue(self._settings.room, self._settings.most_bytes)
+        queue = open_queue(self._settings.room, self._settings.most_bytes)
+        # A finaliser that ran for the new queue's memory may have raised an event, or released the subscriber.
+        if self.queue is UNOPENED and self.state is not State.OVER:
+            self.queue = queue
 
     def _append(self, event: Event, done: Done | None) -> None:
         self.queue.append(event)
@@ -239,8 +246,11 @@ class Subscriber:
 
     def set_bounds(self) -> None:
         """Apply the bounds of the settings; a queue that is above keeps its events."""
-        if self.queue is not UNOPENED and not self._settings.is_closed:
-            self.queue = bounded(self.queue, self._settings.room, self._settings.most_bytes)
+        before = self.queue
+        if before is not UNOPENED and not self._settings.is_closed:
+            self.queue = bounded(before, self._settings.room, self._settings.most_bytes)
+            if self.queue is not before:
+                self.queue.give_back(*before.take(len(before)))
 
     def take_back(self) -> Queue:
         """Remove all events that no batch has begun from this subscriber, which does not count them as failed."""
@@ -502,8 +512,7 @@ class Subscriber:
     def fail(self, count: int, reason: str) -> None:
         """Count *count* events as failed with *reason*."""
         self.failed += count
-        if self.reasons is None:
-            self.reasons = {}
+        self.reasons = self.reasons or {}
         self.reasons[reason] = self.reasons.get(reason, 0) + count
 
     def fail_waiting(self, reason: str, most: int = sys.maxsize) -> int:
