@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -49,7 +48,7 @@ class Room:
 
     def release_all(self) -> None:
         """Wake all callers, because the options have changed."""
-        self._turns.give_at_most(lambda _: sys.maxsize)
+        self._turns.give_all()
 
     async def close(self) -> None:
         """Release the waiting callers; return when none waits."""

@@ -28,7 +28,7 @@ class Desk:
 
 
 async def test_the_oldest_gets_the_turn():
-    """A turn wakes the caller that has waited longest, and one more at most; each keeps its place."""
+    """A turn wakes the caller that has waited longest; the checks are a few for each turn, however many wait."""
     async with asyncio.timeout(30), asyncio.TaskGroup() as callers:
         desk = Desk()
         for number in range(100):
@@ -37,7 +37,7 @@ async def test_the_oldest_gets_the_turn():
         for _ in range(100):
             await desk.open("a")
         assert desk.taken == list(range(100))
-        assert desk.checks <= 300
+        assert desk.checks <= 600
         assert not len(desk.turns)
 
 
