@@ -38,6 +38,10 @@ class Group(ABC):
         """Whether there is a member to deliver to."""
         return True
 
+    @abstractmethod
+    def hold_until(self, over: asyncio.Future[None]) -> None:
+        """Return every event until *over* is done, the end of a batch with an event that was returned."""
+
     async def revive(self) -> bool:
         """Return whether there is one, after asking all of them if need be."""
         return True
@@ -80,6 +84,9 @@ class ParallelGroup(Group):
 
         for member in self._members:
             member.put(event, done)
+
+    def hold_until(self, over: asyncio.Future[None]) -> None:
+        """Do nothing: no event is returned."""
 
     async def ask(self) -> bool:
         """Ask all members."""
@@ -247,6 +254,7 @@ class ChoosingGroup(Group):
         self._numbers = count()
         self.handing = HandOver(self.send)
         """What members that have failed, or were disabled, have left."""
+        self._holding: set[asyncio.Future[None]] = set()
         self.back_at = 0.0
         """When a member that had failed was back last."""
 
@@ -265,7 +273,10 @@ class ChoosingGroup(Group):
             self.send(attempt)
 
     def send(self, attempt: Attempt) -> None:
-        """Give an event to the member that is chosen now."""
+        """Give an event to the member that is chosen now; it does not overtake one that was returned before."""
+        if self._holding:
+            attempt.returned()
+            return
         chosen = self.choose(attempt.tried)
         if chosen is not None:
             attempt.send(chosen)
@@ -273,6 +284,11 @@ class ChoosingGroup(Group):
             attempt.settled(attempt.reason)  # every member was tried
         else:
             attempt.returned()
+
+    def hold_until(self, over: asyncio.Future[None]) -> None:
+        """Return every event until *over* is done, because the events of that batch wait for the next attempt."""
+        self._holding.add(over)
+        over.add_done_callback(self._holding.discard)
 
     def watch(self, candidate: Candidate) -> None:
         """Probe a member that has failed until it is back; an earlier call for the member ends."""

@@ -23,8 +23,9 @@ class HandOut:
 
     def start(self, group: Group) -> asyncio.Future[None]:
         """Hand out the events; return what ends when each is delivered, has failed, or is returned."""
+        returned = partial(self._returned, group)
         for index, event in enumerate(self._batch.events):
-            group.put(event, partial(self._settled, index), self._returned)
+            group.put(event, partial(self._settled, index), returned)
         return self._over
 
     def _settled(self, index: int, reason: str | None) -> None:
@@ -34,8 +35,10 @@ class HandOut:
             self._batch.fail(index, reason)
         self._end_one()
 
-    def _returned(self) -> None:
-        self._has_returned = True
+    def _returned(self, group: Group) -> None:
+        if not self._has_returned:
+            self._has_returned = True
+            group.hold_until(self._over)
         self._end_one()
 
     def _end_one(self) -> None:

@@ -901,3 +901,27 @@ async def test_an_event_that_a_full_member_drops_displaces_none_of_another_full_
     assert len(outcomes) == 5000
     assert outcomes.count(["queue_full"]) == subscriber.reasons["queue_full"] == subscriber.failed
     assert outcomes.count([None]) == subscriber.delivered == sum(member["delivered"] for member in members)
+
+
+async def test_no_event_overtakes_one_that_waits_for_a_member(memory, compose):
+    """An event that no member could take is sent before later ones, also when its batch is held up by another event."""
+    memory.limits = Limits(batch_events=1)
+    gate = asyncio.get_running_loop().create_future()
+    memory.when("a", lambda _: gate)
+    async with asyncio.timeout(30), compose(failover_timeout_s=0.0) as events:
+        away = Away(memory, "b")
+        socket = "virtual:FAILOVER memory:a memory:b"
+        subscriber = events.subscribe_event("E_V", socket).subscriber
+        group = events.plugin("virtual").find(socket)
+        events.raise_event("E_V", [1])
+        events.raise_event("E_V", [2])
+        await until(lambda: group.find("memory:a").member.depth == 2)
+        group.find("memory:a").disable()  # 1 is under way there; 2 goes to b, which is away
+        await until(lambda: not group.find("memory:b").is_healthy)
+        away.away = False
+        await until(lambda: group.find("memory:b").is_healthy)
+        events.raise_event("E_V", [3])
+        await until(lambda: subscriber.away)
+        gate.set_result(None)
+        await until(lambda: not subscriber.depth)
+    assert numbers(memory, "b") == [2, 3]
