@@ -95,10 +95,12 @@ class Member:
     async def probe(self, timeout_s: float, *, has_turn: bool = False) -> bool:
         """Send an empty batch, and return whether the peer can be reached within *timeout_s* seconds.
 
+        A member that is closed is not probed: nothing would release what the transport opens for the probe.
+
         Args:
             timeout_s: seconds.
             has_turn: whether `turn` was waited for; the attempt counts at once otherwise.
         """
         if not has_turn:
             self._scheduler.retries.spend()
-        return await contained_problem_of(self.subscriber, timeout_s) is None
+        return not self.has_ended and await contained_problem_of(self.subscriber, timeout_s) is None

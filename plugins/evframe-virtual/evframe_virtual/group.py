@@ -251,6 +251,7 @@ class ChoosingGroup(Group):
         self._failover_timeout_s = failover_timeout_s
         self.candidates = [Candidate(context, address, self) for address in addresses]
         self._probes: dict[Candidate, asyncio.Task[Any]] = {}
+        self._asked: set[asyncio.Task[Any]] = set()
         self._numbers = count()
         self.handing = HandOver(self.send)
         """What members that have failed, or were disabled, have left."""
@@ -327,7 +328,9 @@ class ChoosingGroup(Group):
             candidate.is_disabled = False
             if candidate.failed_at is not None:
                 self.watch(candidate)
-        self._context.spawn(candidate.probe())
+        asked = self._context.spawn(candidate.probe())
+        self._asked.add(asked)
+        asked.add_done_callback(self._asked.discard)
 
     @property
     def has_healthy(self) -> bool:
@@ -353,7 +356,7 @@ class ChoosingGroup(Group):
 
     def close(self) -> None:
         """Let the members go."""
-        for probe in self._probes.values():
+        for probe in (*self._probes.values(), *self._asked):
             probe.cancel()
         self.handing.close()
         for candidate in self.candidates:

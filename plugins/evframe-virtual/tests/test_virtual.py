@@ -925,3 +925,23 @@ async def test_no_event_overtakes_one_that_waits_for_a_member(memory, compose):
         gate.set_result(None)
         await until(lambda: not subscriber.depth)
     assert numbers(memory, "b") == [2, 3]
+
+
+async def test_a_member_that_has_ended_is_not_probed(memory, compose):
+    """A probe that waits for its turn while the subscriber ends opens nothing, such as the group of a member."""
+    async with asyncio.timeout(30), compose() as events:
+        Away(memory, "a")
+        socket = "virtual:FAILOVER (FAILOVER memory:a) memory:b"
+        events.subscribe_event("E_V", socket)
+        events.raise_event("E_V", [1])
+        await until(lambda: memory.delivered)
+        virtual = events.plugin("virtual")
+        group = virtual.find(socket)
+        [candidate, _] = group.candidates
+        await until(lambda: not candidate.is_healthy)
+        group.enable(candidate)
+        member = candidate.member
+        events.unsubscribe_event("E_V", socket)
+        await until(lambda: {"a", "b"} <= set(memory.released))
+        assert await member.probe(1.0) is False
+        assert not virtual._groups
