@@ -184,3 +184,18 @@ async def test_composing_starts_nothing():
     tasks, threads = asyncio.all_tasks(), threading.enumerate()
     compose(parse_config(SUBSCRIBED))
     assert (asyncio.all_tasks(), threading.enumerate()) == (tasks, threads)
+
+
+def test_a_plugin_that_makes_no_socket_is_a_problem_of_the_subscription():
+    """A plugin whose `on_subscribe` returns no socket is one problem, with the place of the subscription."""
+
+    class Odd(MemoryTransport):
+        schemes = ("odd",)
+
+        @evframe.hookimpl
+        def on_subscribe(self, scheme, rest):
+            return 7 if scheme == "odd" else None
+
+    config = parse_config(SUBSCRIBED.replace("memory:a", "odd:a"))
+    said = "subscriptions[0].socket: plugin 'odd', hook 'on_subscribe': expected a canonical text, got 7"
+    assert compose(config, plugins={"odd": Odd()}).problems == [said]

@@ -11,7 +11,7 @@ from typing import Any, Final
 from evframe.calls import comes_from_outside
 from evframe.config import Config
 from evframe.config.hints import published
-from evframe.exceptions import ConfigError, SocketError
+from evframe.exceptions import ConfigError, PluginError, SocketError
 from evframe.plugins.composition import Composition
 from evframe.plugins.conflicts import (
     clashes,
@@ -169,7 +169,7 @@ def _register_and_subscribe(composition: Composition) -> None:
             try:
                 draft.register_event(lease.event)
                 draft.subscribe_event(lease.event, lease.socket, lease.expire_s)
-            except SocketError as error:
+            except (SocketError, PluginError) as error:
                 problems.append(f"subscriptions[{index}].socket: {error}")
             except ValueError as error:
                 problems.append(f"subscriptions[{index}].event: {error}")

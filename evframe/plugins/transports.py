@@ -63,7 +63,7 @@ def _check_socket(name: str, scheme: str, parsed: Socket) -> None:
     """
     canonical = getattr(parsed, "canonical", None)
     if not isinstance(canonical, str):
-        raise PluginError(f"plugin {name!r}, hook 'on_subscribe': expected a socket, got {parsed!r}")
+        raise PluginError(f"plugin {name!r}, hook 'on_subscribe': expected a canonical text, got {parsed!r}")
     if canonical.partition(":")[0] != scheme:
         raise PluginError(
             f"plugin {name!r}, hook 'on_subscribe': expected a socket of {scheme!r}, got {brief(canonical)}"
