@@ -340,6 +340,30 @@ async def test_exchanged_transport_loses_nothing(site):
         assert (counters.raised, counters.delivered, counters.failed) == (2, 2, 0)
 
 
+@pytest.mark.parametrize("is_busy", [True, False])
+async def test_an_exchanged_transport_is_stopped_when_the_interface_is_left(site, is_busy):
+    """A transport that was exchanged is stopped when its last batch is over, although the interface is being left."""
+    import reloaded_plugins
+
+    reloaded_plugins.made.clear()
+    async with asyncio.timeout(30), evframe.EventInterface(config(BEFORE)) as events:
+        transport = events.plugin("memory")
+        [subscriber, *_] = events.event("E_A").targets
+        gate, when_over = asyncio.Event(), []
+        over = asyncio.create_task(gate.wait())
+        over.add_done_callback(lambda _: when_over.append(transport.stopped))
+        for lease in events.subscriptions:
+            transport.when(lease.subscriber.socket.name, lambda batch: asyncio.shield(over))
+        if is_busy:
+            events.raise_event("E_A", [1])
+            await until(lambda: subscriber.batches)
+        events.reload(config(BEFORE + "[plugins.memory]\nsize = 2\n"))
+        assert events.plugin("memory") is not transport
+        asyncio.get_running_loop().call_soon(gate.set)
+    assert transport.stopped
+    assert not is_busy or when_over == [False]
+
+
 async def test_second_plugin_refuses(site, install, caplog):
     """What has taken other options before another one refuses takes them back, in the way that it has returned."""
     install(**{"a-undoes": "reloaded_plugins:Undoes", "z-undoes": "reloaded_plugins:Undoes"})

@@ -333,6 +333,7 @@ class Scheduler:
         batch = subscriber.begin_unqueued((), self._number)
         probe = self._probes[subscriber] = self._context.copy().run(self._loop.create_task, question)
         probe.add_done_callback(lambda _: self._probes.pop(subscriber, None), context=self._context)
+        probe.add_done_callback(lambda _: question.close())  # which a task that is cancelled early never begins
         self._follow(subscriber, batch, probe)
         return probe
 

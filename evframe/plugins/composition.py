@@ -224,12 +224,14 @@ class Composition:
 
     async def end_tasks(self, timeout_s: float) -> None:
         """Cancel the tasks of the plugins, and wait for their ends for at most *timeout_s* seconds."""
-        tasks = [self._background, *(loaded.tasks for loaded in self.loaded.values())]
-        await asyncio.gather(*(each.stop(timeout_s) for each in tasks))
+        await asyncio.gather(*(loaded.tasks.stop(timeout_s) for loaded in self.loaded.values()))
 
     async def stop(self, timeout_s: float) -> None:
-        """Call `stop` of every plugin, and wait for the returned awaitables for at most *timeout_s* seconds."""
-        await _all_ended(self.manager.collect("stop"), timeout_s)
+        """Call `stop` of every plugin, and wait for the returned awaitables for at most *timeout_s* seconds.
+
+        The plugins that reloads have removed or exchanged are stopped as well, when their batches are over.
+        """
+        await _all_ended([*self.manager.collect("stop"), *self._background.tasks], timeout_s)
 
     @staticmethod
     async def dispose(loaded: Loaded, timeout_s: float) -> None:

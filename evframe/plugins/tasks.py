@@ -38,7 +38,8 @@ class PluginTasks:
     """
 
     def __init__(self, plugin: str | None = None) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
+        """Those that are not over."""
         self._plugin = plugin
         self.is_open = plugin is None
         """Whether tasks can be spawned."""
@@ -54,17 +55,17 @@ class PluginTasks:
             raise PluginError(f"plugin {self._plugin!r}, spawn: expected a call from the hook 'start' on")
         task = contained_task(work)
         assert isinstance(task, asyncio.Task)
-        self._tasks.add(task)
+        self.tasks.add(task)
         task.add_done_callback(self._over)
         return task
 
     def _over(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
+        self.tasks.discard(task)
         log_error(task)
 
     async def stop(self, timeout_s: float) -> None:
         """Cancel every task, and wait for their ends for at most *timeout_s* seconds."""
-        tasks = list(self._tasks)
+        tasks = list(self.tasks)
         for task in tasks:
             task.cancel()
         if tasks:
