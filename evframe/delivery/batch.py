@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Final
 
 from evframe.delivery.queues import NO_DONES, Done
@@ -16,11 +17,13 @@ _NO_INDICES: Final[set[int]] = set()
 class Batch:
     """The events under way to one subscriber, and the outcomes that the transport reports."""
 
-    __slots__ = ("began_at", "confirmed", "dones", "error", "events", "failures", "number")
+    __slots__ = ("_events", "began_at", "confirmed", "dones", "error", "failures", "number")
+
+    events: Sequence[Event] = property(attrgetter("_events"))  # type: ignore[assignment] # without a frame of Python
+    """The events, immutable and not to be assigned, because each event gets its outcome by its index."""
 
     def __init__(self, events: Sequence[Event], number: int = 0, dones: Mapping[int, Done] = NO_DONES) -> None:
-        self.events: Final = tuple(events)
-        """The events, an immutable sequence, because each event gets its outcome by its index."""
+        self._events = tuple(events)
         self.number = number
         self.dones = dones  # the core's: what is called with the outcome of an event, by index
         self.began_at: float | None = None  # seconds of the monotonic clock, when somebody observes batches

@@ -61,13 +61,12 @@ def _check_socket(name: str, scheme: str, parsed: Socket) -> None:
     Raises:
         PluginError: with the name of the plugin.
     """
+    where = f"plugin {name!r}, hook 'on_subscribe'"
     canonical = getattr(parsed, "canonical", None)
     if not isinstance(canonical, str):
-        raise PluginError(f"plugin {name!r}, hook 'on_subscribe': expected a canonical text, got {parsed!r}")
+        raise PluginError(f"{where}: expected a canonical text, got {parsed!r}")
     if canonical.partition(":")[0] != scheme:
-        raise PluginError(
-            f"plugin {name!r}, hook 'on_subscribe': expected a socket of {scheme!r}, got {brief(canonical)}"
-        )
+        raise PluginError(f"{where}: expected a socket of {scheme!r}, got {brief(canonical)}")
 
 
 class Transports:
