@@ -9,7 +9,7 @@ from typing import Final
 from evframe.delivery.queues import NO_DONES, Done
 from evframe.events.event import Event
 
-# The containers of a batch without outcomes of its own, as nearly every batch is; they always stay empty.
+# Shared by the batches without failures and confirmations, as nearly every batch is; they always stay empty.
 _NO_FAILURES: Final[dict[int, str]] = {}
 _NO_INDICES: Final[set[int]] = set()
 

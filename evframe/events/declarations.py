@@ -172,7 +172,7 @@ def make({", ".join(f"n{number}, t{number}" for number in range(len(kinds)))}):
     def fits(given):
         try:
             return {" and ".join(["type(given) is dict", f"len(given) == {' + '.join(size)}", *tests])}
-        except Exception:  # a name that is missing; and a key may be of a class with methods of its own
+        except Exception:  # a name that is missing; and the methods of a key may raise
             return False
     return fits
 """

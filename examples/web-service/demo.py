@@ -231,7 +231,7 @@ def sum_up(shop: Shop, placed: int) -> bool:
     group: dict[str, Any] = {}
 
     def complete() -> bool:
-        """Return whether each event is counted, seen and arrived: the three come by ways of their own."""
+        """Return whether each event is counted, seen and arrived: they come by three separate ways."""
         statistics.update(shop.client.call("evi:statistics"))
         raised.update((each["name"], each["raised"]) for each in statistics["Events"] if each["name"] in SUBSCRIBED)
         group.update(*(each for each in statistics["Subscribers"] if each["socket"].startswith("virtual:")))
