@@ -75,9 +75,19 @@ def assigns(batch):
     return True
 
 
-@pytest.mark.parametrize("behaviour", [takes_out, assigns])
+def writes_a_failure(batch):
+    batch.failures[0] = "mine"
+    return True
+
+
+def writes_a_confirmation(batch):
+    batch.confirmed.add(0)
+    return True
+
+
+@pytest.mark.parametrize("behaviour", [takes_out, assigns, writes_a_failure, writes_a_confirmation])
 async def test_the_events_of_a_batch_stay(memory, behaviour):
-    """A transport that takes events out of its batch has them counted as failed: each event has an outcome."""
+    """A transport that changes its batch without its methods has the events counted as failed: each has an outcome."""
     memory.when("bad", behaviour)
     async with interface(memory) as events:
         subscriber = events.subscribe_event("E_A", "memory:bad").subscriber

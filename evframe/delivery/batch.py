@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import Final
+from types import MappingProxyType
+from typing import Final, cast
 
 from evframe.delivery.queues import NO_DONES, Done
 from evframe.events.event import Event
 
-# Shared by the batches without failures and confirmations, as nearly every batch is; they always stay empty.
-_NO_FAILURES: Final[dict[int, str]] = {}
-_NO_INDICES: Final[set[int]] = set()
+# Shared by the batches without failures and confirmations, as nearly every batch is; nothing can be added.
+_NO_FAILURES: Final = cast(dict[int, str], MappingProxyType({}))
+_NO_INDICES: Final = cast(set[int], frozenset())
 
 
 class Batch:
