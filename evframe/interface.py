@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from threading import get_ident
 from types import TracebackType
@@ -64,7 +65,8 @@ class EventInterface(Raising, Subscribing):
         """The file that `reload` reads."""
         self._has_own_plugins = plugins is not None
         registry, notify = composed.registry, composed.manager.notify
-        roster = Roster(registry, composed.config.core, self.resolver, notify)
+        open_queue = partial(composed.manager.decide, "open_queue")
+        roster = Roster(registry, composed.config.core, self.resolver, notify, open_queue)
         leases = Leases(registry, roster, clock, notify)
         Raising.__init__(self, registry, roster, composed.config.core)
         Subscribing.__init__(self, registry, leases, composed.transports, composed.manager)

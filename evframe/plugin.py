@@ -21,7 +21,7 @@ from evframe.delivery.limits import Limits
 from evframe.delivery.members import Address, Member
 from evframe.delivery.nesting import delivering
 from evframe.delivery.ordering import Ordering, Step
-from evframe.delivery.queues import Done, Queue
+from evframe.delivery.queues import NO_DONES, Done, MemoryQueue, Queue
 from evframe.delivery.sockets import endpoints_of, leaves, shown_socket
 from evframe.delivery.statistics import StatisticGroup
 from evframe.delivery.subscriber import Subscriber
@@ -46,6 +46,7 @@ __all__ = [
     "LARGEST",
     "MAIN",
     "MISSING",
+    "NO_DONES",
     "READY",
     "TYPES",
     "UNFIT",
@@ -69,6 +70,7 @@ __all__ = [
     "Listing",
     "LogLimiter",
     "Member",
+    "MemoryQueue",
     "Network",
     "Ordering",
     "PluginContext",

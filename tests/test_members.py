@@ -44,7 +44,7 @@ async def test_withdrawn_member_ends_what_is_under_way(memory):
         open_[0].set_result("deliver")
         await until(lambda: away)
         assert outcomes == {1: "refused", 0: None}
-        events_of_queue, dones = taken[0].take(10)
+        events_of_queue, dones = taken[0].take(10, 0)
         assert [event.params for event in events_of_queue] == [(2,), (3,)]
         for index in dones:
             dones[index]("elsewhere")

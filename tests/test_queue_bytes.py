@@ -88,11 +88,11 @@ def test_the_sum_is_that_of_the_payloads():
     queue = ByteQueue(10, 1000)
     for event in events[:4]:
         queue.append(event)
-    assert queue.take(1) == ([events[0]], {})
-    queue.give_back(events[4:], {})
+    assert queue.take(1, 0) == ([events[0]], {})
+    queue.give_back(0, events[4:], {})
     assert list(queue) == [*events[4:], *events[1:4]]
     assert queue.bytes == sum(len(event.payload) for event in queue)
-    assert len(queue.take(10)[0]) == 5
+    assert len(queue.take(10, 0)[0]) == 5
     assert queue.bytes == 0
 
 

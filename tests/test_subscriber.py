@@ -268,7 +268,7 @@ class SubscriberMachine(RuleBasedStateMachine):
     @rule()
     def is_taken_back(self):  # what waits goes to another member
         queue = self.subscriber.take_back()
-        events, dones = queue.take(sys.maxsize)
+        events, dones = queue.take(sys.maxsize, 0)
         for index, event in enumerate(events):
             self.places[event.params[0]] = "handed over"
             dones[index]("handed over")
@@ -373,12 +373,12 @@ def test_other_bounds_keep_the_callbacks():
     for number in range(3):
         queue.append(DEFINITION.snapshot([number], 0.0))
     queue.track(outcomes.append)
-    queue.take(1)
+    queue.take(1, 0)
     for room, most_bytes in ((2, 10**6), (5, 0)):
         before, queue = queue, bounded(queue, room, most_bytes)
-        queue.give_back(*before.take(len(before)))
+        queue.give_back(0, *before.take(len(before), 0))
         assert (len(queue), queue.room) == (2, room)
-    events, dones = queue.take(10)
+    events, dones = queue.take(10, 0)
     assert ([event.params[0] for event in events], list(dones)) == ([1, 2], [1])
 
 

@@ -23,10 +23,15 @@ class Queue(Protocol):
     """
 
     room: int
-    """How many events may wait; a queue that was given a smaller number keeps what it has."""
+    """How many events may wait in memory; a queue that was given a smaller number keeps what it has."""
+    stored: int
+    """How many events wait elsewhere, such as on disk."""
+    is_kept: bool
+    """Whether its events outlive the process: none is sent without a place in it, and the end of the deliveries
+    fails none."""
 
     def __len__(self) -> int:
-        """How many events wait."""
+        """How many events wait in memory."""
 
     def has_room_for(self, event: Event) -> bool:
         """Return whether `append` would take *event*."""
@@ -41,14 +46,32 @@ class Queue(Protocol):
             QueueFull: if the queue has another bound, which the event exceeds.
         """
 
+    def spill(self, event: Event) -> bool:
+        """Add an event that finds no room in memory behind the others, elsewhere; return whether it waits there."""
+
+    def drop_stored(self) -> int:
+        """Remove the events that wait elsewhere; return how many these were."""
+
+    def close(self) -> None:
+        """Take no more events."""
+
     def track(self, done: Done) -> None:
         """Have *done* called with the outcome of the last event."""
 
-    def take(self, most: int) -> tuple[Sequence[Event], Mapping[int, Done]]:
-        """Remove up to *most* events from the head; return them, and the callbacks by index."""
+    def take(self, most: int, number: int) -> tuple[Sequence[Event], Mapping[int, Done]]:
+        """Remove up to *most* events from the head; return them, and the callbacks by index.
 
-    def give_back(self, events: Sequence[Event], dones: Mapping[int, Done]) -> None:
-        """Put what `take` has returned before the other events, whatever the bounds."""
+        *number* is that of the batch, for `settle` and `give_back`; it is higher than those before.
+        """
+
+    def settle(self, number: int, kept: Sequence[int]) -> None:
+        """Record that the events taken for batch *number* have their outcome, all but those with the indexes *kept*."""
+
+    def give_back(self, number: int, events: Sequence[Event], dones: Mapping[int, Done]) -> None:
+        """Put events that were taken for batch *number* and kept before the other events, whatever the bounds.
+
+        No batch is under way then, and the last batch comes first.
+        """
 
 
 NO_DONES: Final[Mapping[int, Done]] = {}
@@ -61,11 +84,14 @@ class MemoryQueue(deque[Event]):
         room: how many events may wait.
     """
 
-    __slots__ = ("_dones", "_head", "room")
+    __slots__ = ("_dones", "_head", "room", "stored")
+
+    is_kept = False
 
     def __init__(self, room: int) -> None:
         super().__init__()
         self.room = room
+        self.stored = 0
         self._head = 0  # the position of the first event; positions never change while an event waits
         self._dones: dict[int, Done] = {}
 
@@ -77,11 +103,23 @@ class MemoryQueue(deque[Event]):
         """Return 1: one event takes the place of another, also in a queue that is above a bound set later."""
         return 1
 
+    def spill(self, event: Event) -> bool:  # noqa: ARG002 for queues that keep events elsewhere
+        """Return False: events wait in memory alone."""
+        return False
+
+    def drop_stored(self) -> int:
+        """Return 0: events wait in memory alone."""
+        return 0
+
+    def close(self) -> None:
+        """Take no more events."""
+        self.room = 0
+
     def track(self, done: Done) -> None:
         """Have *done* called with the outcome of the last event."""
         self._dones[self._head + len(self) - 1] = done
 
-    def take(self, most: int) -> tuple[Sequence[Event], Mapping[int, Done]]:
+    def take(self, most: int, number: int) -> tuple[Sequence[Event], Mapping[int, Done]]:  # noqa: ARG002 as `settle`
         """Remove up to *most* events from the head; return them, and the callbacks by index."""
         # The collector may run where memory for an object is requested, and a finaliser may raise an event: from the
         # first event that is read to the new head, nothing requests memory. `tuple(self)` would do so in the middle.
@@ -96,7 +134,10 @@ class MemoryQueue(deque[Event]):
             return events, NO_DONES
         return events, {index: dones.pop(head + index) for index in range(len(events)) if head + index in dones}
 
-    def give_back(self, events: Sequence[Event], dones: Mapping[int, Done]) -> None:
+    def settle(self, number: int, kept: Sequence[int]) -> None:
+        """Do nothing: an event that was taken is not in this queue any more."""
+
+    def give_back(self, number: int, events: Sequence[Event], dones: Mapping[int, Done]) -> None:  # noqa: ARG002
         """Put what `take` has returned before the other events."""
         backwards, positions = events[::-1], iter(tuple(dones.items()))
         self.extendleft(backwards)  # from here on, nothing requests memory, as in `take`
@@ -155,11 +196,11 @@ class ByteQueue(MemoryQueue):
         self.bytes = 0
         deque.clear(self)
 
-    def give_back(self, events: Sequence[Event], dones: Mapping[int, Done]) -> None:
+    def give_back(self, number: int, events: Sequence[Event], dones: Mapping[int, Done]) -> None:
         """Put what `take` has returned before the other events."""
         size = sum(len(event.payload) for event in events)
         self.bytes += size  # which a finaliser may have changed during the sum
-        super().give_back(events, dones)
+        super().give_back(number, events, dones)
 
 
 UNOPENED: Final[Queue] = MemoryQueue(0)
@@ -172,7 +213,7 @@ def open_queue(room: int, most_bytes: int) -> MemoryQueue:
 
 
 def bounded(queue: Queue, room: int, most_bytes: int) -> Queue:
-    """Return *queue* with other bounds, or an empty queue of the kind that these need."""
+    """Return *queue*, which is in memory, with other bounds, or an empty queue of the kind that these need."""
     if isinstance(queue, ByteQueue) != bool(most_bytes):
         return open_queue(room, most_bytes)
     queue.room = room

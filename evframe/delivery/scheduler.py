@@ -129,6 +129,11 @@ class Scheduler:
 
         return stop
 
+    def wake(self, subscriber: Subscriber) -> None:
+        """Give an idle subscriber a turn: events have come into its queue from elsewhere."""
+        if subscriber.state is State.IDLE:
+            self._proceed(subscriber)
+
     # Events that come
 
     def _send_or_queue(self, subscribers: Sequence[Subscriber], event: Event) -> None:
@@ -384,7 +389,7 @@ class Scheduler:
 
         *present* returns the subscribers, more of which may come until the time is over.
         """
-        await emptied(present, timeout_s)
+        await emptied(lambda: [each for each in present() if not each.queue.is_kept], timeout_s)
         self._take_late()
         self._queues.is_closed = True
         self.put = self._put_all
@@ -396,7 +401,7 @@ class Scheduler:
         futures = [future for under_way in self._under_way.values() for future in under_way.values()]
         await cancel(futures, max(1.0, timeout_s))
         self._give_up()
-        await lose(subscribers, "shutdown")
+        await lose([each for each in subscribers if not each.queue.is_kept], "shutdown")
         await self.room.close()
         self.retries.alarm.stop()
         self._gathering.alarm.stop()

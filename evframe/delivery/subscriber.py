@@ -151,7 +151,7 @@ class Subscriber:
     @property
     def depth(self) -> int:
         """How many events wait or are under way."""
-        return len(self.queue) + self.in_flight
+        return len(self.queue) + self.queue.stored + self.in_flight
 
     # Leases
 
@@ -171,7 +171,7 @@ class Subscriber:
     @property
     def is_over(self) -> bool:
         """Whether the subscriber has ended and each of its events has its outcome."""
-        return self.ended and self.state is _IDLE and not self.in_flight and not self.queue
+        return self.ended and self.state is _IDLE and not self.depth
 
     def release(self) -> None:
         """Take no more events, and drop the reference to the owner of a member, which has one to the member."""
@@ -210,10 +210,15 @@ class Subscriber:
         if settings.is_closed or self.state is State.OVER:
             self._fail_one("shutdown" if settings.is_closed else "unsubscribed", done)
             return False
+        if self.queue.spill(event):
+            if done is not None:
+                self.queue.track(done)
+            return True
         if settings.drops_oldest:
             dropped = []
             while not self.queue.has_room_for(event):
-                dropped.append(self.queue.take(self.queue.overflow_of(event)))
+                dropped.append(self.queue.take(self.queue.overflow_of(event), 0))
+                self.queue.settle(0, ())
             self._append(event, done)  # before a callback of those that are dropped raises another event
             for events, dones in dropped:
                 self._fail_all(events, dones, "queue_full")
@@ -227,6 +232,11 @@ class Subscriber:
         # A finaliser that ran for the new queue's memory may have raised an event, or released the subscriber.
         if self.queue is UNOPENED and self.state is not State.OVER:
             self.queue = queue
+
+    def use(self, queue: Queue) -> None:
+        """Have events wait in *queue*, which may have those of an earlier process; there was no event yet."""
+        self.queue = queue
+        self.raised += len(queue) + queue.stored
 
     def _append(self, event: Event, done: Done | None) -> None:
         self.queue.append(event)
@@ -247,10 +257,10 @@ class Subscriber:
     def set_bounds(self) -> None:
         """Apply the bounds of the settings; a queue that is above keeps its events."""
         before = self.queue
-        if before is not UNOPENED and not self._settings.is_closed:
+        if before is not UNOPENED and not before.is_kept and not self._settings.is_closed:
             self.queue = bounded(before, self._settings.room, self._settings.most_bytes)
             if self.queue is not before:
-                self.queue.give_back(*before.take(len(before)))
+                self.queue.give_back(0, *before.take(len(before), 0))
 
     def take_back(self) -> Queue:
         """Remove all events that no batch has begun from this subscriber, which does not count them as failed."""
@@ -264,7 +274,8 @@ class Subscriber:
     @property
     def is_well(self) -> bool:
         """Whether a delivery of the next event changes nothing but counters: nothing is under way or has failed."""
-        return self.state is _IDLE and not (self.batches or self.attempts or self.failing or self.awaited)
+        is_well = not (self.batches or self.attempts or self.failing or self.awaited)
+        return is_well and self.state is _IDLE and not self.queue.is_kept
 
     @property
     def may_send_more(self) -> bool:
@@ -280,7 +291,7 @@ class Subscriber:
 
     def begin(self, number: int) -> Batch | None:
         """Return the next batch, which is under way from now on; None when no event waits any more."""
-        events, dones = self.queue.take(self.transport.limits.batch_events)
+        events, dones = self.queue.take(self.transport.limits.batch_events, number)
         self.state = _SENDING
         return self._begin(events, number, dones) if events else None
 
@@ -333,6 +344,7 @@ class Subscriber:
         count = len(batch.events)
         outcomes: list[_Outcome] = []
         self.in_flight -= count
+        self.queue.settle(batch.number, ())
         if batch.failures or batch.dones:
             outcomes = [(batch.failures.get(index), batch.dones.get(index)) for index in range(count)]
             self._count(outcomes)
@@ -350,11 +362,12 @@ class Subscriber:
         is_known = isinstance(error, DeliveryError)
         reason = error.reason if isinstance(error, DeliveryError) else "plugin_error"
         head = error.done if isinstance(error, DeliveryError) else 0
-        retries = isinstance(error, Unavailable) and not self.ended and not self._settings.is_closed
+        is_closed = self._settings.is_closed
+        retries = not self.ended and (self.queue.is_kept if is_closed else isinstance(error, Unavailable))
         outcomes: list[_Outcome] = []
-        kept: list[Event] = []
+        kept: list[int] = []
         dones: dict[int, Done] = {}
-        for index, event in enumerate(batch.events):
+        for index in range(len(batch.events)):
             done = batch.dones.get(index)
             if index in batch.failures:
                 outcomes.append((batch.failures[index], done))
@@ -365,14 +378,15 @@ class Subscriber:
             else:
                 if done is not None:
                     dones[len(kept)] = done
-                kept.append(event)
+                kept.append(index)
         self.in_flight -= len(outcomes)
+        self.queue.settle(batch.number, kept)
         self._count(outcomes)
         if retries:
             if self.attempts and (head or batch.confirmed):
                 self._is_back()
-            self._keep(batch, kept, dones, reason)
-        elif not self._settings.is_closed:
+            self._keep(batch, [batch.events[index] for index in kept], dones, reason)
+        elif not is_closed:
             self._report_loss(batch.events, reason, None if is_known else error)
         return outcomes
 
@@ -380,7 +394,7 @@ class Subscriber:
         """Keep what came back of *batch* for the next attempt."""
         self.returned.append((batch.number, kept, dones))
         self.state = State.AWAY
-        if reason != BEHIND:  # the reason is that of the batch before
+        if reason != BEHIND and not self._settings.is_closed:  # the reason is that of the batch before
             self._is_away(batch, reason)
 
     def _checked(self, batch: Batch, error: BaseException) -> BaseException:
@@ -397,12 +411,12 @@ class Subscriber:
 
     def give_back(self) -> None:
         """Put the events of the batches that came back before the others, in their order; none is under way."""
-        for _, events, dones in sorted(self.returned, key=lambda entry: entry[0], reverse=True):
+        for number, events, dones in sorted(self.returned, key=lambda entry: entry[0], reverse=True):
             self.in_flight -= len(events)
             if events:
                 if self.queue is UNOPENED:
                     self._open()
-                self.queue.give_back(events, dones)
+                self.queue.give_back(number, events, dones)
         self.returned = []
         self.attempts += 1
 
@@ -517,15 +531,19 @@ class Subscriber:
 
     def fail_waiting(self, reason: str, most: int = sys.maxsize) -> int:
         """Count at most *most* waiting events, the oldest first, as failed; return how many these were."""
-        events, dones = self.queue.take(most)
+        events, dones = self.queue.take(most, 0)
+        self.queue.settle(0, ())
         self._fail_all(events, dones, reason)
+        if self.queue.stored and not self.queue:
+            self.fail(self.queue.drop_stored(), reason)
         return len(events)
 
     def fail_returned(self, reason: str) -> None:
         """Count the events of the batches that came back as failed; the retries might never end."""
         returned, self.returned = self.returned, []
-        for _, events, dones in returned:
+        for number, events, dones in returned:
             self.in_flight -= len(events)
+            self.queue.settle(number, ())
             self._fail_all(events, dones, reason)
 
     def _fail_all(self, events: Sequence[Event], dones: Mapping[int, Done], reason: str) -> None:
@@ -536,7 +554,7 @@ class Subscriber:
     def close(self) -> None:
         """Take no more events."""
         if self.queue is not UNOPENED:
-            self.queue.room = 0
+            self.queue.close()
 
     # Reports
 

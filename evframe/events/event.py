@@ -145,6 +145,13 @@ class EventDefinition:
         self.enforced = declaration if declaration is not None and declaration.enforced else None
         self._flat = not any(each.type in {list, dict} for each in (self.params or {}).values())
 
+    def restored(self, payload: bytes, raised_at: float) -> Event:
+        """Return an event that was raised before, of its *payload*; see `Event` for *raised_at*."""
+        event = Event()
+        event.definition, event.payload, event.raised_at = self, payload, raised_at
+        event.depth, event._params = 0, None if payload == self.bare else _IN_PAYLOAD  # noqa: SLF001 its own module's
+        return event
+
     def differs_from(self, other: EventDefinition) -> bool:
         """Return whether *other* has another declaration of this event, or enforces the declaration differently."""
         return self.declaration != other.declaration or self.enforced != other.enforced

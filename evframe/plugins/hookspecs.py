@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from evframe.command_line import CommandLine
     from evframe.delivery.batch import Batch
+    from evframe.delivery.queues import Queue
     from evframe.delivery.sockets import Socket
     from evframe.delivery.statistics import StatisticGroup
     from evframe.delivery.subscriber import Subscriber
@@ -129,6 +130,18 @@ def check_lease(socket: Socket, interface: str) -> bool | None:
     Args:
         socket: what a transport returned from `on_subscribe`.
         interface: the name of the management interface whose client made the lease; empty where none is known.
+    """
+
+
+@hookspec(firstresult=True)
+def open_queue(socket: Socket, wake: Callable[[], None]) -> Queue | None:
+    """Return the queue in which the events of a new subscriber wait, with those of an earlier process if there are.
+
+    Return None for a queue in memory. Members of combined subscribers have queues in memory always.
+
+    Args:
+        socket: what a transport returned from `on_subscribe`.
+        wake: to be called on the loop's thread when events have come into the queue by themselves.
     """
 
 

@@ -13,6 +13,7 @@ from evframe.calls import comes_from_outside
 from evframe.config import CoreOptions
 from evframe.delivery.members import Address, Member
 from evframe.delivery.probes import Probes, state_of
+from evframe.delivery.queues import Queue
 from evframe.delivery.scheduler import Scheduler
 from evframe.delivery.sockets import Socket, endpoints_of
 from evframe.delivery.statistics import Counters, Ended
@@ -35,15 +36,22 @@ class Roster:
         core: the size of queues, and the time that a subscriber may take to end.
         resolver: looks up the host names of every subscriber until the subscriber is released.
         notify: calls a hook of every plugin with the arguments of the hook.
+        open_queue: returns the queue of a new subscriber, or None for one in memory; see the hook.
     """
 
     def __init__(
-        self, events: EventRegistry[Channel], core: CoreOptions, resolver: Resolver, notify: Callable[..., None]
+        self,
+        events: EventRegistry[Channel],
+        core: CoreOptions,
+        resolver: Resolver,
+        notify: Callable[..., None],
+        open_queue: Callable[..., Queue | None],
     ) -> None:
         self.by_socket: dict[str, Subscriber] = {}
         """The subscribers with leases, and those that are ending, by the canonical texts of their sockets."""
         self._resolver = resolver
         self._notify = notify
+        self._open_queue = open_queue
         self.scheduler = Scheduler(
             core, on_end=self._release, on_change=self._delivery_changed, on_replaced=self._replaced
         )
@@ -121,6 +129,9 @@ class Roster:
         if subscriber is None:
             subscriber = self.by_socket[canonical] = self.scheduler.open(socket, address.transport)
             self._use_hosts(socket)
+            queue = self._open_queue(socket=socket, wake=partial(self.scheduler.wake, subscriber))
+            if queue is not None:
+                subscriber.use(queue)
         text = canonical if address.text == canonical else address.text
         is_same = subscriber.text == text and not has_reference(text)
         subscriber.subscribe(socket, text, is_same=is_same, on_replaced=self.scheduler.on_replaced)

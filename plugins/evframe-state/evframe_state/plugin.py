@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import chain, islice
-from pathlib import Path
 from typing import ClassVar
+
+from evframe_files.places import beside
 
 from evframe import EventDefinition, SocketError, UnknownEventError, hookimpl
 from evframe.plugin import LeaseChange, PluginContext, Subscription
@@ -50,7 +50,7 @@ class LeaseKeeper:
     def start(self, context: PluginContext) -> None:
         """Open the file and make its leases again, now or as soon as it can be read."""
         if self._options.path is None and context.host.is_gateway and context.host.config_path is not None:
-            self.path = _beside(context.host.config_path)
+            self.path = beside(context.host.config_path, "leases")
         if not self.path:
             return
         status = context.status.group("core")
@@ -155,10 +155,3 @@ class LeaseKeeper:
             return None
         self._works = False
         return self._writer.leave()
-
-
-def _beside(config_path: str | Path) -> str:
-    """Return the file of a gateway: where the service manager keeps state, or else beside the configuration."""
-    folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or os.path.dirname(config_path)
-    name = os.path.splitext(os.path.basename(config_path))[0]
-    return os.path.join(folder, f"{name}.leases")

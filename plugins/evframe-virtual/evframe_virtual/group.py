@@ -210,7 +210,7 @@ class Candidate:
         """Return at most *most* of the events that are to be handed over; an empty list when none is left."""
         attempts = [self._failed.popleft() for _ in range(min(most, len(self._failed)))]
         while self._taken_back and len(attempts) < most:
-            _, dones = self._taken_back[0].take(most - len(attempts))
+            _, dones = self._taken_back[0].take(most - len(attempts), 0)
             attempts.extend(done for done in dones.values() if isinstance(done, Attempt))
             if not len(self._taken_back[0]):
                 self._taken_back.popleft()
