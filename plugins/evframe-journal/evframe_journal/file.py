@@ -1,0 +1,123 @@
+"""The file of the journal: an SQLite database, which one thread writes and reads."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from evframe_files.database import DatabaseFile, Kind, transaction
+
+from evframe_journal.frames import DamagedFrameError, Frame
+from evframe_journal.journal import Commit, Kept
+
+_Result = TypeVar("_Result")
+_PAGES: Final = 2000  # of the write-ahead log, after which it is folded into the file
+_LOW: Final = "INSERT INTO subscribers VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET low = excluded.low"
+_KEPT: Final = (
+    "SELECT s.key, s.low, max(s.low, coalesce(max(f.last) + 1, 0)), coalesce(sum(f.count), 0)"
+    " FROM subscribers s LEFT JOIN frames f ON f.key = s.key AND f.last >= s.low GROUP BY s.key"
+)
+_FRAMES: Final = (
+    "CREATE TABLE frames ("
+    " key TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL, body BLOB NOT NULL"
+    ")"
+)
+
+KIND: Final = Kind(
+    "events that wait",
+    version=1,
+    schema=(
+        "CREATE TABLE subscribers (key TEXT PRIMARY KEY, low INTEGER NOT NULL) WITHOUT ROWID",
+        _FRAMES,
+        "CREATE UNIQUE INDEX places ON frames (key, last)",
+    ),
+    table="frames",
+    application=0x65766A6E,
+    settings=("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", f"PRAGMA wal_autocheckpoint = {_PAGES}"),
+    reserve_bytes=65_536,
+)
+"""The format of the file. A subscriber is named by the canonical text of its socket."""
+
+
+class JournalFile:
+    """Frames of events, on disk.
+
+    Args:
+        path: the database; only its owner may read it.
+
+    Raises:
+        OSError: if it cannot be used, or another process uses it.
+        sqlite3.Error: if it cannot be opened, or is damaged.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._file = DatabaseFile(path, KIND)
+        try:
+            self._file.open()
+        except BaseException:
+            self._file.close()
+            raise
+        self._thread = ThreadPoolExecutor(1, "journal")
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Call back on the running loop from now on."""
+        self._loop = asyncio.get_running_loop()
+
+    def kept(self) -> Mapping[str, Kept]:
+        """Return what is kept for each subscriber."""
+        rows = self._file.database.execute(_KEPT)
+        return {key: Kept(low, tail, count) for key, low, tail, count in rows}
+
+    def write(self, commit: Commit, done: Callable[[BaseException | None], None]) -> None:
+        """See `evframe_journal.journal.File`."""
+        self._run(lambda: self._write(commit), lambda _, error: done(error))
+
+    def _write(self, commit: Commit) -> None:
+        database = self._file.database
+        with transaction(database):
+            database.executemany(_LOW, commit.lows.items())
+            database.executemany(
+                "INSERT OR IGNORE INTO subscribers VALUES (?, ?)",
+                [(frame.key, frame.first) for frame in commit.frames],
+            )
+            database.executemany("INSERT INTO frames VALUES (?, ?, ?, ?, ?)", map(_row, commit.frames))
+            database.executemany("DELETE FROM frames WHERE key = ? AND last < ?", commit.lows.items())
+
+    def read(self, key: str, position: int, done: Callable[[Frame | None, BaseException | None], None]) -> None:
+        """See `evframe_journal.journal.File`."""
+        self._run(lambda: self._read(key, position), done)
+
+    def _read(self, key: str, position: int) -> Frame | None:
+        query = "SELECT first, body FROM frames WHERE key = ? AND last >= ? ORDER BY last LIMIT 1"
+        row = self._file.database.execute(query, (key, position)).fetchone()
+        return None if row is None else Frame.decoded(key, *row)
+
+    def _run(self, work: Callable[[], _Result], done: Callable[[Any, BaseException | None], None]) -> None:
+        loop = self._loop
+        assert loop is not None
+
+        def over(future: Future[_Result]) -> None:
+            error = future.exception()
+            result = None if error is not None else future.result()
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(done, result, error)
+
+        self._thread.submit(work).add_done_callback(over)
+
+    def close(self) -> None:
+        """Close the file, after the work that was begun."""
+        self._thread.shutdown(wait=True)
+        self._file.close()
+
+
+def _row(frame: Frame) -> tuple[str, int, int, int, bytes]:
+    first, body = frame.encoded()
+    return frame.key, first, frame.last, len(frame.positions), body
+
+
+PROBLEMS: Final = (OSError, sqlite3.Error, DamagedFrameError)
+"""What can go wrong with the file."""

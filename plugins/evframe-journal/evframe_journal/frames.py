@@ -1,0 +1,77 @@
+"""Frames: the unit in which events are written and read."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
+
+import attrs
+
+if TYPE_CHECKING:
+    from evframe import Event
+
+_HEAD: Final = struct.Struct("<II")  # the number of events, and the CRC of what follows
+EventOf = Callable[[str, bytes, float], "Event"]
+"""Returns an event of its name, its payload, and the time of its raise on the monotonic clock."""
+
+
+class DamagedFrameError(ValueError):
+    """Raised when the bytes of a frame are not those that were written."""
+
+
+@attrs.frozen
+class Frame:
+    """Consecutive events of one subscriber, some of which may be left out because they were settled before."""
+
+    key: str
+    """The canonical text of the subscriber's socket."""
+    positions: Sequence[int]
+    """Of each event, ascending."""
+    times: Sequence[float]
+    """When each was raised, in seconds of the wall clock since the epoch."""
+    payloads: Sequence[bytes]
+    """The JSON-RPC notification of each."""
+
+    @property
+    def first(self) -> int:
+        """The position of the first event."""
+        return self.positions[0]
+
+    @property
+    def last(self) -> int:
+        """The position of the last event."""
+        return self.positions[-1]
+
+    def encoded(self) -> tuple[int, bytes]:
+        """Return the first position, and the other contents as bytes."""
+        first = self.first
+        offsets = array("I", [position - first for position in self.positions])
+        sizes = array("I", map(len, self.payloads))
+        body = b"".join((offsets.tobytes(), array("d", self.times).tobytes(), sizes.tobytes(), *self.payloads))
+        return first, _HEAD.pack(len(self.payloads), crc32(body)) + body
+
+    @classmethod
+    def decoded(cls, key: str, first: int, data: bytes) -> Frame:
+        """Return the frame that `encoded` has made *data* of.
+
+        Raises:
+            DamagedFrameError: if *data* are other bytes.
+        """
+        if len(data) < _HEAD.size:
+            raise DamagedFrameError(f"expected a frame of {_HEAD.size} bytes or more, got {len(data)}")
+        count, checksum = _HEAD.unpack_from(data)
+        body = memoryview(data)[_HEAD.size :]
+        if crc32(body) != checksum:
+            raise DamagedFrameError("expected the checksum of the frame's bytes, got another one")
+        offsets, times, sizes = array("I"), array("d"), array("I")
+        at = 0
+        for column in (offsets, times, sizes):
+            column.frombytes(body[at : at + count * column.itemsize])
+            at += count * column.itemsize
+        ends = accumulate(sizes, initial=at)
+        payloads = [bytes(body[start:end]) for start, end in pairwise(ends)]
+        return cls(key, [first + offset for offset in offsets], times, payloads)

@@ -1,0 +1,159 @@
+"""The journal: decides what is written and read when, with one commit under way."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+from orjson import loads
+
+from evframe_journal.bounds import Bounds, Kept
+from evframe_journal.frames import EventOf, Frame
+from evframe_journal.queue import KeptQueue
+
+if TYPE_CHECKING:
+    from evframe import Event
+
+__all__ = ["Bounds", "Commit", "File", "Journal", "Kept"]
+
+
+@attrs.frozen
+class Commit:
+    """What is written in one transaction."""
+
+    frames: Sequence[Frame]
+    lows: Mapping[str, int]
+    """By subscriber, the lowest position that is not settled; frames below it are deleted."""
+
+
+class File(Protocol):
+    """Where frames are kept. Both calls return at once; *done* is called on the loop."""
+
+    def write(self, commit: Commit, done: Callable[[BaseException | None], None]) -> None:
+        """Write *commit* whole or not at all; *done* is called with the error, or None once it is on the disk."""
+
+    def read(self, key: str, position: int, done: Callable[[Frame | None, BaseException | None], None]) -> None:
+        """Read the frame of *key* that has *position*, or the next one."""
+
+
+@attrs.define(kw_only=True, eq=False)
+class Journal:
+    """The queues of the kept subscribers."""
+
+    file: File
+    """Where frames are kept."""
+    bounds: Bounds
+    """How much is in memory."""
+    event_of: EventOf
+    """Makes an event again."""
+    report: Callable[[BaseException | None], None]
+    """Called with the problem of each commit or read, and with None after a commit that worked."""
+    clock: Callable[[], float] = time.monotonic
+    """The monotonic clock, in seconds."""
+    wall: Callable[[], float] = time.time
+    """The wall clock, in seconds since the epoch."""
+    _queues: dict[str, KeptQueue] = attrs.field(factory=dict, init=False)
+    _kept: dict[str, Kept] = attrs.field(factory=dict, init=False)
+    _lows: dict[str, int] = attrs.field(factory=dict, init=False)  # of subscribers that were released
+    _is_writing: bool = attrs.field(default=False, init=False)
+
+    def restore(self, kept: Mapping[str, Kept]) -> None:
+        """Take what the file has, by subscriber."""
+        self._kept = dict(kept)
+
+    def configure(self, bounds: Bounds) -> None:
+        """Apply other bounds; a queue that is above keeps its events."""
+        self.bounds = bounds
+        for queue in self._queues.values():
+            queue.set_room()
+
+    def open(self, key: str, wake: Callable[[], Any]) -> KeptQueue:
+        """Return the queue of a subscriber, with what the file has for it.
+
+        Args:
+            key: the canonical text of its socket.
+            wake: called when events have come from the disk.
+        """
+        kept = self._kept.pop(key, Kept(0, 0, 0))
+        queue = self._queues[key] = KeptQueue(key, self, wake, kept)
+        self._lows.pop(key, None)
+        return queue  # the next tick begins to read
+
+    def release(self, key: str) -> None:
+        """Forget the queue of a subscriber that has ended; its positions are not used again."""
+        queue = self._queues.pop(key, None)
+        if queue is not None:
+            self._kept[key] = Kept(queue.settled.low, queue.tail, 0)
+            if queue.acknowledged < queue.written:
+                self._lows[key] = queue.settled.low
+
+    def tick(self, *, is_last: bool = False) -> bool:
+        """Write what waits for too long, and what is settled; with *is_last* all that waits.
+
+        Returns whether a commit is under way.
+        """
+        if self._is_writing:
+            return True
+        now = self.clock()
+        offset = self.wall() - now
+        cutoff = math.inf if is_last else now - self.bounds.store_after_s
+        frames: list[Frame] = []
+        lows = self._lows.copy()
+        for queue in self._queues.values():
+            found = self._frames_of(queue, cutoff, offset)
+            frames += found
+            if queue.settled.low > queue.acknowledged and queue.acknowledged < queue.written:
+                lows[queue.key] = queue.settled.low
+            queue.refill()
+        if frames or lows:
+            self._write(Commit(frames, lows))
+        return self._is_writing
+
+    def _frames_of(self, queue: KeptQueue, cutoff: float, offset: float) -> list[Frame]:
+        frames = []
+        due = queue.due(cutoff)
+        while part := list(islice(due, self.bounds.frame_events)):
+            positions = [position for position, _ in part]
+            times = [event.raised_at + offset for _, event in part]
+            frames.append(Frame(queue.key, positions, times, [event.payload for _, event in part]))
+        if frames:
+            queue.begin_write(frames[-1].last + 1)
+        return frames
+
+    def _write(self, commit: Commit) -> None:
+        self._is_writing = True
+
+        def done(error: BaseException | None) -> None:
+            self._is_writing = False
+            for key in {frame.key for frame in commit.frames} & self._queues.keys():
+                self._queues[key].end_write(is_written=error is None)
+            for key, low in commit.lows.items() if error is None else ():
+                if key in self._queues:
+                    self._queues[key].acknowledged = low
+                if self._lows.get(key) == low:
+                    del self._lows[key]
+            self.report(error)
+
+        self.file.write(commit, done)
+
+    def read(self, queue: KeptQueue, position: int) -> None:
+        """Read the frame with *position*, and give its events to *queue*."""
+
+        def done(frame: Frame | None, error: BaseException | None) -> None:
+            if error is not None:
+                self.report(error)
+            events: Iterable[Event] = () if frame is None else self._events_of(frame)
+            queue.load([] if frame is None else list(zip(frame.positions, events, strict=True)))
+
+        self.file.read(queue.key, position, done)
+
+    def _events_of(self, frame: Frame) -> list[Event]:
+        offset = self.clock() - self.wall()
+        return [
+            self.event_of(loads(payload)["method"], payload, at + offset)
+            for payload, at in zip(frame.payloads, frame.times, strict=True)
+        ]

@@ -1,0 +1,38 @@
+"""The tables of the configuration."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import attrs
+
+from evframe.plugin import at_least
+
+
+@attrs.frozen
+class PolicyOptions:
+    """One ``[[policies]]``: how events wait for the subscribers whose sockets match."""
+
+    socket: str
+    """A pattern of canonical sockets, such as ``tcp:10.*``; the first policy that matches counts."""
+    keep: Literal["memory", "disk"] = "memory"
+    """Where the events wait that are not delivered yet."""
+
+
+@attrs.frozen
+class Options:
+    """The table ``[plugins.journal]``; ``[[policies]]`` is another way to write its option *policies*."""
+
+    path: str | None = None
+    """The file in which events wait, and which may hold passwords. Left out, a gateway has one in systemd's
+    ``StateDirectory``, or beside its configuration; a service has to name one."""
+    store_after_ms: int = attrs.field(default=20, validator=at_least(2))
+    """After how many milliseconds an event that is not delivered yet is written, at the latest."""
+    policies: list[PolicyOptions] = attrs.field(factory=list)
+    """How events wait, by socket."""
+
+    def keeps(self, canonical: str) -> bool:
+        """Return whether the events of the subscriber at a socket wait on disk."""
+        policy = next((each for each in self.policies if fnmatchcase(canonical, each.socket)), None)
+        return policy is not None and policy.keep == "disk"

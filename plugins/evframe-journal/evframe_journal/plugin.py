@@ -1,0 +1,150 @@
+"""The plugin: opens the file, and gives kept subscribers their queues."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, Final
+
+from evframe_files.places import beside
+
+from evframe import Event, Socket, UnknownEventError, hookimpl
+from evframe.plugin import LogLimiter, PluginContext, Queue, StatusGroup, Subscriber, in_thread
+from evframe_journal.bounds import Bounds
+from evframe_journal.file import PROBLEMS, JournalFile
+from evframe_journal.journal import Journal
+from evframe_journal.options import Options as JournalOptions
+
+log = logging.getLogger("evframe.journal")
+IDENTIFIER: Final = "journal"
+_END_S: Final = 10.0
+_LOOK_S: Final = 0.005
+_SWITCH_S: Final = 0.0005  # with 5 ms a busy loop lets the thread of a commit wait for a second
+
+
+class JournalPlugin:
+    """Keeps on disk what kept subscribers have not taken.
+
+    Args:
+        options: the table ``[plugins.journal]``.
+    """
+
+    Options = JournalOptions
+    kind = "extension"
+    places: ClassVar = {"policies": "policies"}
+
+    def __init__(self, options: JournalOptions | None = None) -> None:
+        self._options = options or JournalOptions()
+        self.path = self._options.path or ""
+        """The file; empty where nothing is kept."""
+        self._context: PluginContext | None = None
+        self._file: JournalFile | None = None
+        self._journal: Journal | None = None
+        self._status: StatusGroup | None = None
+        self._problem = ""
+        self._limiter = LogLimiter()
+
+    @hookimpl
+    def loaded(self, context: PluginContext) -> None:
+        """Keep what makes events again."""
+        self._context = context
+
+    @hookimpl
+    def open_queue(self, socket: Socket, wake: Callable[[], None]) -> Queue | None:
+        """Return the queue of a kept subscriber."""
+        canonical = socket.canonical
+        if not self._options.keeps(canonical):
+            return None
+        if self._journal is None:
+            self._open()
+        return None if self._journal is None else self._journal.open(canonical, wake)
+
+    def _open(self) -> None:
+        """Open the file, unless that cannot be done; then events wait in memory."""
+        assert self._context is not None
+        host = self._context.host
+        if not self.path and host.is_gateway and host.config_path is not None:
+            self.path = beside(host.config_path, "journal")
+        self._status = self._context.status.group("core")
+        self._status.add(IDENTIFIER, status=1, details="kept", reports=10)
+        if not self.path:
+            self._report(ValueError("plugins.journal.path: expected the path of a file, got nothing"))
+            return
+        try:
+            self._file = JournalFile(self.path)
+            journal = self._make(self._file)
+            journal.restore(self._file.kept())
+        except PROBLEMS as error:
+            self._report(error)
+            return
+        self._journal = journal
+
+    def _make(self, file: JournalFile) -> Journal:
+        # A tick each half of the time finds what is older than the other half, so that nothing waits longer.
+        bounds = Bounds(store_after_s=self._options.store_after_ms / 2000)
+        return Journal(file=file, bounds=bounds, event_of=self._event_of, report=self._report)
+
+    def _event_of(self, name: str, payload: bytes, raised_at: float) -> Event:
+        assert self._context is not None
+        try:
+            definition = self._context.raising.event(name)
+        except UnknownEventError:  # its source is not loaded, or registers it later
+            self._context.register_event(name)
+            definition = self._context.raising.event(name)
+        return definition.restored(payload, raised_at)
+
+    def _report(self, error: BaseException | None) -> None:
+        """Log a problem of the file, and its end, and show it in the status."""
+        problem = "" if error is None else str(error) or repr(error)
+        assert self._status is not None
+        if problem == self._problem:
+            return
+        self._problem = problem
+        repeated = self._limiter.due(problem)
+        if problem:
+            self._status.set_status(-1, problem, IDENTIFIER)
+            if repeated is not None:
+                log.error("events cannot be kept on disk", extra={"path": self.path, "problem": problem})
+        else:
+            self._status.set_status(1, "kept", IDENTIFIER)
+            log.info("events are kept on disk again", extra={"path": self.path})
+
+    @hookimpl
+    def start(self, context: PluginContext) -> None:
+        """Begin to write and to read."""
+        if self._file is not None:
+            self._file.start()
+        if context.host.is_gateway:
+            sys.setswitchinterval(_SWITCH_S)
+        context.spawn(self._run())
+
+    async def _run(self) -> None:
+        while True:
+            if self._journal is not None and self._file is not None:
+                self._file.start()
+                self._journal.tick()
+            await asyncio.sleep(self._options.store_after_ms / 2000)
+
+    @hookimpl
+    def subscriber_released(self, subscriber: Subscriber) -> None:
+        """Remember which positions the events of a subscriber had."""
+        if self._journal is not None:
+            self._journal.release(subscriber.socket.canonical)
+
+    @hookimpl
+    def stop(self) -> Awaitable[None]:
+        """Write all that waits, and close the file."""
+        return self._leave()
+
+    async def _leave(self) -> None:
+        journal, file = self._journal, self._file
+        self._journal = self._file = None
+        if journal is not None:
+            until = time.monotonic() + _END_S
+            while journal.tick(is_last=True) and time.monotonic() < until:  # noqa: ASYNC110 each look may begin a commit
+                await asyncio.sleep(_LOOK_S)
+        if file is not None:
+            await in_thread(file.close)

@@ -1,0 +1,248 @@
+"""The queue of a subscriber whose events are kept: the oldest in memory, the others on disk."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol
+
+from evframe.plugin import NO_DONES, MemoryQueue
+from evframe_journal.settled import Settled
+
+if TYPE_CHECKING:
+    from evframe import Event
+    from evframe.plugin import Done
+    from evframe_journal.bounds import Bounds, Kept
+
+
+class Owner(Protocol):
+    """The journal, as far as a queue calls it."""
+
+    bounds: Bounds
+
+    def read(self, queue: KeptQueue, position: int) -> None:
+        """Read the frame with *position*, and give its events to `KeptQueue.load`."""
+
+
+class KeptQueue(MemoryQueue):
+    """A queue whose events are in memory at its head, and on disk behind that.
+
+    Each event has a position, which never changes. From the lowest to the highest, events are
+    settled, under way, in memory, on disk alone, and fresh: not written and not in the queue in memory. While
+    events are on disk alone or fresh, the queue is *spilled*: it has no room, and `spill` takes each new event.
+
+    Args:
+        key: the canonical text of the subscriber's socket.
+        owner: the journal.
+        wake: called when events have come from the disk.
+        kept: what the file has for the subscriber.
+    """
+
+    __slots__ = (
+        "_fresh",
+        "_is_closed",
+        "_is_reading",
+        "_loaded",
+        "_owner",
+        "_tail",
+        "_under_way",
+        "_wake",
+        "_writing",
+        "acknowledged",
+        "head",
+        "key",
+        "settled",
+        "written",
+    )
+
+    is_kept = True
+
+    def __init__(self, key: str, owner: Owner, wake: Callable[[], Any], kept: Kept) -> None:
+        super().__init__(0 if kept.count else owner.bounds.memory_events)
+        low = kept.low
+        self.key = key
+        self._owner = owner
+        self._wake = wake
+        self.settled = Settled(low)
+        self.acknowledged = low  # what is settled according to the file
+        self.head = low  # no event below waits
+        self._loaded = low  # while the queue is spilled: the position behind the events in memory
+        self._tail = kept.tail  # while the queue is spilled: the position of the next event
+        self.stored = kept.count  # events that wait and are not in memory, or fresh
+        self.written = kept.tail  # positions below are on disk or settled
+        self._writing = kept.tail  # and below this when the commit under way has ended
+        self._fresh: deque[Event] = deque()  # the events before `_tail` that are not in memory and not on disk
+        self._under_way: dict[int, tuple[Sequence[int], Sequence[Event]]] = {}
+        self._is_reading = False
+        self._is_closed = False
+
+    @property
+    def is_spilled(self) -> bool:
+        """Whether events wait that are not in memory."""
+        return bool(self.stored)
+
+    @property
+    def tail(self) -> int:
+        """The position of the next event."""
+        if self.stored:
+            return self._tail
+        return self.settled.open_from(self.head, len(self) + 1)[-1]
+
+    # As a subscriber uses it
+
+    def spill(self, event: Event) -> bool:
+        """Take an event that finds no room in memory; return whether it waits now.
+
+        While the file cannot be written as fast, or at all, the fresh events have another bound.
+        """
+        if self._is_closed or len(self._fresh) >= self._owner.bounds.memory_events:
+            return False
+        if not self.stored:
+            self._loaded = self._tail = self.tail
+            self.room = 0
+        self._fresh.append(event)
+        self._tail += 1
+        self.stored += 1
+        return True
+
+    def has_room_for(self, event: Event) -> bool:  # noqa: ARG002 the bounds of the file are looked at when it is written
+        """Return whether *event* may wait with the others."""
+        return True
+
+    def take(self, most: int, number: int) -> tuple[Sequence[Event], Mapping[int, Done]]:
+        """Remove up to *most* events from the head; return them, and the callbacks by index."""
+        count = min(most, len(self))
+        if not count:
+            return (), NO_DONES
+        events = tuple([self.popleft() for _ in range(count)])
+        positions = self.settled.open_from(self.head, count)
+        self.head = positions[-1] + 1
+        self._under_way[number] = positions, events
+        dones = self._dones
+        callbacks = {i: dones.pop(place) for i, place in enumerate(positions) if place in dones} if dones else NO_DONES
+        if self.stored:
+            self.refill()
+        return events, callbacks
+
+    def track(self, done: Done) -> None:
+        """Have *done* called with the outcome of the last event."""
+        self._dones[self.tail - 1] = done
+
+    def settle(self, number: int, kept: Sequence[int]) -> None:
+        """Record that the events of batch *number* have their outcome, all but those with the indexes *kept*."""
+        taken = self._under_way.pop(number, None)
+        if taken is None:
+            return  # a probe
+        positions, events = taken
+        if not kept:
+            self.settled.add(positions)
+            return
+        back = set(kept)
+        self._under_way[number] = [positions[index] for index in kept], [events[index] for index in kept]
+        self.settled.add([place for index, place in enumerate(positions) if index not in back])
+
+    def give_back(self, number: int, events: Sequence[Event], dones: Mapping[int, Done]) -> None:
+        """Put events that came back before the others."""
+        positions, _ = self._under_way.pop(number)
+        self.extendleft(reversed(events))
+        self.head = positions[0]
+        for index, done in dones.items():
+            self._dones[positions[index]] = done
+
+    def drop_stored(self) -> int:
+        """Remove the events that are not in memory: the subscriber has ended."""
+        count, self.stored = self.stored, 0
+        self._fresh.clear()
+        end = self._tail
+        self.settled.add([place for place in range(self._loaded, end) if place not in self.settled])
+        self._loaded = end
+        return count
+
+    def close(self) -> None:
+        """Take no more events, and bring none into memory."""
+        self._is_closed = True
+        self.set_room()
+
+    # As the journal uses it
+
+    def due(self, cutoff: float) -> Iterator[tuple[int, Event]]:
+        """Yield the events that have to be written, with their positions, in order.
+
+        When events are fresh, these are all that are not written: no frame may leave out an event before them.
+
+        Args:
+            cutoff: of a queue without fresh events, those raised until then, on the monotonic clock.
+        """
+        is_whole = bool(self._fresh)
+        for position, event in self._open_from(self.written):
+            if not is_whole and event.raised_at > cutoff:
+                return
+            yield position, event
+
+    def _open_from(self, start: int) -> Iterator[tuple[int, Event]]:
+        """Yield the events in memory that are not settled, from the position *start*."""
+        for number in sorted(self._under_way):
+            yield from (each for each in zip(*self._under_way[number], strict=True) if each[0] >= start)
+        if start <= self.head:
+            yield from zip(self.settled.open_from(self.head, len(self)), self, strict=True)
+        else:
+            skipped = sum(place < start for place in self.settled.open_from(self.head, len(self)))
+            waiting = islice(self, skipped, None)
+            yield from zip(self.settled.open_from(start, len(self) - skipped), waiting, strict=True)
+        if self._fresh:
+            fresh = self._tail - len(self._fresh)
+            yield from ((position, event) for position, event in enumerate(self._fresh, fresh) if position >= start)
+
+    def begin_write(self, end: int) -> None:
+        """Note that the events below the position *end* are being written."""
+        self._writing = end
+
+    def end_write(self, *, is_written: bool) -> None:
+        """Note that the commit has ended."""
+        if not is_written:
+            self._writing = self.written
+            return
+        self.written = max(self.written, self._writing)
+        while self._fresh and self._tail - len(self._fresh) < self.written:
+            self._fresh.popleft()
+        self.refill()
+
+    def refill(self) -> None:
+        """Bring events that are not in memory there, when few are."""
+        if not self.stored or self._is_closed or len(self) > self._owner.bounds.low_events:
+            return
+        fresh = self._tail - len(self._fresh)
+        if self._loaded < fresh:
+            if not self._is_reading:
+                self._is_reading = True
+                self._owner.read(self, self._loaded)
+            return
+        count = min(len(self._fresh), self._owner.bounds.memory_events - len(self))
+        for _ in range(count):
+            self.append(self._fresh.popleft())
+        self._bring(count, self._loaded + count)
+
+    def load(self, found: Sequence[tuple[int, Event]]) -> None:
+        """Take the events of a frame, with their positions; those that it lacks were settled when it was written."""
+        self._is_reading = False
+        found = [(place, event) for place, event in found if place >= self._loaded and place not in self.settled]
+        if found:
+            end = found[-1][0] + 1
+            if len(found) < end - self._loaded:
+                there = {place for place, _ in found}
+                lacking = (place for place in range(self._loaded, end) if place not in there)
+                self.settled.add([place for place in lacking if place not in self.settled])
+            self.extend(event for _, event in found)
+            self._bring(len(found), end)
+
+    def _bring(self, count: int, loaded: int) -> None:
+        self.stored -= count
+        self._loaded = loaded
+        self.set_room()
+        if count:
+            self._wake()
+
+    def set_room(self) -> None:
+        """Apply the bounds of the journal; a queue that is above keeps its events."""
+        self.room = 0 if self.stored or self._is_closed else self._owner.bounds.memory_events
