@@ -29,7 +29,14 @@ LONGER = {
     "evframe-resolver/evframe_resolver/resolver.py",
     "evframe-virtual/evframe_virtual/group.py",
 }
-BELOW_THE_CORE = {"evframe-client", "evframe-files", "evframe-resolver", "evframe-timing", "evframe-wire"}
+BELOW_THE_CORE = {
+    "evframe-cesql",
+    "evframe-client",
+    "evframe-files",
+    "evframe-resolver",
+    "evframe-timing",
+    "evframe-wire",
+}
 # What a distribution uses without an import: libraries that it reaches through another one of its dependencies.
 UNIMPORTED = {"evframe-rabbitmq": {"aio-pika"}, "evframe-rabbitmq-consumer": {"aio-pika"}}
 
