@@ -23,7 +23,7 @@ class Queue(Protocol):
     """
 
     room: int
-    """How many events may wait in memory; a queue that was given a smaller number keeps what it has."""
+    """How many events may wait in memory."""
     stored: int
     """How many events wait elsewhere, such as on disk."""
     is_kept: bool
@@ -48,6 +48,9 @@ class Queue(Protocol):
 
     def spill(self, event: Event) -> bool:
         """Add an event that finds no room in memory behind the others, elsewhere; return whether it waits there."""
+
+    def set_room(self, room: int) -> None:
+        """Have *room* for events in memory; a queue that has more keeps them."""
 
     def drop_stored(self) -> int:
         """Remove the events that wait elsewhere; return how many these were."""
@@ -106,6 +109,10 @@ class MemoryQueue(deque[Event]):
     def spill(self, event: Event) -> bool:  # noqa: ARG002 for queues that keep events elsewhere
         """Return False: events wait in memory alone."""
         return False
+
+    def set_room(self, room: int) -> None:
+        """Have *room* for events; a queue that has more keeps them."""
+        self.room = room
 
     def drop_stored(self) -> int:
         """Return 0: events wait in memory alone."""
@@ -216,7 +223,7 @@ def bounded(queue: Queue, room: int, most_bytes: int) -> Queue:
     """Return *queue*, which is in memory, with other bounds, or an empty queue of the kind that these need."""
     if isinstance(queue, ByteQueue) != bool(most_bytes):
         return open_queue(room, most_bytes)
-    queue.room = room
+    queue.set_room(room)
     if isinstance(queue, ByteQueue):
         queue.most_bytes = most_bytes
     return queue

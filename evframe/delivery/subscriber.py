@@ -214,7 +214,8 @@ class Subscriber:
             if done is not None:
                 self.queue.track(done)
             return True
-        if settings.drops_oldest:
+        drops_oldest = settings.drops_oldest and not self.queue.is_kept  # whose oldest events are promised
+        if drops_oldest:
             dropped = []
             while not self.queue.has_room_for(event):
                 dropped.append(self.queue.take(self.queue.overflow_of(event), 0))
@@ -225,7 +226,7 @@ class Subscriber:
         else:
             self._fail_one("queue_full", done)
         self._report_loss((event,), "queue_full")
-        return settings.drops_oldest
+        return drops_oldest
 
     def _open(self) -> None:
         queue = open_queue(self._settings.room, self._settings.most_bytes)
@@ -252,12 +253,14 @@ class Subscriber:
 
     def has_room_for(self, event: Event) -> bool:
         """Return whether *event* would be queued without a loss."""
-        return self.queue is UNOPENED or self.queue.has_room_for(event)
+        return self.queue is UNOPENED or self.queue.is_kept or self.queue.has_room_for(event)
 
     def set_bounds(self) -> None:
         """Apply the bounds of the settings; a queue that is above keeps its events."""
         before = self.queue
-        if before is not UNOPENED and not before.is_kept and not self._settings.is_closed:
+        if before.is_kept:
+            before.set_room(self._settings.room)
+        elif before is not UNOPENED and not self._settings.is_closed:
             self.queue = bounded(before, self._settings.room, self._settings.most_bytes)
             if self.queue is not before:
                 self.queue.give_back(0, *before.take(len(before), 0))

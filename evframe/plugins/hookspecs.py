@@ -134,13 +134,14 @@ def check_lease(socket: Socket, interface: str) -> bool | None:
 
 
 @hookspec(firstresult=True)
-def open_queue(socket: Socket, wake: Callable[[], None]) -> Queue | None:
+def open_queue(socket: Socket, room: int, wake: Callable[[], None]) -> Queue | None:
     """Return the queue in which the events of a new subscriber wait, with those of an earlier process if there are.
 
     Return None for a queue in memory. Members of combined subscribers have queues in memory always.
 
     Args:
         socket: what a transport returned from `on_subscribe`.
+        room: how many events may wait in memory.
         wake: to be called on the loop's thread when events have come into the queue by themselves.
     """
 

@@ -52,6 +52,7 @@ class Roster:
         self._resolver = resolver
         self._notify = notify
         self._open_queue = open_queue
+        self._room = core.queue_size
         self.scheduler = Scheduler(
             core, on_end=self._release, on_change=self._delivery_changed, on_replaced=self._replaced
         )
@@ -64,6 +65,7 @@ class Roster:
     def configure(self, core: CoreOptions) -> None:
         """Set the bounds of all queues, the existing ones included; a queue above its new bound keeps its events."""
         self.scheduler.configure(core)
+        self._room = core.queue_size
         self._probes.every_s = core.probe_idle_s
         for subscriber in (*self.subscribers, *self._members):
             subscriber.set_bounds()
@@ -129,7 +131,7 @@ class Roster:
         if subscriber is None:
             subscriber = self.by_socket[canonical] = self.scheduler.open(socket, address.transport)
             self._use_hosts(socket)
-            queue = self._open_queue(socket=socket, wake=partial(self.scheduler.wake, subscriber))
+            queue = self._open_queue(socket=socket, room=self._room, wake=partial(self.scheduler.wake, subscriber))
             if queue is not None:
                 subscriber.use(queue)
         text = canonical if address.text == canonical else address.text

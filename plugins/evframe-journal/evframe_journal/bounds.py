@@ -1,4 +1,4 @@
-"""How much of the journal is in memory, and how long an event waits before it is written."""
+"""How large a frame is, how long an event waits before it is written, and what a file has."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import attrs
 class Bounds:
     """The bounds of all queues."""
 
-    memory_events: int = 65_536
-    """How many events of a subscriber wait in memory."""
-    low_events: int = 16_384
-    """With so many left, the next frame is read."""
+    fresh_events: int = 65_536
+    """How many events of a subscriber may wait to be written, beside those in memory."""
     frame_events: int = 4_096
     """How many events a frame has at most."""
     store_after_s: float = 0.02

@@ -66,20 +66,19 @@ class Journal:
         self._kept = dict(kept)
 
     def configure(self, bounds: Bounds) -> None:
-        """Apply other bounds; a queue that is above keeps its events."""
+        """Apply other bounds."""
         self.bounds = bounds
-        for queue in self._queues.values():
-            queue.set_room()
 
-    def open(self, key: str, wake: Callable[[], Any]) -> KeptQueue:
+    def open(self, key: str, room: int, wake: Callable[[], Any]) -> KeptQueue:
         """Return the queue of a subscriber, with what the file has for it.
 
         Args:
             key: the canonical text of its socket.
+            room: how many events may wait in memory.
             wake: called when events have come from the disk.
         """
         kept = self._kept.pop(key, Kept(0, 0, 0))
-        queue = self._queues[key] = KeptQueue(key, self, wake, kept)
+        queue = self._queues[key] = KeptQueue(key, self, wake, room, kept)
         self._lows.pop(key, None)
         return queue  # the next tick begins to read
 

@@ -53,14 +53,14 @@ class JournalPlugin:
         self._context = context
 
     @hookimpl
-    def open_queue(self, socket: Socket, wake: Callable[[], None]) -> Queue | None:
+    def open_queue(self, socket: Socket, room: int, wake: Callable[[], None]) -> Queue | None:
         """Return the queue of a kept subscriber."""
         canonical = socket.canonical
         if not self._options.keeps(canonical):
             return None
         if self._journal is None:
             self._open()
-        return None if self._journal is None else self._journal.open(canonical, wake)
+        return None if self._journal is None else self._journal.open(canonical, room, wake)
 
     def _open(self) -> None:
         """Open the file, unless that cannot be done; then events wait in memory."""

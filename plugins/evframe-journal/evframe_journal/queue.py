@@ -36,6 +36,7 @@ class KeptQueue(MemoryQueue):
         key: the canonical text of the subscriber's socket.
         owner: the journal.
         wake: called when events have come from the disk.
+        room: how many events may wait in memory.
         kept: what the file has for the subscriber.
     """
 
@@ -44,6 +45,7 @@ class KeptQueue(MemoryQueue):
         "_is_closed",
         "_is_reading",
         "_loaded",
+        "_most",
         "_owner",
         "_tail",
         "_under_way",
@@ -58,10 +60,11 @@ class KeptQueue(MemoryQueue):
 
     is_kept = True
 
-    def __init__(self, key: str, owner: Owner, wake: Callable[[], Any], kept: Kept) -> None:
-        super().__init__(0 if kept.count else owner.bounds.memory_events)
+    def __init__(self, key: str, owner: Owner, wake: Callable[[], Any], room: int, kept: Kept) -> None:
+        super().__init__(0 if kept.count else room)
         low = kept.low
         self.key = key
+        self._most = room
         self._owner = owner
         self._wake = wake
         self.settled = Settled(low)
@@ -96,7 +99,7 @@ class KeptQueue(MemoryQueue):
 
         While the file cannot be written as fast, or at all, the fresh events have another bound.
         """
-        if self._is_closed or len(self._fresh) >= self._owner.bounds.memory_events:
+        if self._is_closed or len(self._fresh) >= self._owner.bounds.fresh_events:
             return False
         if not self.stored:
             self._loaded = self._tail = self.tail
@@ -106,9 +109,9 @@ class KeptQueue(MemoryQueue):
         self.stored += 1
         return True
 
-    def has_room_for(self, event: Event) -> bool:  # noqa: ARG002 the bounds of the file are looked at when it is written
-        """Return whether *event* may wait with the others."""
-        return True
+    def has_room_for(self, event: Event) -> bool:  # noqa: ARG002 as for every queue in memory
+        """Return whether *event* may wait in memory: while others are on disk, it waits behind them."""
+        return len(self) < self.room
 
     def take(self, most: int, number: int) -> tuple[Sequence[Event], Mapping[int, Done]]:
         """Remove up to *most* events from the head; return them, and the callbacks by index."""
@@ -150,6 +153,11 @@ class KeptQueue(MemoryQueue):
         for index, done in dones.items():
             self._dones[positions[index]] = done
 
+    def set_room(self, room: int) -> None:
+        """Have *room* for events in memory; a queue that has more keeps them."""
+        self._most = room
+        self._open_room()
+
     def drop_stored(self) -> int:
         """Remove the events that are not in memory: the subscriber has ended."""
         count, self.stored = self.stored, 0
@@ -162,7 +170,7 @@ class KeptQueue(MemoryQueue):
     def close(self) -> None:
         """Take no more events, and bring none into memory."""
         self._is_closed = True
-        self.set_room()
+        self._open_room()
 
     # As the journal uses it
 
@@ -210,7 +218,7 @@ class KeptQueue(MemoryQueue):
 
     def refill(self) -> None:
         """Bring events that are not in memory there, when few are."""
-        if not self.stored or self._is_closed or len(self) > self._owner.bounds.low_events:
+        if not self.stored or self._is_closed or len(self) > self._most // 4:
             return
         fresh = self._tail - len(self._fresh)
         if self._loaded < fresh:
@@ -218,7 +226,7 @@ class KeptQueue(MemoryQueue):
                 self._is_reading = True
                 self._owner.read(self, self._loaded)
             return
-        count = min(len(self._fresh), self._owner.bounds.memory_events - len(self))
+        count = min(len(self._fresh), self._most - len(self))
         for _ in range(count):
             self.append(self._fresh.popleft())
         self._bring(count, self._loaded + count)
@@ -239,10 +247,9 @@ class KeptQueue(MemoryQueue):
     def _bring(self, count: int, loaded: int) -> None:
         self.stored -= count
         self._loaded = loaded
-        self.set_room()
+        self._open_room()
         if count:
             self._wake()
 
-    def set_room(self) -> None:
-        """Apply the bounds of the journal; a queue that is above keeps its events."""
-        self.room = 0 if self.stored or self._is_closed else self._owner.bounds.memory_events
+    def _open_room(self) -> None:
+        self.room = 0 if self.stored or self._is_closed else self._most

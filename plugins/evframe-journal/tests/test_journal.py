@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from disks import file_size_limit
 
 import evframe
 from evframe.testing import until
@@ -29,16 +30,16 @@ asyncio.run(main())
 """
 
 
-def configuration(folder: Path, peer: str, more: str = "") -> str:
+def configuration(folder: Path, peer: str, overflow: str = "drop_newest") -> str:
     path = folder / "evframe.toml"
     path.write_text(f"""
 [core]
+overflow = "{overflow}"
 queue_size = 100
 [plugins]
 disable = ["mi-http", "mi-fifo", "mi-datagram"]
 [plugins.journal]
 path = "{folder / "events.journal"}"
-{more}
 [[policies]]
 socket = "unix:*"
 keep = "disk"
@@ -85,7 +86,7 @@ async def test_events_of_a_peer_that_is_away_come_after_a_restart(tmp_path, read
     peer = tmp_path / "peer"
     path = configuration(tmp_path, f"unix:{peer}")
     async with evframe.EventInterface.from_toml(path) as events:
-        for number in range(1000):  # ten times as many as the queue in memory takes
+        for number in range(1000):
             events.raise_event("E_KEPT", {"number": number})
         assert events.statistics[0].depth == 1000
     reader.bind(peer)
@@ -125,6 +126,45 @@ def kept_in(path: Path) -> int:
             return database.execute("SELECT coalesce(sum(count), 0) FROM frames").fetchone()[0]
         except sqlite3.OperationalError:
             return 0
+
+
+async def test_awaited_events_wait_behind_those_on_disk(tmp_path, reader):
+    """Whoever waits for an outcome has it for the right event, which is delivered in its order."""
+    peer = tmp_path / "peer"
+    async with evframe.EventInterface.from_toml(configuration(tmp_path, f"unix:{peer}")) as events:
+        for number in range(500):
+            events.raise_event("E_KEPT", {"number": number})
+        outcomes = asyncio.gather(
+            *(events.raise_event_and_wait("E_KEPT", {"number": number}, timeout_s=60) for number in range(500, 520))
+        )
+        await until(lambda: events.statistics[0].depth == 520)
+        reader.bind(peer)
+        await until(lambda: len(reader.read()) >= 520)
+        assert [outcome.reason for (outcome,) in await outcomes] == [None] * 20
+    assert reader.numbers == list(range(520))
+
+
+@pytest.mark.parametrize("overflow", ["drop_newest", "drop_oldest"])
+async def test_a_full_disk_costs_events_that_are_counted(tmp_path, reader, overflow):
+    """While nothing can be written, the newest events that find no room are lost and counted; the others are not."""
+    peer = tmp_path / "peer"
+    path = configuration(tmp_path, f"unix:{peer}", overflow=overflow)
+    async with evframe.EventInterface.from_toml(path) as events:
+        status = events.status.group("core").find("journal")
+        with file_size_limit(20_000):
+            for number in range(70_000):
+                events.raise_event("E_KEPT", {"number": number})
+                if number % 1000 == 0:
+                    await asyncio.sleep(0)
+            counters = events.statistics[0]
+            assert counters.raised == counters.failed + counters.depth
+            assert counters.reasons == {"queue_full": counters.failed}
+            assert counters.failed > 1000
+            await until(lambda: status.status == -1)
+        reader.bind(peer)
+        await until(lambda: len(reader.read()) >= counters.depth)
+        await until(lambda: not events.statistics[0].depth)
+    assert reader.numbers == list(range(counters.depth))
 
 
 async def test_a_peer_that_takes_all_costs_no_byte(tmp_path, reader):

@@ -14,6 +14,8 @@ from evframe.events.event import EventRegistry
 DEFINITION = EventRegistry().register("E")
 GRACE_S = 0.02
 KEY = "udp:127.0.0.1:1"
+MOST_ROOM = 9
+MOST_IN_FRAME = 5
 
 
 class FakeFile:
@@ -79,11 +81,14 @@ class JournalMachine(RuleBasedStateMachine):
         self.announced = set()  # numbers of events that are on disk, as far as the journal has said
         self.accepted = []  # in the order in which the queue took them
         self.times = {}  # by number, of the raise
-        self.bound = Bounds(memory_events=6, low_events=2, frame_events=3, store_after_s=GRACE_S)
+        self.bound = Bounds(fresh_events=7, frame_events=3, store_after_s=GRACE_S)
+        self.room = 6
         self.start()
 
     def start(self):
         self.woken = 0
+        self.came_back = 0  # events that were given back, which need no room
+        self.awaited = set()  # by callers of this process
         self.under_way = {}  # batches: number to events
         self.returned = {}
         self.number = 0
@@ -96,7 +101,7 @@ class JournalMachine(RuleBasedStateMachine):
             wall=lambda: self.now,
         )
         self.journal.restore(self.file.kept())
-        self.queue = self.journal.open(KEY, self.wake)
+        self.queue = self.journal.open(KEY, self.room, self.wake)
 
     def wake(self):
         self.woken += 1
@@ -113,15 +118,18 @@ class JournalMachine(RuleBasedStateMachine):
 
     # events
 
-    @rule(count=st.integers(1, 9))
-    def events_come(self, count):
+    @rule(count=st.integers(1, 9), awaited=st.booleans())
+    def events_come(self, count, awaited):
         for _ in range(count):
             self.raised += 1
             event = DEFINITION.snapshot([self.raised], self.now)
-            if len(self.queue) < self.queue.room:
+            if self.queue.has_room_for(event):
                 self.queue.append(event)
             elif not self.queue.spill(event):
                 continue  # refused, and counted by the subscriber
+            if awaited:
+                self.queue.track(self.raised)
+                self.awaited.add(self.raised)
             self.accepted.append(self.raised)
             self.times[self.raised] = self.now
 
@@ -129,9 +137,10 @@ class JournalMachine(RuleBasedStateMachine):
     def batch_begins(self, most):
         self.number += 1
         oldest = self.waiting()[: min(most, len(self.queue))]
-        events, _ = self.queue.take(most, self.number)
+        events, dones = self.queue.take(most, self.number)
         numbers = [event.params[0] for event in events]
         assert numbers == oldest
+        assert dones == {index: number for index, number in enumerate(numbers) if number in self.awaited}
         if numbers:
             self.under_way[self.number] = numbers, events
 
@@ -150,7 +159,9 @@ class JournalMachine(RuleBasedStateMachine):
         if not self.under_way and self.returned:
             for number in sorted(self.returned, reverse=True):
                 numbers, events = self.returned.pop(number)
-                self.queue.give_back(number, events, {})
+                dones = {index: event for index, event in enumerate(numbers) if event in self.awaited}
+                self.queue.give_back(number, events, dones)
+                self.came_back += len(events)
 
     # the file
 
@@ -201,10 +212,12 @@ class JournalMachine(RuleBasedStateMachine):
             self.outcome.pop(number, None)
         self.start()
 
-    @rule(events=st.integers(3, 9), low=st.integers(1, 3), frame=st.integers(1, 5))
-    def options_change(self, events, low, frame):
-        self.bound = Bounds(memory_events=events, low_events=low, frame_events=frame, store_after_s=GRACE_S)
+    @rule(room=st.integers(3, MOST_ROOM), frame=st.integers(1, MOST_IN_FRAME))
+    def options_change(self, room, frame):
+        self.room = room
+        self.bound = Bounds(fresh_events=7, frame_events=frame, store_after_s=GRACE_S)
         self.journal.configure(self.bound)
+        self.queue.set_room(room)
 
     # what holds at any time
 
@@ -221,14 +234,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     @invariant()
     def memory_is_bounded(self):
-        if not self.file.is_full and not self.file.has_work:
-            assert (
-                len(self.queue)
-                <= self.bound.memory_events
-                + self.bound.frame_events
-                + sum(len(numbers) for numbers, _ in self.returned.values())
-                + 16
-            )
+        assert len(self.queue) <= MOST_ROOM + MOST_IN_FRAME + self.came_back
 
     def teardown(self):
         """Every event that is not settled comes, once the file works and the peer takes all."""
