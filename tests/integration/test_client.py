@@ -253,7 +253,10 @@ async def test_every_interface(tmp_path, plugin, table, url):
             assert subscription.socket in done.stdout
         assert subscribed(events) == []
         refused = await asyncio.to_thread(command, "mi", "nope", "--url", url)
-        assert (refused.returncode, refused.stderr) == (1, "Error: -32601: Method not found (expected a command of the gateway, see evframe mi, got 'nope')\n")
+        assert (refused.returncode, refused.stderr) == (
+            1,
+            "Error: -32601: Method not found (expected a command of the gateway, see evframe mi, got 'nope')\n",
+        )
 
 
 async def test_token_over_tls(tmp_path):
