@@ -86,6 +86,8 @@ def to_integer(value: Value) -> int:
     """
     if value.__class__ is not str:
         return int(value)
+    if value.isdigit() and value.isascii() and len(value) < 19:  # quick, and surely within 64 bits
+        return int(value)
     if _INTEGER.fullmatch(value) is None:
         raise EvaluationError("cast", value)
     return within(int(value), "cast")

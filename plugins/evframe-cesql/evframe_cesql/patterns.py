@@ -13,9 +13,11 @@ from typing import Final
 Matcher = Callable[[str], bool]
 Find = Callable[[str, int, int], int]
 
+# Steps, as the compiler counts them: a search, its compilation for each character, and a comparison at a place.
 _PLAIN_SEARCH: Final = 50
 _WILD_SEARCH: Final = 300
 _WILD_CHARACTER: Final = 20
+_PIECE: Final = 20
 
 
 class Part:
@@ -86,7 +88,7 @@ class Pattern:
     def steps(self, width: int) -> int:
         """Return the most steps that a string of so many characters takes, and the compilation for it."""
         anchored = sum(len(part) for part in (self._parts[0], self._parts[-1]))
-        return min(anchored, width) // 2 * 12 + sum(part.steps(width) for part in self._parts[1:-1] if len(part))
+        return _PIECE * (min(anchored, width) // 2) + sum(part.steps(width) for part in self._parts[1:-1] if len(part))
 
     def matcher(self) -> Matcher:
         """Return what says whether a string has the pattern."""
