@@ -6,10 +6,12 @@ counters and times in microseconds are integers; with a bound, arithmetic takes 
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
-from evframe_wire.encoding import encode_value
-from evframe_wire.payload import UNSET
+import orjson
+from evframe_wire.encoding import encode_value, is_shallow
+from evframe_wire.payload import STRICT, UNSET
 
 from evframe_cesql.errors import EvaluationError
 
@@ -20,6 +22,7 @@ ZERO: Final[dict[type | None, Value]] = {str: "", int: 0, bool: False, None: Fal
 """The value of an expression of each type that has an error; an expression of an unknown type counts as a boolean."""
 
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,63}")
+_CONTAINERS: Final = {dict, list, tuple}
 _BOOLEANS: Final = {"true": True, "false": False}
 
 
@@ -53,9 +56,17 @@ def _as_primitive(value: object) -> Value:
     if isinstance(value, int):
         return within(int.__int__(value), "cast")  # of a subclass, not what it overrides
     try:
-        return encode_value(value).decode(errors="surrogateescape")
-    except ValueError:
+        return _json(value).decode(errors="surrogateescape")
+    except Exception:  # noqa: BLE001 the methods of a mapping are code of the caller
         raise EvaluationError("cast", type(value).__name__) from None
+
+
+def _json(value: Any) -> bytes:
+    kind = type(value)
+    if kind is float or (kind in _CONTAINERS and is_shallow(value)):
+        with suppress(TypeError):  # what only the other way can encode
+            return orjson.dumps(value, option=STRICT)
+    return encode_value(value)
 
 
 def within(value: int, kind: str = "math") -> int:

@@ -12,7 +12,17 @@ from typing import Any, Final, NamedTuple
 from evframe_cesql.casting import CASTS, exists, parameter, within
 from evframe_cesql.errors import FilterError
 from evframe_cesql.functions import find
-from evframe_cesql.operations import ARITHMETIC, EVENT, ORDERS, Run, literals, matching, ordered, same_text
+from evframe_cesql.operations import (
+    ARITHMETIC,
+    EVENT,
+    ORDERS,
+    Run,
+    literals,
+    matching,
+    ordered,
+    parameter_name,
+    same_text,
+)
 from evframe_cesql.patterns import Pattern
 from evframe_cesql.tree import Binary, Call, Exists, In, Like, Literal, Name, Node, Unary
 
@@ -142,15 +152,17 @@ class Compiler:
         run, other = left.run, right.run
         if negated:
             return Part(lambda params, event: run(params, event) != other(params, event), bool, 5)
-        if isinstance(node.left, Name) and isinstance(node.right, Literal) and right.type is str:
-            return Part(same_text(node.left, node.right, run), bool, 5)
+        name, literal = parameter_name(node.left), node.right
+        if name is not None and isinstance(literal, Literal) and isinstance(literal.value, str):
+            return Part(same_text(name, literal.value, run), bool, 5)
         return Part(lambda params, event: run(params, event) == other(params, event), bool, 5)
 
     def _order(self, node: Binary) -> Part:
         left, right = self._as(int, node.left).run, self._as(int, node.right).run
         compare = ORDERS[node.operator]
-        if isinstance(node.left, Name) and isinstance(node.right, Literal) and isinstance(node.right.value, int):
-            return Part(ordered(node.left, node.right, compare, left), bool, 5)
+        name, literal = parameter_name(node.left), node.right
+        if name is not None and isinstance(literal, Literal) and isinstance(literal.value, int):
+            return Part(ordered(name, compare, int(literal.value), left), bool, 5)
         return Part(lambda params, event: compare(left(params, event), right(params, event)), bool, 5)
 
     @_build.register
@@ -159,8 +171,9 @@ class Compiler:
         pattern = Pattern(node.pattern)
         self._count(node, pattern.steps(operand.width))
         matches, run = pattern.matcher(), operand.run
-        if isinstance(node.operand, Name):
-            return Part(matching(node.operand, matches, run), bool, 5)
+        name = parameter_name(node.operand)
+        if name is not None:
+            return Part(matching(name, matches, run), bool, 5)
         return Part(lambda params, event: matches(run(params, event)), bool, 5)
 
     @_build.register

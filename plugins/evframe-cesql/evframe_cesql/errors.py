@@ -17,14 +17,17 @@ class FilterError(ValueError):
 
 
 class EvaluationError(Exception):
-    """An evaluation has ended with an error; `kind` is that of CESQL.
+    """An evaluation has ended with an error: its kind, and what it is about.
 
-    Args:
-        kind: `cast`, `math`, `missingAttribute` or `functionEvaluation`.
-        subject: what the error is about, such as the name of a parameter.
+    It has no `__init__`, which would take longer than all else for an event that lacks a parameter.
     """
 
-    def __init__(self, kind: str, subject: object) -> None:
-        super().__init__(kind, subject)
-        self.kind = kind
-        self.subject = subject
+    @property
+    def kind(self) -> str:
+        """The kind in CESQL: `cast`, `math`, `missingAttribute` or `functionEvaluation`."""
+        return str(self.args[0])
+
+    @property
+    def subject(self) -> object:
+        """What the error is about, such as the name of a parameter, or a string that is no integer."""
+        return self.args[1]

@@ -19,6 +19,11 @@ class Code(IntEnum):
     BUSY = 486
 
 
+class Broken(dict):
+    def items(self):
+        raise KeyError
+
+
 class Loud(str):
     __slots__ = ()
 
@@ -38,6 +43,8 @@ class Loud(str):
         (ExactNumber("1.50"), "1.50"),
         ([1, "a", None], '[1,"a",null]'),
         ({"a": {"b": 1}}, '{"a":{"b":1}}'),
+        ([2**64, ExactNumber("1.50"), b"a", UNSET], '[18446744073709551616,1.50,"a"]'),
+        (("a", ("b",)), '["a",["b"]]'),
         (Pairs([("a", 1), ("a", 2)]), '{"a":1,"a":2}'),
         (Method.INVITE, "INVITE"),
         (Code.BUSY, 486),
@@ -65,7 +72,7 @@ def test_a_parameter_without_a_value_is_missing(params):
 
 @pytest.mark.parametrize(
     "value",
-    [HIGHEST + 1, -HIGHEST - 2, pytest.param(10**50_000, id="long"), object(), [object()]],
+    [HIGHEST + 1, -HIGHEST - 2, pytest.param(10**50_000, id="long"), object(), [object()], Broken(a=1), ["\ud800"]],
     ids=lambda value: type(value).__name__,
 )
 def test_a_parameter_that_has_no_value_of_a_type_is_an_error(value):
