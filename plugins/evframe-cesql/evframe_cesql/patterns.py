@@ -13,6 +13,7 @@ from typing import Final
 Matcher = Callable[[str], bool]
 Find = Callable[[str, int, int], int]
 
+_CHARACTER: Final = re.compile(r"\\[%_]|.", re.DOTALL)
 # Steps, as the compiler counts them: a search, its compilation for each character, and a comparison at a place.
 _PLAIN_SEARCH: Final = 50
 _WILD_SEARCH: Final = 300
@@ -21,22 +22,20 @@ _PIECE: Final = 20
 
 
 class Part:
-    """What stands between two `%`: characters, of which None stands for any single one."""
+    """What stands between two `%`: characters, of which None stands for any single one.
 
-    def __init__(self) -> None:
-        self._characters: list[str | None] = []
+    Attributes:
+        plain: the part as a string, None when it has a character that stands for any.
+    """
+
+    __slots__ = ("_characters", "plain")
+
+    def __init__(self, characters: list[str | None]) -> None:
+        self._characters = characters
+        self.plain = None if None in characters else "".join(characters)  # type: ignore[arg-type]
 
     def __len__(self) -> int:
         return len(self._characters)
-
-    def append(self, character: str | None) -> None:
-        """Add a character, or None for any single one."""
-        self._characters.append(character)
-
-    @property
-    def plain(self) -> str | None:
-        """The part as a string, None when it has a character that stands for any."""
-        return None if None in self._characters else "".join(filter(None, self._characters))
 
     def steps(self, width: int) -> int:
         """Return the most steps of a search in a string of so many characters, those of the compilation included."""
@@ -78,27 +77,30 @@ class Pattern:
     r"""A pattern: `%` is any characters, `_` is a single one, and a backslash escapes these two."""
 
     def __init__(self, text: str) -> None:
-        self._parts = [Part()]
-        for character in re.findall(r"\\[%_]|.", text, re.DOTALL):
+        parts: list[list[str | None]] = [[]]
+        for character in _CHARACTER.findall(text):
             if character == "%":
-                self._parts.append(Part())
+                parts.append([])
             else:
-                self._parts[-1].append(None if character == "_" else character[-1])
+                parts[-1].append(None if character == "_" else character[-1])
+        first, *rest = parts
+        self._first = Part(first)
+        self._between = [Part(part) for part in rest[:-1] if part]
+        self._last = Part(rest[-1]) if rest else None
 
     def steps(self, width: int) -> int:
         """Return the most steps that a string of so many characters takes, and the compilation for it."""
-        anchored = sum(len(part) for part in (self._parts[0], self._parts[-1]))
-        return _PIECE * (min(anchored, width) // 2) + sum(part.steps(width) for part in self._parts[1:-1] if len(part))
+        anchored = len(self._first) + (len(self._last) if self._last is not None else 0)
+        return _PIECE * (min(anchored, width) // 2) + sum(part.steps(width) for part in self._between)
 
     def matcher(self) -> Matcher:
         """Return what says whether a string has the pattern."""
-        first, *rest = self._parts
-        if not rest:
+        first, last = self._first, self._last
+        if last is None:
             return _whole(first)
-        last, between = rest[-1], [part for part in rest[:-1] if len(part)]
-        if not between and first.plain is not None and last.plain is not None:
+        if not self._between and first.plain is not None and last.plain is not None:
             return _ends(first.plain, last.plain)
-        return _general(first, between, last)
+        return _general(first, self._between, last)
 
 
 def _whole(part: Part) -> Matcher:

@@ -211,7 +211,7 @@ PARAMS = st.fixed_dictionaries({}, optional=dict.fromkeys(NAMES, VALUES))
 @settings(max_examples=400, deadline=None)
 @given(TREES, PARAMS)
 def test_an_expression_is_what_a_walk_over_it_yields(tree, params):
-    """The value without an error is that of the naive evaluator; with one, the first error is, and nothing passes."""
+    """The value without an error is that of the naive evaluator; with one, the error is one of its, and nothing passes."""
     naive = Naive(params, "E_TEST")
     expected = naive.run(tree)
     try:
@@ -223,7 +223,7 @@ def test_an_expression_is_what_a_walk_over_it_yields(tree, params):
     got = compiled.evaluate(params, "E_TEST")
 
     if naive.errors:
-        assert got.error.kind == naive.errors[0], text(tree)
+        assert got.error.kind in naive.errors, text(tree)
         assert got.value in ("", 0, False)
     else:
         assert (got.value, type(got.value), got.error) == (expected, type(expected), None), text(tree)
