@@ -242,7 +242,10 @@ class Scheduler:
         except BaseException as error:  # noqa: BLE001 a plugin's error is an outcome, never ours
             self._break(subscriber, batch, error)
             return
-        self._take(subscriber, batch, result)
+        if result is True:
+            self._finish(subscriber, batch, None)
+        else:
+            self._take(subscriber, batch, result)
 
     def _proceed(self, subscriber: Subscriber) -> None:
         """Let a subscriber wait for its next turn, or be idle, or end."""
@@ -309,7 +312,7 @@ class Scheduler:
     def _finish(self, subscriber: Subscriber, batch: Batch, error: BaseException | None) -> None:
         """Record the outcomes of a batch that is over, and decide what the subscriber does next."""
         # A caller that waits for an outcome raises its next event afterwards; gathering would delay that event.
-        gathers = subscriber in self._gathering and subscriber.may_gather
+        gathers = subscriber.transport.limits.gathers and subscriber in self._gathering and subscriber.may_gather
         subscriber.finish(batch, error)
         if batch.began_at is not None:
             self._report(subscriber.socket, batch, error, time.monotonic() - batch.began_at)

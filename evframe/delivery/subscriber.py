@@ -11,7 +11,7 @@ import attrs
 
 from evframe.delivery.batch import Batch
 from evframe.delivery.ordering import BEHIND
-from evframe.delivery.queues import NO_DONES, UNOPENED, Done, Queue, QueueFull, bounded, open_queue
+from evframe.delivery.queues import UNOPENED, Done, Queue, QueueFull, bounded, open_queue
 from evframe.delivery.sockets import shown_socket
 from evframe.exceptions import DeliveryError, PluginError, Unavailable
 
@@ -35,6 +35,7 @@ class State(Enum):
     OVER = "Released: an event that comes yet fails, because nothing would deliver it."
 
 
+_REFUSED: Final = UNOPENED.append  # never called, because the queue has no room
 _IDLE: Final = State.IDLE  # an attribute of an enumeration takes longer to read, for every event
 _QUEUED: Final = State.QUEUED
 _SENDING: Final = State.SENDING
@@ -91,6 +92,7 @@ class Subscriber:
     __slots__ = (
         "_settings",
         "_then",
+        "append",
         "attempts",
         "awaited",
         "away",
@@ -130,6 +132,9 @@ class Subscriber:
         self.ended = False  # without leases: what was raised before is still delivered
         self.state = State.IDLE
         self.queue: Queue = UNOPENED
+        self.append: Callable[[Event], None] = (
+            _REFUSED  # the queue's: to look the method up would take a tenth of what an event costs
+        )
         self.returned: list[tuple[int, Sequence[Event], Mapping[int, Done]]] = []  # of batches that came back
         self.batches = 0  # under way
         self.in_flight = 0  # the events of these batches, and of those that came back
@@ -176,7 +181,7 @@ class Subscriber:
     def release(self) -> None:
         """Take no more events, and drop the reference to the owner of a member, which has one to the member."""
         self.state = State.OVER
-        self.queue = UNOPENED
+        self.queue, self.append = UNOPENED, _REFUSED
         self.on_away = None
 
     # Events that come
@@ -230,13 +235,14 @@ class Subscriber:
 
     def _open(self) -> None:
         queue = open_queue(self._settings.room, self._settings.most_bytes)
-        # A finaliser that ran for the new queue's memory may have raised an event, or released the subscriber.
+        append = queue.append
+        # A finaliser that ran for the memory of these may have raised an event, or released the subscriber.
         if self.queue is UNOPENED and self.state is not State.OVER:
-            self.queue = queue
+            self.queue, self.append = queue, append
 
     def use(self, queue: Queue) -> None:
         """Have events wait in *queue*, which may have those of an earlier process; there was no event yet."""
-        self.queue = queue
+        self.queue, self.append = queue, queue.append
         self.raised += len(queue) + queue.stored
 
     def _append(self, event: Event, done: Done | None) -> None:
@@ -261,13 +267,14 @@ class Subscriber:
         if before.is_kept:
             before.set_room(self._settings.room)
         elif before is not UNOPENED and not self._settings.is_closed:
-            self.queue = bounded(before, self._settings.room, self._settings.most_bytes)
+            queue = bounded(before, self._settings.room, self._settings.most_bytes)
+            self.queue, self.append = queue, queue.append
             if self.queue is not before:
                 self.queue.give_back(0, *before.take(len(before), 0))
 
     def take_back(self) -> Queue:
         """Remove all events that no batch has begun from this subscriber, which does not count them as failed."""
-        queue, self.queue = self.queue, UNOPENED
+        queue, self.queue, self.append = self.queue, UNOPENED, _REFUSED
         self.handed_over += len(queue)
         self.awaited -= len(queue)  # each event of a member has a callback
         return queue
@@ -296,18 +303,19 @@ class Subscriber:
         """Return the next batch, which is under way from now on; None when no event waits any more."""
         events, dones = self.queue.take(self.transport.limits.batch_events, number)
         self.state = _SENDING
-        return self._begin(events, number, dones) if events else None
+        if not events:
+            return None
+        self.in_flight += len(events)
+        self.batches += 1
+        return Batch(events, number, dones)
 
     def begin_unqueued(self, events: Sequence[Event], number: int) -> Batch:
         """Return a batch of *events* that do not go through the queue: one, sent at once, or none for a probe."""
         self.raised += len(events)
         self.state = _SENDING
-        return self._begin(events, number)
-
-    def _begin(self, events: Sequence[Event], number: int, dones: Mapping[int, Done] = NO_DONES) -> Batch:
         self.in_flight += len(events)
         self.batches += 1
-        return Batch(events, number, dones)
+        return Batch(events, number)
 
     def finish_at_once(self, batch: Batch) -> bool:
         """Count the event of *batch*, which was sent at once, as delivered.
@@ -336,10 +344,11 @@ class Subscriber:
         """Record the outcomes of *batch*: each event is delivered, has failed, or comes back for the next attempt."""
         self.batches -= 1
         outcomes = self._finish_whole(batch) if error is None else self._finish_broken(batch, error)
-        self._call(outcomes)
+        if outcomes:
+            self._call(outcomes)
         if batch.failures:
             self._report_loss(batch.events, next(iter(batch.failures.values())), batch.error)
-        if not self.batches:
+        if self._then and not self.batches:
             self._free()
 
     def _finish_whole(self, batch: Batch) -> list[_Outcome]:
@@ -347,7 +356,8 @@ class Subscriber:
         count = len(batch.events)
         outcomes: list[_Outcome] = []
         self.in_flight -= count
-        self.queue.settle(batch.number, ())
+        if self.queue.is_kept:
+            self.queue.settle(batch.number, ())
         if batch.failures or batch.dones:
             outcomes = [(batch.failures.get(index), batch.dones.get(index)) for index in range(count)]
             self._count(outcomes)
@@ -591,14 +601,15 @@ def queuing(get_turn: Callable[[Subscriber], None]) -> Callable[[Iterable[Subscr
         for subscriber in subscribers:
             subscriber.raised += 1
             queue = subscriber.queue
+            size = len(queue)
             try:
-                if len(queue) >= queue.room:
+                if size >= queue.room:
                     raise QueueFull
-                queue.append(event)
+                subscriber.append(event)
             except QueueFull:
                 if not subscriber._make_room(event, None):  # noqa: SLF001 the class is of this module
                     continue
-            if subscriber.state is _IDLE:
+            if not size and subscriber.state is _IDLE:  # an idle subscriber has no event in memory
                 subscriber.state = _QUEUED
                 get_turn(subscriber)
 

@@ -1,0 +1,133 @@
+"""A process that is killed at random again and again: nothing that was on disk is lost, and the order holds."""
+
+import json
+import os
+import random
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from itertools import count, pairwise
+from pathlib import Path
+
+import pytest
+from evframe_journal.frames import Frame
+
+KILLS = int(os.environ.get("EVFRAME_KILLS", "30"))
+MOST_AGAIN = 4096 + 1024  # a frame whose outcomes were not written, and a batch that was under way
+PROGRAM = """
+import asyncio, sys
+import evframe
+from evframe.config import Config
+from evframe_datagram import DatagramTransport
+from evframe_journal import JournalPlugin, Options
+from evframe_journal.options import PolicyOptions
+
+async def main(path, peer, first, most):
+    options = Options(path, policies=[PolicyOptions("unix:*", "disk")])
+    plugins = {"datagram": DatagramTransport(), "journal": JournalPlugin(options)}
+    async with evframe.EventInterface(plugins=plugins) as events:
+        events.register_event("E_KEPT")
+        events.subscribe_event("E_KEPT", f"unix:{peer}")
+        print("ready", flush=True)
+        for number in range(first, first + most):
+            events.raise_event("E_KEPT", [number])
+            if number % 50 == 49:
+                await asyncio.sleep(0)
+        while events.statistics[0].depth:
+            await asyncio.sleep(0.01)
+        print("empty", flush=True)
+
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+"""
+
+
+class Peer:
+    """A reader of UNIX datagrams that comes and goes."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._socket: socket.socket | None = None
+        self.numbers: list[int] = []
+
+    def come(self) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(self._path))
+
+    def go(self) -> None:
+        if self._socket is not None:
+            self.read(0.0)
+            self._socket.close()
+            self._socket = None
+            self._path.unlink()
+
+    def read(self, seconds: float) -> None:
+        """Read what comes until nothing has come for *seconds*, or let so many pass while the peer is away."""
+        if self._socket is None:
+            time.sleep(seconds)  # the kill comes at any moment
+            return
+        self._socket.settimeout(seconds)
+        try:
+            while True:
+                self.numbers.append(json.loads(self._socket.recv(65536))["params"][0])
+        except (TimeoutError, BlockingIOError):
+            pass
+
+
+def on_disk(path: Path) -> set[int]:
+    """Return the numbers of the events that a file has, read beside the process that uses it."""
+    if not path.exists():
+        return set()
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+        try:
+            bodies = [body for (body,) in database.execute("SELECT body FROM frames")]
+        except sqlite3.OperationalError:  # it is being made
+            return set()
+    frames = [Frame.decoded("", 0, body) for body in bodies]
+    return {json.loads(payload)["params"][0] for frame in frames for payload in frame.payloads}
+
+
+def process(path: Path, peer: Path, first: int, most: int) -> "subprocess.Popen[bytes]":
+    words = [sys.executable, "-c", PROGRAM, path, peer, str(first), str(most)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE)
+
+
+@pytest.mark.timeout(60 + 3 * KILLS)
+def test_nothing_on_disk_is_lost(tmp_path):
+    """Whatever was on disk before a kill arrives, in order, and what arrives again is within the bound."""
+    chance = random.Random(0)
+    path, peer = tmp_path / "journal", Peer(tmp_path / "peer")
+    kept: set[int] = set()
+    starts = count(0, 1_000_000)
+    for _ in range(KILLS):
+        if chance.random() < 0.4:
+            peer.come()
+        with process(path, tmp_path / "peer", next(starts), chance.choice([100, 3_000, 20_000])) as running:
+            assert running.stdout is not None
+            assert running.stdout.readline() == b"ready\n"
+            for _ in range(chance.randrange(20)):
+                peer.read(0.01)
+            kept |= on_disk(path)
+            running.kill()
+        peer.go()
+    peer.come()
+    with process(path, tmp_path / "peer", next(starts), 1) as running:
+        assert running.stdout is not None
+        while running.poll() is None:
+            peer.read(0.05)
+    peer.go()
+    assert running.returncode == 0
+    arrived = peer.numbers
+    assert kept
+    assert kept - set(arrived) == set()
+    assert_order(arrived)
+    assert len(on_disk(path)) == 0
+
+
+def assert_order(arrived: list[int]) -> None:
+    """Each run of numbers goes up; where it goes back, it does so by what may come again."""
+    for before, after in pairwise(arrived):
+        if after <= before:
+            again = arrived.index(after)
+            assert len(arrived[again : arrived.index(before)]) <= MOST_AGAIN
