@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from functools import singledispatchmethod
 from typing import Any, Final, NamedTuple
 
+from evframe_wire.visible import brief
+
 from evframe_cesql.casting import CASTS, exists, parameter, within
 from evframe_cesql.errors import FilterError
 from evframe_cesql.functions import find
@@ -24,7 +26,7 @@ from evframe_cesql.operations import (
     same_text,
 )
 from evframe_cesql.patterns import Pattern
-from evframe_cesql.tree import Binary, Call, Exists, In, Like, Literal, Name, Node, Unary
+from evframe_cesql.tree import Binary, Call, Exists, In, Like, Literal, Name, Node, Operation, Unary
 
 MAX_STEPS: Final = 10_000
 WIDTH: Final = 128
@@ -58,11 +60,24 @@ class Compiler:
         Raises:
             FilterError: if it calls a function that does not exist, or could take more than `MAX_STEPS`.
         """
+        operations = []  # whose first operands are nested as deep as a text has operators, and not compiled so
+        while isinstance(node, Operation):
+            operations.append(node)
+            node = node.operand
         self._count(node, _LITERAL if isinstance(node, Literal) else _NAME if isinstance(node, Name) else _OPERATION)
-        return self._build(node)
+        part = self._build(node)
+        for operation in reversed(operations):
+            self._count(operation, _OPERATION)
+            part = self._apply(operation, part)
+        return part
 
     @singledispatchmethod
     def _build(self, node: Node) -> Part:
+        raise NotImplementedError(type(node))
+
+    @singledispatchmethod
+    def _apply(self, node: Operation, operand: Part) -> Part:
+        """Return an operation on its first operand, which is compiled."""
         raise NotImplementedError(type(node))
 
     def _count(self, node: Node, steps: int) -> None:
@@ -74,8 +89,10 @@ class Compiler:
             )
 
     def _as(self, kind: type, node: Node) -> Part:
-        """Return a node as a closure of a type, with a cast where it is not known to have it."""
-        part = self.compile(node)
+        return self._cast(kind, node, self.compile(node))
+
+    def _cast(self, kind: type, node: Node, part: Part) -> Part:
+        """Return a compiled node as a closure of a type, with a cast where it is not known to have it."""
         if part.type is kind:
             return part
         self._count(node, _CASTS[kind])
@@ -101,44 +118,33 @@ class Compiler:
             return Part(lambda _params, _event: True, bool, 5)
         return Part(lambda params, _event: exists(params, name), bool, 5)
 
-    @_build.register
-    def _(self, node: Unary) -> Part:
+    @_apply.register
+    def _(self, node: Unary, operand: Part) -> Part:
         if node.operator == "NOT":
-            run = self._as(bool, node.operand).run
+            run = self._cast(bool, node.operand, operand).run
             return Part(lambda params, event: not run(params, event), bool, 5)
-        run = self._as(int, node.operand).run
+        run = self._cast(int, node.operand, operand).run
         return Part(lambda params, event: within(-run(params, event)), int, 20)
 
-    @_build.register
-    def _(self, node: Binary) -> Part:
-        if node.operator in {"AND", "OR", "XOR"}:
-            return self._logic(node)
+    @_apply.register
+    def _(self, node: Binary, operand: Part) -> Part:
         if node.operator in {"=", "!=", "<>"}:
-            return self._equal(node)
+            return self._equal(node, operand)
+        kind = bool if node.operator in {"AND", "OR", "XOR"} else int
+        left, right = self._cast(kind, node.operand, operand).run, self._as(kind, node.right).run
+        if kind is bool:
+            return _logic(node, left, right)
         if node.operator in ORDERS:
-            return self._order(node)
+            return _order(node, left, right)
         self._count(node, _CALCULATION - _OPERATION)
-        left, right = self._as(int, node.left).run, self._as(int, node.right).run
         call = ARITHMETIC[node.operator]
         return Part(lambda params, event: call(left(params, event), right(params, event)), int, 20)
 
-    def _logic(self, node: Binary) -> Part:
-        left, right = self._as(bool, node.left).run, self._as(bool, node.right).run
-        run: Run
-        if node.operator == "AND":
-            run = lambda params, event: left(params, event) and right(params, event)  # noqa: E731
-        elif node.operator == "OR":
-            run = lambda params, event: left(params, event) or right(params, event)  # noqa: E731
-        else:
-            run = lambda params, event: left(params, event) is not right(params, event)  # noqa: E731
-        return Part(run, bool, 5)
-
-    def _equal(self, node: Binary) -> Part:
+    def _equal(self, node: Binary, left: Part) -> Part:
         """Compile = and !=: the left operand is cast to the type of the right one."""
         right = self.compile(node.right)
         negated = node.operator != "="
         if right.type is None:
-            left = self.compile(node.left)
             run, other = left.run, right.run
 
             def equal(params: Mapping[str, Any], event: str) -> bool:
@@ -147,27 +153,19 @@ class Compiler:
 
             self._count(node, _CAST + min(left.width, right.width) // 16)
             return Part(equal, bool, 5)
-        left = self._as(right.type, node.left)
+        left = self._cast(right.type, node.operand, left)
         self._count(node, min(left.width, right.width) // 16)
         run, other = left.run, right.run
         if negated:
             return Part(lambda params, event: run(params, event) != other(params, event), bool, 5)
-        name, literal = parameter_name(node.left), node.right
+        name, literal = parameter_name(node.operand), node.right
         if name is not None and isinstance(literal, Literal) and isinstance(literal.value, str):
             return Part(same_text(name, literal.value, run), bool, 5)
         return Part(lambda params, event: run(params, event) == other(params, event), bool, 5)
 
-    def _order(self, node: Binary) -> Part:
-        left, right = self._as(int, node.left).run, self._as(int, node.right).run
-        compare = ORDERS[node.operator]
-        name, literal = parameter_name(node.left), node.right
-        if name is not None and isinstance(literal, Literal) and isinstance(literal.value, int):
-            return Part(ordered(name, compare, int(literal.value), left), bool, 5)
-        return Part(lambda params, event: compare(left(params, event), right(params, event)), bool, 5)
-
-    @_build.register
-    def _(self, node: Like) -> Part:
-        operand = self._as(str, node.operand)
+    @_apply.register
+    def _(self, node: Like, operand: Part) -> Part:
+        operand = self._cast(str, node.operand, operand)
         pattern = Pattern(node.pattern)
         self._count(node, pattern.steps(operand.width))
         matches, run = pattern.matcher(), operand.run
@@ -176,10 +174,9 @@ class Compiler:
             return Part(matching(name, matches, run), bool, 5)
         return Part(lambda params, event: matches(run(params, event)), bool, 5)
 
-    @_build.register
-    def _(self, node: In) -> Part:
+    @_apply.register
+    def _(self, node: In, operand: Part) -> Part:
         """Compile IN: elements are cast to the type of the left operand, one after the other until one is equal."""
-        operand = self.compile(node.operand)
         elements = [self.compile(element) for element in node.elements]
         run, others = operand.run, [part.run for part in elements]
         among = literals(node.elements)
@@ -201,7 +198,7 @@ class Compiler:
         if found is None:
             raise FilterError(
                 node.position,
-                f"expected a function of CESQL 1.0, got {node.function} with {len(node.arguments)} arguments",
+                f"expected a function of CESQL 1.0, got {brief(node.function)} with {len(node.arguments)} arguments",
                 "missingFunction",
             )
         function, types = found
@@ -213,3 +210,22 @@ class Compiler:
             (single,) = runs
             return Part(lambda params, event: call(single(params, event)), function.result, width)
         return Part(lambda params, event: call(*[run(params, event) for run in runs]), function.result, width)
+
+
+def _logic(node: Binary, left: Run, right: Run) -> Part:
+    run: Run
+    if node.operator == "AND":
+        run = lambda params, event: left(params, event) and right(params, event)  # noqa: E731
+    elif node.operator == "OR":
+        run = lambda params, event: left(params, event) or right(params, event)  # noqa: E731
+    else:
+        run = lambda params, event: left(params, event) is not right(params, event)  # noqa: E731
+    return Part(run, bool, 5)
+
+
+def _order(node: Binary, left: Run, right: Run) -> Part:
+    compare = ORDERS[node.operator]
+    name, literal = parameter_name(node.operand), node.right
+    if name is not None and isinstance(literal, Literal) and isinstance(literal.value, int):
+        return Part(ordered(name, compare, int(literal.value), left), bool, 5)
+    return Part(lambda params, event: compare(left(params, event), right(params, event)), bool, 5)

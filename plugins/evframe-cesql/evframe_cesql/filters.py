@@ -101,12 +101,12 @@ def _compile(text: str) -> tuple[Filter, Any]:
 def _leading_equality(node: Node) -> tuple[str, Value] | None:
     """Return the comparison that is evaluated first, and without which the whole is false."""
     while isinstance(node, Binary) and node.operator == "AND":
-        node = node.left
+        node = node.operand
     if (
         isinstance(node, Binary)
         and node.operator == "="
-        and isinstance(node.left, Name)
+        and isinstance(node.operand, Name)
         and isinstance(node.right, Literal)
     ):
-        return node.left.name, node.right.value
+        return node.operand.name, node.right.value
     return None

@@ -73,7 +73,7 @@ class _Parser:
         left = self._postfix(self._unary())
         while (binding := _BINDING.get(self._next.kind, 0)) >= least:
             operator = self._advance()
-            left = Binary(operator.position, operator.kind, left, self.binary(binding + 1))
+            left = Binary(operator.position, left, operator.kind, self.binary(binding + 1))
         return left
 
     def _postfix(self, operand: Node) -> Node:
@@ -88,7 +88,7 @@ class _Parser:
                 self.take("(", "a parenthesis with the elements of IN")
                 operand = In(position, operand, self._nested(self._list))
             if negation is not None:
-                operand = Unary(negation.position, "NOT", operand)
+                operand = Unary(negation.position, operand, "NOT")
         return operand
 
     def _unary(self) -> Node:
@@ -97,7 +97,7 @@ class _Parser:
             return self._integer(self._advance(), token)
         match token.kind:
             case "NOT" | "-":
-                return Unary(token.position, token.kind, self._nested(self._unary))
+                return Unary(token.position, self._nested(self._unary), token.kind)
             case "(":
                 inner = self._nested(lambda: self.binary(1))
                 self.take(")", "an operator or a closing parenthesis")

@@ -18,7 +18,7 @@ _CHARACTER: Final = re.compile(r"\\[%_]|.", re.DOTALL)
 _PLAIN_SEARCH: Final = 50
 _WILD_SEARCH: Final = 300
 _WILD_CHARACTER: Final = 20
-_PIECE: Final = 20
+_PIECE: Final = 35
 
 
 class Part:

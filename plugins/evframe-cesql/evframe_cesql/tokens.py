@@ -3,6 +3,8 @@
 import re
 from typing import Final, NamedTuple
 
+from evframe_wire.visible import brief
+
 from evframe_cesql.errors import FilterError
 
 MAX_BYTES: Final = 4096
@@ -28,7 +30,7 @@ class Token(NamedTuple):
 
     def __str__(self) -> str:
         """Return the token as an error shows it."""
-        return "the end of the text" if self.kind == "end" else repr(self.text)
+        return "the end of the text" if self.kind == "end" else brief(self.text)
 
 
 def tokens(text: str) -> list[Token]:

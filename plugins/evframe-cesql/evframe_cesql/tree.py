@@ -32,35 +32,38 @@ class Exists(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Unary(Node):
-    """NOT or a minus."""
+class Operation(Node):
+    """An operator and its first operand, which no parenthesis needs to be around, so that it can be nested deep."""
 
-    operator: str
     operand: Node
 
 
 @dataclass(frozen=True, slots=True)
-class Binary(Node):
-    """Two operands and a sign, or AND, OR or XOR."""
+class Unary(Operation):
+    """NOT or a minus."""
 
     operator: str
-    left: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Operation):
+    """A sign, or AND, OR or XOR, and the right operand."""
+
+    operator: str
     right: Node
 
 
 @dataclass(frozen=True, slots=True)
-class Like(Node):
+class Like(Operation):
     """LIKE with its pattern, whose escapes are still in it."""
 
-    operand: Node
     pattern: str
 
 
 @dataclass(frozen=True, slots=True)
-class In(Node):
+class In(Operation):
     """IN with the elements of its set."""
 
-    operand: Node
     elements: tuple[Node, ...]
 
 

@@ -1,5 +1,7 @@
 """Filters: parameters of every type, errors with positions, equalities, and texts that are built to be slow."""
 
+import inspect
+import sys
 from collections import OrderedDict
 from enum import IntEnum, StrEnum
 
@@ -168,7 +170,8 @@ def test_white_space_is_what_unicode_says():
         ("EXISTS 5", 7, "expected a name after EXISTS, got '5'"),
         ("+a", 0, "expected a name"),
         ("a BETWEEN 1 AND 2", 2, "expected an operator or the end of the text, got 'BETWEEN'"),
-        ("TRUE AND FOO(1)", 9, "expected a function of CESQL 1.0, got FOO with 1 arguments"),
+        ("a '" + "b" * 4000 + "'", 2, "..."),
+        ("TRUE AND FOO(1)", 9, "expected a function of CESQL 1.0, got 'FOO' with 1 arguments"),
         ("a = 9223372036854775808", 4, "expected an integer from -9223372036854775808 to 9223372036854775807"),
         ("a > 1" + "0" * 4000, 4, "expected an integer"),
         ("a + 1", 0, "expected an expression that is true or false, got an integer"),
@@ -184,6 +187,7 @@ def test_a_text_that_is_wrong_is_refused_with_its_place(text, position, problem)
     assert caught.value.position == position
     assert str(caught.value).startswith(f"at character {position + 1}: expected ")
     assert problem in str(caught.value)
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize(
@@ -237,6 +241,32 @@ def test_more_levels_are_refused(text):
     """What is nested deeper is refused, before it can use up the stack."""
     with pytest.raises(FilterError, match="expected at most 32 levels"):
         compile_filter(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "TRUE" + " AND TRUE" * 127,
+        "a" + " LIKE '%'" * 100,
+        "a" + " NOT IN ('b')" * 36,
+        "(" * 30 + "a" + " LIKE '%' IN (TRUE))" * 30,
+        "a OR a = a + a * (" * 25 + "a" + ")" * 25,
+        "NOT " * 32 + "a",
+    ],
+)
+def test_a_long_expression_needs_little_of_the_stack(text):
+    """A text with as many operators as it can have is compiled and evaluated where 450 more calls fit in."""
+    depth = len(inspect.stack(0))
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(depth + 450)
+    try:
+        outcome = compile_expression(text).evaluate({"a": "1"}, "E_TEST")
+    except FilterError as error:
+        assert "steps" in str(error)
+    else:
+        assert isinstance(outcome.value, bool)
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def test_long_texts_are_refused():
