@@ -135,7 +135,7 @@ class StreamReceiver:
 
     Args:
         sock: the listening socket.
-        max_bytes: the longest payload; a longer one is cut where it exceeds that.
+        max_bytes: the longest payload; of a longer one the first bytes are taken, and the rest is dropped.
         lost: called when a connection has ended.
     """
 
@@ -232,8 +232,7 @@ class Connection:
         if not data:
             self._end()
             return self._splitter.end()
-        payloads = self._splitter.feed(data)
-        return payloads + self._splitter.end() if self._splitter.is_too_long else payloads
+        return self._splitter.feed(data)
 
     def reply(self, data: bytes) -> None:
         """Send *data* once the payloads that have arrived with the one that it answers are taken."""

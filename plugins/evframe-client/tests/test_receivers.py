@@ -146,13 +146,29 @@ def test_connections_are_bounded(stream):
 
 
 def test_a_payload_without_an_end():
-    """What is longer than any payload is one that cannot be read; what follows it is."""
+    """Of what is longer than any payload the first bytes are one that cannot be read; what follows it is."""
     receiver = StreamReceiver(bind_inet(socket.SOCK_STREAM, "127.0.0.1", 0), 1000)
     with socket.create_connection(receiver.address) as sender:
         sender.sendall(b'{"a":"' + b"x" * 2000)
-        assert len(read(receiver, 1)[0]) > 1000
+        assert read(receiver, 1) == [b'{"a":"' + b"x" * 994]
         sender.sendall(b'"}{"b":1}')
-        assert read(receiver, 2) == [b'"}', b'{"b":1}']
+        assert read(receiver, 1) == [b'{"b":1}']
+    receiver.close()
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [(b'{"a":[' + b"[0]," * 10_000, b"]}"), (b'{"a":[' * 500, b"]}" * 500), (b'{"a":1 2,"b":[', b"]}")],
+)
+def test_nothing_within_a_payload_that_cannot_be_read_is_one(begin, end):
+    """An event that is nested in what is too long, nested too deep, or no JSON is not taken."""
+    event = b'{"jsonrpc":"2.0","method":"E","params":{}}'
+    receiver = StreamReceiver(bind_inet(socket.SOCK_STREAM, "127.0.0.1", 0), 20_000)
+    with socket.create_connection(receiver.address) as sender:
+        sender.sendall(begin + event + b"," + event + end + event)
+        broken, following = read(receiver, 2)
+        assert broken == (begin + event + b"," + event + end)[:20_000]
+        assert following == event
     receiver.close()
 
 

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 import attrs
-from evframe_wire.framing import ValueScanner
+from evframe_wire.scanning import ValueScanner
 
 _BLANK: Final = re.compile(rb"[ \t\r\n]*")
 _HEADER: Final = re.compile(rb":([^:]{0,128}):")

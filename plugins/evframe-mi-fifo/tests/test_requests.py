@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 from evframe_mi_fifo.requests import Request, RequestStream
-from evframe_wire.framing import ValueScanner
+from evframe_wire.scanning import ValueScanner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,6 +101,12 @@ def test_junk_is_passed_over(junk):
     stream.feed(junk)
     given_up(stream)
     assert stream.feed(TWO) == [SECOND]
+
+
+def test_nothing_within_a_request_that_is_nested_too_deep_is_one():
+    """A request that is nested deeper than requests are read is one, whatever is in its texts."""
+    deep = b':r:%b":r2:{}"%b' % (b'{"a":' * 1500, b"}" * 1500)
+    assert fed(deep, TWO) == ([Request(b"r", deep[3:]), SECOND], False)
 
 
 @pytest.mark.parametrize("piece", [10, 5000])

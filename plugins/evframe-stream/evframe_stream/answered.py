@@ -72,8 +72,6 @@ class AnsweredConnection(Connection):
             for reply in value if isinstance(value, list) else (value,):
                 if isinstance(reply, dict):
                     self._answer(reply)
-        if self._splitter.is_too_long:
-            self._splitter.end()
 
     def _answer(self, reply: dict[str, Any]) -> None:
         request_id = _number(_member(reply, "id"))

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
 from evframe_wire import reading
 from evframe_wire.encoding import encode_value
+from evframe_wire.framing import Splitter
 from evframe_wire.payload import Pairs
-
-# In JSON a quote within a string has a backslash before it, and after the quote that ends one no letter follows: this
-# is found between two messages only. A `Splitter` would look for values in each part that cannot become JSON: that
-# takes hundreds of times as long for bytes that are no JSON, and finds values in a message that is nested too deep.
-_BETWEEN: Final = re.compile(rb'(?<=\})\s*(?=\{\s*"[A-Za-z])')
 
 
 @attrs.frozen(slots=True)
@@ -57,11 +52,12 @@ def read_notification(data: bytes) -> tuple[str, Any] | None:
 
 
 def read_messages(data: bytes) -> Iterator[Message | ValueError]:
-    """Yield every message of *data*, in which several may follow each other, and an error for each that is none.
+    """Yield every message of *data*, in which several may follow each other, and an error for each piece that is none.
 
-    After an error that is no `NotAnEvent` the next message begins behind the end of another.
+    The pieces are those of a `Splitter`: nothing within a message that is no JSON, or is nested too deep, is a message.
     """
-    for piece in _BETWEEN.split(data):
+    splitter = Splitter(len(data))
+    for piece in splitter.feed(data) + splitter.end():
         try:
             for value in reading.read_each(piece.decode("utf-8", "surrogateescape")):
                 try:

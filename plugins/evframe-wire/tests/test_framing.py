@@ -1,12 +1,15 @@
 """JSON values on a connection without framing."""
 
 import json
+import re
+import sys
 from itertools import pairwise
 
 import pytest
-from evframe_wire import framing
-from evframe_wire.framing import Splitter, ValueScanner
+from evframe_wire import framing, scanning
+from evframe_wire.framing import Splitter
 from evframe_wire.reading import MAX_TEXT_DEPTH
+from evframe_wire.scanning import ValueScanner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,21 +96,34 @@ def test_the_end_is_that_of_the_json_reader(rest):
 
 @settings(max_examples=300, deadline=None)
 @given(marks, st.integers(1, 30))
-def test_the_patterns_find_what_the_scanner_finds(rest, most):
-    """Members that are passed by a pattern are those that the scanner passes one by one, with the same errors."""
+def test_the_windows_of_the_patterns_do_not_matter(rest, most):
+    """What a pattern passes at once is what the scanner passes piece by piece, with the same errors."""
 
     def outcome():
+        data = bytearray(b'[{"k":' + rest)
         scanner = ValueScanner(0)
         try:
-            return scanner.end(bytearray(b'[{"k":' + rest)), scanner.resume
-        except ValueError as error:
-            return str(error), scanner.resume
+            return scanner.end(data)
+        except ValueError:
+            return scanner.following(data)
 
+    expected = outcome()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(framing, "_RUN_BYTES", most)
-        found = outcome()
-        patch.setattr(framing, "_RUNS", {})
-        assert found == outcome()
+        patch.setattr(scanning, "WINDOW", most)
+        patch.setattr(scanning, "_SKIP_WINDOWS", (most, most))
+        assert outcome() == expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(marks, cut_points)
+def test_the_quick_ways_find_what_the_scanner_finds(data, cuts):
+    """The pieces are those that the scanner finds at each opening, without the decoder and without patterns before."""
+    pieces = pieces_of(data, cuts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(framing, "_JUNK", re.compile(rb"[^{\[]*"))
+        patch.setattr(framing, "_WHOLE", re.compile(rb"(?!)"))
+        patch.setattr(framing, "_PLAIN_START", re.compile(r"(?!)"))
+        assert pieces_of(data, cuts) == pieces
 
 
 @settings(max_examples=30, deadline=None)
@@ -177,27 +193,83 @@ def test_any_bytes(data):
     assert Splitter().read(b'{"bad": tru} [1,} {"id": 1}') == [{"id": 1}]
 
 
-def test_too_long():
-    """A value that never ends is noticed, and given up; the next one is found."""
-    splitter = Splitter(10)
-    splitter.feed(b'{"a":1}' * 5)
-    assert not splitter.is_too_long
-    assert splitter.feed(b'{"a":"aaaaaaaa') == []
-    assert splitter.is_too_long
-    assert splitter.end() == [b'{"a":"aaaaaaaa']
-    assert not splitter.is_too_long
-    assert splitter.feed(b'a"}[1]') == [b'a"}', b"[1]"]
+EVENT = b'{"jsonrpc":"2.0","method":"E","params":{}}'
+OTHER = b'{"jsonrpc":"2.0","method":"F","params":{}}'
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        (b'{"a":[', b"]}"),
+        (b"[" + b'"}{",' * 20, b"]"),
+        (b'{"t":"%b","a":[' % (b'\\"}' * 30), b'],"b":"\\\\"}'),
+    ],
+)
+def test_nothing_within_a_value_that_is_too_long_is_taken(begin, end, size):
+    """Of a value that is too long the first bytes are a piece, the rest is dropped, and the next value is found."""
+    longest = 100
+    data = begin + b",".join([EVENT] * 50) + end + OTHER
+    splitter = Splitter(longest)
+    pieces = []
+    for at in range(0, len(data), size):
+        pieces += splitter.feed(data[at : at + size])
+        assert len(splitter._data) <= longest + size
+
+    assert pieces == [data[:longest], OTHER]
+    assert [piece for at in range(0, len(data), size) for piece in splitter.read(data[at : at + size])] == [
+        json.loads(OTHER)
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_half_a_value_that_is_too_long(size):
+    """A value that is too long and was cut off ends where a message follows another one."""
+    for begin in (b'{"a":[', b'{"a":"'):
+        data = begin + b"x" * 200 + EVENT + OTHER + OTHER
+        splitter = Splitter(100)
+        pieces = [piece for at in range(0, len(data), size) for piece in splitter.feed(data[at : at + size])]
+        assert pieces[-1] == OTHER
+
+
+def test_garbage_is_not_kept():
+    """Bytes in which no value begins, and the rest of a value without an end, are not kept beyond the limit."""
+    for begin, more in [(b"", b"x"), (b"[", b"["), (b'["', b"x"), (b'["', b"\\"), (b"[", b" "), (b'["x', b" {")]:
+        splitter = Splitter(1000)
+        splitter.feed(begin)
+        for _ in range(100):
+            splitter.feed(more * 100)
+            assert len(splitter._data) <= 1000 + 100 * len(more)
+        splitter.end()
+        assert splitter.feed(EVENT) == [EVENT]
 
 
 def test_nesting_is_bounded():
-    """A value nested deeper than the reader reads is no value; what follows it is found."""
+    """A value that is nested deeper than the reader reads is one piece, whatever is in it; what follows it is found."""
     deepest = b"[" * MAX_TEXT_DEPTH + b"]" * MAX_TEXT_DEPTH
-    assert pieces_of(deepest + b'{"a":1}') == [deepest, b'{"a":1}']
-    assert pieces_of(b"[" * (MAX_TEXT_DEPTH + 1) + b'{"a":1}x')[-2:] == [b'{"a":1}', b"x"]
+    assert pieces_of(deepest + EVENT) == [deepest, EVENT]
+    for more in (1, 2, 5000):
+        depth = MAX_TEXT_DEPTH + more
+        for text in (b"", b'"]}"', b'"\\"}{\\"",'):
+            deeper = b'{"a":' * depth + b"[" + text + EVENT + b"]" + b"}" * depth
+            assert pieces_of(deeper + EVENT, range(0, len(deeper), 1000)) == [deeper, EVENT]
+            assert Splitter().read(deeper + EVENT) == [json.loads(EVENT)]
+            half = b"[" * depth + EVENT
+            assert pieces_of(half) == [half]
+            assert pieces_of(half + OTHER + OTHER) == [half, OTHER, OTHER]
+
+
+@pytest.mark.parametrize(
+    "broken", [b'{"a":1 2,"b":[%b]}', b'[1}{"",%b]]', b'{"a":{"x":1 "y":%b}}', b'{x:{"c":%b}}', b'{"a":"x" : [%b]}']
+)
+def test_nothing_within_a_broken_value_is_taken(broken):
+    """A value that is no JSON is passed over with what is nested in it."""
+    data = broken % OTHER
+    assert pieces_of(data + b"\n" + EVENT) == [data, EVENT]
 
 
 class Counted:
-    """A pattern that counts the bytes that it looks at, but for those of a last member that does not fit."""
+    """A pattern that counts the bytes that it looks at, but for those of what does not fit."""
 
     def __init__(self, pattern, steps):
         self.pattern, self.steps = pattern, steps
@@ -207,7 +279,7 @@ class Counted:
 
         def counted(data, start, *end):
             found = function(data, start, *end)
-            until = found.end() if found else start if end else len(data)
+            until = found.end() if found else start if name == "match" else min([len(data), *end])
             self.steps.append(until - start + 1)
             return found
 
@@ -218,10 +290,12 @@ class Counted:
 def steps(monkeypatch):
     """Return the number of bytes that were looked at, call by call."""
     counts = []
-    for name in ("_BLANK", "_START", "_END_OF_TEXT", "_END_OF_WORD"):
-        monkeypatch.setattr(framing, name, Counted(getattr(framing, name), counts))
-    for key, (pattern, after) in framing._RUNS.items():
-        monkeypatch.setitem(framing._RUNS, key, (Counted(pattern, counts), after))
+    for module in (framing, scanning):
+        for name, value in list(vars(module).items()):
+            if isinstance(value, re.Pattern):
+                monkeypatch.setattr(module, name, Counted(value, counts))
+    for key, (pattern, actions) in scanning._STEPS.items():
+        monkeypatch.setitem(scanning._STEPS, key, (Counted(pattern, counts), actions))
     decode = framing._decode
 
     def counted(text, start):
@@ -237,24 +311,41 @@ def steps(monkeypatch):
     return counts
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"[" * (1 << 16),
-        b"[" * 60 + b"1," * 2000 + b"x",
-        b'{"a":' * (1 << 13),
-        b'["[1,",' * (1 << 13),
-        (b"[" * 3 + b"1," * 2000 + b"x") * 30,
-        b'{"' * (1 << 15),
-        b'{"a":x}' * (1 << 13),
-        b'{}{"x' * (1 << 13),
-        b'{"a":"%b","b":[%b]}' % (b'\\"' * (1 << 14), b"1," * (1 << 14) + b"1"),
-        b'["%b",%b]' % (b"x" * (1 << 16), b"1" * (1 << 16)),
-        b'["[[[[" "" " [[[ "' * (1 << 11),
-        b"oops" * (1 << 14),
-        b" " * (1 << 16),
-    ],
-)
+SHAPES = [
+    b"[" * (1 << 16),
+    b"[" * 60 + b"1," * 2000 + b"x",
+    b'{"a":' * (1 << 13),
+    b'["[1,",' * (1 << 13),
+    (b"[" * 3 + b"1," * 2000 + b"x") * 30,
+    b'{"' * (1 << 15),
+    b'{"a":x}' * (1 << 13),
+    b'{}{"x' * (1 << 13),
+    b'{"a":"%b","b":[%b]}' % (b'\\"' * (1 << 14), b"1," * (1 << 14) + b"1"),
+    b'["%b",%b]' % (b"x" * (1 << 16), b"1" * (1 << 16)),
+    b'["[[[[" "" " [[[ "' * (1 << 11),
+    b"oops" * (1 << 14),
+    b" " * (1 << 16),
+    b"{" * (1 << 16),
+    b"{x" * (1 << 15),
+    b"[x" * (1 << 15),
+    b"[}" * (1 << 15),
+    b"[[]" * (1 << 14),
+    b"[[[]]," * (1 << 13),
+    b"[{}{" * (1 << 14),
+    b'{"\\' * (1 << 14),
+    b"x{}" * (1 << 14),
+    b'[" 1' * (1 << 14),
+    b"[1 2]" * (1 << 13),
+    b'}{"a" ' * (1 << 13),
+    b"[" * 2000 + b'"a",{}' * (1 << 13),
+    b"[1 " + b"[]" * (1 << 15),
+    b'["' + b"\\" * (1 << 16),
+    b'["a"' + b" " * (1 << 16),
+    b"}" + b" " * (1 << 16),
+]
+
+
+@pytest.mark.parametrize("data", SHAPES)
 @pytest.mark.parametrize("size", [1, 100, 1 << 16])
 def test_bytes_are_looked_at_a_few_times_at_most(data, size, steps):
     """Every byte is looked at a bounded number of times, however small the pieces are and whatever is in them."""
@@ -264,4 +355,27 @@ def test_bytes_are_looked_at_a_few_times_at_most(data, size, steps):
         splitter.feed(data[at : at + size])
     splitter.end()
 
-    assert len(data) // 2 < sum(steps) < 8 * len(data)
+    assert len(data) // 2 < sum(steps) < (8 if size > 1 else 32) * len(data)
+
+
+@pytest.mark.parametrize("data", SHAPES)
+@pytest.mark.parametrize("longest", [1000, 1 << 20])
+def test_broken_bytes_cost_few_calls(data, longest):
+    """A flood of bytes that are no JSON, or hardly any, takes few calls, of Python's and of C's, for each byte."""
+    data = data[: 1 << 13]
+    splitter = Splitter(longest)
+    calls = 0
+
+    def count(_frame, event, _argument):
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        splitter.feed(data)
+    finally:
+        sys.setprofile(before)
+    splitter.end()
+
+    assert calls < 11 * len(data)
