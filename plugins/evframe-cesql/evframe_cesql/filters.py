@@ -22,7 +22,7 @@ class Outcome(NamedTuple):
 
 
 class Filter:
-    """A compiled text; `compile_filter` makes one. It has no state, so that threads may share it.
+    """A compiled text; `compile_filter` makes one. Two of one text are equal; threads may share one.
 
     Attributes:
         text: the text.
@@ -41,6 +41,12 @@ class Filter:
         self.is_equality = self.equality is not None and isinstance(root, Binary) and root.operator == "="
         self._run = run
         self._zero = zero
+
+    def __eq__(self, other: object) -> bool:
+        return self.text == other.text if isinstance(other, Filter) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
     def __repr__(self) -> str:
         return f"compile_filter({self.text!r})"

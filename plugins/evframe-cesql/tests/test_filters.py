@@ -269,6 +269,16 @@ def test_a_long_expression_needs_little_of_the_stack(text):
         sys.setrecursionlimit(limit)
 
 
+def test_filters_of_one_text_are_equal():
+    """A filter is equal to another one of the same text, so that a changed configuration shows."""
+    first, same, other = map(compile_filter, ("a = 1", "a = 1", "a = 2"))
+
+    assert first == same
+    assert hash(first) == hash(same)
+    assert first != other
+    assert first != "a = 1"
+
+
 def test_long_texts_are_refused():
     """A text has at most 4,096 bytes and 256 tokens."""
     assert compile_filter("a = '" + "x" * 4090 + "'")
