@@ -86,6 +86,8 @@ class Splitter:
             if taken == len(data):
                 return found
             data = data[taken:]
+            if data.startswith((b"{", b"[")):  # most often one whose rest has not arrived
+                self._scanner = ValueScanner(0)
         self._data += data
         while self._skip() if self._skipper is not None else self._take(found, values=values):
             pass
