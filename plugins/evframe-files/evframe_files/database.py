@@ -210,7 +210,11 @@ class DatabaseFile:
         if not os.path.exists(new):
             return None
         locked = lock(new)
-        aside = pages.set_aside(self.path, new)
+        try:
+            aside = pages.set_aside(self.path, new)
+        except BaseException:
+            os.close(locked)
+            raise
         os.close(self._lock)
         self._lock = locked
         return aside

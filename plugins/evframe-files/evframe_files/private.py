@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import stat
+from contextlib import suppress
 from itertools import chain, count
 from typing import Final
 
@@ -41,6 +42,16 @@ def lock(path: str) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def sync_folder(path: str) -> None:
+    """Wait until the disk has the name of the file *path*, where the file system can say so."""
+    folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def name_aside(path: str) -> str:

@@ -38,8 +38,10 @@ def test_write_that_fails_changes_nothing(path):
     file.write("before")
     with file_size_limit(10), pytest.raises(OSError, match="File too large"):
         file.write("x" * 100)
+    assert os.listdir(path.parent) == ["state.json"]
     with pytest.raises(TypeError):
         file.write([object()])
+    assert os.listdir(path.parent) == ["state.json"]
     assert file.read() == "before"
     file.write("after")
     assert file.read() == "after"
@@ -57,6 +59,29 @@ def test_damaged_file_is_kept_aside(path):
         file.write(2)
         assert Path(f"{path}.damaged{number}").read_text() == "{half"
     assert sorted(os.listdir(path.parent)) == ["state.json", "state.json.damaged", "state.json.damaged.1"]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000 + "1" + "}" * 100_000, "\xff", "1" * 5000, ""])
+def test_what_is_no_json(path, text):
+    """Whatever is in the file is read, or is an error that is expected."""
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError):
+        JsonFile(str(path)).read()
+
+
+def test_a_written_file_outlives_a_loss_of_power(path, monkeypatch):
+    """The content is on the disk before the file has its name, and the name when the write is over."""
+    order = []
+    for name in ("fsync", "replace"):
+
+        def recorded(*arguments, name=name, function=getattr(os, name)):
+            is_folder = name == "fsync" and stat.S_ISDIR(os.fstat(arguments[0]).st_mode)
+            order.append("folder" if is_folder else name)
+            return function(*arguments)
+
+        monkeypatch.setattr(os, name, recorded)
+    JsonFile(str(path)).write(1)
+    assert order == ["fsync", "replace", "folder"]
 
 
 def test_link_stays_one(path, tmp_path):
