@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
@@ -14,8 +14,10 @@ from evframe_journal.frames import DamagedFrameError, Frame
 from evframe_journal.journal import Commit, Kept
 
 _Result = TypeVar("_Result")
+_AT_A_TIME: Final = 4  # frames that are read
 _PAGES: Final = 2000  # of the write-ahead log, after which it is folded into the file
 _LOW: Final = "INSERT INTO subscribers VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET low = excluded.low"
+_READ: Final = "SELECT first, body FROM frames WHERE key = ? AND last >= ? ORDER BY last LIMIT ?"
 _KEPT: Final = (
     "SELECT s.key, s.low, max(s.low, coalesce(max(f.last) + 1, 0)), coalesce(sum(f.count), 0)"
     " FROM subscribers s LEFT JOIN frames f ON f.key = s.key AND f.last >= s.low GROUP BY s.key"
@@ -87,14 +89,13 @@ class JournalFile:
             database.executemany("INSERT INTO frames VALUES (?, ?, ?, ?, ?)", map(_row, commit.frames))
             database.executemany("DELETE FROM frames WHERE key = ? AND last < ?", commit.lows.items())
 
-    def read(self, key: str, position: int, done: Callable[[Frame | None, BaseException | None], None]) -> None:
+    def read(self, key: str, position: int, done: Callable[[Sequence[Frame], BaseException | None], None]) -> None:
         """See `evframe_journal.journal.File`."""
         self._run(lambda: self._read(key, position), done)
 
-    def _read(self, key: str, position: int) -> Frame | None:
-        query = "SELECT first, body FROM frames WHERE key = ? AND last >= ? ORDER BY last LIMIT 1"
-        row = self._file.database.execute(query, (key, position)).fetchone()
-        return None if row is None else Frame.decoded(key, *row)
+    def _read(self, key: str, position: int) -> Sequence[Frame]:
+        rows = self._file.database.execute(_READ, (key, position, _AT_A_TIME))
+        return [Frame.decoded(key, *row) for row in rows]
 
     def _run(self, work: Callable[[], _Result], done: Callable[[Any, BaseException | None], None]) -> None:
         loop = self._loop
@@ -102,7 +103,7 @@ class JournalFile:
 
         def over(future: Future[_Result]) -> None:
             error = future.exception()
-            result = None if error is not None else future.result()
+            result = () if error is not None else future.result()
             if not loop.is_closed():
                 loop.call_soon_threadsafe(done, result, error)
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from evframe import Event
 
 _HEAD: Final = struct.Struct("<II")  # the number of events, and the CRC of what follows
-EventOf = Callable[[str, bytes, float], "Event"]
-"""Returns an event of its name, its payload, and the time of its raise on the monotonic clock."""
+EventOf = Callable[[bytes, float], "Event"]
+"""Returns an event of its payload and the time of its raise on the monotonic clock."""
 
 
 class DamagedFrameError(ValueError):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
-from orjson import loads
 
 from evframe_journal.bounds import Bounds, Kept
 from evframe_journal.frames import EventOf, Frame
@@ -36,8 +34,8 @@ class File(Protocol):
     def write(self, commit: Commit, done: Callable[[BaseException | None], None]) -> None:
         """Write *commit* whole or not at all; *done* is called with the error, or None once it is on the disk."""
 
-    def read(self, key: str, position: int, done: Callable[[Frame | None, BaseException | None], None]) -> None:
-        """Read the frame of *key* that has *position*, or the next one."""
+    def read(self, key: str, position: int, done: Callable[[Sequence[Frame], BaseException | None], None]) -> None:
+        """Read the frame of *key* that has *position*, or the next one, and a few more."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -56,6 +54,8 @@ class Journal:
     """The monotonic clock, in seconds."""
     wall: Callable[[], float] = time.time
     """The wall clock, in seconds since the epoch."""
+    written: int = attrs.field(default=0, init=False)
+    """How many events were written."""
     _queues: dict[str, KeptQueue] = attrs.field(factory=dict, init=False)
     _kept: dict[str, Kept] = attrs.field(factory=dict, init=False)
     _lows: dict[str, int] = attrs.field(factory=dict, init=False)  # of subscribers that were released
@@ -113,12 +113,13 @@ class Journal:
         return self._is_writing
 
     def _frames_of(self, queue: KeptQueue, cutoff: float, offset: float) -> list[Frame]:
+        positions, events = queue.due(cutoff)
         frames = []
-        due = queue.due(cutoff)
-        while part := list(islice(due, self.bounds.frame_events)):
-            positions = [position for position, _ in part]
-            times = [event.raised_at + offset for _, event in part]
-            frames.append(Frame(queue.key, positions, times, [event.payload for _, event in part]))
+        for start in range(0, len(events), self.bounds.frame_events):
+            part = events[start : start + self.bounds.frame_events]
+            places = positions[start : start + self.bounds.frame_events]
+            times = [event.raised_at + offset for event in part]
+            frames.append(Frame(queue.key, places, times, [event.payload for event in part]))
         if frames:
             queue.begin_write(frames[-1].last + 1)
         return frames
@@ -130,6 +131,8 @@ class Journal:
             self._is_writing = False
             for key in {frame.key for frame in commit.frames} & self._queues.keys():
                 self._queues[key].end_write(is_written=error is None)
+            if error is None:
+                self.written += sum(len(frame.positions) for frame in commit.frames)
             for key, low in commit.lows.items() if error is None else ():
                 if key in self._queues:
                     self._queues[key].acknowledged = low
@@ -140,19 +143,16 @@ class Journal:
         self.file.write(commit, done)
 
     def read(self, queue: KeptQueue, position: int) -> None:
-        """Read the frame with *position*, and give its events to *queue*."""
+        """Read the frame with *position* and some more, and give their events to *queue*."""
 
-        def done(frame: Frame | None, error: BaseException | None) -> None:
+        def done(frames: Sequence[Frame], error: BaseException | None) -> None:
             if error is not None:
                 self.report(error)
-            events: Iterable[Event] = () if frame is None else self._events_of(frame)
-            queue.load([] if frame is None else list(zip(frame.positions, events, strict=True)))
+            queue.load([each for frame in frames or () for each in self._events_of(frame)])
 
         self.file.read(queue.key, position, done)
 
-    def _events_of(self, frame: Frame) -> list[Event]:
+    def _events_of(self, frame: Frame) -> Iterator[tuple[int, Event]]:
         offset = self.clock() - self.wall()
-        return [
-            self.event_of(loads(payload)["method"], payload, at + offset)
-            for payload, at in zip(frame.payloads, frame.times, strict=True)
-        ]
+        times = [at + offset for at in frame.times]
+        return zip(frame.positions, map(self.event_of, frame.payloads, times), strict=True)

@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable
 from typing import ClassVar, Final
 
 from evframe_files.places import beside
+from orjson import loads
 
-from evframe import Event, Socket, UnknownEventError, hookimpl
+from evframe import Event, EventDefinition, Socket, UnknownEventError, hookimpl
 from evframe.plugin import LogLimiter, PluginContext, Queue, StatusGroup, Subscriber, in_thread
 from evframe_journal.bounds import Bounds
 from evframe_journal.file import PROBLEMS, JournalFile
@@ -44,6 +45,7 @@ class JournalPlugin:
         self._file: JournalFile | None = None
         self._journal: Journal | None = None
         self._status: StatusGroup | None = None
+        self._last: EventDefinition | None = None  # of the last event that was read: most are of one kind
         self._problem = ""
         self._limiter = LogLimiter()
 
@@ -82,19 +84,28 @@ class JournalPlugin:
             return
         self._journal = journal
 
+    @property
+    def written(self) -> int:
+        """How many events this process has written."""
+        return 0 if self._journal is None else self._journal.written
+
     def _make(self, file: JournalFile) -> Journal:
         # A tick each half of the time finds what is older than the other half, so that nothing waits longer.
         bounds = Bounds(store_after_s=self._options.store_after_ms / 2000)
         return Journal(file=file, bounds=bounds, event_of=self._event_of, report=self._report)
 
-    def _event_of(self, name: str, payload: bytes, raised_at: float) -> Event:
+    def _event_of(self, payload: bytes, raised_at: float) -> Event:
+        if self._last is None or not payload.startswith(self._last.head):
+            self._last = self._definition(loads(payload)["method"])
+        return self._last.restored(payload, raised_at)
+
+    def _definition(self, name: str) -> EventDefinition:
         assert self._context is not None
         try:
-            definition = self._context.raising.event(name)
+            return self._context.raising.event(name)
         except UnknownEventError:  # its source is not loaded, or registers it later
             self._context.register_event(name)
-            definition = self._context.raising.event(name)
-        return definition.restored(payload, raised_at)
+            return self._context.raising.event(name)
 
     def _report(self, error: BaseException | None) -> None:
         """Log a problem of the file, and its end, and show it in the status."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -115,10 +116,15 @@ class KeptQueue(MemoryQueue):
 
     def take(self, most: int, number: int) -> tuple[Sequence[Event], Mapping[int, Done]]:
         """Remove up to *most* events from the head; return them, and the callbacks by index."""
-        count = min(most, len(self))
+        # The collector may run where memory for an object is requested, and a finaliser may raise an event.
+        events = list(self) if len(self) <= most else []
+        if len(events) == len(self) <= most:
+            self.clear()
+        else:
+            events = [self.popleft() for _ in range(min(most, len(self))) if self]
+        count = len(events)
         if not count:
             return (), NO_DONES
-        events = tuple([self.popleft() for _ in range(count)])
         positions = self.settled.open_from(self.head, count)
         self.head = positions[-1] + 1
         self._under_way[number] = positions, events
@@ -174,33 +180,48 @@ class KeptQueue(MemoryQueue):
 
     # As the journal uses it
 
-    def due(self, cutoff: float) -> Iterator[tuple[int, Event]]:
-        """Yield the events that have to be written, with their positions, in order.
+    def due(self, cutoff: float) -> tuple[Sequence[int], Sequence[Event]]:
+        """Return the positions of the events that have to be written, and the events, in order.
 
         When events are fresh, these are all that are not written: no frame may leave out an event before them.
 
         Args:
             cutoff: of a queue without fresh events, those raised until then, on the monotonic clock.
         """
-        is_whole = bool(self._fresh)
-        for position, event in self._open_from(self.written):
-            if not is_whole and event.raised_at > cutoff:
-                return
-            yield position, event
+        if not self._fresh and self._is_young(cutoff):
+            return (), ()
+        positions, events = self._open_from(self.written)
+        if not self._fresh:
+            count = next((i for i, event in enumerate(events) if event.raised_at > cutoff), len(events))
+            del positions[count:], events[count:]
+        return positions, events
 
-    def _open_from(self, start: int) -> Iterator[tuple[int, Event]]:
-        """Yield the events in memory that are not settled, from the position *start*."""
+    def _is_young(self, cutoff: float) -> bool:
+        """Return whether the oldest event that may have to be written is younger than *cutoff*, or there is none."""
+        under_way = ((places, events) for places, events in self._under_way.values() if places[-1] >= self.written)
+        oldest = [events[0].raised_at for _, events in under_way]
+        if self:
+            oldest.append(self[0].raised_at if self.head >= self.written else self[-1].raised_at)
+        return all(at > cutoff for at in oldest)
+
+    def _open_from(self, start: int) -> tuple[list[int], list[Event]]:
+        """Return the positions from *start* that are not settled, and their events, of those in memory or fresh."""
+        positions: list[int] = []
+        events: list[Event] = []
         for number in sorted(self._under_way):
-            yield from (each for each in zip(*self._under_way[number], strict=True) if each[0] >= start)
-        if start <= self.head:
-            yield from zip(self.settled.open_from(self.head, len(self)), self, strict=True)
-        else:
-            skipped = sum(place < start for place in self.settled.open_from(self.head, len(self)))
-            waiting = islice(self, skipped, None)
-            yield from zip(self.settled.open_from(start, len(self) - skipped), waiting, strict=True)
+            places, taken = self._under_way[number]
+            at = bisect_left(places, start)
+            positions += places[at:]
+            events += taken[at:]
+        places = self.settled.open_from(self.head, len(self))
+        at = bisect_left(places, start)
+        positions += places[at:]
+        events += islice(self, at, None)
         if self._fresh:
-            fresh = self._tail - len(self._fresh)
-            yield from ((position, event) for position, event in enumerate(self._fresh, fresh) if position >= start)
+            first = self._tail - len(self._fresh)
+            positions += range(max(first, start), self._tail)
+            events += islice(self._fresh, max(0, start - first), None)
+        return positions, events
 
     def begin_write(self, end: int) -> None:
         """Note that the events below the position *end* are being written."""

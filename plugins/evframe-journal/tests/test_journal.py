@@ -5,6 +5,7 @@ import json
 import socket
 import sqlite3
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -53,25 +54,25 @@ socket = "{peer}"
 
 
 class Reader:
-    """A reader of UNIX datagrams."""
+    """A reader of UNIX datagrams, with a thread, because the kernel's queue has ten."""
 
     def __init__(self):
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._thread = threading.Thread(target=self._run)
         self.numbers: list[int] = []
 
     def bind(self, path: Path) -> None:
         self._socket.bind(str(path))
+        self._thread.start()
+
+    def _run(self) -> None:
+        while payload := self._socket.recv(65536):
+            self.numbers.append(json.loads(payload)["params"]["number"])
 
     def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RD)
+        self._thread.join()
         self._socket.close()
-
-    def read(self) -> list[int]:
-        while True:
-            try:
-                payload = self._socket.recv(65536)
-            except BlockingIOError:
-                return self.numbers
-            self.numbers.append(json.loads(payload)["params"]["number"])
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ async def test_events_of_a_peer_that_is_away_come_after_a_restart(tmp_path, read
     reader.bind(peer)
     async with evframe.EventInterface.from_toml(path) as events:
         assert events.statistics[0].raised == 1000
-        await until(lambda: len(reader.read()) >= 1000)
+        await until(lambda: len(reader.numbers) >= 1000)
         await until(lambda: not events.statistics[0].depth)
         assert events.statistics[0].delivered == 1000
     assert reader.numbers == list(range(1000))
@@ -114,7 +115,7 @@ async def test_kill_loses_nothing_that_is_on_disk(tmp_path, reader):
     await process.wait()
     reader.bind(peer)
     async with evframe.EventInterface.from_toml(path) as events:
-        await until(lambda: len(reader.read()) >= 5000)
+        await until(lambda: len(reader.numbers) >= 5000)
         await until(lambda: not events.statistics[0].depth)
     assert reader.numbers == list(range(5000))
 
@@ -139,7 +140,7 @@ async def test_awaited_events_wait_behind_those_on_disk(tmp_path, reader):
         )
         await until(lambda: events.statistics[0].depth == 520)
         reader.bind(peer)
-        await until(lambda: len(reader.read()) >= 520)
+        await until(lambda: len(reader.numbers) >= 520)
         assert [outcome.reason for (outcome,) in await outcomes] == [None] * 20
     assert reader.numbers == list(range(520))
 
@@ -162,7 +163,7 @@ async def test_a_full_disk_costs_events_that_are_counted(tmp_path, reader, overf
             assert counters.failed > 1000
             await until(lambda: status.status == -1)
         reader.bind(peer)
-        await until(lambda: len(reader.read()) >= counters.depth)
+        await until(lambda: len(reader.numbers) >= counters.depth)
         await until(lambda: not events.statistics[0].depth)
     assert reader.numbers == list(range(counters.depth))
 
@@ -173,6 +174,6 @@ async def test_a_peer_that_takes_all_costs_no_byte(tmp_path, reader):
     async with evframe.EventInterface.from_toml(configuration(tmp_path, f"unix:{tmp_path / 'peer'}")) as events:
         for number in range(50):
             events.raise_event("E_KEPT", {"number": number})
-            await until(lambda number=number: len(reader.read()) > number)
+            await until(lambda number=number: len(reader.numbers) > number)
         assert kept_in(tmp_path / "events.journal") == 0
     assert reader.numbers == list(range(50))
