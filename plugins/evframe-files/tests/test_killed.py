@@ -66,7 +66,7 @@ def test_a_file_of_json_is_never_missing(tmp_path):
 
 
 def test_a_database_is_replaced_by_the_next_process(tmp_path):
-    """The damaged database is there, or the new one is complete; a damaged one is kept aside once."""
+    """The damaged database stays, or the new one is complete; a damaged one is kept aside once."""
     step = 1
     while True:
         folder = tmp_path / str(step)

@@ -130,7 +130,7 @@ def kept_in(path: Path) -> int:
 
 
 async def test_awaited_events_wait_behind_those_on_disk(tmp_path, reader):
-    """Whoever waits for an outcome has it for the right event, which is delivered in its order."""
+    """A caller that waits for an outcome has that of its event, which is delivered in its order."""
     peer = tmp_path / "peer"
     async with evframe.EventInterface.from_toml(configuration(tmp_path, f"unix:{peer}")) as events:
         for number in range(500):

@@ -249,7 +249,7 @@ class Skipper:
         return size
 
     def _balance(self, data: bytearray, stop: int) -> int | None:
-        """Return where what is open is closed, if that is before *stop* or in the token that is there."""
+        """Return where what is open is closed, if that is before *stop* or in the token at that place."""
         while self._at < stop:
             if self._is_in_text:
                 at, self._at = self._at, find_end(_REST, data, self._at, self._at + WINDOW)
