@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
+import attrs
 from evframe_files.database import DatabaseFile, Kind, transaction
 
 from evframe_journal.frames import DamagedFrameError, Frame
@@ -18,6 +19,10 @@ _AT_A_TIME: Final = 4  # frames that are read
 _PAGES: Final = 2000  # of the write-ahead log, after which it is folded into the file
 _LOW: Final = "INSERT INTO subscribers VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET low = excluded.low"
 _READ: Final = "SELECT first, body FROM frames WHERE key = ? AND last >= ? ORDER BY last LIMIT ?"
+_BEGUN: Final = (
+    "SELECT f.key, f.first, f.body FROM frames f JOIN subscribers s ON f.key = s.key"
+    " WHERE f.first < s.low AND f.last >= s.low"
+)
 _KEPT: Final = (
     "SELECT s.key, s.low, max(s.low, coalesce(max(f.last) + 1, 0)), coalesce(sum(f.count), 0)"
     " FROM subscribers s LEFT JOIN frames f ON f.key = s.key AND f.last >= s.low GROUP BY s.key"
@@ -71,8 +76,12 @@ class JournalFile:
 
     def kept(self) -> Mapping[str, Kept]:
         """Return what is kept for each subscriber."""
-        rows = self._file.database.execute(_KEPT)
-        return {key: Kept(low, tail, count) for key, low, tail, count in rows}
+        database = self._file.database
+        kept = {key: Kept(low, tail, count) for key, low, tail, count in database.execute(_KEPT)}
+        for key, first, body in database.execute(_BEGUN):  # some events of such a frame are settled
+            settled = sum(place < kept[key].low for place in Frame.decoded(key, first, body).positions)
+            kept[key] = attrs.evolve(kept[key], count=kept[key].count - settled)
+        return kept
 
     def write(self, commit: Commit, done: Callable[[BaseException | None], None]) -> None:
         """See `evframe_journal.journal.File`."""

@@ -55,6 +55,24 @@ class JournalPlugin:
         self._context = context
 
     @hookimpl
+    def reconfigure(self, options: JournalOptions) -> Callable[[], None]:
+        """Apply policies to the subscribers that are made from now on."""
+        if options.path != self._options.path:
+            raise ValueError("path: expected the same file as before; another one needs a restart")
+        before, self._options = self._options, options
+        self._apply()
+
+        def undo() -> None:
+            self._options = before
+            self._apply()
+
+        return undo
+
+    def _apply(self) -> None:
+        if self._journal is not None:
+            self._journal.configure(self._bounds)
+
+    @hookimpl
     def open_queue(self, socket: Socket, room: int, wake: Callable[[], None]) -> Queue | None:
         """Return the queue of a kept subscriber."""
         canonical = socket.canonical
@@ -90,9 +108,12 @@ class JournalPlugin:
         return 0 if self._journal is None else self._journal.written
 
     def _make(self, file: JournalFile) -> Journal:
+        return Journal(file=file, bounds=self._bounds, event_of=self._event_of, report=self._report)
+
+    @property
+    def _bounds(self) -> Bounds:
         # A tick each half of the time finds what is older than the other half, so that nothing waits longer.
-        bounds = Bounds(store_after_s=self._options.store_after_ms / 2000)
-        return Journal(file=file, bounds=bounds, event_of=self._event_of, report=self._report)
+        return Bounds(store_after_s=self._options.store_after_ms / 2000)
 
     def _event_of(self, payload: bytes, raised_at: float) -> Event:
         if self._last is None or not payload.startswith(self._last.head):

@@ -177,3 +177,22 @@ async def test_a_peer_that_takes_all_costs_no_byte(tmp_path, reader):
             await until(lambda number=number: len(reader.numbers) > number)
         assert kept_in(tmp_path / "events.journal") == 0
     assert reader.numbers == list(range(50))
+
+
+async def test_policies_change_with_a_reload(tmp_path):
+    """A reload has subscribers kept that are made afterwards; another file is refused, and nothing changes."""
+    path = Path(configuration(tmp_path, f"unix:{tmp_path / 'peer'}"))
+    text = path.read_text()
+    path.write_text(text.replace('socket = "unix:*"', 'socket = "tcp:*"'))
+    async with evframe.EventInterface.from_toml(path) as events:
+        path.write_text(text)
+        events.reload()
+        events.subscribe_event("E_KEPT", f"unix:{tmp_path / 'other'}")
+        events.raise_event("E_KEPT", {"number": 1})
+        await until(lambda: kept_in(tmp_path / "events.journal") == 1)
+        path.write_text(text.replace("events.journal", "other.journal"))
+        with pytest.raises(evframe.ConfigError, match="expected the same file as before"):
+            events.reload()
+        assert [each.depth for each in events.statistics[:2]] == [1, 1]
+        events.unsubscribe_event("E_KEPT", f"unix:{tmp_path / 'peer'}")
+        events.unsubscribe_event("E_KEPT", f"unix:{tmp_path / 'other'}")
