@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+from weakref import WeakKeyDictionary
 
 import attrs
 
@@ -15,6 +16,9 @@ from evframe_client.loop_thread import run
 from evframe_client.protocol import Params, Request, raise_params
 from evframe_client.subscriptions import LEASE_S, LOOK_S, AsyncSubscription, Subscription, SubscriptionRequest
 from evframe_client.urls import DEFAULT_URL, HttpUrl, UdpUrl, UnixUrl, parse_url, without_password
+
+_AT_ONCE: Final = 128
+"""How many calls of a client are under way at once on a loop; more wait for their turn, within their time."""
 
 
 class _Transport(Protocol):
@@ -58,6 +62,9 @@ class _Base:
     token_file: str | None = None
     shown: str = attrs.field(kw_only=True, repr=False)
     _transport: _Transport = attrs.field(init=False, repr=False, eq=False)
+    _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = attrs.field(
+        factory=WeakKeyDictionary, init=False, repr=False, eq=False
+    )
 
     @shown.default
     def _(self) -> str:
@@ -68,8 +75,12 @@ class _Base:
         return _transport(self.url, self.token, self.ca_file, self.token_file)
 
     async def _exchange(self, request: Request) -> bytes:
-        async with asyncio.timeout(self.timeout_s):
+        async with asyncio.timeout(self.timeout_s), self._turn():
             return await self._transport.exchange(request)
+
+    def _turn(self) -> asyncio.Semaphore:
+        """Return what bounds the exchanges under way on this loop: each has descriptors, which others need, too."""
+        return self._turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(_AT_ONCE))
 
 
 class Client(_Base):

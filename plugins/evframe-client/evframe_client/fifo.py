@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import fcntl
 import os
 import secrets
 import stat
@@ -12,7 +14,7 @@ from contextlib import contextmanager
 import attrs
 
 from evframe_client.protocol import MAX_REPLY_BYTES, Request
-from evframe_client.sockets import ready
+from evframe_client.sockets import FULL_S, ready
 from evframe_client.urls import FifoUrl
 
 
@@ -64,12 +66,27 @@ def _reply_fifo(folder: str) -> Iterator[tuple[str, int]]:
 
 
 async def _write(fd: int, message: bytes) -> None:
-    rest = memoryview(message)
-    while rest:
-        try:
-            rest = rest[os.write(fd, rest) :]
-        except BlockingIOError:
-            await ready(fd, write=True)
+    """Write *message* in parts, as there is room; no other client that does the same writes between them."""
+    while not _locked(fd):  # noqa: ASYNC110 the kernel has no event for it
+        await asyncio.sleep(FULL_S)
+    try:
+        rest = memoryview(message)
+        while rest:
+            try:
+                rest = rest[os.write(fd, rest) :]
+            except BlockingIOError:
+                await ready(fd, write=True)
+    finally:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def _locked(fd: int) -> bool:
+    """Return whether this descriptor has the lock of its FIFO now."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 async def _read(fd: int) -> bytes:

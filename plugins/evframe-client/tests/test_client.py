@@ -1,7 +1,9 @@
 """Both clients over every transport: real sockets and FIFOs, and the answers of evframe."""
 
 import asyncio
+import json
 import os
+import resource
 import socket
 import ssl
 import stat
@@ -319,6 +321,42 @@ async def test_many_at_a_time(serve, events, tmp_path):
         assert [type(result) for result in results] == [dict, dict, list] * 70
 
     assert sorted(os.listdir(tmp_path)) == ["http.sock", "mi", "mi.sock"]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_many_calls_leave_descriptors_to_others(serve, events, transport):
+    """However many calls are under way, they take a bounded number of descriptors, and each is answered."""
+    client = AsyncClient(serve(transport, management(events).handle).url, 60)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 300, before[1]))
+    try:
+        results = await asyncio.gather(*(client.call("which") for _ in range(600)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert [type(result) for result in results] == [list] * 600
+
+
+def test_calls_on_one_loop_after_another(serve, events):
+    """A client may be used on several loops, with many calls on each."""
+    client = AsyncClient(serve("udp", management(events).handle).url)
+
+    async def many():
+        return await asyncio.gather(*(client.call("which") for _ in range(200)))
+
+    for _ in range(2):
+        assert len(asyncio.run(many())) == 200
+
+
+async def test_large_requests_through_a_fifo_do_not_mix(serve):
+    """Requests that the pipe takes in parts are written one after the other, also those of several clients."""
+
+    def answer(request):
+        message = json.loads(request)
+        return json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": message["params"]["a"][:1]}).encode()
+
+    url = serve("fifo", answer).url
+    calls = [AsyncClient(url, 60).call("x", {"a": letter * size}) for letter in "abcd" for size in (150_000, 10)]
+    assert await asyncio.gather(*calls) == list("aabbccdd")
 
 
 @contextmanager
