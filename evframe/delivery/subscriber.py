@@ -195,10 +195,15 @@ class Subscriber:
         """
         self.raised += 1
         self.awaited += 1
-        if self.queue.has_room_for(event):
-            self._append(event, done)
-        elif not self._make_room(event, done):
-            return False
+        queue = self.queue
+        try:
+            if len(queue) >= queue.room:
+                raise QueueFull
+            self.append(event)
+            queue.track(done)
+        except QueueFull:
+            if not self._make_room(event, done):
+                return False
         if self.state is not _IDLE:
             return False
         self.state = _QUEUED
@@ -354,14 +359,14 @@ class Subscriber:
     def _finish_whole(self, batch: Batch) -> list[_Outcome]:
         """Count the outcomes of a batch that did not fail as a whole; return those to report."""
         count = len(batch.events)
-        outcomes: list[_Outcome] = []
         self.in_flight -= count
         if self.queue.is_kept:
             self.queue.settle(batch.number, ())
-        if batch.failures or batch.dones:
-            outcomes = [(batch.failures.get(index), batch.dones.get(index)) for index in range(count)]
+        if batch.failures:
+            outcomes: list[_Outcome] = [(batch.failures.get(i), batch.dones.get(i)) for i in range(count)]
             self._count(outcomes)
         else:
+            outcomes = [(None, done) for done in batch.dones.values()]
             self.delivered += count
         if self.attempts:
             self._is_back()
