@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from itertools import chain
-from typing import Protocol
+from typing import Final, Protocol
 
 from evframe_client.receivers import Arrived, Connection, Receiver
+
+_AT_ONCE: Final = 256  # payloads in a turn of the loop: a connection can have thousands in a few kilobytes
 
 
 class Taker(Protocol):
@@ -53,8 +55,8 @@ class PayloadReader:
 
     def _read(self) -> None:
         arrived = self._receiver.read()
-        for payload, connection in arrived:
-            if len(payload) > self._large_bytes:
+        for number, (payload, connection) in enumerate(arrived):
+            if len(payload) > self._large_bytes or number == _AT_ONCE:
                 self._pause()
                 rest = chain([(payload, connection)], arrived)
                 self._large = asyncio.get_running_loop().create_task(self._read_beside(rest))
@@ -63,16 +65,19 @@ class PayloadReader:
         self._taker.drop(self._receiver.lost)
 
     async def _read_beside(self, arrived: Iterable[Arrived]) -> None:
-        """Take what has arrived, a large payload beside the loop, and then what arrives."""
+        """Take what has arrived, a large payload beside the loop, the others in turns, and then what arrives."""
+        await asyncio.sleep(0)
         await self._take_all(arrived)
         if self._is_reading:
             self._resume()
 
     async def _take_all(self, arrived: Iterable[Arrived]) -> None:
         taker = self._taker
-        for payload, connection in arrived:
+        for number, (payload, connection) in enumerate(arrived, 1):
             is_large = len(payload) > self._large_bytes
             _answer(connection, await taker.take_large(payload) if is_large else taker.take(payload))
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
         taker.drop(self._receiver.lost)
 
     async def end(self) -> None:

@@ -97,3 +97,22 @@ async def test_replies_go_back_on_the_connection():
     writer.close()
     await reader.end()
     receiver.close()
+
+
+async def test_a_flood_of_payloads_leaves_turns_to_others():
+    """However many payloads have arrived at once, the loop takes a bounded number of them in a turn, in their order."""
+    taken, receiver = Taken(), open_receiver("tcp", "127.0.0.1")
+    reader = PayloadReader(receiver, taken, len(LARGE) - 1)
+    with socket.create_connection(receiver.address) as sender:
+        for number in range(10):
+            sender.sendall(b"[%d]" % number * 3000)
+        reader.begin()
+        most = 0
+        while len(taken) < 30_000:
+            before = len(taken)
+            await asyncio.sleep(0)
+            most = max(most, len(taken) - before)
+        assert taken == [b"[%d]" % (index // 3000) for index in range(30_000)]
+        assert most <= 600
+        await reader.end()
+    receiver.close()
