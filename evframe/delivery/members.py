@@ -61,7 +61,8 @@ class Member:
 
     def put(self, event: Event, done: Done) -> None:
         """Queue *event*; *done* is called with None when it is delivered, or the reason why not."""
-        self._scheduler.put_awaited(self.subscriber, event, done)
+        if self.subscriber.put(event, done):
+            self._scheduler.get_turn(self.subscriber)
 
     def withdraw(self) -> None:
         """Begin no further batch, and call *on_away* when the batches under way are over.

@@ -20,7 +20,6 @@ from evframe.delivery.carrier import Carrier
 from evframe.delivery.ending import LATE_S, Ends, cancel, cancel_again, emptied, lose
 from evframe.delivery.gathering import Gathering
 from evframe.delivery.nesting import delivering
-from evframe.delivery.queues import Done
 from evframe.delivery.reports import Reports
 from evframe.delivery.room import Room
 from evframe.delivery.sockets import Socket
@@ -61,7 +60,7 @@ class Scheduler:
         """For `Subscriber.replace` and `Subscriber.subscribe`."""
         self._ready: deque[Subscriber] = deque()
         self._scheduled = False
-        self._put_all = queuing(self._get_turn)
+        self._put_all = queuing(self.get_turn)
         self.put: Callable[[Sequence[Subscriber], Event], None] = self._put_all
         """Queues an event for each of several subscribers; the caller is on the loop's thread.
 
@@ -143,16 +142,11 @@ class Scheduler:
             subscribers = subscribers[1:]
         self._put_all(subscribers, event)
 
-    def _get_turn(self, subscriber: Subscriber) -> None:
-        """Let *subscriber*, whose first event was queued, have a turn."""
+    def get_turn(self, subscriber: Subscriber) -> None:
+        """Let *subscriber* have a turn, as `Subscriber.put` says that it needs one."""
         self._ready.append(subscriber)
         if not self._scheduled:
             self._schedule()
-
-    def put_awaited(self, subscriber: Subscriber, event: Event, done: Done) -> None:
-        """Queue an event for *subscriber*; *done* is called with its outcome, perhaps before this returns."""
-        if subscriber.put(event, done):
-            self._get_turn(subscriber)
 
     def _schedule(self) -> None:
         """Have the ready subscribers served in the next turn of the loop."""
@@ -250,7 +244,7 @@ class Scheduler:
     def _proceed(self, subscriber: Subscriber) -> None:
         """Let a subscriber wait for its next turn, or be idle, or end."""
         if subscriber.proceed():
-            self._get_turn(subscriber)
+            self.get_turn(subscriber)
         elif subscriber.is_over:
             self._ends.discard(subscriber)
             self._reports.forget(subscriber)

@@ -142,8 +142,8 @@ class Raising:
         for subscriber, done in zip(targets, dones, strict=True):
             if is_nested:
                 subscriber.refuse(1, "nesting", done)
-            else:
-                self._scheduler.put_awaited(subscriber, event, done)
+            elif subscriber.put(event, done):
+                self._scheduler.get_turn(subscriber)
         if is_nested:
             _log_nesting(event)
 
