@@ -65,7 +65,7 @@ class EventInterface(Raising, Subscribing):
         """The file that `reload` reads."""
         self._has_own_plugins = plugins is not None
         registry, notify = composed.registry, composed.manager.notify
-        open_queue = partial(composed.manager.decide, "open_queue")
+        open_queue = partial(composed.manager.collect, "open_queue")
         roster = Roster(registry, composed.config.core, self.resolver, notify, open_queue)
         leases = Leases(registry, roster, clock, notify)
         Raising.__init__(self, registry, roster, composed.config.core)

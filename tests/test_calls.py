@@ -144,6 +144,7 @@ ARGUMENTS = {
     "addresses_changed": "host, addresses",
     "host_answered": "host",
     "subscriber_released": "subscriber",
+    "open_queue": "socket, room, wake",
 }
 
 

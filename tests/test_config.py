@@ -114,7 +114,7 @@ def test_one_clear_sentence_for_each_problem(installed, tmp_path):
     assert "memory" in unknown
     assert sorted(lines) == sorted([
         unknown,
-        "surprise: unknown table, expected one of core, plugins, events, subscriptions, management, routes",
+        "surprise: unknown table, expected one of core, plugins, events, subscriptions, management, policies, routes",
         "core.queue_size: expected int, got '10'",
         "core.overflow: expected one of drop_oldest, drop_newest, block, got 'drop'",
         "core.max_nesting: expected 1 or more, got 0",

@@ -133,11 +133,12 @@ def check_lease(socket: Socket, interface: str) -> bool | None:
     """
 
 
-@hookspec(firstresult=True)
+@hookspec
 def open_queue(socket: Socket, room: int, wake: Callable[[], None]) -> Queue | None:
     """Return the queue in which the events of a new subscriber wait, with those of an earlier process if there are.
 
-    Return None for a queue in memory. Members of combined subscribers have queues in memory always.
+    Return None for a queue in memory. The first queue that a plugin returns is used; an error is logged. Members of
+    combined subscribers have queues in memory always.
 
     Args:
         socket: what a transport returned from `on_subscribe`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ class Roster:
         core: the size of queues, and the time that a subscriber may take to end.
         resolver: looks up the host names of every subscriber until the subscriber is released.
         notify: calls a hook of every plugin with the arguments of the hook.
-        open_queue: returns the queue of a new subscriber, or None for one in memory; see the hook.
+        open_queue: returns the queues that plugins bring for a new subscriber; see the hook.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Roster:
         core: CoreOptions,
         resolver: Resolver,
         notify: Callable[..., None],
-        open_queue: Callable[..., Queue | None],
+        open_queue: Callable[..., Sequence[Queue]],
     ) -> None:
         self.by_socket: dict[str, Subscriber] = {}
         """The subscribers with leases, and those that are ending, by the canonical texts of their sockets."""
@@ -131,8 +131,8 @@ class Roster:
         if subscriber is None:
             subscriber = self.by_socket[canonical] = self.scheduler.open(socket, address.transport)
             self._use_hosts(socket)
-            queue = self._open_queue(socket=socket, room=self._room, wake=partial(self.scheduler.wake, subscriber))
-            if queue is not None:
+            wake = partial(self.scheduler.wake, subscriber)
+            for queue in self._open_queue(socket=socket, room=self._room, wake=wake)[:1]:
                 subscriber.use(queue)
         text = canonical if address.text == canonical else address.text
         is_same = subscriber.text == text and not has_reference(text)
