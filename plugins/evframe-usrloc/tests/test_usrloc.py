@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from call_counts import count_calls
 from evframe_usrloc import Options, Registration, Usrloc
 
 import evframe
@@ -230,18 +231,7 @@ def test_bad_options(option, value):
 
 def calls(work):
     """Return how many calls *work* makes, of Python and of C functions."""
-    count = 0
-
-    def note(_frame, event, _argument):
-        nonlocal count
-        count += event in {"call", "c_call"}
-
-    sys.setprofile(note)
-    try:
-        work()
-    finally:
-        sys.setprofile(None)
-    return count
+    return count_calls(work)[0]
 
 
 def test_many_bindings():

@@ -2,10 +2,10 @@
 
 import json
 import re
-import sys
 from itertools import pairwise
 
 import pytest
+from call_counts import count_calls
 from evframe_wire import framing, scanning
 from evframe_wire.framing import Splitter
 from evframe_wire.reading import MAX_TEXT_DEPTH
@@ -364,18 +364,7 @@ def test_broken_bytes_cost_few_calls(data, longest):
     """A flood of bytes that are no JSON, or hardly any, takes few calls, of Python's and of C's, for each byte."""
     data = data[: 1 << 13]
     splitter = Splitter(longest)
-    calls = 0
-
-    def count(_frame, event, _argument):
-        nonlocal calls
-        calls += event in {"call", "c_call"}
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        splitter.feed(data)
-    finally:
-        sys.setprofile(before)
+    calls, _ = count_calls(splitter.feed, data)
     splitter.end()
 
     assert calls < 11 * len(data)
