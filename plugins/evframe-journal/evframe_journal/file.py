@@ -11,8 +11,9 @@ from typing import Any, Final, TypeVar
 import attrs
 from evframe_files.database import DatabaseFile, Kind, transaction
 
+from evframe_journal.bounds import Kept
 from evframe_journal.frames import DamagedFrameError, Frame
-from evframe_journal.journal import Commit, Kept
+from evframe_journal.journal import Commit
 
 _Result = TypeVar("_Result")
 _AT_A_TIME: Final = 4  # frames that are read
@@ -68,11 +69,6 @@ class JournalFile:
             self._file.close()
             raise
         self._thread = ThreadPoolExecutor(1, "journal")
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def start(self) -> None:
-        """Call back on the running loop from now on."""
-        self._loop = asyncio.get_running_loop()
 
     def kept(self) -> Mapping[str, Kept]:
         """Return what is kept for each subscriber."""
@@ -107,8 +103,7 @@ class JournalFile:
         return [Frame.decoded(key, *row) for row in rows]
 
     def _run(self, work: Callable[[], _Result], done: Callable[[Any, BaseException | None], None]) -> None:
-        loop = self._loop
-        assert loop is not None
+        loop = asyncio.get_running_loop()
 
         def over(future: Future[_Result]) -> None:
             error = future.exception()

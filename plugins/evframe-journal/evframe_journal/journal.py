@@ -16,8 +16,6 @@ from evframe_journal.queue import KeptQueue
 if TYPE_CHECKING:
     from evframe import Event
 
-__all__ = ["Bounds", "Commit", "File", "Journal", "Kept"]
-
 
 @attrs.frozen
 class Commit:
@@ -45,7 +43,7 @@ class Journal:
     file: File
     """Where frames are kept."""
     bounds: Bounds
-    """How much is in memory."""
+    """How much is written at once, and when."""
     event_of: EventOf
     """Makes an event again."""
     report: Callable[[BaseException | None], None]
@@ -65,10 +63,6 @@ class Journal:
         """Take what the file has, by subscriber."""
         self._kept = dict(kept)
 
-    def configure(self, bounds: Bounds) -> None:
-        """Apply other bounds."""
-        self.bounds = bounds
-
     def open(self, key: str, room: int, wake: Callable[[], Any]) -> KeptQueue:
         """Return the queue of a subscriber, with what the file has for it.
 
@@ -79,7 +73,6 @@ class Journal:
         """
         kept = self._kept.pop(key, Kept(0, 0, 0))
         queue = self._queues[key] = KeptQueue(key, self, wake, room, kept)
-        self._lows.pop(key, None)
         return queue  # the next tick begins to read
 
     def release(self, key: str) -> None:
@@ -136,7 +129,7 @@ class Journal:
             for key, low in commit.lows.items() if error is None else ():
                 if key in self._queues:
                     self._queues[key].acknowledged = low
-                if self._lows.get(key) == low:
+                if self._lows.get(key, math.inf) <= low:
                     del self._lows[key]
             self.report(error)
 

@@ -55,22 +55,13 @@ class JournalPlugin:
         self._context = context
 
     @hookimpl
-    def reconfigure(self, options: JournalOptions) -> Callable[[], None]:
+    def reconfigure(self, options: JournalOptions) -> None:
         """Apply policies to the subscribers that are made from now on."""
         if options.path != self._options.path:
             raise ValueError("path: expected the same file as before; another one needs a restart")
-        before, self._options = self._options, options
-        self._apply()
-
-        def undo() -> None:
-            self._options = before
-            self._apply()
-
-        return undo
-
-    def _apply(self) -> None:
+        self._options = options
         if self._journal is not None:
-            self._journal.configure(self._bounds)
+            self._journal.bounds = self._bounds
 
     @hookimpl
     def open_queue(self, socket: Socket, room: int, wake: Callable[[], None]) -> Queue | None:
@@ -147,16 +138,13 @@ class JournalPlugin:
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Begin to write and to read."""
-        if self._file is not None:
-            self._file.start()
         if context.host.is_gateway:
             sys.setswitchinterval(_SWITCH_S)
         context.spawn(self._run())
 
     async def _run(self) -> None:
         while True:
-            if self._journal is not None and self._file is not None:
-                self._file.start()
+            if self._journal is not None:
                 self._journal.tick()
             await asyncio.sleep(self._options.store_after_ms / 2000)
 

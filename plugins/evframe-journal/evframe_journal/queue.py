@@ -82,11 +82,6 @@ class KeptQueue(MemoryQueue):
         self._is_closed = False
 
     @property
-    def is_spilled(self) -> bool:
-        """Whether events wait that are not in memory."""
-        return bool(self.stored)
-
-    @property
     def tail(self) -> int:
         """The position of the next event."""
         if self.stored:

@@ -23,7 +23,6 @@ async def open_file(tmp_path):
         while files:
             files.pop().close()
         file = JournalFile(str(tmp_path / "journal"))
-        file.start()
         files.append(file)
         return file
 

@@ -216,7 +216,7 @@ class JournalMachine(RuleBasedStateMachine):
     def options_change(self, room, frame):
         self.room = room
         self.bound = Bounds(fresh_events=7, frame_events=frame, store_after_s=GRACE_S)
-        self.journal.configure(self.bound)
+        self.journal.bounds = self.bound
         self.queue.set_room(room)
 
     # what holds at any time
@@ -235,6 +235,14 @@ class JournalMachine(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded(self):
         assert len(self.queue) <= MOST_ROOM + 2 * MOST_IN_FRAME + self.came_back
+
+    @precondition(lambda self: not self.unsettled() and not self.under_way)
+    @rule()
+    def subscriber_comes_again(self):
+        """End the last lease when everything is settled, and begin another one."""
+        self.journal.release(KEY)
+        self.came_back = 0
+        self.queue = self.journal.open(KEY, self.room, self.wake)
 
     def teardown(self):
         """Every event that is not settled comes, once the file works and the peer takes all."""
@@ -270,3 +278,24 @@ class JournalMachine(RuleBasedStateMachine):
 
 JournalMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
 test_journal = JournalMachine.TestCase
+
+
+def test_a_subscriber_that_comes_again_leaves_no_frame():
+    """What was settled before the last lease ended is deleted, also when another lease begins before the commit."""
+    machine = JournalMachine()
+    queue = machine.journal.open("other", 10, lambda: None)
+    queue.append(DEFINITION.snapshot([1], machine.now))
+    machine.now += 1.0
+    machine.journal.tick()
+    machine.file.do()
+    assert machine.file.frames
+    queue.take(1, 1)
+    queue.settle(1, ())
+    machine.journal.release("other")
+    machine.journal.open("other", 10, lambda: None)
+    for _ in range(3):
+        machine.journal.tick()
+        while machine.file.has_work:
+            machine.file.do()
+    assert not machine.file.frames
+    assert not machine.journal.tick()  # nothing is left to be written
