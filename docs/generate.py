@@ -214,6 +214,8 @@ def commands() -> str:
     for command in interface.commands:
         lists = (*command.recipes, *command.named)
         recipes = "; ".join(", ".join(f"`{name}`" for name in recipe) or "none" for recipe in lists)
+        if command.optional:
+            recipes += f"; by name also {', '.join(f'`{name}`' for name in command.optional)}"
         aliases = ", ".join(f"`{alias}`" for alias in command.aliases)
         rows.append(f"| `{command.name}` | {aliases} | {recipes} | {command.help} |")
     return (

@@ -69,10 +69,11 @@ class Command:
     """One management command.
 
     *recipes* are the parameter lists that the command accepts. *run* gets the parameters by name, and returns a
-    result with a JSON form or raises `CommandError`. With *needs_interface*, *run* gets the name of the management
-    interface of the request as its second argument. *named* are further parameter lists, which are accepted by name
-    alone. *prepare* does the slow work on the parameters of a large request: it runs on a thread beside the loop
-    and raises nothing, and *run* gets its result as the last argument.
+    result with a JSON form, or the `asyncio.Future` of one that comes later, or raises `CommandError`. With
+    *needs_interface*, *run* gets the name of the management interface of the request as its second argument. *named*
+    are further parameter lists, which are accepted by name alone; *optional* are parameters that a request by name
+    may have besides those of a list. *prepare* does the slow work on the parameters of a large request: it runs on a
+    thread beside the loop and raises nothing, and *run* gets its result as the last argument.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Command:
     aliases: tuple[str, ...] = ()
     needs_interface: bool = False
     named: tuple[tuple[str, ...], ...] = ()
+    optional: tuple[str, ...] = ()
     prepare: Callable[[Mapping[str, Any]], Any] | None = None
 
     @property
@@ -97,7 +99,8 @@ class Command:
     @property
     def usage(self) -> str:
         """The parameter lists that it accepts, such as ``none; event``."""
-        return "; ".join(", ".join(recipe) or "none" for recipe in (*self.recipes, *self.named))
+        lists = "; ".join(", ".join(recipe) or "none" for recipe in (*self.recipes, *self.named))
+        return f"{lists}; by name also {', '.join(self.optional)}" if self.optional else lists
 
     def params_of(self, given: list[Any] | dict[str, Any]) -> Mapping[str, Any]:
         """Return the parameters by name that a request has in order or by name.
@@ -106,11 +109,12 @@ class Command:
             CommandError: -32602 if the parameters match no parameter list.
         """
         recipes = (*self.recipes, *self.named) if isinstance(given, dict) else self.recipes
-        fitting = [recipe for recipe in recipes if len(recipe) == len(given)]
+        needed = given.keys() - set(self.optional) if isinstance(given, dict) else given
+        fitting = [recipe for recipe in recipes if len(recipe) == len(needed)]
         if not fitting:
             raise invalid_params("Too few or too many parameters")
         if isinstance(given, dict):
-            if not any(set(recipe) == set(given) for recipe in fitting):
+            if not any(set(recipe) == needed for recipe in fitting):
                 raise invalid_params("Named parameters do not match")
             return given
         if len(fitting) > 1:

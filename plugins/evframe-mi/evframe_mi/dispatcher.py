@@ -91,11 +91,15 @@ class Dispatcher:
         """Return the response to *request* at once, or None for a notification.
 
         Every request gets an answer of the protocol; no content of a request raises an error.
+
+        Raises:
+            RuntimeError: if a command has its result later; `answer` waits for that.
         """
         steps = self.steps(request)
         while True:
             try:
-                next(steps)
+                if next(steps) is not None:
+                    raise RuntimeError("expected a command that has its result at once")
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return] # the return value of the generator
 
@@ -162,7 +166,7 @@ class Dispatcher:
             answer = yield from self._answer(item, ready, response)
             if answer is not None:
                 answers.append(answer)
-            yield
+            yield None
         return response.batch(answers) if answers else None
 
     def _answer(self, message: Any, prepared: Any, response: Response) -> Steps:
@@ -185,6 +189,10 @@ class Dispatcher:
             return response.failure(INVALID, request_id if known_id else None)
         try:
             result = self._run(method, params, prepared)
+            if isinstance(result, asyncio.Future):
+                while not result.done():
+                    yield result
+                result = result.result()
             if "id" not in members:
                 return None
             return (yield from response.result(result, request_id))

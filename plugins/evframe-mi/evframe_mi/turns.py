@@ -8,12 +8,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Hashable
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 TURN_S: Final = 0.005
 """How long steps may take in one turn of the loop."""
 _Result = TypeVar("_Result")
-Steps = Generator[None, None, bytes | None]
+Steps = Generator[asyncio.Future[Any] | None, None, bytes | None]
+"""The steps of a request. A step that yields a future is followed by the next one when the future is done."""
 
 
 class _Work:
@@ -38,7 +39,7 @@ class Turns:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._waiting: dict[Hashable, deque[_Work]] = {}
-        self._parked: dict[Hashable, deque[_Work]] = {}  # of clients whose next request is being prepared
+        self._parked: dict[Hashable, deque[_Work]] = {}  # of clients whose next step waits for a future
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = asyncio.Lock()
         self._is_due = False
@@ -67,6 +68,9 @@ class Turns:
         if prepared.cancelled():
             work.future.cancel()
         work.steps = _begun(prepared)
+        self._unpark(client)
+
+    def _unpark(self, client: Hashable, _: asyncio.Future[Any] | None = None) -> None:
         queue = self._parked.pop(client, None)
         if queue is not None:
             self._waiting[client] = queue
@@ -102,8 +106,11 @@ class Turns:
             if queue[0].steps is None:
                 self._parked[client] = queue
                 continue
-            self._step(queue[0].steps, queue)
-            if queue:
+            later = self._step(queue[0].steps, queue)
+            if later is not None:
+                self._parked[client] = queue
+                later.add_done_callback(partial(self._unpark, client), context=self._context)
+            elif queue:
                 self._waiting[client] = queue  # behind the other clients
             if self._clock() >= until:
                 break
@@ -111,10 +118,11 @@ class Turns:
             self._schedule(self._loop)
 
     @staticmethod
-    def _step(steps: Steps, queue: deque[_Work]) -> None:
+    def _step(steps: Steps, queue: deque[_Work]) -> asyncio.Future[Any] | None:
+        """Run a step of the first request in *queue*; return what the next one waits for."""
         future = queue[0].future
         try:
-            next(steps)
+            return next(steps)
         except StopIteration as end:
             queue.popleft()
             if not future.done():
@@ -124,6 +132,7 @@ class Turns:
             if future.done() or not isinstance(error, Exception):
                 raise
             future.set_exception(error)
+        return None
 
 
 def _begun(prepared: asyncio.Future[Steps]) -> Steps:

@@ -13,7 +13,7 @@ from evframe_mi.turns import TURN_S, Turns
 from evframe_wire.listing import SLICE, Listing
 
 import evframe
-from evframe.plugins.commands import Command
+from evframe.plugins.commands import Command, CommandError
 from evframe.testing import FakeClock, MemoryTransport
 
 
@@ -302,3 +302,43 @@ async def test_the_requests_of_a_client_wait_for_one_that_is_prepared():
     assert [found[0], found[1], str(found[2]), found[3]] == ["large", "small", "what it is", "last"]
     assert [name for name, _ in done] == ["other", "large", "small", "small", "last"]
     assert len(turns) == 0
+
+
+async def test_a_result_that_comes_later_holds_back_its_client_alone(events):
+    """A command that reads on a thread is answered in its order, in a batch too; other clients are served meanwhile."""
+    later = {}
+
+    def slow(params):
+        future = later[params["name"]] = asyncio.get_running_loop().create_future()
+        return future
+
+    events.commands.add(Command("later:slow", (("name",),), slow))
+    async with events:
+        answer = management(events).answer
+        requests = [
+            call("later:slow", ["a"]),
+            [call("later:slow", ["b"]), call("long:flat", [1])],
+            call("long:flat", [0]),
+        ]
+        answers = [asyncio.ensure_future(answer(json.dumps(each).encode(), "slow")) for each in requests]
+        assert json.loads(await answer(json.dumps(call("long:flat", [0])).encode(), "other"))["result"] == []
+        assert [each.done() for each in answers] == [False] * 3
+        later["a"].set_exception(CommandError(404, "Letter not found"))
+        assert json.loads(await answers[0])["error"] == {"code": 404, "message": "Letter not found"}
+        while "b" not in later:
+            await asyncio.sleep(0)
+        later["b"].set_result("read")
+        assert [each["result"] for each in json.loads(await answers[1])] == ["read", [{"item": 0}]]
+        assert json.loads(await answers[2])["result"] == []
+
+
+def test_optional_parameters_are_taken_by_name(events):
+    """A request by name has those of a list and any optional ones; others, and an order of them, are refused."""
+    events.commands.add(Command("x:filtered", ((), ("a",)), dict, named=(("b", "c"),), optional=("d", "e")))
+    find = events.commands.find("x:filtered").params_of
+    for params in ({}, {"d": 1}, {"a": 1, "d": 1, "e": 2}, {"b": 1, "c": 2, "e": 3}):
+        assert find(params) == params
+    for params in ({"b": 1}, {"f": 1}, {"a": 1, "b": 2}, [1, 2]):
+        with pytest.raises(CommandError):
+            find(params)
+    assert events.commands.find("x:filtered").usage == "none; a; b, c; by name also d, e"
