@@ -7,7 +7,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Final, cast
 
-from evframe.delivery.queues import NO_DONES, Done
+from evframe.delivery.queues import NO_DONES, UNOPENED, Done, Queue
 from evframe.events.event import Event
 
 # Shared by the batches without failures and confirmations, as nearly every batch is; nothing can be added.
@@ -18,19 +18,32 @@ _NO_INDICES: Final = cast(set[int], frozenset())
 class Batch:
     """The events under way to one subscriber, and the outcomes that the transport reports."""
 
-    __slots__ = ("_events", "began_at", "confirmed", "dones", "error", "failures", "number")
+    __slots__ = ("_events", "_queue", "began_at", "confirmed", "dones", "error", "failures", "number")
 
     events: Sequence[Event] = property(attrgetter("_events"))  # type: ignore[assignment] # without a frame of Python
     """The events, immutable and not to be assigned, because each event gets its outcome by its index."""
 
-    def __init__(self, events: Sequence[Event], number: int = 0, dones: Mapping[int, Done] = NO_DONES) -> None:
+    def __init__(
+        self, events: Sequence[Event], number: int = 0, dones: Mapping[int, Done] = NO_DONES, queue: Queue = UNOPENED
+    ) -> None:
         self._events = tuple(events)
+        self._queue = queue
         self.number = number
         self.dones = dones  # the core's: what is called with the outcome of an event, by index
         self.began_at: float | None = None  # seconds of the monotonic clock, when somebody observes batches
         self.failures = _NO_FAILURES
         self.confirmed = _NO_INDICES
         self.error: BaseException | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the events outlive the process: what a later attempt may mend is `Unavailable` then, no failure."""
+        return self._queue.is_kept
+
+    @property
+    def ids(self) -> Sequence[str] | None:
+        """What names each event, the same at each attempt and in each process; None when they are not kept."""
+        return self._queue.ids(self.number)
 
     def fail(self, index: int, reason: str, error: BaseException | None = None) -> None:
         """Count the event at *index* as failed with *reason*, for good; *error* goes to the log.

@@ -67,6 +67,9 @@ class Queue(Protocol):
         *number* is that of the batch, for `settle` and `give_back`; it is higher than those before.
         """
 
+    def ids(self, number: int) -> Sequence[str] | None:
+        """Return what names each event of batch *number*, which is under way, in every process; None for no names."""
+
     def settle(self, number: int, kept: Sequence[int]) -> None:
         """Record that the events taken for batch *number* have their outcome, all but those with the indexes *kept*."""
 
@@ -140,6 +143,10 @@ class MemoryQueue(deque[Event]):
         if not dones:
             return events, NO_DONES
         return events, {index: dones.pop(head + index) for index in range(len(events)) if head + index in dones}
+
+    def ids(self, number: int) -> Sequence[str] | None:  # noqa: ARG002 for queues whose events outlive the process
+        """Return None: no other process sends the events of this queue."""
+        return None
 
     def settle(self, number: int, kept: Sequence[int]) -> None:
         """Do nothing: an event that was taken is not in this queue any more."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from evframe.events.event import Event
 
 _MANY: Final = 512  # waiting for more events is useless from here on: the batch costs little for each event
+_MOST_KEPT: Final = 8192  # events of a kept subscriber under way before the next batch waits: a crash repeats them
 _Outcome = tuple[str | None, Done | None]  # None when the event is delivered, or why not; and what is called with it
 
 
@@ -296,7 +297,8 @@ class Subscriber:
     def may_send_more(self) -> bool:
         """Whether another batch may begin beside those under way."""
         limits = self.transport.limits
-        has_room = self.in_flight < limits.in_flight and self.batches < limits.in_flight_batches
+        most = min(limits.in_flight, _MOST_KEPT) if self.queue.is_kept else limits.in_flight
+        has_room = self.in_flight < most and self.batches < limits.in_flight_batches
         return has_room and not self.attempts
 
     @property
@@ -312,7 +314,7 @@ class Subscriber:
             return None
         self.in_flight += len(events)
         self.batches += 1
-        return Batch(events, number, dones)
+        return Batch(events, number, dones, self.queue)
 
     def begin_unqueued(self, events: Sequence[Event], number: int) -> Batch:
         """Return a batch of *events* that do not go through the queue: one, sent at once, or none for a probe."""
@@ -320,7 +322,7 @@ class Subscriber:
         self.state = _SENDING
         self.in_flight += len(events)
         self.batches += 1
-        return Batch(events, number)
+        return Batch(events, number, queue=self.queue)
 
     def finish_at_once(self, batch: Batch) -> bool:
         """Count the event of *batch*, which was sent at once, as delivered.
