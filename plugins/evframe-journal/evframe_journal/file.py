@@ -14,6 +14,8 @@ from evframe_files.database import DatabaseFile, Kind, transaction
 from evframe_journal.bounds import Kept
 from evframe_journal.frames import DamagedFrameError, Frame
 from evframe_journal.journal import Commit
+from evframe_journal.letters import SCHEMA as OF_LETTERS
+from evframe_journal.letters import Filter, LetterTable, Page, upgrade
 
 _Result = TypeVar("_Result")
 _AT_A_TIME: Final = 4  # frames that are read
@@ -36,11 +38,13 @@ _FRAMES: Final = (
 
 KIND: Final = Kind(
     "events that wait",
-    version=1,
+    version=2,
+    upgrades={1: upgrade},
     schema=(
         "CREATE TABLE subscribers (key TEXT PRIMARY KEY, low INTEGER NOT NULL) WITHOUT ROWID",
         _FRAMES,
         "CREATE UNIQUE INDEX places ON frames (key, last)",
+        *OF_LETTERS,
     ),
     table="frames",
     application=0x65766A6E,
@@ -68,6 +72,7 @@ class JournalFile:
         except BaseException:
             self._file.close()
             raise
+        self._letters = LetterTable()
         self._thread = ThreadPoolExecutor(1, "journal")
 
     def kept(self) -> Mapping[str, Kept]:
@@ -93,6 +98,10 @@ class JournalFile:
             )
             database.executemany("INSERT INTO frames VALUES (?, ?, ?, ?, ?)", map(_row, commit.frames))
             database.executemany("DELETE FROM frames WHERE key = ? AND last < ?", commit.lows.items())
+            if commit.letters is not None:
+                self._letters.write(database, commit.letters)
+        if commit.letters is not None:
+            self._letters.written(database)
 
     def read(self, key: str, position: int, done: Callable[[Sequence[Frame], BaseException | None], None]) -> None:
         """See `evframe_journal.journal.File`."""
@@ -101,6 +110,16 @@ class JournalFile:
     def _read(self, key: str, position: int) -> Sequence[Frame]:
         rows = self._file.database.execute(_READ, (key, position, _AT_A_TIME))
         return [Frame.decoded(key, *row) for row in rows]
+
+    def look(
+        self, wanted: Filter, after: int, most: int, *, whole: bool, done: Callable[[Page, BaseException | None], None]
+    ) -> None:
+        """See `evframe_journal.dead.Reading`."""
+        self._run(lambda: LetterTable.look(self._file.database, wanted, after, most, whole=whole), done)
+
+    def last_id(self, done: Callable[[int, BaseException | None], None]) -> None:
+        """See `evframe_journal.dead.Reading`."""
+        self._run(lambda: LetterTable.last_id(self._file.database), done)
 
     def _run(self, work: Callable[[], _Result], done: Callable[[Any, BaseException | None], None]) -> None:
         loop = asyncio.get_running_loop()

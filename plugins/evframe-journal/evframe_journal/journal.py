@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 from evframe_journal.bounds import Bounds, Kept
+from evframe_journal.dead import DeadLetters
 from evframe_journal.frames import EventOf, Frame
+from evframe_journal.letters import Changes
 from evframe_journal.queue import KeptQueue
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ class Commit:
     frames: Sequence[Frame]
     lows: Mapping[str, int]
     """By subscriber, the lowest position that is not settled; frames below it are deleted."""
+    letters: Changes | None = None
+    """What changes in the table of dead letters."""
 
 
 class File(Protocol):
@@ -48,6 +52,8 @@ class Journal:
     """Makes an event again."""
     report: Callable[[BaseException | None], None]
     """Called with the problem of each commit or read, and with None after a commit that worked."""
+    letters: DeadLetters | None = None
+    """The dead letters, which are written in the same commits."""
     clock: Callable[[], float] = time.monotonic
     """The monotonic clock, in seconds."""
     wall: Callable[[], float] = time.time
@@ -101,8 +107,9 @@ class Journal:
             if queue.settled.low > queue.acknowledged and queue.acknowledged < queue.written:
                 lows[queue.key] = queue.settled.low
             queue.refill()
-        if frames or lows:
-            self._write(Commit(frames, lows))
+        letters = None if self.letters is None else self.letters.take()
+        if frames or lows or letters is not None:
+            self._write(Commit(frames, lows, letters))
         return self._is_writing
 
     def _frames_of(self, queue: KeptQueue, cutoff: float, offset: float) -> list[Frame]:
@@ -131,6 +138,8 @@ class Journal:
                     self._queues[key].acknowledged = low
                 if self._lows.get(key, math.inf) <= low:
                     del self._lows[key]
+            if commit.letters is not None and self.letters is not None:
+                self.letters.over(commit.letters, error)
             self.report(error)
 
         self.file.write(commit, done)

@@ -29,6 +29,10 @@ class Options:
     ``StateDirectory``, or beside its configuration; a service has to name one."""
     store_after_ms: int = attrs.field(default=20, validator=at_least(2))
     """After how many milliseconds an event that is not delivered yet is written, at the latest."""
+    dead_max_bytes: int = attrs.field(default=268_435_456, validator=at_least(0))
+    """How many bytes of dead letters are kept, each with 256 beside its payload and names; the oldest are dropped."""
+    dead_max_age_s: int = attrs.field(default=2_592_000, validator=at_least(0))
+    """For how many seconds dead letters are kept; 0 for any time."""
     policies: list[PolicyOptions] = attrs.field(factory=list)
     """How events wait, by socket."""
 

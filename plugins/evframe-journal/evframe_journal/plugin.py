@@ -14,7 +14,9 @@ from orjson import loads
 
 from evframe import Event, EventDefinition, Socket, UnknownEventError, hookimpl
 from evframe.plugin import LogLimiter, PluginContext, Queue, StatusGroup, Subscriber, in_thread
+from evframe_journal import letters
 from evframe_journal.bounds import Bounds
+from evframe_journal.dead import DeadLetters
 from evframe_journal.file import PROBLEMS, JournalFile
 from evframe_journal.journal import Journal
 from evframe_journal.options import Options as JournalOptions
@@ -42,6 +44,8 @@ class JournalPlugin:
         self.path = self._options.path or ""
         """The file; empty where nothing is kept."""
         self._context: PluginContext | None = None
+        self.letters = DeadLetters(bounds=self._dead_bounds)
+        """What has failed for good, where a policy has it kept."""
         self._file: JournalFile | None = None
         self._journal: Journal | None = None
         self._status: StatusGroup | None = None
@@ -60,6 +64,7 @@ class JournalPlugin:
         if options.path != self._options.path:
             raise ValueError("path: expected the same file as before; another one needs a restart")
         self._options = options
+        self.letters.bounds = self._dead_bounds
         if self._journal is not None:
             self._journal.bounds = self._bounds
 
@@ -99,12 +104,18 @@ class JournalPlugin:
         return 0 if self._journal is None else self._journal.written
 
     def _make(self, file: JournalFile) -> Journal:
-        return Journal(file=file, bounds=self._bounds, event_of=self._event_of, report=self._report)
+        return Journal(
+            file=file, bounds=self._bounds, event_of=self._event_of, report=self._report, letters=self.letters
+        )
 
     @property
     def _bounds(self) -> Bounds:
         # A tick each half of the time finds what is older than the other half, so that nothing waits longer.
         return Bounds(store_after_s=self._options.store_after_ms / 2000)
+
+    @property
+    def _dead_bounds(self) -> letters.Bounds:
+        return letters.Bounds(self._options.dead_max_bytes, self._options.dead_max_age_s)
 
     def _event_of(self, payload: bytes, raised_at: float) -> Event:
         if self._last is None or not payload.startswith(self._last.head):
@@ -166,5 +177,6 @@ class JournalPlugin:
             until = time.monotonic() + _END_S
             while journal.tick(is_last=True) and time.monotonic() < until:  # noqa: ASYNC110 each look may begin a commit
                 await asyncio.sleep(_LOOK_S)
+        self.letters.give_up()
         if file is not None:
             await in_thread(file.close)
