@@ -43,6 +43,8 @@ class DatagramTransport:
             address = socket.numeric or self._address(socket)
             if address is None:
                 return self._resolve_and_send(socket, batch)
+            if self._udp.doubtful and socket.canonical in self._udp.doubtful and batch.events:
+                return self._udp.send_carefully(socket, batch, address)
             self._udp.send(socket, batch, address)
             return True
         if isinstance(socket, UnixSocket):
@@ -53,6 +55,7 @@ class DatagramTransport:
     def unsubscribed(self, socket: Socket) -> None:
         """Close the subscriber's kernel socket."""
         self._sockets.close(socket.canonical)
+        self._udp.doubtful.discard(socket.canonical)
         self._chosen.pop(socket.canonical, None)
 
     def _address(self, target: UdpSocket) -> HostAddress | None:
@@ -75,7 +78,11 @@ class DatagramTransport:
 
     async def _resolve_and_send(self, target: UdpSocket, batch: Batch) -> None:
         found = await self._resolver.addresses(target.host, target.port)
-        self._udp.send(target, batch, self._choose(target, found))
+        address = self._choose(target, found)
+        if target.canonical in self._udp.doubtful and batch.events:
+            await self._udp.send_carefully(target, batch, address)
+        else:
+            self._udp.send(target, batch, address)
 
     def _forget(self, target: UdpSocket) -> None:
         """Have the name of *target*, if it has one, looked up before the next batch."""

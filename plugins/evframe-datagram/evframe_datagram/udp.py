@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import struct
@@ -30,6 +31,7 @@ _REPORTED: Final = {
     errno.EOPNOTSUPP,
 }
 _MOST_REPORTS: Final = 2
+_REPORT_S: Final = 0.05  # in which a host reports that no process listens
 _MOST_BYTES: Final[dict[int, int]] = {socket.AF_INET: 65507, socket.AF_INET6: 65487}
 
 
@@ -45,24 +47,50 @@ class UdpSender:
         self._sockets = sockets
         self._forget = forget
         self._segmentation = True
+        self.doubtful: set[str] = set()
+        """The kept subscribers whose peers could not be reached; see `send_carefully`."""
 
     def send(self, target: UdpSocket, batch: Batch, address: HostAddress) -> None:
         """Send one datagram per event.
 
         Raises:
-            Unavailable: if the kernel takes no more, with the number of events that were sent.
+            Unavailable: if the kernel takes no more, or did not bring to the peer what is kept.
         """
-        try:
-            kernel = self._sockets.connect(target.canonical, address.family, address.sockaddr)
-        except OSError as error:
-            self._forget(target)
-            raise Unavailable(connection_problem(error)) from None
+        kernel = self._connect(target, address)
         most = _MOST_BYTES[address.family]
         events = batch.events
         if len(events) == 1 and len(events[0].payload) <= most:
             self._send_one(kernel, target, batch, most, events[0].payload)
         else:
-            self._send_all(kernel, target, batch, most, [])
+            self._send_all(kernel, target, batch, most, [], part=range(len(events)))
+
+    async def send_carefully(self, target: UdpSocket, batch: Batch, address: HostAddress) -> None:
+        """Send the first event alone, and the others unless the peer's host reports that no process listens.
+
+        From another host the report comes when what was sent counts as delivered already.
+
+        Raises:
+            Unavailable: see `send`.
+        """
+        kernel = self._connect(target, address)
+        most = _MOST_BYTES[address.family]
+        self._sockets.waiting.add(target.canonical)
+        try:
+            kernel.getsockopt(SOL_SOCKET, SO_ERROR)  # a report on an earlier attempt
+            self._send_all(kernel, target, batch, most, [], part=range(1))
+            await asyncio.sleep(_REPORT_S)
+            self._send_all(kernel, target, batch, most, [], part=range(0))
+        finally:
+            self._sockets.waiting.discard(target.canonical)
+        self.doubtful.discard(target.canonical)
+        self._send_all(kernel, target, batch, most, [], part=range(1, len(batch.events)))
+
+    def _connect(self, target: UdpSocket, address: HostAddress) -> socket.socket:
+        try:
+            return self._sockets.connect(target.canonical, address.family, address.sockaddr)
+        except OSError as error:
+            self._forget(target)
+            raise Unavailable(connection_problem(error)) from None
 
     def _send_one(self, kernel: socket.socket, target: UdpSocket, batch: Batch, most: int, payload: bytes) -> None:
         """Send the only event of a batch: as `_send_all` does, without the lists, which take longer than the rest."""
@@ -73,20 +101,22 @@ class UdpSender:
         except OSError as error:
             reports: list[int] = []
             if self._may_be_repeated(error.errno, 1, reports):
-                self._send_all(kernel, target, batch, most, reports)
+                self._send_all(kernel, target, batch, most, reports, part=range(1))
                 return
             self._fail(target, batch, range(1), error.errno)
         reported = kernel.getsockopt(SOL_SOCKET, SO_ERROR)
         if reported in _REPORTED:
             self._fail(target, batch, range(1), reported)
 
-    def _send_all(self, kernel: socket.socket, target: UdpSocket, batch: Batch, most: int, reports: list[int]) -> None:
-        """Send the events of a batch; *reports* are those of the kernel that it may be about to repeat."""
+    def _send_all(  # noqa: PLR0913 what one batch needs
+        self, kernel: socket.socket, target: UdpSocket, batch: Batch, most: int, reports: list[int], *, part: range
+    ) -> None:
+        """Send *part* of a batch; *reports* are those of the kernel that it may be about to repeat."""
         send = kernel.send
         payloads = [event.payload for event in batch.events]
         sizes = [*map(len, payloads), _MAX_SEGMENT_BYTES + 1]
-        index = previous = 0
-        total = len(payloads)
+        index = previous = part.start
+        total = part.stop
         while index < total:
             size = sizes[index]
             # Only what is followed by an equal or a shorter payload can begin a burst.
@@ -97,6 +127,8 @@ class UdpSender:
                     kernel.sendmsg([burst], [(socket.SOL_UDP, _UDP_SEGMENT, struct.pack("H", size))])
                 elif size > most:
                     batch.fail(index, "too_large")
+                    index += 1
+                    continue  # nothing was sent: a report that comes next is on what was sent before
                 else:
                     send(payloads[index])
             except BlockingIOError:
@@ -127,6 +159,11 @@ class UdpSender:
         return False
 
     def _fail(self, target: UdpSocket, batch: Batch, failed: range, number: int | None) -> None:
+        """Count the events *failed* with an error of the system, or have them and those behind sent again if kept."""
+        if batch.is_kept and number != errno.EMSGSIZE:
+            self.doubtful.add(target.canonical)
+            self._forget(target)
+            raise Unavailable(reason_of(number), done=failed.start)
         # A report on the first datagram belongs to an earlier batch: it is counted on this event.
         for index in failed or (failed.start,):
             if index not in batch.failures:

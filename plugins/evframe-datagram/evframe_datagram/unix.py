@@ -50,8 +50,11 @@ class UnixSender:
         return True
 
     def _fail(self, target: UnixSocket, batch: Batch, index: int, error: OSError) -> None:
-        """Count the event that the kernel did not take as failed; raise Unavailable if the reader is gone."""
-        if error.errno in _AWAY:
+        """Count the event that the kernel did not take as failed; raise Unavailable if the reader is gone.
+
+        Of kept events, those fail that are too large.
+        """
+        if error.errno in _AWAY or (batch.is_kept and error.errno != errno.EMSGSIZE):
             self._sockets.close(target.canonical)
             raise Unavailable(connection_problem(error), done=index) from None
         batch.fail(index, reason_of(error.errno))

@@ -130,6 +130,19 @@ async def test_udp_refused_is_a_failure(receiver):
     assert [report[0].reason for report in reports] == ["refused"] * 5
 
 
+async def test_udp_refused_before_one_that_is_too_large(receiver):
+    """A report on events that were sent before one that is too large to be sent is counted on those events."""
+    port = receiver.getsockname()[1]
+    receiver.close()
+    async with interface() as events:
+        events.register_event("E_TEST")
+        lease = events.subscribe_event("E_TEST", f"udp:127.0.0.1:{port}")
+        for text in ("", "", "x" * 70_000, ""):
+            events.raise_event("E_TEST", [text])
+        await until(lambda: not lease.subscriber.depth)
+    assert lease.subscriber.reasons == {"refused": 3, "too_large": 1}
+
+
 _UNREACHABLE = """
 import asyncio, json, socket, struct, subprocess, sys
 import evframe

@@ -13,7 +13,7 @@ from evframe.plugin import UnfitError
 from evframe_flatstore.file import LineFile, Rotation
 from evframe_flatstore.paths import PathTemplate
 from evframe_flatstore.probing import check_folder
-from evframe_flatstore.problems import problem_of
+from evframe_flatstore.problems import MENDABLE, problem_of
 
 
 @attrs.define
@@ -54,13 +54,14 @@ def record(groups: Sequence[Group], batch: Batch) -> None:
     Raises:
         Unavailable: if lines are not written that have to be.
     """
-    problem: Unavailable | None = None
+    problem: Unavailable | Rejected | None = None
     for group in groups:
         error = group.error
         done = len(group.indexes) if error is None else error.done
         for index in group.indexes[:done]:
             batch.confirm(index)
-        if isinstance(error, Rejected):
+        waits = batch.is_kept and error is not None and error.reason in MENDABLE
+        if isinstance(error, Rejected) and not waits:
             for index in group.indexes[done:]:
                 batch.fail(index, error.reason)
         else:

@@ -35,6 +35,8 @@ _OF_THE_DISK: Final = {
     errno.ENOMEM,
     errno.ESTALE,
 }
+MENDABLE: Final = {"no_reader", "pipe_full", "no_permission", "file_too_large", "no_directory"}
+"""The reasons of one file that pass: lines that are kept wait then, those of other files in its folder do not."""
 _PERMISSION: Final = {errno.EACCES, errno.EPERM}
 
 

@@ -1,0 +1,167 @@
+"""Kept subscribers: what a later attempt may mend is no failure, and the events arrive when it is mended."""
+
+import json
+import os
+import socket
+import threading
+
+import pytest
+from kept import away, delivered, kept
+
+from evframe.testing import until
+
+
+def numbers(payloads):
+    return [json.loads(payload)["params"]["n"] for payload in payloads]
+
+
+class Datagrams:
+    """Takes datagrams on a thread; leaves without a loss of what the kernel has."""
+
+    def __init__(self, family, address):
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self._socket.bind(address)
+        self._socket.settimeout(0.02)
+        self._is_leaving = False
+        self.payloads = []
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self):
+        while True:
+            try:
+                self.payloads.append(self._socket.recv(65536))
+            except TimeoutError:
+                if self._is_leaving:
+                    return
+
+    def close(self):
+        self._is_leaving = True
+        self._thread.join()
+        self._socket.close()
+
+
+@pytest.fixture
+def datagrams():
+    opened = []
+
+    def open_(family, address):
+        opened.append(Datagrams(family, address))
+        return opened[-1]
+
+    yield open_
+    for each in opened:
+        each.close()
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.mark.parametrize("count", [1, 200])
+async def test_udp_without_a_process(tmp_path, datagrams, count):
+    """UDP: while no process listens events wait, and the first attempt after that brings all of them, in order."""
+    port = free_port()
+    async with kept(tmp_path, f"udp:127.0.0.1:{port}", count=count) as events:
+        await away(events, "refused")
+        peer = datagrams(socket.AF_INET, ("127.0.0.1", port))
+        await delivered(events)
+        await until(lambda: len(peer.payloads) >= count)
+    assert numbers(peer.payloads) == list(range(count))
+
+
+async def test_a_datagram_that_is_too_large_fails(tmp_path, datagrams):
+    """UDP and UNIX: an event that fits no datagram fails alone, also while the peer is away."""
+    port = free_port()
+    async with kept(tmp_path, f"udp:127.0.0.1:{port}", count=2) as events:
+        events.raise_event("E_TEST", {"n": 2, "text": "x" * 70_000})
+        events.raise_event("E_TEST", {"n": 3})
+        await until(lambda: events.statistics[0].away == "refused")
+        peer = datagrams(socket.AF_INET, ("127.0.0.1", port))
+        await until(lambda: not events.statistics[0].depth)
+        await until(lambda: len(peer.payloads) >= 3)
+        assert events.statistics[0].reasons == {"too_large": 1}
+    assert numbers(peer.payloads) == [0, 1, 3]
+
+
+@pytest.mark.parametrize(("make", "reason"), [(None, "no_such_path"), (socket.SOCK_DGRAM, "refused")])
+async def test_unix_without_a_reader(tmp_path, datagrams, make, reason):
+    """UNIX datagrams: a path that is missing, or that no process reads, is away."""
+    path = tmp_path / "peer"
+    if make is not None:
+        with socket.socket(socket.AF_UNIX, make) as left:
+            left.bind(str(path))
+    async with kept(tmp_path, f"unix:{path}", count=50) as events:
+        await away(events, reason)
+        path.unlink(missing_ok=True)
+        peer = datagrams(socket.AF_UNIX, str(path))
+        await delivered(events)
+        await until(lambda: len(peer.payloads) >= 50)
+    assert numbers(peer.payloads) == list(range(50))
+
+
+async def test_unix_of_another_kind(tmp_path, datagrams):
+    """UNIX datagrams: a path that another kind of socket, or a file, is at is away."""
+    path = tmp_path / "peer"
+    path.write_text("no socket")
+    async with kept(tmp_path, f"unix:{path}") as events:
+        await until(lambda: events.statistics[0].away)
+        assert not events.statistics[0].failed
+        path.unlink()
+        peer = datagrams(socket.AF_UNIX, str(path))
+        await delivered(events)
+        await until(lambda: len(peer.payloads) >= 5)
+
+
+def lines(path):
+    return [int(line.rpartition(",")[2]) for line in path.read_text().splitlines()]
+
+
+async def test_flatstore_whose_folder_is_moved(tmp_path):
+    """Flatstore: while the folder is away lines wait; they are in the file once it is back."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    async with kept(tmp_path, f"flatstore:{folder}/file") as events:
+        await delivered(events)
+        folder.rename(tmp_path / "elsewhere")
+        for number in range(5, 10):
+            events.raise_event("E_TEST", {"n": number})
+        await away(events, "no_directory")
+        (tmp_path / "elsewhere").rename(folder)
+        await delivered(events)
+    assert lines(folder / "file") == list(range(10))
+
+
+async def test_flatstore_pipe_without_a_reader(tmp_path):
+    """Flatstore: lines for a pipe wait for its reader."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    async with kept(tmp_path, f"flatstore:{path}") as events:
+        await away(events, "no_reader")
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        await delivered(events)
+        assert os.read(reader, 4096).count(b"\n") == 5
+        os.close(reader)
+
+
+async def test_flatstore_pipes_by_parameter(tmp_path):
+    """Flatstore with a parameter: lines for one pipe wait for its reader, and those of other files do not."""
+    os.mkfifo(tmp_path / "1")
+    async with kept(tmp_path, f"flatstore:{tmp_path}/{{n}}") as events:
+        await until(lambda: events.statistics[0].delivered == 4)
+        await away(events, "no_reader")
+        reader = os.open(tmp_path / "1", os.O_RDONLY | os.O_NONBLOCK)
+        await delivered(events)
+        assert os.read(reader, 4096).count(b"\n") == 1
+        os.close(reader)
+
+
+async def test_flatstore_name_that_is_a_folder_fails(tmp_path):
+    """Flatstore with a parameter: a value that names a folder fails its event alone, because no other one can come."""
+    (tmp_path / "1").mkdir()
+    async with kept(tmp_path, f"flatstore:{tmp_path}/{{n}}") as events:
+        await until(lambda: not events.statistics[0].depth)
+        assert events.statistics[0].reasons == {"is_directory": 1}
