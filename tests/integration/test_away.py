@@ -5,9 +5,11 @@ import os
 import socket
 import threading
 
+import failing_routes
 import pytest
 from kept import away, delivered, kept
 
+import evframe
 from evframe.testing import until
 
 
@@ -165,3 +167,84 @@ async def test_flatstore_name_that_is_a_folder_fails(tmp_path):
     async with kept(tmp_path, f"flatstore:{tmp_path}/{{n}}") as events:
         await until(lambda: not events.statistics[0].depth)
         assert events.statistics[0].reasons == {"is_directory": 1}
+
+
+@pytest.fixture
+def routes():
+    failing_routes.reset()
+    yield failing_routes
+    failing_routes.reset()
+
+
+def routing(name, options=""):
+    return f'[plugins.route]\n{options}\n[routes]\nE_TEST = "failing_routes:{name}"\n'
+
+
+KINDS = pytest.mark.parametrize(("name", "options"), [("awaited", ""), ("plain", ""), ("plain", "inline = true")])
+
+
+@KINDS
+async def test_a_route_that_raises(tmp_path, routes, name, options):
+    """Route: while it raises events wait; the first attempt after that brings all of them, in order."""
+    routes.problems[-1] = RuntimeError("no database")
+    async with kept(tmp_path, "route:E_TEST", routing(name, options), count=50) as events:
+        await away(events, "route_error")
+        routes.problems.clear()
+        await delivered(events)
+    assert routes.got == list(range(50))
+
+
+@KINDS
+async def test_a_poisoned_event(tmp_path, routes, name, options):
+    """Route: an event that it fails for long while it takes others has failed; the others arrive once, in order."""
+    routes.problems[2] = RuntimeError("poison")
+    options += "\nkept_retry_s = 0.2"
+    async with kept(tmp_path, "route:E_TEST", routing(name, options), count=50) as events:
+        await until(lambda: not events.statistics[0].depth)
+        assert events.statistics[0].reasons == {"route_error": 1}
+    assert routes.got == [number for number in range(50) if number != 2]
+
+
+@KINDS
+async def test_two_poisoned_events(tmp_path, routes, name, options):
+    """Route: each poisoned event is tried for long; what the route took behind them arrives again, in order."""
+    routes.problems.update({2: RuntimeError("poison"), 3: RuntimeError("poison")})
+    options += "\nkept_retry_s = 0.2"
+    async with kept(tmp_path, "route:E_TEST", routing(name, options), count=10) as events:
+        await until(lambda: not events.statistics[0].depth)
+        assert events.statistics[0].reasons == {"route_error": 2}
+    assert list(dict.fromkeys(routes.got)) == [0, 1, *range(4, 10)]
+
+
+@KINDS
+async def test_a_route_that_fails_all_gives_no_event_up(tmp_path, routes, name, options):
+    """Route: as long as it takes no event at all, none has failed, however long that lasts."""
+    routes.problems[-1] = RuntimeError("no database")
+    options += "\nkept_retry_s = 0.01"
+    async with kept(tmp_path, "route:E_TEST", routing(name, options), count=300) as events:
+        await away(events, "route_error")
+        await until(lambda: len(routes.calls) > 500)
+        assert (routes.got, events.statistics[0].depth) == ([], 300)
+        routes.problems.clear()
+        await delivered(events)
+    assert routes.got == list(range(300))
+
+
+@KINDS
+async def test_a_route_that_rejects(tmp_path, routes, name, options):
+    """Route: with `Rejected` it says that no attempt can mend the event, which has failed at once."""
+    routes.problems[2] = evframe.Rejected("no_customer")
+    async with kept(tmp_path, "route:E_TEST", routing(name, options)) as events:
+        await until(lambda: not events.statistics[0].depth)
+        assert events.statistics[0].reasons == {"no_customer": 1}
+    assert routes.got == [0, 1, 3, 4]
+
+
+async def test_a_route_that_takes_too_long(tmp_path, routes):
+    """Route: a call that takes too long is made again."""
+    routes.problems[2] = None
+    async with kept(tmp_path, "route:E_TEST", routing("hanging", "timeout_s = 0.2")) as events:
+        await away(events, "timeout")
+        routes.problems.clear()
+        await delivered(events)
+    assert routes.got == [0, 1, 2, 3, 4]

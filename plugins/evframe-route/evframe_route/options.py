@@ -29,6 +29,9 @@ class Options:
     """Call plain callables in the event loop itself, which they must never block."""
     timeout_s: float = attrs.field(default=30.0, validator=_positive)
     """How long one call may take before its event counts as failed."""
+    kept_retry_s: float = attrs.field(default=300.0, validator=_positive)
+    """How long an event that is kept on disk is tried again when the route fails it; after that it has failed if the
+    route takes another one."""
     workers_min: int = attrs.field(default=8, validator=at_least(1))
     """How many threads plain callables share: so many at first, and never fewer."""
     workers_max: int = attrs.field(default=32, validator=_not_below_workers_min)

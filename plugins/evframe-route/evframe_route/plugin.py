@@ -11,6 +11,7 @@ import attrs
 from evframe import Batch, ConfigError, Socket, hookimpl
 from evframe.plugin import CallLimit, EventCollector, Limits, PluginContext, WorkerGroup
 from evframe_route.callables import find_callable
+from evframe_route.kept import Persistence
 from evframe_route.options import Options as RouteOptions
 from evframe_route.pool import WorkerPool
 from evframe_route.runners import AsyncRunner, InlineRunner, Route, Runner
@@ -78,12 +79,14 @@ class RouteTransport:
         """
         if name in self._runners:
             raise ValueError(f"expected a new route, got {name!r} again")
+        persistence = Persistence(name, self._options.kept_retry_s)
         if inspect.iscoroutinefunction(route) or inspect.iscoroutinefunction(getattr(route, "__call__", None)):  # noqa: B004 an object whose call is a coroutine function
-            self._runners[name] = AsyncRunner(name, route, self._options.timeout_s)
+            self._runners[name] = AsyncRunner(name, route, self._options.timeout_s, persistence)
         elif self._options.inline if inline is None else inline:
-            self._runners[name] = InlineRunner(name, route)
+            self._runners[name] = InlineRunner(name, route, persistence)
         else:
-            self._runners[name] = ThreadRunner(name, route, self._options.timeout_s, self._pool)
+            timeout_s, pool = self._options.timeout_s, self._pool
+            self._runners[name] = ThreadRunner(name, route, timeout_s, pool, persistence=persistence)
         if self._context is not None:
             self._subscribe(self._context, name)
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from evframe import Batch, Event, depth
 from evframe.plugin import CallLimit, comes_from_outside
+from evframe_route.kept import KeptOutcomes, Outcomes, Persistence
 
 Route = Callable[[Event], Any]
 ERROR: Final = "route_error"
@@ -24,21 +25,28 @@ class Runner(Protocol):
 class InlineRunner:
     """Calls a plain callable in the loop: nothing is faster, and nothing else runs meanwhile."""
 
-    def __init__(self, name: str, route: Route) -> None:
+    def __init__(self, name: str, route: Route, persistence: Persistence) -> None:
         self._name = name
         self._route = route
+        self._persistence = persistence
 
     def run(self, batch: Batch, limit: CallLimit) -> Awaitable[None] | bool:
         """Call the route for each event."""
-        call_each(limit.timed(self._name, self._route), batch)
+        route = limit.timed(self._name, self._route)
+        if not batch.is_kept:
+            call_each(route, batch)
+            return True
+        outcomes = KeptOutcomes(batch, self._persistence)
+        call_each(route, outcomes)
+        outcomes.end()
         return True
 
 
-def call_each(route: Route, batch: Batch) -> None:
-    """Call *route* for each event of *batch*, in the depth of its event."""
+def call_each(route: Route, outcomes: Outcomes) -> None:
+    """Call *route* for each event, in the depth of its event."""
     current = -1
     try:
-        for index, event in enumerate(batch.events):
+        for index, event in enumerate(outcomes.events):
             if event.depth != current:
                 current = event.depth
                 depth.set(current + 1)
@@ -47,7 +55,7 @@ def call_each(route: Route, batch: Batch) -> None:
             except BaseException as error:  # an error of the route is the outcome
                 if comes_from_outside(error):
                     raise
-                batch.fail(index, ERROR, error)
+                outcomes.fail(index, ERROR, error)
     finally:
         depth.set(0)
 
@@ -55,30 +63,41 @@ def call_each(route: Route, batch: Batch) -> None:
 class AsyncRunner:
     """Awaits a coroutine function, one event after the other."""
 
-    def __init__(self, name: str, route: Callable[[Event], Coroutine[Any, Any, Any]], timeout_s: float) -> None:
+    def __init__(
+        self, name: str, route: Callable[[Event], Coroutine[Any, Any, Any]], timeout_s: float, persistence: Persistence
+    ) -> None:
         self._name = name
         self._route = route
         self._timeout_s = timeout_s
+        self._persistence = persistence
 
     async def run(self, batch: Batch, limit: CallLimit) -> None:
         """Call the route for each event; one that takes too long is cancelled."""
+        if not batch.is_kept:
+            await self._call_each(batch, limit)
+            return
+        outcomes = KeptOutcomes(batch, self._persistence)
+        await self._call_each(outcomes, limit)
+        outcomes.end()
+
+    async def _call_each(self, outcomes: Outcomes, limit: CallLimit) -> None:
         route = limit.timed_async(self._name, self._route)
         task = asyncio.current_task()
         assert task is not None
         watch = _Watch(task, self._timeout_s)
         try:
-            while watch.index < len(batch.events):
+            while watch.index < len(outcomes.events):
                 try:
-                    await _continue(route, batch.events, watch)
+                    await _continue(route, outcomes.events, watch)
                 except BaseException as error:  # an error of the route is the outcome
                     if watch.expired and isinstance(error, asyncio.CancelledError):
                         watch.expired = False
                         task.uncancel()
-                        batch.fail(watch.index, TIMEOUT, error)
+                        outcomes.fail(watch.index, TIMEOUT, error)
                     elif comes_from_outside(error):
                         raise  # the batch is cancelled, say, and not something inside the route
                     else:
-                        batch.fail(watch.index, ERROR, error)
+                        outcomes.fail(watch.index, ERROR, error)
                 watch.index += 1
         finally:
             watch.stop()

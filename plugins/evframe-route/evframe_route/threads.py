@@ -11,6 +11,7 @@ from typing import Final
 
 from evframe import Batch, Unavailable, depth
 from evframe.plugin import CallLimit
+from evframe_route.kept import KeptOutcomes, Outcomes, Persistence
 from evframe_route.pool import WorkerPool
 from evframe_route.runners import ERROR, TIMEOUT, Route
 
@@ -20,8 +21,11 @@ _SLICE_S: Final = 0.01  # a route that has had a worker for so long gives way to
 class ThreadRunner:
     """Calls a plain callable on a thread, so that it may block; the workers are those of all routes."""
 
-    def __init__(self, name: str, route: Route, timeout_s: float, pool: WorkerPool) -> None:
+    def __init__(
+        self, name: str, route: Route, timeout_s: float, pool: WorkerPool, *, persistence: Persistence
+    ) -> None:
         self._name = name
+        self._persistence = persistence
         self._route = route
         self._timeout_s = timeout_s
         self._pool = pool
@@ -35,16 +39,21 @@ class ThreadRunner:
         if self._context is None:
             # Its own, so that what a route leaves in it does not reach another one on the same thread.
             self._context = contextvars.copy_context()
-        call = self._current = _Call(limit.timed(self._name, self._route), batch, self._context)
+        outcomes = KeptOutcomes(batch, self._persistence) if batch.is_kept else None
+        call = self._current = _Call(limit.timed(self._name, self._route), outcomes or batch, self._context)
         self._pool.put(call)
         try:
-            await self._watch(call)
+            await self._watch(call, outcomes)
         finally:
             if not call.over.done():
                 call.given_up = True
                 self._pool.replace(call)
+        if call.problem is not None:
+            raise call.problem
+        if outcomes is not None:
+            outcomes.end()
 
-    async def _watch(self, call: _Call) -> None:
+    async def _watch(self, call: _Call, outcomes: KeptOutcomes | None) -> None:
         """Wait for the end; the time in which no worker has the call does not count."""
         seen = -1
         while True:
@@ -52,7 +61,10 @@ class ThreadRunner:
             if call.over.done():
                 return
             if call.running and call.index == seen:
-                call.batch.fail(seen, TIMEOUT)
+                if outcomes is None:
+                    call.outcomes.fail(seen, TIMEOUT)
+                else:
+                    outcomes.fail_held_up(seen, TIMEOUT)
                 raise Unavailable("route_busy", done=seen + 1)
             seen = call.index if call.running else -1
 
@@ -60,11 +72,12 @@ class ThreadRunner:
 class _Call:
     """A batch on its way through the workers; *index* is the event that it is at."""
 
-    def __init__(self, route: Route, batch: Batch, context: contextvars.Context) -> None:
+    def __init__(self, route: Route, outcomes: Outcomes, context: contextvars.Context) -> None:
         self._route = route
         self._context = context
         self._loop = asyncio.get_running_loop()
-        self.batch = batch
+        self.outcomes = outcomes
+        self.problem: Unavailable | None = None  # that ends the attempt
         self.over = self._loop.create_future()
         self.index = 0
         self.running = False
@@ -77,8 +90,8 @@ class _Call:
 
     def _call_each(self, waiting: Sized) -> bool:
         until = time.monotonic() + _SLICE_S
-        batch, route = self.batch, self._route
-        events = batch.events
+        outcomes, route = self.outcomes, self._route
+        events = outcomes.events
         current = -1
         self.running = True
         for index in range(self.index, len(events)):
@@ -95,8 +108,12 @@ class _Call:
             try:
                 route(event)
             except BaseException as error:  # noqa: BLE001 an error of the route is the outcome, and ends no worker
-                if not self.given_up:
-                    batch.fail(index, ERROR, error)
+                try:
+                    if not self.given_up:
+                        outcomes.fail(index, ERROR, error)
+                except Unavailable as problem:
+                    self.problem = problem.with_traceback(None)
+                    return True
         return True
 
     def end(self) -> None:
