@@ -166,6 +166,7 @@ OTHERS = {
     "on_subscribe",
     "deliver",
     "check_lease",
+    "check_target",
     "networks_beyond",
     "reloaded",
 }
@@ -203,7 +204,7 @@ def test_a_decision_that_exits_is_an_error_of_its_caller(kind):
     """A hook that decides what is permitted permits nothing when it raises: its caller gets the error."""
 
     class Plugin:
-        check_lease = evframe.hookimpl(lambda self, socket: raising(kind)())
+        check_lease = check_target = evframe.hookimpl(lambda self, socket: raising(kind)())
         networks_beyond = evframe.hookimpl(lambda self, endpoints: raising(kind)())
 
     events = evframe.EventInterface(plugins={"memory": MemoryTransport(), "plugin": Plugin()})
@@ -211,8 +212,11 @@ def test_a_decision_that_exits_is_an_error_of_its_caller(kind):
     with pytest.raises(evframe.PluginError, match=kind.__name__):
         events.restore_subscription("E_T", "memory:a", 60, 60)
     assert events.subscriptions == []
+    context = events.composition.loaded["plugin"].context
     with pytest.raises(evframe.PluginError, match=kind.__name__):
-        events.composition.loaded["plugin"].context.networks_beyond([("h", 1)])
+        context.networks_beyond([("h", 1)])
+    with pytest.raises(evframe.PluginError, match=kind.__name__):
+        context.plugins.decide("check_target", socket=context.transports.parse("memory:a").socket, interface="")
 
 
 @pytest.mark.parametrize("kind", ERRORS)

@@ -133,6 +133,14 @@ def check_lease(socket: Socket, interface: str) -> bool | None:
     """
 
 
+@hookspec(firstresult=True)
+def check_target(socket: Socket, interface: str) -> bool | None:
+    """Check a socket that a client of *interface* has events sent to without a lease, such as those of a replay.
+
+    Return True to permit it. Raise `ForbiddenError` to refuse it. `check_lease` has the same arguments.
+    """
+
+
 @hookspec
 def open_queue(socket: Socket, room: int, wake: Callable[[], None]) -> Queue | None:
     """Return the queue in which the events of a new subscriber wait, with those of an earlier process if there are.

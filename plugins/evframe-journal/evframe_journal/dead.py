@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
-from evframe_journal.letters import OVERHEAD, Bounds, Changes, Filter
+from evframe_journal.letters import OVERHEAD, Bounds, Changes, Filter, Page
 
 if TYPE_CHECKING:
     from evframe import Event
@@ -37,6 +39,29 @@ class Reading(Protocol):
 
     def last_id(self, done: Callable[[Any, BaseException | None], None]) -> None:
         """Read the highest id."""
+
+
+async def look(reading: Reading, wanted: Filter, after: int, most: int, *, whole: bool) -> Page:
+    """Return a page; raise the error of the file."""
+    found: asyncio.Future[Page] = asyncio.get_running_loop().create_future()
+    reading.look(wanted, after, most, whole=whole, done=partial(_finish, found))
+    return await found
+
+
+async def last_id(reading: Reading) -> int:
+    """Return the highest id; raise the error of the file."""
+    found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    reading.last_id(partial(_finish, found))
+    return await found
+
+
+def _finish(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
 
 
 @attrs.frozen
@@ -124,10 +149,14 @@ class DeadLetters:
             log.error("events that failed for good are not kept as dead letters", extra={"count": count})
         self.not_kept += count
 
-    def remove(self, letter: int, done: Removed | None = None) -> None:
-        """Delete a letter with the next commit, then call *done*."""
-        self._removed[letter] = done
-        self._again.pop(letter, None)
+    def remove(self, letter: int) -> None:
+        """Delete a letter with the next commit."""
+        self.remove_all((letter,))
+
+    def remove_all(self, letters: Sequence[int], done: Removed | None = None) -> None:
+        """Delete *letters* with the next commit, then call *done*."""
+        self._removed |= dict.fromkeys(letters)
+        self._removed[letters[-1]] = done
 
     def fail_again(self, letter: int, reason: str, detail: str) -> None:
         """Record that the replay of a letter has failed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -13,13 +14,25 @@ from evframe_files.places import beside
 from orjson import loads
 
 from evframe import Event, EventDefinition, Socket, UnknownEventError, hookimpl
-from evframe.plugin import LogLimiter, PluginContext, Queue, StatusGroup, Subscriber, in_thread
+from evframe.plugin import (
+    CommandError,
+    CommandTable,
+    LogLimiter,
+    PluginContext,
+    Queue,
+    StatisticGroup,
+    StatusGroup,
+    Subscriber,
+    in_thread,
+)
 from evframe_journal import letters
 from evframe_journal.bounds import Bounds
+from evframe_journal.commands import Access, dead_letter_commands
 from evframe_journal.dead import DeadLetters
 from evframe_journal.file import PROBLEMS, JournalFile
 from evframe_journal.journal import Journal
 from evframe_journal.options import Options as JournalOptions
+from evframe_journal.replay import Replays
 
 log = logging.getLogger("evframe.journal")
 IDENTIFIER: Final = "journal"
@@ -46,6 +59,7 @@ class JournalPlugin:
         self._context: PluginContext | None = None
         self.letters = DeadLetters(bounds=self._dead_bounds)
         """What has failed for good, where a policy has it kept."""
+        self._replays: Replays | None = None
         self._file: JournalFile | None = None
         self._journal: Journal | None = None
         self._status: StatusGroup | None = None
@@ -78,15 +92,57 @@ class JournalPlugin:
             self._open()
         return None if self._journal is None else self._journal.open(canonical, room, wake)
 
-    def _open(self) -> None:
-        """Open the file, unless that cannot be done; then events wait in memory."""
+    @hookimpl
+    def management_commands(self, commands: CommandTable) -> None:
+        """Contribute the commands about dead letters."""
+        access = Access(
+            letters=self.letters,
+            replays=self._get_replays,
+            context=self._get_context,
+            reading=self._reading,
+            event_of=self._event_of,
+        )
+        for command in dead_letter_commands(access):
+            commands.add(command)
+
+    @hookimpl
+    def statistics(self) -> list[StatisticGroup]:
+        """Return how many dead letters there are, and what came of others."""
+        letters = self.letters
+        counters = {"added": letters.added, "dropped": letters.dropped, "not_kept": letters.not_kept}
+        return [StatisticGroup("dead_letters", counters, {"kept": letters.count, "bytes": letters.bytes})]
+
+    def _get_context(self) -> PluginContext:
+        assert self._context is not None
+        return self._context
+
+    def _get_replays(self) -> Replays:
+        if self._replays is None:
+            self._replays = Replays(self._get_context().spawn)
+        return self._replays
+
+    def _reading(self) -> JournalFile | None:
+        """Return the file for a command; None when no file was made yet."""
+        if self._journal is None and self._find_path() and os.path.exists(self.path):
+            self._open()
+            if self._journal is None:
+                raise CommandError(503, "Journal not available", self._problem)
+        return self._file if self._journal is not None else None
+
+    def _find_path(self) -> bool:
         assert self._context is not None
         host = self._context.host
         if not self.path and host.is_gateway and host.config_path is not None:
             self.path = beside(host.config_path, "journal")
+        return bool(self.path)
+
+    def _open(self) -> None:
+        """Open the file, unless that cannot be done; then events wait in memory."""
+        assert self._context is not None
+        has_path = self._find_path()
         self._status = self._context.status.group("core")
         self._status.add(IDENTIFIER, status=1, details="kept", reports=10)
-        if not self.path:
+        if not has_path:
             self._report(ValueError("plugins.journal.path: expected the path of a file, got nothing"))
             return
         try:

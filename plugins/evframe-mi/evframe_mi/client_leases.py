@@ -75,6 +75,17 @@ class ClientLeases:
             self._check_names(policy, address.socket)
         context.leases.subscribe_client(event, address, expire_s, policy.name)
 
+    def check_target(self, policy: Policy, target: Socket) -> None:
+        """Raise ForbiddenError unless clients with *policy* may have events sent to *target* without a lease.
+
+        Where *policy* has networks, the target connects to numeric hosts alone: only leases limit what a name, or a
+        peer that names others, leads to.
+        """
+        policy.check_socket(target)
+        if policy.networks is not None:
+            for host, _ in sorted(_endpoints(target)):
+                raise _outside(target, host)
+
     def review(self) -> list[Subscription]:
         """Apply changed policies; return the leases that are not permitted any more, and have ended therefore."""
         ended = []

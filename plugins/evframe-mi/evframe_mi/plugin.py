@@ -93,6 +93,12 @@ class Management:
         self.policies.of(interface).check_socket(socket)
         return True
 
+    @hookimpl
+    def check_target(self, socket: Socket, interface: str) -> bool:
+        """Check the target of a replay by the policy of the interface."""
+        self.leases.check_target(self.policies.of(interface), socket)
+        return True
+
     @hookimpl(tryfirst=True)
     def lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
         """Limit the names of a lease before other plugins raise events about it."""

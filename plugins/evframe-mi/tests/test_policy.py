@@ -483,3 +483,28 @@ async def test_names_are_limited_before_other_plugins_learn_of_a_lease():
             assert ask(management(events), "event_subscribe", ["E_A", "udp:moves"])["result"] == "OK"
             await until(lambda: net.reached)
             assert net.reached == [None]
+
+
+def test_targets_without_a_lease():
+    """What a client has events sent to without a lease may be subscribed, and names no host where there are networks."""
+
+    def check(target, **options):
+        mi = Management(Options(ManagementOptions(**options)))
+        evframe.EventInterface(plugins={"mi": mi, "memory": MemoryTransport()})
+        return mi.check_target(target, "mi-http")
+
+    cluster = Target("kafka:192.0.2.1:1/topic", endpoints=(("192.0.2.1", 1),), names_hosts=True)
+    within = {"networks": ["192.0.2.0/24"]}
+    for target in (at("192.0.2.1"), at("192.0.2.1", "tcp"), at("host.example"), combined(at("host.example")), cluster):
+        assert check(target) is True
+    assert check(at("192.0.2.1"), **within) is True
+    refused = (
+        at("198.51.100.1"),
+        at("host.example"),
+        combined(at("192.0.2.1"), at("host.example")),
+        cluster,
+        file("/tmp/x"),
+    )
+    for target in refused:
+        with pytest.raises(ForbiddenError):
+            check(target, **within)

@@ -1,0 +1,220 @@
+"""Replays: dead letters that are sent again, at a rate, each until its delivery is confirmed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import attrs
+
+from evframe import SocketError
+from evframe.plugin import ForbiddenError
+from evframe_journal.dead import DeadLetters, look
+from evframe_journal.letters import Filter, Letter
+
+if TYPE_CHECKING:
+    from evframe.plugin import Address, Member
+    from evframe_journal.dead import Reading
+    from evframe_journal.frames import EventOf
+
+MOST_RATE: Final = 100_000
+_PAGE: Final = 256  # letters that are read at once
+_UNDER_WAY: Final = 1024  # letters of one replay that wait for their outcome
+_MEMBERS: Final = 64  # peers of one replay that stay open without a letter under way
+_TICK_S: Final = 0.05
+_OVER: Final = 16  # replays that are listed after their end
+
+
+class Roster(Protocol):
+    """Opens what letters are sent through; see `evframe.plugin.PluginContext.roster`."""
+
+    def open_member(self, address: Address) -> Member:
+        """Return a subscriber that the replay feeds."""
+
+    def close_member(self, member: Member) -> None:
+        """Close it."""
+
+
+class Pace:
+    """How many letters may be sent now.
+
+    Args:
+        rate: letters a second.
+        clock: the monotonic clock, in seconds.
+    """
+
+    def __init__(self, rate: int, clock: Callable[[], float]) -> None:
+        self._rate = rate
+        self._clock = clock
+        self._most = max(1.0, rate * _TICK_S)
+        self._may = 1.0
+        self._at = clock()
+
+    def take(self) -> bool:
+        """Return whether another letter may be sent, which is counted."""
+        now = self._clock()
+        self._may = min(self._most, self._may + (now - self._at) * self._rate)
+        self._at = now
+        if self._may < 1:
+            return False
+        self._may -= 1
+        return True
+
+    @property
+    def wait_s(self) -> float:
+        """After how many seconds it is worth to ask again."""
+        return max(_TICK_S, (1 - self._may) / self._rate)
+
+
+@attrs.define(eq=False)
+class _Peer:
+    """Where letters go."""
+
+    member: Member
+    under_way: int = 0
+
+    def has_room_for(self, letter: Any) -> bool:
+        return not self.member.depth or self.member.subscriber.queue.has_room_for(letter)
+
+
+@attrs.define(kw_only=True, eq=False)
+class Replay:
+    """One replay: its progress, and its work."""
+
+    number: int
+    wanted: Filter
+    rate: int
+    to: str | None
+    """The canonical text of the socket that gets all letters; None when each goes to the socket that it failed at."""
+    address_of: Callable[[str], Address]
+    """Returns where the letters of a canonical socket go; SocketError or ForbiddenError when they cannot."""
+    letters: DeadLetters
+    reading: Reading
+    roster: Roster
+    event_of: EventOf
+    clock: Callable[[], float] = time.monotonic
+    delivered: int = attrs.field(default=0, init=False)
+    failed: int = attrs.field(default=0, init=False)
+    """How many have failed again."""
+    left: int = attrs.field(default=0, init=False)
+    """How many were not sent: another replay has them, or their socket cannot be used."""
+    problem: str = attrs.field(default="", init=False)
+    """Why a socket could not be used, or why the replay has ended early."""
+    under_way: int = attrs.field(default=0, init=False)
+    is_over: bool = attrs.field(default=False, init=False)
+    _peers: dict[str, _Peer | None] = attrs.field(factory=dict, init=False)
+    _is_closing: bool = attrs.field(default=False, init=False)
+
+    async def run(self) -> None:
+        """Send the letters, page by page."""
+        pending: deque[Letter] = deque()
+        try:
+            pace = Pace(self.rate, self.clock)
+            after: int | None = 0
+            while after is not None:
+                page = await look(self.reading, self.wanted, after, _PAGE, whole=True)
+                after = page.next
+                pending.extend(self._claim(page.letters))
+                await self._send(pending, pace)
+                self._close_idle()
+            while self.under_way:  # noqa: ASYNC110 an event would be set by each letter
+                await asyncio.sleep(_TICK_S)
+        except Exception as error:  # noqa: BLE001 the file of the journal has a problem, which the status shows too
+            self.problem = str(error) or repr(error)
+        finally:
+            self._is_closing = self.is_over = True
+            self.letters.claimed.difference_update(letter.id for letter in pending)
+            self._close(self._peers)
+
+    def _claim(self, letters: Sequence[Letter]) -> list[Letter]:
+        """Return those that no other replay has; this one has them from now on."""
+        found = [letter for letter in letters if letter.id not in self.letters.claimed]
+        self.left += len(letters) - len(found)
+        self.letters.claimed.update(letter.id for letter in found)
+        return found
+
+    async def _send(self, pending: deque[Letter], pace: Pace) -> None:
+        """Send *pending* in order, as fast as the rate and the peers allow."""
+        while pending:
+            letter = pending[0]
+            peer = self._peer(self.to or letter.socket)
+            if peer is None:
+                self.left += 1
+                self.letters.claimed.discard(pending.popleft().id)
+                continue
+            event = self.event_of(letter.payload, self.clock())
+            if self.under_way >= _UNDER_WAY or not peer.has_room_for(event) or not pace.take():
+                await asyncio.sleep(pace.wait_s)
+                continue
+            pending.popleft()
+            self.under_way += 1
+            peer.under_way += 1
+            peer.member.put(event, partial(self._done, letter.id, peer))
+
+    def _peer(self, socket: str) -> _Peer | None:
+        if socket not in self._peers:
+            try:
+                self._peers[socket] = _Peer(self.roster.open_member(self.address_of(socket)))
+            except (SocketError, ForbiddenError) as error:
+                self._peers[socket] = None
+                self.problem = str(error)
+        return self._peers[socket]
+
+    def _done(self, letter: int, peer: _Peer, reason: str | None) -> None:
+        """Take the outcome of a letter."""
+        self.under_way -= 1
+        peer.under_way -= 1
+        if reason is None:
+            self.delivered += 1
+            self.letters.remove(letter)
+        elif self._is_closing or reason == "shutdown":
+            self.letters.claimed.discard(letter)  # it stays as it is
+        else:
+            self.failed += 1
+            self.letters.fail_again(letter, reason, f"in a replay to {self.to}" if self.to else "in a replay")
+
+    def _close_idle(self) -> None:
+        if len(self._peers) > _MEMBERS:
+            self._close([socket for socket, peer in self._peers.items() if peer is None or not peer.under_way])
+
+    def _close(self, sockets: Iterable[str]) -> None:
+        for socket in list(sockets):
+            peer = self._peers.pop(socket)
+            if peer is not None:
+                self.roster.close_member(peer.member)
+
+
+class Replays:
+    """The replays that run, and the last ones that are over.
+
+    Args:
+        spawn: runs the work of a replay as a task.
+    """
+
+    def __init__(self, spawn: Callable[[Any], asyncio.Task[Any]]) -> None:
+        self._spawn = spawn
+        self._numbers = count(1)
+        self._tasks: dict[int, asyncio.Task[Any]] = {}
+        self.all: dict[int, Replay] = {}
+        """By number."""
+
+    def start(self, **parts: Any) -> Replay:
+        """Begin a replay; see `Replay` for its *parts*."""
+        replay = Replay(number=next(self._numbers), **parts)
+        over = [number for number, each in self.all.items() if each.is_over]
+        for number in over[: max(0, len(over) - _OVER + 1)]:
+            del self.all[number]
+        self.all[replay.number] = replay
+        task = self._tasks[replay.number] = self._spawn(replay.run())
+        task.add_done_callback(lambda _: self._tasks.pop(replay.number, None))
+        return replay
+
+    def stop(self, number: int) -> bool:
+        """End a replay; return whether it has run. The letters that it has not delivered stay."""
+        task = self._tasks.get(number)
+        return task is not None and task.cancel()
