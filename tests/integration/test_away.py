@@ -1,13 +1,18 @@
 """Kept subscribers: what a later attempt may mend is no failure, and the events arrive when it is mended."""
 
+import asyncio
 import json
 import os
+import re
 import socket
 import threading
+from typing import ClassVar
 
 import failing_routes
 import pytest
+from evframe_wire.framing import Splitter
 from kept import away, delivered, kept
+from xmlrpc_server import FAULT, OK, Server, http
 
 import evframe
 from evframe.testing import until
@@ -248,3 +253,90 @@ async def test_a_route_that_takes_too_long(tmp_path, routes):
         routes.problems.clear()
         await delivered(events)
     assert routes.got == [0, 1, 2, 3, 4]
+
+
+async def test_xmlrpc_server_that_is_not_there(tmp_path):
+    """XML-RPC: while no server listens calls wait."""
+    async with Server() as server:
+        port = server.port
+    async with kept(tmp_path, f"xmlrpc:127.0.0.1:{port}:call", count=20) as events:
+        await away(events, "refused")
+        async with Server(port=port) as server:
+            await delivered(events)
+    assert called(server) == list(range(20))
+
+
+def called(server):
+    return [int(re.search(rb"<int>(\d+)</int>|<i4>(\d+)</i4>", body)[1]) for _, body in server.requests]
+
+
+@pytest.mark.parametrize("status", [404, 429, 502, 503])
+async def test_xmlrpc_server_that_is_not_itself(tmp_path, status):
+    """XML-RPC: a status that says nothing about the event has the call made again; order holds."""
+    is_broken = True
+
+    def answer(_):
+        return http(b"", f"{status} Broken") if is_broken else http(OK)
+
+    async with Server(answer) as server:
+        async with kept(tmp_path, f"xmlrpc:127.0.0.1:{server.port}:call", count=20) as events:
+            await away(events, f"http_{status}")
+            server.requests.clear()
+            is_broken = False
+            await delivered(events)
+    assert list(dict.fromkeys(called(server))) == list(range(20))
+
+
+async def test_xmlrpc_server_that_does_not_answer(tmp_path):
+    """XML-RPC: a call without an answer is made again."""
+    answers = False
+    async with Server(lambda _: http(OK) if answers else None) as server:
+        socket = f"xmlrpc:127.0.0.1:{server.port}:call"
+        async with kept(tmp_path, socket, "[plugins.xmlrpc]\ntimeout_ms = 100\n", count=20) as events:
+            await away(events, "timeout")
+            server.requests.clear()
+            answers = True
+            await delivered(events)
+    assert list(dict.fromkeys(called(server))) == list(range(20))
+
+
+async def test_xmlrpc_fault_fails(tmp_path):
+    """XML-RPC: a fault, and a status about the call, fail the event."""
+    answers = [http(FAULT), http(b"", "500 Error"), http(OK), http(OK), http(OK)]
+    async with Server(lambda number: answers[number - 1]) as server:
+        async with kept(tmp_path, f"xmlrpc:127.0.0.1:{server.port}:call") as events:
+            await until(lambda: not events.statistics[0].depth)
+            assert events.statistics[0].reasons == {"fault": 1, "http_500": 1}
+
+
+class Answering(asyncio.Protocol):
+    """A peer of reliable mode that answers, or does not."""
+
+    answers = False
+    got: ClassVar = []
+
+    def connection_made(self, transport):
+        self.transport, self.splitter = transport, Splitter(1 << 20)
+
+    def data_received(self, data):
+        for request in self.splitter.read(data):
+            type(self).got.append(request["params"]["n"])
+            if self.answers:
+                self.transport.write(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": 1}).encode())
+
+
+async def test_tcp_peer_that_does_not_answer(tmp_path):
+    """TCP, reliable: a request without a reply is made again, on another connection; order holds."""
+
+    class Peer(Answering):
+        got: ClassVar = []
+
+    server = await asyncio.get_running_loop().create_server(Peer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    options = "[plugins.stream]\nreliable_mode = true\ntimeout_ms = 100\n"
+    async with server, kept(tmp_path, f"tcp:127.0.0.1:{port}", options, count=50) as events:
+        await away(events, "timeout")
+        Peer.got.clear()
+        Peer.answers = True
+        await delivered(events)
+    assert list(dict.fromkeys(Peer.got)) == list(range(50))

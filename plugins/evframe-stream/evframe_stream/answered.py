@@ -23,7 +23,8 @@ _MAX_REPLY_BYTES: Final = 1 << 20
 class AnsweredConnection(Connection):
     """Matches replies to requests by id, in any order; a request without one fails at its deadline.
 
-    The deadline counts from the raise of an event, or from the connection that it had to wait for.
+    The deadline counts from the raise of an event, or from the connection that it had to wait for. An event that is
+    kept has it from its request on, because it may have waited for others; it is tried again on a new connection.
 
     Args:
         endpoint, options, resolver: see `Connection`.
@@ -100,7 +101,8 @@ class AnsweredConnection(Connection):
         """Have the clock look at the event at *index*, or at the first after it without a reply."""
         while index < len(chunk.messages):
             if chunk.first_id + index in self._pending:
-                start = max(chunk.batch.events[index].since, self._opened_at)
+                event = chunk.batch.events[index]
+                start = time.monotonic() if chunk.batch.is_kept else max(event.since, self._opened_at)
                 heapq.heappush(self._deadlines, (start + self._timeout_s, chunk.first_id, index))
                 self._set_timer()
                 return
@@ -122,6 +124,9 @@ class AnsweredConnection(Connection):
             chunk = self._chunks.get(first_id)
             if chunk is None:
                 continue
+            if chunk.batch.is_kept and self._kernel is not None and first_id + index in self._pending:
+                self._drop(self._kernel, "timeout")  # with what the peer has not read: it comes again
+                return
             if self._pending.pop(first_id + index, None) is not None:
                 chunk.batch.fail(index, "timeout")
                 self._count(chunk)

@@ -23,6 +23,8 @@ from evframe_xmlrpc.options import Options as XmlrpcOptions
 from evframe_xmlrpc.replies import is_refused, outcome, outcomes
 
 _MULTICALL_EVENTS: Final = 100
+_MENDABLE: Final = {401, 403, 404, 407, 408, 429, 502, 503, 504}
+"""The HTTP status of a server that is not itself, or not there: whatever the event, a later attempt may be taken."""
 
 Part = list[tuple[int, list[str]]]
 """The indexes of events, and the parameters of their calls."""
@@ -161,14 +163,19 @@ class XmlrpcTransport:
                     await asyncio.shield(future)
             answer = future.result()
         except TimeoutError:
-            for index, _ in part:
-                batch.fail(index, "timeout")
-            waiting.popleft()
+            if not batch.is_kept:
+                for index, _ in part:
+                    batch.fail(index, "timeout")
+                waiting.popleft()
             self._close(target.canonical)
             raise ConnectionEnded("timeout") from None
         if isinstance(answer, ConnectionEnded):
             raise ConnectionEnded(answer.reason)
         waiting.popleft()
+        if _is_away(batch, answer):
+            waiting.clear()  # a later call may have been made: it is made again, behind this one
+            self._close(target.canonical)
+            raise ConnectionEnded(f"http_{answer[0]}")
         self._record(batch, part, *answer, pending)
         _, connection = self._connections.get(target.canonical, (None, None))
         if connection is not None and not connection.stays_open:
@@ -195,6 +202,8 @@ class XmlrpcTransport:
     async def _give_back(self, batch: Batch, waiting: deque[Sent], reason: str) -> None:
         """Take the replies that have arrived already, and have the rest tried again."""
         while waiting and waiting[0][1].done() and not isinstance(answer := waiting[0][1].result(), ConnectionEnded):
+            if _is_away(batch, answer):
+                break
             part, _ = waiting.popleft()
             self._record(batch, part, *answer, deque())
         if len(batch.confirmed) + len(batch.failures) < len(batch.events) or not batch.events:
@@ -263,3 +272,8 @@ class XmlrpcTransport:
         """Close what is open."""
         for canonical in list(self._connections):
             self._close(canonical)
+
+
+def _is_away(batch: Batch, answer: Reply) -> bool:
+    """Return whether a later attempt may be answered otherwise, and is to be made."""
+    return batch.is_kept and answer[0] in _MENDABLE
