@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import attrs
+import click
 from evframe_import_opensips.modules import MODULES, PARAMETERS
 from evframe_mi import ManagementOptions, NarrowingOptions
 
@@ -290,10 +291,19 @@ def cli() -> str:
     for name in command_line.list_commands(group):
         command = command_line.get_command(group, name)
         assert command is not None
-        context = command.make_context(name, [], resilient_parsing=True)
-        context.info_name = f"evframe {name}"
-        parts.append(f"\n## `evframe {name}`\n\n```text\n{command.get_help(context)}\n```\n")
+        parts += helps(f"evframe {name}", command)
     return "".join(parts)
+
+
+def helps(name: str, command: click.Command) -> Iterator[str]:
+    """Yield the sections of a command and of its subcommands."""
+    context = command.make_context(name, [], resilient_parsing=True)
+    yield f"\n## `{name}`\n\n```text\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        for each in command.list_commands(context):
+            subcommand = command.get_command(context, each)
+            assert subcommand is not None
+            yield from helps(f"{name} {each}", subcommand)
 
 
 def places(plugins: Mapping[str, Any]) -> dict[str, list[str]]:
