@@ -6,10 +6,14 @@ import os
 import re
 import socket
 import threading
+import uuid
 from typing import ClassVar
 
 import failing_routes
 import pytest
+from aiokafka.admin import NewPartitions
+from brokers.queues import bodies_in, channel_of, make_queue
+from brokers.topics import administrating, make_topic, make_topics, records_in
 from evframe_wire.framing import Splitter
 from kept import away, delivered, kept
 from xmlrpc_server import FAULT, OK, Server, http
@@ -340,3 +344,87 @@ async def test_tcp_peer_that_does_not_answer(tmp_path):
         Peer.answers = True
         await delivered(events)
     assert list(dict.fromkeys(Peer.got)) == list(range(50))
+
+
+async def test_rabbitmq_queue_that_is_not_there(tmp_path, rabbitmq):
+    """RabbitMQ: messages wait for the queue that the socket names."""
+    name = f"away-{tmp_path.name}"
+    async with kept(tmp_path, f"rabbitmq:127.0.0.1:{rabbitmq.port}/{name}", count=200) as events:
+        await away(events, "unroutable")
+        await make_queue(rabbitmq, name)
+        await delivered(events)
+    assert numbers(await bodies_in(rabbitmq, name)) == list(range(200))
+
+
+async def test_rabbitmq_exchange_that_is_not_there(tmp_path, rabbitmq):
+    """RabbitMQ: messages wait for the exchange."""
+    name = f"away-{tmp_path.name}"
+    async with kept(tmp_path, f"rabbitmq:127.0.0.1:{rabbitmq.port}/exchange={name}?key", count=200) as events:
+        await away(events, "not_found")
+        async with channel_of(rabbitmq) as channel:
+            exchange = await channel.declare_exchange(name, "direct", durable=True)
+            queue = await channel.declare_queue(name, durable=True)
+            await queue.bind(exchange, "key")
+            await delivered(events)
+            await exchange.delete(if_unused=False)
+    assert list(dict.fromkeys(numbers(await bodies_in(rabbitmq, name)))) == list(range(200))
+
+
+async def test_rabbitmq_queue_that_is_full(tmp_path, rabbitmq):
+    """RabbitMQ: messages that a full queue does not take wait until it has room."""
+    name = f"away-{tmp_path.name}"
+    async with channel_of(rabbitmq) as channel:
+        full = {"x-max-length": 3, "x-overflow": "reject-publish"}
+        queue = await channel.declare_queue(name, durable=True, arguments=full)
+        async with kept(tmp_path, f"rabbitmq:127.0.0.1:{rabbitmq.port}/{name}", count=10) as events:
+            await away(events, "nacked")
+            got = []
+            while len(set(got)) < 10:
+                message = await queue.get(no_ack=True, fail=False)
+                if message is not None:
+                    got += numbers([message.body])
+            await delivered(events)
+        await queue.delete(if_unused=False, if_empty=False)
+    assert list(dict.fromkeys(got)) == list(range(10))
+
+
+async def test_rabbitmq_key_that_an_event_names_fails(tmp_path, rabbitmq):
+    """RabbitMQ: an event that names a queue which is not there has failed alone."""
+    name = f"away-{tmp_path.name}"
+    await make_queue(rabbitmq, f"{name}3")
+    async with kept(tmp_path, f"rabbitmq:127.0.0.1:{rabbitmq.port}/{name}{{n}}") as events:
+        await until(lambda: not events.statistics[0].depth)
+        assert events.statistics[0].reasons == {"unroutable": 4}
+    assert numbers(await bodies_in(rabbitmq, f"{name}3")) == [3]
+
+
+async def test_kafka_topic_that_is_not_there(tmp_path, kafka):
+    """Kafka: records wait for the topic that the socket names."""
+    name = f"away-{uuid.uuid4().hex[:8]}"
+    async with kept(tmp_path, f"kafka:127.0.0.1:{kafka.port}/{name}", count=200) as events:
+        await away(events, "unknown_topic")
+        await make_topics(kafka, [name])
+        await delivered(events)
+    assert numbers([record.value for record in await records_in(kafka, name)]) == list(range(200))
+
+
+async def test_kafka_partition_that_is_not_there(tmp_path, kafka):
+    """Kafka: records wait for the partition that the socket names."""
+    name = await make_topic(kafka)
+    async with kept(tmp_path, f"kafka:127.0.0.1:{kafka.port}/{name}?partition=1", count=200) as events:
+        await away(events, "unknown_partition")
+        async with administrating(kafka) as admin:
+            await admin.create_partitions({name: NewPartitions(2)})
+        await delivered(events)
+    assert numbers([record.value for record in await records_in(kafka, name, 2)]) == list(range(200))
+
+
+async def test_kafka_topic_that_an_event_names_fails(tmp_path, kafka):
+    """Kafka: an event that names a topic which is not there has failed alone."""
+    name = f"away-{uuid.uuid4().hex[:8]}-"
+    await make_topics(kafka, [f"{name}3"])
+    options = "[plugins.kafka]\ntopic_timeout_ms = 0\n"
+    async with kept(tmp_path, f"kafka:127.0.0.1:{kafka.port}/{name}{{n}}", options) as events:
+        await until(lambda: not events.statistics[0].depth)
+        assert events.statistics[0].reasons == {"unknown_topic": 4}
+    assert numbers([record.value for record in await records_in(kafka, f"{name}3")]) == [3]

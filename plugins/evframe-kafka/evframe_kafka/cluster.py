@@ -247,6 +247,10 @@ class Cluster:
             without_tracebacks(error)
         self._give_up(producing)
 
+    async def refresh(self) -> None:
+        """Have the brokers say again what partitions there are; the library asks every five minutes."""
+        await self._check_reachable(await self._open())
+
     async def send(self, packed: Packed) -> KafkaError | None:
         """Send one batch of records and wait until it is acknowledged; return the error with which brokers refuse it.
 

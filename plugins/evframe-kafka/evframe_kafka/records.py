@@ -16,6 +16,8 @@ from evframe_kafka.address import KafkaSocket
 from evframe_kafka.routes import Headers, Made, bytes_of
 
 _MANY: Final = 1000  # batches that a topic takes before larger ones are tried
+ID: Final = "evframe-id"
+"""The header of a record whose event is kept on disk."""
 _MOST_LIMITS: Final = 1000  # topics whose limits are kept
 
 
@@ -27,6 +29,8 @@ class Contents:
     events: Sequence[Event]
     made: Mapping[int, Made] | None = None
     """By the indexes of the events, for a socket with parameters."""
+    ids: Sequence[str] | None = None
+    """What names the events, if they are kept."""
 
     @property
     def indexes(self) -> Sequence[int]:
@@ -55,7 +59,13 @@ class Contents:
 
     def headers(self, indexes: Sequence[int]) -> Sequence[Headers] | None:
         """Return the headers of each record; None when all have the same."""
-        return None if self.made is None else [self.made[index].headers for index in indexes]
+        if self.ids is None:
+            return None if self.made is None else [self.made[index].headers for index in indexes]
+        same = self.same_headers()
+        ids = self.ids
+        return [
+            [*(same if self.made is None else self.made[index].headers), (ID, ids[index].encode())] for index in indexes
+        ]
 
     def same_headers(self) -> Headers:
         """Return the headers that every record has."""
@@ -65,14 +75,14 @@ class Contents:
 def file_digests(target: KafkaSocket, batch: Batch) -> Contents:
     """Return the contents of *batch*; an event whose parameters do not fit the socket's fails."""
     if target.route is None:
-        return Contents(target, batch.events)
+        return Contents(target, batch.events, ids=batch.ids)
     made = {}
     for index, event in enumerate(batch.events):
         try:
             made[index] = target.route.of(event)
         except UnfitError as error:
             batch.fail(index, error.reason)
-    return Contents(target, batch.events, made)
+    return Contents(target, batch.events, made, batch.ids)
 
 
 @attrs.define

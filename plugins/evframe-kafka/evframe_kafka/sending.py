@@ -27,8 +27,10 @@ _OF_RECORDS: Final = {
     errors.PolicyViolationError: "invalid_message",
     errors.UnknownError: "invalid_message",  # such as a record without the key that a compacted topic wants
 }
+_NO_PARTITION: Final = "unknown_partition"
+_ACCESS_REFUSED: Final = "access_refused"
 _OF_THE_TOPIC: Final = {
-    errors.TopicAuthorizationFailedError: "access_refused",
+    errors.TopicAuthorizationFailedError: _ACCESS_REFUSED,
     errors.InvalidTopicError: "invalid_topic",
 }
 
@@ -86,8 +88,17 @@ class Sending:
                     self.acknowledged.append(each)
                 elif len(each.indexes) > 1 and refusal in _OF_RECORDS.values():
                     waiting.extendleft(reversed(await self.cluster.split(self.contents, each)))
+                elif self._may_be_mended(refusal):
+                    await self.cluster.refresh()
+                    raise Unavailable(refusal)
                 else:
                     self.fail(each.indexes, refusal)
+
+    def _may_be_mended(self, refusal: str) -> bool:
+        """Return whether a later attempt may be taken, and is to be made: for what every event of the socket meets."""
+        return (
+            self.batch.is_kept and not self.contents.target.names_topics and refusal in {_ACCESS_REFUSED, _NO_PARTITION}
+        )
 
     def fail(self, indexes: Sequence[int], reason: str) -> None:
         """Count events as failed."""
@@ -111,7 +122,7 @@ async def _refusal(cluster: Cluster, packed: Packed) -> str | None:
         error = await cluster.send(packed)
     except AssertionError as missing:
         without_tracebacks(missing)
-        return "unknown_partition"
+        return _NO_PARTITION
     if error is None:
         return None
     refusal = _OF_RECORDS.get(type(error)) or _OF_THE_TOPIC.get(type(error))

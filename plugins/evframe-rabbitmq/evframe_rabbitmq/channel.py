@@ -49,7 +49,7 @@ class Publication:
         targets: where each of them goes, if not to the socket as it is.
     """
 
-    __slots__ = ("bodies", "channel", "done", "events", "failures", "message_ids", "open", "targets")
+    __slots__ = ("bodies", "channel", "done", "events", "failures", "is_kept", "message_ids", "open", "targets")
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class Publication:
         self.events = events
         self.message_ids = message_ids
         self.targets = targets
+        self.is_kept = False  # the events are
         self.channel: BatchChannel | None = None  # that they were published on as they stand here
         self.open = set(range(len(bodies)))
         self.failures: dict[int, str] = {}

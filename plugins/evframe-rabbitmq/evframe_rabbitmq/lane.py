@@ -49,6 +49,7 @@ class Lane:
         self._proven: BatchChannel | None = None
         self._most_header: int | None = None  # bytes of a frame, where the headers that events make may have more
         self._doubtful_until = -math.inf
+        self._has_ids = target.message_id
 
     async def open(self) -> None:
         """Make sure that there is a channel, and that the exchange or the queue exists.
@@ -66,6 +67,7 @@ class Lane:
             Unavailable: if the broker cannot be reached, or the exchange is gone and messages may be in queues.
         """
         self._pending[publication] = None
+        self._has_ids = publication.message_ids is not None
         channel = self._broker.open_channel(self._target.canonical)
         if channel is None or channel is not self._proven:
             await self._judge()
@@ -184,7 +186,7 @@ class Lane:
         """Settle what *refusal* is about, and return how many messages to publish next.
 
         Raises:
-            Unavailable: if it is about the exchange, and messages may be in queues.
+            Unavailable: if it is about the exchange, and messages may be in queues or are kept.
         """
         sizes = _SIZES.search(refusal.text)
         if sizes is not None and _settle_large(suspects, int(sizes[2])):
@@ -197,7 +199,7 @@ class Lane:
         if reason is None:
             publication.settle(index, "precondition_failed" if refusal.code == _PRECONDITION_FAILED else "refused")
             return 1
-        if publication.events[index].raised_at <= self._doubtful_until:
+        if publication.is_kept or publication.events[index].raised_at <= self._doubtful_until:
             raise Unavailable(reason)
         for publication, index in suspects:
             if publication.events[index].raised_at > self._doubtful_until:
@@ -224,7 +226,7 @@ class Lane:
         self._most_header = most if self._header_size(channel, widest) > most else None
 
     def _header_size(self, channel: BatchChannel, target: RabbitSocket) -> int:
-        message_id, at = "-" * 64 if target.message_id else None, 0 if target.timestamp else None
+        message_id, at = "-" * 64 if self._has_ids else None, 0 if target.timestamp else None
         return len(header_frame(channel.number, target, 0, message_id, at))
 
     def _settle_unfit(self, suspects: Sequence[Suspect], channel: BatchChannel) -> bool:

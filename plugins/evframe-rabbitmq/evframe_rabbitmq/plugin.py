@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from evframe import Batch, ConfigError, Event, Socket, hookimpl
+from evframe import Batch, ConfigError, Event, Socket, Unavailable, hookimpl
 from evframe.plugin import HostAddress, LateModule, Limits, Ordering, PluginContext, Resolver, Step, UnfitError
 from evframe_rabbitmq.address import RabbitSocket, parse
 from evframe_rabbitmq.options import Options as RabbitmqOptions
@@ -70,13 +70,8 @@ class RabbitmqTransport:
     async def _deliver(self, target: RabbitSocket, batch: Batch, way: AbstractContextManager[Step]) -> None:
         library = await self._library.get()
         lane = self._lane(library, target)
-        publication: Publication = library.Publication(
-            [event.payload for event in batch.events],
-            batch.events,
-            [self._message_id(event) for event in batch.events] if target.message_id else None,
-        )
-        if target.route is not None:
-            publication.targets = _targets(target, target.route, publication)
+        publication = self._publication(library, target, batch)
+        first_back = len(batch.events)
         try:
             with way as step:
                 async with step("write"):
@@ -86,16 +81,29 @@ class RabbitmqTransport:
                     if publication.open:
                         await lane.publish(publication)
                 await lane.confirmed(publication, step)
+                first_back = _first_back(target, publication)
+                if first_back < len(batch.events):
+                    raise Unavailable(publication.failures[first_back])
         except BaseException:
-            for index in range(len(batch.events)):
-                if index not in publication.open:
+            for index in range(first_back):
+                if index not in publication.open and index not in publication.failures:
                     batch.confirm(index)
             raise
         finally:
             lane.forget(publication)
             for index, reason in publication.failures.items():
-                if index not in publication.open:
+                if index not in publication.open and not _is_mendable(target, publication, reason):
                     batch.fail(index, reason)
+
+    def _publication(self, library: Any, target: RabbitSocket, batch: Batch) -> Publication:
+        ids = batch.ids
+        if ids is None and target.message_id:
+            ids = [self._message_id(event) for event in batch.events]
+        publication: Publication = library.Publication([event.payload for event in batch.events], batch.events, ids)
+        publication.is_kept = batch.is_kept
+        if target.route is not None:
+            publication.targets = _targets(target, target.route, publication)
+        return publication
 
     def _lane(self, library: Any, target: RabbitSocket) -> Lane:
         lane = self._lanes.get(target.canonical)
@@ -159,6 +167,21 @@ def _targets(target: RabbitSocket, route: Route, publication: Publication) -> li
         else:
             targets.append(attrs.evolve(target, key=key, headers=headers, route=None))
     return targets
+
+
+def _is_mendable(target: RabbitSocket, publication: Publication, reason: str) -> bool:
+    """Return whether a later attempt may be taken, and is to be made.
+
+    A queue may be full, or not there yet; one that the event names never comes because of other events.
+    """
+    names_queue = target.route is not None and target.route.by_key is not None
+    return publication.is_kept and (reason == "nacked" or (reason == "unroutable" and not names_queue))
+
+
+def _first_back(target: RabbitSocket, publication: Publication) -> int:
+    """Return the index of the first message that is published again, with all behind it; their number for none."""
+    mendable = (index for index, reason in publication.failures.items() if _is_mendable(target, publication, reason))
+    return min(mendable, default=len(publication.bodies))
 
 
 def _tls(options: RabbitmqOptions) -> ssl.SSLContext:
