@@ -46,6 +46,7 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-kafka-clients",
             "evframe-lease-events",
             "evframe-mi",
+            "evframe-mi-datagram",
             "evframe-mi-http",
             "evframe-probing",
             "evframe-resolver",
