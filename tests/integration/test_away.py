@@ -428,3 +428,38 @@ async def test_kafka_topic_that_an_event_names_fails(tmp_path, kafka):
         await until(lambda: not events.statistics[0].depth)
         assert events.statistics[0].reasons == {"unknown_topic": 4}
     assert numbers([record.value for record in await records_in(kafka, f"{name}3")]) == [3]
+
+
+@pytest.mark.parametrize("kind", ["PARALLEL", "FAILOVER", "ROUND-ROBIN"])
+async def test_virtual_members_that_are_away(tmp_path, datagrams, kind):
+    """Virtual: what its members do not take waits on disk, however many events; a reload changes nothing about it."""
+    paths = [tmp_path / "first", tmp_path / "second"]
+    members = " ".join(f"unix:{path}" for path in paths)
+    options = "[core]\nqueue_size = 10\n[plugins.virtual]\nfailover_timeout_s = 0.05\n"
+    async with kept(tmp_path, f"virtual:{kind} {members}", options, count=3000) as events:
+        await until(lambda: events.statistics[0].depth == 3000)
+        events.reload()
+        for number in range(3000, 20_000):
+            events.raise_event("E_TEST", {"n": number})
+        peers = [datagrams(socket.AF_UNIX, str(path)) for path in paths]
+        await delivered(events)
+        expected = sorted([*range(20_000)] * (2 if kind == "PARALLEL" else 1))
+        await until(lambda: sum(len(peer.payloads) for peer in peers) >= len(expected))
+    got = [numbers(peer.payloads) for peer in peers]
+    assert sorted(got[0] + got[1]) == expected
+    assert kind == "ROUND-ROBIN" or got[0] == sorted(got[0])
+
+
+@pytest.mark.parametrize("kind", ["PARALLEL", "FAILOVER"])
+async def test_virtual_after_a_restart(tmp_path, datagrams, kind):
+    """Virtual: what waits for its members is delivered by the next process."""
+    path = tmp_path / "peer"
+    socket_ = f"virtual:{kind} unix:{path} unix:{path}2"
+    async with kept(tmp_path, socket_, count=500) as events:
+        await until(lambda: events.statistics[0].depth == 500)
+    peers = [datagrams(socket.AF_UNIX, f"{path}{end}") for end in ("", "2")]
+    async with kept(tmp_path, socket_, count=0) as events:
+        await delivered(events)
+        await until(lambda: len(peers[0].payloads) >= 500)
+    assert numbers(peers[0].payloads) == list(range(500))
+    assert len(peers[1].payloads) == (500 if kind == "PARALLEL" else 0)

@@ -12,8 +12,9 @@ from typing import Any, Final
 from weakref import ref
 
 from evframe import Event
-from evframe.plugin import Address, Done, Member, PluginContext, Queue
+from evframe.plugin import Address, Member, PluginContext, Queue
 from evframe_virtual.handing import HandOver
+from evframe_virtual.member_queue import Handed, keep
 
 _FULL: Final = "queue_full"
 _NOT_ITS_FAULT: Final = frozenset({_FULL, "too_large"})  # it is behind, or the event is to blame
@@ -24,7 +25,7 @@ class Group(ABC):
     """Hands each event to members, as its policy says."""
 
     @abstractmethod
-    def put(self, event: Event, settled: Done, returned: Callable[[], None]) -> None:
+    def put(self, event: Event, settled: Handed, returned: Callable[[], None]) -> None:
         """Deliver *event*, then call one of two functions.
 
         Args:
@@ -64,26 +65,25 @@ class Group(ABC):
 
 
 class ParallelGroup(Group):
-    """Every member gets every event, each at its own pace."""
+    """Every member gets every event, each at its own pace.
 
-    def __init__(self, context: PluginContext, addresses: tuple[Address, ...]) -> None:
+    Args:
+        context: of the plugin.
+        addresses: of the members.
+        is_kept: whether the events are; the pace of the slowest member is a bound for the others then.
+    """
+
+    def __init__(self, context: PluginContext, addresses: tuple[Address, ...], *, is_kept: bool) -> None:
         self._context = context
         self._members = [context.roster.open_member(address) for address in addresses]
+        for member in self._members if is_kept else ():
+            keep(member)
 
-    def put(self, event: Event, settled: Done, returned: Callable[[], None]) -> None:  # noqa: ARG002 each waits itself
+    def put(self, event: Event, settled: Handed, returned: Callable[[], None]) -> None:  # noqa: ARG002 each waits itself
         """Deliver to all; the event is delivered when all of them have it."""
-        open_ = len(self._members)
-        failure: str | None = None
-
-        def done(reason: str | None) -> None:
-            nonlocal open_, failure
-            open_ -= 1
-            failure = failure or reason
-            if not open_:
-                settled(failure)
-
+        shared = _Shared(settled, len(self._members))
         for member in self._members:
-            member.put(event, done)
+            member.put(event, shared)
 
     def hold_until(self, over: asyncio.Future[None]) -> None:
         """Do nothing: no event is returned."""
@@ -108,6 +108,29 @@ class ParallelGroup(Group):
             self._context.roster.close_member(member)
 
 
+class _Shared:
+    """The outcome of one event at all members."""
+
+    __slots__ = ("_failure", "_open", "_settled")
+
+    def __init__(self, settled: Handed, count: int) -> None:
+        self._settled = settled
+        self._open = count
+        self._failure: str | None = None
+
+    @property
+    def id(self) -> str | None:
+        """What names the event."""
+        return self._settled.id
+
+    def __call__(self, reason: str | None) -> None:
+        """Take the outcome at one member."""
+        self._open -= 1
+        self._failure = self._failure or reason
+        if not self._open:
+            self._settled(self._failure)
+
+
 class Attempt:
     """The attempts to deliver one event to the members, one after the other.
 
@@ -116,7 +139,7 @@ class Attempt:
 
     __slots__ = ("candidate", "event", "number", "reason", "returned", "settled", "tried")
 
-    def __init__(self, number: int, event: Event, settled: Done, returned: Callable[[], None]) -> None:
+    def __init__(self, number: int, event: Event, settled: Handed, returned: Callable[[], None]) -> None:
         self.number = number
         self.event = event
         self.settled = settled
@@ -124,6 +147,11 @@ class Attempt:
         self.tried: set[Candidate] = set()
         self.reason: str | None = None  # why the last member that was tried has failed it
         self.candidate: Candidate | None = None
+
+    @property
+    def id(self) -> str | None:
+        """What names the event."""
+        return self.settled.id
 
     def send(self, candidate: Candidate) -> None:
         """Give the event to a member."""
@@ -146,15 +174,19 @@ class Candidate:
         context: of the plugin.
         address: of the member.
         group: is notified that it has failed, and takes what is handed over.
+        is_kept: whether the events of the group are.
     """
 
-    def __init__(self, context: PluginContext, address: Address, group: ChoosingGroup) -> None:
+    def __init__(self, context: PluginContext, address: Address, group: ChoosingGroup, *, is_kept: bool) -> None:
+        self._is_kept = is_kept
         self.is_disabled = False
         self.failed_at: float | None = None
         self.probe_at = 0.0
         self._failed: deque[Attempt] = deque()
         self._taken_back: deque[Queue] = deque()
         self.member = context.roster.open_member(address, self._away)
+        if is_kept:
+            keep(self.member)
         self._group = ref(group)  # which has the candidate
 
     @property
@@ -202,6 +234,8 @@ class Candidate:
         group = self._group()
         if group is not None:  # else it has ended, and nothing waits
             queue = self.member.take_back()
+            if self._is_kept:
+                keep(self.member)
             if len(queue):
                 self._taken_back.append(queue)
             group.handing.add(self)
@@ -246,10 +280,12 @@ class ChoosingGroup(Group):
     *failover_timeout_s*. While none is healthy, events are returned.
     """
 
-    def __init__(self, context: PluginContext, addresses: tuple[Address, ...], failover_timeout_s: float) -> None:
+    def __init__(
+        self, context: PluginContext, addresses: tuple[Address, ...], failover_timeout_s: float, *, is_kept: bool
+    ) -> None:
         self._context = context
         self._failover_timeout_s = failover_timeout_s
-        self.candidates = [Candidate(context, address, self) for address in addresses]
+        self.candidates = [Candidate(context, address, self, is_kept=is_kept) for address in addresses]
         self._probes: dict[Candidate, asyncio.Task[Any]] = {}
         self._asked: set[asyncio.Task[Any]] = set()
         self._numbers = count()
@@ -263,7 +299,7 @@ class ChoosingGroup(Group):
     def choose(self, tried: set[Candidate]) -> Candidate | None:
         """Return a healthy member that is not in *tried*, or None."""
 
-    def put(self, event: Event, settled: Done, returned: Callable[[], None]) -> None:
+    def put(self, event: Event, settled: Handed, returned: Callable[[], None]) -> None:
         """Deliver to the member that is chosen."""
         if event.raised_at < self.back_at:  # and may have waited for that, which is not to be held against it
             event = event.handed_over(self.back_at)

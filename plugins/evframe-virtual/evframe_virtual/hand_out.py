@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
+
+import attrs
 
 from evframe import Batch, Unavailable
 from evframe_virtual.group import Group
@@ -17,6 +20,7 @@ class HandOut:
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
+        self._ids: Sequence[str] | None = None
         self._open = len(batch.events)
         self._has_returned = False
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -25,10 +29,17 @@ class HandOut:
         """Hand out the events; return what ends when each is delivered, has failed, or is returned."""
         returned = partial(self._returned, group)
         for index, event in enumerate(self._batch.events):
-            group.put(event, partial(self._settled, index), returned)
+            group.put(event, _Part(self, index), returned)
         return self._over
 
-    def _settled(self, index: int, reason: str | None) -> None:
+    def id(self, index: int) -> str | None:
+        """Return what names an event at each attempt and in each process."""
+        if self._ids is None and self._batch.is_kept:
+            self._ids = self._batch.ids
+        return None if self._ids is None else self._ids[index]
+
+    def settled(self, index: int, reason: str | None) -> None:
+        """Take the outcome of an event."""
         if reason is None:
             self._batch.confirm(index)  # now, because the batch may be cancelled for what another member has
         else:
@@ -49,3 +60,20 @@ class HandOut:
             self._over.set_exception(Unavailable(NO_HEALTHY_MEMBER))
         else:
             self._over.set_result(None)
+
+
+@attrs.frozen
+class _Part:
+    """One event of a batch."""
+
+    hand_out: HandOut
+    index: int
+
+    @property
+    def id(self) -> str | None:
+        """What names it at each attempt and in each process."""
+        return self.hand_out.id(self.index)
+
+    def __call__(self, reason: str | None) -> None:
+        """Take its outcome."""
+        self.hand_out.settled(self.index, reason)

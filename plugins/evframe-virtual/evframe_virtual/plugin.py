@@ -63,9 +63,10 @@ class VirtualTransport:
         socket = self._context.transports.parse(text).socket
         canonical = socket.canonical
         group = self._groups.get(canonical)
-        subscribed = (lease.subscriber.socket.canonical for lease in self._context.leases.subscriptions)
-        if group is None and isinstance(socket, VirtualSocket) and canonical in subscribed:
-            return self._group(socket)  # which is made at the first event otherwise
+        if group is None and isinstance(socket, VirtualSocket):
+            for lease in self._context.leases.subscriptions:
+                if lease.subscriber.socket.canonical == canonical:  # else it is made at the first event
+                    return self._group(socket, is_kept=lease.subscriber.queue.is_kept)
         return group
 
     @hookimpl
@@ -81,7 +82,7 @@ class VirtualTransport:
         """Hand the events to the members; the batch ends with the last of them."""
         if not isinstance(socket, VirtualSocket):
             return None
-        group = self._group(socket)
+        group = self._group(socket, is_kept=batch.is_kept)
         if group.has_healthy and batch.events:
             return HandOut(batch).start(group)
         return self._revive(group, batch)
@@ -93,15 +94,15 @@ class VirtualTransport:
         if batch.events:
             await HandOut(batch).start(group)
 
-    def _group(self, socket: VirtualSocket) -> Group:
+    def _group(self, socket: VirtualSocket, *, is_kept: bool) -> Group:
         group = self._groups.get(socket.canonical)
         if group is None:
             assert self._context is not None
             if socket.policy == "PARALLEL":
-                group = ParallelGroup(self._context, socket.members)
+                group = ParallelGroup(self._context, socket.members, is_kept=is_kept)
             else:
                 kind = FailoverGroup if socket.policy == "FAILOVER" else RoundRobinGroup
-                group = kind(self._context, socket.members, self._options.failover_timeout_s)
+                group = kind(self._context, socket.members, self._options.failover_timeout_s, is_kept=is_kept)
             self._groups[socket.canonical] = group
         return group
 
