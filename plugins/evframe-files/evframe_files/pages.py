@@ -1,7 +1,7 @@
 """What can be read of a damaged SQLite file, its pages one by one, and a new file in the place of it.
 
-SQLite ends a read at the first damaged page. The rows of the other pages are whole, and a page of a
-table WITHOUT ROWID has them complete (https://www.sqlite.org/fileformat2.html).
+SQLite ends a read at the first damaged page. The rows of the other pages are whole
+(https://www.sqlite.org/fileformat2.html).
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ JOURNALS: Final = ("-wal", "-shm", "-journal")
 _MAGIC: Final = b"SQLite format 3\0"
 _PAGE_BYTES: Final = 4096
 _HEADER_BYTES: Final = 100
-_INTERIOR: Final = 2
+_INTERIOR: Final = 2  # of an index, or of a table WITHOUT ROWID
 _LEAF: Final = 10
+_TABLE_LEAF: Final = 13
 _WAL_MAGIC: Final = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
 _WAL_HEADER_BYTES: Final = 32
 _FRAME_HEADER_BYTES: Final = 24
@@ -33,17 +34,20 @@ _DAMAGE: Final = (IndexError, ValueError, KeyError)
 
 
 def rows(path: str) -> Iterator[Row]:
-    """Yield each row of tables WITHOUT ROWID that can be read, in no order.
+    """Yield each row of tables and each entry of indexes that can be read, in no order.
+
+    A page that the disk cannot read is passed over.
 
     Args:
         path: the database; its write-ahead log is read too. No connection of this process may be open.
 
     Raises:
-        OSError: if the file cannot be read.
+        OSError: if the file cannot be opened.
     """
-    pages = _Pages(Path(path).read_bytes(), _read_if_there(f"{path}-wal"))
-    for number in pages.used():
-        yield from pages.rows(number)
+    with open(path, "rb", buffering=0) as file:
+        pages = _Pages(file.fileno(), _read_if_there(f"{path}-wal"))
+        for number in pages.used():
+            yield from pages.rows(number)
 
 
 def header(path: str) -> tuple[int, int]:
@@ -128,47 +132,63 @@ def _transactions(log: bytes, size: int) -> Iterator[tuple[dict[int, bytes], int
 
 
 class _Pages:
-    """The pages of a database as its last complete transaction left them."""
+    """The pages of a database as its last complete transaction left them, of which one at a time is in memory."""
 
-    def __init__(self, image: bytes, log: bytes) -> None:
-        self._size = _page_bytes(image)
-        self._pages = {
-            number: image[at : at + self._size] for number, at in enumerate(range(0, len(image), self._size), 1)
-        }
+    def __init__(self, descriptor: int, log: bytes) -> None:
+        self._descriptor = descriptor
+        first = self._read(0, _HEADER_BYTES)
+        self._size = _page_bytes(first)
+        self._count = -(-os.fstat(descriptor).st_size // self._size)
+        self._changed: dict[int, bytes] = {}
         for changed, count in _transactions(log, self._size):
-            self._pages = {number: page for number, page in {**self._pages, **changed}.items() if number <= count}
-        first = self._pages.get(1, b"")
+            self._changed |= changed
+            self._count = count
+        first = self._changed.get(1, first)
         self._usable = self._size - (first[20] if first.startswith(_MAGIC) else 0)
+
+    def _read(self, at: int, size: int) -> bytes:
+        try:
+            return os.pread(self._descriptor, size, at)
+        except OSError:
+            return b""
+
+    def __getitem__(self, number: int) -> bytes:
+        if not 1 <= number <= self._count:
+            raise IndexError(number)
+        changed = self._changed.get(number)
+        return self._read((number - 1) * self._size, self._size) if changed is None else changed
 
     def used(self) -> Iterator[int]:
         """Yield the numbers of the pages that are in use: free ones can have rows that were removed."""
         free: set[int] = set()
         with suppress(*_DAMAGE):
-            trunk = _number(self._pages[1], 32) if self._pages[1].startswith(_MAGIC) else 0
+            trunk = _number(self[1], 32) if self[1].startswith(_MAGIC) else 0
             while trunk and trunk not in free:
                 free.add(trunk)
-                page = self._pages[trunk]
+                page = self[trunk]
                 free.update(_number(page, 8 + 4 * index) for index in range(min(_number(page, 4), self._size // 4)))
                 trunk = _number(page, 0)
-        yield from (number for number in sorted(self._pages) if number not in free)
+        yield from (number for number in range(1, self._count + 1) if number not in free)
 
     def rows(self, number: int) -> Iterator[Row]:
         """Yield the rows of a page, none for a page of another kind."""
-        page = self._pages[number]
+        page = self[number]
         start = _HEADER_BYTES if number == 1 else 0
-        if len(page) < self._size or page[start] not in {_INTERIOR, _LEAF}:
+        if len(page) < self._size or page[start] not in {_INTERIOR, _LEAF, _TABLE_LEAF}:
             return
-        is_leaf = page[start] == _LEAF
-        pointers = start + (8 if is_leaf else 12)
+        kind = page[start]
+        pointers = start + (12 if kind == _INTERIOR else 8)
         for index in range(min(_number(page, start + 3, 2), self._size // 2)):
             with suppress(*_DAMAGE):
                 at = _number(page, pointers + 2 * index, 2)
-                yield _record(self._payload(page, at if is_leaf else at + 4))
+                yield _record(self._payload(page, at + 4 if kind == _INTERIOR else at, has_rowid=kind == _TABLE_LEAF))
 
-    def _payload(self, page: bytes, at: int) -> bytes:
+    def _payload(self, page: bytes, at: int, *, has_rowid: bool) -> bytes:
         """Return the payload of the cell at *at*, of which a long one has its end on other pages."""
         size, at = _varint(page, at)
-        most = (self._usable - 12) * 64 // 255 - 23
+        if has_rowid:
+            _, at = _varint(page, at)
+        most = self._usable - 35 if has_rowid else (self._usable - 12) * 64 // 255 - 23
         least = (self._usable - 12) * 32 // 255 - 23
         local = size
         if size > most:
@@ -179,9 +199,9 @@ class _Pages:
         parts, left = [page[at : at + local]], size - local
         following = _number(page, at + local) if left else 0
         while left > 0:
-            if left > self._size * len(self._pages):
+            if left > self._size * self._count:
                 raise ValueError(left)
-            page = self._pages[following]
+            page = self[following]
             parts.append(page[4 : min(4 + left, self._usable)])
             left -= self._usable - 4
             following = _number(page, 0)

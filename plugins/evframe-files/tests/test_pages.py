@@ -41,6 +41,18 @@ def test_whole_file(tmp_path_factory, rows, page_bytes):
     assert read(path) == wanted
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(values, max_size=30, unique_by=lambda row: row[0]), st.sampled_from([512, 4096, 65536]))
+def test_whole_file_with_rowids(tmp_path_factory, rows, page_bytes):
+    """Every row of a table that has row numbers is read as SQLite reads it."""
+    path = tmp_path_factory.mktemp("salvage") / "db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute(f"PRAGMA page_size = {page_bytes}")
+        database.execute("CREATE TABLE t (a BLOB, b INTEGER, c REAL)")
+        database.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+    assert read(path) == {row[0]: row for row in rows}
+
+
 def test_journal_that_was_not_folded(tmp_path):
     """Rows that are in the write-ahead log alone are read, and those of a transaction that has no end are not."""
     path, copy = tmp_path / "db", tmp_path / "copy"
