@@ -249,7 +249,11 @@ class Subscriber:
     def use(self, queue: Queue) -> None:
         """Have events wait in *queue*, which may have those of an earlier process; there was no event yet."""
         self.queue, self.append = queue, queue.append
-        self.raised += len(queue) + queue.stored
+        self.count_found(len(queue) + queue.stored)
+
+    def count_found(self, count: int) -> None:
+        """Count *count* events of an earlier process, which the queue has, as raised."""
+        self.raised += count
 
     def _append(self, event: Event, done: Done | None) -> None:
         self.queue.append(event)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import attrs
+
+if TYPE_CHECKING:
+    from evframe_journal.frames import Frame
+    from evframe_journal.letters import Changes
 
 
 @attrs.frozen
@@ -15,6 +22,14 @@ class Bounds:
     """How many events a frame has at most."""
     store_after_s: float = 0.02
     """How many seconds an event may wait or be under way before it is written."""
+    read_events: int = 16_384
+    """How many events are read at once."""
+    retry_s: float = 0.1
+    """How many seconds after a failure the file is tried again; after each further one twice as many."""
+    retry_most_s: float = 5.0
+    """How many seconds are between two attempts at most."""
+    look_s: float = 2.0
+    """After how many seconds without a commit it is looked whether the file is in its place."""
 
 
 @attrs.frozen
@@ -27,3 +42,39 @@ class Kept:
     """The position of the next event."""
     count: int
     """How many events are kept."""
+
+
+@attrs.frozen
+class Commit:
+    """What is written in one transaction."""
+
+    frames: Sequence[Frame]
+    lows: Mapping[str, int]
+    """By subscriber, the lowest position that is not settled; frames below it are deleted."""
+    letters: Changes | None = None
+    """What changes in the table of dead letters."""
+
+
+@attrs.frozen
+class Reading:
+    """What was read for a subscriber."""
+
+    frames: Sequence[Frame]
+    end: int
+    """The file has no other event below this position."""
+    damaged: int = 0
+    """How many events were in damaged frames, which are put aside."""
+
+
+@attrs.frozen
+class Mended:
+    """A file that can be used again."""
+
+    kept: Mapping[str, Kept]
+    """What it has, by subscriber."""
+    left: Mapping[str, int]
+    """By subscriber, how many events it has from the position on that was asked for."""
+    moved_to: str | None = None
+    """Where the file is that was damaged or replaced; None when it is the same one, or gone."""
+    is_new: bool = False
+    """Whether the file is another one than before."""

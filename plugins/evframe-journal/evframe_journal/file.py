@@ -3,55 +3,57 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
-import attrs
-from evframe_files.database import DatabaseFile, Kind, transaction
+from evframe_files.database import DatabaseFile, transaction
+from evframe_files.errors import is_damage
 
-from evframe_journal.bounds import Kept
-from evframe_journal.frames import DamagedFrameError, Frame
-from evframe_journal.journal import Commit
-from evframe_journal.letters import SCHEMA as OF_LETTERS
-from evframe_journal.letters import Filter, LetterTable, Page, upgrade
+from evframe_journal import rows
+from evframe_journal.bounds import Commit, Kept, Mended, Reading
+from evframe_journal.frames import DamagedFrameError
+from evframe_journal.letters import Filter, LetterTable, Page
+from evframe_journal.rows import KIND
 
 _Result = TypeVar("_Result")
-_AT_A_TIME: Final = 4  # frames that are read
-_PAGES: Final = 2000  # of the write-ahead log, after which it is folded into the file
-_LOW: Final = "INSERT INTO subscribers VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET low = excluded.low"
-_READ: Final = "SELECT first, body FROM frames WHERE key = ? AND last >= ? ORDER BY last LIMIT ?"
-_BEGUN: Final = (
-    "SELECT f.key, f.first, f.body FROM frames f JOIN subscribers s ON f.key = s.key"
-    " WHERE f.first < s.low AND f.last >= s.low"
-)
-_KEPT: Final = (
-    "SELECT s.key, s.low, max(s.low, coalesce(max(f.last) + 1, 0)), coalesce(sum(f.count), 0)"
-    " FROM subscribers s LEFT JOIN frames f ON f.key = s.key AND f.last >= s.low GROUP BY s.key"
-)
-_FRAMES: Final = (
-    "CREATE TABLE frames ("
-    " key TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL, body BLOB NOT NULL"
-    ")"
-)
+Done = Callable[[Any, BaseException | None], None]
+"""Called on the loop with the result, or with None and the error."""
 
-KIND: Final = Kind(
-    "events that wait",
-    version=2,
-    upgrades={1: upgrade},
-    schema=(
-        "CREATE TABLE subscribers (key TEXT PRIMARY KEY, low INTEGER NOT NULL) WITHOUT ROWID",
-        _FRAMES,
-        "CREATE UNIQUE INDEX places ON frames (key, last)",
-        *OF_LETTERS,
-    ),
-    table="frames",
-    application=0x65766A6E,
-    settings=("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", f"PRAGMA wal_autocheckpoint = {_PAGES}"),
-    reserve_bytes=65_536,
-)
-"""The format of the file. A subscriber is named by the canonical text of its socket."""
+
+class File(Protocol):
+    """Where frames are kept. Each call returns at once; *done* is called on the loop."""
+
+    def write(self, commit: Commit, done: Callable[[None, BaseException | None], None]) -> None:
+        """Write *commit* whole or not at all; *done* is called without an error once it is on the disk."""
+
+    def read(
+        self, key: str, position: int, most: int, done: Callable[[Reading | None, BaseException | None], None]
+    ) -> None:
+        """Read the events of *key* from *position* on, at most *most*, of a few frames."""
+
+    def check(self, done: Callable[[None, BaseException | None], None]) -> None:
+        """Find out whether the file is in its place; *done* is called with the error when it is not."""
+
+    def mend(
+        self,
+        memory: Commit,
+        loaded: Mapping[str, int],
+        done: Callable[[Mended | None, BaseException | None], None],
+    ) -> None:
+        """Open the file, or make it again when it is damaged or gone, of what can be read of it.
+
+        Args:
+            memory: what the subscribers have in memory below the positions *loaded*.
+            loaded: by subscriber, the position from which on the file alone has the events.
+            done: called with what the file has.
+        """
+
+
+class GoneError(OSError):
+    """Raised when the file is not in its place."""
 
 
 class JournalFile:
@@ -59,88 +61,115 @@ class JournalFile:
 
     Args:
         path: the database; only its owner may read it.
-
-    Raises:
-        OSError: if it cannot be used, or another process uses it.
-        sqlite3.Error: if it cannot be opened, or is damaged.
     """
 
     def __init__(self, path: str) -> None:
-        self._file = DatabaseFile(path, KIND)
-        try:
-            self._file.open()
-        except BaseException:
-            self._file.close()
-            raise
+        self._path = path
+        self._file: DatabaseFile | None = None
+        self._is_damaged = False
         self._letters = LetterTable()
         self._thread = ThreadPoolExecutor(1, "journal")
 
-    def kept(self) -> Mapping[str, Kept]:
-        """Return what is kept for each subscriber."""
-        database = self._file.database
-        kept = {key: Kept(low, tail, count) for key, low, tail, count in database.execute(_KEPT)}
-        for key, first, body in database.execute(_BEGUN):  # some events of such a frame are settled
-            settled = sum(place < kept[key].low for place in Frame.decoded(key, first, body).positions)
-            kept[key] = attrs.evolve(kept[key], count=kept[key].count - settled)
-        return kept
+    def open(self) -> Mapping[str, Kept]:
+        """Open the file, and return what is kept for each subscriber.
 
-    def write(self, commit: Commit, done: Callable[[BaseException | None], None]) -> None:
-        """See `evframe_journal.journal.File`."""
-        self._run(lambda: self._write(commit), lambda _, error: done(error))
+        Raises:
+            OSError: if it cannot be used, or another process uses it.
+            sqlite3.Error: if it cannot be opened, or is damaged.
+        """
+        if self._file is None:
+            self._file = DatabaseFile(self._path, KIND)
+        try:
+            self._file.open()
+            return rows.kept(self._file.database)
+        except sqlite3.Error as error:
+            self._is_damaged |= is_damage(error)
+            raise
+
+    def write(self, commit: Commit, done: Done) -> None:
+        """See `File`."""
+        self._run(lambda: self._write(commit), done)
 
     def _write(self, commit: Commit) -> None:
-        database = self._file.database
+        self._check()
+        database = self._database
         with transaction(database):
-            database.executemany(_LOW, commit.lows.items())
-            database.executemany(
-                "INSERT OR IGNORE INTO subscribers VALUES (?, ?)",
-                [(frame.key, frame.first) for frame in commit.frames],
-            )
-            database.executemany("INSERT INTO frames VALUES (?, ?, ?, ?, ?)", map(_row, commit.frames))
-            database.executemany("DELETE FROM frames WHERE key = ? AND last < ?", commit.lows.items())
+            rows.write(database, commit.frames, commit.lows)
             if commit.letters is not None:
                 self._letters.write(database, commit.letters)
         if commit.letters is not None:
             self._letters.written(database)
 
-    def read(self, key: str, position: int, done: Callable[[Sequence[Frame], BaseException | None], None]) -> None:
-        """See `evframe_journal.journal.File`."""
-        self._run(lambda: self._read(key, position), done)
+    @property
+    def _database(self) -> sqlite3.Connection:
+        if self._file is None:
+            raise OSError(errno.EBADF, "expected an open file")
+        return self._file.database
 
-    def _read(self, key: str, position: int) -> Sequence[Frame]:
-        rows = self._file.database.execute(_READ, (key, position, _AT_A_TIME))
-        return [Frame.decoded(key, *row) for row in rows]
+    def check(self, done: Done) -> None:
+        """See `File`."""
+        self._run(self._check, done)
+
+    def _check(self) -> None:
+        if self._file is not None and self._file.is_gone:
+            raise GoneError(errno.ENOENT, "the file was deleted or replaced", self._path)
+
+    def read(self, key: str, position: int, most: int, done: Done) -> None:
+        """See `File`."""
+        self._run(lambda: rows.read(self._database, key, position, most), done)
 
     def look(
         self, wanted: Filter, after: int, most: int, *, whole: bool, done: Callable[[Page, BaseException | None], None]
     ) -> None:
         """See `evframe_journal.dead.Reading`."""
-        self._run(lambda: LetterTable.look(self._file.database, wanted, after, most, whole=whole), done)
+        self._run(lambda: LetterTable.look(self._database, wanted, after, most, whole=whole), done)
 
     def last_id(self, done: Callable[[int, BaseException | None], None]) -> None:
         """See `evframe_journal.dead.Reading`."""
-        self._run(lambda: LetterTable.last_id(self._file.database), done)
+        self._run(lambda: LetterTable.last_id(self._database), done)
 
-    def _run(self, work: Callable[[], _Result], done: Callable[[Any, BaseException | None], None]) -> None:
+    def mend(self, memory: Commit, loaded: Mapping[str, int], done: Done) -> None:
+        """See `File`."""
+        self._run(lambda: self._mend(memory, loaded), done)
+
+    def _mend(self, memory: Commit, loaded: Mapping[str, int]) -> Mended:
+        file = self._file
+        if file is None:
+            file = self._file = DatabaseFile(self._path, KIND)
+        moved_to, is_new = None, self._is_damaged or (file.is_open and file.is_gone)
+        if is_new:
+            source = file.salvage_rows() if self._is_damaged else rows.every_row(file.database)
+            moved_to = file.replace(rows.filling(source, loaded, memory.frames, memory.lows))
+            self._is_damaged = False
+        if is_new or not file.is_open:
+            self.open()
+        database = file.database
+        left = {key: rows.count_from(database, key, position) for key, position in loaded.items()}
+        return Mended(rows.kept(database), left, moved_to, is_new)
+
+    def _run(self, work: Callable[[], _Result], done: Done) -> None:
         loop = asyncio.get_running_loop()
 
         def over(future: Future[_Result]) -> None:
             error = future.exception()
-            result = () if error is not None else future.result()
+            if error is not None:
+                self._is_damaged |= is_damage(error)
             if not loop.is_closed():
-                loop.call_soon_threadsafe(done, result, error)
+                loop.call_soon_threadsafe(done, None if error is not None else future.result(), error)
 
         self._thread.submit(work).add_done_callback(over)
 
     def close(self) -> None:
         """Close the file, after the work that was begun."""
         self._thread.shutdown(wait=True)
-        self._file.close()
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
 
-def _row(frame: Frame) -> tuple[str, int, int, int, bytes]:
-    first, body = frame.encoded()
-    return frame.key, first, frame.last, len(frame.positions), body
+def needs_mending(error: BaseException) -> bool:
+    """Return whether the file has to be made again, because it is damaged or gone."""
+    return is_damage(error) or isinstance(error, GoneError)
 
 
 PROBLEMS: Final = (OSError, sqlite3.Error, DamagedFrameError)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+import sys
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final
@@ -55,8 +57,8 @@ class Frame:
         return first, _HEAD.pack(len(self.payloads), crc32(body)) + body
 
     @classmethod
-    def decoded(cls, key: str, first: int, data: bytes) -> Frame:
-        """Return the frame that `encoded` has made *data* of.
+    def decoded(cls, key: str, first: int, data: bytes, start: int = -sys.maxsize, most: int = sys.maxsize) -> Frame:
+        """Return the frame that `encoded` has made *data* of, with at most *most* events from the position *start* on.
 
         Raises:
             DamagedFrameError: if *data* are other bytes.
@@ -72,6 +74,22 @@ class Frame:
         for column in (offsets, times, sizes):
             column.frombytes(body[at : at + count * column.itemsize])
             at += count * column.itemsize
-        ends = accumulate(sizes, initial=at)
-        payloads = [bytes(body[start:end]) for start, end in pairwise(ends)]
-        return cls(key, [first + offset for offset in offsets], times, payloads)
+        begin = bisect_left(offsets, start - first)
+        end = min(count, begin + most)
+        bounds = accumulate(sizes[begin:end], initial=at + sum(sizes[:begin]))
+        payloads = [bytes(body[low:high]) for low, high in pairwise(bounds)]
+        return cls(key, [first + offset for offset in offsets[begin:end]], times[begin:end], payloads)
+
+
+def settled_below(low: int, first: int, read: Callable[[int], bytes]) -> int:
+    """Return how many events of a frame have positions below *low*, of the first bytes of what `Frame.encoded` made.
+
+    Args:
+        low: a position.
+        first: that of the first event.
+        read: returns the next bytes, as many as it is called with.
+    """
+    count, _ = _HEAD.unpack(read(_HEAD.size))
+    offsets = array("I")
+    offsets.frombytes(read(count * offsets.itemsize))
+    return bisect_left(offsets, low - first)

@@ -5,39 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import attrs
 
-from evframe_journal.bounds import Bounds, Kept
+from evframe_journal.bounds import Bounds, Commit, Kept, Mended, Reading
 from evframe_journal.dead import DeadLetters
+from evframe_journal.file import File, needs_mending
 from evframe_journal.frames import EventOf, Frame
-from evframe_journal.letters import Changes
-from evframe_journal.queue import KeptQueue
+from evframe_journal.queue import Calls, KeptQueue
 
 if TYPE_CHECKING:
     from evframe import Event
-
-
-@attrs.frozen
-class Commit:
-    """What is written in one transaction."""
-
-    frames: Sequence[Frame]
-    lows: Mapping[str, int]
-    """By subscriber, the lowest position that is not settled; frames below it are deleted."""
-    letters: Changes | None = None
-    """What changes in the table of dead letters."""
-
-
-class File(Protocol):
-    """Where frames are kept. Both calls return at once; *done* is called on the loop."""
-
-    def write(self, commit: Commit, done: Callable[[BaseException | None], None]) -> None:
-        """Write *commit* whole or not at all; *done* is called with the error, or None once it is on the disk."""
-
-    def read(self, key: str, position: int, done: Callable[[Sequence[Frame], BaseException | None], None]) -> None:
-        """Read the frame of *key* that has *position*, or the next one, and a few more."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -52,6 +31,10 @@ class Journal:
     """Makes an event again."""
     report: Callable[[BaseException | None], None]
     """Called with the problem of each commit or read, and with None after a commit that worked."""
+    on_mended: Callable[[str | None, int], None] = lambda moved_to, lost: None  # noqa: ARG005
+    """Called when another file is in use: with the path that the one before has now, and how many events are lost."""
+    on_damaged: Callable[[str, int], None] = lambda key, lost: None  # noqa: ARG005
+    """Called when a frame of a subscriber is put aside, with the number of its events."""
     letters: DeadLetters | None = None
     """The dead letters, which are written in the same commits."""
     clock: Callable[[], float] = time.monotonic
@@ -61,30 +44,45 @@ class Journal:
     written: int = attrs.field(default=0, init=False)
     """How many events were written."""
     _queues: dict[str, KeptQueue] = attrs.field(factory=dict, init=False)
-    _kept: dict[str, Kept] = attrs.field(factory=dict, init=False)
+    _kept: dict[str, Kept] | None = attrs.field(default=None, init=False)  # None until the file was read
     _lows: dict[str, int] = attrs.field(factory=dict, init=False)  # of subscribers that were released
-    _is_writing: bool = attrs.field(default=False, init=False)
+    _is_busy: bool = attrs.field(default=False, init=False)  # a commit is under way, or the file is being mended
+    _reads: int = attrs.field(default=0, init=False)  # under way
+    _is_broken: bool = attrs.field(default=False, init=False)  # it has to be mended
+    _failures: int = attrs.field(default=0, init=False)  # in a row
+    _due: float = attrs.field(default=-math.inf, init=False)  # when the file is tried again
+    _looked: float = attrs.field(default=-math.inf, init=False)
 
     def restore(self, kept: Mapping[str, Kept]) -> None:
         """Take what the file has, by subscriber."""
         self._kept = dict(kept)
 
-    def open(self, key: str, room: int, wake: Callable[[], Any]) -> KeptQueue:
+    @property
+    def is_open(self) -> bool:
+        """Whether the file was read."""
+        return self._kept is not None
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last attempt to use the file has failed."""
+        return bool(self._failures) or self._kept is None
+
+    def open(self, key: str, room: int, calls: Calls) -> KeptQueue:
         """Return the queue of a subscriber, with what the file has for it.
 
         Args:
             key: the canonical text of its socket.
             room: how many events may wait in memory.
-            wake: called when events have come from the disk.
+            calls: the subscriber's.
         """
-        kept = self._kept.pop(key, Kept(0, 0, 0))
-        queue = self._queues[key] = KeptQueue(key, self, wake, room, kept)
+        kept = (self._kept or {}).pop(key, Kept(0, 0, 0))
+        queue = self._queues[key] = KeptQueue(key, self, room, kept, calls)
         return queue  # the next tick begins to read
 
     def release(self, key: str) -> None:
         """Forget the queue of a subscriber that has ended; its positions are not used again."""
         queue = self._queues.pop(key, None)
-        if queue is not None:
+        if queue is not None and self._kept is not None:
             self._kept[key] = Kept(queue.settled.low, queue.tail, 0)
             if queue.acknowledged < queue.written:
                 self._lows[key] = queue.settled.low
@@ -94,67 +92,141 @@ class Journal:
 
         Returns whether a commit is under way.
         """
-        if self._is_writing:
+        if self._is_busy:
             return True
         now = self.clock()
+        if now < self._due and not is_last:
+            return False
+        if self._is_broken or self._kept is None:
+            if not self._reads:  # what they bring is counted as in the file until then
+                self._mend()
+            return True
         offset = self.wall() - now
         cutoff = math.inf if is_last else now - self.bounds.store_after_s
         frames: list[Frame] = []
         lows = self._lows.copy()
         for queue in self._queues.values():
-            found = self._frames_of(queue, cutoff, offset)
-            frames += found
-            if queue.settled.low > queue.acknowledged and queue.acknowledged < queue.written:
+            frames += self._frames_of(queue, cutoff, offset)
+            if queue.has_low_to_write:
                 lows[queue.key] = queue.settled.low
             queue.refill()
         letters = None if self.letters is None else self.letters.take()
         if frames or lows or letters is not None:
             self._write(Commit(frames, lows, letters))
-        return self._is_writing
+        elif now - self._looked >= self.bounds.look_s:
+            self._look(now)
+        return self._is_busy
 
     def _frames_of(self, queue: KeptQueue, cutoff: float, offset: float) -> list[Frame]:
-        positions, events = queue.due(cutoff)
-        frames = []
-        for start in range(0, len(events), self.bounds.frame_events):
-            part = events[start : start + self.bounds.frame_events]
-            places = positions[start : start + self.bounds.frame_events]
-            times = [event.raised_at + offset for event in part]
-            frames.append(Frame(queue.key, places, times, [event.payload for event in part]))
+        frames = [*self._framed(queue.key, *queue.late(), offset), *self._framed(queue.key, *queue.due(cutoff), offset)]
         if frames:
             queue.begin_write(frames[-1].last + 1)
         return frames
 
-    def _write(self, commit: Commit) -> None:
-        self._is_writing = True
+    def _framed(self, key: str, positions: Sequence[int], events: Sequence[Event], offset: float) -> Iterator[Frame]:
+        for start in range(0, len(events), self.bounds.frame_events):
+            part = events[start : start + self.bounds.frame_events]
+            places = positions[start : start + self.bounds.frame_events]
+            times = [event.raised_at + offset for event in part]
+            yield Frame(key, places, times, [event.payload for event in part])
 
-        def done(error: BaseException | None) -> None:
-            self._is_writing = False
+    def _write(self, commit: Commit) -> None:
+        self._is_busy = True
+
+        def done(_: None, error: BaseException | None) -> None:
+            self._is_busy = False
             for key in {frame.key for frame in commit.frames} & self._queues.keys():
                 self._queues[key].end_write(is_written=error is None)
-            if error is None:
-                self.written += sum(len(frame.positions) for frame in commit.frames)
-            for key, low in commit.lows.items() if error is None else ():
-                if key in self._queues:
-                    self._queues[key].acknowledged = low
-                if self._lows.get(key, math.inf) <= low:
-                    del self._lows[key]
             if commit.letters is not None and self.letters is not None:
                 self.letters.over(commit.letters, error)
-            self.report(error)
+            if error is not None:
+                self._failed(error)
+                return
+            self.written += sum(len(frame.positions) for frame in commit.frames)
+            self._acknowledge(commit.lows)
+            self._works()
 
         self.file.write(commit, done)
 
+    def _acknowledge(self, lows: Mapping[str, int]) -> None:
+        for key, low in lows.items():
+            if key in self._queues:
+                self._queues[key].acknowledged = low
+            if self._lows.get(key, math.inf) <= low:
+                del self._lows[key]
+
+    def _works(self) -> None:
+        self._failures = 0
+        self._looked = self.clock()
+        self.report(None)
+
+    def _failed(self, error: BaseException) -> None:
+        """Wait before the file is tried again, and mend it then if it needs that."""
+        self._is_broken |= needs_mending(error)
+        wait_s = min(self.bounds.retry_s * 2.0 ** min(self._failures, 30), self.bounds.retry_most_s)
+        is_first = self._is_broken and not self._failures
+        self._failures += 1
+        self._due = self.clock() + (0.0 if is_first else wait_s)
+        self.report(error)
+
+    def _look(self, now: float) -> None:
+        self._looked = now
+        self.file.check(lambda _, error: None if error is None else self._failed(error))
+
+    def _mend(self) -> None:
+        """Open the file, or make it again; events go on in memory meanwhile."""
+        self._is_busy = True
+        offset = self.wall() - self.clock()
+        known = {} if self._kept is None else self._queues.copy()
+        frames = [frame for key, each in known.items() for frame in self._framed(key, *each.in_memory(), offset)]
+        lows = {key: queue.settled.low for key, queue in known.items()}
+        on_disk = {key: queue.on_disk for key, queue in known.items()}
+
+        def done(mended: Mended | None, error: BaseException | None) -> None:
+            self._is_busy = False
+            if mended is None:
+                self._failed(error or OSError())
+                return
+            self._is_broken = False
+            if self._kept is None:
+                self._adopt(mended.kept)
+            lost = 0
+            for key, queue in known.items():
+                if self._queues.get(key) is queue:
+                    lost += queue.lose(on_disk[key] - mended.left[key])
+            if mended.is_new:
+                self._acknowledge({key: low for key, low in lows.items() if self._queues.get(key) is known[key]})
+                self.on_mended(mended.moved_to, lost)
+            self._works()
+
+        self.file.mend(Commit(frames, lows), {key: queue.loaded for key, queue in known.items()}, done)
+
+    def _adopt(self, kept: Mapping[str, Kept]) -> None:
+        """Give the queues that were made before the file could be read what it has for them."""
+        self._kept = dict(kept)
+        for key, queue in self._queues.items():
+            queue.adopt(self._kept.pop(key, Kept(0, 0, 0)))
+
     def read(self, queue: KeptQueue, position: int) -> None:
         """Read the frame with *position* and some more, and give their events to *queue*."""
+        written = queue.written
+        self._reads += 1
 
-        def done(frames: Sequence[Frame], error: BaseException | None) -> None:
-            if error is not None:
-                self.report(error)
-            queue.load([each for frame in frames or () for each in self._events_of(frame)])
+        def done(reading: Reading | None, error: BaseException | None) -> None:
+            self._reads -= 1
+            if reading is None:
+                queue.is_reading = False
+                self._failed(error or OSError())
+                return
+            events = [each for frame in reading.frames for each in self._events_of(frame)]
+            queue.load(events, reading.end if reading.frames or reading.damaged else written, reading.damaged)
+            if reading.damaged:
+                self.on_damaged(queue.key, reading.damaged)
 
-        self.file.read(queue.key, position, done)
+        self.file.read(queue.key, position, self.bounds.read_events, done)
 
     def _events_of(self, frame: Frame) -> Iterator[tuple[int, Event]]:
-        offset = self.clock() - self.wall()
-        times = [at + offset for at in frame.times]
+        now = self.clock()
+        offset = now - self.wall()
+        times = [min(at + offset, now) for at in frame.times]
         return zip(frame.positions, map(self.event_of, frame.payloads, times), strict=True)

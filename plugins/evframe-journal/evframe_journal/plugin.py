@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import ClassVar, Final
 
 from evframe_files.places import beside
@@ -32,6 +33,7 @@ from evframe_journal.dead import DeadLetters
 from evframe_journal.file import PROBLEMS, JournalFile
 from evframe_journal.journal import Journal
 from evframe_journal.options import Options as JournalOptions
+from evframe_journal.queue import Calls
 from evframe_journal.replay import Replays
 
 log = logging.getLogger("evframe.journal")
@@ -90,7 +92,22 @@ class JournalPlugin:
             return None
         if self._journal is None:
             self._open()
-        return None if self._journal is None else self._journal.open(canonical, room, wake)
+        if self._journal is None:
+            return None
+        calls = Calls(wake, partial(self._count_lost, canonical), partial(self._count_found, canonical))
+        return self._journal.open(canonical, room, calls)
+
+    def _count_lost(self, canonical: str, count: int, reason: str) -> None:
+        assert self._context is not None
+        subscriber = self._context.roster.by_socket.get(canonical)
+        if subscriber is not None:
+            subscriber.fail(count, reason)
+
+    def _count_found(self, canonical: str, count: int) -> None:
+        assert self._context is not None
+        subscriber = self._context.roster.by_socket.get(canonical)
+        if subscriber is not None:
+            subscriber.count_found(count)
 
     @hookimpl
     def management_commands(self, commands: CommandTable) -> None:
@@ -125,8 +142,8 @@ class JournalPlugin:
         """Return the file for a command; None when no file was made yet."""
         if self._journal is None and self._find_path() and os.path.exists(self.path):
             self._open()
-            if self._journal is None:
-                raise CommandError(503, "Journal not available", self._problem)
+        if self._journal is not None and not self._journal.is_open:
+            raise CommandError(503, "Journal not available", self._problem)
         return self._file if self._journal is not None else None
 
     def _find_path(self) -> bool:
@@ -137,7 +154,7 @@ class JournalPlugin:
         return bool(self.path)
 
     def _open(self) -> None:
-        """Open the file, unless that cannot be done; then events wait in memory."""
+        """Open the file; while that cannot be done, events wait in memory."""
         assert self._context is not None
         has_path = self._find_path()
         self._status = self._context.status.group("core")
@@ -145,14 +162,12 @@ class JournalPlugin:
         if not has_path:
             self._report(ValueError("plugins.journal.path: expected the path of a file, got nothing"))
             return
+        self._file = JournalFile(self.path)
+        self._journal = self._make(self._file)
         try:
-            self._file = JournalFile(self.path)
-            journal = self._make(self._file)
-            journal.restore(self._file.kept())
+            self._journal.restore(self._file.open())
         except PROBLEMS as error:
             self._report(error)
-            return
-        self._journal = journal
 
     @property
     def written(self) -> int:
@@ -161,7 +176,13 @@ class JournalPlugin:
 
     def _make(self, file: JournalFile) -> Journal:
         return Journal(
-            file=file, bounds=self._bounds, event_of=self._event_of, report=self._report, letters=self.letters
+            file=file,
+            bounds=self._bounds,
+            event_of=self._event_of,
+            report=self._report,
+            on_mended=self._report_mended,
+            on_damaged=self._report_damaged,
+            letters=self.letters,
         )
 
     @property
@@ -201,6 +222,18 @@ class JournalPlugin:
         else:
             self._status.set_status(1, "kept", IDENTIFIER)
             log.info("events are kept on disk again", extra={"path": self.path})
+
+    def _report_mended(self, moved_to: str | None, lost: int) -> None:
+        """Log that another file is in use."""
+        assert self._status is not None
+        self._status.report(f"a new file, {lost} events lost", IDENTIFIER)
+        log.error("the events are in a new file", extra={"path": self.path, "moved_to": moved_to, "lost": lost})
+
+    def _report_damaged(self, canonical: str, lost: int) -> None:
+        """Log that a frame was damaged."""
+        assert self._status is not None
+        self._status.report(f"{lost} events for {canonical} are damaged", IDENTIFIER)
+        log.error("events on disk are damaged", extra={"socket": canonical, "lost": lost})
 
     @hookimpl
     def start(self, context: PluginContext) -> None:

@@ -6,7 +6,9 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
 
 from evframe.plugin import NO_DONES, MemoryQueue
 from evframe_journal.settled import Settled
@@ -26,6 +28,22 @@ class Owner(Protocol):
         """Read the frame with *position*, and give its events to `KeptQueue.load`."""
 
 
+def _ignore(*_: object) -> None:
+    """Do nothing."""
+
+
+@attrs.frozen
+class Calls:
+    """What a queue calls of its subscriber."""
+
+    wake: Callable[[], object] = _ignore
+    """Called when events have come from the disk."""
+    lost: Callable[[int, str], object] = _ignore
+    """Called with the number of waiting events that are lost, and the reason."""
+    found: Callable[[int], object] = _ignore
+    """Called with the number of events of an earlier process that wait now, too."""
+
+
 class KeptQueue(MemoryQueue):
     """A queue whose events are in memory at its head, and on disk behind that.
 
@@ -36,49 +54,51 @@ class KeptQueue(MemoryQueue):
     Args:
         key: the canonical text of the subscriber's socket.
         owner: the journal.
-        wake: called when events have come from the disk.
         room: how many events may wait in memory.
         kept: what the file has for the subscriber.
+        calls: the subscriber's.
     """
 
     __slots__ = (
+        "_calls",
         "_fresh",
         "_is_closed",
-        "_is_reading",
-        "_loaded",
+        "_late_end",
         "_most",
         "_owner",
         "_tail",
         "_under_way",
-        "_wake",
         "_writing",
         "acknowledged",
         "head",
+        "is_reading",
         "key",
+        "loaded",
         "settled",
         "written",
     )
 
     is_kept = True
 
-    def __init__(self, key: str, owner: Owner, wake: Callable[[], Any], room: int, kept: Kept) -> None:
+    def __init__(self, key: str, owner: Owner, room: int, kept: Kept, calls: Calls) -> None:
         super().__init__(0 if kept.count else room)
         low = kept.low
         self.key = key
         self._most = room
         self._owner = owner
-        self._wake = wake
+        self._calls = calls
         self.settled = Settled(low)
         self.acknowledged = low  # what is settled according to the file
         self.head = low  # no event below waits
-        self._loaded = low  # while the queue is spilled: the position behind the events in memory
+        self.loaded = low  # while the queue is spilled: the position behind the events in memory
         self._tail = kept.tail  # while the queue is spilled: the position of the next event
         self.stored = kept.count  # events that wait and are not in memory, or fresh
         self.written = kept.tail  # positions below are on disk or settled
         self._writing = kept.tail  # and below this when the commit under way has ended
         self._fresh: deque[Event] = deque()  # the events before `_tail` that are not in memory and not on disk
         self._under_way: dict[int, tuple[Sequence[int], Sequence[Event]]] = {}
-        self._is_reading = False
+        self._late_end = low  # the events below were not written when the queue got those of the file
+        self.is_reading = False
         self._is_closed = False
 
     @property
@@ -98,7 +118,7 @@ class KeptQueue(MemoryQueue):
         if self._is_closed or len(self._fresh) >= self._owner.bounds.fresh_events:
             return False
         if not self.stored:
-            self._loaded = self._tail = self.tail
+            self.loaded = self._tail = self.tail
             self.room = 0
         self._fresh.append(event)
         self._tail += 1
@@ -164,8 +184,8 @@ class KeptQueue(MemoryQueue):
         count, self.stored = self.stored, 0
         self._fresh.clear()
         end = self._tail
-        self.settled.add([place for place in range(self._loaded, end) if place not in self.settled])
-        self._loaded = end
+        self.settled.add([place for place in range(self.loaded, end) if place not in self.settled])
+        self.loaded = end
         return count
 
     def close(self) -> None:
@@ -174,6 +194,31 @@ class KeptQueue(MemoryQueue):
         self._open_room()
 
     # As the journal uses it
+
+    @property
+    def has_low_to_write(self) -> bool:
+        """Whether the file has another lowest position than what is settled."""
+        low = self.settled.low
+        return (self.acknowledged < low and self.acknowledged < self.written) or low < self._late_end
+
+    @property
+    def on_disk(self) -> int:
+        """How many events the file alone has."""
+        return self.stored - len(self._fresh)
+
+    def in_memory(self) -> tuple[Sequence[int], Sequence[Event]]:
+        """Return the positions of the events that are in memory or under way and on disk, and the events."""
+        positions, events = self._open_from(self.settled.low)
+        count = bisect_left(positions, min(self.written, self.loaded) if self.stored else self.written)
+        return positions[:count], events[:count]
+
+    def late(self) -> tuple[Sequence[int], Sequence[Event]]:
+        """Return the positions and the events that are before those of the file, and not written yet."""
+        if self._late_end <= self.settled.low:
+            return (), ()
+        positions, events = self._open_from(self.settled.low)
+        count = bisect_left(positions, self._late_end)
+        return positions[:count], events[:count]
 
     def due(self, cutoff: float) -> tuple[Sequence[int], Sequence[Event]]:
         """Return the positions of the events that have to be written, and the events, in order.
@@ -228,6 +273,7 @@ class KeptQueue(MemoryQueue):
             self._writing = self.written
             return
         self.written = max(self.written, self._writing)
+        self._late_end = self.settled.low
         while self._fresh and self._tail - len(self._fresh) < self.written:
             self._fresh.popleft()
         self.refill()
@@ -237,35 +283,82 @@ class KeptQueue(MemoryQueue):
         if not self.stored or self._is_closed or len(self) > self._most // 4:
             return
         fresh = self._tail - len(self._fresh)
-        if self._loaded < fresh:
-            if not self._is_reading:
-                self._is_reading = True
-                self._owner.read(self, self._loaded)
+        if self.loaded < fresh:
+            if not self.is_reading:
+                self.is_reading = True
+                self._owner.read(self, self.loaded)
             return
         count = min(len(self._fresh), self._most - len(self))
         for _ in range(count):
             self.append(self._fresh.popleft())
-        self._bring(count, self._loaded + count)
+        self._bring(count, self.loaded + count)
 
-    def load(self, found: Sequence[tuple[int, Event]]) -> None:
-        """Take the events of a frame, with their positions; those that it lacks were settled when it was written."""
-        self._is_reading = False
-        found = [(place, event) for place, event in found if place >= self._loaded and place not in self.settled]
-        if found:
-            end = found[-1][0] + 1
-            if len(found) < end - self._loaded:
-                there = {place for place, _ in found}
-                lacking = (place for place in range(self._loaded, end) if place not in there)
-                self.settled.add([place for place in lacking if place not in self.settled])
-            self.extend(event for _, event in found)
-            self._bring(len(found), end)
+    def load(self, found: Sequence[tuple[int, Event]], end: int, damaged: int) -> None:
+        """Take events from the file, with their positions.
+
+        Args:
+            found: the events; those that a frame lacks were settled when it was written.
+            end: the file has no other event below this position.
+            damaged: how many events could not be read.
+        """
+        self.is_reading = False
+        found = [(place, event) for place, event in found if place >= self.loaded and place not in self.settled]
+        if len(found) < end - self.loaded:
+            there = {place for place, _ in found}
+            lacking = (place for place in range(self.loaded, end) if place not in there)
+            self.settled.add([place for place in lacking if place not in self.settled])
+        self.lose(damaged)
+        self.extend(event for _, event in found)
+        self._bring(len(found), max(end, self.loaded))
+        if self.loaded >= self._tail - len(self._fresh):
+            self.lose(self.on_disk)  # which the file does not have any more
+
+    def lose(self, count: int) -> int:
+        """Count up to *count* events that the file alone had as lost; return how many these are."""
+        count = max(0, min(count, self.on_disk))
+        if count:
+            self.stored -= count
+            self._calls.lost(count, "damaged")
+            self._open_room()
+            self._calls.wake()
+        return count
+
+    def adopt(self, kept: Kept) -> None:
+        """Put what the file has before the events that wait, and behind those that are under way.
+
+        The queue was made before the file could be read, and nothing of it is written.
+        """
+        if not kept.count:
+            kept = attrs.evolve(kept, low=kept.tail)
+        taken = sorted(self._under_way)
+        places = range(kept.low - sum(len(self._under_way[number][0]) for number in taken), kept.low)
+        moved: dict[int, int] = {}
+        for number in taken:
+            before, events = self._under_way[number]
+            moved.update(zip(before, places, strict=False))
+            self._under_way[number] = places[: len(before)], events
+            places = places[len(before) :]
+        waiting = [*self.settled.open_from(self.head, len(self)), *range(self._tail - len(self._fresh), self._tail)]
+        moved.update(zip(waiting, range(kept.tail, kept.tail + len(waiting)), strict=False))
+        self._dones = {moved[place]: done for place, done in self._dones.items()}
+        self._fresh.extendleft(reversed(self))
+        self.clear()
+        self.settled = Settled(kept.low - len(moved) + len(waiting))
+        self.acknowledged = self.head = self.loaded = kept.low
+        self._late_end = kept.low
+        self.written = self._writing = kept.tail
+        self._tail = kept.tail + len(self._fresh)
+        self.stored = kept.count + len(self._fresh)
+        self._calls.found(kept.count)
+        self._open_room()
+        self.refill()
 
     def _bring(self, count: int, loaded: int) -> None:
         self.stored -= count
-        self._loaded = loaded
+        self.loaded = loaded
         self._open_room()
         if count:
-            self._wake()
+            self._calls.wake()
 
     def _open_room(self) -> None:
         self.room = 0 if self.stored or self._is_closed else self._most

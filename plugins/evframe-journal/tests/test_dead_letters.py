@@ -33,13 +33,14 @@ class Opened:
         self.letters = DeadLetters(bounds=bounds, clock=self.clock, wall=self.wall, most_bytes=most_bytes)
         self.journal = Journal(
             file=self.file,
-            bounds=Bounds(),
+            bounds=Bounds(retry_s=0.0),
             event_of=DEFINITION.restored,
             report=self.problems.append,
             letters=self.letters,
             clock=self.clock,
             wall=self.wall,
         )
+        self.journal.restore(self.file.open())
 
     def wall(self):
         return NOW + self.clock() - self.start
@@ -282,7 +283,7 @@ async def test_a_file_of_version_1_gets_the_table(tmp_path, open_):
         database.execute("PRAGMA user_version = 1")
     database.close()
     opened = open_()
-    assert opened.file.kept()[SOCKET].low == 7
+    assert opened.file.open()[SOCKET].low == 7
     opened.fail(1)
     assert await opened.commit()
     assert await opened.numbers() == [1]

@@ -1,12 +1,14 @@
 """The file of the journal, without the rest."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
-from evframe_journal.bounds import Kept
-from evframe_journal.file import JournalFile
+from evframe_journal.bounds import Commit, Kept
+from evframe_journal.file import JournalFile, needs_mending
 from evframe_journal.frames import DamagedFrameError, Frame
-from evframe_journal.journal import Commit
 
 KEY = "udp:127.0.0.1:1"
 
@@ -24,6 +26,7 @@ async def open_file(tmp_path):
             files.pop().close()
         file = JournalFile(str(tmp_path / "journal"))
         files.append(file)
+        file.open()
         return file
 
     yield open_
@@ -32,25 +35,40 @@ async def open_file(tmp_path):
 
 async def write(file, *frames, lows=None):
     over = asyncio.get_running_loop().create_future()
-    file.write(Commit(frames, lows or {}), over.set_result)
+    file.write(Commit(frames, lows or {}), lambda _, error: over.set_result(error))
     assert await over is None
 
 
-async def read(file, position):
+async def reading(file, position, most=1000):
     over = asyncio.get_running_loop().create_future()
-    file.read(KEY, position, lambda frames, error: over.set_result((frames, error)))
-    frames, error = await over
+    file.read(KEY, position, most, lambda reading, error: over.set_result((reading, error)))
+    found, error = await over
     assert error is None
-    return [(list(each.positions), list(each.times), each.payloads) for each in frames]
+    return found
+
+
+async def read(file, position, most=1000):
+    found = await reading(file, position, most)
+    return [(list(each.positions), list(each.times), each.payloads) for each in found.frames]
+
+
+async def mend(file, *frames, loaded=None):
+    over = asyncio.get_running_loop().create_future()
+    file.mend(Commit(frames, {}), loaded or {}, lambda mended, error: over.set_result((mended, error)))
+    mended, error = await over
+    assert error is None
+    return mended
 
 
 async def test_frames_come_back_as_they_were(open_file):
     """A frame has its positions, times and payloads after the file was opened again."""
     await write(open_file(), frame(0, 1, 3), frame(4, 9))
     file = open_file()
-    assert file.kept() == {KEY: Kept(0, 10, 5)}
-    assert await read(file, 3) == [([0, 1, 3], [1.5] * 3, [b"0", b"1", b"3"]), ([4, 9], [1.5] * 2, [b"4", b"9"])]
-    assert await read(file, 5) == [([4, 9], [1.5] * 2, [b"4", b"9"])]
+    assert file.open() == {KEY: Kept(0, 10, 5)}
+    assert await read(file, 0) == [([0, 1, 3], [1.5] * 3, [b"0", b"1", b"3"]), ([4, 9], [1.5] * 2, [b"4", b"9"])]
+    assert await read(file, 3) == [([3], [1.5], [b"3"]), ([4, 9], [1.5] * 2, [b"4", b"9"])]
+    assert await read(file, 1, 1) == [([1], [1.5], [b"1"])]
+    assert await read(file, 5) == [([9], [1.5], [b"9"])]
 
 
 async def test_what_is_settled_is_not_counted_and_goes_with_its_frame(open_file):
@@ -58,11 +76,11 @@ async def test_what_is_settled_is_not_counted_and_goes_with_its_frame(open_file)
     file = open_file()
     await write(file, frame(0, 1, 3), frame(4, 5))
     await write(file, lows={KEY: 3})
-    assert open_file().kept() == {KEY: Kept(3, 6, 3)}
+    assert open_file().open() == {KEY: Kept(3, 6, 3)}
     file = open_file()
     await write(file, lows={KEY: 4})
     assert await read(file, 0) == [([4, 5], [1.5] * 2, [b"4", b"5"])]
-    assert file.kept() == {KEY: Kept(4, 6, 2)}
+    assert file.open() == {KEY: Kept(4, 6, 2)}
 
 
 async def test_positions_are_not_used_again(open_file):
@@ -70,7 +88,7 @@ async def test_positions_are_not_used_again(open_file):
     file = open_file()
     await write(file, frame(0, 1))
     await write(file, lows={KEY: 2})
-    assert open_file().kept() == {KEY: Kept(2, 2, 0)}
+    assert open_file().open() == {KEY: Kept(2, 2, 0)}
 
 
 def test_other_bytes_are_an_error():
@@ -85,4 +103,77 @@ async def test_a_second_process_is_refused(open_file, tmp_path):
     """A file that is open cannot be opened by another."""
     open_file()
     with pytest.raises(OSError, match="use"):
-        JournalFile(str(tmp_path / "journal"))
+        JournalFile(str(tmp_path / "journal")).open()
+
+
+async def test_a_damaged_frame_is_put_aside(open_file, tmp_path):
+    """A frame with other bytes is moved to the table of damaged ones, and the next frames are read."""
+    await write(open_file(), frame(0, 1), frame(2, 3), frame(4, 5))
+    open_file().close()
+    damage(tmp_path / "journal", 3)
+    file = open_file()
+    found = await reading(file, 0)
+    assert (found.damaged, found.end) == (2, 6)
+    assert [list(each.positions) for each in found.frames] == [[0, 1], [4, 5]]
+    assert file.open() == {KEY: Kept(0, 6, 4)}
+    assert rows_of(tmp_path / "journal", "SELECT key, first, last, count FROM damaged") == [(KEY, 2, 3, 2)]
+    assert (await reading(file, 0)).damaged == 0
+
+
+async def test_a_damaged_file_is_made_again(open_file, tmp_path):
+    """Frames on whole pages are in the new file with what was in memory; the damaged file is kept beside it."""
+    path = tmp_path / "journal"
+    many = [Frame(KEY, [place], [1.5], [b"%0999d" % place]) for place in range(100)]
+    await write(open_file(), *many)
+    open_file().close()
+    page = bytearray(path.read_bytes())
+    size = 4096
+    leaves = [at for at in range(size, len(page), size) if page[at] == 13]
+    page[leaves[5] : leaves[5] + size] = bytes(size)
+    path.write_bytes(page)
+    file = JournalFile(str(path))
+    with pytest.raises(sqlite3.DatabaseError) as caught:
+        file.open()
+    assert needs_mending(caught.value)
+    mended = await mend(file, frame(0, 1), loaded={KEY: 2})
+    assert mended.is_new
+    assert mended.moved_to == f"{path}.damaged"
+    assert Path(f"{path}.damaged").exists()
+    assert 90 <= mended.left[KEY] < 98
+    positions = [place for (place,) in rows_of(path, "SELECT first FROM frames ORDER BY last")]
+    assert positions[0] == 0
+    assert len(positions) == mended.left[KEY] + 1
+    assert file.open()[KEY].count == mended.left[KEY] + 2
+    await write(file, frame(100))
+    file.close()
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+async def test_a_file_that_is_gone_is_made_again(open_file, tmp_path, is_replaced):
+    """A file that was deleted or replaced is noticed by a commit; the new one has all that the open one had."""
+    path = tmp_path / "journal"
+    file = open_file()
+    await write(file, frame(0, 1), frame(2, 3))
+    path.unlink()
+    if is_replaced:
+        path.write_bytes(b"another file")
+    over = asyncio.get_running_loop().create_future()
+    file.write(Commit([frame(4)], {}), lambda _, error: over.set_result(error))
+    assert needs_mending(await over)
+    mended = await mend(file, frame(0, 1), loaded={KEY: 2})
+    assert (mended.left, mended.kept) == ({KEY: 2}, {KEY: Kept(0, 4, 4)})
+    assert (mended.moved_to is not None) == is_replaced
+    assert not is_replaced or Path(mended.moved_to).read_bytes() == b"another file"
+    await write(file, frame(4))
+    assert open_file().open() == {KEY: Kept(0, 5, 5)}
+
+
+def rows_of(path, statement):
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        return database.execute(statement).fetchall()
+
+
+def damage(path, last):
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        (body,) = database.execute("SELECT body FROM frames WHERE last = ?", (last,)).fetchone()
+        database.execute("UPDATE frames SET body = ? WHERE last = ?", (body[:-1] + b"x", last))

@@ -2,9 +2,11 @@
 
 from json import loads
 
-from evframe_journal.bounds import Bounds, Kept
+from evframe_journal.bounds import Bounds, Kept, Mended, Reading
+from evframe_journal.file import GoneError
 from evframe_journal.frames import Frame
 from evframe_journal.journal import Journal
+from evframe_journal.queue import Calls
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -21,41 +23,114 @@ MOST_IN_FRAME = 5
 class FakeFile:
     """A file whose commits and reads end when the schedule says so; what is not committed is lost in a crash."""
 
-    def __init__(self):
+    def __init__(self, on_damaged):
         self.frames = {}  # by subscriber and first position
         self.lows = {}
-        self.is_full = False
+        self.damaged = set()  # of these
+        self.is_full = self.is_locked = self.is_gone = False
+        self._on_damaged = on_damaged
         self._work = []
 
     @property
     def has_work(self):
         return bool(self._work)
 
+    @property
+    def problem(self):
+        if self.is_gone:
+            return GoneError(2, "gone")
+        return OSError(28, "no space") if self.is_full or self.is_locked else None
+
+    def _put(self, frame):
+        self.frames[frame.key, frame.first] = Frame.decoded(frame.key, *frame.encoded())
+
+    def _found(self, key, position):
+        found = [frame for (other, _), frame in self.frames.items() if other == key and frame.last >= position]
+        return sorted(found, key=lambda frame: frame.first)
+
+    def _lose(self, frame, position):
+        """Remove a damaged frame; return how many events behind *position* are lost."""
+        self.damaged.discard((frame.key, frame.first))
+        del self.frames[frame.key, frame.first]
+        lost = [payload for place, payload in zip(frame.positions, frame.payloads, strict=True) if place >= position]
+        self._on_damaged(lost)
+        return len(lost)
+
     def write(self, commit, done):
         def work():
-            if self.is_full:
-                done(OSError(28, "no space"))
+            if self.problem is not None:
+                done(None, self.problem)
                 return
             for frame in commit.frames:
-                self.frames[frame.key, frame.first] = Frame.decoded(frame.key, *frame.encoded())
+                self._put(frame)
             self.lows.update(commit.lows)
             for (key, first), frame in list(self.frames.items()):
                 if frame.last < self.lows.get(key, 0):
                     del self.frames[key, first]
-            done(None)
+                    self.damaged.discard((key, first))
+            done(None, None)
 
         self._work.append(work)
 
-    def read(self, key, position, done):
+    def read(self, key, position, most, done):
         def work():
-            found = [frame for (other, _), frame in self.frames.items() if other == key and frame.last >= position]
-            done(sorted(found, key=lambda frame: frame.first)[:2], None)
+            frames, end, lost, left = [], position, 0, most
+            for frame in self._found(key, position)[:2]:
+                if left <= 0:
+                    break
+                end = frame.last + 1
+                if (key, frame.first) in self.damaged:
+                    lost += self._lose(frame, position)
+                    continue
+                part = Frame.decoded(key, *frame.encoded(), position, left)
+                frames.append(part)
+                left -= len(part.positions)
+                end = part.last + 1 if left <= 0 else end
+            done(Reading(frames, end, lost), None)
 
         self._work.append(work)
+
+    def check(self, done):
+        self._work.append(lambda: done(None, self.problem))
+
+    def mend(self, memory, loaded, done):
+        def work():
+            is_new, self.is_gone = self.is_gone, False
+            if self.problem is not None:
+                self.is_gone = is_new
+                done(None, self.problem)
+                return
+            if is_new:
+                self._rebuild(memory, loaded)
+            left = {key: sum(len(frame.positions) for frame in self._found(key, at)) for key, at in loaded.items()}
+            done(Mended(self.kept(), left, None, is_new), None)
+
+        self._work.append(work)
+
+    def _rebuild(self, memory, loaded):
+        for (key, first), frame in list(self.frames.items()):
+            start = loaded.get(key, -1000)
+            if (key, first) in self.damaged:
+                self._lose(frame, start)
+                continue
+            del self.frames[key, first]
+            if frame.last >= start:
+                self._put(Frame.decoded(key, *frame.encoded(), start))
+        for frame in memory.frames:
+            self._put(frame)
+        self.lows.update(memory.lows)
 
     def do(self, index=0):
         """End the work that was begun first, or another one: reads and commits are independent."""
         self._work.pop(index)()
+
+    def do_all(self):
+        """End all work, with what follows from it."""
+        for _ in range(1000):
+            if not self._work:
+                return
+            self.do()
+        raise AssertionError("the work does not end")
 
     def crash(self):
         self._work.clear()
@@ -75,14 +150,15 @@ class JournalMachine(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.now = 1000.0
-        self.file = FakeFile()
+        self.file = FakeFile(self.on_damaged)
         self.raised = 0  # events are numbered in the order of their raises
         self.outcome = {}  # by number, "delivered" or a reason; others are not settled
         self.announced = set()  # numbers of events that are on disk, as far as the journal has said
         self.accepted = []  # in the order in which the queue took them
         self.times = {}  # by number, of the raise
-        self.bound = Bounds(fresh_events=7, frame_events=3, store_after_s=GRACE_S)
+        self.bound = Bounds(fresh_events=7, frame_events=3, store_after_s=GRACE_S, retry_s=0.0)
         self.room = 6
+        self.lost = 0
         self.start()
 
     def start(self):
@@ -100,8 +176,33 @@ class JournalMachine(RuleBasedStateMachine):
             clock=lambda: self.now,
             wall=lambda: self.now,
         )
-        self.journal.restore(self.file.kept())
-        self.queue = self.journal.open(KEY, self.room, self.wake)
+        self.hidden = set()  # numbers of events that the file has, which cannot be read yet
+        if self.file.is_locked or self.file.is_gone:
+            self.hidden = set(self.unsettled())
+        else:
+            self.journal.restore(self.file.kept())
+        self.queue = self.journal.open(KEY, self.room, Calls(self.wake, self.on_lost, self.on_found))
+
+    def on_damaged(self, payloads):
+        numbers = [loads(payload)["params"][0] for payload in payloads]
+        assert not set(numbers) & self.outcome.keys()
+        self.outcome.update(dict.fromkeys(numbers, "damaged"))
+        if not self.hidden:
+            self.lost += len(numbers)
+        self.hidden -= set(numbers)
+
+    def on_lost(self, count, reason):
+        assert reason == "damaged"
+        self.lost -= count
+
+    def on_found(self, count):
+        """Have the events of the file behind those that are under way, and before those that wait."""
+        assert count == len(self.hidden)
+        begun = [number for numbers, _ in (*self.under_way.values(), *self.returned.values()) for number in numbers]
+        first = set(begun) | self.hidden
+        old = [number for number in self.accepted if number in self.hidden]
+        self.accepted = [*sorted(begun), *old, *(number for number in self.accepted if number not in first)]
+        self.hidden = set()
 
     def wake(self):
         self.woken += 1
@@ -111,7 +212,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     def waiting(self):
         begun = {number for numbers, _ in (*self.under_way.values(), *self.returned.values()) for number in numbers}
-        return [number for number in self.unsettled() if number not in begun]
+        return [number for number in self.unsettled() if number not in begun and number not in self.hidden]
 
     def unsettled(self):
         return [number for number in self.accepted if number not in self.outcome]
@@ -123,7 +224,7 @@ class JournalMachine(RuleBasedStateMachine):
         for _ in range(count):
             self.raised += 1
             event = DEFINITION.snapshot([self.raised], self.now)
-            if self.queue.has_room_for(event):
+            if len(self.queue) < self.queue.room:
                 self.queue.append(event)
             elif not self.queue.spill(event):
                 continue  # refused, and counted by the subscriber
@@ -176,14 +277,13 @@ class JournalMachine(RuleBasedStateMachine):
         self.file.do()
         self.announced = self.on_disk()
 
-    @precondition(lambda self: not self.file.is_full)
+    @precondition(lambda self: not self.file.is_full and not self.file.is_locked)
     @rule()
     def commits_end(self):
         """After a tick and a commit, each event that is older than the grace is settled or on disk."""
-        for _ in range(2):  # the first commit may be one that began before
+        for _ in range(4):  # the first commit may be one that began before, and the file may have to be mended
             self.journal.tick()
-            while self.file.has_work:
-                self.file.do()
+            self.file.do_all()
         self.announced = self.on_disk()
         old = {number for number in self.unsettled() if self.times[number] <= self.now - GRACE_S}
         assert old <= self.announced
@@ -194,6 +294,19 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(is_full=st.booleans())
     def disk_is_full(self, is_full):
         self.file.is_full = is_full
+
+    @rule(is_locked=st.booleans())
+    def another_process_has_the_file(self, is_locked):
+        self.file.is_locked = is_locked
+
+    @rule()
+    def file_is_deleted(self):
+        self.file.is_gone = True
+
+    @precondition(lambda self: self.file.frames)
+    @rule(data=st.data())
+    def frame_is_damaged(self, data):
+        self.file.damaged.add(data.draw(st.sampled_from(sorted(self.file.frames))))
 
     @rule()
     def process_is_killed(self):
@@ -215,7 +328,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(room=st.integers(3, MOST_ROOM), frame=st.integers(1, MOST_IN_FRAME))
     def options_change(self, room, frame):
         self.room = room
-        self.bound = Bounds(fresh_events=7, frame_events=frame, store_after_s=GRACE_S)
+        self.bound = Bounds(fresh_events=7, frame_events=frame, store_after_s=GRACE_S, retry_s=0.0)
         self.journal.bounds = self.bound
         self.queue.set_room(room)
 
@@ -226,7 +339,8 @@ class JournalMachine(RuleBasedStateMachine):
         waiting = len(self.queue) + self.queue.stored
         returned = [number for numbers, _ in self.returned.values() for number in numbers]
         begun = [number for numbers, _ in self.under_way.values() for number in numbers]
-        assert waiting + len(begun) + len(returned) == len(self.unsettled())
+        assert waiting + len(begun) + len(returned) == len(self.unsettled()) - len(self.hidden)
+        assert not self.lost
 
     @invariant()
     def memory_holds_the_oldest(self):
@@ -242,11 +356,11 @@ class JournalMachine(RuleBasedStateMachine):
         """End the last lease when everything is settled, and begin another one."""
         self.journal.release(KEY)
         self.came_back = 0
-        self.queue = self.journal.open(KEY, self.room, self.wake)
+        self.queue = self.journal.open(KEY, self.room, Calls(self.wake, self.on_lost, self.on_found))
 
     def teardown(self):
         """Every event that is not settled comes, once the file works and the peer takes all."""
-        self.file.is_full = False
+        self.file.is_full = self.file.is_locked = False
         for number in list(self.under_way):
             numbers, _ = self.under_way.pop(number)
             self.outcome.update(dict.fromkeys(numbers, "delivered"))
@@ -254,10 +368,12 @@ class JournalMachine(RuleBasedStateMachine):
         for number in sorted(self.returned, reverse=True):
             numbers, events = self.returned.pop(number)
             self.queue.give_back(number, events, {})
-        expected = self.unsettled()
+        for _ in range(4):  # a file that has to be opened or mended is, before more is delivered
+            self.journal.tick()
+            self.file.do_all()
         came = []
         for _ in range(10_000):
-            if len(came) >= len(expected):
+            if len(came) >= len(self.unsettled()):
                 break
             self.number += 1
             events, _ = self.queue.take(2, self.number)
@@ -265,14 +381,12 @@ class JournalMachine(RuleBasedStateMachine):
             self.queue.settle(self.number, ())
             self.now += 0.03
             self.journal.tick()
-            while self.file.has_work:
-                self.file.do()
-        assert came == expected
+            self.file.do_all()
+        assert came == self.unsettled()
         assert not len(self.queue) + self.queue.stored
-        for _ in range(2):  # the first commit may be one that began before
+        for _ in range(4):  # the first commit may be one that began before, and the file may have to be mended
             self.journal.tick()
-            while self.file.has_work:
-                self.file.do()
+            self.file.do_all()
         assert not self.file.frames  # what is settled takes no room
 
 
@@ -283,7 +397,7 @@ test_journal = JournalMachine.TestCase
 def test_a_subscriber_that_comes_again_leaves_no_frame():
     """What was settled before the last lease ended is deleted, also when another lease begins before the commit."""
     machine = JournalMachine()
-    queue = machine.journal.open("other", 10, lambda: None)
+    queue = machine.journal.open("other", 10, Calls())
     queue.append(DEFINITION.snapshot([1], machine.now))
     machine.now += 1.0
     machine.journal.tick()
@@ -292,10 +406,9 @@ def test_a_subscriber_that_comes_again_leaves_no_frame():
     queue.take(1, 1)
     queue.settle(1, ())
     machine.journal.release("other")
-    machine.journal.open("other", 10, lambda: None)
+    machine.journal.open("other", 10, Calls())
     for _ in range(3):
         machine.journal.tick()
-        while machine.file.has_work:
-            machine.file.do()
+        machine.file.do_all()
     assert not machine.file.frames
     assert not machine.journal.tick()  # nothing is left to be written

@@ -1,0 +1,199 @@
+"""The tables of the journal, and the statements that read and write them."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+import attrs
+from evframe_files.database import Kind, transaction
+
+from evframe_journal.bounds import Kept, Reading
+from evframe_journal.frames import DamagedFrameError, Frame, settled_below
+from evframe_journal.letters import SCHEMA as OF_LETTERS
+from evframe_journal.letters import upgrade
+
+_AT_A_TIME: Final = 4  # frames that are read
+_PAGES: Final = 2000  # of the write-ahead log, after which it is folded into the file
+_LOW: Final = "INSERT INTO subscribers VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET low = excluded.low"
+_MISSING: Final = "INSERT OR IGNORE INTO subscribers SELECT key, min(first) FROM frames GROUP BY key"
+_FRAME: Final = "INSERT OR REPLACE INTO frames VALUES (?, ?, ?, ?, ?)"
+_READ: Final = "SELECT first, body, count, last, rowid FROM frames WHERE key = ? AND last >= ? ORDER BY last LIMIT ?"
+_BEGUN: Final = (
+    "SELECT f.key, f.first, f.rowid, s.low FROM frames f JOIN subscribers s ON f.key = s.key"
+    " WHERE f.first < s.low AND f.last >= s.low"
+)
+_KEPT: Final = (
+    "SELECT s.key, s.low, max(s.low, coalesce(max(f.last) + 1, 0)), coalesce(sum(f.count), 0)"
+    " FROM subscribers s LEFT JOIN frames f ON f.key = s.key AND f.last >= s.low GROUP BY s.key"
+)
+_COUNT: Final = "SELECT coalesce(sum(count), 0) FROM frames WHERE key = ? AND last >= ?"
+_FRAMES: Final = (
+    "CREATE TABLE frames ("
+    " key TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL, body BLOB NOT NULL"
+    ")"
+)
+_DAMAGED: Final = (
+    "CREATE TABLE damaged ("
+    " at REAL NOT NULL, key TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL,"
+    " body BLOB NOT NULL"
+    ")"
+)
+_LETTER: Final = (
+    "INSERT OR IGNORE INTO dead VALUES"
+    " (?, ?, ?, CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), ?, ?)"
+)
+_LETTERS: Final = (
+    "SELECT id, at, first_raised, CAST(event AS BLOB), CAST(socket AS BLOB), CAST(reason AS BLOB),"
+    " CAST(detail AS BLOB), attempts, payload FROM dead"
+)
+_PUT_ASIDE: Final = "INSERT INTO damaged VALUES (?, ?, ?, ?, ?, ?)"
+_ASIDE: Final = "INSERT INTO damaged SELECT ?, key, first, last, count, body FROM frames WHERE rowid = ?"
+
+KIND: Final = Kind(
+    "events that wait",
+    version=3,
+    schema=(
+        "CREATE TABLE subscribers (key TEXT PRIMARY KEY, low INTEGER NOT NULL) WITHOUT ROWID",
+        _FRAMES,
+        "CREATE UNIQUE INDEX places ON frames (key, last)",
+        *OF_LETTERS,
+        _DAMAGED,
+    ),
+    table="frames",
+    application=0x65766A6E,
+    upgrades={1: upgrade, 2: lambda database: database.execute(_DAMAGED)},
+    settings=("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", f"PRAGMA wal_autocheckpoint = {_PAGES}"),
+    reserve_bytes=65_536,
+)
+"""The format of the file. A subscriber is named by the canonical text of its socket.
+
+The first version has no table for dead letters, and the second one none for damaged frames.
+"""
+
+
+def kept(database: sqlite3.Connection) -> dict[str, Kept]:
+    """Return what is kept for each subscriber; of frames with settled events, the positions alone are read."""
+    found = {key: Kept(low, tail, count) for key, low, tail, count in database.execute(_KEPT)}
+    for key, first, row, low in database.execute(_BEGUN).fetchall():
+        with database.blobopen("frames", "body", row, readonly=True) as body, suppress(ValueError):
+            settled = settled_below(low, first, body.read)
+            found[key] = attrs.evolve(found[key], count=found[key].count - settled)
+    return found
+
+
+def count_from(database: sqlite3.Connection, key: str, position: int) -> int:
+    """Return how many events the frames of *key* have that end at *position* or behind it."""
+    (count,) = database.execute(_COUNT, (key, position)).fetchone()
+    return int(count)
+
+
+def write(database: sqlite3.Connection, frames: Iterable[Frame], lows: Mapping[str, int]) -> None:
+    """Write *frames*, and delete those below *lows*."""
+    database.executemany(_LOW, lows.items())
+    frames = tuple(frames)
+    firsts = [(frame.key, frame.first) for frame in frames]
+    database.executemany("INSERT OR IGNORE INTO subscribers VALUES (?, ?)", firsts)
+    database.executemany(_FRAME, map(_row, frames))
+    database.executemany("DELETE FROM frames WHERE key = ? AND last < ?", lows.items())
+
+
+def read(database: sqlite3.Connection, key: str, position: int, most: int) -> Reading:
+    """Return events of *key* from *position* on, up to *most* of them; a damaged frame is put aside."""
+    frames: list[Frame] = []
+    damaged: dict[int, int] = {}  # by row, the number of events
+    end = position
+    for first, body, count, last, row in database.execute(_READ, (key, position, _AT_A_TIME)):
+        if most <= 0:
+            break
+        end = last + 1
+        try:
+            frame = Frame.decoded(key, first, body, position, most)
+        except DamagedFrameError:
+            damaged[row] = min(count, last - max(first, position) + 1)
+            continue
+        frames.append(frame)
+        most -= len(frame.positions)
+        if most <= 0:
+            end = frame.last + 1
+    if damaged:
+        put_aside(database, damaged)
+    return Reading(frames, end, sum(damaged.values()))
+
+
+def put_aside(database: sqlite3.Connection, rows: Iterable[int]) -> None:
+    """Move frames to the table of damaged ones."""
+    with transaction(database):
+        for row in rows:
+            database.execute(_ASIDE, (time.time(), row))
+            database.execute("DELETE FROM frames WHERE rowid = ?", (row,))
+
+
+def every_row(database: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of all tables, up to one that cannot be read."""
+    for statement in ("SELECT * FROM subscribers", "SELECT * FROM frames", "SELECT * FROM damaged", _LETTERS):
+        with suppress(sqlite3.DatabaseError):
+            yield from database.execute(statement)
+
+
+def filling(
+    rows: Iterable[tuple[Any, ...]], loaded: Mapping[str, int], frames: Iterable[Frame], lows: Mapping[str, int]
+) -> Callable[[sqlite3.Connection], object]:
+    """Return what fills a new file with those of *rows* that are of this format, and with what is in memory.
+
+    Args:
+        rows: of another file, in any order.
+        loaded: by subscriber, the position below which the other file is not asked.
+        frames: of the events below that are not settled.
+        lows: by subscriber, the lowest position that is not settled.
+    """
+
+    def fill(database: sqlite3.Connection) -> None:
+        for row in rows:
+            with suppress(ValueError, TypeError, AttributeError, sqlite3.IntegrityError):
+                _take(database, row, loaded)
+        write(database, frames, lows)
+        database.execute(_MISSING)
+
+    return fill
+
+
+def _take(database: sqlite3.Connection, row: tuple[Any, ...], loaded: Mapping[str, int]) -> None:
+    """Insert a row of another file, unless it is in memory, or no row of these tables."""
+    match row:
+        case bytes() | str() as name, int() as low:
+            key = _text(name)
+            if ":" in key:  # as in every socket; SQLite has a table of its own with such rows
+                database.execute(_LOW, (key, low))
+        case bytes() | str() as name, int() as first, int() as last, int() as count, bytes() as body:
+            key = _text(name)
+            start = loaded.get(key, -sys.maxsize)
+            if last >= start:
+                _take_frame(database, (key, first, last, count, body), start)
+        case float() as at, bytes() | str() as name, int() as first, int() as last, int() as count, bytes() as body:
+            database.execute(_PUT_ASIDE, (at, _text(name), first, last, count, body))
+        case _, _, _, bytes(), bytes(), bytes(), bytes(), int(), bytes():
+            database.execute(_LETTER, row)
+
+
+def _text(value: bytes | str) -> str:
+    return value if isinstance(value, str) else value.decode()
+
+
+def _take_frame(database: sqlite3.Connection, row: tuple[str, int, int, int, bytes], start: int) -> None:
+    key, first, _, _, body = row
+    try:
+        frame = Frame.decoded(key, first, body, start)
+    except DamagedFrameError:
+        database.execute(_PUT_ASIDE, (time.time(), *row))
+    else:
+        database.execute(_FRAME, row if first >= start else _row(frame))
+
+
+def _row(frame: Frame) -> tuple[str, int, int, int, bytes]:
+    first, body = frame.encoded()
+    return frame.key, first, frame.last, len(frame.positions), body
