@@ -60,6 +60,17 @@ def test_a_plugin_that_cannot_be_loaded_and_is_not_configured_passes(check):
     assert check("", "broken") == (0, ["ok"], [])
 
 
+def test_a_scheme_names_the_plugins_that_could_have_it(check):
+    """The schemes of a plugin that cannot be loaded are not known: its cause is in the problem of an unknown scheme."""
+    code, _, (problem,) = check('[[subscriptions]]\nevent = "E_A"\nsocket = "fax:a"\n', "broken")
+    assert code == 1
+    assert problem == (
+        "FILE:4: subscriptions[0].socket: socket 'fax:a': expected a scheme of memory, got 'fax',"
+        " which no loaded plugin has; the plugin 'broken' is not loaded:"
+        " ModuleNotFoundError: No module named 'evframe_no_such_library'"
+    )
+
+
 def test_disabling_what_is_not_installed_fails(check):
     """The entry of `plugins.disable` is named, with the installed plugin that it resembles."""
     text = '[plugins]\ndisable = [\n  "mi-http",\n  "memroy",\n]\n'

@@ -1,7 +1,9 @@
 """Composing a configuration: what it makes is parsed and checked without an interface."""
 
 import asyncio
+import sys
 import threading
+import types
 
 import attrs
 import pytest
@@ -9,7 +11,7 @@ from click.testing import CliRunner
 
 import evframe
 from evframe.cli import main
-from evframe.config import parse_config
+from evframe.config import Config, parse_config
 from evframe.delivery.scheduler import Scheduler
 from evframe.plugins.compose import compose
 from evframe.subscriptions.leases import Leases
@@ -199,3 +201,127 @@ def test_a_plugin_that_makes_no_socket_is_a_problem_of_the_subscription():
     config = parse_config(SUBSCRIBED.replace("memory:a", "odd:a"))
     said = "subscriptions[0].socket: plugin 'odd', hook 'on_subscribe': expected a canonical text, got 7"
     assert compose(config, plugins={"odd": Odd()}).problems == [said]
+
+
+class Unnamed:
+    """A socket whose canonical text is an error."""
+
+    expires = True
+
+    @property
+    def canonical(self):
+        raise LookupError("no name")
+
+
+@pytest.mark.parametrize(
+    ("socket", "said"),
+    [
+        ("odd:user:sesame@host", "KeyError: 'odd user:***@host'"),
+        ("odd:user:${env:ODD_PASSWORD}@host", "KeyError"),
+        ("unnamed:a", "LookupError: no name"),
+    ],
+)
+def test_an_error_of_on_subscribe_is_a_problem_of_the_subscription(socket, said, monkeypatch):
+    """Any error of `on_subscribe`, or of its socket's text, is one problem with its place, without the secrets."""
+    monkeypatch.setenv("ODD_PASSWORD", "sesame")
+
+    class Odd(MemoryTransport):
+        schemes = ("odd", "unnamed")
+
+        @evframe.hookimpl
+        def on_subscribe(self, scheme, rest):
+            if scheme == "odd":
+                raise KeyError(f"odd {rest}")
+            return Unnamed()
+
+    composed = compose(parse_config(SUBSCRIBED.replace("memory:a", socket)), plugins={"odd": Odd()})
+    assert composed.problems == [f"subscriptions[0].socket: plugin 'odd', hook 'on_subscribe': {said}"]
+
+
+TWICE = """
+[[subscriptions]]
+event = "E_A"
+socket = "secret:user:{}@host"
+[[subscriptions]]
+event = "E_A"
+socket = "secret:user:{}@host"
+[[subscriptions]]
+event = "E_B"
+socket = "secret:user:{}@host"
+"""
+
+
+@pytest.mark.parametrize(
+    ("passwords", "indexes"),
+    [
+        (("sesame", "sesame", "sesame"), []),
+        (("sesame", "sesame", "other"), [2]),
+        (("sesame", "other", "sesame"), [1]),
+        (("sesame", "${env:ODD_PASSWORD}", "${file:/nothing}"), []),
+    ],
+)
+def test_one_subscriber_with_two_secrets_is_refused(passwords, indexes, monkeypatch):
+    """Sockets that differ in a secret alone are one subscriber: the error names both places, and no secret."""
+    monkeypatch.setenv("ODD_PASSWORD", "sesame")
+
+    class Secret(MemoryTransport):
+        @evframe.hookimpl
+        def on_subscribe(self, scheme, rest):
+            return WithPassword(*rest.rpartition("@")[::2]) if scheme == "secret" else None
+
+    problems = compose(parse_config(TWICE.format(*passwords)), plugins={"secret": Secret()}).problems
+    expected = "expected the secrets of subscriptions[0].socket, which is the same subscriber, got others"
+    assert problems[: len(indexes)] == [f"subscriptions[{index}].socket: {expected}" for index in indexes]
+    assert not [problem for problem in problems if "sesame" in problem or "other@" in problem]
+
+
+@attrs.frozen
+class WithPassword:
+    """A socket whose canonical text leaves out the password."""
+
+    login: str
+    host: str
+    expires = True
+
+    @property
+    def canonical(self):
+        return f"secret:{self.login.partition(':')[0]}@{self.host}"
+
+
+@pytest.mark.parametrize("options", [Early, "no class"], ids=["class", "text"])
+def test_options_that_are_no_class_of_attrs_are_an_error_of_the_plugin(install, monkeypatch, options):
+    """The plugin is not loaded, and only a configuration with its table has the problem, with the cause."""
+
+    class Plain:
+        Options = options
+
+    monkeypatch.setitem(sys.modules, "plain_plugin", types.SimpleNamespace(Plain=Plain))
+    install(plain="plain_plugin:Plain")
+    said = f"PluginError: expected Options to be a class of attrs, got {options!r}"
+
+    (status,) = [each for each in compose(Config()).statuses if each.name == "plain"]
+    assert status.problem == said
+    assert compose(Config()).problems == []
+    problem = f"plugins.plain: expected a plugin that can be loaded, got {said}"
+    assert compose(Config(plugins={"plain": {"size": 2}})).problems == [problem]
+
+
+def test_an_option_without_a_default_that_is_missing_is_named(install, monkeypatch):
+    """The plugin cannot be loaded without the option, and the cause says which one that is."""
+
+    @attrs.frozen
+    class Options:
+        size: int
+
+    class Sized:
+        def __init__(self, options):
+            pass
+
+    Sized.Options = Options
+    monkeypatch.setitem(sys.modules, "sized_plugin", types.SimpleNamespace(Sized=Sized))
+    install(sized="sized_plugin:Sized")
+    said = "PluginError: plugins.sized.size: expected a value, got nothing"
+
+    assert compose(Config()).problems == []
+    problem = f"plugins.sized: expected a plugin that can be loaded, got {said}"
+    assert compose(Config(plugins={"sized": {}})).problems == [problem]

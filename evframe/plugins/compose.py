@@ -8,9 +8,12 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
+import attrs
+
 from evframe.calls import comes_from_outside
 from evframe.config import Config
 from evframe.config.hints import published
+from evframe.delivery.members import Address
 from evframe.exceptions import ConfigError, PluginError, SocketError
 from evframe.plugins.composition import Composition
 from evframe.plugins.conflicts import (
@@ -28,6 +31,7 @@ from evframe.subscriptions.references import Values
 
 log = logging.getLogger("evframe.plugins")
 GROUP: Final = "evframe"
+_DIFFERENT: Final = "expected the secrets of subscriptions[{}].socket, which is the same subscriber, got others"
 
 
 def compose(
@@ -117,14 +121,24 @@ def make_options(path: str, factory: Any, table: Mapping[str, Any], reader: Fill
     """Return the options of a plugin, of its attrs class `Options`; None when it has none.
 
     Errors are problems of *reader*, and the defaults replace the invalid options.
+
+    Raises:
+        PluginError: if the options have no such class, or are invalid and have no defaults.
     """
     options_class = getattr(factory, "Options", None)
     if options_class is None:
         if table:
             reader.problems.append(f"{path}: expected no options, got {sorted(table)}")
         return None
+    if not attrs.has(options_class):
+        raise PluginError(f"expected Options to be a class of attrs, got {options_class!r}")
     options = reader.read(table, options_class, path)
-    return options_class() if reader.problems else options
+    if not reader.problems:
+        return options
+    try:
+        return options_class()
+    except TypeError:  # an option without a default is missing
+        raise PluginError("; ".join(reader.explained())) from None
 
 
 def make_plugin(factory: Any, options: Any) -> Any:
@@ -164,11 +178,15 @@ def _register_and_subscribe(composition: Composition) -> None:
                 draft.register_event(event.name, event.declared)
             except ValueError as error:
                 problems.append(f"events[{index}].name: {error}")
+    first: dict[str, tuple[int, Address]] = {}
     for index, lease in enumerate(config.subscriptions):
         if lease is not None:
             try:
                 draft.register_event(lease.event)
-                draft.subscribe_event(lease.event, lease.socket, lease.expire_s)
+                address = draft.subscribe_event(lease.event, lease.socket, lease.expire_s)
+                place, known = first.setdefault(address.socket.canonical, (index, address))
+                if known.text != address.text and known.socket != address.socket:
+                    problems.append(f"subscriptions[{index}].socket: {_DIFFERENT.format(place)}")
             except (SocketError, PluginError) as error:
                 problems.append(f"subscriptions[{index}].socket: {error}")
             except ValueError as error:

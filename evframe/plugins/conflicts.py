@@ -104,7 +104,10 @@ def why_no_scheme(scheme: str, schemes: Iterable[str], statuses: Iterable[Plugin
     """Return the end of a sentence about an unknown *scheme*: the package to install, or the scheme that was meant."""
     plugin = published().schemes.get(scheme)
     if plugin is None:
-        return f"which no loaded plugin has{did_you_mean(scheme, schemes)}"
+        # The schemes of other packages are known once their plugins are loaded.
+        others = [each for each in statuses if each.problem is not None and each.name not in published().plugins]
+        unknown = "".join(f"; the plugin {each.name!r} is not loaded: {each.problem}" for each in others)
+        return f"which no loaded plugin has{did_you_mean(scheme, schemes)}{unknown}"
     status = next((status for status in statuses if status.name == plugin), None)
     if status is None:
         return f"which no loaded plugin has, {how_to_install(plugin)}"

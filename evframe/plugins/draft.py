@@ -62,12 +62,13 @@ class Draft:
             )
         return self._registry.register(name, declaration).id
 
-    def subscribe_event(self, name: str, socket: str, expire_s: int = 0, *, configured: bool = True) -> None:
-        """See `Subscribing.subscribe_event`; every lease of a draft is *configured*."""
+    def subscribe_event(self, name: str, socket: str, expire_s: int = 0, *, configured: bool = True) -> Address:
+        """See `Subscribing.subscribe_event`; every lease of a draft is *configured*. Returns where it delivers."""
         check_expire_s(expire_s)
         event, address = self._registry[name], self._transports.parse(socket, configured=configured)
         check_parameters(event, address)
         self.leases[name, address.socket.canonical] = DraftLease(event, address, expire_s)
+        return address
 
     def __getattr__(self, name: str) -> NoReturn:
         raise PluginError(f"{name}: expected a call from the hook 'start' on")

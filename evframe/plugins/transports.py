@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 from attrs import evolve
-from evframe_wire.masking import MASK
-from evframe_wire.visible import brief
+from evframe_wire.masking import MASK, masked_socket
+from evframe_wire.visible import brief, visible
 
 from evframe.calls import foreign_call
 from evframe.delivery.members import Address
@@ -55,14 +55,12 @@ class Transport:
             self.deliver = lambda socket, batch: caller(socket=socket, batch=batch)
 
 
-def _check_socket(name: str, scheme: str, parsed: Socket) -> None:
+def _check_canonical(where: str, scheme: str, parsed: Socket, canonical: object) -> None:
     """Refuse a value that is no socket, or a socket whose canonical text has another scheme.
 
     Raises:
-        PluginError: with the name of the plugin.
+        PluginError: with *where*, the plugin and the hook.
     """
-    where = f"plugin {name!r}, hook 'on_subscribe'"
-    canonical = getattr(parsed, "canonical", None)
     if not isinstance(canonical, str):
         raise PluginError(f"{where}: expected a canonical text, got {parsed!r}")
     if canonical.partition(":")[0] != scheme:
@@ -159,7 +157,7 @@ class Transports:
         own = [OWN_FORM for each in transports if scheme in getattr(each.plugin, "schemes", ())]
         others = [form for each in transports for form in each.limits.url_forms.get(scheme, ())]
         for socket in sockets_for(url, own + others):
-            with suppress(SocketError):
+            with suppress(SocketError, PluginError):
                 canonical = self._parse_socket(socket).socket.canonical
                 if MASK in canonical:  # the mask hides more than the password
                     return SocketError(f"{scheme}://{MASK}", f"expected '{canonical}', got a URL")
@@ -176,17 +174,26 @@ class Transports:
             is_filled = template is not None and not transport.limits.has_members
             encodes = transport.limits.percent_safe
             filled = template.filled(encodes).partition(":")[2] if template and is_filled else rest
+            where = f"plugin {transport.name!r}, hook 'on_subscribe'"
             try:
-                with foreign_call(f"plugin {transport.name!r}, hook 'on_subscribe'"):
+                with foreign_call(where):
                     parsed = transport.parse(scheme=scheme, rest=filled)
+                    canonical = None if parsed is None else getattr(parsed, "canonical", None)
             except ValueError as error:
                 if template is not None and is_filled:
                     raise SocketError(text, self._problem(template)) from None
                 if isinstance(error, SocketError):
                     raise
                 raise SocketError(text, str(error)) from None
+            except PluginError:
+                raise
+            except Exception as error:  # noqa: BLE001 any error of a plugin
+                # What the hook got has the secrets of the socket, and so may the text of the error.
+                kind = type(error).__name__
+                said = kind if is_filled else masked_socket(text, f"{kind}: {error}")[1]
+                raise PluginError(f"{where}: {visible(said)}") from None
             if parsed is not None:
-                _check_socket(transport.name, scheme, parsed)
+                _check_canonical(where, scheme, parsed, canonical)
                 if "\t" in parsed.canonical:
                     raise SocketError(text, "expected text without tabs, but for those between members")
                 self._by_scheme[scheme] = transport
