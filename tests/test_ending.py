@@ -56,6 +56,17 @@ async def fill(events, subscribers, waiting):
     await until(lambda: all(subscriber.in_flight for subscriber in subscribers))
 
 
+async def test_a_subscriber_that_ended_before_the_start_is_given_up_in_time():
+    """An event that was raised, and whose subscriber ended, before the interface was entered has its time, too."""
+    memory = MemoryTransport()
+    events, (ended,) = compose(memory, 1, 1)
+    events.raise_event("E_T", [1])
+    events.unsubscribe_event("E_T", ended.socket.canonical)
+    async with events:
+        await until(lambda: memory.released)
+    assert events.statistics[-1].reasons == {"unsubscribed": 1}
+
+
 @pytest.mark.parametrize(("subscribers", "waiting"), [(2, 20_000), (5000, 1)])
 async def test_ends_are_cut_in_slices(subscribers, waiting):
     """However much ended subscribers hold, and however many there are, a turn gives up a slice of it."""

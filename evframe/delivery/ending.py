@@ -31,14 +31,19 @@ class Ends:
         # In order, because each subscriber gets the same time. Removing the first entries of a plain dict is quadratic.
         self._deadlines: OrderedDict[Subscriber, float] = OrderedDict()
         self.alarm = Alarm(self._expire, context)
-        """The timer, which the delivery starts."""
+        """The timer."""
+
+    def start(self, after_s: float) -> None:
+        """Start the timer; subscribers that have ended before get *after_s* seconds from now."""
+        self.alarm.start()
+        for subscriber in list(self._deadlines):
+            self.add(subscriber, after_s)
 
     def add(self, subscriber: Subscriber, after_s: float) -> None:
-        """Give *subscriber* *after_s* seconds from now."""
-        if self.alarm.is_started:
-            self._deadlines.pop(subscriber, None)
-            self._deadlines[subscriber] = time.monotonic() + after_s
-            self.alarm.set(after_s)
+        """Give *subscriber* *after_s* seconds from now, or from the start."""
+        self._deadlines.pop(subscriber, None)
+        self._deadlines[subscriber] = time.monotonic() + after_s
+        self.alarm.set(after_s)
 
     def discard(self, subscriber: Subscriber) -> None:
         """Remove a subscriber that has no events left, or has a lease again."""

@@ -110,7 +110,7 @@ class Scheduler:
         """Begin to deliver on the running loop."""
         self._loop = asyncio.get_running_loop()
         self.retries.alarm.start()
-        self._ends.alarm.start()
+        self._ends.start(self.end_timeout_s)
         self._gathering.alarm.start(rings=False)
         self.put = self._send_or_queue
         self._schedule()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from itertools import chain
 from typing import Final, Protocol
 
 from evframe_client.receivers import Arrived, Connection, Receiver
 
+log = logging.getLogger("evframe.client")
 _AT_ONCE: Final = 256  # payloads in a turn of the loop: a connection can have thousands in a few kilobytes
+_FAILED: Final = "a payload could not be taken"
 
 
 class Taker(Protocol):
@@ -27,6 +30,8 @@ class Taker(Protocol):
 
 class PayloadReader:
     """Reads a receiver, in order: what arrives after a large payload waits until that is taken.
+
+    An error of the taker is logged, and the next payload is taken.
 
     Args:
         receiver: where payloads arrive.
@@ -61,7 +66,7 @@ class PayloadReader:
                 rest = chain([(payload, connection)], arrived)
                 self._large = asyncio.get_running_loop().create_task(self._read_beside(rest))
                 return
-            _answer(connection, self._taker.take(payload))
+            self._take(payload, connection)
         self._taker.drop(self._receiver.lost)
 
     async def _read_beside(self, arrived: Iterable[Arrived]) -> None:
@@ -74,11 +79,25 @@ class PayloadReader:
     async def _take_all(self, arrived: Iterable[Arrived]) -> None:
         taker = self._taker
         for number, (payload, connection) in enumerate(arrived, 1):
-            is_large = len(payload) > self._large_bytes
-            _answer(connection, await taker.take_large(payload) if is_large else taker.take(payload))
+            if len(payload) > self._large_bytes:
+                await self._take_large(payload, connection)
+            else:
+                self._take(payload, connection)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
         taker.drop(self._receiver.lost)
+
+    def _take(self, payload: bytes, connection: Connection | None) -> None:
+        try:
+            _answer(connection, self._taker.take(payload))
+        except Exception:
+            log.exception(_FAILED)
+
+    async def _take_large(self, payload: bytes, connection: Connection | None) -> None:
+        try:
+            _answer(connection, await self._taker.take_large(payload))
+        except Exception:
+            log.exception(_FAILED)
 
     async def end(self) -> None:
         """Take what has arrived, and nothing more."""

@@ -116,3 +116,27 @@ async def test_a_flood_of_payloads_leaves_turns_to_others():
         assert most <= 600
         await reader.end()
     receiver.close()
+
+
+@pytest.mark.parametrize("broken", [b"1", LARGE], ids=["small", "large"])
+async def test_an_error_of_the_taker_is_that_of_one_payload(reading, broken, caplog):
+    """What arrives with a payload whose take raises an error, and after it, is taken; the error is logged."""
+    taken, reader, sender = reading
+    taken.may_end.set()
+    append = taken.append
+
+    def fail_or_append(data):
+        if data == broken:
+            raise LookupError("of the taker")
+        append(data)
+
+    taken.append = fail_or_append
+    reader.begin()
+    for payload in (LARGE, b"1", b"2"):
+        sender.send(payload)
+    await until(lambda: b"2" in taken)
+    sender.send(b"3")
+    await until(lambda: b"3" in taken)
+    await reader.end()
+    assert taken == [payload for payload in (LARGE, b"1", b"2", b"3") if payload != broken]
+    assert [record.message for record in caplog.records] == ["a payload could not be taken"]
