@@ -98,7 +98,7 @@ def test_libraries_print_nothing_of_their_own(tmp_path, closed):
     file.write_text(f"{HEAD}[[subscriptions]]\nevent = 'E_A'\nsocket = 'kafka:127.0.0.1:{closed}/t'\n")
     command = [sys.executable, "-m", "evframe", "check", "--connect", "-c", str(file)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (result.returncode, result.stderr) == (1, f"kafka:127.0.0.1:{closed}/t: unreachable\n")
+    assert (result.returncode, result.stderr) == (1, f"kafka:127.0.0.1:{closed}/t: refused\n")
 
 
 def test_all_is_well(tmp_path, names, listener):

@@ -6,9 +6,19 @@ import asyncio
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from evframe.plugin import FORBIDDEN, UNRESOLVED, HostAddress, Network, Resolver, is_within
+from evframe.plugin import (
+    FORBIDDEN,
+    UNRESOLVED,
+    HostAddress,
+    Network,
+    Resolver,
+    connection_problem,
+    is_within,
+)
+
+_CONNECT_S: Final = 1.0
 
 
 class Places:
@@ -57,6 +67,22 @@ class Places:
         if not servers:
             raise next(error for error in found if isinstance(error, BaseException))
         return servers
+
+    async def connection_problem(self) -> str | None:
+        """Return the word for why no connection to the brokers to begin with can be made; None when one can be made.
+
+        The errors of the library do not have the cause.
+
+        Raises:
+            Unavailable: if none of the names resolves.
+        """
+        servers = [
+            (address.ip, port)
+            for host, port in self.endpoints
+            for address in await self._resolver.addresses(host, port)
+        ]
+        problems = await asyncio.gather(*(_problem_at(ip, port) for ip, port in servers))
+        return problems[0] if all(problems) else None
 
     def forget(self) -> None:
         """Have the names looked up again, because no broker could be reached."""
@@ -113,6 +139,18 @@ class Places:
         named, self._named = self._named, set()
         for host in named:
             self._resolver.release(host)
+
+
+async def _problem_at(ip: str, port: int) -> str | None:
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            _, writer = await asyncio.open_connection(ip, port)
+    except TimeoutError:
+        return "connect_timeout"
+    except OSError as error:
+        return connection_problem(error)
+    writer.close()
+    return None
 
 
 def _server(host: str, port: int) -> str:

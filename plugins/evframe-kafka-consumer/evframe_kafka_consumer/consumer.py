@@ -81,8 +81,11 @@ class TopicConsumer:
         login = {} if self._tokens is None else {"sasl_oauth_token_provider": self._tokens}
         return {"bootstrap_servers": servers, **login, **settings(properties)}
 
-    def _reason_of(self, library: Any, error: BaseException) -> str:
+    async def _reason_of(self, library: Any, error: BaseException) -> str:
         problem = None if self._tokens is None else self._tokens.problem
+        if problem is None and isinstance(error, library.KafkaConnectionError | TimeoutError):
+            with suppress(Unavailable):  # the next attempt has this reason
+                problem = await self._places.connection_problem()
         return problem or str(library.reason_of(error))
 
     async def run(self) -> None:
@@ -109,7 +112,7 @@ class TopicConsumer:
                     raise
                 if self._tokens is not None:
                     self._tokens.failed()
-                self._availability.ends(self._reason_of(library, error))
+                self._availability.ends(await self._reason_of(library, error))
             await self._leave()
             cap_s = self.options.retry_timeout_ms / 1000
             attempt = attempt + 1 if time.monotonic() - begun < cap_s else 1
@@ -151,7 +154,7 @@ class TopicConsumer:
                     await member.check_reachable()
                     answered = True
             except Exception as error:  # noqa: BLE001 as above; it is tried again
-                self._availability.ends(self._reason_of(library, error))
+                self._availability.ends(await self._reason_of(library, error))
                 if time.monotonic() >= answered_at + _MOVED_S:
                     self._places.forget()
                     raise library.KafkaConnectionError from None

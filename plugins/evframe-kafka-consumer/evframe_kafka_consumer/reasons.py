@@ -17,7 +17,7 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "timeout"
     if isinstance(error, errors.KafkaConnectionError):
-        return "unreachable"
+        return "closed"
     if isinstance(error, OSError):
         return connection_problem(error)
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__.removesuffix("Error")).lower()

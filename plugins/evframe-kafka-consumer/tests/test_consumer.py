@@ -442,7 +442,7 @@ class TestOutages:
             await until(lambda: len(set(consuming.numbers)) == 200)
             assert_in_order(consuming.numbers, 200)
             status = consuming.events.status.group("kafka-consumer").find("c")
-            assert status.details in {"consuming", "unreachable", "timeout"}
+            assert status.details in {"consuming", "refused", "closed", "timeout"}
         assert await committed(kafka, topic, topic) == 200
 
     async def test_connections_reset(self, kafka, topic, producer):
@@ -462,7 +462,7 @@ class TestOutages:
             proxy.refuse()
             options = {"brokers": f"127.0.0.1:{proxy.port}", "retry_timeout_ms": 200}
             async with Consuming(kafka, topic, **options) as consuming:
-                await until(lambda: consuming.listed["state"] == "unreachable")
+                await until(lambda: consuming.listed["state"] == "refused")
                 await proxy.open()
                 await publish_numbers(producer, topic, range(3))
                 await until(lambda: consuming.numbers == [0, 1, 2])
@@ -475,7 +475,7 @@ class TestOutages:
                 await publish_numbers(producer, topic, range(1))
                 await until(lambda: consuming.numbers == [0])
                 proxy.hold()
-                await until(lambda: consuming.listed["state"] in {"timeout", "unreachable"})
+                await until(lambda: consuming.listed["state"] in {"timeout", "closed"})
                 proxy.release()
                 await until(lambda: consuming.listed["state"] == "consuming")
                 proxy.hold()

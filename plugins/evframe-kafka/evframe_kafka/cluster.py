@@ -99,9 +99,13 @@ class Cluster:
             without_tracebacks(error)
             problem = self._places.problem(producer.client) or (self._tokens and self._tokens.problem)
             await producing.close()
-            self._forget()
-            reason = "connect_timeout" if isinstance(error, TimeoutError) else "unreachable"
-            raise Unavailable(problem or reason) from None
+            if problem is None and isinstance(error, TimeoutError):
+                problem = "connect_timeout"
+            try:
+                reason = problem or await self._places.connection_problem() or "no_metadata"
+            finally:
+                self._forget()
+            raise Unavailable(reason) from None
         except BaseException:  # the interface is left meanwhile
             await producing.close()
             raise
@@ -154,8 +158,9 @@ class Cluster:
             without_tracebacks(error)
             is_reached = False
         if not is_reached:
+            reason = await self._places.connection_problem() or "timeout"
             self._give_up(producing)
-            raise Unavailable("unreachable")
+            raise Unavailable(reason)
         if topic is not None:
             await self._partitions(producing, topic)
 

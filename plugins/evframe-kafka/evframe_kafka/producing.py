@@ -67,7 +67,7 @@ class Producing:
                 while not acknowledged.done():
                     await asyncio.wait((acknowledged,), timeout=check_s)
                     if not acknowledged.done() and not await self.reaches_a_broker():
-                        raise Unavailable("unreachable")
+                        raise Unavailable(await self.places.connection_problem() or "timeout")
             error = acknowledged.exception()  # raised, it would keep this frame, and that the future
             if error is None or isinstance(error, KafkaError):
                 return error

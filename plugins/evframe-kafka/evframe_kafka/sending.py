@@ -136,4 +136,4 @@ def _reason(error: BaseException) -> str:
         return "delivery_timeout"
     if isinstance(error, errors.UnknownTopicOrPartitionError):
         return UNKNOWN
-    return "unreachable" if isinstance(error, errors.KafkaConnectionError) else "broker_error"
+    return "closed" if isinstance(error, errors.KafkaConnectionError) else "broker_error"

@@ -283,7 +283,7 @@ async def test_events_wait_while_no_broker_can_be_reached(prefix):
         lease = events.subscribe_event("E", f"kafka:127.0.0.1:1/{prefix}{{c}}")
         events.raise_event("E", {"c": "a"})
         events.raise_event("E", {})
-        await until(lambda: lease.subscriber.away == "unreachable" and lease.subscriber.failed)
+        await until(lambda: lease.subscriber.away == "refused" and lease.subscriber.failed)
         assert (lease.subscriber.depth, lease.subscriber.reasons) == (1, {"missing_parameter": 1})
 
 
