@@ -1,6 +1,7 @@
 """What the tests of all packages share: real brokers."""
 
 import asyncio
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -38,6 +39,13 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.skip(reason="--without-brokers"))
             elif item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(150))  # the first one starts the brokers
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish():
+    """Have the garbage collector leave out the thousands of collected tests, which each of its looks would cover."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)

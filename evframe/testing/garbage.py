@@ -33,13 +33,15 @@ def no_garbage(*besides: type, most: int | None = None) -> Iterator[None]:
     """
     was_enabled = gc.isenabled()
     gc.collect()
+    had_frozen = gc.get_freeze_count() > 0
     gc.freeze()
     gc.disable()
     try:
         yield
         found = _collect()
     finally:
-        gc.unfreeze()
+        if not had_frozen:  # `unfreeze` would also return what the program has frozen
+            gc.unfreeze()
         if was_enabled:
             gc.enable()
     if most is not None and len(found) > most:

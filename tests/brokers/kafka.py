@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import signal
 import socket
 import tempfile
 from pathlib import Path
@@ -30,7 +31,7 @@ def cluster_id():
 
 
 class Kafka(OwnBroker):
-    """Starts in about five seconds; `stop` and `start` again keep the ports and the data."""
+    """Starts in about three seconds; `stop` and `start` again keep the ports and the data."""
 
     name = "Kafka"
 
@@ -55,6 +56,8 @@ class Kafka(OwnBroker):
         creation = f"auto.create.topics.enable={str(creates_topics).lower()}\n"
         self.properties.write_text(self._listeners() + self._security(keystore) + self._storage() + creation)
         shutil.copytree(self._formatted(), self.folder / "data")
+        if starts_fast:
+            self._machine += (f"-XX:SharedArchiveFile={self._classes()}",)
 
     def _listeners(self):
         return (
@@ -119,6 +122,23 @@ class Kafka(OwnBroker):
             shutil.move(self.folder / "data", made / "data")
             with contextlib.suppress(OSError):  # another process was faster
                 (made / "data").rename(ready)
+            shutil.rmtree(made)
+        return ready
+
+    def _classes(self):
+        """Return an archive of the classes that a broker loads, made once for all: a start then takes half the work."""
+        java = Path(shutil.which("java")).resolve()
+        of = "\n".join(map(str, [java, java.stat().st_mtime_ns, *sorted(LIBS.glob("*.jar"))]))
+        ready = CACHE / f"kafka-classes-{hashlib.sha256(of.encode()).hexdigest()[:16]}"
+        if not ready.exists():
+            made = Path(tempfile.mkdtemp(dir=CACHE))
+            broker = Kafka(starts_fast=False)
+            broker._machine += (*FAST_START, f"-XX:ArchiveClassesAtExit={made / 'classes'}")
+            broker.start()
+            broker.signal(signal.SIGTERM)
+            broker.process.wait(60)
+            broker.remove()
+            (made / "classes").rename(ready)
             shutil.rmtree(made)
         return ready
 

@@ -6,9 +6,11 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from forks import forked
 
 import evframe
 from evframe.cli import main as command_line
@@ -45,14 +47,20 @@ def pages_with(language):
     return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES if blocks(page, language)]
 
 
+@pytest.fixture(scope="module")
+def python():
+    """Run scripts, in processes that have imported every plugin: for most pages, that would take the time."""
+    plugins = [entry.module for entry in entry_points(group="evframe")]
+    with forked("evframe", *plugins, flags=("-W", "error")) as run:
+        yield run
+
+
 @pytest.mark.parametrize("page", pages_with("python"))
-def test_python_blocks_run(page, tmp_path):
+def test_python_blocks_run(page, tmp_path, python):
     """The Python blocks of a page run one after the other, in a folder of their own."""
     script = tmp_path / "page.py"
     script.write_text("\n".join([ANY_PORT, *blocks(page, "python")]))
-    done = subprocess.run(
-        [sys.executable, "-W", "error", script], cwd=tmp_path, capture_output=True, text=True, timeout=50, check=False
-    )
+    done = python(script, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 

@@ -7,6 +7,7 @@ import socket
 import time
 
 import pytest
+from brokers.load import RATE
 from evframe_datagram import DatagramTransport
 from evframe_flatstore import FlatstoreTransport
 from evframe_stream import Options, StreamTransport
@@ -14,7 +15,7 @@ from numbered import assert_exactly, assert_in_order
 
 import evframe
 
-RATE, SECONDS, GONE_FROM, GONE_TO = 2000, 8, 3, 5
+SECONDS, GONE_FROM, GONE_TO = 8, 3, 5
 decode = json.JSONDecoder().raw_decode
 
 
@@ -139,7 +140,7 @@ def check_outcomes(statistics, sure_hung, udp):
 
 @pytest.mark.timeout(120)
 async def test_outage_loses_nothing(tmp_path):
-    """Closed or hung for 2 s of 8, at 2,000 events/s: UNIX datagram, tcp, tcp reliable and flatstore lose none."""
+    """Closed or hung for 2 s of 8, at `RATE` events a second: UNIX datagram, tcp, tcp reliable and flatstore lose none."""
     closed, hung = TcpPeer(), TcpPeer()
     sure_closed, sure_hung = TcpPeer(), TcpPeer()
     unix_closed, unix_hung = DatagramPeer(str(tmp_path / "closed")), DatagramPeer(str(tmp_path / "hung"))

@@ -17,12 +17,14 @@ import aio_pika
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from brokers.load import RATE
 from numbered import assert_exactly, assert_in_order
 
 import evframe
 from evframe.testing import ConfigFile, until
 
-COUNT, RELOADS, CHUNK = 20_000, 5, 50
+COUNT = 10 * RATE
+RELOADS, CHUNK = 5, 50
 EVENT = '[[events]]\nname = "E_TEST"\n[[subscriptions]]\nevent = "E_TEST"\nsocket = {}\n'
 pytestmark = pytest.mark.timeout(120)
 

@@ -11,6 +11,7 @@ from importlib.metadata import Distribution, distribution, distributions
 from pathlib import Path
 
 import pytest
+from forks import forked
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -42,18 +43,17 @@ def run(*words, **options):
     return done.stdout
 
 
-def generate(kind, folder, answers):
-    """Run copier, which may ask nothing."""
-    data = [f"--data={name}={value}" for name, value in answers.items()]
-    words = [sys.executable, "-m", "copier", "copy", "--quiet", "--defaults", f"--data=kind={kind}", *data]
-    return subprocess.run(
-        [*words, ROOT / "templates", folder],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def generate():
+    """Run copier, which may ask nothing, and is imported once."""
+    with forked("copier.__main__") as run:
+
+        def generate(kind, folder, answers):
+            data = [f"--data={name}={value}" for name, value in {"kind": kind, **answers}.items()]
+            copier = Path(sys.executable).parent / "copier"
+            return run(copier, "copy", "--quiet", "--defaults", *data, ROOT / "templates", folder)
+
+        yield generate
 
 
 def build(source, folder):
@@ -84,14 +84,17 @@ class Environment:
         (self.site,) = folder.glob("lib/python*/site-packages")
         self.installed = set()
 
-    def install(self, wheel, *extras):
-        """Install a wheel, and what it requires."""
-        pip = [sys.executable, "-m", "pip", "--python", self.python, "install", "-q"]
-        run(*pip, "--no-index", "--no-deps", "--disable-pip-version-check", wheel)
-        name = canonicalize_name(wheel.name.partition("-")[0])
-        self.installed.add(name)
-        (found,) = (each for each in distributions(path=[str(self.site)]) if canonicalize_name(each.name) == name)
-        self._require(found, extras)
+    def install(self, core, wheel, *extras):
+        """Install two wheels, and what they require; the *extras* are those of the second one."""
+        # What `pip --python` does, which begins with a pip in this environment.
+        pip = [self.python, distribution("pip").locate_file("pip"), "install", "-q"]
+        run(*pip, "--no-index", "--no-deps", "--disable-pip-version-check", core, wheel)
+        names = {
+            canonicalize_name(each.name.partition("-")[0]): wanted for each, wanted in ((core, ()), (wheel, extras))
+        }
+        self.installed.update(names)
+        for found in list(distributions(path=[str(self.site)])):
+            self._require(found, names[canonicalize_name(found.name)])
 
     def _require(self, needing: Distribution, extras=()):
         for text in needing.requires or ():
@@ -104,10 +107,12 @@ class Environment:
                 self._require(distribution(name), required.extras)
 
     def _copy(self, found):
+        for folder in {file.parts[0] for file in found.files if len(file.parts) > 1 and file.parts[0] != ".."}:
+            # With what Python has compiled and the times of the sources, by which it knows that this is up to date.
+            shutil.copytree(found.locate_file(folder), self.site / folder, dirs_exist_ok=True)
         for file in found.files:
-            if ".." not in file.parts and "__pycache__" not in file.parts:
-                (self.site / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(found.locate_file(file), self.site / file)
+            if len(file.parts) == 1:
+                shutil.copy2(found.locate_file(file), self.site / file)
 
 
 @pytest.fixture(scope="module")
@@ -123,14 +128,13 @@ def core(tmp_path_factory):
 class Generated:
     """A generated project in an environment with the core alone."""
 
-    def __init__(self, kind, answers, name, module, folder, core):
+    def __init__(self, generate, kind, answers, name, module, folder, core):
         self.kind, self.name, self.module = kind, name, module
         self.folder = folder / "project"
         done = generate(kind, self.folder, answers)
         assert done.returncode == 0, done.stderr
         self.environment = Environment(folder / "venv")
-        self.environment.install(core)
-        self.environment.install(build(self.folder, folder), "test")
+        self.environment.install(core, build(self.folder, folder), "test")
 
     def python(self, *words):
         """Return what the environment's Python prints, outside the project."""
@@ -138,17 +142,16 @@ class Generated:
 
 
 @pytest.fixture(scope="module", params=["source", "transport"])
-def generated(request, tmp_path_factory, core):
+def generated(request, tmp_path_factory, generate, core):
     """Return what a template makes of the answers that it proposes."""
-    return Generated(request.param, *DEFAULTS[request.param], tmp_path_factory.mktemp(request.param), core)
+    return Generated(generate, request.param, *DEFAULTS[request.param], tmp_path_factory.mktemp(request.param), core)
 
 
 def test_own_tests(generated):
     """It passes its own tests, the contract among them, where only the core is installed."""
-    told = generated.python("-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", generated.folder)
-    assert re.search(r"^\d+ passed", told, re.MULTILINE), told
-    listed = generated.python("-P", "-m", "pytest", "-q", "--collect-only", "-p", "no:cacheprovider", generated.folder)
-    assert "TestContract::test_no_subscriber" in listed or "TestContract::test_loop_is_not_blocked" in listed
+    printed = generated.python("-P", "-m", "pytest", "-v", "-p", "no:cacheprovider", generated.folder)
+    assert re.search(r"^=+ \d+ passed in ", printed, re.MULTILINE), printed
+    assert re.search(r"TestContract::(test_no_subscriber|test_loop_is_not_blocked) PASSED", printed), printed
 
 
 def test_listed(generated):
@@ -224,10 +227,10 @@ def test_form(generated):
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_other_answers(kind, tmp_path, core):
+def test_other_answers(kind, tmp_path, generate, core):
     """Other names, another licence and a package of one's own work as well."""
     answers, name, module = OTHERS[kind]
-    made = Generated(kind, answers, name, module, tmp_path, core)
+    made = Generated(generate, kind, answers, name, module, tmp_path, core)
     lint(made.folder)
     assert "passed" in made.python("-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", made.folder)
     (status,) = json.loads(made.python("-m", "evframe", "plugins", "--json"))
@@ -255,7 +258,7 @@ def test_other_answers(kind, tmp_path, core):
         ("module", "evframe", "expected a package name"),
     ],
 )
-def test_bad_answers(answer, value, problem, tmp_path):
+def test_bad_answers(answer, value, problem, tmp_path, generate):
     """An answer that would not work is refused with the accepted form, and nothing is written."""
     done = generate("transport", tmp_path / "project", {answer: value})
     assert done.returncode != 0

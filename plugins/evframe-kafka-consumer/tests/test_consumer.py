@@ -213,7 +213,9 @@ async def test_large_records_are_prepared_beside_the_loop(kafka, topic, producer
             came.append(event["n"])
         return True
 
-    async with Consuming(kafka, topic, event=None, on_failure="retry", retry_delay_ms=50) as consuming:
+    # A member that its group gives up, because this machine is busy, would get records again.
+    options = {"on_failure": "retry", "retry_delay_ms": 50, "connect_timeout_ms": 60_000}
+    async with Consuming(kafka, topic, event=None, **options) as consuming:
         consuming.memory.when("a", refuse_once)
         sys.setprofile(watch)
         try:
