@@ -17,12 +17,11 @@ import time
 from pathlib import Path
 
 from evframe_journal import JournalPlugin, Options
-from evframe_journal.options import PolicyOptions
 
 import evframe
 from evframe import Unavailable, hookimpl
 from evframe.config import Config, CoreOptions
-from evframe.plugin import Limits
+from evframe.plugin import Limits, Policy
 from evframe.testing import MemorySocket
 
 TURN = 50
@@ -56,11 +55,11 @@ async def measure(keep: str, count: int) -> tuple[float, float, float, int, int,
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "journal")
-        peer, journal = Peer(), JournalPlugin(Options(str(path), policies=[PolicyOptions("*", keep)]))
+        peer, journal = Peer(), JournalPlugin(Options(str(path)))
         config = Config(core=CoreOptions(queue_size=count if keep == "memory" else 65_536))
         async with evframe.EventInterface(config, plugins={"peer": peer, "journal": journal}) as events:
             events.register_event("E_BENCH", {"caller": str, "code": int})
-            events.subscribe_event("E_BENCH", "memory:peer")
+            events.subscribe_event("E_BENCH", "memory:peer", policy=Policy(keep=keep))
 
             async def raise_all() -> float:
                 start = time.perf_counter()

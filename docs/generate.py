@@ -27,7 +27,15 @@ from evframe.cli import main as command_line
 from evframe.cli.group import GROUP as CLI
 from evframe.cli.group import contribute
 from evframe.command_line import CommandLine
-from evframe.config import CoreOptions, EventOptions, ParameterOptions, SubscriptionOptions, parse_config
+from evframe.config import (
+    CoreOptions,
+    EventOptions,
+    ParameterOptions,
+    Policy,
+    PolicyOptions,
+    SubscriptionOptions,
+    parse_config,
+)
 from evframe.delivery.limits import Limits
 from evframe.plugin import PluginContext
 from evframe.plugins import hookspecs
@@ -145,7 +153,11 @@ def configuration() -> str:
     parts.append(f"\n## `[[events]]`\n\n{sentence(EventOptions)}\n\n{options_table(EventOptions)}")
     parts.append(f"\nEach entry of `params`:\n\n{options_table(ParameterOptions)}")
     parts.append(f"\n## `[[subscriptions]]`\n\n{sentence(SubscriptionOptions)}\n\n{options_table(SubscriptionOptions)}")
+    parts.append("\nThe keys of `[[policies]]` may stand here, too, and hold instead of those.\n")
     parts.append("\nA socket may have references to secrets; see [Keep secrets out](../how-to/keep-secrets-out.md).\n")
+    parts.append(f"\n## `[[policies]]`\n\n{sentence(PolicyOptions)}\n\n{options_table(PolicyOptions)}")
+    parts.append("\nIt may set these; a key that no loaded plugin follows is an error that names the package.\n\n")
+    parts.append(options_table(Policy))
     parts.append(
         "\n## Options of plugins at other places\n\nThese may stand there instead of in the plugin's table;"
         " without the plugin's package they are an error.\n\n| place | option |\n|---|---|\n"
@@ -327,7 +339,14 @@ def published() -> str:
         line = CommandLine(set())
         contribute(entry, line)
         commands |= dict.fromkeys(line.commands, entry.name)
-    found = {"commands": commands, "places": places(own), "plugins": sorted(own), "schemes": schemes}
+    keys = {key: name for name, plugin in own.items() for key in getattr(plugin, "policy_keys", ())}
+    found = {
+        "commands": commands,
+        "places": places(own),
+        "plugins": sorted(own),
+        "policy_keys": keys,
+        "schemes": schemes,
+    }
     return json.dumps(found, indent=2, sort_keys=True) + "\n"
 
 

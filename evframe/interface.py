@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from threading import get_ident
 from types import TracebackType
@@ -19,6 +18,7 @@ from evframe.plugins.compose import compose
 from evframe.plugins.manager import PluginStatus
 from evframe.plugins.reload import Reload
 from evframe.plugins.subscribing import Subscribing
+from evframe.subscriptions.channel import Terms
 from evframe.subscriptions.leases import Leases
 from evframe.subscriptions.raising import Raising
 from evframe.subscriptions.roster import Roster
@@ -65,15 +65,15 @@ class EventInterface(Raising, Subscribing):
         """The file that `reload` reads."""
         self._has_own_plugins = plugins is not None
         registry, notify = composed.registry, composed.manager.notify
-        open_queue = partial(composed.manager.collect, "open_queue")
-        roster = Roster(registry, composed.config.core, self.resolver, notify, open_queue)
+        roster = Roster(registry, composed.config.core, self.resolver, notify, composed.manager.collect)
         leases = Leases(registry, roster, clock, notify)
         Raising.__init__(self, registry, roster, composed.config.core)
         Subscribing.__init__(self, registry, leases, composed.transports, composed.manager)
         self._configure(composed.config.core)
         composed.bind(raising=self, leases=self, roster=roster, host=self)
+        leases.policies.configure(composed.config.policies, composed.draft.policies)
         for lease in composed.draft.leases.values():
-            leases.subscribe(lease.event, lease.address, lease.expire_s, configured=True)
+            leases.subscribe(lease.event, lease.address, Terms(lease.expire_s), configured=True)
 
     def _configure(self, core: CoreOptions) -> None:
         """Apply the options of the core."""

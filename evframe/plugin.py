@@ -10,9 +10,11 @@ from evframe_wire.open_files import reserved
 from evframe_wire.templates import MISSING, UNFIT, Template, UnfitError, template_of, template_text
 
 from evframe.calls import comes_from_outside, without_tracebacks
-from evframe.config import parse_config
+from evframe.config import Policy, parse_config
 from evframe.config.files import file_digests
 from evframe.config.hints import did_you_mean
+from evframe.config.policy import NONE as NO_POLICY
+from evframe.config.policy import OF_CLIENTS as CLIENT_KEYS
 from evframe.config.secret import read_secret, secret
 from evframe.config.structuring import LARGEST, check_timeout, structure
 from evframe.config.tables import TYPES
@@ -21,7 +23,7 @@ from evframe.delivery.limits import Limits
 from evframe.delivery.members import Address, Member
 from evframe.delivery.nesting import delivering
 from evframe.delivery.ordering import Ordering, Step
-from evframe.delivery.queues import NO_DONES, Done, MemoryQueue, Queue
+from evframe.delivery.queues import NO_DONES, STORED, Done, MemoryQueue, Queue, UntilStored
 from evframe.delivery.sockets import endpoints_of, leaves, shown_socket
 from evframe.delivery.statistics import StatisticGroup
 from evframe.delivery.subscriber import Subscriber
@@ -36,18 +38,21 @@ from evframe.plugins.manager import EventCollector
 from evframe.plugins.status import MAIN, READY, Identifier, StatusChange, StatusGroup, StatusRegistry
 from evframe.plugins.tasks import PluginTasks, in_thread
 from evframe.plugins.workers import CallLimit, WorkerGroup
-from evframe.subscriptions.channel import Channel, LeaseChange, Subscription
+from evframe.subscriptions.channel import Channel, Filter, LeaseChange, Select, Subscription, Terms
 from evframe.subscriptions.references import Template as ReferenceTemplate
 from evframe.subscriptions.references import Values
 from evframe.subscriptions.resolving import Resolver
 
 __all__ = [
+    "CLIENT_KEYS",
     "FORBIDDEN",
     "LARGEST",
     "MAIN",
     "MISSING",
     "NO_DONES",
+    "NO_POLICY",
     "READY",
+    "STORED",
     "TYPES",
     "UNFIT",
     "UNRESOLVED",
@@ -61,6 +66,7 @@ __all__ = [
     "CommandTable",
     "Done",
     "EventCollector",
+    "Filter",
     "ForbiddenError",
     "HostAddress",
     "Identifier",
@@ -75,10 +81,12 @@ __all__ = [
     "Ordering",
     "PluginContext",
     "PluginTasks",
+    "Policy",
     "Queue",
     "ReferenceTemplate",
     "Resolver",
     "Schedule",
+    "Select",
     "StatisticGroup",
     "StatusChange",
     "StatusGroup",
@@ -87,7 +95,9 @@ __all__ = [
     "Subscriber",
     "Subscription",
     "Template",
+    "Terms",
     "UnfitError",
+    "UntilStored",
     "Values",
     "WorkerGroup",
     "are_named_apart",

@@ -16,6 +16,7 @@ import evframe
 from evframe.calls import comes_from_outside, contained, foreign_call, without_tracebacks
 from evframe.cli.gateway import run_loop
 from evframe.config import parse_config
+from evframe.plugin import Policy, Terms
 from evframe.plugins.hookspecs import NAMES as HOOKS
 from evframe.testing import MemoryTransport, until
 
@@ -144,7 +145,11 @@ ARGUMENTS = {
     "addresses_changed": "host, addresses",
     "host_answered": "host",
     "subscriber_released": "subscriber",
-    "open_queue": "socket, room, wake",
+    "check_policy": "policy, event",
+    "compile_filter": "dialect, text",
+    "limit_queue": "queue, subscriber, policy, wake",
+    "events_failed": "subscriber, events, reasons, error",
+    "open_queue": "subscriber, room, policy, wake",
 }
 
 
@@ -167,6 +172,8 @@ OTHERS = {
     "deliver",
     "check_lease",
     "check_target",
+    "check_policy",
+    "compile_filter",
     "networks_beyond",
     "reloaded",
 }
@@ -178,6 +185,7 @@ OTHERS = {
 async def test_a_hook_that_exits_is_logged(caplog, hook, kind):
     """A hook that raises anything is logged, and subscribers and the end of the interface do not notice."""
     memory = broken(hook, kind)
+    memory.policy_keys = {"dead_letter"}
     async with evframe.EventInterface(plugins={"memory": memory}) as events:
         events.register_event("E_T")
         lease = events.subscribe_event("E_T", "memory:a")
@@ -189,7 +197,7 @@ async def test_a_hook_that_exits_is_logged(caplog, hook, kind):
         events.plugins.notify("host_answered", host="h")
         events.status.group("x").add()
         events.status.group("x").set_status(-1)
-        events.subscribe_event("E_T", "memory:b")
+        events.subscribe_event("E_T", "memory:b", policy=Policy(dead_letter=True))
         memory.when("b", lambda batch: batch.fail(0, "refused") or True)
         assert [outcome.reason for outcome in await events.raise_event_and_wait("E_T", [1])] == ["refused", None]
         events.unsubscribe_event("E_T", "memory:b")
@@ -206,11 +214,18 @@ def test_a_decision_that_exits_is_an_error_of_its_caller(kind):
     class Plugin:
         check_lease = check_target = evframe.hookimpl(lambda self, socket: raising(kind)())
         networks_beyond = evframe.hookimpl(lambda self, endpoints: raising(kind)())
+        check_policy = evframe.hookimpl(lambda self, policy: raising(kind)())
+        compile_filter = evframe.hookimpl(lambda self, text: raising(kind)())
+        policy_keys = ("rate",)
 
     events = evframe.EventInterface(plugins={"memory": MemoryTransport(), "plugin": Plugin()})
     events.register_event("E_T")
     with pytest.raises(evframe.PluginError, match=kind.__name__):
-        events.restore_subscription("E_T", "memory:a", 60, 60)
+        events.restore_subscription("E_T", "memory:a", Terms(60), 60)
+    with pytest.raises(evframe.PluginError, match=kind.__name__):
+        events.subscribe_event("E_T", "memory:a", policy=Policy(rate=1.0))
+    with pytest.raises(evframe.PluginError, match=kind.__name__):
+        events.composition.loaded["plugin"].context.compile_filter("a = 1")
     assert events.subscriptions == []
     context = events.composition.loaded["plugin"].context
     with pytest.raises(evframe.PluginError, match=kind.__name__):

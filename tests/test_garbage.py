@@ -11,6 +11,7 @@ from evframe_mi.testing import ANY_SCHEME
 
 import evframe
 from evframe.config import Config, CoreOptions
+from evframe.plugin import Terms
 from evframe.testing import MemoryTransport, no_garbage, until
 
 
@@ -90,7 +91,7 @@ async def test_a_socket_that_is_refused(memory):
             with contextlib.suppress(evframe.SocketError):
                 events.subscribe_event("E_A", text)
         with contextlib.suppress(evframe.SocketError):
-            mi.leases.subscribe(mi.policies.general, "E_A", "memory:-", 1)
+            mi.leases.subscribe(mi.policies.general, "E_A", "memory:-", Terms(1))
 
     events = evframe.EventInterface(plugins={"memory": memory, "mi": Management(ANY_SCHEME)})
     events.register_event("E_A")

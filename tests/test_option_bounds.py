@@ -21,6 +21,9 @@ NEGATIVE = {  # the options of which -1 is a value, as their page says
     "load-balancer.destinations.group",
     "load-balancer.destinations.id",
     "pike.pike_log_level",
+    "Policy.priority",
+    "PolicyOptions.priority",
+    "subscriptions.priority",
 }
 
 

@@ -47,7 +47,7 @@ class Asked(MemoryTransport):
 
 
 def interface(transport, *names, **core):
-    subscriptions = [SubscriptionOptions("E_A", f"memory:{name}") for name in names]
+    subscriptions = [SubscriptionOptions(event="E_A", socket=f"memory:{name}") for name in names]
     return evframe.EventInterface(
         Config(core=CoreOptions(**core), subscriptions=subscriptions), plugins={"memory": transport}
     )

@@ -1,5 +1,6 @@
 """The configuration: reads and checks its tables, and reports every problem at once."""
 
+from evframe.config.policy import Policy, PolicyOptions
 from evframe.config.tables import (
     Config,
     CoreOptions,
@@ -16,6 +17,8 @@ __all__ = [
     "CoreOptions",
     "EventOptions",
     "ParameterOptions",
+    "Policy",
+    "PolicyOptions",
     "SubscriptionOptions",
     "load_config",
     "parse_config",

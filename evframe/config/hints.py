@@ -44,6 +44,8 @@ class Published:
     """The plugin of each command of the command line."""
     places: dict[str, list[str]] = attrs.field(factory=dict)
     """The plugin and its option of each place outside of the plugin's table."""
+    policy_keys: dict[str, str] = attrs.field(factory=dict)
+    """The plugin of each key of a policy."""
 
 
 @cache

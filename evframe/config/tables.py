@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from evframe.config.hints import published
+from evframe.config.policy import Policy, PolicyOptions
 from evframe.config.structuring import structure
 from evframe.config.toml_lines import with_places
 from evframe.config.validators import at_least
@@ -91,8 +92,8 @@ class EventOptions:
         return {param.name: Parameter(TYPES[param.type], param.optional) for param in self.params}
 
 
-@attrs.frozen
-class SubscriptionOptions:
+@attrs.frozen(kw_only=True)
+class SubscriptionOptions(Policy):
     """One ``[[subscriptions]]``: made at start-up; its event is registered if no plugin has."""
 
     event: str
@@ -112,6 +113,7 @@ class Config:
     plugins: dict[str, dict[str, Any]] = attrs.field(factory=dict)
     events: list[EventOptions] = attrs.field(factory=list)
     subscriptions: list[SubscriptionOptions] = attrs.field(factory=list)
+    policies: list[PolicyOptions] = attrs.field(factory=list)
     places: dict[str, Any] = attrs.field(factory=dict)
     """The options of plugins that stand outside of their tables, by their places, such as ``core.state_path``."""
     problems: list[str] = attrs.field(factory=list)
@@ -180,19 +182,20 @@ def read_config(text: str) -> Config:
         return Config(problems=[f"not TOML: {error}"])
     places = _take_places(raw)
     of_plugins = (place for place in published().places if "." not in place)
-    known = ("core", "plugins", "events", "subscriptions", *of_plugins)
+    known = ("core", "plugins", "events", "subscriptions", "policies", *of_plugins)
     problems = [f"{key}: unknown table, expected one of {', '.join(known)}" for key in raw if key not in known]
     disable, tables = _plugin_tables(raw.get("plugins", {}), problems)
     core = structure(raw.get("core", {}), CoreOptions, "core", problems) or CoreOptions()
     events = _items(raw.get("events", []), EventOptions, "events", problems)
     subscriptions = _items(raw.get("subscriptions", []), SubscriptionOptions, "subscriptions", problems)
+    policies = _items(raw.get("policies", []), PolicyOptions, "policies", problems)
     seen: set[str] = set()
     for index, event in enumerate(events):
         if event is not None:
             if event.name in seen:
                 problems.append(f"events[{index}].name: duplicate event {event.name!r}")
             seen.add(event.name)
-    return Config(core, disable, tables, events, subscriptions, places, problems)
+    return Config(core, disable, tables, events, subscriptions, policies, places, problems)
 
 
 def read_config_file(path: str | Path) -> Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -21,6 +22,18 @@ def at_least(smallest: float) -> Validator:
         check_named_number(attribute.name, value)  # options that were made in Python are not checked before
         if value < smallest:
             raise ValueError(f"{attribute.name}: expected {smallest} or more, got {value!r}")
+
+    return check
+
+
+def above(limit: float, largest: float = math.inf) -> Validator:
+    """Return the validator of an option that is more than *limit*, and at most *largest*."""
+
+    def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        check_named_number(attribute.name, value)
+        if not limit < value <= largest:
+            end = "" if largest == math.inf else f" and at most {largest}"
+            raise ValueError(f"{attribute.name}: expected more than {limit}{end}, got {value!r}")
 
     return check
 

@@ -6,10 +6,40 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from evframe.config.policy import NONE as NO_POLICY
+from evframe.config.policy import Policy
 from evframe.events.event import Event
 
 Done = Callable[[str | None], Any]
 """Called once with the outcome of an event: None when it is delivered, else the reason why not."""
+
+
+STORED: Final = "stored"
+"""The outcome of an event that is on disk, where that is all that is waited for."""
+
+
+class UntilStored:
+    """A callback that is satisfied with `STORED`; later outcomes of the event do not reach it.
+
+    Args:
+        done: called once.
+    """
+
+    __slots__ = ("_done",)
+
+    def __init__(self, done: Done) -> None:
+        self._done: Done | None = done
+
+    @property
+    def is_called(self) -> bool:
+        """Whether the event has its outcome."""
+        return self._done is None
+
+    def __call__(self, reason: str | None) -> None:
+        """Take the outcome."""
+        done, self._done = self._done, None
+        if done is not None:
+            done(reason)
 
 
 class QueueFull(Exception):  # noqa: N818 the name says what is the matter, as that of the standard library's `queue.Full`
@@ -27,14 +57,16 @@ class Queue(Protocol):
     stored: int
     """How many events wait elsewhere, such as on disk."""
     is_kept: bool
-    """Whether its events outlive the process: none is sent without a place in it, and the end of the deliveries
-    fails none."""
+    """Whether its events outlive the process: the end of the deliveries fails none."""
+    is_own: bool
+    """Whether it has rules besides the bounds of ``[core]``: no event is sent without a place in it, it learns which
+    events have their outcome, and `spill` decides about an event that finds no room."""
 
     def __len__(self) -> int:
         """How many events wait in memory."""
 
     def has_room_for(self, event: Event) -> bool:
-        """Return whether `append` would take *event*."""
+        """Return whether *event* would wait without a loss; callers that raise with `block` wait until it would."""
 
     def overflow_of(self, event: Event) -> int:
         """Return how many events at the head make room for *event*, which finds none."""
@@ -49,8 +81,8 @@ class Queue(Protocol):
     def spill(self, event: Event) -> bool:
         """Add an event that finds no room in memory behind the others, elsewhere; return whether it waits there."""
 
-    def set_room(self, room: int) -> None:
-        """Have *room* for events in memory; a queue that has more keeps them."""
+    def configure(self, room: int, policy: Policy) -> None:
+        """Have *room* for events in memory, and follow *policy*; a queue that has more keeps them."""
 
     def drop_stored(self) -> int:
         """Remove the events that wait elsewhere; return how many these were."""
@@ -59,7 +91,7 @@ class Queue(Protocol):
         """Take no more events."""
 
     def track(self, done: Done) -> None:
-        """Have *done* called with the outcome of the last event."""
+        """Have *done* called with the outcome of the last event; an `UntilStored` when the event is on disk."""
 
     def take(self, most: int, number: int) -> tuple[Sequence[Event], Mapping[int, Done]]:
         """Remove up to *most* events from the head; return them, and the callbacks by index.
@@ -92,7 +124,7 @@ class MemoryQueue(deque[Event]):
 
     __slots__ = ("_dones", "_head", "room", "stored")
 
-    is_kept = False
+    is_kept = is_own = False
 
     def __init__(self, room: int) -> None:
         super().__init__()
@@ -113,7 +145,7 @@ class MemoryQueue(deque[Event]):
         """Return False: events wait in memory alone."""
         return False
 
-    def set_room(self, room: int) -> None:
+    def configure(self, room: int, policy: Policy) -> None:  # noqa: ARG002 for queues that have rules
         """Have *room* for events; a queue that has more keeps them."""
         self.room = room
 
@@ -230,7 +262,7 @@ def bounded(queue: Queue, room: int, most_bytes: int) -> Queue:
     """Return *queue*, which is in memory, with other bounds, or an empty queue of the kind that these need."""
     if isinstance(queue, ByteQueue) != bool(most_bytes):
         return open_queue(room, most_bytes)
-    queue.set_room(room)
+    queue.configure(room, NO_POLICY)
     if isinstance(queue, ByteQueue):
         queue.most_bytes = most_bytes
     return queue

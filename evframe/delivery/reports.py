@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from evframe_timing import LogLimiter
 
 if TYPE_CHECKING:
     from evframe.delivery.subscriber import Subscriber
+    from evframe.events.event import Event
 
 log = logging.getLogger("evframe.delivery")
 _AWAY: Final = object()
@@ -22,10 +23,16 @@ class Reports:
     Args:
         changed: called when deliveries to a subscriber begin to fail, with the reason, and when
             they work again, with None; events that are declared `is_meta` change nothing.
+        dead: see `evframe.delivery.subscriber.Reporter`.
     """
 
-    def __init__(self, changed: Callable[[Subscriber, str | None], None]) -> None:
+    def __init__(
+        self,
+        changed: Callable[[Subscriber, str | None], None],
+        dead: Callable[[Subscriber, Sequence[Event], Sequence[str], BaseException | None], None],
+    ) -> None:
         self.changed = changed
+        self.dead = dead
         self._limiters: dict[Subscriber, LogLimiter] = {}
 
     def lost(self, subscriber: Subscriber, reason: str, error: BaseException | None) -> None:

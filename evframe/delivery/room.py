@@ -33,7 +33,7 @@ class Room:
         def full() -> Subscriber | None:
             if not self.is_used or self._closed:
                 return None
-            return next((each for each in targets() if not each.has_room_for(event)), None)
+            return next((each for each in targets() if each.blocks(event)), None)
 
         await self._turns.wait(full)
 

@@ -45,6 +45,7 @@ class Scheduler:
         on_change: called when deliveries to a subscriber begin to fail, with the reason, and with
             None when they work again.
         on_replaced: called with the previous socket when a subscriber gets another one.
+        on_dead: called with events that have failed for good; see `evframe.delivery.subscriber.Reporter`.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Scheduler:
         on_end: Callable[[Subscriber], None],
         on_change: Callable[[Subscriber, str | None], None],
         on_replaced: Callable[[Subscriber, Socket], None],
+        on_dead: Callable[[Subscriber, Sequence[Event], Sequence[str], BaseException | None], None],
     ) -> None:
         self._on_end = on_end
         self.on_replaced = on_replaced
@@ -77,7 +79,7 @@ class Scheduler:
         self._number = 0
         self.room = Room()
         """Callers that raise with `overflow = "block"` wait here."""
-        self._reports = Reports(on_change)
+        self._reports = Reports(on_change, on_dead)
         self._queues = QueueSettings(self._reports)
         self.retries = RetryTimer(core.retries_per_s, self._resume, self._context)
         """The subscribers that wait for their next attempt."""
@@ -90,7 +92,7 @@ class Scheduler:
         """Set the bounds of queues that are opened from now on; see `Subscriber.set_bounds` for the others."""
         self._queues.room, self._queues.most_bytes = core.queue_size, core.queue_bytes
         self._queues.drops_oldest = core.overflow == "drop_oldest"
-        self.room.is_used = core.overflow == "block"
+        self._queues.blocks = self.room.is_used = core.overflow == "block"
         self.room.release_all()
         self.retries.per_s = core.retries_per_s
         self.end_timeout_s = core.drain_timeout_s

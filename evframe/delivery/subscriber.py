@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
+from evframe.config.policy import NONE as NO_POLICY
+from evframe.config.policy import Policy
 from evframe.delivery.batch import Batch
 from evframe.delivery.ordering import BEHIND
 from evframe.delivery.queues import UNOPENED, Done, Queue, QueueFull, bounded, open_queue
@@ -52,6 +54,10 @@ class Reporter(Protocol):
     def lost(self, subscriber: Subscriber, reason: str, error: BaseException | None) -> None:
         """Report that events were lost."""
 
+    @property
+    def dead(self) -> Callable[[Subscriber, Sequence[Event], Sequence[str], BaseException | None], None]:
+        """Called with events that have failed for good, and their reasons, when the policy wants dead letters."""
+
     def away(self, subscriber: Subscriber, reason: str) -> None:
         """Report that the peer cannot be reached and that its events wait."""
 
@@ -71,6 +77,8 @@ class QueueSettings:
     """How many bytes may wait for each subscriber; 0 for any number."""
     drops_oldest: bool = False
     """Whether an event that finds no room takes the place of the oldest one."""
+    blocks: bool = False
+    """Whether callers that can wait do so until there is room."""
     is_closed: bool = False
     """Whether the delivery has ended: an event that comes now fails with the reason `shutdown`."""
 
@@ -106,6 +114,7 @@ class Subscriber:
         "in_flight",
         "leases",
         "on_away",
+        "policy",
         "queue",
         "raised",
         "reached",
@@ -128,6 +137,7 @@ class Subscriber:
     ) -> None:
         self.socket = socket
         self.text = text
+        self.policy = NO_POLICY  # what the configuration and all leases say
         self.transport = carrier
         self.leases = 0
         self.ended = False  # without leases: what was raised before is still delivered
@@ -219,13 +229,13 @@ class Subscriber:
                 self._append(event, done)
                 return True
         if settings.is_closed or self.state is State.OVER:
-            self._fail_one("shutdown" if settings.is_closed else "unsubscribed", done)
+            self._fail_one(event, "shutdown" if settings.is_closed else "unsubscribed", done)
             return False
         if self.queue.spill(event):
             if done is not None:
                 self.queue.track(done)
             return True
-        drops_oldest = settings.drops_oldest and not self.queue.is_kept  # whose oldest events are promised
+        drops_oldest = settings.drops_oldest and not self.queue.is_own
         if drops_oldest:
             dropped = []
             while not self.queue.has_room_for(event):
@@ -235,7 +245,7 @@ class Subscriber:
             for events, dones in dropped:
                 self._fail_all(events, dones, "queue_full")
         else:
-            self._fail_one("queue_full", done)
+            self._fail_one(event, "queue_full", done)
         self._report_loss((event,), "queue_full")
         return drops_oldest
 
@@ -246,14 +256,26 @@ class Subscriber:
         if self.queue is UNOPENED and self.state is not State.OVER:
             self.queue, self.append = queue, append
 
+    def follow(self, policy: Policy) -> Policy:
+        """Have another policy; return the one before."""
+        before, self.policy = self.policy, policy
+        return before
+
     def use(self, queue: Queue) -> None:
-        """Have events wait in *queue*, which may have those of an earlier process; there was no event yet."""
+        """Have events wait in *queue*, which has those that wait, and perhaps those of an earlier process."""
+        before = self.depth
         self.queue, self.append = queue, queue.append
-        self.count_found(len(queue) + queue.stored)
+        self.count_found(self.depth - before)
 
     def count_found(self, count: int) -> None:
         """Count *count* events of an earlier process, which the queue has, as raised."""
         self.raised += count
+
+    def opened(self) -> Queue:
+        """Return the queue, which is opened if no event has come yet."""
+        if self.queue is UNOPENED and not self._settings.is_closed:
+            self._open()
+        return self.queue
 
     def _append(self, event: Event, done: Done | None) -> None:
         self.queue.append(event)
@@ -269,13 +291,17 @@ class Subscriber:
 
     def has_room_for(self, event: Event) -> bool:
         """Return whether *event* would be queued without a loss."""
-        return self.queue is UNOPENED or self.queue.is_kept or self.queue.has_room_for(event)
+        return self.queue is UNOPENED or self.queue.has_room_for(event)
+
+    def blocks(self, event: Event) -> bool:
+        """Return whether callers that can wait do so before *event* is raised, because there is no room for it."""
+        return (self._settings.blocks or self.queue.is_own) and not self.has_room_for(event)
 
     def set_bounds(self) -> None:
         """Apply the bounds of the settings; a queue that is above keeps its events."""
         before = self.queue
-        if before.is_kept:
-            before.set_room(self._settings.room)
+        if before.is_own:
+            before.configure(self._settings.room, self.policy)
         elif before is not UNOPENED and not self._settings.is_closed:
             queue = bounded(before, self._settings.room, self._settings.most_bytes)
             self.queue, self.append = queue, queue.append
@@ -295,7 +321,7 @@ class Subscriber:
     def is_well(self) -> bool:
         """Whether a delivery of the next event changes nothing but counters: nothing is under way or has failed."""
         is_well = not (self.batches or self.attempts or self.failing or self.awaited)
-        return is_well and self.state is _IDLE and not self.queue.is_kept
+        return is_well and self.state is _IDLE and not self.queue.is_own
 
     @property
     def may_send_more(self) -> bool:
@@ -366,11 +392,12 @@ class Subscriber:
         """Count the outcomes of a batch that did not fail as a whole; return those to report."""
         count = len(batch.events)
         self.in_flight -= count
-        if self.queue.is_kept:
+        if self.queue.is_own:
             self.queue.settle(batch.number, ())
         if batch.failures:
             outcomes: list[_Outcome] = [(batch.failures.get(i), batch.dones.get(i)) for i in range(count)]
             self._count(outcomes)
+            self._record(batch.events, outcomes, batch.error)
         else:
             outcomes = [(None, done) for done in batch.dones.values()]
             self.delivered += count
@@ -406,6 +433,8 @@ class Subscriber:
         self.in_flight -= len(outcomes)
         self.queue.settle(batch.number, kept)
         self._count(outcomes)
+        back = set(kept)
+        self._record([event for i, event in enumerate(batch.events) if i not in back], outcomes, batch.error or error)
         if retries:
             if self.attempts and (head or batch.confirmed):
                 self._is_back()
@@ -527,10 +556,21 @@ class Subscriber:
 
     # Outcomes
 
-    def _fail_one(self, reason: str, done: Done | None) -> None:
+    def _fail_one(self, event: Event, reason: str, done: Done | None) -> None:
         """Count one event as failed."""
         self.fail(1, reason)
+        self._report_dead((event,), (reason,))
         self._call(((reason, done),))
+
+    def _record(self, events: Iterable[Event], outcomes: Iterable[_Outcome], error: BaseException | None) -> None:
+        """Report the events that have failed for good, where the policy wants that."""
+        if self.policy.dead_letter:
+            failed = [(event, reason) for event, (reason, _) in zip(events, outcomes, strict=True) if reason]
+            self._report_dead([event for event, _ in failed], [reason for _, reason in failed], error)
+
+    def _report_dead(self, events: Sequence[Event], reasons: Sequence[str], error: BaseException | None = None) -> None:
+        if self.policy.dead_letter and events:
+            self._settings.reports.dead(self, events, reasons, error)
 
     def _count(self, outcomes: Iterable[_Outcome]) -> None:
         for reason, _ in outcomes:
@@ -570,9 +610,21 @@ class Subscriber:
             self.queue.settle(number, ())
             self._fail_all(events, dones, reason)
 
+    def fail_events(self, events: Sequence[Event], dones: Mapping[int, Done], reason: str) -> None:
+        """Count *events*, which the queue gives up, as failed with *reason*, and report the loss.
+
+        Args:
+            events: they are not in the queue any more.
+            dones: what is called with the outcomes, by index.
+            reason: why.
+        """
+        self._fail_all(events, dones, reason)
+        self._report_loss(events, reason)
+
     def _fail_all(self, events: Sequence[Event], dones: Mapping[int, Done], reason: str) -> None:
         if events:
             self.fail(len(events), reason)
+            self._report_dead(events, [reason] * len(events))
             self._call([(reason, done) for done in dones.values()])
 
     def close(self) -> None:

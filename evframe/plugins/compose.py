@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 import attrs
 
 from evframe.calls import comes_from_outside
-from evframe.config import Config
+from evframe.config import Config, SubscriptionOptions
 from evframe.config.hints import published
+from evframe.config.policy import KEYS, Policy
 from evframe.delivery.members import Address
 from evframe.exceptions import ConfigError, PluginError, SocketError
 from evframe.plugins.composition import Composition
@@ -27,6 +28,7 @@ from evframe.plugins.conflicts import (
 )
 from evframe.plugins.filling import FillingReader
 from evframe.plugins.manager import DISABLED, INVALID_OPTIONS, PluginStatus
+from evframe.subscriptions.channel import Channel
 from evframe.subscriptions.references import Values
 
 log = logging.getLogger("evframe.plugins")
@@ -167,7 +169,7 @@ def _notify_loaded(composition: Composition, *, is_isolated: bool) -> None:
 
 def _register_and_subscribe(composition: Composition) -> None:
     """Register the configured events, and parse the sockets of the configured subscriptions."""
-    config, problems, draft = composition.config, composition.problems, composition.draft
+    config, problems = composition.config, composition.problems
     declared = composition.declared
     problems += contradictions(config.events, declared)
     hints = misspelt_events(config, declared, composition.references, composition.patterns)
@@ -175,19 +177,39 @@ def _register_and_subscribe(composition: Composition) -> None:
     for index, event in enumerate(config.events):
         if event is not None:  # else the problems have its error already
             try:
-                draft.register_event(event.name, event.declared)
+                composition.draft.register_event(event.name, event.declared)
             except ValueError as error:
                 problems.append(f"events[{index}].name: {error}")
     first: dict[str, tuple[int, Address]] = {}
     for index, lease in enumerate(config.subscriptions):
         if lease is not None:
-            try:
-                draft.register_event(lease.event)
-                address = draft.subscribe_event(lease.event, lease.socket, lease.expire_s)
-                place, known = first.setdefault(address.socket.canonical, (index, address))
-                if known.text != address.text and known.socket != address.socket:
-                    problems.append(f"subscriptions[{index}].socket: {_DIFFERENT.format(place)}")
-            except (SocketError, PluginError) as error:
-                problems.append(f"subscriptions[{index}].socket: {error}")
-            except ValueError as error:
-                problems.append(f"subscriptions[{index}].event: {error}")
+            problems += _subscribe(composition, index, lease, first)
+    for index, options in enumerate(config.policies):
+        if options is not None:
+            problems += _policy_problems(composition, f"policies[{index}]", options, None)
+
+
+def _subscribe(
+    composition: Composition, index: int, lease: SubscriptionOptions, first: dict[str, tuple[int, Address]]
+) -> Iterator[str]:
+    """Draft a configured subscription; yield its problems. *first* has the place and address of each socket."""
+    draft, path = composition.draft, f"subscriptions[{index}]"
+    try:
+        draft.register_event(lease.event)
+        address = draft.subscribe_event(lease.event, lease.socket, lease.expire_s, policy=lease.of(KEYS))
+    except (SocketError, PluginError) as error:
+        yield f"{path}.socket: {error}"
+    except ValueError as error:
+        yield f"{path}.event: {error}"
+    else:
+        place, known = first.setdefault(address.socket.canonical, (index, address))
+        if known.text != address.text and known.socket != address.socket:
+            yield f"{path}.socket: {_DIFFERENT.format(place)}"
+        yield from _policy_problems(composition, path, lease, draft.event(lease.event))
+
+
+def _policy_problems(composition: Composition, path: str, options: Policy, event: Channel | None) -> Iterator[str]:
+    try:
+        composition.manager.check_policy(options.of(KEYS), event)
+    except (PluginError, ValueError) as error:
+        yield f"{path}.{error}"

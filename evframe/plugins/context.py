@@ -21,6 +21,7 @@ from evframe.plugins.subscribing import Subscribing
 from evframe.plugins.tasks import PluginTasks
 from evframe.plugins.transports import Transports
 from evframe.plugins.workers import CallLimit
+from evframe.subscriptions.channel import Filter
 from evframe.subscriptions.raising import Raising
 from evframe.subscriptions.resolving import Resolver
 from evframe.subscriptions.roster import Roster
@@ -115,6 +116,21 @@ class PluginContext:
     def subscribe_event(self, name: str, socket: str, expire_s: int = 0) -> None:
         """Subscribe *socket* to an event for as long as the plugin's options say so, as `[[subscriptions]]` do."""
         self.leases.subscribe_event(name, socket, expire_s, configured=True)
+
+    def compile_filter(self, text: str) -> Filter:
+        """Return the filter of an expression: CESQL, or another dialect that its first word names, as in ``cel:...``.
+
+        Raises:
+            ValueError: if the expression is not valid, or no plugin has its dialect.
+        """
+        dialect, colon, rest = text.partition(":")
+        if not colon or not dialect.isidentifier():
+            dialect, rest = "", text
+        found: Filter | None = self.plugins.decide("compile_filter", dialect=dialect, text=rest)
+        if found is None:
+            what = f"the dialect {dialect!r}" if dialect else "CESQL"
+            raise ValueError(f"expected an expression of a loaded dialect, got one of {what}")
+        return found
 
     def networks_beyond(self, endpoints: Iterable[tuple[str, int]]) -> tuple[Network, ...] | None:
         """Return the networks that hosts named by the peers at *endpoints* must be in; None for any.

@@ -7,6 +7,8 @@ from typing import NoReturn
 
 import attrs
 
+from evframe.config.policy import NONE as NO_POLICY
+from evframe.config.policy import Policy
 from evframe.delivery.members import Address
 from evframe.events.declarations import ParameterTypes, declare
 from evframe.events.event import EventRegistry
@@ -24,6 +26,7 @@ class DraftLease:
     event: Channel
     address: Address
     expire_s: int
+    policy: Policy = NO_POLICY
 
 
 class Draft:
@@ -62,12 +65,25 @@ class Draft:
             )
         return self._registry.register(name, declaration).id
 
-    def subscribe_event(self, name: str, socket: str, expire_s: int = 0, *, configured: bool = True) -> Address:
+    @property
+    def policies(self) -> dict[tuple[str, str], Policy]:
+        """The policies of the leases that have one."""
+        return {key: lease.policy for key, lease in self.leases.items() if lease.policy is not NO_POLICY}
+
+    def subscribe_event(
+        self,
+        name: str,
+        socket: str,
+        expire_s: int = 0,
+        *,
+        configured: bool = True,
+        policy: Policy = NO_POLICY,
+    ) -> Address:
         """See `Subscribing.subscribe_event`; every lease of a draft is *configured*. Returns where it delivers."""
         check_expire_s(expire_s)
         event, address = self._registry[name], self._transports.parse(socket, configured=configured)
         check_parameters(event, address)
-        self.leases[name, address.socket.canonical] = DraftLease(event, address, expire_s)
+        self.leases[name, address.socket.canonical] = DraftLease(event, address, expire_s, policy)
         return address
 
     def __getattr__(self, name: str) -> NoReturn:

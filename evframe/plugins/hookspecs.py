@@ -11,18 +11,20 @@ if TYPE_CHECKING:
     from evframe_resolver import HostAddress, Network
 
     from evframe.command_line import CommandLine
+    from evframe.config import Policy
     from evframe.delivery.batch import Batch
     from evframe.delivery.queues import Queue
     from evframe.delivery.sockets import Socket
     from evframe.delivery.statistics import StatisticGroup
     from evframe.delivery.subscriber import Subscriber
+    from evframe.events.event import Event
     from evframe.plugins.changes import Changes
     from evframe.plugins.commands import CommandTable
     from evframe.plugins.context import PluginContext
     from evframe.plugins.manager import EventCollector
     from evframe.plugins.status import StatusChange
     from evframe.plugins.workers import WorkerGroup
-    from evframe.subscriptions.channel import Channel, LeaseChange, Subscription
+    from evframe.subscriptions.channel import Channel, Filter, LeaseChange, Subscription
 
 
 @hookspec
@@ -142,16 +144,55 @@ def check_target(socket: Socket, interface: str) -> bool | None:
 
 
 @hookspec
-def open_queue(socket: Socket, room: int, wake: Callable[[], None]) -> Queue | None:
-    """Return the queue in which the events of a new subscriber wait, with those of an earlier process if there are.
+def check_policy(policy: Policy, event: Channel | None) -> None:
+    """Check what the plugin needs of a policy, before anything changes.
 
-    Return None for a queue in memory. The first queue that a plugin returns is used; an error is logged. Members of
-    combined subscribers have queues in memory always.
+    The plugin's attribute `policy_keys` names the keys that it follows; a key that no loaded plugin follows is an
+    error. Raise ValueError with one sentence that begins with the key, as in ``where: expected ..., got ...``.
 
     Args:
-        socket: what a transport returned from `on_subscribe`.
+        policy: of the configuration, or as it is requested.
+        event: the event of the lease; None for one of the ``[[policies]]``.
+    """
+
+
+@hookspec(firstresult=True)
+def compile_filter(dialect: str, text: str) -> Filter | None:
+    """Return the filter of an expression; raise ValueError with one sentence when it is not valid.
+
+    Args:
+        dialect: the text before the first colon of ``cel:...``, empty without one; return None for those of others.
+        text: what follows.
+    """
+
+
+@hookspec
+def open_queue(subscriber: Subscriber, room: int, policy: Policy, wake: Callable[[], None]) -> Queue | None:
+    """Return the queue in which the events of a subscriber wait, with those of an earlier process if there are.
+
+    Called when a subscriber without events gets its first policy. Return None for a queue in memory. The first queue
+    that a plugin returns is used; an error is logged. Members of combined subscribers have queues in memory always.
+
+    Args:
+        subscriber: with its socket and text; `evframe.plugin.Subscriber`.
         room: how many events may wait in memory.
+        policy: of the subscriber; a later one comes with `Queue.configure`.
         wake: to be called on the loop's thread when events have come into the queue by themselves.
+    """
+
+
+@hookspec
+def limit_queue(queue: Queue, subscriber: Subscriber, policy: Policy, wake: Callable[[], None]) -> Queue | None:
+    """Return a queue round *queue* that decides when its events are sent, and which are dropped.
+
+    Called when a subscriber gets its first policy. The plugin that was loaded last is called first; None is returned
+    for policies that need no such queue. An error is logged.
+
+    Args:
+        queue: with the events that wait.
+        subscriber: fails what is dropped, with `fail_events`.
+        policy: as for `open_queue`.
+        wake: as for `open_queue`.
     """
 
 
@@ -176,6 +217,23 @@ def subscriber_released(subscriber: Subscriber) -> None:
 
     Args:
         subscriber: the `subscriber` of the leases that it had.
+    """
+
+
+@hookspec
+def events_failed(
+    subscriber: Subscriber, events: Sequence[Event], reasons: Sequence[str], error: BaseException | None
+) -> None:
+    """Keep events that have failed for good, for a subscriber whose policy has `dead_letter`.
+
+    Called before the outcomes are reported, once for each event; not for those that no queue has taken, such as events
+    nested too deep. An error is logged. Return at once.
+
+    Args:
+        subscriber: did not get them.
+        events: in their order.
+        reasons: of each, such as ``rejected``, ``too_large`` or ``queue_full``.
+        error: the last error of the transport that is known.
     """
 
 

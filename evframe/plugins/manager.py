@@ -17,6 +17,9 @@ import pluggy
 from evframe_wire.visible import visible
 
 from evframe.calls import comes_from_outside, foreign_call
+from evframe.config.hints import how_to_install, published
+from evframe.config.policy import NONE as NO_POLICY
+from evframe.config.policy import Policy
 from evframe.config.structuring import FIELD
 from evframe.delivery.limits import Limits
 from evframe.delivery.statistics import StatisticGroup
@@ -24,12 +27,13 @@ from evframe.events.declarations import Declaration, ParameterTypes, declare
 from evframe.events.event import check_name
 from evframe.exceptions import ConfigError, PluginError
 from evframe.plugins.workers import WorkerGroup
+from evframe.subscriptions.channel import Channel
 
 log = logging.getLogger("evframe.plugins")
 DISABLED: Final = "disabled in the configuration"
 INVALID_OPTIONS: Final = "its options are not valid"
 _DEFAULTS: Final = Limits()
-_ATTRIBUTES: Final = ("kind", "library_logs", "limits", "places", "schemes")
+_ATTRIBUTES: Final = ("kind", "library_logs", "limits", "places", "policy_keys", "schemes")
 _LIMITS: Final = tuple(field.name for field in attrs.fields(Limits))
 _SIMILAR: Final = 0.85
 
@@ -261,6 +265,17 @@ class PluginManager(pluggy.PluginManager):
         """
         with foreign_call(f"plugin {self.get_name(plugin)!r}, hook {hook!r}"):
             return self.wrapped_hook(hook, plugin)(**arguments)
+
+    def check_policy(self, policy: Policy, event: Channel | None) -> None:
+        """Raise ValueError, which begins with a key, if a plugin cannot follow *policy*, or none follows the key."""
+        followed = {key for plugin in self.get_plugins() for key in getattr(plugin, "policy_keys", ())}
+        for key in policy.keys:
+            if key not in followed:
+                owner = published().policy_keys.get(key)
+                hint = f", {how_to_install(owner)}" if owner else ""
+                raise ValueError(f"{key}: expected a loaded plugin that follows it{hint}")
+        if policy is not NO_POLICY:
+            self.decide("check_policy", policy=policy, event=event)
 
     def notify(self, hook: str, **arguments: Any) -> None:
         """Call every implementation of *hook*, in the order of loading; errors are logged, as in `collect`."""

@@ -9,7 +9,7 @@ from evframe.plugins.changes import Changes
 from evframe.plugins.composition import Composition
 from evframe.plugins.draft import DraftLease
 from evframe.plugins.swap import PluginSwap
-from evframe.subscriptions.channel import Channel, Subscription
+from evframe.subscriptions.channel import Channel, Subscription, Terms
 from evframe.subscriptions.leases import Leases, check_parameters
 from evframe.subscriptions.references import has_reference
 
@@ -54,6 +54,7 @@ class Reload:
         core, wanted_core = attrs.asdict(now.config.core), attrs.asdict(wanted.config.core)
         self._changes.core.extend(name for name in core if core[name] != wanted_core[name])
         self._apply_events()
+        self._table.configure(wanted.config.policies, wanted.draft.policies)
         self._apply_subscriptions(before)
         now.config = wanted.config
         now.manager.decide("reloaded", changes=self._changes)
@@ -113,7 +114,7 @@ class Reload:
             old = before.get(key)
             if old is None or old.configured != wanted.expire_s or _has_other_secret(old, wanted):
                 address = self._now.transports.parse(wanted.address.text, configured=True)
-                self._table.subscribe(self._now.registry[key[0]], address, wanted.expire_s, configured=True)
+                self._table.subscribe(self._now.registry[key[0]], address, Terms(wanted.expire_s), configured=True)
                 self._changes.subscribed.append(" ".join(key))
 
 

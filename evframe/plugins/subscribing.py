@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from evframe.config.policy import NONE as NO_POLICY
+from evframe.config.policy import Policy
 from evframe.config.structuring import check_timeout
 from evframe.delivery.members import Address
 from evframe.delivery.probes import state_of
@@ -15,7 +17,7 @@ from evframe.events.event import EventRegistry
 from evframe.exceptions import ForbiddenError, SocketError
 from evframe.plugins.manager import PluginManager
 from evframe.plugins.transports import Transports
-from evframe.subscriptions.channel import Channel, Subscription
+from evframe.subscriptions.channel import Channel, Subscription, Terms
 from evframe.subscriptions.leases import Leases
 from evframe.subscriptions.references import has_reference
 
@@ -98,40 +100,56 @@ class Subscribing:
         """The counters of every subscriber, then the sums over the subscribers that were released."""
         return [read() for read in self._roster.counters]
 
-    def subscribe_event(self, name: str, socket: str, expire_s: int = 0, *, configured: bool = False) -> Subscription:
+    def subscribe_event(
+        self,
+        name: str,
+        socket: str,
+        expire_s: int = 0,
+        *,
+        configured: bool = False,
+        policy: Policy = NO_POLICY,
+    ) -> Subscription:
         """Subscribe *socket* to an event, or refresh its lease; *expire_s* 0 never ends.
 
         A *configured* lease is made from the configuration after each restart. It ends when a reloaded
-        configuration lacks it.
+        configuration lacks it. The *policy* holds where the configuration has none.
 
         Raises:
             UnknownEventError: if the event is not registered.
             SocketError: if the scheme is unknown or the text does not fit its grammar.
+            ValueError: if the policy cannot be followed.
         """
         check_expire_s(expire_s)
         event, address = self._events[name], self._transports.parse(socket, configured=configured)
-        return self._leases.subscribe(event, address, expire_s, configured=configured)
+        self._manager.check_policy(policy, event)
+        return self._leases.subscribe(event, address, Terms(expire_s, policy=policy), configured=configured)
 
-    def subscribe_client(self, event: Channel, address: Address, expire_s: int, interface: str) -> None:
-        """Make or refresh a lease for a client of a management interface, whose rules the caller has checked."""
-        self._leases.subscribe(event, address, expire_s, interface=interface)
+    def subscribe_client(self, event: Channel, address: Address, terms: Terms) -> None:
+        """Make or refresh a lease for a client of a management interface, whose rules the caller has checked.
 
-    def restore_subscription(
-        self, name: str, socket: str, expire_s: int, remaining_s: float | None, interface: str = ""
-    ) -> bool:
+        Raises:
+            ValueError: if the policy cannot be followed; it begins with the key.
+        """
+        self._manager.check_policy(terms.policy, event)
+        self._leases.subscribe(event, address, terms)
+
+    def restore_subscription(self, name: str, socket: str, terms: Terms, remaining_s: float | None) -> bool:
         """Subscribe with a lease of which *remaining_s* seconds are left; None for one that never ends.
 
-        The hook `check_lease` checks it by the rules of the management *interface* that made it, empty where none is
+        The hook `check_lease` checks it by the rules of the management interface that made it, empty where none is
         known. The lease of an interface is refused when no plugin has the hook, because its rules are not known. A
         lease that exists already does not change. Returns whether a lease was made.
 
         Raises:
             UnknownEventError: if the event is not registered.
             SocketError: if the socket cannot be used, or the lease is not permitted.
+            ValueError: if the policy cannot be followed.
         """
         event, address = self._events[name], self._transports.parse(socket)
         if self.find(event, address) is not None:
             return False
+        interface = terms.interface or ""
+        self._manager.check_policy(terms.policy, event)
         try:
             is_permitted = self._manager.decide("check_lease", socket=address.socket, interface=interface)
         except ForbiddenError as error:
@@ -139,7 +157,7 @@ class Subscribing:
         if interface and not is_permitted:
             problem = f"expected a loaded plugin that has the rules of the interface {interface!r}, got none"
             raise SocketError(address.text, problem)
-        self._leases.restore(event, address, expire_s, remaining_s, interface)
+        self._leases.restore(event, address, terms, remaining_s)
         return True
 
     def unsubscribe_event(self, name: str, socket: str) -> bool:

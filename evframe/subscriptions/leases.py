@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from evframe_timing import Alarm, Schedule
 
+from evframe.config.policy import NONE as NO_POLICY
+from evframe.config.policy import Policy, PolicyOptions
 from evframe.delivery.members import Address
 from evframe.delivery.sockets import Socket, leaves, shown_socket
 from evframe.events.declarations import Declaration, Parameter
 from evframe.events.event import EventRegistry
 from evframe.exceptions import ParameterError, SocketError
-from evframe.subscriptions.channel import Channel, LeaseChange, Subscription
+from evframe.subscriptions.channel import Channel, LeaseChange, Subscription, Terms
+from evframe.subscriptions.policies import Policies
 from evframe.subscriptions.roster import Roster
 
 _PARTS: Final = 16  # of a second: a lease ends at the end of the part in which its time is over
@@ -41,6 +44,8 @@ class Leases:
         self.roster = roster
         """The roster of the subscribers."""
         self._notify = notify
+        self.policies = Policies()
+        """The policies of the subscribers."""
         self._due: Schedule[Subscription] = Schedule(_PARTS)
         self.alarm = Alarm(self._on_alarm)
         """The timer, which the interface starts: without it, leases end when they are looked at."""
@@ -56,49 +61,41 @@ class Leases:
         subscriber = self.roster.by_socket.get(canonical)
         return None if subscriber is None else event.leases.get(subscriber)
 
-    def subscribe(
-        self,
-        event: Channel,
-        address: Address,
-        expire_s: int,
-        *,
-        configured: bool = False,
-        interface: str | None = None,
-    ) -> Subscription:
+    def subscribe(self, event: Channel, address: Address, terms: Terms, *, configured: bool = False) -> Subscription:
         """Make or refresh the lease of a socket on *event*. The host names of the socket are looked up again.
 
         A refresh without a time restarts the clock of a lease that has one.
         *configured* says that the configuration holds the lease. A new lease keeps the name of the management
-        *interface* that makes it. A refresh over another interface keeps that name; a refresh by this process
+        interface that makes it. A refresh over another interface keeps that name; a refresh by this process
         removes it.
 
         Raises:
             SocketError: if the socket has a parameter that the event's declaration does not have.
         """
         lease, is_new = self._lease(event, address)
-        if is_new or interface is None:
-            lease.interface = interface
+        if is_new or terms.interface is None:
+            lease.interface = terms.interface
         if configured:
-            lease.configured = expire_s
-        if (expire_s or configured) and address.socket.expires:
-            lease.expire_s = expire_s
+            lease.configured = terms.expire_s
+        self._request(lease, terms.policy)
+        if (terms.expire_s or configured) and address.socket.expires:
+            lease.expire_s = terms.expire_s
         self._set_time(lease, lease.expire_s or math.inf)
         self._notify("lease_changed", lease=lease, change="made" if is_new else "refreshed")
         self.roster.check(lease.subscriber, probe=configured)
         return lease
 
-    def restore(
-        self, event: Channel, address: Address, expire_s: int, remaining_s: float | None, interface: str
-    ) -> Subscription:
+    def restore(self, event: Channel, address: Address, terms: Terms, remaining_s: float | None) -> Subscription:
         """Make a lease of an earlier process again, with its remaining time; None for a lease that never ends.
 
         Raises:
             SocketError: as for `subscribe`.
         """
         lease, _ = self._lease(event, address)
-        lease.interface = interface
+        lease.interface = terms.interface or ""
+        self._request(lease, terms.policy)
         if remaining_s is not None:
-            lease.expire_s = expire_s
+            lease.expire_s = terms.expire_s
             self._set_time(lease, remaining_s)
         self._notify("lease_changed", lease=lease, change="restored")
         return lease
@@ -115,6 +112,26 @@ class Leases:
         subscriber.add_lease()
         return lease, True
 
+    def _request(self, lease: Subscription, policy: Policy) -> None:
+        self.policies.request(lease, policy)
+        self._apply(lease)
+
+    def _apply(self, lease: Subscription) -> bool:
+        """Apply the policies to *lease* and its subscriber; return whether one of the two has another one now."""
+        before = lease.policy, lease.subscriber.policy
+        lease.policy = self.policies.of_lease(lease)
+        if lease.policy.is_selective != before[0].is_selective:
+            lease.event.invalidate_targets()
+        self.roster.apply(lease.subscriber, self.policies.of_subscriber(lease.subscriber))
+        return before != (lease.policy, lease.subscriber.policy)
+
+    def configure(self, options: Sequence[PolicyOptions], configured: Mapping[tuple[str, str], Policy]) -> None:
+        """Exchange the policies of the configuration, and apply them to the existing leases."""
+        self.policies.configure(options, configured)
+        for lease in self.all:
+            if self._apply(lease):
+                self._notify("lease_changed", lease=lease, change="refreshed")
+
     def end(self, lease: Subscription, change: LeaseChange = "ended") -> None:
         """End a lease; with its last lease, a subscriber ends and is released."""
         subscriber = lease.subscriber
@@ -122,6 +139,9 @@ class Leases:
         lease.event.invalidate_targets()
         self._set_time(lease, -math.inf)
         subscriber.remove_lease()
+        if lease.requested is not NO_POLICY:
+            self.policies.request(lease, NO_POLICY)
+            self.roster.apply(subscriber, self.policies.of_subscriber(subscriber))
         self.roster.scheduler.room.release(subscriber)
         self._notify("lease_changed", lease=lease, change=change)
         if not subscriber.leases:  # a plugin may have subscribed it again

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from threading import get_ident
 from time import monotonic
-from typing import Any
+from typing import Any, Literal, get_args
 
 from evframe.config import CoreOptions
 from evframe.config.structuring import check_timeout
 from evframe.delivery.inbox import Inbox
 from evframe.delivery.nesting import depth
 from evframe.delivery.outcomes import Outcome, OutcomeCallback, OutcomeWait
-from evframe.delivery.queues import Done
+from evframe.delivery.queues import Done, UntilStored
 from evframe.delivery.subscriber import Subscriber
 from evframe.events.declarations import ParameterTypes, declare
 from evframe.events.event import Event, EventRegistry
@@ -26,6 +26,8 @@ from evframe.subscriptions.leases import check_declaration
 from evframe.subscriptions.roster import Roster
 
 log = logging.getLogger("evframe.interface")
+Until = Literal["delivered", "stored"]
+_Copies = Sequence[tuple[Event, Subscriber]]
 
 
 class Raising:
@@ -109,50 +111,54 @@ class Raising:
                 enforced.check(params)
             definition.raised += 1
 
-    def raise_prepared(self, event: Event, done: Callable[[Sequence[str | None]], None] | None = None) -> None:
+    def raise_prepared(
+        self, event: Event, done: Callable[[Sequence[str | None]], None] | None = None, *, until: Until = "delivered"
+    ) -> None:
         """Raise an event that `Channel.snapshot` has made on any thread; call this on the loop's thread.
 
-        *done* is as for `raise_event_and_tell`.
+        *done* and *until* are as for `raise_event_and_tell`.
         """
         if done is None:
             self._put(event)
         else:
-            self._put_and_call(self._by_name[event.name], event, done)
+            self._put_and_call(self._by_name[event.name], event, done, until)
 
     def _put(self, event: Event) -> None:
         """Count an event and queue it for its targets; on the loop's thread."""
         definition = self._by_name[event.name]
         definition.raised += 1
-        targets = definition.targets
-        if not targets:
-            return
-        if event.depth < self._max_nesting:
-            self._scheduler.put(targets, event)
-            return
-        for subscriber in targets:
-            subscriber.refuse(1, "nesting")
-        _log_nesting(event)
+        is_nested = event.depth >= self._max_nesting
+        for copy, targets in definition.copies(event):
+            if not is_nested and targets:
+                self._scheduler.put(targets, copy)
+            elif targets:
+                for subscriber in targets:
+                    subscriber.refuse(1, "nesting")
+                _log_nesting(event)
 
-    def _put_awaited(
-        self, definition: Channel, event: Event, targets: Sequence[Subscriber], dones: Iterable[Done]
-    ) -> None:
-        """As `_put`, with a callback for the outcome at each of *targets*; a callback may change the event's."""
+    def _put_awaited(self, definition: Channel, event: Event, copies: _Copies, dones: Iterable[Done]) -> None:
+        """As `_put`, with a callback for the outcome of each of *copies*; a callback may change the event's targets."""
         definition.raised += 1
-        is_nested = event.depth >= self._max_nesting and bool(targets)
-        for subscriber, done in zip(targets, dones, strict=True):
+        is_nested = event.depth >= self._max_nesting and bool(copies)
+        for (copy, subscriber), done in zip(copies, dones, strict=True):
             if is_nested:
                 subscriber.refuse(1, "nesting", done)
-            elif subscriber.put(event, done):
+            elif subscriber.put(copy, done):
                 self._scheduler.get_turn(subscriber)
         if is_nested:
             _log_nesting(event)
 
     def _put_and_call(
-        self, definition: Channel, event: Event, callback: Callable[[Sequence[str | None]], None]
+        self,
+        definition: Channel,
+        event: Event,
+        callback: Callable[[Sequence[str | None]], None],
+        until: Until = "delivered",
     ) -> None:
-        targets = definition.targets
-        done = OutcomeCallback(len(targets), callback).done
-        self._put_awaited(definition, event, targets, [done] * len(targets))
+        copies = _copies(definition, event)
+        done: Done = OutcomeCallback(len(copies), callback).done
+        dones = [done] * len(copies) if until == "delivered" else [UntilStored(done) for _ in copies]
+        self._put_awaited(definition, event, copies, dones)
 
     def _lose(self, name: str, count: int) -> None:
         """Count events of other threads that were dropped because the inbox was full."""
@@ -162,7 +168,7 @@ class Raising:
             subscriber.refuse(count, "inbox_full")
 
     async def raise_event_and_wait(
-        self, name: str, params: Any = None, *, timeout_s: float | None = 10.0
+        self, name: str, params: Any = None, *, timeout_s: float | None = 10.0, until: Until = "delivered"
     ) -> list[Outcome]:
         """Raise an event and return one outcome per subscriber.
 
@@ -171,25 +177,35 @@ class Raising:
             params: its parameters.
             timeout_s: seconds to wait; an outcome that is still open then has the reason `pending`.
                 None waits for as long as it takes.
+            until: what is waited for: `delivered`, or `stored`, where an event on disk has the outcome `stored`.
 
         Raises:
-            ValueError: if *timeout_s* is no number of seconds; nothing is raised then.
+            ValueError: if *timeout_s* is no number of seconds, or *until* is another word; nothing is raised then.
         """
         check_timeout("timeout_s", timeout_s)
+        _check_until(until)
         definition = self._events[name]
         event = definition.snapshot(params, monotonic(), depth.get())
-        until = None if timeout_s is None else monotonic() + timeout_s
+        deadline = None if timeout_s is None else monotonic() + timeout_s
         if self._scheduler.room.is_used:
             # Await nothing between the end of the wait and the raise: another caller could take the room.
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await self._scheduler.room.wait(event, lambda: definition.targets)
-        targets = definition.targets
-        wait = OutcomeWait(targets)
-        self._put_awaited(definition, event, targets, wait.dones)
-        return await wait.report(None if until is None else max(0.0, until - monotonic()))
+        copies = _copies(definition, event)
+        wait = OutcomeWait([subscriber for _, subscriber in copies])
+        dones = wait.dones if until == "delivered" else map(UntilStored, wait.dones)
+        self._put_awaited(definition, event, copies, dones)
+        return await wait.report(None if deadline is None else max(0.0, deadline - monotonic()))
 
-    def raise_event_and_tell(self, name: str, params: Any, done: Callable[[Sequence[str | None]], None]) -> None:
+    def raise_event_and_tell(
+        self,
+        name: str,
+        params: Any,
+        done: Callable[[Sequence[str | None]], None],
+        *,
+        until: Until = "delivered",
+    ) -> None:
         """Raise an event and return at once; *done* is called later with the outcomes. On the loop's thread.
 
         Use it to raise many events and get the outcomes of each: it needs no task for an event.
@@ -199,10 +215,12 @@ class Raising:
             params: its parameters.
             done: called once, perhaps before this returns, with the reason of the failure at each
                 subscriber, or None where it was delivered; it must neither take long nor raise.
+            until: as for `raise_event_and_wait`.
         """
+        _check_until(until)
         definition = self._events[name]
         event = definition.snapshot(params, monotonic(), depth.get())
-        self._put_and_call(definition, event, done)
+        self._put_and_call(definition, event, done, until)
 
     def listen(self, pattern: str = "*", *, where: Mapping[str, str] | None = None) -> EventStream:
         """Return the events to come whose name matches *pattern*, for `async for`.
@@ -235,6 +253,16 @@ class Raising:
             self.event(name)
         async with asyncio.timeout(timeout_s), self.listen(name, where=where) as stream:
             return await anext(stream)
+
+
+def _copies(definition: Channel, event: Event) -> _Copies:
+    """Return what each subscriber gets of *event*, one by one."""
+    return [(copy, subscriber) for copy, targets in definition.copies(event) for subscriber in targets]
+
+
+def _check_until(until: Until) -> None:
+    if until not in get_args(Until):
+        raise ValueError(f"until: expected 'delivered' or 'stored', got {until!r}")
 
 
 def _log_nesting(event: Event) -> None:

@@ -10,7 +10,8 @@ from functools import partial
 from typing import Any, Final
 
 from evframe.calls import comes_from_outside
-from evframe.config import CoreOptions
+from evframe.config import CoreOptions, Policy
+from evframe.config.policy import NONE as NO_POLICY
 from evframe.delivery.members import Address, Member
 from evframe.delivery.probes import Probes, state_of
 from evframe.delivery.queues import Queue
@@ -18,7 +19,7 @@ from evframe.delivery.scheduler import Scheduler
 from evframe.delivery.sockets import Socket, endpoints_of
 from evframe.delivery.statistics import Counters, Ended
 from evframe.delivery.subscriber import Subscriber
-from evframe.events.event import EventRegistry
+from evframe.events.event import Event, EventRegistry
 from evframe.subscriptions.channel import Channel
 from evframe.subscriptions.consumers import Consumers
 from evframe.subscriptions.references import has_reference
@@ -36,7 +37,7 @@ class Roster:
         core: the size of queues, and the time that a subscriber may take to end.
         resolver: looks up the host names of every subscriber until the subscriber is released.
         notify: calls a hook of every plugin with the arguments of the hook.
-        open_queue: returns the queues that plugins bring for a new subscriber; see the hook.
+        collect: calls a hook of every plugin, and returns the results.
     """
 
     def __init__(
@@ -45,16 +46,20 @@ class Roster:
         core: CoreOptions,
         resolver: Resolver,
         notify: Callable[..., None],
-        open_queue: Callable[..., Sequence[Queue]],
+        collect: Callable[..., Sequence[Queue]],
     ) -> None:
         self.by_socket: dict[str, Subscriber] = {}
         """The subscribers with leases, and those that are ending, by the canonical texts of their sockets."""
         self._resolver = resolver
         self._notify = notify
-        self._open_queue = open_queue
+        self._collect = collect
         self._room = core.queue_size
         self.scheduler = Scheduler(
-            core, on_end=self._release, on_change=self._delivery_changed, on_replaced=self._replaced
+            core,
+            on_end=self._release,
+            on_change=self._delivery_changed,
+            on_replaced=self._replaced,
+            on_dead=self._events_failed,
         )
         self.consumers = Consumers(events, self.scheduler)
         self._ended = Ended()
@@ -131,13 +136,26 @@ class Roster:
         if subscriber is None:
             subscriber = self.by_socket[canonical] = self.scheduler.open(socket, address.transport)
             self._use_hosts(socket)
-            wake = partial(self.scheduler.wake, subscriber)
-            for queue in self._open_queue(socket=socket, room=self._room, wake=wake)[:1]:
-                subscriber.use(queue)
         text = canonical if address.text == canonical else address.text
         is_same = subscriber.text == text and not has_reference(text)
         subscriber.subscribe(socket, text, is_same=is_same, on_replaced=self.scheduler.on_replaced)
         return subscriber
+
+    def apply(self, subscriber: Subscriber, policy: Policy) -> None:
+        """Have the queue of *subscriber* follow *policy*; plugins bring one that does with the first policy."""
+        before = subscriber.follow(policy)
+        if policy == before:
+            return
+        if policy.when_full == "block":
+            self.scheduler.room.is_used = True
+        if before is not NO_POLICY:
+            subscriber.set_bounds()
+        arguments = {"subscriber": subscriber, "policy": policy, "wake": partial(self.scheduler.wake, subscriber)}
+        if not subscriber.queue.is_own:
+            for queue in self._collect("open_queue", room=self._room, **arguments)[:1] if not subscriber.depth else ():
+                subscriber.use(queue)
+            for queue in self._collect("limit_queue", queue=subscriber.opened(), **arguments)[:1]:
+                subscriber.use(queue)
 
     def check(self, subscriber: Subscriber, *, probe: bool) -> None:
         """Look up the host names of *subscriber* again, and with *probe* find out whether its peer can be reached."""
@@ -193,6 +211,11 @@ class Roster:
         self._use_hosts(subscriber.socket)
         self._release_hosts(before)
         release(subscriber.transport.unsubscribed, before)
+
+    def _events_failed(
+        self, subscriber: Subscriber, events: Sequence[Event], reasons: Sequence[str], error: BaseException | None
+    ) -> None:
+        self._notify("events_failed", subscriber=subscriber, events=events, reasons=reasons, error=error)
 
     def _delivery_changed(self, subscriber: Subscriber, reason: str | None) -> None:
         self._notify("delivery_changed", socket=subscriber.socket, reason=reason)

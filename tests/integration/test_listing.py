@@ -50,7 +50,7 @@ async def test_statistics_have_the_state_of_the_listing():
                 raise evframe.Unavailable("refused")
             return super().deliver(socket, batch)
 
-    subscriptions = [SubscriptionOptions("E_A", f"memory:{name}") for name in ("gone", "here")]
+    subscriptions = [SubscriptionOptions(event="E_A", socket=f"memory:{name}") for name in ("gone", "here")]
     events = evframe.EventInterface(
         Config(subscriptions=subscriptions), plugins={"mi": Management(), "memory": HalfAway()}
     )

@@ -1,9 +1,6 @@
-"""The tables of the configuration."""
+"""The table of the configuration."""
 
 from __future__ import annotations
-
-from fnmatch import fnmatchcase
-from typing import Literal
 
 import attrs
 
@@ -11,18 +8,8 @@ from evframe.plugin import at_least
 
 
 @attrs.frozen
-class PolicyOptions:
-    """One ``[[policies]]``: how events wait for the subscribers whose sockets match."""
-
-    socket: str
-    """A pattern of canonical sockets, such as ``tcp:10.*``; the first policy that matches counts."""
-    keep: Literal["memory", "disk"] = "memory"
-    """Where the events wait that are not delivered yet."""
-
-
-@attrs.frozen
 class Options:
-    """The table ``[plugins.journal]``; ``[[policies]]`` is another way to write its option *policies*."""
+    """The table ``[plugins.journal]``."""
 
     path: str | None = None
     """The file in which events wait, and which may hold passwords. Left out, a gateway has one in systemd's
@@ -33,10 +20,3 @@ class Options:
     """How many bytes of dead letters are kept, each with 256 beside its payload and names; the oldest are dropped."""
     dead_max_age_s: int = attrs.field(default=2_592_000, validator=at_least(0))
     """For how many seconds dead letters are kept; 0 for any time."""
-    policies: list[PolicyOptions] = attrs.field(factory=list)
-    """How events wait, by socket."""
-
-    def keeps(self, canonical: str) -> bool:
-        """Return whether the events of the subscriber at a socket wait on disk."""
-        policy = next((each for each in self.policies if fnmatchcase(canonical, each.socket)), None)
-        return policy is not None and policy.keep == "disk"

@@ -8,18 +8,18 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import ClassVar, Final
 
 from evframe_files.places import beside
 from orjson import loads
 
-from evframe import Event, EventDefinition, Socket, UnknownEventError, hookimpl
+from evframe import Event, EventDefinition, UnknownEventError, hookimpl
 from evframe.plugin import (
     CommandError,
     CommandTable,
     LogLimiter,
     PluginContext,
+    Policy,
     Queue,
     StatisticGroup,
     StatusGroup,
@@ -52,7 +52,7 @@ class JournalPlugin:
 
     Options = JournalOptions
     kind = "extension"
-    places: ClassVar = {"policies": "policies"}
+    policy_keys: ClassVar = frozenset({"keep"})
 
     def __init__(self, options: JournalOptions | None = None) -> None:
         self._options = options or JournalOptions()
@@ -76,7 +76,7 @@ class JournalPlugin:
 
     @hookimpl
     def reconfigure(self, options: JournalOptions) -> None:
-        """Apply policies to the subscribers that are made from now on."""
+        """Apply other options."""
         if options.path != self._options.path:
             raise ValueError("path: expected the same file as before; another one needs a restart")
         self._options = options
@@ -85,29 +85,16 @@ class JournalPlugin:
             self._journal.bounds = self._bounds
 
     @hookimpl
-    def open_queue(self, socket: Socket, room: int, wake: Callable[[], None]) -> Queue | None:
+    def open_queue(self, subscriber: Subscriber, room: int, policy: Policy, wake: Callable[[], None]) -> Queue | None:
         """Return the queue of a kept subscriber."""
-        canonical = socket.canonical
-        if not self._options.keeps(canonical):
+        if policy.keep != "disk":
             return None
         if self._journal is None:
             self._open()
         if self._journal is None:
             return None
-        calls = Calls(wake, partial(self._count_lost, canonical), partial(self._count_found, canonical))
-        return self._journal.open(canonical, room, calls)
-
-    def _count_lost(self, canonical: str, count: int, reason: str) -> None:
-        assert self._context is not None
-        subscriber = self._context.roster.by_socket.get(canonical)
-        if subscriber is not None:
-            subscriber.fail(count, reason)
-
-    def _count_found(self, canonical: str, count: int) -> None:
-        assert self._context is not None
-        subscriber = self._context.roster.by_socket.get(canonical)
-        if subscriber is not None:
-            subscriber.count_found(count)
+        calls = Calls(wake, subscriber.fail, subscriber.count_found)
+        return self._journal.open(subscriber.socket.canonical, room, calls)
 
     @hookimpl
     def management_commands(self, commands: CommandTable) -> None:

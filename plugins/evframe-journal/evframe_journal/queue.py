@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
-from evframe.plugin import NO_DONES, MemoryQueue
+from evframe.plugin import NO_DONES, STORED, MemoryQueue, UntilStored
 from evframe_journal.settled import Settled
 
 if TYPE_CHECKING:
     from evframe import Event
-    from evframe.plugin import Done
+    from evframe.plugin import Done, Policy
     from evframe_journal.bounds import Bounds, Kept
 
 
@@ -68,6 +68,7 @@ class KeptQueue(MemoryQueue):
         "_owner",
         "_tail",
         "_under_way",
+        "_until_stored",
         "_writing",
         "acknowledged",
         "head",
@@ -78,7 +79,7 @@ class KeptQueue(MemoryQueue):
         "written",
     )
 
-    is_kept = True
+    is_kept = is_own = True
 
     def __init__(self, key: str, owner: Owner, room: int, kept: Kept, calls: Calls) -> None:
         super().__init__(0 if kept.count else room)
@@ -97,6 +98,7 @@ class KeptQueue(MemoryQueue):
         self._writing = kept.tail  # and below this when the commit under way has ended
         self._fresh: deque[Event] = deque()  # the events before `_tail` that are not in memory and not on disk
         self._under_way: dict[int, tuple[Sequence[int], Sequence[Event]]] = {}
+        self._until_stored: deque[tuple[int, UntilStored]] = deque()  # by position
         self._late_end = low  # the events below were not written when the queue got those of the file
         self.is_reading = False
         self._is_closed = False
@@ -126,8 +128,8 @@ class KeptQueue(MemoryQueue):
         return True
 
     def has_room_for(self, event: Event) -> bool:  # noqa: ARG002 as for every queue in memory
-        """Return whether *event* may wait in memory: while others are on disk, it waits behind them."""
-        return len(self) < self.room
+        """Return True: what finds no room in memory waits on disk."""
+        return True
 
     def take(self, most: int, number: int) -> tuple[Sequence[Event], Mapping[int, Done]]:
         """Remove up to *most* events from the head; return them, and the callbacks by index."""
@@ -150,8 +152,11 @@ class KeptQueue(MemoryQueue):
         return events, callbacks
 
     def track(self, done: Done) -> None:
-        """Have *done* called with the outcome of the last event."""
-        self._dones[self.tail - 1] = done
+        """Have *done* called with the outcome of the last event; an `UntilStored` when the event is on disk."""
+        place = self.tail - 1
+        self._dones[place] = done
+        if type(done) is UntilStored:
+            self._until_stored.append((place, done))
 
     def settle(self, number: int, kept: Sequence[int]) -> None:
         """Record that the events of batch *number* have their outcome, all but those with the indexes *kept*."""
@@ -174,7 +179,7 @@ class KeptQueue(MemoryQueue):
         for index, done in dones.items():
             self._dones[positions[index]] = done
 
-    def set_room(self, room: int) -> None:
+    def configure(self, room: int, policy: Policy) -> None:  # noqa: ARG002 as `keep` holds until the subscriber ends
         """Have *room* for events in memory; a queue that has more keeps them."""
         self._most = room
         self._open_room()
@@ -276,6 +281,9 @@ class KeptQueue(MemoryQueue):
         self._late_end = self.settled.low
         while self._fresh and self._tail - len(self._fresh) < self.written:
             self._fresh.popleft()
+        waiting = self._until_stored
+        while waiting and (waiting[0][0] < self.written or waiting[0][1].is_called):
+            waiting.popleft()[1](STORED)
         self.refill()
 
     def refill(self) -> None:

@@ -5,13 +5,13 @@ import json
 
 import pytest
 from evframe_journal import JournalPlugin, Options
-from evframe_journal.options import PolicyOptions
 from evframe_journal.replay import Pace
 from evframe_mi import Management, ManagementOptions
 from evframe_mi import Options as MiOptions
 from evframe_mi.testing import management
 
 import evframe
+from evframe.plugin import Policy
 from evframe.testing import FakeClock, MemoryTransport, until
 
 
@@ -19,7 +19,7 @@ class Gateway:
     """An interface with a journal, and letters that the test puts there."""
 
     def __init__(self, path, **management):
-        options = Options(str(path), policies=[PolicyOptions("memory:kept", "disk")])
+        options = Options(str(path))
         self.memory = MemoryTransport()
         self.journal = JournalPlugin(options)
         mi = Management(MiOptions(ManagementOptions(**{"schemes": ["*"], **management})))
@@ -27,7 +27,7 @@ class Gateway:
         self.events = evframe.EventInterface(plugins=plugins)
         self.events.register_event("E_DEAD")
         self.events.register_event("E_OTHER")
-        self.events.subscribe_event("E_OTHER", "memory:kept")
+        self.events.subscribe_event("E_OTHER", "memory:kept", policy=Policy(keep="disk"))
 
     async def fail(self, *numbers, socket="memory:a", event="E_DEAD", reason="rejected"):
         definition = self.events.event(event)

@@ -242,7 +242,7 @@ async def test_removals_and_repeated_failures(open_):
     await opened.commit()
     opened.letters.claimed |= {1, 2}
     removed = []
-    opened.letters.remove(1, lambda: removed.append(1))
+    opened.letters.remove_all((1,), lambda: removed.append(1))
     opened.clock.advance(7)
     opened.letters.fail_again(2, "expired", "in a replay")
     assert opened.letters.claimed == {1, 2}

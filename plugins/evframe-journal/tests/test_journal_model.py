@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from evframe.events.event import EventRegistry
+from evframe.plugin import NO_POLICY
 
 DEFINITION = EventRegistry().register("E")
 GRACE_S = 0.02
@@ -330,7 +331,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.room = room
         self.bound = Bounds(fresh_events=7, frame_events=frame, store_after_s=GRACE_S, retry_s=0.0)
         self.journal.bounds = self.bound
-        self.queue.set_room(room)
+        self.queue.configure(room, NO_POLICY)
 
     # what holds at any time
 

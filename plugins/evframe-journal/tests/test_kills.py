@@ -22,14 +22,14 @@ import evframe
 from evframe.config import Config
 from evframe_datagram import DatagramTransport
 from evframe_journal import JournalPlugin, Options
-from evframe_journal.options import PolicyOptions
+from evframe.plugin import Policy
 
 async def main(path, peer, first, most):
-    options = Options(path, policies=[PolicyOptions("unix:*", "disk")])
+    options = Options(path)
     plugins = {"datagram": DatagramTransport(), "journal": JournalPlugin(options)}
     async with evframe.EventInterface(plugins=plugins) as events:
         events.register_event("E_KEPT")
-        events.subscribe_event("E_KEPT", f"unix:{peer}")
+        events.subscribe_event("E_KEPT", f"unix:{peer}", policy=Policy(keep="disk"))
         print("ready", flush=True)
         for number in range(first, first + most):
             events.raise_event("E_KEPT", [number])

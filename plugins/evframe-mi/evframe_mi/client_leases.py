@@ -16,6 +16,7 @@ from evframe.plugin import (
     PluginContext,
     Subscriber,
     Subscription,
+    Terms,
     endpoints_of,
     is_within,
     leaves,
@@ -50,30 +51,31 @@ class ClientLeases:
         self._hosts: dict[str, dict[int, dict[Holder, dict[Subscription, None]]]] = {}
         self._ending: dict[Subscriber, list[Subscription]] = {}
 
-    def subscribe(self, policy: Policy, name: str, socket: str, expire_s: int) -> None:
-        """Make or refresh a lease for a client of the interface with *policy*; *expire_s* 0 ends it.
+    def subscribe(self, policy: Policy, name: str, socket: str, terms: Terms) -> None:
+        """Make or refresh a lease for a client of the interface with *policy*; a time of 0 ends it.
 
         Raises:
             UnknownEventError: if the event is not registered.
             SocketError: if the socket cannot be used.
+            ValueError: if the policy of *terms* cannot be followed.
             ForbiddenError: if the policy does not permit it.
         """
         context = self._context()
         event, address = context.raising.event(name), context.transports.parse(socket)
         lease = context.leases.find(event, address)
         if lease is not None and lease.configured is not None and not policy.may_end_configured:
-            if not expire_s:
+            if not terms.expire_s:
                 problem = "expected a subscription that the configuration does not hold"
                 raise ForbiddenError("end_configured", address.socket.canonical, problem)
             return
         policy.check_socket(address.socket)
-        if not expire_s:
+        if not terms.expire_s:
             if lease is not None:
                 context.leases.end(lease)
             return
         if lease is None or lease.interface != policy.name:
             self._check_names(policy, address.socket)
-        context.leases.subscribe_client(event, address, expire_s, policy.name)
+        context.leases.subscribe_client(event, address, terms)
 
     def check_target(self, policy: Policy, target: Socket) -> None:
         """Raise ForbiddenError unless clients with *policy* may have events sent to *target* without a lease.

@@ -17,10 +17,14 @@ from evframe_wire.reading import read_first
 
 from evframe import Counters, Parameter, SocketError, UnknownEventError
 from evframe.plugin import (
+    CLIENT_KEYS,
     Command,
     CommandError,
+    ForbiddenError,
     Listing,
     LogLimiter,
+    Policy,
+    Terms,
     int32,
     int_param,
     invalid_params,
@@ -55,6 +59,7 @@ def evi_commands(context: Callable[[], PluginContext], clients: _Clients) -> Ite
         "subscribes an event to the Event Interface",
         ("event_subscribe",),
         needs_interface=True,
+        optional=tuple(sorted(CLIENT_KEYS)),
     )
     yield Command("evi:list", ((),), evi.list, "lists all the events", ("events_list",))
     yield Command(
@@ -96,7 +101,8 @@ class _Evi:
         if socket.startswith("/"):
             socket = f"unix:{socket}"  # a client of the original sends the bare path
         try:
-            self._clients.leases.subscribe(self._clients.policies.of(interface), event, socket, expire)
+            terms = Terms(expire, interface, Policy.read({key: params[key] for key in CLIENT_KEYS & params.keys()}))
+            self._clients.leases.subscribe(self._clients.policies.of(interface), event, socket, terms)
         except (UnknownEventError, SocketError) as error:
             # The answer is that of the original; the log has the reason for the operator.
             problem = str(error)
@@ -105,6 +111,10 @@ class _Evi:
                 extra = {"event": event, "problem": problem, "repeated": repeated}
                 log.warning("a subscription was refused", extra=extra)
             raise CommandError(400, "Bad parameter value") from None
+        except ForbiddenError:
+            raise
+        except ValueError as error:  # of a key that clients of the original do not send
+            raise CommandError(400, "Bad parameter value", str(error)) from None
         return "OK"
 
     def list(self, _: Mapping[str, Any]) -> dict[str, Any]:

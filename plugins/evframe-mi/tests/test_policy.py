@@ -12,6 +12,8 @@ from evframe_mi.testing import management
 import evframe
 from evframe.delivery.members import Address
 from evframe.exceptions import ConfigError, ForbiddenError
+from evframe.plugin import Policy as Rules
+from evframe.plugin import Terms
 from evframe.plugins.compose import compose
 from evframe.testing import FakeNames, MemoryTransport
 from evframe.testing.transports import until
@@ -200,6 +202,42 @@ def made(options=None, **more):
     return events
 
 
+class Follower:
+    """Follows some keys of policies."""
+
+    policy_keys = frozenset({"where", "only", "rate", "burst"})
+
+    @evframe.hookimpl
+    def check_policy(self, policy):
+        if policy.where == "broken":
+            raise ValueError("where: expected an expression, got 'broken'")
+
+
+def test_clients_set_policies_by_name():
+    """A subscription by name may have the keys that clients may set; any other, or a wrong value, is one error."""
+    events = made(ManagementOptions(schemes=["*"]), follower=Follower())
+    base = {"event": "E_A", "socket": "memory:a"}
+    assert (
+        ask(management(events), "event_subscribe", {**base, "expire": 9, "rate": 2, "where": "n = 1"})["result"] == "OK"
+    )
+    [lease] = events.subscriptions
+    assert (lease.requested, lease.expire_s) == (Rules(rate=2.0, where="n = 1"), 9)
+    for given, code, problem in (
+        ({"where": "broken"}, 400, "where: expected an expression"),
+        ({"rate": "2"}, 400, "rate: expected float, got '2'"),
+        ({"rate": 0}, 400, "rate: expected more than 0"),
+        ({"only": "n"}, 400, "only: expected a list"),
+        ({"dedup_s": 1}, 400, "dedup_s: expected a loaded plugin that follows it"),
+        ({"keep": "disk"}, -32602, "Named parameters do not match"),
+        ({"max_bytes": 1}, -32602, "Named parameters do not match"),
+    ):
+        error = ask(management(events), "event_subscribe", base | given)["error"]
+        assert (error["code"], error["data"][: len(problem)]) == (code, problem)
+    assert lease.requested == Rules(rate=2.0, where="n = 1")
+    assert ask(management(events), "event_subscribe", ["E_A", "memory:a"])["result"] == "OK"
+    assert lease.requested == Rules()
+
+
 def test_events_that_may_be_raised():
     """Other events are refused with the original's 400, in a notification silently, and counted."""
     events = made(ManagementOptions(raise_events=["E_A*"]))
@@ -265,7 +303,7 @@ def test_kept_leases_are_checked():
     """A lease that an earlier process made comes back as far as the policy of now permits."""
     events = made(ManagementOptions(schemes=["udp"]))
     with pytest.raises(evframe.SocketError, match="permitted scheme"):
-        events.restore_subscription("E_A", "memory:a", 60, 60)
+        events.restore_subscription("E_A", "memory:a", Terms(60), 60)
     assert events.subscriptions == []
 
 
@@ -434,7 +472,7 @@ async def test_a_removed_policy_permits_nothing(installed):
         await until(lambda: len(events.subscriptions) == 2)
         assert [lease.interface for lease in events.subscriptions] == [None, None]
         with pytest.raises(evframe.SocketError, match="rules of the interface 'mi-http', got none"):
-            events.restore_subscription("E_A", "memory:client", 60, 60, "mi-http")
+            events.restore_subscription("E_A", "memory:client", Terms(60, "mi-http"), 60)
         assert "error" in ask(interface, "event_subscribe", ["E_A", "memory:client"])
         events.reload(evframe.config.parse_config(wide))
         assert ask(management(events).of("mi-http"), "event_subscribe", ["E_A", "memory:client"])["result"] == "OK"

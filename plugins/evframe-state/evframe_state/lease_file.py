@@ -13,12 +13,12 @@ from evframe_files.database import DatabaseFile, Kind, transaction
 from evframe_files.pages import Row
 
 _LONGEST_S: Final = 2**31 - 1
-_PUT: Final = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?)"
+_PUT: Final = "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?, ?)"
 _REMOVE: Final = "DELETE FROM leases WHERE event = ? AND socket = ?"
 _SCHEMA: Final = (
     "CREATE TABLE leases ("
     " event BLOB NOT NULL, socket BLOB NOT NULL, text BLOB NOT NULL, expire_s INTEGER NOT NULL, ends_at REAL,"
-    " interface BLOB,"
+    " interface BLOB, policy BLOB,"
     " PRIMARY KEY (event, socket)) WITHOUT ROWID"
 )
 
@@ -29,12 +29,18 @@ def _add_interface(database: sqlite3.Connection) -> None:
         database.execute("ALTER TABLE leases ADD COLUMN interface BLOB")
 
 
+def _add_policy(database: sqlite3.Connection) -> None:
+    """Have the column that the second version did not write."""
+    if "policy" not in {column[1] for column in database.execute("PRAGMA table_info(leases)")}:
+        database.execute("ALTER TABLE leases ADD COLUMN policy BLOB")
+
+
 KIND: Final = Kind(
     "kept subscriptions",
-    version=2,
+    version=3,
     schema=(_SCHEMA,),
     table="leases",
-    upgrades={1: _add_interface},
+    upgrades={1: _add_interface, 2: _add_policy},
     settings=(
         "PRAGMA journal_mode = WAL",
         # The journal reaches the disk when it is folded into the file, which `fold` does elsewhere.
@@ -44,7 +50,7 @@ KIND: Final = Kind(
     ),
     reserve_bytes=65_536,
 )
-"""The format of the file; its first version lacks the interfaces that made the leases."""
+"""The format of the file; its first version lacks the interfaces that made the leases, the second the policies."""
 
 Key = tuple[str, str]
 """The event and the canonical socket of a lease."""
@@ -61,6 +67,8 @@ class KeptLease:
     ends_at: float | None
     interface: str = ""
     """The management interface that made it; empty where it is not known."""
+    policy: str = ""
+    """What was requested for it, in JSON; empty for nothing."""
 
     @property
     def key(self) -> Key:
@@ -104,7 +112,7 @@ class LeaseFile(DatabaseFile):
 
     def salvage(self) -> list[KeptLease]:
         """Return what can be read of a damaged database, which is not open after that."""
-        found = (row for row in self.salvage_rows() if len(row) in {5, 6})
+        found = (row for row in self.salvage_rows() if len(row) in {5, 6, 7})
         return list({lease.key: lease for lease in _leases(found)}.values())
 
     def write(self, changes: Iterable[tuple[Key, KeptLease | None]]) -> None:
@@ -144,9 +152,9 @@ def _leases(rows: Iterable[Row]) -> Iterator[KeptLease]:
         if ends_at is not None and not math.isfinite(ends_at):
             continue
         with suppress(UnicodeDecodeError):
-            interface = _text(more[0]) if more and isinstance(more[0], bytes) else ""
+            more_texts = [_text(each) if isinstance(each, bytes) else "" for each in more]
             limited_s = min(expire_s, _LONGEST_S)
-            yield KeptLease(_text(event), _text(socket), _text(text), limited_s, ends_at, interface)
+            yield KeptLease(_text(event), _text(socket), _text(text), limited_s, ends_at, *more_texts)
 
 
 def _bytes(text: str) -> bytes:
@@ -157,6 +165,6 @@ def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogatepass")
 
 
-def _row(lease: KeptLease) -> tuple[bytes, bytes, bytes, int, float | None, bytes]:
-    event, socket, text, interface = map(_bytes, (lease.event, lease.socket, lease.text, lease.interface))
-    return event, socket, text, lease.expire_s, lease.ends_at, interface
+def _row(lease: KeptLease) -> tuple[bytes, bytes, bytes, int, float | None, bytes, bytes]:
+    event, socket, text = map(_bytes, (lease.event, lease.socket, lease.text))
+    return event, socket, text, lease.expire_s, lease.ends_at, _bytes(lease.interface), _bytes(lease.policy)

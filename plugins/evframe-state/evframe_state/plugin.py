@@ -10,9 +10,10 @@ from itertools import chain, islice
 from typing import ClassVar
 
 from evframe_files.places import beside
+from orjson import dumps, loads
 
 from evframe import EventDefinition, SocketError, UnknownEventError, hookimpl
-from evframe.plugin import LeaseChange, PluginContext, Subscription
+from evframe.plugin import NO_POLICY, LeaseChange, PluginContext, Policy, Subscription, Terms
 from evframe_state.lease_file import KeptLease, Key
 from evframe_state.options import Options as StateOptions
 from evframe_state.writing import IDENTIFIER, Writer, key_of
@@ -95,14 +96,15 @@ class LeaseKeeper:
         remaining_s = None if lease.ends_at is None else min(lease.ends_at - self._clock(), lease.expire_s)
         is_over = remaining_s is not None and remaining_s <= 0
         try:
-            if is_over or not self._context.leases.restore_subscription(
-                lease.event, lease.text, lease.expire_s, remaining_s, lease.interface
-            ):
+            policy = Policy.read(loads(lease.policy)) if lease.policy else NO_POLICY
+            terms = Terms(lease.expire_s, lease.interface, policy)
+            if is_over or not self._context.leases.restore_subscription(lease.event, lease.text, terms, remaining_s):
                 self._writer.write(lease.key, None)
         except UnknownEventError:
             self._waiting[lease.event].append(lease)
-        except SocketError as error:
-            log.warning("a kept subscription cannot be made", extra={"event": lease.event, "problem": error.problem})
+        except ValueError as error:
+            problem = error.problem if isinstance(error, SocketError) else str(error)
+            log.warning("a kept subscription cannot be made", extra={"event": lease.event, "problem": problem})
             self._waiting[lease.event].append(lease)
 
     @hookimpl
@@ -137,6 +139,7 @@ class LeaseKeeper:
             lease.expire_s,
             ends_at,
             lease.interface or "",
+            dumps(lease.requested.keys).decode() if lease.requested.keys else "",
         )
 
     def lasting(self) -> Iterable[Subscription]:

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from disks import file_size_limit
 from evframe_state import LeaseKeeper, Options
-from evframe_state.lease_file import KeptLease, LeaseFile
+from evframe_state.lease_file import KIND, KeptLease, LeaseFile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import evframe
+from evframe.plugin import CLIENT_KEYS, Policy
 from evframe.testing import FakeClock, MemoryTransport, until
 
 
@@ -62,6 +63,54 @@ async def test_remaining_time_survives(path):
         second.subscribe_event("E_A", "memory:a", 100)
     async with compose(path, wall) as third:
         assert ("E_A", "memory:a", 100, 100.0) in leases(third)
+
+
+class Follower:
+    """Follows the keys that a client may set."""
+
+    policy_keys = CLIENT_KEYS
+
+
+async def test_requested_policies_survive(path):
+    """What was requested with a lease comes back with it, waits for the plugin that follows it, and can be changed."""
+
+    def made(*, follows=True):
+        interface = compose(path, events=())
+        if follows:
+            interface.composition.add(interface.composition.make("follower", Follower()))
+        interface.register_event("E_A")
+        return interface
+
+    policy = Policy(where="n = 'ä'", only=["n"], sample=0.5, max_age_s=3.0, rate=2.5, burst=7, dedup_s=1.0)
+    async with made() as first:
+        first.subscribe_event("E_A", "memory:a", 100, policy=policy)
+    async with made(follows=False) as second:
+        assert second.subscriptions == []
+    async with made() as third:
+        [lease] = third.subscriptions
+        assert lease.requested == policy
+        assert (lease.policy.sample, lease.subscriber.policy.rate) == (0.5, 2.5)
+        third.subscribe_event("E_A", "memory:a", 100)
+    async with made() as fourth:
+        assert fourth.subscriptions[0].requested == Policy()
+
+
+async def test_file_of_the_version_before(path):
+    """A file without policies is upgraded, and its leases have none."""
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(
+            "CREATE TABLE leases (event BLOB NOT NULL, socket BLOB NOT NULL, text BLOB NOT NULL,"
+            " expire_s INTEGER NOT NULL, ends_at REAL, interface BLOB, PRIMARY KEY (event, socket)) WITHOUT ROWID"
+        )
+        row = (b"E_A", b"memory:a", b"memory:a", 0, None, b"")
+        database.execute("INSERT INTO leases VALUES (?, ?, ?, ?, ?, ?)", row)
+        for pragma in ("user_version = 2", f"application_id = {KIND.application}"):
+            database.execute(f"PRAGMA {pragma}")
+        database.commit()
+    os.chmod(path, 0o600)
+    async with compose(path) as interface:
+        assert leases(interface) == {("E_A", "memory:a", 0, None)}
+        assert interface.subscriptions[0].requested == Policy()
 
 
 async def test_restored_leases_are_marked_as_such(path):
@@ -358,7 +407,7 @@ async def test_take_over_that_was_interrupted(path):
 
 @pytest.mark.parametrize(
     ("sql", "expected"),
-    [("PRAGMA user_version = 7", "version 2, got 7"), ("CREATE TABLE other (n)", "file of kept subscriptions")],
+    [("PRAGMA user_version = 7", "version 3, got 7"), ("CREATE TABLE other (n)", "file of kept subscriptions")],
 )
 async def test_database_of_another_kind(path, sql, expected):
     """A database of another kind, or of a later version, is one error of the start and stays as it is."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from evframe import Event
-from evframe.plugin import Done, Member, MemoryQueue
+from evframe.plugin import Done, Member, MemoryQueue, Policy
 
 
 class Handed(Protocol):
@@ -26,7 +26,7 @@ class MemberQueue(MemoryQueue):
 
     __slots__ = ("_under_way",)
 
-    is_kept = True
+    is_kept = is_own = True
 
     def __init__(self) -> None:
         super().__init__(sys.maxsize)
@@ -47,7 +47,7 @@ class MemberQueue(MemoryQueue):
         """Forget the batch."""
         self._under_way.pop(number, None)
 
-    def set_room(self, room: int) -> None:
+    def configure(self, room: int, policy: Policy) -> None:
         """Do nothing: the bound is the group's."""
 
 
