@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
@@ -130,17 +131,22 @@ class Kafka(OwnBroker):
         java = Path(shutil.which("java")).resolve()
         of = "\n".join(map(str, [java, java.stat().st_mtime_ns, *sorted(LIBS.glob("*.jar"))]))
         ready = CACHE / f"kafka-classes-{hashlib.sha256(of.encode()).hexdigest()[:16]}"
-        if not ready.exists():
-            made = Path(tempfile.mkdtemp(dir=CACHE))
-            broker = Kafka(starts_fast=False)
-            broker._machine += (*FAST_START, f"-XX:ArchiveClassesAtExit={made / 'classes'}")
-            broker.start()
-            broker.signal(signal.SIGTERM)
-            broker.process.wait(60)
-            broker.remove()
-            (made / "classes").rename(ready)
-            shutil.rmtree(made)
+        with (CACHE / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # else each process would make one
+            if not ready.exists():
+                self._archive(ready)
         return ready
+
+    def _archive(self, ready):
+        made = Path(tempfile.mkdtemp(dir=CACHE))
+        broker = Kafka(starts_fast=False)
+        broker._machine += (*FAST_START, f"-XX:ArchiveClassesAtExit={made / 'classes'}")
+        broker.start()
+        broker.signal(signal.SIGTERM)
+        broker.process.wait(90)
+        broker.remove()
+        (made / "classes").rename(ready)
+        shutil.rmtree(made)
 
     def _java(self, *words):
         program = self.run(*self._command(*words))

@@ -10,26 +10,53 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class BrokersApart(LoadScopeScheduling):
-    """Gives each test to the next worker that is idle, and those that need a Kafka, or a RabbitMQ alone, to one each.
+    """Gives each test to the next worker that is idle, and those that need a Kafka, or a RabbitMQ alone, to few.
 
-    Both begin at once, and have their brokers for themselves. The groups of xdist itself would do, but with pytest 9.2
-    xdist 3.8 does not see them. A file with a fixture for the whole file is kept together as well, since each worker
-    would make it again.
+    The tests of a Kafka wait a lot: those of each folder are together, with a broker in each worker that gets some,
+    because all of them in one worker would last longer than all other tests. The groups of xdist itself would do, but
+    with pytest 9.2 xdist 3.8 does not see them. The tests with a fixture for their whole file are kept together as well,
+    since each worker would make it again.
     """
 
     def _split_scope(self, nodeid):
         file = nodeid.partition("::")[0]
-        return broker_of(file) or (file if has_module_fixture(file) else nodeid)
+        broker = broker_of(nodeid)
+        if broker == "kafka":
+            return f"kafka of {file.split('/')[1]}"
+        return broker or (file if has_module_fixture(file) else nodeid)
+
+
+def broker_of(nodeid):
+    """Return the broker that a test is kept together for: kafka, rabbitmq or none."""
+    file, *names = nodeid.partition("[")[0].split("::")
+    return next((broker for broker in ("kafka", "rabbitmq") if needing(file, broker).intersection(names)), None)
 
 
 @cache
-def broker_of(file):
-    """Return the broker that the tests of this file are kept together for: kafka, rabbitmq or none."""
+def needing(file, broker):
+    """Return the functions and classes of a file whose tests have *broker*, or a fixture that has it, as an argument."""
     text = (ROOT / file).read_text()
-    for name in ("kafka", "rabbitmq"):
-        if name in text and any(isinstance(node, ast.arg) and node.arg == name for node in ast.walk(ast.parse(text))):
-            return name
-    return None
+    if broker not in text:
+        return frozenset()
+    nodes = list(ast.walk(ast.parse(text)))
+    functions = {node: arguments(node) for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    found, before = {broker}, set()
+    while found != before:
+        before = found
+        found = before | {function.name for function, names in functions.items() if names & before}
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    return frozenset(found) | {each.name for each in classes if any(is_for_all(node, found) for node in each.body)}
+
+
+def arguments(function):
+    """Return the names of the arguments of a function."""
+    return {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
+
+
+def is_for_all(node, found):
+    """Return whether a member of a class is a fixture for all of its tests, and among *found*."""
+    decorators = " ".join(map(ast.unparse, getattr(node, "decorator_list", ())))
+    return "autouse=True" in decorators and node.name in found
 
 
 @cache

@@ -84,6 +84,15 @@ def test_targets_that_cannot_be_reached(tmp_path, names, listener, closed):
     ]
 
 
+@pytest.mark.parametrize(
+    "form", ["tcp:127.0.0.1:%d", "xmlrpc:127.0.0.1:%d:m", "rabbitmq:127.0.0.1:%d/q", "kafka:127.0.0.1:%d/t"]
+)
+def test_a_port_on_which_nothing_listens_is_one_word_for_all_transports(tmp_path, names, closed, form):
+    """Whatever library a transport uses, such a port is `refused`."""
+    code, _, (problem,) = check(tmp_path, form % closed)
+    assert (code, problem.rpartition(": ")[2]) == (1, "refused")
+
+
 def test_a_host_of_a_reference_is_not_shown(tmp_path, names, listener, monkeypatch):
     """The addresses of a host that is the value of a reference are there without its name."""
     names["hidden.example"] = ["127.0.0.1"]

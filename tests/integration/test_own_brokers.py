@@ -61,16 +61,15 @@ async def test_end_that_is_sure(how):
     await until(lambda: not marked(folder) and not folder.exists())
 
 
-def test_one_worker_has_a_broker(request):
-    """Every test of this session that takes Kafka is in the worker with it, and others that take a broker in one of two."""
+def test_the_tests_of_a_broker_are_known(request):
+    """Every test of this session that takes a broker is kept together with others that do, and no other test is."""
     scheduling = pytest.importorskip("brokers.scheduling", reason="pytest-xdist is not installed")
     for item in request.session.items:
         takes = {"rabbitmq", "kafka"} & set(getattr(item, "fixturenames", ()))
-        has = scheduling.broker_of(item.nodeid.partition("::")[0])
-        assert has == "kafka" if "kafka" in takes else has or not takes, item.nodeid
+        assert scheduling.broker_of(item.nodeid) == min(takes, default=None), item.nodeid
 
-    assert scheduling.broker_of("plugins/evframe-kafka/tests/test_faults.py") == "kafka"
-    assert scheduling.broker_of("plugins/evframe-rabbitmq/tests/test_faults.py") == "rabbitmq"
-    assert scheduling.broker_of("tests/integration/test_brokers.py") == "kafka"
-    assert scheduling.broker_of("plugins/evframe-rabbitmq/tests/test_address.py") is None
-    assert scheduling.broker_of("tests/test_events.py") is None
+    faults = "tests/test_faults.py::test_faults_of_the_broker_lose_nothing"
+    assert scheduling.broker_of(f"plugins/evframe-kafka/{faults}_k7_k8[kill]") == "kafka"
+    assert scheduling.broker_of(f"plugins/evframe-rabbitmq/{faults}_r1_r3[stop]") == "rabbitmq"
+    assert scheduling.broker_of("plugins/evframe-kafka/tests/test_kafka.py::TestContract::test_outcome") == "kafka"
+    assert scheduling.broker_of("tests/integration/test_reloading.py::test_flatstore") is None
