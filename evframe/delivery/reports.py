@@ -21,14 +21,14 @@ class Reports:
     """Logs one line when deliveries to a subscriber begin to fail, then at most one line every ten seconds.
 
     Args:
-        changed: called when deliveries to a subscriber begin to fail, with the reason, and when
-            they work again, with None; events that are declared `is_meta` change nothing.
+        changed: called when deliveries to a subscriber begin to fail, with the reason and the event, and when
+            they work again, with None for both; events that are declared `is_meta` change nothing.
         dead: see `evframe.delivery.subscriber.Reporter`.
     """
 
     def __init__(
         self,
-        changed: Callable[[Subscriber, str | None], None],
+        changed: Callable[[Subscriber, str | None, Event | None], None],
         dead: Callable[[Subscriber, Sequence[Event], Sequence[str], BaseException | None], None],
     ) -> None:
         self.changed = changed

@@ -42,8 +42,8 @@ class Scheduler:
         core: how large a queue may be, what happens to an event that finds no room, and how long
             a subscriber that has ended may take for what was raised before.
         on_end: called once when such a subscriber has no events left.
-        on_change: called when deliveries to a subscriber begin to fail, with the reason, and with
-            None when they work again.
+        on_change: called when deliveries to a subscriber begin to fail, with the reason
+            and the event, and with None for both when they work again.
         on_replaced: called with the previous socket when a subscriber gets another one.
         on_dead: called with events that have failed for good; see `evframe.delivery.subscriber.Reporter`.
     """
@@ -53,7 +53,7 @@ class Scheduler:
         core: CoreOptions,
         *,
         on_end: Callable[[Subscriber], None],
-        on_change: Callable[[Subscriber, str | None], None],
+        on_change: Callable[[Subscriber, str | None, Event | None], None],
         on_replaced: Callable[[Subscriber, Socket], None],
         on_dead: Callable[[Subscriber, Sequence[Event], Sequence[str], BaseException | None], None],
     ) -> None:

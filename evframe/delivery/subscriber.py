@@ -48,8 +48,8 @@ class Reporter(Protocol):
     """Reports what happens to the deliveries of subscribers."""
 
     @property
-    def changed(self) -> Callable[[Subscriber, str | None], None]:
-        """Called when deliveries to a subscriber begin to fail, with the reason, and with None when they work again."""
+    def changed(self) -> Callable[[Subscriber, str | None, Event | None], None]:
+        """Called with a reason and an event when deliveries begin to fail, and with None when they work again."""
 
     def lost(self, subscriber: Subscriber, reason: str, error: BaseException | None) -> None:
         """Report that events were lost."""
@@ -642,13 +642,13 @@ class Subscriber:
     def _report_failure(self, events: Sequence[Event], reason: str) -> None:
         if not self.failing and not self.ended and not _are_meta(events):
             self.failing = True
-            self._settings.reports.changed(self, reason)
+            self._settings.reports.changed(self, reason, events[0] if events else None)
 
     def _report_success(self, events: Sequence[Event]) -> None:
         # A slow subscriber loses and takes events in turn; report success only when its queue is half empty again.
         if self.queue.room >= 2 * len(self.queue) and not _are_meta(events):
             self.failing = False
-            self._settings.reports.changed(self, None)
+            self._settings.reports.changed(self, None, None)
 
 
 def queuing(get_turn: Callable[[Subscriber], None]) -> Callable[[Iterable[Subscriber], Event], None]:

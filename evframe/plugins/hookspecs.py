@@ -238,7 +238,7 @@ def events_failed(
 
 
 @hookspec
-def delivery_changed(socket: Socket, reason: str | None) -> None:
+def delivery_changed(socket: Socket, reason: str | None, event: Event | None) -> None:
     """Observe that deliveries to a subscriber begin to fail, or work again; called once for each change.
 
     Deliveries of events that are declared `is_meta` never trigger this hook, so that a plugin can raise such an
@@ -247,6 +247,7 @@ def delivery_changed(socket: Socket, reason: str | None) -> None:
     Args:
         socket: the subscriber's.
         reason: of the first failure; None when deliveries work again.
+        event: the first that failed or waits; None when a probe has failed, and when deliveries work again.
     """
 
 

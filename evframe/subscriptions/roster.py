@@ -217,8 +217,8 @@ class Roster:
     ) -> None:
         self._notify("events_failed", subscriber=subscriber, events=events, reasons=reasons, error=error)
 
-    def _delivery_changed(self, subscriber: Subscriber, reason: str | None) -> None:
-        self._notify("delivery_changed", socket=subscriber.socket, reason=reason)
+    def _delivery_changed(self, subscriber: Subscriber, reason: str | None, event: Event | None) -> None:
+        self._notify("delivery_changed", socket=subscriber.socket, reason=reason, event=event)
 
 
 def release(unsubscribed: Callable[..., Any], socket: Socket) -> None:

@@ -12,7 +12,9 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
+from evframe_wire.masking import masked_error
 
+from evframe import DeliveryError
 from evframe_journal.letters import OVERHEAD, Bounds, Changes, Filter, Page
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ MOST_BYTES: Final = 64 << 20
 """How much may wait in memory to be written: the payloads, and `OVERHEAD` for each letter."""
 DETAIL_CHARACTERS: Final = 500
 """The longest text of an error that is kept."""
-_AT_ONCE: Final = 16_384  # letters in one commit
 _LOOK_S: Final = 60.0  # between looks for letters that are too old
 Removed = Callable[[], Any]
 """Called when a removal is on disk."""
@@ -62,6 +63,15 @@ def _finish(future: asyncio.Future[Any], result: Any, error: BaseException | Non
         future.set_result(result)
     else:
         future.set_exception(error)
+
+
+def error_text(socket: str, error: BaseException | None) -> str:
+    """Return the text of what has failed events at *socket*, without secrets; empty when the reason says all."""
+    if isinstance(error, DeliveryError):
+        error = error.__cause__
+    if error is None:
+        return ""
+    return masked_error(socket, f"{type(error).__name__}: {error}"[: 2 * DETAIL_CHARACTERS])
 
 
 @attrs.frozen
@@ -180,25 +190,21 @@ class DeadLetters:
         """Return what the next commit changes; None when that is nothing."""
         now = self.clock()
         is_due = now >= self._look_at
-        # After a failed commit, frames and removals are tried alone: a full disk may have room for these.
-        failed = [] if self._has_failed else self._take_failed()
+        # All of them, because the commit also says that their events are settled. After a failed commit, frames and
+        # removals are tried alone: a full disk may have room for these.
+        failed = [] if self._has_failed else list(self._failed)
         if not (failed or self._removed or self._again or is_due):
             self._has_failed = False
             return None
         if is_due:
             self._look_at = now + _LOOK_S
+        if failed:
+            self._failed.clear()
         self._under_way = failed, self._removed, self._again
         removed, again = list(self._removed), list(self._again.values())
         self._removed, self._again = {}, {}
         rows = (row for each in failed for row in each.rows())
         return Changes(rows, removed, again, self.bounds, self.wall())
-
-    def _take_failed(self) -> list[_Failed]:
-        count, found = 0, []
-        while self._failed and count < _AT_ONCE:
-            found.append(self._failed.popleft())
-            count += len(found[-1].events)
-        return found
 
     def over(self, changes: Changes, error: BaseException | None) -> None:
         """Take the outcome of the commit with *changes*."""

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar, Final
 
 from evframe_files.places import beside
@@ -29,7 +29,7 @@ from evframe.plugin import (
 from evframe_journal import letters
 from evframe_journal.bounds import Bounds
 from evframe_journal.commands import Access, dead_letter_commands
-from evframe_journal.dead import DeadLetters
+from evframe_journal.dead import DeadLetters, error_text
 from evframe_journal.file import PROBLEMS, JournalFile
 from evframe_journal.journal import Journal
 from evframe_journal.options import Options as JournalOptions
@@ -52,7 +52,7 @@ class JournalPlugin:
 
     Options = JournalOptions
     kind = "extension"
-    policy_keys: ClassVar = frozenset({"keep"})
+    policy_keys: ClassVar = frozenset({"keep", "dead_letter"})
 
     def __init__(self, options: JournalOptions | None = None) -> None:
         self._options = options or JournalOptions()
@@ -86,15 +86,22 @@ class JournalPlugin:
 
     @hookimpl
     def open_queue(self, subscriber: Subscriber, room: int, policy: Policy, wake: Callable[[], None]) -> Queue | None:
-        """Return the queue of a kept subscriber."""
-        if policy.keep != "disk":
-            return None
-        if self._journal is None:
+        """Return the queue of a kept subscriber; open the file for dead letters, too."""
+        if self._journal is None and (policy.keep == "disk" or policy.dead_letter):
             self._open()
-        if self._journal is None:
+        if self._journal is None or policy.keep != "disk":
             return None
         calls = Calls(wake, subscriber.fail, subscriber.count_found)
         return self._journal.open(subscriber.socket.canonical, room, calls)
+
+    @hookimpl
+    def events_failed(
+        self, subscriber: Subscriber, events: Sequence[Event], reasons: Sequence[str], error: BaseException | None
+    ) -> None:
+        """Keep events that have failed for good as dead letters."""
+        if self._status is None:  # the subscriber has got the policy later
+            self._open()
+        self.letters.add(subscriber.socket.canonical, events, reasons, error_text(subscriber.text, error))
 
     @hookimpl
     def management_commands(self, commands: CommandTable) -> None:

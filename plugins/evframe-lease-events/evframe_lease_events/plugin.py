@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from evframe import Parameter, Socket, hookimpl
-from evframe.plugin import EventCollector, HostAddress, LeaseChange, PluginContext, Subscription
+from evframe import Event, Parameter, Socket, hookimpl
+from evframe.plugin import EventCollector, HostAddress, LeaseChange, PluginContext, Subscriber, Subscription
 from evframe_lease_events.notices import Notices
 from evframe_lease_events.options import Options as LeaseEventsOptions
 from evframe_lease_events.troubles import Troubles
@@ -21,6 +21,7 @@ EXPIRING: Final = "E_EVFRAME_LEASE_EXPIRING"
 EXPIRED: Final = "E_EVFRAME_LEASE_EXPIRED"
 ENDED: Final = "E_EVFRAME_LEASE_ENDED"
 FAILING: Final = "E_EVFRAME_DELIVERY_FAILING"
+FAILED: Final = "E_EVFRAME_DELIVERY_FAILED"
 RECOVERED: Final = "E_EVFRAME_DELIVERY_RECOVERED"
 MOVED: Final = "E_EVFRAME_ADDRESS_CHANGED"
 
@@ -36,13 +37,17 @@ _SUMMARIES: Final = {
     EXPIRED: "A subscription ended at its time, because it was not refreshed.",
     ENDED: "A subscription was ended by an unsubscription.",
 }
-_OWN: Final = frozenset({*_BY_CHANGE.values(), EXPIRING, FAILING, RECOVERED, MOVED})
+_OWN: Final = frozenset({*_BY_CHANGE.values(), EXPIRING, FAILING, FAILED, RECOVERED, MOVED})
 _SOCKET: Final = Parameter(str, summary="The subscriber's canonical socket, without secrets.")
 _LEASE: Final = {
     "event": Parameter(str, summary="The event that is subscribed to."),
     "socket": _SOCKET,
     "expire": Parameter(int, summary="The whole lease in seconds; 0 never ends."),
 }
+_EVENT: Final = Parameter(str, optional=True, summary="The event, where the option `with_payload` says so.")
+_PAYLOAD: Final = Parameter(
+    str, optional=True, summary="Its JSON-RPC notification, where the option `with_payload` says so."
+)
 _MOST: Final = 500  # events raised in one turn of the loop
 _MOST_NEW: Final = 5000  # leases recorded in one turn
 _IDLE_S: Final = 1.0  # no hook is called when a consumer in the process comes or goes
@@ -67,6 +72,9 @@ class LeaseEvents:
         self._clock = clock
         self._notices = Notices(options.notice_s)
         self._troubles = Troubles(options.settle_s)
+        self._options = options
+        self._second = -math.inf
+        self._raised = self._unreported = 0  # of the events about those that failed for good, in this second
         self._context: PluginContext | None = None
         self._watching = False
         self._unseen: list[Subscription] = []
@@ -86,8 +94,20 @@ class LeaseEvents:
         reason = Parameter(str, summary="Why the first event could not be delivered.")
         collector.add(
             FAILING,
-            {"socket": _SOCKET, "reason": reason},
+            {"socket": _SOCKET, "reason": reason, "event": _EVENT, "payload": _PAYLOAD},
             summary="Deliveries to a subscriber begin to fail.",
+            is_meta=True,
+        )
+        collector.add(
+            FAILED,
+            {
+                "socket": _SOCKET,
+                "event": Parameter(str, summary="The event that has failed."),
+                "reason": Parameter(str, summary="Why it could not be delivered."),
+                "unreported": Parameter(int, summary="How many failures since the last such event raised none."),
+                "payload": _PAYLOAD,
+            },
+            summary="An event has failed for good at a subscriber whose policy has `dead_letter`.",
             is_meta=True,
         )
         collector.add(
@@ -119,6 +139,7 @@ class LeaseEvents:
             self._notices.notice_s = options.notice_s
             self._unseen += self._notices.take_all()
         self._troubles.settle_s = options.settle_s
+        self._options = options
         self._sooner.set()
 
     @hookimpl
@@ -156,7 +177,7 @@ class LeaseEvents:
             self._sooner.set()
 
     @hookimpl
-    def delivery_changed(self, socket: Socket, reason: str | None) -> None:
+    def delivery_changed(self, socket: Socket, reason: str | None, event: Event | None) -> None:
         """Raise that deliveries fail at once, and that they work again once they have for a while."""
         context = self._context
         if context is None:
@@ -167,7 +188,29 @@ class LeaseEvents:
             return
         is_subscribed = context.has_subscribers(FAILING) or context.has_subscribers(RECOVERED)
         if is_subscribed and self._troubles.fails(socket.canonical):
-            context.raise_event(FAILING, {"socket": socket.canonical, "reason": reason})
+            payload = {"event": event.name, **self._payload_of(event)} if event and self._options.with_payload else {}
+            context.raise_event(FAILING, {"socket": socket.canonical, "reason": reason, **payload})
+
+    @hookimpl
+    def events_failed(self, subscriber: Subscriber, events: Sequence[Event], reasons: Sequence[str]) -> None:
+        """Raise an event for each that has failed for good, up to so many a second; meta events raise none."""
+        context = self._context
+        if context is None or not context.has_subscribers(FAILED):
+            return
+        now = self._clock()
+        if now - self._second >= 1:
+            self._second, self._raised = now, 0
+        failed = [each for each in zip(events, reasons, strict=True) if not each[0].definition.is_meta]
+        room = max(0, self._options.failed_per_s - self._raised)
+        for event, reason in failed[:room]:
+            params = {"socket": subscriber.socket.canonical, "event": event.name, "reason": reason}
+            unreported, self._unreported = self._unreported, 0
+            self._raised += 1
+            context.raise_event(FAILED, {**params, "unreported": unreported, **self._payload_of(event)})
+        self._unreported += len(failed[room:])
+
+    def _payload_of(self, event: Event) -> dict[str, str]:
+        return {"payload": event.payload.decode("utf-8", "surrogateescape")} if self._options.with_payload else {}
 
     @hookimpl
     def addresses_changed(self, host: str, addresses: tuple[HostAddress, ...]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from evframe_lease_events import LeaseEvents, Options
-from evframe_lease_events.plugin import ENDED, EXPIRED, EXPIRING, FAILING, MADE, MOVED, RECOVERED, REFRESHED
+from evframe_lease_events.plugin import ENDED, EXPIRED, EXPIRING, FAILED, FAILING, MADE, MOVED, RECOVERED, REFRESHED
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
@@ -13,7 +13,7 @@ import evframe
 from evframe.exceptions import Rejected
 from evframe.testing import ConfigFile, FakeClock, FakeNames, MemoryTransport, Recorder, SourceContract, until
 
-OWN = [MADE, REFRESHED, EXPIRING, EXPIRED, ENDED, FAILING, RECOVERED, MOVED]
+OWN = [MADE, REFRESHED, EXPIRING, EXPIRED, ENDED, FAILING, FAILED, RECOVERED, MOVED]
 
 
 def refuse(_):
@@ -46,8 +46,19 @@ class TestContract(SourceContract):
         await events.raise_event_and_wait("E_X")
         recorder._memory.when("b", None)
         await events.raise_event_and_wait("E_X")
+        fail(recorder, 1)
         events.unsubscribe_event("E_X", "memory:b")
         await move(events.resolver)
+
+
+def fail(recorder, *numbers, event="E_X", params=None):
+    """Fail events for good, as the core does for a subscriber whose policy has `dead_letter`."""
+    lease = recorder.interface.subscription("E_X", "memory:b")
+    failed = [recorder.interface.event(event).snapshot(params or [number], 0.0) for number in numbers]
+    reasons = ["rejected"] * len(failed)
+    recorder.interface.plugins.notify(
+        "events_failed", subscriber=lease.subscriber, events=failed, reasons=reasons, error=None
+    )
 
 
 async def move(resolver):
@@ -359,3 +370,42 @@ def test_bad_options(options):
     (name,) = options
     with pytest.raises(ValueError, match=f"{name}: expected"):
         Options(**options)
+
+
+async def test_events_that_have_failed_for_good():
+    """Each of them raises an event, up to so many a second; the next one says how many raised none."""
+    clock = FakeClock()
+    async with recorder_of(clock, failed_per_s=2, with_payload=True) as recorder:
+        recorder.register_event("E_X")
+        recorder.interface.subscribe_event("E_X", "memory:b")
+        await recorder.events()
+        fail(recorder, 1, 2, 3)
+        fail(recorder, 4)
+        clock.advance(1)
+        fail(recorder, 5)
+        meta = {"socket": "memory:b", "event": "E_X", "reason": "rejected", "unreported": 0}
+        fail(recorder, 6, event=FAILED, params=meta)
+        told = await recorder.events()
+    assert [name for name, _ in told] == [FAILED] * 3
+    assert [params["unreported"] for _, params in told] == [0, 0, 2]
+    assert told[0][1] == {
+        "socket": "memory:b",
+        "event": "E_X",
+        "reason": "rejected",
+        "unreported": 0,
+        "payload": '{"jsonrpc":"2.0","method":"E_X","params":[1]}',
+    }
+
+
+async def test_the_first_failure_with_its_payload():
+    """With the option, the event of deliveries that begin to fail has the event that failed first."""
+    clock = FakeClock()
+    async with recorder_of(clock, with_payload=True) as recorder:
+        recorder.register_event("E_X")
+        recorder.interface.subscribe_event("E_X", "memory:b")
+        recorder._memory.when("b", refuse)
+        await recorder.events()
+        await recorder.interface.raise_event_and_wait("E_X", [1])
+        told = [params for name, params in await recorder.events() if name == FAILING]
+    payload = '{"jsonrpc":"2.0","method":"E_X","params":[1]}'
+    assert told == [{"socket": "memory:b", "reason": "bad", "event": "E_X", "payload": payload}]

@@ -66,6 +66,14 @@ def masked_socket(socket: str, problem: str) -> tuple[str, str]:
     return without_properties(without_secrets(socket)), without_properties(problem)
 
 
+def masked_error(socket: str, text: str) -> str:
+    """Return the text of an error about *socket*, with marks in place of the secrets of the socket and in URLs."""
+    for part in socket.split():  # the members of a combined socket
+        for secret in (_password(part), *tails(part)):
+            text = text.replace(secret, MASK) if secret else text
+    return without_properties(without_secrets(text))
+
+
 def _password(socket: str) -> str:
     """Return the text between the user's name and the last ``@``."""
     before, _, _ = socket.rpartition("@")
