@@ -1,5 +1,17 @@
 """Names for plugin authors, beside those of `evframe` itself: a plugin imports from these two modules alone."""
 
+from evframe_options import (
+    LARGEST,
+    are_named_apart,
+    at_least,
+    check_timeout,
+    file_digests,
+    is_readable,
+    read_secret,
+    secret,
+    structure,
+    within,
+)
 from evframe_resolver import HostAddress, Network, first_reached, is_within, numeric
 from evframe_resolver.resolver import FORBIDDEN, UNRESOLVED
 from evframe_timing import Age, LogLimiter, Schedule
@@ -11,14 +23,11 @@ from evframe_wire.templates import MISSING, UNFIT, Template, UnfitError, templat
 
 from evframe.calls import comes_from_outside, without_tracebacks
 from evframe.config import Policy, parse_config
-from evframe.config.files import file_digests
 from evframe.config.hints import did_you_mean
+from evframe.config.names import is_event_name
 from evframe.config.policy import NONE as NO_POLICY
 from evframe.config.policy import OF_CLIENTS as CLIENT_KEYS
-from evframe.config.secret import read_secret, secret
-from evframe.config.structuring import LARGEST, check_timeout, structure
 from evframe.config.tables import TYPES
-from evframe.config.validators import are_named_apart, at_least, is_event_name, is_readable, within
 from evframe.delivery.limits import Limits
 from evframe.delivery.members import Address, Member
 from evframe.delivery.nesting import delivering

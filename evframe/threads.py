@@ -13,8 +13,9 @@ from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, overload
 
+from evframe_options import check_timeout
+
 from evframe.config import Config
-from evframe.config.structuring import check_timeout
 from evframe.delivery.statistics import Counters
 from evframe.interface import EventInterface
 

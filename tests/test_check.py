@@ -9,7 +9,6 @@ from click.testing import CliRunner
 import evframe
 from evframe.cli import main
 from evframe.config import parse_config
-from evframe.config.toml_lines import key_lines, with_places
 
 ONE = """
 class Source:
@@ -194,59 +193,3 @@ def test_an_unknown_key_lists_the_accepted_ones():
         with pytest.raises(evframe.ConfigError) as caught:
             evframe.EventInterface(parse_config(f"[plugins.mi-http]\n{key} = {{}}\n"))
         assert "unknown key" not in str(caught.value)
-
-
-TEXT = '''# comment
-top = 1
-[a.b]
-"c.d" = """
-[not.a.header]
-x = 1
-"""
-list = [
-  # comment
-  { name = "x" },
-  { name = "y" },
-]
-[[e]]
-  [e.sub]
-  k = 1
-[[e]]
-q.r = 2
-  [[e.inner]]
-  z = 1
-  [[e.inner]]
-  z = 2
-'''
-
-
-def test_lines_of_keys():
-    """Strings and arrays of several lines, tables in tables and inline ones have the lines where they begin."""
-    lines = key_lines(TEXT)
-    assert {
-        path: lines[path]
-        for path in ("top", "a.b", "a.b.c.d", "a.b.list[1].name", "e[0].sub.k", "e[1].q.r", "e[1].inner[1].z")
-    } == {
-        "top": 2,
-        "a.b": 3,
-        "a.b.c.d": 4,
-        "a.b.list[1].name": 8,
-        "e[0].sub.k": 15,
-        "e[1].q.r": 17,
-        "e[1].inner[1].z": 21,
-    }
-    assert "x" not in lines
-
-
-@pytest.mark.parametrize(
-    ("problem", "line"),
-    [
-        ("e[1].inner[0].missing: expected a value, got nothing", ":18"),
-        ("a.b: unknown key 'list', expected one of c", ":8"),
-        ("nosuch: unknown table", ""),
-        ("not TOML: Cannot overwrite a value (at line 7, column 3)", ":7"),
-    ],
-)
-def test_places_of_problems(problem, line):
-    """A missing key has the line of its table, an unknown one its own, and an error of TOML that of the reader."""
-    assert with_places("f.toml", TEXT, [problem]) == [f"f.toml{line}: {problem}"]

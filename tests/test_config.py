@@ -1,16 +1,13 @@
 """Configuration: what is accepted, and every problem at once with its path."""
 
 import re
-from typing import Any
 
 import attrs
 import pytest
 
 import evframe
 from evframe.config import parse_config
-from evframe.config.files import file_digests
-from evframe.config.structuring import structure
-from evframe.config.validators import are_named_apart, is_event_name, is_readable
+from evframe.config.names import is_event_name
 
 
 def test_whole_configuration(installed):
@@ -114,7 +111,7 @@ def test_one_clear_sentence_for_each_problem(installed, tmp_path):
     assert "memory" in unknown
     assert sorted(lines) == sorted([
         unknown,
-        "surprise: unknown table, expected one of core, plugins, events, subscriptions, management, policies, routes",
+        "surprise: unknown table, expected one of core, plugins, events, subscriptions, policies, management, routes",
         "core.queue_size: expected int, got '10'",
         "core.overflow: expected one of drop_oldest, drop_newest, block, got 'drop'",
         "core.max_nesting: expected 1 or more, got 0",
@@ -209,62 +206,13 @@ def test_rejected(text):
         parse_config(text)
 
 
-@pytest.mark.parametrize(
-    ("kind", "good", "bad"),
-    [
-        (int | str, 1, 1.5),
-        (int | None, None, "1"),
-        (dict[str, int], {"a": 1}, {"a": "1"}),
-        (tuple[int, str], (1, "a"), 1),
-        (dict[str, Any], {"a": [1, "b"]}, ["a"]),
-        (list[str] | None, None, "a"),
-        (float, 2, True),
-    ],
-)
-def test_a_union_is_told_from_a_container(kind, good, bad):
-    """A value may be of one of several types; a container of several types is no such choice."""
-    problems = []
-    assert structure(good, kind, "it", problems) == good
-    assert problems == []
-    structure(bad, kind, "it", problems)
-    assert len(problems) == 1
-
-
-def test_shared_validators(tmp_path):
-    """Names of events, paths of files and names of tables are checked where an option has one."""
-
-    @attrs.frozen
-    class Table:
-        name: str
+def test_names_of_events():
+    """An option that names an event is checked."""
 
     @attrs.frozen
     class Options:
         event: str | None = attrs.field(default=None, validator=is_event_name)
-        file: str | None = attrs.field(default=None, validator=is_readable)
-        tables: list[Table] = attrs.field(factory=list, validator=are_named_apart)
 
-    Options()
-    Options(tables=[Table("a"), Table("b")])
-    Options("E_X", str(tmp_path))
+    Options("E_X")
     with pytest.raises(ValueError, match="^event: expected an event name of 1 to 64 bytes, got ''"):
         Options(event="")
-    with pytest.raises(ValueError, match="^file: expected a file that can be read, got '/no/such/file'"):
-        Options(file="/no/such/file")
-    with pytest.raises(ValueError, match="^tables: expected a name of its own for each, got 'A' twice"):
-        Options(tables=[Table("a"), Table("b"), Table("A")])
-
-
-def test_rules_with_defaults_of_every_kind(tmp_path):
-    """What validators say is told, whatever makes the defaults of the other fields."""
-
-    @attrs.frozen
-    class Options:
-        file: str = attrs.field(validator=is_readable)
-        copy: str = attrs.Factory(lambda self: self.file + "~", takes_self=True)
-        lines: list[str] = attrs.field(factory=list)
-        contents: tuple[bytes | None, ...] = file_digests("file")
-
-    problems = []
-    assert structure({"file": "/no/such/file"}, Options, "here", problems) is None
-    assert problems == ["here.file: expected a file that can be read, got '/no/such/file'"]
-    assert structure({"file": str(tmp_path)}, Options, "here", problems).copy == f"{tmp_path}~"

@@ -2,10 +2,10 @@
 
 import attrs
 import pytest
+from evframe_options import secret
 
 import evframe
 from evframe.config import parse_config
-from evframe.config.secret import secret
 from evframe.plugins.changes import Changes
 from evframe.plugins.compose import make_options
 from evframe.plugins.filling import FillingReader, shown_option, unfilled

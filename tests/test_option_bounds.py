@@ -5,11 +5,11 @@ from importlib.metadata import entry_points
 
 import attrs
 import pytest
+from evframe_options import structure
 
 import evframe
 from evframe import config
 from evframe.config import CoreOptions, EventOptions, SubscriptionOptions
-from evframe.config.structuring import structure
 from evframe.config.tables import read_config
 from evframe.testing import MemoryTransport
 

@@ -16,7 +16,7 @@ PLUGINS = """
 import asyncio
 import attrs
 from evframe import hookimpl
-from evframe.config.files import file_digests
+from evframe_options import file_digests
 from evframe.plugins.commands import Command
 from evframe.testing import MemoryTransport
 

@@ -8,9 +8,7 @@ from typing import Any, Final, Literal
 
 import attrs
 from attrs.validators import optional
-
-from evframe.config.structuring import structure
-from evframe.config.validators import above, at_least
+from evframe_options import above, at_least, structure
 
 
 @attrs.frozen(kw_only=True)

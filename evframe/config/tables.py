@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import attrs
+from evframe_options import at_least, structure, with_places
 
 from evframe.config.hints import published
 from evframe.config.policy import Policy, PolicyOptions
-from evframe.config.structuring import structure
-from evframe.config.toml_lines import with_places
-from evframe.config.validators import at_least
 from evframe.events.declarations import Parameter
 from evframe.exceptions import ConfigError
 

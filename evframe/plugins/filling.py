@@ -7,10 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 import attrs
+from evframe_options import IS_SECRET, Filled, Reader
 from evframe_wire.masking import MASK
 
-from evframe.config.secret import IS_SECRET, Filled
-from evframe.config.structuring import Reader
 from evframe.subscriptions.references import FORMS, Template, Values, has_reference
 
 

@@ -14,13 +14,13 @@ from typing import Any, Final
 
 import attrs
 import pluggy
+from evframe_options import FIELD
 from evframe_wire.visible import visible
 
 from evframe.calls import comes_from_outside, foreign_call
 from evframe.config.hints import how_to_install, published
 from evframe.config.policy import NONE as NO_POLICY
 from evframe.config.policy import Policy
-from evframe.config.structuring import FIELD
 from evframe.delivery.limits import Limits
 from evframe.delivery.statistics import StatisticGroup
 from evframe.events.declarations import Declaration, ParameterTypes, declare

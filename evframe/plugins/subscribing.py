@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from evframe_options import check_timeout
+
 from evframe.config.policy import NONE as NO_POLICY
 from evframe.config.policy import Policy
-from evframe.config.structuring import check_timeout
 from evframe.delivery.members import Address
 from evframe.delivery.probes import state_of
 from evframe.delivery.scheduler import Observer

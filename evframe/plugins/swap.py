@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 import attrs
+from evframe_options import FIELD
 
 from evframe.calls import comes_from_outside
-from evframe.config.structuring import FIELD
 from evframe.delivery.sockets import Socket
 from evframe.delivery.subscriber import Subscriber
 from evframe.exceptions import ConfigError, PluginError, SocketError

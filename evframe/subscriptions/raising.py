@@ -10,8 +10,9 @@ from threading import get_ident
 from time import monotonic
 from typing import Any, Literal, get_args
 
+from evframe_options import check_timeout
+
 from evframe.config import CoreOptions
-from evframe.config.structuring import check_timeout
 from evframe.delivery.inbox import Inbox
 from evframe.delivery.nesting import depth
 from evframe.delivery.outcomes import Outcome, OutcomeCallback, OutcomeWait

@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from evframe.config.files import regular_file
+from evframe_options import regular_file
+
 from evframe.delivery.sockets import REFUSED
 
 if TYPE_CHECKING:

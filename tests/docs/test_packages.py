@@ -34,6 +34,7 @@ BELOW_THE_CORE = {
     "evframe-client",
     "evframe-files",
     "evframe-resolver",
+    "evframe-options",
     "evframe-timing",
     "evframe-wire",
 }

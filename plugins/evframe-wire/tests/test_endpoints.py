@@ -6,6 +6,7 @@ import stat
 import threading
 
 import pytest
+from evframe_options import read_secret
 from evframe_wire.endpoints import (
     Access,
     OwnPath,
@@ -18,8 +19,6 @@ from evframe_wire.endpoints import (
     known_user,
     parse_endpoint,
 )
-
-from evframe.config.secret import read_secret
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 
 import attrs
 
-from evframe.config.secret import Filled
+from evframe_options.secret import Filled
 
 FIELD: Final = re.compile(r"[a-z_]\w*(\[\d+\])?(\.\w+)?: ")
 """What a sentence of a validator begins with."""

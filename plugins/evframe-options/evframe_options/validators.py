@@ -9,8 +9,7 @@ from typing import Any
 
 import attrs
 
-from evframe.config.structuring import check_named_number
-from evframe.events.event import check_name
+from evframe_options.structuring import check_named_number
 
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
@@ -46,15 +45,6 @@ def within(smallest: int, largest: int) -> Validator:
             raise ValueError(f"{attribute.name}: expected {smallest} to {largest}, got {value!r}")
 
     return check
-
-
-def is_event_name(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    """Validate an option that is the name of an event, or None."""
-    try:
-        if value is not None:
-            check_name(value)
-    except ValueError as error:
-        raise ValueError(f"{attribute.name}: {error}") from None
 
 
 def are_named_apart(_: Any, attribute: attrs.Attribute[Any], value: Iterable[Any]) -> None:

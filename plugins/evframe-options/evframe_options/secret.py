@@ -6,7 +6,7 @@ import os
 import stat
 from typing import Any, Final, Self
 
-from evframe.config.files import regular_file
+from evframe_options.files import regular_file
 
 _MOST_BYTES: Final = 4096
 IS_SECRET: Final = "evframe.secret"  # noqa: S105 the name of a key

@@ -1,0 +1,121 @@
+"""Options of attrs classes from TOML: types, rules, and the places of problems."""
+
+from typing import Any
+
+import attrs
+import pytest
+from evframe_options import are_named_apart, file_digests, is_readable, key_lines, structure, with_places
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        (int | str, 1, 1.5),
+        (int | None, None, "1"),
+        (dict[str, int], {"a": 1}, {"a": "1"}),
+        (tuple[int, str], (1, "a"), 1),
+        (dict[str, Any], {"a": [1, "b"]}, ["a"]),
+        (list[str] | None, None, "a"),
+        (float, 2, True),
+    ],
+)
+def test_a_union_is_told_from_a_container(kind, good, bad):
+    """A value may be of one of several types; a container of several types is no such choice."""
+    problems = []
+    assert structure(good, kind, "it", problems) == good
+    assert problems == []
+    structure(bad, kind, "it", problems)
+    assert len(problems) == 1
+
+
+def test_shared_validators(tmp_path):
+    """Paths of files and names of tables are checked where an option has one."""
+
+    @attrs.frozen
+    class Table:
+        name: str
+
+    @attrs.frozen
+    class Options:
+        file: str | None = attrs.field(default=None, validator=is_readable)
+        tables: list[Table] = attrs.field(factory=list, validator=are_named_apart)
+
+    Options()
+    Options(tables=[Table("a"), Table("b")])
+    Options(str(tmp_path))
+    with pytest.raises(ValueError, match="^file: expected a file that can be read, got '/no/such/file'"):
+        Options(file="/no/such/file")
+    with pytest.raises(ValueError, match="^tables: expected a name of its own for each, got 'A' twice"):
+        Options(tables=[Table("a"), Table("b"), Table("A")])
+
+
+def test_rules_with_defaults_of_every_kind(tmp_path):
+    """What validators say is told, whatever makes the defaults of the other fields."""
+
+    @attrs.frozen
+    class Options:
+        file: str = attrs.field(validator=is_readable)
+        copy: str = attrs.Factory(lambda self: self.file + "~", takes_self=True)
+        lines: list[str] = attrs.field(factory=list)
+        contents: tuple[bytes | None, ...] = file_digests("file")
+
+    problems = []
+    assert structure({"file": "/no/such/file"}, Options, "here", problems) is None
+    assert problems == ["here.file: expected a file that can be read, got '/no/such/file'"]
+    assert structure({"file": str(tmp_path)}, Options, "here", problems).copy == f"{tmp_path}~"
+
+
+TEXT = '''# comment
+top = 1
+[a.b]
+"c.d" = """
+[not.a.header]
+x = 1
+"""
+list = [
+  # comment
+  { name = "x" },
+  { name = "y" },
+]
+[[e]]
+  [e.sub]
+  k = 1
+[[e]]
+q.r = 2
+  [[e.inner]]
+  z = 1
+  [[e.inner]]
+  z = 2
+'''
+
+
+def test_lines_of_keys():
+    """Strings and arrays of several lines, tables in tables and inline ones have the lines where they begin."""
+    lines = key_lines(TEXT)
+    assert {
+        path: lines[path]
+        for path in ("top", "a.b", "a.b.c.d", "a.b.list[1].name", "e[0].sub.k", "e[1].q.r", "e[1].inner[1].z")
+    } == {
+        "top": 2,
+        "a.b": 3,
+        "a.b.c.d": 4,
+        "a.b.list[1].name": 8,
+        "e[0].sub.k": 15,
+        "e[1].q.r": 17,
+        "e[1].inner[1].z": 21,
+    }
+    assert "x" not in lines
+
+
+@pytest.mark.parametrize(
+    ("problem", "line"),
+    [
+        ("e[1].inner[0].missing: expected a value, got nothing", ":18"),
+        ("a.b: unknown key 'list', expected one of c", ":8"),
+        ("nosuch: unknown table", ""),
+        ("not TOML: Cannot overwrite a value (at line 7, column 3)", ":7"),
+    ],
+)
+def test_places_of_problems(problem, line):
+    """A missing key has the line of its table, an unknown one its own, and an error of TOML that of the reader."""
+    assert with_places("f.toml", TEXT, [problem]) == [f"f.toml{line}: {problem}"]
