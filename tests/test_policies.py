@@ -10,7 +10,7 @@ from evframe.config.policy import KEYS
 from evframe.events.event import Event
 from evframe.plugin import NO_POLICY, STORED, MemoryQueue, Policy, UntilStored
 from evframe.subscriptions.channel import Subscription
-from evframe.testing import MemoryTransport
+from evframe.testing import MemoryTransport, until
 
 
 class Follower:
@@ -212,6 +212,21 @@ async def test_dead_letters_are_reported_once(follower):
             events.raise_event("E_A", {"n": n})
         await events.raise_event_and_wait("E_A", {"n": 4})
     assert follower.dead == [(0, "queue_full"), (1, "queue_full"), (2, "queue_full"), (3, "too_large")]
+
+
+async def test_events_without_room_are_dead_letters(follower):
+    """With `when_full = "dead_letter"`, an event that finds no room is reported, and others that fail are not."""
+    memory = MemoryTransport()
+    config = parse_config('[core]\nqueue_size = 2\n[[events]]\nname = "E_A"\n')
+    async with evframe.EventInterface(config, plugins={"memory": memory, "follower": Reporting(follower)}) as events:
+        events.subscribe_event("E_A", "memory:a", policy=Policy(when_full="dead_letter"))
+        memory.when("a", lambda batch: batch.fail(0, "too_large") or True)
+        for n in range(4):
+            events.raise_event("E_A", {"n": n})
+        await until(lambda: not events.statistics[0].depth)
+        reasons = dict(events.statistics[0].reasons)
+    assert follower.dead == [(n, "queue_full") for n in range(4 - reasons["queue_full"], 4)]
+    assert reasons["too_large"] >= 1
 
 
 class Reporting:

@@ -569,7 +569,9 @@ class Subscriber:
             self._report_dead([event for event, _ in failed], [reason for _, reason in failed], error)
 
     def _report_dead(self, events: Sequence[Event], reasons: Sequence[str], error: BaseException | None = None) -> None:
-        if self.policy.dead_letter and events:
+        policy = self.policy
+        is_wanted = policy.dead_letter or (policy.when_full == "dead_letter" and "queue_full" in reasons)
+        if is_wanted and events:  # events that found no room are reported apart from others
             self._settings.reports.dead(self, events, reasons, error)
 
     def _count(self, outcomes: Iterable[_Outcome]) -> None:

@@ -87,7 +87,8 @@ class JournalPlugin:
     @hookimpl
     def open_queue(self, subscriber: Subscriber, room: int, policy: Policy, wake: Callable[[], None]) -> Queue | None:
         """Return the queue of a kept subscriber; open the file for dead letters, too."""
-        if self._journal is None and (policy.keep == "disk" or policy.dead_letter):
+        is_used = policy.keep == "disk" or policy.dead_letter or policy.when_full == "dead_letter"
+        if self._journal is None and is_used:
             self._open()
         if self._journal is None or policy.keep != "disk":
             return None

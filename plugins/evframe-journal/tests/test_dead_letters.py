@@ -12,6 +12,7 @@ from evframe_journal.file import KIND, JournalFile
 from evframe_journal.journal import Journal
 from evframe_journal.letters import OVERHEAD, STEP, Filter
 from evframe_journal.letters import Bounds as DeadBounds
+from evframe_journal.queue import Calls
 
 from evframe.events.event import EventRegistry
 from evframe.testing import FakeClock, until
@@ -287,3 +288,21 @@ async def test_a_file_of_version_1_gets_the_table(tmp_path, open_):
     opened.fail(1)
     assert await opened.commit()
     assert await opened.numbers() == [1]
+
+
+async def test_a_letter_and_the_outcome_of_its_event_are_one_commit(open_):
+    """An event that fails for good leaves its frame, and becomes a letter, in one commit: a crash finds one of both."""
+    opened = open_()
+    queue = opened.journal.open(SOCKET, 10, Calls())
+    for number in range(3):
+        queue.append(DEFINITION.snapshot({"number": number}, opened.clock()))
+    opened.clock.advance(1)
+    await opened.commit()
+    commits = len(opened.problems)
+    events, _ = queue.take(3, 1)
+    queue.settle(1, ())
+    opened.letters.add(SOCKET, events, ["rejected"] * 3)
+    await opened.commit()
+    assert len(opened.problems) == commits + 1
+    assert await opened.numbers() == [0, 1, 2]
+    assert open_().journal.open(SOCKET, 10, Calls()).stored == 0
