@@ -305,3 +305,19 @@ async def test_commands_that_a_policy_does_not_permit(tmp_path):
         for method, params in (("replay", {"socket": "*"}), ("drop", {"ids": [1]}), ("stop", [1])):
             assert (await gateway.error(method, params))["code"] == 400
         assert await gateway.numbers() == [1]
+
+
+VALUES = [None, True, -1, 0, 1.5, 2**70, "", "x", "1,,2", "\udcff", "[", "*" * 5000, [], {}, [[1]], [None, 1], {"a": 1}]
+
+
+@pytest.mark.parametrize("method", ["list", "show", "replay", "stop", "drop"])
+async def test_any_value_of_a_parameter_is_answered(gateway, caplog, method):
+    """Whatever a parameter is, the answer is a result or an error of the protocol that names it, never a traceback."""
+    command = gateway.events.commands.find(f"dead_letters:{method}")
+    names = {name for recipe in command.recipes for name in recipe}
+    for name in (*names, *command.optional):
+        for value in VALUES:
+            needed = {} if name in names or method in {"list", "replay", "drop"} else dict.fromkeys(names, 1)
+            answer = await gateway.ask(method, {**needed, name: value})
+            assert answer.get("error", {}).get("code") in {None, 400, 404, -32602}, (name, value, answer)
+    assert not any(record.exc_info for record in caplog.records)
