@@ -9,6 +9,7 @@ from evframe.config import parse_config
 from evframe.config.policy import KEYS
 from evframe.events.event import Event
 from evframe.plugin import NO_POLICY, STORED, MemoryQueue, Policy, UntilStored
+from evframe.plugins.compose import compose
 from evframe.subscriptions.channel import Subscription
 from evframe.testing import MemoryTransport, until
 
@@ -271,3 +272,16 @@ async def test_until_stored(follower):
         with pytest.raises(ValueError, match="until: expected 'delivered' or 'stored', got 'sent'"):
             await events.raise_event_and_wait("E_A", until="sent")
     assert [event["n"] for event in memory.delivered["stored"]] == [1, 2]
+
+
+def test_an_error_of_check_policy_is_a_problem_of_its_place():
+    """Any other error of the hook than ValueError names the hook, in place of a traceback of `evframe check`."""
+
+    class Broken(Follower):
+        @evframe.hookimpl
+        def check_policy(self, policy, event):
+            raise LookupError("of the plugin")
+
+    config = parse_config('[[policies]]\nsocket = "*"\nwhere = "n > 1"\n')
+    problems = compose(config, plugins={"memory": MemoryTransport(), "broken": Broken()}).problems
+    assert problems == ["policies[0]: hook 'check_policy': LookupError: of the plugin"]

@@ -211,5 +211,7 @@ def _subscribe(
 def _policy_problems(composition: Composition, path: str, options: Policy, event: Channel | None) -> Iterator[str]:
     try:
         composition.manager.check_policy(options.of(KEYS), event)
-    except (PluginError, ValueError) as error:
+    except PluginError as error:
+        yield f"{path}: {error}"
+    except ValueError as error:
         yield f"{path}.{error}"

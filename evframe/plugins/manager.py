@@ -267,7 +267,11 @@ class PluginManager(pluggy.PluginManager):
             return self.wrapped_hook(hook, plugin)(**arguments)
 
     def check_policy(self, policy: Policy, event: Channel | None) -> None:
-        """Raise ValueError, which begins with a key, if a plugin cannot follow *policy*, or none follows the key."""
+        """Raise ValueError, which begins with a key, if a plugin cannot follow *policy*, or none follows the key.
+
+        Raises:
+            PluginError: for any other error of a plugin.
+        """
         followed = {key for plugin in self.get_plugins() for key in getattr(plugin, "policy_keys", ())}
         for key in policy.keys:
             if key not in followed:
@@ -275,7 +279,12 @@ class PluginManager(pluggy.PluginManager):
                 hint = f", {how_to_install(owner)}" if owner else ""
                 raise ValueError(f"{key}: expected a loaded plugin that follows it{hint}")
         if policy is not NO_POLICY:
-            self.decide("check_policy", policy=policy, event=event)
+            try:
+                self.decide("check_policy", policy=policy, event=event)
+            except (PluginError, ValueError):
+                raise
+            except Exception as error:
+                raise PluginError(f"hook 'check_policy': {type(error).__name__}: {error}") from error
 
     def notify(self, hook: str, **arguments: Any) -> None:
         """Call every implementation of *hook*, in the order of loading; errors are logged, as in `collect`."""

@@ -139,7 +139,7 @@ def check_outcomes(statistics, sure_hung, udp):
 
 
 @pytest.mark.timeout(120)
-async def test_outage_loses_nothing(tmp_path):
+async def test_outage_loses_nothing(request, tmp_path):
     """Closed or hung for 2 s of 8, at `RATE` events a second: UNIX datagram, tcp, tcp reliable and flatstore lose none."""
     closed, hung = TcpPeer(), TcpPeer()
     sure_closed, sure_hung = TcpPeer(), TcpPeer()
@@ -154,6 +154,8 @@ async def test_outage_loses_nothing(tmp_path):
         peer.open()
     flat = {name: tmp_path / f"{name}.log" for name in ("renamed", "unlinked")}
     old = {name: open(path, "a+") for name, path in flat.items()}  # noqa: SIM115 kept over the whole test
+    for file in old.values():
+        request.addfinalizer(file.close)
 
     plain = evframe.EventInterface(
         plugins={"datagram": DatagramTransport(), "flatstore": FlatstoreTransport(), "stream": StreamTransport()}
