@@ -40,7 +40,7 @@ class Room:
     def announce(self) -> None:
         """Wake as many of the waiting callers as the queues have places."""
         if self.is_used:
-            self._turns.give_at_most(lambda each: min(_AT_ONCE, each.queue.room - len(each.queue)))
+            self._turns.give_at_most(_places)
 
     def release(self, subscriber: Subscriber) -> None:
         """Wake the callers that wait for *subscriber*, which has ended, or gets an event no more."""
@@ -56,3 +56,9 @@ class Room:
         self.release_all()
         while len(self._turns):  # noqa: ASYNC110 the released callers need a turn of the loop
             await asyncio.sleep(0)
+
+
+def _places(subscriber: Subscriber) -> int:
+    """Return for how many callers the queue may have room; one with rules is asked again by each."""
+    queue = subscriber.queue
+    return _AT_ONCE if queue.is_own else min(_AT_ONCE, queue.room - len(queue))

@@ -16,20 +16,26 @@ if TYPE_CHECKING:
 class Bounds:
     """The bounds of all queues."""
 
-    fresh_events: int = 65_536
-    """How many events of a subscriber may wait to be written, beside those in memory."""
     frame_events: int = 4_096
     """How many events a frame has at most."""
     store_after_s: float = 0.02
     """How many seconds an event may wait or be under way before it is written."""
-    read_events: int = 16_384
-    """How many events are read at once."""
     retry_s: float = 0.1
     """How many seconds after a failure the file is tried again; after each further one twice as many."""
     retry_most_s: float = 5.0
     """How many seconds are between two attempts at most."""
     look_s: float = 2.0
     """After how many seconds without a commit it is looked whether the file is in its place."""
+
+
+@attrs.frozen
+class FileBounds:
+    """How large the file may be."""
+
+    max_bytes: int = 0
+    """Of the file; 0 for any size."""
+    min_free_bytes: int = 0
+    """That are free in its file system after a commit."""
 
 
 @attrs.frozen
@@ -42,6 +48,8 @@ class Kept:
     """The position of the next event."""
     count: int
     """How many events are kept."""
+    size: int = attrs.field(default=0, eq=False)
+    """How many bytes their frames have."""
 
 
 @attrs.frozen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,12 +14,14 @@ from evframe_files.database import DatabaseFile, transaction
 from evframe_files.errors import is_damage
 
 from evframe_journal import rows
-from evframe_journal.bounds import Commit, Kept, Mended, Reading
+from evframe_journal.bounds import Commit, FileBounds, Kept, Mended, Reading
 from evframe_journal.frames import DamagedFrameError
 from evframe_journal.letters import Filter, LetterTable, Page
 from evframe_journal.rows import KIND
 
 _Result = TypeVar("_Result")
+_UNBOUNDED: Final = FileBounds()
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 Done = Callable[[Any, BaseException | None], None]
 """Called on the loop with the result, or with None and the error."""
 
@@ -33,6 +36,11 @@ class File(Protocol):
         self, key: str, position: int, most: int, done: Callable[[Reading | None, BaseException | None], None]
     ) -> None:
         """Read the events of *key* from *position* on, at most *most*, of a few frames."""
+
+    def drop_oldest(
+        self, key: str, position: int, done: Callable[[tuple[int, int, int] | None, BaseException | None], None]
+    ) -> None:
+        """Delete the oldest frame of *key* from *position* on; see `evframe_journal.rows.drop_oldest`."""
 
     def check(self, done: Callable[[None, BaseException | None], None]) -> None:
         """Find out whether the file is in its place; *done* is called with the error when it is not."""
@@ -61,10 +69,12 @@ class JournalFile:
 
     Args:
         path: the database; only its owner may read it.
+        bounds: how large it may be.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, bounds: FileBounds = _UNBOUNDED) -> None:
         self._path = path
+        self._bounds = bounds
         self._file: DatabaseFile | None = None
         self._is_damaged = False
         self._letters = LetterTable()
@@ -81,6 +91,7 @@ class JournalFile:
             self._file = DatabaseFile(self._path, KIND)
         try:
             self._file.open()
+            rows.bound(self._file.database, self._bounds.max_bytes)
             return rows.kept(self._file.database)
         except sqlite3.Error as error:
             self._is_damaged |= is_damage(error)
@@ -92,6 +103,8 @@ class JournalFile:
 
     def _write(self, commit: Commit) -> None:
         self._check()
+        if commit.frames:
+            self._check_room()
         database = self._database
         with transaction(database):
             rows.write(database, commit.frames, commit.lows)
@@ -99,6 +112,22 @@ class JournalFile:
                 self._letters.write(database, commit.letters)
         if commit.letters is not None:
             self._letters.written(database)
+
+    def _check_room(self) -> None:
+        least = self._bounds.min_free_bytes
+        system = os.statvfs(self._path)
+        free = system.f_bavail * system.f_frsize
+        if free < least:
+            raise OSError(errno.ENOSPC, f"expected {least} free bytes on the file system, got {free}")
+
+    def set_bounds(self, bounds: FileBounds) -> None:
+        """Apply other bounds; a file that is larger stays as it is."""
+        self._bounds = bounds
+        self._run(lambda: rows.bound(self._database, bounds.max_bytes), lambda _, error: None)  # noqa: ARG005
+
+    def drop_oldest(self, key: str, position: int, done: Done) -> None:
+        """See `File`."""
+        self._run(lambda: rows.drop_oldest(self._database, key, position), done)
 
     @property
     def _database(self) -> sqlite3.Connection:
@@ -170,6 +199,13 @@ class JournalFile:
 def needs_mending(error: BaseException) -> bool:
     """Return whether the file has to be made again, because it is damaged or gone."""
     return is_damage(error) or isinstance(error, GoneError)
+
+
+def is_full(error: BaseException) -> bool:
+    """Return whether there is no room for what was written."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno in _FULL
 
 
 PROBLEMS: Final = (OSError, sqlite3.Error, DamagedFrameError)

@@ -11,9 +11,11 @@ import attrs
 
 from evframe_journal.bounds import Bounds, Commit, Kept, Mended, Reading
 from evframe_journal.dead import DeadLetters
-from evframe_journal.file import File, needs_mending
+from evframe_journal.file import File, is_full, needs_mending
 from evframe_journal.frames import EventOf, Frame
-from evframe_journal.queue import Calls, KeptQueue
+from evframe_journal.limits import Calls, Limits
+from evframe_journal.memory import Memory
+from evframe_journal.queue import KeptQueue
 
 if TYPE_CHECKING:
     from evframe import Event
@@ -27,6 +29,8 @@ class Journal:
     """Where frames are kept."""
     bounds: Bounds
     """How much is written at once, and when."""
+    memory: Memory
+    """How much all queues hold in memory."""
     event_of: EventOf
     """Makes an event again."""
     report: Callable[[BaseException | None], None]
@@ -41,6 +45,8 @@ class Journal:
     """The monotonic clock, in seconds."""
     wall: Callable[[], float] = time.time
     """The wall clock, in seconds since the epoch."""
+    is_full: bool = attrs.field(default=False, init=False)
+    """Whether the last commit found no room on the disk."""
     written: int = attrs.field(default=0, init=False)
     """How many events were written."""
     _queues: dict[str, KeptQueue] = attrs.field(factory=dict, init=False)
@@ -67,22 +73,25 @@ class Journal:
         """Whether the last attempt to use the file has failed."""
         return bool(self._failures) or self._kept is None
 
-    def open(self, key: str, room: int, calls: Calls) -> KeptQueue:
+    def open(self, key: str, limits: Limits, calls: Calls) -> KeptQueue:
         """Return the queue of a subscriber, with what the file has for it.
 
         Args:
             key: the canonical text of its socket.
-            room: how many events may wait in memory.
+            limits: how much may wait.
             calls: the subscriber's.
         """
         kept = (self._kept or {}).pop(key, Kept(0, 0, 0))
-        queue = self._queues[key] = KeptQueue(key, self, room, kept, calls)
+        queue = self._queues[key] = KeptQueue(key, self, limits, kept, calls)
         return queue  # the next tick begins to read
 
     def release(self, key: str) -> None:
         """Forget the queue of a subscriber that has ended; its positions are not used again."""
         queue = self._queues.pop(key, None)
-        if queue is not None and self._kept is not None:
+        if queue is None:
+            return
+        queue.leave()
+        if self._kept is not None:
             self._kept[key] = Kept(queue.settled.low, queue.tail, 0)
             if queue.acknowledged < queue.written:
                 self._lows[key] = queue.settled.low
@@ -101,21 +110,58 @@ class Journal:
             if not self._reads:  # what they bring is counted as in the file until then
                 self._mend()
             return True
-        offset = self.wall() - now
-        cutoff = math.inf if is_last else now - self.bounds.store_after_s
+        if not (self._failures and self._write_lows()):
+            self._write_due(math.inf if is_last else now - self.bounds.store_after_s)
+        if not self._is_busy and now - self._looked >= self.bounds.look_s:
+            self._look(now)
+        return self._is_busy
+
+    def _write_due(self, cutoff: float) -> None:
+        """Write what was raised until *cutoff*, and what is settled; bring events into memory."""
+        offset = self.wall() - self.clock()
         frames: list[Frame] = []
-        lows = self._lows.copy()
         for queue in self._queues.values():
             frames += self._frames_of(queue, cutoff, offset)
-            if queue.has_low_to_write:
-                lows[queue.key] = queue.settled.low
             queue.refill()
+            if queue.wants_drop and not queue.is_reading:
+                self._drop_oldest(queue)
+        lows = self._settled()
         letters = None if self.letters is None else self.letters.take()
         if frames or lows or letters is not None:
             self._write(Commit(frames, lows, letters))
-        elif now - self._looked >= self.bounds.look_s:
-            self._look(now)
-        return self._is_busy
+        if self.memory.is_scarce:
+            self._share()
+
+    def _share(self) -> None:
+        most = self.memory.events // max(1, len(self._queues))
+        for queue in self._queues.values():
+            queue.share(most)
+
+    def _settled(self) -> dict[str, int]:
+        settled = {key: queue.settled.low for key, queue in self._queues.items() if queue.has_low_to_write}
+        return {**self._lows, **settled}
+
+    def _write_lows(self) -> bool:
+        """After a failure, write what is settled alone, which makes room; return whether there was any."""
+        lows = self._settled()
+        if lows:
+            self._write(Commit((), lows), is_partial=True)
+        return bool(lows)
+
+    def _drop_oldest(self, queue: KeptQueue) -> None:
+        queue.wants_drop = False
+        queue.is_reading = True
+        self._reads += 1
+
+        def done(found: tuple[int, int, int] | None, error: BaseException | None) -> None:
+            self._reads -= 1
+            if found is None:
+                queue.is_reading = False
+                self._failed(error or OSError())
+            else:
+                queue.drop(*found)
+
+        self.file.drop_oldest(queue.key, queue.loaded, done)
 
     def _frames_of(self, queue: KeptQueue, cutoff: float, offset: float) -> list[Frame]:
         frames = [*self._framed(queue.key, *queue.late(), offset), *self._framed(queue.key, *queue.due(cutoff), offset)]
@@ -130,7 +176,7 @@ class Journal:
             times = [event.raised_at + offset for event in part]
             yield Frame(key, places, times, [event.payload for event in part])
 
-    def _write(self, commit: Commit) -> None:
+    def _write(self, commit: Commit, *, is_partial: bool = False) -> None:
         self._is_busy = True
 
         def done(_: None, error: BaseException | None) -> None:
@@ -144,7 +190,8 @@ class Journal:
                 return
             self.written += sum(len(frame.positions) for frame in commit.frames)
             self._acknowledge(commit.lows)
-            self._works()
+            if not is_partial:
+                self._works()
 
         self.file.write(commit, done)
 
@@ -157,12 +204,14 @@ class Journal:
 
     def _works(self) -> None:
         self._failures = 0
+        self.is_full = False
         self._looked = self.clock()
         self.report(None)
 
     def _failed(self, error: BaseException) -> None:
         """Wait before the file is tried again, and mend it then if it needs that."""
         self._is_broken |= needs_mending(error)
+        self.is_full = is_full(error)
         wait_s = min(self.bounds.retry_s * 2.0 ** min(self._failures, 30), self.bounds.retry_most_s)
         is_first = self._is_broken and not self._failures
         self._failures += 1
@@ -174,7 +223,7 @@ class Journal:
         self.file.check(lambda _, error: None if error is None else self._failed(error))
 
     def _mend(self) -> None:
-        """Open the file, or make it again; events go on in memory meanwhile."""
+        """Open the file, or make it again; events wait in memory meanwhile."""
         self._is_busy = True
         offset = self.wall() - self.clock()
         known = {} if self._kept is None else self._queues.copy()
@@ -199,7 +248,7 @@ class Journal:
                 self.on_mended(mended.moved_to, lost)
             self._works()
 
-        self.file.mend(Commit(frames, lows), {key: queue.loaded for key, queue in known.items()}, done)
+        self.file.mend(Commit(frames, lows), {key: queue.disk_start for key, queue in known.items()}, done)
 
     def _adopt(self, kept: Mapping[str, Kept]) -> None:
         """Give the queues that were made before the file could be read what it has for them."""
@@ -207,8 +256,8 @@ class Journal:
         for key, queue in self._queues.items():
             queue.adopt(self._kept.pop(key, Kept(0, 0, 0)))
 
-    def read(self, queue: KeptQueue, position: int) -> None:
-        """Read the frame with *position* and some more, and give their events to *queue*."""
+    def read(self, queue: KeptQueue, position: int, most: int) -> None:
+        """Read up to *most* events from *position* on, and give them to *queue*."""
         written = queue.written
         self._reads += 1
 
@@ -223,7 +272,7 @@ class Journal:
             if reading.damaged:
                 self.on_damaged(queue.key, reading.damaged)
 
-        self.file.read(queue.key, position, self.bounds.read_events, done)
+        self.file.read(queue.key, position, most, done)
 
     def _events_of(self, frame: Frame) -> Iterator[tuple[int, Event]]:
         now = self.clock()

@@ -7,6 +7,12 @@ import attrs
 from evframe.plugin import at_least
 
 
+def _has_pages(options: object, attribute: attrs.Attribute[int], value: int) -> None:
+    at_least(0)(options, attribute, value)
+    if value:
+        at_least(1_048_576)(options, attribute, value)
+
+
 @attrs.frozen
 class Options:
     """The table ``[plugins.journal]``."""
@@ -16,6 +22,13 @@ class Options:
     ``StateDirectory``, or beside its configuration; a service has to name one."""
     store_after_ms: int = attrs.field(default=20, validator=at_least(2))
     """After how many milliseconds an event that is not delivered yet is written, at the latest."""
+    memory_bytes: int = attrs.field(default=67_108_864, validator=at_least(1_048_576))
+    """How many bytes the events of all kept subscribers may take in memory together, 256 of them for each event beside
+    its payload; 64 events of each subscriber may be there always."""
+    max_bytes: int = attrs.field(default=0, validator=_has_pages)
+    """How many bytes the file may have, beside its write-ahead log; 0 for any size, or 1,048,576 and more."""
+    min_free_bytes: int = attrs.field(default=16_777_216, validator=at_least(0))
+    """How many bytes of the file's file system stay free: with fewer, no event is written."""
     dead_max_bytes: int = attrs.field(default=268_435_456, validator=at_least(0))
     """How many bytes of dead letters are kept, each with 256 beside its payload and names; the oldest are dropped."""
     dead_max_age_s: int = attrs.field(default=2_592_000, validator=at_least(0))

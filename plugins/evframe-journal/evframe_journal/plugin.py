@@ -27,13 +27,14 @@ from evframe.plugin import (
     in_thread,
 )
 from evframe_journal import letters
-from evframe_journal.bounds import Bounds
+from evframe_journal.bounds import Bounds, FileBounds
 from evframe_journal.commands import Access, dead_letter_commands
 from evframe_journal.dead import DeadLetters, error_text
 from evframe_journal.file import PROBLEMS, JournalFile
 from evframe_journal.journal import Journal
+from evframe_journal.limits import Calls, Limits
+from evframe_journal.memory import Memory
 from evframe_journal.options import Options as JournalOptions
-from evframe_journal.queue import Calls
 from evframe_journal.replay import Replays
 
 log = logging.getLogger("evframe.journal")
@@ -52,7 +53,7 @@ class JournalPlugin:
 
     Options = JournalOptions
     kind = "extension"
-    policy_keys: ClassVar = frozenset({"keep", "dead_letter"})
+    policy_keys: ClassVar = frozenset({"keep", "dead_letter", "max_bytes", "when_full"})
 
     def __init__(self, options: JournalOptions | None = None) -> None:
         self._options = options or JournalOptions()
@@ -81,8 +82,10 @@ class JournalPlugin:
             raise ValueError("path: expected the same file as before; another one needs a restart")
         self._options = options
         self.letters.bounds = self._dead_bounds
-        if self._journal is not None:
+        if self._journal is not None and self._file is not None:
             self._journal.bounds = self._bounds
+            self._journal.memory.most_bytes = options.memory_bytes
+            self._file.set_bounds(self._file_bounds)
 
     @hookimpl
     def open_queue(self, subscriber: Subscriber, room: int, policy: Policy, wake: Callable[[], None]) -> Queue | None:
@@ -93,7 +96,8 @@ class JournalPlugin:
         if self._journal is None or policy.keep != "disk":
             return None
         calls = Calls(wake, subscriber.fail, subscriber.count_found)
-        return self._journal.open(subscriber.socket.canonical, room, calls)
+        limits = Limits.of(room, policy, self._get_context().host.core.overflow)
+        return self._journal.open(subscriber.socket.canonical, limits, calls)
 
     @hookimpl
     def events_failed(
@@ -157,7 +161,7 @@ class JournalPlugin:
         if not has_path:
             self._report(ValueError("plugins.journal.path: expected the path of a file, got nothing"))
             return
-        self._file = JournalFile(self.path)
+        self._file = JournalFile(self.path, self._file_bounds)
         self._journal = self._make(self._file)
         try:
             self._journal.restore(self._file.open())
@@ -173,6 +177,7 @@ class JournalPlugin:
         return Journal(
             file=file,
             bounds=self._bounds,
+            memory=Memory(self._options.memory_bytes),
             event_of=self._event_of,
             report=self._report,
             on_mended=self._report_mended,
@@ -184,6 +189,10 @@ class JournalPlugin:
     def _bounds(self) -> Bounds:
         # A tick each half of the time finds what is older than the other half, so that nothing waits longer.
         return Bounds(store_after_s=self._options.store_after_ms / 2000)
+
+    @property
+    def _file_bounds(self) -> FileBounds:
+        return FileBounds(self._options.max_bytes, self._options.min_free_bytes)
 
     @property
     def _dead_bounds(self) -> letters.Bounds:

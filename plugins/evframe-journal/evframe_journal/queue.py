@@ -2,195 +2,143 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
-from evframe.plugin import NO_DONES, STORED, MemoryQueue, UntilStored
+from evframe.plugin import STORED
+from evframe_journal.limits import Calls, Limits
+from evframe_journal.memory import EVENT_BYTES, LEAST, Memory
 from evframe_journal.settled import Settled
+from evframe_journal.written import WrittenQueue
 
 if TYPE_CHECKING:
     from evframe import Event
-    from evframe.plugin import Done, Policy
-    from evframe_journal.bounds import Bounds, Kept
+    from evframe.plugin import Policy
+    from evframe_journal.bounds import Kept
+
+
+_READ: Final = 4096  # the events for which a queue that is spilled wants room at a time
 
 
 class Owner(Protocol):
     """The journal, as far as a queue calls it."""
 
-    bounds: Bounds
+    memory: Memory
 
-    def read(self, queue: KeptQueue, position: int) -> None:
-        """Read the frame with *position*, and give its events to `KeptQueue.load`."""
+    @property
+    def is_full(self) -> bool:
+        """Whether the last commit found no room on the disk."""
 
-
-def _ignore(*_: object) -> None:
-    """Do nothing."""
-
-
-@attrs.frozen
-class Calls:
-    """What a queue calls of its subscriber."""
-
-    wake: Callable[[], object] = _ignore
-    """Called when events have come from the disk."""
-    lost: Callable[[int, str], object] = _ignore
-    """Called with the number of waiting events that are lost, and the reason."""
-    found: Callable[[int], object] = _ignore
-    """Called with the number of events of an earlier process that wait now, too."""
+    def read(self, queue: KeptQueue, position: int, most: int) -> None:
+        """Read events from *position* on, and give them to `KeptQueue.load`."""
 
 
-class KeptQueue(MemoryQueue):
-    """A queue whose events are in memory at its head, and on disk behind that.
+class KeptQueue(WrittenQueue):
+    """A queue whose events are in memory at its head, and on disk behind that; see `PlacedQueue`.
 
-    Each event has a position, which never changes. From the lowest to the highest, events are
-    settled, under way, in memory, on disk alone, and fresh: not written and not in the queue in memory. While
-    events are on disk alone or fresh, the queue is *spilled*: it has no room, and `spill` takes each new event.
+    `spill` takes each event for which there is no room in memory, and is asked for that room, too.
 
     Args:
         key: the canonical text of the subscriber's socket.
         owner: the journal.
-        room: how many events may wait in memory.
+        limits: how much may wait.
         kept: what the file has for the subscriber.
         calls: the subscriber's.
     """
 
     __slots__ = (
         "_calls",
-        "_fresh",
+        "_granted",
+        "_head_then",
         "_is_closed",
-        "_late_end",
-        "_most",
         "_owner",
-        "_tail",
-        "_under_way",
-        "_until_stored",
-        "_writing",
-        "acknowledged",
-        "head",
         "is_reading",
         "key",
-        "loaded",
-        "settled",
-        "written",
+        "limits",
+        "size",
+        "wants_drop",
     )
 
     is_kept = is_own = True
 
-    def __init__(self, key: str, owner: Owner, room: int, kept: Kept, calls: Calls) -> None:
-        super().__init__(0 if kept.count else room)
-        low = kept.low
+    def __init__(self, key: str, owner: Owner, limits: Limits, kept: Kept, calls: Calls) -> None:
+        super().__init__(kept.low, kept.tail)
         self.key = key
-        self._most = room
+        self.limits = limits
         self._owner = owner
         self._calls = calls
-        self.settled = Settled(low)
-        self.acknowledged = low  # what is settled according to the file
-        self.head = low  # no event below waits
-        self.loaded = low  # while the queue is spilled: the position behind the events in memory
-        self._tail = kept.tail  # while the queue is spilled: the position of the next event
+        self._granted = 0  # the events that may be in memory
         self.stored = kept.count  # events that wait and are not in memory, or fresh
-        self.written = kept.tail  # positions below are on disk or settled
-        self._writing = kept.tail  # and below this when the commit under way has ended
-        self._fresh: deque[Event] = deque()  # the events before `_tail` that are not in memory and not on disk
-        self._under_way: dict[int, tuple[Sequence[int], Sequence[Event]]] = {}
-        self._until_stored: deque[tuple[int, UntilStored]] = deque()  # by position
-        self._late_end = low  # the events below were not written when the queue got those of the file
+        self.size = kept.size  # of the payloads of these
+        self.wants_drop = False  # the oldest events on disk have to make room
         self.is_reading = False
         self._is_closed = False
-
-    @property
-    def tail(self) -> int:
-        """The position of the next event."""
-        if self.stored:
-            return self._tail
-        return self.settled.open_from(self.head, len(self) + 1)[-1]
+        self._head_then = kept.low  # at the last look at how much is in memory
 
     # As a subscriber uses it
 
     def spill(self, event: Event) -> bool:
-        """Take an event that finds no room in memory; return whether it waits now.
-
-        While the file cannot be written as fast, or at all, the fresh events have another bound.
-        """
-        if self._is_closed or len(self._fresh) >= self._owner.bounds.fresh_events:
+        """Take an event that finds no room in memory; return whether it waits now."""
+        size = len(event.payload) + EVENT_BYTES
+        self._owner.memory.note(size)
+        if self._is_closed:
             return False
         if not self.stored:
+            if self._grow(size):
+                self.append(event)
+                return True
             self.loaded = self._tail = self.tail
-            self.room = 0
+        if not self._may_wait(size):
+            return False
+        self.room = 0
+        self._owner.memory.fresh += size
         self._fresh.append(event)
         self._tail += 1
         self.stored += 1
+        self.size += len(event.payload)
         return True
 
-    def has_room_for(self, event: Event) -> bool:  # noqa: ARG002 as for every queue in memory
-        """Return True: what finds no room in memory waits on disk."""
-        return True
-
-    def take(self, most: int, number: int) -> tuple[Sequence[Event], Mapping[int, Done]]:
-        """Remove up to *most* events from the head; return them, and the callbacks by index."""
-        # The collector may run where memory for an object is requested, and a finaliser may raise an event.
-        events = list(self) if len(self) <= most else []
-        if len(events) == len(self) <= most:
-            self.clear()
-        else:
-            events = [self.popleft() for _ in range(min(most, len(self))) if self]
-        count = len(events)
-        if not count:
-            return (), NO_DONES
-        positions = self.settled.open_from(self.head, count)
-        self.head = positions[-1] + 1
-        self._under_way[number] = positions, events
-        dones = self._dones
-        callbacks = {i: dones.pop(place) for i, place in enumerate(positions) if place in dones} if dones else NO_DONES
-        if self.stored:
-            self.refill()
-        return events, callbacks
-
-    def track(self, done: Done) -> None:
-        """Have *done* called with the outcome of the last event; an `UntilStored` when the event is on disk."""
-        place = self.tail - 1
-        self._dones[place] = done
-        if type(done) is UntilStored:
-            self._until_stored.append((place, done))
-
-    def settle(self, number: int, kept: Sequence[int]) -> None:
-        """Record that the events of batch *number* have their outcome, all but those with the indexes *kept*."""
-        taken = self._under_way.pop(number, None)
-        if taken is None:
-            return  # a probe
-        positions, events = taken
-        if not kept:
-            self.settled.add(positions)
-            return
-        back = set(kept)
-        self._under_way[number] = [positions[index] for index in kept], [events[index] for index in kept]
-        self.settled.add([place for index, place in enumerate(positions) if index not in back])
-
-    def give_back(self, number: int, events: Sequence[Event], dones: Mapping[int, Done]) -> None:
-        """Put events that came back before the others."""
-        positions, _ = self._under_way.pop(number)
-        self.extendleft(reversed(events))
-        self.head = positions[0]
-        for index, done in dones.items():
-            self._dones[positions[index]] = done
-
-    def configure(self, room: int, policy: Policy) -> None:  # noqa: ARG002 as `keep` holds until the subscriber ends
-        """Have *room* for events in memory; a queue that has more keeps them."""
-        self._most = room
+    def _grow(self, size: int) -> bool:
+        memory = self._owner.memory
+        wanted = min(self.limits.events - self._granted, max(memory.step(size), LEAST - self._granted))
+        if wanted > 0:
+            self._granted += memory.grant(self._granted, wanted)
         self._open_room()
+        return len(self) < self.room
+
+    def _may_wait(self, size: int) -> bool:
+        """Return whether another event may wait outside of the memory; have older ones dropped for it if need be."""
+        limits = self.limits
+        has_bytes = not limits.most_bytes or self.size + size - EVENT_BYTES <= limits.most_bytes or not self.stored
+        has_memory = self._owner.memory.has_room(size) or not self._fresh
+        if limits.drops_oldest and self.on_disk and not (has_bytes and has_memory and not self._owner.is_full):
+            self.wants_drop = True  # the journal does that
+            return has_memory
+        return has_bytes and has_memory
+
+    def has_room_for(self, event: Event) -> bool:
+        """Return whether *event* would wait, or its raise does not wait for room: another event is dropped then."""
+        if not self.limits.blocks:
+            return True
+        has_memory = not self.stored and (len(self) < self.room or self._granted < self.limits.events)
+        return has_memory or self._may_wait(len(event.payload) + EVENT_BYTES)
+
+    def configure(self, room: int, policy: Policy) -> None:
+        """Have *room* for events in memory, and follow *policy*; a queue that has more keeps them."""
+        self.limits = Limits.of(room, policy, self.limits.overflow)
+        self._shrink(room)
 
     def drop_stored(self) -> int:
         """Remove the events that are not in memory: the subscriber has ended."""
-        count, self.stored = self.stored, 0
+        count, self.stored, self.size = self.stored, 0, 0
+        self._owner.memory.fresh -= sum(len(event.payload) + EVENT_BYTES for event in self._fresh)
         self._fresh.clear()
-        end = self._tail
-        self.settled.add([place for place in range(self.loaded, end) if place not in self.settled])
-        self.loaded = end
+        self.settled.close(self.loaded, self._tail)
+        self.loaded = self._tail
         return count
 
     def close(self) -> None:
@@ -200,78 +148,6 @@ class KeptQueue(MemoryQueue):
 
     # As the journal uses it
 
-    @property
-    def has_low_to_write(self) -> bool:
-        """Whether the file has another lowest position than what is settled."""
-        low = self.settled.low
-        return (self.acknowledged < low and self.acknowledged < self.written) or low < self._late_end
-
-    @property
-    def on_disk(self) -> int:
-        """How many events the file alone has."""
-        return self.stored - len(self._fresh)
-
-    def in_memory(self) -> tuple[Sequence[int], Sequence[Event]]:
-        """Return the positions of the events that are in memory or under way and on disk, and the events."""
-        positions, events = self._open_from(self.settled.low)
-        count = bisect_left(positions, min(self.written, self.loaded) if self.stored else self.written)
-        return positions[:count], events[:count]
-
-    def late(self) -> tuple[Sequence[int], Sequence[Event]]:
-        """Return the positions and the events that are before those of the file, and not written yet."""
-        if self._late_end <= self.settled.low:
-            return (), ()
-        positions, events = self._open_from(self.settled.low)
-        count = bisect_left(positions, self._late_end)
-        return positions[:count], events[:count]
-
-    def due(self, cutoff: float) -> tuple[Sequence[int], Sequence[Event]]:
-        """Return the positions of the events that have to be written, and the events, in order.
-
-        When events are fresh, these are all that are not written: no frame may leave out an event before them.
-
-        Args:
-            cutoff: of a queue without fresh events, those raised until then, on the monotonic clock.
-        """
-        if not self._fresh and self._is_young(cutoff):
-            return (), ()
-        positions, events = self._open_from(self.written)
-        if not self._fresh:
-            count = next((i for i, event in enumerate(events) if event.raised_at > cutoff), len(events))
-            del positions[count:], events[count:]
-        return positions, events
-
-    def _is_young(self, cutoff: float) -> bool:
-        """Return whether the oldest event that may have to be written is younger than *cutoff*, or there is none."""
-        under_way = ((places, events) for places, events in self._under_way.values() if places[-1] >= self.written)
-        oldest = [events[0].raised_at for _, events in under_way]
-        if self:
-            oldest.append(self[0].raised_at if self.head >= self.written else self[-1].raised_at)
-        return all(at > cutoff for at in oldest)
-
-    def _open_from(self, start: int) -> tuple[list[int], list[Event]]:
-        """Return the positions from *start* that are not settled, and their events, of those in memory or fresh."""
-        positions: list[int] = []
-        events: list[Event] = []
-        for number in sorted(self._under_way):
-            places, taken = self._under_way[number]
-            at = bisect_left(places, start)
-            positions += places[at:]
-            events += taken[at:]
-        places = self.settled.open_from(self.head, len(self))
-        at = bisect_left(places, start)
-        positions += places[at:]
-        events += islice(self, at, None)
-        if self._fresh:
-            first = self._tail - len(self._fresh)
-            positions += range(max(first, start), self._tail)
-            events += islice(self._fresh, max(0, start - first), None)
-        return positions, events
-
-    def begin_write(self, end: int) -> None:
-        """Note that the events below the position *end* are being written."""
-        self._writing = end
-
     def end_write(self, *, is_written: bool) -> None:
         """Note that the commit has ended."""
         if not is_written:
@@ -279,27 +155,35 @@ class KeptQueue(MemoryQueue):
             return
         self.written = max(self.written, self._writing)
         self._late_end = self.settled.low
-        while self._fresh and self._tail - len(self._fresh) < self.written:
-            self._fresh.popleft()
+        while self._fresh and self._fresh_start < self.written:
+            self._owner.memory.fresh -= len(self._fresh.popleft().payload) + EVENT_BYTES
         waiting = self._until_stored
         while waiting and (waiting[0][0] < self.written or waiting[0][1].is_called):
             waiting.popleft()[1](STORED)
         self.refill()
+        if self.limits.blocks:
+            self._calls.wake()
 
     def refill(self) -> None:
         """Bring events that are not in memory there, when few are."""
-        if not self.stored or self._is_closed or len(self) > self._most // 4:
+        if not self.stored or self._is_closed or self.is_reading or len(self) > self._granted // 4:
             return
-        fresh = self._tail - len(self._fresh)
-        if self.loaded < fresh:
-            if not self.is_reading:
-                self.is_reading = True
-                self._owner.read(self, self.loaded)
+        memory = self._owner.memory
+        self._granted += memory.grant(self._granted, max(0, min(_READ, self.limits.events - self._granted)))
+        most = self._granted - len(self)
+        self.loaded = self.settled.next_open(self.loaded)
+        if self.loaded < self._fresh_start:
+            self.is_reading = True
+            self._owner.read(self, self.loaded, most)
             return
-        count = min(len(self._fresh), self._most - len(self))
+        count = min(len(self._fresh), most)
+        size = 0
         for _ in range(count):
-            self.append(self._fresh.popleft())
-        self._bring(count, self.loaded + count)
+            event = self._fresh.popleft()
+            size += len(event.payload)
+            self.append(event)
+        memory.fresh -= size + count * EVENT_BYTES
+        self._bring(count, size, self.loaded + count)
 
     def load(self, found: Sequence[tuple[int, Event]], end: int, damaged: int) -> None:
         """Take events from the file, with their positions.
@@ -312,21 +196,28 @@ class KeptQueue(MemoryQueue):
         self.is_reading = False
         found = [(place, event) for place, event in found if place >= self.loaded and place not in self.settled]
         if len(found) < end - self.loaded:
-            there = {place for place, _ in found}
-            lacking = (place for place in range(self.loaded, end) if place not in there)
-            self.settled.add([place for place in lacking if place not in self.settled])
+            for before, after in pairwise((self.loaded - 1, *(place for place, _ in found), end)):
+                self.settled.close(before + 1, after)
         self.lose(damaged)
         self.extend(event for _, event in found)
-        self._bring(len(found), max(end, self.loaded))
-        if self.loaded >= self._tail - len(self._fresh):
+        self._bring(len(found), sum(len(event.payload) for _, event in found), max(end, self.loaded))
+        if self.loaded >= self._fresh_start:
             self.lose(self.on_disk)  # which the file does not have any more
 
-    def lose(self, count: int) -> int:
+    def drop(self, first: int, last: int, count: int) -> None:
+        """Count the events from *first* to *last*, which are not in the file any more, as lost for new ones."""
+        self.is_reading = False
+        if count:
+            self.settled.close(first, last + 1)
+            self.lose(count, "queue_full")
+
+    def lose(self, count: int, reason: str = "damaged") -> int:
         """Count up to *count* events that the file alone had as lost; return how many these are."""
         count = max(0, min(count, self.on_disk))
         if count:
+            self.size -= self.size * count // self.stored
             self.stored -= count
-            self._calls.lost(count, "damaged")
+            self._calls.lost(count, reason)
             self._open_room()
             self._calls.wake()
         return count
@@ -346,9 +237,12 @@ class KeptQueue(MemoryQueue):
             moved.update(zip(before, places, strict=False))
             self._under_way[number] = places[: len(before)], events
             places = places[len(before) :]
-        waiting = [*self.settled.open_from(self.head, len(self)), *range(self._tail - len(self._fresh), self._tail)]
+        waiting = [*self.settled.open_from(self.head, len(self)), *range(self._fresh_start, self._tail)]
         moved.update(zip(waiting, range(kept.tail, kept.tail + len(waiting)), strict=False))
+        self._until_stored = deque((moved[place], done) for place, done in self._until_stored if place in moved)
         self._dones = {moved[place]: done for place, done in self._dones.items()}
+        self.size += sum(len(event.payload) for event in self) + kept.size
+        self._owner.memory.fresh += sum(len(event.payload) + EVENT_BYTES for event in self)
         self._fresh.extendleft(reversed(self))
         self.clear()
         self.settled = Settled(kept.low - len(moved) + len(waiting))
@@ -361,12 +255,45 @@ class KeptQueue(MemoryQueue):
         self._open_room()
         self.refill()
 
-    def _bring(self, count: int, loaded: int) -> None:
+    def _bring(self, count: int, size: int, loaded: int) -> None:
         self.stored -= count
+        self.size = self.size - size if self.stored else 0
         self.loaded = loaded
         self._open_room()
         if count:
             self._calls.wake()
 
     def _open_room(self) -> None:
-        self.room = 0 if self.stored or self._is_closed else self._most
+        self.room = 0 if self.stored or self._is_closed else self._granted
+
+    def share(self, most: int) -> None:
+        """Have room for at most *most* events in memory, or a few, unless some were taken since the last call."""
+        before, self._head_then = self._head_then, self.head
+        if before == self.head and self._granted > max(most, LEAST):
+            self._shrink(max(most, LEAST) if self or self.stored else 0)
+
+    def leave(self) -> None:
+        """Have no room any more: the subscriber is released."""
+        self._owner.memory.take_back(self._granted)
+        self._granted = 0
+
+    def _shrink(self, most: int) -> None:
+        """Have room for *most* events in memory; those that are written are on disk alone then."""
+        excess = len(self) - most
+        if excess > 0 and not self.is_reading and self._late_end <= self.settled.low:
+            positions = self.settled.open_from(self.head, len(self))
+            if positions[-1] < self.written:
+                self._unload(excess, positions[-excess])
+        left = max(most, len(self))
+        if left < self._granted:
+            self._owner.memory.take_back(self._granted - left)
+            self._granted = left
+        self._open_room()
+
+    def _unload(self, count: int, loaded: int) -> None:
+        if not self.stored:
+            self._tail = self.tail
+        for _ in range(count):
+            self.size += len(self.pop().payload)
+        self.stored += count
+        self.loaded = loaded

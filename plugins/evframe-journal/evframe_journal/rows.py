@@ -18,6 +18,7 @@ from evframe_journal.letters import SCHEMA as OF_LETTERS
 from evframe_journal.letters import upgrade
 
 _AT_A_TIME: Final = 4  # frames that are read
+_MOST_PAGES: Final = 2**32 - 2
 _PAGES: Final = 2000  # of the write-ahead log, after which it is folded into the file
 _LOW: Final = "INSERT INTO subscribers VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET low = excluded.low"
 _MISSING: Final = "INSERT OR IGNORE INTO subscribers SELECT key, min(first) FROM frames GROUP BY key"
@@ -28,7 +29,8 @@ _BEGUN: Final = (
     " WHERE f.first < s.low AND f.last >= s.low"
 )
 _KEPT: Final = (
-    "SELECT s.key, s.low, max(s.low, coalesce(max(f.last) + 1, 0)), coalesce(sum(f.count), 0)"
+    "SELECT s.key, s.low, max(s.low, coalesce(max(f.last) + 1, 0)), coalesce(sum(f.count), 0),"
+    " coalesce(sum(length(f.body)), 0)"
     " FROM subscribers s LEFT JOIN frames f ON f.key = s.key AND f.last >= s.low GROUP BY s.key"
 )
 _COUNT: Final = "SELECT coalesce(sum(count), 0) FROM frames WHERE key = ? AND last >= ?"
@@ -50,6 +52,9 @@ _LETTER: Final = (
 _LETTERS: Final = (
     "SELECT id, at, first_raised, CAST(event AS BLOB), CAST(socket AS BLOB), CAST(reason AS BLOB),"
     " CAST(detail AS BLOB), attempts, payload FROM dead"
+)
+_OLDEST: Final = (
+    "SELECT rowid, first, last, count FROM frames WHERE key = ? AND last >= ? AND first >= ? ORDER BY last LIMIT 1"
 )
 _PUT_ASIDE: Final = "INSERT INTO damaged VALUES (?, ?, ?, ?, ?, ?)"
 _ASIDE: Final = "INSERT INTO damaged SELECT ?, key, first, last, count, body FROM frames WHERE rowid = ?"
@@ -78,7 +83,7 @@ The first version has no table for dead letters, and the second one none for dam
 
 def kept(database: sqlite3.Connection) -> dict[str, Kept]:
     """Return what is kept for each subscriber; of frames with settled events, the positions alone are read."""
-    found = {key: Kept(low, tail, count) for key, low, tail, count in database.execute(_KEPT)}
+    found = {key: Kept(*each) for key, *each in database.execute(_KEPT)}
     for key, first, row, low in database.execute(_BEGUN).fetchall():
         with database.blobopen("frames", "body", row, readonly=True) as body, suppress(ValueError):
             settled = settled_below(low, first, body.read)
@@ -93,13 +98,13 @@ def count_from(database: sqlite3.Connection, key: str, position: int) -> int:
 
 
 def write(database: sqlite3.Connection, frames: Iterable[Frame], lows: Mapping[str, int]) -> None:
-    """Write *frames*, and delete those below *lows*."""
+    """Delete the frames below *lows*, and write *frames*, for which there is more room then."""
     database.executemany(_LOW, lows.items())
+    database.executemany("DELETE FROM frames WHERE key = ? AND last < ?", lows.items())
     frames = tuple(frames)
     firsts = [(frame.key, frame.first) for frame in frames]
     database.executemany("INSERT OR IGNORE INTO subscribers VALUES (?, ?)", firsts)
     database.executemany(_FRAME, map(_row, frames))
-    database.executemany("DELETE FROM frames WHERE key = ? AND last < ?", lows.items())
 
 
 def read(database: sqlite3.Connection, key: str, position: int, most: int) -> Reading:
@@ -123,6 +128,27 @@ def read(database: sqlite3.Connection, key: str, position: int, most: int) -> Re
     if damaged:
         put_aside(database, damaged)
     return Reading(frames, end, sum(damaged.values()))
+
+
+def drop_oldest(database: sqlite3.Connection, key: str, position: int) -> tuple[int, int, int]:
+    """Delete the first frame of *key* that begins at *position* or behind it.
+
+    Returns its first and last position, and how many events it had.
+    """
+    with transaction(database):
+        found = database.execute(_OLDEST, (key, position, position)).fetchone()
+        if found is None:
+            return position, position, 0
+        row, first, last, count = found
+        database.execute("DELETE FROM frames WHERE rowid = ?", (row,))
+    return first, last, count
+
+
+def bound(database: sqlite3.Connection, most_bytes: int) -> None:
+    """Have SQLite refuse what makes the file larger than *most_bytes*, or than it is; 0 for any size."""
+    (size,) = database.execute("PRAGMA page_size").fetchone()
+    pages = most_bytes // size if most_bytes else _MOST_PAGES
+    database.execute(f"PRAGMA max_page_count = {pages}").fetchone()
 
 
 def put_aside(database: sqlite3.Connection, rows: Iterable[int]) -> None:
@@ -167,7 +193,7 @@ def _take(database: sqlite3.Connection, row: tuple[Any, ...], loaded: Mapping[st
     match row:
         case bytes() | str() as name, int() as low:
             key = _text(name)
-            if ":" in key:  # as in every socket; SQLite has a table of its own with such rows
+            if ":" in key:  # as in every socket; a table of SQLite has such rows, too
                 database.execute(_LOW, (key, low))
         case bytes() | str() as name, int() as first, int() as last, int() as count, bytes() as body:
             key = _text(name)

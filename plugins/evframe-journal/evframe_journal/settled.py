@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import count as counted
-from itertools import islice
+from typing import Final
+
+_FEW: Final = 4096  # positions that are kept one by one
 
 
 class Settled:
@@ -16,29 +17,71 @@ class Settled:
         low: the lowest position without an outcome.
     """
 
-    __slots__ = ("_above", "low")
+    __slots__ = ("_above", "_spans", "low")
 
     def __init__(self, low: int) -> None:
         self.low = low
         self._above: set[int] = set()
+        self._spans: list[tuple[int, int]] = []  # ascending: the first position, and that behind the last one
 
     def add(self, positions: Sequence[int]) -> None:
         """Settle *positions*, which are ascending and open."""
         above = self._above
         if not above and positions and positions[0] == self.low and positions[-1] - self.low + 1 == len(positions):
             self.low = positions[-1] + 1  # as nearly every time
+        else:
+            above.update(positions)
+            while self.low in above:
+                above.remove(self.low)
+                self.low += 1
+        if self._spans:
+            self._rise()
+
+    def close(self, start: int, end: int) -> None:
+        """Settle all positions from *start* to *end*, some of which may be settled."""
+        start = max(start, self.low)
+        if start >= end:
             return
-        above.update(positions)
-        while self.low in above:
-            above.remove(self.low)
-            self.low += 1
+        if end - start <= _FEW:
+            self.add([place for place in range(start, end) if place not in self])
+            return
+        self._above = {place for place in self._above if not start <= place < end}
+        merged: list[tuple[int, int]] = []
+        for low, high in sorted((*self._spans, (start, end))):
+            if merged and low <= merged[-1][1]:
+                merged[-1] = merged[-1][0], max(high, merged[-1][1])
+            else:
+                merged.append((low, high))
+        self._spans = merged
+        self._rise()
+
+    def _rise(self) -> None:
+        while (self._spans and self._spans[0][0] <= self.low) or self.low in self._above:
+            if self.low in self._above:
+                self._above.remove(self.low)
+                self.low += 1
+            else:
+                self.low = max(self.low, self._spans.pop(0)[1])
+
+    def next_open(self, position: int) -> int:
+        """Return the lowest position from *position* on that is not in a long row of settled ones."""
+        for start, end in self._spans:
+            if start <= position < end:
+                position = end
+        return position
 
     def open_from(self, start: int, count: int) -> Sequence[int]:
         """Return the next *count* positions from *start* that are not settled."""
-        start = max(start, self.low)
-        if not self._above:
-            return range(start, start + count)
-        return list(islice((place for place in counted(start) if place not in self._above), count))
+        place = max(start, self.low)
+        if not self._above and not self._spans:
+            return range(place, place + count)
+        found: list[int] = []
+        while len(found) < count:
+            place = self.next_open(place) if self._spans else place
+            if place not in self._above:
+                found.append(place)
+            place += 1
+        return found
 
     def __contains__(self, position: int) -> bool:
-        return position < self.low or position in self._above
+        return position < self.low or position in self._above or self.next_open(position) != position

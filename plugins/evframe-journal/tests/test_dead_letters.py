@@ -12,7 +12,8 @@ from evframe_journal.file import KIND, JournalFile
 from evframe_journal.journal import Journal
 from evframe_journal.letters import OVERHEAD, STEP, Filter
 from evframe_journal.letters import Bounds as DeadBounds
-from evframe_journal.queue import Calls
+from evframe_journal.limits import Calls, Limits
+from evframe_journal.memory import Memory
 
 from evframe.events.event import EventRegistry
 from evframe.testing import FakeClock, until
@@ -35,6 +36,7 @@ class Opened:
         self.journal = Journal(
             file=self.file,
             bounds=Bounds(retry_s=0.0),
+            memory=Memory(1 << 26),
             event_of=DEFINITION.restored,
             report=self.problems.append,
             letters=self.letters,
@@ -293,7 +295,7 @@ async def test_a_file_of_version_1_gets_the_table(tmp_path, open_):
 async def test_a_letter_and_the_outcome_of_its_event_are_one_commit(open_):
     """An event that fails for good leaves its frame, and becomes a letter, in one commit: a crash finds one of both."""
     opened = open_()
-    queue = opened.journal.open(SOCKET, 10, Calls())
+    queue = opened.journal.open(SOCKET, Limits(10), Calls())
     for number in range(3):
         queue.append(DEFINITION.snapshot({"number": number}, opened.clock()))
     opened.clock.advance(1)
@@ -305,4 +307,4 @@ async def test_a_letter_and_the_outcome_of_its_event_are_one_commit(open_):
     await opened.commit()
     assert len(opened.problems) == commits + 1
     assert await opened.numbers() == [0, 1, 2]
-    assert open_().journal.open(SOCKET, 10, Calls()).stored == 0
+    assert open_().journal.open(SOCKET, Limits(10), Calls()).stored == 0

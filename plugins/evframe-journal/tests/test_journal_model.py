@@ -6,7 +6,8 @@ from evframe_journal.bounds import Bounds, Kept, Mended, Reading
 from evframe_journal.file import GoneError
 from evframe_journal.frames import Frame
 from evframe_journal.journal import Journal
-from evframe_journal.queue import Calls
+from evframe_journal.limits import Calls, Limits
+from evframe_journal.memory import Memory
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -19,6 +20,7 @@ GRACE_S = 0.02
 KEY = "udp:127.0.0.1:1"
 MOST_ROOM = 9
 MOST_IN_FRAME = 5
+MEMORY_BYTES = 2 * 7 * 320
 
 
 class FakeFile:
@@ -157,7 +159,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.announced = set()  # numbers of events that are on disk, as far as the journal has said
         self.accepted = []  # in the order in which the queue took them
         self.times = {}  # by number, of the raise
-        self.bound = Bounds(fresh_events=7, frame_events=3, store_after_s=GRACE_S, retry_s=0.0)
+        self.bound = Bounds(frame_events=3, store_after_s=GRACE_S, retry_s=0.0)
         self.room = 6
         self.lost = 0
         self.start()
@@ -172,6 +174,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.journal = Journal(
             file=self.file,
             bounds=self.bound,
+            memory=Memory(MEMORY_BYTES),
             event_of=self.event_of,
             report=lambda _: None,
             clock=lambda: self.now,
@@ -182,7 +185,7 @@ class JournalMachine(RuleBasedStateMachine):
             self.hidden = set(self.unsettled())
         else:
             self.journal.restore(self.file.kept())
-        self.queue = self.journal.open(KEY, self.room, Calls(self.wake, self.on_lost, self.on_found))
+        self.queue = self.journal.open(KEY, Limits(self.room), Calls(self.wake, self.on_lost, self.on_found))
 
     def on_damaged(self, payloads):
         numbers = [loads(payload)["params"][0] for payload in payloads]
@@ -329,7 +332,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(room=st.integers(3, MOST_ROOM), frame=st.integers(1, MOST_IN_FRAME))
     def options_change(self, room, frame):
         self.room = room
-        self.bound = Bounds(fresh_events=7, frame_events=frame, store_after_s=GRACE_S, retry_s=0.0)
+        self.bound = Bounds(frame_events=frame, store_after_s=GRACE_S, retry_s=0.0)
         self.journal.bounds = self.bound
         self.queue.configure(room, NO_POLICY)
 
@@ -357,7 +360,7 @@ class JournalMachine(RuleBasedStateMachine):
         """End the last lease when everything is settled, and begin another one."""
         self.journal.release(KEY)
         self.came_back = 0
-        self.queue = self.journal.open(KEY, self.room, Calls(self.wake, self.on_lost, self.on_found))
+        self.queue = self.journal.open(KEY, Limits(self.room), Calls(self.wake, self.on_lost, self.on_found))
 
     def teardown(self):
         """Every event that is not settled comes, once the file works and the peer takes all."""
@@ -398,7 +401,7 @@ test_journal = JournalMachine.TestCase
 def test_a_subscriber_that_comes_again_leaves_no_frame():
     """What was settled before the last lease ended is deleted, also when another lease begins before the commit."""
     machine = JournalMachine()
-    queue = machine.journal.open("other", 10, Calls())
+    queue = machine.journal.open("other", Limits(10), Calls())
     queue.append(DEFINITION.snapshot([1], machine.now))
     machine.now += 1.0
     machine.journal.tick()
@@ -407,7 +410,7 @@ def test_a_subscriber_that_comes_again_leaves_no_frame():
     queue.take(1, 1)
     queue.settle(1, ())
     machine.journal.release("other")
-    machine.journal.open("other", 10, Calls())
+    machine.journal.open("other", Limits(10), Calls())
     for _ in range(3):
         machine.journal.tick()
         machine.file.do_all()

@@ -1,0 +1,56 @@
+"""What the queue of a subscriber may hold, and what it calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from evframe.plugin import Policy
+
+
+def _ignore(*_: object) -> None:
+    """Do nothing."""
+
+
+@attrs.frozen
+class Limits:
+    """How much a subscriber may have, and what happens with more."""
+
+    events: int
+    """How many events may wait in memory."""
+    most_bytes: int = 0
+    """How many bytes of payloads may wait outside of the memory; 0 for any number."""
+    when_full: str = "drop_newest"
+    """What happens to an event that finds no room."""
+    overflow: str = "drop_newest"
+    """What happens to it where the policy does not say so."""
+
+    @classmethod
+    def of(cls, events: int, policy: Policy, overflow: str) -> Limits:
+        """Return what *policy* says."""
+        return cls(events, policy.max_bytes or 0, policy.when_full or overflow, overflow)
+
+    @property
+    def drops_oldest(self) -> bool:
+        """Whether the oldest events on disk are dropped for new ones."""
+        return self.when_full == "drop_oldest"
+
+    @property
+    def blocks(self) -> bool:
+        """Whether callers that can wait do so until there is room."""
+        return self.when_full == "block"
+
+
+@attrs.frozen
+class Calls:
+    """What a queue calls of its subscriber."""
+
+    wake: Callable[[], object] = _ignore
+    """Called when events have come from the disk."""
+    lost: Callable[[int, str], object] = _ignore
+    """Called with the number of waiting events that are lost, and the reason."""
+    found: Callable[[int], object] = _ignore
+    """Called with the number of events of an earlier process that wait now, too."""

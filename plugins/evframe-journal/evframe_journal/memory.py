@@ -1,0 +1,69 @@
+"""The bound for what the queues of all kept subscribers hold in memory."""
+
+from __future__ import annotations
+
+from typing import Final
+
+EVENT_BYTES: Final = 256
+"""What an event takes beside its payload."""
+LEAST: Final = 64
+"""How many events each queue may hold whatever the others have."""
+_STEP_BYTES: Final = 65_536
+_WEIGHT: Final = 64
+
+
+class Memory:
+    """Shares a number of bytes among queues: one half for events in memory, the other for those not written yet.
+
+    A queue gets room for events in steps, so that nothing is counted for the events themselves. The sizes of events
+    are estimated from those that were spilled or read lately.
+
+    Args:
+        most_bytes: for all queues together.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        self.granted = 0
+        """How many events the queues have room for."""
+        self.fresh = 0
+        """How many bytes the events have that are not written yet."""
+        self._event_bytes = 2.0 * EVENT_BYTES
+
+    def note(self, size: int) -> None:
+        """Take the size of another event into the estimate."""
+        self._event_bytes += (size - self._event_bytes) / _WEIGHT
+
+    @property
+    def events(self) -> int:
+        """How many events the half for those in memory is enough for."""
+        return int(self.most_bytes / 2 / self._event_bytes)
+
+    @property
+    def is_scarce(self) -> bool:
+        """Whether nearly all of that half is granted."""
+        return self.granted > self.events * 3 // 4
+
+    def step(self, size: int) -> int:
+        """Return for how many events of *size* bytes a queue asks at a time."""
+        return max(1, int(_STEP_BYTES / max(size, self._event_bytes)))
+
+    def grant(self, has: int, wanted: int) -> int:
+        """Return for how many more events a queue has room now.
+
+        Args:
+            has: for how many it has room.
+            wanted: how many more it wants.
+        """
+        least = min(wanted, max(0, LEAST - has))
+        count = max(least, min(wanted, self.events - self.granted))
+        self.granted += count
+        return count
+
+    def take_back(self, count: int) -> None:
+        """Have room for *count* events less in a queue."""
+        self.granted -= count
+
+    def has_room(self, size: int) -> bool:
+        """Return whether an event of *size* bytes may wait to be written."""
+        return self.fresh + size <= self.most_bytes // 2

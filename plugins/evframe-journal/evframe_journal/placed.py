@@ -1,0 +1,123 @@
+"""A queue that knows the position of each event, also of those that are under way."""
+
+from __future__ import annotations
+
+import sys
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from evframe.plugin import NO_DONES, MemoryQueue, UntilStored
+from evframe_journal.settled import Settled
+
+if TYPE_CHECKING:
+    from evframe import Event
+    from evframe.plugin import Done
+
+
+class PlacedQueue(MemoryQueue):
+    """A queue whose events have positions, which do not change.
+
+    From the lowest to the highest, events are settled, under way, in memory, on disk alone, and fresh: not
+    written and not in the queue in memory. While events are on disk alone or fresh, the queue is *spilled*.
+
+    Args:
+        low: the position of the first event.
+        tail: that behind the last event on disk.
+    """
+
+    __slots__ = ("_fresh", "_tail", "_under_way", "_until_stored", "head", "settled")
+
+    def __init__(self, low: int, tail: int) -> None:
+        super().__init__(0)
+        self.settled = Settled(low)
+        self.head = low  # no event below waits
+        self._tail = tail  # while the queue is spilled: the position of the next event
+        self._fresh: deque[Event] = deque()  # the events before `_tail` that are not in memory and not on disk
+        self._under_way: dict[int, tuple[Sequence[int], Sequence[Event]]] = {}
+        self._until_stored: deque[tuple[int, UntilStored]] = deque()  # by position
+
+    @property
+    def tail(self) -> int:
+        """The position of the next event."""
+        if self.stored:
+            return self._tail
+        return self.settled.open_from(self.head, len(self) + 1)[-1]
+
+    @property
+    def _fresh_start(self) -> int:
+        return self._tail - len(self._fresh)
+
+    def take(self, most: int, number: int) -> tuple[Sequence[Event], Mapping[int, Done]]:
+        """Remove up to *most* events from the head; return them, and the callbacks by index."""
+        # The collector may run where memory for an object is requested, and a finaliser may raise an event.
+        events = list(self) if len(self) <= most else []
+        if len(events) == len(self) <= most:
+            self.clear()
+        else:
+            events = [self.popleft() for _ in range(min(most, len(self))) if self]
+        count = len(events)
+        if not count:
+            return (), NO_DONES
+        positions = self.settled.open_from(self.head, count)
+        self.head = positions[-1] + 1
+        self._under_way[number] = positions, events
+        dones = self._dones
+        callbacks = {i: dones.pop(place) for i, place in enumerate(positions) if place in dones} if dones else NO_DONES
+        if self.stored:
+            self.refill()
+        return events, callbacks
+
+    def refill(self) -> None:
+        """Bring events that are not in memory there."""
+
+    def track(self, done: Done) -> None:
+        """Have *done* called with the outcome of the last event; an `UntilStored` when the event is on disk."""
+        place = self.tail - 1
+        self._dones[place] = done
+        if type(done) is UntilStored:
+            self._until_stored.append((place, done))
+
+    def settle(self, number: int, kept: Sequence[int]) -> None:
+        """Record that the events of batch *number* have their outcome, all but those with the indexes *kept*."""
+        taken = self._under_way.pop(number, None)
+        if taken is None:
+            return  # a probe
+        positions, events = taken
+        if not kept:
+            self.settled.add(positions)
+            return
+        back = set(kept)
+        self._under_way[number] = [positions[index] for index in kept], [events[index] for index in kept]
+        self.settled.add([place for index, place in enumerate(positions) if index not in back])
+
+    def give_back(self, number: int, events: Sequence[Event], dones: Mapping[int, Done]) -> None:
+        """Put events that came back before the others."""
+        positions, _ = self._under_way.pop(number)
+        self.extendleft(reversed(events))
+        self.head = positions[0]
+        for index, done in dones.items():
+            self._dones[positions[index]] = done
+
+    def _open_from(self, start: int, end: int = sys.maxsize) -> tuple[list[int], list[Event]]:
+        """Return the positions from *start* to *end* that are not settled, and their events, of those in memory."""
+        positions: list[int] = []
+        events: list[Event] = []
+        for number in sorted(self._under_way):
+            places, taken = self._under_way[number]
+            at = bisect_left(places, start)
+            positions += places[at:]
+            events += taken[at:]
+        places = self.settled.open_from(self.head, len(self))
+        at = bisect_left(places, start)
+        positions += places[at:]
+        events += islice(self, at, None)
+        if self._fresh:
+            first = self._fresh_start
+            positions += range(max(first, start), self._tail)
+            events += islice(self._fresh, max(0, start - first), None)
+        count = bisect_left(positions, end)
+        del positions[count:], events[count:]
+        return positions, events
