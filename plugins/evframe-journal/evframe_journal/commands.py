@@ -29,6 +29,7 @@ _LISTED: Final = 100
 _MOST_LISTED: Final = 1000
 _MOST_IDS: Final = 1000
 _RATE: Final = 1000
+_DIGITS: Final = 20  # a number with more is beyond 64 bits anyhow
 _WRITE_S: Final = 10.0
 _NOT_FOUND: Final = "Letter not found"
 
@@ -79,7 +80,7 @@ class _DeadLetters:
 
     def list(self, params: Mapping[str, Any]) -> asyncio.Future[Any]:
         limit = _number(params, "limit", _LISTED, 1, _MOST_LISTED)
-        after = _number(params, "after", 0, 0, 2**31 - 1)
+        after = _id(params["after"], "after") if "after" in params else 0
         return self._later(self._list(self._filter(params), after, limit))
 
     async def _list(self, wanted: Filter, after: int, limit: int) -> dict[str, Any]:
@@ -93,7 +94,7 @@ class _DeadLetters:
         return {"Letters": [_listed(letter) for letter in found], "next": next_}
 
     def show(self, params: Mapping[str, Any]) -> asyncio.Future[Any]:
-        return self._later(self._show(int_param(params, "id")))
+        return self._later(self._show(_id(params["id"], "id")))
 
     async def _show(self, number: int) -> dict[str, Any]:
         reading = self._access.reading()
@@ -246,10 +247,16 @@ def _ids(given: Any) -> tuple[int, ...]:
     parts = given.split(",") if isinstance(given, str) else given if isinstance(given, list) else [given]
     if not 0 < len(parts) <= _MOST_IDS:
         raise _bad(f"ids: expected 1 to {_MOST_IDS} ids, got {len(parts)}")
-    found = {int_param({"ids": part.strip() if isinstance(part, str) else part}, "ids") for part in parts}
-    if min(found) < 1:
-        raise invalid_params("Bad type for parameter 'ids'")
-    return tuple(sorted(found))
+    return tuple(sorted({_id(part.strip() if isinstance(part, str) else part, "ids") for part in parts}))
+
+
+def _id(given: Any, name: str) -> int:
+    """Return the id of a letter, which may have more than the 32 bits of other numbers."""
+    if isinstance(given, str) and given.isascii() and given.isdigit():
+        given = int(given[:_DIGITS])
+    if isinstance(given, bool) or not isinstance(given, int) or not 0 <= given < 2**63:
+        raise invalid_params(f"Bad type for parameter '{name}'")
+    return given
 
 
 def _listed(letter: Letter) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 
 import pytest
 from evframe_journal import JournalPlugin, Options
@@ -305,6 +306,30 @@ async def test_commands_that_a_policy_does_not_permit(tmp_path):
         for method, params in (("replay", {"socket": "*"}), ("drop", {"ids": [1]}), ("stop", [1])):
             assert (await gateway.error(method, params))["code"] == 400
         assert await gateway.numbers() == [1]
+
+
+async def test_ids_beyond_32_bits(tmp_path):
+    """After billions of letters, each is shown, replayed and dropped by its id, and listings continue."""
+    gateway = Gateway(tmp_path / "journal")
+    async with gateway.events:
+        await gateway.fail(0)
+        await gateway.result("drop", {"ids": [1]})
+    with sqlite3.connect(tmp_path / "journal") as database:
+        database.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'dead'", (2**40,))
+    database.close()
+    gateway = Gateway(tmp_path / "journal")
+    async with gateway.events:
+        await gateway.fail(1, 2, 3)
+        first = await gateway.result("list", {"limit": 1})
+        assert first["next"] == 2**40 + 1
+        assert [each["id"] for each in (await gateway.result("list", {"after": str(first["next"])}))["Letters"]] == [
+            2**40 + 2,
+            2**40 + 3,
+        ]
+        assert await gateway.params(2**40 + 2) == {"number": 2}
+        assert (await gateway.replay(ids=[2**40 + 2])).delivered == 1
+        assert await gateway.result("drop", {"ids": f"{2**40 + 1}"}) == {"Dropped": 1}
+        assert await gateway.numbers() == [3]
 
 
 VALUES = [None, True, -1, 0, 1.5, 2**70, "", "x", "1,,2", "\udcff", "[", "*" * 5000, [], {}, [[1]], [None, 1], {"a": 1}]
