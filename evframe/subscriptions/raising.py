@@ -27,7 +27,9 @@ from evframe.subscriptions.leases import check_declaration
 from evframe.subscriptions.roster import Roster
 
 log = logging.getLogger("evframe.interface")
-Until = Literal["delivered", "stored"]
+Until = Literal["delivered", "stored", "kept"]
+"""What is waited for: that an event is `delivered`; that it is delivered or `stored` on disk; `kept` is the same at the
+subscribers alone whose events are kept."""
 _Copies = Sequence[tuple[Event, Subscriber]]
 
 
@@ -137,13 +139,15 @@ class Raising:
                     subscriber.refuse(1, "nesting")
                 _log_nesting(event)
 
-    def _put_awaited(self, definition: Channel, event: Event, copies: _Copies, dones: Iterable[Done]) -> None:
+    def _put_awaited(self, definition: Channel, event: Event, copies: _Copies, dones: Iterable[Done | None]) -> None:
         """As `_put`, with a callback for the outcome of each of *copies*; a callback may change the event's targets."""
         definition.raised += 1
         is_nested = event.depth >= self._max_nesting and bool(copies)
         for (copy, subscriber), done in zip(copies, dones, strict=True):
             if is_nested:
                 subscriber.refuse(1, "nesting", done)
+            elif done is None:
+                self._scheduler.put((subscriber,), copy)
             elif subscriber.put(copy, done):
                 self._scheduler.get_turn(subscriber)
         if is_nested:
@@ -157,8 +161,9 @@ class Raising:
         until: Until = "delivered",
     ) -> None:
         copies = _copies(definition, event)
-        done: Done = OutcomeCallback(len(copies), callback).done
-        dones = [done] * len(copies) if until == "delivered" else [UntilStored(done) for _ in copies]
+        awaited = [until != "kept" or subscriber.queue.is_kept for _, subscriber in copies]
+        done: Done = OutcomeCallback(sum(awaited), callback).done
+        dones = [(done if until == "delivered" else UntilStored(done)) if waits else None for waits in awaited]
         self._put_awaited(definition, event, copies, dones)
 
     def _lose(self, name: str, count: int) -> None:
@@ -178,13 +183,13 @@ class Raising:
             params: its parameters.
             timeout_s: seconds to wait; an outcome that is still open then has the reason `pending`.
                 None waits for as long as it takes.
-            until: what is waited for: `delivered`, or `stored`, where an event on disk has the outcome `stored`.
+            until: what is waited for, `delivered` or `stored`; an event that is on disk has the outcome `stored`.
 
         Raises:
             ValueError: if *timeout_s* is no number of seconds, or *until* is another word; nothing is raised then.
         """
         check_timeout("timeout_s", timeout_s)
-        _check_until(until)
+        _check_until(until, "delivered", "stored")
         definition = self._events[name]
         event = definition.snapshot(params, monotonic(), depth.get())
         deadline = None if timeout_s is None else monotonic() + timeout_s
@@ -216,9 +221,9 @@ class Raising:
             params: its parameters.
             done: called once, perhaps before this returns, with the reason of the failure at each
                 subscriber, or None where it was delivered; it must neither take long nor raise.
-            until: as for `raise_event_and_wait`.
+            until: as for `raise_event_and_wait`; with `kept`, *done* gets the outcomes at kept subscribers alone.
         """
-        _check_until(until)
+        _check_until(until, *get_args(Until))
         definition = self._events[name]
         event = definition.snapshot(params, monotonic(), depth.get())
         self._put_and_call(definition, event, done, until)
@@ -261,9 +266,9 @@ def _copies(definition: Channel, event: Event) -> _Copies:
     return [(copy, subscriber) for copy, targets in definition.copies(event) for subscriber in targets]
 
 
-def _check_until(until: Until) -> None:
-    if until not in get_args(Until):
-        raise ValueError(f"until: expected 'delivered' or 'stored', got {until!r}")
+def _check_until(until: Until, *expected: str) -> None:
+    if until not in expected:
+        raise ValueError(f"until: expected {' or '.join(map(repr, expected))}, got {until!r}")
 
 
 def _log_nesting(event: Event) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import Final, Protocol
 
@@ -18,10 +19,10 @@ _FAILED: Final = "a payload could not be taken"
 class Taker(Protocol):
     """Takes payloads, one after the other."""
 
-    def take(self, data: bytes) -> bytes:
-        """Take a payload; return the reply to it, which may be nothing."""
+    def take(self, data: bytes, answer: Callable[[bytes], None]) -> None:
+        """Take a payload; *answer* is called with the reply to it, now or later, if there is one."""
 
-    async def take_large(self, data: bytes) -> bytes:
+    async def take_large(self, data: bytes, answer: Callable[[bytes], None]) -> None:
         """Do the same for a payload that would hold the loop up, beside the loop."""
 
     def drop(self, total: int) -> None:
@@ -89,13 +90,15 @@ class PayloadReader:
 
     def _take(self, payload: bytes, connection: Connection | None) -> None:
         try:
-            _answer(connection, self._taker.take(payload))
+            with _answering(connection) as answer:
+                self._taker.take(payload, answer)
         except Exception:
             log.exception(_FAILED)
 
     async def _take_large(self, payload: bytes, connection: Connection | None) -> None:
         try:
-            _answer(connection, await self._taker.take_large(payload))
+            with _answering(connection) as answer:
+                await self._taker.take_large(payload, answer)
         except Exception:
             log.exception(_FAILED)
 
@@ -110,6 +113,18 @@ class PayloadReader:
         await self._take_all(self._receiver.last())
 
 
-def _answer(connection: Connection | None, reply: bytes) -> None:
-    if reply and connection is not None:
-        connection.reply(reply)
+@contextmanager
+def _answering(connection: Connection | None) -> Iterator[Callable[[bytes], None]]:
+    """Yield what takes the reply to a payload: it is sent with others of the same turn, or alone after the block."""
+    is_late = False
+
+    def answer(reply: bytes) -> None:
+        if connection is not None:  # the sender of a datagram expects none
+            connection.reply(reply)
+            if is_late:
+                connection.flush()
+
+    try:
+        yield answer
+    finally:
+        is_late = True

@@ -19,14 +19,14 @@ class Taken(list):
         self.may_end = asyncio.Event()
         self.dropped = 0
 
-    def take(self, data):
+    def take(self, data, answer):
         self.append(data)
-        return b"reply to " + data
+        answer(b"reply to " + data)
 
-    async def take_large(self, data):
+    async def take_large(self, data, answer):
         await self.may_end.wait()
         self.append(data)
-        return b"large"
+        answer(b"large")
 
     def drop(self, total):
         self.dropped = total

@@ -7,13 +7,13 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import attrs
 from evframe_wire.visible import brief
 
 from evframe import Event, ParameterError
-from evframe.plugin import LogLimiter, PluginContext
+from evframe.plugin import STORED, LogLimiter, PluginContext
 
 Fate = Literal["delivered", "nobody", "failed", "open"]
 """How the deliveries of an event ended: all were delivered; the event had no subscribers; some failed for good; or
@@ -27,12 +27,15 @@ LARGE_BYTES: Final = 8 << 10
 
 
 def fate_of(reasons: Sequence[str | None]) -> Fate:
-    """Return how deliveries with these *reasons* ended; None is the reason of an event that was delivered."""
+    """Return how deliveries with these *reasons* ended; None is the reason of an event that was delivered.
+
+    What is stored on disk counts as delivered.
+    """
     if not reasons:
         return "nobody"
     if "shutdown" in reasons:
         return "open"
-    return "delivered" if not any(reasons) else "failed"
+    return "delivered" if {None, STORED}.issuperset(reasons) else "failed"
 
 
 class Refused(ValueError):  # noqa: N818 the message's fault, not one of the plugin
@@ -105,6 +108,9 @@ class Intake:
         except Exception as error:  # noqa: BLE001 `take_found` counts the error
             return Prepared(problem=error.with_traceback(None))  # the traceback would keep the frames and their objects
 
+    until: ClassVar[Literal["stored", "kept"]] = "stored"
+    """What is waited for before the outcomes are known; see `EventInterface.raise_event_and_tell`."""
+
     def take_found(self, find: Find, done: Done | None = None, prepared: Prepared | None = None) -> str | None:
         """Raise the event of a message; count a message that becomes no event, and return the reason.
 
@@ -115,7 +121,7 @@ class Intake:
         """
         try:
             if prepared is not None:
-                self._context.raising.raise_prepared(prepared.unwrap(), done)
+                self._context.raising.raise_prepared(prepared.unwrap(), done, until=self.until)
             else:
                 self._raise(*find(), done)
         except Refused as refusal:
@@ -135,7 +141,7 @@ class Intake:
         if done is None:
             self._context.raise_event(name, params)
         else:
-            self._context.raising.raise_event_and_tell(name, params, done)
+            self._context.raising.raise_event_and_tell(name, params, done, until=self.until)
 
     def refuse(self, refusal: Refused) -> str:
         """Count and log a message that becomes no event, and return the reason."""

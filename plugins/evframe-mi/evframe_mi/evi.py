@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import attrs
 from evframe_wire.encoding import encode_leaf, encode_value
 from evframe_wire.payload import Pairs
 from evframe_wire.reading import read_first
+from evframe_wire.visible import brief
 
 from evframe import Counters, Parameter, SocketError, UnknownEventError
 from evframe.plugin import (
     CLIENT_KEYS,
+    STORED,
     Command,
     CommandError,
     ForbiddenError,
@@ -33,6 +36,7 @@ from evframe.plugin import (
 )
 
 log = logging.getLogger("evframe.management")
+_WAIT_S: Final = 10.0  # for the outcome of an event whose client waits for it
 _COUNTED: Final = tuple(field.name for field in attrs.fields(Counters))
 
 if TYPE_CHECKING:
@@ -77,6 +81,7 @@ def evi_commands(context: Callable[[], PluginContext], clients: _Clients) -> Ite
         ("raise_event",),
         needs_interface=True,
         named=(("event", "json"),),
+        optional=("until",),
         prepare=evi.prepare,
     )
     yield Command("evi:statistics", ((),), evi.statistics, "counts the outcomes of the events of each subscriber")
@@ -190,7 +195,9 @@ class _Evi:
         except ValueError as error:
             return CommandError(400, "Bad Params", str(error))
 
-    def raise_(self, params: Mapping[str, Any], interface: str, prepared: Event | CommandError | None = None) -> str:
+    def raise_(
+        self, params: Mapping[str, Any], interface: str, prepared: Event | CommandError | None = None
+    ) -> str | asyncio.Future[str]:
         name = text_param(params, "event")
         try:
             event = self._context.raising.event(name)
@@ -201,7 +208,12 @@ class _Evi:
             raise CommandError(480, "Temporarily Unavailable")
         if isinstance(prepared, CommandError):
             raise prepared
+        until = params.get("until")
+        if until not in {None, "delivered", "stored"}:
+            raise invalid_params(f"until: expected 'delivered' or 'stored', got {brief(until)}")
         try:
+            if until is not None:
+                return self._raise_and_wait(prepared or event.snapshot(_values(params, event), time.monotonic()), until)
             if prepared is None:
                 self._context.raise_event(name, _values(params, event))
             else:
@@ -209,6 +221,25 @@ class _Evi:
         except ValueError as error:
             raise CommandError(400, "Bad Params", str(error)) from None
         return "OK"
+
+    def _raise_and_wait(self, event: Event, until: Literal["delivered", "stored"]) -> asyncio.Future[str]:
+        """Raise *event*, and return what becomes the answer when each of its subscribers has it, or it is on disk."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[str] = loop.create_future()
+
+        def end(reasons: Sequence[str | None]) -> None:
+            failed = sorted({reason for reason in reasons if reason not in {None, STORED}} - {None})
+            if answer.done():
+                return
+            if failed:
+                answer.set_exception(CommandError(500, "Event not delivered", ", ".join(map(str, failed))))
+            else:
+                answer.set_result("OK")
+
+        timer = loop.call_later(_WAIT_S, end, ["pending"])
+        answer.add_done_callback(lambda _: timer.cancel())
+        self._context.raising.raise_prepared(event, end, until=until)
+        return answer
 
 
 def _raised(event: Channel) -> dict[str, Any]:

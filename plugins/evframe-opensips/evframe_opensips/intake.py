@@ -15,6 +15,7 @@ from evframe_wire.visible import brief
 from evframe import EventNameError, Pairs, ParameterError
 from evframe.plugin import PluginContext
 from evframe_opensips.catalogue import is_of_the_core
+from evframe_opensips.replies import Replies
 
 log = logging.getLogger("evframe.opensips")
 MAX_HOPS: Final = 8
@@ -25,12 +26,16 @@ _INVALID: Final = (-32602, "Invalid params")
 class InstanceIntake(Intake):
     """Raises the events of one instance.
 
+    A request is answered when its event is raised, and delivered or on disk for each subscriber whose events are kept.
+
     Args:
         context: the context of the plugin.
         instance: the instance's name.
         instance_param: the parameter that gets it; empty for none.
         clock: the monotonic clock, in seconds.
     """
+
+    until = "kept"
 
     def __init__(self, context: PluginContext, instance: str, instance_param: str, clock: Callable[[], float]) -> None:
         super().__init__(context, log, "an event of an instance was not raised", {"instance": instance}, clock)
@@ -73,26 +78,30 @@ class InstanceIntake(Intake):
         self.expected, self.unchanged = set(events), unchanged
         return events, refused
 
-    def take(self, data: bytes) -> bytes:
-        """Raise the events in *data*, which has whole JSON texts; return the replies to those with an id."""
+    def take(self, data: bytes, answer: Callable[[bytes], None]) -> None:
+        """Raise the events in *data*, which has whole JSON texts; *answer* gets the replies to those with an id."""
         self.seen_at = self._clock()
+        replies = Replies(answer)
         try:
-            return self._message(read_message(data)) if data else b""
+            if data:
+                self._message(read_message(data), replies)
         except NotAnEvent as error:
-            return self._message(error)
+            self._message(error, replies)
         except ValueError:
-            return b"".join(map(self._message, read_messages(data)))
+            for found in read_messages(data):
+                self._message(found, replies)
+        replies.close()
 
-    async def take_large(self, data: bytes) -> bytes:
+    async def take_large(self, data: bytes, answer: Callable[[bytes], None]) -> None:
         """Do as `take` does, but read the messages and encode their events beside the loop."""
         self.seen_at = self._clock()
-        replies = b""
+        replies = Replies(answer)
         for found in await asyncio.to_thread(list, read_messages(data)):
             prepared = None
             if isinstance(found, Message):
                 prepared = await self.prepare_found(partial(self._event, found))
-            replies += self._message(found, prepared)
-        return replies
+            self._message(found, replies, prepared)
+        replies.close()
 
     def drop(self, total: int) -> None:
         """Take the number of datagrams that the kernel had no room for so far."""
@@ -100,19 +109,24 @@ class InstanceIntake(Intake):
             self.dropped = total
             self.warn("dropped", "the kernel had no room for events of an instance", {"dropped": total})
 
-    def _message(self, found: Message | ValueError, prepared: Prepared | None = None) -> bytes:
-        """Raise the event of a message, or count what is none; return the reply."""
+    def _message(self, found: Message | ValueError, replies: Replies, prepared: Prepared | None = None) -> None:
+        """Raise the event of a message, or count what is none."""
         if isinstance(found, Message):
             self.received += 1
-            reason = self.take_found(partial(self._event, found), prepared=prepared)
-            return b"" if found.id is None else reply(found.id, _ERRORS.get(reason, _INVALID) if reason else None)
-        if isinstance(found, NotAnEvent):
+            find = partial(self._event, found)
+            if found.id is None:
+                self.take_found(find, prepared=prepared)
+                return
+            later = replies.later(reply(found.id, None))
+            reason = self.take_found(find, later.taken, prepared)
+            if reason is not None:
+                later.reply(reply(found.id, _ERRORS.get(reason, _INVALID)))
+        elif isinstance(found, NotAnEvent):
             self.received += 1
             self.refuse(Refused("no_event", str(found)))
         else:
             self.unparsed += 1
             self.warn("unparsed", "what an instance sent could not be read", {"problem": str(found)})
-        return b""
 
     def _event(self, message: Message) -> tuple[str, Any]:
         """Return the event of a message, with the instance's name."""
