@@ -30,6 +30,7 @@ class Options:
     min_free_bytes: int = attrs.field(default=16_777_216, validator=at_least(0))
     """How many bytes of the file's file system stay free: with fewer, no event is written."""
     dead_max_bytes: int = attrs.field(default=268_435_456, validator=at_least(0))
-    """How many bytes of dead letters are kept, each with 256 beside its payload and names; the oldest are dropped."""
+    """How many bytes of dead letters are kept, each with 256 beside its payload and names; the oldest are dropped.
+    Letters have at most half of ``max_bytes``."""
     dead_max_age_s: int = attrs.field(default=2_592_000, validator=at_least(0))
     """For how many seconds dead letters are kept; 0 for any time."""

@@ -196,7 +196,10 @@ class JournalPlugin:
 
     @property
     def _dead_bounds(self) -> letters.Bounds:
-        return letters.Bounds(self._options.dead_max_bytes, self._options.dead_max_age_s)
+        options = self._options
+        # Events that wait need room in the file, too.
+        most = min(options.dead_max_bytes, options.max_bytes // 2) if options.max_bytes else options.dead_max_bytes
+        return letters.Bounds(most, options.dead_max_age_s)
 
     def _event_of(self, payload: bytes, raised_at: float) -> Event:
         if self._last is None or not payload.startswith(self._last.head):

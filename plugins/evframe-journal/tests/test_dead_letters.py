@@ -6,6 +6,7 @@ import sqlite3
 
 import pytest
 from disks import file_size_limit
+from evframe_journal import JournalPlugin, Options
 from evframe_journal.bounds import Bounds
 from evframe_journal.dead import DeadLetters
 from evframe_journal.file import KIND, JournalFile
@@ -308,3 +309,11 @@ async def test_a_letter_and_the_outcome_of_its_event_are_one_commit(open_):
     assert len(opened.problems) == commits + 1
     assert await opened.numbers() == [0, 1, 2]
     assert open_().journal.open(SOCKET, Limits(10), Calls()).stored == 0
+
+
+def test_letters_leave_half_of_the_file_to_events_that_wait():
+    """Where the file has a bound, letters may fill half of it, also after a reload."""
+    journal = JournalPlugin(Options(path="x", max_bytes=2_000_000, dead_max_age_s=60))
+    assert journal.letters.bounds == DeadBounds(1_000_000, 60)
+    journal.reconfigure(Options(path="x", max_bytes=2_000_000, dead_max_bytes=5000, dead_max_age_s=0))
+    assert journal.letters.bounds == DeadBounds(5000, 0)
