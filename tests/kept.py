@@ -1,7 +1,17 @@
 """Gateways whose subscribers are kept on disk."""
 
 import json
-from contextlib import asynccontextmanager
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+from evframe_journal.frames import Frame
+from processes import bound
 
 import evframe
 from evframe.testing import until
@@ -59,3 +69,82 @@ async def delivered(events):
         return counters.delivered == counters.raised
 
     await until(is_done)
+
+
+PROGRAM = """
+import asyncio, json, sys
+import evframe
+
+async def main(path, first, rate, most):
+    async with evframe.EventInterface.from_toml(path) as events:
+        number, loop = first, asyncio.get_running_loop()
+        due = loop.time()
+        while number < first + most:
+            for _ in range(max(1, rate // 100)):
+                events.raise_event("E_TEST", {"n": number})
+                number += 1
+            print(number, flush=True)
+            due += 0.01
+            await asyncio.sleep(max(0, due - loop.time()))
+        while events.statistics[0].depth:
+            await asyncio.sleep(0.01)
+        print(json.dumps(events.statistics[0].reasons), flush=True)
+
+asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:])))
+"""
+
+
+class Gateway:
+    """A process that raises events for a kept subscriber, and ends when all are delivered.
+
+    Args:
+        path: of its configuration.
+        first: the number of the first event.
+        most: how many it raises.
+        rate: how many in a second.
+    """
+
+    def __init__(self, path, first, most, rate=500):
+        self.first = self.next = first
+        self.last = None
+        words = bound(sys.executable, "-c", PROGRAM, path, str(first), str(rate), str(most))
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment)
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.last = line
+            if line[0].isdigit():
+                self.next = int(line)
+
+    def has_raised(self, count):
+        """Return whether it has raised so many; an end before that is an error."""
+        assert self.process.poll() is None, "the gateway has ended"
+        return self.next >= self.first + count
+
+    def kill(self):
+        """End it at once."""
+        self.process.send_signal(signal.SIGKILL)
+        self.end()
+
+    def end(self, timeout_s=60):
+        """Return the code with which it ends."""
+        code = self.process.wait(timeout_s)
+        self._thread.join()
+        self.process.stdout.close()
+        return code
+
+
+def on_disk(path):
+    """Return the numbers of the events that the journal has, read beside the process that uses it."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+        bodies = [body for (body,) in database.execute("SELECT body FROM frames")]
+    frames = [Frame.decoded("", 0, body) for body in bodies]
+    return {number_of(payload) for frame in frames for payload in frame.payloads}
+
+
+def number_of(payload):
+    """Return the number of an event."""
+    return json.loads(payload)["params"]["n"]

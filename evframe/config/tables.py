@@ -11,7 +11,7 @@ import attrs
 from evframe_options import at_least, structure, with_places
 
 from evframe.config.hints import published
-from evframe.config.policy import Policy, PolicyOptions
+from evframe.config.policy import Policy, PolicyOptions, matching
 from evframe.events.declarations import Parameter
 from evframe.exceptions import ConfigError
 
@@ -127,6 +127,11 @@ class Config:
             plugin, option = published().places[place]
             tables[plugin] = {option: value, **tables.get(plugin, {})}
         return tables
+
+    def keeps(self, canonical: str) -> bool:
+        """Return whether the events for the subscriber with the text *canonical* wait on disk."""
+        own = any(each.keep == "disk" for each in filter(None, self.subscriptions) if each.socket == canonical)
+        return own or matching([*filter(None, self.policies)], canonical).keep == "disk"
 
     def placed(self, problems: Iterable[str]) -> list[str]:
         """Return *problems*, each with the place of its option, and with its file and line if there is a file."""

@@ -92,6 +92,7 @@ class Composition:
         self.commands = CommandTable()
         self.manager = PluginManager(hookspecs)
         self.transports = Transports(self.manager, lambda scheme, known: why_no_scheme(scheme, known, self.statuses))
+        self.transports.keeps = config.keeps
         self.manager.on_change = self.transports.resolve
         self.status = StatusRegistry(lambda change: self.manager.notify("status_changed", change=change))
         self.status.group("core").add(status=-100, details="just started", reports=10)

@@ -57,6 +57,7 @@ class Reload:
         self._table.configure(wanted.config.policies, wanted.draft.policies)
         self._apply_subscriptions(before)
         now.config = wanted.config
+        now.transports.keeps = wanted.config.keeps
         now.manager.decide("reloaded", changes=self._changes)
         return self._changes
 

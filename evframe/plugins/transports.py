@@ -83,6 +83,8 @@ class Transports:
         self._is_configured = False
         self.values = Values()
         """The values of references in configured sockets."""
+        self.keeps: Callable[[str], bool] = lambda canonical: False  # noqa: ARG005
+        """Returns whether the configuration keeps the events for a canonical socket on disk: a peer may lack then."""
         self.resolve()
 
     def resolve(self) -> None:

@@ -146,6 +146,22 @@ async def test_flatstore_whose_folder_is_moved(tmp_path):
     assert lines(folder / "file") == list(range(10))
 
 
+@pytest.mark.parametrize("name", ["file", "{n}"])
+async def test_flatstore_whose_folder_is_not_there_at_the_start(tmp_path, name):
+    """Flatstore: a gateway starts without the folder of a kept subscriber; other subscriptions are refused then."""
+    folder = tmp_path / "folder"
+    async with kept(tmp_path, f"flatstore:{folder}/{name}") as events:
+        await away(events, "no_directory")
+        folder.mkdir()
+        await delivered(events)
+        text = (tmp_path / "evframe.toml").read_text().replace('keep = "disk"', 'keep = "memory"')
+        (tmp_path / "evframe.toml").write_text(text)
+        events.reload()
+        with pytest.raises(evframe.SocketError, match="expected a path in a directory that exists"):
+            events.subscribe_event("E_TEST", f"flatstore:{tmp_path}/other/{name}")
+    assert sorted(number for path in folder.iterdir() for number in lines(path)) == list(range(5))
+
+
 async def test_flatstore_pipe_without_a_reader(tmp_path):
     """Flatstore: lines for a pipe wait for its reader."""
     path = tmp_path / "pipe"
@@ -463,3 +479,27 @@ async def test_virtual_after_a_restart(tmp_path, datagrams, kind):
         await until(lambda: len(peers[0].payloads) >= 500)
     assert numbers(peers[0].payloads) == list(range(500))
     assert len(peers[1].payloads) == (500 if kind == "PARALLEL" else 0)
+
+
+@pytest.mark.parametrize("kind", ["PARALLEL", "FAILOVER"])
+async def test_virtual_with_a_policy_that_a_reload_brings(tmp_path, datagrams, kind):
+    """Virtual: a group that is kept from a reload on loses nothing, however many events its members do not take."""
+    path = tmp_path / "peer"
+    first = datagrams(socket.AF_UNIX, str(path))
+    async with kept(tmp_path, f"virtual:{kind} unix:{path}", "[core]\nqueue_size = 10\n", count=0) as events:
+        file = tmp_path / "evframe.toml"
+        text = file.read_text()
+        file.write_text(text.replace('keep = "disk"', 'keep = "memory"'))
+        events.reload()
+        events.raise_event("E_TEST", {"n": 0})
+        await delivered(events)
+        first.close()
+        path.unlink()
+        file.write_text(text)
+        events.reload()
+        for number in range(1, 20_000):
+            events.raise_event("E_TEST", {"n": number})
+        second = datagrams(socket.AF_UNIX, str(path))
+        await delivered(events)
+        await until(lambda: len(second.payloads) >= 19_999)
+    assert numbers(second.payloads) == list(range(1, 20_000))

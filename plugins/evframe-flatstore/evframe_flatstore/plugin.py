@@ -70,6 +70,12 @@ class FlatstoreTransport:
         self._sets: dict[str, FileSet] = {}
         self._threads = ThreadPoolExecutor(_MOST_THREADS, "flatstore")
         self._context: PluginContext | None = None
+        self._loaded: PluginContext | None = None  # the same, from the time before the start on
+
+    @hookimpl
+    def loaded(self, context: PluginContext) -> None:
+        """Keep what knows which subscribers wait for a folder that does not exist."""
+        self._loaded = context
 
     @hookimpl
     def register_events(self, collector: EventCollector) -> None:
@@ -85,17 +91,18 @@ class FlatstoreTransport:
         if known is not None:
             return known
         path, template = path_template(rest, makes_directories=self._options.make_directories)
-        self._check(path, template)
+        self._check(rest, path, template)
         socket = FlatSocket(path, self._options.suffix, self._zone, rest, template)
         return self._sockets.setdefault(rest, socket)
 
-    def _check(self, path: str, template: PathTemplate | None) -> None:
+    def _check(self, text: str, path: str, template: PathTemplate | None) -> None:
         if not path or "\0" in path:
             raise ValueError(f"expected flatstore:path, got {path!r}")
         if os.path.isdir(path) or path.endswith("/"):
             raise ValueError(f"expected the path of a file, got the directory {path!r}")
         parent = template.root if template is not None else os.path.dirname(path) or "."
-        if not self._options.make_directories and not os.path.isdir(parent):
+        waits = self._loaded is not None and self._loaded.transports.keeps(f"flatstore:{text}")
+        if not waits and not self._options.make_directories and not os.path.isdir(parent):
             raise ValueError(f"expected a path in a directory that exists, got {path!r}")
         if len(self._sockets) >= self._options.max_open_sockets:
             raise ValueError(f"expected at most {self._options.max_open_sockets} files, see max_open_sockets")

@@ -37,6 +37,8 @@ class Frame:
     """When each was raised, in seconds of the wall clock since the epoch."""
     payloads: Sequence[bytes]
     """The JSON-RPC notification of each."""
+    run: bytes = b""
+    """The name of the run that all of them are of; empty in frames of the first version."""
 
     @property
     def first(self) -> int:
@@ -53,7 +55,9 @@ class Frame:
         first = self.first
         offsets = array("I", [position - first for position in self.positions])
         sizes = array("I", map(len, self.payloads))
-        body = b"".join((offsets.tobytes(), array("d", self.times).tobytes(), sizes.tobytes(), *self.payloads))
+        body = b"".join(
+            (offsets.tobytes(), array("d", self.times).tobytes(), sizes.tobytes(), *self.payloads, self.run)
+        )
         return first, _HEAD.pack(len(self.payloads), crc32(body)) + body
 
     @classmethod
@@ -78,7 +82,8 @@ class Frame:
         end = min(count, begin + most)
         bounds = accumulate(sizes[begin:end], initial=at + sum(sizes[:begin]))
         payloads = [bytes(body[low:high]) for low, high in pairwise(bounds)]
-        return cls(key, [first + offset for offset in offsets[begin:end]], times[begin:end], payloads)
+        run = bytes(body[at + sum(sizes) :])
+        return cls(key, [first + offset for offset in offsets[begin:end]], times[begin:end], payloads, run)
 
 
 def settled_below(low: int, first: int, read: Callable[[int], bytes]) -> int:

@@ -164,17 +164,22 @@ class Journal:
         self.file.drop_oldest(queue.key, queue.loaded, done)
 
     def _frames_of(self, queue: KeptQueue, cutoff: float, offset: float) -> list[Frame]:
-        frames = [*self._framed(queue.key, *queue.late(), offset), *self._framed(queue.key, *queue.due(cutoff), offset)]
+        frames = [*self._framed(queue, *queue.late(), offset), *self._framed(queue, *queue.due(cutoff), offset)]
         if frames:
             queue.begin_write(frames[-1].last + 1)
         return frames
 
-    def _framed(self, key: str, positions: Sequence[int], events: Sequence[Event], offset: float) -> Iterator[Frame]:
-        for start in range(0, len(events), self.bounds.frame_events):
-            part = events[start : start + self.bounds.frame_events]
-            places = positions[start : start + self.bounds.frame_events]
+    def _framed(
+        self, queue: KeptQueue, positions: Sequence[int], events: Sequence[Event], offset: float
+    ) -> Iterator[Frame]:
+        start = 0
+        while start < len(events):
+            end = queue.runs.alike(positions, start, self.bounds.frame_events)
+            part = events[start:end]
             times = [event.raised_at + offset for event in part]
-            yield Frame(key, places, times, [event.payload for event in part])
+            run = queue.runs.of(positions[start])
+            yield Frame(queue.key, positions[start:end], times, [event.payload for event in part], run)
+            start = end
 
     def _write(self, commit: Commit, *, is_partial: bool = False) -> None:
         self._is_busy = True
@@ -227,7 +232,7 @@ class Journal:
         self._is_busy = True
         offset = self.wall() - self.clock()
         known = {} if self._kept is None else self._queues.copy()
-        frames = [frame for key, each in known.items() for frame in self._framed(key, *each.in_memory(), offset)]
+        frames = [frame for each in known.values() for frame in self._framed(each, *each.in_memory(), offset)]
         lows = {key: queue.settled.low for key, queue in known.items()}
         on_disk = {key: queue.on_disk for key, queue in known.items()}
 
@@ -267,6 +272,8 @@ class Journal:
                 queue.is_reading = False
                 self._failed(error or OSError())
                 return
+            for frame in reading.frames:
+                queue.runs.add(frame.first, frame.run)
             events = [each for frame in reading.frames for each in self._events_of(frame)]
             queue.load(events, reading.end if reading.frames or reading.damaged else written, reading.damaged)
             if reading.damaged:

@@ -12,6 +12,7 @@ import attrs
 from evframe.plugin import STORED
 from evframe_journal.limits import Calls, Limits
 from evframe_journal.memory import EVENT_BYTES, LEAST, Memory
+from evframe_journal.runs import Runs
 from evframe_journal.settled import Settled
 from evframe_journal.written import WrittenQueue
 
@@ -59,6 +60,7 @@ class KeptQueue(WrittenQueue):
         "is_reading",
         "key",
         "limits",
+        "runs",
         "size",
         "wants_drop",
     )
@@ -67,6 +69,7 @@ class KeptQueue(WrittenQueue):
 
     def __init__(self, key: str, owner: Owner, limits: Limits, kept: Kept, calls: Calls) -> None:
         super().__init__(kept.low, kept.tail)
+        self.runs = Runs(kept.tail if kept.count else kept.low)
         self.key = key
         self.limits = limits
         self._owner = owner
@@ -131,6 +134,11 @@ class KeptQueue(WrittenQueue):
         """Have *room* for events in memory, and follow *policy*; a queue that has more keeps them."""
         self.limits = Limits.of(room, policy, self.limits.overflow)
         self._shrink(room)
+
+    def ids(self, number: int) -> Sequence[str] | None:
+        """Return the names of the events of batch *number*: the same ones in each process, and no others' names."""
+        taken = self._under_way.get(number)
+        return None if taken is None else self.runs.ids(taken[0])
 
     def drop_stored(self) -> int:
         """Remove the events that are not in memory: the subscriber has ended."""
@@ -246,6 +254,8 @@ class KeptQueue(WrittenQueue):
         self._fresh.extendleft(reversed(self))
         self.clear()
         self.settled = Settled(kept.low - len(moved) + len(waiting))
+        self.runs = Runs(kept.tail)  # another name, because the events have other positions now
+        self.runs.add(self.settled.low, self.runs.of(kept.tail))
         self.acknowledged = self.head = self.loaded = kept.low
         self._late_end = kept.low
         self.written = self._writing = kept.tail

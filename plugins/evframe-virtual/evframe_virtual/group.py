@@ -24,6 +24,9 @@ _PROBE_LIMIT_S: Final = 5.0
 class Group(ABC):
     """Hands each event to members, as its policy says."""
 
+    is_kept = False
+    """Whether the events are kept on disk."""
+
     @abstractmethod
     def put(self, event: Event, settled: Handed, returned: Callable[[], None]) -> None:
         """Deliver *event*, then call one of two functions.
@@ -76,6 +79,7 @@ class ParallelGroup(Group):
     def __init__(self, context: PluginContext, addresses: tuple[Address, ...], *, is_kept: bool) -> None:
         self._context = context
         self._members = [context.roster.open_member(address) for address in addresses]
+        self.is_kept = is_kept
         for member in self._members if is_kept else ():
             keep(member)
 
@@ -284,6 +288,7 @@ class ChoosingGroup(Group):
         self, context: PluginContext, addresses: tuple[Address, ...], failover_timeout_s: float, *, is_kept: bool
     ) -> None:
         self._context = context
+        self.is_kept = is_kept
         self._failover_timeout_s = failover_timeout_s
         self.candidates = [Candidate(context, address, self, is_kept=is_kept) for address in addresses]
         self._probes: dict[Candidate, asyncio.Task[Any]] = {}

@@ -82,7 +82,7 @@ class VirtualTransport:
         """Hand the events to the members; the batch ends with the last of them."""
         if not isinstance(socket, VirtualSocket):
             return None
-        group = self._group(socket, is_kept=batch.is_kept)
+        group = self._group(socket, is_kept=batch.is_kept if batch.events else None)
         if group.has_healthy and batch.events:
             return HandOut(batch).start(group)
         return self._revive(group, batch)
@@ -94,10 +94,15 @@ class VirtualTransport:
         if batch.events:
             await HandOut(batch).start(group)
 
-    def _group(self, socket: VirtualSocket, *, is_kept: bool) -> Group:
+    def _group(self, socket: VirtualSocket, *, is_kept: bool | None) -> Group:
+        """Return the group of a socket; a policy that has changed since, when nothing waited, makes another one."""
         group = self._groups.get(socket.canonical)
+        if group is not None and is_kept not in {None, group.is_kept}:
+            group.close()
+            group = None
         if group is None:
             assert self._context is not None
+            is_kept = bool(is_kept)
             if socket.policy == "PARALLEL":
                 group = ParallelGroup(self._context, socket.members, is_kept=is_kept)
             else:

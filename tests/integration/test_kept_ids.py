@@ -1,0 +1,67 @@
+"""Names of kept events at real brokers: what comes twice after a kill has the same one, and nothing else has it."""
+
+import asyncio
+from collections import defaultdict
+
+import pytest
+from brokers.proxy import FaultProxy
+from brokers.queues import channel_of, make_queue
+from brokers.topics import make_topic, records_in
+from kept import Gateway, configuration, number_of, on_disk
+from processes import until
+
+pytestmark = pytest.mark.timeout(180)
+
+
+async def crash(folder, socket, proxy):
+    """Have a gateway killed whose broker takes messages and confirms none, and another one deliver the rest."""
+    path = configuration(folder, socket)
+    gateway = Gateway(path, 0, 100_000)
+    try:
+        await asyncio.to_thread(until, lambda: gateway.has_raised(200))
+        proxy.hold_back()
+        raised, sent = gateway.next, proxy.sent
+        await asyncio.to_thread(until, lambda: proxy.sent > sent and gateway.has_raised(raised + 200))
+        await asyncio.to_thread(until, lambda: on_disk(folder / "journal"))
+    finally:
+        await asyncio.to_thread(gateway.kill)
+    proxy.reset()
+    proxy.release()
+    gateway = Gateway(path, 1_000_000, 100)
+    assert await asyncio.to_thread(gateway.end) == 0
+
+
+def assert_named(named):
+    """Fail unless each number has one name, which no other has, and some came twice."""
+    by_number = defaultdict(list)
+    for number, name in named:
+        assert name
+        by_number[number].append(name)
+    assert max(map(len, by_number.values())) > 1
+    names = {number: set(names) for number, names in by_number.items()}
+    assert max(map(len, names.values())) == 1
+    assert len(set.union(*names.values())) == len(names)
+
+
+async def test_message_ids(tmp_path, rabbitmq):
+    """Messages that RabbitMQ gets again after a kill have the ids that they had before."""
+    name = f"ids-{tmp_path.name}"
+    await make_queue(rabbitmq, name)
+    async with FaultProxy(rabbitmq.port) as proxy:
+        await crash(tmp_path, f"rabbitmq:127.0.0.1:{proxy.port}/persistent?{name}", proxy)
+    got = []
+    async with channel_of(rabbitmq) as channel:
+        queue = await channel.declare_queue(name, durable=True)
+        while message := await queue.get(no_ack=True, fail=False):
+            got.append((number_of(message.body), message.message_id))
+        await queue.delete(if_unused=False, if_empty=False)
+    assert_named(got)
+
+
+async def test_headers_of_records(tmp_path, kafka):
+    """Records that Kafka gets again after a kill have the ids that they had before, in a header."""
+    topic = await make_topic(kafka)
+    async with FaultProxy(kafka.behind_proxy, kafka.proxy_port) as proxy:
+        await crash(tmp_path, f"kafka:127.0.0.1:{proxy.port}/{topic}", proxy)
+    records = await records_in(kafka, topic)
+    assert_named([(number_of(record.value), dict(record.headers)["evframe-id"]) for record in records])
