@@ -219,7 +219,9 @@ async def test_replies_s2_s5_s10(answer, reason):
     ):
         events.register_event("E_TEST")
         events.subscribe_event("E_TEST", f"tcp:127.0.0.1:{peer.port}")
-        reports = await asyncio.gather(*(events.raise_event_and_wait("E_TEST", [number]) for number in range(5)))
+        reports = await asyncio.gather(
+            *(events.raise_event_and_wait("E_TEST", [number], timeout_s=None) for number in range(5))
+        )
 
     assert [report[0].reason for report in reports] == [reason] * 5
     assert len(peer.connections) == 1
