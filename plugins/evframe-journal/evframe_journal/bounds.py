@@ -24,6 +24,8 @@ class Bounds:
     """How many seconds after a failure the file is tried again; after each further one twice as many."""
     retry_most_s: float = 5.0
     """How many seconds are between two attempts at most."""
+    orphan_keep_s: float = 86_400.0
+    """For how many seconds after the file was read a subscriber may come for what the file has for it."""
     look_s: float = 2.0
     """After how many seconds without a commit it is looked whether the file is in its place."""
 

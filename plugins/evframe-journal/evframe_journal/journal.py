@@ -15,6 +15,7 @@ from evframe_journal.file import File, is_full, needs_mending
 from evframe_journal.frames import EventOf, Frame
 from evframe_journal.limits import Calls, Limits
 from evframe_journal.memory import Memory
+from evframe_journal.orphans import Orphaned, Orphans
 from evframe_journal.queue import KeptQueue
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Journal:
     """Called when another file is in use: with the path that the one before has now, and how many events are lost."""
     on_damaged: Callable[[str, int], None] = lambda key, lost: None  # noqa: ARG005
     """Called when a frame of a subscriber is put aside, with the number of its events."""
+    orphaned: Orphaned = lambda key, frame, count: None  # noqa: ARG005
+    """Called with events whose subscriber has not come back."""
     letters: DeadLetters | None = None
     """The dead letters, which are written in the same commits."""
     clock: Callable[[], float] = time.monotonic
@@ -52,6 +55,8 @@ class Journal:
     _queues: dict[str, KeptQueue] = attrs.field(factory=dict, init=False)
     _kept: dict[str, Kept] | None = attrs.field(default=None, init=False)  # None until the file was read
     _lows: dict[str, int] = attrs.field(factory=dict, init=False)  # of subscribers that were released
+    _orphans: Orphans | None = attrs.field(default=None, init=False)
+    _restored: float = attrs.field(default=0.0, init=False)
     _is_busy: bool = attrs.field(default=False, init=False)  # a commit is under way, or the file is being mended
     _reads: int = attrs.field(default=0, init=False)  # under way
     _is_broken: bool = attrs.field(default=False, init=False)  # it has to be mended
@@ -62,6 +67,8 @@ class Journal:
     def restore(self, kept: Mapping[str, Kept]) -> None:
         """Take what the file has, by subscriber."""
         self._kept = dict(kept)
+        self._orphans = Orphans(file=self.file, orphaned=self.orphaned, kept=self._kept, lows=self._lows)
+        self._restored = self.clock()
 
     @property
     def is_open(self) -> bool:
@@ -96,6 +103,11 @@ class Journal:
             if queue.acknowledged < queue.written:
                 self._lows[key] = queue.settled.low
 
+    def give_up(self) -> dict[str, int]:
+        """Count the events that are not on disk as lost; return how many these are, by subscriber."""
+        lost = {key: queue.give_up() for key, queue in self._queues.items()}
+        return {key: count for key, count in lost.items() if count}
+
     def tick(self, *, is_last: bool = False) -> bool:
         """Write what waits for too long, and what is settled; with *is_last* all that waits.
 
@@ -125,6 +137,8 @@ class Journal:
             queue.refill()
             if queue.wants_drop and not queue.is_reading:
                 self._drop_oldest(queue)
+        if self._orphans is not None and self.clock() - self._restored >= self.bounds.orphan_keep_s:
+            self._orphans.drop()
         lows = self._settled()
         letters = None if self.letters is None else self.letters.take()
         if frames or lows or letters is not None:
@@ -257,9 +271,11 @@ class Journal:
 
     def _adopt(self, kept: Mapping[str, Kept]) -> None:
         """Give the queues that were made before the file could be read what it has for them."""
-        self._kept = dict(kept)
+        left = dict(kept)
+        found = {key: left.pop(key, Kept(0, 0, 0)) for key in self._queues}
+        self.restore(left)
         for key, queue in self._queues.items():
-            queue.adopt(self._kept.pop(key, Kept(0, 0, 0)))
+            queue.adopt(found[key])
 
     def read(self, queue: KeptQueue, position: int, most: int) -> None:
         """Read up to *most* events from *position* on, and give them to *queue*."""

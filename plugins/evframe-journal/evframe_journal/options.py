@@ -29,6 +29,8 @@ class Options:
     """How many bytes the file may have, beside its write-ahead log; 0 for any size, or 1,048,576 and more."""
     min_free_bytes: int = attrs.field(default=16_777_216, validator=at_least(0))
     """How many bytes of the file's file system stay free: with fewer, no event is written."""
+    orphan_keep_s: int = attrs.field(default=86_400, validator=at_least(0))
+    """For how many seconds after the start events on disk are kept for a subscriber that has not come back."""
     dead_max_bytes: int = attrs.field(default=268_435_456, validator=at_least(0))
     """How many bytes of dead letters are kept, each with 256 beside its payload and names; the oldest are dropped.
     Letters have at most half of ``max_bytes``."""

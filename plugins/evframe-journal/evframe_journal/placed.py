@@ -121,3 +121,18 @@ class PlacedQueue(MemoryQueue):
         count = bisect_left(positions, end)
         del positions[count:], events[count:]
         return positions, events
+
+    def _place_again(self, low: int, tail: int) -> None:
+        """Give the events under way the positions before *low*, and those that wait the ones from *tail* on."""
+        taken = sorted(self._under_way)
+        first = low - sum(len(self._under_way[number][0]) for number in taken)
+        waiting = [*self.settled.open_from(self.head, len(self)), *range(self._fresh_start, self._tail)]
+        moved = dict(zip(waiting, range(tail, tail + len(waiting)), strict=True))
+        self.settled = Settled(first)
+        for number in taken:
+            before, events = self._under_way[number]
+            self._under_way[number] = range(first, first + len(before)), events
+            moved.update(zip(before, range(first, low), strict=False))
+            first += len(before)
+        self._until_stored = deque((moved[place], done) for place, done in self._until_stored if place in moved)
+        self._dones = {moved[place]: done for place, done in self._dones.items()}

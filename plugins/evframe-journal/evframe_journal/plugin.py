@@ -31,6 +31,7 @@ from evframe_journal.bounds import Bounds, FileBounds
 from evframe_journal.commands import Access, dead_letter_commands
 from evframe_journal.dead import DeadLetters, error_text
 from evframe_journal.file import PROBLEMS, JournalFile
+from evframe_journal.frames import Frame
 from evframe_journal.journal import Journal
 from evframe_journal.limits import Calls, Limits
 from evframe_journal.memory import Memory
@@ -40,6 +41,7 @@ from evframe_journal.replay import Replays
 log = logging.getLogger("evframe.journal")
 IDENTIFIER: Final = "journal"
 _END_S: Final = 10.0
+_FAILING_S: Final = 1.0  # of the attempts at the end to use a file that fails
 _LOOK_S: Final = 0.005
 _SWITCH_S: Final = 0.0005  # with 5 ms a busy loop lets the thread of a commit wait for a second
 
@@ -67,6 +69,8 @@ class JournalPlugin:
         self._journal: Journal | None = None
         self._status: StatusGroup | None = None
         self._last: EventDefinition | None = None  # of the last event that was read: most are of one kind
+        self.orphaned = 0
+        """How many events were dropped because their subscriber has not come back."""
         self._problem = ""
         self._limiter = LogLimiter()
 
@@ -123,10 +127,13 @@ class JournalPlugin:
 
     @hookimpl
     def statistics(self) -> list[StatisticGroup]:
-        """Return how many dead letters there are, and what came of others."""
+        """Return how many dead letters there are, what came of others, and what was written and dropped."""
         letters = self.letters
         counters = {"added": letters.added, "dropped": letters.dropped, "not_kept": letters.not_kept}
-        return [StatisticGroup("dead_letters", counters, {"kept": letters.count, "bytes": letters.bytes})]
+        return [
+            StatisticGroup("dead_letters", counters, {"kept": letters.count, "bytes": letters.bytes}),
+            StatisticGroup("journal", {"written": self.written, "orphaned": self.orphaned}),
+        ]
 
     def _get_context(self) -> PluginContext:
         assert self._context is not None
@@ -182,13 +189,15 @@ class JournalPlugin:
             report=self._report,
             on_mended=self._report_mended,
             on_damaged=self._report_damaged,
+            orphaned=self._drop_orphans,
             letters=self.letters,
         )
 
     @property
     def _bounds(self) -> Bounds:
         # A tick each half of the time finds what is older than the other half, so that nothing waits longer.
-        return Bounds(store_after_s=self._options.store_after_ms / 2000)
+        options = self._options
+        return Bounds(store_after_s=options.store_after_ms / 2000, orphan_keep_s=options.orphan_keep_s)
 
     @property
     def _file_bounds(self) -> FileBounds:
@@ -242,6 +251,13 @@ class JournalPlugin:
         self._status.report(f"{lost} events for {canonical} are damaged", IDENTIFIER)
         log.error("events on disk are damaged", extra={"socket": canonical, "lost": lost})
 
+    def _drop_orphans(self, canonical: str, _: Frame | None, count: int) -> None:
+        """Count and log events whose subscriber has not come back."""
+        self.orphaned += count
+        if self._limiter.due(canonical) is not None:
+            extra = {"socket": canonical, "lost": count}
+            log.warning("events on disk are dropped, because their subscriber has not come back", extra=extra)
+
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Begin to write and to read."""
@@ -270,9 +286,16 @@ class JournalPlugin:
         journal, file = self._journal, self._file
         self._journal = self._file = None
         if journal is not None:
-            until = time.monotonic() + _END_S
-            while journal.tick(is_last=True) and time.monotonic() < until:  # noqa: ASYNC110 each look may begin a commit
+            began = time.monotonic()
+            until = began + _END_S
+            while journal.tick(is_last=True) and time.monotonic() < until:
+                if journal.is_failing:
+                    until = min(until, began + _FAILING_S)
                 await asyncio.sleep(_LOOK_S)
+            for canonical, lost in journal.give_up().items():
+                log.error(
+                    "events are lost, because they could not be written", extra={"socket": canonical, "lost": lost}
+                )
         self.letters.give_up()
         if file is not None:
             await in_thread(file.close)

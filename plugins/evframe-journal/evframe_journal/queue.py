@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Protocol
@@ -13,7 +12,6 @@ from evframe.plugin import STORED
 from evframe_journal.limits import Calls, Limits
 from evframe_journal.memory import EVENT_BYTES, LEAST, Memory
 from evframe_journal.runs import Runs
-from evframe_journal.settled import Settled
 from evframe_journal.written import WrittenQueue
 
 if TYPE_CHECKING:
@@ -230,6 +228,19 @@ class KeptQueue(WrittenQueue):
             self._calls.wake()
         return count
 
+    def give_up(self) -> int:
+        """Count the events that wait and are not on disk as lost: the process ends. Return how many these are."""
+        count = len(self._fresh)
+        self.stored -= count
+        self._fresh.clear()
+        places = self.settled.open_from(self.head, len(self))
+        while self and places[len(self) - 1] >= self.written:
+            self.pop()
+            count += 1
+        if count:
+            self._calls.lost(count, "shutdown")
+        return count
+
     def adopt(self, kept: Kept) -> None:
         """Put what the file has before the events that wait, and behind those that are under way.
 
@@ -237,23 +248,11 @@ class KeptQueue(WrittenQueue):
         """
         if not kept.count:
             kept = attrs.evolve(kept, low=kept.tail)
-        taken = sorted(self._under_way)
-        places = range(kept.low - sum(len(self._under_way[number][0]) for number in taken), kept.low)
-        moved: dict[int, int] = {}
-        for number in taken:
-            before, events = self._under_way[number]
-            moved.update(zip(before, places, strict=False))
-            self._under_way[number] = places[: len(before)], events
-            places = places[len(before) :]
-        waiting = [*self.settled.open_from(self.head, len(self)), *range(self._fresh_start, self._tail)]
-        moved.update(zip(waiting, range(kept.tail, kept.tail + len(waiting)), strict=False))
-        self._until_stored = deque((moved[place], done) for place, done in self._until_stored if place in moved)
-        self._dones = {moved[place]: done for place, done in self._dones.items()}
+        self._place_again(kept.low, kept.tail)
         self.size += sum(len(event.payload) for event in self) + kept.size
         self._owner.memory.fresh += sum(len(event.payload) + EVENT_BYTES for event in self)
         self._fresh.extendleft(reversed(self))
         self.clear()
-        self.settled = Settled(kept.low - len(moved) + len(waiting))
         self.runs = Runs(kept.tail)  # another name, because the events have other positions now
         self.runs.add(self.settled.low, self.runs.of(kept.tail))
         self.acknowledged = self.head = self.loaded = kept.low

@@ -266,3 +266,84 @@ def test_long_rows_of_settled_positions():
     settled.add([6, 7, 8, 9])
     assert settled.low == 3_000_000
     assert Kept(0, 0, 0).size == 0
+
+
+async def put_and_close(opened, *keys, count=1000):
+    journal = opened()
+    for key in keys:
+        queue = journal.open(key)
+        for number in range(count):
+            journal.put(queue, number)
+    await journal.commit()
+    await journal.commit()
+    journal.file.close()
+
+
+async def test_events_of_a_subscriber_that_does_not_come_are_dropped(opened):
+    """After `orphan_keep_s` seconds the frames of the subscriber are deleted, given away and counted; others stay."""
+    await put_and_close(opened, "udp:127.0.0.1:1", "udp:127.0.0.1:2", count=10_000)
+    journal = opened()
+    dropped: list[int] = []
+    journal.journal.orphaned = lambda key, frame, count: dropped.extend(frame.positions) if key.endswith("1") else 1 / 0
+    journal.journal.restore(journal.file.open())
+    journal.journal.bounds = Bounds(retry_s=0.0, orphan_keep_s=3600)
+    queue = journal.open("udp:127.0.0.1:2")
+    journal.clock.advance(3000)
+    for _ in range(5):
+        await journal.commit()
+    assert not dropped
+    journal.clock.advance(600)
+    for _ in range(200):
+        await journal.commit()
+        await asyncio.sleep(0.001)
+    assert dropped == list(range(10_000))
+    journal.file.close()
+    journal = opened()
+    assert journal.file.open()["udp:127.0.0.1:1"].count == 0
+    assert journal.file.open()["udp:127.0.0.1:2"].count == 10_000
+    assert len(queue) + queue.stored == 10_000
+
+
+async def test_a_subscriber_that_comes_in_time_has_its_events(opened):
+    """A subscriber that comes just before `orphan_keep_s` is over has all of its events, also after that."""
+    await put_and_close(opened, "udp:127.0.0.1:1")
+    journal = opened()
+    journal.journal.bounds = Bounds(retry_s=0.0, orphan_keep_s=3600)
+    journal.clock.advance(3599)
+    await journal.commit()
+    queue = journal.open("udp:127.0.0.1:1")
+    journal.clock.advance(3600)
+    assert await drain(journal, queue) == list(range(1000))
+
+
+@pytest.mark.parametrize("jump_s", [-1e6, 1e6])
+async def test_a_wall_clock_that_jumps(opened, jump_s):
+    """Events on disk are not younger than now when the wall clock was set back, and none is dropped by a jump."""
+    await put_and_close(opened, "udp:127.0.0.1:1", count=100)
+    journal = opened()
+    journal.journal.wall = lambda: journal.clock() + jump_s
+    journal.journal.bounds = Bounds(retry_s=0.0, orphan_keep_s=3600)
+    await journal.commit()
+    queue = journal.open("udp:127.0.0.1:1")
+    await journal.commit()
+    await until(lambda: len(queue))
+    assert all(event.raised_at <= journal.clock() for event in queue)
+    assert await drain(journal, queue) == list(range(100))
+
+
+async def test_what_cannot_be_written_at_the_end_is_counted(tmp_path, caplog):
+    """Events that the last commit cannot write are failed with the reason `shutdown`, and logged by subscriber."""
+    peer = MemoryTransport()
+    peer.when("a", away)
+    async with interface(peer, tmp_path / "journal", min_free_bytes=1 << 60) as events:
+        events.register_event("E")
+        events.subscribe_event("E", "memory:a", policy=Policy(keep="disk"))
+        for number in range(300):
+            events.raise_event("E", {"number": number})
+        await until(lambda: not events.status.group("core").find("journal").ready)
+    (counters, *_) = events.statistics
+    assert counters.raised == counters.failed + counters.depth == 300
+    assert counters.reasons == {"shutdown": counters.failed}
+    assert counters.failed >= 200
+    (record,) = [record for record in caplog.records if "could not be written" in record.message]
+    assert (record.socket, record.lost) == ("memory:a", counters.failed)
