@@ -32,7 +32,7 @@ from evframe.delivery.limits import Limits
 from evframe.delivery.members import Address, Member
 from evframe.delivery.nesting import delivering
 from evframe.delivery.ordering import Ordering, Step
-from evframe.delivery.queues import NO_DONES, STORED, Done, MemoryQueue, Queue, UntilStored
+from evframe.delivery.queues import NO_DONES, STORED, Done, MemoryQueue, Queue, QueueFull, UntilStored
 from evframe.delivery.sockets import endpoints_of, leaves, shown_socket
 from evframe.delivery.statistics import StatisticGroup
 from evframe.delivery.subscriber import Subscriber
@@ -92,6 +92,7 @@ __all__ = [
     "PluginTasks",
     "Policy",
     "Queue",
+    "QueueFull",
     "ReferenceTemplate",
     "Resolver",
     "Schedule",

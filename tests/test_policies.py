@@ -33,6 +33,8 @@ class Follower:
 
     @evframe.hookimpl
     def limit_queue(self, queue, subscriber, policy, wake):
+        if isinstance(queue, Own):
+            return None
         own = self.queues[subscriber.socket.canonical] = Own(queue, policy)
         return own
 

@@ -52,10 +52,14 @@ class Queue(Protocol):
     A queue that another plugin makes, such as one on disk, has the same members.
     """
 
-    room: int
-    """How many events may wait in memory."""
-    stored: int
-    """How many events wait elsewhere, such as on disk."""
+    @property
+    def room(self) -> int:
+        """How many events may wait in memory."""
+
+    @property
+    def stored(self) -> int:
+        """How many events wait elsewhere, such as on disk."""
+
     is_kept: bool
     """Whether its events outlive the process: the end of the deliveries fails none."""
     is_own: bool

@@ -382,6 +382,8 @@ class Scheduler:
             self._loop.call_later(LATE_S, cancel_again, futures)
         if self.retries.discard(subscriber):
             self._resume(subscriber)
+        elif subscriber.is_over:  # its events have waited without a turn
+            self._proceed(subscriber)
 
     async def drain(self, present: Callable[[], Sequence[Subscriber]], timeout_s: float) -> None:
         """Deliver what is queued within *timeout_s* seconds; count the rest as `shutdown`.

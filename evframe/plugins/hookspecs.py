@@ -102,7 +102,7 @@ def management_commands(commands: CommandTable) -> None:
 
 @hookspec(firstresult=True)
 def describe(socket: Socket) -> dict[str, Any] | None:
-    """Return more about a subscriber than its counters; what is returned is part of its listing.
+    """Return more about a subscriber than its counters; what plugins return is part of its listing.
 
     Args:
         socket: what the plugin returned from `on_subscribe`; None for those of others.
@@ -185,8 +185,8 @@ def open_queue(subscriber: Subscriber, room: int, policy: Policy, wake: Callable
 def limit_queue(queue: Queue, subscriber: Subscriber, policy: Policy, wake: Callable[[], None]) -> Queue | None:
     """Return a queue round *queue* that decides when its events are sent, and which are dropped.
 
-    Called when a subscriber gets its first policy. The plugin that was loaded last is called first; None is returned
-    for policies that need no such queue. An error is logged.
+    Called when the policy of a subscriber changes. The plugin that was loaded last is called first; None is returned
+    for policies that need no such queue, and when *queue* is the plugin's already. An error is logged.
 
     Args:
         queue: with the events that wait.

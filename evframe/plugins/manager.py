@@ -272,7 +272,7 @@ class PluginManager(pluggy.PluginManager):
         Raises:
             PluginError: for any other error of a plugin.
         """
-        followed = {key for plugin in self.get_plugins() for key in getattr(plugin, "policy_keys", ())}
+        followed = {key for _, plugin in self.list_name_plugin() for key in getattr(plugin, "policy_keys", ())}
         for key in policy.keys:
             if key not in followed:
                 owner = published().policy_keys.get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable
 from typing import Any
 
@@ -182,11 +183,11 @@ class Subscribing:
         return self._transports.parse(text)
 
     def describe(self, socket: Socket | str) -> dict[str, Any]:
-        """Return what the transport of *socket*, or of its text, describes, such as the state of its members.
+        """Return what plugins describe of *socket*, or of its text, such as the state of its members.
 
         Raises:
             SocketError: if *socket* is a text that cannot be used.
         """
         if isinstance(socket, str):
             socket = self.parse_socket(socket).socket
-        return next(iter(self._manager.collect("describe", socket=socket)), {})
+        return dict(ChainMap(*self._manager.collect("describe", socket=socket)))

@@ -141,7 +141,8 @@ class Leases:
         subscriber.remove_lease()
         if lease.requested is not NO_POLICY:
             self.policies.request(lease, NO_POLICY)
-            self.roster.apply(subscriber, self.policies.of_subscriber(subscriber))
+            if subscriber.leases:  # without leases, what waits is sent as it was to be
+                self.roster.apply(subscriber, self.policies.of_subscriber(subscriber))
         self.roster.scheduler.room.release(subscriber)
         self._notify("lease_changed", lease=lease, change=change)
         if not subscriber.leases:  # a plugin may have subscribed it again

@@ -151,11 +151,11 @@ class Roster:
         if before is not NO_POLICY:
             subscriber.set_bounds()
         arguments = {"subscriber": subscriber, "policy": policy, "wake": partial(self.scheduler.wake, subscriber)}
-        if not subscriber.queue.is_own:
-            for queue in self._collect("open_queue", room=self._room, **arguments)[:1] if not subscriber.depth else ():
+        if not (subscriber.queue.is_own or subscriber.depth):
+            for queue in self._collect("open_queue", room=self._room, **arguments)[:1]:
                 subscriber.use(queue)
-            for queue in self._collect("limit_queue", queue=subscriber.opened(), **arguments)[:1]:
-                subscriber.use(queue)
+        for queue in self._collect("limit_queue", queue=subscriber.opened(), **arguments)[:1]:
+            subscriber.use(queue)
 
     def check(self, subscriber: Subscriber, *, probe: bool) -> None:
         """Look up the host names of *subscriber* again, and with *probe* find out whether its peer can be reached."""
