@@ -1,4 +1,4 @@
-"""What filters cost an event: one, a long one, and ten thousand with and without an index.
+"""What filters cost an event: one, a long one, and ten thousand with and without an index, alone and as leases.
 
 usage: python benchmarks/filters.py
 """
@@ -10,7 +10,12 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
-from evframe_cesql import Filter, FilterError, Index, compile_filter
+from evframe_cesql import CesqlPlugin, Filter, FilterError, Index, compile_filter
+from evframe_policies import PoliciesPlugin
+
+import evframe
+from evframe.plugin import Policy
+from evframe.testing import MemoryTransport
 
 EVENT = {"ip": "192.168.0.7", "cseq": 1234, "callid": "call-5", "method": "INVITE", "code": 200, "tag": "a1"}
 TEXT = "ip LIKE '192.168.%' AND cseq > 1000"
@@ -46,6 +51,30 @@ def one_by_one(filters: list[Filter]) -> list[Filter]:
     return [each for each in filters if each.matches(EVENT, "E_TEST")]
 
 
+def leases(count: int) -> evframe.EventInterface:
+    """Return an interface with an event that so many leases have, each with a filter of an equality."""
+    plugins = {"memory": MemoryTransport(), "cesql": CesqlPlugin(), "policies": PoliciesPlugin()}
+    events = evframe.EventInterface(plugins=plugins)
+    events.register_event("E_TEST")
+    for number in range(count):
+        policy = Policy(where=f"callid = 'other-{number}'")
+        events.subscribe_event("E_TEST", f"memory:{number}", policy=policy)
+    return events
+
+
+def raised(events: evframe.EventInterface) -> float:
+    """Return the microseconds of a raise that no lease gets."""
+    return fastest(lambda: events.raise_event("E_TEST", EVENT), 2_000)
+
+
+def selected(events: evframe.EventInterface) -> float:
+    """Return the microseconds in which it is found that no lease gets an event."""
+    channel = events.event("E_TEST")
+    event = channel.snapshot(EVENT, 0.0)
+    assert channel.select is not None
+    return fastest(lambda: channel.select(event), 2_000)  # type: ignore[misc]
+
+
 def main() -> None:
     """Print the microseconds of each row."""
     single = compile_filter(TEXT)
@@ -61,6 +90,10 @@ def main() -> None:
         "the same, without the parameter": fastest(lambda: single.matches({}, "E_TEST"), 2_000),
         f"{MANY} equalities, one by one": fastest(lambda: one_by_one(filters), 1, 10),
         f"{MANY} equalities, in an index": fastest(lambda: index.matching(EVENT, "E_TEST"), 2_000),
+        f"the selection among {MANY} leases with equalities": selected(leases(MANY)),
+        "a raise without a lease": raised(leases(0)),
+        "a raise for one lease with an equality, which does not get it": raised(leases(1)),
+        f"a raise for {MANY} of these": raised(leases(MANY)),
         "the slowest of the slow texts": max(
             fastest(lambda each=each: each.matches(LONG, "E_TEST"), 20) for each in slow
         ),  # type: ignore[misc]

@@ -37,17 +37,20 @@ def test_no_list_names_the_plugins(plugin):
     """The type checker, the linter of imports, the workspace, tox and the scripts find a new plugin by its folder."""
     reasons = {
         "pyproject.toml": {
+            "evframe-cesql",
             "evframe-client",
             "evframe-core-events",
             "evframe-datagram",
             "evframe-files",
             "evframe-flatstore",
             "evframe-ingest",
+            "evframe-journal",
             "evframe-kafka-clients",
             "evframe-lease-events",
             "evframe-mi",
             "evframe-mi-datagram",
             "evframe-mi-http",
+            "evframe-policies",
             "evframe-probing",
             "evframe-resolver",
             "evframe-route",
