@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -18,13 +19,15 @@ from evframe_journal.dead import DeadLetters, look
 from evframe_journal.letters import Filter, Letter
 
 if TYPE_CHECKING:
+    from evframe import Event
     from evframe.plugin import Address, Member
     from evframe_journal.dead import Reading
     from evframe_journal.frames import EventOf
 
 MOST_RATE: Final = 100_000
 _PAGE: Final = 256  # letters that are read at once
-_UNDER_WAY: Final = 1024  # letters of one replay that wait for their outcome
+_UNDER_WAY: Final = 4096  # letters of one replay that wait for their outcome
+_OF_PEER: Final = 256  # of one peer
 _MEMBERS: Final = 64  # peers of one replay that stay open without a letter under way
 _TICK_S: Final = 0.05
 _OVER: Final = 16  # replays that are listed after their end
@@ -78,8 +81,13 @@ class _Peer:
     member: Member
     under_way: int = 0
 
-    def has_room_for(self, letter: Any) -> bool:
-        return not self.member.depth or self.member.subscriber.queue.has_room_for(letter)
+    @property
+    def is_away(self) -> bool:
+        return self.under_way > 0 and self.member.subscriber.away is not None
+
+    def has_room_for(self, event: Event) -> bool:
+        is_free = not self.member.depth or self.member.subscriber.queue.has_room_for(event)
+        return is_free and self.under_way < _OF_PEER
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -111,40 +119,73 @@ class Replay:
     _is_closing: bool = attrs.field(default=False, init=False)
 
     async def run(self) -> None:
-        """Send the letters, page by page."""
-        pending: deque[Letter] = deque()
+        """Send the letters, page by page; those of peers that are away when these are back."""
         try:
             pace = Pace(self.rate, self.clock)
-            after: int | None = 0
-            while after is not None:
-                page = await look(self.reading, self.wanted, after, _PAGE, whole=True)
-                after = page.next
-                pending.extend(self._claim(page.letters))
-                await self._send(pending, pace)
-                self._close_idle()
+            skipped = await self._pass(None, pace)
+            while skipped:
+                await self._wait_for_any(skipped)
+                skipped = await self._pass(skipped, pace)
             while self.under_way:  # noqa: ASYNC110 an event would be set by each letter
                 await asyncio.sleep(_TICK_S)
         except Exception as error:  # noqa: BLE001 the file of the journal has a problem, which the status shows too
             self.problem = str(error) or repr(error)
         finally:
             self._is_closing = self.is_over = True
-            self.letters.claimed.difference_update(letter.id for letter in pending)
             self._close(self._peers)
 
-    def _claim(self, letters: Sequence[Letter]) -> list[Letter]:
+    async def _pass(self, first: Mapping[str, int] | None, pace: Pace) -> dict[str, int]:
+        """Send each letter, and skip those for peers that are away, so that these delay no other peer.
+
+        Args:
+            first: by socket, the id of the first letter; None for all letters.
+            pace: how fast.
+
+        Returns the same for the next pass. All later letters of a socket are skipped, too, which keeps their order.
+        """
+        skipped: dict[str, int] = {}
+        after: int | None = 0 if first is None else min(first.values()) - 1
+        while after is not None:
+            page = await look(self.reading, self.wanted, after, _PAGE, whole=True)
+            after = page.next
+            letters = [
+                each for each in page.letters if first is None or each.id >= first.get(self._goal(each), math.inf)
+            ]
+            pending = deque(self._claim(letters))
+            if first is None:
+                self.left += len(letters) - len(pending)
+            try:
+                await self._send(pending, pace, skipped)
+            finally:
+                self.letters.claimed.difference_update(letter.id for letter in pending)
+            self._close_idle()
+        return skipped
+
+    def _goal(self, letter: Letter) -> str:
+        return self.to or letter.socket
+
+    def _claim(self, letters: Iterable[Letter]) -> list[Letter]:
         """Return those that no other replay has; this one has them from now on."""
         found = [letter for letter in letters if letter.id not in self.letters.claimed]
-        self.left += len(letters) - len(found)
         self.letters.claimed.update(letter.id for letter in found)
         return found
 
-    async def _send(self, pending: deque[Letter], pace: Pace) -> None:
+    async def _wait_for_any(self, skipped: Iterable[str]) -> None:
+        """Return when a peer that was away is back."""
+        while all((peer := self._peers.get(socket)) and peer.is_away for socket in skipped):  # noqa: ASYNC110 as above
+            await asyncio.sleep(_TICK_S)
+
+    async def _send(self, pending: deque[Letter], pace: Pace, skipped: dict[str, int]) -> None:
         """Send *pending* in order, as fast as the rate and the peers allow."""
         while pending:
             letter = pending[0]
-            peer = self._peer(self.to or letter.socket)
-            if peer is None:
-                self.left += 1
+            goal = self._goal(letter)
+            peer = self._peer(goal)
+            if peer is None or goal in skipped or peer.is_away:
+                if peer is None:
+                    self.left += 1
+                else:
+                    skipped.setdefault(goal, letter.id)
                 self.letters.claimed.discard(pending.popleft().id)
                 continue
             event = self.event_of(letter.payload, self.clock())
