@@ -61,7 +61,7 @@ class EventInterface(Raising, Subscribing):
         """Whether this is the daemon's interface."""
         self.is_running = False
         """Whether the interface is entered, and is not being left."""
-        self.config_path: str | Path | None = None
+        self.config_path: str | Path | None = None if config is None or config.source is None else config.source[0]
         """The file that `reload` reads."""
         self._has_own_plugins = plugins is not None
         registry, notify = composed.registry, composed.manager.notify
@@ -90,9 +90,7 @@ class EventInterface(Raising, Subscribing):
         Raises:
             ConfigError: with every problem, each with its path.
         """
-        interface = cls(read_config_file(path), gateway=gateway)
-        interface.config_path = path
-        return interface
+        return cls(read_config_file(path), gateway=gateway)
 
     def reload(self, config: Config | None = None) -> Changes:
         """Apply the difference between the configuration and *config*, all of it or nothing.

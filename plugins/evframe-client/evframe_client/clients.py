@@ -104,7 +104,7 @@ class Client(_Base):
         with management_errors(self.shown, self.timeout_s):
             return request.result(run(self._exchange(request)))
 
-    def raise_event(self, event: str, params: Any = None) -> None:
+    def raise_event(self, event: str, params: Any = None, *, until: str | None = None) -> None:
         """Raise *event* at the gateway with the values and numbers of *params* exactly as they are.
 
         An OpenSIPS does not know this form: call `raise_event` with its parameters there.
@@ -112,12 +112,14 @@ class Client(_Base):
         Args:
             event: the event's name.
             params: a mapping, a sequence or `evframe.Pairs`; None for no parameters.
+            until: ``delivered`` waits until each subscriber has the event, ``stored`` also ends when it is on disk
+                for those that are kept; None waits for neither.
 
         Raises:
-            ManagementError: as `call` does.
+            ManagementError: as `call` does; with *until*, also when a delivery has failed, or takes too long.
             ValueError: if the parameters have no JSON form.
         """
-        self.call("raise_event", raise_params(event, params))
+        self.call("raise_event", raise_params(event, params, until))
 
     def subscribe(
         self,
@@ -156,9 +158,9 @@ class AsyncClient(_Base):
         with management_errors(self.shown, self.timeout_s):
             return request.result(await self._exchange(request))
 
-    async def raise_event(self, event: str, params: Any = None) -> None:
+    async def raise_event(self, event: str, params: Any = None, *, until: str | None = None) -> None:
         """Raise *event* at the gateway, as `Client.raise_event` does."""
-        await self.call("raise_event", raise_params(event, params))
+        await self.call("raise_event", raise_params(event, params, until))
 
     def subscribe(
         self,

@@ -114,6 +114,7 @@ class Request:
         return answer if is_ours else None
 
 
-def raise_params(event: str, params: Any) -> dict[str, Any]:
+def raise_params(event: str, params: Any, until: str | None = None) -> dict[str, Any]:
     """Return the parameters of the command `raise_event` that have *params* raised exactly as they are."""
-    return {"event": event} if params is None else {"event": event, "json": params}
+    named = {"event": event} if params is None else {"event": event, "json": params}
+    return named if until is None else {**named, "until": until}

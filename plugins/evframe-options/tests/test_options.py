@@ -50,7 +50,7 @@ def test_shared_validators(tmp_path):
 
 
 def test_rules_with_defaults_of_every_kind(tmp_path):
-    """What validators say is told, whatever makes the defaults of the other fields."""
+    """Errors of validators are reported, whatever makes the defaults of the other fields."""
 
     @attrs.frozen
     class Options:

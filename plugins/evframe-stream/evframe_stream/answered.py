@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from evframe_wire.framing import Splitter
+from evframe_wire.visible import brief
 
 from evframe import Unavailable
 from evframe.plugin import Resolver
@@ -79,8 +80,10 @@ class AnsweredConnection(Connection):
         chunk = self._pending.pop(request_id, None)
         if chunk is None:
             return  # late, or not ours
-        if _member(reply, "error") is not None:
-            chunk.batch.fail(request_id - chunk.first_id, "error_reply")
+        problem = _member(reply, "error")
+        if problem is not None:
+            error = RuntimeError(f"the peer has replied with {brief(problem)}")
+            chunk.batch.fail(request_id - chunk.first_id, "error_reply", error)
         self._count(chunk)
 
     def _count(self, chunk: Chunk) -> None:

@@ -58,10 +58,22 @@ def subscribers(client: Client, *, as_json: bool) -> None:
 @click.argument("event", shell_complete=complete_events)
 @click.argument("socket")
 @click.option("--expire", type=click.IntRange(min=0), help="Lease in seconds; 0 unsubscribes.")
-def subscribe(client: Client, event: str, socket: str, expire: int | None) -> None:
-    """Subscribe SOCKET to EVENT."""
+@click.option("--where", metavar="CESQL", help="The events that it gets, such as \"code >= 400 AND ip LIKE '10.%'\".")
+@click.option("--only", metavar="NAME", multiple=True, help="A parameter that it gets; repeat it for more.")
+@click.option("--sample", type=float, metavar="SHARE", help="The share of the events that it gets, such as 0.01.")
+@click.option("--max-age", "max_age_s", type=float, metavar="SECONDS", help="Drop events that have waited for longer.")
+@click.option("--rate", type=float, help="Events a second.")
+@click.option("--burst", type=int, help="Events at once after a pause.")
+@click.option("--dedup", "dedup_s", type=float, metavar="SECONDS", help="Drop equal events for so long.")
+def subscribe(client: Client, event: str, socket: str, expire: int | None, **policy: Any) -> None:
+    """Subscribe SOCKET to EVENT. An OpenSIPS takes no options but --expire."""
+    wanted = {
+        name: list(value) if name == "only" else value for name, value in policy.items() if value not in {None, ()}
+    }
+    listed = [event, socket] if expire is None else [event, socket, expire]
+    named = dict(zip(("event", "socket", "expire"), listed, strict=False)) | wanted
     with explained(client, event, socket):
-        say(client.call("event_subscribe", [event, socket] if expire is None else [event, socket, expire]))
+        say(client.call("event_subscribe", named if wanted else listed))
 
 
 @click.command("raise")
@@ -69,7 +81,12 @@ def subscribe(client: Client, event: str, socket: str, expire: int | None) -> No
 @click.argument("event", shell_complete=complete_events)
 @click.argument("pairs", nargs=-1, metavar="[K=V]...")
 @click.option("--json", "text", help="The parameters as a JSON object or array.")
-def raise_(client: Client, event: str, pairs: tuple[str, ...], text: str | None) -> None:
+@click.option(
+    "--until",
+    type=click.Choice(["delivered", "stored"]),
+    help="Wait until every subscriber has the event, or until it is also safe where it is on disk.",
+)
+def raise_(client: Client, event: str, pairs: tuple[str, ...], text: str | None, until: str | None) -> None:
     """Raise EVENT with its parameters.
 
     A value after K= is text, or a number where the event declares one; JSON has every type.
@@ -79,21 +96,25 @@ def raise_(client: Client, event: str, pairs: tuple[str, ...], text: str | None)
             raise click.BadParameter("expected no other parameters", param_hint="--json")
         params = _params(text)
         with explained(client, event):
-            _raise_exactly(client, event, params, text)
+            _raise_exactly(client, event, params, text, until)
     else:
         if wrong := [pair for pair in pairs if "=" not in pair]:
             raise click.BadParameter(f"expected name=value, got {wrong[0]!r}", param_hint="K=V")
         named = dict(pair.split("=", 1) for pair in pairs)
+        listed = [event, named] if named else [event]
         with explained(client, event):
-            client.call("raise_event", [event, named] if named else [event])
+            if until is None:
+                client.call("raise_event", listed)
+            else:
+                client.call("raise_event", dict(zip(("event", "params"), listed, strict=False)) | {"until": until})
     say("OK")
 
 
-def _raise_exactly(client: Client, event: str, params: Any, text: str) -> None:
+def _raise_exactly(client: Client, event: str, params: Any, text: str, until: str | None) -> None:
     try:
-        client.raise_event(event, params)
+        client.raise_event(event, params, until=until)
     except ManagementError as error:
-        if error.code != _INVALID_PARAMS:
+        if error.code != _INVALID_PARAMS or until is not None:
             raise
         # An OpenSIPS takes objects as text, and has neither form with exact numbers.
         client.call("raise_event", [event, params if isinstance(params, list) else text])
