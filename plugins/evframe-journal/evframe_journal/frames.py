@@ -6,7 +6,7 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
@@ -49,6 +49,17 @@ class Frame:
     def last(self) -> int:
         """The position of the last event."""
         return self.positions[-1]
+
+    def events(self, event_of: EventOf, now: float, wall: float) -> Iterator[tuple[int, Event]]:
+        """Yield the position of each event and the event, with the time of its raise on the monotonic clock.
+
+        Args:
+            event_of: makes an event again.
+            now: the time on the monotonic clock.
+            wall: the same time on the wall clock.
+        """
+        times = [min(at + now - wall, now) for at in self.times]
+        yield from zip(self.positions, map(event_of, self.payloads, times), strict=True)
 
     def encoded(self) -> tuple[int, bytes]:
         """Return the first position, and the other contents as bytes."""

@@ -115,8 +115,7 @@ class Journal:
         """
         if self._is_busy:
             return True
-        now = self.clock()
-        if now < self._due and not is_last:
+        if (now := self.clock()) < self._due and not is_last:
             return False
         if self._is_broken or self._kept is None:
             if not self._reads:  # what they bring is counted as in the file until then
@@ -290,15 +289,11 @@ class Journal:
                 return
             for frame in reading.frames:
                 queue.runs.add(frame.first, frame.run)
-            events = [each for frame in reading.frames for each in self._events_of(frame)]
+            events = [
+                each for frame in reading.frames for each in frame.events(self.event_of, self.clock(), self.wall())
+            ]
             queue.load(events, reading.end if reading.frames or reading.damaged else written, reading.damaged)
             if reading.damaged:
                 self.on_damaged(queue.key, reading.damaged)
 
         self.file.read(queue.key, position, most, done)
-
-    def _events_of(self, frame: Frame) -> Iterator[tuple[int, Event]]:
-        now = self.clock()
-        offset = now - self.wall()
-        times = [min(at + offset, now) for at in frame.times]
-        return zip(frame.positions, map(self.event_of, frame.payloads, times), strict=True)

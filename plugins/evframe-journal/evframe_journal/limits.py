@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
 if TYPE_CHECKING:
     from evframe.plugin import Policy
+    from evframe_journal.memory import Memory
 
 
 def _ignore(*_: object) -> None:
@@ -54,3 +55,16 @@ class Calls:
     """Called with the number of waiting events that are lost, and the reason."""
     found: Callable[[int], object] = _ignore
     """Called with the number of events of an earlier process that wait now, too."""
+
+
+class Owner(Protocol):
+    """The journal, as far as a queue calls it."""
+
+    memory: Memory
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the last commit found no room on the disk."""
+
+    def read(self, queue: Any, position: int, most: int) -> None:
+        """Read events from *position* on, and give them to its `load`."""

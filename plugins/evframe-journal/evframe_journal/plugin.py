@@ -11,9 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar, Final
 
 from evframe_files.places import beside
-from orjson import loads
 
-from evframe import Event, EventDefinition, UnknownEventError, hookimpl
+from evframe import Event, hookimpl
 from evframe.plugin import (
     CommandError,
     CommandTable,
@@ -37,6 +36,7 @@ from evframe_journal.limits import Calls, Limits
 from evframe_journal.memory import Memory
 from evframe_journal.options import Options as JournalOptions
 from evframe_journal.replay import Replays
+from evframe_journal.restoring import RestoredEvents
 
 log = logging.getLogger("evframe.journal")
 IDENTIFIER: Final = "journal"
@@ -68,7 +68,7 @@ class JournalPlugin:
         self._file: JournalFile | None = None
         self._journal: Journal | None = None
         self._status: StatusGroup | None = None
-        self._last: EventDefinition | None = None  # of the last event that was read: most are of one kind
+        self._events = RestoredEvents()
         self.orphaned = 0
         """How many events were dropped because their subscriber has not come back."""
         self._problem = ""
@@ -77,7 +77,7 @@ class JournalPlugin:
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
         """Keep what makes events again."""
-        self._context = context
+        self._context = self._events.context = context
 
     @hookimpl
     def reconfigure(self, options: JournalOptions) -> None:
@@ -120,7 +120,7 @@ class JournalPlugin:
             replays=self._get_replays,
             context=self._get_context,
             reading=self._reading,
-            event_of=self._event_of,
+            event_of=self._events.event_of,
         )
         for command in dead_letter_commands(access):
             commands.add(command)
@@ -185,7 +185,7 @@ class JournalPlugin:
             file=file,
             bounds=self._bounds,
             memory=Memory(self._options.memory_bytes),
-            event_of=self._event_of,
+            event_of=self._events.event_of,
             report=self._report,
             on_mended=self._report_mended,
             on_damaged=self._report_damaged,
@@ -209,19 +209,6 @@ class JournalPlugin:
         # Events that wait need room in the file, too.
         most = min(options.dead_max_bytes, options.max_bytes // 2) if options.max_bytes else options.dead_max_bytes
         return letters.Bounds(most, options.dead_max_age_s)
-
-    def _event_of(self, payload: bytes, raised_at: float) -> Event:
-        if self._last is None or not payload.startswith(self._last.head):
-            self._last = self._definition(loads(payload)["method"])
-        return self._last.restored(payload, raised_at)
-
-    def _definition(self, name: str) -> EventDefinition:
-        assert self._context is not None
-        try:
-            return self._context.raising.event(name)
-        except UnknownEventError:  # its source is not loaded, or registers it later
-            self._context.register_event(name)
-            return self._context.raising.event(name)
 
     def _report(self, error: BaseException | None) -> None:
         """Log a problem of the file, and its end, and show it in the status."""

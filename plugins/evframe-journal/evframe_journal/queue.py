@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from evframe.plugin import STORED
-from evframe_journal.limits import Calls, Limits
-from evframe_journal.memory import EVENT_BYTES, LEAST, Memory
+from evframe_journal.limits import Calls, Limits, Owner
+from evframe_journal.memory import EVENT_BYTES, LEAST
 from evframe_journal.runs import Runs
 from evframe_journal.written import WrittenQueue
 
@@ -21,19 +21,6 @@ if TYPE_CHECKING:
 
 
 _READ: Final = 4096  # the events for which a queue that is spilled wants room at a time
-
-
-class Owner(Protocol):
-    """The journal, as far as a queue calls it."""
-
-    memory: Memory
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the last commit found no room on the disk."""
-
-    def read(self, queue: KeptQueue, position: int, most: int) -> None:
-        """Read events from *position* on, and give them to `KeptQueue.load`."""
 
 
 class KeptQueue(WrittenQueue):

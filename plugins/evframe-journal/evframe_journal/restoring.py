@@ -1,0 +1,31 @@
+"""Events of an earlier process."""
+
+from __future__ import annotations
+
+from orjson import loads
+
+from evframe import Event, EventDefinition, UnknownEventError
+from evframe.plugin import PluginContext
+
+
+class RestoredEvents:
+    """Makes events of their payloads."""
+
+    def __init__(self) -> None:
+        self.context: PluginContext | None = None
+        """Knows the events that are registered."""
+        self._last: EventDefinition | None = None  # of the last event: most are of one kind
+
+    def event_of(self, payload: bytes, raised_at: float) -> Event:
+        """Return the event that was raised at *raised_at* on the monotonic clock."""
+        if self._last is None or not payload.startswith(self._last.head):
+            self._last = self._definition(loads(payload)["method"])
+        return self._last.restored(payload, raised_at)
+
+    def _definition(self, name: str) -> EventDefinition:
+        assert self.context is not None
+        try:
+            return self.context.raising.event(name)
+        except UnknownEventError:  # its source is not loaded, or registers it later
+            self.context.register_event(name)
+            return self.context.raising.event(name)
