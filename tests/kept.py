@@ -77,13 +77,24 @@ import evframe
 
 async def main(path, first, rate, most):
     async with evframe.EventInterface.from_toml(path) as events:
-        number, loop = first, asyncio.get_running_loop()
+        number, safe, safely, loop = first, first, set(), asyncio.get_running_loop()
         due = loop.time()
+
+        def raise_one(number):
+            def done(reasons):
+                if reasons[0] in {None, "stored"}:
+                    safely.add(number)
+
+            events.raise_event_and_tell("E_TEST", {"n": number}, done, until="stored")
+
         while number < first + most:
             for _ in range(max(1, rate // 100)):
-                events.raise_event("E_TEST", {"n": number})
+                raise_one(number)
                 number += 1
-            print(number, flush=True)
+            while safe in safely:
+                safely.discard(safe)
+                safe += 1
+            print(number, safe, flush=True)
             due += 0.01
             await asyncio.sleep(max(0, due - loop.time()))
         while events.statistics[0].depth:
@@ -97,6 +108,9 @@ asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:])))
 class Gateway:
     """A process that raises events for a kept subscriber, and ends when all are delivered.
 
+    `next` is the number of the event that it raises next, and `safe` that of the first one that it does not know as
+    delivered or stored.
+
     Args:
         path: of its configuration.
         first: the number of the first event.
@@ -105,7 +119,7 @@ class Gateway:
     """
 
     def __init__(self, path, first, most, rate=500):
-        self.first = self.next = first
+        self.first = self.next = self.safe = first
         self.last = None
         words = bound(sys.executable, "-c", PROGRAM, path, str(first), str(rate), str(most))
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
@@ -117,7 +131,7 @@ class Gateway:
         for line in self.process.stdout:
             self.last = line
             if line[0].isdigit():
-                self.next = int(line)
+                self.next, self.safe = map(int, line.split())
 
     def has_raised(self, count):
         """Return whether it has raised so many; an end before that is an error."""
