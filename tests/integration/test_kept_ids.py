@@ -13,15 +13,18 @@ from processes import until
 pytestmark = pytest.mark.timeout(180)
 
 
-async def crash(folder, socket, proxy):
-    """Have a gateway killed whose broker takes messages and confirms none, and another one deliver the rest."""
+async def crash(folder, socket, proxy, more=0):
+    """Have a gateway killed whose broker takes messages and confirms none, and another one deliver the rest.
+
+    So many bytes *more* are sent without a confirmation; Kafka is sent nothing more than what is under way.
+    """
     path = configuration(folder, socket)
     gateway = Gateway(path, 0, 100_000)
     try:
-        await asyncio.to_thread(until, lambda: gateway.has_raised(200))
+        await asyncio.to_thread(until, lambda: gateway.has_raised(200) and proxy.sent > 10_000)
         proxy.hold_back()
         raised, sent = gateway.next, proxy.sent
-        await asyncio.to_thread(until, lambda: proxy.sent > sent and gateway.has_raised(raised + 200))
+        await asyncio.to_thread(until, lambda: proxy.sent >= sent + more and gateway.has_raised(raised + 200))
         await asyncio.to_thread(until, lambda: on_disk(folder / "journal"))
     finally:
         await asyncio.to_thread(gateway.kill)
@@ -48,7 +51,7 @@ async def test_message_ids(tmp_path, rabbitmq):
     name = f"ids-{tmp_path.name}"
     await make_queue(rabbitmq, name)
     async with FaultProxy(rabbitmq.port) as proxy:
-        await crash(tmp_path, f"rabbitmq:127.0.0.1:{proxy.port}/persistent?{name}", proxy)
+        await crash(tmp_path, f"rabbitmq:127.0.0.1:{proxy.port}/persistent?{name}", proxy, more=500)
     got = []
     async with channel_of(rabbitmq) as channel:
         queue = await channel.declare_queue(name, durable=True)

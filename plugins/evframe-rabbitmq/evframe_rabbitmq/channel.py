@@ -18,7 +18,7 @@ from aiormq.channel import Channel
 from evframe import Event
 from evframe_rabbitmq.address import RabbitSocket
 from evframe_rabbitmq.confirmations import Confirmed
-from evframe_rabbitmq.frames import MessageFrames
+from evframe_rabbitmq.frames import MessageFrames, NamedFrames
 
 NACKED: Final = "nacked"
 UNROUTABLE: Final = "unroutable"
@@ -113,6 +113,7 @@ class BatchChannel(Channel):
         self._confirmed = confirmed
         self._sent: list[_Sent] = []  # what is not confirmed, in the order of the delivery tags
         self._frames: tuple[RabbitSocket, MessageFrames] | None = None
+        self._named_frames: tuple[RabbitSocket, NamedFrames] | None = None
         self.is_usable = True
         """Whether messages can be published on it."""
 
@@ -126,6 +127,8 @@ class BatchChannel(Channel):
         indexes = publication.ordered
         if publication.targets is None and publication.message_ids is None and not target.timestamp:
             payload = self._frames_to(target).of([publication.bodies[index] for index in indexes])
+        elif publication.targets is None and publication.is_kept and not target.timestamp:
+            payload = self._named(target, publication, indexes)
         else:
             payload = self._different_frames(target, publication, indexes)
         self._sent.append(_Sent(self.delivery_tag + 1, publication, indexes))
@@ -136,6 +139,15 @@ class BatchChannel(Channel):
         if self._frames is None or self._frames[0] is not target:
             self._frames = target, MessageFrames(self.number, self._most_bytes, target)
         return self._frames[1]
+
+    def _named(self, target: RabbitSocket, publication: Publication, indexes: Sequence[int]) -> bytes:
+        """Return the frames of messages with the names of kept events, which are of one length."""
+        assert publication.message_ids is not None
+        ids = [publication.message_ids[index] for index in indexes]
+        known = self._named_frames
+        if known is None or known[0] is not target or known[1].length != len(ids[0]):
+            known = self._named_frames = target, NamedFrames(self.number, self._most_bytes, target, len(ids[0]))
+        return known[1].of_named([publication.bodies[index] for index in indexes], ids)
 
     @property
     def _most_bytes(self) -> int:
@@ -206,7 +218,7 @@ class BatchChannel(Channel):
     def lost(self, error: BaseException) -> None:
         """End what the broker has not spoken about."""
         self.is_usable = False
-        self._frames = None
+        self._frames = self._named_frames = None
         sent, self._sent = self._sent, []
         for _, publication, _ in sent:
             if not publication.done.done():

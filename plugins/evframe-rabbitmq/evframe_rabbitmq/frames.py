@@ -76,6 +76,33 @@ class MessageFrames:
         return parts
 
 
+class NamedFrames(MessageFrames):
+    """Makes the frames of messages that differ in their bodies and their ids, which are of one length.
+
+    Args:
+        number, most, target: see `MessageFrames`.
+        length: of an id, in characters of ASCII.
+    """
+
+    __slots__ = ("_after_id", "_before_id", "length")
+
+    def __init__(self, number: int, most: int, target: RabbitSocket, length: int) -> None:
+        super().__init__(number, most, target, "-" * length)
+        other = header_frame(number, target, 0, "+" * length)[_SIZE_AT + _SIZE.size :]
+        at = next(index for index, (own, byte) in enumerate(zip(self._after, other, strict=True)) if own != byte)
+        self.length = length
+        self._before_id, self._after_id = self._after[:at], self._after[at + length :]
+
+    def of_named(self, bodies: Iterable[bytes], ids: Iterable[str]) -> bytes:
+        """Return the frames of a message for each of *bodies*, with the ids."""
+        parts: list[bytes] = []
+        for body, name in zip(bodies, ids, strict=True):
+            size = len(body)
+            parts += (self._before, _SIZE.pack(size), self._before_id, name.encode(), self._after_id)
+            parts += (self._body_start(size), body, _END) if size <= self._most else self._pieces(body)
+        return b"".join(parts)
+
+
 def method_frame(number: int, target: RabbitSocket) -> bytes:
     """Return the frame that publishes to *target*.
 
