@@ -3,10 +3,12 @@
 import _sqlite3
 import ctypes
 import random
+import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
 
 _SECTOR = 512
+_WRITE_ERROR, _SYNC_ERROR = sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC
 _POINTER = ctypes.c_void_p
 _OPEN = ctypes.CFUNCTYPE(ctypes.c_int, _POINTER, _POINTER, _POINTER, ctypes.c_int, _POINTER)
 _WRITE = ctypes.CFUNCTYPE(ctypes.c_int, _POINTER, _POINTER, ctypes.c_int, ctypes.c_int64)
@@ -49,6 +51,8 @@ class Recorder:
     def __init__(self):
         self.log = []
         """Tuples: a word and its data; a test adds its own."""
+        self.is_broken = False
+        """Whether each write and sync is an I/O error."""
         self._keep = []  # what SQLite has pointers to
         self._methods = {}
 
@@ -84,6 +88,8 @@ class Recorder:
         write, truncate, sync = methods.xWrite, methods.xTruncate, methods.xSync
 
         def on_write(file, data, size, at):
+            if self.is_broken:
+                return _WRITE_ERROR
             self.log.append(("write", path, at, ctypes.string_at(data, size)))
             return write(file, data, size, at)
 
@@ -92,6 +98,8 @@ class Recorder:
             return truncate(file, size)
 
         def on_sync(file, flags):
+            if self.is_broken:
+                return _SYNC_ERROR
             code = sync(file, flags)
             self.log.append(("sync", path))
             return code

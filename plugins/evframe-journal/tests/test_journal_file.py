@@ -177,3 +177,33 @@ def damage(path, last):
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         (body,) = database.execute("SELECT body FROM frames WHERE last = ?", (last,)).fetchone()
         database.execute("UPDATE frames SET body = ? WHERE last = ?", (body[:-1] + b"x", last))
+
+
+async def test_a_file_of_the_first_version_is_upgraded(tmp_path):
+    """What the first version has written is read as it was, and new frames go behind it."""
+    path = tmp_path / "journal"
+    payloads = [b'{"jsonrpc":"2.0","method":"E_KEPT","params":{"number":%d}}' % number for number in (3, 4, 6)]
+    body = bytes.fromhex(
+        "03000000cb2ebad0000000000100000003000000"
+        "00002040fc54d94100006040fc54d9410000a040fc54d941390000003900000039000000"
+    ) + b"".join(payloads)
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.executescript("""
+            PRAGMA journal_mode = WAL;
+            CREATE TABLE subscribers (key TEXT PRIMARY KEY, low INTEGER NOT NULL) WITHOUT ROWID;
+            CREATE TABLE frames (
+                key TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL,
+                body BLOB NOT NULL
+            );
+            CREATE UNIQUE INDEX places ON frames (key, last);
+            INSERT INTO subscribers VALUES ('udp:127.0.0.1:1', 4);
+            PRAGMA application_id = 0x65766A6E;
+            PRAGMA user_version = 1;
+        """)
+        database.execute("INSERT INTO frames VALUES (?, 3, 6, 3, ?)", (KEY, body))
+    file = JournalFile(str(path))
+    assert file.open() == {KEY: Kept(4, 7, 2)}
+    assert await read(file, 4) == [([4, 6], [1700000001.5, 1700000002.5], payloads[1:])]
+    await write(file, frame(7))
+    assert file.open() == {KEY: Kept(4, 8, 3)}
+    file.close()
