@@ -223,7 +223,10 @@ def peer(request):
 async def test_letters_beside_live_events(tmp_path, peer):
     """A replay and live events share the peer: all of both arrive once, each in their order."""
     got = []
-    async with peer(got) as text, interface(tmp_path, "[plugins.stream]\nreliable_mode = true\n") as events:
+    async with (
+        peer(got) as text,
+        interface(tmp_path, "[plugins.stream]\nreliable_mode = true\ntimeout_ms = 60000\n") as events,
+    ):
         lease = events.subscribe_event("E_TEST", text)
         journal = events.plugin("journal")
         failed = [events.event("E_TEST").snapshot({"n": 1000 + number}, 1.0) for number in range(300)]

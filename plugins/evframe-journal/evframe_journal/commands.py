@@ -39,7 +39,7 @@ class Access:
     """What the commands use of the plugin."""
 
     letters: DeadLetters
-    replays: Callable[[], Replays]
+    replays: Replays
     context: Callable[[], PluginContext]
     reading: Callable[[], Reading | None]
     """Returns the file; None when there is none. CommandError when it cannot be used."""
@@ -127,7 +127,8 @@ class _DeadLetters:
         def address_of(socket: str) -> Address:
             return target or self._present(socket) or self._permitted(socket, interface)
 
-        replay = access.replays().start(
+        replay = access.replays.start(
+            access.context().spawn,
             wanted=attrs.evolve(wanted, up_to=await last_id(reading)),
             rate=rate,
             to=None if target is None else target.socket.canonical,
@@ -155,10 +156,10 @@ class _DeadLetters:
         return address
 
     def list_replays(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        return {"Replays": [_progress(replay) for replay in self._access.replays().all.values()]}
+        return {"Replays": [_progress(replay) for replay in self._access.replays.all.values()]}
 
     def stop(self, params: Mapping[str, Any]) -> str:
-        if not self._access.replays().stop(int_param(params, "id")):
+        if not self._access.replays.stop(int_param(params, "id")):
             raise CommandError(404, "Replay not found")
         return "OK"
 

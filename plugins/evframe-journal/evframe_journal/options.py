@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from evframe.plugin import at_least
+from evframe_journal.letters import Bounds
 
 
 def _has_pages(options: object, attribute: attrs.Attribute[int], value: int) -> None:
@@ -36,3 +37,9 @@ class Options:
     Letters have at most half of ``max_bytes``."""
     dead_max_age_s: int = attrs.field(default=2_592_000, validator=at_least(0))
     """For how many seconds dead letters are kept; 0 for any time."""
+
+    @property
+    def dead_bounds(self) -> Bounds:
+        """How many dead letters are kept; events that wait need room in the file, too."""
+        most = min(self.dead_max_bytes, self.max_bytes // 2) if self.max_bytes else self.dead_max_bytes
+        return Bounds(most, self.dead_max_age_s)

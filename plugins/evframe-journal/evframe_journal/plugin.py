@@ -25,7 +25,6 @@ from evframe.plugin import (
     Subscriber,
     in_thread,
 )
-from evframe_journal import letters
 from evframe_journal.bounds import Bounds, FileBounds
 from evframe_journal.commands import Access, dead_letter_commands
 from evframe_journal.dead import DeadLetters, error_text
@@ -62,9 +61,10 @@ class JournalPlugin:
         self.path = self._options.path or ""
         """The file; empty where nothing is kept."""
         self._context: PluginContext | None = None
-        self.letters = DeadLetters(bounds=self._dead_bounds)
+        self.letters = DeadLetters(bounds=self._options.dead_bounds)
         """What has failed for good, where a policy has it kept."""
-        self._replays: Replays | None = None
+        self.replays = Replays()
+        """Those of dead letters."""
         self._file: JournalFile | None = None
         self._journal: Journal | None = None
         self._status: StatusGroup | None = None
@@ -85,7 +85,7 @@ class JournalPlugin:
         if options.path != self._options.path:
             raise ValueError("path: expected the same file as before; another one needs a restart")
         self._options = options
-        self.letters.bounds = self._dead_bounds
+        self.letters.bounds = self._options.dead_bounds
         if self._journal is not None and self._file is not None:
             self._journal.bounds = self._bounds
             self._journal.memory.most_bytes = options.memory_bytes
@@ -117,7 +117,7 @@ class JournalPlugin:
         """Contribute the commands about dead letters."""
         access = Access(
             letters=self.letters,
-            replays=self._get_replays,
+            replays=self.replays,
             context=self._get_context,
             reading=self._reading,
             event_of=self._events.event_of,
@@ -138,11 +138,6 @@ class JournalPlugin:
     def _get_context(self) -> PluginContext:
         assert self._context is not None
         return self._context
-
-    def _get_replays(self) -> Replays:
-        if self._replays is None:
-            self._replays = Replays(self._get_context().spawn)
-        return self._replays
 
     def _reading(self) -> JournalFile | None:
         """Return the file for a command; None when no file was made yet."""
@@ -202,13 +197,6 @@ class JournalPlugin:
     @property
     def _file_bounds(self) -> FileBounds:
         return FileBounds(self._options.max_bytes, self._options.min_free_bytes)
-
-    @property
-    def _dead_bounds(self) -> letters.Bounds:
-        options = self._options
-        # Events that wait need room in the file, too.
-        most = min(options.dead_max_bytes, options.max_bytes // 2) if options.max_bytes else options.dead_max_bytes
-        return letters.Bounds(most, options.dead_max_age_s)
 
     def _report(self, error: BaseException | None) -> None:
         """Log a problem of the file, and its end, and show it in the status."""

@@ -231,27 +231,27 @@ class Replay:
 
 
 class Replays:
-    """The replays that run, and the last ones that are over.
+    """The replays that run, and the last ones that are over."""
 
-    Args:
-        spawn: runs the work of a replay as a task.
-    """
-
-    def __init__(self, spawn: Callable[[Any], asyncio.Task[Any]]) -> None:
-        self._spawn = spawn
+    def __init__(self) -> None:
         self._numbers = count(1)
         self._tasks: dict[int, asyncio.Task[Any]] = {}
         self.all: dict[int, Replay] = {}
         """By number."""
 
-    def start(self, **parts: Any) -> Replay:
-        """Begin a replay; see `Replay` for its *parts*."""
+    def start(self, spawn: Callable[[Any], asyncio.Task[Any]], **parts: Any) -> Replay:
+        """Begin a replay.
+
+        Args:
+            spawn: runs the work as a task.
+            parts: of the `Replay`.
+        """
         replay = Replay(number=next(self._numbers), **parts)
         over = [number for number, each in self.all.items() if each.is_over]
         for number in over[: max(0, len(over) - _OVER + 1)]:
             del self.all[number]
         self.all[replay.number] = replay
-        task = self._tasks[replay.number] = self._spawn(replay.run())
+        task = self._tasks[replay.number] = spawn(replay.run())
         task.add_done_callback(lambda _: self._tasks.pop(replay.number, None))
         return replay
 
