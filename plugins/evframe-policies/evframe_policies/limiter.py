@@ -20,6 +20,8 @@ _PARTS: Final = 1000
 """The queues whose tokens come within one such part of a second are resumed together."""
 _EXPIRY_S: Final = 0.25
 """How long an event that has expired may stay in memory while nothing is sent; no batch gets it meanwhile."""
+_LONGEST_S: Final = 86_400.0
+"""A queue whose time is later is looked at then; the smallest rates would give times that are no numbers."""
 _LEAST: Final = 15 / 16
 """Of the bound of the memory, what is left when events were shed, so that each turn sheds many."""
 _OF_BATCHES: Final = frozenset({"max_age_s", "rate", "dedup_s"})
@@ -97,12 +99,13 @@ class Limiter:
 
     def resume_in(self, queue: LimitedQueue, seconds: float) -> None:
         """Resume *queue* then, and not at the time that was set before."""
+        seconds = min(seconds, _LONGEST_S)
         self._resumes.set(queue, self.now() + seconds)
         self.alarm.set(seconds)
 
     def expire_in(self, queue: LimitedQueue, seconds: float) -> None:
         """Have *queue* fail what is too old then, or somewhat later."""
-        seconds = max(seconds, _EXPIRY_S)
+        seconds = min(max(seconds, _EXPIRY_S), _LONGEST_S)
         self._expiries.set(queue, self.now() + seconds)
         self.alarm.set(seconds)
 

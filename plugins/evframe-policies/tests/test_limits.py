@@ -78,6 +78,18 @@ async def test_a_rate_is_kept_from_the_first_event_on():
         assert limited.got() == list(range(20))
 
 
+@pytest.mark.parametrize("rate", [5e-324, 1e-308, 9e18])
+async def test_the_smallest_and_largest_values_are_followed(rate):
+    """Values at the ends of what numbers can be are policies as others."""
+    limited = Limited(core=CoreOptions(drain_timeout_s=0.05))
+    subscriber = limited.subscribe(rate=rate, burst=1, max_age_s=2e9, dedup_s=5e-324)
+    async with limited.events:
+        limited.raise_(3)
+        for _ in range(3):
+            await limited.advance(100_000.0)
+        assert subscriber.delivered == (3 if rate > 1 else 1)
+
+
 async def test_an_attempt_costs_a_token_also_when_it_is_the_second_one():
     """Events that came back are sent again within the rate."""
     limited = Limited()
