@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 
 from processes import bound
 
@@ -21,6 +22,7 @@ for line in sys.stdin:
             os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)
         os.chdir(folder)
         sys.argv = words
+        sys.path.insert(0, os.path.dirname(words[0]))  # as Python does for a script
         runpy.run_path(words[0], run_name="__main__")
         sys.exit()
     _, status = os.waitpid(pid, 0)
@@ -31,19 +33,19 @@ for line in sys.stdin:
 @contextmanager
 def forked(*modules, flags=()):
     """Yield a function like `subprocess.run` for scripts in Python, in processes that have imported *modules*."""
-    command = bound(sys.executable, *flags, "-c", _PARENT, *modules)
+    command = bound(sys.executable, "-P", *flags, "-c", _PARENT, *modules)
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent,
     ):
 
-        def run(*words, cwd="."):
+        def run(*words, cwd=None):
             texts = [str(word) for word in words]
             with (
                 tempfile.NamedTemporaryFile("r", dir=folder) as out,
                 tempfile.NamedTemporaryFile("r", dir=folder) as err,
             ):
-                print(json.dumps([texts, str(cwd), out.name, err.name]), file=parent.stdin, flush=True)
+                print(json.dumps([texts, str(cwd or Path.cwd()), out.name, err.name]), file=parent.stdin, flush=True)
                 code = int(parent.stdout.readline())
                 return subprocess.CompletedProcess(texts, code, out.read(), err.read())
 

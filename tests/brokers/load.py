@@ -15,6 +15,8 @@ from evframe.testing import until
 COUNT = int(os.environ.get("EVFRAME_FAULT_EVENTS", "6000"))
 RATE = min(2000, COUNT // 6)
 """How many events a second are raised where they are to last for some time."""
+LIMIT_S = 60 + COUNT // 100
+"""How long their delivery may take, also on a machine with other work."""
 FAULTY = 2000  # events that are raised while a fault lasts, where there are as many
 
 

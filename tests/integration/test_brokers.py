@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from xmlrpc.client import loads
 
 import pytest
-from brokers.load import RATE
+from brokers.load import LIMIT_S, RATE
 from brokers.proxy import FaultProxy
 from brokers.queues import bodies_in, make_queue
 from brokers.topics import make_topic, records_in
@@ -25,7 +25,7 @@ from evframe.testing import until
 
 SECONDS = 8
 GONE_FROM, GONE_TO = 3, 5
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(120 + LIMIT_S)
 
 
 async def in_queue(broker, name):
@@ -226,7 +226,7 @@ async def test_outage_loses_nothing(rabbitmq, kafka, how):
         async with getattr(outage, how)():
             await asyncio.sleep(GONE_TO - GONE_FROM)
         await raising
-        await until(lambda: not any(counters.depth for counters in events.statistics))
+        await until(lambda: not any(counters.depth for counters in events.statistics), LIMIT_S)
         statistics = events.statistics[:3]
     server.close()
     count = RATE * SECONDS

@@ -59,7 +59,9 @@ async def test_a_problem_is_one_line_and_none_of_a_library(gateway, rabbitmq):
     assert not [line for line in lines if not line["logger"].startswith("evframe")]
     assert not [line for line in lines if "exception" in line]
     problems = Counter(
-        (line["message"], line.get("socket"), line.get("reason")) for line in lines if line["level"] == "WARNING"
+        (line["message"], line.get("socket"), line.get("broker"), line.get("reason"))
+        for line in lines
+        if line["level"] == "WARNING"
     )
-    assert {socket.partition(":")[0] for _, socket, _ in problems if socket} >= {"rabbitmq", "kafka"}
+    assert {socket.partition(":")[0] for _, socket, *_ in problems if socket} >= {"rabbitmq", "kafka"}
     assert set(problems.values()) == {1}

@@ -7,7 +7,7 @@ import socket
 import time
 
 import pytest
-from brokers.load import RATE
+from brokers.load import LIMIT_S, RATE
 from evframe_datagram import DatagramTransport
 from evframe_flatstore import FlatstoreTransport
 from evframe_stream import Options, StreamTransport
@@ -138,7 +138,7 @@ def check_outcomes(statistics, sure_hung, udp):
             assert counters.failed == 0, counters
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(60 + LIMIT_S)
 async def test_outage_loses_nothing(request, tmp_path):
     """Closed or hung for 2 s of 8, at `RATE` events a second: UNIX datagram, tcp, tcp reliable and flatstore lose none."""
     closed, hung = TcpPeer(), TcpPeer()
@@ -198,7 +198,7 @@ async def test_outage_loses_nothing(request, tmp_path):
                 ],
             ),
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LIMIT_S):
             while any(counters.depth for events in (plain, reliable) for counters in events.statistics):
                 await asyncio.sleep(0.01)
         statistics = [*plain.statistics, *reliable.statistics]

@@ -17,7 +17,7 @@ import aio_pika
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from brokers.load import RATE
+from brokers.load import LIMIT_S, RATE
 from numbered import assert_exactly, assert_in_order
 
 import evframe
@@ -26,7 +26,7 @@ from evframe.testing import ConfigFile, until
 COUNT = 10 * RATE
 RELOADS, CHUNK = 5, 50
 EVENT = '[[events]]\nname = "E_TEST"\n[[subscriptions]]\nevent = "E_TEST"\nsocket = {}\n'
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(60 + LIMIT_S)
 
 
 class Site:
@@ -55,7 +55,7 @@ class Site:
                     await asyncio.sleep(0.002)
                     while max(counters.depth for counters in events.statistics) > 4000:
                         await asyncio.sleep(0.002)
-            await until(lambda: not any(counters.depth for counters in events.statistics))
+            await until(lambda: not any(counters.depth for counters in events.statistics), LIMIT_S)
             counters = events.statistics[0]
         assert (counters.raised, counters.delivered, counters.failed) == (count, count, 0), counters
         return counters
@@ -354,7 +354,7 @@ async def test_rabbitmq(tmp_path, rabbitmq):
         site = Site(tmp_path / "evframe.toml", f"rabbitmq:127.0.0.1:{rabbitmq.port}/{name}", "rabbitmq")
         await site.run(*(f"[plugins.rabbitmq]\nmax_in_flight = {most}\n" for most in (4096, 8192)))
         numbers = []
-        async with asyncio.timeout(60), queue.iterator(no_ack=True) as messages:
+        async with asyncio.timeout(LIMIT_S), queue.iterator(no_ack=True) as messages:
             while len(set(numbers)) < COUNT:
                 numbers.append(json.loads((await anext(messages)).body)["params"]["n"])
         await queue.delete()
@@ -366,7 +366,7 @@ async def test_kafka(tmp_path, kafka):
     name = f"t-{uuid.uuid4().hex[:8]}"
     server = f"127.0.0.1:{kafka.port}"
     admin = AIOKafkaAdminClient(bootstrap_servers=server)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(LIMIT_S):
         await admin.start()
         try:
             await admin.create_topics([NewTopic(name, 1, 1)])
@@ -381,7 +381,7 @@ async def test_kafka(tmp_path, kafka):
     try:
         consumer.assign([TopicPartition(name, 0)])
         records = []
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(LIMIT_S):
             while len(records) < COUNT:
                 for found in (await consumer.getmany(timeout_ms=200)).values():
                     records += [record.value for record in found]

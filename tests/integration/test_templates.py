@@ -87,7 +87,7 @@ class Environment:
     def install(self, core, wheel, *extras):
         """Install two wheels, and what they require; the *extras* are those of the second one."""
         # What `pip --python` does, which begins with a pip in this environment.
-        pip = [self.python, distribution("pip").locate_file("pip"), "install", "-q"]
+        pip = [self.python, distribution("pip").locate_file("pip/__pip-runner__.py"), "install", "-q"]
         run(*pip, "--no-index", "--no-deps", "--disable-pip-version-check", core, wheel)
         names = {
             canonicalize_name(each.name.partition("-")[0]): wanted for each, wanted in ((core, ()), (wheel, extras))

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
-from brokers.load import COUNT, BrokerFaults, Tries, WayFaults, load, outcomes
+from brokers.load import COUNT, LIMIT_S, BrokerFaults, Tries, WayFaults, load, outcomes
 from brokers.proxy import FaultProxy
 from brokers.topics import make_topic, numbers_in
 from evframe_kafka import KafkaTransport, Options
@@ -15,7 +15,7 @@ from evframe.config import Config, CoreOptions
 from evframe.testing import until
 
 TIMES = 5
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(60 + LIMIT_S)
 
 
 def interface(tries, config=None, **options):
@@ -49,7 +49,7 @@ async def test_faults_on_the_way_lose_nothing_k8(faulty, fault, idempotent):
     ):
         lease = events.subscribe_event("E_TEST", f"kafka:127.0.0.1:{proxy.port}/{topic}")
         await load(events, getattr(WayFaults(proxy, tries), fault), TIMES)
-        await until(lambda: not lease.subscriber.depth)
+        await until(lambda: not lease.subscriber.depth, LIMIT_S)
         counters = events.statistics[0]
     numbers = await numbers_in(faulty, topic)
 
@@ -70,7 +70,7 @@ async def test_faults_of_the_broker_lose_nothing_k7_k8(faulty, fault):
     async with interface(tries, **limits) as events:
         lease = events.subscribe_event("E_TEST", f"kafka:127.0.0.1:{faulty.port}/{topic}")
         await load(events, getattr(BrokerFaults(faulty, tries), fault), times=1)
-        await until(lambda: not lease.subscriber.depth)
+        await until(lambda: not lease.subscriber.depth, LIMIT_S)
         counters = events.statistics[0]
     numbers = await numbers_in(faulty, topic)
 

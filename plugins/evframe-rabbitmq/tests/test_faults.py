@@ -5,7 +5,7 @@ import uuid
 from collections import Counter
 
 import pytest
-from brokers.load import COUNT, BrokerFaults, Tries, WayFaults, load, outcomes
+from brokers.load import COUNT, LIMIT_S, BrokerFaults, Tries, WayFaults, load, outcomes
 from brokers.proxy import FaultProxy
 from brokers.queues import channel_of, make_queue, numbers_in
 from evframe_rabbitmq import Options, RabbitmqTransport
@@ -15,7 +15,7 @@ import evframe
 from evframe.config import Config, CoreOptions
 from evframe.testing import until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(60 + LIMIT_S)
 
 
 def interface(tries, config=None, **options):
@@ -41,7 +41,7 @@ async def test_faults_on_the_way_lose_nothing_r1(rabbitmq, name, fault):
     async with FaultProxy(rabbitmq.port) as proxy, interface(tries, **limits) as events:
         lease = events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{proxy.port}/{name}")
         await load(events, getattr(WayFaults(proxy, tries), fault), times=5)
-        await until(lambda: not lease.subscriber.depth)
+        await until(lambda: not lease.subscriber.depth, LIMIT_S)
         counters = events.statistics[0]
     numbers = await numbers_in(rabbitmq, name)
 
@@ -64,7 +64,7 @@ async def test_faults_of_the_broker_lose_nothing_r1_r3(rabbitmq, name, fault):
     async with interface(tries, **limits) as events:
         lease = events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{rabbitmq.port}/persistent?{name}")
         await load(events, getattr(BrokerFaults(rabbitmq, tries), fault), times=1)
-        await until(lambda: not lease.subscriber.depth)
+        await until(lambda: not lease.subscriber.depth, LIMIT_S)
         counters = events.statistics[0]
     numbers = await numbers_in(rabbitmq, name)
 

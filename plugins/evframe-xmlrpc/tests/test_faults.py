@@ -4,7 +4,7 @@ import asyncio
 import re
 
 import pytest
-from brokers.load import COUNT, Tries, WayFaults, load
+from brokers.load import COUNT, LIMIT_S, Tries, WayFaults, load
 from brokers.proxy import FaultProxy
 from evframe_xmlrpc import Options, XmlrpcTransport
 from numbered import assert_exactly, assert_in_order
@@ -15,7 +15,7 @@ from evframe.testing import until
 ANSWER = b"<methodResponse><params><param><value><int>1</int></value></param></params></methodResponse>"
 NUMBER = re.compile(rb"<int>(\d+)</int>")
 END = b"</methodCall>"
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(60 + LIMIT_S)
 
 
 async def serve(reader, writer, numbers):
@@ -49,7 +49,7 @@ async def test_faults_on_the_way_lose_nothing(fault):
         async with events:
             lease = events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{proxy.port}:m")
             await load(events, getattr(WayFaults(proxy, tries), fault), times=5)
-            await until(lambda: not lease.subscriber.depth)
+            await until(lambda: not lease.subscriber.depth, LIMIT_S)
             counters = events.statistics[0]
     server.close()
 
