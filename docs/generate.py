@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 import click
@@ -79,6 +79,9 @@ def default_text(field: attrs.Attribute[Any]) -> str:
 
 def kind_text(kind: Any) -> str:
     """Return a field's type as a reader would write it."""
+    if get_origin(kind) is Union and type(None) in get_args(kind):  # of a Literal, which `|` makes one of
+        inner = [each for each in get_args(kind) if each is not type(None)]
+        return " | ".join(map(kind_text, [*inner, None]))
     if get_origin(kind) is Literal:
         return " | ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in get_args(kind))
     if tables_of(kind) is not None:
