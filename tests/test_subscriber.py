@@ -45,7 +45,7 @@ class SubscriberMachine(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.changes = []
-        reports = Reports(lambda _, reason: self.changes.append(reason), lambda *_: None)
+        reports = Reports(lambda _, reason, event: self.changes.append(reason), lambda *_: None)
         self.settings = QueueSettings(reports, room=6)
         self.subscriber = Subscriber(Peer("wire:1"), Wire(3, 8), "wire:1", self.settings)
         self.raised = 0
