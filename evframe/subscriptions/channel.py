@@ -54,7 +54,8 @@ class Channel(EventDefinition):
         targets = self._targets
         if targets is None:
             targets = (*reversed(self.leases), *self.consumers)
-            self.reads_params = any(subscriber.transport.limits.reads_params for subscriber in targets)
+            reads_params = any(subscriber.transport.limits.reads_params for subscriber in targets)
+            self.reads_params = reads_params or self.select is not None
             if self.select is None:
                 self._targets = targets
         return targets

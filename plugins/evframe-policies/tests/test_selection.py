@@ -180,6 +180,19 @@ async def test_awaited_events_have_an_outcome_for_each_lease_that_gets_them():
         assert {outcome.socket: outcome.reason for outcome in outcomes} == {"memory:b": None, "memory:c": None}
 
 
+async def test_parameters_are_kept_for_filters():
+    """An event with filters keeps its parameters at the raise, so that they need not be read from the payload."""
+    selecting = Selecting()
+    selecting.subscribe("a", where="n = 1")
+    channel = selecting.events.event("E_A")
+    async with selecting.events:
+        assert channel.targets
+        assert channel.reads_params
+        selecting.events.unsubscribe_event("E_A", "memory:a")
+        assert not channel.targets
+        assert not channel.reads_params
+
+
 async def test_thousands_of_equalities_cost_as_much_as_one():
     """An event calls as many functions for 2,000 leases with `callid = '…'` as for one."""
     counts = []
