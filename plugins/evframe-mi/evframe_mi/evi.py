@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import attrs
-from evframe_wire.encoding import encode_leaf, encode_value
-from evframe_wire.payload import Pairs
-from evframe_wire.reading import read_first
 from evframe_wire.visible import brief
 
-from evframe import Counters, Parameter, SocketError, UnknownEventError
+from evframe import Counters, SocketError, UnknownEventError
 from evframe.plugin import (
     CLIENT_KEYS,
     STORED,
@@ -28,12 +22,12 @@ from evframe.plugin import (
     LogLimiter,
     Policy,
     Terms,
-    int32,
     int_param,
     invalid_params,
     shown_socket,
     text_param,
 )
+from evframe_mi.raise_params import values_of
 
 log = logging.getLogger("evframe.management")
 _WAIT_S: Final = 10.0  # for the outcome of an event whose client waits for it
@@ -187,7 +181,7 @@ class _Evi:
         """Return the event that *params* raise, or their error; from any thread."""
         try:
             event = self._context.raising.event(text_param(params, "event"))
-            return event.snapshot(_values(params, event), time.monotonic())
+            return event.snapshot(values_of(params, event), time.monotonic())
         except UnknownEventError:
             return None
         except CommandError as error:
@@ -213,9 +207,11 @@ class _Evi:
             raise invalid_params(f"until: expected 'delivered' or 'stored', got {brief(until)}")
         try:
             if until is not None:
-                return self._raise_and_wait(prepared or event.snapshot(_values(params, event), time.monotonic()), until)
+                return self._raise_and_wait(
+                    prepared or event.snapshot(values_of(params, event), time.monotonic()), until
+                )
             if prepared is None:
-                self._context.raise_event(name, _values(params, event))
+                self._context.raise_event(name, values_of(params, event))
             else:
                 self._context.raising.raise_prepared(prepared)
         except ValueError as error:
@@ -250,78 +246,3 @@ def _counted(counters: Counters) -> dict[str, Any]:
     """Return the listing of *counters*: the reason `away` only while a subscriber is away, and no state for sums."""
     listed = {name: getattr(counters, name) for name in _COUNTED}
     return {name: value for name, value in listed.items() if value is not None}
-
-
-def _values(params: Mapping[str, Any], event: Channel) -> Any:
-    """Return the parameters of the event that a request raises."""
-    if "json" in params:
-        return _exact_params(params["json"])
-    values = _raise_params(params["params"]) if "params" in params else None
-    return _as_declared(event.enforced.params, values) if values and event.enforced is not None else values
-
-
-def _exact_params(given: Any) -> Any:
-    """Return the JSON value *given* as parameters: by name, in order, or else as a single one."""
-    return given if isinstance(given, dict | list | Pairs) else [given]
-
-
-def _raise_params(given: Any) -> Any:
-    if isinstance(given, list):
-        return [_array_item(item) for item in given]
-    if isinstance(given, dict | Pairs):
-        return given  # an extension: the manual of the original shows this form, but its code refuses it
-    if given is None or isinstance(given, bool):
-        raise CommandError(400, "No Params")
-    if not isinstance(given, str):
-        raise CommandError(400, "Bad Params")
-    try:
-        named = read_first(given.encode("utf-8", "surrogateescape"))  # text behind the first value is ignored
-        if isinstance(named, dict):
-            return {name: _named_value(value) for name, value in named.items()}
-        if isinstance(named, Pairs):
-            return Pairs((name, _named_value(value)) for name, value in named)
-        raise CommandError(400, "Bad Params")
-    except ValueError:
-        raise CommandError(400, "Bad Params") from None
-
-
-def _array_item(item: Any) -> str:
-    if isinstance(item, str):
-        return item
-    if isinstance(item, bool) or not isinstance(item, int | float):
-        raise CommandError(400, "Bad Params")
-    return str(int32(item))
-
-
-def _named_value(value: Any) -> str | int:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return int32(value)
-    return encode_value(value, leaf=_legacy_leaf).decode("utf-8", "surrogateescape")
-
-
-def _legacy_leaf(value: Any) -> tuple[Any, bytes]:
-    """Return the text of a value in this form of parameters: a float is written as its number, not as its digits."""
-    if isinstance(value, float) and math.isfinite(value):
-        return value, float.__repr__(value).encode()
-    return encode_leaf(value)
-
-
-def _as_declared(declared: Mapping[str, Parameter], given: Any) -> Any:
-    """Return the parameters with numbers where the event declares them, because this form passes numbers as text."""
-    if isinstance(given, list):
-        wanted = [parameter.type for parameter in declared.values()]
-        return [_number(value, kind) for value, kind in zip_longest(given, wanted[: len(given)])]
-    types = {name: parameter.type for name, parameter in declared.items()}
-    if isinstance(given, dict):
-        return {name: _number(value, types.get(name)) for name, value in given.items()}
-    return Pairs((name, _number(value, types.get(name))) for name, value in given)
-
-
-def _number(value: Any, wanted: type | None) -> Any:
-    if isinstance(value, str) and wanted in {int, float}:
-        with suppress(ValueError):
-            number = int(value) if wanted is int else float(value)
-            return number if math.isfinite(number) else value
-    return value
