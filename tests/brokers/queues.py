@@ -32,7 +32,7 @@ async def bodies_in(broker, name):
 
         # The library below costs half as much for each message.
         await (await channel.get_underlay_channel()).basic_consume(name, take, no_ack=True)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(60 + count / 500):
             while len(bodies) < count:
                 await asyncio.sleep(0.005)
     async with channel_of(broker) as channel:

@@ -67,7 +67,7 @@ async def consuming(broker, topic, partitions=1):
 async def take(consumer, count):
     """Return the next *count* records."""
     got = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(60 + count / 500):
         while len(got) < count:
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 got += records

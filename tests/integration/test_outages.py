@@ -30,7 +30,7 @@ RATE = int(os.environ.get("EVFRAME_OUTAGE_RATE", "500"))
 HALF = int(SECONDS * RATE / 2)  # events of half of the outage
 AGAIN = 4096 + 8192 + 1024  # a frame whose outcomes were not written, what was under way, and a batch
 SECOND_RUN = 10_000_000
-pytestmark = pytest.mark.timeout(120 + 4 * SECONDS)
+pytestmark = pytest.mark.timeout(120 + 30 * SECONDS)
 
 
 class Datagrams:
@@ -257,7 +257,7 @@ def outage(folder, socket_text, peers, more=""):
             for peer in peers:
                 peer.go()
             begun = gateway.next
-            until(lambda: gateway.has_raised(begun + HALF), 60 + 2 * SECONDS)
+            until(lambda: gateway.has_raised(begun + HALF), 60 + 10 * SECONDS)
             until(lambda: gateway.safe >= begun)
             kept = on_disk(journal)
         finally:
@@ -266,10 +266,10 @@ def outage(folder, socket_text, peers, more=""):
         kept |= set(range(gateway.safe))
         gateway = Gateway(path, SECOND_RUN, HALF + RATE, RATE)
         try:
-            until(lambda: gateway.has_raised(HALF), 60 + 2 * SECONDS)
+            until(lambda: gateway.has_raised(HALF), 60 + 10 * SECONDS)
             for peer in peers:
                 peer.come()
-            assert gateway.end(60 + 3 * SECONDS) == 0
+            assert gateway.end(60 + 10 * SECONDS) == 0
         finally:
             with suppress(ProcessLookupError):
                 gateway.process.kill()
@@ -344,7 +344,7 @@ async def bodies_of(broker):
     return await bodies_in(broker, "outage")
 
 
-@pytest.mark.timeout(300 + 4 * SECONDS)
+@pytest.mark.timeout(300 + 30 * SECONDS)
 @pytest.mark.parametrize("kind", ["rabbitmq", "kafka"])
 def test_nothing_on_disk_is_lost_by_a_broker_that_is_killed(tmp_path, kind, request):
     """The same with a broker that is killed and started again."""
