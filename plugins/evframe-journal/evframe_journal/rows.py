@@ -18,6 +18,7 @@ from evframe_journal.letters import SCHEMA as OF_LETTERS
 from evframe_journal.letters import upgrade
 
 _AT_A_TIME: Final = 4  # frames that are read
+_MANY: Final = 2048  # events
 _MOST_PAGES: Final = 2**32 - 2
 _PAGES: Final = 2000  # of the write-ahead log, after which it is folded into the file
 _LOW: Final = "INSERT INTO subscribers VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET low = excluded.low"
@@ -108,16 +109,18 @@ def write(database: sqlite3.Connection, frames: Iterable[Frame], lows: Mapping[s
 
 
 def read(database: sqlite3.Connection, key: str, position: int, most: int) -> Reading:
-    """Return events of *key* from *position* on, up to *most* of them; a damaged frame is put aside."""
+    """Return events of *key* from *position* on; a damaged frame is put aside.
+
+    These are at most *most* events, and the rest of a frame if that is many.
+    """
     frames: list[Frame] = []
+    is_exact = most < _MANY  # else a frame would be read and checked a second time for its rest
     damaged: dict[int, int] = {}  # by row, the number of events
     end = position
     for first, body, count, last, row in database.execute(_READ, (key, position, _AT_A_TIME)):
-        if most <= 0:
-            break
         end = last + 1
         try:
-            frame = Frame.decoded(key, first, body, position, most)
+            frame = Frame.decoded(key, first, body, position, most if is_exact else sys.maxsize)
         except DamagedFrameError:
             damaged[row] = min(count, last - max(first, position) + 1)
             continue
@@ -125,6 +128,7 @@ def read(database: sqlite3.Connection, key: str, position: int, most: int) -> Re
         most -= len(frame.positions)
         if most <= 0:
             end = frame.last + 1
+            break
     if damaged:
         put_aside(database, damaged)
     return Reading(frames, end, sum(damaged.values()))
