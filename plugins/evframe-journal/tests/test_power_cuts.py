@@ -1,4 +1,4 @@
-"""Power that fails again and again: what was announced as stored is there, in order, whatever of the rest is lost."""
+"""Power that fails again and again: what was announced as stored arrives, in order, whatever of the rest is lost."""
 
 import asyncio
 import os
