@@ -35,10 +35,8 @@ class Batch:
         self.confirmed = _NO_INDICES
         self.error: BaseException | None = None
 
-    @property
-    def is_kept(self) -> bool:
-        """Whether the events outlive the process: what a later attempt may mend is `Unavailable` then, no failure."""
-        return self._queue.is_kept
+    is_kept: bool = property(attrgetter("_queue.is_kept"))  # type: ignore[assignment] # as above
+    """Whether the events outlive the process: what a later attempt may mend is `Unavailable` then, no failure."""
 
     @property
     def ids(self) -> Sequence[str] | None:

@@ -13,7 +13,7 @@ from evframe.config.policy import NONE as NO_POLICY
 from evframe.config.policy import Policy
 from evframe.delivery.batch import Batch
 from evframe.delivery.ordering import BEHIND
-from evframe.delivery.queues import UNOPENED, Done, Queue, QueueFull, bounded, open_queue
+from evframe.delivery.queues import NO_DONES, UNOPENED, Done, Queue, QueueFull, bounded, open_queue
 from evframe.delivery.sockets import shown_socket
 from evframe.exceptions import DeliveryError, PluginError, Unavailable
 
@@ -352,7 +352,7 @@ class Subscriber:
         self.state = _SENDING
         self.in_flight += len(events)
         self.batches += 1
-        return Batch(events, number, queue=self.queue)
+        return Batch(events, number, NO_DONES, self.queue)
 
     def finish_at_once(self, batch: Batch) -> bool:
         """Count the event of *batch*, which was sent at once, as delivered.

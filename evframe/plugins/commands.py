@@ -72,8 +72,9 @@ class Command:
     result with a JSON form, or the `asyncio.Future` of one that comes later, or raises `CommandError`. With
     *needs_interface*, *run* gets the name of the management interface of the request as its second argument. *named*
     are further parameter lists, which are accepted by name alone; *optional* are parameters that a request by name
-    may have besides those of a list. *prepare* does the slow work on the parameters of a large request: it runs on a
-    thread beside the loop and raises nothing, and *run* gets its result as the last argument.
+    may have besides those of a list, and *refused* those for which *run* has a better error than that of an unknown
+    one. *prepare* does the slow work on the parameters of a large request: it runs on a thread beside the loop and
+    raises nothing, and *run* gets its result as the last argument.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Command:
     needs_interface: bool = False
     named: tuple[tuple[str, ...], ...] = ()
     optional: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     prepare: Callable[[Mapping[str, Any]], Any] | None = None
 
     @property
@@ -109,7 +111,7 @@ class Command:
             CommandError: -32602 if the parameters match no parameter list.
         """
         recipes = (*self.recipes, *self.named) if isinstance(given, dict) else self.recipes
-        needed = given.keys() - set(self.optional) if isinstance(given, dict) else given
+        needed = given.keys() - {*self.optional, *self.refused} if isinstance(given, dict) else given
         fitting = [recipe for recipe in recipes if len(recipe) == len(needed)]
         if not fitting:
             raise invalid_params("Too few or too many parameters")

@@ -20,7 +20,6 @@ from evframe.plugin import (
     ForbiddenError,
     Listing,
     LogLimiter,
-    Policy,
     Terms,
     int_param,
     invalid_params,
@@ -28,6 +27,7 @@ from evframe.plugin import (
     text_param,
 )
 from evframe_mi.raise_params import values_of
+from evframe_mi.requested_policy import POLICY_KEYS, requested_policy
 
 log = logging.getLogger("evframe.management")
 _WAIT_S: Final = 10.0  # for the outcome of an event whose client waits for it
@@ -58,6 +58,7 @@ def evi_commands(context: Callable[[], PluginContext], clients: _Clients) -> Ite
         ("event_subscribe",),
         needs_interface=True,
         optional=tuple(sorted(CLIENT_KEYS)),
+        refused=tuple(POLICY_KEYS - CLIENT_KEYS),
     )
     yield Command("evi:list", ((),), evi.list, "lists all the events", ("events_list",))
     yield Command(
@@ -100,7 +101,7 @@ class _Evi:
         if socket.startswith("/"):
             socket = f"unix:{socket}"  # a client of the original sends the bare path
         try:
-            terms = Terms(expire, interface, Policy.read({key: params[key] for key in CLIENT_KEYS & params.keys()}))
+            terms = Terms(expire, interface, requested_policy(params))
             self._clients.leases.subscribe(self._clients.policies.of(interface), event, socket, terms)
         except (UnknownEventError, SocketError) as error:
             # The answer is that of the original; the log has the reason for the operator.

@@ -224,16 +224,21 @@ def test_clients_set_policies_by_name():
     assert (lease.requested, lease.expire_s) == (Rules(rate=2.0, where="n = 1"), 9)
     for given, code, problem in (
         ({"where": "broken"}, 400, "where: expected an expression"),
-        ({"rate": "2"}, 400, "rate: expected float, got '2'"),
+        ({"rate": "fast"}, 400, "rate: expected float, got 'fast'"),
         ({"rate": 0}, 400, "rate: expected more than 0"),
-        ({"only": "n"}, 400, "only: expected a list"),
+        ({"only": 1}, 400, "only: expected a list"),
         ({"dedup_s": 1}, 400, "dedup_s: expected a loaded plugin that follows it"),
-        ({"keep": "disk"}, -32602, "Named parameters do not match"),
-        ({"max_bytes": 1}, -32602, "Named parameters do not match"),
+        ({"keep": "disk"}, 400, "keep: expected it in the configuration, a client may set burst, dedup_s, max_age_s"),
+        ({"max_bytes": 1}, 400, "max_bytes: expected it in the configuration"),
+        ({"priority": 1, "rate": 1}, 400, "priority: expected it in the configuration"),
+        ({"rates": 1}, -32602, "Named parameters do not match"),
     ):
         error = ask(management(events), "event_subscribe", base | given)["error"]
         assert (error["code"], error["data"][: len(problem)]) == (code, problem)
     assert lease.requested == Rules(rate=2.0, where="n = 1")
+    as_text = {**base, "rate": "2.5", "burst": "7", "only": "n, m"}
+    assert ask(management(events), "event_subscribe", as_text)["result"] == "OK"
+    assert lease.requested == Rules(rate=2.5, burst=7, only=["n", "m"])
     assert ask(management(events), "event_subscribe", ["E_A", "memory:a"])["result"] == "OK"
     assert lease.requested == Rules()
 

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-import attrs
-
 from evframe import Batch, Unavailable
 from evframe_virtual.group import Group
 
@@ -44,17 +42,20 @@ class HandOut:
             self._batch.confirm(index)  # now, because the batch may be cancelled for what another member has
         else:
             self._batch.fail(index, reason)
-        self._end_one()
+        self._open -= 1
+        if not self._open:
+            self._end()
 
     def _returned(self, group: Group) -> None:
         if not self._has_returned:
             self._has_returned = True
             group.hold_until(self._over)
-        self._end_one()
-
-    def _end_one(self) -> None:
         self._open -= 1
-        if self._open or self._over.done():
+        if not self._open:
+            self._end()
+
+    def _end(self) -> None:
+        if self._over.done():
             return
         if self._has_returned:
             self._over.set_exception(Unavailable(NO_HEALTHY_MEMBER))
@@ -62,18 +63,20 @@ class HandOut:
             self._over.set_result(None)
 
 
-@attrs.frozen
 class _Part:
     """One event of a batch."""
 
-    hand_out: HandOut
-    index: int
+    __slots__ = ("_hand_out", "_index")
+
+    def __init__(self, hand_out: HandOut, index: int) -> None:
+        self._hand_out = hand_out
+        self._index = index
 
     @property
     def id(self) -> str | None:
         """What names it at each attempt and in each process."""
-        return self.hand_out.id(self.index)
+        return self._hand_out.id(self._index)
 
     def __call__(self, reason: str | None) -> None:
         """Take its outcome."""
-        self.hand_out.settled(self.index, reason)
+        self._hand_out.settled(self._index, reason)
