@@ -105,6 +105,13 @@ def test_subscriptions_over_patterns_over_requests(follower):
     assert lease.policy == Policy(where="n = 1", only=["n"])
 
 
+def test_a_request_sets_no_burst_of_a_configured_rate(follower):
+    """A burst belongs to the rate that it comes with, and does not lift one that is configured."""
+    events = made(BASE, follower)
+    lease = events.subscribe_event("E_A", "memory:a1", policy=Policy(rate=1.0, burst=2**62))
+    assert (lease.subscriber.policy.rate, lease.subscriber.policy.burst) == (5.0, None)
+
+
 def test_the_latest_request_counts(follower):
     """Leases share a subscriber: each key has the value of the latest request that sets it, and ends with its lease."""
     events = made('[[events]]\nname = "E_A"\n[[events]]\nname = "E_B"\n', follower)
@@ -113,7 +120,7 @@ def test_the_latest_request_counts(follower):
     subscriber = first.subscriber
     assert subscriber is second.subscriber
     assert (subscriber.policy, first.policy, second.policy) == (
-        Policy(rate=2.0, burst=3), Policy(sample=0.5), NO_POLICY,
+        Policy(rate=2.0), Policy(sample=0.5), NO_POLICY,
     )  # fmt: skip
     events.subscribe_event("E_A", "memory:a", policy=Policy(rate=4.0))
     assert (subscriber.policy, first.policy) == (Policy(rate=4.0), NO_POLICY)

@@ -60,8 +60,13 @@ class Policy:
         return not (self.where is None and self.only is None and self.sample is None)
 
     def over(self, other: Policy) -> Policy:
-        """Return this policy, with the values of *other* for what it does not set."""
-        return other if self is NONE else Policy(**{**other.keys, **self.keys})
+        """Return this policy, with the values of *other* for what it does not set; a burst is that of its rate."""
+        if self is NONE:
+            return other
+        below = other.keys
+        if self.rate is not None:  # its burst is that of one second where it has none
+            below.pop("burst", None)
+        return Policy(**{**below, **self.keys})
 
     def of(self, keys: Iterable[str]) -> Policy:
         """Return the part of this policy that consists of *keys*."""
