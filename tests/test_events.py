@@ -3,6 +3,7 @@
 import pytest
 
 import evframe
+from evframe import Pairs
 from evframe.events.declarations import Parameter, declare
 from evframe.events.event import EventRegistry
 from evframe.exceptions import ParameterError
@@ -188,3 +189,21 @@ def test_two_sources_declare_one_event(order):
         definition = registry.register("E_X", declare("E_X", {"n": int}, enforced=enforced))
     assert definition.enforced is None
     assert definition.snapshot({"other": "x"}, 0.0).params == {"other": "x"}
+
+
+@pytest.mark.parametrize("params", [{"a": b"\xff"}, {"a": 2**70}, {"a": [2**70]}, Pairs([("a", 1), ("a", 2)])])
+def test_an_event_of_an_earlier_payload_has_its_parameters(params):
+    """What is read from a payload of another process loses no bytes, digits or repeated names."""
+    definition = EventRegistry().register("E_A")
+    event = definition.restored(definition.snapshot(params, 0.0).payload, 0.0)
+    expected = [
+        (name, "\udcff" if value == b"\xff" else value) for name, value in getattr(params, "items", lambda: params)()
+    ]
+    assert list(event.pairs) == expected
+
+
+def test_an_event_of_an_earlier_payload_without_names_has_its_values():
+    """An array in a payload of another process is read as values without names."""
+    definition = EventRegistry().register("E_A")
+    event = definition.restored(definition.snapshot([1, 2**70], 0.0).payload, 0.0)
+    assert event.params == (1, 2**70)

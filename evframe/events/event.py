@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from evframe_wire.encoding import is_shallow, settle_params
 from evframe_wire.payload import STRICT, Pairs, encode_text
+from evframe_wire.reading import read
 from evframe_wire.visible import brief
 from orjson import dumps, loads
 
@@ -15,7 +16,8 @@ from evframe.events.declarations import Declaration, Parameter
 from evframe.exceptions import EventNameError, UnknownEventError
 
 MAX_NAME_BYTES: Final = 64
-_IN_PAYLOAD: Final = object()
+_IN_PAYLOAD: Final = object()  # as orjson has written them, so that it reads the same ones
+_RESTORED: Final = object()  # in a payload of any origin
 Parameters = Mapping[str, Any] | Sequence[Any]
 
 
@@ -56,8 +58,8 @@ class Event:
         They are read from the payload at the first use; most transports never use them.
         """
         params = self._params
-        if params is _IN_PAYLOAD:
-            params = loads(self.payload)["params"]
+        if params is _IN_PAYLOAD or params is _RESTORED:
+            params = (loads if params is _IN_PAYLOAD else read)(self.payload)["params"]
             if type(params) is list:
                 params = tuple(params)
             self._params = params
@@ -149,7 +151,7 @@ class EventDefinition:
         """Return an event that was raised before, of its *payload*; see `Event` for *raised_at*."""
         event = Event()
         event.definition, event.payload, event.raised_at = self, payload, raised_at
-        event.depth, event._params = 0, None if payload == self.bare else _IN_PAYLOAD  # noqa: SLF001 its own module's
+        event.depth, event._params = 0, None if payload == self.bare else _RESTORED  # noqa: SLF001 its own module's
         return event
 
     def differs_from(self, other: EventDefinition) -> bool:

@@ -35,15 +35,15 @@ def part_of(event: Event, names: Collection[str]) -> Event:
     definition = event.definition
     if not chosen:
         return definition.restored(definition.bare, event.raised_at)
-    params: Any = Pairs(chosen)
+    params: Any = dict(chosen) if isinstance(event.params, Mapping) else Pairs(chosen)
     if all(name is None for name, _ in chosen):
         params = [value for _, value in chosen]
     # Another definition, because the declaration of the event may require the parameters that are left out.
     part = EventDefinition(definition.id, definition.name).snapshot(params, event.raised_at)
-    copy = definition.restored(part.payload, event.raised_at)
-    copy.depth = event.depth
-    return copy
+    part.definition, part.depth = definition, event.depth
+    return part
 
 
 def _has(event: Event, name: str) -> bool:
-    return isinstance(event.params, Mapping) and name in event.params
+    params = event.params
+    return name in params if isinstance(params, Mapping) else any(each == name for each, _ in event.pairs)

@@ -8,6 +8,7 @@ from evframe_cesql import CesqlPlugin
 from evframe_policies import PoliciesPlugin
 
 import evframe
+from evframe import Pairs
 from evframe.plugin import Policy
 from evframe.testing import MemoryTransport
 
@@ -102,6 +103,27 @@ async def test_a_lease_gets_the_parameters_that_it_names(raised, only, got):
     async with selecting.events:
         found = await selecting.got(raised)
         assert found == {"part": [got], "all": [tuple(raised) if isinstance(raised, list) else raised]}
+
+
+@pytest.mark.parametrize(
+    ("raised", "only", "got"),
+    [
+        ({"a": b"\xff", "b": 1}, ["a"], [("a", b"\xff")]),
+        ({"a": "\udcff", "b": 1}, ["a"], [("a", "\udcff")]),
+        ({"a": 2**70, "b": 1}, ["a"], [("a", 2**70)]),
+        (Pairs([("a", 1), ("b", 2), ("a", 3)]), ["a"], [("a", 1), ("a", 3)]),
+        (Pairs([("a", 1), (None, 2), ("2", 5)]), ["2"], [("2", 5)]),
+        (Pairs([("a", 1), (None, 2)]), ["a", "2"], [("a", 1), (None, 2)]),
+    ],
+)
+async def test_a_part_has_what_the_event_has(raised, only, got):
+    """Bytes that are no UTF-8, long integers and repeated names are in a part as they are in the event."""
+    selecting = Selecting()
+    selecting.subscribe("part", only=only)
+    async with selecting.events:
+        await selecting.got(raised)
+        (event,) = selecting.memory.delivered["part"]
+        assert list(event.pairs) == got
 
 
 async def test_a_declared_event_can_be_reduced():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections import defaultdict
@@ -10,7 +11,6 @@ from itertools import chain, islice
 from typing import ClassVar
 
 from evframe_files.places import beside
-from orjson import dumps, loads
 
 from evframe import EventDefinition, SocketError, UnknownEventError, hookimpl
 from evframe.plugin import NO_POLICY, LeaseChange, PluginContext, Policy, Subscription, Terms
@@ -96,7 +96,7 @@ class LeaseKeeper:
         remaining_s = None if lease.ends_at is None else min(lease.ends_at - self._clock(), lease.expire_s)
         is_over = remaining_s is not None and remaining_s <= 0
         try:
-            policy = Policy.read(loads(lease.policy)) if lease.policy else NO_POLICY
+            policy = Policy.read(json.loads(lease.policy)) if lease.policy else NO_POLICY
             terms = Terms(lease.expire_s, lease.interface, policy)
             if is_over or not self._context.leases.restore_subscription(lease.event, lease.text, terms, remaining_s):
                 self._writer.write(lease.key, None)
@@ -139,7 +139,7 @@ class LeaseKeeper:
             lease.expire_s,
             ends_at,
             lease.interface or "",
-            dumps(lease.requested.keys).decode() if lease.requested.keys else "",
+            json.dumps(lease.requested.keys) if lease.requested.keys else "",
         )
 
     def lasting(self) -> Iterable[Subscription]:

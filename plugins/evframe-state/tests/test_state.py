@@ -95,6 +95,20 @@ async def test_requested_policies_survive(path):
         assert fourth.subscriptions[0].requested == Policy()
 
 
+async def test_requested_policies_with_bytes_that_are_no_text_survive(path):
+    """A request may have bytes that are no UTF-8, such as names of parameters: it is kept as it is."""
+    policy = Policy(only=["\udcff"], rate=2.5)
+    for _ in range(2):
+        interface = compose(path, events=())
+        interface.composition.add(interface.composition.make("follower", Follower()))
+        interface.register_event("E_A")
+        async with interface:
+            if not interface.subscriptions:
+                interface.subscribe_event("E_A", "memory:a", 100, policy=policy)
+            assert status(interface) == (1, "kept")
+    assert [lease.requested for lease in interface.subscriptions] == [policy]
+
+
 async def test_file_of_the_version_before(path):
     """A file without policies is upgraded, and its leases have none."""
     with closing(sqlite3.connect(path)) as database:
