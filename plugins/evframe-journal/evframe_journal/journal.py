@@ -100,7 +100,7 @@ class Journal:
         queue.leave()
         if self._kept is not None:
             self._kept[key] = Kept(queue.settled.low, queue.tail, 0)
-            if queue.acknowledged < queue.written:
+            if queue.may_be_in_file:
                 self._lows[key] = queue.settled.low
 
     def give_up(self) -> dict[str, int]:
@@ -199,8 +199,9 @@ class Journal:
 
         def done(_: None, error: BaseException | None) -> None:
             self._is_busy = False
-            for key in {frame.key for frame in commit.frames} & self._queues.keys():
-                self._queues[key].end_write(is_written=error is None)
+            for key in {frame.key for frame in commit.frames}:
+                if key in self._queues:  # unless a callback has ended the subscriber
+                    self._queues[key].end_write(is_written=error is None)
             if commit.letters is not None and self.letters is not None:
                 self.letters.over(commit.letters, error)
             if error is not None:

@@ -78,6 +78,8 @@ class PlacedQueue(MemoryQueue):
         place = self.tail - 1
         self._dones[place] = done
         if type(done) is UntilStored:
+            while self._until_stored and self._until_stored[0][1].is_called:  # nothing may ever be written
+                self._until_stored.popleft()
             self._until_stored.append((place, done))
 
     def settle(self, number: int, kept: Sequence[int]) -> None:

@@ -31,6 +31,7 @@ from evframe_journal.dead import DeadLetters, error_text
 from evframe_journal.file import PROBLEMS, JournalFile
 from evframe_journal.frames import Frame
 from evframe_journal.journal import Journal
+from evframe_journal.keys import canonical_of, key_of
 from evframe_journal.limits import Calls, Limits
 from evframe_journal.memory import Memory
 from evframe_journal.options import Options as JournalOptions
@@ -101,7 +102,7 @@ class JournalPlugin:
             return None
         calls = Calls(wake, subscriber.fail, subscriber.count_found)
         limits = Limits.of(room, policy, self._get_context().host.core.overflow)
-        return self._journal.open(subscriber.socket.canonical, limits, calls)
+        return self._journal.open(key_of(subscriber.socket.canonical), limits, calls)
 
     @hookimpl
     def events_failed(
@@ -220,17 +221,18 @@ class JournalPlugin:
         self._status.report(f"a new file, {lost} events lost", IDENTIFIER)
         log.error("the events are in a new file", extra={"path": self.path, "moved_to": moved_to, "lost": lost})
 
-    def _report_damaged(self, canonical: str, lost: int) -> None:
+    def _report_damaged(self, key: str, lost: int) -> None:
         """Log that a frame was damaged."""
         assert self._status is not None
+        canonical = canonical_of(key)
         self._status.report(f"{lost} events for {canonical} are damaged", IDENTIFIER)
         log.error("events on disk are damaged", extra={"socket": canonical, "lost": lost})
 
-    def _drop_orphans(self, canonical: str, _: Frame | None, count: int) -> None:
+    def _drop_orphans(self, key: str, _: Frame | None, count: int) -> None:
         """Count and log events whose subscriber has not come back."""
         self.orphaned += count
-        if self._limiter.due(canonical) is not None:
-            extra = {"socket": canonical, "lost": count}
+        if self._limiter.due(key) is not None:
+            extra = {"socket": canonical_of(key), "lost": count}
             log.warning("events on disk are dropped, because their subscriber has not come back", extra=extra)
 
     @hookimpl
@@ -250,7 +252,7 @@ class JournalPlugin:
     def subscriber_released(self, subscriber: Subscriber) -> None:
         """Remember which positions the events of a subscriber had."""
         if self._journal is not None:
-            self._journal.release(subscriber.socket.canonical)
+            self._journal.release(key_of(subscriber.socket.canonical))
 
     @hookimpl
     def stop(self) -> Awaitable[None]:
@@ -267,10 +269,9 @@ class JournalPlugin:
                 if journal.is_failing:
                     until = min(until, began + _FAILING_S)
                 await asyncio.sleep(_LOOK_S)
-            for canonical, lost in journal.give_up().items():
-                log.error(
-                    "events are lost, because they could not be written", extra={"socket": canonical, "lost": lost}
-                )
+            for key, lost in journal.give_up().items():
+                extra = {"socket": canonical_of(key), "lost": lost}
+                log.error("events are lost, because they could not be written", extra=extra)
         self.letters.give_up()
         if file is not None:
             await in_thread(file.close)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orjson import loads
+from evframe_wire.reading import read
 
 from evframe import Event, EventDefinition, UnknownEventError
 from evframe.plugin import PluginContext
@@ -19,7 +19,7 @@ class RestoredEvents:
     def event_of(self, payload: bytes, raised_at: float) -> Event:
         """Return the event that was raised at *raised_at* on the monotonic clock."""
         if self._last is None or not payload.startswith(self._last.head):
-            self._last = self._definition(loads(payload)["method"])
+            self._last = self._definition(read(payload)["method"])
         return self._last.restored(payload, raised_at)
 
     def _definition(self, name: str) -> EventDefinition:

@@ -31,6 +31,11 @@ class WrittenQueue(PlacedQueue):
         return (self.acknowledged < low and self.acknowledged < self.written) or low < self._late_end
 
     @property
+    def may_be_in_file(self) -> bool:
+        """Whether the file has events of the queue, or gets some with the commit under way."""
+        return self.acknowledged < max(self.written, self._writing)
+
+    @property
     def on_disk(self) -> int:
         """How many events the file alone has."""
         return self.stored - len(self._fresh)

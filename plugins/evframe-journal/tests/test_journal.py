@@ -1,17 +1,20 @@
 """Kept subscribers: what a peer that is away has not taken survives the process, however it ends."""
 
 import asyncio
+import gc
 import json
 import socket
 import sqlite3
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from disks import file_size_limit
 
 import evframe
+from evframe.plugin import UntilStored
 from evframe.testing import until
 
 PROGRAM = """
@@ -61,6 +64,7 @@ class Reader:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._thread = threading.Thread(target=self._run)
         self.numbers: list[int] = []
+        self.payloads: list[bytes] = []
 
     def bind(self, path: Path) -> None:
         self._socket.bind(str(path))
@@ -68,7 +72,9 @@ class Reader:
 
     def _run(self) -> None:
         while payload := self._socket.recv(65536):
-            self.numbers.append(json.loads(payload)["params"]["number"])
+            self.payloads.append(payload)
+            with suppress(UnicodeDecodeError):
+                self.numbers.append(json.loads(payload)["params"]["number"])
 
     def close(self) -> None:
         self._socket.shutdown(socket.SHUT_RD)
@@ -199,3 +205,44 @@ async def test_policies_change_with_a_reload(tmp_path):
         assert [each.depth for each in events.statistics[:2]] == [1, 1]
         events.unsubscribe_event("E_KEPT", f"unix:{tmp_path / 'peer'}")
         events.unsubscribe_event("E_KEPT", f"unix:{tmp_path / 'other'}")
+
+
+@pytest.mark.parametrize(
+    "value", [b"\xff\x00", "", 10**30, {"deep": [[]]}, "x" * 60_000], ids=lambda value: repr(value)[:20]
+)
+async def test_every_value_comes_after_a_restart(tmp_path, reader, value):
+    """An event is delivered by a later process with the same bytes, whatever its parameters are, UTF-8 or not."""
+    peer = tmp_path / "peer"
+    path = configuration(tmp_path, f"unix:{peer}")
+    async with evframe.EventInterface.from_toml(path) as events:
+        events.raise_event("E_KEPT", {"number": value})
+        payload = events.event("E_KEPT").snapshot({"number": value}, 1.0).payload
+        await until(lambda: kept_in(tmp_path / "events.journal") == 1)
+    reader.bind(peer)
+    async with evframe.EventInterface.from_toml(path) as events:
+        await until(lambda: not events.statistics[0].depth)
+        await until(lambda: reader.payloads == [payload])
+
+
+async def test_a_socket_that_is_no_text_is_kept_as_others(tmp_path, reader):
+    """A path with bytes that are no UTF-8 is kept, keeps no other subscriber off the disk, and comes back."""
+    peer = tmp_path / "peer\udcff"
+    path = configuration(tmp_path, f"unix:{tmp_path / 'other'}")
+    async with evframe.EventInterface.from_toml(path) as events:
+        events.subscribe_event("E_KEPT", f"unix:{peer}")
+        outcomes = await events.raise_event_and_wait("E_KEPT", {"number": 1}, until="stored")
+        assert [outcome.reason for outcome in outcomes] == ["stored"] * 2
+    reader.bind(peer)
+    async with evframe.EventInterface.from_toml(path) as events:
+        events.subscribe_event("E_KEPT", f"unix:{peer}")
+        await until(lambda: reader.numbers == [1])
+
+
+async def test_callers_that_wait_for_the_disk_leave_nothing_behind(tmp_path, reader):
+    """While the peer takes all and nothing is written, a subscriber remembers no event that was waited for."""
+    reader.bind(tmp_path / "peer")
+    async with evframe.EventInterface.from_toml(configuration(tmp_path, f"unix:{tmp_path / 'peer'}")) as events:
+        for number in range(50):
+            await events.raise_event_and_wait("E_KEPT", {"number": number}, until="stored")
+        gc.collect()
+        assert sum(type(each) is UntilStored for each in gc.get_objects()) <= 1
