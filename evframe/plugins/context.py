@@ -111,7 +111,7 @@ class PluginContext:
 
     def has_subscribers(self, name: str) -> bool:
         """Return whether the event *name* has a subscriber."""
-        return bool(self.raising.event(name).targets)
+        return self.raising.event(name).has_targets
 
     def subscribe_event(self, name: str, socket: str, expire_s: int = 0) -> None:
         """Subscribe *socket* to an event for as long as the plugin's options say so, as `[[subscriptions]]` do."""

@@ -49,6 +49,11 @@ class Channel(EventDefinition):
         self._targets: tuple[Subscriber, ...] | None = ()
 
     @property
+    def has_targets(self) -> bool:
+        """Whether the event has subscribers."""
+        return bool(self.leases or self.consumers)
+
+    @property
     def targets(self) -> tuple[Subscriber, ...]:
         """The subscribers of this event, the newest first."""
         targets = self._targets

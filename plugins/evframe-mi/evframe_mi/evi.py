@@ -199,7 +199,7 @@ class _Evi:
         except UnknownEventError:
             raise CommandError(404, "Event not registered") from None
         self._clients.policies.of(interface).check_raise(name)
-        if not event.targets:
+        if not event.has_targets:
             raise CommandError(480, "Temporarily Unavailable")
         if isinstance(prepared, CommandError):
             raise prepared

@@ -12,6 +12,7 @@ from evframe_timing import Alarm, Schedule
 from evframe.plugin import delivering
 from evframe_policies.bounded import MANY
 from evframe_policies.queue import LimitedQueue
+from evframe_policies.recent import MAX_ENTRIES, MAX_OF_ALL
 
 if TYPE_CHECKING:
     from evframe.plugin import Policy, Queue, Subscriber
@@ -50,6 +51,7 @@ class Limiter:
         self._resumes = _Times()
         self._expiries = _Times()
         self._dropped: dict[LimitedQueue, None] = {}
+        self._remembering: set[LimitedQueue] = set()
         context = Context()  # else the first raise would lend its context to all callbacks, with its nesting
         context.run(delivering.set, True)
         self.alarm = Alarm(self._ring, context)
@@ -73,6 +75,7 @@ class Limiter:
             self._resumes.discard(queue)
             self._expiries.discard(queue)
             self._dropped.pop(queue, None)
+            self._remembering.discard(queue)
 
     @property
     def memory_bytes(self) -> int:
@@ -108,6 +111,18 @@ class Limiter:
         seconds = min(max(seconds, _EXPIRY_S), _LONGEST_S)
         self._expiries.set(queue, self.now() + seconds)
         self.alarm.set(seconds)
+
+    def remember(self, queue: LimitedQueue, *, is_wanted: bool) -> None:
+        """Note whether *queue* remembers events."""
+        if is_wanted:
+            self._remembering.add(queue)
+        else:
+            self._remembering.discard(queue)
+
+    @property
+    def most_remembered(self) -> int:
+        """How many events each queue may remember: an equal part of what all may."""
+        return min(MAX_ENTRIES, max(1, MAX_OF_ALL // max(1, len(self._remembering))))
 
     def fail_later(self, queue: LimitedQueue) -> None:
         """Have *queue* fail what it has dropped in the next turn of the loop."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from evframe.plugin import NO_DONES
 from evframe_policies.bounded import BoundedQueue, Owner, Shared, picked
@@ -13,6 +13,10 @@ from evframe_policies.recent import Recent
 if TYPE_CHECKING:
     from evframe import Event
     from evframe.plugin import Done, Policy, Queue
+
+
+_FIRST: Final = 16
+"""How many events at the head are looked at first for their age: a queue that has no old ones costs that much."""
 
 
 class Watch(Shared, Protocol):
@@ -26,6 +30,13 @@ class Watch(Shared, Protocol):
 
     def expire_in(self, queue: LimitedQueue, seconds: float) -> None:
         """Call `LimitedQueue.expire` then."""
+
+    def remember(self, queue: LimitedQueue, *, is_wanted: bool) -> None:
+        """Note whether *queue* remembers events."""
+
+    @property
+    def most_remembered(self) -> int:
+        """How many events each queue may remember."""
 
 
 class LimitedQueue(BoundedQueue):
@@ -101,6 +112,7 @@ class LimitedQueue(BoundedQueue):
             oldest = now - self.max_age_s
             faults = {index: "expired" for index, event in enumerate(events) if event.raised_at < oldest}
         if self._recent is not None:
+            self._recent.most = self._watch.most_remembered
             for index in range(passed, len(events)):
                 if index not in faults and self._recent.is_repetition(events[index]):
                     faults[index] = "duplicate"
@@ -136,6 +148,7 @@ class LimitedQueue(BoundedQueue):
             self._recent = Recent(policy.dedup_s)
         else:
             self._recent.seconds = policy.dedup_s
+        self._watch.remember(self, is_wanted=self._recent is not None)
         self.max_age_s = policy.max_age_s
         if self.max_age_s is not None:
             self._watch.expire_in(self, 0.0)
@@ -168,7 +181,11 @@ class LimitedQueue(BoundedQueue):
         def are_old(events: Sequence[Event]) -> int:
             return next((index for index, event in enumerate(events) if event.raised_at >= oldest), len(events))
 
-        count, rest = self._fail_head(most, are_old, "expired")
+        count, size, rest = 0, min(_FIRST, most), None
+        while size and rest is None:
+            failed, rest = self._fail_head(size, are_old, "expired")
+            count += failed
+            size = min(2 * size, most - count) if failed == size else 0
         if rest is not None:
             self._watch.expire_in(self, rest.raised_at - oldest)
         else:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from evframe import Event
 
 MAX_ENTRIES: Final = 65_536
+MAX_OF_ALL: Final = 1_048_576
 _DIGEST_BYTES: Final = 16
 
 
@@ -25,11 +26,11 @@ class Recent:
         most: how many are remembered.
     """
 
-    __slots__ = ("_most", "_times", "seconds")
+    __slots__ = ("_times", "most", "seconds")
 
     def __init__(self, seconds: float, most: int = MAX_ENTRIES) -> None:
         self.seconds = seconds
-        self._most = most
+        self.most = most
         # Of the raises, by digest, the first taken first. Removing the first entries of a plain dict is quadratic.
         self._times: OrderedDict[bytes, float] = OrderedDict()
 
@@ -45,7 +46,7 @@ class Recent:
             if abs(at - before) < self.seconds:
                 return True
             del times[key]  # added again below, so that the oldest stays first
-        while times and (len(times) >= self._most or at - next(iter(times.values())) >= self.seconds):
+        while times and (len(times) >= self.most or at - next(iter(times.values())) >= self.seconds):
             times.popitem(last=False)
         times[key] = at
         return False

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from call_counts import count_calls
 from evframe_policies import Options, PoliciesPlugin
 
 import evframe
@@ -135,6 +136,18 @@ async def test_what_is_too_old_does_not_stay_in_memory_while_the_peer_is_away():
         limited.peers.are_away = False
 
 
+async def test_a_queue_without_old_events_costs_the_same_however_many_wait():
+    """The timer looks at few events at the head: those behind a young one are younger, or found when a batch is made."""
+    counts = []
+    for waiting in (20, 2000):
+        limited = Limited(core=CoreOptions(drain_timeout_s=0.05))
+        subscriber = limited.subscribe(max_age_s=10.0)
+        limited.raise_(waiting)
+        counts.append(count_calls(subscriber.queue.expire, 1024)[0])
+        assert subscriber.depth == waiting
+    assert counts[0] == counts[1]
+
+
 async def test_an_awaited_event_that_expires_has_its_outcome():
     """A caller that waits for an event learns that it has expired."""
     limited = Limited()
@@ -162,6 +175,23 @@ async def test_a_repetition_is_not_sent():
         await limited.turns()
         assert limited.got() == [1, 2, 1, 2]
         assert subscriber.reasons == {"duplicate": 3}
+
+
+async def test_all_subscribers_share_what_is_remembered(monkeypatch):
+    """However many subscribers have `dedup_s`, one bound holds for the events that are remembered."""
+    monkeypatch.setattr("evframe_policies.limiter.MAX_OF_ALL", 100)
+    limited = Limited()
+    subscribers = [limited.subscribe(str(number), dedup_s=1e9) for number in range(10)]
+    async with limited.events:
+        limited.raise_(50)
+        await limited.turns()
+        assert [len(each.queue._recent) for each in subscribers] == [10] * 10
+        for number in range(1, 10):
+            limited.events.unsubscribe_event("E_A", f"memory:{number}")
+        await limited.turns()
+        limited.raise_(300)
+        await limited.turns()
+        assert len(subscribers[0].queue._recent) == 100
 
 
 async def test_an_event_that_came_back_is_no_repetition_of_itself():

@@ -54,6 +54,11 @@ class Watch:
     def expire_in(self, queue, seconds):
         self.expiries[queue] = self.now() + max(seconds, STEP_S)
 
+    def remember(self, queue, *, is_wanted):
+        pass
+
+    most_remembered = 1000
+
     def fail_later(self, queue):
         self.dropped.append(queue)
 

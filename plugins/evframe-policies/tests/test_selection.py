@@ -231,6 +231,19 @@ async def test_thousands_of_equalities_cost_as_much_as_one():
     assert counts[0] == counts[1] < 20
 
 
+def test_whether_an_event_has_subscribers_costs_nothing_for_each():
+    """A raise over the management interface asks for it: it costs the same for 2,000 selective leases as for one."""
+    counts = []
+    for leases in (1, 2_000):
+        selecting = Selecting()
+        for number in range(leases):
+            selecting.subscribe(str(number), where=f"callid = 'call-{number}'")
+        calls, has_targets = count_calls(getattr, selecting.events.event("E_A"), "has_targets")
+        assert has_targets
+        counts.append(calls)
+    assert counts[0] == counts[1]
+
+
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
