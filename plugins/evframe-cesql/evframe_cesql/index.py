@@ -82,6 +82,8 @@ class Index(Generic[K]):
         found: list[K] = []
         for (name, kind), table in self._tables.items():
             value = params.get(name)
+            if value is None and name != EVENT:  # quicker than the error of a missing parameter
+                continue
             if value.__class__ is not str or kind is not str or name == EVENT:
                 try:
                     value = CASTS[kind](event if name == EVENT else parameter(params, name))

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from call_counts import count_calls
 from evframe_cesql import Index, compile_filter
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -90,3 +91,16 @@ def test_an_equality_finds_what_the_cast_finds():
     assert set(index.matching({"a": True}, "E_TEST")) == {"'true'", "TRUE"}
     assert index.matching({"a": None}, "E_TEST") == []
     assert index.matching({}, "E_TEST") == []
+
+
+def test_a_missing_parameter_costs_an_index_one_look_up():
+    """Each name that only a filter has costs a look-up, and no error is made for it."""
+    counts = []
+    for names in (1, 101):
+        index = Index()
+        for number in range(names):
+            index.add(number, compile_filter(f"b{number} = 'x'"))
+        calls, found = count_calls(index.matching, {"a": 1}, "E_TEST")
+        assert found == []
+        counts.append(calls)
+    assert counts[1] - counts[0] <= 100
