@@ -6,13 +6,14 @@ import evframe
 from evframe.config import Config, CoreOptions
 from evframe.delivery.limits import Limits
 from evframe.delivery.queues import MemoryQueue
+from evframe.plugin import NO_POLICY, Policy
 from evframe.testing import MemoryTransport, until
 
 
 class KeptQueue(MemoryQueue):
     """Says that its events outlive the process, as one on disk does."""
 
-    is_kept = True
+    is_kept = is_own = True
 
     def ids(self, number):
         return [f"batch {number}"]
@@ -22,6 +23,7 @@ class Keeper:
     """Brings the queue of each subscriber."""
 
     kind = "extension"
+    policy_keys = frozenset({"keep"})
 
     @evframe.hookimpl
     def open_queue(self, room):
@@ -32,7 +34,7 @@ def compose(memory, *others):
     plugins = {"memory": memory} | {type(other).__name__.lower(): other for other in others}
     events = evframe.EventInterface(Config(core=CoreOptions(queue_size=100_000, drain_timeout_s=0.05)), plugins=plugins)
     events.register_event("E_A")
-    events.subscribe_event("E_A", "memory:peer")
+    events.subscribe_event("E_A", "memory:peer", policy=Policy(keep="disk") if others else NO_POLICY)
     return events
 
 

@@ -317,8 +317,9 @@ async def test_finalisers_raise_and_unsubscribe_anywhere(collector, overflow, qu
             subscribers.add(events.subscribe_event("E_R", "memory:a").subscriber)
 
         def tell():
-            outcomes.append([])
-            events.raise_event_and_tell("E_R", [len(outcomes)], outcomes[-1].append)
+            calls = []  # by name: a finaliser may run in the middle of this
+            outcomes.append(calls)
+            events.raise_event_and_tell("E_R", [len(outcomes)], calls.append)
 
         def act():
             nonlocal budget

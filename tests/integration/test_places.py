@@ -71,11 +71,10 @@ def test_objects_have_their_options():
         ("management", "[management]"),
         ("routes", "[routes]"),
         ("core.state_path", "[core]\nstate_path = ''"),
-        ("policies", "[[policies]]"),
     ):
         with pytest.raises(evframe.ConfigError, match=f"{place}: expected none beside plugin objects"):
             evframe.EventInterface(parse_config(text), plugins={})
-    assert {*published().places} == {"management", "routes", "core.state_path", "policies"}
+    assert {*published().places} == {"management", "routes", "core.state_path"}
 
 
 def test_a_plugin_that_is_removed_refers_to_no_event():

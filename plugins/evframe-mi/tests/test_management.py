@@ -213,7 +213,7 @@ def test_help_names_the_parameters(events):
     events.commands.add(Command("x:y", ((), ("a", "b")), lambda _: "OK", named=(("c",),)))
     assert ask(management(events), "help", ["x:y"])["result"]["Help"].endswith("; parameters: none; a, b; c")
     assert ask(management(events), "help", ["event_subscribe"])["result"] == {
-        "Help": "subscribes an event to the Event Interface; parameters: event, socket; event, socket, expire",
+        "Help": "subscribes an event to the Event Interface; parameters: event, socket; event, socket, expire; by name also burst, dedup_s, max_age_s, only, rate, sample, where",
         "Exported by": "evi",
     }
 

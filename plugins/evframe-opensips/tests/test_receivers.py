@@ -44,8 +44,16 @@ class Site:
     def event(self, name):
         return SimpleNamespace(snapshot=lambda params, _: (name, params))
 
-    def raise_prepared(self, event, _):
+    def raise_prepared(self, event, done, *, until):
+        assert until == "kept"
         self.raised.append(event)
+        if done is not None:
+            done([])
+
+    def raise_event_and_tell(self, name, params, done, *, until):
+        assert until == "kept"
+        self.raised.append((name, params))
+        done([])
 
     def raise_event(self, name, params):
         self.raised.append((name, params))

@@ -147,7 +147,8 @@ ABOUT: Final = (
     call(
         "help",
         '["event_subscribe"]',
-        result='{"Help":"subscribes an event to the Event Interface; parameters: event, socket; event, socket, expire",'
+        result='{"Help":"subscribes an event to the Event Interface; parameters: event, socket; event, socket, expire;'
+        ' by name also burst, dedup_s, max_age_s, only, rate, sample, where",'
         '"Exported by":"evi"}',
     ),
     call("help", '["first:twin"]', result='{"Help":"not available for this command","Exported by":"first"}'),
