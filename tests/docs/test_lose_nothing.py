@@ -1,5 +1,6 @@
 """The tutorial "Lose nothing": its commands, in the order of the page, in one shell."""
 
+import json
 import os
 import re
 import socket
@@ -18,6 +19,12 @@ BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
+
+
+def connected(port):
+    with suppress(OSError):
+        return socket.create_connection(("127.0.0.1", port))
+    return None
 
 
 class Shell:
@@ -72,6 +79,24 @@ def shell(tmp_path, places):
     with suppress(AssertionError, OSError):
         made.run("kill -9 $(jobs -p) 2> /dev/null")
     made.close()
+
+
+def test_the_peer_replies_to_events_that_arrive_together(tmp_path, places):
+    """The program of the page replies to each of several lines that come in one segment."""
+    program = PAGE.read_text().split("cat > peer.py <<'END'\n")[1].split("END\n")[0]
+    program = program.replace("9000", places["9000"])
+    requests = b"".join(b'{"id": %d, "params": {"number": %d}}\n' % (number, number) for number in range(3))
+    with subprocess.Popen(bound(sys.executable, "-c", program, "1"), cwd=tmp_path) as peer:
+        try:
+            found = []
+            until(lambda: found.append(connected(int(places["9000"]))) or found[-1])
+            with found[-1] as connection, connection.makefile() as replies:
+                connection.settimeout(30)
+                connection.sendall(requests)
+                assert [json.loads(replies.readline())["id"] for _ in range(3)] == [0, 1, 2]
+        finally:
+            peer.kill()
+    assert (tmp_path / "got.txt").read_text() == "0\n2\n"
 
 
 @pytest.mark.timeout(300)

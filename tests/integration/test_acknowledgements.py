@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 
 import pytest
+from evframe_client import Client
 from evframe_ingest import Intake, fate_of
 from evframe_journal import JournalPlugin, Options
 from evframe_mi import Management, ManagementOptions, evi
@@ -104,6 +105,11 @@ async def test_consumers_acknowledge_what_is_stored(gateway):
     await until(lambda: fates)
     assert fates == [([STORED], 1)]
     assert fate_of(fates[0][0]) == "delivered"
+
+
+def test_a_client_gets_the_answer_that_an_event_still_waits():
+    """The gateway answers a raise with `until` before the time of the client is over."""
+    assert Client("http://127.0.0.1:8888/mi").timeout_s > evi._WAIT_S
 
 
 async def test_a_client_waits_until_its_event_is_stored(gateway, monkeypatch):

@@ -127,7 +127,9 @@ def replay(  # noqa: PLR0913 one for each option
     if as_json:
         print_json(progress)
     else:
-        counts = ", ".join(f"{name} {progress[name]}" for name in ("delivered", "failed", "left", "under_way"))
+        numbers = {name: progress[name] for name in ("delivered", "failed", "left", "under_way")}
+        is_empty = progress["state"] == "over" and not any(numbers.values())
+        counts = "no letter found" if is_empty else ", ".join(f"{name} {number}" for name, number in numbers.items())
         say(f"replay {progress['id']} {progress['state']}: {counts}")
         if "problem" in progress:
             say(progress["problem"], err=True)

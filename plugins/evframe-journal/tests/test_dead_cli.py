@@ -101,6 +101,7 @@ async def test_a_replay_is_waited_for(operator, tmp_path):
     code, out, _ = await operator.run("replay", "3", "--rate", "100")
     assert (code, out) == (0, "replay 1 over: delivered 1, failed 0, left 0, under_way 0\n")
     assert (tmp_path / "log").read_text() == "E_DEAD,3\n"
+    assert (await operator.run("replay", "3"))[:2] == (0, "replay 2 over: no letter found\n")
 
 
 async def test_a_gateway_without_a_journal(tmp_path):

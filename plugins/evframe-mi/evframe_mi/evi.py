@@ -30,7 +30,7 @@ from evframe_mi.raise_params import values_of
 from evframe_mi.requested_policy import POLICY_KEYS, requested_policy
 
 log = logging.getLogger("evframe.management")
-_WAIT_S: Final = 10.0  # for the outcome of an event whose client waits for it
+_WAIT_S: Final = 8.0  # for the outcome of an event; clients wait for 10 s, and would not get a later answer
 _COUNTED: Final = tuple(field.name for field in attrs.fields(Counters))
 
 if TYPE_CHECKING:
@@ -167,6 +167,8 @@ class _Evi:
         away = self._context.leases.away(lease)
         if away is not None:
             listed["away"] = away
+        if depth := lease.subscriber.depth:
+            listed["depth"] = depth
         return {**listed, **self._context.leases.describe(socket)}
 
     def statistics(self, _: Mapping[str, Any]) -> dict[str, Any]:

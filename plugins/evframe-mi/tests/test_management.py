@@ -105,6 +105,24 @@ def test_traffic(caplog):
     ]
 
 
+async def test_a_listing_says_how_many_events_wait(events, memory):
+    """The listing of a subscriber has the number of events that wait for it, and none while there are none."""
+
+    def is_away(_):
+        raise Unavailable("refused")
+
+    def listed():
+        return ask(management(events), "subscribers_list", ["E_A", "memory:a"])["result"]["Event"]["Subscriber"]
+
+    memory.when("a", is_away)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        assert "depth" not in listed()
+        events.raise_event("E_A")
+        events.raise_event("E_A")
+        assert listed()["depth"] == 2
+
+
 async def test_a_subscriber_that_is_away_says_why(events, memory):
     """Listings and statistics have the reason why a subscriber cannot be reached, and nothing once it can."""
 

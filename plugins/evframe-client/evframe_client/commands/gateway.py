@@ -41,7 +41,7 @@ def events(client: Client, *, as_json: bool) -> None:
 @with_client
 @_json
 def subscribers(client: Client, *, as_json: bool) -> None:
-    """List the subscribers of the running gateway."""
+    """List the subscribers of the running gateway, and how many events wait for each."""
     result = client.call("subscribers_list")
     if as_json:
         print_json(result)
@@ -50,7 +50,8 @@ def subscribers(client: Client, *, as_json: bool) -> None:
         for subscriber in event["Subscribers"]:
             left = f"{subscriber['ttl']} s" if "ttl" in subscriber else "never ends"
             state = f"away: {subscriber['away']}" if "away" in subscriber else subscriber.get("state", "unknown")
-            say(f"{event['name']:32} {subscriber['socket']:48} {left}, {state}")
+            waiting = f", {subscriber['depth']} waiting" if "depth" in subscriber else ""
+            say(f"{event['name']:32} {subscriber['socket']:48} {left}, {state}{waiting}")
 
 
 @click.command()
