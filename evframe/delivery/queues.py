@@ -88,8 +88,8 @@ class Queue(Protocol):
     def configure(self, room: int, policy: Policy) -> None:
         """Have *room* for events in memory, and follow *policy*; a queue that has more keeps them."""
 
-    def drop_stored(self) -> int:
-        """Remove the events that wait elsewhere; return how many these were."""
+    def drop_stored(self, reason: str) -> None:
+        """Remove the events that wait elsewhere, count them as failed with *reason*, and call what waits for that."""
 
     def close(self) -> None:
         """Take no more events."""
@@ -153,9 +153,8 @@ class MemoryQueue(deque[Event]):
         """Have *room* for events; a queue that has more keeps them."""
         self.room = room
 
-    def drop_stored(self) -> int:
-        """Return 0: events wait in memory alone."""
-        return 0
+    def drop_stored(self, reason: str) -> None:
+        """Do nothing: events wait in memory alone."""
 
     def close(self) -> None:
         """Take no more events."""

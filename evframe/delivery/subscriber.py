@@ -595,13 +595,17 @@ class Subscriber:
         self.reasons = self.reasons or {}
         self.reasons[reason] = self.reasons.get(reason, 0) + count
 
+    def call_with(self, reason: str, dones: Sequence[Done]) -> None:
+        """Call *dones* with the outcome *reason* of events that are counted, and that the queue has no more."""
+        self._call([(reason, done) for done in dones])
+
     def fail_waiting(self, reason: str, most: int = sys.maxsize) -> int:
         """Count at most *most* waiting events, the oldest first, as failed; return how many these were."""
         events, dones = self.queue.take(most, 0)
         self.queue.settle(0, ())
         self._fail_all(events, dones, reason)
         if self.queue.stored and not self.queue:
-            self.fail(self.queue.drop_stored(), reason)
+            self.queue.drop_stored(reason)
         return len(events)
 
     def fail_returned(self, reason: str) -> None:

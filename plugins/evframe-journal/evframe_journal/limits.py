@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
 if TYPE_CHECKING:
-    from evframe.plugin import Policy
+    from evframe.plugin import Done, Policy
     from evframe_journal.memory import Memory
 
 
@@ -55,6 +55,9 @@ class Calls:
     """Called with the number of waiting events that are lost, and the reason."""
     found: Callable[[int], object] = _ignore
     """Called with the number of events of an earlier process that wait now, too."""
+    over: Callable[[str, Sequence[Done]], object] = _ignore
+    """Called with the outcome of events that the queue has no more, or that wait for another process, and with the
+    callbacks that wait for it."""
 
 
 class Owner(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -81,6 +81,11 @@ class PlacedQueue(MemoryQueue):
             while self._until_stored and self._until_stored[0][1].is_called:  # nothing may ever be written
                 self._until_stored.popleft()
             self._until_stored.append((place, done))
+
+    def _take_dones(self, start: int, end: int, left: Container[int] = ()) -> list[Done]:
+        """Remove the callbacks of the events from the position *start* to *end* but for those *left*; return them."""
+        places = [place for place in self._dones if start <= place < end and place not in left]
+        return [self._dones.pop(place) for place in places]
 
     def settle(self, number: int, kept: Sequence[int]) -> None:
         """Record that the events of batch *number* have their outcome, all but those with the indexes *kept*."""

@@ -100,7 +100,7 @@ class JournalPlugin:
             self._open()
         if self._journal is None or policy.keep != "disk":
             return None
-        calls = Calls(wake, subscriber.fail, subscriber.count_found)
+        calls = Calls(wake, subscriber.fail, subscriber.count_found, subscriber.call_with)
         limits = Limits.of(room, policy, self._get_context().host.core.overflow)
         return self._journal.open(key_of(subscriber.socket.canonical), limits, calls)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
@@ -125,14 +126,16 @@ class KeptQueue(WrittenQueue):
         taken = self._under_way.get(number)
         return None if taken is None else self.runs.ids(taken[0])
 
-    def drop_stored(self) -> int:
+    def drop_stored(self, reason: str) -> None:
         """Remove the events that are not in memory: the subscriber has ended."""
         count, self.stored, self.size = self.stored, 0, 0
         self._owner.memory.fresh -= sum(len(event.payload) + EVENT_BYTES for event in self._fresh)
         self._fresh.clear()
         self.settled.close(self.loaded, self._tail)
+        dones = self._take_dones(self.loaded, self._tail)
         self.loaded = self._tail
-        return count
+        self._calls.lost(count, reason)
+        self._calls.over(reason, dones)
 
     def close(self) -> None:
         """Take no more events, and bring none into memory."""
@@ -192,10 +195,12 @@ class KeptQueue(WrittenQueue):
             for before, after in pairwise((self.loaded - 1, *(place for place, _ in found), end)):
                 self.settled.close(before + 1, after)
         self.lose(damaged)
+        gone = self._take_dones(self.loaded, end, {place for place, _ in found}) if self._dones else ()
         self.extend(event for _, event in found)
         self._bring(len(found), sum(len(event.payload) for _, event in found), max(end, self.loaded))
         if self.loaded >= self._fresh_start:
             self.lose(self.on_disk)  # which the file does not have any more
+        self._calls.over("damaged", gone)
 
     def drop(self, first: int, last: int, count: int) -> None:
         """Count the events from *first* to *last*, which are not in the file any more, as lost for new ones."""
@@ -203,6 +208,7 @@ class KeptQueue(WrittenQueue):
         if count:
             self.settled.close(first, last + 1)
             self.lose(count, "queue_full")
+            self._calls.over("queue_full", self._take_dones(first, last + 1))
 
     def lose(self, count: int, reason: str = "damaged") -> int:
         """Count up to *count* events that the file alone had as lost; return how many these are."""
@@ -226,6 +232,8 @@ class KeptQueue(WrittenQueue):
             count += 1
         if count:
             self._calls.lost(count, "shutdown")
+        self._calls.over(STORED, self._take_dones(self._late_end, self.written))
+        self._calls.over("shutdown", self._take_dones(0, sys.maxsize))
         return count
 
     def adopt(self, kept: Kept) -> None:

@@ -190,9 +190,9 @@ class BoundedQueue:
         self._when_full = policy.when_full
         self._most_bytes = 0 if self.is_kept else policy.max_bytes or 0
 
-    def drop_stored(self) -> int:
-        """Remove the events that wait elsewhere; return how many these were."""
-        return self._inner.drop_stored()
+    def drop_stored(self, reason: str) -> None:
+        """Remove the events that wait elsewhere; see `Queue.drop_stored`."""
+        self._inner.drop_stored(reason)
 
     def close(self) -> None:
         """Take no more events."""

@@ -389,7 +389,9 @@ class QueueMachine(RuleBasedStateMachine):
             self.fail_events(*events, "unsubscribed")
         if self.queue.stored:
             assert self.is_closed
-            assert self.queue.drop_stored() == len(self.waiting())
+            assert self.queue.stored == len(self.waiting())
+            self.queue.drop_stored("unsubscribed")
+            assert not self.queue.stored
         else:
             assert not self.waiting()
 
