@@ -170,8 +170,9 @@ def compile_filter(dialect: str, text: str) -> Filter | None:
 def open_queue(subscriber: Subscriber, room: int, policy: Policy, wake: Callable[[], None]) -> Queue | None:
     """Return the queue in which the events of a subscriber wait, with those of an earlier process if there are.
 
-    Called when a subscriber without events gets its first policy. Return None for a queue in memory. The first queue
-    that a plugin returns is used; an error is logged. Members of combined subscribers have queues in memory always.
+    Called when a subscriber without events gets a policy, until its queue is one that outlives the process. Return None
+    for a queue in memory. The first queue that a plugin returns is used; an error is logged. Members of combined
+    subscribers have queues in memory always.
 
     Args:
         subscriber: with its socket and text; `evframe.plugin.Subscriber`.

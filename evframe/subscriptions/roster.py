@@ -151,7 +151,7 @@ class Roster:
         if before is not NO_POLICY:
             subscriber.set_bounds()
         arguments = {"subscriber": subscriber, "policy": policy, "wake": partial(self.scheduler.wake, subscriber)}
-        if not (subscriber.queue.is_own or subscriber.depth):
+        if not (subscriber.queue.is_kept or subscriber.depth):
             for queue in self._collect("open_queue", room=self._room, **arguments)[:1]:
                 subscriber.use(queue)
         for queue in self._collect("limit_queue", queue=subscriber.opened(), **arguments)[:1]:

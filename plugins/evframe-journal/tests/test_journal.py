@@ -246,3 +246,19 @@ async def test_callers_that_wait_for_the_disk_leave_nothing_behind(tmp_path, rea
             await events.raise_event_and_wait("E_KEPT", {"number": number}, until="stored")
         gc.collect()
         assert sum(type(each) is UntilStored for each in gc.get_objects()) <= 1
+
+
+async def test_a_subscriber_with_another_policy_is_kept_after_a_reload(tmp_path):
+    """A reload has a subscriber kept whose events were sent at a rate, and keeps the rate; so does another reload."""
+    path = Path(configuration(tmp_path, f"unix:{tmp_path / 'peer'}"))
+    text = path.read_text()
+    path.write_text(text.replace('keep = "disk"', "rate = 1000"))
+    async with evframe.EventInterface.from_toml(path) as events:
+        for number, policy in enumerate(
+            ('keep = "disk"\nrate = 1000', 'keep = "disk"\nrate = 500', 'keep = "disk"'), 1
+        ):
+            path.write_text(text.replace('keep = "disk"', policy))
+            events.reload()
+            (outcome,) = await events.raise_event_and_wait("E_KEPT", {"number": number}, until="stored")
+            assert outcome.reason == "stored"
+            assert kept_in(tmp_path / "events.journal") == number

@@ -59,8 +59,12 @@ class Limiter:
 
     def limit(self, queue: Queue, subscriber: Subscriber, policy: Policy, wake: Callable[[], Any]) -> Queue | None:
         """Return a limited queue round *queue*; None for a policy that needs none, and for a limited queue."""
-        keys = policy.keys.keys()
-        if subscriber in self._queues or not keys & (_OF_BATCHES if queue.is_kept else _OF_BATCHES | _OF_MEMORY):
+        present = self._queues.get(subscriber)
+        is_exchanged = present is not None and queue.is_kept and not present.is_kept  # without events
+        keys = policy.keys.keys() & (_OF_BATCHES if queue.is_kept else _OF_BATCHES | _OF_MEMORY)
+        if is_exchanged:
+            self.forget(subscriber)
+        if (present is not None and not is_exchanged) or not keys:
             return None
         limited = self._queues[subscriber] = LimitedQueue(queue, subscriber, policy, self, wake)
         return limited
