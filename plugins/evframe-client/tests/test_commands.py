@@ -214,3 +214,22 @@ def test_patterns_that_match_nothing():
     """A pattern counts as unmatched when none of the subscribed events fits it, letter by letter."""
     assert unmatched(["E_A", "E_*", "e_a", "E_[BC]", "X?"], ["E_A", "E_D"]) == ["e_a", "E_[BC]", "X?"]
     assert unmatched([], ["E_A"]) == []
+
+
+def test_subscribers_says_how_many_events_wait(command):
+    """The line of a subscriber ends with its state, and with the number of events that wait for it."""
+    listed = [
+        {"socket": "tcp:127.0.0.1:1", "expire": "never", "state": "away", "away": "refused", "depth": 3},
+        {"socket": "udp:127.0.0.1:2", "expire": 9, "ttl": 7, "state": "unknown"},
+    ]
+    result = {"Events": [{"name": "E_A", "id": 0, "Subscribers": listed}]}
+
+    def answer(request):
+        return json.dumps({"jsonrpc": "2.0", "id": json.loads(request)["id"], "result": result}).encode()
+
+    server = HttpServer(http(answer)).start()
+    try:
+        lines = command("subscribers", "--url", server.url).stdout.splitlines()
+    finally:
+        server.close()
+    assert [line.split(maxsplit=2)[2] for line in lines] == ["never ends, away: refused, 3 waiting", "7 s, unknown"]
