@@ -1,6 +1,6 @@
 """A process that is killed at random again and again: nothing that was on disk is lost, and the order holds.
 
-EVFRAME_KILLS is how often, 10 times without it; `.ci/long kills` has 1,000.
+EVFRAME_KILLS is how often, 30 times without it; `.ci/long kills` has 1,000.
 """
 
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from evframe_journal.frames import Frame
 
-KILLS = int(os.environ.get("EVFRAME_KILLS", "10"))
+KILLS = int(os.environ.get("EVFRAME_KILLS", "30"))
 MOST_AGAIN = 4096 + 1024  # a frame whose outcomes were not written, and a batch that was under way
 PROGRAM = """
 import asyncio, sys
