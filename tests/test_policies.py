@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import evframe
-from evframe.config import parse_config
+from evframe.config import CoreOptions, parse_config
 from evframe.config.policy import KEYS
 from evframe.events.event import Event
 from evframe.plugin import NO_POLICY, STORED, MemoryQueue, Policy, UntilStored
@@ -163,6 +163,10 @@ def test_an_invalid_request_changes_nothing(follower):
         ('[[policies]]\nsocket = "*"\nsample = 1.5\n', r"policies\[0\]\.sample: expected more than 0 and at most 1"),
         ('[[policies]]\nsocket = "*"\nkeep = "ram"\n', r"policies\[0\]\.keep: expected one of memory, disk"),
         ('[[subscriptions]]\nevent = "E"\nsocket = "memory:a"\nwhere = "broken"\n', r"subscriptions\[0\]\.where"),
+        (
+            "".join(f'[[subscriptions]]\nevent = "E{n}"\nsocket = "memory:a"\nrate = {n}\n' for n in (3, 4)),
+            r"subscriptions\[1\]\.rate: expected 3.0, as subscriptions\[0\] has for the same socket, got 4.0",
+        ),
     ],
 )  # fmt: skip
 def test_problems_of_tables(follower, table, problem):
@@ -294,3 +298,13 @@ def test_an_error_of_check_policy_is_a_problem_of_its_place():
     config = parse_config('[[policies]]\nsocket = "*"\nwhere = "n > 1"\n')
     problems = compose(config, plugins={"memory": MemoryTransport(), "broken": Broken()}).problems
     assert problems == ["policies[0]: hook 'check_policy': LookupError: of the plugin"]
+
+
+async def test_a_reload_of_the_core_leaves_a_blocking_policy(follower):
+    """Options of the core that are applied again do not end the wait for room that a policy asks for."""
+    events = made('[[events]]\nname = "E_A"\n', follower)
+    events.subscribe_event("E_A", "memory:a", policy=Policy(when_full="block"))
+    room = events._scheduler.room
+    assert room.is_used
+    events._configure(CoreOptions(queue_size=5))
+    assert room.is_used

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import attrs
 from evframe.calls import comes_from_outside
 from evframe.config import Config, SubscriptionOptions
 from evframe.config.hints import published
-from evframe.config.policy import KEYS, Policy
+from evframe.config.policy import KEYS, OF_SUBSCRIBERS, Policy
 from evframe.delivery.members import Address
 from evframe.exceptions import ConfigError, PluginError, SocketError
 from evframe.plugins.composition import Composition
@@ -184,6 +184,7 @@ def _register_and_subscribe(composition: Composition) -> None:
     for index, lease in enumerate(config.subscriptions):
         if lease is not None:
             problems += _subscribe(composition, index, lease, first)
+    problems += _contradictions(config.subscriptions)
     for index, options in enumerate(config.policies):
         if options is not None:
             problems += _policy_problems(composition, f"policies[{index}]", options, None)
@@ -206,6 +207,19 @@ def _subscribe(
         if known.text != address.text and known.socket != address.socket:
             yield f"{path}.socket: {_DIFFERENT.format(place)}"
         yield from _policy_problems(composition, path, lease, draft.event(lease.event))
+
+
+def _contradictions(subscriptions: Sequence[SubscriptionOptions | None]) -> Iterator[str]:
+    """Yield a problem for each key of a subscriber that two tables with one socket set differently."""
+    first: dict[tuple[str, str], tuple[int, Any]] = {}
+    for index, lease in enumerate(subscriptions):
+        if lease is None:
+            continue
+        for key, value in lease.of(OF_SUBSCRIBERS).keys.items():
+            place, known = first.setdefault((lease.socket, key), (index, value))
+            if known != value:
+                expected = f"expected {known!r}, as subscriptions[{place}] has for the same socket"
+                yield f"subscriptions[{index}].{key}: {expected}, got {value!r}"
 
 
 def _policy_problems(composition: Composition, path: str, options: Policy, event: Channel | None) -> Iterator[str]:

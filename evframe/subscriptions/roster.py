@@ -74,6 +74,7 @@ class Roster:
         self._probes.every_s = core.probe_idle_s
         for subscriber in (*self.subscribers, *self._members):
             subscriber.set_bounds()
+            self.scheduler.room.is_used |= subscriber.policy.when_full == "block"
 
     def start(self) -> None:
         """Begin to deliver, on the running loop."""
