@@ -6,6 +6,8 @@ from typing import Final
 
 EVENT_BYTES: Final = 256
 """What an event takes beside its payload."""
+READ_EVENTS: Final = 4096
+"""For how many events a queue that is spilled wants room at a time."""
 LEAST: Final = 64
 """How many events each queue may hold whatever the others have."""
 _STEP_BYTES: Final = 65_536

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import attrs
 
 from evframe.plugin import STORED
 from evframe_journal.limits import Calls, Limits, Owner
-from evframe_journal.memory import EVENT_BYTES, LEAST
+from evframe_journal.memory import EVENT_BYTES, LEAST, READ_EVENTS
 from evframe_journal.runs import Runs
 from evframe_journal.written import WrittenQueue
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from evframe import Event
     from evframe.plugin import Policy
     from evframe_journal.bounds import Kept
-
-
-_READ: Final = 4096  # the events for which a queue that is spilled wants room at a time
 
 
 class KeptQueue(WrittenQueue):
@@ -165,7 +162,7 @@ class KeptQueue(WrittenQueue):
         if not self.stored or self._is_closed or self.is_reading or len(self) > self._granted // 4:
             return
         memory = self._owner.memory
-        self._granted += memory.grant(self._granted, max(0, min(_READ, self.limits.events - self._granted)))
+        self._granted += memory.grant(self._granted, max(0, min(READ_EVENTS, self.limits.events - self._granted)))
         most = self._granted - len(self)
         self.loaded = self.settled.next_open(self.loaded)
         if self.loaded < self._fresh_start:
