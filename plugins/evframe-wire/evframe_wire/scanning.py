@@ -165,7 +165,7 @@ class ValueScanner:
 
     def _text(self, data: bytearray) -> bool:
         """Continue towards the end of the text; return whether there is more to look at."""
-        before, self._at = self._at, find_end(_REST, data, self._at, self._at + WINDOW)
+        before, self._at = self._at, _end_of_text(data, self._at)
         if self._at == len(data):
             return False
         if data[self._at] != _QUOTE:  # a backslash whose escaped byte has not arrived, or the window's end
@@ -252,7 +252,7 @@ class Skipper:
         """Return where what is open is closed, if that is before *stop* or in the token at that place."""
         while self._at < stop:
             if self._is_in_text:
-                at, self._at = self._at, find_end(_REST, data, self._at, self._at + WINDOW)
+                at, self._at = self._at, _end_of_text(data, self._at)
                 if self._at < len(data) and data[self._at] == _QUOTE:
                     self._at += 1
                     self._is_in_text = False
@@ -271,6 +271,11 @@ class Skipper:
             elif found[3]:
                 self._is_in_text = True
         return None
+
+
+def _end_of_text(data: bytearray, at: int) -> int:
+    """Return where the text that continues at *at* ends, or a window: that has an escape of two bytes at least."""
+    return find_end(_REST, data, at, at + WINDOW + 1)
 
 
 def find_end(pattern: re.Pattern[bytes], data: bytearray, *span: int) -> int:

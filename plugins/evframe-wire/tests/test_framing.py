@@ -10,7 +10,7 @@ from evframe_wire import framing, scanning
 from evframe_wire.framing import Splitter
 from evframe_wire.reading import MAX_TEXT_DEPTH
 from evframe_wire.scanning import ValueScanner
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 texts = st.text(alphabet='{}[]:,"\\a1\n\u00e9\U0001f4de', max_size=6)
@@ -96,6 +96,7 @@ def test_the_end_is_that_of_the_json_reader(rest):
 
 @settings(max_examples=300, deadline=None)
 @given(marks, st.integers(1, 30))
+@example(b'"\\{"{', 1)
 def test_the_windows_of_the_patterns_do_not_matter(rest, most):
     """What a pattern passes at once is what the scanner passes piece by piece, with the same errors."""
 
