@@ -12,6 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
+from evframe_timing import Bucket
 
 from evframe import SocketError
 from evframe.plugin import ForbiddenError
@@ -52,26 +53,20 @@ class Pace:
     """
 
     def __init__(self, rate: int, clock: Callable[[], float]) -> None:
-        self._rate = rate
         self._clock = clock
-        self._most = max(1.0, rate * _TICK_S)
-        self._may = 1.0
-        self._at = clock()
+        self._bucket = Bucket(rate, max(1.0, rate * _TICK_S), clock(), tokens=1)
 
     def take(self) -> bool:
         """Return whether another letter may be sent, which is counted."""
-        now = self._clock()
-        self._may = min(self._most, self._may + (now - self._at) * self._rate)
-        self._at = now
-        if self._may < 1:
+        if not self._bucket.available(self._clock()):
             return False
-        self._may -= 1
+        self._bucket.spend(1)
         return True
 
     @property
     def wait_s(self) -> float:
         """After how many seconds it is worth to ask again."""
-        return max(_TICK_S, (1 - self._may) / self._rate)
+        return max(_TICK_S, self._bucket.seconds_until(1))
 
 
 @attrs.define(eq=False)

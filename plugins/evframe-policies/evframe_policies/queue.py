@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from evframe_timing import Bucket
 
 from evframe.plugin import NO_DONES
 from evframe_policies.bounded import BoundedQueue, Owner, Shared, picked
-from evframe_policies.bucket import Bucket, burst_of
 from evframe_policies.recent import Recent
 
 if TYPE_CHECKING:
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 
 _FIRST: Final = 16
 """How many events at the head are looked at first for their age: a queue that has no old ones costs that much."""
+
+
+_SLICE_S: Final = 0.01
+"""Events that wait for tokens are sent in slices of so many seconds, because each turn has a cost, too."""
 
 
 class Watch(Shared, Protocol):
@@ -156,7 +162,7 @@ class LimitedQueue(BoundedQueue):
 
     def _hold(self, bucket: Bucket) -> None:
         self._is_held = True
-        self._watch.resume_in(self, bucket.full_in_s)
+        self._watch.resume_in(self, bucket.seconds_until(max(1.0, bucket.rate * _SLICE_S)))
 
     def resume(self) -> None:
         """Show the events again if there are tokens; else wait for more."""
@@ -191,3 +197,8 @@ class LimitedQueue(BoundedQueue):
         else:
             self._watch.expire_in(self, 0.0 if count == most else self.max_age_s)
         return count
+
+
+def burst_of(rate: float, burst: int | None) -> int:
+    """Return the burst of a policy: what is left out is the events of one second, and at least one."""
+    return max(1, ceil(rate)) if burst is None else burst

@@ -2,9 +2,10 @@
 
 from evframe_timing.ages import Age
 from evframe_timing.alarm import Alarm
+from evframe_timing.bucket import Bucket
 from evframe_timing.log_limit import LogLimiter
 from evframe_timing.retries import Retries, RetryTimer
 from evframe_timing.schedule import Schedule
 from evframe_timing.turns import Turns
 
-__all__ = ["Age", "Alarm", "LogLimiter", "Retries", "RetryTimer", "Schedule", "Turns"]
+__all__ = ["Age", "Alarm", "Bucket", "LogLimiter", "Retries", "RetryTimer", "Schedule", "Turns"]

@@ -1,12 +1,9 @@
-"""The tokens of a subscriber: how many events may be sent now."""
+"""Tokens that come at a rate: how much may be sent now."""
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Final
 
-_SLICE_S: Final = 0.01
-"""Events that wait for tokens are sent in slices of so many seconds, because each turn has a cost, too."""
 _SHORTFALL: Final = 1e-9  # of a token, which a time on the clock may lack because it is rounded
 
 
@@ -15,19 +12,20 @@ class Bucket:
 
     Args:
         rate: tokens a second.
-        burst: how many there are at the beginning, and at most.
+        burst: how many there are at most.
         now: the time on a monotonic clock, in seconds.
+        tokens: how many there are at the beginning; *burst* when left out.
     """
 
     __slots__ = ("_at", "_tokens", "burst", "rate")
 
-    def __init__(self, rate: float, burst: int, now: float) -> None:
+    def __init__(self, rate: float, burst: float, now: float, tokens: float | None = None) -> None:
         self.rate = rate
         self.burst = burst
-        self._tokens = float(burst)
+        self._tokens = float(burst if tokens is None else tokens)
         self._at = now
 
-    def configure(self, rate: float, burst: int, now: float) -> None:
+    def configure(self, rate: float, burst: float, now: float) -> None:
         """Have another rate from now on; what is above the new burst is lost."""
         self.available(now)
         self.rate, self.burst = rate, burst
@@ -44,13 +42,6 @@ class Bucket:
         """Take out *count* tokens, which there are."""
         self._tokens -= count
 
-    @property
-    def full_in_s(self) -> float:
-        """The seconds until there are tokens for a slice of events."""
-        wanted = min(float(self.burst), max(1.0, self.rate * _SLICE_S))
-        return max(0.0, wanted - self._tokens) / self.rate
-
-
-def burst_of(rate: float, burst: int | None) -> int:
-    """Return the burst of a policy: what is left out is the events of one second, and at least one."""
-    return max(1, ceil(rate)) if burst is None else burst
+    def seconds_until(self, wanted: float) -> float:
+        """Return the seconds until there are *wanted* tokens, which are at most *burst*."""
+        return max(0.0, min(float(self.burst), wanted) - self._tokens) / self.rate
