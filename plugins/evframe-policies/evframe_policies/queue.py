@@ -160,6 +160,12 @@ class LimitedQueue(BoundedQueue):
             self._watch.expire_in(self, 0.0)
         self.resume()
 
+    def give_back(self, number: int, events: Sequence[Event], dones: Mapping[int, Done]) -> None:
+        """Put events that came back before the others; they may have become too old, whatever the next look was for."""
+        super().give_back(number, events, dones)
+        if number and self.max_age_s is not None:
+            self._watch.expire_in(self, 0.0)
+
     def _hold(self, bucket: Bucket) -> None:
         self._is_held = True
         self._watch.resume_in(self, bucket.seconds_until(max(1.0, bucket.rate * _SLICE_S)))

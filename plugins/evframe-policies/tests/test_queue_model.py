@@ -122,6 +122,28 @@ def of_kept(policy):
     return attrs.evolve(policy, when_full=None, max_bytes=None)
 
 
+def test_what_comes_back_too_old_leaves_memory_at_once():
+    """Events that come back after the last look at the ages do not wait for the next one, which may be far."""
+    failed = []
+
+    class Owner:
+        def fail_events(self, events, dones, reason):
+            failed.extend((event["n"], reason) for event in events)
+
+    clock = FakeClock(1000.0)
+    watch = Watch(clock)
+    queue = LimitedQueue(MemoryQueue(5), Owner(), Policy(max_age_s=2.0), watch, lambda: None)
+    queue.append(DEFINITION.snapshot({"n": 1}, clock.now))
+    events, dones = queue.take(1, 1)
+    clock.advance(3.0)
+    watch.ring()
+    queue.settle(1, [0])
+    queue.give_back(1, events, dones)
+    clock.advance(0.3)
+    watch.ring()
+    assert (failed, len(queue)) == ([(1, "expired")], 0)
+
+
 class QueueMachine(RuleBasedStateMachine):
     """Calls the queue as a subscriber and the timer do."""
 
