@@ -10,30 +10,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from kept import configuration
 
 import evframe
 from evframe.testing import until
 
-
-def configuration(folder: Path, peer: Path) -> str:
-    path = folder / "evframe.toml"
-    path.write_text(f"""
-[core]
-queue_size = 100
-[plugins]
-disable = ["mi-http", "mi-fifo", "mi-datagram"]
-[plugins.journal]
-path = "{folder / "events.journal"}"
-[[policies]]
-socket = "unix:*"
-keep = "disk"
-[[events]]
-name = "E_KEPT"
-[[subscriptions]]
-event = "E_KEPT"
-socket = "unix:{peer}"
-""")
-    return str(path)
+QUEUE = "[core]\nqueue_size = 100\n"
 
 
 @contextmanager
@@ -58,7 +40,7 @@ def reader(path: Path):
 
 def raise_all(events, numbers):
     for number in numbers:
-        events.raise_event("E_KEPT", {"number": number})
+        events.raise_event("E_TEST", {"number": number})
 
 
 def rows_of(path: Path, statement: str):
@@ -83,8 +65,8 @@ def assert_whole(counters):
 
 async def test_damaged_frames_are_passed_over_and_counted(tmp_path):
     """The events of a frame with another byte are lost and counted; the others arrive, in order."""
-    peer, file = tmp_path / "peer", tmp_path / "events.journal"
-    path = configuration(tmp_path, peer)
+    peer, file = tmp_path / "peer", tmp_path / "journal"
+    path = configuration(tmp_path, f"unix:{peer}", QUEUE)
     async with evframe.EventInterface.from_toml(path) as events:
         for start in range(0, 900, 300):
             raise_all(events, range(start, start + 300))
@@ -109,8 +91,8 @@ async def test_damaged_frames_are_passed_over_and_counted(tmp_path):
 
 async def test_damaged_pages_are_passed_over(tmp_path):
     """A file with a damaged page is moved aside; what can be read of it arrives, and the rest is counted as missing."""
-    peer, file = tmp_path / "peer", tmp_path / "events.journal"
-    path = configuration(tmp_path, peer)
+    peer, file = tmp_path / "peer", tmp_path / "journal"
+    path = configuration(tmp_path, f"unix:{peer}", QUEUE)
     async with evframe.EventInterface.from_toml(path) as events:
         for start in range(0, 3000, 30):
             raise_all(events, range(start, start + 30))
@@ -134,8 +116,8 @@ async def test_damaged_pages_are_passed_over(tmp_path):
 
 async def test_a_file_that_another_process_has_is_opened_later(tmp_path):
     """Events wait in memory while another process has the file, and are on disk behind those in it afterwards."""
-    peer, file = tmp_path / "peer", tmp_path / "events.journal"
-    path = configuration(tmp_path, peer)
+    peer, file = tmp_path / "peer", tmp_path / "journal"
+    path = configuration(tmp_path, f"unix:{peer}", QUEUE)
     async with evframe.EventInterface.from_toml(path) as events:
         raise_all(events, range(500))
     with file.open("r+b") as other:
@@ -156,12 +138,12 @@ async def test_a_file_that_another_process_has_is_opened_later(tmp_path):
 @pytest.mark.parametrize("statement", ["PRAGMA user_version = 99", "PRAGMA application_id = 7"])
 async def test_a_file_of_another_kind_is_left_as_it_is(tmp_path, statement):
     """A file of a later version, or of another program, is not touched; once it is away, a new one is made."""
-    peer, file = tmp_path / "peer", tmp_path / "events.journal"
+    peer, file = tmp_path / "peer", tmp_path / "journal"
     with closing(sqlite3.connect(file, isolation_level=None)) as database:
         database.execute("CREATE TABLE frames (a)")
         database.execute(statement)
     before = file.read_bytes()
-    async with evframe.EventInterface.from_toml(configuration(tmp_path, peer)) as events:
+    async with evframe.EventInterface.from_toml(configuration(tmp_path, f"unix:{peer}", QUEUE)) as events:
         raise_all(events, range(10))
         await until(lambda: status_of(events).status == -1)
         await asyncio.sleep(0.5)  # some attempts
@@ -174,8 +156,8 @@ async def test_a_file_of_another_kind_is_left_as_it_is(tmp_path, statement):
 @pytest.mark.parametrize("is_replaced", [False, True])
 async def test_a_file_that_is_deleted_or_replaced_is_made_again(tmp_path, is_replaced):
     """What waits is in a new file within seconds, although no event comes; nothing is lost."""
-    peer, file = tmp_path / "peer", tmp_path / "events.journal"
-    path = configuration(tmp_path, peer)
+    peer, file = tmp_path / "peer", tmp_path / "journal"
+    path = configuration(tmp_path, f"unix:{peer}", QUEUE)
     async with evframe.EventInterface.from_toml(path) as events:
         raise_all(events, range(1000))
         await until(lambda: on_disk(file) == 1000)
