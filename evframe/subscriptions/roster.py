@@ -143,7 +143,7 @@ class Roster:
         return subscriber
 
     def apply(self, subscriber: Subscriber, policy: Policy) -> None:
-        """Have the queue of *subscriber* follow *policy*; plugins bring one that does with the first policy."""
+        """Have the queue of *subscriber* follow *policy*; plugins may put another one in its place, or round it."""
         before = subscriber.follow(policy)
         if policy == before:
             return
