@@ -671,13 +671,14 @@ def queuing(get_turn: Callable[[Subscriber], None]) -> Callable[[Iterable[Subscr
             subscriber.raised += 1
             queue = subscriber.queue
             size = len(queue)
-            try:
-                if size >= queue.room:
-                    raise QueueFull
-                subscriber.append(event)
-            except QueueFull:
-                if not subscriber._make_room(event, None):  # noqa: SLF001 the class is of this module
-                    continue
+            if size < queue.room:
+                try:
+                    subscriber.append(event)
+                except QueueFull:
+                    if not subscriber._make_room(event, None):  # noqa: SLF001 the class is of this module
+                        continue
+            elif not subscriber._make_room(event, None):  # noqa: SLF001 as above
+                continue
             if not size and subscriber.state is _IDLE:  # an idle subscriber has no event in memory
                 subscriber.state = _QUEUED
                 get_turn(subscriber)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import sqlite3
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, Final, Protocol, TypeVar
 
 from evframe_files.database import DatabaseFile, transaction
@@ -18,6 +17,7 @@ from evframe_journal.bounds import Commit, FileBounds, Kept, Mended, Reading
 from evframe_journal.frames import DamagedFrameError
 from evframe_journal.letters import Filter, LetterTable, Page
 from evframe_journal.rows import KIND
+from evframe_journal.worker import Worker
 
 _Result = TypeVar("_Result")
 _UNBOUNDED: Final = FileBounds()
@@ -78,7 +78,7 @@ class JournalFile:
         self._file: DatabaseFile | None = None
         self._is_damaged = False
         self._letters = LetterTable()
-        self._thread = ThreadPoolExecutor(1, "journal")
+        self._thread = Worker("journal")
 
     def open(self) -> Mapping[str, Kept]:
         """Open the file, and return what is kept for each subscriber.
@@ -110,6 +110,7 @@ class JournalFile:
             rows.write(database, commit.frames, commit.lows)
             if commit.letters is not None:
                 self._letters.write(database, commit.letters)
+            self._thread.rest()
         if commit.letters is not None:
             self._letters.written(database)
 
@@ -177,20 +178,17 @@ class JournalFile:
         return Mended(rows.kept(database), left, moved_to, is_new)
 
     def _run(self, work: Callable[[], _Result], done: Done) -> None:
-        loop = asyncio.get_running_loop()
-
         def over(future: Future[_Result]) -> None:
             error = future.exception()
             if error is not None:
                 self._is_damaged |= is_damage(error)
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(done, None if error is not None else future.result(), error)
+            done(None if error is not None else future.result(), error)
 
-        self._thread.submit(work).add_done_callback(over)
+        self._thread.run(work, over)
 
     def close(self) -> None:
         """Close the file, after the work that was begun."""
-        self._thread.shutdown(wait=True)
+        self._thread.close()
         file, self._file = self._file, None
         if file is not None:
             file.close()

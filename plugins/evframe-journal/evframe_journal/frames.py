@@ -64,7 +64,8 @@ class Frame:
     def encoded(self) -> tuple[int, bytes]:
         """Return the first position, and the other contents as bytes."""
         first = self.first
-        offsets = array("I", [position - first for position in self.positions])
+        is_whole = self.last - first + 1 == len(self.positions)
+        offsets = array("I", range(len(self.positions)) if is_whole else [each - first for each in self.positions])
         sizes = array("I", map(len, self.payloads))
         body = b"".join(
             (offsets.tobytes(), array("d", self.times).tobytes(), sizes.tobytes(), *self.payloads, self.run)

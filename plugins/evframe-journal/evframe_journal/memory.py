@@ -25,6 +25,8 @@ class Memory:
     """
 
     def __init__(self, most_bytes: int) -> None:
+        self.most_fresh = 0
+        """How many bytes events may have that are not written yet."""
         self.most_bytes = most_bytes
         self.granted = 0
         """How many events the queues have room for."""
@@ -32,9 +34,19 @@ class Memory:
         """How many bytes the events have that are not written yet."""
         self._event_bytes = 2.0 * EVENT_BYTES
 
-    def note(self, size: int) -> None:
-        """Take the size of another event into the estimate."""
-        self._event_bytes += (size - self._event_bytes) / _WEIGHT
+    @property
+    def most_bytes(self) -> int:
+        """How many bytes all queues together may have."""
+        return self._most_bytes
+
+    @most_bytes.setter
+    def most_bytes(self, most: int) -> None:
+        self._most_bytes = most
+        self.most_fresh = most // 2
+
+    def note(self, size: int, count: int = 1) -> None:
+        """Take the size of *count* other events into the estimate."""
+        self._event_bytes += (size - self._event_bytes) * min(1.0, count / _WEIGHT)
 
     @property
     def events(self) -> int:
@@ -68,4 +80,4 @@ class Memory:
 
     def has_room(self, size: int) -> bool:
         """Return whether an event of *size* bytes may wait to be written."""
-        return self.fresh + size <= self.most_bytes // 2
+        return self.fresh + size <= self.most_fresh

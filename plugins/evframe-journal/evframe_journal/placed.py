@@ -28,7 +28,7 @@ class PlacedQueue(MemoryQueue):
         tail: that behind the last event on disk.
     """
 
-    __slots__ = ("_fresh", "_tail", "_under_way", "_until_stored", "head", "settled")
+    __slots__ = ("_fresh", "_tail", "_taken", "_under_way", "_until_stored", "head", "settled")
 
     def __init__(self, low: int, tail: int) -> None:
         super().__init__(0)
@@ -37,6 +37,7 @@ class PlacedQueue(MemoryQueue):
         self._tail = tail  # while the queue is spilled: the position of the next event
         self._fresh: deque[Event] = deque()  # the events before `_tail` that are not in memory and not on disk
         self._under_way: dict[int, tuple[Sequence[int], Sequence[Event]]] = {}
+        self._taken = 0  # how many these are
         self._until_stored: deque[tuple[int, UntilStored]] = deque()  # by position
 
     @property
@@ -64,14 +65,14 @@ class PlacedQueue(MemoryQueue):
         positions = self.settled.open_from(self.head, count)
         self.head = positions[-1] + 1
         self._under_way[number] = positions, events
+        self._taken += count
         dones = self._dones
         callbacks = {i: dones.pop(place) for i, place in enumerate(positions) if place in dones} if dones else NO_DONES
-        if self.stored:
-            self.refill()
+        self.refill()
         return events, callbacks
 
     def refill(self) -> None:
-        """Bring events that are not in memory there."""
+        """Use the memory that events under way leave; called when that may be more or less than before."""
 
     def track(self, done: Done) -> None:
         """Have *done* called with the outcome of the last event; an `UntilStored` when the event is on disk."""
@@ -93,23 +94,30 @@ class PlacedQueue(MemoryQueue):
         if taken is None:
             return  # a probe
         positions, events = taken
+        self._taken -= len(positions) - len(kept)
         if not kept:
             self.settled.add(positions)
+            self.refill()
             return
         back = set(kept)
         self._under_way[number] = [positions[index] for index in kept], [events[index] for index in kept]
         self.settled.add([place for index, place in enumerate(positions) if index not in back])
+        self.refill()
 
     def give_back(self, number: int, events: Sequence[Event], dones: Mapping[int, Done]) -> None:
         """Put events that came back before the others."""
         positions, _ = self._under_way.pop(number)
+        self._taken -= len(positions)
         self.extendleft(reversed(events))
         self.head = positions[0]
         for index, done in dones.items():
             self._dones[positions[index]] = done
 
-    def _open_from(self, start: int, end: int = sys.maxsize) -> tuple[list[int], list[Event]]:
+    def _open_from(self, start: int, end: int = sys.maxsize) -> tuple[Sequence[int], list[Event]]:
         """Return the positions from *start* to *end* that are not settled, and their events, of those in memory."""
+        first = self._fresh_start
+        if self._fresh and start >= first and end >= self._tail:  # as nearly every time while a peer is away
+            return range(start, self._tail), list(islice(self._fresh, start - first, None))
         positions: list[int] = []
         events: list[Event] = []
         for number in sorted(self._under_way):
@@ -119,15 +127,14 @@ class PlacedQueue(MemoryQueue):
             events += taken[at:]
         places = self.settled.open_from(self.head, len(self))
         at = bisect_left(places, start)
-        positions += places[at:]
-        events += islice(self, at, None)
+        if at < len(places):  # else the events would be counted one by one
+            positions += places[at:]
+            events += islice(self, at, None)
         if self._fresh:
-            first = self._fresh_start
             positions += range(max(first, start), self._tail)
             events += islice(self._fresh, max(0, start - first), None)
         count = bisect_left(positions, end)
-        del positions[count:], events[count:]
-        return positions, events
+        return positions[:count], events[:count]
 
     def _place_again(self, low: int, tail: int) -> None:
         """Give the events under way the positions before *low*, and those that wait the ones from *tail* on."""

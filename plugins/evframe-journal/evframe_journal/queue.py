@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import attrs
 
 from evframe.plugin import STORED
+from evframe_journal.granted import GrantedQueue
 from evframe_journal.limits import Calls, Limits, Owner
-from evframe_journal.memory import EVENT_BYTES, LEAST, READ_EVENTS
+from evframe_journal.memory import EVENT_BYTES, READ_EVENTS
 from evframe_journal.runs import Runs
-from evframe_journal.written import WrittenQueue
 
 if TYPE_CHECKING:
     from evframe import Event
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from evframe_journal.bounds import Kept
 
 
-class KeptQueue(WrittenQueue):
+class KeptQueue(GrantedQueue):
     """A queue whose events are in memory at its head, and on disk behind that; see `PlacedQueue`.
 
     `spill` takes each event for which there is no room in memory, and is asked for that room, too.
@@ -34,73 +34,47 @@ class KeptQueue(WrittenQueue):
         calls: the subscriber's.
     """
 
-    __slots__ = (
-        "_calls",
-        "_granted",
-        "_head_then",
-        "_is_closed",
-        "_owner",
-        "is_reading",
-        "key",
-        "limits",
-        "runs",
-        "size",
-        "wants_drop",
-    )
+    __slots__ = ("_calls", "key", "runs", "wants_drop")
 
     is_kept = is_own = True
 
     def __init__(self, key: str, owner: Owner, limits: Limits, kept: Kept, calls: Calls) -> None:
-        super().__init__(kept.low, kept.tail)
+        super().__init__(owner, limits, kept)
         self.runs = Runs(kept.tail if kept.count else kept.low)
         self.key = key
-        self.limits = limits
-        self._owner = owner
         self._calls = calls
-        self._granted = 0  # the events that may be in memory
-        self.stored = kept.count  # events that wait and are not in memory, or fresh
-        self.size = kept.size  # of the payloads of these
         self.wants_drop = False  # the oldest events on disk have to make room
-        self.is_reading = False
-        self._is_closed = False
-        self._head_then = kept.low  # at the last look at how much is in memory
 
     # As a subscriber uses it
 
     def spill(self, event: Event) -> bool:
         """Take an event that finds no room in memory; return whether it waits now."""
         size = len(event.payload) + EVENT_BYTES
-        self._owner.memory.note(size)
-        if self._is_closed:
-            return False
+        memory = self._memory
         if not self.stored:
+            if self._is_closed:
+                return False
+            memory.note(size)
             if self._grow(size):
                 self.append(event)
                 return True
             self.loaded = self._tail = self.tail
-        if not self._may_wait(size):
+        is_bound = self._has_bounds or memory.fresh + size > memory.most_fresh
+        if is_bound and (self._is_closed or not self._may_wait(size)):
             return False
         self.room = 0
-        self._owner.memory.fresh += size
+        memory.fresh += size
         self._fresh.append(event)
         self._tail += 1
         self.stored += 1
-        self.size += len(event.payload)
+        self.size += size - EVENT_BYTES
         return True
-
-    def _grow(self, size: int) -> bool:
-        memory = self._owner.memory
-        wanted = min(self.limits.events - self._granted, max(memory.step(size), LEAST - self._granted))
-        if wanted > 0:
-            self._granted += memory.grant(self._granted, wanted)
-        self._open_room()
-        return len(self) < self.room
 
     def _may_wait(self, size: int) -> bool:
         """Return whether another event may wait outside of the memory; have older ones dropped for it if need be."""
         limits = self.limits
         has_bytes = not limits.most_bytes or self.size + size - EVENT_BYTES <= limits.most_bytes or not self.stored
-        has_memory = self._owner.memory.has_room(size) or not self._fresh
+        has_memory = self._memory.has_room(size) or not self._fresh
         if limits.drops_oldest and self.on_disk and not (has_bytes and has_memory and not self._owner.is_full):
             self.wants_drop = True  # the journal does that
             return has_memory
@@ -116,6 +90,7 @@ class KeptQueue(WrittenQueue):
     def configure(self, room: int, policy: Policy) -> None:
         """Have *room* for events in memory, and follow *policy*; a queue that has more keeps them."""
         self.limits = Limits.of(room, policy, self.limits.overflow)
+        self._bind()
         self._shrink(room)
 
     def ids(self, number: int) -> Sequence[str] | None:
@@ -126,7 +101,7 @@ class KeptQueue(WrittenQueue):
     def drop_stored(self, reason: str) -> None:
         """Remove the events that are not in memory: the subscriber has ended."""
         count, self.stored, self.size = self.stored, 0, 0
-        self._owner.memory.fresh -= sum(len(event.payload) + EVENT_BYTES for event in self._fresh)
+        self._memory.fresh -= sum(len(event.payload) + EVENT_BYTES for event in self._fresh)
         self._fresh.clear()
         self.settled.close(self.loaded, self._tail)
         dones = self._take_dones(self.loaded, self._tail)
@@ -137,6 +112,7 @@ class KeptQueue(WrittenQueue):
     def close(self) -> None:
         """Take no more events, and bring none into memory."""
         self._is_closed = True
+        self._bind()
         self._open_room()
 
     # As the journal uses it
@@ -148,8 +124,11 @@ class KeptQueue(WrittenQueue):
             return
         self.written = max(self.written, self._writing)
         self._late_end = self.settled.low
-        while self._fresh and self._fresh_start < self.written:
-            self._owner.memory.fresh -= len(self._fresh.popleft().payload) + EVENT_BYTES
+        count = min(max(0, self.written - self._fresh_start), len(self._fresh))
+        size = sum([len(self._fresh.popleft().payload) for _ in range(count)])
+        self._memory.fresh -= size + count * EVENT_BYTES
+        if count:
+            self._memory.note(size // count + EVENT_BYTES, count)
         waiting = self._until_stored
         while waiting and (waiting[0][0] < self.written or waiting[0][1].is_called):
             waiting.popleft()[1](STORED)
@@ -158,12 +137,15 @@ class KeptQueue(WrittenQueue):
             self._calls.wake()
 
     def refill(self) -> None:
-        """Bring events that are not in memory there, when few are."""
-        if not self.stored or self._is_closed or self.is_reading or len(self) > self._granted // 4:
+        """Use the memory that events under way leave: bring others there, when few are."""
+        held = len(self) + self._taken
+        if not self.stored:
+            self._open_room()
+        if not self.stored or self._is_closed or self.is_reading or held > self._granted // 4:
             return
-        memory = self._owner.memory
+        memory = self._memory
         self._granted += memory.grant(self._granted, max(0, min(READ_EVENTS, self.limits.events - self._granted)))
-        most = self._granted - len(self)
+        most = self._granted - held
         self.loaded = self.settled.next_open(self.loaded)
         if self.loaded < self._fresh_start:
             self.is_reading = True
@@ -242,7 +224,7 @@ class KeptQueue(WrittenQueue):
             kept = attrs.evolve(kept, low=kept.tail)
         self._place_again(kept.low, kept.tail)
         self.size += sum(len(event.payload) for event in self) + kept.size
-        self._owner.memory.fresh += sum(len(event.payload) + EVENT_BYTES for event in self)
+        self._memory.fresh += sum(len(event.payload) + EVENT_BYTES for event in self)
         self._fresh.extendleft(reversed(self))
         self.clear()
         self.runs = Runs(kept.tail)  # another name, because the events have other positions now
@@ -263,38 +245,3 @@ class KeptQueue(WrittenQueue):
         self._open_room()
         if count:
             self._calls.wake()
-
-    def _open_room(self) -> None:
-        self.room = 0 if self.stored or self._is_closed else self._granted
-
-    def share(self, most: int) -> None:
-        """Have room for at most *most* events in memory, or a few, unless some were taken since the last call."""
-        before, self._head_then = self._head_then, self.head
-        if before == self.head and self._granted > max(most, LEAST):
-            self._shrink(max(most, LEAST) if self or self.stored else 0)
-
-    def leave(self) -> None:
-        """Have no room any more: the subscriber is released."""
-        self._owner.memory.take_back(self._granted)
-        self._granted = 0
-
-    def _shrink(self, most: int) -> None:
-        """Have room for *most* events in memory; those that are written are on disk alone then."""
-        excess = len(self) - most
-        if excess > 0 and not self.is_reading and self._late_end <= self.settled.low:
-            positions = self.settled.open_from(self.head, len(self))
-            if positions[-1] < self.written:
-                self._unload(excess, positions[-excess])
-        left = max(most, len(self))
-        if left < self._granted:
-            self._owner.memory.take_back(self._granted - left)
-            self._granted = left
-        self._open_room()
-
-    def _unload(self, count: int, loaded: int) -> None:
-        if not self.stored:
-            self._tail = self.tail
-        for _ in range(count):
-            self.size += len(self.pop().payload)
-        self.stored += count
-        self.loaded = loaded

@@ -68,7 +68,7 @@ class WrittenQueue(PlacedQueue):
         positions, events = self._open_from(self.written)
         if not self._fresh:
             count = next((i for i, event in enumerate(events) if event.raised_at > cutoff), len(events))
-            del positions[count:], events[count:]
+            positions, events = positions[:count], events[:count]
         return positions, events
 
     def _is_young(self, cutoff: float) -> bool:

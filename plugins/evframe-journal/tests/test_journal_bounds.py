@@ -347,3 +347,36 @@ async def test_what_cannot_be_written_at_the_end_is_counted(tmp_path, caplog):
     assert counters.failed >= 200
     (record,) = [record for record in caplog.records if "could not be written" in record.message]
     assert (record.socket, record.lost) == ("memory:a", counters.failed)
+
+
+async def test_events_under_way_count_for_the_bound(opened):
+    journal = opened()
+    queue = journal.open("a:1", Limits(1000))
+    held = []
+    for number in range(20_000):
+        journal.put(queue, number)
+    await journal.commit()
+    for number in range(10):  # each attempt takes what it finds, and gives it back
+        events, dones = queue.take(4096, number)
+        await journal.commit()
+        held.append(len(events) + len(queue))
+        queue.settle(number, range(len(events)))
+        queue.give_back(number, events, dones)
+    assert max(held) == 1000
+    assert queue.stored == 19_000
+
+
+async def test_events_under_way_leave_the_room_that_they_have_not(opened):
+    queue = opened().open("a:1", Limits(1000))
+    for number in range(600):
+        queue.spill(DEFINITION.snapshot((number,), 0.0))
+    assert (len(queue), queue.stored) == (600, 0)
+    queue.take(600, 1)
+    for number in range(600):
+        queue.spill(DEFINITION.snapshot((number,), 0.0))
+    assert (len(queue), queue.stored) == (400, 200)
+    queue.settle(1, ())
+    queue.take(400, 2)
+    assert (len(queue), queue.stored) == (0, 200)
+    queue.settle(2, ())
+    assert (len(queue), queue.stored) == (200, 0)
