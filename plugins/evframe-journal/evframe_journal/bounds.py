@@ -52,6 +52,8 @@ class Kept:
     """How many events are kept."""
     size: int = attrs.field(default=0, eq=False)
     """How many bytes their frames have."""
+    has_letters: bool = False
+    """Whether those that fail for good become dead letters."""
 
 
 @attrs.frozen
@@ -63,6 +65,8 @@ class Commit:
     """By subscriber, the lowest position that is not settled; frames below it are deleted."""
     letters: Changes | None = None
     """What changes in the table of dead letters."""
+    has_letters: Mapping[str, bool] = attrs.field(factory=dict)
+    """By subscriber that the file says otherwise of, whether its events become dead letters."""
 
 
 @attrs.frozen

@@ -19,6 +19,7 @@ from evframe_journal.letters import OVERHEAD, Bounds, Changes, Filter, Page
 
 if TYPE_CHECKING:
     from evframe import Event
+    from evframe_journal.discard import Discarded
 
 log = logging.getLogger("evframe.journal")
 MOST_BYTES: Final = 64 << 20
@@ -146,7 +147,7 @@ class DeadLetters:
         """Keep *events*, which have failed for good at *socket*, its canonical text, each with its reason."""
         size = _size(events)
         if self._bytes + size > self.most_bytes:
-            self._lose(len(events))
+            self.lose(len(events))
             return
         now = self.wall()
         detail = _plain(detail[:DETAIL_CHARACTERS])
@@ -154,7 +155,8 @@ class DeadLetters:
         self._failed.append(_Failed(now, socket, tuple(events), tuple(reasons), detail, attempts, offset))
         self._bytes += size
 
-    def _lose(self, count: int) -> None:
+    def lose(self, count: int) -> None:
+        """Count *count* events that have failed for good, and are no letters."""
         if not self.not_kept:
             log.error("events that failed for good are not kept as dead letters", extra={"count": count})
         self.not_kept += count
@@ -181,10 +183,25 @@ class DeadLetters:
     def give_up(self) -> None:
         """Count what could not be written until the end of the process."""
         if self.waiting:
-            self._lose(self.waiting)
+            self.lose(self.waiting)
         self._failed.clear()
 
     # As the journal calls it
+
+    def discarded(self, found: Discarded) -> None:
+        """Count the letters that were made of events on disk, and those that were not."""
+        if found.changes is None:
+            return
+        self.added += found.letters
+        if found.count > found.letters:
+            self.lose(found.count - found.letters)
+        self._note(found.changes)
+
+    def _note(self, changes: Changes) -> None:
+        self.dropped += changes.dropped
+        self.count, self.bytes = changes.count, changes.bytes
+        if changes.has_aged:
+            self._look_at = 0.0
 
     def take(self) -> Changes | None:
         """Return what the next commit changes; None when that is nothing."""
@@ -218,10 +235,7 @@ class DeadLetters:
             return
         self._bytes -= sum(_size(each.events) for each in failed)
         self.added += sum(len(each.events) for each in failed)
-        self.dropped += changes.dropped
-        self.count, self.bytes = changes.count, changes.bytes
-        if changes.has_aged:
-            self._look_at = 0.0
+        self._note(changes)
         self.claimed -= removed.keys() | again.keys()
         for done in removed.values():
             if done is not None:

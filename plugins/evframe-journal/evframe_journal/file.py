@@ -10,18 +10,17 @@ from concurrent.futures import Future
 from typing import Any, Final, Protocol, TypeVar
 
 from evframe_files.database import DatabaseFile, transaction
-from evframe_files.errors import is_damage
 
 from evframe_journal import rows
 from evframe_journal.bounds import Commit, FileBounds, Kept, Mended, Reading
-from evframe_journal.frames import DamagedFrameError
+from evframe_journal.discard import Discard, Discarded, discard
 from evframe_journal.letters import Filter, LetterTable, Page
+from evframe_journal.problems import GoneError, is_spoilt
 from evframe_journal.rows import KIND
 from evframe_journal.worker import Worker
 
 _Result = TypeVar("_Result")
 _UNBOUNDED: Final = FileBounds()
-_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 Done = Callable[[Any, BaseException | None], None]
 """Called on the loop with the result, or with None and the error."""
 
@@ -37,10 +36,8 @@ class File(Protocol):
     ) -> None:
         """Read the events of *key* from *position* on, at most *most*, of a few frames."""
 
-    def drop_oldest(
-        self, key: str, position: int, done: Callable[[tuple[int, int, int] | None, BaseException | None], None]
-    ) -> None:
-        """Delete the oldest frame of *key* from *position* on; see `evframe_journal.rows.drop_oldest`."""
+    def discard(self, what: Discard, done: Callable[[Discarded | None, BaseException | None], None]) -> None:
+        """Remove the next few frames whose events have failed; see `evframe_journal.discard.discard`."""
 
     def check(self, done: Callable[[None, BaseException | None], None]) -> None:
         """Find out whether the file is in its place; *done* is called with the error when it is not."""
@@ -49,6 +46,7 @@ class File(Protocol):
         self,
         memory: Commit,
         loaded: Mapping[str, int],
+        failed: Mapping[str, int],
         done: Callable[[Mended | None, BaseException | None], None],
     ) -> None:
         """Open the file, or make it again when it is damaged or gone, of what can be read of it.
@@ -56,12 +54,9 @@ class File(Protocol):
         Args:
             memory: what the subscribers have in memory below the positions *loaded*.
             loaded: by subscriber, the position from which on the file alone has the events.
+            failed: by subscriber, the position below which the file has events that are being discarded.
             done: called with what the file has.
         """
-
-
-class GoneError(OSError):
-    """Raised when the file is not in its place."""
 
 
 class JournalFile:
@@ -94,7 +89,7 @@ class JournalFile:
             rows.bound(self._file.database, self._bounds.max_bytes)
             return rows.kept(self._file.database)
         except sqlite3.Error as error:
-            self._is_damaged |= is_damage(error)
+            self._is_damaged |= is_spoilt(error)
             raise
 
     def write(self, commit: Commit, done: Done) -> None:
@@ -106,13 +101,11 @@ class JournalFile:
         if commit.frames:
             self._check_room()
         database = self._database
-        with transaction(database):
-            rows.write(database, commit.frames, commit.lows)
+        with transaction(database) if commit.letters is None else self._letters.transaction(database):
+            rows.write(database, commit)
             if commit.letters is not None:
                 self._letters.write(database, commit.letters)
             self._thread.rest()
-        if commit.letters is not None:
-            self._letters.written(database)
 
     def _check_room(self) -> None:
         least = self._bounds.min_free_bytes
@@ -126,9 +119,9 @@ class JournalFile:
         self._bounds = bounds
         self._run(lambda: rows.bound(self._database, bounds.max_bytes), lambda _, error: None)  # noqa: ARG005
 
-    def drop_oldest(self, key: str, position: int, done: Done) -> None:
+    def discard(self, what: Discard, done: Done) -> None:
         """See `File`."""
-        self._run(lambda: rows.drop_oldest(self._database, key, position), done)
+        self._run(lambda: discard(self._database, self._letters, what, self._thread.rest), done)
 
     @property
     def _database(self) -> sqlite3.Connection:
@@ -158,18 +151,18 @@ class JournalFile:
         """See `evframe_journal.dead.Reading`."""
         self._run(lambda: LetterTable.last_id(self._database), done)
 
-    def mend(self, memory: Commit, loaded: Mapping[str, int], done: Done) -> None:
+    def mend(self, memory: Commit, loaded: Mapping[str, int], failed: Mapping[str, int], done: Done) -> None:
         """See `File`."""
-        self._run(lambda: self._mend(memory, loaded), done)
+        self._run(lambda: self._mend(memory, loaded, failed), done)
 
-    def _mend(self, memory: Commit, loaded: Mapping[str, int]) -> Mended:
+    def _mend(self, memory: Commit, loaded: Mapping[str, int], failed: Mapping[str, int]) -> Mended:
         file = self._file
         if file is None:
             file = self._file = DatabaseFile(self._path, KIND)
         moved_to, is_new = None, self._is_damaged or (file.is_open and file.is_gone)
         if is_new:
             source = file.salvage_rows() if self._is_damaged else rows.every_row(file.database)
-            moved_to = file.replace(rows.filling(source, loaded, memory.frames, memory.lows))
+            moved_to = file.replace(rows.filling(source, loaded, memory, failed))
             self._is_damaged = False
         if is_new or not file.is_open:
             self.open()
@@ -181,7 +174,7 @@ class JournalFile:
         def over(future: Future[_Result]) -> None:
             error = future.exception()
             if error is not None:
-                self._is_damaged |= is_damage(error)
+                self._is_damaged |= is_spoilt(error)
             done(None if error is not None else future.result(), error)
 
         self._thread.run(work, over)
@@ -192,19 +185,3 @@ class JournalFile:
         file, self._file = self._file, None
         if file is not None:
             file.close()
-
-
-def needs_mending(error: BaseException) -> bool:
-    """Return whether the file has to be made again, because it is damaged or gone."""
-    return is_damage(error) or isinstance(error, GoneError)
-
-
-def is_full(error: BaseException) -> bool:
-    """Return whether there is no room for what was written."""
-    if isinstance(error, sqlite3.Error):
-        return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-    return isinstance(error, OSError) and error.errno in _FULL
-
-
-PROBLEMS: Final = (OSError, sqlite3.Error, DamagedFrameError)
-"""What can go wrong with the file."""

@@ -50,6 +50,11 @@ class Frame:
         """The position of the last event."""
         return self.positions[-1]
 
+    def below(self, position: int) -> Frame:
+        """Return the frame of the events below *position*, of which there is one at least."""
+        end = bisect_left(self.positions, position)
+        return Frame(self.key, self.positions[:end], self.times[:end], self.payloads[:end], self.run)
+
     def events(self, event_of: EventOf, now: float, wall: float) -> Iterator[tuple[int, Event]]:
         """Yield the position of each event and the event, with the time of its raise on the monotonic clock.
 
@@ -98,15 +103,20 @@ class Frame:
         return cls(key, [first + offset for offset in offsets[begin:end]], times[begin:end], payloads, run)
 
 
-def settled_below(low: int, first: int, read: Callable[[int], bytes]) -> int:
-    """Return how many events of a frame have positions below *low*, of the first bytes of what `Frame.encoded` made.
+def positions_of(first: int, read: Callable[[int], bytes]) -> Sequence[int]:
+    """Return the positions of the events of a frame, of the first bytes of what `Frame.encoded` made, unchecked.
 
     Args:
-        low: a position.
-        first: that of the first event.
+        first: the position of the first event.
         read: returns the next bytes, as many as it is called with.
+
+    Raises:
+        DamagedFrameError: if there are fewer bytes.
     """
-    count, _ = _HEAD.unpack(read(_HEAD.size))
+    head = read(_HEAD.size)
+    if len(head) < _HEAD.size:
+        raise DamagedFrameError(f"expected a frame of {_HEAD.size} bytes or more, got {len(head)}")
+    count, _ = _HEAD.unpack(head)
     offsets = array("I")
-    offsets.frombytes(read(count * offsets.itemsize))
-    return bisect_left(offsets, low - first)
+    offsets.frombytes(read(count * offsets.itemsize)[: count * offsets.itemsize])
+    return [first + offset for offset in offsets]

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Container, Mapping
 
 import attrs
 
+from evframe_journal.attempts import Attempts
 from evframe_journal.bounds import Bounds, Commit, Kept, Mended, Reading
 from evframe_journal.dead import DeadLetters
-from evframe_journal.file import File, is_full, needs_mending
+from evframe_journal.discard import Discard, Discarded
+from evframe_journal.file import File
 from evframe_journal.frames import EventOf, Frame
 from evframe_journal.limits import Calls, Limits
 from evframe_journal.memory import Memory
-from evframe_journal.orphans import Orphaned, Orphans
 from evframe_journal.queue import KeptQueue
-
-if TYPE_CHECKING:
-    from evframe import Event
+from evframe_journal.removals import Removals
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -40,34 +38,41 @@ class Journal:
     """Called when another file is in use: with the path that the one before has now, and how many events are lost."""
     on_damaged: Callable[[str, int], None] = lambda key, lost: None  # noqa: ARG005
     """Called when a frame of a subscriber is put aside, with the number of its events."""
-    orphaned: Orphaned = lambda key, frame, count: None  # noqa: ARG005
-    """Called with events whose subscriber has not come back."""
-    letters: DeadLetters | None = None
+    orphaned: Callable[[str, Discarded], None] = lambda key, found: None  # noqa: ARG005
+    """Called with the key of a subscriber that has not come back, and which of its events were removed."""
+    letters: DeadLetters
     """The dead letters, which are written in the same commits."""
     clock: Callable[[], float] = time.monotonic
     """The monotonic clock, in seconds."""
     wall: Callable[[], float] = time.time
     """The wall clock, in seconds since the epoch."""
-    is_full: bool = attrs.field(default=False, init=False)
-    """Whether the last commit found no room on the disk."""
     written: int = attrs.field(default=0, init=False)
     """How many events were written."""
     _queues: dict[str, KeptQueue] = attrs.field(factory=dict, init=False)
     _kept: dict[str, Kept] | None = attrs.field(default=None, init=False)  # None until the file was read
     _lows: dict[str, int] = attrs.field(factory=dict, init=False)  # of subscribers that were released
-    _orphans: Orphans | None = attrs.field(default=None, init=False)
+    _removals: Removals = attrs.field(init=False)
+    _attempts: Attempts = attrs.field(init=False)
     _restored: float = attrs.field(default=0.0, init=False)
     _is_busy: bool = attrs.field(default=False, init=False)  # a commit is under way, or the file is being mended
     _reads: int = attrs.field(default=0, init=False)  # under way
-    _is_broken: bool = attrs.field(default=False, init=False)  # it has to be mended
-    _failures: int = attrs.field(default=0, init=False)  # in a row
-    _due: float = attrs.field(default=-math.inf, init=False)  # when the file is tried again
     _looked: float = attrs.field(default=-math.inf, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._attempts = Attempts(clock=self.clock)
+        self._removals = Removals(
+            file=self.file,
+            letters=self.letters,
+            queues=self._queues,
+            failed=self._failed,
+            damaged=self.on_damaged,
+            orphaned=self.orphaned,
+        )
 
     def restore(self, kept: Mapping[str, Kept]) -> None:
         """Take what the file has, by subscriber."""
         self._kept = dict(kept)
-        self._orphans = Orphans(file=self.file, orphaned=self.orphaned, kept=self._kept, lows=self._lows)
+        self._removals.restore(self._kept, self._lows)
         self._restored = self.clock()
 
     @property
@@ -78,7 +83,18 @@ class Journal:
     @property
     def is_failing(self) -> bool:
         """Whether the last attempt to use the file has failed."""
-        return bool(self._failures) or self._kept is None
+        return bool(self._attempts.failures) or self._kept is None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the last attempt to use the file found no room on the disk."""
+        return self._attempts.is_full
+
+    @property
+    def on_disk(self) -> int:
+        """How many events without an outcome are on disk, and those that are becoming dead letters."""
+        waiting = sum(queue.waiting_on_disk for queue in self._queues.values())
+        return waiting + self._removals.ended.count + sum(each.count for each in (self._kept or {}).values())
 
     def open(self, key: str, limits: Limits, calls: Calls) -> KeptQueue:
         """Return the queue of a subscriber, with what the file has for it.
@@ -99,7 +115,7 @@ class Journal:
             return
         queue.leave()
         if self._kept is not None:
-            self._kept[key] = Kept(queue.settled.low, queue.tail, 0)
+            self._kept[key] = Kept(queue.settled.low, queue.tail, 0, has_letters=queue.letters_noted)
             if queue.may_be_in_file:
                 self._lows[key] = queue.settled.low
 
@@ -115,44 +131,47 @@ class Journal:
         """
         if self._is_busy:
             return True
-        if (now := self.clock()) < self._due and not is_last:
+        if (now := self.clock()) < self._attempts.due and not is_last:
             return False
-        if self._is_broken or self._kept is None:
-            if not self._reads:  # what they bring is counted as in the file until then
+        if self._attempts.is_broken or self._kept is None:
+            if not (self._reads or self._removals.under_way):  # what they bring is counted as in the file until then
                 self._mend()
             return True
-        if not (self._failures and self._write_lows()):
+        if not (self._attempts.failures and self._write_lows()):
             self._write_due(math.inf if is_last else now - self.bounds.store_after_s)
         if not self._is_busy and now - self._looked >= self.bounds.look_s:
             self._look(now)
-        return self._is_busy
+        return self._is_busy or bool(self._removals.ended.count)
 
     def _write_due(self, cutoff: float) -> None:
         """Write what was raised until *cutoff*, and what is settled; bring events into memory."""
         offset = self.wall() - self.clock()
         frames: list[Frame] = []
         for queue in self._queues.values():
-            frames += self._frames_of(queue, cutoff, offset)
+            frames += queue.begin_write(cutoff, offset, self.bounds.frame_events)
             queue.refill()
             if queue.wants_drop and not queue.is_reading:
-                self._drop_oldest(queue)
-        if self._orphans is not None and self.clock() - self._restored >= self.bounds.orphan_keep_s:
-            self._orphans.drop()
-        lows = self._settled()
-        letters = None if self.letters is None else self.letters.take()
-        if frames or lows or letters is not None:
-            self._write(Commit(frames, lows, letters))
-        if self.memory.is_scarce:
-            self._share()
-
-    def _share(self) -> None:
-        most = self.memory.events // max(1, len(self._queues))
-        for queue in self._queues.values():
-            queue.share(most)
+                self._removals.drop_oldest(queue)
+        self._removals.ended.proceed()
+        if self.clock() - self._restored >= self.bounds.orphan_keep_s:
+            self._removals.drop_orphans()
+        lows, letters, noted = self._settled(), self.letters.take(), self._policies({frame.key for frame in frames})
+        if frames or lows or letters is not None or noted:
+            self._write(Commit(frames, lows, letters, noted))
+        self.memory.share(self._queues.values())
 
     def _settled(self) -> dict[str, int]:
         settled = {key: queue.settled.low for key, queue in self._queues.items() if queue.has_low_to_write}
-        return {**self._lows, **settled}
+        ends = self._removals.ended.ends
+        return {key: low for key, low in {**self._lows, **settled}.items() if key not in ends}
+
+    def _policies(self, written: Container[str]) -> dict[str, bool]:
+        """Return what the file does not know yet about dead letters of subscribers that it has events of."""
+        return {
+            key: queue.limits.has_letters
+            for key, queue in self._queues.items()
+            if queue.letters_noted != queue.limits.has_letters and (queue.may_be_in_file or key in written)
+        }
 
     def _write_lows(self) -> bool:
         """After a failure, write what is settled alone, which makes room; return whether there was any."""
@@ -161,38 +180,9 @@ class Journal:
             self._write(Commit((), lows), is_partial=True)
         return bool(lows)
 
-    def _drop_oldest(self, queue: KeptQueue) -> None:
-        queue.wants_drop = False
-        queue.is_reading = True
-        self._reads += 1
-
-        def done(found: tuple[int, int, int] | None, error: BaseException | None) -> None:
-            self._reads -= 1
-            if found is None:
-                queue.is_reading = False
-                self._failed(error or OSError())
-            else:
-                queue.drop(*found)
-
-        self.file.drop_oldest(queue.key, queue.loaded, done)
-
-    def _frames_of(self, queue: KeptQueue, cutoff: float, offset: float) -> list[Frame]:
-        frames = [*self._framed(queue, *queue.late(), offset), *self._framed(queue, *queue.due(cutoff), offset)]
-        if frames:
-            queue.begin_write(frames[-1].last + 1)
-        return frames
-
-    def _framed(
-        self, queue: KeptQueue, positions: Sequence[int], events: Sequence[Event], offset: float
-    ) -> Iterator[Frame]:
-        start = 0
-        while start < len(events):
-            end = queue.runs.alike(positions, start, self.bounds.frame_events)
-            part = events[start:end]
-            times = [event.raised_at + offset for event in part]
-            run = queue.runs.of(positions[start])
-            yield Frame(queue.key, positions[start:end], times, [event.payload for event in part], run)
-            start = end
+    def bury(self, what: Discard, count: int) -> None:
+        """Have the *count* events of *what*, which are counted, become dead letters."""
+        self._removals.ended.add(what, count)
 
     def _write(self, commit: Commit, *, is_partial: bool = False) -> None:
         self._is_busy = True
@@ -202,13 +192,14 @@ class Journal:
             for key in {frame.key for frame in commit.frames}:
                 if key in self._queues:  # unless a callback has ended the subscriber
                     self._queues[key].end_write(is_written=error is None)
-            if commit.letters is not None and self.letters is not None:
+            if commit.letters is not None:
                 self.letters.over(commit.letters, error)
             if error is not None:
                 self._failed(error)
                 return
             self.written += sum(len(frame.positions) for frame in commit.frames)
             self._acknowledge(commit.lows)
+            self._note(commit.has_letters)
             if not is_partial:
                 self._works()
 
@@ -221,20 +212,19 @@ class Journal:
             if self._lows.get(key, math.inf) <= low:
                 del self._lows[key]
 
+    def _note(self, policies: Mapping[str, bool]) -> None:
+        for key, has_letters in policies.items():
+            if key in self._queues:
+                self._queues[key].letters_noted = has_letters
+
     def _works(self) -> None:
-        self._failures = 0
-        self.is_full = False
+        self._attempts.succeeded()
         self._looked = self.clock()
         self.report(None)
 
     def _failed(self, error: BaseException) -> None:
         """Wait before the file is tried again, and mend it then if it needs that."""
-        self._is_broken |= needs_mending(error)
-        self.is_full = is_full(error)
-        wait_s = min(self.bounds.retry_s * 2.0 ** min(self._failures, 30), self.bounds.retry_most_s)
-        is_first = self._is_broken and not self._failures
-        self._failures += 1
-        self._due = self.clock() + (0.0 if is_first else wait_s)
+        self._attempts.failed(error, self.bounds)
         self.report(error)
 
     def _look(self, now: float) -> None:
@@ -246,8 +236,11 @@ class Journal:
         self._is_busy = True
         offset = self.wall() - self.clock()
         known = {} if self._kept is None else self._queues.copy()
-        frames = [frame for each in known.values() for frame in self._framed(each, *each.in_memory(), offset)]
-        lows = {key: queue.settled.low for key, queue in known.items()}
+        most = self.bounds.frame_events
+        frames = [frame for each in known.values() for frame in each.framed(*each.in_memory(), offset, most)]
+        ends = self._removals.ended.ends
+        lows = {key: queue.settled.low for key, queue in known.items() if key not in ends}
+        policies = {key: queue.limits.has_letters for key, queue in known.items()}
         on_disk = {key: queue.on_disk for key, queue in known.items()}
 
         def done(mended: Mended | None, error: BaseException | None) -> None:
@@ -255,7 +248,7 @@ class Journal:
             if mended is None:
                 self._failed(error or OSError())
                 return
-            self._is_broken = False
+            self._attempts.is_broken = False
             if self._kept is None:
                 self._adopt(mended.kept)
             lost = 0
@@ -264,10 +257,12 @@ class Journal:
                     lost += queue.lose(on_disk[key] - mended.left[key])
             if mended.is_new:
                 self._acknowledge({key: low for key, low in lows.items() if self._queues.get(key) is known[key]})
+                self._note({key: each for key, each in policies.items() if self._queues.get(key) is known[key]})
                 self.on_mended(mended.moved_to, lost)
             self._works()
 
-        self.file.mend(Commit(frames, lows), {key: queue.disk_start for key, queue in known.items()}, done)
+        loaded = {key: queue.disk_start for key, queue in known.items()}
+        self.file.mend(Commit(frames, lows, has_letters=policies), loaded, ends, done)
 
     def _adopt(self, kept: Mapping[str, Kept]) -> None:
         """Give the queues that were made before the file could be read what it has for them."""

@@ -6,10 +6,12 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import translate
 from typing import Any, Final
 
 import attrs
+from evframe_files.database import transaction
 
 _TABLE: Final = (
     "CREATE TABLE dead ("
@@ -155,24 +157,45 @@ class LetterTable:
         self._database: sqlite3.Connection | None = None  # that the tally is of
         self._count = self._bytes = 0
 
-    def write(self, database: sqlite3.Connection, changes: Changes) -> None:
-        """Apply *changes*, within a transaction."""
+    @contextmanager
+    def transaction(self, database: sqlite3.Connection) -> Iterator[None]:
+        """Have the block and its changes of the table written, or nothing when it fails."""
         if self._database is not database:
             self._count, self._bytes = database.execute(_TALLY).fetchone()
-        self._database = None  # until the transaction has succeeded
+            self._database = database
+        before = self._count, self._bytes
+        try:
+            with transaction(database):
+                yield
+        except BaseException:
+            self._count, self._bytes = before
+            raise
+
+    def write(self, database: sqlite3.Connection, changes: Changes) -> None:
+        """Apply *changes*, within a `transaction`."""
         database.executemany(_AGAIN, changes.again)
         if changes.removed:
             self._remove(database, changes.removed)
         for row in changes.added:
-            database.execute(_INSERT, row)
-            self._count += 1
-            self._bytes += len(row[7]) + len(row[2]) + len(row[3]) + OVERHEAD
-        changes.dropped = self._drop_aged(database, changes) + self._drop_oldest(database, changes.bounds.most_bytes)
+            self._insert(database, row)
+        self.bound(database, changes)
+
+    def bound(self, database: sqlite3.Connection, changes: Changes) -> None:
+        """Drop what is above the bounds, within a `transaction`, and put the sums into *changes*."""
+        changes.dropped += self._drop_aged(database, changes) + self._drop_oldest(database, changes.bounds.most_bytes)
         changes.count, changes.bytes = self._count, self._bytes
 
-    def written(self, database: sqlite3.Connection) -> None:
-        """Keep the tally of `write`, because the transaction has succeeded."""
-        self._database = database
+    def add(self, database: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], changes: Changes) -> None:
+        """Add letters, within a `transaction`; the oldest ones make room before that."""
+        size = sum(map(_size_of, rows))
+        changes.dropped += self._drop_oldest(database, max(0, changes.bounds.most_bytes - size))
+        for row in rows:
+            self._insert(database, row)
+
+    def _insert(self, database: sqlite3.Connection, row: tuple[Any, ...]) -> None:
+        database.execute(_INSERT, row)
+        self._count += 1
+        self._bytes += _size_of(row)
 
     def _remove(self, database: sqlite3.Connection, ids: Iterable[int]) -> int:
         sizes = [size for (size,) in database.execute(_REMOVE, (json.dumps(list(ids)),))]
@@ -222,6 +245,10 @@ class LetterTable:
     def last_id(database: sqlite3.Connection) -> int:
         """Return the highest id in the table; 0 when it is empty."""
         return int(database.execute("SELECT coalesce(max(id), 0) FROM dead").fetchone()[0])
+
+
+def _size_of(row: tuple[Any, ...]) -> int:
+    return len(row[7]) + len(row[2]) + len(row[3]) + OVERHEAD
 
 
 def _letter(id_: int, at: float, first_raised: float, event: bytes, socket: bytes, *more: Any) -> Letter:

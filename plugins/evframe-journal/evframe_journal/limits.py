@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
 if TYPE_CHECKING:
+    from evframe import Event
     from evframe.plugin import Done, Policy
+    from evframe_journal.discard import Discard
     from evframe_journal.memory import Memory
 
 
@@ -28,11 +30,13 @@ class Limits:
     """What happens to an event that finds no room."""
     overflow: str = "drop_newest"
     """What happens to it where the policy does not say so."""
+    has_letters: bool = False
+    """Whether events that fail for good become dead letters."""
 
     @classmethod
     def of(cls, events: int, policy: Policy, overflow: str) -> Limits:
         """Return what *policy* says."""
-        return cls(events, policy.max_bytes or 0, policy.when_full or overflow, overflow)
+        return cls(events, policy.max_bytes or 0, policy.when_full or overflow, overflow, bool(policy.dead_letter))
 
     @property
     def drops_oldest(self) -> bool:
@@ -53,6 +57,8 @@ class Calls:
     """Called when events have come from the disk."""
     lost: Callable[[int, str], object] = _ignore
     """Called with the number of waiting events that are lost, and the reason."""
+    failed: Callable[[Sequence[Event], Mapping[int, Done], str], object] = _ignore
+    """Called with waiting events that are lost and in memory, the callbacks by index, and the reason."""
     found: Callable[[int], object] = _ignore
     """Called with the number of events of an earlier process that wait now, too."""
     over: Callable[[str, Sequence[Done]], object] = _ignore
@@ -71,3 +77,6 @@ class Owner(Protocol):
 
     def read(self, queue: Any, position: int, most: int) -> None:
         """Read events from *position* on, and give them to its `load`."""
+
+    def bury(self, what: Discard, count: int) -> None:
+        """Have the *count* events of *what*, which are counted, become dead letters."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Collection
+from typing import Final, Protocol
 
 EVENT_BYTES: Final = 256
 """What an event takes beside its payload."""
@@ -12,6 +13,13 @@ LEAST: Final = 64
 """How many events each queue may hold whatever the others have."""
 _STEP_BYTES: Final = 65_536
 _WEIGHT: Final = 64
+
+
+class Sharing(Protocol):
+    """A queue, as far as the memory calls it."""
+
+    def share(self, most: int) -> None:
+        """Have room for at most *most* events, or a few, unless some were taken since the last call."""
 
 
 class Memory:
@@ -57,6 +65,12 @@ class Memory:
     def is_scarce(self) -> bool:
         """Whether nearly all of that half is granted."""
         return self.granted > self.events * 3 // 4
+
+    def share(self, queues: Collection[Sharing]) -> None:
+        """Have *queues* that nothing is taken from hold their share of it at most, when it is scarce."""
+        if self.is_scarce:
+            for queue in queues:
+                queue.share(self.events // len(queues))
 
     def step(self, size: int) -> int:
         """Return for how many events of *size* bytes a queue asks at a time."""

@@ -28,13 +28,14 @@ from evframe.plugin import (
 from evframe_journal.bounds import Bounds, FileBounds
 from evframe_journal.commands import Access, dead_letter_commands
 from evframe_journal.dead import DeadLetters, error_text
-from evframe_journal.file import PROBLEMS, JournalFile
-from evframe_journal.frames import Frame
+from evframe_journal.discard import Discarded
+from evframe_journal.file import JournalFile
 from evframe_journal.journal import Journal
 from evframe_journal.keys import canonical_of, key_of
 from evframe_journal.limits import Calls, Limits
 from evframe_journal.memory import Memory
 from evframe_journal.options import Options as JournalOptions
+from evframe_journal.problems import PROBLEMS
 from evframe_journal.replay import Replays
 from evframe_journal.restoring import RestoredEvents
 
@@ -100,7 +101,7 @@ class JournalPlugin:
             self._open()
         if self._journal is None or policy.keep != "disk":
             return None
-        calls = Calls(wake, subscriber.fail, subscriber.count_found, subscriber.call_with)
+        calls = Calls(wake, subscriber.fail, subscriber.fail_events, subscriber.count_found, subscriber.call_with)
         limits = Limits.of(room, policy, self._get_context().host.core.overflow)
         return self._journal.open(key_of(subscriber.socket.canonical), limits, calls)
 
@@ -133,7 +134,7 @@ class JournalPlugin:
         counters = {"added": letters.added, "dropped": letters.dropped, "not_kept": letters.not_kept}
         return [
             StatisticGroup("dead_letters", counters, {"kept": letters.count, "bytes": letters.bytes}),
-            StatisticGroup("journal", {"written": self.written, "orphaned": self.orphaned}),
+            StatisticGroup("journal", {"written": self.written, "orphaned": self.orphaned}, {"on_disk": self.on_disk}),
         ]
 
     def _get_context(self) -> PluginContext:
@@ -175,6 +176,11 @@ class JournalPlugin:
     def written(self) -> int:
         """How many events this process has written."""
         return 0 if self._journal is None else self._journal.written
+
+    @property
+    def on_disk(self) -> int:
+        """How many events without an outcome are on disk."""
+        return 0 if self._journal is None else self._journal.on_disk
 
     def _make(self, file: JournalFile) -> Journal:
         return Journal(
@@ -228,12 +234,13 @@ class JournalPlugin:
         self._status.report(f"{lost} events for {canonical} are damaged", IDENTIFIER)
         log.error("events on disk are damaged", extra={"socket": canonical, "lost": lost})
 
-    def _drop_orphans(self, key: str, _: Frame | None, count: int) -> None:
+    def _drop_orphans(self, key: str, found: Discarded) -> None:
         """Count and log events whose subscriber has not come back."""
-        self.orphaned += count
-        if self._limiter.due(key) is not None:
-            extra = {"socket": canonical_of(key), "lost": count}
-            log.warning("events on disk are dropped, because their subscriber has not come back", extra=extra)
+        self.orphaned += found.count
+        if self._limiter.due(key) is None:
+            return
+        extra = {"socket": canonical_of(key), "count": found.count, "dead_letters": found.letters}
+        log.warning("events on disk have failed, because their subscriber has not come back", extra=extra)
 
     @hookimpl
     def start(self, context: PluginContext) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import attrs
 
-from evframe.plugin import STORED
+from evframe.plugin import NO_DONES, STORED
+from evframe_journal.discard import Discard
+from evframe_journal.frames import Frame
 from evframe_journal.granted import GrantedQueue
 from evframe_journal.limits import Calls, Limits, Owner
 from evframe_journal.memory import EVENT_BYTES, READ_EVENTS
@@ -34,7 +37,7 @@ class KeptQueue(GrantedQueue):
         calls: the subscriber's.
     """
 
-    __slots__ = ("_calls", "key", "runs", "wants_drop")
+    __slots__ = ("_calls", "key", "letters_noted", "runs", "wants_drop")
 
     is_kept = is_own = True
 
@@ -43,6 +46,7 @@ class KeptQueue(GrantedQueue):
         self.runs = Runs(kept.tail if kept.count else kept.low)
         self.key = key
         self._calls = calls
+        self.letters_noted = kept.has_letters  # whether its events become dead letters, as the file says
         self.wants_drop = False  # the oldest events on disk have to make room
 
     # As a subscriber uses it
@@ -100,13 +104,20 @@ class KeptQueue(GrantedQueue):
 
     def drop_stored(self, reason: str) -> None:
         """Remove the events that are not in memory: the subscriber has ended."""
-        count, self.stored, self.size = self.stored, 0, 0
-        self._memory.fresh -= sum(len(event.payload) + EVENT_BYTES for event in self._fresh)
+        count, fresh = self.on_disk, tuple(self._fresh)
+        if count and self.limits.has_letters:
+            start, end, settled = self.loaded, self._fresh_start, self.settled.copy()
+            self._owner.bury(Discard(key=self.key, start=start, end=end, settled=settled, reason=reason), count)
+        self.stored = self.size = 0
+        self._memory.fresh -= sum(len(event.payload) + EVENT_BYTES for event in fresh)
         self._fresh.clear()
         self.settled.close(self.loaded, self._tail)
         dones = self._take_dones(self.loaded, self._tail)
         self.loaded = self._tail
-        self._calls.lost(count, reason)
+        if count:
+            self._calls.lost(count, reason)
+        if fresh:
+            self._calls.failed(fresh, NO_DONES, reason)
         self._calls.over(reason, dones)
 
     def close(self) -> None:
@@ -116,6 +127,31 @@ class KeptQueue(GrantedQueue):
         self._open_room()
 
     # As the journal uses it
+
+    def begin_write(self, cutoff: float, offset: float, most: int) -> Sequence[Frame]:
+        """Return what has to be written, in frames; see `due` and `framed`."""
+        frames = [*self.framed(*self.late(), offset, most), *self.framed(*self.due(cutoff), offset, most)]
+        if frames:
+            self._writing = frames[-1].last + 1
+        return frames
+
+    def framed(self, positions: Sequence[int], events: Sequence[Event], offset: float, most: int) -> Iterator[Frame]:
+        """Yield frames of at most *most* events each.
+
+        Args:
+            positions: of the events.
+            events: in their order.
+            offset: from the monotonic clock to the wall clock.
+            most: events of a frame.
+        """
+        start = 0
+        while start < len(events):
+            end = self.runs.alike(positions, start, most)
+            part = events[start:end]
+            times = [event.raised_at + offset for event in part]
+            run = self.runs.of(positions[start])
+            yield Frame(self.key, positions[start:end], times, [event.payload for event in part], run)
+            start = end
 
     def end_write(self, *, is_written: bool) -> None:
         """Note that the commit has ended."""
@@ -181,13 +217,12 @@ class KeptQueue(GrantedQueue):
             self.lose(self.on_disk)  # which the file does not have any more
         self._calls.over("damaged", gone)
 
-    def drop(self, first: int, last: int, count: int) -> None:
-        """Count the events from *first* to *last*, which are not in the file any more, as lost for new ones."""
-        self.is_reading = False
+    def drop(self, first: int, end: int, count: int, reason: str) -> None:
+        """Count the *count* events from *first* to *end*, which are not in the file any more, as lost."""
         if count:
-            self.settled.close(first, last + 1)
-            self.lose(count, "queue_full")
-            self._calls.over("queue_full", self._take_dones(first, last + 1))
+            self.settled.close(first, end)
+            self.lose(count, reason)
+            self._calls.over(reason, self._take_dones(first, end))
 
     def lose(self, count: int, reason: str = "damaged") -> int:
         """Count up to *count* events that the file alone had as lost; return how many these are."""
@@ -202,18 +237,20 @@ class KeptQueue(GrantedQueue):
 
     def give_up(self) -> int:
         """Count the events that wait and are not on disk as lost: the process ends. Return how many these are."""
-        count = len(self._fresh)
-        self.stored -= count
+        fresh = tuple(self._fresh)
+        self.stored -= len(fresh)
         self._fresh.clear()
         places = self.settled.open_from(self.head, len(self))
-        while self and places[len(self) - 1] >= self.written:
-            self.pop()
-            count += 1
-        if count:
-            self._calls.lost(count, "shutdown")
+        late, written = (bisect_left(places, end) for end in (self._late_end, self.written))
+        events = tuple(self)
+        self.clear()
+        self.extend(events[late:written])
+        lost = (*events[:late], *events[max(late, written) :], *fresh)
+        if lost:
+            self._calls.failed(lost, NO_DONES, "shutdown")
         self._calls.over(STORED, self._take_dones(self._late_end, self.written))
         self._calls.over("shutdown", self._take_dones(0, sys.maxsize))
-        return count
+        return len(lost)
 
     def adopt(self, kept: Kept) -> None:
         """Put what the file has before the events that wait, and behind those that are under way.
@@ -232,6 +269,7 @@ class KeptQueue(GrantedQueue):
         self.acknowledged = self.head = self.loaded = kept.low
         self._late_end = kept.low
         self.written = self._writing = kept.tail
+        self.letters_noted = kept.has_letters
         self._tail = kept.tail + len(self._fresh)
         self.stored = kept.count + len(self._fresh)
         self._calls.found(kept.count)

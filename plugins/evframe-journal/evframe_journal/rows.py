@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import sys
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -12,8 +13,8 @@ from typing import Any, Final
 import attrs
 from evframe_files.database import Kind, transaction
 
-from evframe_journal.bounds import Kept, Reading
-from evframe_journal.frames import DamagedFrameError, Frame, settled_below
+from evframe_journal.bounds import Commit, Kept, Reading
+from evframe_journal.frames import DamagedFrameError, Frame, positions_of
 from evframe_journal.letters import SCHEMA as OF_LETTERS
 from evframe_journal.letters import upgrade
 
@@ -21,8 +22,10 @@ _AT_A_TIME: Final = 4  # frames that are read
 _MANY: Final = 2048  # events
 _MOST_PAGES: Final = 2**32 - 2
 _PAGES: Final = 2000  # of the write-ahead log, after which it is folded into the file
-_LOW: Final = "INSERT INTO subscribers VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET low = excluded.low"
-_MISSING: Final = "INSERT OR IGNORE INTO subscribers SELECT key, min(first) FROM frames GROUP BY key"
+_LOW: Final = "INSERT INTO subscribers (key, low) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET low = excluded.low"
+_NEW: Final = "INSERT OR IGNORE INTO subscribers (key, low) VALUES (?, ?)"
+_MISSING: Final = "INSERT OR IGNORE INTO subscribers (key, low) SELECT key, min(first) FROM frames GROUP BY key"
+_ON_FAILURE: Final = "UPDATE subscribers SET on_failure = ? WHERE key = ?"
 _FRAME: Final = "INSERT OR REPLACE INTO frames VALUES (?, ?, ?, ?, ?)"
 _READ: Final = "SELECT first, body, count, last, rowid FROM frames WHERE key = ? AND last >= ? ORDER BY last LIMIT ?"
 _BEGUN: Final = (
@@ -31,7 +34,7 @@ _BEGUN: Final = (
 )
 _KEPT: Final = (
     "SELECT s.key, s.low, max(s.low, coalesce(max(f.last) + 1, 0)), coalesce(sum(f.count), 0),"
-    " coalesce(sum(length(f.body)), 0)"
+    " coalesce(sum(length(f.body)), 0), s.on_failure = 'dead_letter'"
     " FROM subscribers s LEFT JOIN frames f ON f.key = s.key AND f.last >= s.low GROUP BY s.key"
 )
 _COUNT: Final = "SELECT coalesce(sum(count), 0) FROM frames WHERE key = ? AND last >= ?"
@@ -40,6 +43,7 @@ _FRAMES: Final = (
     " key TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL, body BLOB NOT NULL"
     ")"
 )
+_COLUMN: Final = "on_failure TEXT NOT NULL DEFAULT 'count'"  # or 'dead_letter'; an index has rows of other types
 _DAMAGED: Final = (
     "CREATE TABLE damaged ("
     " at REAL NOT NULL, key TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL,"
@@ -54,17 +58,15 @@ _LETTERS: Final = (
     "SELECT id, at, first_raised, CAST(event AS BLOB), CAST(socket AS BLOB), CAST(reason AS BLOB),"
     " CAST(detail AS BLOB), attempts, payload FROM dead"
 )
-_OLDEST: Final = (
-    "SELECT rowid, first, last, count FROM frames WHERE key = ? AND last >= ? AND first >= ? ORDER BY last LIMIT 1"
-)
+DELETE: Final = "DELETE FROM frames WHERE rowid = ?"
 _PUT_ASIDE: Final = "INSERT INTO damaged VALUES (?, ?, ?, ?, ?, ?)"
 _ASIDE: Final = "INSERT INTO damaged SELECT ?, key, first, last, count, body FROM frames WHERE rowid = ?"
 
 KIND: Final = Kind(
     "events that wait",
-    version=3,
+    version=4,
     schema=(
-        "CREATE TABLE subscribers (key TEXT PRIMARY KEY, low INTEGER NOT NULL) WITHOUT ROWID",
+        f"CREATE TABLE subscribers (key TEXT PRIMARY KEY, low INTEGER NOT NULL, {_COLUMN}) WITHOUT ROWID",
         _FRAMES,
         "CREATE UNIQUE INDEX places ON frames (key, last)",
         *OF_LETTERS,
@@ -72,22 +74,28 @@ KIND: Final = Kind(
     ),
     table="frames",
     application=0x65766A6E,
-    upgrades={1: upgrade, 2: lambda database: database.execute(_DAMAGED)},
+    upgrades={
+        1: upgrade,
+        2: lambda database: database.execute(_DAMAGED),
+        3: lambda database: database.execute(f"ALTER TABLE subscribers ADD COLUMN {_COLUMN}"),
+    },
     settings=("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", f"PRAGMA wal_autocheckpoint = {_PAGES}"),
     reserve_bytes=65_536,
 )
 """The format of the file. A subscriber is named by the canonical text of its socket.
 
 The first version has no table for dead letters, and the second one none for damaged frames.
+The third one does not say whose events become dead letters when they fail: they are counted.
 """
 
 
 def kept(database: sqlite3.Connection) -> dict[str, Kept]:
     """Return what is kept for each subscriber; of frames with settled events, the positions alone are read."""
-    found = {key: Kept(*each) for key, *each in database.execute(_KEPT)}
+    rows = database.execute(_KEPT)
+    found = {key: Kept(low, tail, count, size, bool(has_letters)) for key, low, tail, count, size, has_letters in rows}
     for key, first, row, low in database.execute(_BEGUN).fetchall():
         with database.blobopen("frames", "body", row, readonly=True) as body, suppress(ValueError):
-            settled = settled_below(low, first, body.read)
+            settled = bisect_left(positions_of(first, body.read), low)
             found[key] = attrs.evolve(found[key], count=found[key].count - settled)
     return found
 
@@ -98,14 +106,19 @@ def count_from(database: sqlite3.Connection, key: str, position: int) -> int:
     return int(count)
 
 
-def write(database: sqlite3.Connection, frames: Iterable[Frame], lows: Mapping[str, int]) -> None:
-    """Delete the frames below *lows*, and write *frames*, for which there is more room then."""
-    database.executemany(_LOW, lows.items())
-    database.executemany("DELETE FROM frames WHERE key = ? AND last < ?", lows.items())
-    frames = tuple(frames)
-    firsts = [(frame.key, frame.first) for frame in frames]
-    database.executemany("INSERT OR IGNORE INTO subscribers VALUES (?, ?)", firsts)
-    database.executemany(_FRAME, map(_row, frames))
+def write(database: sqlite3.Connection, commit: Commit) -> None:
+    """Delete the frames below the lowest positions of *commit*, and write its frames, for which there is more room."""
+    database.executemany(_LOW, commit.lows.items())
+    database.executemany("DELETE FROM frames WHERE key = ? AND last < ?", commit.lows.items())
+    database.executemany(_NEW, [(frame.key, frame.first) for frame in commit.frames])
+    database.executemany(_FRAME, map(_row, commit.frames))
+    wanted = commit.has_letters.items()
+    database.executemany(_ON_FAILURE, [("dead_letter" if has_letters else "count", key) for key, has_letters in wanted])
+
+
+def insert(database: sqlite3.Connection, frame: Frame) -> None:
+    """Write one frame."""
+    database.execute(_FRAME, _row(frame))
 
 
 def read(database: sqlite3.Connection, key: str, position: int, most: int) -> Reading:
@@ -130,22 +143,10 @@ def read(database: sqlite3.Connection, key: str, position: int, most: int) -> Re
             end = frame.last + 1
             break
     if damaged:
-        put_aside(database, damaged)
+        with transaction(database):
+            for row in damaged:
+                put_aside(database, row)
     return Reading(frames, end, sum(damaged.values()))
-
-
-def drop_oldest(database: sqlite3.Connection, key: str, position: int) -> tuple[int, int, int]:
-    """Delete the first frame of *key* that begins at *position* or behind it.
-
-    Returns its first and last position, and how many events it had.
-    """
-    with transaction(database):
-        found = database.execute(_OLDEST, (key, position, position)).fetchone()
-        if found is None:
-            return position, position, 0
-        row, first, last, count = found
-        database.execute("DELETE FROM frames WHERE rowid = ?", (row,))
-    return first, last, count
 
 
 def bound(database: sqlite3.Connection, most_bytes: int) -> None:
@@ -155,12 +156,10 @@ def bound(database: sqlite3.Connection, most_bytes: int) -> None:
     database.execute(f"PRAGMA max_page_count = {pages}").fetchone()
 
 
-def put_aside(database: sqlite3.Connection, rows: Iterable[int]) -> None:
-    """Move frames to the table of damaged ones."""
-    with transaction(database):
-        for row in rows:
-            database.execute(_ASIDE, (time.time(), row))
-            database.execute("DELETE FROM frames WHERE rowid = ?", (row,))
+def put_aside(database: sqlite3.Connection, row: int) -> None:
+    """Move a frame to the table of damaged ones, within a transaction."""
+    database.execute(_ASIDE, (time.time(), row))
+    database.execute(DELETE, (row,))
 
 
 def every_row(database: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
@@ -171,37 +170,42 @@ def every_row(database: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
 
 
 def filling(
-    rows: Iterable[tuple[Any, ...]], loaded: Mapping[str, int], frames: Iterable[Frame], lows: Mapping[str, int]
+    rows: Iterable[tuple[Any, ...]], loaded: Mapping[str, int], memory: Commit, failed: Mapping[str, int]
 ) -> Callable[[sqlite3.Connection], object]:
     """Return what fills a new file with those of *rows* that are of this format, and with what is in memory.
 
     Args:
         rows: of another file, in any order.
         loaded: by subscriber, the position below which the other file is not asked.
-        frames: of the events below that are not settled.
-        lows: by subscriber, the lowest position that is not settled.
+        memory: the events below that are not settled, and by subscriber the lowest position that is not.
+        failed: by subscriber, the position below which the other file has events that are being discarded.
     """
 
     def fill(database: sqlite3.Connection) -> None:
         for row in rows:
             with suppress(ValueError, TypeError, AttributeError, sqlite3.IntegrityError):
-                _take(database, row, loaded)
-        write(database, frames, lows)
+                _take(database, row, loaded, failed)
         database.execute(_MISSING)
+        write(database, memory)
 
     return fill
 
 
-def _take(database: sqlite3.Connection, row: tuple[Any, ...], loaded: Mapping[str, int]) -> None:
+def _take(
+    database: sqlite3.Connection, row: tuple[Any, ...], loaded: Mapping[str, int], failed: Mapping[str, int]
+) -> None:
     """Insert a row of another file, unless it is in memory, or no row of these tables."""
     match row:
-        case bytes() | str() as name, int() as low:
+        case (bytes() | str() as name, int() as low) | (bytes() | str() as name, int() as low, bytes() | str()):
             key = _text(name)
             if ":" in key:  # as in every socket; a table of SQLite has such rows, too
                 database.execute(_LOW, (key, low))
+                database.execute(_ON_FAILURE, (_text(row[2]) if len(row) > 2 else "count", key))
         case bytes() | str() as name, int() as first, int() as last, int() as count, bytes() as body:
             key = _text(name)
             start = loaded.get(key, -sys.maxsize)
+            if last < failed.get(key, -sys.maxsize):
+                start = -sys.maxsize
             if last >= start:
                 _take_frame(database, (key, first, last, count, body), start)
         case float() as at, bytes() | str() as name, int() as first, int() as last, int() as count, bytes() as body:

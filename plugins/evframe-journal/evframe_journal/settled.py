@@ -24,6 +24,12 @@ class Settled:
         self._above: set[int] = set()
         self._spans: list[tuple[int, int]] = []  # ascending: the first position, and that behind the last one
 
+    def copy(self) -> Settled:
+        """Return another one that has the same positions."""
+        copy = Settled(self.low)
+        copy._above, copy._spans = self._above.copy(), self._spans.copy()
+        return copy
+
     def add(self, positions: Sequence[int]) -> None:
         """Settle *positions*, which are ascending and open."""
         above = self._above

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,15 @@ class WrittenQueue(PlacedQueue):
         return self.stored - len(self._fresh)
 
     @property
+    def waiting_on_disk(self) -> int:
+        """How many events without an outcome the file has, with those that are under way or in memory, too."""
+        groups = [places for places, _ in self._under_way.values()]
+        groups.append(self.settled.open_from(self.head, len(self)))
+        late, end = self._late_end, self.written
+        written = sum(max(0, bisect_left(each, end) - bisect_left(each, late)) for each in groups)
+        return written + self.on_disk
+
+    @property
     def disk_start(self) -> int:
         """The position below which every event is settled, under way or in memory."""
         return self.loaded if self.stored else self.tail
@@ -78,7 +88,3 @@ class WrittenQueue(PlacedQueue):
         if self:
             oldest.append(self[0].raised_at if self.head >= self.written else self[-1].raised_at)
         return all(at > cutoff for at in oldest)
-
-    def begin_write(self, end: int) -> None:
-        """Note that the events below the position *end* are being written."""
-        self._writing = end

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from evframe_journal import JournalPlugin, Options
 from evframe_journal.bounds import Bounds, FileBounds, Kept
+from evframe_journal.dead import DeadLetters
+from evframe_journal.discard import Discarded
 from evframe_journal.file import JournalFile
 from evframe_journal.journal import Journal
+from evframe_journal.letters import Bounds as DeadBounds
 from evframe_journal.limits import Calls, Limits
 from evframe_journal.memory import EVENT_BYTES, LEAST, Memory
 from evframe_journal.settled import Settled
@@ -37,12 +40,16 @@ class Opened:
         self.file = JournalFile(str(path), bounds)
         self.problems = []
         self.lost: list[tuple[int, str]] = []
+        self.orphaned: list[tuple[str, Discarded]] = []
+        self.letters = DeadLetters(bounds=DeadBounds(1 << 30, 0), clock=self.clock, wall=self.clock)
         self.journal = Journal(
             file=self.file,
             bounds=Bounds(retry_s=0.0),
             memory=Memory(memory_bytes),
             event_of=DEFINITION.restored,
             report=self.problems.append,
+            letters=self.letters,
+            orphaned=lambda *each: self.orphaned.append(each),
             clock=self.clock,
             wall=self.clock,
         )
@@ -283,20 +290,18 @@ async def test_events_of_a_subscriber_that_does_not_come_are_dropped(opened):
     """After `orphan_keep_s` seconds the frames of the subscriber are deleted, given away and counted; others stay."""
     await put_and_close(opened, "udp:127.0.0.1:1", "udp:127.0.0.1:2", count=10_000)
     journal = opened()
-    dropped: list[int] = []
-    journal.journal.orphaned = lambda key, frame, count: dropped.extend(frame.positions) if key.endswith("1") else 1 / 0
-    journal.journal.restore(journal.file.open())
     journal.journal.bounds = Bounds(retry_s=0.0, orphan_keep_s=3600)
     queue = journal.open("udp:127.0.0.1:2")
     journal.clock.advance(3000)
     for _ in range(5):
         await journal.commit()
-    assert not dropped
+    assert not journal.orphaned
     journal.clock.advance(600)
     for _ in range(200):
         await journal.commit()
         await asyncio.sleep(0.001)
-    assert dropped == list(range(10_000))
+    assert {key for key, _ in journal.orphaned} == {"udp:127.0.0.1:1"}
+    assert sum(found.count for _, found in journal.orphaned) == 10_000
     journal.file.close()
     journal = opened()
     assert journal.file.open()["udp:127.0.0.1:1"].count == 0
@@ -309,7 +314,7 @@ async def test_a_subscriber_that_comes_in_time_has_its_events(opened):
     await put_and_close(opened, "udp:127.0.0.1:1")
     journal = opened()
     journal.journal.bounds = Bounds(retry_s=0.0, orphan_keep_s=3600)
-    journal.clock.advance(3599)
+    journal.clock.advance(3598)
     await journal.commit()
     queue = journal.open("udp:127.0.0.1:1")
     journal.clock.advance(3600)

@@ -28,6 +28,7 @@ class HeldFile:
 
 
 def made(file, letters=None):
+    letters = letters or DeadLetters(bounds=LetterBounds(0, 0))
     clock = FakeClock()
     journal = Journal(
         file=file,

@@ -10,10 +10,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from evframe_journal.bounds import Kept
+from evframe_journal.limits import Calls, Limits
+from evframe_journal.memory import Memory
+from evframe_journal.queue import KeptQueue
 from kept import configuration
 
 import evframe
-from evframe.testing import until
+from evframe.events.event import EventRegistry
+from evframe.testing import FakeClock, until
 
 QUEUE = "[core]\nqueue_size = 100\n"
 
@@ -174,3 +179,62 @@ async def test_a_file_that_is_deleted_or_replaced_is_made_again(tmp_path, is_rep
         async with evframe.EventInterface.from_toml(path) as events:
             await until(lambda: len(numbers) >= 1010)
             assert numbers == list(range(1010))
+
+
+@pytest.mark.parametrize("table", ["frames", "dead", "subscribers", "damaged"])
+async def test_a_table_that_another_program_drops(tmp_path, table):
+    """A file without one of its tables is made again while the gateway runs, and everything is delivered."""
+    peer, file = tmp_path / "peer", tmp_path / "journal"
+    path = configuration(tmp_path, f"unix:{peer}", QUEUE)
+    async with evframe.EventInterface.from_toml(path) as events:
+        raise_all(events, range(300))
+        await until(lambda: on_disk(file) == 300)
+        with closing(sqlite3.connect(file, isolation_level=None)) as database:
+            database.execute(f"DROP TABLE {table}")
+        journal = events.plugin("journal")
+        journal.letters.add("memory:a", [events.event("E_TEST").snapshot(None, 0.0)], ["rejected"])
+        raise_all(events, range(300, 600))
+        await until(lambda: journal.letters.added and journal.on_disk == events.statistics[0].depth)
+        assert rows_of(file, "SELECT count(*) FROM dead") == [(1,)]
+        assert status_of(events).status == 1
+        with reader(peer) as numbers:
+            await until(lambda: not events.statistics[0].depth)
+        assert_whole(events.statistics[0])
+        lost = events.statistics[0].failed
+        assert numbers == sorted(numbers)
+        assert len(numbers) == 600 - lost
+        assert lost == 0 or table == "frames"
+
+
+async def test_events_under_way_when_the_file_is_opened_late(tmp_path):
+    """What came back before the events of the file, and is not written at the end, is counted as lost then."""
+    clock = FakeClock()
+    lost = []
+    calls = Calls(failed=lambda events, _, reason: lost.append(([event.params[0] for event in events], reason)))
+    queue = KeptQueue("udp:127.0.0.1:1", Owner(), Limits(100), Kept(0, 0, 0), calls)
+    definition = EventRegistry().register("E")
+    for number in range(4):
+        event = definition.snapshot([number], clock())
+        if len(queue) < queue.room:
+            queue.append(event)
+        else:
+            assert queue.spill(event)
+    events, dones = queue.take(2, 1)
+    queue.adopt(Kept(0, 10, 10))
+    queue.settle(1, [0, 1])
+    queue.give_back(1, events, dones)
+    assert queue.give_up() == 4
+    assert lost == [([0, 1, 2, 3], "shutdown")]
+    assert len(queue) + queue.stored == 10
+
+
+class Owner:
+    """A journal that reads nothing."""
+
+    is_full = False
+
+    def __init__(self):
+        self.memory = Memory(1 << 20)
+
+    def read(self, queue, position, most):
+        """Do nothing."""

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from evframe_journal.bounds import Commit, Kept
-from evframe_journal.file import JournalFile, needs_mending
+from evframe_journal.file import JournalFile
 from evframe_journal.frames import DamagedFrameError, Frame
+from evframe_journal.problems import needs_mending
 
 KEY = "udp:127.0.0.1:1"
 
@@ -54,7 +55,7 @@ async def read(file, position, most=1000):
 
 async def mend(file, *frames, loaded=None):
     over = asyncio.get_running_loop().create_future()
-    file.mend(Commit(frames, {}), loaded or {}, lambda mended, error: over.set_result((mended, error)))
+    file.mend(Commit(frames, {}), loaded or {}, {}, lambda mended, error: over.set_result((mended, error)))
     mended, error = await over
     assert error is None
     return mended

@@ -1,19 +1,23 @@
-"""The journal against a model: random schedules of raises, batches, commits, faults, crashes and restarts."""
+"""The journal against a model: random schedules of raises, batches, ends, commits, faults, crashes and restarts."""
 
 from json import loads
 
 from evframe_journal.bounds import Bounds, Kept, Mended, Reading
-from evframe_journal.file import GoneError
+from evframe_journal.dead import DeadLetters
+from evframe_journal.discard import Discarded
 from evframe_journal.frames import Frame
 from evframe_journal.journal import Journal
+from evframe_journal.letters import Bounds as DeadBounds
+from evframe_journal.letters import Changes
 from evframe_journal.limits import Calls, Limits
 from evframe_journal.memory import Memory
+from evframe_journal.problems import GoneError
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from evframe.events.event import EventRegistry
-from evframe.plugin import NO_POLICY
+from evframe.plugin import Policy
 
 DEFINITION = EventRegistry().register("E")
 GRACE_S = 0.02
@@ -26,12 +30,15 @@ MEMORY_BYTES = 2 * 7 * 320
 class FakeFile:
     """A file whose commits and reads end when the schedule says so; what is not committed is lost in a crash."""
 
-    def __init__(self, on_damaged):
+    def __init__(self, on_damaged, on_discarded):
         self.frames = {}  # by subscriber and first position
+        self.letters = []  # numbers of events
+        self.noted = {}  # by subscriber, whether its events become letters
         self.lows = {}
         self.damaged = set()  # of these
         self.is_full = self.is_locked = self.is_gone = False
         self._on_damaged = on_damaged
+        self._on_discarded = on_discarded
         self._work = []
 
     @property
@@ -67,6 +74,7 @@ class FakeFile:
             for frame in commit.frames:
                 self._put(frame)
             self.lows.update(commit.lows)
+            self.noted.update(commit.has_letters)
             for (key, first), frame in list(self.frames.items()):
                 if frame.last < self.lows.get(key, 0):
                     del self.frames[key, first]
@@ -93,10 +101,41 @@ class FakeFile:
 
         self._work.append(work)
 
+    def discard(self, what, done):
+        def work():
+            if self.problem is not None:
+                done(None, self.problem)
+                return
+            found = [frame for frame in self._found(what.key, what.start) if frame.last < what.end]
+            if what.is_one:
+                found = [frame for frame in found if frame.first >= what.start][:1]
+            end, count, buried, lost = what.start, 0, [], []
+            for frame in found[:2]:
+                end = frame.last + 1
+                events = zip(frame.positions, map(number_of, frame.payloads), strict=True)
+                numbers = [number for place, number in events if place >= what.start and place not in what.settled]
+                count += len(numbers)
+                if (what.key, frame.first) in self.damaged:
+                    self.damaged.discard((what.key, frame.first))
+                    lost += numbers
+                else:
+                    buried += numbers
+                del self.frames[what.key, frame.first]
+                if frame.first < what.start and not set(numbers) <= set(lost):
+                    self._put(frame.below(what.start))
+            self.letters += buried
+            self._on_discarded(buried, lost, what.reason)
+            changes = Changes((), (), (), what.letters, 0.0, count=len(self.letters))
+            begin = max(what.start, found[0].first) if found else what.start
+            counts = {"count": count, "damaged": len(lost), "letters": len(buried)}
+            done(Discarded(first=begin, end=end, is_last=len(found) <= 2, changes=changes, **counts), None)
+
+        self._work.append(work)
+
     def check(self, done):
         self._work.append(lambda: done(None, self.problem))
 
-    def mend(self, memory, loaded, done):
+    def mend(self, memory, loaded, failed, done):
         def work():
             is_new, self.is_gone = self.is_gone, False
             if self.problem is not None:
@@ -104,15 +143,21 @@ class FakeFile:
                 done(None, self.problem)
                 return
             if is_new:
-                self._rebuild(memory, loaded)
+                self._rebuild(memory, loaded, failed)
             left = {key: sum(len(frame.positions) for frame in self._found(key, at)) for key, at in loaded.items()}
             done(Mended(self.kept(), left, None, is_new), None)
 
         self._work.append(work)
 
-    def _rebuild(self, memory, loaded):
+    def _rebuild(self, memory, loaded, failed):
         for (key, first), frame in list(self.frames.items()):
             start = loaded.get(key, -1000)
+            if frame.last < failed.get(key, -1000):
+                if (key, first) in self.damaged:
+                    self.damaged.discard((key, first))
+                    del self.frames[key, first]
+                    self._on_discarded([], map(number_of, frame.payloads), None)
+                continue
             if (key, first) in self.damaged:
                 self._lose(frame, start)
                 continue
@@ -122,6 +167,7 @@ class FakeFile:
         for frame in memory.frames:
             self._put(frame)
         self.lows.update(memory.lows)
+        self.noted.update(memory.has_letters)
 
     def do(self, index=0):
         """End the work that was begun first, or another one: reads and commits are independent."""
@@ -143,8 +189,12 @@ class FakeFile:
         found = {key: (low, low, 0) for key, low in self.lows.items()}  # no position is used again
         for (key, _), frame in sorted(self.frames.items()):
             low, _, count = found.get(key, (0, 0, 0))
-            found[key] = (low, frame.last + 1, count + sum(place >= low for place in frame.positions))
-        return {key: Kept(*each) for key, each in found.items()}
+            found[key] = (low, max(low, frame.last + 1), count + sum(place >= low for place in frame.positions))
+        return {key: Kept(*each, has_letters=self.noted.get(key, False)) for key, each in found.items()}
+
+
+def number_of(payload):
+    return loads(payload)["params"][0]
 
 
 class JournalMachine(RuleBasedStateMachine):
@@ -153,7 +203,7 @@ class JournalMachine(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.now = 1000.0
-        self.file = FakeFile(self.on_damaged)
+        self.file = FakeFile(self.on_damaged, self.on_discarded)
         self.raised = 0  # events are numbered in the order of their raises
         self.outcome = {}  # by number, "delivered" or a reason; others are not settled
         self.announced = set()  # numbers of events that are on disk, as far as the journal has said
@@ -162,6 +212,8 @@ class JournalMachine(RuleBasedStateMachine):
         self.bound = Bounds(frame_events=3, store_after_s=GRACE_S, retry_s=0.0)
         self.room = 6
         self.lost = 0
+        self.failed = set()  # numbers of events that have to be letters
+        self.unreadable = set()  # of those that were in damaged frames
         self.start()
 
     def start(self):
@@ -171,12 +223,14 @@ class JournalMachine(RuleBasedStateMachine):
         self.under_way = {}  # batches: number to events
         self.returned = {}
         self.number = 0
+        self.letters = DeadLetters(bounds=DeadBounds(1 << 30, 0), clock=lambda: self.now, wall=lambda: self.now)
         self.journal = Journal(
             file=self.file,
             bounds=self.bound,
             memory=Memory(MEMORY_BYTES),
             event_of=self.event_of,
             report=lambda _: None,
+            letters=self.letters,
             clock=lambda: self.now,
             wall=lambda: self.now,
         )
@@ -185,19 +239,39 @@ class JournalMachine(RuleBasedStateMachine):
             self.hidden = set(self.unsettled())
         else:
             self.journal.restore(self.file.kept())
-        self.queue = self.journal.open(KEY, Limits(self.room), Calls(self.wake, self.on_lost, self.on_found))
+        self.open()
+
+    def open(self):
+        calls = Calls(self.wake, self.on_lost, self.on_failed, self.on_found)
+        self.queue = self.journal.open(KEY, Limits(self.room, has_letters=True), calls)
 
     def on_damaged(self, payloads):
-        numbers = [loads(payload)["params"][0] for payload in payloads]
-        assert not set(numbers) & self.outcome.keys()
+        numbers = {number_of(payload) for payload in payloads}
+        ended = {number for number in numbers if self.outcome.get(number) == "unsubscribed"}
+        self.unreadable |= ended
+        numbers -= ended
+        assert not numbers & self.outcome.keys()
         self.outcome.update(dict.fromkeys(numbers, "damaged"))
         if not self.hidden:
             self.lost += len(numbers)
-        self.hidden -= set(numbers)
+        self.hidden -= numbers
 
     def on_lost(self, count, reason):
-        assert reason == "damaged"
-        self.lost -= count
+        assert reason in {"damaged", "unsubscribed", "queue_full"}
+        if reason != "unsubscribed":
+            self.lost -= count
+
+    def on_failed(self, events, dones, reason):
+        self.outcome.update((event.params[0], reason) for event in events)
+
+    def on_discarded(self, buried, lost, reason):
+        """Take the numbers of events that are letters now, and of those that could not be read."""
+        self.unreadable |= set(lost)
+        if reason == "queue_full":
+            self.failed |= {*buried, *lost}
+            new = {*buried, *lost} - self.outcome.keys()  # unless the subscriber has ended
+            self.outcome.update(dict.fromkeys(new, reason))
+            self.lost += len(new)
 
     def on_found(self, count):
         """Have the events of the file behind those that are under way, and before those that wait."""
@@ -293,7 +367,7 @@ class JournalMachine(RuleBasedStateMachine):
         assert old <= self.announced
 
     def on_disk(self):
-        return {loads(payload)["params"][0] for frame in self.file.frames.values() for payload in frame.payloads}
+        return {number_of(payload) for frame in self.file.frames.values() for payload in frame.payloads}
 
     @rule(is_full=st.booleans())
     def disk_is_full(self, is_full):
@@ -320,13 +394,15 @@ class JournalMachine(RuleBasedStateMachine):
         self.file.crash()
         # What was settled and not acknowledged comes again: it is on disk above the lowest unsettled position.
         again = {
-            loads(payload)["params"][0]
+            number_of(payload)
             for frame in self.file.frames.values()
             for place, payload in zip(frame.positions, frame.payloads, strict=True)
             if place >= self.file.lows.get(KEY, 0)
         }
         for number in again:
             self.outcome.pop(number, None)
+        assert not again & set(self.file.letters)
+        self.failed -= again
         self.start()
 
     @rule(room=st.integers(3, MOST_ROOM), frame=st.integers(1, MOST_IN_FRAME))
@@ -334,7 +410,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.room = room
         self.bound = Bounds(frame_events=frame, store_after_s=GRACE_S, retry_s=0.0)
         self.journal.bounds = self.bound
-        self.queue.configure(room, NO_POLICY)
+        self.queue.configure(room, Policy(dead_letter=True))
 
     # what holds at any time
 
@@ -354,13 +430,30 @@ class JournalMachine(RuleBasedStateMachine):
     def memory_is_bounded(self):
         assert len(self.queue) <= MOST_ROOM + 2 * MOST_IN_FRAME + self.came_back
 
-    @precondition(lambda self: not self.unsettled() and not self.under_way)
+    @rule()
+    def oldest_make_room(self):
+        """Have the oldest frame on disk removed, as a full queue has."""
+        if self.queue.on_disk:
+            self.queue.wants_drop = True
+
+    @precondition(lambda self: not self.under_way and not self.returned)
     @rule()
     def subscriber_comes_again(self):
-        """End the last lease when everything is settled, and begin another one."""
+        """End the last lease, with what waits in memory and elsewhere, and begin another one."""
+        while self.queue:  # what is taken makes room for more
+            self.number += 1
+            events, _ = self.queue.take(len(self.queue), self.number)
+            self.queue.settle(self.number, ())
+            self.outcome.update((event.params[0], "unsubscribed") for event in events)
+        fresh = {event.params[0] for event in self.queue._fresh}
+        stored = set(self.waiting())
+        self.outcome.update(dict.fromkeys(stored, "unsubscribed"))
+        self.failed |= stored - fresh
+        if self.queue.stored:
+            self.queue.drop_stored("unsubscribed")
         self.journal.release(KEY)
         self.came_back = 0
-        self.queue = self.journal.open(KEY, Limits(self.room), Calls(self.wake, self.on_lost, self.on_found))
+        self.open()
 
     def teardown(self):
         """Every event that is not settled comes, once the file works and the peer takes all."""
@@ -388,10 +481,13 @@ class JournalMachine(RuleBasedStateMachine):
             self.file.do_all()
         assert came == self.unsettled()
         assert not len(self.queue) + self.queue.stored
-        for _ in range(4):  # the first commit may be one that began before, and the file may have to be mended
+        for _ in range(8):  # the first commit may be one that began before, and the file may have to be mended
             self.journal.tick()
             self.file.do_all()
         assert not self.file.frames  # what is settled takes no room
+        assert set(self.file.letters) <= self.failed <= {*self.file.letters, *self.unreadable}
+        assert len(self.file.letters) == len(set(self.file.letters))
+        assert not self.letters.waiting
 
 
 JournalMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from evframe_journal.bounds import Bounds
+from evframe_journal.dead import DeadLetters
 from evframe_journal.file import JournalFile
 from evframe_journal.journal import Journal
+from evframe_journal.letters import Bounds as DeadBounds
 from evframe_journal.limits import Calls, Limits
 from evframe_journal.memory import Memory
 from power import Recorder, cut, files_of
@@ -39,6 +41,7 @@ class Run:
             memory=Memory(200_000),
             event_of=DEFINITION.restored,
             report=self.problems.append,
+            letters=DeadLetters(bounds=DeadBounds(1 << 30, 0)),
             clock=self.clock,
             wall=self.clock,
         )

@@ -5,8 +5,10 @@ The model knows each event by the time of its raise, which no other one has: an 
 
 import attrs
 from evframe_journal.bounds import Bounds, Reading
+from evframe_journal.dead import DeadLetters
 from evframe_journal.frames import Frame
 from evframe_journal.journal import Journal
+from evframe_journal.letters import Bounds as DeadBounds
 from evframe_journal.limits import Calls, Limits
 from evframe_journal.memory import Memory
 from evframe_policies.queue import LimitedQueue
@@ -110,6 +112,7 @@ def kept_journal(clock):
         memory=Memory(4000),
         event_of=DEFINITION.restored,
         report=lambda _: None,
+        letters=DeadLetters(bounds=DeadBounds(0, 0), clock=clock, wall=clock),
         clock=clock,
         wall=clock,
     )
