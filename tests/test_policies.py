@@ -214,7 +214,7 @@ async def test_selective_leases(follower):
     assert [dict(event.params) for event in memory.delivered["odd"]] == [{"n": 1}, {"n": 3}, {"n": 5}]
 
 
-async def test_dead_letters_are_reported_once(follower):
+async def test_dead_letters_are_reported_once(follower, caplog):
     """Each event that fails for good is reported once, whatever the reason, where the policy wants dead letters."""
     config = parse_config('[core]\nqueue_size = 2\noverflow = "drop_oldest"\n[[events]]\nname = "E_A"\n')
     memory = MemoryTransport()
@@ -226,6 +226,29 @@ async def test_dead_letters_are_reported_once(follower):
             events.raise_event("E_A", {"n": n})
         await events.raise_event_and_wait("E_A", {"n": 4})
     assert follower.dead == [(0, "queue_full"), (1, "queue_full"), (2, "queue_full"), (3, "too_large")]
+    said = {(record.socket, record.message) for record in caplog.records if "events to a" in record.message}
+    assert said == {
+        ("memory:a", "events to a subscriber are dead letters"),
+        ("memory:other", "events to a subscriber are lost"),
+    }
+
+
+async def test_events_nested_too_deep_are_dead_letters(follower):
+    """An event that is raised too deep inside others is reported, as one that has failed for good, and counted once."""
+    config = parse_config('[core]\nmax_nesting = 3\n[[events]]\nname = "E_A"\n')
+    memory = MemoryTransport()
+    async with evframe.EventInterface(config, plugins={"memory": memory, "follower": Reporting(follower)}) as events:
+        lease = events.subscribe_event("E_A", "memory:a", policy=Policy(dead_letter=True))
+        events.subscribe_event("E_A", "memory:other")
+        token = evframe.depth.set(3)
+        events.raise_event("E_A", {"n": 1})
+        outcomes = await events.raise_event_and_wait("E_A", {"n": 2})
+        evframe.depth.reset(token)
+        await events.raise_event_and_wait("E_A", {"n": 3})
+        assert [outcome.reason for outcome in outcomes] == ["nesting", "nesting"]
+        assert (lease.subscriber.raised, lease.subscriber.reasons) == (3, {"nesting": 2})
+        assert lease.subscriber.awaited == 0
+    assert follower.dead == [(1, "nesting"), (2, "nesting")]
 
 
 async def test_events_without_room_are_dead_letters(follower):

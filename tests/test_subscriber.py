@@ -111,7 +111,7 @@ class SubscriberMachine(RuleBasedStateMachine):
         for _ in range(count):
             self.raised += 1
             self.places[self.raised] = "nesting"
-        self.subscriber.refuse(count, "nesting")
+        self.subscriber.refuse_unknown(count, "nesting")
 
     # turns
 

@@ -36,17 +36,18 @@ class Reports:
         self._limiters: dict[Subscriber, LogLimiter] = {}
 
     def lost(self, subscriber: Subscriber, reason: str, error: BaseException | None) -> None:
-        """Log that events were lost; *error* is that of the plugin which delivers them."""
+        """Log that events were lost, or are dead letters; *error* is that of the plugin which delivers them."""
         repeated = self._due(subscriber, reason)
         if repeated is not None:
             plugin = getattr(subscriber.transport, "name", "")
+            is_kept = subscriber.keeps(reason)
             log.warning(
-                "events to a subscriber are lost",
+                "events to a subscriber are dead letters" if is_kept else "events to a subscriber are lost",
                 exc_info=error,
                 extra={
                     "socket": subscriber.socket.canonical,
                     "reason": reason,
-                    "lost": subscriber.failed,
+                    "failed" if is_kept else "lost": subscriber.failed,
                     "repeated": repeated,
                     **({} if error is None else {"plugin": plugin, "hook": "deliver"}),
                 },

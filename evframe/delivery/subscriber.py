@@ -282,12 +282,16 @@ class Subscriber:
         if done is not None:
             self.queue.track(done)
 
-    def refuse(self, count: int, reason: str, done: Done | None = None) -> None:
-        """Count *count* events that are not queued at all as raised and failed with *reason*."""
+    def refuse(self, event: Event, reason: str, done: Done | None = None) -> None:
+        """Count an event that is not queued at all as raised and failed with *reason*."""
+        self.raised += 1
+        self.awaited += done is not None
+        self._fail_one(event, reason, done)
+
+    def refuse_unknown(self, count: int, reason: str) -> None:
+        """Count *count* events that do not exist any more as raised and failed with *reason*."""
         self.raised += count
         self.fail(count, reason)
-        if done is not None:
-            done(reason)
 
     def has_room_for(self, event: Event) -> bool:
         """Return whether *event* would be queued without a loss."""
@@ -569,10 +573,13 @@ class Subscriber:
             self._report_dead([event for event, _ in failed], [reason for _, reason in failed], error)
 
     def _report_dead(self, events: Sequence[Event], reasons: Sequence[str], error: BaseException | None = None) -> None:
-        policy = self.policy
-        is_wanted = policy.dead_letter or (policy.when_full == "dead_letter" and "queue_full" in reasons)
-        if is_wanted and events:  # events that found no room are reported apart from others
+        if events and self.keeps(reasons[0]):  # events that found no room are reported apart from others
             self._settings.reports.dead(self, events, reasons, error)
+
+    def keeps(self, reason: str) -> bool:
+        """Whether events that have failed for good with *reason* become dead letters."""
+        policy = self.policy
+        return bool(policy.dead_letter) or (policy.when_full == "dead_letter" and reason == "queue_full")
 
     def _count(self, outcomes: Iterable[_Outcome]) -> None:
         for reason, _ in outcomes:

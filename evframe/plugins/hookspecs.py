@@ -227,8 +227,8 @@ def events_failed(
 ) -> None:
     """Keep events that have failed for good, for a subscriber whose policy has `dead_letter`.
 
-    Called before the outcomes are reported, once for each event; not for those that no queue has taken, such as events
-    nested too deep. An error is logged. Return at once.
+    Called before the outcomes are reported, once for each event; not for those that the inbox of other threads has no
+    room for. An error is logged. Return at once.
 
     Args:
         subscriber: did not get them.

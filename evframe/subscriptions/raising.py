@@ -136,7 +136,7 @@ class Raising:
                 self._scheduler.put(targets, copy)
             elif targets:
                 for subscriber in targets:
-                    subscriber.refuse(1, "nesting")
+                    subscriber.refuse(copy, "nesting")
                 _log_nesting(event)
 
     def _put_awaited(self, definition: Channel, event: Event, copies: _Copies, dones: Iterable[Done | None]) -> None:
@@ -145,7 +145,7 @@ class Raising:
         is_nested = event.depth >= self._max_nesting and bool(copies)
         for (copy, subscriber), done in zip(copies, dones, strict=True):
             if is_nested:
-                subscriber.refuse(1, "nesting", done)
+                subscriber.refuse(copy, "nesting", done)
             elif done is None:
                 self._scheduler.put((subscriber,), copy)
             elif subscriber.put(copy, done):
@@ -171,7 +171,7 @@ class Raising:
         definition = self._by_name[name]
         definition.raised += count
         for subscriber in definition.targets:
-            subscriber.refuse(count, "inbox_full")
+            subscriber.refuse_unknown(count, "inbox_full")
 
     async def raise_event_and_wait(
         self, name: str, params: Any = None, *, timeout_s: float | None = 10.0, until: Until = "delivered"
