@@ -1,6 +1,7 @@
 """What the brokers that the tests start have in common: a folder, free ports, and an end that is sure."""
 
 import contextlib
+import fcntl
 import os
 import random
 import signal
@@ -13,6 +14,8 @@ from pathlib import Path
 
 MARK = "EVFRAME_TESTS_FOLDER"
 START_S = 90
+LOCKS = Path(tempfile.gettempdir(), f"evframe-tests-ports-{os.getuid()}")
+_locks = []  # of the ports of this process
 
 # Runs in a process of its own, which outlives this one however it ends: the pipe then ends as well.
 END = """
@@ -32,13 +35,20 @@ shutil.rmtree(sys.argv[2], ignore_errors=True)
 
 
 def free_port():
-    """Return a port that nobody has, and that the kernel gives to nobody while a broker is started and stopped."""
+    """Return a port that nobody has, and that nobody gets while a broker is started and stopped.
+
+    The kernel chooses higher ones, and the other processes of the tests respect the locks, which end with this one.
+    """
+    LOCKS.mkdir(exist_ok=True)
     while True:
-        with (
-            contextlib.suppress(OSError),
-            socket.create_server(("127.0.0.1", random.randrange(20_000, 32_000))) as probe,
-        ):
-            return probe.getsockname()[1]
+        port = random.randrange(20_000, 32_000)
+        lock = (LOCKS / str(port)).open("w")
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.create_server(("127.0.0.1", port)):
+                _locks.append(lock)
+                return port
+        lock.close()
 
 
 class OwnBroker:
@@ -85,8 +95,10 @@ class OwnBroker:
         self.process = self.launch()
         until = time.monotonic() + START_S
         while not self.answers():
-            if self.process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"{self.name} did not start: {(self.folder / 'output').read_text()[-2000:]}")
+            ended = self.process.poll()
+            if ended is not None or time.monotonic() > until:
+                how = f"did not answer in {START_S} s" if ended is None else f"ended with {ended}"
+                raise RuntimeError(f"{self.name} {how}: {(self.folder / 'output').read_text()[-2000:]}")
             time.sleep(0.05)
 
     def stop(self, how=signal.SIGTERM):
