@@ -79,7 +79,7 @@ class Fleet:
     @staticmethod
     def _is_attached(client):
         try:
-            return client.call("opensips:instances")["Instances"][0]["ready"]
+            return any(each["ready"] for each in client.call("opensips:instances")["Instances"])
         except ManagementError:
             return False
 

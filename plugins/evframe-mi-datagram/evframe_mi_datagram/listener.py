@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -17,7 +18,8 @@ from evframe_wire.endpoints import Access
 from evframe_mi_datagram.options import Options, parse_name
 from evframe_mi_datagram.replies import Replies
 
-_AT_ONCE: Final = 16  # requests before the loop serves others
+_AT_ONCE: Final = 256  # requests before the loop serves others: each turn of the loop may answer those of one client
+_BYTES_AT_ONCE: Final = 65_536  # of these
 _LAST: Final = 4096  # requests that an address which is left may still have
 _LOOK_EVERY_S: Final = 0.05
 _MOST_OF_ONE: Final = 1024  # requests of one client that wait
@@ -82,7 +84,7 @@ class Listener:
         """Answer what comes."""
         asyncio.get_running_loop().add_reader(self.bound.socket, self._receive, _AT_ONCE)
 
-    def _receive(self, most: int) -> None:
+    def _receive(self, most: int, most_bytes: int = _BYTES_AT_ONCE) -> None:
         for _ in range(most):
             try:
                 request, ancillary, _, client = self.bound.socket.recvmsg(self._most_bytes, DropCounter.SPACE)
@@ -99,6 +101,9 @@ class Listener:
                 self._take(request, client or None)
             if self._open_bytes > _MOST_BYTES:
                 self._pause()
+                return
+            most_bytes -= len(request)
+            if most_bytes <= 0:
                 return
 
     def _take(self, request: bytes, client: Any) -> None:
@@ -132,7 +137,7 @@ class Listener:
         """Close the address, once what has come there already is answered."""
         asyncio.get_running_loop().remove_reader(self.bound.socket)
         self.bound.remove_path()
-        self._receive(_LAST)
+        self._receive(_LAST, sys.maxsize)
         self._is_paused = False
         if self._is_busy:
             # It may be cancelled before it has begun.
