@@ -151,6 +151,11 @@ def test_an_invalid_request_changes_nothing(follower):
     bare.register_event("E_A")
     with pytest.raises(ValueError, match="keep: expected a loaded plugin that follows it, pip install evframe-journal"):
         bare.subscribe_event("E_A", "memory:a", policy=Policy(keep="disk"))
+    follower.policy_keys = follower.policy_keys - {"dead_letter"}
+    with pytest.raises(
+        ValueError, match="when_full: expected a loaded plugin that follows 'dead_letter', pip install evframe-journal"
+    ):
+        events.subscribe_event("E_A", "memory:a", policy=Policy(when_full="dead_letter"))
     assert events.subscriptions == bare.subscriptions == []
 
 
@@ -283,6 +288,8 @@ async def test_until_stored(follower):
     """A caller that waits until an event is stored has the outcome `stored` when its queue says so, else the end."""
 
     class Storing(Own):
+        is_kept = True
+
         def track(self, done):
             assert type(done) is UntilStored
             done(STORED)

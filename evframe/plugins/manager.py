@@ -273,11 +273,13 @@ class PluginManager(pluggy.PluginManager):
             PluginError: for any other error of a plugin.
         """
         followed = {key for _, plugin in self.list_name_plugin() for key in getattr(plugin, "policy_keys", ())}
-        for key in policy.keys:
-            if key not in followed:
-                owner = published().policy_keys.get(key)
+        for key, value in policy.keys.items():
+            rule = "dead_letter" if value == "dead_letter" else key  # as the value of `when_full`
+            if rule not in followed:
+                owner = published().policy_keys.get(rule)
                 hint = f", {how_to_install(owner)}" if owner else ""
-                raise ValueError(f"{key}: expected a loaded plugin that follows it{hint}")
+                what = "it" if rule == key else repr(rule)
+                raise ValueError(f"{key}: expected a loaded plugin that follows {what}{hint}")
         if policy is not NO_POLICY:
             try:
                 self.decide("check_policy", policy=policy, event=event)

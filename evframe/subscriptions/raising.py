@@ -161,9 +161,10 @@ class Raising:
         until: Until = "delivered",
     ) -> None:
         copies = _copies(definition, event)
-        awaited = [until != "kept" or subscriber.queue.is_kept for _, subscriber in copies]
-        done: Done = OutcomeCallback(sum(awaited), callback).done
-        dones = [(done if until == "delivered" else UntilStored(done)) if waits else None for waits in awaited]
+        are_kept = [until != "delivered" and subscriber.queue.is_kept for _, subscriber in copies]
+        done: Done = OutcomeCallback(sum(are_kept) if until == "kept" else len(copies), callback).done
+        other = None if until == "kept" else done
+        dones = [UntilStored(done) if is_kept else other for is_kept in are_kept]
         self._put_awaited(definition, event, copies, dones)
 
     def _lose(self, name: str, count: int) -> None:
@@ -200,7 +201,12 @@ class Raising:
                     await self._scheduler.room.wait(event, lambda: definition.targets)
         copies = _copies(definition, event)
         wait = OutcomeWait([subscriber for _, subscriber in copies])
-        dones = wait.dones if until == "delivered" else map(UntilStored, wait.dones)
+        dones: Iterable[Done] = wait.dones
+        if until == "stored":
+            dones = (
+                UntilStored(done) if subscriber.queue.is_kept else done
+                for done, (_, subscriber) in zip(wait.dones, copies, strict=True)
+            )
         self._put_awaited(definition, event, copies, dones)
         return await wait.report(None if deadline is None else max(0.0, deadline - monotonic()))
 
