@@ -77,7 +77,9 @@ class Reading:
     end: int
     """The file has no other event below this position."""
     damaged: int = 0
-    """How many events were in damaged frames, which are put aside."""
+    """How many events of damaged frames are lost; the frames are put aside."""
+    lost: Sequence[int] = ()
+    """The positions of these, as far as they are known; some may be settled."""
 
 
 @attrs.frozen

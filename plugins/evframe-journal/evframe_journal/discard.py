@@ -16,7 +16,7 @@ from evframe_files.database import transaction
 from evframe_wire.reading import read
 
 from evframe_journal import rows
-from evframe_journal.frames import Frame, positions_of
+from evframe_journal.frames import DamagedFrameError, Frame, positions_of
 from evframe_journal.keys import canonical_of
 from evframe_journal.letters import Bounds, Changes, LetterTable
 from evframe_journal.problems import is_full
@@ -134,13 +134,23 @@ class _Step:
         try:
             if first >= what.start and self._changes is None:
                 self._count_open(row, first)
-            else:
-                self._take(row, first)
-        except ValueError:
-            lost = min(count, last - max(first, what.start) + 1)
+                return
+            (body,) = self._database.execute(_BODY, (row,)).fetchone()
+            frame: Frame | None = Frame.decoded(what.key, first, body)
+            self._database.execute(rows.DELETE, (row,))
+        except DamagedFrameError as error:
+            lost = error.lost_from(what.start, first, last, count)
+            if error.lost is not None:
+                lost = sum(map(self._is_open, error.lost))
             self._count += lost
             self._damaged += lost
-            rows.put_aside(self._database, row)
+            frame = error.rest
+            rows.put_aside(self._database, row, None)
+        if frame is None:
+            return
+        if frame.first < what.start:
+            rows.insert(self._database, frame.below(what.start))
+        self._bury(frame)
 
     def _count_open(self, row: int, first: int) -> None:
         """Delete a frame unread, but for its positions."""
@@ -148,15 +158,6 @@ class _Step:
             positions = positions_of(first, blob.read)
         self._count += sum(map(self._is_open, positions))
         self._database.execute(rows.DELETE, (row,))
-
-    def _take(self, row: int, first: int) -> None:
-        """Read a frame, and delete it but for what is below the start."""
-        (body,) = self._database.execute(_BODY, (row,)).fetchone()
-        frame = Frame.decoded(self._what.key, first, body)
-        self._database.execute(rows.DELETE, (row,))
-        if first < self._what.start:
-            rows.insert(self._database, frame.below(self._what.start))
-        self._bury(frame)
 
     def _is_open(self, position: int) -> bool:
         return position >= self._what.start and position not in self._what.settled

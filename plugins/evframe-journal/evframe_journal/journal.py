@@ -288,7 +288,8 @@ class Journal:
             events = [
                 each for frame in reading.frames for each in frame.events(self.event_of, self.clock(), self.wall())
             ]
-            queue.load(events, reading.end if reading.frames or reading.damaged else written, reading.damaged)
+            damaged = reading.damaged - sum(place in queue.settled for place in reading.lost)
+            queue.load(events, reading.end if reading.frames or reading.damaged else written, damaged)
             if reading.damaged:
                 self.on_damaged(queue.key, reading.damaged)
 

@@ -277,7 +277,7 @@ class KeptQueue(GrantedQueue):
         self.refill()
 
     def _bring(self, count: int, size: int, loaded: int) -> None:
-        self.stored -= count
+        self.stored = max(len(self._fresh), self.stored - count)  # where a damaged frame had settled events, too
         self.size = self.size - size if self.stored else 0
         self.loaded = loaded
         self._open_room()

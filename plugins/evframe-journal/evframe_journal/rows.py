@@ -122,31 +122,38 @@ def insert(database: sqlite3.Connection, frame: Frame) -> None:
 
 
 def read(database: sqlite3.Connection, key: str, position: int, most: int) -> Reading:
-    """Return events of *key* from *position* on; a damaged frame is put aside.
+    """Return events of *key* from *position* on; a damaged frame is put aside, but for what can be read of it.
 
     These are at most *most* events, and the rest of a frame if that is many.
     """
     frames: list[Frame] = []
     is_exact = most < _MANY  # else a frame would be read and checked a second time for its rest
-    damaged: dict[int, int] = {}  # by row, the number of events
+    damaged: dict[int, Frame | None] = {}  # by row, what can be read
+    damaged_count = 0
+    lost: list[int] = []
     end = position
     for first, body, count, last, row in database.execute(_READ, (key, position, _AT_A_TIME)):
         end = last + 1
+        frame: Frame | None
         try:
             frame = Frame.decoded(key, first, body, position, most if is_exact else sys.maxsize)
-        except DamagedFrameError:
-            damaged[row] = min(count, last - max(first, position) + 1)
+        except DamagedFrameError as error:
+            damaged[row] = error.rest
+            damaged_count += error.lost_from(position, first, last, count)
+            lost += [place for place in error.lost or () if place >= position]
+            frame = error.rest and error.rest.since(position)
+        if frame is None:
             continue
         frames.append(frame)
         most -= len(frame.positions)
         if most <= 0:
-            end = frame.last + 1
+            end = max(frame.last, last if row in damaged else frame.last) + 1
             break
     if damaged:
         with transaction(database):
-            for row in damaged:
-                put_aside(database, row)
-    return Reading(frames, end, sum(damaged.values()))
+            for row, rest in damaged.items():
+                put_aside(database, row, rest)
+    return Reading(frames, end, damaged_count, lost)
 
 
 def bound(database: sqlite3.Connection, most_bytes: int) -> None:
@@ -156,10 +163,12 @@ def bound(database: sqlite3.Connection, most_bytes: int) -> None:
     database.execute(f"PRAGMA max_page_count = {pages}").fetchone()
 
 
-def put_aside(database: sqlite3.Connection, row: int) -> None:
-    """Move a frame to the table of damaged ones, within a transaction."""
+def put_aside(database: sqlite3.Connection, row: int, rest: Frame | None) -> None:
+    """Move a frame to the table of damaged ones, and put *rest* in its place, within a transaction."""
     database.execute(_ASIDE, (time.time(), row))
     database.execute(DELETE, (row,))
+    if rest is not None:
+        insert(database, rest)
 
 
 def every_row(database: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
@@ -222,8 +231,11 @@ def _take_frame(database: sqlite3.Connection, row: tuple[str, int, int, int, byt
     key, first, _, _, body = row
     try:
         frame = Frame.decoded(key, first, body, start)
-    except DamagedFrameError:
+    except DamagedFrameError as error:
         database.execute(_PUT_ASIDE, (time.time(), *row))
+        rest = error.rest and error.rest.since(start)
+        if rest is not None:
+            insert(database, rest)
     else:
         database.execute(_FRAME, row if first >= start else _row(frame))
 

@@ -349,6 +349,21 @@ async def test_a_damaged_frame_among_them(opened, tmp_path):
     assert journal.damaged == [(KEY, 10)]
 
 
+async def test_the_rest_of_a_damaged_frame(opened, tmp_path):
+    """What can be read of a damaged frame becomes letters, and what the start leaves in the file stays."""
+    path = tmp_path / "journal"
+    file = opened().file
+    long = frame(*range(200))
+    await written(file, long)
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        body = long.encoded()[1].replace(b"[100,", b"[x00,")
+        database.execute("UPDATE frames SET body = ?", (body,))
+    found = await discarded(file, Discard(key=KEY, start=10, settled=Settled(0), reason="orphaned", letters=LARGE))
+    assert (found.count, found.damaged, found.letters) == (190, 64, 126)
+    assert [number for number, _ in letters_in(path)] == [*range(10, 64), *range(128, 200)]
+    assert waiting_in(path) == list(range(10))
+
+
 async def test_a_frame_that_is_gone(opened, tmp_path):
     """Events whose frame another program has deleted are counted as not kept."""
     journal = opened()

@@ -121,6 +121,73 @@ async def test_a_damaged_frame_is_put_aside(open_file, tmp_path):
     assert (await reading(file, 0)).damaged == 0
 
 
+LONG = Frame(KEY, range(10, 210), [1.5] * 200, [b"<%d>" % place for place in range(10, 210)], b"run")
+
+
+def with_other_bytes(frame, old, new):
+    first, body = frame.encoded()
+    assert body.count(old) == 1
+    return first, body.replace(old, new)
+
+
+def test_what_can_be_read_of_a_damaged_frame():
+    """Another byte of a payload is found in its block, and the others are as they were; positions are known, or all is lost."""
+    with pytest.raises(DamagedFrameError, match="expected the checksum of the payloads") as caught:
+        Frame.decoded(KEY, *with_other_bytes(LONG, b"<100>", b"<x00>"))
+    rest = caught.value.rest
+    assert caught.value.lost == list(range(74, 138))
+    assert rest.positions == [*range(10, 74), *range(138, 210)]
+    assert rest.payloads == [b"<%d>" % place for place in rest.positions]
+    assert (list(rest.times), rest.run) == ([1.5] * 136, b"run")
+    assert Frame.decoded(KEY, *with_other_bytes(LONG, b"<100>", b"<x00>"), 138).positions == list(range(138, 210))
+    first, body = LONG.encoded()
+    with pytest.raises(DamagedFrameError) as caught:
+        Frame.decoded(KEY, first, body[:20] + b"x" + body[21:])
+    assert (caught.value.rest, caught.value.lost) == (None, None)
+
+
+def test_no_byte_is_read_as_another():
+    """Wherever a byte is another one, or the end is missing, what is read is what was written, or nothing is."""
+    first, body = LONG.encoded()
+    for at, byte in enumerate(body):
+        for damaged in (body[:at] + bytes([byte ^ 1]) + body[at + 1 :], body[:at]):
+            with pytest.raises(DamagedFrameError) as caught:
+                Frame.decoded(KEY, first, damaged)
+            rest = caught.value.rest
+            assert rest is None or rest.payloads == [b"<%d>" % place for place in rest.positions]
+
+
+async def test_the_rest_of_a_damaged_frame_is_read(open_file, tmp_path):
+    """The whole payloads of a damaged frame are read, and take its place in the file; the frame is put aside."""
+    await write(open_file(), LONG, frame(210))
+    open_file().close()
+    with closing(sqlite3.connect(tmp_path / "journal", isolation_level=None)) as database:
+        database.execute(
+            "UPDATE frames SET body = ? WHERE last = 209", (with_other_bytes(LONG, b"<100>", b"<x00>")[1],)
+        )
+    file = open_file()
+    found = await reading(file, 20)
+    assert [list(each.positions) for each in found.frames] == [[*range(20, 74), *range(138, 210)], [210]]
+    assert (found.damaged, found.end, found.lost) == (64, 211, list(range(74, 138)))
+    assert file.open()[KEY].count == 137
+    assert (await reading(file, 20)).damaged == 0
+    assert rows_of(tmp_path / "journal", "SELECT first, last, count FROM damaged") == [(10, 209, 200)]
+
+
+async def test_the_rest_of_a_damaged_frame_is_in_another_file(open_file, tmp_path):
+    """A file that is made again has what can be read of a damaged frame."""
+    await write(open_file(), LONG)
+    open_file().close()
+    with closing(sqlite3.connect(tmp_path / "journal", isolation_level=None)) as database:
+        database.execute(
+            "UPDATE frames SET body = ? WHERE last = 209", (with_other_bytes(LONG, b"<100>", b"<x00>")[1],)
+        )
+    file = open_file()
+    (tmp_path / "journal").unlink()
+    mended = await mend(file, loaded={KEY: 70})
+    assert (mended.kept[KEY].count, mended.left) == (76, {KEY: 76})
+
+
 async def test_a_damaged_file_is_made_again(open_file, tmp_path):
     """Frames on whole pages are in the new file with what was in memory; the damaged file is kept beside it."""
     path = tmp_path / "journal"
