@@ -28,6 +28,19 @@ class Peers(MemoryTransport):
         return super().deliver(socket, batch)
 
 
+class Letters:
+    """Keeps what has failed for good, where a policy says so."""
+
+    policy_keys = frozenset({"dead_letter"})
+
+    def __init__(self):
+        self.kept = []
+
+    @evframe.hookimpl
+    def events_failed(self, events):
+        self.kept += [event["n"] for event in events]
+
+
 class Limited:
     """An interface whose policies follow a clock that the test advances."""
 
@@ -35,7 +48,8 @@ class Limited:
         self.clock = FakeClock(time.monotonic())
         self.peers = Peers()
         self.plugin = PoliciesPlugin(options, clock=self.clock)
-        plugins = {"memory": self.peers, "policies": self.plugin}
+        self.letters = Letters()
+        plugins = {"memory": self.peers, "policies": self.plugin, "letters": self.letters}
         self.events = evframe.EventInterface(evframe.Config(core=core), plugins=plugins)
         self.events.register_event("E_A")
 
@@ -223,6 +237,7 @@ async def test_a_subscriber_in_memory_has_its_own_rule_when_it_is_full(when_full
         assert limited.got() == kept
         assert limited.got("other") == [2, 3, 4]
         assert subscriber.reasons == other.reasons == {"queue_full": 2}
+        assert limited.letters.kept == ([3, 4] if when_full == "dead_letter" else [])
 
 
 async def test_callers_wait_for_the_room_of_a_subscriber_that_blocks():
