@@ -25,6 +25,8 @@ class Backlog:
     what: Discard
     left: int
     """How many events are left; they are counted as failed already."""
+    noted: int = -1
+    """The lowest position of the subscriber that is not settled, according to the file."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -48,6 +50,22 @@ class Backlogs:
     def ends(self) -> Mapping[str, int]:
         """By subscriber, the position below which frames must stay until they are removed."""
         return {each.key: each.what.end for each in self._waiting}
+
+    def without_them(self, lows: Mapping[str, int]) -> dict[str, int]:
+        """Return which of *lows* to write: those of ended subscribers are not above what is left.
+
+        All below is settled at once, because the commit may have letters of that.
+        """
+        if not self._waiting:
+            return dict(lows)
+        firsts = {each.key: each for each in reversed(self._waiting)}
+        below = {key: min(low, firsts[key].what.start) if key in firsts else low for key, low in lows.items()}
+        return {key: low for key, low in below.items() if key not in firsts or low > firsts[key].noted}
+
+    def note(self, lows: Mapping[str, int]) -> None:
+        """Note that *lows* are written."""
+        for each in self._waiting:
+            each.noted = max(each.noted, min(lows.get(each.key, -1), each.what.start))
 
     @property
     def count(self) -> int:

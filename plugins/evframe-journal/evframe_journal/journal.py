@@ -162,8 +162,7 @@ class Journal:
 
     def _settled(self) -> dict[str, int]:
         settled = {key: queue.settled.low for key, queue in self._queues.items() if queue.has_low_to_write}
-        ends = self._removals.ended.ends
-        return {key: low for key, low in {**self._lows, **settled}.items() if key not in ends}
+        return self._removals.ended.without_them({**self._lows, **settled})
 
     def _policies(self, written: Container[str]) -> dict[str, bool]:
         """Return what the file does not know yet about dead letters of subscribers that it has events of."""
@@ -206,9 +205,10 @@ class Journal:
         self.file.write(commit, done)
 
     def _acknowledge(self, lows: Mapping[str, int]) -> None:
+        self._removals.ended.note(lows)
         for key, low in lows.items():
             if key in self._queues:
-                self._queues[key].acknowledged = low
+                self._queues[key].acknowledged = max(low, self._queues[key].acknowledged)
             if self._lows.get(key, math.inf) <= low:
                 del self._lows[key]
 

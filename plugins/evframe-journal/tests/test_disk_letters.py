@@ -75,10 +75,13 @@ def letters_in(path):
 
 
 def waiting_in(path):
-    """Return the numbers of the events in frames."""
+    """Return the numbers of the events in frames that are not settled."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
-        rows = database.execute("SELECT first, body FROM frames ORDER BY last").fetchall()
-    return [number_of(payload) for first, body in rows for payload in Frame.decoded(KEY, first, body).payloads]
+        statement = "SELECT f.first, f.body, s.low FROM frames f JOIN subscribers s ON f.key = s.key ORDER BY f.last"
+        rows = database.execute(statement).fetchall()
+    return [
+        number_of(payload) for first, body, low in rows for payload in Frame.decoded(KEY, first, body, low).payloads
+    ]
 
 
 def assert_whole(counters):
@@ -277,6 +280,27 @@ async def drain(opened, queue):
         queue.settle(number, ())
         await opened.commit()
     return came
+
+
+async def test_what_was_in_memory_is_settled_with_its_letters(opened, tmp_path):
+    """Events in memory that fail leave the file in the commit with their letters, before those behind them on disk do."""
+    path = tmp_path / "journal"
+    journal = opened()
+    queue = journal.open()
+    await journal.fill(queue, range(500))
+    events, _ = queue.take(len(queue), 1)
+    queue.drop_stored("unsubscribed")
+    queue.settle(1, ())
+    journal.letters.add(KEY, events, ["unsubscribed"] * len(events))
+    journal.journal.release(KEY)
+    journal.file.discard = lambda what, done: None
+    journal.clock.advance(1)
+    journal.journal.tick()
+    await until(lambda: len(letters_in(path)) == len(events))
+    journal.file.close()
+    kept = opened().file.open()[KEY]
+    assert kept.count == 500 - len(events)
+    assert kept.low == len(events)
 
 
 async def test_a_subscriber_comes_again_before_its_letters_are_made(opened, tmp_path):
