@@ -116,8 +116,8 @@ class SubscriberMachine(RuleBasedStateMachine):
     # turns
 
     @precondition(lambda self: self.due)
-    @rule(postpones=st.booleans())
-    def turns(self, postpones):  # the turn of the subscriber comes
+    @rule(postpones=st.booleans(), delivers=st.booleans())
+    def turns(self, postpones, delivers):  # the turn of the subscriber comes; the transport may deliver at once
         self.due -= 1
         subscriber = self.subscriber
         if subscriber.state is not State.QUEUED:
@@ -137,6 +137,11 @@ class SubscriberMachine(RuleBasedStateMachine):
             self.places[event.params[0]] = "under way"
         self.under_way.append(batch)
         self.given.append([event.params[0] for event in batch.events])
+        if delivers and subscriber.finish_simply(batch):
+            assert not any(event.params[0] in self.done for event in batch.events)
+            self.under_way.remove(batch)
+            self.places.update((event.params[0], None) for event in batch.events)
+            return
         if subscriber.may_send_more:
             self.proceed()
 

@@ -201,7 +201,8 @@ class Scheduler:
         has_few = not ready or (len(ready) == 1 and len(ready[0].queue) == 1)
         until = time.monotonic() + _TURN_S
         try:
-            self._take_late()
+            if self._late is not None:
+                self._take_late()
             for _ in range(len(ready)):
                 self._deliver(ready.popleft())
                 if time.monotonic() > until:
@@ -209,7 +210,8 @@ class Scheduler:
         finally:
             self.put = self._send_or_queue if has_few and not ready else self._put_all
             self._schedule()
-            self.room.announce()
+            if self.room.is_used:
+                self.room.announce()
 
     def _take_late(self) -> None:
         if self._late is not None:
@@ -238,9 +240,8 @@ class Scheduler:
         except BaseException as error:  # noqa: BLE001 a plugin's error is an outcome, never ours
             self._break(subscriber, batch, error)
             return
-        if result is True:
-            self._finish(subscriber, batch, None)
-        else:
+        is_simple = result is True and batch.began_at is None and not subscriber.transport.limits.gathers
+        if not is_simple or not subscriber.finish_simply(batch):
             self._take(subscriber, batch, result)
 
     def _proceed(self, subscriber: Subscriber) -> None:

@@ -371,6 +371,16 @@ class Subscriber:
         self.state = _IDLE
         return True
 
+    def finish_simply(self, batch: Batch) -> bool:
+        """As `finish_at_once`, for a batch from the queue; False, too, when somebody waits for what comes of it."""
+        if batch.dones or self.attempts or self.failing or self._then or self.queue.is_own or self.batches > 1:
+            return False
+        count = self.in_flight  # those of *batch*, because no other is under way
+        is_over = self.finish_at_once(batch)
+        if is_over:
+            self.delivered += count - 1
+        return is_over
+
     def proceed(self) -> bool:
         """Wait for a turn if events wait, or be idle; return whether the subscriber needs a turn now."""
         if self.state is not _SENDING and self.state is not _IDLE:
