@@ -20,6 +20,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 import attrs
 import click
 from evframe_import_opensips.modules import MODULES, PARAMETERS
+from evframe_metrics.alerts import rules_file
+from evframe_metrics.dashboard import dashboard_file
+from evframe_metrics.page import page as metrics_page
 from evframe_mi import ManagementOptions, NarrowingOptions
 
 import evframe
@@ -43,6 +46,7 @@ from evframe.plugins.hookspecs import NAMES as HOOKS
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "reference"
+EXAMPLES = ROOT / "examples" / "prometheus"
 NOTE = "<!-- Written by docs/generate.py; edit the code instead. -->\n\n"
 CONTEXT = "what the hooks `loaded` and `start` get, as `context`."
 
@@ -353,7 +357,15 @@ def published() -> str:
     return json.dumps(found, indent=2, sort_keys=True) + "\n"
 
 
+def metrics() -> str:
+    """Return the page of the metrics."""
+    return f"{NOTE}{metrics_page()}"
+
+
 FILES = {
+    FOLDER / "metrics.md": metrics,
+    EXAMPLES / "alerts.yml": rules_file,
+    EXAMPLES / "dashboard.json": dashboard_file,
     FOLDER / "configuration.md": configuration,
     FOLDER / "hooks.md": hooks,
     FOLDER / "management-commands.md": commands,

@@ -39,6 +39,8 @@ class Policy:
     """Whether an event that finally fails becomes a dead letter."""
     dedup_s: float | None = attrs.field(default=None, validator=optional(above(0)))
     """For how many seconds an event that is equal to an earlier one is dropped."""
+    required: bool | None = None
+    """Whether the process is not ready while events cannot be delivered to the subscriber."""
 
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> Policy:

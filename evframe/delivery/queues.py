@@ -60,6 +60,10 @@ class Queue(Protocol):
     def stored(self) -> int:
         """How many events wait elsewhere, such as on disk."""
 
+    @property
+    def oldest(self) -> float | None:
+        """When the first event was raised, on the monotonic clock; None when none waits, or that is not known."""
+
     is_kept: bool
     """Whether its events outlive the process: the end of the deliveries fails none."""
     is_own: bool
@@ -136,6 +140,11 @@ class MemoryQueue(deque[Event]):
         self.stored = 0
         self._head = 0  # the position of the first event; positions never change while an event waits
         self._dones: dict[int, Done] = {}
+
+    @property
+    def oldest(self) -> float | None:
+        """When the first event was raised, on the monotonic clock; None when none waits in memory."""
+        return self[0].raised_at if self else None
 
     def has_room_for(self, event: Event) -> bool:  # noqa: ARG002 for queues that count bytes
         """Return whether *event* may wait with the others."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -67,14 +68,19 @@ class Ended:
     def __init__(self) -> None:
         self.raised = self.delivered = self.failed = 0
         self.reasons: dict[str, int] = {}
+        self.outcomes: Counter[tuple[str, str | None]] = Counter()
+        """How many events have an outcome, by the scheme of the socket and the reason, None for delivered events."""
 
     def add(self, subscriber: Subscriber) -> None:
         """Add the counters of a subscriber that is being released."""
         self.raised += subscriber.raised
         self.delivered += subscriber.delivered
         self.failed += subscriber.failed
+        scheme = subscriber.socket.canonical.partition(":")[0]
+        self.outcomes[scheme, None] += subscriber.delivered
         for reason, count in (subscriber.reasons or {}).items():
             self.reasons[reason] = self.reasons.get(reason, 0) + count
+            self.outcomes[scheme, reason] += count
 
     def counters(self) -> Counters:
         """Return the sums; their *socket* is empty."""

@@ -102,8 +102,9 @@ def _add(composition: Composition, entry: EntryPoint, version: str, values: Valu
     is_opened = True
     try:
         factory = entry.load()
-        if getattr(factory, "kind", None) == "management":
-            is_opened = gateway or table is not None
+        kind = getattr(factory, "kind", None)
+        if kind in {"management", "exporter"}:  # of which a gateway opens the first kind unasked
+            is_opened = table is not None or (gateway and kind == "management")
         reader = FillingReader(values)
         options = make_options(f"plugins.{name}", factory, table or {}, reader)
         composition.problems += reader.explained()

@@ -62,7 +62,8 @@ class Roster:
             on_dead=self._events_failed,
         )
         self.consumers = Consumers(events, self.scheduler)
-        self._ended = Ended()
+        self.ended = Ended()
+        """The sums over the subscribers that were released; members are not counted."""
         self._probes = Probes(self.scheduler, self.by_socket.values)
         self._members: set[Subscriber] = set()
         self._member_sockets: Counter[str] = Counter()
@@ -104,12 +105,12 @@ class Roster:
     @property
     def counters(self) -> list[Callable[[], Counters]]:
         """Functions that read the counters of each subscriber, then the sums over those that were released."""
-        return [*(partial(self._counters, each) for each in self.subscribers), self._ended.counters]
+        return [*(partial(self._counters, each) for each in self.subscribers), self.ended.counters]
 
     @property
     def totals(self) -> Counters:
         """The sums over all subscribers, including those that were released; without reasons."""
-        totals = self._ended.counters()
+        totals = self.ended.counters()
         raised, delivered, failed, depth = totals.raised, totals.delivered, totals.failed, 0
         for each in self.subscribers:
             raised += each.raised
@@ -202,7 +203,7 @@ class Roster:
                 del self._member_sockets[canonical]
         else:
             self.consumers.forget(subscriber)
-            self._ended.add(subscriber)
+            self.ended.add(subscriber)
         self._notify("subscriber_released", subscriber=subscriber)
         self._release_hosts(subscriber.socket)
         if canonical not in self.by_socket and canonical not in self._member_sockets:

@@ -47,6 +47,7 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-journal",
             "evframe-kafka-clients",
             "evframe-lease-events",
+            "evframe-metrics",
             "evframe-mi",
             "evframe-mi-datagram",
             "evframe-mi-http",

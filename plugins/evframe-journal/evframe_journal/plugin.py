@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import ClassVar, Final
 
 from evframe_files.places import beside
@@ -134,7 +135,11 @@ class JournalPlugin:
         counters = {"added": letters.added, "dropped": letters.dropped, "not_kept": letters.not_kept}
         return [
             StatisticGroup("dead_letters", counters, {"kept": letters.count, "bytes": letters.bytes}),
-            StatisticGroup("journal", {"written": self.written, "orphaned": self.orphaned}, {"on_disk": self.on_disk}),
+            StatisticGroup(
+                "journal",
+                {"written": self.written, "orphaned": self.orphaned},
+                {"on_disk": self.on_disk, "bytes": self._size()},
+            ),
         ]
 
     def _get_context(self) -> PluginContext:
@@ -181,6 +186,14 @@ class JournalPlugin:
     def on_disk(self) -> int:
         """How many events without an outcome are on disk."""
         return 0 if self._journal is None else self._journal.on_disk
+
+    def _size(self) -> int:
+        """Return the bytes of the file, and of the log that SQLite writes before it."""
+        size = 0
+        for path in (self.path, f"{self.path}-wal") if self.path else ():
+            with suppress(OSError):  # made with the first event
+                size += os.stat(path).st_size
+        return size
 
     def _make(self, file: JournalFile) -> Journal:
         return Journal(

@@ -95,6 +95,11 @@ class BoundedQueue:
         return self._inner.stored + len(self._dropped) + self._in_hand
 
     @property
+    def oldest(self) -> float | None:
+        """When the first event in memory was raised, on the monotonic clock."""
+        return self._inner.oldest
+
+    @property
     def room(self) -> int:
         """How many events may wait in memory."""
         return self._inner.room

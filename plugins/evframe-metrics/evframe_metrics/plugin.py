@@ -1,0 +1,191 @@
+"""The plugin: metrics for Prometheus, and the state of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from evframe import hookimpl
+from evframe.plugin import PluginContext, StatisticGroup
+from evframe_metrics.access import Guard
+from evframe_metrics.delays import Delays
+from evframe_metrics.detail import Detail
+from evframe_metrics.exposition import OPENMETRICS, PLAIN, readable
+from evframe_metrics.options import Options as MetricsOptions
+from evframe_metrics.pages import Page, text_page
+from evframe_metrics.readiness import Readiness
+from evframe_metrics.scrape import Scrape
+from evframe_metrics.site import Site
+from evframe_metrics.sums import Sums
+
+if TYPE_CHECKING:
+    from evframe import Event, Socket
+    from evframe.plugin import Changes, Subscriber
+
+
+class Metrics:
+    """The plugin object.
+
+    Args:
+        options: the table ``[plugins.metrics]``.
+        clock: the monotonic clock, in seconds, by which deliveries fail.
+    """
+
+    kind = "exporter"
+    Options = MetricsOptions
+    policy_keys: ClassVar = frozenset({"required"})
+
+    def __init__(self, options: MetricsOptions | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._options = MetricsOptions() if options is None else options
+        self._guard = Guard(self._options)
+        self._context: PluginContext | None = None
+        self._site: Site | None = None
+        self._detail = _detail_of(self._options)
+        self._delays = Delays()
+        self._readiness = Readiness(clock)
+        self._end_observing: Callable[[], None] | None = None
+        self._lock = asyncio.Lock()  # several scrapes at once would take the loop's time from deliveries
+        self._is_scraping = False
+        self._released = 0  # the events of subscribers that have ended, when the last of them did
+        self._scrapes = self._refused = self._reloads = 0
+
+    @property
+    def address(self) -> Any:
+        """The host and the port, or did last; None before the start."""
+        return None if self._site is None else self._site.address
+
+    @hookimpl
+    def start(self, context: PluginContext) -> None:
+        """Bind, so that an address in use is an error of the start; then observe, and serve."""
+        self._context = context
+        self._released = context.roster.ended.raised
+        self._site = Site(self._options.target, self._answer, context.spawn)
+        self._end_observing = context.observe(self._delays.observe)
+
+    @hookimpl
+    def stop(self) -> None:
+        """Close the address, and observe no more."""
+        if self._end_observing is not None:
+            self._end_observing()
+            self._end_observing = None
+        if self._site is not None:
+            self._site.close()
+
+    @hookimpl
+    def reconfigure(self, options: MetricsOptions) -> Callable[[], None]:
+        """Take other options; another address is bound before the present one is closed.
+
+        Raises:
+            OSError: if the address cannot be used.
+            ValueError: if the file with the token cannot.
+        """
+        before = self._options, self._guard, self._detail
+        guard = Guard(options)
+        move_back = self._move(options)
+        self._options, self._guard = options, guard
+        if (options.detail, options.max_series) != (before[0].detail, before[0].max_series):
+            self._detail = _detail_of(options)
+
+        def take_back() -> None:
+            self._options, self._guard, self._detail = before
+            move_back()
+
+        return take_back
+
+    def _move(self, options: MetricsOptions) -> Callable[[], None]:
+        """Listen as *options* say; return what undoes it before the next turn of the loop."""
+        context, old = self._context, self._site
+        if context is None or old is None or old.is_at(options.target):
+            return lambda: None
+        new = self._site = Site(options.target, self._answer, context.spawn, old)
+        closing = asyncio.get_running_loop().call_soon(old.close)
+
+        def undo() -> None:
+            closing.cancel()
+            new.close()
+            self._site = old
+
+        return undo
+
+    # What is observed
+
+    @hookimpl
+    def delivery_changed(self, socket: Socket, reason: str | None, event: Event | None) -> None:  # noqa: ARG002 the event is not used
+        """Record since when deliveries fail."""
+        self._readiness.change(socket, reason)
+
+    @hookimpl
+    def subscriber_released(self, subscriber: Subscriber) -> None:
+        """Keep the counts of a subscriber that has ended; a combined subscriber has those of its members."""
+        self._readiness.forget(subscriber.socket)
+        if self._context is None:
+            return
+        raised = self._context.roster.ended.raised
+        is_member, self._released = raised == self._released, raised
+        if self._detail is not None and not is_member:
+            self._detail.release(subscriber)
+
+    @hookimpl
+    def reloaded(self, changes: Changes) -> None:  # noqa: ARG002 what has changed does not matter
+        """Count a reload."""
+        self._reloads += 1
+
+    # What is shown
+
+    @hookimpl
+    def statistics(self) -> list[StatisticGroup]:
+        """Return the numbers of the metrics, by event and by transport."""
+        context = self._context
+        if context is None or self._is_scraping:  # which has the same numbers from where they are kept
+            return []
+        sums = Sums(context)
+        for subscriber in sums.subscribers:
+            sums.add(subscriber)
+        counters = {"scrapes": self._scrapes, "refused": self._refused, "reloads": self._reloads}
+        in_other = 0 if self._detail is None else self._detail.in_other
+        return [
+            StatisticGroup("metrics", counters, {"subscribers_in_other": in_other}),
+            StatisticGroup("events", {readable(event.name): event.raised for event in context.raising.events}),
+            StatisticGroup("deliveries", *sums.statistics()),
+            StatisticGroup("batches", {name: each.count for name, each in self._delays.by_transport.items()}),
+        ]
+
+    async def _answer(self, path: str, headers: Mapping[str, str]) -> Page:
+        if path == "/livez":
+            return text_page(200, "alive")
+        if path == "/readyz":
+            problems = self._problems()
+            return text_page(503, "\n".join(problems)) if problems else text_page(200, "ready")
+        if path != "/metrics":
+            return text_page(404, "expected /metrics, /livez or /readyz")
+        status = self._guard.refusal(headers)
+        if status is not None:
+            self._refused += 1
+            challenge = {"WWW-Authenticate": 'Bearer realm="evframe"'} if status == 401 else {}
+            return text_page(status, "Unauthorized" if status == 401 else "Forbidden", challenge)
+        is_open = "application/openmetrics-text" in headers.get("Accept", "")
+        pieces = await self._scrape(is_open=is_open)
+        return Page(200, pieces, OPENMETRICS if is_open else PLAIN)
+
+    def _problems(self) -> list[str]:
+        assert self._context is not None
+        return list(self._readiness.problems(self._context, self._options.required_failing_s))
+
+    async def _scrape(self, *, is_open: bool) -> list[bytes]:
+        assert self._context is not None
+        async with self._lock:
+            self._scrapes += 1
+            self._is_scraping = True
+            try:
+                groups = self._context.plugins.statistics()
+            finally:
+                self._is_scraping = False
+            scrape = Scrape(self._context, self._delays, self._detail)
+            is_ready = not self._problems()
+            return await scrape.text(groups, is_ready=is_ready, generation=self._reloads, is_open=is_open)
+
+
+def _detail_of(options: MetricsOptions) -> Detail | None:
+    return Detail(options.max_series) if options.detail else None

@@ -1,0 +1,34 @@
+"""Long work on the loop in slices, between which the loop serves others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+SLICE_S: Final = 0.001
+"""How long the loop serves nothing else."""
+_AT_ONCE: Final = 64
+
+
+class Slices:
+    """Lets the loop serve others when a slice is over."""
+
+    def __init__(self) -> None:
+        self._until = time.monotonic() + SLICE_S
+
+    async def pause(self) -> None:
+        """Let the loop have a turn if this slice is over; call it every tenth of a millisecond or so."""
+        if time.monotonic() > self._until:
+            await asyncio.sleep(0)
+            self._until = time.monotonic() + SLICE_S
+
+
+def portions(items: Iterable[T], size: int = _AT_ONCE) -> Iterator[list[T]]:
+    """Yield *items* in lists of at most *size*."""
+    rest = iter(items)
+    while portion := list(islice(rest, size)):
+        yield portion
