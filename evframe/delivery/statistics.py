@@ -66,22 +66,23 @@ class Ended:
     """The sums of the counters of subscribers that have been released."""
 
     def __init__(self) -> None:
-        self.raised = self.delivered = self.failed = 0
-        self.reasons: dict[str, int] = {}
+        self.raised = 0
         self.outcomes: Counter[tuple[str, str | None]] = Counter()
         """How many events have an outcome, by the scheme of the socket and the reason, None for delivered events."""
 
     def add(self, subscriber: Subscriber) -> None:
         """Add the counters of a subscriber that is being released."""
         self.raised += subscriber.raised
-        self.delivered += subscriber.delivered
-        self.failed += subscriber.failed
         scheme = subscriber.socket.canonical.partition(":")[0]
         self.outcomes[scheme, None] += subscriber.delivered
         for reason, count in (subscriber.reasons or {}).items():
-            self.reasons[reason] = self.reasons.get(reason, 0) + count
             self.outcomes[scheme, reason] += count
 
     def counters(self) -> Counters:
         """Return the sums; their *socket* is empty."""
-        return Counters("", self.raised, self.delivered, self.failed, dict(self.reasons), 0)
+        reasons: Counter[str] = Counter()
+        for (_, reason), count in self.outcomes.items():
+            if reason is not None:
+                reasons[reason] += count
+        failed = reasons.total()
+        return Counters("", self.raised, self.outcomes.total() - failed, failed, dict(reasons), 0)

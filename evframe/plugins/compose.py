@@ -99,12 +99,10 @@ def _add(composition: Composition, entry: EntryPoint, version: str, values: Valu
     """Add one plugin; return the reason why it cannot be used, None when it can."""
     name = entry.name
     table: Mapping[str, Any] | None = composition.config.tables.get(name)
-    is_opened = True
     try:
         factory = entry.load()
-        kind = getattr(factory, "kind", None)
-        if kind in {"management", "exporter"}:  # of which a gateway opens the first kind unasked
-            is_opened = table is not None or (gateway and kind == "management")
+        unasked = {"management": gateway, "exporter": False}  # whether each kind is opened without a table
+        is_opened = table is not None or unasked.get(getattr(factory, "kind", ""), True)
         reader = FillingReader(values)
         options = make_options(f"plugins.{name}", factory, table or {}, reader)
         composition.problems += reader.explained()

@@ -117,6 +117,6 @@ def test_the_core_is_read_in_an_hour():
     lines = {path: code_lines(path) for path in core.rglob("*.py") if "testing" not in path.parts}
     way = [core / "subscriptions" / "raising.py", core / "subscriptions" / "channel.py"]
 
-    assert sum(lines.values()) <= 5_750
+    assert sum(lines.values()) <= 5_850
     on_the_way = {path for path in lines if path.parent.name in {"events", "delivery"}} | set(way)
     assert sum(lines[path] for path in on_the_way) <= 3_000
