@@ -139,7 +139,7 @@ class DeadLetters:
     )
     _has_failed: bool = attrs.field(default=False, init=False)  # the last commit
     claimed: set[int] = attrs.field(factory=set, init=False)
-    """The letters that a replay has, each until its outcome is on disk."""
+    """The letters that a replay has, or that are dropped, each until its outcome is on disk."""
 
     def add(
         self, socket: str, events: Sequence[Event], reasons: Sequence[str], detail: str = "", attempts: int = 1
@@ -166,7 +166,8 @@ class DeadLetters:
         self.remove_all((letter,))
 
     def remove_all(self, letters: Sequence[int], done: Removed | None = None) -> None:
-        """Delete *letters* with the next commit, then call *done*."""
+        """Delete *letters* with the next commit, then call *done*; they are claimed until then."""
+        self.claimed.update(letters)  # else another command takes them, whose callback would replace this one
         self._removed |= dict.fromkeys(letters)
         self._removed[letters[-1]] = done
 

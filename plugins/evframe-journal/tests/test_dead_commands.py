@@ -19,8 +19,8 @@ from evframe.testing import FakeClock, MemoryTransport, until
 class Gateway:
     """An interface with a journal, and letters that the test puts there."""
 
-    def __init__(self, path, **management):
-        options = Options(str(path))
+    def __init__(self, path, store_after_ms=20, **management):
+        options = Options(str(path), store_after_ms=store_after_ms)
         self.memory = MemoryTransport()
         self.journal = JournalPlugin(options)
         mi = Management(MiOptions(ManagementOptions(**{"schemes": ["*"], **management})))
@@ -37,10 +37,10 @@ class Gateway:
         self.journal.letters.add(socket, failed, [reason] * len(failed), "what the peer has said")
         await until(lambda: self.journal.letters.added == before + len(failed))
 
-    async def ask(self, method, params=(), *, interface=""):
+    async def ask(self, method, params=(), *, interface="", client="client"):
         request = {"jsonrpc": "2.0", "id": 1, "method": f"dead_letters:{method}", "params": params}
         dispatcher = management(self.events).of(interface) if interface else management(self.events)
-        return json.loads(await dispatcher.answer(json.dumps(request).encode(), "client"))
+        return json.loads(await dispatcher.answer(json.dumps(request).encode(), client))
 
     async def result(self, method, params=()):
         answer = await self.ask(method, params)
@@ -97,6 +97,17 @@ async def test_letters_are_listed_and_shown(gateway):
     shown = (await gateway.result("show", [1]))["Letter"]
     assert shown == {**listed, "payload": '{"jsonrpc":"2.0","method":"E_DEAD","params":{"number":7}}', "params": {"number": 7}}  # fmt: skip
     assert listed["bytes"] == len(shown["payload"])
+
+
+async def test_two_clients_drop_the_same_letters(tmp_path):
+    """Each letter is dropped once, and both are answered, when the second one asks before the first commit."""
+    gateway = Gateway(tmp_path / "journal", store_after_ms=1000)
+    async with gateway.events:
+        await gateway.fail(1, 2, 3)
+        answers = await asyncio.gather(*(gateway.ask("drop", {"socket": "*"}, client=each) for each in ("one", "two")))
+        assert sum(answer["result"]["Dropped"] for answer in answers) == 3
+        assert await gateway.numbers() == []
+        assert not gateway.journal.letters.claimed
 
 
 async def test_listings_are_filtered_and_come_in_pages(gateway):
