@@ -16,7 +16,7 @@ from evframe_files.database import transaction
 from evframe_wire.reading import read
 
 from evframe_journal import rows
-from evframe_journal.frames import DamagedFrameError, Frame, positions_of
+from evframe_journal.frames import DamagedFrameError, Frame, payload_bytes, positions_of
 from evframe_journal.keys import canonical_of
 from evframe_journal.letters import Bounds, Changes, LetterTable
 from evframe_journal.problems import is_full
@@ -48,8 +48,8 @@ class Discard:
     reason: str
     letters: Bounds | None = None
     """The bounds of the table of dead letters, where the events become letters; None to have them deleted unread."""
-    is_one: bool = False
-    """Whether this is about the first frame without a position below *start*, and no other."""
+    room: int = 0
+    """How many bytes are wanted of the first frames without a position below *start*; 0 for all frames."""
 
 
 @attrs.frozen(kw_only=True)
@@ -62,6 +62,8 @@ class Discarded:
     """The position behind the highest one."""
     count: int
     """How many events have failed: those without an outcome before."""
+    size: int = 0
+    """How many bytes the payloads of the frames had, or a few more."""
     damaged: int = 0
     """How many of them could not be read; their frames are put aside."""
     letters: int = 0
@@ -106,28 +108,29 @@ class _Step:
         what = self._what
         first = end = what.start
         is_last = True
-        size = 0
+        size = payloads = 0
         with transaction(self._database) if self._changes is None else self._table.transaction(self._database):
             for number, (row, begin, last, count, bytes_) in enumerate(self._found()):
-                if self._count >= _EVENTS or size >= _BYTES:
+                if self._count >= _EVENTS or size >= _BYTES or (what.room and payloads >= what.room):
                     is_last = False
                     break
                 first = first if number else max(begin, what.start)
                 end = last + 1
                 size += bytes_
+                payloads += payload_bytes(bytes_, count)
                 self._remove(row, begin, last, count)
                 is_last = number + 1 < _FRAMES
             if self._changes is not None:
                 self._table.bound(self._database, self._changes)
             rest()
-        counts = {"count": self._count, "damaged": self._damaged, "letters": self._letters}
+        counts = {"count": self._count, "size": payloads, "damaged": self._damaged, "letters": self._letters}
         return Discarded(first=first, end=end, is_last=is_last, changes=self._changes, **counts)
 
     def _found(self) -> Sequence[tuple[int, int, int, int, int]]:
         """Return a few frames: the row, the first and last positions, the number of events, and of bytes."""
         what = self._what
-        least, most = (what.start, 1) if what.is_one else (-sys.maxsize, _FRAMES)
-        return self._database.execute(_FIND, (what.key, what.start, what.end, least, most)).fetchall()
+        least = what.start if what.room else -sys.maxsize
+        return self._database.execute(_FIND, (what.key, what.start, what.end, least, _FRAMES)).fetchall()
 
     def _remove(self, row: int, first: int, last: int, count: int) -> None:
         what = self._what

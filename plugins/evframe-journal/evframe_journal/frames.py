@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _HEAD: Final = struct.Struct("<II")  # the number of events, and the CRC of all but the payloads, or of all
 _HAS_BLOCKS: Final = 1 << 31  # in the number of events: each block of payloads has a CRC, too
 _BLOCK: Final = 64  # events with one CRC
+_COLUMNS_BYTES: Final = 16  # of an event: its offset, its time and its size
 EventOf = Callable[[bytes, float], "Event"]
 """Returns an event of its payload and the time of its raise on the monotonic clock."""
 
@@ -195,6 +196,11 @@ def _bounds(sizes: array[int]) -> Sequence[int]:
 def _checks(text: bytes, sizes: array[int]) -> bytes:
     view = memoryview(text)
     return array("I", [crc32(view[low:high]) for low, high in pairwise(_bounds(sizes))]).tobytes()
+
+
+def payload_bytes(size: int, count: int) -> int:
+    """Return how many bytes the payloads have in a frame of *count* events and *size* bytes, or a few more."""
+    return max(0, size - _HEAD.size - count * _COLUMNS_BYTES)
 
 
 def positions_of(first: int, read: Callable[[int], bytes]) -> Sequence[int]:

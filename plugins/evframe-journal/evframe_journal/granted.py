@@ -62,6 +62,16 @@ class GrantedQueue(WrittenQueue):
     def _open_room(self) -> None:
         self.room = 0 if self.stored or self._is_closed else max(0, self._granted - self._taken)
 
+    @property
+    def excess(self) -> int:
+        """How many bytes of payloads wait outside of the memory that its bound has no room for."""
+        return max(0, self.size - self.limits.most_bytes) if self.limits.most_bytes else 0
+
+    @property
+    def fresh_bytes(self) -> int:
+        """How many bytes of payloads wait to be written."""
+        return sum(len(event.payload) for event in self._fresh)
+
     def share(self, most: int) -> None:
         """Have room for at most *most* events in memory, or a few, unless some were taken since the last call."""
         before, self._head_then = self._head_then, self.head

@@ -150,8 +150,9 @@ class Journal:
         for queue in self._queues.values():
             frames += queue.begin_write(cutoff, offset, self.bounds.frame_events)
             queue.refill()
-            if queue.wants_drop and not queue.is_reading:
-                self._removals.drop_oldest(queue)
+            size = queue.fresh_bytes if self.is_full and queue.limits.drops_oldest else 0
+            if (queue.wants_drop or size) and not queue.is_reading:
+                self._removals.drop_oldest(queue, max(1, size))
         self._removals.ended.proceed()
         if self.clock() - self._restored >= self.bounds.orphan_keep_s:
             self._removals.drop_orphans()

@@ -217,18 +217,18 @@ class KeptQueue(GrantedQueue):
             self.lose(self.on_disk)  # which the file does not have any more
         self._calls.over("damaged", gone)
 
-    def drop(self, first: int, end: int, count: int, reason: str) -> None:
+    def drop(self, first: int, end: int, count: int, size: int, reason: str) -> None:
         """Count the *count* events from *first* to *end*, which are not in the file any more, as lost."""
         if count:
             self.settled.close(first, end)
-            self.lose(count, reason)
+            self.lose(count, reason, size)
             self._calls.over(reason, self._take_dones(first, end))
 
-    def lose(self, count: int, reason: str = "damaged") -> int:
+    def lose(self, count: int, reason: str = "damaged", size: int | None = None) -> int:
         """Count up to *count* events that the file alone had as lost; return how many these are."""
         count = max(0, min(count, self.on_disk))
         if count:
-            self.size -= self.size * count // self.stored
+            self.size -= self.size * count // self.stored if size is None else min(size, self.size)
             self.stored -= count
             self._calls.lost(count, reason)
             self._open_room()

@@ -59,8 +59,12 @@ class Removals:
         if self._orphans is not None:
             self._orphans.drop()
 
-    def drop_oldest(self, queue: KeptQueue) -> None:
-        """Remove the oldest frame of *queue*, which reads nothing meanwhile."""
+    def drop_oldest(self, queue: KeptQueue, room: int = 1) -> None:
+        """Remove the oldest frames of *queue*, until it has *room* for so many bytes, and no more than its bound.
+
+        It reads nothing meanwhile.
+        """
+        room = max(room, queue.excess)
         queue.wants_drop = False
         queue.is_reading = True
 
@@ -70,6 +74,10 @@ class Removals:
         def done(found: Discarded) -> None:
             over()
             self._count(queue.key, found, "queue_full")
+            if self.queues.get(queue.key) is queue:
+                queue.wants_drop |= bool(found.count) and (found.size < room or queue.excess > 0)
+                if queue.wants_drop and not queue.is_reading:
+                    self.drop_oldest(queue, max(1, room - found.size))
 
         what = Discard(
             key=queue.key,
@@ -77,7 +85,7 @@ class Removals:
             settled=queue.settled.copy(),
             reason="queue_full",
             letters=self.letters.bounds if queue.limits.has_letters else None,
-            is_one=True,
+            room=room,
         )
         self._remove(what, done, over)
 
@@ -101,6 +109,6 @@ class Removals:
     def _count(self, key: str, found: Discarded, reason: str) -> None:
         """Count what was removed of a subscriber, which may have ended, or come, in the meantime."""
         if key in self.queues:
-            self.queues[key].drop(found.first, found.end, found.count, reason)
+            self.queues[key].drop(found.first, found.end, found.count, found.size, reason)
         else:
             self.ended.taken(key, found.count)

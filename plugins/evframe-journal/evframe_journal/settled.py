@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import Final
+from operator import itemgetter
 
-_FEW: Final = 4096  # positions that are kept one by one
+_start_of, _end_of = itemgetter(0), itemgetter(1)
 
 
 class Settled:
@@ -22,7 +23,8 @@ class Settled:
     def __init__(self, low: int) -> None:
         self.low = low
         self._above: set[int] = set()
-        self._spans: list[tuple[int, int]] = []  # ascending: the first position, and that behind the last one
+        # Ascending, none touches another: the first position, and that behind the last one.
+        self._spans: list[tuple[int, int]] = []
 
     def copy(self) -> Settled:
         """Return another one that has the same positions."""
@@ -44,21 +46,23 @@ class Settled:
             self._rise()
 
     def close(self, start: int, end: int) -> None:
-        """Settle all positions from *start* to *end*, some of which may be settled."""
+        """Settle all positions from *start* to *end*, some of which may be settled.
+
+        Rows that touch become one, so that what is dropped behind an open event takes no memory one by one.
+        """
         start = max(start, self.low)
         if start >= end:
             return
-        if end - start <= _FEW:
-            self.add([place for place in range(start, end) if place not in self])
-            return
-        self._above = {place for place in self._above if not start <= place < end}
-        merged: list[tuple[int, int]] = []
-        for low, high in sorted((*self._spans, (start, end))):
-            if merged and low <= merged[-1][1]:
-                merged[-1] = merged[-1][0], max(high, merged[-1][1])
-            else:
-                merged.append((low, high))
-        self._spans = merged
+        if len(self._above) <= end - start:
+            self._above = {place for place in self._above if not start <= place < end}
+        else:
+            self._above.difference_update(range(start, end))
+        spans = self._spans
+        at = bisect_left(spans, start, key=_end_of)
+        behind = bisect_right(spans, end, key=_start_of)
+        if at < behind:
+            start, end = min(start, spans[at][0]), max(end, spans[behind - 1][1])
+        spans[at:behind] = [(start, end)]
         self._rise()
 
     def _rise(self) -> None:
@@ -71,10 +75,8 @@ class Settled:
 
     def next_open(self, position: int) -> int:
         """Return the lowest position from *position* on that is not in a long row of settled ones."""
-        for start, end in self._spans:
-            if start <= position < end:
-                position = end
-        return position
+        at = bisect_right(self._spans, position, key=_start_of)
+        return max(position, self._spans[at - 1][1]) if at else position
 
     def open_from(self, start: int, count: int) -> Sequence[int]:
         """Return the next *count* positions from *start* that are not settled."""

@@ -1,6 +1,9 @@
 """How much kept events may take: of the file, of its file system, and of memory."""
 
 import asyncio
+import sqlite3
+import tracemalloc
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,8 @@ from evframe_journal.letters import Bounds as DeadBounds
 from evframe_journal.limits import Calls, Limits
 from evframe_journal.memory import EVENT_BYTES, LEAST, Memory
 from evframe_journal.settled import Settled
+from hypothesis import given
+from hypothesis import strategies as st
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -30,6 +35,12 @@ def interface(peer, path, **options):
     return evframe.EventInterface(
         config, plugins={"memory": peer, "journal": JournalPlugin(Options(str(path), **options))}
     )
+
+
+def kept_bytes(journal):
+    """Return how many bytes the frames in the file of *journal* have."""
+    with closing(sqlite3.connect(f"file:{journal.file._path}?mode=ro", uri=True)) as database:
+        return database.execute("SELECT sum(length(body)) FROM frames").fetchone()[0]
 
 
 class Opened:
@@ -197,6 +208,41 @@ async def test_events_are_dropped_from_a_full_file(opened):
     assert came[-1] > 35_000
 
 
+async def test_a_policy_bounds_events_of_all_sizes(opened):
+    """With `max_bytes` of a policy, as many small frames are dropped as a large one needs, in whatever order."""
+    journal = opened()
+    queue = journal.open("udp:127.0.0.1:1", Limits(10, 50_000, "drop_oldest"))
+    for number in range(400):
+        journal.put(queue, number, "x" * 100 if number < 200 else "x" * 5000)
+        await journal.commit()
+        await journal.commit()
+    assert 40_000 < kept_bytes(journal) < 60_000
+    assert queue.size < 60_000
+    lost = sum(count for count, _ in journal.lost)
+    came = await drain(journal, queue)
+    assert came == [*range(10), *range(lost + 10, 400)]
+
+
+async def test_small_frames_make_room_in_a_full_file(opened):
+    """With `max_bytes` of the file, as many small frames are dropped at once as the next commit needs."""
+    journal = opened(64 * MIB, FileBounds(max_bytes=MIB))
+    queue = journal.open("udp:127.0.0.1:1", Limits(10, 0, "drop_oldest"))
+    number = 0
+    while not journal.journal.is_full:
+        journal.put(queue, number, "x" * 1000)
+        number += 1
+        await journal.commit()
+    for _ in range(20):
+        journal.put(queue, number, "x" * 20_000)
+        number += 1
+        for _ in range(3):
+            await journal.commit()
+        assert journal.problems in ([], [None])
+    assert Path(journal.file._path).stat().st_size <= MIB
+    came = await drain(journal, queue)
+    assert came[-20:] == [*range(number - 20, number)]
+
+
 async def test_what_is_settled_makes_room_in_a_full_file(opened):
     """A file that is full is written again after some of its events were settled."""
     journal = opened(64 * MIB, FileBounds(max_bytes=MIB))
@@ -273,6 +319,35 @@ def test_long_rows_of_settled_positions():
     settled.add([6, 7, 8, 9])
     assert settled.low == 3_000_000
     assert Kept(0, 0, 0).size == 0
+
+
+def test_rows_that_are_settled_one_after_the_other():
+    """Rows that touch become one, so that what is dropped behind an event that stays open takes no memory."""
+    settled = Settled(0)
+    tracemalloc.start()
+    for start in range(100, 1_000_000, 100):
+        settled.close(start, start + 100)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 10_000
+    assert list(settled.open_from(99, 2)) == [99, 1_000_000]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.integers(1, 12)), max_size=20))
+def test_positions_are_settled_in_any_order(steps):
+    """Whatever is settled, in rows or one by one, is settled, and nothing else is."""
+    settled, expected = Settled(0), set()
+    for is_row, start, count in steps:
+        places = range(start, start + count)
+        if is_row:
+            settled.close(start, start + count)
+        else:
+            settled.add([place for place in places if place not in expected])
+        expected |= set(places)
+        places = [place for place in range(70) if place not in expected]
+        assert settled.low == places[0]
+        assert list(settled.open_from(0, 10)) == places[:10]
+        assert [place for place in range(70) if place not in settled] == places
 
 
 async def put_and_close(opened, *keys, count=1000):

@@ -107,7 +107,7 @@ class FakeFile:
                 done(None, self.problem)
                 return
             found = [frame for frame in self._found(what.key, what.start) if frame.last < what.end]
-            if what.is_one:
+            if what.room:
                 found = [frame for frame in found if frame.first >= what.start][:1]
             end, count, buried, lost = what.start, 0, [], []
             for frame in found[:2]:
