@@ -100,6 +100,7 @@ async def test_async_for_that_is_left(events):
         ended = events.statistics[0]
 
     assert (ended.raised, ended.delivered, ended.failed) == (4, 2, 2)
+    assert events._roster.ended.outcomes == {("listen", None): 2, ("listen", "unsubscribed"): 2}
 
 
 async def test_what_a_consumer_leaves_is_counted(events, caplog):

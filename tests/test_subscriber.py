@@ -387,6 +387,19 @@ def test_other_bounds_keep_the_callbacks():
     assert ([event.params[0] for event in events], list(dones)) == ([1, 2], [1])
 
 
+def test_the_oldest_event_of_a_queue_has_a_time():
+    """A queue shows when its first event was raised; what is taken does not count until it is given back."""
+    queue = MemoryQueue(4)
+    assert queue.oldest is None
+    for at in (3.0, 4.0):
+        queue.append(DEFINITION.snapshot([at], at))
+    assert queue.oldest == 3.0
+    events, dones = queue.take(1, 1)
+    assert queue.oldest == 4.0
+    queue.give_back(1, events, dones)
+    assert queue.oldest == 3.0
+
+
 def test_a_subscriber_alone_changes_its_attributes():
     """No other module assigns an attribute of a subscriber, or changes what one holds."""
     writers = []

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -97,6 +98,12 @@ async def test_events_of_a_peer_that_is_away_come_after_a_restart(tmp_path, read
         for number in range(1000):
             events.raise_event("E_KEPT", {"number": number})
         assert events.statistics[0].depth == 1000
+    async with evframe.EventInterface.from_toml(path) as events:
+        [subscriber] = events.event("E_KEPT").leases
+        await until(lambda: subscriber.queue.oldest is not None)
+        assert subscriber.queue.oldest <= time.monotonic()
+        groups = {group.name: group.gauges for group in events.plugins.statistics()}
+        assert groups["journal"]["bytes"] >= 1000 * len('{"jsonrpc":"2.0","method":"E_KEPT"}')
     reader.bind(peer)
     async with evframe.EventInterface.from_toml(path) as events:
         assert events.statistics[0].raised == 1000

@@ -23,14 +23,27 @@ _PROBLEMS: Final = (HttpProcessingError, ClientPayloadError, web.RequestPayloadE
 _MOST: Final = 200  # characters of a problem
 
 
+class Warnings:
+    """Logs warnings, each sentence at most once every ten seconds."""
+
+    def __init__(self) -> None:
+        self._limiter = LogLimiter()
+
+    def warn(self, sentence: str, **keys: object) -> None:
+        """Log *sentence* with *keys*, if it is due."""
+        repeated = self._limiter.due(sentence)
+        if repeated is not None:
+            log.warning(sentence, extra={**keys, "repeated": repeated})
+
+
 class _Handler(web.RequestHandler):
     """Serves one connection; what a client sends that is no HTTP is one line of the log."""
 
-    __slots__ = ("_limiter",)
+    __slots__ = ("_warnings",)
 
-    def __init__(self, limiter: LogLimiter, *arguments: Any, **options: Any) -> None:
+    def __init__(self, warnings: Warnings, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._limiter = limiter
+        self._warnings = warnings
 
     def log_exception(self, *args: Any, **options: Any) -> None:
         """Log what went wrong with a request: a line, with the traceback of errors of this process alone."""
@@ -38,10 +51,7 @@ class _Handler(web.RequestHandler):
         if not isinstance(error, _PROBLEMS):
             super().log_exception(*args, **options)
             return
-        repeated = self._limiter.due("no HTTP")
-        if repeated is not None:
-            problem = str(error).splitlines()[0][:_MOST]
-            log.warning("a request is no HTTP", extra={"problem": problem, "repeated": repeated})
+        self._warnings.warn("a request is no HTTP", problem=str(error).splitlines()[0][:_MOST])
 
 
 class HttpServer(web.Server):
@@ -54,12 +64,12 @@ class HttpServer(web.Server):
     def __init__(self, answer: Answer) -> None:
         super().__init__(self._respond)
         self._answer = answer
-        self._limiter = LogLimiter()
+        self._warnings = Warnings()
 
     def __call__(self) -> web.RequestHandler:
         """Return what serves one connection."""
         return _Handler(
-            self._limiter, self, loop=self._loop, access_log=None, keepalive_timeout=IDLE_S, lingering_time=1.0
+            self._warnings, self, loop=self._loop, access_log=None, keepalive_timeout=IDLE_S, lingering_time=1.0
         )
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -69,10 +79,15 @@ class HttpServer(web.Server):
         response = web.StreamResponse(status=page.status, headers={**page.headers, "Content-Type": page.content_type})
         response.content_length = sum(map(len, page.pieces))
         await response.prepare(request)
-        async with asyncio.timeout(SEND_S):
-            if request.method == "GET":
-                await _send(response, page.pieces)
-            await response.write_eof()
+        try:
+            async with asyncio.timeout(SEND_S):
+                if request.method == "GET":
+                    await _send(response, page.pieces)
+                await response.write_eof()
+        except TimeoutError:
+            self._warnings.warn("a client was too slow to receive an answer", seconds=SEND_S)
+            if request.transport is not None:
+                request.transport.abort()
         return response
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from evframe import hookimpl
@@ -42,6 +42,7 @@ class Metrics:
         self._guard = Guard(self._options)
         self._context: PluginContext | None = None
         self._site: Site | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._detail = _detail_of(self._options)
         self._delays = Delays()
         self._readiness = Readiness(clock)
@@ -61,17 +62,23 @@ class Metrics:
         """Bind, so that an address in use is an error of the start; then observe, and serve."""
         self._context = context
         self._released = context.roster.ended.raised
-        self._site = Site(self._options.target, self._answer, context.spawn)
+        self._site = Site(self._options.target, self._answer)
         self._end_observing = context.observe(self._delays.observe)
 
     @hookimpl
-    def stop(self) -> None:
+    def stop(self) -> Awaitable[object]:
         """Close the address, and observe no more."""
         if self._end_observing is not None:
             self._end_observing()
             self._end_observing = None
         if self._site is not None:
-            self._site.close()
+            self._close(self._site)
+        return asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _close(self, site: Site) -> None:
+        ending = site.close()
+        self._closing.add(ending)
+        ending.add_done_callback(self._closing.discard)
 
     @hookimpl
     def reconfigure(self, options: MetricsOptions) -> Callable[[], None]:
@@ -96,15 +103,15 @@ class Metrics:
 
     def _move(self, options: MetricsOptions) -> Callable[[], None]:
         """Listen as *options* say; return what undoes it before the next turn of the loop."""
-        context, old = self._context, self._site
-        if context is None or old is None or old.is_at(options.target):
+        old = self._site
+        if old is None or old.is_at(options.target):
             return lambda: None
-        new = self._site = Site(options.target, self._answer, context.spawn, old)
-        closing = asyncio.get_running_loop().call_soon(old.close)
+        new = self._site = Site(options.target, self._answer, old)
+        closing = asyncio.get_running_loop().call_soon(self._close, old)
 
         def undo() -> None:
             closing.cancel()
-            new.close()
+            self._close(new)
             self._site = old
 
         return undo

@@ -2,10 +2,11 @@
 
 import asyncio
 import socket
+from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
-from evframe_metrics import Metrics, Options
+from evframe_metrics import Metrics, Options, library
 from evframe_metrics.access import is_local
 
 import evframe
@@ -211,3 +212,45 @@ async def test_a_reload_that_is_refused_changes_nothing(site):
 async def until_answered(metrics):
     """Wait until the server has its library; connections wait until then."""
     assert (await get(metrics, "/livez"))[0] == 200
+
+
+async def test_the_process_is_not_ready_while_it_ends():
+    """While what waits is delivered at the end, `/readyz` is 503, so that nothing new is sent here."""
+    ends = asyncio.Event()
+
+    async def waits(_):
+        await ends.wait()
+
+    memory, metrics = MemoryTransport(), Metrics(Options(bind="127.0.0.1:0"))
+    memory.when("a", waits)
+    events = evframe.EventInterface(plugins={"memory": memory, "metrics": metrics})
+    events.register_event("E_A")
+    events.subscribe_event("E_A", "memory:a")
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(events)
+        events.raise_event("E_A")
+        await until_answered(metrics)
+        ending = asyncio.create_task(stack.aclose())
+        await until(lambda: not events.is_running)
+        assert await get(metrics, "/readyz") == (503, "the interface does not run\n")
+        ends.set()
+        await ending
+
+
+async def test_a_client_that_reads_nothing_is_left(monkeypatch, caplog):
+    """It has its connection closed after a time, without a traceback, and others get answers meanwhile."""
+    metrics = Metrics(Options(bind="127.0.0.1:0"))
+
+    async def much(*, is_open):
+        return [bytes(1 << 20)] * 64
+
+    metrics._scrape = much
+    async with evframe.EventInterface(plugins={"metrics": metrics}):
+        await until_answered(metrics)
+        monkeypatch.setattr(library, "SEND_S", 0.2)
+        with socket.create_connection(metrics.address) as client:
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            client.setblocking(False)
+            await until_answered(metrics)
+            await until(lambda: "a client was too slow" in caplog.text)
+    assert [record.levelname for record in caplog.records if record.exc_info] == []

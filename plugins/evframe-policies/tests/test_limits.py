@@ -374,3 +374,14 @@ async def test_many_subscribers_share_one_timer():
         limited.raise_(3)
         await limited.turns()
         assert len(asyncio.get_running_loop()._scheduled) <= before + 1
+
+
+async def test_the_oldest_event_that_waits_has_a_time():
+    """A limited queue shows when the first of the events that wait for their turn was raised."""
+    limited = Limited()
+    subscriber = limited.subscribe(rate=1, burst=1)
+    async with limited.events:
+        before = time.monotonic()
+        limited.raise_(3)
+        await until(lambda: limited.got() == [0])
+        assert before <= subscriber.queue.oldest <= time.monotonic()
