@@ -177,6 +177,11 @@ class MemoryQueue(deque[Event]):
         """Remove up to *most* events from the head; return them, and the callbacks by index."""
         # The collector may run where memory for an object is requested, and a finaliser may raise an event: from the
         # first event that is read to the new head, nothing requests memory. `tuple(self)` would do so in the middle.
+        if len(self) == 1 <= most:
+            event, head = self.popleft(), self._head
+            self._head = head + 1
+            done = self._dones.pop(head, None) if self._dones else None
+            return (event,), NO_DONES if done is None else {0: done}
         events = list(self) if len(self) <= most else []
         if len(events) == len(self) <= most:
             self.clear()

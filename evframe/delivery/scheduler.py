@@ -260,7 +260,7 @@ class Scheduler:
         """Handle the result of `deliver`."""
         if result is True:
             self._finish(subscriber, batch, None)
-        elif isinstance(result, Awaitable):
+        elif asyncio.isfuture(result) or isinstance(result, Awaitable):
             self._follow(subscriber, batch, result)
             if subscriber.transport.limits.gathers and subscriber.may_gather:
                 self._gathering.add(subscriber)
@@ -285,7 +285,12 @@ class Scheduler:
     def _follow(self, subscriber: Subscriber, batch: Batch, result: Awaitable[None]) -> None:
         """Record the outcomes when *result* ends."""
         assert self._loop is not None
-        future = result if asyncio.isfuture(result) else self._loop.create_task(contained(result))
+        coroutine: Coroutine[Any, Any, None] | None = None
+        if asyncio.isfuture(result):
+            future = result
+        else:
+            future = self._loop.create_task(contained(result))
+            coroutine = result if isinstance(result, Coroutine) else None
         under_way = self._under_way.setdefault(subscriber, {})
         under_way[batch] = future  # a transport may return one future for several batches
 
@@ -293,8 +298,8 @@ class Scheduler:
             is_counted = under_way.pop(batch, None) is None
             if not under_way:
                 self._under_way.pop(subscriber, None)
-            if isinstance(result, Coroutine):
-                result.close()  # a task that was cancelled early never began it, and Python would warn
+            if coroutine is not None:
+                coroutine.close()  # a task that was cancelled early never began it, and Python would warn
             error = asyncio.CancelledError() if future.cancelled() else future.exception()
             if is_counted:
                 return

@@ -372,14 +372,21 @@ class Subscriber:
         return True
 
     def finish_simply(self, batch: Batch) -> bool:
-        """As `finish_at_once`, for a batch from the queue; False, too, when somebody waits for what comes of it."""
-        if batch.dones or self.attempts or self.failing or self._then or self.queue.is_own or self.batches > 1:
+        """Count the events of *batch*, the only one under way, as delivered, and be idle.
+
+        Return False, and change nothing, when more is to be done, as in `finish_at_once`, or after a failure.
+        """
+        has_more = self.attempts or self.failing or self._then or self.ended or self.batches > 1 or batch.failures
+        if has_more or self.state is not _SENDING or self.queue or self.queue.is_own:
             return False
-        count = self.in_flight  # those of *batch*, because no other is under way
-        is_over = self.finish_at_once(batch)
-        if is_over:
-            self.delivered += count - 1
-        return is_over
+        self.delivered += self.in_flight
+        self.batches = self.in_flight = 0
+        self.state = _IDLE
+        if batch.dones:
+            self.awaited -= len(batch.dones)
+            for done in batch.dones.values():
+                done(None)
+        return True
 
     def proceed(self) -> bool:
         """Wait for a turn if events wait, or be idle; return whether the subscriber needs a turn now."""

@@ -85,9 +85,9 @@ class ParallelGroup(Group):
 
     def put(self, event: Event, settled: Handed, returned: Callable[[], None]) -> None:  # noqa: ARG002 each waits itself
         """Deliver to all; the event is delivered when all of them have it."""
-        shared = _Shared(settled, len(self._members))
+        settled.wait_for(len(self._members))
         for member in self._members:
-            member.put(event, shared)
+            member.put(event, settled)
 
     def hold_until(self, over: asyncio.Future[None]) -> None:
         """Do nothing: no event is returned."""
@@ -110,29 +110,6 @@ class ParallelGroup(Group):
         """Let the members go."""
         for member in self._members:
             self._context.roster.close_member(member)
-
-
-class _Shared:
-    """The outcome of one event at all members."""
-
-    __slots__ = ("_failure", "_open", "_settled")
-
-    def __init__(self, settled: Handed, count: int) -> None:
-        self._settled = settled
-        self._open = count
-        self._failure: str | None = None
-
-    @property
-    def id(self) -> str | None:
-        """What names the event."""
-        return self._settled.id
-
-    def __call__(self, reason: str | None) -> None:
-        """Take the outcome at one member."""
-        self._open -= 1
-        self._failure = self._failure or reason
-        if not self._open:
-            self._settled(self._failure)
 
 
 class Attempt:

@@ -17,8 +17,11 @@ class Handed(Protocol):
     def id(self) -> str | None:
         """What names it at each attempt and in each process."""
 
+    def wait_for(self, count: int) -> None:
+        """Take the outcome at each of *count* members; without this call, there is one outcome."""
+
     def __call__(self, reason: str | None) -> Any:
-        """Take its outcome."""
+        """Take an outcome."""
 
 
 class MemberQueue(MemoryQueue):

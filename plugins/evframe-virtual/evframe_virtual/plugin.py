@@ -84,7 +84,7 @@ class VirtualTransport:
             return None
         group = self._group(socket, is_kept=batch.is_kept if batch.events else None)
         if group.has_healthy and batch.events:
-            return HandOut(batch).start(group)
+            return HandOut(batch, group).start()
         return self._revive(group, batch)
 
     async def _revive(self, group: Group, batch: Batch) -> None:
@@ -92,7 +92,7 @@ class VirtualTransport:
         if not await (group.revive() if batch.events else group.ask()):
             raise Unavailable(NO_HEALTHY_MEMBER)
         if batch.events:
-            await HandOut(batch).start(group)
+            await HandOut(batch, group).start()
 
     def _group(self, socket: VirtualSocket, *, is_kept: bool | None) -> Group:
         """Return the group of a socket; a policy that has changed since, when nothing waited, makes another one."""
