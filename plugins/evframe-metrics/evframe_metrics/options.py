@@ -43,6 +43,8 @@ class Options:
     """Whether subscribers have series, beside the sums over all of them."""
     max_series: int = attrs.field(default=10_000, validator=at_least(0))
     """How many series subscribers may have together, five each; the others are summed up as ``other``."""
+    delays: bool = True
+    """Whether the delays of deliveries are measured, which takes some time of each batch."""
     required_failing_s: float = attrs.field(default=30.0, validator=at_least(0))
     """For how long deliveries to a required subscriber may fail before ``/readyz`` answers 503."""
     token_file: str | None = attrs.field(default=None, validator=_secret)

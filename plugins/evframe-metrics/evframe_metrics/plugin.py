@@ -63,17 +63,23 @@ class Metrics:
         self._context = context
         self._released = context.roster.ended.raised
         self._site = Site(self._options.target, self._answer)
-        self._end_observing = context.observe(self._delays.observe)
+        self._observe(self._options)
 
     @hookimpl
     def stop(self) -> Awaitable[object]:
         """Close the address, and observe no more."""
-        if self._end_observing is not None:
-            self._end_observing()
-            self._end_observing = None
+        self._observe(None)
         if self._site is not None:
             self._close(self._site)
         return asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _observe(self, options: MetricsOptions | None) -> None:
+        """Observe batches as *options* say; None for not at all."""
+        if self._end_observing is not None:
+            self._end_observing()
+            self._end_observing = None
+        if options is not None and options.delays and self._context is not None:
+            self._end_observing = self._context.observe(self._delays.observe)
 
     def _close(self, site: Site) -> None:
         ending = site.close()
@@ -92,11 +98,13 @@ class Metrics:
         guard = Guard(options)
         move_back = self._move(options)
         self._options, self._guard = options, guard
+        self._observe(options)
         if (options.detail, options.max_series) != (before[0].detail, before[0].max_series):
             self._detail = _detail_of(options)
 
         def take_back() -> None:
             self._options, self._guard, self._detail = before
+            self._observe(before[0])
             move_back()
 
         return take_back
@@ -149,7 +157,7 @@ class Metrics:
             return []
         sums = Sums(context)
         for subscriber in sums.subscribers:
-            sums.add(subscriber)
+            sums.count(subscriber)
         counters = {"scrapes": self._scrapes, "refused": self._refused, "reloads": self._reloads}
         in_other = 0 if self._detail is None else self._detail.in_other
         return [

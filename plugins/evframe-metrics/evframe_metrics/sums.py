@@ -39,24 +39,28 @@ class Sums:
         self.outcomes: Counter[tuple[str, str | None]] = Counter(context.roster.ended.outcomes)
         """How many events have an outcome, by transport and reason, None for what was delivered."""
         self.queued: Counter[str] = Counter()
-        self.count: Counter[str] = Counter()
+        self.subscribed: Counter[str] = Counter()
         self.away: Counter[str] = Counter()
         self.oldest: dict[str, float] = {}
 
-    def add(self, subscriber: Subscriber) -> None:
-        """Add a subscriber."""
-        socket = subscriber.socket
-        transport = socket.canonical.partition(":")[0]
+    def count(self, subscriber: Subscriber) -> tuple[str, int]:
+        """Add the outcomes of a subscriber, and what waits for it; return its transport and how much waits."""
+        transport = subscriber.socket.canonical.partition(":")[0]
         delivered, depth = subscriber.delivered, subscriber.depth
         if delivered:
             self.outcomes[transport, None] += delivered
         if subscriber.reasons:
             for reason, count in subscriber.reasons.items():
                 self.outcomes[transport, reason] += count
-        self.count[transport] += 1
+        self.queued[transport] += depth
+        return transport, depth
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Add all numbers of a subscriber."""
+        transport, depth = self.count(subscriber)
+        self.subscribed[transport] += 1
         is_away = self._away(subscriber) is not None
         self.away[transport] += is_away
-        self.queued[transport] += depth
         age_s = 0.0
         if depth:
             raised_at = subscriber.queue.oldest
@@ -81,7 +85,7 @@ class Sums:
         sums: list[tuple[Metric, Mapping[str, float]]] = [
             (QUEUED, self.queued),
             (OLDEST, self.oldest),
-            (SUBSCRIBERS, self.count),
+            (SUBSCRIBERS, self.subscribed),
             (AWAY, self.away),
         ]
         for metric, found in sums:

@@ -307,3 +307,18 @@ async def test_scrapes_at_the_same_time_have_their_turns(detail):
         site.events.subscribe_event("E_A", "memory:a")
         texts = await asyncio.gather(*(site.get(Accept=OPEN) for _ in range(5)))
     assert all(text.endswith("# EOF\n") for _, _, text in texts)
+
+
+async def test_without_delays_no_batch_is_observed():
+    """The option `delays` decides, also at a reload, and one that is taken back changes nothing."""
+    async with running(delays=False) as site:
+        site.events.subscribe_event("E_A", "memory:a")
+        key = "evframe_delivery_seconds_count", "memory"
+        await site.events.raise_event_and_wait("E_A")
+        assert key not in await site.scrape()
+        take_back = site.metrics.reconfigure(Options(bind="127.0.0.1:0"))
+        await site.events.raise_event_and_wait("E_A")
+        assert (await site.scrape())[key] == 1
+        take_back()
+        await site.events.raise_event_and_wait("E_A")
+        assert (await site.scrape())[key] == 1
