@@ -70,6 +70,7 @@ class Scheduler:
         turn that probably has few. Read the attribute for each event.
         """
         self._late: _Late | None = None  # the batch that was sent at once and has no recorded outcome yet
+        self._unreported: tuple[Socket, Batch, float] | None = None  # such a batch that was delivered
         self._loop: asyncio.AbstractEventLoop | None = None
         # Callbacks of the loop run in a context of the delivery; otherwise the first raise would lend them its context.
         self._context = contextvars.Context()
@@ -182,9 +183,11 @@ class Scheduler:
             result = subscriber.transport.deliver(subscriber.socket, batch)
         except BaseException as error:  # noqa: BLE001 as in `_deliver`
             problem = error
-        if result is not True or self._observers or not subscriber.finish_at_once(batch):
+        if result is not True or not subscriber.finish_at_once(batch):
             self._late = (subscriber, batch, result, problem)
             problem = None  # the error's context has a traceback with this frame, and would form a cycle
+        elif batch.began_at is not None:
+            self._unreported = (subscriber.socket, batch, time.monotonic() - batch.began_at)
         return True
 
     # Turns
@@ -193,6 +196,8 @@ class Scheduler:
         self._scheduled = False
         if self._loop is None or self._queues.is_closed:
             return
+        if self._unreported is not None:
+            self._report_late()
         ready = self._ready
         if not ready and self._late is None:  # the only event of the last turn was sent at once
             self.put = self._send_or_queue
@@ -221,6 +226,11 @@ class Scheduler:
             else:
                 self._break(subscriber, batch, problem)
 
+    def _report_late(self) -> None:
+        if self._unreported is not None:
+            (socket, batch, seconds), self._unreported = self._unreported, None
+            self._report(socket, batch, None, seconds)
+
     def _deliver(self, subscriber: Subscriber) -> None:
         """Give a subscriber its turn: hand one batch to its transport."""
         if subscriber.state is not _QUEUED:
@@ -240,9 +250,11 @@ class Scheduler:
         except BaseException as error:  # noqa: BLE001 a plugin's error is an outcome, never ours
             self._break(subscriber, batch, error)
             return
-        is_simple = result is True and batch.began_at is None and not subscriber.transport.limits.gathers
+        is_simple = result is True and not subscriber.transport.limits.gathers
         if not is_simple or not subscriber.finish_simply(batch):
             self._take(subscriber, batch, result)
+        elif batch.began_at is not None:
+            self._report(subscriber.socket, batch, None, time.monotonic() - batch.began_at)
 
     def _proceed(self, subscriber: Subscriber) -> None:
         """Let a subscriber wait for its next turn, or be idle, or end."""
@@ -397,6 +409,7 @@ class Scheduler:
         *present* returns the subscribers, more of which may come until the time is over.
         """
         await emptied(lambda: [each for each in present() if not each.queue.is_kept], timeout_s)
+        self._report_late()
         self._take_late()
         self._queues.is_closed = True
         self.put = self._put_all

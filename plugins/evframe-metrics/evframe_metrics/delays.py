@@ -69,10 +69,8 @@ class Delays:
 
         This is called for each batch, however many events it has: nothing of it is for each event.
         """
-        if error is not None and _comes_back(batch, error):
-            return
         events = batch.events
-        if not events:
+        if not events or (error is not None and _comes_back(batch, error)):
             return
         transport = socket.canonical.partition(":")[0]
         histogram = self.by_transport.get(transport)
