@@ -57,6 +57,7 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-route",
             "evframe-state",
             "evframe-stream",
+            "evframe-systemd",
             "evframe-options",
             "evframe-timing",
             "evframe-virtual",
