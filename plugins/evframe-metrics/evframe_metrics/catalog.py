@@ -151,14 +151,14 @@ JOURNAL_BYTES: Final = Metric(
     Panel("Journal on disk", 'evframe_journal_bytes{instance=~"$instance"}', "{{instance}}", "bytes"),
 )
 PLUGIN_COUNTER: Final = Metric(
-    "evframe_plugin_counter",
+    "evframe_plugin_counts",
     "counter",
     "What plugins count that only grows, by the group and the name that get_statistics has.",
     ("group", "name"),
     "the groups of plugins",
 )
 PLUGIN_GAUGE: Final = Metric(
-    "evframe_plugin_gauge",
+    "evframe_plugin_levels",
     "gauge",
     "What plugins count that may fall too, by the group and the name that get_statistics has.",
     ("group", "name"),

@@ -261,7 +261,7 @@ async def test_numbers_of_plugins_have_series():
     assert found["evframe_dead_letters",] == 3
     assert found["evframe_dead_letter_bytes",] == 300
     assert (found["evframe_journal_events",], found["evframe_journal_bytes",]) == (2, 4096)
-    assert found["evframe_plugin_counter_total", "dead_letters", "added"] == 5
+    assert found["evframe_plugin_counts_total", "dead_letters", "added"] == 5
     assert not [key for key in found if key[0].startswith("evframe_plugin") and key[1] in {"events", "deliveries"}]
 
 

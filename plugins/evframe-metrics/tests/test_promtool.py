@@ -13,6 +13,7 @@ from evframe_metrics.catalog import METRICS
 from evframe_metrics.dashboard import dashboard_file
 
 import evframe
+from evframe.plugin import StatisticGroup
 from evframe.testing import MemoryTransport
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -37,11 +38,19 @@ def promtool(tmp_path):
     return run
 
 
+class Counting:
+    """A plugin with statistics."""
+
+    @evframe.hookimpl
+    def statistics(self):
+        return [StatisticGroup("counting", {"seen": 3}, {"open": 1})]
+
+
 async def test_the_text_of_a_scrape_has_no_fault(promtool):
-    """`promtool check metrics` finds no fault in names, kinds and help texts."""
+    """`promtool check metrics` finds no fault in names, kinds and help texts, of other plugins either."""
     metrics = Metrics(Options(bind="127.0.0.1:0", detail=True))
     memory = MemoryTransport()
-    events = evframe.EventInterface(plugins={"memory": memory, "metrics": metrics})
+    events = evframe.EventInterface(plugins={"memory": memory, "counting": Counting(), "metrics": metrics})
     events.register_event("E_A")
     memory.when("b", lambda batch: batch.fail(0, "odd") or True)
     for name in "ab":
@@ -49,6 +58,8 @@ async def test_the_text_of_a_scrape_has_no_fault(promtool):
     async with events:
         await events.raise_event_and_wait("E_A")
         text = b"".join(await metrics._scrape(is_open=False)).decode()
+    assert "evframe_plugin_counts_total" in text
+    assert "evframe_plugin_levels" in text
     promtool("check", "metrics", given=text)
 
 
