@@ -4,6 +4,7 @@ import _sqlite3
 import ctypes
 import random
 import sqlite3
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,6 +54,9 @@ class Recorder:
         """Tuples: a word and its data; a test adds its own."""
         self.is_broken = False
         """Whether each write and sync is an I/O error."""
+        self.is_moving = threading.Event()
+        """Each sync waits for this, as for a slow disk."""
+        self.is_moving.set()
         self._keep = []  # what SQLite has pointers to
         self._methods = {}
 
@@ -100,6 +104,7 @@ class Recorder:
         def on_sync(file, flags):
             if self.is_broken:
                 return _SYNC_ERROR
+            self.is_moving.wait()
             code = sync(file, flags)
             self.log.append(("sync", path))
             return code

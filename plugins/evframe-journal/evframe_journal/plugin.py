@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import sys
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import ClassVar, Final
@@ -33,6 +32,7 @@ from evframe_journal.discard import Discarded
 from evframe_journal.file import JournalFile
 from evframe_journal.journal import Journal
 from evframe_journal.keys import canonical_of, key_of
+from evframe_journal.leaving import write_all
 from evframe_journal.limits import Calls, Limits
 from evframe_journal.memory import Memory
 from evframe_journal.options import Options as JournalOptions
@@ -42,9 +42,6 @@ from evframe_journal.restoring import RestoredEvents
 
 log = logging.getLogger("evframe.journal")
 IDENTIFIER: Final = "journal"
-_END_S: Final = 10.0
-_FAILING_S: Final = 1.0  # of the attempts at the end to use a file that fails
-_LOOK_S: Final = 0.005
 _SWITCH_S: Final = 0.0005  # with 5 ms a busy loop lets the thread of a commit wait for a second
 
 
@@ -282,16 +279,13 @@ class JournalPlugin:
     async def _leave(self) -> None:
         journal, file = self._journal, self._file
         self._journal = self._file = None
-        if journal is not None:
-            began = time.monotonic()
-            until = began + _END_S
-            while journal.tick(is_last=True) and time.monotonic() < until:
-                if journal.is_failing:
-                    until = min(until, began + _FAILING_S)
-                await asyncio.sleep(_LOOK_S)
-            for key, lost in journal.give_up().items():
+        try:
+            if journal is not None:
+                await write_all(journal, self._get_context().host.core.drain_timeout_s)
+        finally:
+            for key, lost in ({} if journal is None else journal.give_up()).items():
                 extra = {"socket": canonical_of(key), "lost": lost}
                 log.error("events are lost, because they could not be written", extra=extra)
-        self.letters.give_up()
+            self.letters.give_up()
         if file is not None:
             await in_thread(file.close)

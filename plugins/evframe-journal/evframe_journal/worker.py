@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from threading import Event
 from typing import Final, TypeVar
 
@@ -43,7 +44,7 @@ class Worker:
         self._looked = self._had_used = 0.0
 
     def run(self, work: Callable[[], _Result], done: Callable[[Future[_Result]], None]) -> None:
-        """Call *work* in the thread, then *done* in the loop's."""
+        """Call *work* in the thread, then *done* in the loop's; neither once the thread has ended."""
         loop = asyncio.get_running_loop()
 
         def run() -> _Result:
@@ -58,13 +59,17 @@ class Worker:
             done(future)
 
         def over_soon(future: Future[_Result]) -> None:
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(over, future)
 
+        try:
+            future = self._thread.submit(run)
+        except RuntimeError:  # `close` was called, and what was under way then has called for more
+            return
         self._under_way += 1
         if self._under_way == 1:
             self._look_later(loop)
-        self._thread.submit(run).add_done_callback(over_soon)
+        future.add_done_callback(over_soon)
 
     def rest(self) -> None:
         """Say, in the thread, that what follows takes its time without the lock: the loop need not wait for it."""

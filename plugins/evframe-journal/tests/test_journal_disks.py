@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import threading
 
 from evframe_journal import JournalPlugin, Options
 from power import Recorder
@@ -94,3 +95,29 @@ async def test_errors_of_the_device(tmp_path):
             peer.when("a", None)
             await until(lambda: not events.statistics[0].depth)
             assert [event.params["number"] for event in peer.delivered["a"]] == list(range(1000))
+
+
+async def test_a_disk_that_is_slow_at_the_end(tmp_path, caplog):
+    """What a slow disk has not taken when the time to leave is over is counted and logged, however slow it is."""
+    recorder = Recorder()
+    peer = MemoryTransport()
+    peer.when("a", away)
+    journal = JournalPlugin(Options(str(tmp_path / "journal")))
+    config = Config(core=CoreOptions(drain_timeout_s=0, queue_size=10))
+    with recorder.recording():
+        async with evframe.EventInterface(config, plugins={"memory": peer, "journal": journal}) as events:
+            events.register_event("E")
+            events.subscribe_event("E", "memory:a", policy=Policy(keep="disk", dead_letter=True))
+            for number in range(10):
+                events.raise_event("E", [number])
+            await until(lambda: journal.written == 10)
+            recorder.is_moving.clear()
+            for number in range(10, 100):
+                events.raise_event("E", [number])
+        counters = events.statistics[0]
+        recorder.is_moving.set()
+        await until(lambda: not any(thread.name.startswith("journal") for thread in threading.enumerate()))
+    assert counters.reasons == {"shutdown": 90}
+    assert counters.depth == 10
+    assert journal.letters.not_kept == 90
+    assert "events are lost, because they could not be written" in caplog.messages

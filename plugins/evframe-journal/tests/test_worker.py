@@ -71,3 +71,19 @@ async def test_the_loop_looks_only_while_something_is_under_way():
     for _ in range(100):
         await asyncio.sleep(0.0001)
     assert watch.looked <= before + 1
+
+
+async def test_what_is_under_way_at_the_end_calls_for_more():
+    """It is not begun, because nothing can be read any more, and no callback has an error."""
+    worker = Worker("tests")
+    begins, ended = threading.Event(), asyncio.get_running_loop().create_future()
+
+    def done(future):
+        worker.run(ended.cancel, ended.set_result)
+        ended.set_result(future.result())
+
+    worker.run(lambda: begins.wait(10), done)
+    closing = asyncio.get_running_loop().run_in_executor(None, worker.close)
+    begins.set()
+    assert await ended
+    await closing
