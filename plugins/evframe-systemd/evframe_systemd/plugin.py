@@ -105,8 +105,9 @@ class ServiceNotifier:
 
     @hookimpl
     def stop(self) -> None:
-        """Close the socket."""
+        """Send what a full socket has refused, and close the socket."""
         if self._manager is not None:
+            self._send_states()
             self._manager.close()
 
 

@@ -98,7 +98,7 @@ def test_life_of_a_process(any_manager, tmp_path):
     file, management = ConfigFile(tmp_path / "evframe.toml", "systemd", "mi", "mi-datagram"), tmp_path / "mi.sock"
     file.write(f'[plugins.mi-datagram]\nsocket_name = "{management}"\n')
     # An exec keeps the pid, which is known here only once the process runs: WATCHDOG_PID has another test.
-    environment = {**os.environ, "NOTIFY_SOCKET": any_manager.address, "WATCHDOG_USEC": "20000"}
+    environment = {**os.environ, "NOTIFY_SOCKET": any_manager.address, "WATCHDOG_USEC": "200000"}
     environment.pop("WATCHDOG_PID", None)
     with child(str(BIN / "evframe"), "run", "-c", str(file.path), env=environment) as process:
         assert any_manager.receive() == READY
@@ -257,6 +257,23 @@ async def test_socket_without_room(manager, monkeypatch, caplog):
         assert [text.partition("\n")[0] for text in reloading] == ["READY=1", "RELOADING=1", "READY=1", "WATCHDOG=1"]
     lines = [record for record in caplog.records if record.name == "evframe.systemd"]
     assert [(line.levelno, line.address) for line in lines] == [(logging.WARNING, manager.address)]
+
+
+async def test_end_with_a_socket_without_room(manager):
+    """The end that a full socket refuses is sent when what was queued is delivered."""
+
+    class Last:
+        @evframe.hookimpl
+        def stop(self):  # before that of the notifier, which was loaded earlier
+            seen.extend(manager.received())
+
+    seen = []
+    async with gateway(ServiceNotifier(), last=Last()) as interface:
+        await begin(interface)
+        manager.fill()
+    assert seen[0] == READY
+    assert set(seen[1:]) == {""}
+    assert manager.received() == [STOPPING]
 
 
 async def test_service_manager_that_returns(manager, caplog):
