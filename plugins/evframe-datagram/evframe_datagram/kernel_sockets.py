@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import nsmallest
 from typing import Any, Final
 
@@ -64,17 +64,28 @@ class KernelSockets:
         if key in self._open:
             self._open.pop(key).kernel.close()
 
+    def copy(self, kernel: socket.socket) -> socket.socket:
+        """Return another descriptor of *kernel*, which stays open when that one is closed.
+
+        Raises:
+            OSError: if *kernel* is closed, or no file can be opened.
+        """
+        return self._opened(kernel.dup)
+
     def _make(self, family: int) -> socket.socket:
-        """Return a new kernel socket; at the limit of open files, those not used for longest make room."""
+        return self._opened(lambda: socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK))
+
+    def _opened(self, make: Callable[[], socket.socket]) -> socket.socket:
+        """Return what *make* returns; at the limit of open files, the sockets not used for longest make room."""
         try:
-            return socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            return make()
         except OSError as error:
             if error.errno not in {errno.EMFILE, errno.ENFILE}:
                 raise
         idle = [key for key in self._open if key not in self.waiting]
         for key in nsmallest(_EVICTED, idle, key=lambda key: self._open[key].used):
             self.close(key)
-        return socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        return make()
 
 
 def reason_of(number: int | None) -> str:

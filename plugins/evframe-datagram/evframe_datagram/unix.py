@@ -62,33 +62,36 @@ class UnixSender:
     async def _send_rest(self, target: UnixSocket, batch: Batch, index: int, kernel: socket.socket) -> None:
         """Continue when the reader has made room; a reader that is gone shows as an error of the send."""
         events = batch.events
-        room = _Room(kernel)
-        self._sockets.waiting.add(target.canonical)
+        try:
+            room = _Room(self._sockets.copy(kernel))
+        except OSError as error:
+            raise Unavailable(connection_problem(error), done=index) from None
         try:
             while index < len(events):
                 try:
-                    kernel.send(events[index].payload)
+                    room.kernel.send(events[index].payload)
                 except BlockingIOError:
                     await room.wait()
                     continue
                 except OSError as error:
-                    room.close()  # before the kernel socket is
                     self._fail(target, batch, index, error)
                 index += 1
         finally:
-            self._sockets.waiting.discard(target.canonical)
             room.close()
 
 
 class _Room:
-    """Waits until a kernel socket takes more; the loop watches it from the first wait to the end.
+    """Waits until a kernel socket takes more; the loop watches it from the first wait until it is closed.
+
+    Each batch has its own copy: the loop has one callback for a descriptor, and a batch of another subscriber of the
+    same path, such as a member of a group or a replay, would replace it, or close the socket.
 
     The kernel's queue of a reader has ten datagrams by default. To have the socket watched anew for each ten of a batch
     takes two more system calls.
     """
 
     def __init__(self, kernel: socket.socket) -> None:
-        self._kernel = kernel
+        self.kernel = kernel
         self._loop = asyncio.get_running_loop()
         self._is_watched = False
         self._writable: asyncio.Future[None] = self._loop.create_future()
@@ -98,7 +101,7 @@ class _Room:
         self._writable = self._loop.create_future()
         if not self._is_watched:
             self._is_watched = True
-            self._loop.add_writer(self._kernel, self._take)
+            self._loop.add_writer(self.kernel, self._take)
         await self._writable
 
     def _take(self) -> None:
@@ -106,7 +109,8 @@ class _Room:
             self._writable.set_result(None)
 
     def close(self) -> None:
-        """Watch no more."""
+        """Watch no more, and close the kernel socket."""
         if self._is_watched:
             self._is_watched = False
-            self._loop.remove_writer(self._kernel)
+            self._loop.remove_writer(self.kernel)
+        self.kernel.close()

@@ -494,3 +494,45 @@ async def test_names_leave_no_garbage():
                     events.unsubscribe_event("E_TEST", text)
                 del lease
                 await until(lambda: not events.resolver.in_use)
+
+
+class Members:
+    """A plugin that opens members, as groups and replays do."""
+
+    @evframe.hookimpl
+    def loaded(self, context):
+        self.context = context
+
+    def open(self, text):
+        return self.context.roster.open_member(self.context.transports.parse(text))
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_two_subscribers_of_one_path_wait_for_its_reader(tmp_path, ends):
+    """Each continues when a slow reader has made room, also when the other one has ended meanwhile."""
+    path = str(tmp_path / "reader")
+    members, outcomes = Members(), []
+    plugins = {"datagram": DatagramTransport(), "members": members}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as reader:
+        reader.bind(path)
+        reader.setblocking(False)
+        async with evframe.EventInterface(plugins=plugins) as events:
+            events.register_event("E")
+            definition = events.event("E")
+            events.subscribe_event("E", f"unix:{path}")
+            member = members.open(f"unix:{path}")
+            for number in range(100):
+                events.raise_event("E", [number])
+                member.put(definition.snapshot([number], 0.0), outcomes.append)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            if ends:
+                members.context.roster.close_member(member)
+
+            def is_over():
+                with contextlib.suppress(BlockingIOError):
+                    while reader.recv(4096):
+                        pass
+                return events.statistics[0].delivered == 100 and len(outcomes) == 100
+
+            await until(is_over)
