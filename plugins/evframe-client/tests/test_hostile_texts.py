@@ -50,6 +50,8 @@ def run(*words):
         ["events", "--json"],
         ["subscribers"],
         ["subscribers", "--json"],
+        ["top", "--once", "--no-rate"],
+        ["top", "--once", "--no-rate", "--json"],
         ["subscribe", "E_A", "udp:127.0.0.1:1"],
         ["subscribe", HOSTILE, HOSTILE],
         ["raise", "E_A", "a=b"],

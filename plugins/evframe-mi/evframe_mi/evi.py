@@ -169,6 +169,9 @@ class _Evi:
             listed["away"] = away
         if depth := lease.subscriber.depth:
             listed["depth"] = depth
+            raised_at = lease.subscriber.queue.oldest
+            if raised_at is not None:
+                listed["oldest"] = round(max(0.0, time.monotonic() - raised_at), 3)
         return {**listed, **self._context.leases.describe(socket)}
 
     def statistics(self, _: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,6 +75,26 @@ async def test_statistics(events, memory):
     assert statistics["Ended"] == {"raised": 0, "delivered": 0, "failed": 0, "reasons": {}, "depth": 0}
 
 
+async def test_age_of_what_waits(events, memory):
+    """A listed subscriber has the age of the first event that waits for it, as long as one waits."""
+
+    def listed():
+        return ask(management(events), "subscribers_list", ["E_A", "memory:a"])["result"]["Event"]["Subscriber"]
+
+    def refuse(_):
+        raise Unavailable("refused")
+
+    memory.when("a", refuse)
+    events.subscribe_event("E_A", "memory:a")
+    async with events:
+        assert "oldest" not in listed()
+        events.raise_event("E_A")
+        await until(lambda: listed().get("away") == "refused" and "oldest" in listed())
+        first = listed()
+        assert first["depth"] == 1
+        await until(lambda: listed().get("oldest", 0) > first["oldest"] >= 0)
+
+
 def test_pretty():
     """One member per line, a tab after the colon, items of arrays in one line."""
     assert pretty(b'{"jsonrpc":"2.0","result":[[1,"a"],2],"id":"1"}') == (

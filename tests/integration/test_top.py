@@ -1,0 +1,230 @@
+"""`evframe top` with a gateway process: once, as JSON, and on a terminal."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import termios
+from contextlib import contextmanager
+from pathlib import Path
+from select import select
+
+import pytest
+from processes import bound, child, until
+
+EVFRAME = Path(sys.executable).parent / "evframe"
+LONG = "calls-of-the-second-site-with-a-long-name.log"
+
+
+def top(*words, width=80):
+    environment = {**os.environ, "COLUMNS": str(width), "TERM": "xterm"}
+    done = subprocess.run(
+        bound(EVFRAME, "top", *words), capture_output=True, text=True, timeout=50, check=False, env=environment
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.fixture
+def closed():
+    """Return the address of a port that refuses connections."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        yield "127.0.0.1:%d" % one.getsockname()[1]
+
+
+@pytest.fixture
+def running(gateway, closed, tmp_path):
+    """Start a gateway with a file that gets an event, and a subscriber that is away, for which it waits."""
+    sockets = [f"flatstore:{tmp_path}/{LONG}", f"tcp:{closed}"]
+    started = gateway(
+        '[[events]]\nname = "E_A"\n'
+        + "".join(f'[[subscriptions]]\nevent = "E_A"\nsocket = "{each}"\n' for each in sockets)
+    )
+    started.client.call("event_subscribe", ["E_A", "udp:127.0.0.1:9", 3600])
+    started.client.raise_event("E_A")
+
+    def counted():
+        (tried,) = [one for one in started.client.call("evi:statistics")["Subscribers"] if "flatstore" in one["socket"]]
+        (away,) = [one for one in started.client.call("evi:statistics")["Subscribers"] if closed in one["socket"]]
+        return tried["delivered"] == 1 and away.get("away") == "refused"
+
+    until(counted)
+    return started
+
+
+def test_once(running, closed, tmp_path):
+    """The table is printed once where there is no terminal, in 80 columns or in more."""
+    narrow = top("--interval", "0.05", "--url", running.url).splitlines()
+    wide = top("--interval", "0.05", "--once", "--url", running.url, width=240).splitlines()
+
+    assert len(narrow) == len(wide) == 4
+    assert max(map(len, narrow)) <= 80
+    assert narrow[0].split() == wide[0].split()
+    assert narrow[0].split() == ["SOCKET", "STATE", "SINCE", "RATE", "DEPTH", "OLDEST", "FAILED", "REASON", "LEASE"]
+    assert re.fullmatch(r"flatstore:\S*…\S*\.log +connected +0\.0 +0 +0 +never", narrow[1])
+    assert re.fullmatch(rf"flatstore:{tmp_path}/{LONG} +connected +0\.0 +0 +0 +never", wide[1])
+    assert re.fullmatch(rf"tcp:{closed} +away: refused +0\.0 +1 +\d+s +0 +never", wide[2])
+    assert re.fullmatch(r"udp:127\.0\.0\.1:9 +unknown .* (59m|1h)", wide[3])
+
+
+def test_json(running, closed):
+    """A sample is one JSON object on a line; rates need a second sample."""
+    line = top("--once", "--json", "--interval", "0.05", "--sort", "-depth", "--url", running.url)
+    first = top("--once", "--json", "--no-rate", "--filter", "tcp:*", "--url", running.url)
+    away, *others = json.loads(line)["subscribers"]
+    (alone,) = json.loads(first)["subscribers"]
+
+    assert line.count("\n") == first.count("\n") == 1
+    assert away["socket"] == alone["socket"] == f"tcp:{closed}"
+    assert (away["state"], away["away"], away["depth"], away["rate"]) == ("away", "refused", 1, 0.0)
+    assert alone["rate"] is None
+    assert alone["oldest"] > away["oldest"] > 0
+    assert {one["lease"] for one in others} - {"never"} <= set(range(3500, 3601))
+
+
+def test_json_without_an_end(running):
+    """Without `--once` a line follows each interval, until a signal ends it."""
+    words = ["top", "--json", "--interval", "0.05", "--url", running.url]
+    with child(EVFRAME, *words, stdout=subprocess.PIPE, text=True) as process:
+        samples = [json.loads(process.stdout.readline()) for _ in range(3)]
+        process.terminate()
+        assert process.wait(30) == 0
+
+    assert [sample["subscribers"][0]["rate"] is None for sample in samples] == [True, False, False]
+    assert samples[0]["time"] < samples[1]["time"] < samples[2]["time"]
+
+
+def test_a_token(gateway, tmp_path):
+    """The token of the interface is sent."""
+    (tmp_path / "token").write_text("secret")
+    (tmp_path / "token").chmod(0o600)
+    running = gateway(f'token_file = "{tmp_path}/token"\n')
+
+    printed = top("--once", "--json", "--no-rate", "--url", running.url, "--token-file", f"{tmp_path}/token")
+    assert json.loads(printed)["subscribers"] == []
+
+
+class Terminal:
+    """A terminal with a running `evframe top`."""
+
+    def __init__(self, process, ours):
+        self.process = process
+        self._ours = ours
+        self.shown = ""
+
+    def read_until(self, text):
+        """Read what is shown after all that was read before, up to *text*."""
+        read = ""
+        while text not in read:
+            while not select([self._ours], [], [], 1)[0]:
+                assert self.process.poll() is None, self.shown + read
+            read += os.read(self._ours, 65536).decode(errors="replace")
+        self.shown += read
+        return read
+
+    def press(self, key):
+        os.write(self._ours, key)
+
+    def resize(self, columns):
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+    def rest(self):
+        """Return the exit code, with everything that was shown read."""
+        self.read_until("\x1b[?1049l")
+        return self.process.wait(30)
+
+
+@contextmanager
+def terminal(*words, columns=80):
+    ours, theirs = pty.openpty()
+    try:
+        fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        before = termios.tcgetattr(theirs)
+        environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+        with subprocess.Popen(
+            [sys.executable, "-c", _LEADER, EVFRAME, "top", "--interval", "0.1", *words],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**environment, "TERM": "xterm-256color"},
+            start_new_session=True,
+        ) as process:
+            try:
+                yield Terminal(process, ours)
+            finally:
+                process.kill()
+        assert termios.tcgetattr(theirs) == before
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+# The terminal controls the session, so that Ctrl-C is a signal.
+_LEADER = """
+import ctypes, fcntl, os, signal, sys, termios
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("end", [b"q", b"\x03", signal.SIGTERM], ids=["q", "ctrl-c", "sigterm"])
+def test_on_a_terminal(running, end):
+    """The table is renewed until q, Ctrl-C or SIGTERM, which leave the terminal as it was."""
+    with terminal("--url", running.url) as shown:
+        table = shown.read_until("flatstore:")
+        assert "\x1b[?1049h" in table
+        assert "subscribers: 3 " in table
+        shown.read_until("never")
+        shown.read_until("flatstore:")
+        if isinstance(end, bytes):
+            shown.press(end)
+        else:
+            shown.process.send_signal(end)
+        assert shown.rest() == 0
+        assert shown.shown.rindex("\x1b[?25h") > shown.shown.rindex("\x1b[?25l")
+
+
+def test_a_terminal_that_becomes_wider(running, tmp_path):
+    """The table follows the width of the terminal."""
+    with terminal("--interval", "3600", "--url", running.url) as shown:
+        assert LONG not in shown.read_until("udp:")
+        shown.resize(200)
+        shown.read_until(f"flatstore:{tmp_path}/{LONG}")
+        shown.press(b"q")
+        assert shown.rest() == 0
+
+
+def test_a_gateway_that_restarts(running, gateway):
+    """The last table stays while the gateway does not answer, below a line with the reason, and it comes back."""
+    with terminal("--url", running.url, columns=160) as shown:
+        shown.read_until("udp:")
+        running.stop()
+        away = shown.read_until("Connection refused")
+        assert "as of " in away
+        assert "flatstore:" in shown.read_until("udp:")
+        gateway('[[events]]\nname = "E_A"\n', running.port)
+        shown.read_until("q quits")
+        shown.press(b"q")
+        assert shown.rest() == 0
+
+
+def test_a_gateway_that_hangs(running):
+    """A call without an answer does not delay the end."""
+    with terminal("--url", running.url) as shown:
+        shown.read_until("udp:")
+        running.process.send_signal(signal.SIGSTOP)
+        try:
+            shown.read_until("no answer from")
+            shown.press(b"q")
+            assert shown.rest() == 0
+        finally:
+            running.process.send_signal(signal.SIGCONT)
