@@ -251,6 +251,8 @@ async def test_every_interface(tmp_path, plugin, table, url):
             assert await received(subscription, 1) == [("T_A", {"n": "1"})]
             done = await asyncio.to_thread(command, "subscribers", "-c", str(tmp_path / "evframe.toml"))
             assert subscription.socket in done.stdout
+            done = await asyncio.to_thread(command, "top", "--once", "--json", "--no-rate", "--url", url)
+            assert f'"socket": "{subscription.socket}", "state": "connected"' in done.stdout
         assert subscribed(events) == []
         refused = await asyncio.to_thread(command, "mi", "nope", "--url", url)
         assert (refused.returncode, refused.stderr) == (

@@ -1,6 +1,7 @@
 """The subscribers that `evframe top` shows: samples of what a gateway reports, and the table of them."""
 
 import json
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -191,3 +192,13 @@ def test_options_that_cannot_be_used():
     done = CliRunner().invoke(main, ["top", "--once", "--url", "http://127.0.0.1:1/mi"])
     assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
     assert "no answer from" in done.stderr
+
+
+def test_without_rich(monkeypatch):
+    """A table needs the extra, which is named before the gateway is asked; JSON does without."""
+    monkeypatch.setitem(sys.modules, "rich.live", None)
+    words = ["top", "--once", "--url", "http://127.0.0.1:1/mi"]
+    table, form = (CliRunner().invoke(main, [*words, *more]) for more in ([], ["--json"]))
+
+    assert (table.exit_code, table.stderr) == (1, 'Error: expected rich, pip install "evframe-client[commands]"\n')
+    assert "no answer from" in form.stderr
