@@ -72,6 +72,7 @@ class JournalPlugin:
         self.orphaned = 0
         """How many events were dropped because their subscriber has not come back."""
         self._problem = ""
+        self._kept: dict[str, Subscriber] = {}  # by the key of what the file has for it
         self._limiter = LogLimiter()
 
     @hookimpl
@@ -101,7 +102,9 @@ class JournalPlugin:
             return None
         calls = Calls(wake, subscriber.fail, subscriber.fail_events, subscriber.count_found, subscriber.call_with)
         limits = Limits.of(room, policy, self._get_context().host.core.overflow)
-        return self._journal.open(key_of(subscriber.socket.canonical), limits, calls)
+        key = key_of(subscriber.socket.canonical)
+        self._kept[key] = subscriber
+        return self._journal.open(key, limits, calls)
 
     @hookimpl
     def events_failed(
@@ -268,8 +271,11 @@ class JournalPlugin:
     @hookimpl
     def subscriber_released(self, subscriber: Subscriber) -> None:
         """Remember which positions the events of a subscriber had."""
-        if self._journal is not None:
-            self._journal.release(key_of(subscriber.socket.canonical))
+        key = key_of(subscriber.socket.canonical)
+        if self._kept.get(key) is subscriber:  # a member with the same socket is another one
+            del self._kept[key]
+            if self._journal is not None:
+                self._journal.release(key)
 
     @hookimpl
     def stop(self) -> Awaitable[None]:

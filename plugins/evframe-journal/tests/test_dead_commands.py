@@ -383,3 +383,16 @@ async def test_any_value_of_a_parameter_is_answered(gateway, caplog, method):
             answer = await gateway.ask(method, {**needed, name: value})
             assert answer.get("error", {}).get("code") in {None, 400, 404, -32602}, (name, value, answer)
     assert not any(record.exc_info for record in caplog.records)
+
+
+async def test_a_kept_subscriber_is_kept_after_a_replay_to_it(gateway):
+    """The end of the member that a replay has opened does not end the queue of the subscriber with its socket."""
+    await gateway.fail(1, socket="memory:kept")
+    await gateway.replay(socket="*")
+    gateway.memory.when("kept", away)
+    gateway.events.raise_event("E_OTHER", [1])
+    await until(lambda: gateway.journal.written == 1)
+
+
+def away(batch):
+    raise evframe.Unavailable("refused")
