@@ -253,8 +253,11 @@ class Scheduler:
         is_simple = result is True and not subscriber.transport.limits.gathers
         if not is_simple or not subscriber.finish_simply(batch):
             self._take(subscriber, batch, result)
-        elif batch.began_at is not None:
+            return
+        if batch.began_at is not None:
             self._report(subscriber.socket, batch, None, time.monotonic() - batch.began_at)
+        if subscriber.queue.is_own:
+            self._proceed(subscriber)
 
     def _proceed(self, subscriber: Subscriber) -> None:
         """Let a subscriber wait for its next turn, or be idle, or end."""

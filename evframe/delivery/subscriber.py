@@ -372,16 +372,20 @@ class Subscriber:
         return True
 
     def finish_simply(self, batch: Batch) -> bool:
-        """Count the events of *batch*, the only one under way, as delivered, and be idle.
+        """Count the events of *batch*, the only one under way, as delivered.
 
+        The subscriber is idle then, unless its queue has rules: `proceed` is to be called for that one.
         Return False, and change nothing, when more is to be done, as in `finish_at_once`, or after a failure.
         """
         has_more = self.attempts or self.failing or self._then or self.ended or self.batches > 1 or batch.failures
-        if has_more or self.state is not _SENDING or self.queue or self.queue.is_own:
+        if has_more or self.state is not _SENDING or self.queue:
             return False
         self.delivered += self.in_flight
         self.batches = self.in_flight = 0
-        self.state = _IDLE
+        if self.queue.is_own:
+            self.queue.settle(batch.number, ())  # which may bring other events
+        else:
+            self.state = _IDLE
         if batch.dones:
             self.awaited -= len(batch.dones)
             for done in batch.dones.values():

@@ -275,7 +275,11 @@ def _listed(letter: Letter) -> dict[str, Any]:
 
 
 def _text_of(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    try:
+        time = datetime.fromtimestamp(at, UTC)
+    except (ValueError, OverflowError, OSError):  # the wall clock was outside of what a date can be
+        return f"{at:.3f}"
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _progress(replay: Replay) -> dict[str, Any]:

@@ -174,10 +174,11 @@ class KeptQueue(GrantedQueue):
 
     def refill(self) -> None:
         """Use the memory that events under way leave: bring others there, when few are."""
+        if not self.stored:  # as nearly always: this is called twice for each batch
+            self.room = 0 if self._is_closed else max(0, self._granted - self._taken)
+            return
         held = len(self) + self._taken
-        if not self.stored:
-            self._open_room()
-        if not self.stored or self._is_closed or self.is_reading or held > self._granted // 4:
+        if self._is_closed or self.is_reading or held > self._granted // 4:
             return
         memory = self._memory
         self._granted += memory.grant(self._granted, max(0, min(READ_EVENTS, self.limits.events - self._granted)))
