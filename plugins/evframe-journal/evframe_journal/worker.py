@@ -41,6 +41,7 @@ class Worker:
         self._thread = ThreadPoolExecutor(1, name)
         self._has_paused = Event()  # the thread waits for the disk, or has ended what it had to do
         self._under_way = 0
+        self._is_looking = False  # a look is due
         self._looked = self._had_used = 0.0
 
     def run(self, work: Callable[[], _Result], done: Callable[[Future[_Result]], None]) -> None:
@@ -67,7 +68,7 @@ class Worker:
         except RuntimeError:  # `close` was called, and what was under way then has called for more
             return
         self._under_way += 1
-        if self._under_way == 1:
+        if not self._is_looking:
             self._look_later(loop)
         future.add_done_callback(over_soon)
 
@@ -76,11 +77,13 @@ class Worker:
         self._has_paused.set()
 
     def _look_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_looking = True
         self._looked, self._had_used = self._clock(), self._used()
         loop.call_later(_LOOK_S, self._look, loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait for the thread, if the loop has used most of the time since the last look."""
+        self._is_looking = False
         if not self._under_way:
             return
         passed = self._clock() - self._looked

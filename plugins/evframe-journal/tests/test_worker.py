@@ -87,3 +87,22 @@ async def test_what_is_under_way_at_the_end_calls_for_more():
     begins.set()
     assert await ended
     await closing
+
+
+async def test_one_look_is_due_however_fast_one_call_follows_another():
+    due = []
+
+    class Looking(Worker):
+        def _look_later(self, loop):
+            due.append(due[-1] + 1 if due else 1)
+            super()._look_later(loop)
+
+        def _look(self, loop):
+            due.append(due[-1] - 1)
+            super()._look(loop)
+
+    worker = Looking("tests")
+    for _ in range(100):
+        await result(worker, lambda: None)
+    worker.close()
+    assert max(due) == 1
