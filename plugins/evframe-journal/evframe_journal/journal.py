@@ -209,7 +209,7 @@ class Journal:
         self._removals.ended.note(lows)
         for key, low in lows.items():
             if key in self._queues:
-                self._queues[key].acknowledged = max(low, self._queues[key].acknowledged)
+                self._queues[key].acknowledged = low  # below what was assumed, for events put before those of the file
             if self._lows.get(key, math.inf) <= low:
                 del self._lows[key]
 
