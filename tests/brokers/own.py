@@ -15,7 +15,6 @@ from pathlib import Path
 MARK = "EVFRAME_TESTS_FOLDER"
 START_S = 90
 LOCKS = Path(tempfile.gettempdir(), f"evframe-tests-ports-{os.getuid()}")
-_locks = []  # of the ports of this process
 
 # Runs in a process of its own, which outlives this one however it ends: the pipe then ends as well.
 END = """
@@ -42,13 +41,12 @@ def free_port():
     LOCKS.mkdir(exist_ok=True)
     while True:
         port = random.randrange(20_000, 32_000)
-        lock = (LOCKS / str(port)).open("w")
+        lock = os.open(LOCKS / str(port), os.O_WRONLY | os.O_CREAT, 0o600)
         with contextlib.suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with socket.create_server(("127.0.0.1", port)):
-                _locks.append(lock)
                 return port
-        lock.close()
+        os.close(lock)
 
 
 class OwnBroker:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
+from evframe_kafka_clients.starting import closing_connections
 
 from evframe_kafka_consumer.closing import end
 from evframe_kafka_consumer.options import ConnectionOptions
@@ -68,7 +69,8 @@ class DeadLetters:
                     **for_a_producer(made),
                 )
                 try:
-                    await producer.start()
+                    with closing_connections():
+                        await producer.start()
                 except BaseException:
                     await end(producer, producer.client)
                     raise

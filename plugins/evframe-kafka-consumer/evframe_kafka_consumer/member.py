@@ -10,6 +10,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError, KafkaError
 from evframe_kafka_clients.places import Places
+from evframe_kafka_clients.starting import closing_connections
 
 from evframe import Unavailable
 from evframe_kafka_consumer.closing import end
@@ -62,7 +63,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
             Unavailable: if none of the brokers that the cluster names resolves.
         """
         async with asyncio.timeout(self._limit_s):
-            await self._consumer.start()
+            with closing_connections():
+                await self._consumer.start()
             await self._places.look_up(self._consumer._client)  # noqa: SLF001 as above
         problem = self._places.problem(self._consumer._client)  # noqa: SLF001 as above
         if problem is not None:

@@ -9,6 +9,7 @@ import uuid
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from brokers.kafka_connections import FIRST_REQUEST, open_connections
 from brokers.proxy import FaultProxy
 from evframe_kafka_consumer import ConnectionOptions, KafkaConsumer, Options
 from numbered import assert_all, assert_exactly, assert_in_order
@@ -484,6 +485,16 @@ class TestOutages:
                 async with asyncio.timeout(20):
                     await consuming.events.__aexit__(None, None, None)
                 proxy.release()
+
+    async def test_start_that_is_given_up(self, kafka, topic):
+        """When the time of the start is over, the connection to the silent broker is closed."""
+        async with FaultProxy(kafka.port) as proxy:
+            proxy.hold_after = FIRST_REQUEST
+            options = {"brokers": f"127.0.0.1:{proxy.port}", "connect_timeout_ms": 300}
+            async with Consuming(kafka, topic, **options) as consuming:
+                await until(lambda: not proxy.flows.is_set())
+                await until(lambda: consuming.listed["state"] == "timeout")
+                assert not open_connections()
 
 
 async def test_tls_and_passwords(kafka, topic, producer, tmp_path, caplog):

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer, errors
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from evframe_kafka_clients.logins import without_tokens
 from evframe_kafka_clients.places import Places
+from evframe_kafka_clients.starting import closing_connections
 from evframe_kafka_clients.tls import FILES, with_tls
 from evframe_kafka_clients.tokens import tokens_of
 
@@ -93,7 +94,8 @@ class Cluster:
         self._places.watch(producer.client)
         try:
             async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
-                await producer.start()
+                with closing_connections():
+                    await producer.start()
                 await self._places.look_up(producer.client)
         except (KafkaError, OSError) as error:
             without_tracebacks(error)
