@@ -43,6 +43,7 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-datagram",
             "evframe-files",
             "evframe-flatstore",
+            "evframe-http",
             "evframe-ingest",
             "evframe-journal",
             "evframe-kafka-clients",

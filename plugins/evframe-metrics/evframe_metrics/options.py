@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
-from evframe_wire.endpoints import is_loopback, parse_endpoint
+from evframe_http import Credentials, fields
+from evframe_wire.endpoints import parse_endpoint
 
-from evframe.plugin import at_least, file_digests, read_secret
-
-
-def _bind(options: Options, attribute: attrs.Attribute[str], value: str) -> None:
-    try:
-        target = parse_endpoint(value)
-    except ValueError as error:
-        raise ValueError(f"{attribute.name}: {error}") from None
-    if isinstance(target, str):
-        raise ValueError(f"{attribute.name}: expected host:port, got {value!r}")  # noqa: TRY004 a text of another form
-    if not is_loopback(target[0]) and options.token_file is None:
-        raise ValueError(
-            f"{attribute.name}: expected a loopback address where there is no token_file, got {value!r};"
-            " bind to 127.0.0.1, or set token_file"
-        )
-
-
-def _secret(_: Any, attribute: attrs.Attribute[str | None], value: str | None) -> None:
-    if value is not None:
-        try:
-            read_secret(value)
-        except ValueError as error:
-            raise ValueError(f"{attribute.name}: {error}") from None
+from evframe.plugin import at_least, file_digests
 
 
 @attrs.frozen
 class Options:
     """Where metrics are served, and how detailed they are."""
 
-    bind: str = attrs.field(default="127.0.0.1:9464", validator=_bind)
+    bind: str = attrs.field(
+        default="127.0.0.1:9464", validator=fields.bind(lambda options: options.credentials.asks, "no token_file")
+    )
     """``host:port`` or ``[ipv6]:port`` for ``/metrics``, ``/livez`` and ``/readyz``; port 0 takes a free one.
     An address that others can reach needs ``token_file``. Nothing is opened without the table ``[plugins.metrics]``."""
     detail: bool = False
@@ -47,10 +26,15 @@ class Options:
     """Whether the delays of deliveries are measured, which takes some time of each batch."""
     required_failing_s: float = attrs.field(default=30.0, validator=at_least(0))
     """For how long deliveries to a required subscriber may fail before ``/readyz`` answers 503."""
-    token_file: str | None = attrs.field(default=None, validator=_secret)
+    token_file: str | None = attrs.field(default=None, validator=fields.secret_file)
     """A file that others cannot read, with the token that requests for ``/metrics`` have to bring as
     ``Authorization: Bearer``."""
     secrets: tuple[bytes | None, ...] = file_digests("token_file")
+
+    @property
+    def credentials(self) -> Credentials:
+        """What requests for the metrics have to bring."""
+        return Credentials(token_file=self.token_file)
 
     @property
     def target(self) -> tuple[str, int]:

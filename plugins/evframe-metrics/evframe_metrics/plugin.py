@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from evframe_http import Guard, OriginGuard, Serving, Site, Warnings
+
 from evframe import hookimpl
 from evframe.plugin import PluginContext, StatisticGroup
-from evframe_metrics.access import Guard
 from evframe_metrics.delays import Delays
 from evframe_metrics.detail import Detail
 from evframe_metrics.exposition import OPENMETRICS, PLAIN, readable
@@ -17,12 +19,13 @@ from evframe_metrics.options import Options as MetricsOptions
 from evframe_metrics.pages import Page, text_page
 from evframe_metrics.readiness import Readiness
 from evframe_metrics.scrape import Scrape
-from evframe_metrics.site import Site
 from evframe_metrics.sums import Sums
 
 if TYPE_CHECKING:
     from evframe import Event, Socket
     from evframe.plugin import Changes, Subscriber
+
+log = logging.getLogger("evframe.metrics")
 
 
 class Metrics:
@@ -39,7 +42,8 @@ class Metrics:
 
     def __init__(self, options: MetricsOptions | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._options = MetricsOptions() if options is None else options
-        self._guard = Guard(self._options)
+        self._guard = Guard(self._options.credentials, log)
+        self._warnings = Warnings(log)
         self._context: PluginContext | None = None
         self._site: Site | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -62,7 +66,7 @@ class Metrics:
         """Bind, so that an address in use is an error of the start; then observe, and serve."""
         self._context = context
         self._released = context.roster.ended.raised
-        self._site = Site(self._options.target, self._answer)
+        self._site = self._site_at(self._options, None)
         self._observe(self._options)
 
     @hookimpl
@@ -72,6 +76,10 @@ class Metrics:
         if self._site is not None:
             self._close(self._site)
         return asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _site_at(self, options: MetricsOptions, before: Site | None) -> Site:
+        serving = Serving("evframe_metrics.library", lambda library: library.server_of(self._answer, self._warnings))
+        return Site(options.target, serving, log, before, option="plugins.metrics.bind")
 
     def _observe(self, options: MetricsOptions | None) -> None:
         """Observe batches as *options* say; None for not at all."""
@@ -95,7 +103,7 @@ class Metrics:
             ValueError: if the file with the token cannot.
         """
         before = self._options, self._guard, self._detail
-        guard = Guard(options)
+        guard = Guard(options.credentials, log)
         move_back = self._move(options)
         self._options, self._guard = options, guard
         self._observe(options)
@@ -114,7 +122,7 @@ class Metrics:
         old = self._site
         if old is None or old.is_at(options.target):
             return lambda: None
-        new = self._site = Site(options.target, self._answer, old)
+        new = self._site = self._site_at(options, old)
         closing = asyncio.get_running_loop().call_soon(self._close, old)
 
         def undo() -> None:
@@ -175,14 +183,23 @@ class Metrics:
             return text_page(503, "\n".join(problems)) if problems else text_page(200, "ready")
         if path != "/metrics":
             return text_page(404, "expected /metrics, /livez or /readyz")
-        status = self._guard.refusal(headers)
+        status = self._refusal(headers)
         if status is not None:
             self._refused += 1
-            challenge = {"WWW-Authenticate": 'Bearer realm="evframe"'} if status == 401 else {}
+            challenge = {"WWW-Authenticate": ", ".join(self._guard.challenges)} if status == 401 else {}
             return text_page(status, "Unauthorized" if status == 401 else "Forbidden", challenge)
         is_open = "application/openmetrics-text" in headers.get("Accept", "")
         pieces = await self._scrape(is_open=is_open)
         return Page(200, pieces, OPENMETRICS if is_open else PLAIN)
+
+    def _refusal(self, headers: Mapping[str, str]) -> int | None:
+        """Return the status that a request for the metrics is refused with; None when it may be answered."""
+        if not self._guard.allows(headers.get("Authorization")):
+            return 401
+        # A web page could read the metrics otherwise, once the name of its server resolves to this machine.
+        origins = OriginGuard(self._options.target[0], (), ())
+        problem = origins.problem([headers.get("Host", "")], None, None, is_known=self._guard.asks)
+        return None if problem is None else 403
 
     def _problems(self) -> list[str]:
         assert self._context is not None

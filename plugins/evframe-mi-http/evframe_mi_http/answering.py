@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
+from evframe_http.connections import PAYLOAD_ERRORS, hosts_of, joined
+from evframe_http.origin import cors_headers, preflight_headers
 from evframe_mi.dispatcher import Dispatcher
 from evframe_mi.responses import NESTED_ERRORS
 from evframe_mi.traffic import Traffic
 
-from evframe_mi_http.connections import PAYLOAD_ERRORS
-from evframe_mi_http.origin import cors_headers, preflight_headers
 from evframe_mi_http.rules import Rules
 
 _JSON: Final = "application/json"
@@ -37,10 +37,10 @@ class Answering:
         """Return the response to *request*."""
         rules = self._rules()
         headers = request.headers
-        origin = _joined(request, "Origin")
+        origin = joined(request, "Origin")
         is_known = rules.guard.allows(headers.get("Authorization"))
         problem = rules.origins.problem(
-            _hosts_of(request), origin, _joined(request, "Sec-Fetch-Site"), is_known=is_known and rules.guard.asks
+            hosts_of(request), origin, joined(request, "Sec-Fetch-Site"), is_known=is_known and rules.guard.asks
         )
         if problem is not None:
             return self._forbid(request, problem)
@@ -126,18 +126,6 @@ class Answering:
             self._traffic.warn("a request is nested too deep", peer=request.remote)
             return web.Response(status=400, body=response, headers={"Content-Type": _JSON})
         return web.Response(body=response, headers={"Content-Type": _JSON})
-
-
-def _hosts_of(request: web.BaseRequest) -> list[str]:
-    """Return the hosts that *request* names: in its headers, and in a target that has a host."""
-    named = request.headers.getall("Host", [])
-    return named if request.raw_path.startswith(("/", "*")) else [*named, request.host]
-
-
-def _joined(request: web.BaseRequest, name: str) -> str | None:
-    """Return what the headers *name* say together: several are none that is accepted."""
-    values = request.headers.getall(name, None)
-    return None if values is None else ", ".join(values)
 
 
 def _empty(status: int) -> web.Response:

@@ -6,21 +6,21 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from evframe_http import Serving
 from evframe_mi import ManagementServer, Traffic
 from evframe_wire.endpoints import endpoint_text
 
 from evframe import hookimpl
-from evframe.plugin import Command, CommandTable, LateModule, PluginContext
+from evframe.plugin import Command, CommandTable, PluginContext
 from evframe_mi_http.listener import Listener
 from evframe_mi_http.options import Options as HttpOptions
 from evframe_mi_http.rules import rules_of
 
 if TYPE_CHECKING:
-    from evframe_mi_http.connections import HttpServer
+    from evframe_http.connections import HttpServer
 
 log = logging.getLogger("evframe.mi-http")
 _NEVER_S: Final = 1e9
@@ -35,8 +35,7 @@ class HttpManagement(ManagementServer[HttpOptions, Listener]):
         options = HttpOptions() if options is None else options
         super().__init__(options, Traffic("mi_http", "requests", "replies", "refused"))
         self._rules = rules_of(options)
-        self._library = LateModule("evframe_mi_http.library")
-        self._server: HttpServer | None = None
+        self._serving = Serving("evframe_mi_http.library", self._made_with, lambda: self._rules.tls)
 
     @property
     def address(self) -> str | tuple[str, int] | None:
@@ -71,37 +70,24 @@ class HttpManagement(ManagementServer[HttpOptions, Listener]):
 
     async def _serve(self) -> None:
         try:
-            await self._made_server()  # before the first connection, which would wait for the import
+            await self._serving.begin()  # before the first connection, which would wait for the import
             await asyncio.Event().wait()
         finally:
             self.stop()
-            if self._server is not None:
-                self._server.pre_shutdown()
-                await self._server.shutdown(1.0)
+            await self._serving.end()
 
-    async def _made_server(self) -> HttpServer:
-        library = await self._library.get()
-        if self._server is None:
-            self._server = library.HttpServer(
-                library.Answering(self._dispatcher, lambda: self._rules, self._traffic),
-                partial(self._context.connection_closed, protocol="http"),
-                # The connection's own limit also ends one that is kept open without a request.
-                lambda: self._rules.options.conn_timeout_s or _NEVER_S,
-                self._traffic,
-            )
-        return self._server
+    def _made_with(self, library: Any) -> HttpServer:
+        server: HttpServer = library.HttpServer(
+            library.Answering(self._dispatcher, lambda: self._rules, self._traffic),
+            self._traffic.warn,
+            # The connection's own limit also ends one that is kept open without a request.
+            lambda: self._rules.options.conn_timeout_s or _NEVER_S,
+            partial(self._context.connection_closed, protocol="http"),
+        )
+        return server
 
     def _connect(self, accepted: socket.socket) -> None:
-        self._context.spawn(self._take_over(accepted))
-
-    async def _take_over(self, accepted: socket.socket) -> None:
-        try:
-            server = await self._made_server()
-        except BaseException:
-            accepted.close()
-            raise
-        with suppress(OSError):  # of a client that has gone, or does not speak TLS
-            await asyncio.get_running_loop().connect_accepted_socket(server, accepted, ssl=self._rules.tls)
+        self._context.spawn(self._serving.take_over(accepted))
 
     @hookimpl
     def reconfigure(self, options: HttpOptions) -> Callable[[], None]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 
 import attrs
+from evframe_http import Guard, OriginGuard
 from evframe_wire.endpoints import parse_endpoint
 
-from evframe_mi_http.access import Guard
 from evframe_mi_http.options import Options
-from evframe_mi_http.origin import OriginGuard
+
+log = logging.getLogger("evframe.mi-http")
 
 
 @attrs.frozen
@@ -30,4 +32,4 @@ def rules_of(options: Options) -> Rules:
     """
     target = parse_endpoint(options.bind)
     origins = OriginGuard(None if isinstance(target, str) else target[0], options.hosts, options.origins)
-    return Rules(options, Guard(options), origins, options.tls())
+    return Rules(options, Guard(options.credentials, log), origins, options.tls())

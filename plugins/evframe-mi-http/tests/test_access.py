@@ -10,9 +10,9 @@ from contextlib import suppress
 from importlib.metadata import entry_points
 
 import pytest
+from evframe_http import Guard
 from evframe_mi import Management
 from evframe_mi_http import HttpManagement, Options
-from evframe_mi_http.access import Guard
 
 import evframe
 from evframe.config import parse_config
@@ -162,7 +162,12 @@ async def test_secrets_are_not_shown(secret, caplog):
             await ask(events.plugin("mi-http").address, header)
         counters = json.dumps(events.commands.find("mi_http:counters").run({}))
         options = events.plugin("mi-http")._rules.options
-    shown = counters + repr(options) + repr(Guard(options)) + "".join(str(record.__dict__) for record in caplog.records)
+    shown = (
+        counters
+        + repr(options)
+        + repr(Guard(options.credentials, logging.getLogger()))
+        + "".join(str(record.__dict__) for record in caplog.records)
+    )
     assert "a management request was refused" in shown
     assert TOKEN not in shown
     assert "guessed-token" not in shown

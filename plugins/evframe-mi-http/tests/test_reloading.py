@@ -360,7 +360,7 @@ class NoRoom:
 
 async def test_no_more_files(site, monkeypatch):
     """While there is no file for a connection it waits, and the loop does not spin; then it is answered."""
-    monkeypatch.setattr("evframe_mi_http.listener._PAUSE_S", 0.02)
+    monkeypatch.setattr("evframe_http.listener._PAUSE_S", 0.02)
     async with site.enter():
         bound = site.plugin._listener.bound
         bound.socket = full = NoRoom(bound.socket)

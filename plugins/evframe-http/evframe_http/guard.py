@@ -8,10 +8,40 @@ import logging
 import os
 from collections.abc import Iterator
 
-from evframe.plugin import LogLimiter, read_secret
-from evframe_mi_http.options import Options
+import attrs
 
-log = logging.getLogger("evframe.mi-http")
+from evframe.plugin import LogLimiter, read_secret
+
+
+@attrs.frozen(kw_only=True)
+class Credentials:
+    """What requests have to bring; nothing where neither a token nor a name is set."""
+
+    token_file: str | None = None
+    """A file with the token, which is used before `token`."""
+    token: str | None = attrs.field(default=None, repr=False)
+    username: str | None = None
+    """The name that is brought with the password; beside a token either of the two will do."""
+    password_file: str | None = None
+    """A file with the password, which is used before `password`."""
+    password: str | None = attrs.field(default=None, repr=False)
+    realm: str = "evframe"
+    """What a request without them learns that they are for."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether a request has to bring something."""
+        return self.token_file is not None or self.token is not None or self.username is not None
+
+    @property
+    def challenges(self) -> list[str]:
+        """The values of ``WWW-Authenticate``."""
+        found = []
+        if self.token_file is not None or self.token is not None:
+            found.append(f'Bearer realm="{self.realm}"')
+        if self.username is not None:
+            found.append(f'Basic realm="{self.realm}"')
+        return found
 
 
 class Guard:
@@ -19,37 +49,41 @@ class Guard:
 
     The files are read again when a request is refused and one of them has changed since: a client that has
     the new token can have the configuration loaded again.
+
+    Args:
+        credentials: what requests have to bring; the files are read now.
+        log: of the plugin.
+
+    Raises:
+        ValueError: if a file cannot be used.
     """
 
-    def __init__(self, options: Options) -> None:
-        self._options = options
+    def __init__(self, credentials: Credentials, log: logging.Logger) -> None:
+        self._credentials = credentials
+        self._log = log
         self._limiter = LogLimiter()
-        self.challenges: list[str] = []
+        self.challenges = credentials.challenges
         """The values of ``WWW-Authenticate``."""
-        if options.token_file is not None or options.token is not None:
-            self.challenges.append(f'Bearer realm="{options.auth_realm}"')
-        if options.auth_username is not None:
-            self.challenges.append(f'Basic realm="{options.auth_realm}"')
         self._versions = self._look()
         self._wanted = list(self._read())
 
     def _read(self) -> Iterator[bytes]:
-        options = self._options
-        if options.token_file is not None:
-            yield b"bearer " + read_secret(options.token_file).encode()
-        elif options.token is not None:
-            yield b"bearer " + options.token.encode()
-        if options.auth_username is not None:
-            password = options.auth_password
-            if options.auth_password_file is not None:
-                password = read_secret(options.auth_password_file)
-            pair = f"{options.auth_username}:{password}".encode()
+        known = self._credentials
+        if known.token_file is not None:
+            yield b"bearer " + read_secret(known.token_file).encode()
+        elif known.token is not None:
+            yield b"bearer " + known.token.encode()
+        if known.username is not None:
+            password = known.password
+            if known.password_file is not None:
+                password = read_secret(known.password_file)
+            pair = f"{known.username}:{password}".encode()
             yield b"basic " + base64.b64encode(pair)
 
     def _look(self) -> list[tuple[int, int, int] | None]:
         """Return what changes when a file is written or replaced."""
         versions: list[tuple[int, int, int] | None] = []
-        for path in (self._options.token_file, self._options.auth_password_file):
+        for path in (self._credentials.token_file, self._credentials.password_file):
             try:
                 found = None if path is None else os.stat(path)
             except OSError:
@@ -68,10 +102,10 @@ class Guard:
             repeated = self._limiter.due("unreadable")
             if repeated is not None:
                 extra = {"problem": str(error), "repeated": repeated}
-                log.warning("a changed token or password cannot be used", extra=extra)
+                self._log.warning("a changed token or password cannot be used", extra=extra)
             return False
         self._versions, self._wanted = versions, wanted
-        log.info("a changed token or password was read")
+        self._log.info("a changed token or password was read")
         return True
 
     @property

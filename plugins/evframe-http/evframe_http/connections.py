@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
-from evframe_mi.traffic import Traffic
 
 Address = tuple[str, int]
+Warn = Callable[..., None]
+"""Logs a sentence with keys, unless it was logged a moment ago; `evframe_http.warnings.Warnings.warn`."""
 PAYLOAD_ERRORS: Final = (HttpProcessingError, ClientPayloadError, web.RequestPayloadError)
 """What is raised where a client sends what is no HTTP."""
 _MOST: Final = 200  # characters of a problem
@@ -19,21 +20,21 @@ class Handler(web.RequestHandler):
     """Serves one connection; what a client sends that is no HTTP is one line of the log.
 
     Args:
-        traffic: warns.
+        warn: logs that line.
         arguments: of `aiohttp.web.RequestHandler`.
     """
 
-    __slots__ = ("_traffic",)
+    __slots__ = ("_warn",)
 
-    def __init__(self, traffic: Traffic, *arguments: Any, **options: Any) -> None:
+    def __init__(self, warn: Warn, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._traffic = traffic
+        self._warn = warn
 
     def log_exception(self, *args: Any, **options: Any) -> None:
         """Log what went wrong with a request: a line, with the traceback of errors of this process alone."""
         error = options.get("exc_info")
         if isinstance(error, PAYLOAD_ERRORS):
-            self._traffic.warn("a request is no HTTP", problem=str(error).splitlines()[0][:_MOST])
+            self._warn("a request is no HTTP", problem=str(error).splitlines()[0][:_MOST])
         else:
             super().log_exception(*args, **options)
 
@@ -43,27 +44,27 @@ class HttpServer(web.Server):
 
     Args:
         answer: returns the response to a request.
-        on_closed: called with the client's and the own address of each TCP connection that ends.
+        warn: logs what is wrong with a request.
         idle_s: returns how long a connection from now on may be idle, in seconds.
-        traffic: warns.
+        on_closed: called with the client's and the own address of each TCP connection that ends.
     """
 
     def __init__(
         self,
-        answer: Any,
-        on_closed: Callable[[Address, Address], None],
+        answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        warn: Warn,
         idle_s: Callable[[], float],
-        traffic: Traffic,
+        on_closed: Callable[[Address, Address], None] | None = None,
     ) -> None:
         super().__init__(answer)
-        self._traffic = traffic
-        self._on_closed = on_closed
+        self._warn = warn
         self._idle_s = idle_s
+        self._on_closed = on_closed
 
     def __call__(self) -> web.RequestHandler:
         """Return what serves one connection."""
         return Handler(
-            self._traffic,
+            self._warn,
             self,
             loop=self._loop,
             access_log=None,
@@ -76,7 +77,19 @@ class HttpServer(web.Server):
         """Be notified by the connection."""
         super().connection_lost(handler, exc)
         transport = handler.transport
-        if transport is not None:
+        if transport is not None and self._on_closed is not None:
             peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
             if isinstance(peer, tuple) and isinstance(own, tuple):  # not on a UNIX path
                 self._on_closed(peer[:2], own[:2])
+
+
+def hosts_of(request: web.BaseRequest) -> list[str]:
+    """Return the hosts that *request* names: in its headers, and in a target that has a host."""
+    named = request.headers.getall("Host", [])
+    return named if request.raw_path.startswith(("/", "*")) else [*named, request.host]
+
+
+def joined(request: web.BaseRequest, name: str) -> str | None:
+    """Return what the headers *name* say together: several are none that is accepted."""
+    values = request.headers.getall(name, None)
+    return None if values is None else ", ".join(values)

@@ -1,0 +1,10 @@
+"""HTTP servers of plugins: who may make a request, and an address that a reload moves without losing a connection."""
+
+from evframe_http.guard import Credentials, Guard
+from evframe_http.listener import Listener
+from evframe_http.origin import OriginGuard
+from evframe_http.serving import Serving
+from evframe_http.site import Site
+from evframe_http.warnings import Warnings
+
+__all__ = ["Credentials", "Guard", "Listener", "OriginGuard", "Serving", "Site", "Warnings"]

@@ -1,0 +1,119 @@
+"""An address that is served, and one that takes its place."""
+
+import asyncio
+import json
+import logging
+import socket
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from evframe_http import Serving, Site, Warnings
+
+from evframe.testing import until
+
+log = logging.getLogger("evframe.http-test")
+HERE = ("127.0.0.1", 0)
+
+
+@pytest.fixture(autouse=True)
+def answers(monkeypatch):
+    """Have the module of the server found."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    yield
+    sys.modules.pop("answers", None)
+
+
+class Served:
+    """Sites with what they report."""
+
+    def __init__(self):
+        self.closed = []
+        self.sites = []
+
+    def site(self, target=HERE, before=None, library="answers"):
+        warn = Warnings(log).warn
+        serving = Serving(library, lambda library: library.server(warn, lambda *ends: self.closed.append(ends)))
+        self.sites.append(Site(target, serving, log, before, option="plugins.some.bind"))
+        return self.sites[-1]
+
+
+@asynccontextmanager
+async def served():
+    each = Served()
+    yield each
+    await asyncio.gather(*(site.close() for site in each.sites), return_exceptions=True)
+
+
+async def ask(address, request=b"GET /here HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"):
+    reader, writer = await asyncio.open_connection(*address)
+    writer.write(request)
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def test_requests_are_answered_until_the_site_is_closed():
+    """Connections wait for the import; when the site is closed, they are refused, and the end of each is reported."""
+    async with served() as each:
+        site = each.site()
+        head, _, body = (await ask(site.address)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert json.loads(body) == {"hosts": ["localhost"], "origin": None, "path": "/here"}
+        await until(lambda: len(each.closed) == 1)
+        site.close()
+        with pytest.raises(ConnectionRefusedError):
+            await ask(site.address)
+
+
+async def test_a_target_with_a_host_and_several_headers_are_shown():
+    """What a request names in its target counts, and two origins are none that is accepted."""
+    async with served() as each:
+        request = b"GET http://evil.example/x HTTP/1.1\r\nHost: localhost\r\nOrigin: a\r\nOrigin: b\r\nConnection: close\r\n\r\n"
+        answer = await ask(each.site().address, request)
+        assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {
+            "hosts": ["localhost", "evil.example"],
+            "origin": "a, b",
+            "path": "/x",
+        }
+
+
+async def test_another_site_has_the_port_before_the_first_one_is_closed():
+    """The same port on another address is bound beside the one before."""
+    async with served() as each:
+        first = each.site()
+        await ask(first.address)
+        second = each.site(("127.0.0.2", first.address[1]), first)
+        assert second.is_at(("127.0.0.2", first.address[1]))
+        assert not second.is_at(first.address)
+        first.close()
+        assert (await ask(second.address)).startswith(b"HTTP/1.1 200")
+
+
+async def test_an_address_in_use_names_the_option():
+    """The error has the option, the address and the reason."""
+    async with served() as each:
+        with socket.create_server(HERE) as other:
+            with pytest.raises(
+                OSError, match=r"^\[Errno 98\] plugins\.some\.bind: '127\.0\.0\.1:\d+': Address already"
+            ):
+                each.site(other.getsockname())
+
+
+async def test_a_library_that_is_not_there_is_logged(caplog):
+    """The address is closed, so that no connection waits for an answer."""
+    async with served() as each:
+        site = each.site(library="no_such_library")
+        await until(lambda: "an address cannot be served" in caplog.text)
+        with pytest.raises(ConnectionRefusedError):
+            await ask(site.address)
+
+
+async def test_what_is_no_http_is_answered_without_a_traceback(caplog):
+    """A client cannot fill the log."""
+    async with served() as each:
+        site = each.site()
+        for _ in range(3):
+            assert b" 400 " in await ask(site.address, b"nonsense\r\n\r\n")
+    assert [record for record in caplog.records if record.exc_info or record.levelname == "WARNING"] == []
