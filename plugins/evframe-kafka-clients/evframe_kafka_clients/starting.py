@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
-from types import FrameType
 
 from aiokafka.conn import AIOKafkaConnection
 
@@ -20,20 +19,26 @@ def closing_connections() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        for frame in _frames(error):
-            for value in list(frame.f_locals.values()):
-                if isinstance(value, AIOKafkaConnection) and value.connected():
-                    value.close()
+        for connection in _connections(error):
+            connection.close()
         raise
 
 
-def _frames(error: BaseException) -> Iterator[FrameType]:
-    """Yield the frames that *error* and its causes have passed, innermost last."""
+def _connections(error: BaseException) -> list[AIOKafkaConnection]:
+    """Return the open connections that *error* and its causes have passed in frames of the library.
+
+    Other frames have this list, or the error itself: to read their variables would make a cycle.
+    """
+    found: list[AIOKafkaConnection] = []
     seen = set[int]()
     errors: list[BaseException | None] = [error]
     while errors:
         each = errors.pop()
         if each is not None and id(each) not in seen:
             seen.add(id(each))
-            yield from (frame for frame, _ in walk_tb(each.__traceback__))
+            for frame, _ in walk_tb(each.__traceback__):
+                if frame.f_globals["__name__"].startswith("aiokafka."):
+                    values = list(frame.f_locals.values())
+                    found += [one for one in values if isinstance(one, AIOKafkaConnection) and one.connected()]
             errors += [each.__cause__, each.__context__]
+    return found
