@@ -160,8 +160,9 @@ class SubscriberMachine(RuleBasedStateMachine):
             self.put(self.event(), None)
         if fails:
             batch.fail(0, "too_large")
+        is_first = not self.subscriber.delivered
         is_over = self.subscriber.finish_at_once(batch)
-        assert is_over == (not raises and not fails and not self.subscriber.ended)
+        assert is_over == (not raises and not fails and not self.subscriber.ended and not is_first)
         if not is_over:
             self.places[number] = "under way"
             self.under_way.append(batch)
@@ -397,6 +398,38 @@ def test_the_oldest_event_of_a_queue_has_a_time():
     assert queue.oldest == 4.0
     queue.give_back(1, events, dones)
     assert queue.oldest == 3.0
+
+
+def test_the_time_of_a_change_of_state():
+    """It is that of the first delivery or probe that reached the peer, and of each beginning and end of an absence."""
+
+    def is_changed():
+        at, times[0] = times[0], subscriber.changed_at
+        return subscriber.changed_at > at
+
+    def deliver(error=None):
+        subscriber.put(DEFINITION.snapshot([1], 0.0), lambda _: None)
+        subscriber.finish(subscriber.begin(1), error)
+        if subscriber.state is State.AWAY:
+            subscriber.give_back()
+            subscriber.resume()
+        return is_changed()
+
+    settings_ = QueueSettings(Reports(lambda *_: None, lambda *_: None), room=6)
+    subscriber = Subscriber(Peer("wire:1"), Wire(3, 8), "wire:1", settings_)
+    times = [subscriber.changed_at]
+
+    assert [deliver(error) for error in (None, None, Rejected("no_route"))] == [True, False, False]
+    reason, failed_at = subscriber.last_failure
+    assert (reason, failed_at >= times[0]) == ("no_route", True)
+    assert [deliver(error) for error in (Unavailable("refused"), Unavailable("timeout"), None)] == [True, False, True]
+    subscriber.record_probe(None)
+    assert not is_changed()
+    probed = subscriber = Subscriber(Peer("wire:1"), Wire(3, 8), "wire:1", settings_)
+    times = [probed.changed_at]
+    probed.record_probe(None)
+    assert is_changed()
+    assert not deliver()
 
 
 def test_a_subscriber_alone_changes_its_attributes():

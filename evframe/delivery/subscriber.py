@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
@@ -106,12 +107,14 @@ class Subscriber:
         "awaited",
         "away",
         "batches",
+        "changed_at",
         "delivered",
         "ended",
         "failed",
         "failing",
         "handed_over",
         "in_flight",
+        "last_failure",
         "leases",
         "on_away",
         "policy",
@@ -153,6 +156,7 @@ class Subscriber:
         self.successor: Socket | None = None  # takes the place of the socket when nothing is under way
         self.attempts = 0  # that have failed since the last success
         self.away: str | None = None  # why the peer cannot be reached
+        self.changed_at = monotonic()  # when the peer was found to be away, or reached, or the subscriber was made
         self.reached = False  # whether the last probe reached the peer
         self.failing = False  # deliveries fail, and this was reported
         self.on_away = on_away
@@ -161,6 +165,7 @@ class Subscriber:
         self.failed = 0
         self.handed_over = 0
         self.reasons: dict[str, int] | None = None
+        self.last_failure: tuple[str, float] | None = None  # its reason, and when it was on the monotonic clock
         self._settings = settings
         self._then: tuple[Callable[[], None], ...] = ()
 
@@ -362,9 +367,10 @@ class Subscriber:
         """Count the event of *batch*, which was sent at once, as delivered.
 
         Return False, and change nothing, when more is to be done: `deliver` has failed the event, or
-        a finaliser that ran within has raised another one, ended the subscriber, or exchanged its socket.
+        a finaliser that ran within has raised another one, ended the subscriber, or exchanged its socket, or
+        it is the first event, which shows that the peer can be reached.
         """
-        if batch.failures or self.state is not _SENDING or self.queue or self.ended:
+        if batch.failures or self.state is not _SENDING or self.queue or self.ended or not self.delivered:
             return False
         self.batches = self.in_flight = 0
         self.delivered += 1
@@ -378,7 +384,7 @@ class Subscriber:
         Return False, and change nothing, when more is to be done, as in `finish_at_once`, or after a failure.
         """
         has_more = self.attempts or self.failing or self._then or self.ended or self.batches > 1 or batch.failures
-        if has_more or self.state is not _SENDING or self.queue:
+        if has_more or self.state is not _SENDING or self.queue or not self.delivered:
             return False
         self.delivered += self.in_flight
         self.batches = self.in_flight = 0
@@ -405,7 +411,10 @@ class Subscriber:
     def finish(self, batch: Batch, error: BaseException | None) -> None:
         """Record the outcomes of *batch*: each event is delivered, has failed, or comes back for the next attempt."""
         self.batches -= 1
+        is_new = not (self.delivered or self.reached)
         outcomes = self._finish_whole(batch) if error is None else self._finish_broken(batch, error)
+        if is_new and self.delivered and self.away is None:
+            self.changed_at = monotonic()
         if outcomes:
             self._call(outcomes)
         if batch.failures:
@@ -504,10 +513,14 @@ class Subscriber:
 
     def record_probe(self, problem: str | None) -> None:
         """Keep the result of a probe: why the peer cannot be reached, or None when it can."""
+        if problem is None and not (self.delivered or self.reached):
+            self.changed_at = monotonic()
         self.reached = problem is None
 
     def _is_away(self, batch: Batch, reason: str) -> None:
         is_known = self.away == reason and not batch.events  # by an earlier probe
+        if self.away is None:
+            self.changed_at = monotonic()
         self.away = reason
         self.reached = False
         if not is_known:
@@ -517,6 +530,7 @@ class Subscriber:
     def _is_back(self) -> None:
         self.attempts = 0
         self.away = None
+        self.changed_at = monotonic()
         self._settings.reports.back(self)
 
     # Exchanges of the socket or the transport
@@ -620,6 +634,7 @@ class Subscriber:
     def fail(self, count: int, reason: str) -> None:
         """Count *count* events as failed with *reason*."""
         self.failed += count
+        self.last_failure = reason, monotonic()
         self.reasons = self.reasons or {}
         self.reasons[reason] = self.reasons.get(reason, 0) + count
 

@@ -105,7 +105,7 @@ class Roster:
     @property
     def counters(self) -> list[Callable[[], Counters]]:
         """Functions that read the counters of each subscriber, then the sums over those that were released."""
-        return [*(partial(self._counters, each) for each in self.subscribers), self.ended.counters]
+        return [*(partial(self.counters_of, each) for each in self.subscribers), self.ended.counters]
 
     @property
     def totals(self) -> Counters:
@@ -119,7 +119,8 @@ class Roster:
             depth += each.depth
         return Counters("", raised, delivered, failed, {}, depth)
 
-    def _counters(self, subscriber: Subscriber) -> Counters:
+    def counters_of(self, subscriber: Subscriber) -> Counters:
+        """Return the counters of *subscriber* as they are now."""
         away = self.away(subscriber)
         return Counters.of(subscriber, away, state_of(subscriber, away))
 

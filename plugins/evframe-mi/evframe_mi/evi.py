@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-import attrs
 from evframe_wire.visible import brief
 
-from evframe import Counters, SocketError, UnknownEventError
+from evframe import SocketError, UnknownEventError
 from evframe.plugin import (
     CLIENT_KEYS,
     STORED,
@@ -28,10 +27,10 @@ from evframe.plugin import (
 )
 from evframe_mi.raise_params import values_of
 from evframe_mi.requested_policy import POLICY_KEYS, requested_policy
+from evframe_mi.subscriber_pages import PAGE_KEYS, SubscriberPages, counted
 
 log = logging.getLogger("evframe.management")
 _WAIT_S: Final = 8.0  # for the outcome of an event; clients wait for 10 s, and would not get a later answer
-_COUNTED: Final = tuple(field.name for field in attrs.fields(Counters))
 
 if TYPE_CHECKING:
     from evframe import Event
@@ -79,7 +78,13 @@ def evi_commands(context: Callable[[], PluginContext], clients: _Clients) -> Ite
         optional=("until",),
         prepare=evi.prepare,
     )
-    yield Command("evi:statistics", ((),), evi.statistics, "counts the outcomes of the events of each subscriber")
+    yield Command(
+        "evi:statistics",
+        ((),),
+        evi.statistics,
+        "counts the outcomes of the events of each subscriber, of all or of a page",
+        optional=PAGE_KEYS,
+    )
 
 
 class _Evi:
@@ -174,12 +179,15 @@ class _Evi:
                 listed["oldest"] = round(max(0.0, time.monotonic() - raised_at), 3)
         return {**listed, **self._context.leases.describe(socket)}
 
-    def statistics(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        *subscribers, ended = self._context.roster.counters
+    def statistics(self, params: Mapping[str, Any]) -> dict[str, Any] | asyncio.Future[dict[str, Any]]:
+        roster = self._context.roster
+        pages = SubscriberPages(self._context)
+        if params:
+            return pages.page(params)
         return {
             "Events": Listing(self._context.raising.events, _raised),
-            "Subscribers": Listing(subscribers, lambda read: _counted(read())),
-            "Ended": {name: value for name, value in _counted(ended()).items() if name != "socket"},
+            "Subscribers": Listing(roster.subscribers, pages.row),
+            "Ended": {name: value for name, value in counted(roster.ended.counters()).items() if name != "socket"},
             "Refused": dict(self._clients.policies.refused),
         }
 
@@ -246,9 +254,3 @@ class _Evi:
 
 def _raised(event: Channel) -> dict[str, Any]:
     return {"name": event.name, "id": event.id, "raised": event.raised}
-
-
-def _counted(counters: Counters) -> dict[str, Any]:
-    """Return the listing of *counters*: the reason `away` only while a subscriber is away, and no state for sums."""
-    listed = {name: getattr(counters, name) for name in _COUNTED}
-    return {name: value for name, value in listed.items() if value is not None}

@@ -60,6 +60,7 @@ async def test_statistics(events, memory):
         await events.raise_event_and_wait("E_A")
     statistics = ask(management(events), "evi:statistics")["result"]
 
+    assert statistics["Subscribers"][0].pop("since") >= 0
     assert statistics["Events"][0] == {"name": "E_A", "id": 0, "raised": 1}
     assert statistics["Subscribers"] == [
         {
