@@ -113,7 +113,9 @@ def options_table(options: type) -> str:
     rows = ["| option | type | default | meaning |", "|---|---|---|---|"]
     for field in option_fields(options):
         meaning = texts[field.name].replace("``", "`")
-        kind = kind_text(field.type).replace("|", "\\|")
+        kind = kind_text(field.type).replace(
+            " | ", " or "
+        )  # a bar ends the cell, and sites show an escaped one as such
         rows.append(f"| `{field.name}` | `{kind}` | {default_text(field)} | {meaning} |")
     return "\n".join(rows) + "\n"
 

@@ -26,6 +26,8 @@ PAGES = sorted(
         *(ROOT / "plugins").glob("*/README.md"),
     ]
 )
+# What is not a page is linked by its whole URL, which is valid on the site and on an index, too.
+REPOSITORY = re.compile(r"https://github\.com/evframe/evframe/(blob|tree)/main/")
 
 # Somebody else on this machine may have the port of the management interface.
 ANY_PORT = """
@@ -90,10 +92,11 @@ def test_command_lines_are_understood(page):
 def test_links(page):
     """Links between pages lead to a page, and to a heading of it where they name one."""
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
-        if "://" in target:
+        if "://" in target and not REPOSITORY.match(target):
             continue
         path, _, heading = target.partition("#")
-        other = (page.parent / path).resolve() if path else page
+        folder = ROOT if REPOSITORY.match(path) else page.parent
+        other = (folder / REPOSITORY.sub("", path)).resolve() if path else page
         assert other.exists(), target
         if heading:
             found = {
