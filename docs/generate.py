@@ -142,6 +142,36 @@ def sentence(thing: object) -> str:
     return " ".join(doc(thing).split("\n\n")[0].split()).replace("``", "`")
 
 
+FILES_AND_SETTINGS = """
+## Files and settings
+
+`evframe run` and `evframe check` read the file that `-c` names, else the one in `EVFRAME_CONFIG`, else `/etc/evframe/evframe.toml`.
+The key `include`, at the top of that file, names further ones:
+
+```toml
+include = ["conf.d/*.toml"]
+```
+
+- Names and patterns are relative to the folder of the file; `*`, `?` and `[…]` are wildcards, and `*` leaves out names that begin with a dot.
+- The files of a pattern are read in the order of their names, and each file once.
+- A pattern without a match is no problem; a name without wildcards is one if the file is missing, and so is a folder that cannot be read.
+- Tables of several files are joined. Arrays of tables, such as `[[subscriptions]]` and `[[policies]]`, follow each other: first those of the main file, then those of the others in their order.
+- Any other key that two files have is a problem, which names both places, even if the values are equal.
+- An included file includes no others, so that there are no loops.
+- A problem names the file and the line of its key. A reload reads all files again, with those that are new.
+
+`--set KEY=VALUE` replaces one option, whatever the files say, and holds after each reload too:
+
+```sh
+evframe run --set core.queue_size=1000 --set 'routes."E_A"=app.routes:on_a'
+```
+
+The key is a key of TOML, with quotes where a part has a dot or a space in it.
+The value is one of TOML, such as `true`, `5` or `["a", "b"]`, and text if it is none: `--set core.overflow=drop_oldest`; a text that looks like a number has quotes, `--set 'name="5"'`.
+An array is replaced as a whole. Of two settings with one key, the last one counts. Other users of the host see the command line: [Keep secrets out](../how-to/keep-secrets-out.md) of it.
+"""
+
+
 def configuration() -> str:
     """Return the page of the configuration."""
     parts = [
@@ -151,6 +181,7 @@ def configuration() -> str:
             "A number is finite and within 64 bits; an option whose name ends in `_s` or `_ms` takes at most 2147483647"
             " of them, which are 68 years and 24 days.\n"
         ),
+        FILES_AND_SETTINGS,
     ]
     parts.append(f"\n## `[core]`\n\n{options_table(CoreOptions)}")
     parts.append(f"\n## `[management]`\n\n{sentence(ManagementOptions)}\n\n{options_table(ManagementOptions)}")

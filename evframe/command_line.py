@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import click
+from evframe_options import Setting
 from evframe_wire.visible import visible, visible_json
+
+DEFAULT_CONFIG: Final = "/etc/evframe/evframe.toml"
+"""The configuration of a gateway whose command line names none."""
+CONFIG_VARIABLE: Final = "EVFRAME_CONFIG"
+"""The environment variable that names another one."""
 
 
 class CommandLine:
@@ -32,6 +39,26 @@ class CommandLine:
         if command.name in self._taken or command.name in self.commands:
             raise ValueError(f"name: expected that of a new command, got {command.name!r}, which exists already")
         self.commands[command.name] = command
+
+
+def _settings(context: click.Context, parameter: click.Parameter, texts: Sequence[str]) -> list[Setting]:
+    try:
+        return [Setting.parse(text) for text in texts]
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, parameter) from None
+
+
+_FILE: Final = click.Path(dir_okay=False)
+_CONFIG_HELP: Final = f"Configuration file.  [env var: {CONFIG_VARIABLE}]"
+config_option = click.option(
+    "-c", "--config", envvar=CONFIG_VARIABLE, default=DEFAULT_CONFIG, show_default=True, type=_FILE, help=_CONFIG_HELP
+)
+"""The option of a command that reads a whole configuration."""
+_SET_HELP: Final = "Replace an option of the file, as in core.queue_size=1000; repeat it for more."
+settings_option = click.option(
+    "--set", "settings", metavar="KEY=VALUE", multiple=True, callback=_settings, help=_SET_HELP
+)
+"""The option whose values, instances of `evframe_options.Setting`, replace those of the file."""
 
 
 def say(text: str, *, err: bool = False) -> None:

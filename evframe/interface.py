@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import get_ident
 from types import TracebackType
 from typing import Any, Self
+
+from evframe_options import Setting
 
 from evframe.config import Config, CoreOptions, read_config_file
 from evframe.exceptions import ConfigError
@@ -61,8 +63,10 @@ class EventInterface(Raising, Subscribing):
         """Whether this is the daemon's interface."""
         self.is_running = False
         """Whether the interface is entered, and is not being left."""
-        self.config_path: str | Path | None = None if config is None or config.source is None else config.source[0]
+        source = composed.config.source
+        self.config_path: str | Path | None = None if source is None else source.path
         """The file that `reload` reads."""
+        self._settings = () if source is None else source.settings
         self._has_own_plugins = plugins is not None
         registry, notify = composed.registry, composed.manager.notify
         roster = Roster(registry, composed.config.core, self.resolver, notify, composed.manager.collect)
@@ -84,13 +88,18 @@ class EventInterface(Raising, Subscribing):
         self.resolver.every_s, self.resolver.timeout_s = core.resolve_every_s, core.resolve_timeout_s
 
     @classmethod
-    def from_toml(cls, path: str | Path, *, gateway: bool = False) -> Self:
+    def from_toml(cls, path: str | Path, *, gateway: bool = False, settings: Sequence[Setting] = ()) -> Self:
         """Return an interface with the configuration in the file *path*; see `EventInterface`.
+
+        Args:
+            path: of the file, which may include others.
+            gateway: see `EventInterface`.
+            settings: options whose values replace those of the files, after each `reload` too.
 
         Raises:
             ConfigError: with every problem, each with its path.
         """
-        return cls(read_config_file(path), gateway=gateway)
+        return cls(read_config_file(path, settings), gateway=gateway)
 
     def reload(self, config: Config | None = None) -> Changes:
         """Apply the difference between the configuration and *config*, all of it or nothing.
@@ -107,7 +116,7 @@ class EventInterface(Raising, Subscribing):
         if config is None:
             if self.config_path is None:
                 raise ConfigError(["config: expected a Config, or an interface made by from_toml, got neither"])
-            config = read_config_file(self.config_path)
+            config = read_config_file(self.config_path, self._settings)
         if self._has_own_plugins:
             raise ConfigError(["plugins: expected the installed plugins, which a reload loads, got plugin objects"])
         wanted = compose(config, gateway=self.is_gateway)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NoReturn
 
 import attrs
 import click
+from evframe_options import Setting
 
 from evframe.cli import gateway
 from evframe.cli.group import Commands
 from evframe.cli.reaching import reach
-from evframe.command_line import print_json, say
+from evframe.command_line import config_option, print_json, say, settings_option
 from evframe.config import read_config_file
 from evframe.exceptions import ConfigError, PluginError
 from evframe.logs import set_up_logs
@@ -24,10 +26,10 @@ from evframe.plugins.manager import PluginStatus
 _COLUMNS: Final = ("name", "version", "kind")
 
 
-def _refuse(error: ConfigError) -> NoReturn:
+def _refuse(error: ConfigError, code: int = 1) -> NoReturn:
     for problem in error.problems:
         say(problem, err=True)
-    raise SystemExit(1) from None
+    raise SystemExit(code) from None
 
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -40,7 +42,8 @@ def main() -> None:
 
 
 @main.command()
-@click.option("-c", "--config", required=True, type=click.Path(dir_okay=False), help="Configuration file.")
+@config_option
+@settings_option
 @click.option(
     "--log-level",
     default="info",
@@ -48,29 +51,39 @@ def main() -> None:
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="What is logged: lines of this level and above.",
 )
-def run(config: str, log_level: str) -> None:
-    """Run the gateway until SIGTERM or SIGINT; SIGHUP loads the configuration again."""
+def run(config: str, settings: Sequence[Setting], log_level: str) -> None:
+    """Run the gateway until SIGTERM or SIGINT; SIGHUP loads the configuration again.
+
+    The exit code is 78 when the configuration has a problem, and 1 when an address or a file cannot be used.
+    """
     set_up_logs(log_level)
     try:
-        gateway.run(config)
+        gateway.run(config, settings)
     except ConfigError as error:
-        _refuse(error)
+        _refuse(error, os.EX_CONFIG)
     except (OSError, PluginError) as error:
         raise click.ClickException(str(error)) from None
 
 
 @main.command()
-@click.option("-c", "--config", required=True, type=click.Path(dir_okay=False), help="Configuration file.")
+@config_option
+@settings_option
 @click.option("--connect", is_flag=True, help="Try to reach the target of every subscription.")
-def check(config: str, *, connect: bool) -> None:
+def check(config: str, settings: Sequence[Setting], *, connect: bool) -> None:
     """Check a configuration; print every problem with its file, its line and its path.
 
     A hint, such as an event whose name resembles a declared one, is printed and is no problem.
 
     Nothing is looked up and no connection is made; with --connect, every target is tried, which brings it
     no event, and the addresses of its names are printed.
+
+    When the file includes others, all files that were read are printed.
     """
-    composition = compose(read_config_file(config))
+    read = read_config_file(config, settings)
+    files = [] if read.source is None else read.source.files
+    for file in files if len(files) > 1 else ():
+        say(f"read {file}")
+    composition = compose(read)
     try:
         composition.raise_problems()
     except ConfigError as error:

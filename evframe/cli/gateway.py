@@ -6,10 +6,11 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from evframe_options import Setting
 from evframe_wire.open_files import raise_limit
 
 from evframe.calls import comes_from_outside
@@ -26,14 +27,14 @@ MOST_LOOKED_AT_AGAIN: Final = 4_000
 """How many objects may survive a full look of the collector and be looked at again."""
 
 
-async def serve(path: str) -> None:
-    """Run the gateway with the configuration in the file *path* until SIGTERM or SIGINT.
+async def serve(path: str, settings: Sequence[Setting] = ()) -> None:
+    """Run the gateway with the configuration in the file *path*, and *settings*, until SIGTERM or SIGINT.
 
     SIGHUP loads the file again. Leaving delivers what is queued, within its bound.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    events = EventInterface.from_toml(path, gateway=True)
+    events = EventInterface.from_toml(path, gateway=True, settings=settings)
     fold_logs(events.composition)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -72,8 +73,8 @@ def fold_logs(composition: Composition) -> None:
         fold_libraries(getattr(loaded.plugin, "library_logs", ()))
 
 
-def run(path: str) -> None:
-    """Run the gateway with the configuration in the file *path*, with this process set up for it.
+def run(path: str, settings: Sequence[Setting] = ()) -> None:
+    """Run the gateway with the configuration in the file *path*, and *settings*, with this process set up for it.
 
     Raises:
         ConfigError: with every problem of the configuration.
@@ -81,7 +82,7 @@ def run(path: str) -> None:
     """
     raise_limit()
     set_up_collector()
-    run_loop(serve(path))
+    run_loop(serve(path, settings))
 
 
 def run_loop(work: Coroutine[Any, Any, None]) -> None:

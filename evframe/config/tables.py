@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import attrs
-from evframe_options import at_least, structure, with_places
+from evframe_options import Layers, Setting, at_least, layers_of, read_layers, structure
 
 from evframe.config.hints import published
 from evframe.config.policy import Policy, PolicyOptions, matching
@@ -116,8 +115,8 @@ class Config:
     """The options of plugins that stand outside of their tables, by their places, such as ``core.state_path``."""
     problems: list[str] = attrs.field(factory=list)
     """The problems of the text; an interface raises them together with the problems that it finds."""
-    source: tuple[str, str] | None = attrs.field(default=None, eq=False, repr=False)
-    """The file of the configuration, and its text."""
+    source: Layers | None = attrs.field(default=None, eq=False, repr=False)
+    """The files of the configuration; None for one that was made in Python."""
 
     @property
     def tables(self) -> dict[str, dict[str, Any]]:
@@ -140,7 +139,7 @@ class Config:
         for path, place in moved.items():
             prefixes = (f"{path}:", f"{path}.")
             named = [place + each.removeprefix(path) if each.startswith(prefixes) else each for each in named]
-        return named if self.source is None else with_places(*self.source, named)
+        return named if self.source is None else self.source.placed(named)
 
 
 def _plugin_tables(plugins: Any, problems: list[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:
@@ -177,16 +176,14 @@ def _items(items: Any, kind: type, path: str, problems: list[str]) -> list[Any]:
     return [structure(item, kind, f"{path}[{index}]", problems) for index, item in enumerate(items)]
 
 
-def read_config(text: str) -> Config:
-    """Return the configuration in *text*, with the problems of the text in its `problems`."""
-    try:
-        raw = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError of Python
-        return Config(problems=[f"not TOML: {error}"])
+def _read(layers: Layers) -> Config:
+    """Return the configuration in *layers*, with the problems in its `problems`."""
+    raw = layers.tables
     places = _take_places(raw)
     of_plugins = (place for place in published().places if "." not in place)
     known = ("core", "plugins", "events", "subscriptions", "policies", *of_plugins)
-    problems = [f"{key}: unknown table, expected one of {', '.join(known)}" for key in raw if key not in known]
+    problems = [*layers.problems]
+    problems += [f"{key}: unknown table, expected one of {', '.join(known)}" for key in raw if key not in known]
     disable, tables = _plugin_tables(raw.get("plugins", {}), problems)
     core = structure(raw.get("core", {}), CoreOptions, "core", problems) or CoreOptions()
     events = _items(raw.get("events", []), EventOptions, "events", problems)
@@ -198,20 +195,17 @@ def read_config(text: str) -> Config:
             if event.name in seen:
                 problems.append(f"events[{index}].name: duplicate event {event.name!r}")
             seen.add(event.name)
-    return Config(core, disable, tables, events, subscriptions, policies, places, problems)
+    return Config(core, disable, tables, events, subscriptions, policies, places, problems, layers)
 
 
-def read_config_file(path: str | Path) -> Config:
-    """Return the configuration in the file *path*; see `read_config`."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        return Config(problems=[f"{path}: {error.strerror or error}"])
-    except UnicodeDecodeError as error:
-        return Config(
-            problems=[f"{path}: expected UTF-8, got the byte {error.object[error.start]:#x} at {error.start}"]
-        )
-    return attrs.evolve(read_config(text), source=(str(path), text))
+def read_config_file(path: str | Path, settings: Sequence[Setting] = ()) -> Config:
+    """Return the configuration in the file *path*, with its problems in its `problems`.
+
+    Args:
+        path: of the file, which may include others; see `evframe_options.read_layers`.
+        settings: options whose values replace those of the files.
+    """
+    return _read(read_layers(path, settings))
 
 
 def _without_problems(config: Config) -> Config:
@@ -227,7 +221,7 @@ def parse_config(text: str) -> Config:
         ConfigError: with every problem of the text, each with its path; the problems that only plugins can
             find are raised when an interface is made from the configuration.
     """
-    return _without_problems(read_config(text))
+    return _without_problems(_read(layers_of(text)))
 
 
 def load_config(path: str | Path) -> Config:

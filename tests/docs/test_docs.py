@@ -14,7 +14,6 @@ from forks import forked
 
 import evframe
 from evframe.cli import main as command_line
-from evframe.config import parse_config
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -73,7 +72,8 @@ def test_toml_blocks_are_configurations(page, tmp_path, monkeypatch):
     monkeypatch.setenv("BROKER_PASSWORD", "secret")
     monkeypatch.setenv("EVFRAME_TOKEN", "secret")
     for text in blocks(page, "toml"):
-        evframe.EventInterface(parse_config(text))
+        (tmp_path / "evframe.toml").write_text(text)
+        evframe.EventInterface.from_toml(tmp_path / "evframe.toml")
 
 
 @pytest.mark.parametrize("page", pages_with("sh"))

@@ -130,6 +130,22 @@ def test_every_transport(command, serving, tmp_path):
         assert len(server.requests) == 2
 
 
+def test_the_configuration_without_an_option(command, serving, tmp_path, monkeypatch):
+    """The environment names the configuration; without it, the one in /etc counts if this user can read it."""
+    server, other = serving(HttpServer), serving(HttpServer)
+    for name, each in (("one", server), ("two", other)):
+        place = each.url.removeprefix("http://").removesuffix("/mi")
+        (tmp_path / name).write_text(f'[plugins.mi-http]\nbind = "{place}"\n')
+    monkeypatch.setattr("evframe_client.commands.connection.DEFAULT_CONFIG", str(tmp_path / "one"))
+    monkeypatch.delenv("EVFRAME_CONFIG", raising=False)
+    assert (command("events").exit_code, len(server.requests)) == (0, 1)
+    monkeypatch.setenv("EVFRAME_CONFIG", str(tmp_path / "two"))
+    assert (command("events").exit_code, len(other.requests)) == (0, 1)
+    monkeypatch.setenv("EVFRAME_CONFIG", str(tmp_path / "three"))
+    assert "three: No such file or directory" in command("events").stderr
+    assert command("events", "--url", server.url).exit_code == 0
+
+
 def test_token(command, serving, tmp_path, monkeypatch):
     """The token comes from a file that an option, the environment or the configuration of the gateway names."""
     server = serving(HttpServer)

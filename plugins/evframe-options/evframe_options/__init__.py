@@ -1,7 +1,9 @@
 """Options: attrs classes from the tables of a TOML file, with every problem, its path and its line."""
 
 from evframe_options.files import file_digests, regular_file
+from evframe_options.layers import Layers, layers_of, read_layers
 from evframe_options.secret import IS_SECRET, Filled, read_secret, secret
+from evframe_options.settings import Setting
 from evframe_options.structuring import (
     FIELD,
     LARGEST,
@@ -19,7 +21,9 @@ __all__ = [
     "IS_SECRET",
     "LARGEST",
     "Filled",
+    "Layers",
     "Reader",
+    "Setting",
     "Validator",
     "above",
     "are_named_apart",
@@ -30,6 +34,8 @@ __all__ = [
     "file_digests",
     "is_readable",
     "key_lines",
+    "layers_of",
+    "read_layers",
     "read_secret",
     "regular_file",
     "secret",

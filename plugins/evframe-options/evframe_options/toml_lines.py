@@ -7,7 +7,8 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-_NOT_TOML: Final = "not TOML: "
+NOT_TOML: Final = "not TOML: "
+"""What the problem of a text that is no TOML begins with."""
 _LINE: Final = re.compile(r"at line (\d+)")
 _LAST_STEP: Final = re.compile(r"\[\d+\]$|\.[^.\[]*$")
 _UNKNOWN_KEY: Final = re.compile(r"(?P<path>[^:]*): unknown key '(?P<key>[^']*)'")
@@ -19,24 +20,27 @@ def with_places(file: str, text: str, problems: Iterable[str]) -> list[str]:
     A key that is missing has the line of the nearest table above it.
     """
     problems = list(problems)
-    is_toml = not any(problem.startswith(_NOT_TOML) for problem in problems)
+    is_toml = not any(problem.startswith(NOT_TOML) for problem in problems)
     lines = key_lines(text) if is_toml else {}
     places = ((_line(lines, problem), problem) for problem in problems)
     return [f"{file}: {problem}" if line is None else f"{file}:{line}: {problem}" for line, problem in places]
 
 
 def _line(lines: dict[str, int], problem: str) -> int | None:
-    if problem.startswith(_NOT_TOML):
+    if problem.startswith(NOT_TOML):
         named = _LINE.search(problem)
         return None if named is None else int(named[1])
+    return next((lines[path] for path in paths_of(problem) if path in lines), None)
+
+
+def paths_of(problem: str) -> Iterator[str]:
+    """Yield the path of the key that *problem* begins with, and then the path of each table above it."""
     unknown = _UNKNOWN_KEY.match(problem)
     path = problem.partition(": ")[0] if unknown is None else f"{unknown['path']}.{unknown['key']}"
-    while path not in lines:
-        above = _LAST_STEP.sub("", path)
-        if above == path:
-            return None
+    yield path
+    while path != (above := _LAST_STEP.sub("", path)):
+        yield above
         path = above
-    return lines[path]
 
 
 def key_lines(text: str) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -13,17 +14,21 @@ import attrs
 import click
 
 from evframe import load_config
+from evframe.command_line import CONFIG_VARIABLE, DEFAULT_CONFIG
 from evframe.plugin import ReferenceTemplate as Template
 from evframe.plugin import Values
 from evframe_client import DEFAULT_URL, Client, ManagementError, url_of
 
 _COMPLETION_S: Final = 2.0
 _FORMS: Final = "http://host:port/mi, https://…, http+unix://%2Fpath/mi, udp:host:port, unix:/path or fifo:/path"
+_CONFIG_HELP: Final = f"Configuration of the gateway.  [env var: {CONFIG_VARIABLE}; default: {DEFAULT_CONFIG}]"
 _file = click.Path(dir_okay=False)
 
 
 def connect(url: str | None, config: str | None, token_file: str | None, ca_file: str | None) -> Client:
     """Return a client of *url*, else of the first management interface in the file *config*.
+
+    Without both it is the file of the gateway of this host, if this user can read it.
 
     The file may have the token too, in the options ``token_file`` or ``token`` of ``[plugins.mi-http]``.
 
@@ -32,6 +37,8 @@ def connect(url: str | None, config: str | None, token_file: str | None, ca_file
         OSError: if a file cannot be read.
     """
     token = None
+    if config is None and os.access(DEFAULT_CONFIG, os.R_OK):
+        config = DEFAULT_CONFIG
     if url is None and config is not None:
         loaded = load_config(config)
         tables = {name: table for name, table in loaded.plugins.items() if name not in loaded.disable}
@@ -55,7 +62,7 @@ def with_client(command: Callable[..., None]) -> Callable[..., None]:
     """Give *command* the client of the gateway that the options name, and say what went wrong in one line."""
 
     @click.option("--url", envvar="EVFRAME_URL", help=f"Management interface of the gateway: {_FORMS}")
-    @click.option("-c", "--config", type=_file, help="Configuration of the gateway.")
+    @click.option("-c", "--config", envvar=CONFIG_VARIABLE, type=_file, help=_CONFIG_HELP)
     @click.option("--token-file", envvar="EVFRAME_TOKEN_FILE", type=_file, help="File with the token for HTTP.")
     @click.option("--ca-file", type=_file, help="Certificates to trust for HTTPS.  [default: the system's]")
     @wraps(command)
