@@ -119,9 +119,13 @@ class EventInterface(Raising, Subscribing):
             config = read_config_file(self.config_path, self._settings)
         if self._has_own_plugins:
             raise ConfigError(["plugins: expected the installed plugins, which a reload loads, got plugin objects"])
-        wanted = compose(config, gateway=self.is_gateway)
-        wanted.raise_problems()
-        changes = Reload(self.composition, wanted, self._leases).run()
+        try:
+            wanted = compose(config, gateway=self.is_gateway)
+            wanted.raise_problems()
+            changes = Reload(self.composition, wanted, self._leases).run()
+        except ConfigError as error:
+            self.plugins.notify("reload_refused", problems=error.problems)
+            raise
         self._configure(config.core)
         self.resolver.refresh_all()
         return changes

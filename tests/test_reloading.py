@@ -309,6 +309,25 @@ async def test_nothing_changes_on_an_error(site, text, problem):
         assert all(outcome.delivered for outcome in report)
 
 
+async def test_plugins_observe_a_reload_that_is_refused(site):
+    """The hook has all problems, with their places, of a wrong file and of a refusal; an error in it changes nothing."""
+    seen = []
+
+    class Observer:
+        @evframe.hookimpl
+        def reload_refused(self, problems):
+            seen.append(list(problems))
+            raise RuntimeError("x")
+
+    async with evframe.EventInterface(config("")) as events:
+        events.plugins.register(Observer(), "observer")
+        for wanted in (config("[plugins.fixed]\nsize = 2"), attrs.evolve(config(""), problems=["a", "b"])):
+            with pytest.raises(evframe.ConfigError) as caught:
+                events.reload(wanted)
+            assert seen.pop() == list(caught.value.problems)
+        assert seen == []
+
+
 async def test_exchanged_transport_loses_nothing(site):
     """A transport with other options takes over in order, and the old one is released once it is done."""
     async with evframe.EventInterface(config(BEFORE)) as events:

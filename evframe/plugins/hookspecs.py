@@ -345,6 +345,17 @@ def reloaded(changes: Changes) -> None:
 
 
 @hookspec
+def reload_refused(problems: Sequence[str]) -> None:
+    """Observe that the configuration was not loaded again, and that the one before holds; called in the same turn.
+
+    An error is logged.
+
+    Args:
+        problems: each with its place; the caller of the reload gets them, too.
+    """
+
+
+@hookspec
 def loaded(context: PluginContext) -> None:
     """Keep the context; called once, when all plugins are loaded, before any subscription.
 

@@ -84,6 +84,14 @@ ALERTS: Final = (
         "List them with dead_letters:list, mend the cause, and replay them.",
     ),
     Alert(
+        "EvframeReloadRefused",
+        "evframe_last_reload_successful == 0",
+        5,
+        "warning",
+        "{{ $labels.instance }} works with an older configuration than that of its files",
+        "evframe check names the problems; mend them and reload, or else the next start fails.",
+    ),
+    Alert(
         "EvframeDetailCapped",
         "evframe_subscribers_in_other > 0",
         15,

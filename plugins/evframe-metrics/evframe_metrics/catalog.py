@@ -177,6 +177,19 @@ GENERATION: Final = Metric(
     (),
     "`metrics:reloads`",
 )
+LAST_RELOAD: Final = Metric(
+    "evframe_last_reload_successful",
+    "gauge",
+    "0 when the last reload of the configuration was refused, else 1.",
+    panel=Panel("Last reload", 'evframe_last_reload_successful{instance=~"$instance"}', "{{instance}}"),
+)
+RELOADS_REFUSED: Final = Metric(
+    "evframe_reloads_refused",
+    "counter",
+    "Reloads of the configuration that were refused.",
+    (),
+    "`metrics:reloads_refused`",
+)
 IN_OTHER: Final = Metric(
     "evframe_subscribers_in_other",
     "gauge",
@@ -231,6 +244,8 @@ METRICS: Final = (
     DEAD_LETTER_BYTES,
     READY,
     GENERATION,
+    LAST_RELOAD,
+    RELOADS_REFUSED,
     PLUGIN_COUNTER,
     PLUGIN_GAUGE,
     IN_OTHER,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from evframe_http import Guard, OriginGuard, Serving, Site, Warnings
 
 from evframe import hookimpl
 from evframe.plugin import PluginContext, StatisticGroup
+from evframe_metrics import catalog
 from evframe_metrics.delays import Delays
 from evframe_metrics.detail import Detail
 from evframe_metrics.exposition import OPENMETRICS, PLAIN, readable
@@ -54,7 +55,8 @@ class Metrics:
         self._lock = asyncio.Lock()  # several scrapes at once would take the loop's time from deliveries
         self._is_scraping = False
         self._released = 0  # the events of subscribers that have ended, when the last of them did
-        self._scrapes = self._refused = self._reloads = 0
+        self._scrapes = self._refused = self._reloads = self._reloads_refused = 0
+        self._is_loaded = True  # by the last reload
 
     @property
     def address(self) -> Any:
@@ -154,6 +156,13 @@ class Metrics:
     def reloaded(self, changes: Changes) -> None:  # noqa: ARG002 what has changed does not matter
         """Count a reload."""
         self._reloads += 1
+        self._is_loaded = True
+
+    @hookimpl
+    def reload_refused(self, problems: Sequence[str]) -> None:  # noqa: ARG002 the log has them
+        """Count a reload that has changed nothing."""
+        self._reloads_refused += 1
+        self._is_loaded = False
 
     # What is shown
 
@@ -167,6 +176,7 @@ class Metrics:
         for subscriber in sums.subscribers:
             sums.count(subscriber)
         counters = {"scrapes": self._scrapes, "refused": self._refused, "reloads": self._reloads}
+        counters["reloads_refused"] = self._reloads_refused
         in_other = 0 if self._detail is None else self._detail.in_other
         return [
             StatisticGroup("metrics", counters, {"subscribers_in_other": in_other}),
@@ -215,8 +225,13 @@ class Metrics:
             finally:
                 self._is_scraping = False
             scrape = Scrape(self._context, self._delays, self._detail)
-            is_ready = not self._problems()
-            return await scrape.text(groups, is_ready=is_ready, generation=self._reloads, is_open=is_open)
+            state = {
+                catalog.READY: int(not self._problems()),
+                catalog.GENERATION: self._reloads,
+                catalog.LAST_RELOAD: int(self._is_loaded),
+                catalog.RELOADS_REFUSED: self._reloads_refused,
+            }
+            return await scrape.text(groups, state, is_open=is_open)
 
 
 def _detail_of(options: MetricsOptions) -> Detail | None:

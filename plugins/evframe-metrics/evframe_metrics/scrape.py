@@ -11,7 +11,7 @@ from evframe_metrics.slices import Slices, portions
 from evframe_metrics.sums import Sums
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from evframe.plugin import PluginContext, StatisticGroup
     from evframe_metrics.catalog import Metric
@@ -36,22 +36,20 @@ class Scrape:
         self._detail = detail
 
     async def text(
-        self, groups: Sequence[StatisticGroup], *, is_ready: bool, generation: int, is_open: bool
+        self, groups: Sequence[StatisticGroup], state: Mapping[Metric, int], *, is_open: bool
     ) -> list[bytes]:
         """Return the text in pieces.
 
         Args:
             groups: the statistics of the plugins.
-            is_ready: whether the process is ready.
-            generation: how many reloads have been applied.
+            state: of the process, by metric.
             is_open: whether the format is OpenMetrics.
         """
         slices = Slices()
         families = [*self._events(), *await self._subscribers(slices), (catalog.DELAY, self._delays.lines())]
         families += _of_groups(groups)
         for metric, value in (
-            (catalog.READY, int(is_ready)),
-            (catalog.GENERATION, generation),
+            *state.items(),
             (catalog.IN_OTHER, 0 if self._detail is None else self._detail.in_other),
         ):
             families.append((metric, samples(metric, [((), value)])))

@@ -115,6 +115,12 @@ CASES = {
         14,
         [series("evframe_dead_letters", "9x20")],
     ),
+    "EvframeReloadRefused": (
+        [series("evframe_last_reload_successful", "1 0x20")],
+        {},
+        8,
+        [series("evframe_last_reload_successful", "1 0 0 1x20")],
+    ),
     "EvframeDetailCapped": (
         [series("evframe_subscribers_in_other", "7x30")],
         {},

@@ -186,7 +186,15 @@ async def test_a_reload_that_is_refused_changes_nothing(site):
         take_back()
         await asyncio.sleep(0)
         assert metrics.address == before
-        assert "evframe_reload_generation 0\n" in (await get(metrics, "/metrics"))[1]
+        shown = (await get(metrics, "/metrics"))[1]
+        assert "evframe_reload_generation 0\n" in shown
+        assert "evframe_last_reload_successful 0\n" in shown
+        assert "evframe_reloads_refused_total 1\n" in shown
+        site.write('bind = "127.0.0.1:0"')
+        events.reload()
+        shown = (await get(metrics, "/metrics"))[1]
+        assert "evframe_last_reload_successful 1\n" in shown
+        assert "evframe_reloads_refused_total 1\n" in shown
 
 
 async def until_answered(metrics):

@@ -7,8 +7,10 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
+
+from evframe_wire.visible import visible
 
 from evframe import hookimpl
 from evframe.plugin import Changes, PluginContext
@@ -16,6 +18,7 @@ from evframe_systemd.service_manager import ServiceManager, watchdog_usec
 
 _STATUS_S: Final = 5.0  # between two looks at the subscribers
 _RETRY_S: Final = 1.0
+_LONGEST: Final = 200  # characters of a problem
 _MOST_STATES: Final = 8  # that wait for a service manager that cannot be reached: the last ones say what holds
 
 
@@ -36,6 +39,7 @@ class ServiceNotifier:
         self._manager: ServiceManager | None = None
         self._states: deque[str] = deque(maxlen=_MOST_STATES)  # that are not sent yet
         self._status = ""  # as it was sent last
+        self._refusal = ""  # what the status ends with when the last reload was refused
         self._status_at = -math.inf
         self._watchdog_s = math.inf
         self._watchdog_at = math.inf
@@ -60,7 +64,7 @@ class ServiceNotifier:
     async def _run(self, context: PluginContext) -> None:
         if not context.host.is_running:
             return  # another plugin could not start
-        self._status = _status(context)
+        self._status = self._text(context)
         self._status_at = self._clock() + _STATUS_S
         self._states.append(f"READY=1\nSTATUS={self._status}")
         try:
@@ -84,11 +88,14 @@ class ServiceNotifier:
             self._watchdog_at = now + (self._watchdog_s if is_sent else min(self._watchdog_s, _RETRY_S))
         if now >= self._status_at:
             self._status_at = now + _STATUS_S
-            status = _status(self._context)
+            status = self._text(self._context)
             if status != self._status and self._manager.send(f"STATUS={status}"):
                 self._status = status
         retry_at = now + _RETRY_S if self._states else math.inf
         return min(self._watchdog_at, self._status_at, retry_at) - now
+
+    def _text(self, context: PluginContext) -> str:
+        return _status(context) + self._refusal
 
     def _send_states(self) -> None:
         """Send the states in their order, as far as the service manager takes them."""
@@ -99,9 +106,17 @@ class ServiceNotifier:
     @hookimpl
     def reloaded(self, changes: Changes) -> None:  # noqa: ARG002 as in the specification
         """Notify of a reload, which has begun and ended in this turn of the loop."""
+        self._refusal = ""
         if self._manager is not None:
             self._states += (f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}", "READY=1")
             self._send_states()
+
+    @hookimpl
+    def reload_refused(self, problems: Sequence[str]) -> None:
+        """Have the status show the first problem until a reload is applied."""
+        more = f", and {len(problems) - 1} more" if problems[1:] else ""
+        # A line of the status ends the protocol's line: a problem may have text of a file that has line breaks.
+        self._refusal = f"; the last reload was refused: {visible(problems[0])[:_LONGEST]}{more}"
 
     @hookimpl
     def stop(self) -> None:

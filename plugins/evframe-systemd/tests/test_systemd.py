@@ -207,6 +207,28 @@ async def test_status_when_it_changes(manager):
         memory.when("b", None)
 
 
+async def test_a_reload_that_is_refused(manager, tmp_path):
+    """The status shows the first problem, on one line, until a reload is applied."""
+    clock = FakeClock()
+    async with gateway(ServiceNotifier(clock=clock)) as interface:
+        await begin(interface)
+        notifier = interface.plugin("systemd")
+        manager.received()
+        for problems, shown in (
+            (["a.toml:3: core: no\nMAINPID=1", "b"], r"a.toml:3: core: no\nMAINPID=1, and 1 more"),
+            (["x" * 300], "x" * 200),
+        ):
+            interface.plugins.notify("reload_refused", problems=problems)
+            clock.advance(5)
+            notifier.process_due()
+            before = "STATUS=0 subscribers, 0 away, 0 events waiting"
+            assert manager.received() == [f"{before}; the last reload was refused: {shown}"]
+        interface.plugins.notify("reloaded", changes=None)
+        clock.advance(5)
+        notifier.process_due()
+        assert manager.received()[-1] == before
+
+
 async def test_watchdog_at_half_of_its_interval(manager, monkeypatch):
     """The watchdog is fed at once and then at half of its interval, beside the status."""
     monkeypatch.setenv("WATCHDOG_USEC", "4000000")
