@@ -112,5 +112,6 @@ def fold_libraries(names: Iterable[str]) -> None:
     The plugins of these libraries log each problem in one line with its reason.
     """
     if not logging.getLogger().isEnabledFor(logging.DEBUG):
-        for name in names:
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        for logger in map(logging.getLogger, names):
+            if logger.level == logging.NOTSET:  # else a management command has set it
+                logger.setLevel(logging.CRITICAL + 1)

@@ -12,6 +12,7 @@ from typing import Any
 
 from evframe import ConfigError
 from evframe.plugin import Command, CommandError, CommandTable, PluginContext, describe_changes, text_param
+from evframe_mi.log_levels import LogLevels
 from evframe_mi.policy import Policies
 
 _UNKNOWN = CommandError(404, "unknown MI command")
@@ -37,6 +38,7 @@ def core_commands(context: Callable[[], PluginContext], policies: Policies) -> I
     yield Command("core:pwd", ((),), lambda _: {"WD": os.getcwd()}, "prints the working directory")
     yield Command("core:uptime", ((),), _uptime(), "prints how long the server has been up")
     yield Command("core:ps", ((),), _ps, "lists the processes")
+    yield LogLevels(context).command()
     yield Command(
         "core:reload", ((),), partial(_reload, context), "loads the configuration again: all of it, or nothing"
     )

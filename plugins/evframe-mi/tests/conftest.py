@@ -1,11 +1,22 @@
 """What the tests of the management interface share."""
 
+import logging
+
 import pytest
 from evframe_mi import Management
 from evframe_mi.testing import ANY_SCHEME
 
 import evframe
 from evframe.testing import MemoryTransport
+
+
+@pytest.fixture(autouse=True)
+def log_level():
+    """Restore the level that a command may have set."""
+    logger = logging.getLogger("evframe")
+    before = logger.level
+    yield
+    logger.setLevel(before)
 
 
 @pytest.fixture
