@@ -1,5 +1,6 @@
 """The habits: one version for everything, and commits that are checked as continuous integration checks them."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -91,8 +92,9 @@ def test_a_public_forge_runs_the_same_commands():
     assert workflow["permissions"] == {"contents": "read"}
     assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == pythons
     assert all("timeout-minutes" in job for job in workflow["jobs"].values())
-    for command in [line for lines in steps.values() for line in lines]:
-        assert (ROOT / re.search(r"\.ci/\w+", command)[0]).exists(), command
+    for path in (ROOT / ".github" / "workflows").iterdir():
+        for name in re.findall(r"\.ci/\w+", path.read_text()):
+            assert (ROOT / name).exists(), name
     assert "bash .ci/check" in steps["check"]
     assert "EVFRAME_PYTHON=python bash .ci/test" in steps["test"]
     command = ["bash", ROOT / ".ci" / "long", "--list"]
@@ -102,21 +104,60 @@ def test_a_public_forge_runs_the_same_commands():
     assert set(words) <= known
 
 
+def small_checkout(folder):
+    """Make a clone of a repository with two distributions, which has the environment of this test."""
+    for place, name in [(folder, "evframe"), (folder / "plugins" / "evframe-x", "evframe-x")]:
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "pyproject.toml").write_text(f'[project]\nname = "{name}"\nversion = "0.1.0"\n[tool.setuptools]\n')
+        (place / f"{name.replace('-', '_')}.py").touch()
+    (folder / ".ci").mkdir()
+    for name in ("build", "wheel"):
+        shutil.copy(ROOT / ".ci" / name, folder / ".ci")
+    # In place of the minute that the real script takes.
+    (folder / ".ci" / "setup").write_text(f"ln -s {sys.prefix} .venv\n")
+    (folder / ".gitignore").write_text(".venv\ndist\n")
+    author = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for command in (["init", "-q"], ["add", "-A"], [*author, "commit", "-qm", "begin"]):
+        subprocess.run(["git", "-C", folder, *command], check=True, timeout=30)
+
+
 def test_wheels_are_built_in_a_fresh_clone(tmp_path):
     """`.ci/build` makes the environment where it is missing, and builds a wheel of each distribution."""
-    for folder, name in [(tmp_path, "evframe"), (tmp_path / "plugins" / "evframe-x", "evframe-x")]:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "pyproject.toml").write_text(f'[project]\nname = "{name}"\nversion = "0.1.0"\n[tool.setuptools]\n')
-        (folder / f"{name.replace('-', '_')}.py").touch()
-    (tmp_path / ".ci").mkdir()
-    shutil.copy(ROOT / ".ci" / "build", tmp_path / ".ci")
-    # The environment of this test, in place of the minute that the real script takes.
-    (tmp_path / ".ci" / "setup").write_text(f"ln -s {sys.prefix} .venv\n")
-    (tmp_path / ".gitignore").write_text(".venv\ndist\n")
-    subprocess.run(["git", "init", "-q", tmp_path], check=True, timeout=30)
+    small_checkout(tmp_path)
 
     subprocess.run(["bash", ".ci/build", "dist"], cwd=tmp_path, check=True, timeout=60)
     assert sorted(path.name.partition("-")[0] for path in (tmp_path / "dist").iterdir()) == ["evframe", "evframe_x"]
+
+
+def test_the_same_checkout_makes_the_same_distributions(tmp_path):
+    """Neither the time nor the permissions of the files are in what is built, nor whether wheels are made of sdists."""
+    small_checkout(tmp_path)
+
+    def built(folder, *arguments, time="1000000000", umask="022"):
+        command = ["bash", "-c", f"umask {umask}; touch *.py; bash .ci/build {' '.join(arguments)} dist/{folder}"]
+        environment = {**os.environ, "SOURCE_DATE_EPOCH": time}
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=60)
+        return {path.name: path.read_bytes() for path in (tmp_path / "dist" / folder).iterdir()}
+
+    first = built("first", "--sdists")
+    assert len(first) == 4
+    assert built("second", "--sdists", umask="077") == first
+    assert built("wheels").items() <= first.items()
+    assert not built("later", "--sdists", time="1000000002").items() & first.items()
+
+
+def test_nothing_is_uploaded_but_a_tag(tmp_path):
+    """`.ci/release --upload` ends before it builds anything, unless the checkout is that of the version's tag."""
+    small_checkout(tmp_path)
+    for name in ("release", "version"):
+        shutil.copy(ROOT / ".ci" / name, tmp_path / ".ci")
+    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n")
+
+    command = ["bash", ".ci/release", "--upload"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "expected a clean checkout of the tag v0.1.0, with its section in CHANGELOG.md\n"
+    assert not (tmp_path / "dist").exists()
 
 
 @pytest.fixture
