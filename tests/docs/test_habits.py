@@ -108,8 +108,11 @@ def small_checkout(folder):
     """Make a clone of a repository with two distributions, which has the environment of this test."""
     for place, name in [(folder, "evframe"), (folder / "plugins" / "evframe-x", "evframe-x")]:
         place.mkdir(parents=True, exist_ok=True)
-        (place / "pyproject.toml").write_text(f'[project]\nname = "{name}"\nversion = "0.1.0"\n[tool.setuptools]\n')
-        (place / f"{name.replace('-', '_')}.py").touch()
+        module = name.replace("-", "_")
+        (place / "pyproject.toml").write_text(
+            f'[project]\nname = "{name}"\nversion = "0.1.0"\n[tool.setuptools]\npy-modules = ["{module}"]\n'
+        )
+        (place / f"{module}.py").touch()
     (folder / ".ci").mkdir()
     for name in ("build", "wheel"):
         shutil.copy(ROOT / ".ci" / name, folder / ".ci")
