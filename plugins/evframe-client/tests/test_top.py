@@ -1,14 +1,16 @@
-"""The subscribers that `evframe top` shows: samples of what a gateway reports, and the table of them."""
+"""The subscribers that `evframe top` shows: samples of what a gateway reports, the table of them, and the keys."""
 
 import json
 import sys
 
+import attrs
 import pytest
 from click.testing import CliRunner
 from evframe_client import ManagementError
-from evframe_client.commands.samples import COLUMNS, Row, Sample, Sampler, ordered
-from evframe_client.commands.table import SubscriberTable, shortened
-from evframe_wire.patterns import compile_pattern
+from evframe_client.commands.controls import Controls, Pressed
+from evframe_client.commands.rows import COLUMNS, Query, Row, Sample, Total, ordered
+from evframe_client.commands.samples import Sampler
+from evframe_client.commands.table import SubscriberTable, shortened, total_line
 from rich.console import Console
 
 from evframe.cli import main
@@ -16,69 +18,80 @@ from evframe.testing import FakeClock
 
 LONG = "flatstore:/var/log/evframe/calls-of-the-second-site.log"
 ROWS = (
-    Row("tcp:10.0.0.1:8082", "away", "refused", 125.0, 0.0, 12345, 7384.5, 1234567, "queue_full", "never"),
-    Row(LONG, "connected", None, None, 1530.25, 0, None, 0, None, 3599),
+    Row(
+        *("tcp:10.0.0.1:8082", "away", "refused", 125.0, 0.0, 12345, 7384.5),
+        *(1234567, 12.5, "queue_full", 0.5, "never"),
+    ),
+    Row(LONG, "connected", None, 8.0, 1530.25, 0, None, 3, 0.0, "timeout", 7200.0, 3599),
     Row("udp:10.0.0.2:8081"),
 )
+TOTAL = Total(3, 3, 1, 1, 1, 1530.25, 12345, 1234570, 12.5)
 
 
 class Gateway:
     """Answers with what a test sets."""
 
-    def __init__(self, leases=(), counters=None):
+    def __init__(self, leases=(), counters=None, total=None, most=None):
         self.leases = list(leases)
         self.counters = counters
+        self.total = total
+        self.most = most
+        self.asked = []
 
-    def __call__(self, method):
+    def __call__(self, method, params):
         if method == "subscribers_list":
             return {"Events": [{"name": "E_A", "id": 0, "Subscribers": self.leases}]}
         if self.counters is None:
             raise ManagementError("Method not found", -32601)
-        return {"Subscribers": self.counters}
+        self.asked.append(params)
+        limit = params.get("limit", len(self.counters))
+        if self.most is not None and limit > self.most:
+            raise ManagementError("Server error", -32000, "Reply of 70000 bytes, the most is 65507")
+        return {"Subscribers": self.counters[:limit], "Total": self.total}
 
 
-def counted(socket="tcp:h:1", delivered=0, state="connected", **reasons):
-    failed = sum(reasons.values())
-    counters = {"raised": delivered + failed, "delivered": delivered, "failed": failed, "reasons": reasons}
-    return {"socket": socket, **counters, "depth": 0, "state": state}
+def counted(socket="tcp:h:1", delivered=0, failed=0, **more):
+    return {"socket": socket, "delivered": delivered, "failed": failed, "depth": 0, "state": "connected", **more}
 
 
 def rendered(width, *rows):
     console = Console(width=width, color_system=None)
     with console.capture() as captured:
-        console.print(SubscriberTable(Sample(0.0, rows)))
+        console.print(SubscriberTable(Sample(0.0, rows, TOTAL)))
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
 def test_80_columns():
-    """All columns fit in 80; sockets are shortened in the middle, and then reasons."""
+    """All columns but LOSS fit in 80; sockets are shortened in the middle, and one reason is shown."""
     assert rendered(80, *ROWS) == [
-        "SOCKET               STATE     SINCE   RATE DEPTH OLDEST FAILED REASON     LEASE",
-        "tcp:10.0.0.1:8082    away         2m    0.0 12.3k     2h   1.2M queue_full never",
-        "flatstore:…-site.log connected       1530.2     0             0              59m",
+        "SOCKET                    STATE     SINCE RATE DEPTH OLDEST FAILED REASON  LEASE",
+        "tcp:10.0.0.1:8082         away         2m    0 12.3k     2h   1.2M refused never",
+        "flatstore:/v…ond-site.log connected    8s 1530     0             3 timeout   59m",
         "udp:10.0.0.2:8081",
     ]
 
 
 def test_160_columns():
-    """Where there is room, sockets are whole, and the state has the reason."""
+    """Where there is room, sockets are whole, the state has its reason, and the last failure its age."""
     assert rendered(160, *ROWS) == [
-        "SOCKET                                                   STATE          SINCE    RATE  DEPTH  OLDEST  FAILED  REASON      LEASE",
-        "tcp:10.0.0.1:8082                                        away: refused     2m     0.0  12.3k      2h    1.2M  queue_full  never",
-        "flatstore:/var/log/evframe/calls-of-the-second-site.log  connected             1530.2      0               0                59m",
+        "SOCKET                                                   STATE          SINCE  RATE  DEPTH  OLDEST  FAILED  LOSS  REASON          LEASE",
+        "tcp:10.0.0.1:8082                                        away: refused     2m     0  12.3k      2h    1.2M  12.5  queue_full now  never",
+        "flatstore:/var/log/evframe/calls-of-the-second-site.log  connected         8s  1530      0               3     0  timeout 2h ago    59m",
         "udp:10.0.0.2:8081",
     ]
 
 
 @pytest.mark.parametrize("width", [80, 100, 160, 200])
 def test_no_line_is_wider_than_the_terminal(width):
-    """The longest values that occur are a line each."""
-    longest = Row("x" * 300, "connected", None, 1e6, 99999.9, 99999, 1e6, 999999999, "r" * 60, 1e6)
-    lines = rendered(width, longest, *ROWS)
+    """The longest values that occur are a line each, also of characters that take two columns."""
+    longest = Row("x" * 300, "connected", None, 1e6, 1e6, 99999, 99999.9, 10**9, 1e6, "r" * 60, 1e6, 1e6)
+    wide = attrs.evolve(longest, socket="flatstore:/" + "文" * 100)
+    lines = rendered(width, longest, wide, *ROWS)
 
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert max(map(len, lines)) <= width
-    assert all(name.upper() in lines[0] for name in COLUMNS)
+    names = [name for name in COLUMNS if name != "loss" or width > 100]
+    assert [name.upper() for name in names] == lines[0].split()
 
 
 def test_shortened():
@@ -86,43 +99,73 @@ def test_shortened():
     assert [shortened("abcdefgh", most) for most in (8, 7, 6, 5)] == ["abcdefgh", "abc…fgh", "abc…gh", "ab…gh"]
 
 
+def test_the_line_of_sums():
+    """It has what is reported, and where it does not fit, what is wrong stays."""
+    whole = "3 subscribers  1 connected  1 away  1 unknown  1530/s  12.3k waiting  1.2M failed (12.5/s)"
+    assert [total_line(TOTAL, width).plain for width in (99, 80, 70, 55, 20)] == [
+        whole,
+        whole.replace("  1 unknown", ""),
+        whole.replace("  1 unknown", "").replace("  1 connected", ""),
+        "3 subscribers  1 away  12.3k waiting  1.2M failed (12.…",
+        "3 subscribers  1 aw…",
+    ]
+    assert total_line(Total(9, 1), 80).plain == "1 of 9 subscribers"
+    assert total_line(Total(1, 1, 1, 0, 0, 0.0, 0, 0, 0.0), 80).plain == "1 subscriber  1 connected  0/s"
+
+
 def test_rates():
     """A rate is that of the time between two samples, and blank for the first one and after a new start."""
     clock = FakeClock()
-    gateway = Gateway(counters=[counted(delivered=10)])
+    gateway = Gateway(counters=[])
     sampler = Sampler(gateway, clock=clock)
     rates = []
     for delivered in (10, 30, 30, 4, 5):
-        gateway.counters = [counted(delivered=delivered)]
-        rates.append(sampler.sample().rows[0].rate)
+        gateway.counters = [counted(delivered=delivered, failed=2 * delivered)]
+        gateway.total = {"delivered": 3 * delivered, "failed": delivered}
+        sample = sampler.sample()
+        (row,) = sample.rows
+        rates.append((row.rate, row.loss, sample.total.rate, sample.total.loss))
         clock.advance(2)
 
-    assert rates == [None, 10.0, 0.0, None, 0.5]
+    assert rates == [(None,) * 4, (10.0, 20.0, 30.0, 10.0), (0.0,) * 4, (None,) * 4, (0.5, 1.0, 1.5, 0.5)]
 
 
-def test_since_and_reason():
-    """A state has its age once it was seen to change; of several reasons, the one that was counted last is shown."""
-    clock = FakeClock()
-    gateway = Gateway()
-    sampler = Sampler(gateway, clock=clock)
-    found = []
-    for state, reasons in [
-        ("connected", {"a": 1, "b": 2}),
-        ("away", {"a": 2, "b": 2}),
-        ("away", {"a": 2, "b": 2}),
-        ("connected", {"a": 2, "b": 3}),
-    ]:
-        gateway.counters = [counted(state=state, **reasons)]
-        (row,) = sampler.sample().rows
-        found.append((row.since, row.reason, row.failed))
-        clock.advance(2)
+def test_what_the_gateway_reports():
+    """A row has the state with its age, the last failure, the oldest event and the lease."""
+    counters = [
+        counted(state="away", away="refused", since=5.5, oldest=1.5, last_reason="timeout", last_failed=3.5, lease=50),
+        counted("udp:h:2", lease="never"),
+    ]
+    total = {"subscribers": 7, "matched": 2, "connected": 1, "away": 1, "unknown": 0, "depth": 4, "failed": 1}
+    sample = Sampler(Gateway(counters=counters, total=total)).sample()
 
-    assert found == [(None, None, 3), (0, "a", 4), (2, "a", 4), (0, "b", 5)]
-    gateway.counters = [counted("udp:h:2", a=1)]
-    assert sampler.sample().rows[0].reason == "a"
+    assert sample.rows == (
+        Row("tcp:h:1", "away", "refused", 5.5, None, 0, 1.5, 0, None, "timeout", 3.5, 50),
+        Row("udp:h:2", "connected", depth=0, failed=0, lease="never"),
+    )
+    assert sample.total == Total(7, 2, 1, 1, 0, depth=4, failed=1)
 
 
-def test_leases():
+def test_what_the_gateway_is_asked_for():
+    """It sorts and filters, but by numbers between two samples; what is too long for a datagram is asked for in part."""
+    gateway = Gateway(counters=[counted(f"tcp:h:{number:03}", delivered=number) for number in range(200)], most=100)
+    sampler = Sampler(gateway, Query("-depth", "tcp:*", "away", 20))
+    assert len(sampler.sample().rows) == 20
+    sampler.query = Query("-rate", limit=20)
+    assert len(sampler.sample().rows) == 20
+    sampler.query = Query("reason")
+    assert len(sampler.sample().rows) == 100
+
+    assert gateway.asked == [
+        {"sort": "-depth", "filter": "tcp:*", "state": "away", "limit": 20},
+        {"sort": "-delivered"},
+        {"sort": "-delivered", "limit": 100},
+        {"sort": "last_reason"},
+        {"sort": "last_reason", "limit": 100},
+    ]
+
+
+def test_a_gateway_without_pages():
     """A subscriber is one row with the lease that ends first, and the oldest event that waits."""
     gateway = Gateway(
         [
@@ -132,12 +175,16 @@ def test_leases():
             {"socket": "udp:h:3", "expire": "never", "state": "unknown"},
         ]
     )
+    sample = Sampler(gateway).sample()
 
-    assert Sampler(gateway).sample().rows == (
+    assert sample.rows == (
         Row("tcp:h:1", "away", "refused", depth=3, oldest=1.75, lease=50),
         Row("udp:h:2", "unknown", depth=0, lease=0),
         Row("udp:h:3", "unknown", depth=0, lease="never"),
     )
+    assert sample.total == Total(3, 3, 0, 1, 2)
+    chosen = Sampler(gateway, Query("-socket", "udp:*", "unknown", 1)).sample()
+    assert ([row.socket for row in chosen.rows], chosen.total) == (["udp:h:3"], Total(3, 2, 0, 0, 2))
 
 
 def test_an_opensips():
@@ -147,11 +194,16 @@ def test_an_opensips():
     assert Sampler(gateway).sample().rows == (Row("udp:h:1", lease="never"), Row("udp:h:2", lease=50))
 
 
-def test_filter():
-    """Only sockets that match are sampled, as they are listed."""
-    gateway = Gateway(counters=[counted("tcp:h:1"), counted("udp:h:1"), counted("TCP:h:1")])
+def test_errors_of_the_gateway():
+    """An error that says nothing about the command is the caller's."""
+    for error in (ManagementError("no answer"), ManagementError("Server error", -32000), ManagementError("x", 400)):
 
-    assert [row.socket for row in Sampler(gateway, pattern=compile_pattern("tcp:*")).sample().rows] == ["tcp:h:1"]
+        def call(_, __, error=error):
+            raise error
+
+        with pytest.raises(ManagementError) as raised:
+            Sampler(call).sample()
+        assert raised.value is error
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -159,8 +211,8 @@ def test_sorting(column):
     """Each column sorts in both directions; what has no value is last in both."""
     rows = [
         Row("c"),
-        Row("a", "away", None, 1, 1.0, 1, 1, 1, "a", 10),
-        Row("b", "unknown", None, 2, 2.0, 2, 2, 2, "b", "never"),
+        Row("a", "away", None, 1, 1.0, 1, 1, 1, 1.0, "a", 1, 10),
+        Row("b", "unknown", None, 2, 2.0, 2, 2, 2, 2.0, "b", 2, "never"),
     ]
     names = ["".join(row.socket for row in ordered(rows, order)) for order in (column, f"-{column}")]
 
@@ -170,23 +222,72 @@ def test_sorting(column):
 def test_answers_that_are_something_else():
     """Whatever a gateway answers, a sample is what can be read of it."""
     for answer in (None, 7, [], "x", {"Events": 7, "Subscribers": 7}, {"Events": [7], "Subscribers": [[]]}):
-        assert Sampler(lambda _, answer=answer: answer).sample().rows == ()
-    odd = {"socket": 7, "delivered": 10**400, "reasons": 7, "failed": "x", "depth": None, "state": 8}
-    assert Sampler(Gateway(counters=[odd])).sample().rows == (Row("7", "8"),)
+        assert Sampler(lambda *_, answer=answer: answer).sample().rows == ()
+    odd = {"socket": 7, "delivered": 10**400, "failed": "x", "depth": None, "state": 8, "since": [], "lease": "long"}
+    sample = Sampler(Gateway(counters=[odd], total={"matched": "x", "away": {}})).sample()
+    assert (sample.rows, sample.total) == ((Row("7", "8"),), Total(0, 0))
 
 
 def test_json_form():
     """A sample is an object whose rows have every column, with numbers as they are."""
-    form = json.loads(json.dumps(Sample(0.5, ROWS).as_json()))
+    form = json.loads(json.dumps(Sample(0.5, ROWS, TOTAL).as_json()))
 
     assert form["time"] == "1970-01-01T00:00:00.500+00:00"
-    assert [list(row) for row in form["subscribers"]] == [["socket", "state", "away", *COLUMNS[2:]]] * 3
+    columns = ["socket", "state", "away", *COLUMNS[2:-1], "reason_age", "lease"]
+    assert [list(row) for row in form["subscribers"]] == [columns] * 3
+    assert form["total"]["matched"] == 3
     assert form["subscribers"][1]["rate"] == 1530.25
+
+
+@pytest.mark.parametrize(
+    ("keys", "query"),
+    [
+        ("\x1b[C", Query("state")),
+        ("\x1b[D", Query("lease")),
+        ("ss", Query("-since")),
+        ("s<", Query()),
+        ("r", Query("-socket")),
+        ("rr", Query()),
+        ("a", Query(state="away")),
+        ("aa", Query()),
+        ("/tcp\r", Query(pattern="*tcp*")),
+        ("/tcq\x7fp:*\r", Query(pattern="tcp:*")),
+        ("/q?\n/\x15\n", Query()),
+        ("/tcp\x1b", Query()),
+        ("x\x1b[A\x1b[5~\t", Query()),
+    ],
+)
+def test_keys(keys, query):
+    """Keys sort, reverse and filter; others do nothing."""
+    controls = Controls(Query())
+    assert controls.press(keys) is not Pressed.QUIT
+    assert (controls.query, controls.typed) == (query, None)
+
+
+def test_what_keys_ask_for():
+    """A key that changes the query, and the space bar, ask for a sample; q ends, but not within a filter."""
+    controls = Controls(Query("-depth", "udp:*"))
+    assert controls.line().plain == "q quit  ←→ sort depth↓  r reverse  / filter udp:*  a away only  space now  "
+    for keys, pressed in (
+        *((" ", Pressed.SAMPLE), ("a", Pressed.SAMPLE), ("x", Pressed.LINE), ("/", Pressed.LINE)),
+        *(("q\x1b[A", Pressed.LINE), ("\r", Pressed.SAMPLE), ("xq", Pressed.QUIT)),
+    ):
+        assert controls.press(keys) is pressed
+        if keys == "q\x1b[A":
+            assert controls.line().plain == "filter: udp:*q█  Enter applies, Esc cancels"
+    assert controls.query == Query("-depth", "udp:*q", "away")
 
 
 def test_options_that_cannot_be_used():
     """Each is one clear error."""
-    for words in (["--sort", "size"], ["--interval", "0"], ["--interval", "nan"], ["--interval", "inf"]):
+    for words in (
+        ["--sort", "size"],
+        ["--state", "dead"],
+        ["--limit", "0"],
+        ["--interval", "0"],
+        ["--interval", "nan"],
+        ["--interval", "inf"],
+    ):
         done = CliRunner().invoke(main, ["top", *words, "--once", "--url", "http://127.0.0.1:1/mi"])
         assert done.exit_code == 2, done.output
     done = CliRunner().invoke(main, ["top", "--once", "--url", "http://127.0.0.1:1/mi"])

@@ -13,13 +13,13 @@ from typing import Final
 
 import attrs
 import click
-from evframe_wire.patterns import compile_pattern
 from evframe_wire.visible import visible_json
 
 from evframe.command_line import say
 from evframe_client import Client, ManagementError
 from evframe_client.commands.connection import with_client
-from evframe_client.commands.samples import COLUMNS, Sample, Sampler
+from evframe_client.commands.rows import COLUMNS, STATES, Query, Sample
+from evframe_client.commands.samples import Sampler
 
 _ANSWER_S: Final = 5.0  # for a terminal that a person looks at
 _MOST_S: Final = 86400.0
@@ -47,16 +47,31 @@ _ORDERS: Final = [*COLUMNS, *(f"-{column}" for column in COLUMNS)]
     help=f"Sort by {', '.join(COLUMNS)}; -COLUMN for the highest first.",
 )
 @click.option("--filter", "pattern", metavar="GLOB", help="Only sockets that match, such as 'tcp:10.*'.")
+@click.option(
+    "--state", type=click.Choice(STATES), metavar="STATE", help=f"Only subscribers that are {', '.join(STATES)}."
+)
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="The first N rows.  [default: all, or what fits]"
+)
 @click.option("--once", is_flag=True, help="Print one table, and end.")
 @click.option("--no-rate", is_flag=True, help="With --once: print the first sample, which has no rates.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line for each sample.")
 def top(  # noqa: PLR0913 the options of the command line
-    client: Client, *, interval_s: float, order: str, pattern: str | None, once: bool, no_rate: bool, as_json: bool
+    client: Client,
+    *,
+    interval_s: float,
+    order: str,
+    pattern: str | None,
+    state: str | None,
+    limit: int | None,
+    once: bool,
+    no_rate: bool,
+    as_json: bool,
 ) -> None:
     """Show the subscribers of the running gateway, what waits for each, and the events a second.
 
     On a terminal the table is renewed until q or Ctrl-C; without one it is printed once.
-    What the gateway does not report is blank. SINCE and the last REASON are those that this command has seen change.
+    Keys sort and filter, as its last line shows. What the gateway does not report is blank.
     """
     if math.isnan(interval_s):
         raise click.BadParameter("expected seconds, got nan", param_hint="--interval")
@@ -66,10 +81,13 @@ def top(  # noqa: PLR0913 the options of the command line
         _require_rich()
     if is_live:
         client = attrs.evolve(client, timeout_s=_ANSWER_S)
-    sampler = Sampler(client.call, order, None if pattern is None else compile_pattern(pattern))
+    sampler = Sampler(client.call, Query(order, pattern, state, limit))
     if not streams and not is_live:
         sample = _last(sampler, interval_s, no_rate=no_rate)
-        (_print_line if as_json else _print_table)(sample)
+        if as_json:
+            _print_line(sample)
+        else:
+            _print_table(sample, sampler.query.column)
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
@@ -108,20 +126,17 @@ def _print_lines(sampler: Sampler, interval_s: float) -> None:
             _print_line(sample)
 
 
-def _print_table(sample: Sample) -> None:
-    from rich.console import Console  # noqa: PLC0415 the other commands start without it
-
+def _print_table(sample: Sample, column: str) -> None:
+    from evframe_client.commands.screen import console  # noqa: PLC0415 the other commands start without it
     from evframe_client.commands.table import print_table  # noqa: PLC0415 as above
 
-    print_table(sample, Console(highlight=False, markup=False))
+    print_table(sample, column, console())
 
 
 def _show(client: Client, sampler: Sampler, interval_s: float) -> None:
-    from rich.console import Console  # noqa: PLC0415 as above
+    from evframe_client.commands.screen import console, show  # noqa: PLC0415 as above
 
-    from evframe_client.commands.screen import show  # noqa: PLC0415 as above
-
-    show(sampler, client.shown, interval_s, Console(highlight=False, markup=False))
+    show(sampler, client.shown, interval_s, console())
 
 
 def _require_rich() -> None:
