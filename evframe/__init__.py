@@ -1,5 +1,6 @@
 """evframe: the OpenSIPS Events Interface in Python."""
 
+from evframe_declarations import Parameter
 from evframe_wire.addresses import split_host_port
 from evframe_wire.payload import UNSET, ExactNumber, Pairs
 
@@ -9,7 +10,6 @@ from evframe.delivery.nesting import depth
 from evframe.delivery.outcomes import Outcome
 from evframe.delivery.sockets import Socket
 from evframe.delivery.statistics import Counters
-from evframe.events.declarations import Parameter
 from evframe.events.event import Event, EventDefinition
 from evframe.exceptions import (
     ConfigError,

@@ -4,11 +4,11 @@ from collections import UserDict
 from enum import IntEnum
 
 import pytest
+from evframe_declarations import Parameter, declare
 from evframe_wire.payload import Pairs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evframe.events.declarations import Parameter, declare
 from evframe.events.event import EventDefinition
 from evframe.exceptions import ParameterError
 

@@ -1,10 +1,10 @@
 """The registry, the declarations and one raised event."""
 
 import pytest
+from evframe_declarations import Parameter, declare
 
 import evframe
 from evframe import Pairs
-from evframe.events.declarations import Parameter, declare
 from evframe.events.event import EventRegistry
 from evframe.exceptions import ParameterError
 

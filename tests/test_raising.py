@@ -4,12 +4,12 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import pytest
+from evframe_declarations import declare
 from evframe_wire.payload import MAX_DEPTH, MAX_DIGITS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import evframe
-from evframe.events.declarations import declare
 from evframe.events.event import EventDefinition
 
 HEAD = b'{"jsonrpc":"2.0","method":"E_TEST","params":'

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import attrs
+from evframe_declarations import Parameter
 from evframe_options import Layers, Setting, at_least, layers_of, read_layers, structure
 
 from evframe.config.hints import published
 from evframe.config.policy import Policy, PolicyOptions, matching
-from evframe.events.declarations import Parameter
 from evframe.exceptions import ConfigError
 
 Overflow = Literal["drop_oldest", "drop_newest", "block"]

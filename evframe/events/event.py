@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from gc import is_tracked
 from typing import Any, Final, Generic, TypeVar
 
+from evframe_declarations import Declaration, Parameter
 from evframe_wire.encoding import is_shallow, settle_params
 from evframe_wire.payload import STRICT, Pairs, encode_text
 from evframe_wire.reading import read
 from evframe_wire.visible import brief
 from orjson import dumps, loads
 
-from evframe.events.declarations import Declaration, Parameter
 from evframe.exceptions import EventNameError, UnknownEventError
 
 MAX_NAME_BYTES: Final = 64

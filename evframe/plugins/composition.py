@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import attrs
+from evframe_declarations import Declaration
 
 from evframe.calls import contained_task, foreign_call
 from evframe.config import Config
-from evframe.events.declarations import Declaration
 from evframe.events.event import EventRegistry
 from evframe.exceptions import ConfigError, PluginError
 from evframe.plugins import hookspecs

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import filter as filter_names
 
+from evframe_declarations import Declaration, Parameter
+
 from evframe.config import Config, EventOptions
 from evframe.config.hints import did_you_mean, how_to_install, nearest, published
-from evframe.events.declarations import Declaration, Parameter
 from evframe.plugins.manager import DISABLED, INVALID_OPTIONS, PluginStatus
 
 Declared = Mapping[str, Mapping[str, Declaration | None]]

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
+from evframe_declarations import ParameterTypes
 from evframe_resolver import Network
 
 from evframe.config import CoreOptions
 from evframe.delivery.scheduler import Observer
-from evframe.events.declarations import ParameterTypes
 from evframe.plugins.changes import Changes
 from evframe.plugins.commands import CommandTable
 from evframe.plugins.manager import PluginManager

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 import attrs
+from evframe_declarations import ParameterTypes, declare
 
 from evframe.config.policy import NONE as NO_POLICY
 from evframe.config.policy import Policy
 from evframe.delivery.members import Address
-from evframe.events.declarations import ParameterTypes, declare
 from evframe.events.event import EventRegistry
 from evframe.exceptions import PluginError
 from evframe.plugins.subscribing import check_expire_s

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import attrs
 import pluggy
+from evframe_declarations import Declaration, ParameterTypes, declare
 from evframe_options import FIELD
 from evframe_wire.visible import visible
 
@@ -23,7 +24,6 @@ from evframe.config.policy import NONE as NO_POLICY
 from evframe.config.policy import Policy
 from evframe.delivery.limits import Limits
 from evframe.delivery.statistics import StatisticGroup
-from evframe.events.declarations import Declaration, ParameterTypes, declare
 from evframe.events.event import check_name
 from evframe.exceptions import ConfigError, PluginError
 from evframe.plugins.workers import WorkerGroup

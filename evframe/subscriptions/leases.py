@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
+from evframe_declarations import Declaration, Parameter
 from evframe_timing import Alarm, Schedule
 
 from evframe.config.policy import NONE as NO_POLICY
 from evframe.config.policy import Policy, PolicyOptions
 from evframe.delivery.members import Address
 from evframe.delivery.sockets import Socket, leaves, shown_socket
-from evframe.events.declarations import Declaration, Parameter
 from evframe.events.event import EventRegistry
 from evframe.exceptions import ParameterError, SocketError
 from evframe.subscriptions.channel import Channel, LeaseChange, Subscription, Terms

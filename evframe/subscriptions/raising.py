@@ -10,6 +10,7 @@ from threading import get_ident
 from time import monotonic
 from typing import Any, Literal, get_args
 
+from evframe_declarations import ParameterTypes, declare
 from evframe_options import check_timeout
 
 from evframe.config import CoreOptions
@@ -18,7 +19,6 @@ from evframe.delivery.nesting import depth
 from evframe.delivery.outcomes import Outcome, OutcomeCallback, OutcomeWait
 from evframe.delivery.queues import Done, UntilStored
 from evframe.delivery.subscriber import Subscriber
-from evframe.events.declarations import ParameterTypes, declare
 from evframe.events.event import Event, EventRegistry
 from evframe.exceptions import UnknownEventError
 from evframe.subscriptions.channel import Channel

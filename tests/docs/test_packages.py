@@ -32,6 +32,7 @@ LONGER = {
 BELOW_THE_CORE = {
     "evframe-cesql",
     "evframe-client",
+    "evframe-declarations",
     "evframe-files",
     "evframe-resolver",
     "evframe-options",

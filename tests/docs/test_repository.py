@@ -41,6 +41,7 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-client",
             "evframe-core-events",
             "evframe-datagram",
+            "evframe-declarations",
             "evframe-files",
             "evframe-flatstore",
             "evframe-http",

@@ -8,10 +8,9 @@ from typing import Any, Final
 
 import attrs
 from evframe_wire.encoding import settle_params
+from evframe_wire.exceptions import ParameterError
 from evframe_wire.payload import Pairs
 from evframe_wire.visible import brief
-
-from evframe.exceptions import ParameterError
 
 _TYPES: Final = (str, int, float, bool, list, dict)
 
