@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -251,8 +252,19 @@ async def test_every_interface(tmp_path, plugin, table, url):
             assert await received(subscription, 1) == [("T_A", {"n": "1"})]
             done = await asyncio.to_thread(command, "subscribers", "-c", str(tmp_path / "evframe.toml"))
             assert subscription.socket in done.stdout
+            done = await asyncio.to_thread(command, "events", "--url", url)
+            assert "\tT_A\t1\t" in done.stdout
             done = await asyncio.to_thread(command, "top", "--once", "--json", "--no-rate", "--url", url)
             assert f'"socket": "{subscription.socket}", "state": "connected"' in done.stdout
+        assert subscribed(events) == []
+        words = ("--where", "n > 1", "--only", "n", "--count", "2", "--no-time")
+        watching = asyncio.create_task(asyncio.to_thread(command, "watch", "T_*", "--url", url, *words))
+        await until(lambda: subscribed(events), 30)
+        for number in range(4):
+            events.raise_event("T_A", {"n": number, "secret": "x"})
+        done = await watching
+        assert (done.returncode, done.stdout) == (0, 'T_A {"n":2}\nT_A {"n":3}\n')
+        assert re.fullmatch(r"2 events in \d+ s, none lost\n", done.stderr)
         assert subscribed(events) == []
         refused = await asyncio.to_thread(command, "mi", "nope", "--url", url)
         assert (refused.returncode, refused.stderr) == (
@@ -298,7 +310,7 @@ async def test_watch_of_a_gateway_that_restarts(receiver):
     async with AsyncExitStack() as at_end:
         async with first:
             bind = "%s:%d" % first.plugin("mi-http").address
-            words = ["watch", "T_*", "--url", url_of(first), "--receiver", receiver]
+            words = ["watch", "T_*", "--no-time", "--url", url_of(first), "--receiver", receiver]
             watch = await asyncio.create_subprocess_exec(
                 *bound(EVFRAME, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
@@ -316,6 +328,10 @@ async def test_watch_of_a_gateway_that_restarts(receiver):
             assert told == [b"leases were lost\n", b"the gateway is back\n"]
             watch.terminate()
             assert await watch.wait() == 0
+            summary = (await watch.stderr.readline()).decode()
+            assert re.fullmatch(
+                r"2 events in \d+ s, none lost, and those that were raised while the leases were lost\n", summary
+            )
             assert subscribed(second) == []
 
 

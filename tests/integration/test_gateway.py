@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -74,9 +77,30 @@ def test_watch(gateway):
         while not running.client.call("subscribers_list")["Events"]:
             assert watch.poll() is None
         running.client.call("raise_event", ["E_ONE", {"n": 1}])
-        assert json.loads(watch.stdout.readline()) == {"jsonrpc": "2.0", "method": "E_ONE", "params": {"n": 1}}
+        printed = json.loads(watch.stdout.readline())
+        assert abs(datetime.fromisoformat(printed.pop("time")).timestamp() - time.time()) < 60
+        assert printed == {"jsonrpc": "2.0", "method": "E_ONE", "params": {"n": 1}}
         watch.send_signal(signal.SIGINT)
         assert watch.wait(timeout=20) == 0
+        assert re.fullmatch(r"1 event in \d+ s, none lost\n", watch.stderr.readline())
+
+    assert running.client.call("subscribers_list") == {"Events": []}
+
+
+def test_watch_whose_reader_has_gone(gateway):
+    """`watch | head` ends when `head` has what it wants, although no other event is raised, and says nothing."""
+    running = gateway('[[events]]\nname = "E_ONE"\n')
+    with (
+        child(EVFRAME, "watch", "E_ONE", "--url", running.url, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watch,
+        child("head", "-n", "1", stdin=watch.stdout, stdout=subprocess.PIPE) as head,
+    ):
+        watch.stdout.close()
+        while not running.client.call("subscribers_list")["Events"]:
+            assert watch.poll() is None
+        running.client.call("raise_event", ["E_ONE", {"n": 1}])
+        assert head.stdout.read().endswith(b' E_ONE {"n":1}\n')
+        assert watch.wait(timeout=30) == 0
+        assert watch.stderr.read().startswith(b"1 event in ")
 
     assert running.client.call("subscribers_list") == {"Events": []}
 

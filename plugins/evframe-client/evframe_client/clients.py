@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
@@ -121,13 +122,15 @@ class Client(_Base):
         """
         self.call("raise_event", raise_params(event, params, until))
 
-    def subscribe(
+    def subscribe(  # noqa: PLR0913 what a subscription is made of
         self,
         *patterns: str,
         receiver: Kind = "udp",
         address: str | None = None,
         lease_s: int = LEASE_S,
         look_s: float = LOOK_S,
+        where: str | None = None,
+        only: Sequence[str] = (),
     ) -> Subscription:
         """Return a subscription to the events that match, for a `with` block; see `SubscriptionRequest`.
 
@@ -135,9 +138,8 @@ class Client(_Base):
             ValueError: if an argument cannot be used.
         """
         twin = AsyncClient(self.url, self.timeout_s, self.token, self.ca_file, self.token_file, shown=self.shown)
-        return Subscription(
-            twin.subscribe(*patterns, receiver=receiver, address=address, lease_s=lease_s, look_s=look_s)
-        )
+        how: dict[str, Any] = {"receiver": receiver, "address": address, "lease_s": lease_s, "look_s": look_s}
+        return Subscription(twin.subscribe(*patterns, **how, where=where, only=only))
 
 
 class AsyncClient(_Base):
@@ -162,20 +164,22 @@ class AsyncClient(_Base):
         """Raise *event* at the gateway, as `Client.raise_event` does."""
         await self.call("raise_event", raise_params(event, params, until))
 
-    def subscribe(
+    def subscribe(  # noqa: PLR0913 what a subscription is made of
         self,
         *patterns: str,
         receiver: Kind = "udp",
         address: str | None = None,
         lease_s: int = LEASE_S,
         look_s: float = LOOK_S,
+        where: str | None = None,
+        only: Sequence[str] = (),
     ) -> AsyncSubscription:
         """Return a subscription to the events that match, for an `async with` block; see `SubscriptionRequest`.
 
         Raises:
             ValueError: if an argument cannot be used.
         """
-        wanted = SubscriptionRequest(patterns, receiver, address, lease_s, look_s)
+        wanted = SubscriptionRequest(patterns, receiver, address, lease_s, look_s, where, only)
         return AsyncSubscription(self.call, self._own_address, wanted)
 
     async def _own_address(self) -> str:

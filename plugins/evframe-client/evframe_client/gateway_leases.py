@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
-from evframe_client.protocol import ManagementError
+from evframe_client.protocol import ManagementError, Params
 
-Call = Callable[[str, list[Any] | None], Awaitable[Any]]
+Call = Callable[[str, Params | None], Awaitable[Any]]
 """Calls a management command, as `AsyncClient.call` does."""
 NEVER: Final = 2**31 - 1
 """What a lease without an end has left, in seconds."""
@@ -26,12 +26,14 @@ class GatewayLeases:
         call: calls a management command of the gateway.
         socket: the subscriber, ``scheme:address``.
         lease_s: how long a lease is, in whole seconds.
+        policy: what else is asked for with each lease, such as ``where``; an OpenSIPS refuses it.
     """
 
-    def __init__(self, call: Call, socket: str, lease_s: int) -> None:
+    def __init__(self, call: Call, socket: str, lease_s: int, policy: Mapping[str, Any] | None = None) -> None:
         self.call = call
         self.socket = socket
         self.lease_s = lease_s
+        self._policy = policy or {}
         self.taken_for: Mapping[str, str] = {}
         """The events at which the original would take this socket for another one, each with that one."""
 
@@ -64,7 +66,11 @@ class GatewayLeases:
 
     async def take(self, event: str) -> None:
         """Take or renew a lease."""
-        await self.call("event_subscribe", [event, self.socket, self.lease_s])
+        if self._policy:
+            named = {"event": event, "socket": self.socket, "expire": self.lease_s, **self._policy}
+            await self.call("event_subscribe", named)
+        else:
+            await self.call("event_subscribe", [event, self.socket, self.lease_s])
 
     async def end(self, event: str) -> None:
         """End a lease, of an event that the gateway may not know any more."""

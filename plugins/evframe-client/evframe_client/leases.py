@@ -7,8 +7,8 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 from evframe_wire.backoff import delay_s
 from evframe_wire.patterns import compile_pattern
@@ -38,6 +38,7 @@ class Leases:
         lease_s: what is asked for, in whole seconds.
         look_s: how often new events and lost leases are looked for.
         clock: the time in seconds.
+        policy: see `GatewayLeases`.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 what leases are made of
@@ -48,8 +49,9 @@ class Leases:
         lease_s: int,
         look_s: float,
         clock: Callable[[], float] = time.monotonic,
+        policy: Mapping[str, Any] | None = None,
     ) -> None:
-        self._at_gateway = GatewayLeases(call, socket, lease_s)
+        self._at_gateway = GatewayLeases(call, socket, lease_s, policy)
         patterns = tuple(patterns)
         self._patterns = [compile_pattern(pattern) for pattern in patterns]
         self._chosen = [compile_pattern(pattern) for pattern in patterns if pattern not in _EVERYTHING]

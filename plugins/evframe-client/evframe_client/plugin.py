@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from evframe import hookimpl
 from evframe.command_line import CommandLine
-from evframe_client.commands.gateway import events, mi, raise_, subscribe, subscribers, watch
+from evframe_client.commands.gateway import mi, raise_, subscribe
+from evframe_client.commands.listings import events, subscribers
 from evframe_client.commands.top import top
+from evframe_client.commands.watch import watch
 
 
 @hookimpl

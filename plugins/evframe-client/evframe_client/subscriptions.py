@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, get_args
@@ -35,6 +35,8 @@ class ReceivedEvent:
     """By name or in order, `Pairs` when a name occurs twice; None when it has none."""
     payload: bytes = attrs.field(repr=False)
     """The JSON-RPC notification as it was on the wire."""
+    at: float = attrs.field(factory=time.time, eq=False)
+    """When it has arrived, seconds since 1970."""
 
 
 def parse_event(payload: bytes) -> ReceivedEvent:
@@ -87,6 +89,18 @@ class SubscriptionRequest:
     """How long the gateway continues to send when this program has died."""
     look_s: float
     """How often new events and lost leases are looked for."""
+    where: str | None = None
+    """The events that the gateway sends, as an expression in CESQL; an OpenSIPS refuses it, as the next one."""
+    only: Sequence[str] = ()
+    """The parameters that the gateway sends, by name; none for all."""
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """What is asked for with each lease."""
+        return {
+            **({} if self.where is None else {"where": self.where}),
+            **({"only": list(self.only)} if self.only else {}),
+        }
 
 
 class AsyncSubscription(AsyncIterator[ReceivedEvent]):
@@ -134,7 +148,7 @@ class AsyncSubscription(AsyncIterator[ReceivedEvent]):
         self._receiver = open_receiver(wanted.receiver, wanted.address or await self._own_address())
         self.socket = subscriber_text(wanted.receiver, self._receiver.address)
         patterns = wanted.patterns or ("*",)
-        self._leases = Leases(self._call, self.socket, patterns, wanted.lease_s, wanted.look_s)
+        self._leases = Leases(self._call, self.socket, patterns, wanted.lease_s, wanted.look_s, policy=wanted.policy)
         try:
             await self._leases.look()
             self._keeper = asyncio.create_task(self._leases.keep())

@@ -292,7 +292,7 @@ def test_https(ask, serve, events, certificate):
     server = serve("http", management(events).handle, context=context)
 
     assert ask(server.url, "events_list", ca_file=certificate)["Events"][0]["name"] == "E_A"
-    assert len(ask(server.url, "which", ["evi:"], ca_file=certificate)) == 5
+    assert len(ask(server.url, "which", ["evi:"], ca_file=certificate)) == 6
     with pytest.raises(ManagementError, match="its certificate is not trusted: self.signed certificate"):
         ask(server.url, "pwd")
     with pytest.raises(ManagementError, match="its certificate is not trusted: .*127.0.0.1"):

@@ -1,11 +1,13 @@
 """The commands that talk to a gateway, in process."""
 
 import json
+from datetime import datetime
 
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
-from evframe_client.commands.event_lines import unmatched
+from evframe_client import ReceivedEvent
+from evframe_client.commands.event_lines import EventLines, unmatched
 from evframe_mi.testing import management
 from serving import DatagramServer, FifoServer, HttpServer, http
 
@@ -126,7 +128,7 @@ def test_every_transport(command, serving, tmp_path):
         file.write_text(table)
         for words in (["--url", server.url], ["-c", str(file)]):
             result = command("events", *words)
-            assert (result.exit_code, result.stdout) == (0, "   0 E_A\n   1 E_B\n"), result.output
+            assert (result.exit_code, result.stdout) == (0, "0\tE_A\t0\t\n1\tE_B\t0\t\n"), result.output
         assert len(server.requests) == 2
 
 
@@ -232,20 +234,109 @@ def test_patterns_that_match_nothing():
     assert unmatched([], ["E_A"]) == []
 
 
-def test_subscribers_says_how_many_events_wait(command):
-    """The line of a subscriber ends with its state, and with the number of events that wait for it."""
-    listed = [
-        {"socket": "tcp:127.0.0.1:1", "expire": "never", "state": "away", "away": "refused", "depth": 3},
-        {"socket": "udp:127.0.0.1:2", "expire": 9, "ttl": 7, "state": "unknown"},
-    ]
-    result = {"Events": [{"name": "E_A", "id": 0, "Subscribers": listed}]}
+@pytest.fixture
+def answering():
+    """Return what starts a gateway that answers each command with what a mapping has."""
+    running = []
 
-    def answer(request):
-        return json.dumps({"jsonrpc": "2.0", "id": json.loads(request)["id"], "result": result}).encode()
+    def answering(**results):
+        def answer(request):
+            asked = json.loads(request)
+            known = asked["method"].rpartition(":")[2] in results
+            result = {"result": results[asked["method"].rpartition(":")[2]]} if known else {"error": NO_METHOD}
+            return json.dumps({"jsonrpc": "2.0", "id": asked["id"], **result}).encode()
 
-    server = HttpServer(http(answer)).start()
-    try:
-        lines = command("subscribers", "--url", server.url).stdout.splitlines()
-    finally:
+        running.append(HttpServer(http(answer)).start())
+        return running[-1].url
+
+    yield answering
+    for server in running:
         server.close()
-    assert [line.split(maxsplit=2)[2] for line in lines] == ["never ends, away: refused, 3 waiting", "7 s, unknown"]
+
+
+NO_METHOD = {"code": -32601, "message": "Method not found"}
+LISTED = [
+    {"socket": "tcp:h:1", "expire": "never", "state": "away", "away": "refused", "depth": 3, "oldest": 1.5},
+    {"socket": "flatstore:/var/log/evframe/calls-of-the-second-site.log", "expire": 9, "ttl": 7, "state": "unknown"},
+    {"socket": "udp:h:2", "expire": "never"},
+]
+DESCRIBED = [
+    {
+        "name": "E_CALL_ENDED",
+        "id": 0,
+        "raised": 12,
+        "params": [
+            {"name": "caller", "type": "str", "optional": False, "summary": ""},
+            {"name": "seconds", "type": "int", "optional": True, "summary": ""},
+        ],
+    },
+    {"name": "E_NONE", "id": 1, "raised": 0, "params": []},
+    {"name": "E_ANY", "id": 2, "raised": 3},
+]
+
+
+def on_a_terminal(monkeypatch, columns):
+    monkeypatch.setattr("evframe_client.commands.columns.has_colours", lambda: False)
+    monkeypatch.setattr("evframe_client.commands.columns.is_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+
+def test_subscribers_in_columns(command, answering, monkeypatch):
+    """For scripts, the columns are separated by tabs; on a terminal they have names, and sockets are folded."""
+    url = answering(subscribers_list={"Events": [{"name": "E_A", "id": 0, "Subscribers": LISTED}]})
+    assert command("subscribers", "--url", url).stdout.splitlines() == [
+        "E_A\taway: refused\t3\t1.5\tnever\ttcp:h:1",
+        "E_A\tunknown\t0\t\t7\tflatstore:/var/log/evframe/calls-of-the-second-site.log",
+        "E_A\t\t\t\tnever\tudp:h:2",
+    ]
+    on_a_terminal(monkeypatch, 80)
+    assert command("subscribers", "--url", url).stdout.splitlines() == [
+        "EVENT  STATE          DEPTH  LEASE  SOCKET",
+        "E_A    away: refused      3  never  tcp:h:1",
+        "E_A    unknown            0      7  flatstore:/var/log/evframe/calls-of-the-seco",
+        "                                    nd-site.log",
+        "E_A                          never  udp:h:2",
+    ]
+    on_a_terminal(monkeypatch, 100)
+    assert command("subscribers", "--url", url).stdout.splitlines()[:2] == [
+        "EVENT  STATE          DEPTH  OLDEST  LEASE  SOCKET",
+        "E_A    away: refused      3     1.5  never  tcp:h:1",
+    ]
+
+
+def test_events_in_columns(command, answering, monkeypatch):
+    """Events have their parameters with types; those of an OpenSIPS have names alone."""
+    url = answering(describe={"Events": DESCRIBED})
+    assert command("events", "--url", url).stdout.splitlines() == [
+        "0\tE_CALL_ENDED\t12\tcaller: str, seconds?: int",
+        "1\tE_NONE\t0\tnone",
+        "2\tE_ANY\t3\t",
+    ]
+    assert json.loads(command("events", "--json", "--url", url).stdout) == {"Events": DESCRIBED}
+    old = answering(events_list={"Events": [{"name": "E_A", "id": 0}]})
+    assert command("events", "--url", old).stdout == "0\tE_A\t\t\n"
+    on_a_terminal(monkeypatch, 48)
+    assert command("events", "--url", url).stdout.splitlines() == [
+        "ID  NAME          RAISED  PARAMETERS",
+        " 0  E_CALL_ENDED      12  caller: str,",
+        "                          seconds?: int",
+        " 1  E_NONE             0  none",
+        " 2  E_ANY              3",
+    ]
+
+
+def test_the_line_of_an_event():
+    """It begins with the time, in UTC or that of the machine; the notification of an event has a member for it."""
+    payload = b'{"jsonrpc":"2.0","method":"E_A","params":{"n":1.10}}'
+    event = ReceivedEvent("E_A", {"n": 1.5}, payload, 0.0625)
+    assert EventLines(utc=True).line(event) == '1970-01-01 00:00:00.062Z E_A {"n":1.5}'
+    assert EventLines(has_time=False).line(event) == 'E_A {"n":1.5}'
+    assert EventLines(utc=True, as_json=True).line(event) == (
+        '{"time":"1970-01-01T00:00:00.062Z",' + payload.decode()[1:]
+    )
+    assert EventLines(as_json=True, has_time=False).line(event) == payload.decode()
+    local = json.loads(EventLines(as_json=True).line(event))["time"]
+    assert datetime.fromisoformat(local).timestamp() == 0.062
+    assert EventLines().line(event).startswith(local[:23].replace("T", " ") + " E_A ")
+    coloured = EventLines(has_colours=True, utc=True).line(event)
+    assert coloured == '\x1b[2m1970-01-01 00:00:00.062Z\x1b[0m \x1b[36m\x1b[1mE_A\x1b[0m {"n":1.5}'

@@ -85,6 +85,12 @@ def evi_commands(context: Callable[[], PluginContext], clients: _Clients) -> Ite
         "counts the outcomes of the events of each subscriber, of all or of a page",
         optional=PAGE_KEYS,
     )
+    yield Command(
+        "evi:describe",
+        ((), ("event",)),
+        evi.describe,
+        "lists the events with their parameters and how often each was raised, or one of them",
+    )
 
 
 class _Evi:
@@ -124,6 +130,14 @@ class _Evi:
 
     def list(self, _: Mapping[str, Any]) -> dict[str, Any]:
         return {"Events": Listing(self._context.raising.events, lambda event: {"name": event.name, "id": event.id})}
+
+    def describe(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        if "event" not in params:
+            return {"Events": Listing(self._context.raising.events, _described)}
+        try:
+            return {"Event": _described(self._context.raising.event(text_param(params, "event")))}
+        except UnknownEventError:
+            raise CommandError(404, "Event not published") from None
 
     def subscribers(self, params: Mapping[str, Any]) -> dict[str, Any]:
         if "event" in params:
@@ -254,3 +268,20 @@ class _Evi:
 
 def _raised(event: Channel) -> dict[str, Any]:
     return {"name": event.name, "id": event.id, "raised": event.raised}
+
+
+def _described(event: Channel) -> dict[str, Any]:
+    """Return *event* with its declaration; without one it has no parameters here, although it may be raised with any.
+
+    Events that are raised otherwise than declared, because the declaration only describes them, are not enforced.
+    """
+    described: dict[str, Any] = {"name": event.name, "id": event.id, "raised": event.raised}
+    declaration = event.declaration
+    if declaration is not None:
+        described["summary"] = declaration.summary
+        described["enforced"] = declaration.enforced
+        described["params"] = [
+            {"name": name, "type": each.type.__name__, "optional": each.optional, "summary": each.summary}
+            for name, each in declaration.params.items()
+        ]
+    return described

@@ -10,6 +10,7 @@ from evframe_mi.printing import pretty
 from evframe_mi.testing import ManagementContract, management
 from evframe_mi.traffic import Traffic
 
+from evframe import Parameter
 from evframe.exceptions import Unavailable
 from evframe.plugins.commands import Command
 from evframe.testing import until
@@ -51,6 +52,28 @@ def test_raise_reaches_declared_types(events):
     error = ask(management(events), "raise_event", ["E_TYPED", {"ip": "1.2.3.4", "hits": "many"}])["error"]
     assert (error["code"], error["message"]) == (400, "Bad Params")
     assert "'hits'" in error["data"]
+
+
+def test_events_are_described(events):
+    """Each event has its declaration, if it has one, and how often it was raised."""
+    params = {"caller": str, "seconds": Parameter(int, optional=True, summary="Of the call.")}
+    events.register_event("E_TYPED", params, summary="A call has ended.", enforced=False)
+    described = ask(management(events), "evi:describe")["result"]["Events"]
+    one = ask(management(events), "evi:describe", ["E_TYPED"])["result"]["Event"]
+
+    assert described == [{"name": "E_A", "id": 0, "raised": 0}, {"name": "E_B", "id": 1, "raised": 0}, one]
+    assert one == {
+        "name": "E_TYPED",
+        "id": 2,
+        "raised": 0,
+        "summary": "A call has ended.",
+        "enforced": False,
+        "params": [
+            {"name": "caller", "type": "str", "optional": False, "summary": ""},
+            {"name": "seconds", "type": "int", "optional": True, "summary": "Of the call."},
+        ],
+    }
+    assert ask(management(events), "evi:describe", ["E_NONE"])["error"]["code"] == 404
 
 
 async def test_statistics(events, memory):

@@ -3,22 +3,54 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
+import attrs
+import click
 from evframe_wire.encoding import encode_value
 from evframe_wire.patterns import compile_pattern
 from evframe_wire.reading import MAX_TEXT_DEPTH, read
 from evframe_wire.visible import visible, visible_json
 
 from evframe.command_line import say
-from evframe_client import ReceivedEvent, Subscription
+from evframe_client import ReceivedEvent
 
 
-def lines(subscription: Subscription, *, as_json: bool) -> Iterator[str]:
-    """Yield a line for each event: its name and parameters, or its JSON-RPC notification as it was on the wire."""
-    for event in subscription:
-        yield _as_json(event) if as_json else f"{visible(event.name)} {_json_text(event.params)}"
+@attrs.frozen(kw_only=True)
+class EventLines:
+    """Makes a line of each event.
+
+    Args:
+        as_json: whether the line is the JSON-RPC notification as it was on the wire, else name and parameters.
+        utc: whether times are in UTC.
+        has_time: whether the line begins with the time, or the notification with a member for it.
+        has_colours: whether the time and the name differ from the rest.
+    """
+
+    as_json: bool = False
+    utc: bool = False
+    has_time: bool = True
+    has_colours: bool = False
+
+    def line(self, event: ReceivedEvent) -> str:
+        """Return the line of *event*."""
+        at = datetime.fromtimestamp(event.at, UTC)
+        at = at if self.utc else at.astimezone()
+        if self.as_json:
+            text = _as_json(event).lstrip()
+            time = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            return f'{{"time":"{time}",{text[1:]}' if self.has_time else text
+        name = visible(event.name)
+        line = f"{self._styled(name, fg='cyan', bold=True)} {_json_text(event.params)}"
+        if not self.has_time:
+            return line
+        time = at.replace(tzinfo=None).isoformat(" ", "milliseconds") + "Z" * self.utc
+        return f"{self._styled(time, dim=True)} {line}"
+
+    def _styled(self, text: str, **style: Any) -> str:
+        return click.style(text, **style) if self.has_colours else text
 
 
 def unmatched(patterns: Iterable[str], names: Iterable[str]) -> list[str]:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import signal
-import sys
-from contextlib import suppress
 from typing import Any, Final
 
 import click
@@ -15,43 +11,10 @@ from evframe import Pairs
 from evframe.command_line import print_json, say
 from evframe_client import Client, ManagementError
 from evframe_client.commands.connection import complete_events, complete_methods, with_client
-from evframe_client.commands.event_lines import Notes, lines, unmatched
 from evframe_client.commands.refusals import explained
 
 _INVALID_PARAMS: Final = -32602
 _NO_METHOD: Final = -32601
-
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-@click.command()
-@with_client
-@_json
-def events(client: Client, *, as_json: bool) -> None:
-    """List the events of the running gateway."""
-    result = client.call("events_list")
-    if as_json:
-        print_json(result)
-        return
-    for event in result["Events"]:
-        say(f"{event['id']:4} {event['name']}")
-
-
-@click.command()
-@with_client
-@_json
-def subscribers(client: Client, *, as_json: bool) -> None:
-    """List the subscribers of the running gateway, and how many events wait for each."""
-    result = client.call("subscribers_list")
-    if as_json:
-        print_json(result)
-        return
-    for event in result["Events"]:
-        for subscriber in event["Subscribers"]:
-            left = f"{subscriber['ttl']} s" if "ttl" in subscriber else "never ends"
-            state = f"away: {subscriber['away']}" if "away" in subscriber else subscriber.get("state", "unknown")
-            waiting = f", {subscriber['depth']} waiting" if "depth" in subscriber else ""
-            say(f"{event['name']:32} {subscriber['socket']:48} {left}, {state}{waiting}")
 
 
 @click.command()
@@ -167,34 +130,3 @@ def _list_commands(client: Client) -> None:
     for name in client.call("which"):
         for recipe in client.call("which", [name]):
             say(" ".join([name, *recipe]))
-
-
-@click.command()
-@with_client
-@_json
-@click.argument("patterns", nargs=-1, metavar="[PATTERN]...", shell_complete=complete_events)
-@click.option("--receiver", default="udp", type=click.Choice(["udp", "unix", "tcp"]), help="How events arrive.")
-@click.option("--address", help="Address at which the gateway reaches this program.  [default: found out]")
-def watch(client: Client, patterns: tuple[str, ...], receiver: Any, address: str | None, *, as_json: bool) -> None:
-    """Print the events of the running gateway that match PATTERN as they are raised.
-
-    Without a PATTERN, and with 'E_*', that is all of them but those that watching brings about itself:
-    E_CORE_TCP_DISCONNECT and E_EVFRAME_LEASE_*.
-    """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
-    try:
-        subscription = client.subscribe(*patterns, receiver=receiver, address=address)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--address") from None
-    logger = logging.getLogger("evframe.client")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(Notes())
-    with suppress(KeyboardInterrupt), subscription:
-        for pattern in unmatched(patterns, subscription.names):
-            say(f"no event of the gateway matches {pattern!r} so far, see evframe events", err=True)
-        for line in lines(subscription, as_json=as_json):
-            click.echo(line)  # which is escaped as what it is
-    for count, what in ((subscription.unparsed, "could not be read"), (subscription.lost, "came too fast")):
-        if count:
-            say(f"{count} events {what}", err=True)
