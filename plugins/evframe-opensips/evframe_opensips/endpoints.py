@@ -11,10 +11,10 @@ from typing import Any
 from evframe_client.addresses import LOCAL, source_address
 from evframe_client.receivers import DatagramReceiver, Receiver, StreamReceiver
 from evframe_wire.endpoints import Access, bind_inet, bind_unix
+from evframe_wire.handed_over import HANDED_OVER, HeldSocket
 
 from evframe import Unavailable
 from evframe.plugin import Resolver
-from evframe_opensips.descriptors import handed_over
 from evframe_opensips.options import InstanceOptions, Options
 
 
@@ -32,9 +32,9 @@ def bind(options: InstanceOptions, settings: Options, lost: Callable[[], None]) 
     kind = socket.SOCK_STREAM if options.transport == "tcp" else socket.SOCK_DGRAM
     remove = None
     try:
-        given = handed_over(options.name)
-        if given is not None:
-            sock = _checked(given, kind, options, settings)
+        held = _held(kind, options, settings)
+        if held is not None:
+            sock = held.open()
         elif options.transport == "unix":
             assert options.path is not None
             sock, path = bind_unix(kind, options.path, Access.of(settings.unix_socket_mode))
@@ -44,22 +44,27 @@ def bind(options: InstanceOptions, settings: Options, lost: Callable[[], None]) 
     except OSError as error:
         place = options.path or f"{settings.listen}:{options.port or settings.ports or 0}"
         raise OSError(error.errno, f"plugins.opensips, instance {options.name!r}: {place}: {error.strerror}") from None
-    is_shared = given is not None
+    is_shared = held is not None
     if options.transport == "tcp":
         return StreamReceiver(sock, settings.max_message_bytes, lost), is_shared
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, settings.receive_buffer_bytes)
     return DatagramReceiver(sock, remove, is_shared=is_shared), is_shared
 
 
-def _checked(
-    sock: socket.socket, kind: socket.SocketKind, options: InstanceOptions, settings: Options
-) -> socket.socket:
-    """Return a socket that was handed over; OSError unless it is where the configuration has it."""
-    if sock.type is kind and is_endpoint(sock.getsockname(), options, settings):
-        return sock
-    got = f"{sock.type.name} at {sock.getsockname()!r}"
-    sock.close()
-    raise OSError(errno.EINVAL, f"expected a descriptor of this place with the type {kind.name}, got {got}")
+def _held(kind: socket.SocketKind, options: InstanceOptions, settings: Options) -> HeldSocket | None:
+    """Return the socket that was handed over for an instance: the one with its name, or else at its place.
+
+    Raises:
+        OSError: if the one with its name is not where the configuration has it.
+    """
+    held = HANDED_OVER.named(options.name)
+    if held is None:
+        target = options.path or ((settings.address, options.port) if options.port else None)
+        return None if target is None else HANDED_OVER.at(kind, target)
+    if held.kind is not kind or not is_endpoint(held.address, options, settings):
+        got = f"{held.kind.name} at {held.address!r}"
+        raise OSError(errno.EINVAL, f"expected a descriptor of this place with the type {kind.name}, got {got}")
+    return held
 
 
 def is_endpoint(address: Any, options: InstanceOptions, settings: Options) -> bool:

@@ -6,23 +6,19 @@ import stat
 
 import pytest
 from evframe_opensips import InstanceOptions, Options
-from evframe_opensips.descriptors import handed_over
 from evframe_opensips.endpoints import bind
+from evframe_wire.handed_over import HANDED_OVER, HeldSocket
 
 URL = "http://127.0.0.1:1/mi"
 
 
 @pytest.fixture
 def descriptors(monkeypatch):
-    """Return what makes sockets the descriptors of this process, as systemd does, with their names."""
+    """Return what hands sockets over to this process, with their names."""
 
-    def hand(names, *socks, pid=None):
-        first = socks[0].fileno()
-        assert [sock.fileno() for sock in socks] == list(range(first, first + len(socks)))
-        monkeypatch.setattr("evframe_opensips.descriptors._FIRST", first)
-        monkeypatch.setenv("LISTEN_PID", str(os.getpid() if pid is None else pid))
-        monkeypatch.setenv("LISTEN_FDS", str(len(socks)))
-        monkeypatch.setenv("LISTEN_FDNAMES", names)
+    def hand(names, *socks):
+        found = [HeldSocket.of(name, sock.fileno()) for name, sock in zip(names, socks, strict=True)]
+        monkeypatch.setattr(HANDED_OVER, "_held", found)
 
     return hand
 
@@ -42,7 +38,7 @@ def receiver(transport="udp", **more):
 
 def test_by_name(descriptors, datagrams):
     """The descriptor with the name of an instance is its socket, as often as it is asked for, and stays open."""
-    descriptors("proxy", datagrams)
+    descriptors(["proxy"], datagrams)
     for _ in range(2):
         found, is_handed_over = receiver()
         assert is_handed_over
@@ -51,33 +47,34 @@ def test_by_name(descriptors, datagrams):
     assert stat.S_ISSOCK(os.fstat(datagrams.fileno()).st_mode)
 
 
-@pytest.mark.parametrize("names", ["other", "", "pro:xy"])
-def test_other_names(descriptors, datagrams, names):
-    """Without a descriptor of its name an instance has a socket that the gateway binds."""
-    descriptors(names, datagrams)
+def test_other_names(descriptors, datagrams):
+    """Without a descriptor of its name, or at its place, an instance has a socket that the gateway binds."""
+    descriptors(["other"], datagrams)
     found, is_handed_over = receiver()
     assert not is_handed_over
     assert found.address != datagrams.getsockname()
     found.close()
 
 
-def test_descriptors_of_another_process(descriptors, datagrams):
-    """What was inherited from a process that it was meant for is not taken."""
-    descriptors("proxy", datagrams, pid=1)
-    assert handed_over("proxy") is None
+def test_by_place(descriptors, datagrams):
+    """The descriptor at the port of an instance is its socket, whatever its name."""
+    descriptors(["evframe-proxy.socket"], datagrams)
+    found, is_handed_over = receiver(port=datagrams.getsockname()[1])
+    assert is_handed_over
+    assert found.address == datagrams.getsockname()
+    found.close()
 
 
-@pytest.mark.parametrize("count", ["", "x", "-1", "0", "99999999999"])
-def test_strange_counts(descriptors, datagrams, monkeypatch, count):
-    """A count that is none hands nothing over."""
-    descriptors("proxy", datagrams)
-    monkeypatch.setenv("LISTEN_FDS", count)
-    assert handed_over("proxy") is None
+def test_two_with_one_name(descriptors, datagrams):
+    """Several descriptors with the name of an instance are an error, and not the first of them."""
+    descriptors(["proxy", "proxy"], datagrams, datagrams)
+    with pytest.raises(OSError, match="instance 'proxy'.*expected one socket with the name 'proxy', got 2"):
+        receiver()
 
 
 def test_another_place(descriptors, datagrams, tmp_path):
     """A descriptor of another kind, or at another place, than the configuration has is an error that names both."""
-    descriptors("proxy", datagrams)
+    descriptors(["proxy"], datagrams)
     port = datagrams.getsockname()[1]
     for transport, more in (("tcp", {}), ("udp", {"port": port % 60000 + 1}), ("unix", {"path": f"{tmp_path}/a"})):
         with pytest.raises(OSError, match=rf"instance 'proxy'.*got SOCK_DGRAM at \('127.0.0.1', {port}\)"):
@@ -88,7 +85,7 @@ def test_path(descriptors, tmp_path):
     """The path of a UNIX socket that another process holds is not removed."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(f"{tmp_path}/proxy.sock")
-        descriptors("proxy", sock)
+        descriptors(["proxy"], sock)
         found, is_handed_over = receiver("unix", path=f"{tmp_path}/proxy.sock")
         assert is_handed_over
         found.close()

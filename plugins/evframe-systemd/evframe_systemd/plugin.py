@@ -1,8 +1,9 @@
-"""The plugin: notifies systemd of what the gateway does, and feeds its watchdog from the loop."""
+"""The plugin: notifies systemd of what the gateway does, feeds its watchdog, and uses the sockets that it has bound."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 import time
@@ -10,12 +11,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from evframe_wire.handed_over import HANDED_OVER, HeldSocket
 from evframe_wire.visible import visible
 
 from evframe import hookimpl
 from evframe.plugin import Changes, PluginContext
 from evframe_systemd.service_manager import ServiceManager, watchdog_usec
+from evframe_systemd.sockets import handed_over, keep_from_children
 
+log = logging.getLogger("evframe.systemd")
 _STATUS_S: Final = 5.0  # between two looks at the subscribers
 _RETRY_S: Final = 1.0
 _LONGEST: Final = 200  # characters of a problem
@@ -23,7 +27,9 @@ _MOST_STATES: Final = 8  # that wait for a service manager that cannot be reache
 
 
 class ServiceNotifier:
-    """Notifies the service manager that ``NOTIFY_SOCKET`` names; without it, and in a service, nothing is done.
+    """Notifies the service manager that ``NOTIFY_SOCKET`` names; without it, and in a service, nothing is sent.
+
+    The sockets that the service manager has bound are used in a service, too, where their addresses are configured.
 
     A service that embeds evframe is ready when the service says so, not when evframe is.
 
@@ -41,16 +47,29 @@ class ServiceNotifier:
         self._status = ""  # as it was sent last
         self._refusal = ""  # what the status ends with when the last reload was refused
         self._status_at = -math.inf
+        self._unused: set[HeldSocket] = set()  # sockets that were handed over, and whose addresses nothing has
         self._watchdog_s = math.inf
         self._watchdog_at = math.inf
 
     @hookimpl
+    def loaded(self) -> None:
+        """Have the first address that is bound look for the sockets that were handed over; most are bound later."""
+        HANDED_OVER.come_from(handed_over)
+
+    @hookimpl
     def start(self, context: PluginContext) -> None:
         """Begin; the service manager is notified in the next turn of the loop, when every plugin has started."""
-        address = os.environ.get("NOTIFY_SOCKET", "")
-        if not address or not context.host.is_gateway:
-            return
+        if not context.host.is_gateway:
+            return  # the sockets may be those of the service
+        keep_from_children(HANDED_OVER.held)
         self._context = context
+        address = os.environ.get("NOTIFY_SOCKET", "")
+        if address:
+            self._begin(address, context)
+        if address or HANDED_OVER.held:
+            context.spawn(self._run(context))
+
+    def _begin(self, address: str, context: PluginContext) -> None:
         self._manager = ServiceManager(address)
         usec = watchdog_usec(os.environ)
         if usec:
@@ -59,11 +78,11 @@ class ServiceNotifier:
                 self._states.append(f"WATCHDOG_USEC={usec}")
         details = f"notifies {address}" + (f", each {self._watchdog_s:g} s for the watchdog" if usec else "")
         context.status.group("systemd").add(details=details)
-        context.spawn(self._run(context))
 
     async def _run(self, context: PluginContext) -> None:
         if not context.host.is_running:
             return  # another plugin could not start
+        self._look_at_sockets()
         self._status = self._text(context)
         self._status_at = self._clock() + _STATUS_S
         self._states.append(f"READY=1\nSTATUS={self._status}")
@@ -80,27 +99,33 @@ class ServiceNotifier:
     def process_due(self) -> float:
         """Send what is due; return the seconds until the next call."""
         assert self._context is not None
-        assert self._manager is not None
         now = self._clock()
         self._send_states()
-        if now >= self._watchdog_at:
+        if self._manager is not None and now >= self._watchdog_at:
             is_sent = self._manager.send("WATCHDOG=1")
             self._watchdog_at = now + (self._watchdog_s if is_sent else min(self._watchdog_s, _RETRY_S))
         if now >= self._status_at:
             self._status_at = now + _STATUS_S
+            self._look_at_sockets()
             status = self._text(self._context)
-            if status != self._status and self._manager.send(f"STATUS={status}"):
+            if self._manager is not None and status != self._status and self._manager.send(f"STATUS={status}"):
                 self._status = status
-        retry_at = now + _RETRY_S if self._states else math.inf
+        retry_at = now + _RETRY_S if self._states and self._manager is not None else math.inf
         return min(self._watchdog_at, self._status_at, retry_at) - now
+
+    def _look_at_sockets(self) -> None:
+        """Log each socket that was handed over and is not used, once: what is sent there has no answer."""
+        unused = set(HANDED_OVER.unused)
+        for each in unused - self._unused:
+            log.warning("a socket that was handed over is not used", extra={"socket": each.name, "is": str(each)})
+        self._unused = unused
 
     def _text(self, context: PluginContext) -> str:
         return _status(context) + self._refusal
 
     def _send_states(self) -> None:
         """Send the states in their order, as far as the service manager takes them."""
-        assert self._manager is not None
-        while self._states and self._manager.send(self._states[0]):
+        while self._manager is not None and self._states and self._manager.send(self._states[0]):
             self._states.popleft()
 
     @hookimpl

@@ -38,6 +38,15 @@ def test_systemd_finds_no_fault_in_the_unit(unit):
     assert (done.returncode, [line for line in done.stderr.splitlines() if "evframe" in line]) == (0, [])
 
 
+def test_systemd_finds_no_fault_in_the_sockets(unit):
+    """Nor in the examples of sockets, whose service the unit is."""
+    for socket in FOLDER.glob("*.socket"):
+        path = unit.parent / socket.name
+        path.write_text(socket.read_text())
+        done = run("systemd-analyze", "verify", "--man=no", str(path), str(unit))
+        assert (done.returncode, [line for line in done.stderr.splitlines() if "evframe" in line]) == (0, [])
+
+
 def test_a_fault_in_the_unit_is_found(unit):
     """The test above sees a key that systemd does not know."""
     unit.write_text(unit.read_text().replace("WatchdogSec=", "WatchdogSecs="))

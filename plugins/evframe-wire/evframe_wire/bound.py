@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import socket
 
-from evframe_wire.endpoints import Access, OwnPath, bind_inet, bind_unix, inet_address
+from evframe_wire.endpoints import Access, OwnPath, Target, bind_inet, bind_unix, inet_address
+from evframe_wire.handed_over import HANDED_OVER
 
-Target = str | tuple[str, int]
+__all__ = ["BoundAddress", "Target"]
 
 
 class BoundAddress:
     """A bound port or UNIX path, without waiting; see `evframe_wire.endpoints`.
+
+    A socket at this place that was handed over to the process is used instead; its path stays as it is.
 
     Args:
         kind: `socket.SOCK_STREAM`, which takes connections from now on, or `socket.SOCK_DGRAM`.
@@ -28,7 +31,11 @@ class BoundAddress:
         self._kind = kind
         self._target = target
         self._path: OwnPath | None = None
-        if isinstance(target, str):
+        held = HANDED_OVER.at(kind, target)
+        self._is_held = held is not None
+        if held is not None:
+            self.socket = held.open()
+        elif isinstance(target, str):
             self.socket, self._path = bind_unix(kind, target, access)
         else:
             self.socket = bind_inet(kind, *target, beside=None if before is None else before.socket)
@@ -40,7 +47,7 @@ class BoundAddress:
     def is_at(self, target: Target) -> bool:
         """Return whether *target* is this address, so that nothing has to be bound for it."""
         if isinstance(target, str):
-            return target == self.address and self._path is not None and self._path.is_there
+            return target == self.address and (self._is_held or (self._path is not None and self._path.is_there))
         return target == self._target or bool(inet_address(self._kind, *target)[1][:2] == self.address)
 
     def give(self, access: Access) -> None:

@@ -17,6 +17,8 @@ import attrs
 
 from evframe_wire.addresses import split_host_port, without_brackets
 
+Target = str | tuple[str, int]
+"""Where a plugin listens: a UNIX path, or a host and a port."""
 _PATH_BYTES: Final = 107  # what the kernel's address of a UNIX socket holds
 _BACKLOG: Final = 128
 BIND_LOOKUP_S: Final = 1.0
