@@ -1,10 +1,11 @@
 """The unit under a real systemd, which is the first process of a container: a trial of .ci/long, which needs root."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -77,6 +78,82 @@ name = "E_HANG"
 E_HANG = "hanging_route:hang"
 """
 
+SOCKETS = """
+[Service]
+Sockets=evframe-mi-http.socket evframe-bridge.socket
+"""
+REMOTE = """
+[core]
+state_path = ""
+[[events]]
+name = "E_NUMBER"
+[plugins.mi-http]
+bind = "127.0.0.1:9999"
+"""
+BRIDGE = """
+[[plugins.opensips.instances]]
+name = "proxy-1"
+url = "http://127.0.0.1:9999/mi"
+port = 20001
+[plugins.opensips]
+events = ["E_NUMBER"]
+check_interval_s = 0.1
+[plugins.mi-http]
+bind = "127.0.0.1:8888"
+[[subscriptions]]
+event = "E_NUMBER"
+socket = "udp:127.0.0.1:9000"
+"""
+# Raises events at the remote gateway while the other one is started again twice; prints which numbers have arrived, and
+# the errors of requests to its management interface that came meanwhile.
+RESTARTS = """
+import json, socket, subprocess, threading
+from evframe_client import Client, ManagementError
+
+COUNT = 2000
+receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+receiver.bind(("127.0.0.1", 9000))
+receiver.settimeout(30)
+remote, gateway = Client("http://127.0.0.1:9999/mi"), "http://127.0.0.1:8888/mi"
+while True:
+    try:
+        if any(each["ready"] for each in Client(gateway).call("opensips:instances")["Instances"]):
+            break
+    except ManagementError:
+        pass
+problems, is_over = [], threading.Event()
+
+def ask():
+    while not is_over.is_set():
+        try:
+            socket.create_connection(("127.0.0.1", 8888), 30).close()
+        except OSError as error:
+            problems.append(str(error))
+
+def restart():
+    for _ in range(2):
+        subprocess.run(["systemctl", "restart", "evframe"], check=True)
+    is_over.set()
+
+threads = [threading.Thread(target=each) for each in (ask, restart)]
+for thread in threads:
+    thread.start()
+raised = 0
+while not is_over.is_set() or raised < COUNT:
+    remote.call("raise_event", ["E_NUMBER", [raised]])
+    raised += 1
+for thread in threads:
+    thread.join()
+found = set()
+try:
+    while len(found) < raised:
+        found.add(int(json.loads(receiver.recv(65536))["params"][0]))
+except TimeoutError:
+    pass
+print(json.dumps([raised, sorted(set(range(raised)) - found), problems]))
+"""
+
 
 class Container:
     """A container whose first process is systemd."""
@@ -132,24 +209,34 @@ def booted(base):
 
 
 @pytest.fixture
-def container(tmp_path):
-    etc = tmp_path / "etc"
-    for folder in ("evframe", "sysusers.d", "systemd/system/evframe.service.d"):
-        (etc / folder).mkdir(parents=True)
-    for folder in ("root", "layers"):
-        (tmp_path / folder).mkdir()
-    unit = (FOLDER / "evframe.service").read_text().replace("/opt/evframe/bin/", f"{BIN}/")
-    (etc / "systemd/system/evframe.service").write_text(unit)
-    (etc / "systemd/system/evframe.service.d/test.conf").write_text(DROP_IN)
-    (etc / "sysusers.d/evframe.conf").write_text((FOLDER / "evframe.sysusers").read_text())
-    (etc / "evframe/hanging_route.py").write_text(ROUTE)
-    (etc / "evframe/evframe.toml").write_text(CONFIGURATION)
-    with booted(tmp_path) as container:
-        yield container
+def boot(tmp_path):
+    """Boot the container with a configuration of the gateway, and further files of /etc."""
+    with ExitStack() as stack:
+
+        def boot(configuration, **files):
+            etc = tmp_path / "etc"
+            unit = (FOLDER / "evframe.service").read_text().replace("/opt/evframe/bin/", f"{BIN}/")
+            given = {
+                "systemd/system/evframe.service": unit,
+                "systemd/system/evframe.service.d/test.conf": DROP_IN,
+                "sysusers.d/evframe.conf": (FOLDER / "evframe.sysusers").read_text(),
+                "evframe/hanging_route.py": ROUTE,
+                "evframe/evframe.toml": configuration,
+                **files,
+            }
+            for name, text in given.items():
+                (etc / name).parent.mkdir(parents=True, exist_ok=True)
+                (etc / name).write_text(text)
+            for folder in ("root", "layers"):
+                (tmp_path / folder).mkdir()
+            return stack.enter_context(booted(tmp_path))
+
+        yield boot
 
 
-def test_life_under_systemd(container):
+def test_life_under_systemd(boot):
     """The unit is ready, reloads, refuses a wrong configuration, and restarts a gateway that hangs."""
+    container = boot(CONFIGURATION)
     assert container.show("StatusText") == "1 subscriber, 0 away, 0 events waiting"
     first = container.show("MainPID")
 
@@ -158,6 +245,9 @@ def test_life_under_systemd(container):
     assert container.run("systemctl", "reload", "evframe").returncode != 0
     assert "core.queue_size: expected int, got 'a'" in container.journal()
     assert (container.show("MainPID"), container.show("ActiveState")) == (first, "active")
+    container.run("systemctl", "kill", "--kill-whom=main", "--signal=HUP", "evframe")  # without the check before
+    refused = "; the last reload was refused: /etc/evframe/evframe.toml:2: core.queue_size: expected int, got 'a'"
+    until(lambda: container.show("StatusText").endswith(refused))
 
     container.configure(f'{CONFIGURATION}[plugins]\ndisable = ["systemd"]\n')
     assert container.run("systemctl", "reload", "evframe").returncode == 0
@@ -173,3 +263,33 @@ def test_life_under_systemd(container):
 
     assert container.run("systemctl", "stop", "evframe").returncode == 0
     assert (container.show("Result"), container.show("ExecMainStatus")) == ("success", "0")
+
+    container.configure('[core]\nqueue_size = "a"\n')
+    assert container.run("systemctl", "start", "evframe").returncode != 0
+    restarts = container.show("NRestarts")
+    assert (container.show("Result"), container.show("ExecMainStatus")) == ("exit-code", "78")
+    until(lambda: container.show("ActiveState") == "failed")  # and not tried again, as RestartSec is 0 here
+    assert container.show("NRestarts") == restarts
+
+
+def test_sockets_that_systemd_has_bound(boot):
+    """While the gateway is started again, no event of a bridged one is lost, and no client is refused."""
+    sockets = {f"systemd/system/{path.name}": path.read_text() for path in FOLDER.glob("*.socket")}
+    drop_in = {"systemd/system/evframe.service.d/sockets.conf": SOCKETS}
+    container = boot(BRIDGE, **sockets, **drop_in, **{"evframe/remote.toml": REMOTE})
+    run = ("systemd-run", "--unit=remote", "--service-type=notify", f"{BIN}/evframe", "run")
+    done = container.run(*run, "--config=/etc/evframe/remote.toml")
+    assert done.returncode == 0, done.stderr
+    first = container.show("MainPID")
+
+    done = container.run(str(BIN / "python"), "-c", RESTARTS)
+    assert done.returncode == 0, done.stderr
+    raised, lost, problems = json.loads(done.stdout)
+    assert (lost, problems) == ([], [])
+    assert raised >= 2000
+    assert container.show("MainPID") != first
+    assert "handed over" not in container.journal()
+
+    container.configure(BRIDGE.replace(":8888", ":8887"))
+    assert container.run("systemctl", "reload", "evframe").returncode == 0
+    until(lambda: "a socket that was handed over is not used" in container.journal())
