@@ -43,11 +43,12 @@ from evframe.plugins.changes import Changes, describe_changes
 from evframe.plugins.commands import Command, CommandError, CommandTable, int32, int_param, invalid_params, text_param
 from evframe.plugins.context import PluginContext
 from evframe.plugins.filling import shown_option, unfilled
-from evframe.plugins.manager import EventCollector
+from evframe.plugins.manager import EventCollector, PluginStatus
 from evframe.plugins.status import MAIN, READY, Identifier, StatusChange, StatusGroup, StatusRegistry
 from evframe.plugins.tasks import PluginTasks, in_thread
 from evframe.plugins.workers import CallLimit, WorkerGroup
 from evframe.subscriptions.channel import Channel, Filter, LeaseChange, Select, Subscription, Terms
+from evframe.subscriptions.consumers import Feed
 from evframe.subscriptions.references import Template as ReferenceTemplate
 from evframe.subscriptions.references import Values
 from evframe.subscriptions.resolving import Resolver
@@ -75,6 +76,7 @@ __all__ = [
     "CommandTable",
     "Done",
     "EventCollector",
+    "Feed",
     "Filter",
     "ForbiddenError",
     "HostAddress",
@@ -89,6 +91,7 @@ __all__ = [
     "Network",
     "Ordering",
     "PluginContext",
+    "PluginStatus",
     "PluginTasks",
     "Policy",
     "Queue",

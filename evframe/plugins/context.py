@@ -15,7 +15,7 @@ from evframe.config import CoreOptions
 from evframe.delivery.scheduler import Observer
 from evframe.plugins.changes import Changes
 from evframe.plugins.commands import CommandTable
-from evframe.plugins.manager import PluginManager
+from evframe.plugins.manager import PluginManager, PluginStatus
 from evframe.plugins.status import StatusRegistry
 from evframe.plugins.subscribing import Subscribing
 from evframe.plugins.tasks import PluginTasks
@@ -45,6 +45,10 @@ class Host(Protocol):
     @property
     def is_running(self) -> bool:
         """Whether the interface is entered, and is not being left."""
+
+    @property
+    def plugin_status(self) -> list[PluginStatus]:
+        """Whether each installed plugin is loaded, with its kind and the events that it declares."""
 
     def reload(self) -> Changes:
         """Apply the current file of the configuration; ConfigError with its problems, when nothing was applied."""

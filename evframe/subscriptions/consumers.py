@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
@@ -73,7 +73,7 @@ class Feed:
         self._taken: asyncio.Future[None]
         self._filled = asyncio.Event()
 
-    def deliver(self, _: Socket, batch: Batch) -> asyncio.Future[None]:
+    def deliver(self, _: Socket, batch: Batch) -> Awaitable[None] | bool:
         """Take a batch; its outcome is recorded when the consumer has taken every event of the batch."""
         self._batch, self._next = batch, 0
         self._taken = asyncio.get_running_loop().create_future()
@@ -180,12 +180,17 @@ class Consumers:
         if not all(isinstance(text, str) for text in texts):
             raise TypeError(f"where: expected patterns by parameter name, such as {{'aor': 'bob@*'}}, got {where!r}")
         feed = Feed()
+        self.open(pattern, feed)
+        return EventStream(feed, where)
+
+    def open(self, pattern: str, feed: Feed) -> Subscriber:
+        """Have *feed* get the events whose name matches *pattern* until it is closed; return its subscriber."""
         subscriber = self._scheduler.open(ConsumerSocket(f"listen:{pattern}"), feed)
         feed.on_close = partial(self._close, subscriber)
         self._feeds[subscriber], self._patterns[subscriber] = feed, pattern
         for event in self._events:
             _add_consumer(event, subscriber, pattern)
-        return EventStream(feed, where)
+        return subscriber
 
     def _add_event(self, event: Channel) -> None:
         for subscriber, pattern in self._patterns.items():

@@ -62,4 +62,4 @@ def is_for_all(node, found):
 @cache
 def has_module_fixture(file):
     """Return whether a fixture of this file is made once for all of its tests."""
-    return '@pytest.fixture(scope="module"' in (ROOT / file).read_text()
+    return 'fixture(scope="module"' in (ROOT / file).read_text()

@@ -63,6 +63,7 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-options",
             "evframe-timing",
             "evframe-virtual",
+            "evframe-web",
             "evframe-wire",
         },  # the sources of uv, and the extra `gateway`
         ".ci/coverage": {"evframe-stream"},  # an example

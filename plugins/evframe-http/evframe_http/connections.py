@@ -47,6 +47,7 @@ class HttpServer(web.Server):
         warn: logs what is wrong with a request.
         idle_s: returns how long a connection from now on may be idle, in seconds.
         on_closed: called with the client's and the own address of each TCP connection that ends.
+        cancels: whether an answer is cancelled when its connection ends, as one that never ends by itself.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class HttpServer(web.Server):
         warn: Warn,
         idle_s: Callable[[], float],
         on_closed: Callable[[Address, Address], None] | None = None,
+        *,
+        cancels: bool = False,
     ) -> None:
-        super().__init__(answer)
+        super().__init__(answer, handler_cancellation=cancels)
         self._warn = warn
         self._idle_s = idle_s
         self._on_closed = on_closed

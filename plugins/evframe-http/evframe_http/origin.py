@@ -117,12 +117,18 @@ class OriginGuard:
     def _is_own(origin: str, hosts: Sequence[Authority | None]) -> bool:
         """Return whether *origin* is the interface itself, by the name that the request has for it, or local."""
         parsed = parse_origin(origin)
-        if parsed is None:
-            return False
-        scheme, authority = parsed
-        own = _with_port(scheme, authority)
-        is_same = any(host is not None and _with_port(scheme, host) == own for host in hosts)
-        return is_same or authority.is_loopback
+        return parsed is not None and (_is_same(*parsed, hosts) or parsed[1].is_loopback)
+
+
+def is_same_origin(origin: str | None, hosts: Sequence[str]) -> bool:
+    """Return whether *origin* is the server itself, by a name of *hosts*; no other page of this machine is either."""
+    parsed = None if origin is None else parse_origin(origin)
+    return parsed is not None and _is_same(*parsed, [Authority.of(host) for host in hosts])
+
+
+def _is_same(scheme: str, authority: Authority, hosts: Sequence[Authority | None]) -> bool:
+    own = _with_port(scheme, authority)
+    return any(host is not None and _with_port(scheme, host) == own for host in hosts)
 
 
 def _with_port(scheme: str, authority: Authority) -> tuple[str, Authority]:

@@ -2,6 +2,7 @@
 
 import pytest
 from evframe_http import OriginGuard
+from evframe_http.origin import is_same_origin
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,15 @@ def test_a_page_of_others_is_refused_with_the_token_too(origin, site, expected):
 
     for is_known in (False, True):
         assert (guard.problem(["127.0.0.1:8000"], origin, site, is_known=is_known) is None) is expected
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("http://127.0.0.1:8000", True), ("http://127.0.0.1:8001", False), ("https://127.0.0.1:8000", True),
+        ("http://localhost:8000", False), ("http://127.0.0.1", False), ("null", False), (None, False),
+    ],
+)  # fmt: skip
+def test_the_server_itself_is_one_origin(origin, expected):
+    """Another page of this machine has another port or name; a proxy in front may have another scheme."""
+    assert is_same_origin(origin, ["127.0.0.1:8000"]) is expected

@@ -9,9 +9,9 @@ from typing import Final
 from aiohttp import web
 from evframe_http import Warnings
 from evframe_http.connections import HttpServer
+from evframe_timing import Slices
 
 from evframe_metrics.pages import Answer
-from evframe_metrics.slices import Slices
 
 IDLE_S: Final = 30.0
 """How long a connection may be idle."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from evframe_timing import Slices, portions
+
 from evframe_metrics import catalog
 from evframe_metrics.exposition import END, family, samples
-from evframe_metrics.slices import Slices, portions
 from evframe_metrics.sums import Sums
 
 if TYPE_CHECKING:

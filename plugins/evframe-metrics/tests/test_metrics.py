@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
-from evframe_metrics import Metrics, Options, slices
+from evframe_metrics import Metrics, Options
 from evframe_metrics.catalog import DETAIL, METRICS
 from evframe_mi import Management
 from evframe_mi.testing import management
+from evframe_timing import slices
 from evframe_virtual import VirtualTransport
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_plain

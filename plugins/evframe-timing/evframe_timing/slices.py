@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -15,16 +15,21 @@ _AT_ONCE: Final = 64
 
 
 class Slices:
-    """Lets the loop serve others when a slice is over."""
+    """Lets the loop serve others when a slice is over.
 
-    def __init__(self) -> None:
-        self._until = time.monotonic() + SLICE_S
+    Args:
+        clock: the monotonic clock, in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until = clock() + SLICE_S
 
     async def pause(self) -> None:
         """Let the loop have a turn if this slice is over; call it every tenth of a millisecond or so."""
-        if time.monotonic() > self._until:
+        if self._clock() > self._until:
             await asyncio.sleep(0)
-            self._until = time.monotonic() + SLICE_S
+            self._until = self._clock() + SLICE_S
 
 
 def portions(items: Iterable[T], size: int = _AT_ONCE) -> Iterator[list[T]]:

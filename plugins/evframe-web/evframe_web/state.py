@@ -1,0 +1,170 @@
+"""What the page shows of a snapshot: sums and pictures of all, a page of one table, or one subscriber."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+from evframe_timing import Slices
+
+from evframe_web.rows import EVENT_KEYS, SUBSCRIBER_KEYS, Found, Query, select
+
+if TYPE_CHECKING:
+    from evframe.plugin import PluginContext, StatisticGroup
+    from evframe_web.rows import SubscriberRow
+    from evframe_web.snapshot import Snapshot
+
+TOP: Final = 8
+"""How many events the picture shows; the others are one."""
+WORST: Final = 8
+"""How many subscribers the overview names."""
+GROUPS: Final = "virtual"
+"""The scheme of subscribers with members."""
+_PROBLEMS: Final = 10
+_MOST_GROUPS: Final = 100
+_VERSION: Final = version("evframe")
+
+
+async def overview(context: PluginContext, snapshot: Snapshot, groups: Mapping[str, StatisticGroup]) -> dict[str, Any]:
+    """Return the sums, and what the picture is drawn from.
+
+    Args:
+        context: of the plugin.
+        snapshot: the state.
+        groups: the counters of the journal, by the names of the groups; empty without it.
+    """
+    transports = snapshot.transports
+    rates = [row.rate for row in snapshot.events if row.rate is not None]
+    top = sorted(snapshot.events, key=lambda row: (row.rate or 0.0, row.raised, row.leases), reverse=True)
+    shown, others = top[:TOP], top[TOP:]
+    names = {row.name for row in shown}
+    flows: dict[tuple[str, str], list[int]] = {}
+    for (event, transport), flow in snapshot.flows.items():
+        total = flows.setdefault((event if event in names else "", transport), [0, 0])
+        total[0] += flow.leases
+        total[1] += flow.bad
+    return {
+        "version": _VERSION,
+        "at": time.time(),
+        "is_running": context.host.is_running,
+        "raised": sum(row.raised for row in snapshot.events),
+        "raised_rate": sum(rates) if rates else None,
+        "delivered": sum(each.delivered for each in transports),
+        "delivered_rate": _total(each.delivered_rate for each in transports),
+        "failed": sum(each.failed for each in transports),
+        "failed_rate": _total(each.failed_rate for each in transports),
+        "queued": sum(each.queued for each in transports),
+        "oldest_s": max((each.oldest_s for each in transports), default=0.0),
+        "subscribers": len(snapshot.subscribers),
+        "away": sum(each.away for each in transports),
+        "failing": sum(each.failing for each in transports),
+        "events": len(snapshot.events),
+        "leases": snapshot.leases,
+        "groups": sum(row.transport == GROUPS for row in snapshot.subscribers),
+        "dead_letters": groups["dead_letters"].gauges["kept"] if "dead_letters" in groups else None,
+        "on_disk": groups["journal"].gauges["on_disk"] if "journal" in groups else None,
+        "transports": [attrs.asdict(each) for each in transports],
+        "top": [row.shown() for row in shown],
+        "others": {
+            "count": len(others),
+            "rate": sum(row.rate or 0.0 for row in others) if rates else None,
+            "sources": sorted({row.source for row in others}),
+        },
+        "flows": [[*ends, *counts] for ends, counts in flows.items()],
+        "worst": [row.shown() for row in _worst(snapshot.subscribers)],
+        "members": await _members(context, snapshot.subscribers),
+        "problems": list(_problems(context)),
+    }
+
+
+async def _members(context: PluginContext, rows: list[SubscriberRow]) -> list[dict[str, Any]]:
+    """Return the members of groups that do not get events: of the first groups, because each is asked."""
+    slices = Slices()
+    found = []
+    for row in [row for row in rows if row.transport == GROUPS][:_MOST_GROUPS]:
+        members = context.leases.describe(row.subscriber.socket).get("members", ())
+        found += [{"group": row.socket, **each} for each in members if each["state"] not in {"healthy", "idle"}]
+        await slices.pause()
+    return found[:WORST]
+
+
+def _total(rates: Any) -> float | None:
+    known = [rate for rate in rates if rate is not None]
+    return sum(known) if known else None
+
+
+def _worst(rows: list[SubscriberRow]) -> list[SubscriberRow]:
+    bad = [row for row in rows if row.state in {"away", "failing"}]
+    return sorted(bad, key=lambda row: (-row.queued, -row.failed, row.socket))[:WORST]
+
+
+def _problems(context: PluginContext) -> Any:
+    found = 0
+    for group in context.status:
+        for each in group:
+            if not each.ready and found < _PROBLEMS:
+                found += 1
+                yield {"group": group.name, "part": each.name, "details": each.details or ""}
+
+
+async def table(context: PluginContext, snapshot: Snapshot, name: str, query: Query) -> dict[str, Any]:
+    """Return a page of the table *name*.
+
+    Raises:
+        LookupError: if there is no such table.
+        ValueError: if *query* sorts by what is no key.
+    """
+    slices = Slices()
+    found: Found
+    if name == "events":
+        found = await select(snapshot.events, query, EVENT_KEYS, slices)
+    elif name == "subscribers":
+        found = await select(snapshot.subscribers, query, SUBSCRIBER_KEYS, slices)
+    elif name == "groups":
+        groups = [row for row in snapshot.subscribers if row.transport == GROUPS]
+        found = await select(groups, query, SUBSCRIBER_KEYS, slices)
+    else:
+        raise LookupError(name)
+    rows = []
+    for row in found.rows:
+        shown = row.shown()
+        if name == "groups":
+            shown |= context.leases.describe(row.subscriber.socket)
+            await slices.pause()
+        rows.append(shown)
+    return {"rows": rows, "matched": found.matched, "of": found.of, "offset": query.offset}
+
+
+def subscriber(context: PluginContext, snapshot: Snapshot, key: str) -> dict[str, Any]:
+    """Return all that is known of one subscriber.
+
+    Raises:
+        LookupError: if there is none whose canonical text is *key*.
+    """
+    row = next((row for row in snapshot.subscribers if row.key == key), None)
+    if row is None:
+        raise LookupError(key)
+    found = row.subscriber
+    now = time.monotonic()
+    leases = []
+    for channel in context.raising.events:
+        lease = channel.leases.get(found)
+        if lease is not None:
+            left = None if math.isinf(lease.deadline) else max(0.0, round(lease.deadline - now))
+            by = "configuration" if lease.configured is not None else lease.interface or "this process"
+            leases.append({"event": channel.name, "expire_s": lease.expire_s or None, "left_s": left, "by": by})
+    return {
+        **row.shown(),
+        "lease_list": leases,
+        "reasons": dict(found.reasons or {}),
+        "policy": {name: _plain(value) for name, value in found.policy.keys.items()},
+        **context.leases.describe(found.socket),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool) else str(value)
