@@ -85,7 +85,7 @@ class Scheduler:
         self.retries = RetryTimer(core.retries_per_s, self._resume, self._context)
         """The subscribers that wait for their next attempt."""
         self._ends = Ends(self._cut, self._context)
-        self._observers: tuple[Observer, ...] = ()
+        self._observers: list[Observer] = []  # changed in single steps, because any thread may do so
         self._gathering = Gathering(self._gathered, self._context)
         self.configure(core)
 
@@ -123,11 +123,13 @@ class Scheduler:
 
         It is called on the loop, when each event of the batch has its outcome or waits for the next
         attempt. Batches that ended by a cancellation, and probes, are not reported. An error that it raises is logged.
+        This, and what it returns, may be called on any thread.
         """
-        self._observers = (*self._observers, observer)
+        self._observers.append(observer)
 
         def stop() -> None:
-            self._observers = tuple(other for other in self._observers if other is not observer)
+            if observer in self._observers:
+                self._observers.remove(observer)
 
         return stop
 
@@ -340,7 +342,7 @@ class Scheduler:
             self._proceed(subscriber)
 
     def _report(self, socket: Socket, batch: Batch, error: BaseException | None, seconds: float) -> None:
-        for observer in self._observers:
+        for observer in tuple(self._observers):  # one may end its own observation
             try:
                 observer(socket, batch, error, seconds)
             except BaseException as problem:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from gc import is_tracked
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from evframe_declarations import Declaration, Parameter
 from evframe_wire.encoding import is_shallow, settle_params
@@ -37,6 +38,8 @@ class Event:
     raised_at: float
     depth: int
     _params: Any
+    carried: Mapping[str, str] | None = None
+    """The headers that transports send with the event, such as `traceparent`; None while no plugin keeps contexts."""
 
     @property
     def since(self) -> float:
@@ -45,11 +48,11 @@ class Event:
 
     def handed_over(self, now: float) -> Event:
         """Return the same event for another member of a combined subscriber, with its full time from *now* on."""
-        event = _HandedOver()
-        event.definition, event.raised_at, event.depth = self.definition, self.raised_at, self.depth
-        event.payload, event._params = self.payload, self._params  # noqa: SLF001 its own module's
-        event.begun_at = now
-        return event
+        return _Copy(self, now, self.carried)
+
+    def carrying(self, headers: Mapping[str, str]) -> Event:
+        """Return the same event with the headers that transports send with it."""
+        return _Copy(self, self.since, headers)
 
     @property
     def params(self) -> Any:
@@ -112,16 +115,36 @@ class Event:
         return f"Event({self.name!r}, {self.params!r})"
 
 
-class _HandedOver(Event):
-    """An event that another member of a combined subscriber delivers, because the first one did not."""
+class _Copy(Event):
+    """An event with its headers, and with another time from which its delivery counts.
 
-    __slots__ = ("begun_at",)
+    Other events have no place for these, so that an event that is not traced pays for none.
+    """
 
-    begun_at: float
+    __slots__ = ("begun_at", "carried")
+
+    def __init__(self, event: Event, begun_at: float, carried: Mapping[str, str] | None) -> None:
+        self.definition, self.raised_at, self.depth = event.definition, event.raised_at, event.depth
+        self.payload, self._params = event.payload, event._params  # noqa: SLF001 its own module's
+        self.begun_at, self.carried = begun_at, carried
 
     @property
     def since(self) -> float:
         return self.begun_at
+
+
+class Tracing(Protocol):
+    """Keeps the context in which an event is raised with the event. Its methods do not raise errors."""
+
+    def keep(self, event: Event) -> Event:
+        """Return *event*, which is raised now, with its headers; called on the thread that raises, which waits."""
+
+    def within(self, headers: Mapping[str, Any] | None) -> AbstractContextManager[Any]:
+        """Return what runs a block in the context that *headers* name, and in none where they name none.
+
+        Args:
+            headers: of an event, or of a message from anywhere, whatever these are.
+        """
 
 
 class EventDefinition:

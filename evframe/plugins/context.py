@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from evframe_resolver import Network
 
 from evframe.config import CoreOptions
 from evframe.delivery.scheduler import Observer
+from evframe.events.event import Event
 from evframe.plugins.changes import Changes
 from evframe.plugins.commands import CommandTable
 from evframe.plugins.manager import PluginManager, PluginStatus
@@ -102,6 +103,13 @@ class PluginContext:
                 observer no time is measured. End it in the hook `stop`.
         """
         return self.leases.observe(observer)
+
+    def carried_by(self, events: Sequence[Event]) -> Sequence[Mapping[str, str] | None] | None:
+        """Return the headers that a transport sends with each of *events*; None when none of them has any."""
+        if self.raising.tracing is None:
+            return None
+        carried = [event.carried for event in events]
+        return carried if any(carried) else None
 
     def register_event(
         self, name: str, params: ParameterTypes | None = None, *, summary: str = "", enforced: bool = True

@@ -41,6 +41,8 @@ class Draft:
         self._transports = transports
         self.leases: dict[tuple[str, str], DraftLease] = {}
         """The leases by event and socket."""
+        self.tracing = None
+        """See `Raising.tracing`."""
         self.is_running = False
         """See `Host.is_running`; `evframe check --connect` closes its connections without an interface."""
 

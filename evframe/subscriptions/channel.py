@@ -11,7 +11,7 @@ import attrs
 from evframe.config.policy import NONE as NO_POLICY
 from evframe.config.policy import Policy
 from evframe.delivery.subscriber import Subscriber
-from evframe.events.event import Event, EventDefinition
+from evframe.events.event import Event, EventDefinition, Tracing
 
 Select = Callable[[Event], Iterable[tuple[Event, Sequence[Subscriber]]]]
 """Returns what subscribers get of an event: the event or one with fewer parameters, each with its subscribers."""
@@ -37,16 +37,23 @@ LeaseChange = Literal["made", "restored", "refreshed", "expired", "ended"]
 class Channel(EventDefinition):
     """A registered event with its leases and consumers."""
 
-    __slots__ = ("_rest", "_targets", "consumers", "leases", "select")
+    __slots__ = ("_rest", "_targets", "consumers", "leases", "select", "tracing")
 
     def __init__(self, event_id: int, name: str) -> None:
         super().__init__(event_id, name)
+        self.tracing: Tracing | None = None  # keeps the contexts of events
         self.select: Select | None = None
         """Returns what the leases with selective policies get of an event; None when no lease has one."""
         self._rest: tuple[Subscriber, ...] | None = None
         self.leases: dict[Subscriber, Subscription] = {}  # oldest first
         self.consumers: tuple[Subscriber, ...] = ()
         self._targets: tuple[Subscriber, ...] | None = ()
+
+    def trace_by(self, tracing: Tracing | None) -> None:
+        """Have *tracing* keep the contexts of events; None for none."""
+        self.tracing = tracing
+        # Another class, because the question whether there is one would cost each raise some nanoseconds.
+        self.__class__ = Channel if tracing is None else _TracedChannel
 
     @property
     def has_targets(self) -> bool:
@@ -84,6 +91,17 @@ class Channel(EventDefinition):
     def invalidate_targets(self) -> None:
         """Drop the cached targets, because the leases or the consumers have changed."""
         self._targets = self._rest = None
+
+
+class _TracedChannel(Channel):
+    """A channel whose events keep the contexts in which they are raised."""
+
+    __slots__ = ()
+
+    def snapshot(self, params: Any, raised_at: float, depth: int = 0) -> Event:
+        tracing = self.tracing  # another thread may set it
+        event = Channel.snapshot(self, params, raised_at, depth)
+        return event if tracing is None else tracing.keep(event)
 
 
 @attrs.frozen

@@ -19,7 +19,7 @@ from evframe.delivery.nesting import depth
 from evframe.delivery.outcomes import Outcome, OutcomeCallback, OutcomeWait
 from evframe.delivery.queues import Done, UntilStored
 from evframe.delivery.subscriber import Subscriber
-from evframe.events.event import Event, EventRegistry
+from evframe.events.event import Event, EventRegistry, Tracing
 from evframe.exceptions import UnknownEventError
 from evframe.subscriptions.channel import Channel
 from evframe.subscriptions.consumers import EventStream
@@ -49,12 +49,21 @@ class Raising:
         self._scheduler = roster.scheduler
         self._inbox = Inbox(core.queue_size, self._put, self._lose)
         self._thread = get_ident()
+        self.tracing: Tracing | None = None
+        """Keeps the contexts of events; None while no plugin does."""
+        registry.on_new.append(lambda event: event.trace_by(self.tracing))
         self._configure_raising(core)
 
     def _configure_raising(self, core: CoreOptions) -> None:
         """Apply the options of the core."""
         self._max_nesting = core.max_nesting
         self._inbox.room = core.queue_size
+
+    def trace_by(self, tracing: Tracing | None) -> None:
+        """Have *tracing* keep the context of each event that is raised from now on; None for none."""
+        self.tracing = tracing
+        for event in self._events:
+            event.trace_by(tracing)
 
     def event(self, name: str) -> Channel:
         """Return the definition of *name*; UnknownEventError when it is not registered."""

@@ -124,7 +124,7 @@ async def test_without_a_limit_nothing_is_measured():
         async with evframe.EventInterface(plugins=plugins) as events:
             assert len(events._roster.scheduler._observers) == count
             assert events.composition.call_limit.timed("x", print) is print
-        assert events._roster.scheduler._observers == ()
+        assert events._roster.scheduler._observers == []
 
 
 async def test_slow_call():

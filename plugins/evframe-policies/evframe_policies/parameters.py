@@ -34,14 +34,18 @@ def part_of(event: Event, names: Collection[str]) -> Event:
     ]
     definition = event.definition
     if not chosen:
-        return definition.restored(definition.bare, event.raised_at)
+        return _carrying(definition.restored(definition.bare, event.raised_at), event)
     params: Any = dict(chosen) if isinstance(event.params, Mapping) else Pairs(chosen)
     if all(name is None for name, _ in chosen):
         params = [value for _, value in chosen]
     # Another definition, because the declaration of the event may require the parameters that are left out.
     part = EventDefinition(definition.id, definition.name).snapshot(params, event.raised_at)
     part.definition, part.depth = definition, event.depth
-    return part
+    return _carrying(part, event)
+
+
+def _carrying(part: Event, event: Event) -> Event:
+    return part if event.carried is None else part.carrying(event.carried)
 
 
 def _has(event: Event, name: str) -> bool:
