@@ -46,12 +46,14 @@ class KafkaTransport:
         self._topics: dict[str, TopicSet] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._resolver = Resolver()
+        self._context: PluginContext | None = None
         self._networks_beyond: Beyond = lambda _: None
         self._warned: set[str] = set()
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
         """Share the resolver and the policy of the interface, and have the library log no password."""
+        self._context = context
         self._resolver = context.resolver
         self._networks_beyond = context.networks_beyond
         secrets.hide()
@@ -87,7 +89,8 @@ class KafkaTransport:
         if not batch.events:
             await cluster.probe(target.topic if topics is None else None)
             return
-        sending: Sending = library.Sending(cluster, library.file_digests(target, batch), batch)
+        carried = None if self._context is None else self._context.carried_by(batch.events)
+        sending: Sending = library.Sending(cluster, library.file_digests(target, batch, carried), batch)
         if not sending.contents.indexes:
             return
         with way as step:

@@ -31,6 +31,15 @@ class Contents:
     """By the indexes of the events, for a socket with parameters."""
     ids: Sequence[str] | None = None
     """What names the events, if they are kept."""
+    carried: Sequence[Mapping[str, str] | None] | None = None
+    """Headers of the events, if they have any."""
+
+    def drop_carried(self, index: int) -> bool:
+        """Leave the headers of an event out of its record from now on; return whether it had any."""
+        if self.carried is None or self.carried[index] is None:
+            return False
+        self.carried = [*self.carried[:index], None, *self.carried[index + 1 :]]
+        return True
 
     @property
     def indexes(self) -> Sequence[int]:
@@ -59,30 +68,40 @@ class Contents:
 
     def headers(self, indexes: Sequence[int]) -> Sequence[Headers] | None:
         """Return the headers of each record; None when all have the same."""
-        if self.ids is None:
+        if self.ids is None is self.carried:
             return None if self.made is None else [self.made[index].headers for index in indexes]
         same = self.same_headers()
-        ids = self.ids
-        return [
-            [*(same if self.made is None else self.made[index].headers), (ID, ids[index].encode())] for index in indexes
-        ]
+        return [[*(same if self.made is None else self.made[index].headers), *self._more(index)] for index in indexes]
+
+    def _more(self, index: int) -> Iterator[tuple[str, bytes]]:
+        """Yield what names the event, and the headers of the event."""
+        if self.ids is not None:
+            yield ID, self.ids[index].encode()
+        carried = None if self.carried is None else self.carried[index]
+        if carried is not None:
+            yield from ((name, text.encode()) for name, text in carried.items() if name not in self.target.headers)
 
     def same_headers(self) -> Headers:
         """Return the headers that every record has."""
         return [(name, value.encode()) for name, value in self.target.headers.items()]
 
 
-def file_digests(target: KafkaSocket, batch: Batch) -> Contents:
-    """Return the contents of *batch*; an event whose parameters do not fit the socket's fails."""
+def file_digests(
+    target: KafkaSocket, batch: Batch, carried: Sequence[Mapping[str, str] | None] | None = None
+) -> Contents:
+    """Return the contents of *batch*; an event whose parameters do not fit the socket's fails.
+
+    *carried* are headers of the events, if they have any.
+    """
     if target.route is None:
-        return Contents(target, batch.events, ids=batch.ids)
+        return Contents(target, batch.events, None, batch.ids, carried)
     made = {}
     for index, event in enumerate(batch.events):
         try:
             made[index] = target.route.of(event)
         except UnfitError as error:
             batch.fail(index, error.reason)
-    return Contents(target, batch.events, made, batch.ids)
+    return Contents(target, batch.events, made, batch.ids, carried)
 
 
 @attrs.define

@@ -84,9 +84,10 @@ class Sending:
             while waiting:
                 each = waiting.popleft()
                 refusal = await _refusal(self.cluster, each)
+                is_of_records = refusal in _OF_RECORDS.values()
                 if refusal is None:
                     self.acknowledged.append(each)
-                elif len(each.indexes) > 1 and refusal in _OF_RECORDS.values():
+                elif is_of_records and (len(each.indexes) > 1 or self.contents.drop_carried(each.indexes[0])):
                     waiting.extendleft(reversed(await self.cluster.split(self.contents, each)))
                 elif self._may_be_mended(refusal):
                     await self.cluster.refresh()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import bisect_right
-from collections.abc import Coroutine, MutableMapping, Sequence
+from collections.abc import Coroutine, Mapping, MutableMapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
@@ -18,7 +18,7 @@ from aiormq.channel import Channel
 from evframe import Event
 from evframe_rabbitmq.address import RabbitSocket
 from evframe_rabbitmq.confirmations import Confirmed
-from evframe_rabbitmq.frames import MessageFrames, NamedFrames
+from evframe_rabbitmq.frames import MessageFrames, NamedFrames, Own
 
 NACKED: Final = "nacked"
 UNROUTABLE: Final = "unroutable"
@@ -47,9 +47,21 @@ class Publication:
         events: theirs.
         message_ids: their ids, if they have any.
         targets: where each of them goes, if not to the socket as it is.
+        carried: headers of their events, if they have any.
     """
 
-    __slots__ = ("bodies", "channel", "done", "events", "failures", "is_kept", "message_ids", "open", "targets")
+    __slots__ = (
+        "bodies",
+        "carried",
+        "channel",
+        "done",
+        "events",
+        "failures",
+        "is_kept",
+        "message_ids",
+        "open",
+        "targets",
+    )
 
     def __init__(
         self,
@@ -57,11 +69,13 @@ class Publication:
         events: Sequence[Event],
         message_ids: Sequence[str] | None = None,
         targets: Sequence[RabbitSocket] | None = None,
+        carried: Sequence[Mapping[str, str] | None] | None = None,
     ) -> None:
         self.bodies = bodies
         self.events = events
         self.message_ids = message_ids
         self.targets = targets
+        self.carried = carried
         self.is_kept = False  # the events are
         self.channel: BatchChannel | None = None  # that they were published on as they stand here
         self.open = set(range(len(bodies)))
@@ -125,9 +139,11 @@ class BatchChannel(Channel):
     def publish(self, target: RabbitSocket, publication: Publication) -> None:
         """Queue the messages of *publication* that have no outcome on the connection."""
         indexes = publication.ordered
-        if publication.targets is None and publication.message_ids is None and not target.timestamp:
+        if publication.targets is not None or publication.carried is not None or target.timestamp:
+            payload = self._different_frames(target, publication, indexes)
+        elif publication.message_ids is None:
             payload = self._frames_to(target).of([publication.bodies[index] for index in indexes])
-        elif publication.targets is None and publication.is_kept and not target.timestamp:
+        elif publication.is_kept:
             payload = self._named(target, publication, indexes)
         else:
             payload = self._different_frames(target, publication, indexes)
@@ -156,13 +172,17 @@ class BatchChannel(Channel):
     def _different_frames(self, target: RabbitSocket, publication: Publication, indexes: Sequence[int]) -> bytes:
         """Return the frames of messages that differ in more than their bodies."""
         targets, message_ids, events = publication.targets, publication.message_ids, publication.events
+        carried = publication.carried
         shift_s = time.time() - time.monotonic() if target.timestamp else None
 
-        def properties(index: int) -> tuple[RabbitSocket, str | None, int | None]:
+        def properties(index: int) -> tuple[RabbitSocket, Own]:
             return (
                 target if targets is None else targets[index],
-                None if message_ids is None else message_ids[index],
-                None if shift_s is None else int(events[index].raised_at + shift_s),
+                Own(
+                    None if message_ids is None else message_ids[index],
+                    None if shift_s is None else int(events[index].raised_at + shift_s),
+                    None if carried is None else carried[index],
+                ),
             )
 
         return b"".join(

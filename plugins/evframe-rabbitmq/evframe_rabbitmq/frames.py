@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import pamqp.frame
 from pamqp import commands
@@ -24,23 +24,35 @@ _SIZE: Final = struct.Struct(">Q")  # of a body, in the frame with the propertie
 _SIZE_AT: Final = _FRAME.size + struct.calcsize(">HH")  # behind class and weight
 
 
+class Own(NamedTuple):
+    """What a message has beside what its socket says."""
+
+    message_id: str | None = None
+    at: int | None = None
+    """Its time, in seconds since the epoch."""
+    carried: Mapping[str, str] | None = None
+    """Headers of its event."""
+
+
+_NOTHING: Final = Own()
+
+
 class MessageFrames:
     """Makes the frames of messages that differ in nothing but their bodies.
 
     Args:
         number: of the channel.
-        most: the bytes that a frame may have.
+        most: the bytes that a frame may have; headers of an event are left out where they would make more.
         target: where the messages go.
-        message_id: the id of the message, if it has one.
-        at: its time, if it has one.
+        own: what else they have.
     """
 
     __slots__ = ("_after", "_before", "_most", "_number")
 
-    def __init__(
-        self, number: int, most: int, target: RabbitSocket, message_id: str | None = None, at: int | None = None
-    ) -> None:
-        header = header_frame(number, target, 0, message_id, at)  # the library needs long for one
+    def __init__(self, number: int, most: int, target: RabbitSocket, own: Own = _NOTHING) -> None:
+        header = header_frame(number, target, 0, own)  # the library needs long for one
+        if own.carried is not None and len(header) > most:
+            header = header_frame(number, target, 0, own._replace(carried=None))
         self._number = number
         self._most = most - _OVERHEAD
         self._before = method_frame(number, target) + header[:_SIZE_AT]
@@ -87,8 +99,8 @@ class NamedFrames(MessageFrames):
     __slots__ = ("_after_id", "_before_id", "length")
 
     def __init__(self, number: int, most: int, target: RabbitSocket, length: int) -> None:
-        super().__init__(number, most, target, "-" * length)
-        other = header_frame(number, target, 0, "+" * length)[_SIZE_AT + _SIZE.size :]
+        super().__init__(number, most, target, Own("-" * length))
+        other = header_frame(number, target, 0, Own("+" * length))[_SIZE_AT + _SIZE.size :]
         at = next(index for index, (own, byte) in enumerate(zip(self._after, other, strict=True)) if own != byte)
         self.length = length
         self._before_id, self._after_id = self._after[:at], self._after[at + length :]
@@ -114,19 +126,20 @@ def method_frame(number: int, target: RabbitSocket) -> bytes:
     return struct.pack(">BHI", _METHOD, number, len(method)) + method + _END
 
 
-def header_frame(
-    number: int, target: RabbitSocket, size: int, message_id: str | None = None, at: int | None = None
-) -> bytes:
-    """Return the frame with the properties of a message of *size* bytes: those of the socket, its id and its time."""
+def header_frame(number: int, target: RabbitSocket, size: int, own: Own = _NOTHING) -> bytes:
+    """Return the frame with the properties of a message of *size* bytes: those of the socket, and its *own*.
+
+    A header that the socket has, too, is the socket's.
+    """
     properties = commands.Basic.Properties(
         delivery_mode=2 if target.persistent else None,
         content_type=target.content_type,
         expiration=None if target.expiration_ms is None else str(target.expiration_ms),
-        message_id=message_id,
+        message_id=own.message_id,
         priority=target.priority,
         app_id=target.app_id,
         correlation_id=target.correlation_id,
-        timestamp=None if at is None else datetime.fromtimestamp(at, UTC),
-        headers=dict(target.headers) or None,
+        timestamp=None if own.at is None else datetime.fromtimestamp(own.at, UTC),
+        headers={**(own.carried or {}), **target.headers} or None,
     )
     return pamqp.frame.marshal(ContentHeader(body_size=size, properties=properties), number)

@@ -16,7 +16,7 @@ from evframe.plugin import Step, without_tracebacks
 from evframe_rabbitmq.address import RabbitSocket
 from evframe_rabbitmq.broker import Broker, reason_of
 from evframe_rabbitmq.channel import BatchChannel, Publication, Refused
-from evframe_rabbitmq.frames import header_frame
+from evframe_rabbitmq.frames import Own, header_frame
 from evframe_rabbitmq.probing import probe
 
 TOO_LARGE: Final = "too_large"
@@ -153,6 +153,9 @@ class Lane:
             None
             if first.targets is None
             else [publication.targets[index] for publication, index in group if publication.targets],
+            None
+            if all(publication.carried is None for publication, _ in group)
+            else [publication.carried[index] if publication.carried else None for publication, index in group],
         )
         refusal: Refused | None = None
         channel.publish(self._target, sent)
@@ -227,7 +230,7 @@ class Lane:
 
     def _header_size(self, channel: BatchChannel, target: RabbitSocket) -> int:
         message_id, at = "-" * 64 if self._has_ids else None, 0 if target.timestamp else None
-        return len(header_frame(channel.number, target, 0, message_id, at))
+        return len(header_frame(channel.number, target, 0, Own(message_id, at)))
 
     def _settle_unfit(self, suspects: Sequence[Suspect], channel: BatchChannel) -> bool:
         """Fail the messages that the broker does not take as they are, and return whether there were any."""

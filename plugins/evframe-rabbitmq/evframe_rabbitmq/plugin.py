@@ -41,11 +41,13 @@ class RabbitmqTransport:
         self._releases: set[asyncio.Task[None]] = set()
         self._context = _tls(self._options) if self._options.use_tls else None
         self._resolver = Resolver()
+        self._plugins: PluginContext | None = None
         self._messages = uuid.uuid4().hex  # what the ids of all messages begin with
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
         """Share the resolver of all plugins."""
+        self._plugins = context
         self._resolver = context.resolver
 
     @hookimpl
@@ -101,6 +103,8 @@ class RabbitmqTransport:
             ids = [self._message_id(event) for event in batch.events]
         publication: Publication = library.Publication([event.payload for event in batch.events], batch.events, ids)
         publication.is_kept = batch.is_kept
+        if self._plugins is not None:
+            publication.carried = self._plugins.carried_by(batch.events)
         if target.route is not None:
             publication.targets = _targets(target, target.route, publication)
         return publication

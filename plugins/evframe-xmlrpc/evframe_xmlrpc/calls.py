@@ -18,6 +18,9 @@ _SPECIAL: Final = re.compile(r"[&<>\r]")
 _IMPOSSIBLE: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _INTEGER: Final = re.compile(r"-?[0-9]+")
 _INT_MIN, _INT_MAX = -(2**31), 2**31 - 1
+_MOST_HEADER: Final = 2048  # characters; servers take some more, and refuse a request with a longer one
+Carried = Sequence[Mapping[str, str] | None] | None
+"""The headers of the events of a batch, by their indexes; None when none has any."""
 
 
 def escape(text: str) -> str:
@@ -133,11 +136,22 @@ def multicall(method: str, calls: Sequence[Sequence[str]]) -> bytes:
     return call("system.multicall", [f"<value><array><data>{entries}</data></array></value>"])
 
 
-def request(target: XmlrpcSocket, body: bytes, *, keep_alive: bool) -> bytes:
-    """Return the whole HTTP request."""
+def common_headers(carried: Carried, indexes: Iterable[int]) -> Mapping[str, str]:
+    """Return the headers that all events of a request have, but for long ones; none when the events differ."""
+    if carried is None:
+        return {}
+    first, *others = [carried[index] or {} for index in indexes]
+    if any(each != first for each in others):
+        return {}
+    return {name: text for name, text in first.items() if len(text) <= _MOST_HEADER}
+
+
+def request(target: XmlrpcSocket, body: bytes, headers: Mapping[str, str], *, keep_alive: bool) -> bytes:
+    """Return the whole HTTP request, with *headers* of its events."""
+    more = "".join(f"{name}: {text}\r\n" for name, text in headers.items())
     head = (
         f"POST {target.path} HTTP/1.1\r\nHost: {target.host}:{target.port}\r\n"
         f"Connection: {'keep-alive' if keep_alive else 'close'}\r\nUser-Agent: OpenSIPS XMLRPC Notifier\r\n"
-        f"Content-type: text/xml\r\nContent-length: {len(body)}\r\n\r\n"
+        f"Content-type: text/xml\r\n{more}Content-length: {len(body)}\r\n\r\n"
     )
     return head.encode("utf-8", "surrogateescape") + body

@@ -16,7 +16,7 @@ from evframe_wire.addresses import connection_problem
 from evframe import Batch, ConfigError, Socket, SocketError, Unavailable, hookimpl
 from evframe.plugin import FORBIDDEN, HostAddress, LateModule, Limits, PluginContext, Resolver, first_reached
 from evframe_xmlrpc.address import XmlrpcSocket, parse, shown
-from evframe_xmlrpc.calls import call, multicall, request, values
+from evframe_xmlrpc.calls import Carried, call, common_headers, multicall, request, values
 from evframe_xmlrpc.connection import Address, ConnectionEnded, HttpConnection, Reply
 from evframe_xmlrpc.masking import is_masked
 from evframe_xmlrpc.options import Options as XmlrpcOptions
@@ -102,6 +102,7 @@ class XmlrpcTransport:
 
     async def _deliver(self, target: XmlrpcSocket, batch: Batch) -> None:
         pending = self._parts(batch)
+        carried = None if self._context is None else self._context.carried_by(batch.events)
         is_reported = any(not event.definition.is_meta for event in batch.events)
         waiting: deque[Sent] = deque()
         try:
@@ -113,7 +114,7 @@ class XmlrpcTransport:
                         connection = await self._connection(target)
                     if connection.is_open and not connection.is_leaving:
                         connection.is_reported |= is_reported
-                        self._send(target, connection, pending, waiting)
+                        self._send(target, connection, pending, waiting, carried)
                 await self._take(target, batch, waiting, pending)
         except (ConnectionEnded, Unavailable) as error:
             await self._give_back(batch, waiting, error.reason)
@@ -126,12 +127,17 @@ class XmlrpcTransport:
                 future.cancel()
 
     def _send(
-        self, target: XmlrpcSocket, connection: HttpConnection, pending: deque[Part], waiting: deque[Sent]
+        self,
+        target: XmlrpcSocket,
+        connection: HttpConnection,
+        pending: deque[Part],
+        waiting: deque[Sent],
+        carried: Carried,
     ) -> None:
         """Send as many requests as may be under way."""
         room = min(len(pending), self._most_in_flight(target) - len(waiting))
         parts = [pending.popleft() for _ in range(room)]
-        futures = connection.send([self._request(target, part) for part in parts])
+        futures = connection.send([self._request(target, part, carried) for part in parts])
         waiting.extend(zip(parts, futures, strict=True))
 
     def _most_in_flight(self, target: XmlrpcSocket) -> int:
@@ -149,10 +155,11 @@ class XmlrpcTransport:
         size = _MULTICALL_EVENTS if self._options.multicall else 1
         return deque(calls[start : start + size] for start in range(0, len(calls), size))
 
-    def _request(self, target: XmlrpcSocket, part: Part) -> bytes:
+    def _request(self, target: XmlrpcSocket, part: Part, carried: Carried) -> bytes:
         calls = [params for _, params in part]
         body = multicall(target.method, calls) if self._options.multicall else call(target.method, calls[0])
-        return request(target, body, keep_alive=self._options.keep_alive)
+        headers = common_headers(carried, (index for index, _ in part))
+        return request(target, body, headers, keep_alive=self._options.keep_alive)
 
     async def _take(self, target: XmlrpcSocket, batch: Batch, waiting: deque[Sent], pending: deque[Part]) -> None:
         """Wait for the oldest reply, and record what it says."""

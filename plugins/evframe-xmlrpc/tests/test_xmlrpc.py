@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from xmlrpc.server import SimpleXMLRPCRequestHandler, SimpleXMLRPCServer
 
 import pytest
+from carried import PARENT, ByParameter
 from evframe_xmlrpc import Options, XmlrpcTransport, parse
 from hypothesis import given
 from hypothesis import strategies as st
@@ -506,3 +507,31 @@ async def test_closed_connection_is_told():
             await events.raise_event_and_wait(name)
         await until(lambda: told)
     assert told == [(("127.0.0.1", server.port), "127.0.0.1", "http")]
+
+
+@pytest.mark.parametrize("multicall", [False, True])
+async def test_a_request_has_the_headers_of_its_events(multicall):
+    """A request has the headers of its event; several events in one request have some where all have the same."""
+    first, second = (
+        {"traceparent": PARENT},
+        {"traceparent": f"{PARENT[:-2]}00", "tracestate": "a=1", "baggage": "x" * 3000},
+    )
+    async with Server() as server, interface(multicall=multicall) as events:
+        events.trace_by(ByParameter())
+        events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
+        for params in ([{"headers": first}] * 2, [{"headers": first}, {"headers": second}], [{"headers": second}, {}]):
+            for each in params:
+                events.raise_event("E_TEST", each)
+            await until(lambda: not events.statistics[0].depth)
+        heads = [head.decode() for head, _ in server.requests]
+
+    found = [
+        {
+            name: value
+            for line in head.splitlines()
+            if (name := line.partition(": ")[0]) in {*first, *second} and (value := line.partition(": ")[2])
+        }
+        for head in heads
+    ]
+    kept = {name: value for name, value in second.items() if name != "baggage"}
+    assert found == ([first, {}, {}] if multicall else [first, first, first, kept, kept, {}])
