@@ -6,7 +6,8 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Final, Literal
 
 import attrs
@@ -88,6 +89,14 @@ class Intake:
         """How many messages became events."""
         self.refused: Counter[str] = Counter()
         """How many messages were refused, by the reason."""
+
+    def within(self, headers: Mapping[str, Any] | None) -> AbstractContextManager[Any] | None:
+        """Return what raises the event of a message in the context that its *headers* name; None while none is kept.
+
+        See `Raising.tracing` for the headers. Await `prepare_found` within it, too.
+        """
+        tracing = self._context.raising.tracing
+        return None if tracing is None else tracing.within(headers)
 
     def allow(self, name: str) -> None:
         """Make sure that the event *name* can be raised, or raise `Refused`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
 
@@ -70,7 +71,8 @@ class Records:
 
     async def prepare(self, record: Any) -> Prepared:
         """Read a large record beside the loop; those after it wait."""
-        return await self._intake.prepare(record.value, _more(record))
+        with self._intake.within(dict(record.headers)) or nullcontext():
+            return await self._intake.prepare(record.value, _more(record))
 
     def take(self, partition: Partition, record: Any, prepared: Prepared | None = None) -> None:
         """Raise the event of a record that has come."""
@@ -79,6 +81,14 @@ class Records:
         self._raise(partition, record, prepared)
 
     def _raise(self, partition: Partition, record: Any, prepared: Prepared | None) -> None:
+        within = self._intake.within(dict(record.headers) if record.headers else None)
+        if within is None:
+            self._raise_event(partition, record, prepared)
+        else:
+            with within:
+                self._raise_event(partition, record, prepared)
+
+    def _raise_event(self, partition: Partition, record: Any, prepared: Prepared | None) -> None:
         body = b"" if record.value is None else record.value
         more = _more(record)
         if self._options.ack == "at_once":

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 from aio_pika import exceptions
 from aiormq.abc import ChannelFrame
@@ -20,14 +20,25 @@ CANCELLED: Final = "cancelled"
 MOVED: Final = "moved"
 
 
+class Message(NamedTuple):
+    """A message, as the broker delivers it."""
+
+    tag: int
+    """Of the delivery."""
+    redelivered: bool
+    """Whether it was delivered before."""
+    body: bytes
+    headers: Mapping[str, Any] | None
+
+
 class Taker(Protocol):
     """Takes the messages of a channel, one after the other."""
 
-    async def prepare(self, body: bytes) -> Prepared:
+    async def prepare(self, message: Message) -> Prepared:
         """Read a large message beside the loop, before it is taken."""
 
-    def take(self, tag: int, redelivered: bool, body: bytes, prepared: Prepared | None) -> None:  # noqa: FBT001 as the broker says it
-        """Take a message: its delivery tag, whether it was delivered before, and its body."""
+    def take(self, message: Message, prepared: Prepared | None) -> None:
+        """Take a message."""
 
 
 class ConsumingChannel(Channel):
@@ -54,9 +65,9 @@ class ConsumingChannel(Channel):
     async def _on_deliver_frame(self, frame: Any) -> None:
         header: Any = await self._get_frame()
         message = await self._read_content(frame, header)
-        body = message.body
-        prepared = await self._taker.prepare(body) if len(body) > LARGE_BYTES else None
-        self._taker.take(frame.delivery_tag, frame.redelivered, body, prepared)
+        taken = Message(frame.delivery_tag, frame.redelivered, message.body, header.properties.headers)
+        prepared = await self._taker.prepare(taken) if len(taken.body) > LARGE_BYTES else None
+        self._taker.take(taken, prepared)
 
     def _closed(self, future: asyncio.Future[Any]) -> None:
         error = None if future.cancelled() else future.exception()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Final
 
 from evframe_ingest import Prepared, QueueIntake, fate_of
 
 from evframe.plugin import HostAddress, Resolver
-from evframe_rabbitmq_consumer.channel import MOVED, ConsumingChannel
+from evframe_rabbitmq_consumer.channel import MOVED, ConsumingChannel, Message
 from evframe_rabbitmq_consumer.connection import CLOSE_S, ConsumerConnection, close, connect, consume, cut
 from evframe_rabbitmq_consumer.counts import Counts
 from evframe_rabbitmq_consumer.options import Answer, ConnectionOptions
@@ -66,17 +67,26 @@ class Session:
         if self._channel is not None and all(address.ip != self._ip for address in addresses):
             self._channel.end(MOVED)
 
-    async def prepare(self, body: bytes) -> Prepared:
+    async def prepare(self, message: Message) -> Prepared:
         """Read a large message beside the loop; those after it wait."""
-        return await self._intake.prepare(body)
+        with self._intake.within(message.headers) or nullcontext():
+            return await self._intake.prepare(message.body)
 
-    def take(self, tag: int, redelivered: bool, body: bytes, prepared: Prepared | None) -> None:  # noqa: FBT001 as the broker says it
+    def take(self, message: Message, prepared: Prepared | None) -> None:
         """Raise the event of a message, and answer it when that has its outcome."""
         if not self._takes:
             return  # it comes again
         self._counts.received += 1
-        self._counts.redelivered += redelivered
-        self._tags.add(tag)
+        self._counts.redelivered += message.redelivered
+        self._tags.add(message.tag)
+        within = self._intake.within(message.headers)
+        if within is None:
+            self._raise(message.tag, message.body, prepared)
+        else:
+            with within:
+                self._raise(message.tag, message.body, prepared)
+
+    def _raise(self, tag: int, body: bytes, prepared: Prepared | None) -> None:
         if self._options.ack == "at_once":
             self._answer(tag, "ack" if self._intake.take(body, prepared=prepared) else self._options.on_refused)
             return

@@ -11,6 +11,7 @@ import attrs
 from evframe import Batch, ConfigError, Socket, hookimpl
 from evframe.plugin import CallLimit, EventCollector, Limits, PluginContext, WorkerGroup
 from evframe_route.callables import find_callable
+from evframe_route.calls import Calls, ContextCalls
 from evframe_route.kept import Persistence
 from evframe_route.options import Options as RouteOptions
 from evframe_route.pool import WorkerPool
@@ -138,7 +139,11 @@ class RouteTransport:
         """Call the route for each event."""
         if not isinstance(socket, RouteSocket):
             return None
-        return self._runners[socket.name].run(batch, self._limit)
+        context = self._context
+        calls: Calls = self._limit
+        if context is not None and context.raising.tracing is not None and context.carried_by(batch.events) is not None:
+            calls = ContextCalls(self._limit, context.raising.tracing.within)
+        return self._runners[socket.name].run(batch, calls)
 
     @hookimpl
     def stop(self) -> None:

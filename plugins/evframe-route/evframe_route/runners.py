@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol
 
 from evframe import Batch, Event, depth
-from evframe.plugin import CallLimit, comes_from_outside
+from evframe.plugin import comes_from_outside
+from evframe_route.calls import Calls
 from evframe_route.kept import KeptOutcomes, Outcomes, Persistence
 
 Route = Callable[[Event], Any]
@@ -18,8 +19,8 @@ TIMEOUT: Final = "timeout"
 class Runner(Protocol):
     """Hands batches to one route."""
 
-    def run(self, batch: Batch, limit: CallLimit) -> Awaitable[None] | bool:
-        """Call the route for each event, measured by *limit*."""
+    def run(self, batch: Batch, calls: Calls) -> Awaitable[None] | bool:
+        """Call the route for each event, as *calls* say."""
 
 
 class InlineRunner:
@@ -30,9 +31,9 @@ class InlineRunner:
         self._route = route
         self._persistence = persistence
 
-    def run(self, batch: Batch, limit: CallLimit) -> Awaitable[None] | bool:
+    def run(self, batch: Batch, calls: Calls) -> Awaitable[None] | bool:
         """Call the route for each event."""
-        route = limit.timed(self._name, self._route)
+        route = calls.timed(self._name, self._route)
         if not batch.is_kept:
             call_each(route, batch)
             return True
@@ -71,17 +72,17 @@ class AsyncRunner:
         self._timeout_s = timeout_s
         self._persistence = persistence
 
-    async def run(self, batch: Batch, limit: CallLimit) -> None:
+    async def run(self, batch: Batch, calls: Calls) -> None:
         """Call the route for each event; one that takes too long is cancelled."""
         if not batch.is_kept:
-            await self._call_each(batch, limit)
+            await self._call_each(batch, calls)
             return
         outcomes = KeptOutcomes(batch, self._persistence)
-        await self._call_each(outcomes, limit)
+        await self._call_each(outcomes, calls)
         outcomes.end()
 
-    async def _call_each(self, outcomes: Outcomes, limit: CallLimit) -> None:
-        route = limit.timed_async(self._name, self._route)
+    async def _call_each(self, outcomes: Outcomes, calls: Calls) -> None:
+        route = calls.timed_async(self._name, self._route)
         task = asyncio.current_task()
         assert task is not None
         watch = _Watch(task, self._timeout_s)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from evframe import Batch, Unavailable, depth
-from evframe.plugin import CallLimit
+from evframe_route.calls import Calls
 from evframe_route.kept import KeptOutcomes, Outcomes, Persistence
 from evframe_route.pool import WorkerPool
 from evframe_route.runners import ERROR, TIMEOUT, Route
@@ -32,7 +32,7 @@ class ThreadRunner:
         self._context: contextvars.Context | None = None
         self._current: _Call | None = None
 
-    async def run(self, batch: Batch, limit: CallLimit) -> None:
+    async def run(self, batch: Batch, calls: Calls) -> None:
         """Have the route called for each event; when a call takes too long, continue after it has ended."""
         if self._current is not None and not self._current.ended:
             raise Unavailable("route_busy")
@@ -40,7 +40,7 @@ class ThreadRunner:
             # Its own, so that what a route leaves in it does not reach another one on the same thread.
             self._context = contextvars.copy_context()
         outcomes = KeptOutcomes(batch, self._persistence) if batch.is_kept else None
-        call = self._current = _Call(limit.timed(self._name, self._route), outcomes or batch, self._context)
+        call = self._current = _Call(calls.timed(self._name, self._route), outcomes or batch, self._context)
         self._pool.put(call)
         try:
             await self._watch(call, outcomes)
