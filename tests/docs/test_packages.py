@@ -39,6 +39,8 @@ BELOW_THE_CORE = {
     "evframe-timing",
     "evframe-wire",
 }
+# Packages that several distributions share, each with the one whose part of it is imported here.
+SHARED = {"opentelemetry": "opentelemetry-api"}
 # What a distribution uses without an import: libraries that it reaches through another one of its dependencies.
 UNIMPORTED = {"evframe-rabbitmq": {"aio-pika"}, "evframe-rabbitmq-consumer": {"aio-pika"}}
 
@@ -57,7 +59,7 @@ def imports(folder, package):
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 names.add(node.module.partition(".")[0])
     names -= {package, *sys.stdlib_module_names}
-    return {canonicalize_name(INSTALLED[name][0]) for name in names}
+    return {canonicalize_name(SHARED.get(name) or INSTALLED[name][0]) for name in names}
 
 
 def requirements(texts):

@@ -1,0 +1,400 @@
+"""Contexts that go with events, and spans of batches, against the SDK."""
+
+import asyncio
+import contextvars
+import threading
+
+import pytest
+from evframe_route import RouteTransport
+from evframe_tracing import Options, Tracing
+from opentelemetry import baggage, context, trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags, TraceState
+
+import evframe
+from evframe.testing import MemoryTransport, until
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+UNSAMPLED = f"{PARENT[:-2]}00"
+
+
+class Traced:
+    """An interface with a subscriber in memory, and the spans that are made."""
+
+    def __init__(self, options=None, *, socket="memory:m", sampler=None, **plugins):
+        self.exporter = InMemorySpanExporter()
+        self.provider = TracerProvider(sampler=sampler or ParentBased(ALWAYS_OFF))
+        self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.memory = MemoryTransport()
+        self.tracing = Tracing(options, provider=self.provider)
+        self.events = evframe.EventInterface(plugins={"memory": self.memory, "tracing": self.tracing, **plugins})
+        self.events.register_event("E_T")
+        self.socket = socket
+
+    async def __aenter__(self):
+        self.events.subscribe_event("E_T", self.socket)
+        await self.events.__aenter__()
+        return self
+
+    async def __aexit__(self, *error):
+        await self.events.__aexit__(None, None, None)
+        self.provider.shutdown()
+
+    @property
+    def got(self):
+        return self.memory.delivered.get("m", [])
+
+    def spans(self):
+        return self.exporter.get_finished_spans()
+
+    def counters(self):
+        return self.tracing.statistics()[0].counters
+
+
+def remote(parent=PARENT, state=None):
+    """Return what makes a span elsewhere the current one."""
+    ids = SpanContext(
+        int(parent[3:35], 16),
+        int(parent[36:52], 16),
+        is_remote=True,
+        trace_flags=TraceFlags(int(parent[-2:], 16)),
+        trace_state=TraceState(state) if state else None,
+    )
+    return trace.use_span(NonRecordingSpan(ids))
+
+
+def numbered(number, flags="01"):
+    return f"00-{number + 1:032x}-{number + 1:016x}-{flags}"
+
+
+async def test_an_event_has_the_context_of_its_raise():
+    """An event has the W3C headers of the span that is current at its raise, however it is raised."""
+    async with Traced() as traced:
+        with remote(state=[("vendor", "x1")]):
+            traced.events.raise_event("E_T", {"n": 1})
+            await traced.events.raise_event_and_wait("E_T", {"n": 2})
+        traced.events.raise_event("E_T", {"n": 3})
+        await until(lambda: len(traced.got) == 3)
+
+    headers = {"traceparent": PARENT, "tracestate": "vendor=x1"}
+    assert [event.carried for event in traced.got] == [headers, headers, None]
+    assert [event.params for event in traced.got] == [{"n": 1}, {"n": 2}, {"n": 3}]
+
+
+async def test_an_event_of_another_thread_has_the_context_of_its_thread():
+    """An event of another thread has the context of that thread, although the loop's thread queues it."""
+    async with Traced() as traced:
+
+        def run():
+            with remote():
+                traced.events.raise_event("E_T")
+
+        with remote(numbered(7)):
+            thread = threading.Thread(target=contextvars.Context().run, args=(run,))
+            thread.start()
+            await asyncio.to_thread(thread.join)
+        await until(lambda: traced.got)
+
+    assert traced.got[0].carried == {"traceparent": PARENT}
+
+
+async def test_a_batch_has_one_span_with_links():
+    """A batch has one span, which is linked to each context of its events and a child of the first one."""
+    async with Traced(Options(max_links=3)) as traced:
+        for number in range(5):
+            with remote(numbered(number)):
+                traced.events.raise_event("E_T")
+                traced.events.raise_event("E_T")
+        await until(lambda: len(traced.got) == 10)
+        await until(traced.spans)
+
+    (span,) = traced.spans()
+    assert (span.name, span.kind, span.status.status_code) == ("send memory", SpanKind.CLIENT, StatusCode.UNSET)
+    assert (span.context.trace_id, span.parent.span_id, span.parent.is_remote) == (1, 1, True)
+    assert [link.context.span_id for link in span.links] == [1, 2, 3]
+    assert dict(span.attributes) == {
+        "messaging.system": "memory",
+        "messaging.destination.name": "memory:m",
+        "messaging.batch.message_count": 10,
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "evframe.links_left_out": 2,
+    }
+    assert span.start_time <= span.end_time
+    assert traced.counters() == {"spans": 1, "links_left_out": 2, "refused": 0, "broken": 0}
+
+
+@pytest.mark.parametrize("parent", [None, UNSAMPLED])
+async def test_no_span_without_a_sampled_trace(parent):
+    """Events without a context, or of a trace that is not sampled, have no span; the latter's context is kept."""
+    async with Traced() as traced:
+        with remote(parent) if parent else contextvars_nothing():
+            await traced.events.raise_event_and_wait("E_T")
+
+    assert [event.carried for event in traced.got] == [{"traceparent": parent} if parent else None]
+    assert traced.spans() == ()
+    assert traced.counters()["spans"] == 0
+
+
+def contextvars_nothing():
+    return trace.use_span(trace.INVALID_SPAN)
+
+
+class Failing(MemoryTransport):
+    """Fails one event, or all."""
+
+    def __init__(self, problem=None):
+        super().__init__()
+        self.problem = problem
+
+    @evframe.hookimpl(tryfirst=True)
+    def deliver(self, socket, batch):
+        if self.problem is not None:
+            raise self.problem
+        batch.fail(0, "too_large")
+        return True
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason", "failed"),
+    [
+        (None, "too_large", 1),
+        (evframe.Rejected("forbidden"), "forbidden", 1),
+        (ZeroDivisionError(), "ZeroDivisionError", 1),
+    ],
+)
+async def test_a_failure_is_the_status_of_the_span(problem, reason, failed):
+    """The span of a batch with failures has the status error, and their first reason."""
+    async with Traced(memory=Failing(problem)) as traced:
+        with remote():
+            await traced.events.raise_event_and_wait("E_T")
+
+    (span,) = traced.spans()
+    assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, reason)
+    assert (span.attributes["error.type"], span.attributes["evframe.failed_count"]) == (reason, failed)
+
+
+BAD = [
+    "",
+    "x",
+    7,
+    None.__class__,
+    b"\xff\xfe",
+    PARENT.upper(),
+    PARENT[:-1],
+    f"{PARENT}-more",
+    f"{PARENT} ",
+    f"ff{PARENT[2:]}",
+    f"00-{'0' * 32}-b7ad6b7169203331-01",
+    f"00-0af7651916cd43dd8448eb211c80319c-{'0' * 16}-01",
+    f"01{PARENT[2:]}more",
+    "0" * 100_000,
+    {"traceparent": PARENT},
+]
+
+
+@pytest.mark.parametrize("value", BAD, ids=range(len(BAD)))
+async def test_headers_that_are_no_context_are_refused(value, caplog):
+    """What is no `traceparent` is counted and logged once in ten seconds; the block runs in no context."""
+    async with Traced() as traced:
+        for _ in range(3):
+            with remote(), traced.tracing.within({"traceparent": value}):
+                traced.events.raise_event("E_T")
+        await until(lambda: len(traced.got) == 3)
+
+        assert [event.carried for event in traced.got] == [None, None, None]
+        assert traced.counters()["refused"] == 3
+    assert [record.getMessage() for record in caplog.records] == ["the trace context of a message was refused"]
+
+
+GOOD_STATES = ["a=1", "a=1,b=2", " a=1 ,\tb=2", "t@vendor=x", ",a=1"]
+BAD_STATES = [
+    "A=1",
+    "a",
+    "a=1,a=2",
+    "a=\n",
+    f"a={'x' * 600}",
+    "a=é",
+    ",".join(f"k{n}=1" for n in range(33)),
+    9,
+    b"\xff",
+]
+
+
+@pytest.mark.parametrize("state", [*GOOD_STATES, *BAD_STATES])
+async def test_a_state_that_is_none_is_left_out(state, caplog):
+    """A `tracestate` that is too long or not well formed is left out; the context is kept."""
+    async with Traced() as traced:
+        with traced.tracing.within({"traceparent": PARENT, "tracestate": state}):
+            await traced.events.raise_event_and_wait("E_T")
+
+    headers = {"traceparent": PARENT}
+    if state in GOOD_STATES:
+        headers["tracestate"] = ",".join(each.strip() for each in state.split(",") if each.strip())
+    assert traced.got[0].carried == headers
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("value", [PARENT, PARENT.encode(), f"cc{PARENT[2:]}", f"01{PARENT[2:]}-more"])
+async def test_headers_of_messages_are_continued(value):
+    """A block within the headers of a message raises in their context; later versions are read as version 00."""
+    async with Traced() as traced:
+        with traced.tracing.within({"traceparent": value, "other": object()}):
+            await traced.events.raise_event_and_wait("E_T")
+            assert trace.get_current_span().get_span_context().is_remote
+        assert not context.get_current()
+
+    assert traced.got[0].carried == {"traceparent": PARENT}
+
+
+async def test_a_block_without_headers_is_in_no_context():
+    """A message without a context does not get that of the task that consumes it."""
+    async with Traced() as traced:
+        with remote(), traced.tracing.within(None):
+            await traced.events.raise_event_and_wait("E_T")
+
+    assert traced.got[0].carried is None
+
+
+@pytest.mark.parametrize("is_wanted", [False, True])
+async def test_baggage_is_kept_when_it_is_wanted(is_wanted):
+    """Baggage is kept with the option alone, with or without a span."""
+    async with Traced(Options(baggage=is_wanted)) as traced:
+        token = context.attach(baggage.set_baggage("user", "ann"))
+        await traced.events.raise_event_and_wait("E_T")
+        with remote():
+            await traced.events.raise_event_and_wait("E_T")
+        context.detach(token)
+        with traced.tracing.within({"baggage": "user=bob"}):
+            await traced.events.raise_event_and_wait("E_T")
+
+    expected = [{"baggage": "user=ann"}, {"traceparent": PARENT, "baggage": "user=ann"}, {"baggage": "user=bob"}]
+    assert [event.carried for event in traced.got] == (expected if is_wanted else [None, {"traceparent": PARENT}, None])
+
+
+class Broken:
+    """A span of a library that is broken."""
+
+    def get_span_context(self):
+        raise RuntimeError("broken")
+
+
+async def test_a_broken_library_loses_no_event(caplog):
+    """An error of the library costs an event its context, and nothing else."""
+    async with Traced() as traced:
+        token = context.attach(trace.set_span_in_context(_broken_span()))
+        for _ in range(3):
+            traced.events.raise_event("E_T")
+        context.detach(token)
+        await until(lambda: len(traced.got) == 3)
+
+        assert traced.counters()["broken"] == 3
+    assert [record.getMessage() for record in caplog.records] == ["a context could not be kept with an event"]
+
+
+def _broken_span():
+    class BrokenSpan(NonRecordingSpan):
+        def get_span_context(self):
+            raise RuntimeError("broken")
+
+    return BrokenSpan(trace.INVALID_SPAN_CONTEXT)
+
+
+async def test_nothing_is_kept_once_the_plugin_is_unloaded():
+    """After the end of the plugin an event has no headers, and those that have some do not send them."""
+    async with Traced() as traced:
+        traced.tracing.stop()
+        with remote():
+            await traced.events.raise_event_and_wait("E_T")
+        assert traced.events.tracing is None
+
+    assert traced.got[0].carried is None
+
+
+class Steps:
+    """A clock whose sleepers wake when the test says so."""
+
+    def __init__(self):
+        self._step = asyncio.Event()
+        self.done = 0
+
+    async def sleep(self, _):
+        self.done += 1
+        await self._step.wait()
+        self._step.clear()
+
+    async def next(self):
+        before = self.done
+        self._step.set()
+        await until(lambda: self.done > before)
+
+
+async def test_batches_are_observed_while_events_are_traced():
+    """Batches are observed from the first event of a sampled trace on, until no such event is left."""
+    traced, steps = Traced(), Steps()
+    traced.tracing._sleep = steps.sleep
+
+    def observers():
+        return len(traced.events._roster.scheduler._observers)
+
+    async with traced:
+        await until(lambda: steps.done)
+        seen = [observers()]
+        await steps.next()
+        seen.append(observers())
+        with remote(UNSAMPLED):
+            await traced.events.raise_event_and_wait("E_T")
+        seen.append(observers())
+        with remote():
+            await traced.events.raise_event_and_wait("E_T")
+        seen.append(observers())
+        await steps.next()  # there was an event
+        seen.append(observers())
+        await steps.next()
+        seen.append(observers())
+        await asyncio.to_thread(contextvars.Context().run, _raise_in, traced.events)
+        await until(lambda: len(traced.spans()) == 2)
+
+    assert seen == [1, 0, 0, 1, 1, 0]
+
+
+def _raise_in(events):
+    with remote():
+        events.raise_event("E_T")
+
+
+@pytest.mark.parametrize("kind", ["async", "thread", "inline"])
+async def test_a_route_runs_in_the_context_of_its_event(kind):
+    """A route runs in the context of its event, so that its spans and the events that it raises continue the trace."""
+    routes = RouteTransport()
+    traced = Traced(socket="route:E_T", route=routes)
+    tracer = traced.provider.get_tracer("test")
+    found = []
+
+    def plain(event):
+        found.append((event["n"], trace.get_current_span().get_span_context().span_id))
+        with tracer.start_as_current_span(f"work {event['n']}"):
+            traced.events.raise_event("E_NEXT")
+
+    async def asynchronous(event):
+        plain(event)
+
+    routes.add("E_T", asynchronous if kind == "async" else plain, inline=kind == "inline")
+    traced.events.register_event("E_NEXT")
+    traced.events.subscribe_event("E_NEXT", "memory:m")
+    async with traced:
+        for number in range(3):
+            with remote(numbered(number)):
+                traced.events.raise_event("E_T", {"n": number + 1})
+        traced.events.raise_event("E_T", {"n": 4})
+        await until(lambda: len(traced.got) == 4)
+
+    assert found == [(1, 1), (2, 2), (3, 3), (4, 0)]
+    work = {span.name: span for span in traced.spans() if span.name.startswith("work")}
+    assert {name: span.parent.span_id for name, span in work.items()} == {"work 1": 1, "work 2": 2, "work 3": 3}
+    continued = [f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-01" for span in work.values()]
+    assert [event.carried and event.carried["traceparent"] for event in traced.got[:3]] == continued
+    assert not int(traced.got[3].carried["traceparent"][-2:], 16) & 1

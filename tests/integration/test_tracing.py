@@ -1,0 +1,221 @@
+"""A trace that goes from a service through a RabbitMQ and a Kafka into a route."""
+
+import uuid
+
+import aio_pika
+import pytest
+from brokers.queues import channel_of, make_queue
+from brokers.topics import make_topic, records_in
+from evframe_kafka import KafkaTransport
+from evframe_kafka_consumer import ConnectionOptions as KafkaConnection
+from evframe_kafka_consumer import KafkaConsumer
+from evframe_kafka_consumer import Options as KafkaOptions
+from evframe_rabbitmq import RabbitmqTransport
+from evframe_rabbitmq_consumer import ConnectionOptions as RabbitmqConnection
+from evframe_rabbitmq_consumer import Options as RabbitmqOptions
+from evframe_rabbitmq_consumer import RabbitmqConsumer
+from evframe_route import RouteTransport
+from evframe_tracing import Tracing
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, use_span
+
+import evframe
+from evframe.testing import MemoryTransport, until
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+STATE = "vendor=x1"
+LARGE = "x" * 20_000  # more than what is read on the loop
+
+
+class Spans:
+    """The spans of a process."""
+
+    def __init__(self):
+        self.exporter = InMemorySpanExporter()
+        self.provider = TracerProvider()
+        self.provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.tracer = self.provider.get_tracer("test")
+
+    def named(self, name):
+        return [span for span in self.exporter.get_finished_spans() if span.name == name]
+
+    def interface(self, **plugins):
+        return evframe.EventInterface(plugins={"tracing": Tracing(provider=self.provider), **plugins})
+
+
+@pytest.fixture
+def spans():
+    spans = Spans()
+    yield spans
+    spans.provider.shutdown()
+
+
+def elsewhere():
+    """Return what makes a span of another process the current one."""
+    ids = SpanContext(
+        int(PARENT[3:35], 16),
+        int(PARENT[36:52], 16),
+        is_remote=True,
+        trace_flags=TraceFlags(1),
+        trace_state=TraceState([("vendor", "x1")]),
+    )
+    return use_span(NonRecordingSpan(ids))
+
+
+def new_name():
+    return f"t-{uuid.uuid4().hex[:8]}"
+
+
+def from_rabbitmq(broker, queue):
+    uri = f"amqp://guest:guest@127.0.0.1:{broker.port}/"
+    return RabbitmqConsumer(RabbitmqOptions(connections=[RabbitmqConnection(name="r", uri=uri, queue=queue)]))
+
+
+def from_kafka(broker, topic):
+    options = {"name": "k", "brokers": f"127.0.0.1:{broker.port}", "group_id": topic, "auto_offset_reset": "earliest"}
+    return KafkaConsumer(KafkaOptions(connections=[KafkaConnection(topics=[topic], **options)]))
+
+
+@pytest.mark.parametrize("text", ["small", LARGE], ids=["small", "large"])
+async def test_one_trace_through_rabbitmq_and_kafka_into_a_route(rabbitmq, kafka, spans, text):
+    """The span of a service is the parent of each delivery, of the work of the route, and of what the route raises."""
+    queue, topic = new_name(), await make_topic(kafka)
+    await make_queue(rabbitmq, queue)
+    routes, memory = RouteTransport(), MemoryTransport()
+    service = spans.interface(rabbitmq=RabbitmqTransport())
+    gateway = spans.interface(consumer=from_rabbitmq(rabbitmq, queue), kafka=KafkaTransport())
+    worker = spans.interface(consumer=from_kafka(kafka, topic), route=routes, memory=memory)
+
+    def work(event):
+        with spans.tracer.start_as_current_span("work"):
+            worker.raise_event("E_DONE", {"size": len(event["text"])})
+
+    routes.add("E_TRACED", work)
+    for interface in (service, gateway):
+        interface.register_event("E_TRACED")
+    worker.register_event("E_DONE")
+    service.subscribe_event("E_TRACED", f"rabbitmq:127.0.0.1:{rabbitmq.port}/persistent?{queue}")
+    gateway.subscribe_event("E_TRACED", f"kafka:127.0.0.1:{kafka.port}/{topic}")
+    worker.subscribe_event("E_DONE", "memory:m")
+    async with service, gateway, worker:
+        with spans.tracer.start_as_current_span("request") as request:
+            service.raise_event("E_TRACED", {"text": text})
+        await until(lambda: memory.delivered.get("m"))
+        await until(lambda: spans.named("process route") and spans.named("send memory"))
+
+    ids = request.get_span_context()
+    found = {span.name: span for span in spans.exporter.get_finished_spans()}
+    assert sorted(found) == ["process route", "request", "send kafka", "send memory", "send rabbitmq", "work"]
+    assert {span.context.trace_id for span in found.values()} == {ids.trace_id}
+    parents = {name: span.parent and span.parent.span_id for name, span in found.items()}
+    of_work = found["work"].context.span_id
+    assert parents == {
+        "request": None,
+        "send rabbitmq": ids.span_id,
+        "send kafka": ids.span_id,
+        "process route": ids.span_id,
+        "work": ids.span_id,
+        "send memory": of_work,
+    }
+    assert found["send kafka"].parent.is_remote
+    assert (
+        memory.delivered["m"][0].carried["traceparent"]
+        == f"00-{ids.trace_id:032x}-{of_work:016x}-{ids.trace_flags:02x}"
+    )
+
+
+async def headers_in(broker, queue):
+    """Return the headers of all messages in a queue."""
+    async with channel_of(broker) as channel:
+        found = await channel.declare_queue(queue, durable=True)
+        return [dict((await found.get(no_ack=True)).headers) for _ in range(found.declaration_result.message_count)]
+
+
+async def test_messages_have_the_headers_of_their_events(rabbitmq, kafka, spans):
+    """Each message has the headers of its event, beside those of its socket; one without a context has none."""
+    queue, topic = new_name(), await make_topic(kafka)
+    await make_queue(rabbitmq, queue)
+    events = spans.interface(rabbitmq=RabbitmqTransport(), kafka=KafkaTransport())
+    events.register_event("E_TRACED")
+    sockets = [
+        f"rabbitmq:127.0.0.1:{rabbitmq.port}/persistent/header.a=b?{queue}",
+        f"kafka:127.0.0.1:{kafka.port}/{topic}?header.a=b",
+    ]
+    for socket in sockets:
+        events.subscribe_event("E_TRACED", socket)
+    async with events:
+        for number in range(6):
+            if number % 2:
+                with elsewhere():
+                    events.raise_event("E_TRACED", {"n": number})
+            else:
+                events.raise_event("E_TRACED", {"n": number})
+        await until(lambda: all(each.delivered == 6 for each in events.statistics))
+    of_messages = await headers_in(rabbitmq, queue)
+    of_records = [{name: value.decode() for name, value in record.headers} for record in await records_in(kafka, topic)]
+
+    own, more = {"a": "b"}, {"traceparent": PARENT, "tracestate": STATE}
+    assert of_messages == of_records == [own, own | more] * 3
+
+
+GARBAGE = ["x", 7, "", PARENT[:-1], "0" * 4000, ["a"], {"traceparent": PARENT}, None, True]
+
+
+async def test_a_message_with_a_broken_context_is_an_event(rabbitmq, spans, caplog):
+    """Whatever the header of a message is, its event is raised, without a context, and the log has one line."""
+    queue = new_name()
+    await make_queue(rabbitmq, queue)
+    memory = MemoryTransport()
+    events = spans.interface(consumer=from_rabbitmq(rabbitmq, queue), memory=memory)
+    events.register_event("E_TRACED")
+    events.subscribe_event("E_TRACED", "memory:m")
+    body = b'{"jsonrpc":"2.0","method":"E_TRACED"}'
+    with spans.tracer.start_as_current_span("start of the service"):
+        await events.__aenter__()
+    async with channel_of(rabbitmq) as channel:
+        for value in GARBAGE:
+            message = aio_pika.Message(body, headers={"traceparent": value, "tracestate": 5})
+            await channel.default_exchange.publish(message, routing_key=queue)
+        await channel.default_exchange.publish(aio_pika.Message(body), routing_key=queue)
+    await until(lambda: len(memory.delivered.get("m", ())) == len(GARBAGE) + 1)
+    refused = events.plugin("tracing").statistics()[0].counters["refused"]
+    await events.__aexit__(None, None, None)
+
+    assert {event.carried for event in memory.delivered["m"]} == {None}
+    assert refused == len(GARBAGE) - 1  # a header that is null is none
+    lines = [record for record in caplog.records if record.name == "evframe.tracing"]
+    assert [line.getMessage() for line in lines] == ["the trace context of a message was refused"]
+
+
+async def test_a_context_that_does_not_fit_is_left_out(kafka, spans):
+    """A record that the broker takes without the headers of its event alone is sent without them."""
+    size = 2000
+    topic = await make_topic(kafka, **{"max.message.bytes": str(size)})
+    events = spans.interface(kafka=KafkaTransport())
+    events.register_event("E_TRACED")
+    socket = f"kafka:127.0.0.1:{kafka.port}/{topic}"
+    events.subscribe_event("E_TRACED", socket)
+    async with events:
+        with elsewhere():
+            report = await events.raise_event_and_wait("E_TRACED", {"text": "x" * (size - 170)})
+            few = await events.raise_event_and_wait("E_TRACED", {"text": "y"})
+    records = await records_in(kafka, topic)
+
+    assert [outcome.reason for outcome in (*report, *few)] == [None, None]
+    assert [[name for name, _ in record.headers] for record in records] == [[], ["traceparent", "tracestate"]]
+
+
+async def test_an_interface_without_the_plugin_sends_and_reads_no_context(rabbitmq, spans):
+    """Without the plugin the current span goes nowhere, and the headers of messages mean nothing."""
+    queue = new_name()
+    await make_queue(rabbitmq, queue)
+    events = evframe.EventInterface(plugins={"rabbitmq": RabbitmqTransport()})
+    events.register_event("E_TRACED")
+    events.subscribe_event("E_TRACED", f"rabbitmq:127.0.0.1:{rabbitmq.port}/persistent?{queue}")
+    async with events:
+        with elsewhere():
+            await events.raise_event_and_wait("E_TRACED")
+    assert await headers_in(rabbitmq, queue) == [{}]
+    assert spans.exporter.get_finished_spans() == ()
