@@ -14,7 +14,8 @@ import orjson
 from evframe_timing import LogLimiter
 from evframe_wire.visible import brief, visible, visible_json, visible_lines
 
-_OWN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+# Of the class, because a factory of records that a library has set, such as one for trace ids, adds further keys.
+_OWN: Final = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:

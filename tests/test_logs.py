@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import pty
+import subprocess
 import sys
 from datetime import datetime
 
@@ -165,3 +166,23 @@ def test_lines_of_libraries_are_left_out_unless_the_log_is_at_debug(root, monkey
     finally:
         library.setLevel(logging.NOTSET)
     assert len(stream.getvalue().splitlines()) == count
+
+
+FACTORY = """
+import logging
+made = logging.getLogRecordFactory()
+def factory(*args, **kwargs):
+    record = made(*args, **kwargs)
+    record.otelTraceID = "7"
+    return record
+logging.setLogRecordFactory(factory)
+from evframe.logs import JsonFormatter
+print(JsonFormatter().format(logging.makeLogRecord({"msg": "sentence"})))
+"""
+
+
+def test_keys_of_a_factory_that_was_set_before():
+    """What a factory of records adds is shown, also when it was set before evframe was imported."""
+    run = subprocess.run([sys.executable, "-c", FACTORY], capture_output=True, text=True, check=True, timeout=60)
+
+    assert json.loads(run.stdout)["otelTraceID"] == "7"
