@@ -3,6 +3,7 @@
 import uuid
 
 import aio_pika
+import aiohttp
 import pytest
 from brokers.queues import channel_of, make_queue
 from brokers.topics import make_topic, records_in
@@ -10,6 +11,9 @@ from evframe_kafka import KafkaTransport
 from evframe_kafka_consumer import ConnectionOptions as KafkaConnection
 from evframe_kafka_consumer import KafkaConsumer
 from evframe_kafka_consumer import Options as KafkaOptions
+from evframe_mi import Management
+from evframe_mi_http import HttpManagement
+from evframe_mi_http import Options as HttpOptions
 from evframe_rabbitmq import RabbitmqTransport
 from evframe_rabbitmq_consumer import ConnectionOptions as RabbitmqConnection
 from evframe_rabbitmq_consumer import Options as RabbitmqOptions
@@ -219,3 +223,30 @@ async def test_an_interface_without_the_plugin_sends_and_reads_no_context(rabbit
             await events.raise_event_and_wait("E_TRACED")
     assert await headers_in(rabbitmq, queue) == [{}]
     assert spans.exporter.get_finished_spans() == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "until_"), [("small", None), (LARGE, None), ("small", "delivered"), (LARGE, "stored")]
+)
+async def test_a_raise_over_http_continues_the_context_of_its_request(spans, text, until_):
+    """An event that is raised over the management interface is in the context of the request's headers."""
+    memory, server = MemoryTransport(), HttpManagement(HttpOptions(bind="127.0.0.1:0"))
+    events = spans.interface(memory=memory, mi=Management(), server=server)
+    events.register_event("E_TRACED")
+    events.subscribe_event("E_TRACED", "memory:m")
+    params = {"event": "E_TRACED", "params": {"text": text}} | ({"until": until_} if until_ else {})
+    request = {"jsonrpc": "2.0", "id": 1, "method": "evi:raise", "params": params}
+    headers = {"Content-Type": "application/json"}
+    async with events, aiohttp.ClientSession() as session:
+        host, port = server.address
+        url = f"http://{host}:{port}/mi"
+        for more in ({"Traceparent": PARENT, "tracestate": STATE}, {}, {"traceparent": "x"}):
+            async with session.post(url, json=request, headers=headers | more) as answer:
+                assert "result" in await answer.json()
+        await until(lambda: len(memory.delivered.get("m", ())) == 3)
+
+    assert [event.carried for event in memory.delivered["m"]] == [
+        {"traceparent": PARENT, "tracestate": STATE},
+        None,
+        None,
+    ]

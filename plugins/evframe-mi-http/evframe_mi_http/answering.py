@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextvars import Context
 from typing import Final
 
 from aiohttp import web
@@ -26,9 +27,17 @@ class Answering:
         management: runs the commands.
         rules: returns what holds for requests from now on.
         traffic: counts and warns.
+        context_of: returns the context that a request is answered in, by its headers; None for none.
     """
 
-    def __init__(self, management: Dispatcher, rules: Callable[[], Rules], traffic: Traffic) -> None:
+    def __init__(
+        self,
+        management: Dispatcher,
+        rules: Callable[[], Rules],
+        traffic: Traffic,
+        context_of: Callable[[Mapping[str, str]], Context | None],
+    ) -> None:
+        self._context_of = context_of
         self._management = management
         self._rules = rules
         self._traffic = traffic
@@ -117,7 +126,8 @@ class Answering:
     async def _run(self, request: web.BaseRequest, body: bytes) -> web.StreamResponse:
         self._traffic.count("requests")
         management, pretty = self._management, self._rules().options.pretty_printing
-        response = await management.answer(body, request.protocol, pretty=pretty)
+        context = self._context_of(request.headers)
+        response = await management.answer(body, request.protocol, pretty=pretty, context=context)
         if response is None:
             return _empty(202)
         self._traffic.count("replies")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextvars import Context, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -78,13 +79,21 @@ class HttpManagement(ManagementServer[HttpOptions, Listener]):
 
     def _made_with(self, library: Any) -> HttpServer:
         server: HttpServer = library.HttpServer(
-            library.Answering(self._dispatcher, lambda: self._rules, self._traffic),
+            library.Answering(self._dispatcher, lambda: self._rules, self._traffic, self._context_of),
             self._traffic.warn,
             # The connection's own limit also ends one that is kept open without a request.
             lambda: self._rules.options.conn_timeout_s or _NEVER_S,
             partial(self._context.connection_closed, protocol="http"),
         )
         return server
+
+    def _context_of(self, headers: Mapping[str, str]) -> Context | None:
+        """Return the context that the headers of a request name, for the events that it raises."""
+        tracing = self._context.raising.tracing
+        if tracing is None:
+            return None
+        with tracing.within(headers):
+            return copy_context()
 
     def _connect(self, accepted: socket.socket) -> None:
         self._context.spawn(self._serving.take_over(accepted))

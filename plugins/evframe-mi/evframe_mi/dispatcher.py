@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Hashable, Iterable, Mapping
 from contextlib import suppress
+from contextvars import Context
 from functools import partial
 from itertools import zip_longest
 from typing import Any, Final
@@ -25,7 +26,7 @@ from evframe.plugin import (
 )
 from evframe_mi.policy import Policies
 from evframe_mi.responses import NESTED, NO_JSON, PARSE_ERROR, Response, failure, unsendable
-from evframe_mi.turns import Steps, Turns
+from evframe_mi.turns import Steps, Turns, in_context
 
 log = logging.getLogger("evframe.management")
 __all__ = ["PARSE_ERROR", "Dispatcher", "unsendable"]
@@ -104,7 +105,13 @@ class Dispatcher:
                 return end.value  # type: ignore[no-any-return] # the return value of the generator
 
     async def answer(
-        self, request: bytes, client: Hashable, *, pretty: bool = False, most_bytes: int | None = None
+        self,
+        request: bytes,
+        client: Hashable,
+        *,
+        pretty: bool = False,
+        most_bytes: int | None = None,
+        context: Context | None = None,
     ) -> bytes | None:
         """Return the response to *request*, as `handle` does, while the loop serves other clients.
 
@@ -113,17 +120,25 @@ class Dispatcher:
             client: the sender; the requests of one client are answered in order, and clients take turns.
             pretty: one member per line.
             most_bytes: the longest response that can be carried to the client.
+            context: what the request is run in, such as the one in which it raises events; None for none.
         """
-        return await self.submit(request, client, pretty=pretty, most_bytes=most_bytes)
+        return await self.submit(request, client, pretty=pretty, most_bytes=most_bytes, context=context)
 
     def submit(
-        self, request: bytes, client: Hashable, *, pretty: bool = False, most_bytes: int | None = None
+        self,
+        request: bytes,
+        client: Hashable,
+        *,
+        pretty: bool = False,
+        most_bytes: int | None = None,
+        context: Context | None = None,
     ) -> asyncio.Future[bytes | None]:
         """Return the future of the response to *request*; see `answer`."""
         if len(request) <= _LARGE_BYTES:
-            return self._turns.put(client, self.steps(request, pretty=pretty, most_bytes=most_bytes))
+            steps = self.steps(request, pretty=pretty, most_bytes=most_bytes)
+            return self._turns.put(client, steps if context is None else in_context(steps, context))
         large = self._steps_of_large(request, pretty=pretty, most_bytes=most_bytes)
-        return self._turns.put(client, asyncio.ensure_future(large))
+        return self._turns.put(client, asyncio.get_running_loop().create_task(large, context=context))
 
     async def _steps_of_large(self, request: bytes, *, pretty: bool, most_bytes: int | None) -> Steps:
         """Read and prepare *request* beside the loop, and return the steps that answer it."""

@@ -135,6 +135,17 @@ class Turns:
         return None
 
 
+def in_context(steps: Steps, context: contextvars.Context) -> Steps:
+    """Run each of *steps* in *context*, and return their result."""
+    while True:
+        try:
+            later = context.run(next, steps)
+        except StopIteration as end:
+            result: bytes | None = end.value
+            return result
+        yield later
+
+
 def _begun(prepared: asyncio.Future[Steps]) -> Steps:
     """Run the prepared steps; when the preparation failed, the only step raises its error."""
     return None if prepared.cancelled() else (yield from prepared.result())
