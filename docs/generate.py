@@ -5,17 +5,15 @@ With `--check` nothing is written; the exit code is 1 when a page is not what it
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
 import re
 import sys
-import textwrap
 import tomllib
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, get_origin
 
 import attrs
 import click
@@ -24,6 +22,7 @@ from evframe_metrics.alerts import rules_file
 from evframe_metrics.dashboard import dashboard_file
 from evframe_metrics.page import page as metrics_page
 from evframe_mi import ManagementOptions, NarrowingOptions
+from evframe_options.describing import field_texts, kind_text, sentence, tables_of
 
 import evframe
 from evframe.cli import main as command_line
@@ -51,18 +50,6 @@ NOTE = "<!-- Written by docs/generate.py; edit the code instead. -->\n\n"
 CONTEXT = "what the hooks `loaded` and `start` get, as `context`."
 
 
-def field_texts(options: type) -> dict[str, str]:
-    """Return the docstring below each field of an options class."""
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(options))).body
-    assert isinstance(tree, ast.ClassDef)
-    texts = {}
-    for field, text in zip(tree.body, tree.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
-            assert isinstance(text.value, ast.Constant)
-            texts[field.target.id] = " ".join(inspect.cleandoc(str(text.value.value)).split())
-    return texts
-
-
 def default_text(field: attrs.Attribute[Any]) -> str:
     """Return a field's default as it would stand in TOML."""
     default = field.default
@@ -79,26 +66,6 @@ def default_text(field: attrs.Attribute[Any]) -> str:
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     return f"`{default!r}`".replace("'", '"')
-
-
-def kind_text(kind: Any) -> str:
-    """Return a field's type as a reader would write it."""
-    if get_origin(kind) is Union and type(None) in get_args(kind):  # of a Literal, which `|` makes one of
-        inner = [each for each in get_args(kind) if each is not type(None)]
-        return " | ".join(map(kind_text, [*inner, None]))
-    if get_origin(kind) is Literal:
-        return " | ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in get_args(kind))
-    if tables_of(kind) is not None:
-        return "tables" if get_args(kind) else "table"
-    return (
-        kind.__name__ if isinstance(kind, type) and not get_args(kind) else re.sub(r"\b[a-z]\w*\.(?=\w)", "", str(kind))
-    )
-
-
-def tables_of(kind: Any) -> type | None:
-    """Return the options class of a field that is a table, or a list of tables."""
-    inner = get_args(kind)[0] if get_origin(kind) is list else kind
-    return inner if isinstance(inner, type) and attrs.has(inner) else None
 
 
 def option_fields(options: type) -> list[attrs.Attribute[Any]]:
@@ -135,11 +102,6 @@ def inner_tables(options: type) -> str:
 def doc(thing: object) -> str:
     """Return a docstring without its indentation, with names between single marks as code."""
     return inspect.getdoc(thing) or ""
-
-
-def sentence(thing: object) -> str:
-    """Return the first paragraph of a docstring in one line."""
-    return " ".join(doc(thing).split("\n\n")[0].split()).replace("``", "`")
 
 
 FILES_AND_SETTINGS = """

@@ -46,6 +46,7 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-flatstore",
             "evframe-http",
             "evframe-ingest",
+            "evframe-init",
             "evframe-journal",
             "evframe-kafka-clients",
             "evframe-lease-events",

@@ -1,10 +1,11 @@
 """Options of attrs classes from TOML: types, rules, and the places of problems."""
 
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import pytest
 from evframe_options import are_named_apart, file_digests, is_readable, key_lines, structure, with_places
+from evframe_options.describing import FROM_OTHERS, options_of, sentence
 
 
 @pytest.mark.parametrize(
@@ -119,3 +120,51 @@ def test_lines_of_keys():
 def test_places_of_problems(problem, line):
     """A missing key has the line of its table, an unknown one its own, and an error of TOML that of the reader."""
     assert with_places("f.toml", TEXT, [problem]) == [f"f.toml{line}: {problem}"]
+
+
+@attrs.frozen
+class Described:
+    """A class.
+
+    More.
+    """
+
+    size: int = 1
+    """How many,
+    on two lines."""
+    names: list[str] = attrs.field(factory=list)
+    """The names."""
+    own: str = attrs.Factory(lambda self: "x" * self.size, takes_self=True)
+    """From the size."""
+    computed: int = attrs.field(init=False, default=5)
+    mode: Literal["a", "b"] | None = None
+    """One of two."""
+
+
+@attrs.frozen(kw_only=True)
+class Extended(Described):
+    """Another one."""
+
+    inner: list[Described]
+    """Tables."""
+
+
+def test_descriptions():
+    """Each option has the docstring of its field, its type and its default; those of bases come with inherited."""
+    found = [(each.name, each.meaning, each.kind, each.default) for each in options_of(Described)]
+    assert found == [
+        ("size", "How many, on two lines.", "int", 1),
+        ("names", "The names.", "list[str]", []),
+        ("own", "From the size.", "str", FROM_OTHERS),
+        ("mode", "One of two.", '"a" | "b" | None', None),
+    ]
+    (inner,) = options_of(Extended)
+    assert (inner.name, inner.default, inner.table, inner.is_array) == ("inner", attrs.NOTHING, Described, True)
+    assert [each.meaning for each in options_of(Extended, inherited=True)][:1] == ["How many, on two lines."]
+    assert sentence(Described) == "A class."
+
+
+def test_descriptions_without_a_source():
+    """A class whose source is not installed has options without descriptions."""
+    made = attrs.make_class("Made", {"size": attrs.field(type=int, default=3)})
+    assert [(each.name, each.meaning, each.default) for each in options_of(made)] == [("size", "", 3)]
