@@ -149,7 +149,7 @@ class Subscriber:
         self.append: Callable[[Event], None] = (
             _REFUSED  # the queue's: to look the method up would take a tenth of what an event costs
         )
-        self.returned: list[tuple[int, Sequence[Event], Mapping[int, Done]]] = []  # of batches that came back
+        self.returned: tuple[tuple[int, Sequence[Event], Mapping[int, Done]], ...] = ()  # of batches that came back
         self.batches = 0  # under way
         self.in_flight = 0  # the events of these batches, and of those that came back
         self.awaited = 0  # events whose outcome somebody waits for
@@ -479,7 +479,7 @@ class Subscriber:
 
     def _keep(self, batch: Batch, kept: Sequence[Event], dones: Mapping[int, Done], reason: str) -> None:
         """Keep what came back of *batch* for the next attempt."""
-        self.returned.append((batch.number, kept, dones))
+        self.returned = (*self.returned, (batch.number, kept, dones))
         self.state = State.AWAY
         if reason != BEHIND and not self._settings.is_closed:  # the reason is that of the batch before
             self._is_away(batch, reason)
@@ -504,7 +504,7 @@ class Subscriber:
                 if self.queue is UNOPENED:
                     self._open()
                 self.queue.give_back(number, events, dones)
-        self.returned = []
+        self.returned = ()
         self.attempts += 1
 
     def resume(self) -> None:
@@ -653,7 +653,7 @@ class Subscriber:
 
     def fail_returned(self, reason: str) -> None:
         """Count the events of the batches that came back as failed; the retries might never end."""
-        returned, self.returned = self.returned, []
+        returned, self.returned = self.returned, ()
         for number, events, dones in returned:
             self.in_flight -= len(events)
             self.queue.settle(number, ())
