@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import h11
 from evframe_wire.addresses import without_brackets
+from evframe_wire.tls import client_context
 
 from evframe_client.lookups import look_up
 from evframe_client.protocol import MAX_REPLY_BYTES, Request
@@ -65,7 +66,7 @@ class Http:
         self._context: ssl.SSLContext | None = None
         if url.tls:
             try:
-                self._context = ssl.create_default_context(cafile=ca_file)
+                self._context = client_context(ca_file)
             except OSError as error:
                 raise ValueError(f"ca_file: expected a file of certificates, got {ca_file!r}: {error}") from None
 

@@ -25,6 +25,7 @@ _AT_ONCE: Final = 256  # datagrams, so that others have their turn
 _LAST_READS: Final = 1000  # a sender without an end would hold the end up
 _RECEIVE_BYTES: Final = 8 << 10  # of a connection at once: to find the ends in more would hold up the loop
 _MAX_CONNECTIONS: Final = 256
+_SHOWN: Final = 20  # bytes of what begins with no event
 _SO_RCVBUFFORCE: Final = 33  # of Linux, which Python has no name for
 
 
@@ -215,6 +216,7 @@ class Connection:
         self._selector = selector
         self._lost = lost
         self._splitter = Splitter(max_bytes)
+        self._is_new = True
         self._unsent = bytearray()
         selector.register(sock, selectors.EVENT_READ, self)
 
@@ -232,6 +234,13 @@ class Connection:
         if not data:
             self._end()
             return self._splitter.end()
+        if self._is_new and (begun := data.lstrip()):
+            self._is_new = False
+            if begun[:1].isalpha():
+                # An HTTP request: a web page in a browser of this machine could forge the event in its body.
+                log.info("a connection does not begin with an event", extra={"began": repr(begun[:_SHOWN])})
+                self._end()
+                return []
         return self._splitter.feed(data)
 
     def reply(self, data: bytes) -> None:

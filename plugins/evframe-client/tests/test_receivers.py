@@ -264,3 +264,24 @@ def test_what_is_no_event(payload):
     """Anything else is refused."""
     with pytest.raises(ValueError):
         parse_event(payload)
+
+
+def test_a_web_page_sends_no_event(stream):
+    """A browser that posts an event to the port of a receiver is disconnected, and what it has sent is no payload."""
+    event = b'{"jsonrpc":"2.0","method":"E_A","params":{"ip":"192.0.2.1"}}'
+    head = b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\n\r\n"
+    with ExitStack() as stack:
+        whole, cut, late, other = (stack.enter_context(socket.create_connection(stream.address)) for _ in range(4))
+        whole.sendall(head + event)
+        cut.sendall(head[:1])
+        late.sendall(b"\r\n")
+        other.sendall(event)
+        assert read(stream, 1) == [event]
+        until(lambda: payloads_of(stream.read()) or stream.connections == 2)
+        late.sendall(head + event)
+        until(lambda: payloads_of(stream.read()) or stream.connections == 1)
+        for sender in (whole, cut, late):
+            with suppress(ConnectionResetError):
+                assert sender.recv(1) == b""
+        other.sendall(b"POST " + event)  # stray bytes in the middle cost nothing else
+        assert read(stream, 2) == [b"POST", event]

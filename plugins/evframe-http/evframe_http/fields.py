@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 from evframe_wire.endpoints import is_loopback, parse_endpoint
+from evframe_wire.tls import server_context
 
 from evframe.plugin import read_secret
 from evframe_http.origin import Authority, parse_origin
@@ -93,7 +94,4 @@ def tls_context(cert_file: str | None, key_file: str | None) -> ssl.SSLContext |
     """
     if cert_file is None:
         return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # A key with a passphrase is an error, not a question on the terminal.
-    context.load_cert_chain(cert_file, key_file, password="")
-    return context
+    return server_context(cert_file, key_file)

@@ -26,6 +26,8 @@ from urllib.request import (
     Request,
 )
 
+from evframe_wire.tls import client_context
+
 MOST_BYTES: Final = 65_536
 
 
@@ -83,7 +85,7 @@ class Grant:
     def _opener(self) -> OpenerDirector:
         """Return what makes requests; it follows no redirection, because another host would get the secret."""
         opener = OpenerDirector()
-        context = ssl.create_default_context(cafile=self._options.get("oauth_ca"))
+        context = client_context(self._options.get("oauth_ca"))
         connections = _Http(self._connect), _Https(self._connect, context)
         for handler in (ProxyHandler(), *connections, HTTPDefaultErrorHandler(), HTTPErrorProcessor()):
             opener.add_handler(handler)

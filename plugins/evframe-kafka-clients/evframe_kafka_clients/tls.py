@@ -7,6 +7,8 @@ import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 
+from evframe_wire.tls import client_context
+
 FILES: Final = ("ca", "certificate", "key")
 """The options that are files."""
 _OF_TLS: Final = (*FILES, "key_password", "ca_pem", "ciphers", "identification", "verification")
@@ -40,9 +42,7 @@ def with_tls(options: Mapping[str, Any]) -> dict[str, Any]:
 def _context(options: Mapping[str, Any]) -> ssl.SSLContext:
     ca, verifies = options.get("ca"), options.get("verification", True)
     is_folder = ca is not None and os.path.isdir(ca)
-    context = ssl.create_default_context(
-        cafile=None if is_folder else ca, capath=ca if is_folder else None, cadata=options.get("ca_pem")
-    )
+    context = client_context(None if is_folder else ca, capath=ca if is_folder else None, cadata=options.get("ca_pem"))
     if "certificate" in options:
         # With no password at all the library would ask for it at the terminal.
         context.load_cert_chain(options["certificate"], options.get("key"), options.get("key_password", ""))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 from evframe_wire.addresses import connection_problem
+from evframe_wire.tls import client_context
 
 from evframe import Unavailable
 from evframe.plugin import HostAddress, LateModule, Resolver, at_least, file_digests
@@ -31,7 +32,7 @@ def _above_zero(_: Any, attribute: attrs.Attribute[float], value: float) -> None
 def _certificates(_: Any, attribute: attrs.Attribute[str | None], value: str | None) -> None:
     try:
         if value is not None:
-            ssl.create_default_context(cafile=value)
+            client_context(value)
     except OSError as error:
         raise ValueError(f"{attribute.name}: expected a file of certificates, got {value!r}: {error}") from None
 
@@ -56,7 +57,7 @@ class ProbeOptions:
 
     def tls(self) -> ssl.SSLContext:
         """Return how servers are verified."""
-        context = ssl.create_default_context(cafile=self.ca_file)
+        context = client_context(self.ca_file)
         if not self.verify_tls:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

@@ -14,6 +14,7 @@ import aio_pika
 import aiormq
 from aio_pika.abc import UnderlayConnection
 from aiormq.connection import TransportFactory
+from evframe_wire.tls import client_context
 from yarl import URL
 
 from evframe.plugin import HostAddress, Resolver
@@ -97,7 +98,7 @@ async def connect(options: ConnectionOptions, resolver: Resolver, taker: Taker) 
             uri = uri.with_user(uri.user or "guest").with_password(file.readline().rstrip("\r\n"))
     context = None
     if uri.scheme == "amqps":
-        context = ssl.create_default_context(cafile=options.ca_file)
+        context = client_context(options.ca_file)
         if options.cert_file is not None:
             # With no password at all the library would ask for it at the terminal.
             context.load_cert_chain(options.cert_file, password="")

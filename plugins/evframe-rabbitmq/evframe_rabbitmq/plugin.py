@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+from evframe_wire.tls import client_context
 
 from evframe import Batch, ConfigError, Event, Socket, Unavailable, hookimpl
 from evframe.plugin import HostAddress, LateModule, Limits, Ordering, PluginContext, Resolver, Step, UnfitError
@@ -196,7 +197,7 @@ def _tls(options: RabbitmqOptions) -> ssl.SSLContext:
     """
     field: str = "ca_file"
     try:
-        context = ssl.create_default_context(cafile=options.ca_file)
+        context = client_context(options.ca_file)
         if options.cert_file is not None:
             field = "cert_file"
             # With no password at all the library would ask for it at the terminal.

@@ -12,6 +12,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from evframe_wire.addresses import connection_problem
+from evframe_wire.tls import client_context
 
 from evframe import Batch, ConfigError, Socket, SocketError, Unavailable, hookimpl
 from evframe.plugin import FORBIDDEN, HostAddress, LateModule, Limits, PluginContext, Resolver, first_reached
@@ -59,7 +60,7 @@ class XmlrpcTransport:
     def _tls(self) -> ssl.SSLContext:
         """What certificates are checked with; the default ones take 50 ms to read, which a start need not wait for."""
         try:
-            return ssl.create_default_context(cafile=self._options.ca_file)
+            return client_context(self._options.ca_file)
         except OSError as error:
             raise ConfigError([f"ca_file: expected certificates, got {self._options.ca_file!r}: {error}"]) from None
 
