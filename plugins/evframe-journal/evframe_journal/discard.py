@@ -16,6 +16,7 @@ from evframe_files.database import transaction
 from evframe_wire.reading import read
 
 from evframe_journal import rows
+from evframe_journal.carried import unpacked
 from evframe_journal.frames import DamagedFrameError, Frame, payload_bytes, positions_of
 from evframe_journal.keys import canonical_of
 from evframe_journal.letters import Bounds, Changes, LetterTable
@@ -179,7 +180,7 @@ class _Step:
         now, reason = time.time(), self._what.reason
         socket = canonical_of(frame.key).encode("utf-8", "surrogateescape")
         for index in indexes:
-            payload = frame.payloads[index]
+            payload, _ = unpacked(frame.payloads[index])
             yield now, frame.times[index], name_of(payload), socket, reason, "", 1, payload
 
 

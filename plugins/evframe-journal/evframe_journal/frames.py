@@ -56,7 +56,7 @@ class Frame:
     times: Sequence[float]
     """When each was raised, in seconds of the wall clock since the epoch."""
     payloads: Sequence[bytes]
-    """The JSON-RPC notification of each."""
+    """The JSON-RPC notification of each, with its headers; see `evframe_journal.carried`."""
     run: bytes = b""
     """The name of the run that all of them are of; empty in frames of the first version."""
 

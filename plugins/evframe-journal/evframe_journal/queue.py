@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from evframe.plugin import NO_DONES, STORED
+from evframe_journal.carried import packed
 from evframe_journal.discard import Discard
 from evframe_journal.frames import Frame
 from evframe_journal.granted import GrantedQueue
@@ -150,7 +151,7 @@ class KeptQueue(GrantedQueue):
             part = events[start:end]
             times = [event.raised_at + offset for event in part]
             run = self.runs.of(positions[start])
-            yield Frame(self.key, positions[start:end], times, [event.payload for event in part], run)
+            yield Frame(self.key, positions[start:end], times, [packed(event) for event in part], run)
             start = end
 
     def end_write(self, *, is_written: bool) -> None:

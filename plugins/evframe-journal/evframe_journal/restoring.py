@@ -6,6 +6,7 @@ from evframe_wire.reading import read
 
 from evframe import Event, EventDefinition, UnknownEventError
 from evframe.plugin import PluginContext
+from evframe_journal.carried import unpacked
 
 
 class RestoredEvents:
@@ -17,10 +18,12 @@ class RestoredEvents:
         self._last: EventDefinition | None = None  # of the last event: most are of one kind
 
     def event_of(self, payload: bytes, raised_at: float) -> Event:
-        """Return the event that was raised at *raised_at* on the monotonic clock."""
+        """Return the event, with its headers, that was raised at *raised_at* on the monotonic clock."""
+        payload, headers = unpacked(payload)
         if self._last is None or not payload.startswith(self._last.head):
             self._last = self._definition(read(payload)["method"])
-        return self._last.restored(payload, raised_at)
+        event = self._last.restored(payload, raised_at)
+        return event if headers is None else event.carrying(headers)
 
     def _definition(self, name: str) -> EventDefinition:
         assert self.context is not None

@@ -64,7 +64,7 @@ _ASIDE: Final = "INSERT INTO damaged SELECT ?, key, first, last, count, body FRO
 
 KIND: Final = Kind(
     "events that wait",
-    version=4,
+    version=5,
     schema=(
         f"CREATE TABLE subscribers (key TEXT PRIMARY KEY, low INTEGER NOT NULL, {_COLUMN}) WITHOUT ROWID",
         _FRAMES,
@@ -78,6 +78,7 @@ KIND: Final = Kind(
         1: upgrade,
         2: lambda database: database.execute(_DAMAGED),
         3: lambda database: database.execute(f"ALTER TABLE subscribers ADD COLUMN {_COLUMN}"),
+        4: lambda database: database,
     },
     settings=("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", f"PRAGMA wal_autocheckpoint = {_PAGES}"),
     reserve_bytes=65_536,
@@ -86,6 +87,7 @@ KIND: Final = Kind(
 
 The first version has no table for dead letters, and the second one none for damaged frames.
 The third one does not say whose events become dead letters when they fail: they are counted.
+In the fourth one no event has headers, and its programs would take them for a part of the payload.
 """
 
 
