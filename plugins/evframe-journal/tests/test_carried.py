@@ -91,7 +91,7 @@ def test_a_payload_without_headers_is_itself(payload):
 
 
 @pytest.mark.parametrize("headers", [{"a": "x\0y"}, {"a\0b": "x"}])
-def test_headers_that_cannot_be_told_apart_are_not_written(headers):
+def test_headers_with_a_nul_are_not_written(headers):
     """A NUL, which no header of HTTP has, leaves the headers out, and never changes the event."""
     event = evframe.EventDefinition(0, "E_A").restored(HARMLESS[0], 0.0).carrying(headers)
 

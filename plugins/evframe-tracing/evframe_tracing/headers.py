@@ -18,6 +18,7 @@ MOST_STATE: Final = 512
 """The longest `tracestate`, in characters: what every implementation has to pass on."""
 MOST_BAGGAGE: Final = 8192
 """The longest `baggage`, in bytes, as its specification says."""
+_ODD: Final = frozenset("13579bdf")
 _MOST_MEMBERS: Final = 32
 _MOST_PARENT: Final = 256
 # Later versions may have more after the flags; the version ff is none, and neither are ids of zeros.
@@ -63,7 +64,7 @@ def baggage_of(headers: Mapping[str, Any]) -> str | None:
 
 def is_sampled(parent: str) -> bool:
     """Return whether spans of the trace are recorded, by a `traceparent` that is one."""
-    return bool(int(parent[53:55], 16) & 1)
+    return parent[-1:] in _ODD
 
 
 def _text(value: object) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.context import Context
@@ -44,11 +45,10 @@ class BatchSpans:
 
     def observe(self, socket: Socket, batch: Batch, error: BaseException | None, seconds: float) -> None:
         """Take a batch that is over, or comes back."""
-        found = {carried[PARENT]: carried for each in batch.events if sampled(carried := each.carried) and carried}
-        if not found:
-            return
         try:
-            self._make(socket, batch, error, seconds, found)
+            found = {carried[PARENT]: carried for each in batch.events if sampled(carried := each.carried) and carried}
+            if found:
+                self._make(socket, batch, error, seconds, found)
         except Exception as problem:
             self.broken += 1
             repeated = self._limiter.due("broken")
@@ -63,7 +63,8 @@ class BatchSpans:
         seconds: float,
         found: Mapping[str, Mapping[str, str]],
     ) -> None:
-        contexts = [span_context_of(parent, carried.get(STATE)) for parent, carried in found.items()]
+        chosen = islice(found.items(), max(1, self.max_links))
+        contexts = [span_context_of(parent, carried.get(STATE)) for parent, carried in chosen]
         scheme = socket.canonical.partition(":")[0]
         role = role_of(scheme)
         attributes: dict[str, Any] = {
@@ -74,7 +75,7 @@ class BatchSpans:
         }
         for host, port in endpoints_of(socket)[:1]:
             attributes |= {HOST: host, PORT: port}
-        left_out = max(0, len(contexts) - self.max_links)
+        left_out = max(0, len(found) - self.max_links)
         if left_out:
             attributes[LEFT_OUT] = left_out
         reason = _reason_of(batch, error)

@@ -2,19 +2,30 @@
 
 import asyncio
 import contextvars
+import subprocess
+import sys
 import threading
 
 import pytest
+from evframe_policies import PoliciesPlugin
 from evframe_route import RouteTransport
 from evframe_tracing import Options, Tracing
+from evframe_tracing.contexts import span_context_of
+from evframe_tracing.headers import parent_of, state_of
+from evframe_virtual import VirtualTransport
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry import baggage, context, trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags, TraceState
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 import evframe
+from evframe.config import parse_config
+from evframe.plugin import Policy
 from evframe.testing import MemoryTransport, until
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -398,3 +409,237 @@ async def test_a_route_runs_in_the_context_of_its_event(kind):
     continued = [f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-01" for span in work.values()]
     assert [event.carried and event.carried["traceparent"] for event in traced.got[:3]] == continued
     assert not int(traced.got[3].carried["traceparent"][-2:], 16) & 1
+
+
+async def test_a_batch_of_many_contexts_has_few_links():
+    """The span of a batch with a thousand contexts has the links that it may have, and the number of the others."""
+    async with Traced(Options(max_links=10_000)) as traced:
+        for number in range(1000):
+            with remote(numbered(number)):
+                traced.events.raise_event("E_T")
+        await until(traced.spans)
+    (span,) = traced.spans()
+
+    assert len(span.links) + span.dropped_links == 1000
+    assert len(span.links) == 128  # the limit of the SDK
+
+
+async def test_no_links_are_wanted():
+    """With `max_links = 0` a span has its parent alone."""
+    async with Traced(Options(max_links=0)) as traced:
+        with remote():
+            await traced.events.raise_event_and_wait("E_T")
+        await until(traced.spans)
+    (span,) = traced.spans()
+
+    assert (span.links, span.parent.span_id) == ((), 0xB7AD6B7169203331)
+    assert span.attributes["evframe.links_left_out"] == 1
+
+
+async def test_threads_that_raise_at_once_mix_no_contexts():
+    """Each event of many threads has the context of its own raise."""
+    async with Traced() as traced:
+
+        def run(number):
+            for count in range(300):
+                with remote(numbered(1000 * number + count)):
+                    traced.events.raise_event("E_T", {"n": 1000 * number + count})
+
+        threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        await until(lambda: len(traced.got) == 1200)
+        for thread in threads:
+            thread.join()
+
+    assert all(event.carried == {"traceparent": numbered(event["n"])} for event in traced.got)
+
+
+def test_a_service_without_a_loop():
+    """A raise of a service that has no loop has the context of its thread."""
+    memory, exporter = MemoryTransport(), InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    with evframe.start_in_thread(plugins={"memory": memory, "tracing": Tracing(provider=provider)}) as events:
+        events.register_event("E_T")
+        events.subscribe_event("E_T", "memory:m")
+        with provider.get_tracer("shop").start_as_current_span("order") as span:
+            events.raise_event_and_wait("E_T")
+    ids = span.get_span_context()
+
+    assert memory.delivered["m"][0].carried["traceparent"][3:52] == f"{ids.trace_id:032x}-{ids.span_id:016x}"
+    assert {each.context.trace_id for each in exporter.get_finished_spans()} == {ids.trace_id}
+
+
+async def test_a_member_that_takes_over_gets_the_context():
+    """An event that is handed over to another member of a combined subscriber keeps its context."""
+    traced = Traced(socket="virtual:FAILOVER memory:away memory:m", virtual=VirtualTransport())
+    traced.memory.when("away", _refuse)
+    async with traced:
+        with remote():
+            await traced.events.raise_event_and_wait("E_T")
+        await until(lambda: len(traced.spans()) == 3)
+
+    assert [event.carried for event in traced.got] == [{"traceparent": PARENT}]
+    found = {
+        (span.attributes["messaging.destination.name"], span.kind, span.status.description) for span in traced.spans()
+    }
+    assert found == {
+        ("memory:away", SpanKind.CLIENT, "away"),
+        ("memory:m", SpanKind.CLIENT, None),
+        ("virtual:FAILOVER memory:away memory:m", SpanKind.INTERNAL, None),
+    }
+
+
+def _refuse(_):
+    raise evframe.Unavailable("away")
+
+
+@pytest.mark.parametrize("has_names", [True, False])
+async def test_a_part_of_an_event_has_its_context(has_names):
+    """A subscriber that gets some of the parameters gets the context, too."""
+    traced = Traced(policies=PoliciesPlugin())
+    async with traced:
+        traced.events.subscribe_event("E_T", "memory:part", policy=Policy(only=("a",) if has_names else ("none",)))
+        with remote():
+            await traced.events.raise_event_and_wait("E_T", {"a": 1, "b": 2})
+
+    (part,) = traced.memory.delivered["part"]
+    assert (part.carried, part.params) == ({"traceparent": PARENT}, {"a": 1} if has_names else None)
+
+
+class Hanging(SpanExporter):
+    """An exporter that neither returns nor works."""
+
+    def __init__(self):
+        self.may_return = threading.Event()
+        self.begun = threading.Event()
+
+    def export(self, spans):
+        self.begun.set()
+        self.may_return.wait(30)
+        raise ConnectionError("no collector")
+
+    def shutdown(self):
+        pass
+
+
+async def test_an_exporter_that_hangs_holds_up_no_delivery():
+    """Events are delivered while the exporter of the batch processor hangs, and when it raises an error."""
+    hanging, provider, memory = Hanging(), TracerProvider(), MemoryTransport()
+    provider.add_span_processor(BatchSpanProcessor(hanging, schedule_delay_millis=1))
+    events = evframe.EventInterface(plugins={"memory": memory, "tracing": Tracing(provider=provider)})
+    events.register_event("E_T")
+    events.subscribe_event("E_T", "memory:m")
+    async with events:
+        with remote():
+            await events.raise_event_and_wait("E_T")
+            await until(hanging.begun.is_set)
+            for _ in range(100):
+                assert (await events.raise_event_and_wait("E_T"))[0].reason is None
+        hanging.may_return.set()
+    await asyncio.to_thread(provider.shutdown)
+
+    assert len(memory.delivered["m"]) == 101
+
+
+class RaisingProcessor(SpanProcessor):
+    """A processor that raises an error at each span."""
+
+    def on_end(self, span):
+        raise RuntimeError("broken")
+
+
+async def test_a_processor_that_raises_costs_the_span_alone(caplog):
+    """An error in the SDK is counted and logged once, and the events are delivered."""
+    traced = Traced()
+    traced.provider.add_span_processor(RaisingProcessor())
+    async with traced:
+        with remote():
+            for _ in range(3):
+                assert (await traced.events.raise_event_and_wait("E_T"))[0].reason is None
+        await until(lambda: traced.counters()["broken"] == 3)
+
+    assert [record.getMessage() for record in caplog.records] == ["a span could not be made"]
+
+
+LATER = """
+import asyncio, evframe
+from evframe.testing import MemoryTransport
+from evframe_tracing import Tracing
+from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+async def main():
+    events = evframe.EventInterface(plugins={"memory": MemoryTransport(), "tracing": Tracing()})
+    events.register_event("E_T")
+    events.subscribe_event("E_T", "memory:m")
+    async with events:
+        await events.raise_event_and_wait("E_T")
+        provider, exporter = TracerProvider(), InMemorySpanExporter()
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        trace.set_tracer_provider(provider)
+        with trace.get_tracer("shop").start_as_current_span("order"):
+            await events.raise_event_and_wait("E_T")
+        await asyncio.sleep(0)
+    print(sorted(span.name for span in exporter.get_finished_spans()))
+
+asyncio.run(main())
+"""
+
+
+def test_a_provider_that_is_set_later():
+    """A provider of the process that is set after the start makes the spans from then on."""
+    run = subprocess.run([sys.executable, "-c", LATER], capture_output=True, text=True, check=True, timeout=60)
+
+    assert run.stdout == "['order', 'send memory']\n"
+
+
+async def test_reloads_load_change_and_unload_the_plugin():
+    """A reload that adds the table begins to keep contexts, one that changes it applies, and one without it ends that."""
+
+    def config(table):
+        return parse_config(f'{table}\n[[events]]\nname = "E_T"\n')
+
+    seen = []
+    async with evframe.EventInterface(config("")) as events, events.listen("E_T") as stream:
+
+        async def carried():
+            token = context.attach(baggage.set_baggage("user", "ann"))
+            with remote():
+                events.raise_event("E_T")
+            context.detach(token)
+            return (await anext(stream)).carried
+
+        for table in ("", "[plugins.tracing]", "[plugins.tracing]\nbaggage = true", "", "[plugins.tracing]"):
+            events.reload(config(table))
+            await until(lambda table=table: (events.tracing is not None) == bool(table))
+            seen.append(await carried())
+
+    headers = {"traceparent": PARENT}
+    assert seen == [None, headers, {**headers, "baggage": "user=ann"}, None, headers]
+
+
+@given(value=st.one_of(st.text(), st.binary(), st.from_regex(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}.*")))
+def test_any_header_is_read_or_refused(value):
+    """Whatever a header is, it is refused, or what is read of it is a context of the library with the same ids."""
+    try:
+        parent = parent_of({"traceparent": value})
+    except ValueError:
+        return
+    found = span_context_of(parent, state_of({"tracestate": value}))
+
+    assert found.is_valid
+    assert parent[3:52] == f"{found.trace_id:032x}-{found.span_id:016x}"
+    extracted = trace.get_current_span(TraceContextTextMapPropagator().extract({"traceparent": parent}))
+    assert extracted.get_span_context() == found
+
+
+@given(value=st.one_of(st.text(), st.from_regex(r"[a-z0-9@_*/-]{1,20}=[ -~]{1,20}(,[ \t]*[a-z@]{1,3}=[!-~]*)*")))
+def test_any_state_is_read_as_the_library_reads_it(value):
+    """A state that is not left out has each of its members in the library, which finds no fault with it."""
+    state = state_of({"tracestate": value})
+    if state is not None:
+        assert TraceState.from_header([state]).to_header() == state
