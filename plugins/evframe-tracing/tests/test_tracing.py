@@ -437,7 +437,7 @@ async def test_no_links_are_wanted():
 
 
 async def test_threads_that_raise_at_once_mix_no_contexts():
-    """Each event of many threads has the context of its own raise."""
+    """Each event of many threads has the context in which it was raised."""
     async with Traced() as traced:
 
         def run(number):
