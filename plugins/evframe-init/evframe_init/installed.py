@@ -50,5 +50,5 @@ def installed() -> Iterator[Installed]:
         version = entry.dist.version if entry.dist else "?"
         try:
             yield Installed(entry.name, version, entry.load())
-        except Exception as error:  # noqa: BLE001 a broken plugin takes no part
+        except (Exception, SystemExit) as error:  # noqa: BLE001 a broken plugin takes no part
             yield Installed(entry.name, version, problem=f"{type(error).__name__}: {error}")

@@ -50,6 +50,8 @@ class Layers:
     problems: list[str] = attrs.field(factory=list)
     """The problems of the files, each with its place."""
     parts: list[Part] = attrs.field(factory=list)
+    _lines: dict[str, str] = attrs.field(factory=dict, init=False, repr=False)  # the place of each key in a file
+    _read: int = attrs.field(default=0, init=False, repr=False)  # how many parts these are of
 
     @property
     def files(self) -> list[str]:
@@ -64,19 +66,21 @@ class Layers:
         if self.path is None:
             return list(problems)
         own = set(self.problems)
-        return [each if each in own else f"{self._place(each)}: {each}" for each in problems]
+        return [each if each in own else f"{_place(self._places, each) or self.path}: {each}" for each in problems]
 
-    def _place(self, problem: str) -> str:
-        found = (self._places[path] for path in paths_of(problem) if path in self._places)
-        return next(found, str(self.path))
+    @property
+    def _in_files(self) -> dict[str, str]:
+        """The place of each key in the files, which are looked through once, when a problem needs it."""
+        for part in self.parts[self._read :]:
+            for path, line in part.lines():
+                self._lines.setdefault(path, f"{part.file}:{line}")
+        self._read = len(self.parts)
+        return self._lines
 
     @cached_property
     def _places(self) -> Mapping[str, str]:
-        """The place of each key."""
-        places: dict[str, str] = {}
-        for part in self.parts:
-            for path, line in part.lines():
-                places.setdefault(path, f"{part.file}:{line}")
+        """The place of each key, once all files are read."""
+        places = self._in_files
         for setting in self.settings:
             inner = tuple(f"{setting.path}{sign}" for sign in ".[")
             places = {path: place for path, place in places.items() if not path.startswith(inner)}
@@ -87,14 +91,21 @@ class Layers:
 
     def take(self, part: Part, tables: dict[str, Any]) -> None:
         """Add the *tables* of a file; a key that another file has is a problem."""
-        twice = list(_merge(self.tables, tables, "", part.offsets))
-        if twice:
-            first, there = {path: self._place(path) for path in twice}, dict(part.lines())
-            for path in twice:
-                expected = f"expected a key that no other file has, got that of {first[path]}"
-                self.problems.append(f"{part.file}:{there.get(path, 1)}: {path}: {expected}")
+        try:
+            twice = list(_merge(self.tables, tables, "", part.offsets))
+        except RecursionError:
+            self.problems.append(f"{part.file}: expected tables in fewer others")
+            return
+        there = dict(part.lines()) if twice else {}
+        for path in twice:
+            expected = f"expected a key that no other file has, got that of {_place(self._in_files, path)}"
+            self.problems.append(f"{part.file}:{there.get(path, 1)}: {path}: {expected}")
         self.parts.append(part)
-        self.__dict__.pop("_places", None)
+
+
+def _place(places: Mapping[str, str], problem: str) -> str | None:
+    """Return the place of the key that *problem* begins with, or of the nearest table above it."""
+    return next((places[path] for path in paths_of(problem) if path in places), None)
 
 
 def _merge(tables: dict[str, Any], more: dict[str, Any], above: str, offsets: dict[str, int]) -> Iterator[str]:
@@ -170,18 +181,25 @@ def _included(path: str, patterns: Sequence[str], problems: list[str]) -> Iterat
     seen = {os.path.realpath(path)}
     for index, pattern in enumerate(patterns):
         whole = os.path.join(os.path.dirname(path), pattern)
-        names = sorted(glob.glob(whole)) if glob.has_magic(pattern) else [whole]
-        problem = _problem_of_folder(os.path.dirname(whole)) if glob.has_magic(pattern) else None
-        if problem is None and "\0" in pattern:
+        has_wildcards = glob.has_magic(pattern)
+        problem = _problem_of_folder(os.path.dirname(whole)) if has_wildcards else None
+        if "\0" in pattern or not pattern:
             problem = f"expected the name of a file, got {pattern!r}"
         if problem is not None:
             problems.append(f"{INCLUDE}[{index}]: {problem}")
             continue
-        for name in names:
-            real = os.path.realpath(name)
+        for name in sorted(glob.glob(whole)) if has_wildcards else [whole]:
+            real = _real(name)
             if real not in seen:
                 seen.add(real)
                 yield name
+
+
+def _real(name: str) -> str:
+    try:
+        return os.path.realpath(name)
+    except OSError:  # reading the file says why
+        return name
 
 
 def _problem_of_folder(folder: str) -> str | None:

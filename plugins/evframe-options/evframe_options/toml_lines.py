@@ -20,6 +20,8 @@ def with_places(file: str, text: str, problems: Iterable[str]) -> list[str]:
     A key that is missing has the line of the nearest table above it.
     """
     problems = list(problems)
+    if not problems:
+        return []
     is_toml = not any(problem.startswith(NOT_TOML) for problem in problems)
     lines = key_lines(text) if is_toml else {}
     places = ((_line(lines, problem), problem) for problem in problems)

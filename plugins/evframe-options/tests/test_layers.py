@@ -97,6 +97,8 @@ def test_hidden_files_are_left_out(read, tmp_path):
         ('["latin.toml"]', "latin.toml: expected UTF-8, got the byte 0xe9 at 3"),
         ('["nested.toml"]', "nested.toml:2: include: expected this key in main.toml alone"),
         ('["wrong.toml"]', "wrong.toml:2: not TOML: "),
+        ('["conf.d/*.toml", ""]', "main.toml:1: include[1]: expected the name of a file, got ''"),
+        (r'["a\u0000/*"]', r"main.toml:1: include[0]: expected the name of a file, got 'a\x00/*'"),
         (r'["a\u0000b"]', r"main.toml:1: include[0]: expected the name of a file, got 'a\x00b'"),
     ],
 )
@@ -167,3 +169,31 @@ def test_a_thousand_files(read):
     assert layers.problems == []
     assert [each["n"] for each in layers.tables["e"]] == list(range(1000))
     assert layers.place("e[999].n: no") == "conf/0999.toml:4: e[999].n: no"
+
+
+def test_a_thousand_files_with_one_key(read):
+    """A thousand files that have the same key are read in linear time, and each names the first one."""
+    tables = "".join(f"[t{number}]\na = 1\n" for number in range(20))
+    files = {f"conf__{number:04}_toml": f"key = 1\n{tables.replace('[t', f'[t{number}x')}" for number in range(1000)}
+    layers = read(main_toml='include = ["conf/*.toml"]\n', **files)
+    assert len(layers.problems) == 999
+    assert all(
+        each.endswith("key: expected a key that no other file has, got that of conf/0000.toml:1")
+        for each in layers.short
+    )
+
+
+def test_tables_that_are_too_deep(read):
+    """Tables in more others than can be joined are a problem of the file, and no error of the program."""
+    deep = ".".join(["a"] * 3000)
+    layers = read(main_toml=f'include = ["b.toml"]\n{deep}.b = 1\n', b_toml=f"{deep}.c = 1\n")
+    assert layers.short == ["b.toml: expected tables in fewer others"]
+
+
+def test_names_that_are_no_text(read, tmp_path):
+    """The name of a file may be any bytes."""
+    (tmp_path / "conf").mkdir()
+    with open(os.fsencode(tmp_path) + b"/conf/\xff.toml", "w") as file:
+        file.write("x = ")
+    (problem,) = read(main_toml='include = ["conf/*"]\n').short
+    assert problem.startswith("conf/\udcff.toml: not TOML: ")

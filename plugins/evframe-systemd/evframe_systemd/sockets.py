@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Mapping, MutableMapping
@@ -42,6 +43,8 @@ def handed_over(environment: Mapping[str, str] = os.environ) -> list[HeldSocket]
             problem = error.strerror or str(error)
             extra = {"socket": name, "descriptor": _FIRST + index, "problem": problem}
             log.warning("a socket that was handed over cannot be used", extra=extra)
+            if error.errno == errno.EBADF:  # no descriptor with a higher number is one of them
+                break
     return found
 
 

@@ -82,6 +82,14 @@ def test_descriptors_that_are_no_sockets(monkeypatch, caplog):
     assert ["socket" in problem or "descriptor" in problem for _, problem in lines(caplog)] == [True, True]
 
 
+def test_more_than_there_are(monkeypatch, caplog):
+    """Of a number that is too large, one line names the first descriptor that is closed."""
+    monkeypatch.setattr("evframe_systemd.sockets._FIRST", 60_000)  # beyond what this process has open
+    environment = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "4096"}
+    assert handed_over(environment) == []
+    assert [each.descriptor for each in caplog.records] == [60_000]
+
+
 def test_children_get_nothing(given):
     """A child of the process has neither the descriptor nor the variables."""
     sock, environment = given

@@ -13,6 +13,8 @@ import attrs
 
 from evframe_wire.endpoints import Target, endpoint_text, inet_address
 
+_ANY: Final = {"0.0.0.0", "::"}  # noqa: S104 compared, not bound
+
 
 @attrs.define(eq=False)
 class HeldSocket:
@@ -110,15 +112,19 @@ class HandedOver:
         """Return the one at the path, or the host and port, *target*, unless it is in use.
 
         Raises:
-            OSError: if the only one there is of another type, or *target* is a name that does not resolve.
+            OSError: if the path or the port has another one, or *target* is a name that does not resolve.
         """
-        inet = [each for each in self.held if isinstance(each.address, tuple)]
+        inet = [each for each in self.held if isinstance(each.address, tuple) and each.kind is kind]
         if not isinstance(target, str) and inet:
             target = inet_address(kind, *target)[1][:2]
         there = [each for each in self.held if each.address == target]
-        found = [each for each in there if each.kind == kind]
-        if there and not found:
+        found = [each for each in there if each.kind is kind]
+        if isinstance(target, str) and there and not found:
             raise OSError(errno.EINVAL, f"expected {kind.name}, got {there[0].kind.name} {there[0].name!r} there")
+        for each in () if isinstance(target, str) or found else inet:
+            if each.address[1] == target[1] and {each.address[0], target[0]} & _ANY:
+                problem = f"expected this address of {each.name!r}, which was handed over, got {each}"
+                raise OSError(errno.EADDRINUSE, problem)
         return next((each for each in found if not each.is_used), None)
 
 

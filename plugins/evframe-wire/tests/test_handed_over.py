@@ -117,6 +117,24 @@ def test_another_type(hold, tmp_path):
     assert os.path.exists(path)
 
 
+def test_the_same_port_of_another_type(hold):
+    """A port of datagrams says nothing about the port of connections with its number."""
+    target = hold(socket.SOCK_DGRAM).getsockname()
+    assert HANDED_OVER.at(socket.SOCK_STREAM, target) is None
+    assert HANDED_OVER.at(socket.SOCK_DGRAM, target) is HANDED_OVER.held[0]
+
+
+@pytest.mark.parametrize(("held", "wanted"), [("::", "127.0.0.1"), ("::", "0.0.0.0"), ("127.0.0.1", "0.0.0.0")])
+def test_all_addresses_and_one_of_them(hold, held, wanted):
+    """The port on all addresses is not that on one of them, and the error names both."""
+    port = hold(socket.SOCK_STREAM, (held, 0), name="mi").getsockname()[1]
+    place = "\\[::\\]" if held == "::" else held
+    with pytest.raises(
+        OSError, match=f"expected this address of 'mi', which was handed over, got .* at {place}:{port}"
+    ):
+        bound(socket.SOCK_STREAM, (wanted, port))
+
+
 def test_what_is_no_such_socket():
     """A connection, a socket that does not listen, and what is no socket at all are refused."""
     ours, theirs = socket.socketpair()

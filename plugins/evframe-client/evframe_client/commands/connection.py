@@ -13,7 +13,7 @@ from typing import Any, Final
 import attrs
 import click
 
-from evframe import load_config
+from evframe import Config, ConfigError, load_config
 from evframe.command_line import CONFIG_VARIABLE, DEFAULT_CONFIG
 from evframe.plugin import ReferenceTemplate as Template
 from evframe.plugin import Values
@@ -40,7 +40,7 @@ def connect(url: str | None, config: str | None, token_file: str | None, ca_file
     if config is None and os.access(DEFAULT_CONFIG, os.R_OK):
         config = DEFAULT_CONFIG
     if url is None and config is not None:
-        loaded = load_config(config)
+        loaded = _loaded(config)
         tables = {name: table for name, table in loaded.plugins.items() if name not in loaded.disable}
         url = url_of(tables)
         if url.startswith("http"):
@@ -49,6 +49,13 @@ def connect(url: str | None, config: str | None, token_file: str | None, ca_file
                 token = _filled(table["token"])
             token_file = token_file or table.get("token_file")
     return Client(url or DEFAULT_URL, token=token, token_file=token_file, ca_file=ca_file)
+
+
+def _loaded(config: str) -> Config:
+    try:
+        return load_config(config)
+    except ConfigError as error:
+        raise ValueError(f"{error}; --url names the gateway without its configuration") from None
 
 
 def _filled(token: str) -> str:
