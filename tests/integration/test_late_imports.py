@@ -8,7 +8,7 @@ import pytest
 from processes import bound
 
 pytestmark = pytest.mark.timeout(120)
-LIBRARIES = {"aio_pika", "aiohttp", "aiokafka", "aiormq", "h11", "lxml"}
+LIBRARIES = {"aio_pika", "aiohttp", "aiokafka", "aiormq", "h11", "lxml", "opentelemetry"}
 CONFIG = """
 [plugins.mi-http]
 bind = "127.0.0.1:0"

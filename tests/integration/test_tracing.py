@@ -7,6 +7,8 @@ import aiohttp
 import pytest
 from brokers.queues import channel_of, make_queue
 from brokers.topics import make_topic, records_in
+from evframe_journal import JournalPlugin
+from evframe_journal import Options as JournalOptions
 from evframe_kafka import KafkaTransport
 from evframe_kafka_consumer import ConnectionOptions as KafkaConnection
 from evframe_kafka_consumer import KafkaConsumer
@@ -26,6 +28,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, use_span
 
 import evframe
+from evframe.config import parse_config
 from evframe.testing import MemoryTransport, until
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -45,8 +48,8 @@ class Spans:
     def named(self, name):
         return [span for span in self.exporter.get_finished_spans() if span.name == name]
 
-    def interface(self, **plugins):
-        return evframe.EventInterface(plugins={"tracing": Tracing(provider=self.provider), **plugins})
+    def interface(self, config=None, **plugins):
+        return evframe.EventInterface(config, plugins={"tracing": Tracing(provider=self.provider), **plugins})
 
 
 @pytest.fixture
@@ -137,15 +140,26 @@ async def headers_in(broker, queue):
         return [dict((await found.get(no_ack=True)).headers) for _ in range(found.declaration_result.message_count)]
 
 
-async def test_messages_have_the_headers_of_their_events(rabbitmq, kafka, spans):
+@pytest.mark.parametrize("is_kept", [False, True], ids=["memory", "kept"])
+@pytest.mark.parametrize(
+    ("properties", "has_parameters"),
+    [("header.a=b", False), ("header.a=b;message_id;timestamp", False), ("header.a=b;header.n={n}", True)],
+    ids=["fixed", "ids", "parameters"],
+)
+async def test_messages_have_the_headers_of_their_events(
+    rabbitmq, kafka, spans, tmp_path, properties, has_parameters, is_kept
+):
     """Each message has the headers of its event, beside those of its socket; one without a context has none."""
     queue, topic = new_name(), await make_topic(kafka)
     await make_queue(rabbitmq, queue)
-    events = spans.interface(rabbitmq=RabbitmqTransport(), kafka=KafkaTransport())
+    config = parse_config('[[policies]]\nsocket = "*"\nkeep = "disk"\n' if is_kept else "")
+    journal = JournalPlugin(JournalOptions(path=str(tmp_path / "journal")))
+    plugins = {"rabbitmq": RabbitmqTransport(), "kafka": KafkaTransport(), "journal": journal}
+    events = spans.interface(config, **plugins)
     events.register_event("E_TRACED")
     sockets = [
-        f"rabbitmq:127.0.0.1:{rabbitmq.port}/persistent/header.a=b?{queue}",
-        f"kafka:127.0.0.1:{kafka.port}/{topic}?header.a=b",
+        f"rabbitmq:127.0.0.1:{rabbitmq.port}/persistent;{properties}?{queue}",
+        f"kafka:127.0.0.1:{kafka.port}/{topic}?header.a=b{'&header.n={n}' if has_parameters else ''}",
     ]
     for socket in sockets:
         events.subscribe_event("E_TRACED", socket)
@@ -156,12 +170,20 @@ async def test_messages_have_the_headers_of_their_events(rabbitmq, kafka, spans)
                     events.raise_event("E_TRACED", {"n": number})
             else:
                 events.raise_event("E_TRACED", {"n": number})
-        await until(lambda: all(each.delivered == 6 for each in events.statistics))
+        await until(lambda: not any(each.depth for each in events.statistics))
+        assert [(each.delivered, each.failed) for each in events.statistics][:2] == [(6, 0)] * 2
     of_messages = await headers_in(rabbitmq, queue)
     of_records = [{name: value.decode() for name, value in record.headers} for record in await records_in(kafka, topic)]
 
-    own, more = {"a": "b"}, {"traceparent": PARENT, "tracestate": STATE}
-    assert of_messages == of_records == [own, own | more] * 3
+    expected = [
+        {"a": "b"}
+        | ({"n": str(number)} if has_parameters else {})
+        | ({"traceparent": PARENT, "tracestate": STATE} if number % 2 else {})
+        for number in range(6)
+    ]
+    assert of_messages == expected
+    assert [bool(record.pop("evframe-id", None)) for record in of_records] == [is_kept] * 6
+    assert of_records == expected
 
 
 GARBAGE = ["x", 7, "", PARENT[:-1], "0" * 4000, ["a"], {"traceparent": PARENT}, None, True]
