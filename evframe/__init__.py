@@ -1,6 +1,6 @@
 """evframe: the OpenSIPS Events Interface in Python."""
 
-from evframe_declarations import Parameter
+from evframe_declarations import EventType, Parameter, event_of, param, params_of
 from evframe_wire.addresses import split_host_port
 from evframe_wire.payload import UNSET, ExactNumber, Pairs
 
@@ -40,6 +40,7 @@ __all__ = [
     "EventInterface",
     "EventNameError",
     "EventStream",
+    "EventType",
     "EvframeError",
     "ExactNumber",
     "Outcome",
@@ -54,9 +55,12 @@ __all__ = [
     "Unavailable",
     "UnknownEventError",
     "depth",
+    "event_of",
     "hookimpl",
     "hookspec",
     "load_config",
+    "param",
+    "params_of",
     "split_host_port",
     "start_in_thread",
 ]

@@ -13,6 +13,7 @@ from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, overload
 
+from evframe_declarations import EventType
 from evframe_options import check_timeout
 
 from evframe.config import Config
@@ -109,7 +110,7 @@ class ThreadedInterface:
         """See `EventInterface.plugin`; the plugin documents which of its methods other threads may call."""
         return self._interface.plugin(name)
 
-    def raise_event(self, name: str, params: Any = None) -> None:
+    def raise_event(self, name: str | EventType, params: Any = None) -> None:
         """See `EventInterface.raise_event`; does not wait for the interface's thread."""
         self._interface.raise_event(name, params)
 

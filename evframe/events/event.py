@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from gc import is_tracked
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from evframe_declarations import Declaration, Parameter
+from evframe_declarations import Declaration, EventType, Parameter, params_of
 from evframe_wire.encoding import is_shallow, settle_params
 from evframe_wire.payload import STRICT, Pairs, encode_text
 from evframe_wire.reading import read
@@ -224,6 +224,19 @@ class EventDefinition:
         event.raised_at = raised_at
         event.depth = depth
         event._params = kept  # noqa: SLF001 its own module's
+        return event
+
+    def snapshot_of(self, typed: EventType, raised_at: float, depth: int = 0) -> Event:
+        """Return the occurrence that *typed* is, as `snapshot` does for its parameters."""
+        enforced = self.enforced
+        if enforced is None or enforced.event_type is not type(typed) or (body := enforced.body(typed)) is None:
+            return EventDefinition.snapshot(self, params_of(typed), raised_at, depth)
+        event = Event()
+        event.definition = self
+        event.payload = self.head + body + b"}"
+        event.raised_at = raised_at
+        event.depth = depth
+        event._params = params_of(typed) if self.reads_params else _IN_PAYLOAD  # noqa: SLF001 its own module's
         return event
 
 

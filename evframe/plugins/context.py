@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
-from evframe_declarations import ParameterTypes
+from evframe_declarations import EventType, ParameterTypes
 from evframe_resolver import Network
 
 from evframe.config import CoreOptions
@@ -112,12 +112,17 @@ class PluginContext:
         return carried if any(carried) else None
 
     def register_event(
-        self, name: str, params: ParameterTypes | None = None, *, summary: str = "", enforced: bool = True
+        self,
+        name: str | type[EventType],
+        params: ParameterTypes | None = None,
+        *,
+        summary: str = "",
+        enforced: bool = True,
     ) -> int:
         """Register an event and return its id; see `EventInterface.register_event`."""
         return self.raising.register_event(name, params, summary=summary, enforced=enforced)
 
-    def raise_event(self, name: str, params: Any = None) -> None:
+    def raise_event(self, name: str | EventType, params: Any = None) -> None:
         """Raise an event; see `EventInterface.raise_event`."""
         self.raising.raise_event(name, params)
 

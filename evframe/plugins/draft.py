@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 import attrs
-from evframe_declarations import ParameterTypes, declare
+from evframe_declarations import EventType, ParameterTypes, declare, name_of
 
 from evframe.config.policy import NONE as NO_POLICY
 from evframe.config.policy import Policy
@@ -56,10 +56,15 @@ class Draft:
         return iter(self._registry)
 
     def register_event(
-        self, name: str, params: ParameterTypes | None = None, *, summary: str = "", enforced: bool = True
+        self,
+        name: str | type[EventType],
+        params: ParameterTypes | None = None,
+        *,
+        summary: str = "",
+        enforced: bool = True,
     ) -> int:
         """See `Raising.register_event`."""
-        declaration = declare(name, params, summary=summary, enforced=enforced)
+        declaration, name = declare(name, params, summary=summary, enforced=enforced), name_of(name)
         known = self._registry.by_name.get(name)
         if known is not None:
             check_declaration(

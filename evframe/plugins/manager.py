@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import attrs
 import pluggy
-from evframe_declarations import Declaration, ParameterTypes, declare
+from evframe_declarations import Declaration, EventType, ParameterTypes, declare, name_of
 from evframe_options import FIELD
 from evframe_wire.visible import visible
 
@@ -144,7 +144,7 @@ class EventCollector:
 
     def add(
         self,
-        name: str,
+        name: str | type[EventType],
         params: ParameterTypes | None = None,
         *,
         summary: str = "",
@@ -154,14 +154,14 @@ class EventCollector:
         """Declare an event.
 
         Args:
-            name: 1 to 64 bytes.
+            name: 1 to 64 bytes; or a class that declares the event, without the other arguments.
             params: its parameters in order, each a type or a `Parameter`; without it, anything can be raised.
             summary: when it is raised, in a sentence.
             enforced: whether a raise that does not fit is refused.
             is_meta: whether deliveries of the event never trigger `delivery_changed`, so that it cannot cause itself.
         """
-        check_name(name)
-        self.events[name] = declare(name, params, summary=summary, enforced=enforced, is_meta=is_meta)
+        check_name(name_of(name))
+        self.events[name_of(name)] = declare(name, params, summary=summary, enforced=enforced, is_meta=is_meta)
 
     def refer(self, name: str, option: str) -> None:
         """Register an event that *option* names and that others declare; a misspelt name is a hint.

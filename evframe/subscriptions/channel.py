@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import attrs
+from evframe_declarations import EventType
 
 from evframe.config.policy import NONE as NO_POLICY
 from evframe.config.policy import Policy
@@ -101,6 +102,11 @@ class _TracedChannel(Channel):
     def snapshot(self, params: Any, raised_at: float, depth: int = 0) -> Event:
         tracing = self.tracing  # another thread may set it
         event = Channel.snapshot(self, params, raised_at, depth)
+        return event if tracing is None else tracing.keep(event)
+
+    def snapshot_of(self, typed: EventType, raised_at: float, depth: int = 0) -> Event:
+        tracing = self.tracing  # as above
+        event = Channel.snapshot_of(self, typed, raised_at, depth)
         return event if tracing is None else tracing.keep(event)
 
 

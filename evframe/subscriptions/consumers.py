@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import attrs
+from evframe_declarations import EventType, declaration_of, event_of
+from evframe_timing import LogLimiter
 from evframe_wire.encoding import encode_leaf
 from evframe_wire.patterns import compile_pattern
 from evframe_wire.payload import UNSET
@@ -20,7 +24,11 @@ from evframe.delivery.scheduler import Scheduler
 from evframe.delivery.sockets import Socket
 from evframe.delivery.subscriber import Subscriber
 from evframe.events.event import Event, EventRegistry
+from evframe.exceptions import ParameterError
 from evframe.subscriptions.channel import Channel
+
+log = logging.getLogger("evframe.interface")
+_T = TypeVar("_T")
 
 
 @attrs.frozen
@@ -116,27 +124,41 @@ class Feed:
             self._filled.set()
 
 
-class EventStream(AsyncIterator[Event]):
+class EventStream(AsyncIterator[_T]):
     """The events that match, one by one, until the stream is closed.
 
     A stream has a queue like any subscriber: an event that finds no room is dropped and counted,
     and never blocks the code that raises. Use the stream with `async with`, or close it. A stream
     without references, such as that of an `async for` which was left, is closed by the collector.
+    A stream of a class of events has its instances; an event that does not fit the class is left out, and logged.
     """
 
-    def __init__(self, feed: Feed, where: Mapping[str, str]) -> None:
+    def __init__(self, feed: Feed, where: Mapping[str, str], event_type: type[EventType] | None = None) -> None:
         self._feed = feed
+        self._type = event_type
         self._where = dict(where)
+        self._limiter = LogLimiter()
         self._loop: asyncio.AbstractEventLoop | None = None
         with suppress(RuntimeError):  # the interface is not entered yet
             self._loop = asyncio.get_running_loop()
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> _T:
+        return await self._next()  # type: ignore[no-any-return]  # what the type of the stream says
+
+    async def _next(self) -> Any:
         self._loop = asyncio.get_running_loop()
         while True:
             event = await self._feed.take()
-            if not self._where or matches(event, self._where):
+            if self._where and not matches(event, self._where):
+                continue
+            if self._type is None:
                 return event
+            try:
+                return event_of(self._type, event.params)
+            except ParameterError as error:
+                repeated = self._limiter.due(event.name)
+                if repeated is not None:
+                    log.warning("an event does not fit its class", extra={"problem": str(error), "repeated": repeated})
 
     def close(self) -> None:
         """Take no more events; an `async for` over the stream ends."""
@@ -172,8 +194,11 @@ class Consumers:
         """The consumers that are open, or whose last batch is not over yet."""
         return list(self._feeds)
 
-    def add(self, pattern: str, where: Mapping[str, str]) -> EventStream:
+    def add(self, pattern: str | type[EventType], where: Mapping[str, str]) -> EventStream[Any]:
         """Return a new stream; see `EventInterface.listen`."""
+        event_type = pattern if isinstance(pattern, type) else None
+        if event_type is not None:
+            pattern = re.sub(r"([\\*?[])", r"\\\1", declaration_of(event_type).event)
         if not isinstance(pattern, str):
             raise TypeError(f"pattern: expected a pattern of event names, such as 'E_UL_*', got {pattern!r}")
         texts = [text for pair in where.items() for text in pair] if isinstance(where, Mapping) else [None]
@@ -181,7 +206,7 @@ class Consumers:
             raise TypeError(f"where: expected patterns by parameter name, such as {{'aor': 'bob@*'}}, got {where!r}")
         feed = Feed()
         self.open(pattern, feed)
-        return EventStream(feed, where)
+        return EventStream(feed, where, event_type)
 
     def open(self, pattern: str, feed: Feed) -> Subscriber:
         """Have *feed* get the events whose name matches *pattern* until it is closed; return its subscriber."""

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from threading import get_ident
 from time import monotonic
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args, overload
 
-from evframe_declarations import ParameterTypes, declare
+from evframe_declarations import EventType, ParameterTypes, declaration_of, declare, name_of
 from evframe_options import check_timeout
 
 from evframe.config import CoreOptions
@@ -31,6 +31,7 @@ Until = Literal["delivered", "stored", "kept"]
 """What is waited for: that an event is `delivered`; that it is delivered or `stored` on disk; `kept` is the same at the
 subscribers alone whose events are kept."""
 _Copies = Sequence[tuple[Event, Subscriber]]
+_Typed = TypeVar("_Typed", bound=EventType)
 
 
 class Raising:
@@ -75,12 +76,17 @@ class Raising:
         return iter(self._events)
 
     def register_event(
-        self, name: str, params: ParameterTypes | None = None, *, summary: str = "", enforced: bool = True
+        self,
+        name: str | type[EventType],
+        params: ParameterTypes | None = None,
+        *,
+        summary: str = "",
+        enforced: bool = True,
     ) -> int:
         """Register an event and return its id; a known name keeps its id.
 
         Args:
-            name: 1 to 64 bytes.
+            name: 1 to 64 bytes; or a class that declares the event, without the other arguments.
             params: its parameters in order, each a type or a `Parameter`; without it, anything can be raised.
             summary: when it is raised, in a sentence.
             enforced: whether a raise that does not fit is refused.
@@ -89,23 +95,30 @@ class Raising:
             EventNameError: if the name is empty or longer than 64 bytes.
             ParameterError: if a subscriber has a parameter in its text that *params* lack.
         """
-        declaration = declare(name, params, summary=summary, enforced=enforced)
+        declaration, name = declare(name, params, summary=summary, enforced=enforced), name_of(name)
         known = self._by_name.get(name)
         if known is not None:
             check_declaration(known, declaration, (subscriber.socket for subscriber in known.leases))
         return self._events.register(name, declaration).id
 
-    def raise_event(self, name: str, params: Any = None) -> None:
+    def raise_event(self, name: str | EventType, params: Any = None) -> None:
         """Raise an event for its subscribers; returns at once, from any thread.
+
+        Args:
+            name: the event; or an instance of the class that declares it, without *params*.
+            params: its parameters.
 
         Raises:
             UnknownEventError: if the event is not registered.
             ParameterError: if the parameters break the declaration or cannot be sent.
         """
+        if params is None and type(name) is not str and isinstance(name, EventType):
+            self._raise_typed(name)
+            return
         try:
-            definition = self._by_name[name]
+            definition = self._by_name[name]  # type: ignore[index]  # an instance with parameters is unknown
         except (KeyError, TypeError):
-            raise UnknownEventError(name) from None
+            raise UnknownEventError(name) from None  # type: ignore[arg-type]
         if get_ident() != self._thread:
             self._inbox.put(definition.snapshot(params, monotonic(), depth.get()))
             return
@@ -122,6 +135,24 @@ class Raising:
             if enforced is not None and not enforced.fits(params):
                 enforced.check(params)
             definition.raised += 1
+
+    def _raise_typed(self, typed: EventType) -> None:
+        definition, event = self._snapshot(typed)
+        if get_ident() != self._thread:
+            self._inbox.put(event)
+        elif (targets := definition._targets) and event.depth < self._max_nesting:  # noqa: SLF001 as in `raise_event`
+            definition.raised += 1
+            self._scheduler.put(targets, event)
+        else:
+            self._put(event)
+
+    def _snapshot(self, name: str | EventType, params: Any = None) -> tuple[Channel, Event]:
+        """Return an event that is raised now, with its definition."""
+        if isinstance(name, EventType):
+            definition = self._events[declaration_of(type(name)).event]
+            return definition, definition.snapshot_of(name, monotonic(), depth.get())
+        definition = self._events[name]
+        return definition, definition.snapshot(params, monotonic(), depth.get())
 
     def raise_prepared(
         self, event: Event, done: Callable[[Sequence[str | None]], None] | None = None, *, until: Until = "delivered"
@@ -184,12 +215,17 @@ class Raising:
             subscriber.refuse_unknown(count, "inbox_full")
 
     async def raise_event_and_wait(
-        self, name: str, params: Any = None, *, timeout_s: float | None = 10.0, until: Until = "delivered"
+        self,
+        name: str | EventType,
+        params: Any = None,
+        *,
+        timeout_s: float | None = 10.0,
+        until: Until = "delivered",
     ) -> list[Outcome]:
         """Raise an event and return one outcome per subscriber.
 
         Args:
-            name: the event.
+            name: as for `raise_event`.
             params: its parameters.
             timeout_s: seconds to wait; an outcome that is still open then has the reason `pending`.
                 None waits for as long as it takes.
@@ -200,8 +236,7 @@ class Raising:
         """
         check_timeout("timeout_s", timeout_s)
         _check_until(until, "delivered", "stored")
-        definition = self._events[name]
-        event = definition.snapshot(params, monotonic(), depth.get())
+        definition, event = self._snapshot(name, params)
         deadline = None if timeout_s is None else monotonic() + timeout_s
         if self._scheduler.room.is_used:
             # Await nothing between the end of the wait and the raise: another caller could take the room.
@@ -221,7 +256,7 @@ class Raising:
 
     def raise_event_and_tell(
         self,
-        name: str,
+        name: str | EventType,
         params: Any,
         done: Callable[[Sequence[str | None]], None],
         *,
@@ -232,35 +267,49 @@ class Raising:
         Use it to raise many events and get the outcomes of each: it needs no task for an event.
 
         Args:
-            name: the event.
+            name: as for `raise_event`; *params* are None for an instance.
             params: its parameters.
             done: called once, perhaps before this returns, with the reason of the failure at each
                 subscriber, or None where it was delivered; it must neither take long nor raise.
             until: as for `raise_event_and_wait`; with `kept`, *done* gets the outcomes at kept subscribers alone.
         """
         _check_until(until, *get_args(Until))
-        definition = self._events[name]
-        event = definition.snapshot(params, monotonic(), depth.get())
+        definition, event = self._snapshot(name, params)
         self._put_and_call(definition, event, done, until)
 
-    def listen(self, pattern: str = "*", *, where: Mapping[str, str] | None = None) -> EventStream:
+    @overload
+    def listen(self, pattern: str = "*", *, where: Mapping[str, str] | None = None) -> EventStream[Event]: ...
+    @overload
+    def listen(self, pattern: type[_Typed], *, where: Mapping[str, str] | None = None) -> EventStream[_Typed]: ...
+    def listen(
+        self, pattern: str | type[EventType] = "*", *, where: Mapping[str, str] | None = None
+    ) -> EventStream[Any]:
         """Return the events to come whose name matches *pattern*, for `async for`.
 
         The stream gets events from this call until it is closed: use it in an `async with`.
 
         Args:
-            pattern: an `fnmatch` pattern of event names; events registered later count too.
+            pattern: an `fnmatch` pattern of event names, and events registered later count too; or a class that
+                declares an event, whose instances the stream has then.
             where: patterns by parameter name; see `evframe.subscriptions.consumers.matches`.
         """
         return self._roster.consumers.add(pattern, where or {})
 
+    @overload
     async def wait_for_event(
         self, name: str, *, where: Mapping[str, str] | None = None, timeout_s: float | None = None
-    ) -> Event:
+    ) -> Event: ...
+    @overload
+    async def wait_for_event(
+        self, name: type[_Typed], *, where: Mapping[str, str] | None = None, timeout_s: float | None = None
+    ) -> _Typed: ...
+    async def wait_for_event(
+        self, name: str | type[EventType], *, where: Mapping[str, str] | None = None, timeout_s: float | None = None
+    ) -> Any:
         """Return the next event called *name* that matches.
 
         Args:
-            name: a registered event, or a pattern of names.
+            name: a registered event, or a pattern of names; or a class that declares an event.
             where: patterns by parameter name, such as ``{"aor": "bob@*"}``.
             timeout_s: seconds to wait; None waits for as long as it takes.
 
@@ -270,7 +319,9 @@ class Raising:
             ValueError: if *timeout_s* is no number of seconds.
         """
         check_timeout("timeout_s", timeout_s)
-        if not isinstance(name, str) or not set("*?[") & set(name):
+        if isinstance(name, type):
+            self.event(declaration_of(name).event)
+        elif not isinstance(name, str) or not set("*?[") & set(name):
             self.event(name)
         async with asyncio.timeout(timeout_s), self.listen(name, where=where) as stream:
             return await anext(stream)

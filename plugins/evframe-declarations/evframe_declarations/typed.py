@@ -1,0 +1,149 @@
+"""Typed events: a class declares an event, and its instances are occurrences of the event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
+
+import attrs
+from evframe_wire.payload import Pairs
+
+from evframe_declarations.declaration import Declaration, ParameterTypes
+from evframe_declarations.fields import fields_of, param, specified_in
+from evframe_declarations.parameter import Field
+
+try:
+    from msgspec import Struct, StructMeta  # which make an instance in an eighth of the time
+except ImportError:
+    Struct = StructMeta = None  # type: ignore[assignment,misc]
+_Event = TypeVar("_Event", bound="EventType")
+
+
+class EventMeta(type if StructMeta is None else StructMeta):  # type: ignore[misc]
+    """The class of the classes of events."""
+
+    __declaration__: Declaration | None
+    __fields__: tuple[Field, ...]
+
+    def __new__(
+        mcs,
+        class_name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        *,
+        name: str | None = None,
+        is_meta: bool = False,
+    ) -> Any:
+        """Make a class of events called *name*; without a name, one whose fields others inherit.
+
+        Raises:
+            TypeError: if an annotation or a default is no type or value of a parameter.
+        """
+        specified = specified_in(namespace)
+        if StructMeta is None:
+            made = type.__new__(mcs, class_name, bases, namespace)
+            made = attrs.define(made, slots=False, frozen=True) if bases else made
+        else:
+            made = super().__new__(mcs, class_name, bases or (Struct,), namespace, frozen=True, weakref=True)
+        inherited = {field.attribute: field for base in reversed(bases) for field in getattr(base, "__fields__", ())}
+        made.__fields__ = tuple(fields_of(made, inherited, specified))
+        made.__declaration__ = None
+        if name is not None:
+            params = {field.name: field.parameter for field in made.__fields__}
+            summary = " ".join((namespace.get("__doc__") or "").partition("\n\n")[0].split())
+            made.__declaration__ = Declaration(name, params, summary, is_meta=is_meta, event_type=made)
+        return made
+
+    def __init__(cls, *_: Any, **__: Any) -> None:  # noqa: N805 of a class of classes
+        """Take the arguments of `__new__`."""
+
+
+if TYPE_CHECKING:
+
+    @dataclass_transform(frozen_default=True, field_specifiers=(param,))
+    class EventType:
+        """See below."""
+
+        __declaration__: ClassVar[Declaration | None]
+        __fields__: ClassVar[tuple[Field, ...]]
+
+        def __init_subclass__(cls, *, name: str | None = None, is_meta: bool = False) -> None: ...
+
+else:
+
+    class EventType(metaclass=EventMeta):
+        """The base of classes that declare an event; an instance is an occurrence, to be raised.
+
+        ::
+
+            class Blocked(EventType, name="E_PIKE_BLOCKED"):
+                "An address has reached its limit."
+
+                ip: str = param(summary="Blocked source address.")
+
+        The fields are the parameters, in order, with the types str, int, float, bool, list and dict. A field whose
+        default is None is left out of an event that has no value for it. Instances cannot be changed.
+        The types of the values are checked by the raise, as those of a mapping are.
+        """
+
+
+def declaration_of(event_type: type[EventType]) -> Declaration:
+    """Return the declaration of a class of events.
+
+    Raises:
+        TypeError: if it is no class of events, or has no name.
+    """
+    found = event_type.__declaration__ if isinstance(event_type, EventMeta) else None
+    if found is None:
+        raise TypeError(f"expected a class of events with a name, got {event_type!r}")
+    return found
+
+
+def declare(event: str | type[EventType], params: ParameterTypes | None, **options: Any) -> Declaration | None:
+    """Return the declaration of a class of events, or of an event called *event* with *params*; None without them.
+
+    See `Declaration` for the options; a class has its own.
+    """
+    if isinstance(event, type):
+        return declaration_of(event)
+    return None if params is None else Declaration(event, params, **options)
+
+
+def name_of(event: str | type[EventType]) -> str:
+    """Return the name of an event that is given by its name or by its class.
+
+    Raises:
+        TypeError: if it is a class without a name.
+    """
+    return declaration_of(event).event if isinstance(event, type) else event
+
+
+def params_of(event: EventType) -> dict[str, Any]:
+    """Return the parameters of an event by name, in order."""
+    params = {}
+    for field in type(event).__fields__:
+        value = getattr(event, field.attribute)
+        if value is not None or not field.parameter.optional:
+            params[field.name] = value
+    return params
+
+
+def event_of(event_type: type[_Event], params: Any) -> _Event:
+    """Return the event of a class that has *params*: a mapping, values in order, or `Pairs`.
+
+    Raises:
+        ParameterError: if they do not fit its declaration.
+    """
+    declaration = declaration_of(event_type)
+    if not declaration.fits(params):
+        declaration.check(params)
+        params = _by_name(declaration, params or {})
+    fields = event_type.__fields__
+    return event_type(**{field.attribute: params[field.name] for field in fields if field.name in params})
+
+
+def _by_name(declaration: Declaration, params: Any) -> Mapping[str, Any]:
+    """Return parameters that fit by name."""
+    if isinstance(params, Pairs):
+        params = dict(params) if params[0][0] is not None else [value for _, value in params]
+    return params if isinstance(params, Mapping) else dict(zip(declaration.params, params, strict=False))
