@@ -18,6 +18,12 @@ MOST_STATE: Final = 512
 """The longest `tracestate`, in characters: what every implementation has to pass on."""
 MOST_BAGGAGE: Final = 8192
 """The longest `baggage`, in bytes, as its specification says."""
+_MOST_ENTRIES: Final = 180
+_MOST_ENTRY: Final = 4096
+_NAME: Final = r"[\x21\x23-\x27\x2a\x2b\x2d\x2e0-9A-Z\x5e-\x7a\x7c\x7e]+"
+_VALUE: Final = r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*"
+_PAIR: Final = rf"{_NAME}[ \t]*=[ \t]*{_VALUE}"
+_ENTRY: Final = re.compile(rf"{_PAIR}(?:[ \t]*;[ \t]*(?:{_PAIR}|{_NAME}))*")
 _ODD: Final = frozenset("13579bdf")
 _MOST_MEMBERS: Final = 32
 _MOST_PARENT: Final = 256
@@ -57,9 +63,13 @@ def state_of(headers: Mapping[str, Any]) -> str | None:
 
 
 def baggage_of(headers: Mapping[str, Any]) -> str | None:
-    """Return `baggage`, without a look at its members; None when there is none, or one that is too long."""
+    """Return `baggage`; None when there is none, or one that is too long or not well formed."""
     text = _text(headers.get(BAGGAGE))
-    return text if text and len(text) <= MOST_BAGGAGE else None
+    if not text or len(text) > MOST_BAGGAGE:
+        return None
+    entries = [entry for each in text.split(",") if (entry := each.strip(" \t"))]
+    is_well_formed = 0 < len(entries) <= _MOST_ENTRIES and max(map(len, entries)) <= _MOST_ENTRY
+    return ",".join(entries) if is_well_formed and all(map(_ENTRY.fullmatch, entries)) else None
 
 
 def is_sampled(parent: str) -> bool:

@@ -31,7 +31,6 @@ class Tracing:
     """
 
     kind = "exporter"
-    library_logs = ("opentelemetry.baggage", "opentelemetry.trace")
     Options = TracingOptions
 
     def __init__(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import logging
 import subprocess
 import sys
 import threading
@@ -11,11 +12,12 @@ from evframe_policies import PoliciesPlugin
 from evframe_route import RouteTransport
 from evframe_tracing import Options, Tracing
 from evframe_tracing.contexts import span_context_of
-from evframe_tracing.headers import parent_of, state_of
+from evframe_tracing.headers import baggage_of, parent_of, state_of
 from evframe_virtual import VirtualTransport
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import baggage, context, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -643,3 +645,59 @@ def test_any_state_is_read_as_the_library_reads_it(value):
     state = state_of({"tracestate": value})
     if state is not None:
         assert TraceState.from_header([state]).to_header() == state
+
+
+BAD_BAGGAGE = [
+    "a",
+    "=1",
+    "a=1,b",
+    "é=1",
+    "a=\x00",
+    "a b=1",
+    f"a={'x' * 5000}",
+    ",".join(["a=1"] * 181),
+    "a=1" * 4000,
+    b"\xff",
+    5,
+]
+
+
+@pytest.mark.parametrize("value", BAD_BAGGAGE, ids=range(len(BAD_BAGGAGE)))
+async def test_baggage_that_is_none_is_left_out(value, caplog):
+    """Baggage that is not well formed is left out, without a line in the log; the trace is continued."""
+    async with Traced(Options(baggage=True)) as traced:
+        with traced.tracing.within({"traceparent": PARENT, "baggage": value}):
+            await traced.events.raise_event_and_wait("E_T")
+
+    assert traced.got[0].carried == {"traceparent": PARENT}
+    assert not caplog.records
+
+
+@given(value=st.one_of(st.text(), st.from_regex(r"[!-~]{1,5}=[ -~]{0,9}(,[ \t]*[a-z]{1,3}[ ]*=[!-~]*(;[!-~]*)?)*")))
+def test_any_baggage_is_read_without_a_line_in_the_log(value):
+    """The library finds no fault with baggage that is not left out."""
+    found = baggage_of({"baggage": value})
+    if found is not None:
+        with Records("opentelemetry.baggage.propagation") as records:
+            extracted = W3CBaggagePropagator().extract({"baggage": found}, context.Context())
+        assert not records.lines
+        assert baggage.get_all(extracted)
+
+
+class Records(logging.Handler):
+    """The lines of a logger."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.lines = []
+        self._log = logging.getLogger(name)
+
+    def emit(self, record):
+        self.lines.append(record.getMessage())
+
+    def __enter__(self):
+        self._log.addHandler(self)
+        return self
+
+    def __exit__(self, *_):
+        self._log.removeHandler(self)
