@@ -1,0 +1,191 @@
+"""The Debian package in a bare Debian under its systemd, from the installation to the purge: a trial of .ci/long."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from processes import child, until
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPENDENCIES = "systemd,dbus,procps,python3,libgcc-s1,libstdc++6,zlib1g"
+# systemd is the first process of the container, whose cgroup is that of the shell which starts it.
+BOOT = """
+set -eu
+cgroup=$1 root=$2
+mkdir "$cgroup"
+echo $$ >"$cgroup/cgroup.procs"
+exec unshare --mount --uts --ipc --net --pid --cgroup --fork --kill-child bash -euc '
+  mount --make-rprivate /
+  mount --bind "$1" "$1"
+  mount -t proc proc "$1/proc"
+  mount -t sysfs sysfs "$1/sys"
+  mount -t cgroup2 cgroup2 "$1/sys/fs/cgroup"
+  mount --rbind /dev "$1/dev"
+  mount -t tmpfs -o mode=755 tmpfs "$1/run"
+  mount -t tmpfs tmpfs "$1/tmp"
+  cd "$1"
+  mkdir tmp/old
+  pivot_root . tmp/old
+  umount -l /tmp/old
+  ip link set lo up 2>/dev/null || true
+  exec env -i container=evframe PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd
+' boot "$root"
+"""
+JOURNAL = ("journalctl", "--unit=evframe", "--output=cat", "--no-pager", "--lines=30")
+CONFIGURATION = """
+[plugins.mi-http]
+bind = "127.0.0.1:8888"
+
+[[events]]
+name = "E_CALL_ENDED"
+
+[[subscriptions]]
+event = "E_CALL_ENDED"
+socket = "flatstore:/var/log/evframe/calls.log"
+"""
+
+
+class Machine:
+    """A machine whose first process is systemd."""
+
+    def __init__(self, root, pid):
+        self.root = root
+        self._enter = ["nsenter", f"--target={pid}", "--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup"]
+
+    def run(self, *words, check=True):
+        done = subprocess.run([*self._enter, *words], capture_output=True, text=True, timeout=120, check=False)
+        if check and done.returncode:
+            raise AssertionError(f"{words}: {done.stdout}{done.stderr}{self.run(*JOURNAL, check=False)}")
+        return done.stdout.strip()
+
+    def state(self):
+        return self.run("systemctl", "is-active", "evframe", check=False)
+
+    def owner(self, path):
+        return self.run("stat", "-c", "%U:%G %a", path)
+
+
+def remove_cgroup(path):
+    """Remove a cgroup with those below it, and return whether none is left."""
+    for folder, _, _ in os.walk(path, topdown=False):
+        try:
+            os.rmdir(folder)
+        except OSError:
+            return False
+    return True
+
+
+@contextmanager
+def booted(root, log):
+    (mounted,) = subprocess.run(
+        ["findmnt", "-rn", "-t", "cgroup2", "-o", "TARGET", "--first-only"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    cgroup = f"{mounted}/evframe-{os.getpid()}"
+    with log.open("w") as output:
+        try:
+            with child(shutil.which("bash"), "-c", BOOT, "boot", cgroup, root, stdout=output, stderr=output) as process:
+                children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+                until(lambda: process.poll() is not None or children.read_text().split())
+                assert process.poll() is None, log.read_text()
+                machine = Machine(root, children.read_text().split()[0])
+                up = {"running", "degraded"}
+                until(
+                    lambda: (
+                        process.poll() is not None or machine.run("systemctl", "is-system-running", check=False) in up
+                    ),
+                    timeout_s=300,
+                )
+                assert process.poll() is None, log.read_text()
+                yield machine
+        finally:
+            until(partial(remove_cgroup, cgroup))
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """Return the package, built for this machine."""
+    folder = tmp_path_factory.mktemp("package")
+    subprocess.run(["bash", ROOT / ".ci" / "deb", folder], check=True, timeout=1200)
+    (path,) = folder.glob("*.deb")
+    return path
+
+
+def following(package, folder):
+    """Return the package of the next revision."""
+    tree = folder / "next"
+    subprocess.run(["dpkg-deb", "-R", package, tree], check=True, timeout=120)
+    control = tree / "DEBIAN" / "control"
+    control.write_text(re.sub(r"^(Version: .*)-1$", r"\1-2", control.read_text(), flags=re.MULTILINE))
+    path = folder / "next.deb"
+    subprocess.run(["dpkg-deb", "-Zgzip", "--build", tree, path], check=True, timeout=120, stdout=subprocess.DEVNULL)
+    return path
+
+
+def test_lintian_finds_nothing(package):
+    """The package is as Debian's policy wants it, but for what `lintian-overrides` gives a reason for."""
+    command = ["lintian", "--allow-root", "--fail-on", "error,warning", package]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.timeout(900)
+def test_the_package_on_a_bare_debian(package, tmp_path):
+    """It is installed, runs, is upgraded, removed and purged, by dpkg on a machine that has its dependencies alone."""
+    root = tmp_path / "machine"
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={DEPENDENCIES}", "bookworm", root]
+    subprocess.run(command, check=True, timeout=600)
+    shutil.copy(package, root / "opt" / "first.deb")
+    shutil.copy(following(package, tmp_path), root / "opt" / "next.deb")
+
+    with booted(root, tmp_path / "boot.log") as machine:
+        machine.run("dpkg", "-i", "/opt/first.deb")
+        assert machine.state() == "inactive"
+        assert machine.run("systemctl", "is-enabled", "evframe", check=False) == "disabled"
+        assert machine.owner("/etc/evframe/evframe.toml") == "root:evframe 640"
+        assert machine.owner("/var/lib/evframe") == "evframe:evframe 700"
+        assert machine.owner("/var/log/evframe") == "evframe:evframe 755"
+        plugins = json.loads(machine.run("runuser", "-u", "evframe", "--", "evframe", "plugins", "--json"))
+        assert len(plugins) > 20
+        assert [plugin for plugin in plugins if plugin["problem"]] == []
+        assert machine.run("evframe", "check", "-c", "/etc/evframe/evframe.toml").endswith("ok")
+        assert machine.run("sh", "-c", "ls /usr/lib/evframe/lib/python3.*/site-packages/evframe/__pycache__")
+
+        machine.run("systemctl", "enable", "--now", "evframe")
+        (root / "etc/evframe/evframe.toml").write_text(CONFIGURATION)
+        machine.run("systemctl", "reload", "evframe")
+        until(lambda: "E_CALL_ENDED" in machine.run("evframe", "events"))
+        machine.run("evframe", "raise", "E_CALL_ENDED", "caller=alice")
+        until(lambda: "E_CALL_ENDED,alice" in machine.run("cat", "/var/log/evframe/calls.log", check=False))
+        assert machine.owner("/etc/evframe/evframe.toml") == "root:evframe 640"
+
+        before = machine.run("systemctl", "show", "evframe", "--value", "--property=MainPID")
+        machine.run("dpkg", "-i", "/opt/next.deb")
+        until(lambda: machine.state() == "active")
+        assert machine.run("systemctl", "show", "evframe", "--value", "--property=MainPID") not in {before, "0"}
+        assert (root / "etc/evframe/evframe.toml").read_text() == CONFIGURATION
+        assert machine.run("dpkg-query", "-Wf", "${Version}", "evframe").endswith("-2")
+
+        machine.run("systemctl", "stop", "evframe")
+        machine.run("dpkg", "-i", "/opt/next.deb")
+        assert machine.state() == "inactive"  # one that is stopped stays so
+        machine.run("systemctl", "start", "evframe")
+
+        machine.run("dpkg", "-r", "evframe")
+        assert machine.state() == "inactive"
+        assert not (root / "usr/lib/evframe").exists()
+        assert (root / "etc/evframe/evframe.toml").read_text() == CONFIGURATION
+        assert machine.run("cat", "/var/log/evframe/calls.log")
+
+        machine.run("dpkg", "-i", "/opt/next.deb")
+        assert (root / "etc/evframe/evframe.toml").read_text() == CONFIGURATION
+        machine.run("dpkg", "-P", "evframe")
+        for folder in ("etc/evframe", "var/lib/evframe", "var/log/evframe", "usr/lib/evframe"):
+            assert not (root / folder).exists()
+        assert not list((root / "etc/systemd/system").rglob("evframe*"))
+        assert machine.run("systemctl", "--failed", "--plain", "--no-legend") == ""
