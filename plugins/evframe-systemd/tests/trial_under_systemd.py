@@ -56,13 +56,17 @@ echo $$ >"$1/cgroup.procs"
 shift
 exec unshare --mount --uts --ipc --net --pid --cgroup --fork --kill-child bash -c "$@"
 """
-# ProtectHome would hide an environment that is below /home; a short watchdog has the test end soon.
+# ProtectHome would hide an environment that is below /home.
 DROP_IN = """
 [Service]
 ProtectHome=no
-WatchdogSec=2
 RestartSec=0
 Environment=PYTHONPATH=/etc/evframe
+"""
+# A short watchdog has the test end soon.
+WATCHDOG = """
+[Service]
+WatchdogSec=2
 """
 ROUTE = """
 import time
@@ -197,12 +201,18 @@ def booted(base):
     with (base / "boot.log").open("w") as log:
         try:
             with child(shutil.which("bash"), *words, stdout=log, stderr=log) as process:
-                children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-                until(lambda: process.poll() is not None or children.read_text().split())
+                own = Path(f"/proc/{process.pid}/task/{process.pid}")
+                children = own / "children"
+
+                def is_entered():  # the shell before has children, too
+                    return own.joinpath("comm").read_text() == "unshare\n" and children.read_text().split()
+
+                until(lambda: process.poll() is not None or is_entered())
                 assert process.poll() is None, (base / "boot.log").read_text()
                 container = Container(children.read_text().split()[0])
-                until(lambda: process.poll() is not None or container.show("ActiveState") == "active")
+                until(lambda: process.poll() is not None or container.show("ActiveState") in {"active", "failed"})
                 assert process.poll() is None, (base / "boot.log").read_text()
+                assert container.show("ActiveState") == "active", container.journal()
                 yield container
         finally:
             until(partial(remove_cgroup, cgroup))
@@ -236,7 +246,7 @@ def boot(tmp_path):
 
 def test_life_under_systemd(boot):
     """The unit is ready, reloads, refuses a wrong configuration, and restarts a gateway that hangs."""
-    container = boot(CONFIGURATION)
+    container = boot(CONFIGURATION, **{"systemd/system/evframe.service.d/watchdog.conf": WATCHDOG})
     assert container.show("StatusText") == "1 subscriber, 0 away, 0 events waiting"
     first = container.show("MainPID")
 
