@@ -1,22 +1,18 @@
 """`evframe top` with a gateway process: once, as JSON, and on a terminal."""
 
-import fcntl
 import json
 import os
-import pty
 import re
 import signal
 import socket
-import struct
 import subprocess
 import sys
-import termios
-from contextlib import contextmanager
 from pathlib import Path
-from select import select
 
 import pytest
 from processes import bound, child, until
+from terminals import LEADER
+from terminals import terminal as on_terminal
 
 EVFRAME = Path(sys.executable).parent / "evframe"
 LONG = "calls-of-the-second-site-with-a-long-name.log"
@@ -146,69 +142,9 @@ def test_every_interface(gateway, tmp_path):
     assert found == [700, 100, 700]
 
 
-class Terminal:
-    """A terminal with a running `evframe top`."""
-
-    def __init__(self, process, ours):
-        self.process = process
-        self._ours = ours
-        self.shown = ""
-
-    def read_until(self, text):
-        """Read what is shown after all that was read before, up to *text*."""
-        read = ""
-        while text not in read:
-            while not select([self._ours], [], [], 1)[0]:
-                assert self.process.poll() is None, self.shown + read
-            read += os.read(self._ours, 65536).decode(errors="replace")
-        self.shown += read
-        return read
-
-    def press(self, key):
-        os.write(self._ours, key)
-
-    def resize(self, columns):
-        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-
-    def rest(self):
-        """Return the exit code, with everything that was shown read."""
-        self.read_until("\x1b[?1049l")
-        return self.process.wait(30)
-
-
-@contextmanager
-def terminal(*words, columns=80, leader=None, **more):
-    ours, theirs = pty.openpty()
-    try:
-        fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        before = termios.tcgetattr(theirs)
-        environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
-        with subprocess.Popen(
-            [sys.executable, "-c", leader or _LEADER, EVFRAME, "top", "--interval", "0.1", *words],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env={**environment, "TERM": "xterm-256color", **more},
-            start_new_session=True,
-        ) as process:
-            try:
-                yield Terminal(process, ours)
-            finally:
-                process.kill()
-        assert termios.tcgetattr(theirs) == before
-    finally:
-        os.close(ours)
-        os.close(theirs)
-
-
-# The terminal controls the session, so that Ctrl-C is a signal.
-_LEADER = """
-import ctypes, fcntl, os, signal, sys, termios
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execvp(sys.argv[1], sys.argv[1:])
-"""
+def terminal(*words, **options):
+    """Run `evframe top` with *words* on a terminal; see `terminals.terminal`."""
+    return on_terminal(EVFRAME, "top", "--interval", "0.1", *words, **options)
 
 
 # A shell with one job: it stops with the job, and continues it after a line from the terminal.
@@ -253,7 +189,7 @@ def test_a_terminal_that_becomes_wider(running, tmp_path):
     """The table follows the width of the terminal."""
     with terminal("--interval", "3600", "--url", running.url) as shown:
         assert LONG not in shown.read_until("udp:")
-        shown.resize(200)
+        shown.resize(300)
         shown.read_until(f"flatstore:{tmp_path}/{LONG}")
         shown.press(b"q")
         assert shown.rest() == 0
@@ -261,7 +197,7 @@ def test_a_terminal_that_becomes_wider(running, tmp_path):
 
 def test_a_command_that_is_stopped_and_continued(running):
     """Ctrl-Z leaves the terminal as it was, and what is continued is shown on it again."""
-    with terminal("--url", running.url, leader=_LEADER.partition("os.execvp")[0] + _SHELL) as shown:
+    with terminal("--url", running.url, leader=LEADER.partition("os.execvp")[0] + _SHELL) as shown:
         for _ in range(2):
             assert "\x1b[?1049h" in shown.read_until("udp:")
             shown.press(b"\x1a")

@@ -28,7 +28,8 @@ _MOST_MEMORY_KIB: Final = 16 * 1024
 
 _METHODS: Final = (
     *("event_subscribe", "evi:subscribe", "subscribe", "events_list", "evi:list", "subscribers_list"),
-    *("evi:subscribers", "raise_event", "evi:raise", "evi:statistics", "which", "help", "version"),
+    *("evi:subscribers", "raise_event", "evi:raise", "evi:statistics", "evi:describe"),
+    *("which", "help", "version"),
     *("uptime", "ps", "pwd", "core:pwd", "nosuch", "evi:", ":", "counters", "rpc.x"),
 )
 _WORDS: Final = ("E_A", "E_B", "E_X", "memory:a", "memory:b", "memory:", "udp:1.2.3.4:5", "", "a\0b", "{}", '{"a":1}')
@@ -43,7 +44,9 @@ _values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=10,
 )
-_names = st.sampled_from(("event", "socket", "expire", "params", "command", "mi_cmd"))
+_names = st.sampled_from(
+    ("event", "socket", "expire", "params", "command", "mi_cmd", "sort", "filter", "state", "limit")
+)
 _calls = st.fixed_dictionaries(
     {"method": st.sampled_from(_METHODS) | _values},
     optional={

@@ -1,0 +1,59 @@
+"""The commands that list and watch, on a terminal."""
+
+import re
+import sys
+from pathlib import Path
+
+from terminals import terminal
+
+EVFRAME = Path(sys.executable).parent / "evframe"
+TABLES = """
+[[events]]
+name = "E_CALL_ENDED"
+params = [{ name = "caller", type = "str" }, { name = "seconds", type = "int", optional = true }]
+
+[[subscriptions]]
+event = "E_CALL_ENDED"
+socket = "udp:127.0.0.1:9"
+"""
+
+
+def shown(*words, end, **options):
+    """Return the lines that `evframe` with *words* shows, up to *end*."""
+    with terminal(EVFRAME, *words, **options) as one:
+        text = one.read_until(end)
+        assert one.process.wait(30) == 0
+    return text.replace("\r", "").splitlines()
+
+
+def test_events_and_subscribers(gateway):
+    """The names of the columns are bold, and the last column is folded to the width of the terminal."""
+    running = gateway(TABLES)
+    listed = shown("events", "--url", running.url, columns=64, end="seconds?: int")
+    assert re.fullmatch(r"\x1b\[1m *ID\x1b\[0m  \x1b\[1mNAME +\x1b\[0m  .*\x1b\[1mPARAMETERS\x1b\[0m", listed[0])
+    assert re.fullmatch(r" *\d+  E_CALL_ENDED +0  caller: str,", listed[-2])
+    assert re.fullmatch(r" +seconds\?: int", listed[-1])
+    assert max(len(re.sub(r"\x1b\[\d*m", "", line)) for line in listed) <= 64
+
+    listed = shown("subscribers", "--url", running.url, end="udp:127.0.0.1:9", NO_COLOR="1")
+    assert listed[-2:] == [
+        "EVENT         STATE    DEPTH  LEASE  SOCKET",
+        "E_CALL_ENDED  unknown      0  never  udp:127.0.0.1:9",
+    ]
+
+
+def test_watch(gateway):
+    """The name of an event is coloured; Ctrl-C ends the lease, and the last line counts the events."""
+    running = gateway(TABLES)
+    with terminal(EVFRAME, "watch", "E_CALL_*", "--where", "seconds > 5", "--utc", "--url", running.url) as one:
+        while len(running.client.call("subscribers_list", ["E_CALL_ENDED"])["Event"]["Subscribers"]) < 2:
+            assert one.process.poll() is None
+        for seconds in (5, 6):
+            running.client.raise_event("E_CALL_ENDED", {"caller": "a", "seconds": seconds})
+        line = one.read_until('"seconds":6}')
+        assert re.search(r"\x1b\[2m[-\d]{10} [:.\d]{12}Z\x1b\[0m \x1b\[36m\x1b\[1mE_CALL_ENDED\x1b\[0m \{", line)
+        assert '"seconds":5}' not in line
+        one.press(b"\x03")
+        assert re.search(r"1 event in \d+ s, none lost", one.read_until("lost"))
+        assert one.process.wait(30) == 0
+    assert len(running.client.call("subscribers_list", ["E_CALL_ENDED"])["Event"]["Subscribers"]) == 1
