@@ -19,33 +19,46 @@ MOST_ROWS: Final = 200
 _AT_ONCE: Final = 256
 
 
-@attrs.define(slots=True)
+@attrs.define(slots=True, eq=False)
 class SubscriberRow:
-    """A subscriber as it was at the snapshot."""
+    """A subscriber as it was at the last snapshot.
+
+    The row stays from one snapshot to the next: ten thousand new ones would have the collector of garbage hold up the
+    loop for milliseconds.
+    """
 
     subscriber: Subscriber
     key: str
     """The canonical text of its socket."""
-    socket: str
     transport: str
-    state: str
-    since_s: float | None
-    reason: str
-    queued: int
-    oldest_s: float
-    raised: int
-    delivered: int
-    failed: int
-    leases: int
-    left_s: float
+    socket: str = ""
+    state: str = ""
+    since_s: float | None = None
+    reason: str = ""
+    queued: int = 0
+    oldest_s: float = 0.0
+    raised: int = 0
+    delivered: int = 0
+    failed: int = 0
+    leases: int = 0
+    left_s: float = math.inf
     """Of the lease that ends first; infinite when none ends."""
-    events: Sequence[str]
+    events: tuple[str, ...] = ()
     """The names of the first events that it is subscribed to."""
+    number: int = 0
+    """Of the snapshot."""
+
+    def begin(self, number: int) -> None:
+        """Begin the snapshot with this number, in which no lease was found yet."""
+        self.number = number
+        self.leases = 0
+        self.left_s = math.inf
+        self.events = ()
 
     def shown(self) -> dict[str, Any]:
         """Return what the page shows."""
         row = {name: getattr(self, name) for name in _SHOWN}
-        row["left_s"] = None if math.isinf(self.left_s) else self.left_s
+        row["left_s"] = None if math.isinf(self.left_s) else round(self.left_s)
         return row
 
     def matches(self, needle: str) -> bool:
@@ -54,7 +67,7 @@ class SubscriberRow:
         return any(needle in text.casefold() for text in texts)
 
 
-_SHOWN: Final = tuple(field.name for field in attrs.fields(SubscriberRow) if field.name != "subscriber")
+_SHOWN: Final = tuple(field.name for field in attrs.fields(SubscriberRow) if field.name not in {"subscriber", "number"})
 
 
 @attrs.define(slots=True)
@@ -146,7 +159,7 @@ async def select(
         raise ValueError(f"sort: expected one of {', '.join(keys)}, got {query.sort!r}")
     needle = query.text.casefold()
     sorted_portions = []
-    for portion in portions(rows, _AT_ONCE):
+    for portion in portions(list(rows), _AT_ONCE):
         found = [row for row in portion if row.matches(needle)] if needle else portion
         sorted_portions.append(sorted(found, key=key, reverse=query.is_descending))
         await slices.pause()

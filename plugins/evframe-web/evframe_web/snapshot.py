@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +24,11 @@ REST: Final = 4.0
 """For how many times as long as a snapshot takes none is made: the page takes a fifth of the loop at most."""
 KEEP_S: Final = 20.0
 """For how long a snapshot is kept that no page asks for; it is what rates are counted from."""
+GROUPS: Final = "virtual"
+"""The scheme of subscribers with members."""
+BAD: Final = ("away", "failing")
+"""The states of subscribers that do not get what they should."""
+_AT_ONCE: Final = 64
 _NAMES: Final = 3  # of the events of a subscriber
 
 
@@ -60,7 +64,12 @@ class Snapshot:
     at: float
     """On the monotonic clock, in seconds."""
     lasted_s: float
+    """How long it has taken to read, in seconds of the loop's thread."""
     subscribers: list[SubscriberRow]
+    groups: list[SubscriberRow]
+    """Those with members."""
+    bad: list[SubscriberRow]
+    """Those that are away, or lose events."""
     events: list[EventRow]
     transports: list[TransportSum]
     flows: Mapping[tuple[str, str], Flow]
@@ -68,15 +77,6 @@ class Snapshot:
     leases: int
     answers: dict[Any, bytes] = attrs.field(factory=dict)
     """What pages have asked of it already, by the question."""
-
-
-@attrs.define(slots=True)
-class _Leases:
-    """The leases of one subscriber."""
-
-    count: int = 0
-    ends: float = math.inf
-    names: list[str] = attrs.field(factory=list)
 
 
 class Snapshots:
@@ -102,6 +102,8 @@ class Snapshots:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._current: Snapshot | None = None
+        self._rows: dict[Subscriber, SubscriberRow] = {}
+        self._number = 0
         self._ending: asyncio.TimerHandle | None = None
         self.made = 0
         """How many snapshots were made."""
@@ -115,7 +117,7 @@ class Snapshots:
                 self.made += 1
         if self._ending is not None:
             self._ending.cancel()
-        self._ending = asyncio.get_running_loop().call_later(KEEP_S, self.forget)
+        self._ending = asyncio.get_running_loop().call_later(KEEP_S, self._fade)
         return current
 
     def expire(self) -> None:
@@ -123,68 +125,100 @@ class Snapshots:
         if self._current is not None:
             self._current.answers.clear()
 
-    def forget(self) -> None:
+    def _fade(self) -> None:
         """Drop the snapshot: it has all subscribers, and no page asks for it."""
+        rows, self._rows = self._rows, {}
+        self.forget()
+        self._context.spawn(_free(rows, Slices()))
+
+    def forget(self) -> None:
+        """Drop the snapshot at once."""
         self._current = None
+        self._rows = {}
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None
 
     async def _make(self, before: Snapshot | None) -> Snapshot:
         slices, began, now = Slices(), time.thread_time(), self._clock()
-        held: dict[Subscriber, _Leases] = {}
+        self._number += 1
         flows: dict[tuple[str, str], Flow] = {}
         channels = list(self._context.raising.events)
         for channel in channels:
-            await _read_leases(channel, held, flows, slices)
+            await self._read_leases(channel, flows, now, slices)
         sums: dict[str, TransportSum] = {}
         self._add_ended(sums)
-        rows = []
+        rows: list[SubscriberRow] = []
         for portion in portions(self._context.roster.subscribers):
             for subscriber in portion:
                 if subscriber not in self._own.subscribers:
-                    row = self._row(subscriber, held.get(subscriber), now)
+                    row = self._row(subscriber)
+                    self._read(row, now)
                     rows.append(row)
                     _add(sums, row)
+            await slices.pause()
+        for known in portions(list(self._rows)):
+            for subscriber in known:
+                if self._rows[subscriber].number != self._number:
+                    del self._rows[subscriber]
             await slices.pause()
         seconds = None if before is None else now - before.at
         snapshot = Snapshot(
             now,
             time.thread_time() - began,
             rows,
+            await _chosen(rows, lambda row: row.transport == GROUPS, slices),
+            await _chosen(rows, lambda row: row.state in BAD, slices),
             self._events(channels, before, seconds),
             sorted(sums.values(), key=lambda each: each.name),
             flows,
-            sum(each.count for each in held.values()),
+            sum(flow.leases for flow in flows.values()),
         )
         if before is not None and seconds:
             _set_rates(snapshot, before, seconds)
         return snapshot
 
-    def _row(self, subscriber: Subscriber, held: _Leases | None, now: float) -> SubscriberRow:
-        key = subscriber.socket.canonical
+    def _row(self, subscriber: Subscriber) -> SubscriberRow:
+        row = self._rows.get(subscriber)
+        if row is None:
+            key = subscriber.socket.canonical
+            row = self._rows[subscriber] = SubscriberRow(subscriber, key, key.partition(":")[0])
+        if row.number != self._number:
+            row.begin(self._number)
+        return row
+
+    def _read(self, row: SubscriberRow, now: float) -> None:
+        subscriber = row.subscriber
         away = self._context.roster.away(subscriber)
-        since, why = self._changes.get(key, (None, None))
+        since, why = self._changes.get(row.key, (None, None))
         queued = subscriber.depth
         raised_at = subscriber.queue.oldest if queued else None
-        reason = away or why or _commonest(subscriber.reasons)
-        return SubscriberRow(
-            subscriber,
-            key,
-            shown_socket(subscriber.socket),
-            key.partition(":")[0],
-            _state(subscriber, away, held),
-            None if since is None else round(now - since, 1),
-            reason,
-            queued,
-            0.0 if raised_at is None else round(max(0.0, time.monotonic() - raised_at), 1),
-            subscriber.raised,
-            subscriber.delivered,
-            subscriber.failed,
-            0 if held is None else held.count,
-            math.inf if held is None else max(0.0, round(held.ends - time.monotonic(), 0)),
-            () if held is None else held.names,
-        )
+        row.socket = shown_socket(subscriber.socket)
+        row.state = _state(subscriber, away, has_lease=row.leases > 0)
+        row.since_s = None if since is None else round(now - since, 1)
+        row.reason = away or why or _commonest(subscriber.reasons)
+        row.queued = queued
+        row.oldest_s = 0.0 if raised_at is None else round(max(0.0, time.monotonic() - raised_at), 1)
+        row.raised, row.delivered, row.failed = subscriber.raised, subscriber.delivered, subscriber.failed
+
+    async def _read_leases(
+        self, channel: Channel, flows: dict[tuple[str, str], Flow], now: float, slices: Slices
+    ) -> None:
+        name = channel.name
+        for portion in portions(list(channel.leases.values())):
+            for lease in portion:
+                subscriber = lease.subscriber
+                row = self._row(subscriber)
+                row.leases += 1
+                row.left_s = min(row.left_s, max(0.0, lease.deadline - now))
+                if len(row.events) < _NAMES:
+                    row.events = (*row.events, name)
+                flow = flows.get((name, row.transport))
+                if flow is None:
+                    flow = flows[name, row.transport] = Flow()
+                flow.leases += 1
+                flow.bad += subscriber.away is not None or subscriber.failing
+            await slices.pause()
 
     def _events(self, channels: Iterable[Channel], before: Snapshot | None, seconds: float | None) -> list[EventRow]:
         earlier = {} if before is None else {row.name: row.raised for row in before.events}
@@ -207,35 +241,30 @@ class Snapshots:
                 total.failed += count
 
 
-async def _read_leases(
-    channel: Channel, held: dict[Subscriber, _Leases], flows: dict[tuple[str, str], Flow], slices: Slices
-) -> None:
-    name = channel.name
-    for portion in portions(list(channel.leases.values())):
-        for lease in portion:
-            subscriber = lease.subscriber
-            leases = held.get(subscriber)
-            if leases is None:
-                leases = held[subscriber] = _Leases()
-            leases.count += 1
-            leases.ends = min(leases.ends, lease.deadline)
-            if len(leases.names) < _NAMES:
-                leases.names.append(name)
-            key = name, subscriber.socket.canonical.partition(":")[0]
-            flow = flows.get(key)
-            if flow is None:
-                flow = flows[key] = Flow()
-            flow.leases += 1
-            flow.bad += subscriber.away is not None or subscriber.failing
+async def _chosen(
+    rows: Iterable[SubscriberRow], is_chosen: Callable[[SubscriberRow], bool], slices: Slices
+) -> list[SubscriberRow]:
+    found: list[SubscriberRow] = []
+    for portion in portions(rows):
+        found += filter(is_chosen, portion)
+        await slices.pause()
+    return found
+
+
+async def _free(rows: dict[Subscriber, SubscriberRow], slices: Slices) -> None:
+    """Free rows a few at a time: ten thousand at once would hold up the loop for milliseconds."""
+    while rows:
+        for _ in range(min(_AT_ONCE, len(rows))):
+            rows.popitem()
         await slices.pause()
 
 
-def _state(subscriber: Subscriber, away: str | None, held: _Leases | None) -> str:
+def _state(subscriber: Subscriber, away: str | None, *, has_lease: bool) -> str:
     if away is not None:
         return "away"
     if subscriber.failing:
         return "failing"
-    if held is None:
+    if not has_lease:
         return "listening" if subscriber.socket.canonical.startswith(f"{OWN}:") else "ending"
     return "connected" if subscriber.reached or subscriber.delivered else "unknown"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import time
 from collections.abc import Mapping
@@ -22,8 +23,6 @@ TOP: Final = 8
 """How many events the picture shows; the others are one."""
 WORST: Final = 8
 """How many subscribers the overview names."""
-GROUPS: Final = "virtual"
-"""The scheme of subscribers with members."""
 _PROBLEMS: Final = 10
 _MOST_GROUPS: Final = 100
 _VERSION: Final = version("evframe")
@@ -64,7 +63,7 @@ async def overview(context: PluginContext, snapshot: Snapshot, groups: Mapping[s
         "failing": sum(each.failing for each in transports),
         "events": len(snapshot.events),
         "leases": snapshot.leases,
-        "groups": sum(row.transport == GROUPS for row in snapshot.subscribers),
+        "groups": len(snapshot.groups),
         "dead_letters": groups["dead_letters"].gauges["kept"] if "dead_letters" in groups else None,
         "on_disk": groups["journal"].gauges["on_disk"] if "journal" in groups else None,
         "transports": [attrs.asdict(each) for each in transports],
@@ -75,8 +74,8 @@ async def overview(context: PluginContext, snapshot: Snapshot, groups: Mapping[s
             "sources": sorted({row.source for row in others}),
         },
         "flows": [[*ends, *counts] for ends, counts in flows.items()],
-        "worst": [row.shown() for row in _worst(snapshot.subscribers)],
-        "members": await _members(context, snapshot.subscribers),
+        "worst": [row.shown() for row in _worst(snapshot.bad)],
+        "members": await _members(context, snapshot.groups),
         "problems": list(_problems(context)),
     }
 
@@ -85,7 +84,7 @@ async def _members(context: PluginContext, rows: list[SubscriberRow]) -> list[di
     """Return the members of groups that do not get events: of the first groups, because each is asked."""
     slices = Slices()
     found = []
-    for row in [row for row in rows if row.transport == GROUPS][:_MOST_GROUPS]:
+    for row in rows[:_MOST_GROUPS]:
         members = context.leases.describe(row.subscriber.socket).get("members", ())
         found += [{"group": row.socket, **each} for each in members if each["state"] not in {"healthy", "idle"}]
         await slices.pause()
@@ -98,8 +97,7 @@ def _total(rates: Any) -> float | None:
 
 
 def _worst(rows: list[SubscriberRow]) -> list[SubscriberRow]:
-    bad = [row for row in rows if row.state in {"away", "failing"}]
-    return sorted(bad, key=lambda row: (-row.queued, -row.failed, row.socket))[:WORST]
+    return heapq.nsmallest(WORST, rows, key=lambda row: (-row.queued, -row.failed, row.socket))
 
 
 def _problems(context: PluginContext) -> Any:
@@ -125,8 +123,7 @@ async def table(context: PluginContext, snapshot: Snapshot, name: str, query: Qu
     elif name == "subscribers":
         found = await select(snapshot.subscribers, query, SUBSCRIBER_KEYS, slices)
     elif name == "groups":
-        groups = [row for row in snapshot.subscribers if row.transport == GROUPS]
-        found = await select(groups, query, SUBSCRIBER_KEYS, slices)
+        found = await select(snapshot.groups, query, SUBSCRIBER_KEYS, slices)
     else:
         raise LookupError(name)
     rows = []

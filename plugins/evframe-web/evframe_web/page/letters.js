@@ -8,6 +8,7 @@ import { count, moment, pretty } from "./format.js";
 
 const PAGE = 50;
 const COLUMNS = ["", "At", "Event", "Socket", "Reason", "Attempts"];
+const KINDS = ["pick", "text nowrap", "text strong", "text socket", "text", "number"];
 const FIELDS = [["event", "Event, such as E_UL_*"], ["socket", "Socket, such as tcp:*"], ["reason", "Reason, such as expired"]];
 
 /** The section. */
@@ -35,13 +36,12 @@ export class Letters {
     const button = (word, kind, work) => h("button", { type: "button", class: kind, on: { click: work } }, word);
     this.replay = button("Replay", "", () => this.replayChosen());
     this.drop = button("Drop", "", () => this.dropChosen());
-    this.before = button("← Newer page", "", () => this.turn(-1));
+    this.before = button("← Previous", "", () => this.turn(-1));
     this.after = button("Next →", "", () => this.turn(1));
-    this.before.textContent = "← Previous";
     this.replays = h("ul", { class: "replays" });
     this.body = h("tbody", { on: { keydown: (event) => this.move(event) } });
     this.table = h("table", { class: "table letters", "aria-label": "Dead letters, the oldest first" },
-      h("thead", null, h("tr", null, COLUMNS.map((name, index) => h("th", { scope: "col", class: index ? "" : "pick" }, index ? name : h("span", { class: "hidden-text" }, "Choose"))))), this.body);
+      h("thead", null, h("tr", null, COLUMNS.map((name, index) => h("th", { scope: "col", class: KINDS[index] }, index ? name : h("span", { class: "hidden-text" }, "Choose"))))), this.body);
     this.nothing = h("p", { class: "empty", hidden: true });
     this.bar = h("div", { class: "bar actions" }, this.replay, this.drop);
     this.pages = h("div", { class: "pages" }, this.before, this.after);
@@ -123,9 +123,8 @@ export class Letters {
     });
     if (box) box.checked = this.chosen.has(letter.id);
     const cells = [box || "", moment(letter.at), letter.event, letter.socket, letter.reason, count(letter.attempts)];
-    const kinds = ["pick", "text", "text strong", "text socket", "text", "number"];
     const line = h("tr", { tabindex: 0, on: { click: (event) => event.target.closest("input") || this.open(letter, line) } },
-      cells.map((cell, index) => h("td", { class: kinds[index], "data-label": COLUMNS[index] }, cell)));
+      cells.map((cell, index) => h("td", { class: KINDS[index], "data-label": COLUMNS[index] }, cell)));
     line.letter = letter;
     return line;
   }

@@ -77,7 +77,7 @@ export class Events extends Section {
         column("rate", "A second", (row) => rate(row.rate), { kind: "number" }),
         column("raised", "Raised", (row) => count(row.raised), { kind: "number" }),
         column("leases", "Subscriptions", (row) => count(row.leases), { kind: "number" }),
-        column("source", "Source", (row) => row.source || "clients and services"),
+        column("source", "Source", (row) => row.source || "clients and services", { kind: "text nowrap" }),
         column("summary", "When", (row) => row.summary, { kind: "text wide", sort: false }),
       ],
       {
