@@ -63,6 +63,8 @@ class Snapshot:
 
     at: float
     """On the monotonic clock, in seconds."""
+    since_s: float | None
+    """The seconds since the snapshot before, of which the rates are; None without one."""
     lasted_s: float
     """How long it has taken to read, in seconds of the loop's thread."""
     subscribers: list[SubscriberRow]
@@ -165,6 +167,7 @@ class Snapshots:
         seconds = None if before is None else now - before.at
         snapshot = Snapshot(
             now,
+            seconds,
             time.thread_time() - began,
             rows,
             await _chosen(rows, lambda row: row.transport == GROUPS, slices),

@@ -37,7 +37,7 @@ async def overview(context: PluginContext, snapshot: Snapshot, groups: Mapping[s
         groups: the counters of the journal, by the names of the groups; empty without it.
     """
     transports = snapshot.transports
-    rates = [row.rate for row in snapshot.events if row.rate is not None]
+    has_rates = snapshot.since_s is not None
     top = sorted(snapshot.events, key=lambda row: (row.rate or 0.0, row.raised, row.leases), reverse=True)
     shown, others = top[:TOP], top[TOP:]
     names = {row.name for row in shown}
@@ -51,11 +51,11 @@ async def overview(context: PluginContext, snapshot: Snapshot, groups: Mapping[s
         "at": time.time(),
         "is_running": context.host.is_running,
         "raised": sum(row.raised for row in snapshot.events),
-        "raised_rate": sum(rates) if rates else None,
+        "raised_rate": sum(row.rate or 0.0 for row in snapshot.events) if has_rates else None,
         "delivered": sum(each.delivered for each in transports),
-        "delivered_rate": _total(each.delivered_rate for each in transports),
+        "delivered_rate": sum(each.delivered_rate or 0.0 for each in transports) if has_rates else None,
         "failed": sum(each.failed for each in transports),
-        "failed_rate": _total(each.failed_rate for each in transports),
+        "failed_rate": sum(each.failed_rate or 0.0 for each in transports) if has_rates else None,
         "queued": sum(each.queued for each in transports),
         "oldest_s": max((each.oldest_s for each in transports), default=0.0),
         "subscribers": len(snapshot.subscribers),
@@ -70,7 +70,7 @@ async def overview(context: PluginContext, snapshot: Snapshot, groups: Mapping[s
         "top": [row.shown() for row in shown],
         "others": {
             "count": len(others),
-            "rate": sum(row.rate or 0.0 for row in others) if rates else None,
+            "rate": sum(row.rate or 0.0 for row in others) if has_rates else None,
             "sources": sorted({row.source for row in others}),
         },
         "flows": [[*ends, *counts] for ends, counts in flows.items()],
@@ -89,11 +89,6 @@ async def _members(context: PluginContext, rows: list[SubscriberRow]) -> list[di
         found += [{"group": row.socket, **each} for each in members if each["state"] not in {"healthy", "idle"}]
         await slices.pause()
     return found[:WORST]
-
-
-def _total(rates: Any) -> float | None:
-    known = [rate for rate in rates if rate is not None]
-    return sum(known) if known else None
 
 
 def _worst(rows: list[SubscriberRow]) -> list[SubscriberRow]:

@@ -4,11 +4,14 @@ import asyncio
 import shutil
 import socket
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
 from evframe_journal import JournalPlugin
 from evframe_journal import Options as JournalOptions
+from evframe_mi import Management
+from evframe_web import Options, Web
 from playwright.async_api import async_playwright, expect
 
 import evframe
@@ -61,6 +64,7 @@ def look(browser):
 
 async def show(page, section):
     """Go to a section by its number."""
+    await expect(page.locator("[role=tab][aria-selected=true]")).to_have_count(1)  # the page has begun
     await page.keyboard.press("Escape")
     await page.keyboard.press("Escape")
     await page.keyboard.press(section)
@@ -111,6 +115,18 @@ async def test_an_event_is_on_the_page(served, look):
         await expect(row).to_be_focused()
         await show(page, "1")
         await until(lambda: not each.web.statistics()[0].gauges["viewers"])
+
+
+async def test_a_gateway_with_nothing_says_what_is_missing(look):
+    """Without an event and a subscriber, the page has words instead of an empty picture, and rates of 0."""
+    web = Web(Options(bind="127.0.0.1:0"))
+    async with evframe.EventInterface(plugins={"mi": Management(), "web": web}):
+        async with look(SimpleNamespace(url=f"http://127.0.0.1:{web.address[1]}")) as page:
+            await expect(page.get_by_text("There is no event yet")).to_be_visible()
+            await expect(page.get_by_text("There is no subscriber yet")).to_be_visible()
+            await expect(page.locator(".stat.raised strong")).to_have_text("0")
+            await show(page, "4")
+            await expect(page.locator("#groups .empty")).to_contain_text("There is no subscriber with members")
 
 
 async def test_live_events_are_paused_and_chosen_by_a_pattern(served, look):

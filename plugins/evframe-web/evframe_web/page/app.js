@@ -33,6 +33,8 @@ class Page {
     this.subscribers = new Subscribers(this);
     this.sections = [this.overview, this.live, this.subscribers, new Groups(this), new Letters(this), new Events(this)];
     this.section = null;
+    this.opening = null;
+    this.isReady = false;
     this.fails = 0;
     this.at = 0;
     this.tabs = this.sections.map((section, index) => this.tab(section, index));
@@ -77,6 +79,7 @@ class Page {
     addEventListener("hashchange", () => this.show(this.fromHash()));
     document.addEventListener("visibilitychange", () => document.hidden || this.tick());
     await this.open();
+    this.isReady = true;
     this.show(this.fromHash(), false);
     for (;;) {
       await new Promise((resolve) => setTimeout(resolve, EVERY_MS * Math.min(8, 1 + this.fails)));
@@ -84,8 +87,15 @@ class Page {
     }
   }
 
-  /** Find out what this page may do, with the token if that is asked for. */
-  async open() {
+  /** Find out what this page may do, with the token if that is asked for; once, however many requests want it. */
+  open() {
+    this.opening ??= this.enquire().finally(() => {
+      this.opening = null;
+    });
+    return this.opening;
+  }
+
+  async enquire() {
     for (;;) {
       try {
         this.use(await get("/api/session"));
@@ -125,11 +135,10 @@ class Page {
       keepToken(null);
       say("The token is forgotten.");
       await this.open();
-      this.section.refresh();
     } else {
       await this.enterToken(false);
-      this.section.refresh();
     }
+    this.section.refresh();
   }
 
   async enterToken(isForced) {
@@ -204,9 +213,9 @@ class Page {
       this.fails += 1;
       this.badge("not connected", "away");
       document.body.classList.add("stale");
-    } else if (error.status === 401 && this.section && !byId("dialog").open) {
+    } else if (error.status === 401 && !this.opening) {
       keepToken(null);
-      this.open();
+      this.open().then(() => this.section.refresh());
     } else if (isAsked || error.status !== 401) {
       this.badge(error.message, "failing");
       if (isAsked) say(error.message, "bad");
@@ -218,7 +227,8 @@ class Page {
   }
 
   show(section, isFocused = true) {
-    if (section === this.section) return;
+    if (!this.isReady) history.replaceState(null, "", `#${section.id}`); // which is shown as soon as it may be
+    if (!this.isReady || section === this.section) return;
     closeDetail();
     this.section?.leave();
     this.section = section;
@@ -272,7 +282,7 @@ class Page {
     if (event.ctrlKey || event.metaKey || event.altKey || byId("dialog").open || event.target.matches("input")) return;
     const index = "123456".indexOf(event.key);
     if (index >= 0 && !this.tabs[index].hidden) this.show(this.sections[index]);
-    else if (event.key === "/") this.section.focusFilter?.();
+    else if (event.key === "/") this.section?.focusFilter?.();
     else if (event.key === "p") this.live.toggle();
     else if (event.key === "t") this.nextTheme();
     else if (event.key === "?") this.help();

@@ -1,6 +1,6 @@
 // The overview: four plots, the picture of the way of the data, and what needs attention.
 
-import { chip, h, put, s } from "./dom.js";
+import { chip, h, mark, put, s } from "./dom.js";
 import { draw } from "./flow.js";
 import { count, duration, rate, short } from "./format.js";
 import { History, Plot } from "./plots.js";
@@ -29,13 +29,14 @@ export class Overview {
       return { id, value, format, shown, peak, plot, element, note };
     });
     this.svg = s("svg", { class: "flow", role: "group" });
+    this.nothing = h("p", { class: "empty", hidden: true }, "There is no event yet: declare some with [[events]], or load a plugin that raises them.");
     this.counts = h("dl", { class: "counts" });
     this.worst = h("div");
     this.element = h(
       "section",
       { class: "section" },
       h("div", { class: "cards" }, this.cards.map((card) => card.element)),
-      h("article", { class: "card" }, h("h2", null, "The way of the data"), this.svg),
+      h("article", { class: "card" }, h("h2", null, "The way of the data"), this.svg, this.nothing),
       h("div", { class: "halves" },
         h("article", { class: "card attention" }, h("h2", null, "Needs attention"), this.worst),
         h("article", { class: "card" }, h("h2", null, "In numbers"), this.counts)),
@@ -74,6 +75,8 @@ export class Overview {
   picture() {
     const width = this.svg.parentElement?.clientWidth;
     if (!this.state || !width) return;
+    this.nothing.hidden = this.state.events > 0;
+    mark(this.svg, "hidden", this.state.events ? null : "");
     const style = getComputedStyle(this.svg.parentElement);
     draw(this.svg, this.state, width - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight), (kind, id) => this.page.go(kind, id));
   }
@@ -119,7 +122,7 @@ export class Overview {
     this.shown = key;
     this.worst.replaceChildren(
       lines.length ? h("ul", { class: "lines" }, lines)
-        : h("p", { class: "well" }, state.subscribers ? "All subscribers can be reached, and no event is lost." : "There is no subscriber yet."),
+        : h("p", { class: state.subscribers ? "well" : "muted" }, state.subscribers ? "All subscribers can be reached, and no event is lost." : "There is no subscriber yet: subscribe a socket with [[subscriptions]], or over a management interface."),
     );
   }
 
