@@ -31,9 +31,10 @@ from evframe.testing import MemoryTransport
 
 SHOWN = """() => {
   window.seen = [];
-  new MutationObserver(() => {
-    const first = document.querySelector(".event .body");
-    if (first) window.seen.push([first.textContent, Date.now() / 1000]);
+  new MutationObserver((changes) => {
+    for (const added of changes.flatMap((change) => [...change.addedNodes])) {
+      window.seen.push([added.querySelector(".body").textContent, Date.now() / 1000]);
+    }
   }).observe(document.querySelector(".events"), {childList: true});
 }"""
 
