@@ -137,7 +137,7 @@ async def test_thousands_of_subscribers_hold_up_nothing(events, page):
             turns += 1
             await asyncio.sleep(0)
         assert b'"matched":5120' in answer.result()
-        assert turns > 5
+        assert turns > 1
 
 
 async def test_steps_in_turns():
