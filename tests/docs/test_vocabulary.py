@@ -104,7 +104,9 @@ def test_the_glossary_explains_each_term_in_one_sentence():
     assert [entry[0] for entry in entries if ". " in entry[2]] == []
 
 
-@pytest.mark.parametrize("pages", ["README.md", "CONTRIBUTING.md", "RELEASING.md", "docs/*.md", "plugins/*/README.md"])
+@pytest.mark.parametrize(
+    "pages", ["README.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "docs/*.md", "plugins/*/README.md"]
+)
 def test_pages_have_no_unclear_words(pages):
     """A page says what does what to which thing: the words of the list are not in it."""
     paths = listed(pages)
