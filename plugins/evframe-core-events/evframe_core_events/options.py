@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
 import attrs
+from evframe_options import above, at_least, within
 
-from evframe.plugin import at_least
 from evframe_core_events.scaling import Profile
 
-
-def _percent(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
-    if not 0 <= value <= 100:
-        raise ValueError(f"{attribute.name}: expected 0 to 100 percent, got {value!r}")
-
-
-def _positive(_: Any, attribute: attrs.Attribute[float], value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{attribute.name}: expected more than 0 seconds, got {value!r}")
-
-
-def _level(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
-    if not -3 <= value <= 4:
-        raise ValueError(f"{attribute.name}: expected -3 (ALERT) to 4 (DBG), or 0 for all levels, got {value!r}")
+_PERCENT: Final = within(0, 100, "percent")
 
 
 def _below_scale_up(options: Options, attribute: attrs.Attribute[int], value: int) -> None:
-    _percent(options, attribute, value)
     if value and value >= options.scale_up_percent:
         raise ValueError(
             f"{attribute.name}: expected less than scale_up_percent, {options.scale_up_percent}, got {value!r}"
@@ -50,27 +36,27 @@ class Options:
     """A batch that takes longer from its delivery to its outcome raises E_CORE_THRESHOLD."""
     loop_lag_threshold_us: int = attrs.field(default=0, validator=at_least(0))
     """An event loop that does nothing else for longer raises E_CORE_THRESHOLD."""
-    event_pkg_threshold: int = attrs.field(default=0, validator=_percent)
+    event_pkg_threshold: int = attrs.field(default=0, validator=_PERCENT)
     """The percentage of the memory from which this process's own raises E_CORE_PKG_THRESHOLD."""
-    event_shm_threshold: int = attrs.field(default=0, validator=_percent)
+    event_shm_threshold: int = attrs.field(default=0, validator=_PERCENT)
     """The percentage of the memory from which all that is used of it raises E_CORE_SHM_THRESHOLD."""
-    memory_check_interval_s: float = attrs.field(default=1.0, validator=_positive)
+    memory_check_interval_s: float = attrs.field(default=1.0, validator=above(0, unit="seconds"))
     """How often the memory is looked at."""
-    auto_scaling_cycle_s: float = attrs.field(default=1.0, validator=_positive)
+    auto_scaling_cycle_s: float = attrs.field(default=1.0, validator=above(0, unit="seconds"))
     """How often the load of the workers is looked at."""
-    scale_up_percent: int = attrs.field(default=0, validator=_percent)
+    scale_up_percent: int = attrs.field(default=0, validator=_PERCENT)
     """The load above which a worker is added; 0 for no auto-scaling at all."""
     scale_up_cycles: int = attrs.field(default=3, validator=at_least(1))
     """In how many cycles the load must have been above it."""
     scale_up_within: int = attrs.field(default=0, validator=_within)
     """Among how many of the last cycles these may be; 0 for as many as they are."""
-    scale_down_percent: int = attrs.field(default=0, validator=_below_scale_up)
+    scale_down_percent: int = attrs.field(default=0, validator=[_PERCENT, _below_scale_up])
     """The load below which a worker is stopped; 0 for never."""
     scale_down_cycles: int = attrs.field(default=10, validator=at_least(1))
     """In how many cycles, one after the other, the load must have been below it."""
     log_event_enabled: bool = False
     """Raise E_CORE_LOG for log lines; the command `core:log_mute_state` changes it."""
-    log_event_level_filter: int = attrs.field(default=0, validator=_level)
+    log_event_level_filter: int = attrs.field(default=0, validator=within(-3, 4))
     """Only for levels up to this one, -3 (ALERT) to 4 (DBG); 0 for all; `core:log_level_filter` changes it."""
     log_msg_buf_size: int = attrs.field(default=4096, validator=at_least(1))
     """How many bytes of a message are kept."""

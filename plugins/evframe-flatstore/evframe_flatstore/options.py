@@ -6,8 +6,8 @@ import re
 from typing import Any, Final
 
 import attrs
+from evframe_options import LARGEST, matching, within
 
-from evframe.plugin import LARGEST, within
 from evframe_flatstore.dates import zone_of
 from evframe_flatstore.names import Template
 
@@ -27,11 +27,6 @@ def _escape(options: Options, attribute: attrs.Attribute[Any], value: str | None
     size = len(options.delimiter.encode())
     if len(value.encode()) != size or value == options.delimiter:
         raise ValueError(f"{attribute.name}: expected another text of {size} bytes like the delimiter, got {value!r}")
-
-
-def _octal(_: Any, attribute: attrs.Attribute[Any], value: str) -> None:
-    if not re.fullmatch(r"[0-7]{1,4}", value):
-        raise ValueError(f"{attribute.name}: expected an octal number such as '644', got {value!r}")
 
 
 def _bytes(size: int | str) -> int:
@@ -86,7 +81,9 @@ class Options:
     """What stands between two columns."""
     escape_delimiter: str | None = attrs.field(default=None, validator=_escape)
     """What replaces a delimiter within a value: as long as the delimiter; a space without it."""
-    file_permissions: str = attrs.field(default="644", validator=_octal)
+    file_permissions: str = attrs.field(
+        default="644", validator=matching("[0-7]{1,4}", "an octal number such as '644'")
+    )
     """The octal mode of new files, before the umask."""
     suppress_event_name: bool = False
     """Leave out the first column, the event's name."""

@@ -9,9 +9,9 @@ from typing import Any, Final, get_args
 
 import attrs
 from evframe_options.describing import FROM_OTHERS, Option, options_of, sentence, tables_of
+from evframe_options.installed import Installed, installed
 
 import evframe
-from evframe_init.installed import Installed, installed
 
 _WIDTH: Final = 118
 _HEAD: Final = """\
@@ -44,7 +44,7 @@ class _Document:
     def __init__(self, plugins: Sequence[Installed]) -> None:
         self._plugins = plugins
         self._of_core = {option.name: option for option in options_of(evframe.Config)}
-        self._places = {place: (plugin, key) for plugin in plugins for place, key in plugin.places.items()}
+        self._places = {place: plugin for plugin in plugins for place in plugin.places}
         self._schemes = frozenset[str]().union(*(plugin.schemes for plugin in plugins))
 
     def lines(self) -> Iterator[str]:
@@ -70,10 +70,7 @@ class _Document:
 
     def _placed(self, place: str) -> Option:
         """Return the option that may stand at *place*, with the last part of that as its name."""
-        plugin, key = self._places[place]
-        assert plugin.options is not None
-        option = next(each for each in options_of(plugin.options) if each.name == key)
-        return attrs.evolve(option, name=place.rpartition(".")[2])
+        return self._places[place].placed(place)
 
     def _management(self) -> Iterator[str]:
         for place in self._places:

@@ -6,8 +6,8 @@ from typing import ClassVar
 import attrs
 import pytest
 from evframe_init import commented_configuration
-from evframe_init.installed import Installed, installed
 from evframe_options.describing import FROM_OTHERS, options_of
+from evframe_options.installed import Installed, installed
 
 import evframe
 

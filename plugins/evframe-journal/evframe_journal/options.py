@@ -9,7 +9,6 @@ from evframe_journal.letters import Bounds
 
 
 def _has_pages(options: object, attribute: attrs.Attribute[int], value: int) -> None:
-    at_least(0)(options, attribute, value)
     if value:
         at_least(1_048_576)(options, attribute, value)
 
@@ -26,7 +25,7 @@ class Options:
     memory_bytes: int = attrs.field(default=67_108_864, validator=at_least(1_048_576))
     """How many bytes the events of all kept subscribers may take in memory together, 256 of them for each event beside
     its payload; 64 events of each subscriber may be there always."""
-    max_bytes: int = attrs.field(default=0, validator=_has_pages)
+    max_bytes: int = attrs.field(default=0, validator=[at_least(0), _has_pages])
     """How many bytes the file may have, beside its write-ahead log; 0 for any size, or 1,048,576 and more."""
     min_free_bytes: int = attrs.field(default=16_777_216, validator=at_least(0))
     """How many bytes of the file's file system stay free: with fewer, no event is written."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import attrs
 from evframe_mi import NarrowingOptions
 from evframe_wire.endpoints import check_path, is_loopback, known_group, known_user, octal_mode, parse_endpoint
 
-from evframe.plugin import at_least
+from evframe.plugin import at_least, within
 
 _FORM: Final = "udp:host:port or the absolute path of a UNIX socket, of at most 107 bytes"
 
@@ -41,11 +41,6 @@ def _name(options: Options, attribute: attrs.Attribute[str | None], value: str |
         )
 
 
-def _size(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
-    if not 256 <= value <= 65507:
-        raise ValueError(f"{attribute.name}: expected 256 to 65507 bytes, got {value!r}")
-
-
 @attrs.frozen
 class Options(NarrowingOptions):
     """Where the interface listens, who may use it and what fits."""
@@ -63,7 +58,7 @@ class Options(NarrowingOptions):
     """The group of a UNIX path, by name or id."""
     socket_timeout_ms: int = attrs.field(default=2000, validator=at_least(0))
     """How long a reply waits for a client that does not read its socket."""
-    socket_buf_size: int = attrs.field(default=65457, validator=_size)
+    socket_buf_size: int = attrs.field(default=65457, validator=within(256, 65507, "bytes"))
     """The largest request and the largest reply, in bytes."""
     pretty_printing: bool = False
     """Answer with one member per line."""

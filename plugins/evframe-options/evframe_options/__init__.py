@@ -14,7 +14,16 @@ from evframe_options.structuring import (
     structure,
 )
 from evframe_options.toml_lines import key_lines, with_places
-from evframe_options.validators import Validator, above, are_named_apart, at_least, is_readable, within
+from evframe_options.validators import (
+    Validator,
+    above,
+    are_named_apart,
+    at_least,
+    is_readable,
+    matching,
+    one_of,
+    within,
+)
 
 __all__ = [
     "FIELD",
@@ -35,6 +44,8 @@ __all__ = [
     "is_readable",
     "key_lines",
     "layers_of",
+    "matching",
+    "one_of",
     "read_layers",
     "read_secret",
     "regular_file",

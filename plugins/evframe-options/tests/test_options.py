@@ -4,7 +4,19 @@ from typing import Any, Literal
 
 import attrs
 import pytest
-from evframe_options import are_named_apart, file_digests, is_readable, key_lines, structure, with_places
+from evframe_options import (
+    above,
+    are_named_apart,
+    at_least,
+    file_digests,
+    is_readable,
+    key_lines,
+    matching,
+    one_of,
+    structure,
+    with_places,
+    within,
+)
 from evframe_options.describing import FROM_OTHERS, options_of, sentence
 
 
@@ -168,3 +180,27 @@ def test_descriptions_without_a_source():
     """A class whose source is not installed has options without descriptions."""
     made = attrs.make_class("Made", {"size": attrs.field(type=int, default=3)})
     assert [(each.name, each.meaning, each.default) for each in options_of(made)] == [("size", "", 3)]
+
+
+@pytest.mark.parametrize(
+    ("validator", "good", "bad", "expected"),
+    [
+        (at_least(1), 1, 0, "1 or more, got 0"),
+        (at_least(0, "seconds"), 0.0, -1, "0 or more seconds, got -1"),
+        (above(0), 0.1, 0, "more than 0, got 0"),
+        (above(0, 1), 1, 1.5, "more than 0 and at most 1, got 1.5"),
+        (within(0, 100, "percent"), 100, 101, "0 to 100 percent, got 101"),
+        (one_of(-1, 1), -1, 0, "one of -1, 1, got 0"),
+        (matching("[0-7]+", "an octal mode"), "640", "648", "an octal mode, got '648'"),
+        (matching("[0-7]+", "an octal mode"), None, "640\n", "an octal mode, got '640\\n'"),
+    ],
+)
+def test_a_validator_says_what_it_expects(validator, good, bad, expected):
+    """The error has the bound, which is an attribute of the validator too."""
+    options = attrs.make_class("Options", {"it": attrs.field(validator=validator)}, frozen=True)
+
+    options(good)
+    with pytest.raises(ValueError) as caught:
+        options(bad)
+    assert str(caught.value) == f"it: expected {expected}"
+    assert attrs.asdict(validator)

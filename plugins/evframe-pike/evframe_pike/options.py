@@ -6,8 +6,8 @@ import logging
 from typing import Any, Final
 
 import attrs
+from evframe_options import at_least, one_of
 
-from evframe.plugin import at_least
 from evframe_pike.trusted import parse_network
 
 LEVELS: Final = {
@@ -20,11 +20,6 @@ LEVELS: Final = {
     4: logging.DEBUG,
 }
 """The original's numbers of log levels, and the levels they are here."""
-
-
-def _level(_: Any, attribute: attrs.Attribute[Any], value: int) -> None:
-    if value not in LEVELS:
-        raise ValueError(f"{attribute.name}: expected one of {sorted(LEVELS)}, got {value!r}")
 
 
 def _networks(_: Any, attribute: attrs.Attribute[Any], value: list[str]) -> None:
@@ -47,7 +42,7 @@ class Options:
     """How many requests of a known address within one window make it blocked."""
     remove_latency_s: int = attrs.field(default=120, validator=at_least(1))
     """How long an address is remembered after its last request; at least a window and one second."""
-    pike_log_level: int = attrs.field(default=1, validator=_level)
+    pike_log_level: int = attrs.field(default=1, validator=one_of(*sorted(LEVELS)))
     """The level of the lines about addresses: -3 to -1 for errors, 1 warning, 2 and 3 info, 4 debug."""
     max_nodes: int = attrs.field(default=131_072, validator=at_least(256))
     """How many addresses and beginnings of addresses are remembered; then the one not seen for longest leaves."""

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
+from evframe_options import above
 from evframe_wire.addresses import connection_problem
 from evframe_wire.tls import client_context
 
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
     from evframe_probing.http import HttpProbes
 
 
-def _above_zero(_: Any, attribute: attrs.Attribute[float], value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{attribute.name}: expected more than 0 seconds, got {value!r}")
-
-
 def _certificates(_: Any, attribute: attrs.Attribute[str | None], value: str | None) -> None:
     try:
         if value is not None:
@@ -41,7 +37,7 @@ def _certificates(_: Any, attribute: attrs.Attribute[str | None], value: str | N
 class ProbeOptions:
     """The options of all probes of a plugin."""
 
-    timeout_s: float = attrs.field(default=5.0, validator=_above_zero)
+    timeout_s: float = attrs.field(default=5.0, validator=above(0, unit="seconds"))
     """How long a probe may take before it counts as answered with 408."""
     max_concurrent: int = attrs.field(default=512, validator=at_least(1))
     """How many probes may be under way; further ones wait."""

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
-from evframe.plugin import at_least, file_digests
-
-
-def _heartbeat(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
-    if not 0 <= value <= 65535:
-        raise ValueError(f"{attribute.name}: expected 0 to 65535 seconds, got {value!r}")
+from evframe.plugin import at_least, file_digests, within
 
 
 @attrs.frozen
@@ -20,7 +13,7 @@ class Options:
 
     connection_name: str = "evframe"
     """What listings of the broker, such as those of its management plugin, call our connections."""
-    heartbeat_s: int = attrs.field(default=10, validator=_heartbeat)
+    heartbeat_s: int = attrs.field(default=10, validator=within(0, 65535, "seconds"))
     """How often an idle connection is shown to live; 0 for never."""
     connect_timeout_ms: int = attrs.field(default=500, validator=at_least(1))
     """How long making a TCP connection may take, with the look-up of its name."""

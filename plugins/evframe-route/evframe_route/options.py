@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
-
-from evframe.plugin import at_least
-
-
-def _positive(_: Any, attribute: attrs.Attribute[float], value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{attribute.name}: expected more than 0 seconds, got {value!r}")
+from evframe_options import above, at_least
 
 
 def _not_below_workers_min(options: Options, attribute: attrs.Attribute[int], value: int) -> None:
@@ -27,12 +19,12 @@ class Options:
     """Callables by event name, each as ``module:callable``; the table ``[routes]`` is a shorter way to write it."""
     inline: bool = False
     """Call plain callables in the event loop itself, which they must never block."""
-    timeout_s: float = attrs.field(default=30.0, validator=_positive)
+    timeout_s: float = attrs.field(default=30.0, validator=above(0, unit="seconds"))
     """How long one call may take before its event counts as failed."""
-    kept_retry_s: float = attrs.field(default=300.0, validator=_positive)
+    kept_retry_s: float = attrs.field(default=300.0, validator=above(0, unit="seconds"))
     """How long an event that is kept on disk is tried again when the route fails it; after that it has failed if the
     route takes another one."""
     workers_min: int = attrs.field(default=8, validator=at_least(1))
     """How many threads plain callables share: so many at first, and never fewer."""
-    workers_max: int = attrs.field(default=32, validator=_not_below_workers_min)
+    workers_max: int = attrs.field(default=32, validator=[at_least(1), _not_below_workers_min])
     """How many threads there may be, when something else asks for more: see `core-events`."""

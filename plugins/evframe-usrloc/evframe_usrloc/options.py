@@ -10,11 +10,6 @@ import attrs
 from evframe.plugin import at_least, within
 
 
-def _mode(_: Any, attribute: attrs.Attribute[int], value: int) -> None:
-    if value not in {0, 1}:
-        raise ValueError(f"{attribute.name}: expected 0 or 1, got {value!r}")
-
-
 def _file(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
     if value and ("\0" in value or os.path.isdir(value) or not os.path.isdir(os.path.dirname(value) or ".")):
         raise ValueError(f"{attribute.name}: expected the path of a file in a directory that exists, got {value!r}")
@@ -24,7 +19,7 @@ def _file(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
 class Options:
     """How bindings are matched and kept, and which events are raised about them."""
 
-    matching_mode: int = attrs.field(default=0, validator=_mode)
+    matching_mode: int = attrs.field(default=0, validator=within(0, 1))
     """What makes a contact the same as a known one: 0 an equal URI, 1 an equal URI and an equal Call-ID."""
     cseq_delay_s: float = attrs.field(default=20.0, validator=at_least(0))
     """How long after its last change a contact takes an equal CSeq for a retransmission, and does not refuse it."""

@@ -67,10 +67,17 @@ def endpoint_text(address: str | tuple[str, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def octal_mode(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
-    """Validate an option that is the octal mode of a path."""
-    if not re.fullmatch(r"0?[0-7]{1,3}", value):
-        raise ValueError(f"{attribute.name}: expected an octal mode such as '660', got {value!r}")
+@attrs.frozen
+class _OctalMode:
+    pattern: str = "0?[0-7]{1,3}"
+
+    def __call__(self, _: Any, attribute: attrs.Attribute[Any], value: str) -> None:
+        if not re.fullmatch(self.pattern, value):
+            raise ValueError(f"{attribute.name}: expected an octal mode such as '660', got {value!r}")
+
+
+octal_mode: Final = _OctalMode()
+"""The validator of an option that is the octal mode of a path; its `pattern` is the regular expression of the text."""
 
 
 def known_user(_: Any, attribute: attrs.Attribute[Any], value: int | str | None) -> None:

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import attrs
 
+from evframe_options.describing import Option, options_of
+
 GROUP: Final = "evframe"
 """The entry points of plugins."""
 
@@ -42,6 +44,12 @@ class Installed:
     def schemes(self) -> frozenset[str]:
         """The schemes of its sockets."""
         return frozenset(getattr(self.factory, "schemes", ()))
+
+    def placed(self, place: str) -> Option:
+        """Return the option that may stand at *place*, one of `places`, with the last part of that as its name."""
+        assert self.options is not None
+        option = next(each for each in options_of(self.options) if each.name == self.places[place])
+        return attrs.evolve(option, name=place.rpartition(".")[2])
 
 
 def installed() -> Iterator[Installed]:
