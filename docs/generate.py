@@ -23,6 +23,7 @@ from evframe_metrics.dashboard import dashboard_file
 from evframe_metrics.page import page as metrics_page
 from evframe_mi import ManagementOptions, NarrowingOptions
 from evframe_options.describing import field_texts, kind_text, sentence, tables_of
+from evframe_schema import configuration_schema
 
 import evframe
 from evframe.cli import main as command_line
@@ -357,6 +358,12 @@ def metrics() -> str:
     return f"{NOTE}{metrics_page()}"
 
 
+def configuration_file() -> str:
+    """Return the JSON Schema of the configuration, which the package `evframe-schema` has."""
+    return json.dumps(configuration_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+SCHEMAS = Path(inspect.getfile(configuration_schema)).parent
 FILES = {
     FOLDER / "metrics.md": metrics,
     EXAMPLES / "alerts.yml": rules_file,
@@ -367,6 +374,7 @@ FILES = {
     FOLDER / "events.md": events,
     FOLDER / "opensips-parameters.md": opensips_parameters,
     FOLDER / "command-line.md": cli,
+    SCHEMAS / "evframe.schema.json": configuration_file,
     Path(evframe.__file__).parent / "published.json": published,  # the installed one, where that is from a wheel
 }
 

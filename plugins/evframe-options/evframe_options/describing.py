@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 import textwrap
+from collections.abc import Mapping
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
 import attrs
@@ -24,6 +25,10 @@ class Option:
     """The docstring of its field, in one line; empty where the source of the class is not installed."""
     default: Any
     """`attrs.NOTHING` for an option that is required, and `FROM_OTHERS`."""
+    validator: Any = None
+    """That of its field."""
+    metadata: Mapping[str, Any] = attrs.field(factory=dict)
+    """Those of its field."""
 
     @property
     def kind(self) -> str:
@@ -49,7 +54,7 @@ def options_of(options: type, *, inherited: bool = False) -> list[Option]:
         if attrs.has(each):
             texts |= field_texts(each)
     return [
-        Option(field.name, field.type, texts.get(field.name, ""), _default(field))
+        Option(field.name, field.type, texts.get(field.name, ""), _default(field), field.validator, field.metadata)
         for field in attrs.fields(options)
         if field.init and (inherited or not field.inherited)
     ]

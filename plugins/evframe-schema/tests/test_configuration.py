@@ -1,0 +1,261 @@
+"""The JSON Schema of the configuration: it refuses what `check` refuses, and nothing that `check` accepts."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+import attrs
+import pytest
+from click.testing import CliRunner
+from evframe_options import above, at_least, matching, one_of, within
+from evframe_options.describing import options_of
+from evframe_options.installed import Installed, installed
+from evframe_schema import configuration_schema
+from jsonschema import Draft7Validator
+
+from evframe import Config
+from evframe.cli import main
+
+ROOT = Path(__file__).resolve().parents[3]
+GOOD = """
+[core]
+queue_size = 10
+overflow = "block"
+state_path = "/tmp/state"
+
+[[events]]
+name = "E_A"
+params = [{ name = "x", type = "int", optional = true }]
+
+[[subscriptions]]
+event = "E_A"
+socket = "udp:127.0.0.1:9000"
+rate = 10
+
+[[policies]]
+socket = "udp:*"
+max_age_s = 5
+
+[plugins]
+disable = ["pike"]
+
+[plugins.mi-http]
+bind = "127.0.0.1:0"
+token = "${env:EVFRAME_TEST_TOKEN}"
+
+[plugins.stream]
+keepalive_s = 30
+
+[management]
+schemes = ["udp"]
+
+[routes]
+E_A = "json:dumps"
+"""
+FAULTS = {
+    "a number too small": ("queue_size = 10", "queue_size = 0"),
+    "a number too large": ("keepalive_s = 30", "keepalive_s = 32768"),
+    "a time too long": ("max_age_s = 5", "max_age_s = 3000000000"),
+    "not more than zero": ("rate = 10", "rate = 0"),
+    "a text for a number": ("queue_size = 10", 'queue_size = "10"'),
+    "a number for a text": ('bind = "127.0.0.1:0"', "bind = 8888"),
+    "no such choice": ('overflow = "block"', 'overflow = "wait"'),
+    "no such type": ('type = "int"', 'type = "integer"'),
+    "an unknown key": ("queue_size = 10", "queue_sise = 10"),
+    "an unknown key of a plugin": ("keepalive_s = 30", "keep_alive_s = 30"),
+    "an unknown key of a subscription": ("rate = 10", "rates = 10"),
+    "an unknown table": ("[management]", "[manager]"),
+    "an unknown plugin": ("[plugins.stream]\nkeepalive_s = 30", "[plugins.streams]"),
+    "an unknown plugin that is disabled": ('"pike"', '"pick"'),
+    "a value for a list": ('schemes = ["udp"]', 'schemes = "udp"'),
+    "a table for an array": ("[[policies]]", "[policies]"),
+    "a missing key": ('event = "E_A"\n', ""),
+    "a missing key of an array": ('[[policies]]\nsocket = "udp:*"', "[[policies]]"),
+    "an unknown scheme": ("udp:127.0.0.1:9000", "udb:127.0.0.1:9000"),
+    "a reference outside of a secret": ('bind = "127.0.0.1:0"', 'bind = "${env:EVFRAME_TEST_BIND}"'),
+    "a boolean for a number": ("rate = 10", "rate = true"),
+    "a value of another type in a table": ('E_A = "json:dumps"', "E_A = 1"),
+    "a form that does not match": ('bind = "127.0.0.1:0"', 'unix_socket_mode = "rw"'),
+}
+
+
+@pytest.fixture(scope="module")
+def schema():
+    return configuration_schema()
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    monkeypatch.setenv("EVFRAME_TEST_TOKEN", "s3cret")
+    monkeypatch.setenv("EVFRAME_TEST_BIND", "127.0.0.1:0")
+
+
+def refused_by_check(path):
+    return CliRunner().invoke(main, ["check", "-c", str(path)]).exit_code != 0
+
+
+def test_it_is_a_schema(schema):
+    """It fits its own dialect, which the first key names."""
+    Draft7Validator.check_schema(schema)
+    assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_good_configuration(schema, tmp_path):
+    """`check` and the schema accept it."""
+    path = tmp_path / "evframe.toml"
+    path.write_text(GOOD)
+
+    assert CliRunner().invoke(main, ["check", "-c", str(path)]).output == "ok\n"
+    assert [*Draft7Validator(schema).iter_errors(tomllib.loads(GOOD))] == []
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_refused_by_both(schema, tmp_path, fault):
+    """`check` and the schema refuse the same."""
+    text = GOOD.replace(*FAULTS[fault])
+    path = tmp_path / "evframe.toml"
+    path.write_text(text)
+
+    assert text != GOOD
+    assert refused_by_check(path)
+    assert not Draft7Validator(schema).is_valid(tomllib.loads(text))
+
+
+@pytest.mark.usefixtures("environment")
+def test_taplo_finds_each_fault_and_no_other(schema, tmp_path):
+    """The tool of editors, offline: the schema is named by the first line of the file."""
+    taplo = Path(sys.executable).with_name("taplo")
+    if not taplo.exists():
+        pytest.skip("taplo is not installed")
+    (tmp_path / "evframe.schema.json").write_text(json.dumps(schema))
+    texts = {"good": GOOD} | {name: GOOD.replace(*change) for name, change in FAULTS.items()}
+    found = {}
+    for name, text in texts.items():
+        path = tmp_path / f"{name.replace(' ', '-')}.toml"
+        path.write_text(f"#:schema ./evframe.schema.json\n{text}")
+        done = subprocess.run(
+            [taplo, "lint", path],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "RUST_LOG": "error"},
+        )
+        found[name] = done.returncode != 0
+
+    assert found == {name: name != "good" for name in texts}
+
+
+def blocks():
+    for path in sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("plugins/*/README.md"), ROOT / "README.md"]):
+        for number, text in enumerate(re.findall(r"^```toml\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)):
+            yield pytest.param(text, id=f"{path.relative_to(ROOT)}-{number}")
+    for path in sorted(ROOT.glob("examples/**/*.toml")):
+        yield pytest.param(path.read_text(), id=str(path.relative_to(ROOT)))
+
+
+@pytest.mark.skipif(not (ROOT / "docs").exists(), reason="the pages are in a checkout")
+@pytest.mark.parametrize("text", [*blocks()])
+def test_the_schema_accepts_the_examples(schema, text):
+    """What the pages show is no fault."""
+    tables = tomllib.loads(text)
+    for lease in tables.get("subscriptions", []):  # pages show keys of one without the others
+        lease.setdefault("event", "E_A")
+        lease.setdefault("socket", "udp:127.0.0.1:9000")
+
+    assert [error.message for error in Draft7Validator(schema).iter_errors(tables)] == []
+
+
+def test_every_option_is_in_it(schema):
+    """Each option of the core and of the installed plugins has its type, its description and its default."""
+    tables = schema["properties"]["plugins"]["properties"]
+    for plugin in installed():
+        for option in options_of(plugin.options, inherited=True) if plugin.options else ():
+            found = tables[plugin.name]["properties"][option.name]
+            assert found.get("description", "") == option.meaning.replace("``", "`")
+    for option in options_of(options_of(Config)[0].type):
+        assert schema["properties"]["core"]["properties"][option.name]["default"] == option.default
+
+
+@attrs.frozen
+class Inner:
+    """A part."""
+
+    name: str
+    port: int = attrs.field(default=5060, validator=within(1, 65535))
+
+
+@attrs.frozen
+class Options:
+    """How it works."""
+
+    share: float = attrs.field(default=0.5, validator=above(0, 1))
+    """The share."""
+    mode: str = attrs.field(default="644", validator=matching("[0-7]+", "an octal mode"))
+    level: int | None = attrs.field(default=None, validator=attrs.validators.optional(one_of(-1, 1)))
+    size: int = attrs.field(default=0, validator=[at_least(0), lambda *_: None])
+    timeout_ms: int = 5
+    parts: list[Inner] = attrs.field(factory=list)
+    by_name: dict[str, Inner] = attrs.field(factory=dict)
+    anything: dict[str, object] = attrs.field(factory=dict)
+    port: int | str = 0
+
+
+class Plugin:
+    Options = Options
+
+
+def test_what_the_validators_check():
+    """Bounds, values and patterns are those of the validators, also within lists and `optional`."""
+    schema = configuration_schema([Installed("mine", "1", Plugin), Installed("broken", "1", problem="ImportError: x")])
+    found = schema["properties"]["plugins"]["properties"]["mine"]["properties"]
+
+    assert found["share"] == {
+        "description": "The share.",
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "maximum": 1,
+        "default": 0.5,
+    }
+    assert found["mode"] == {
+        "type": "string",
+        "pattern": "^([0-7]+)$",
+        "not": {"pattern": r"\$\{(file|env):"},
+        "default": "644",
+    }
+    assert found["level"] == {"type": "integer", "enum": [-1, 1]}
+    assert found["size"] == {"type": "integer", "minimum": 0, "default": 0}
+    assert found["timeout_ms"] == {"type": "integer", "minimum": 0, "maximum": 2**31 - 1, "default": 5}
+    assert found["parts"]["items"]["required"] == ["name"]
+    assert found["parts"]["items"]["properties"]["port"] == {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 65535,
+        "default": 5060,
+    }
+    assert found["by_name"]["additionalProperties"] == found["parts"]["items"]
+    assert found["anything"]["additionalProperties"] == {}
+    assert [each["type"] for each in found["port"]["anyOf"]] == ["integer", "string"]
+    assert "ImportError" in schema["properties"]["plugins"]["properties"]["broken"]["description"]
+
+
+def test_the_command_prints_it(schema):
+    """`evframe schema config` prints what the function returns."""
+    done = CliRunner().invoke(main, ["schema", "config"])
+
+    assert json.loads(done.output) == schema
+
+
+def test_the_package_has_one_for_all_plugins():
+    """Its file describes the plugins of the project; it is no other than what the code generates."""
+    shipped = json.loads(files("evframe_schema").joinpath("evframe.schema.json").read_bytes())
+    own = set(shipped["properties"]["plugins"]["properties"]) - {"disable"}
+
+    assert shipped == configuration_schema([plugin for plugin in installed() if plugin.name in own])
