@@ -53,8 +53,8 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            **_extra(record),
         }
+        fields |= {f"extra_{key}" if key in fields else key: value for key, value in _extra(record).items()}
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         return visible_json(_json(fields))

@@ -54,6 +54,15 @@ def test_lines_for_a_program(root, monkeypatch):
     assert second["exception"].endswith("ValueError: broken")
 
 
+def test_an_extra_key_never_replaces_one_of_the_line():
+    """A key such as ``level``, also one of a library, is beside the level of the line, on which alerts depend."""
+    odd = record("a sentence")
+    vars(odd).update(level=4, time=5, logger="other")
+    line = json.loads(JsonFormatter().format(odd))
+    assert (line["level"], line["logger"]) == ("ERROR", "library")
+    assert (line["extra_level"], line["extra_time"], line["extra_logger"]) == (4, 5, "other")
+
+
 def test_lines_for_a_person(root, monkeypatch):
     """On a terminal a line is readable, with its keys at its end."""
     terminal, program = pty.openpty()

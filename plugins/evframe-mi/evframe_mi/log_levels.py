@@ -84,7 +84,7 @@ class LogLevels:
     def _set(self, logger: logging.Logger, number: int | None) -> None:
         """Set the level of *logger*, None for that of the loggers above it; log it while the log takes the line."""
         level = logging.NOTSET if number is None else _LEVELS[number][0]
-        shown = {"changed": logger.name, "level": _INHERITED if number is None else number}
+        shown = {"changed": logger.name, "new_level": _INHERITED if number is None else number}
         is_logged = log.isEnabledFor(logging.INFO)
         if is_logged:
             log.info("the log level is changed", extra=shown)

@@ -133,5 +133,5 @@ def test_a_change_is_logged(call, caplog):
     logging.getLogger().setLevel(logging.INFO)
     for level in (-1, 3):
         call(level)
-    lines = [(each.changed, each.level) for each in caplog.records if each.message == "the log level is changed"]
+    lines = [(each.changed, each.new_level) for each in caplog.records if each.message == "the log level is changed"]
     assert lines == [("root", -1), ("root", 3)]
