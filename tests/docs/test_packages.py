@@ -174,6 +174,14 @@ def test_the_core_declares_what_it_imports():
     assert declared <= imported <= declared | optional
 
 
+def test_a_gateway_has_what_its_commands_need():
+    """The extra for gateways brings the extras for users of its parts: no command of theirs lacks a library."""
+    for name, need in requirements(OWN["optional-dependencies"]["gateway"]).items():
+        if (ROOT / "plugins" / name).is_dir():
+            extras = read(ROOT / "plugins" / name)["project"].get("optional-dependencies", {})
+            assert need.extras == extras.keys() - {"test"}, name
+
+
 @each_folder
 def test_a_plugin_needs_the_minor_version_that_it_was_made_with(folder):
     """A plugin runs with the patch releases of the core and of the library beside it, not with the next minor one."""
