@@ -23,7 +23,7 @@ from evframe_metrics.dashboard import dashboard_file
 from evframe_metrics.page import page as metrics_page
 from evframe_mi import ManagementOptions, NarrowingOptions
 from evframe_options.describing import field_texts, kind_text, sentence, tables_of
-from evframe_schema import configuration_schema
+from evframe_schema import configuration_schema, events_schema
 
 import evframe
 from evframe.cli import main as command_line
@@ -244,9 +244,15 @@ def commands() -> str:
 EVERY_BRIDGED_EVENT = '[plugins.opensips]\nevents = ["*"]\ninstance_param = ""\n'
 
 
+EVENTS_SCHEMA = (
+    "[`evframe schema events`](plugins/schema.md#the-events) prints the JSON Schema of their notifications:"
+    " `evframe schema events E_PIKE_BLOCKED` that of one event.\n"
+)
+
+
 def events() -> str:
     """Return the page of the events that plugins declare, and those that the bridge can."""
-    parts = [NOTE, "# Events\n\nThe events that the plugins of this repository declare, by plugin.\n"]
+    parts = [NOTE, "# Events\n\nThe events that the plugins of this repository declare, by plugin.\n", EVENTS_SCHEMA]
     interface = evframe.EventInterface()
     for status in interface.plugin_status:
         if status.events:
@@ -363,6 +369,19 @@ def configuration_file() -> str:
     return json.dumps(configuration_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
+def events_file() -> str:
+    """Return the JSON Schema of all events, which the package `evframe-schema` has."""
+    return json.dumps(events_schema(all_events()), indent=1, ensure_ascii=False) + "\n"
+
+
+def all_events() -> list[evframe.EventDefinition]:
+    """Return the events that plugins declare, and those of the bridge that no other plugin does."""
+    interfaces = (evframe.EventInterface(parse_config(EVERY_BRIDGED_EVENT)), evframe.EventInterface())
+    return sorted(
+        {event.name: event for each in interfaces for event in each.events}.values(), key=lambda event: event.name
+    )
+
+
 SCHEMAS = Path(inspect.getfile(configuration_schema)).parent
 FILES = {
     FOLDER / "metrics.md": metrics,
@@ -375,6 +394,7 @@ FILES = {
     FOLDER / "opensips-parameters.md": opensips_parameters,
     FOLDER / "command-line.md": cli,
     SCHEMAS / "evframe.schema.json": configuration_file,
+    SCHEMAS / "events.schema.json": events_file,
     Path(evframe.__file__).parent / "published.json": published,  # the installed one, where that is from a wheel
 }
 

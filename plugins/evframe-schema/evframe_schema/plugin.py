@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Final
 
 import click
 
+import evframe
 from evframe import hookimpl
-from evframe.command_line import CommandLine
+from evframe.command_line import CommandLine, say
+from evframe.plugin import did_you_mean
 from evframe_schema.configuration import configuration_schema
+from evframe_schema.events import DIALECT, event_schema, events_schema
+
+_CONFIG_HELP: Final = "Configuration file; without it, the installed plugins with their defaults."
+_config = click.option("-c", "--config", "path", type=click.Path(dir_okay=False), help=_CONFIG_HELP)
 
 
 @hookimpl
@@ -34,3 +42,32 @@ def config() -> None:
     An editor that knows TOML finds it by the first line of the file: #:schema ./evframe.schema.json
     """
     _print(configuration_schema())
+
+
+@schema.command()
+@click.argument("names", nargs=-1)
+@_config
+def events(*, names: Sequence[str], path: str | None) -> None:
+    """Print the JSON Schema of the notifications of events: of all, or of those with the NAMES, which may be patterns.
+
+    The schema of a single name is that of its notification; of others, one schema that has each in $defs.
+    """
+    found = list(_interface(path).events)
+    for name in names:
+        if not any(fnmatchcase(event.name, name) for event in found):
+            meant = did_you_mean(name, [event.name for event in found])
+            raise click.ClickException(f"expected a declared event, got {name!r}{meant}")
+    if names:
+        found = [event for event in found if any(fnmatchcase(event.name, name) for name in names)]
+    is_one = len(names) == 1 and [event.name for event in found] == [*names]
+    _print({"$schema": DIALECT, **event_schema(found[0])} if is_one else events_schema(found))
+
+
+def _interface(path: str | None) -> evframe.EventInterface:
+    """Return an interface, which is never entered; it has what a configuration declares."""
+    try:
+        return evframe.EventInterface() if path is None else evframe.EventInterface.from_toml(path)
+    except evframe.ConfigError as error:
+        for problem in error.problems:
+            say(problem, err=True)
+        raise SystemExit(1) from None
