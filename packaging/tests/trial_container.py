@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "tutorials" / "first-gateway.md").read_text()
 # Limits that any machine permits; an engine would raise those of the container otherwise.
 LIMITS = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024")
+pytestmark = pytest.mark.timeout(2400)  # building takes minutes
 
 
 def blocks(language):
@@ -81,7 +82,6 @@ def test_the_image_says_how_it_is_run(engine):
     assert engine("run", "--rm", "--network=none", *LIMITS, "--entrypoint=sh", "localhost/evframe", "-c", found) == ""
 
 
-@pytest.mark.timeout(600)
 def test_the_first_tutorial_in_a_container(engine, tmp_path):
     """Each step of the page does in the container what the page says, and the container ends when it is stopped."""
     folder = tmp_path / "etc"

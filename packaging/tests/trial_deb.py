@@ -50,6 +50,8 @@ event = "E_CALL_ENDED"
 socket = "flatstore:/var/log/evframe/calls.log"
 """
 
+pytestmark = pytest.mark.timeout(2400)  # building takes minutes
+
 
 class Machine:
     """A machine whose first process is systemd."""
@@ -121,7 +123,7 @@ def following(package, folder):
     tree = folder / "next"
     subprocess.run(["dpkg-deb", "-R", package, tree], check=True, timeout=120)
     control = tree / "DEBIAN" / "control"
-    control.write_text(re.sub(r"^(Version: .*)-1$", r"\1-2", control.read_text(), flags=re.MULTILINE))
+    control.write_text(re.sub(r"^(Version: .*-)1(?=~)", r"\g<1>2", control.read_text(), flags=re.MULTILINE))
     path = folder / "next.deb"
     subprocess.run(["dpkg-deb", "-Zgzip", "--build", tree, path], check=True, timeout=120, stdout=subprocess.DEVNULL)
     return path
@@ -134,7 +136,6 @@ def test_lintian_finds_nothing(package):
     assert (done.returncode, done.stdout) == (0, "")
 
 
-@pytest.mark.timeout(900)
 def test_the_package_on_a_bare_debian(package, tmp_path):
     """It is installed, runs, is upgraded, removed and purged, by dpkg on a machine that has its dependencies alone."""
     root = tmp_path / "machine"
@@ -169,7 +170,7 @@ def test_the_package_on_a_bare_debian(package, tmp_path):
         until(lambda: machine.state() == "active")
         assert machine.run("systemctl", "show", "evframe", "--value", "--property=MainPID") not in {before, "0"}
         assert (root / "etc/evframe/evframe.toml").read_text() == CONFIGURATION
-        assert machine.run("dpkg-query", "-Wf", "${Version}", "evframe").endswith("-2")
+        assert machine.run("dpkg-query", "-Wf", "${Version}", "evframe").partition("~")[0].endswith("-2")
 
         machine.run("systemctl", "stop", "evframe")
         machine.run("dpkg", "-i", "/opt/next.deb")
