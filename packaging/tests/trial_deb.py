@@ -39,9 +39,6 @@ exec unshare --mount --uts --ipc --net --pid --cgroup --fork --kill-child bash -
 """
 JOURNAL = ("journalctl", "--unit=evframe", "--output=cat", "--no-pager", "--lines=30")
 CONFIGURATION = """
-[plugins.mi-http]
-bind = "127.0.0.1:8888"
-
 [[events]]
 name = "E_CALL_ENDED"
 
@@ -154,11 +151,11 @@ def test_the_package_on_a_bare_debian(package, tmp_path):
         plugins = json.loads(machine.run("runuser", "-u", "evframe", "--", "evframe", "plugins", "--json"))
         assert len(plugins) > 20
         assert [plugin for plugin in plugins if plugin["problem"]] == []
-        assert machine.run("evframe", "check", "-c", "/etc/evframe/evframe.toml").endswith("ok")
+        assert machine.run("evframe", "check").endswith("ok")
         assert machine.run("sh", "-c", "ls /usr/lib/evframe/lib/python3.*/site-packages/evframe/__pycache__")
 
         machine.run("systemctl", "enable", "--now", "evframe")
-        (root / "etc/evframe/evframe.toml").write_text(CONFIGURATION)
+        (root / "etc/evframe/conf.d/calls.toml").write_text(CONFIGURATION)
         machine.run("systemctl", "reload", "evframe")
         until(lambda: "E_CALL_ENDED" in machine.run("evframe", "events"))
         machine.run("evframe", "raise", "E_CALL_ENDED", "caller=alice")
@@ -169,7 +166,7 @@ def test_the_package_on_a_bare_debian(package, tmp_path):
         machine.run("dpkg", "-i", "/opt/next.deb")
         until(lambda: machine.state() == "active")
         assert machine.run("systemctl", "show", "evframe", "--value", "--property=MainPID") not in {before, "0"}
-        assert (root / "etc/evframe/evframe.toml").read_text() == CONFIGURATION
+        assert (root / "etc/evframe/conf.d/calls.toml").read_text() == CONFIGURATION
         assert machine.run("dpkg-query", "-Wf", "${Version}", "evframe").partition("~")[0].endswith("-2")
 
         machine.run("systemctl", "stop", "evframe")
@@ -180,11 +177,11 @@ def test_the_package_on_a_bare_debian(package, tmp_path):
         machine.run("dpkg", "-r", "evframe")
         assert machine.state() == "inactive"
         assert not (root / "usr/lib/evframe").exists()
-        assert (root / "etc/evframe/evframe.toml").read_text() == CONFIGURATION
+        assert (root / "etc/evframe/conf.d/calls.toml").read_text() == CONFIGURATION
         assert machine.run("cat", "/var/log/evframe/calls.log")
 
         machine.run("dpkg", "-i", "/opt/next.deb")
-        assert (root / "etc/evframe/evframe.toml").read_text() == CONFIGURATION
+        assert (root / "etc/evframe/conf.d/calls.toml").read_text() == CONFIGURATION
         machine.run("dpkg", "-P", "evframe")
         for folder in ("etc/evframe", "var/lib/evframe", "var/log/evframe", "usr/lib/evframe"):
             assert not (root / folder).exists()

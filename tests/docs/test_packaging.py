@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import evframe
-from evframe.config import parse_config
+from evframe.config import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGING = ROOT / "packaging"
@@ -60,10 +60,12 @@ def test_the_configurations_that_are_shipped_are_valid(path, tmp_path):
     """The configuration in the image and the one in the package have no problem, and open loopback addresses alone."""
     text = (PACKAGING / path).read_text().replace("/var/log/evframe", str(tmp_path))
 
-    evframe.EventInterface(parse_config(text))
+    file = tmp_path / "evframe.toml"
+    file.write_text(text)
+    evframe.EventInterface(load_config(file))
     assert set(re.findall(r'bind = "([^":]+)', text)) == {"127.0.0.1"}
-    uncommented = re.sub(r"^# ?(?=\[|\w+ = )", "", text, flags=re.MULTILINE)
-    evframe.EventInterface(parse_config(uncommented))
+    file.write_text(re.sub(r"^# ?(?=\[|\w+ = )", "", text, flags=re.MULTILINE))
+    evframe.EventInterface(load_config(file))
 
 
 @pytest.fixture
