@@ -26,6 +26,13 @@ class Left(EventType, name="E_LEFT"):
     tags: list[str] | None = None
 
 
+class Hashless:
+    """A value whose hash is broken."""
+
+    def __hash__(self):
+        raise RuntimeError("no hash")
+
+
 def interface(**plugins):
     memory = MemoryTransport()
     events = evframe.EventInterface(plugins={"memory": memory, **plugins})
@@ -89,6 +96,8 @@ async def test_values_are_checked():
             with pytest.raises(ParameterError, match="parameter 'ip': expected str, got 7"):
                 events.raise_event(Blocked(7))
             events.subscribe_event("E_PIKE_BLOCKED", "memory:a")
+        with pytest.raises(ParameterError, match="parameter 'ip': expected str, got"):
+            events.raise_event(Blocked(Hashless()))
         with pytest.raises(ParameterError, match="lone surrogate"):
             events.raise_event(Blocked("\ud800"))
         events.raise_event(Blocked(None, 2**70))  # null fits every type
@@ -109,8 +118,15 @@ async def test_class_that_is_not_registered():
     async with events:
         with pytest.raises(UnknownEventError, match="E_OTHER"):
             events.raise_event(Other(1, 2))
+        for mistaken in (Blocked("a"), Blocked, Left("a", tags=["x"]), Blocked([]), Blocked(Hashless())):
+            with pytest.raises(UnknownEventError):
+                events.raise_event(mistaken, {"ip": "a"})
+            with pytest.raises(UnknownEventError):
+                events.raise_event_and_tell(mistaken, {"ip": "a"}, print)
+            with pytest.raises(UnknownEventError):
+                await events.raise_event_and_wait(mistaken, {"ip": "a"})
         with pytest.raises(UnknownEventError):
-            events.raise_event(Blocked("a"), {"ip": "a"})
+            events.raise_event(Blocked)
         for wrong in (lambda: events.register_event(Base), lambda: events.raise_event(Base(1))):
             with pytest.raises(TypeError, match="expected a class of events with a name"):
                 wrong()

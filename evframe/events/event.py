@@ -291,7 +291,7 @@ class EventRegistry(Generic[Definition]):
     def __getitem__(self, name: str) -> Definition:
         try:
             return self.by_name[name]
-        except (KeyError, TypeError):  # a list has no hash
+        except Exception:  # noqa: BLE001 a list has no hash, and the hash of an instance is of its values
             raise UnknownEventError(name) from None
 
     def __iter__(self) -> Iterator[Definition]:

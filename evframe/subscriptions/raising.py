@@ -112,13 +112,14 @@ class Raising:
             UnknownEventError: if the event is not registered.
             ParameterError: if the parameters break the declaration or cannot be sent.
         """
-        if params is None and type(name) is not str and isinstance(name, EventType):
+        try:
+            definition = self._by_name[name]  # type: ignore[index]
+        except Exception:  # noqa: BLE001 an instance may have a value without a hash
+            # No question before the name is looked up, because that would cost an idle raise a hundredth of its time.
+            if params is not None or not isinstance(name, EventType):
+                raise UnknownEventError(name) from None  # type: ignore[arg-type]
             self._raise_typed(name)
             return
-        try:
-            definition = self._by_name[name]  # type: ignore[index]  # an instance with parameters is unknown
-        except (KeyError, TypeError):
-            raise UnknownEventError(name) from None  # type: ignore[arg-type]
         if get_ident() != self._thread:
             self._inbox.put(definition.snapshot(params, monotonic(), depth.get()))
             return
@@ -148,10 +149,10 @@ class Raising:
 
     def _snapshot(self, name: str | EventType, params: Any = None) -> tuple[Channel, Event]:
         """Return an event that is raised now, with its definition."""
-        if isinstance(name, EventType):
+        if params is None and isinstance(name, EventType):
             definition = self._events[declaration_of(type(name)).event]
             return definition, definition.snapshot_of(name, monotonic(), depth.get())
-        definition = self._events[name]
+        definition = self._events[name]  # type: ignore[index]  # an instance with parameters is unknown
         return definition, definition.snapshot(params, monotonic(), depth.get())
 
     def raise_prepared(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from evframe_wire.payload import STRICT
 from orjson import dumps
 
 from evframe_declarations.parameter import Field, Parameter
+
+_GROUP: Final = 50
 
 
 def compiled(params: Mapping[str, Parameter]) -> Callable[[Any], bool]:
@@ -41,11 +43,19 @@ def _maker(kinds: tuple[tuple[bool, bool], ...]) -> Callable[..., Callable[[Any]
 def make({", ".join(f"n{number}, t{number}" for number in range(len(kinds)))}):
     def fits(given):
         try:
-            return {" and ".join(["type(given) is dict", f"len(given) == {' + '.join(size)}", *tests])}
+            return {" and ".join(["type(given) is dict", f"len(given) == {_sum(size)}", *tests])}
         except Exception:  # a name that is missing; and the methods of a key may raise
             return False
     return fits
 """)
+
+
+def _sum(terms: Sequence[str]) -> str:
+    """Return the source of a sum; in groups, because Python compiles a sum of thousands by as many nested calls."""
+    while len(terms) > _GROUP:
+        groups = (terms[begin : begin + _GROUP] for begin in range(0, len(terms), _GROUP))
+        terms = [f"({' + '.join(group)})" for group in groups]
+    return " + ".join(terms)
 
 
 def compiled_body(event_type: Any) -> Callable[[Any], bytes | None]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
+from keyword import iskeyword
 from typing import Annotated, Any, ClassVar, Final, Literal, Union, get_args, get_origin
+from unicodedata import normalize
 
 import attrs
 from evframe_wire.visible import brief
@@ -13,6 +15,7 @@ from evframe_wire.visible import brief
 from evframe_declarations.parameter import TYPES, Field, Parameter
 
 _NAMES: Final = "str, int, float, bool, list or dict, or one of them or None"
+_NONE: Final = type(None)
 
 
 @attrs.frozen
@@ -35,47 +38,85 @@ def param(*, default: Any = attrs.NOTHING, name: str | None = None, summary: str
     return Specified(default, name, summary)
 
 
-def specified_in(namespace: dict[str, Any]) -> dict[str, Specified]:
-    """Return what the body of a class says of its fields, and leave in it the defaults alone."""
+def own_fields(class_name: str, namespace: dict[str, Any], inherited: Collection[str]) -> dict[str, Field]:
+    """Return the fields in the body of a class, and leave in *namespace* the defaults alone.
+
+    Args:
+        class_name: of the class.
+        namespace: what the body has defined.
+        inherited: the fields of the bases.
+
+    Raises:
+        TypeError: if one of them is no parameter.
+    """
+    annotations = namespace.get("__annotations__", {})
+    for name, value in namespace.items():
+        if name in {"__init__", "__slots__"}:
+            raise TypeError(f"{class_name}.{name}: expected none, because the fields make it")
+        if name not in annotations and (name in inherited or isinstance(value, Specified)):
+            raise TypeError(f"{class_name}.{name}: expected an annotation, got {brief(value)} alone")
     found = {}
-    for attribute in namespace.get("__annotations__", {}):
-        value = namespace.get(attribute, attrs.NOTHING)
-        found[attribute] = value if isinstance(value, Specified) else Specified(value)
-        if isinstance(value, Specified):
-            if value.default is attrs.NOTHING:
+    for attribute, hint in _hints(class_name, namespace).items():
+        where = f"{class_name}.{attribute}"
+        if get_origin(hint) is ClassVar or hint is ClassVar:
+            if attribute in inherited:
+                raise TypeError(f"{where}: expected a field, as in a base")
+            continue
+        found[attribute] = _field(where, attribute, hint, namespace.get(attribute, attrs.NOTHING))
+        if isinstance(said := namespace.get(attribute), Specified):
+            namespace[attribute] = said.default
+            if said.default is attrs.NOTHING:
                 del namespace[attribute]
-            else:
-                namespace[attribute] = value.default
     return found
 
 
-def fields_of(made: type, inherited: Mapping[str, Field], specified: Mapping[str, Specified]) -> Iterator[Field]:
-    """Yield the fields of a class in the order of its arguments.
+def check_fields(class_name: str, fields: Mapping[str, Field]) -> None:
+    """Raise TypeError unless a class can have these fields in this order."""
+    names: set[str] = set()
+    has_default = False
+    for attribute, field in fields.items():
+        where = f"{class_name}.{attribute}"
+        if field.name in names:
+            raise TypeError(f"{where}: expected another name than {brief(field.name)}, which another field has")
+        if has_default and not field.has_default:
+            raise TypeError(f"{where}: expected a default, because fields before it have one")
+        names.add(field.name)
+        has_default = field.has_default
 
-    Raises:
-        TypeError: if the annotation or the default of one is no type or value of a parameter.
-    """
+
+def _hints(class_name: str, namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the annotations of a body, read in its module; a text does not mean a field that has its name."""
+    annotations = namespace.get("__annotations__", {})
+    known = {each.__name__: each for each in namespace.get("__type_params__", ())}
+    known |= {name: value for name, value in namespace.items() if name not in annotations}
+    body = type(class_name, (), {"__annotations__": annotations, "__module__": namespace.get("__module__")})
     try:
-        hints = typing.get_type_hints(made, include_extras=True)
+        return typing.get_type_hints(body, localns=known, include_extras=True)
     except NameError as error:
-        raise TypeError(f"{made.__name__}: expected annotations that the module has, got {error.name!r}") from None
-    for attribute, hint in hints.items():
-        if get_origin(hint) is ClassVar or hint is ClassVar:
-            continue
-        said = specified.get(attribute)
-        if said is None:
-            yield inherited[attribute]
-            continue
-        where = f"{made.__name__}.{attribute}"
-        kind, is_nullable = _type_of(where, hint)
-        _check_default(where, said.default, kind, is_nullable=is_nullable)
-        yield Field(attribute, said.name or attribute, Parameter(kind, said.default is None, said.summary))
+        raise TypeError(f"{class_name}: expected annotations that the module has, got {error.name!r}") from None
+    except Exception as error:  # whatever the code in a text raises
+        raise TypeError(f"{class_name}: expected annotations that can be read, got {brief(error)}") from error
+
+
+def _field(where: str, attribute: str, hint: Any, value: Any) -> Field:
+    """Return the field that a body annotates with *hint*, and assigns *value*."""
+    is_special = attribute.startswith("__") and attribute.endswith("__")
+    if not attribute.isidentifier() or iskeyword(attribute) or normalize("NFKC", attribute) != attribute or is_special:
+        raise TypeError(f"{where}: expected an identifier, which `param(name=…)` gives another name")
+    said = value if isinstance(value, Specified) else Specified(value)
+    if not isinstance(said.name, str | None):
+        raise TypeError(f"{where}: expected a name that is text, got {brief(said.name)}")
+    kind, is_nullable = _type_of(where, hint)
+    _check_default(where, said.default, kind, is_nullable=is_nullable)
+    parameter = Parameter(kind, said.default is None, said.summary)
+    return Field(attribute, attribute if said.name is None else said.name, parameter, said.default is not attrs.NOTHING)
 
 
 def _check_default(where: str, default: Any, kind: type, *, is_nullable: bool) -> None:
     if default is attrs.NOTHING or (default is None and is_nullable):
         return
-    if kind in {list, dict} or type(default) is not kind:
+    is_fit = type(default) is kind or (kind is float and type(default) is int)
+    if kind in {list, dict} or not is_fit:
         accepted = "None" if kind in {list, dict} else f"{kind.__name__}, or None"
         raise TypeError(
             f"{where}: expected a default that is {accepted} for `{kind.__name__} | None`, got {brief(default)}"
@@ -88,11 +129,13 @@ def _type_of(where: str, hint: Any) -> tuple[type, bool]:
     if origin is Annotated:
         return _type_of(where, get_args(hint)[0])
     if origin is Union or origin is types.UnionType:
-        others = [each for each in get_args(hint) if each is not type(None)]
+        others = [each for each in get_args(hint) if each is not _NONE]
         if len(others) == 1:
             return _type_of(where, others[0])[0], True
-    if origin is Literal and len(kinds := {type(each) for each in get_args(hint)}) == 1:
-        return _type_of(where, kinds.pop())
+    if origin is Literal:
+        kinds = {type(each) for each in get_args(hint)}
+        if len(kinds - {_NONE}) == 1:
+            return _type_of(where, *(kinds - {_NONE}))[0], _NONE in kinds
     kind = origin or hint
     if kind not in TYPES:
         raise TypeError(f"{where}: expected {_NAMES}, got {hint!r}")

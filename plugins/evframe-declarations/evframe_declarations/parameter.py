@@ -35,3 +35,5 @@ class Field:
     name: str
     """The name of the parameter."""
     parameter: Parameter
+    has_default: bool = False
+    """Whether an event may be made without a value for it."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
 
-import attrs
 from evframe_wire.payload import Pairs
 
 from evframe_declarations.declaration import Declaration, ParameterTypes
-from evframe_declarations.fields import fields_of, param, specified_in
+from evframe_declarations.fields import check_fields, own_fields, param
 from evframe_declarations.parameter import Field
 
 try:
@@ -39,15 +39,20 @@ class EventMeta(type if StructMeta is None else StructMeta):  # type: ignore[mis
         Raises:
             TypeError: if an annotation or a default is no type or value of a parameter.
         """
-        specified = specified_in(namespace)
+        inherited = _inherited(class_name, bases)
+        own = own_fields(class_name, namespace, inherited)
+        fields = inherited | own
+        check_fields(class_name, fields)
         if StructMeta is None:
-            made = type.__new__(mcs, class_name, bases, namespace)
-            made = attrs.define(made, slots=False, frozen=True) if bases else made
+            # A data class gives a field without a default the one that the field has in a base.
+            namespace |= {each: dataclasses.field() for each in own if not own[each].has_default}
+            made: Any = type.__new__(mcs, class_name, bases, namespace)
+            made = dataclasses.dataclass(frozen=True)(made) if bases else made
         else:
             made = super().__new__(mcs, class_name, bases or (Struct,), namespace, frozen=True, weakref=True)
-        inherited = {field.attribute: field for base in reversed(bases) for field in getattr(base, "__fields__", ())}
-        made.__fields__ = tuple(fields_of(made, inherited, specified))
+        made.__fields__ = tuple(fields.values())
         made.__declaration__ = None
+        _check_shadows(made)
         if name is not None:
             params = {field.name: field.parameter for field in made.__fields__}
             summary = " ".join((namespace.get("__doc__") or "").partition("\n\n")[0].split())
@@ -56,6 +61,43 @@ class EventMeta(type if StructMeta is None else StructMeta):  # type: ignore[mis
 
     def __init__(cls, *_: Any, **__: Any) -> None:  # noqa: N805 of a class of classes
         """Take the arguments of `__new__`."""
+
+
+def _inherited(class_name: str, bases: tuple[type, ...]) -> dict[str, Field]:
+    """Return the fields of the bases.
+
+    Raises:
+        TypeError: if two of the bases have fields that no class has together, or if one is a struct of msgspec.
+    """
+    owners = [owner for base in bases if (owner := _owner_of(class_name, base)) is not None]
+    if not owners:
+        return {}
+    last = max(owners, key=lambda owner: len(owner.__mro__))
+    if not all(issubclass(last, owner) for owner in owners):
+        raise TypeError(f"{class_name}: expected fields of one base, got those of {owners}")
+    return {field.attribute: field for field in last.__fields__}
+
+
+def _owner_of(class_name: str, base: type) -> EventMeta | None:
+    """Return the class whose body has the last fields that *base* has; None when it has none."""
+    for each in base.__mro__:
+        if isinstance(each, EventMeta):
+            if each.__fields__ and all(getattr(one, "__fields__", ()) != each.__fields__ for one in each.__bases__):
+                return each
+        elif StructMeta is not None and isinstance(each, StructMeta) and each is not Struct:
+            raise TypeError(f"{class_name}: expected bases that are classes of events or have no fields, got {base!r}")
+    return None
+
+
+def _check_shadows(made: EventMeta) -> None:
+    """Raise TypeError if another class has what hides a field."""
+    for field in made.__fields__:
+        for each in made.__mro__:
+            if isinstance(each, EventMeta):
+                if field.attribute in vars(each).get("__annotations__", {}):
+                    break
+            elif field.attribute in vars(each):
+                raise TypeError(f"{made.__name__}.{field.attribute}: expected a field, got what {each.__name__} has")
 
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ class Contact(Address, name="E_CONTACT"):
     uri: str
 
 
-@pytest.fixture(params=["msgspec", "attrs"])
+@pytest.fixture(params=["msgspec", "dataclasses"])
 def kind(request, monkeypatch):
     """Return the package with the library, or as it is imported where that is missing."""
     if request.param == "msgspec":
