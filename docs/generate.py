@@ -23,7 +23,7 @@ from evframe_metrics.dashboard import dashboard_file
 from evframe_metrics.page import page as metrics_page
 from evframe_mi import ManagementOptions, NarrowingOptions
 from evframe_options.describing import field_texts, kind_text, sentence, tables_of
-from evframe_schema import configuration_schema, events_schema
+from evframe_schema import Gateway, asyncapi_document, configuration_schema, events_schema
 
 import evframe
 from evframe.cli import main as command_line
@@ -382,6 +382,12 @@ def all_events() -> list[evframe.EventDefinition]:
     )
 
 
+def asyncapi_file() -> str:
+    """Return the AsyncAPI document of all events and commands, which the package `evframe-schema` has."""
+    gateway = attrs.evolve(Gateway.of(evframe.EventInterface()), events=all_events())
+    return json.dumps(asyncapi_document(gateway), indent=1, ensure_ascii=False) + "\n"
+
+
 SCHEMAS = Path(inspect.getfile(configuration_schema)).parent
 FILES = {
     FOLDER / "metrics.md": metrics,
@@ -395,6 +401,7 @@ FILES = {
     FOLDER / "command-line.md": cli,
     SCHEMAS / "evframe.schema.json": configuration_file,
     SCHEMAS / "events.schema.json": events_file,
+    SCHEMAS / "asyncapi.json": asyncapi_file,
     Path(evframe.__file__).parent / "published.json": published,  # the installed one, where that is from a wheel
 }
 

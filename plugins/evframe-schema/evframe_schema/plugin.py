@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from importlib.metadata import version
 from typing import Any, Final
 
 import click
@@ -13,6 +14,7 @@ import evframe
 from evframe import hookimpl
 from evframe.command_line import CommandLine, say
 from evframe.plugin import did_you_mean
+from evframe_schema.asyncapi import Gateway, Spec, asyncapi_document
 from evframe_schema.configuration import configuration_schema
 from evframe_schema.events import DIALECT, event_schema, events_schema
 
@@ -28,7 +30,7 @@ def register_cli(commands: CommandLine) -> None:
 
 @click.group()
 def schema() -> None:
-    """Describe the configuration, or the events, for editors and other tools."""
+    """Describe the configuration, the events and the gateway, for editors and other tools."""
 
 
 def _print(document: Any) -> None:
@@ -61,6 +63,21 @@ def events(*, names: Sequence[str], path: str | None) -> None:
         found = [event for event in found if any(fnmatchcase(event.name, name) for name in names)]
     is_one = len(names) == 1 and [event.name for event in found] == [*names]
     _print({"$schema": DIALECT, **event_schema(found[0])} if is_one else events_schema(found))
+
+
+@schema.command()
+@_config
+@click.option(
+    "--spec", type=click.Choice(["3.0", "3.1"]), default="3.0", show_default=True, help="Version of AsyncAPI."
+)
+def asyncapi(*, path: str | None, spec: Spec) -> None:
+    """Print an AsyncAPI document: events, subscribers of the configuration and management commands.
+
+    It is JSON, which every reader of YAML takes too, and has no secret.
+    """
+    interface = _interface(path)
+    config = None if path is None else evframe.load_config(path)
+    _print(asyncapi_document(Gateway.of(interface, config, version("evframe")), spec))
 
 
 def _interface(path: str | None) -> evframe.EventInterface:

@@ -1,0 +1,198 @@
+"""The AsyncAPI document: it fits the specification, describes what is configured, and has no secret."""
+
+import json
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from evframe_schema import Gateway, asyncapi_document, event_schema
+from evframe_schema.addresses import keys_for, place_of
+from jsonschema import Draft7Validator
+
+import evframe
+from evframe.cli import main
+
+CONFIG = """
+[plugins.opensips]
+events = ["*"]
+instance_param = ""
+
+[plugins.mi-http]
+token = "tok-S3CRET"
+auth_username = "ops"
+auth_password = "${env:EVFRAME_TEST_PASSWORD}"
+
+[plugins.mi-datagram]
+socket_name = "udp:127.0.0.1:8080"
+
+[plugins.mi-fifo]
+fifo_name = "/tmp/opensips_fifo"
+
+[[subscriptions]]
+event = "E_PIKE_BLOCKED"
+socket = "udp:10.0.0.1:99"
+
+[[subscriptions]]
+event = "E_PIKE_BLOCKED"
+socket = "rabbitmq:guest:pw-S3CRET@broker:5673/exchange=ex;vhost=v?key"
+
+[[subscriptions]]
+event = "E_UL_AOR_INSERT"
+socket = "rabbitmq:guest:${env:EVFRAME_TEST_PASSWORD}@broker/key"
+
+[[subscriptions]]
+event = "E_A"
+socket = "kafka:b1:9092,b2:9092/topic?key=callid&g.sasl.password=pw-S3CRET"
+
+[[subscriptions]]
+event = "E_B/~ x"
+socket = "xmlrpc:192.0.2.4:80/hooks/3f2b8c91d4e7S3CRET:method"
+
+[[subscriptions]]
+event = "E_B/~ x"
+socket = "virtual:FAILOVER udp:10.0.0.1:99 tcp:10.0.0.2:100/other"
+
+[[subscriptions]]
+event = "E_B/~ x"
+socket = "udp:${env:EVFRAME_TEST_HOST}:99"
+
+[[subscriptions]]
+event = "E_B/~ x"
+socket = "flatstore:FOLDER/events.csv"
+"""
+
+
+@cache
+def specification():
+    return Draft7Validator(json.loads((Path(__file__).parent / "data" / "asyncapi-3.0.0.json").read_bytes()))
+
+
+def assert_fits(document):
+    """Check a document with the JSON Schema of AsyncAPI, and that each reference leads to something."""
+    assert [error.message for error in specification().iter_errors(document)] == []
+    for reference in references(document):
+        part = document
+        for step in reference.removeprefix("#/").split("/"):
+            part = part[step]
+
+
+def references(part):
+    if isinstance(part, dict) and isinstance(part.get("$ref"), str):
+        yield part["$ref"]
+    for each in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from references(each)
+
+
+@pytest.fixture
+def documents(tmp_path, monkeypatch):
+    """Return the documents of a configuration with secrets, of both versions."""
+    monkeypatch.setenv("EVFRAME_TEST_PASSWORD", "pw-S3CRET")
+    monkeypatch.setenv("EVFRAME_TEST_HOST", "host-S3CRET")
+    path = tmp_path / "evframe.toml"
+    path.write_text(CONFIG.replace("FOLDER", str(tmp_path)))
+    found = []
+    for spec in ("3.0", "3.1"):
+        done = CliRunner().invoke(main, ["schema", "asyncapi", "-c", str(path), "--spec", spec])
+        assert done.exit_code == 0, done.output
+        found.append(done.output)
+    assert not list(tmp_path.glob("*.csv"))
+    return found
+
+
+def test_it_fits_the_specification_without_secrets(documents):
+    """With every event of the plugins and the 63 of the catalogue, in both versions."""
+    assert "S3CRET" not in "".join(documents)
+    older, newer = map(json.loads, documents)
+    assert_fits(older)
+    assert (older.pop("asyncapi"), newer.pop("asyncapi")) == ("3.0.0", "3.1.0")
+    assert older == newer
+    events = [each for each in older["operations"].values() if each["action"] == "send"]
+    assert len(events) == len(older["channels"]) - 1 >= 73
+
+
+def test_what_is_configured(documents):
+    """Sockets are servers, with the bindings of the channel; management interfaces are servers, too."""
+    document = json.loads(documents[0])
+    servers, channels = document["servers"], document["channels"]
+    places = {key: (each["protocol"], each["host"], each.get("pathname", "")) for key, each in servers.items()}
+
+    assert places["udp_10.0.0.1_99"] == ("udp", "10.0.0.1:99", "")
+    assert places["tcp_10.0.0.2_100_other"] == ("tcp", "10.0.0.2:100", "")
+    assert places["udp___env_EVFRAME_TEST_HOST__99"] == ("udp", "{env_EVFRAME_TEST_HOST}:99", "")
+    assert places["rabbitmq_guest_broker_5673_exchange_ex_vhost_v_key"] == ("amqp", "broker:5673", "/v")
+    assert places["mi-http"] == ("http", "127.0.0.1:8888", "/mi")
+    assert places["mi-datagram"] == ("udp", "127.0.0.1:8080", "")
+    assert places["mi-fifo"] == ("fifo", "/tmp/opensips_fifo", "")
+    assert not any("flatstore" in key for key in servers)
+    assert [each["$ref"] for each in servers["mi-http"]["security"]] == [
+        "#/components/securitySchemes/token",
+        "#/components/securitySchemes/password",
+    ]
+    exchange = {"is": "routingKey", "exchange": {"name": "ex", "vhost": "v"}, "bindingVersion": "0.3.0"}
+    assert channels["E_PIKE_BLOCKED"]["bindings"] == {"amqp": exchange}
+    queue = {"is": "queue", "queue": {"name": "key", "vhost": "/"}, "bindingVersion": "0.3.0"}
+    assert channels["E_UL_AOR_INSERT"]["bindings"] == {"amqp": queue}
+    assert channels["E_A"]["bindings"] == {"kafka": {"topic": "topic", "bindingVersion": "0.5.0"}}
+    assert channels["E_B___x"]["address"] == "E_B/~ x"
+    assert sorted(channels["E_B___x"]["messages"]) == ["E_B___x", "E_B___x.xmlrpc"]
+
+
+def test_a_command_is_an_operation_with_a_reply(documents):
+    """Its request has each of its names and lists of parameters, and is answered with a result or an error."""
+    document = json.loads(documents[0])
+    operation = document["operations"]["receive.evi_subscribe"]
+    payload = Draft7Validator(document["components"]["messages"]["receive.evi_subscribe"]["payload"])
+    request = {"jsonrpc": "2.0", "id": 1, "method": "event_subscribe"}
+
+    assert operation["action"] == "receive"
+    assert len(operation["reply"]["messages"]) == 2
+    assert payload.is_valid(request | {"params": ["E_A", "udp:127.0.0.1:1"]})
+    assert payload.is_valid(request | {"params": {"event": "E_A", "socket": "udp:127.0.0.1:1", "expire": 60}})
+    assert not payload.is_valid(request)
+    assert not payload.is_valid(request | {"params": {"event": "E_A"}})
+    assert not payload.is_valid(request | {"method": "evi:unsubscribe", "params": ["E_A", "udp:127.0.0.1:1"]})
+
+
+def test_the_package_has_one_for_all_events():
+    """Its file fits the specification, and has the schema of each event of the project."""
+    shipped = json.loads(files("evframe_schema").joinpath("asyncapi.json").read_bytes())
+
+    assert_fits(shipped)
+    for event in evframe.EventInterface().events:
+        schema = event_schema(event)
+        schema.pop("description", None)
+        assert shipped["components"]["messages"][event.name]["payload"] == schema
+
+
+def test_without_a_management_interface_there_is_no_operation_of_one():
+    """A service has events alone."""
+    interface = evframe.EventInterface(plugins={})
+    interface.register_event("E_A", {"x": int})
+    document = asyncapi_document(Gateway(events=list(interface.events), commands=list(interface.commands)))
+
+    assert_fits(document)
+    assert list(document["operations"]) == ["send.E_A"]
+
+
+@pytest.mark.parametrize(
+    ("canonical", "protocol", "host", "pathname"),
+    [
+        ("unix:/run/a.sock", "unix", "/run/a.sock", ""),
+        ("tcp:[2001:db8::1]:8080", "tcp", "[2001:db8::1]:8080", ""),
+        ("rabbitmq:a%40b@h1,h2:1/", "amqp", "h1,h2:1", ""),
+        ("xmlrpcs:rpc.example:8443/x:block_ip", "https", "rpc.example:8443", "/x"),
+        ("mqtt:broker/a", "mqtt", "broker/a", ""),
+    ],
+)
+def test_places(canonical, protocol, host, pathname):
+    """A canonical text is split as its scheme has it; one of another plugin is taken as it is."""
+    place = place_of(canonical)
+
+    assert (place.protocol, place.host, place.pathname) == (protocol, host, pathname)
+
+
+def test_keys_are_different():
+    """Names that differ only in other characters have different keys."""
+    assert keys_for(["a:b", "a/b", "a_b"]) == {"a:b": "a_b", "a/b": "a_b_2", "a_b": "a_b_3"}
