@@ -1,11 +1,15 @@
 """The command: a new file, which is a configuration without a problem."""
 
+import json
 import os
+import re
 import stat
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from evframe_init import commented_configuration
+from evframe_options.installed import installed
 
 from evframe.cli import main
 
@@ -32,6 +36,38 @@ def test_what_is_written_passes_the_check(init):
     checked = CliRunner().invoke(main, ["check", "-c", "evframe.toml"])
     assert (checked.exit_code, checked.output) == (0, "ok\n")
     assert init("--print").output == Path("evframe.toml").read_text(encoding="utf-8")
+
+
+def problems(text, plugins):
+    """Return what the check finds in *text* when only *plugins* take part."""
+    others = json.dumps([each.name for each in installed() if each not in plugins])
+    head = "[plugins]" if "\n[plugins]" in text else "#[plugins]"
+    text = text.replace("\ndisable = []", "\n#disable = []").replace(head, f"[plugins]\ndisable = {others}", 1)
+    Path("some.toml").write_text(text, encoding="utf-8")
+    return CliRunner().invoke(main, ["check", "-c", "some.toml"]).output.splitlines()
+
+
+ALL = [*installed()]
+SUBSETS = {"none": [], "all": ALL}
+SUBSETS |= {f"only-{each.name}": [each] for each in ALL}
+
+
+@pytest.mark.parametrize("plugins", SUBSETS.values(), ids=SUBSETS)
+@pytest.mark.usefixtures("init")
+def test_whatever_is_installed_and_uncommented(plugins):
+    """With any plugins, and with every default and header uncommented, only what says that it is required is missing."""
+    text = commented_configuration(plugins)
+    assert problems(text, plugins) == ["ok"]
+    uncommented = re.sub(r"^#(?=\[|[\w-]+ = (?! #))", "", text, flags=re.MULTILINE)
+    assert uncommented.count("\n#[") == 0
+    wrong = [line for line in problems(uncommented, plugins) if line != "ok"]
+    for line in wrong:
+        key, problem = re.fullmatch(r"[^:]*:\d+: [\w.\[\]-]*?([\w-]+): (.*)", line).groups()
+        is_required = re.search(rf"^#{key} =  # .*, required$", text, re.MULTILINE) is not None
+        assert (is_required and problem == "expected a value, got nothing") or problem.startswith("expected either "), (
+            line
+        )
+    assert wrong  # a parameter of an event, and a policy, have no defaults
 
 
 def test_a_file_that_exists(init, tmp_path):
