@@ -303,3 +303,46 @@ def test_sockets_that_systemd_has_bound(boot):
     container.configure(BRIDGE.replace(":8888", ":8887"))
     assert container.run("systemctl", "reload", "evframe").returncode == 0
     until(lambda: "a socket that was handed over is not used" in container.journal())
+
+
+def test_sockets_for_a_gateway_that_runs(boot):
+    """They are enabled and the gateway is restarted; systemd would refuse to start them beside it."""
+    sockets = {f"evframe/{path.name}": path.read_text() for path in FOLDER.glob("*.socket")}
+    container = boot(BRIDGE, **sockets, **{"evframe/sockets.conf": SOCKETS})
+    drop_ins = "/etc/systemd/system/evframe.service.d"
+    container.run("cp", *(f"/etc/{name}" for name in sockets), "/etc/systemd/system/")
+    container.run("cp", "/etc/evframe/sockets.conf", drop_ins)
+    units = [path.name for path in FOLDER.glob("*.socket")]
+    for words in (("daemon-reload",), ("enable", *units), ("restart", "evframe")):
+        done = container.run("systemctl", *words)
+        assert done.returncode == 0, done.stderr
+    assert container.run("systemctl", "is-active", *units).stdout.split() == ["active"] * len(units)
+    assert "handed over" not in container.journal()
+
+
+def test_traffic_at_the_sockets_of_a_gateway_that_fails(boot):
+    """One datagram starts it until StartLimitBurst, whatever its exit code; a reset and a start bring it back."""
+    sockets = {f"systemd/system/{path.name}": path.read_text() for path in FOLDER.glob("*.socket")}
+    drop_in = {"systemd/system/evframe.service.d/sockets.conf": SOCKETS}
+    container = boot(BRIDGE, **sockets, **drop_in)
+    units = [path.name for path in FOLDER.glob("*.socket")]
+
+    def states():
+        return container.run("systemctl", "is-active", *units).stdout.split()
+
+    container.configure('[core]\nqueue_size = "a"\n')
+    assert container.run("systemctl", "restart", "evframe").returncode != 0
+    assert states() == ["active"] * len(units)
+    send = "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 20001))"
+    assert container.run(str(BIN / "python"), "-c", send).returncode == 0
+    until(lambda: states() == ["failed"] * len(units))
+    assert container.show("ExecMainStatus") == "78"
+    assert "service-start-limit-hit" in container.journal()
+
+    container.configure(BRIDGE)
+    assert container.run("systemctl", "start", "evframe").returncode != 0
+    for words in (("reset-failed", "evframe"), ("start", "evframe")):
+        done = container.run("systemctl", *words)
+        assert done.returncode == 0, done.stderr
+    assert states() == ["active"] * len(units)
+    assert container.show("ActiveState") == "active"
