@@ -8,9 +8,16 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import attrs
+from evframe_options import Filled
+from evframe_wire.masking import MASK
+
+import evframe
+from evframe.plugin import leaves, shown_option
 
 _UNFIT: Final = re.compile(r"[^\w.-]")
 _PROTOCOLS: Final = {"rabbitmq": "amqp", "xmlrpc": "http", "xmlrpcs": "https"}
+ANY: Final = "any"
+"""The protocol where it is not known."""
 _XML: Final = {"xmlrpc", "xmlrpcs"}
 LOCAL: Final = {"flatstore", "route"}
 """Schemes whose events stay on the machine, in files and callables, which AsyncAPI does not describe."""
@@ -53,8 +60,24 @@ class Place:
         return server | ({"variables": variables} if variables else {})
 
 
+def canonical_texts(interface: evframe.EventInterface, text: str) -> list[str]:
+    """Return the texts in listings of a configured socket, or of its members; no value of a reference is read.
+
+    Raises:
+        SocketError: if it cannot be used.
+    """
+
+    def show(marked: str) -> str:
+        return "\n".join(leaf.canonical for leaf in leaves(interface.parse_socket(marked).socket))
+
+    shown = shown_option(Filled(text, text) if "${" in text else text, show)
+    return [f"{text.partition(':')[0]}:{shown}"] if shown == MASK else shown.splitlines()
+
+
 def place_of(canonical: str) -> Place:
     """Return where the socket with this canonical text is; nothing but the text is read, so that no secret is."""
+    if canonical.startswith("${"):
+        return Place(canonical, ANY, canonical)
     scheme, _, rest = canonical.partition(":")
     known = {"rabbitmq": _rabbitmq, "kafka": _kafka, "xmlrpc": _xmlrpc, "xmlrpcs": _xmlrpc, "tcp": _tcp}.get(scheme)
     protocol = _PROTOCOLS.get(scheme, scheme)

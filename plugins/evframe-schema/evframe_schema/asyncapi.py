@@ -11,7 +11,7 @@ from evframe_options.installed import installed
 import evframe
 from evframe import EventDefinition
 from evframe.plugin import Command, leaves
-from evframe_schema.addresses import LOCAL, Place, keys_for, place_of
+from evframe_schema.addresses import ANY, LOCAL, Place, canonical_texts, keys_for, place_of
 from evframe_schema.events import event_schema
 from evframe_schema.management import MANAGEMENT, ManagementServer, answers, management_servers, request_schema
 
@@ -39,12 +39,24 @@ class Gateway:
     def of(
         cls, interface: evframe.EventInterface, config: evframe.Config | None = None, version: str = "1.0.0"
     ) -> Self:
-        """Return the gateway that an interface with this configuration belongs to."""
+        """Return the gateway that an interface belongs to.
+
+        Args:
+            interface: its events, commands and subscribers.
+            config: has the management interfaces, and further subscribers, which the interface needs not have.
+            version: of what is described.
+
+        Raises:
+            SocketError: if a socket of *config* cannot be used.
+        """
+        found = [(lease.event.name, lease.subscriber.socket) for lease in interface.subscriptions]
+        texts = [(name, leaf.canonical) for name, socket in found for leaf in leaves(socket)]
+        for lease in () if config is None else config.subscriptions:
+            texts += [(lease.event, text) for text in canonical_texts(interface, lease.socket)]
         places: dict[str, list[Place]] = {}
-        for lease in interface.subscriptions:
-            for socket in leaves(lease.subscriber.socket):
-                if socket.canonical.partition(":")[0] not in LOCAL:
-                    places.setdefault(lease.event.name, []).append(place_of(socket.canonical))
+        for name, text in dict.fromkeys(texts):
+            if text.partition(":")[0] not in LOCAL:
+                places.setdefault(name, []).append(place_of(text))
         return cls(
             events=list(interface.events),
             commands=list(interface.commands),
@@ -103,7 +115,7 @@ class _Document:
         found: dict[str, Any] = {
             _RUN_TIME: {
                 "host": "{address}",
-                "protocol": "any",
+                "protocol": ANY,
                 "description": _CHOSEN,
                 "variables": {"address": {"description": "The socket of the client, without its scheme."}},
             }

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from importlib.metadata import version
 from typing import Any, Final
 
+import attrs
 import click
 
 import evframe
@@ -54,7 +55,7 @@ def events(*, names: Sequence[str], path: str | None) -> None:
 
     The schema of a single name is that of its notification; of others, one schema that has each in $defs.
     """
-    found = list(_interface(path).events)
+    found = list(_declared(path)[0].events)
     for name in names:
         if not any(fnmatchcase(event.name, name) for event in found):
             meant = did_you_mean(name, [event.name for event in found])
@@ -75,16 +76,30 @@ def asyncapi(*, path: str | None, spec: Spec) -> None:
 
     It is JSON, which every reader of YAML takes too, and has no secret.
     """
-    interface = _interface(path)
-    config = None if path is None else evframe.load_config(path)
-    _print(asyncapi_document(Gateway.of(interface, config, version("evframe")), spec))
-
-
-def _interface(path: str | None) -> evframe.EventInterface:
-    """Return an interface, which is never entered; it has what a configuration declares."""
+    interface, config = _declared(path)
     try:
-        return evframe.EventInterface() if path is None else evframe.EventInterface.from_toml(path)
+        gateway = Gateway.of(interface, config, version("evframe"))
+    except evframe.SocketError as error:
+        raise click.ClickException(str(error)) from None
+    _print(asyncapi_document(gateway, spec))
+
+
+def _declared(path: str | None) -> tuple[evframe.EventInterface, evframe.Config | None]:
+    """Return an interface, which is never entered, with what a configuration declares, and the configuration.
+
+    It has no subscription, because a subscriber may make files at once.
+    """
+    if path is None:
+        return evframe.EventInterface(), None
+    try:
+        config = evframe.load_config(path)
+        interface = evframe.EventInterface(attrs.evolve(config, subscriptions=[]))
     except evframe.ConfigError as error:
         for problem in error.problems:
             say(problem, err=True)
         raise SystemExit(1) from None
+    known = {event.name for event in interface.events}
+    for name in dict.fromkeys(lease.event for lease in config.subscriptions):
+        if name not in known:
+            interface.register_event(name)
+    return interface, config

@@ -30,9 +30,13 @@ socket_name = "udp:127.0.0.1:8080"
 [plugins.mi-fifo]
 fifo_name = "/tmp/opensips_fifo"
 
+[plugins.journal]
+path = "FOLDER/journal.db"
+
 [[subscriptions]]
 event = "E_PIKE_BLOCKED"
 socket = "udp:10.0.0.1:99"
+keep = "disk"
 
 [[subscriptions]]
 event = "E_PIKE_BLOCKED"
@@ -57,6 +61,14 @@ socket = "virtual:FAILOVER udp:10.0.0.1:99 tcp:10.0.0.2:100/other"
 [[subscriptions]]
 event = "E_B/~ x"
 socket = "udp:${env:EVFRAME_TEST_HOST}:99"
+
+[[subscriptions]]
+event = "E_B/~ x"
+socket = "udp:10.0.0.3:${env:EVFRAME_TEST_PORT}"
+
+[[subscriptions]]
+event = "E_B/~ x"
+socket = "${env:EVFRAME_TEST_SOCKET}"
 
 [[subscriptions]]
 event = "E_B/~ x"
@@ -97,7 +109,7 @@ def documents(tmp_path, monkeypatch):
         done = CliRunner().invoke(main, ["schema", "asyncapi", "-c", str(path), "--spec", spec])
         assert done.exit_code == 0, done.output
         found.append(done.output)
-    assert not list(tmp_path.glob("*.csv"))
+    assert [each.name for each in tmp_path.iterdir()] == ["evframe.toml"]
     return found
 
 
@@ -121,6 +133,8 @@ def test_what_is_configured(documents):
     assert places["udp_10.0.0.1_99"] == ("udp", "10.0.0.1:99", "")
     assert places["tcp_10.0.0.2_100_other"] == ("tcp", "10.0.0.2:100", "")
     assert places["udp___env_EVFRAME_TEST_HOST__99"] == ("udp", "{env_EVFRAME_TEST_HOST}:99", "")
+    assert places["udp_10.0.0.3___env_EVFRAME_TEST_PORT_"] == ("udp", "10.0.0.3:{env_EVFRAME_TEST_PORT}", "")
+    assert places["__env_EVFRAME_TEST_SOCKET_"] == ("any", "{env_EVFRAME_TEST_SOCKET}", "")
     assert places["rabbitmq_guest_broker_5673_exchange_ex_vhost_v_key"] == ("amqp", "broker:5673", "/v")
     assert places["mi-http"] == ("http", "127.0.0.1:8888", "/mi")
     assert places["mi-datagram"] == ("udp", "127.0.0.1:8080", "")
@@ -164,6 +178,26 @@ def test_the_package_has_one_for_all_events():
         schema = event_schema(event)
         schema.pop("description", None)
         assert shipped["components"]["messages"][event.name]["payload"] == schema
+
+
+def test_a_socket_that_cannot_be_used(tmp_path):
+    """It is an error, as `check` has it."""
+    path = tmp_path / "evframe.toml"
+    path.write_text('[[subscriptions]]\nevent = "E_A"\nsocket = "udp:s3cret"\n')
+    done = CliRunner().invoke(main, ["schema", "asyncapi", "-c", str(path)])
+
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: socket 'udp:s3cret': expected")
+
+
+def test_the_subscribers_of_a_service():
+    """A subscription that was made in Python is a server, too."""
+    interface = evframe.EventInterface()
+    interface.subscribe_event("E_PIKE_BLOCKED", "udp:127.0.0.1:9000")
+    document = asyncapi_document(Gateway.of(interface))
+
+    assert_fits(document)
+    assert document["servers"]["udp_127.0.0.1_9000"]["host"] == "127.0.0.1:9000"
 
 
 def test_without_a_management_interface_there_is_no_operation_of_one():
