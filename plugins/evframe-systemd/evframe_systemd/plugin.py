@@ -48,6 +48,7 @@ class ServiceNotifier:
         self._refusal = ""  # what the status ends with when the last reload was refused
         self._status_at = -math.inf
         self._unused: set[HeldSocket] = set()  # sockets that were handed over, and whose addresses nothing has
+        self._lost: set[HeldSocket] = set()  # and those whose paths were removed
         self._watchdog_s = math.inf
         self._watchdog_at = math.inf
 
@@ -114,11 +115,15 @@ class ServiceNotifier:
         return min(self._watchdog_at, self._status_at, retry_at) - now
 
     def _look_at_sockets(self) -> None:
-        """Log each socket that was handed over and is not used, once: what is sent there has no answer."""
+        """Log each socket that was handed over and that nothing uses, or that no client finds, once."""
         unused = set(HANDED_OVER.unused)
         for each in unused - self._unused:
             log.warning("a socket that was handed over is not used", extra={"socket": each.name, "is": str(each)})
         self._unused = unused
+        lost = {each for each in HANDED_OVER.held if each.is_lost}
+        for each in lost - self._lost:
+            log.error("the path of a socket that was handed over is gone", extra={"socket": each.name, "is": str(each)})
+        self._lost = lost
 
     def _text(self, context: PluginContext) -> str:
         return _status(context) + self._refusal

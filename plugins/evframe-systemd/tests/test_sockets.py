@@ -137,6 +137,27 @@ async def test_a_socket_that_is_not_used(held, caplog):
     assert str(held.getsockname()[1]) in str(socket_of_service)
 
 
+async def test_a_path_that_is_gone(held, caplog, tmp_path):
+    """It is logged once: no client reaches the socket, although it is open."""
+    clock = FakeClock()
+    notifier = ServiceNotifier(clock=clock)
+    path = tmp_path / "mi.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(path))
+        async with evframe.EventInterface(plugins={"systemd": notifier}, gateway=True):
+            await until_in_loop(lambda: notifier._status)
+            HANDED_OVER.held[:] = [HeldSocket.of("mi", sock.fileno())]
+            path.unlink()
+            for _ in range(2):
+                clock.advance(5)
+                notifier.process_due()
+    gone = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert [(each.message, each.socket) for each in gone] == [
+        ("the path of a socket that was handed over is gone", "mi")
+    ]
+    assert str(path) in gone[0].__dict__["is"]
+
+
 async def test_a_service_keeps_its_sockets(held, caplog):
     """In a service they may be meant for others: nothing is logged, and the variables stay."""
     async with evframe.EventInterface(plugins={"systemd": ServiceNotifier()}):

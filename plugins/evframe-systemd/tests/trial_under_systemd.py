@@ -346,3 +346,20 @@ def test_traffic_at_the_sockets_of_a_gateway_that_fails(boot):
         assert done.returncode == 0, done.stderr
     assert states() == ["active"] * len(units)
     assert container.show("ActiveState") == "active"
+
+
+@pytest.mark.parametrize("folder", ["/run/evframe/", "/run/evframe-"])
+def test_sockets_at_paths(boot, folder):
+    """A path stays while the gateway ends and starts, also below its RuntimeDirectory, whose owner it has there."""
+    path = f"{folder}proxy-1.sock"
+    unit = (FOLDER / "evframe-bridge.socket").read_text()
+    unit = unit.replace("ListenDatagram=127.0.0.1:20001", f"ListenDatagram={path}\nSocketMode=0660\nSocketGroup=daemon")
+    bridge = BRIDGE.replace("port = 20001", f'transport = "unix"\npath = "{path}"')
+    drop_in = {"systemd/system/evframe.service.d/sockets.conf": "[Service]\nSockets=evframe-bridge.socket\n"}
+    container = boot(bridge, **{"systemd/system/evframe-bridge.socket": unit}, **drop_in)
+    for words in (("is-active", "evframe"), ("restart", "evframe"), ("stop", "evframe"), ("start", "evframe")):
+        assert container.run("systemctl", *words).returncode == 0
+        done = container.run("stat", "--format=%F %G %a", path)
+        group = "evframe" if path.startswith("/run/evframe/") else "daemon"
+        assert done.stdout == f"socket {group} 660\n", (words, done.stderr)
+    assert "handed over" not in container.journal()

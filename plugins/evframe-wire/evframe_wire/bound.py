@@ -47,7 +47,9 @@ class BoundAddress:
     def is_at(self, target: Target) -> bool:
         """Return whether *target* is this address, so that nothing has to be bound for it."""
         if isinstance(target, str):
-            return target == self.address and (self._is_held or (self._path is not None and self._path.is_there))
+            return target in (self._target, self.address) and (
+                self._is_held or (self._path is not None and self._path.is_there)
+            )
         return target == self._target or bool(inet_address(self._kind, *target)[1][:2] == self.address)
 
     def give(self, access: Access) -> None:

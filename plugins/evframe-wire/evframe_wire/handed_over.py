@@ -51,6 +51,16 @@ class HeldSocket:
         return f"{self.kind.name} at {place}"
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the socket is at a UNIX path that no longer exists: no client finds it."""
+        try:
+            return isinstance(self.address, str) and bool(self.address) and not os.stat(self.address)
+        except FileNotFoundError:
+            return True
+        except OSError:  # this process may not look there
+            return False
+
+    @property
     def is_used(self) -> bool:
         """Whether a socket that `open` has returned is open."""
         self._used = [each for each in self._used if (sock := each()) is not None and sock.fileno() >= 0]
@@ -71,6 +81,14 @@ def _duplicate(descriptor: int) -> socket.socket:
     except OSError:
         os.close(duplicate)
         raise
+
+
+def _real(address: Any) -> Any:
+    """Return an absolute path without links in its folders, such as /var/run; anything else as it is."""
+    if not isinstance(address, str) or not os.path.isabs(address):
+        return address
+    folder, name = os.path.split(address)
+    return os.path.join(os.path.realpath(folder), name)
 
 
 class HandedOver:
@@ -114,10 +132,12 @@ class HandedOver:
         Raises:
             OSError: if the path or the port has another one, or *target* is a name that does not resolve.
         """
+        if isinstance(target, str):
+            target = _real(target)
         inet = [each for each in self.held if isinstance(each.address, tuple) and each.kind is kind]
         if not isinstance(target, str) and inet:
             target = inet_address(kind, *target)[1][:2]
-        there = [each for each in self.held if each.address == target]
+        there = [each for each in self.held if _real(each.address) == target]
         found = [each for each in there if each.kind is kind]
         if isinstance(target, str) and there and not found:
             raise OSError(errno.EINVAL, f"expected {kind.name}, got {there[0].kind.name} {there[0].name!r} there")

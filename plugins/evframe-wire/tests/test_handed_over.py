@@ -77,6 +77,34 @@ def test_path(hold, tmp_path):
     assert os.stat(path).st_mode & 0o777 == 0o640
 
 
+def test_path_through_a_link(hold, tmp_path):
+    """The folders of a path may be links, as /var/run is: it is the same socket, also at the next reload."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to("run")
+    for first, second in (("run", "link"), ("link", "run"), ("run/../link/", "run")):
+        name = f"{first.replace('/', '.')}.sock"
+        hold(socket.SOCK_DGRAM, f"{tmp_path}/{first}/{name}")
+        target = f"{tmp_path}/{second}/{name}"
+        address = bound(socket.SOCK_DGRAM, target)
+        assert HANDED_OVER.unused == []
+        assert address.is_at(target)
+        assert not address.is_at(f"{tmp_path}/{second}/other.sock")
+        address.close()
+        HANDED_OVER.held.clear()
+
+
+def test_path_that_is_lost(hold, tmp_path):
+    """A socket whose path was removed is lost; a port, and a socket without an address, cannot be."""
+    path = tmp_path / "mi.sock"
+    for kind, address in ((socket.SOCK_DGRAM, str(path)), (socket.SOCK_DGRAM, ("127.0.0.1", 0))):
+        hold(kind, address)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as unnamed:
+        HANDED_OVER.held.append(HeldSocket.of("unnamed", unnamed.fileno()))
+        assert [each.is_lost for each in HANDED_OVER.held] == [False, False, False]
+        path.unlink()
+        assert [each.is_lost for each in HANDED_OVER.held] == [True, False, False]
+
+
 def test_datagrams_wait_for_the_next_one(hold):
     """What arrives while nothing uses the socket waits in the kernel."""
     sock = hold(socket.SOCK_DGRAM)
