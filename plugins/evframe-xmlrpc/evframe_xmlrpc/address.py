@@ -7,9 +7,9 @@ from typing import Final
 
 import attrs
 from evframe_wire.addresses import without_brackets
+from evframe_wire.path_masking import masked
 
 from evframe import split_host_port
-from evframe_xmlrpc.masking import masked
 
 DEFAULT_PATH: Final = "/RPC2"
 FORM: Final = "expected host:port[/path]:method"

@@ -12,6 +12,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from evframe_wire.addresses import connection_problem
+from evframe_wire.path_masking import is_masked
 from evframe_wire.tls import client_context
 
 from evframe import Batch, ConfigError, Socket, SocketError, Unavailable, hookimpl
@@ -19,7 +20,6 @@ from evframe.plugin import FORBIDDEN, HostAddress, LateModule, Limits, PluginCon
 from evframe_xmlrpc.address import XmlrpcSocket, parse, shown
 from evframe_xmlrpc.calls import Carried, call, common_headers, multicall, request, values
 from evframe_xmlrpc.connection import Address, ConnectionEnded, HttpConnection, Reply
-from evframe_xmlrpc.masking import is_masked
 from evframe_xmlrpc.options import Options as XmlrpcOptions
 from evframe_xmlrpc.replies import is_refused, outcome, outcomes
 
