@@ -157,7 +157,7 @@ class Transports:
         scheme = url.partition(":")[0].lower()
         transports = self._by_name.values()
         own = [OWN_FORM for each in transports if scheme in getattr(each.plugin, "schemes", ())]
-        others = [form for each in transports for form in each.limits.url_forms.get(scheme, ())]
+        others = [form for each in transports if not own for form in each.limits.url_forms.get(scheme, ())]
         for socket in sockets_for(url, own + others):
             with suppress(SocketError, PluginError):
                 canonical = self._parse_socket(socket).socket.canonical
