@@ -72,6 +72,7 @@ def test_toml_blocks_are_configurations(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BROKER_PASSWORD", "secret")
     monkeypatch.setenv("EVFRAME_TOKEN", "secret")
+    monkeypatch.setenv("WEBHOOK_SECRET", "whsec_" + "c2VjcmV0" * 4)
     for text in blocks(page, "toml"):
         (tmp_path / "evframe.toml").write_text(text)
         evframe.EventInterface.from_toml(tmp_path / "evframe.toml")

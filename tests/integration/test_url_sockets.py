@@ -8,11 +8,16 @@ from evframe.exceptions import SocketError
 ROUTES = {"E_X": "builtins:print"}
 
 
+def made(*disabled):
+    events = evframe.EventInterface(evframe.Config(disable=[*disabled], plugins={"route": {"routes": ROUTES}}))
+    events.register_event("E_X")
+    return events
+
+
 @pytest.fixture(scope="module")
 def interface():
-    made = evframe.EventInterface(evframe.Config(plugins={"route": {"routes": ROUTES}}))
-    made.register_event("E_X")
-    return made
+    """Return an interface without webhooks, whose sockets are URLs."""
+    return made("webhook")
 
 
 @pytest.mark.parametrize(
@@ -54,8 +59,9 @@ def test_the_socket_that_was_meant_is_shown(interface, url, meant):
     assert "r@et" not in str(caught.value)
 
 
-def test_every_transport(interface):
+def test_every_transport():
     """For a URL of any scheme that a plugin has there is an error that shows no password, or it is a path."""
+    interface = made()
     schemes = {
         scheme for status in interface.plugin_status for scheme in getattr(interface.plugin(status.name), "schemes", ())
     }
@@ -65,6 +71,15 @@ def test_every_transport(interface):
             with pytest.raises(SocketError) as caught:
                 interface.subscribe_event("E_X", url)
             assert "s3cret" not in str(caught.value)
+
+
+def test_urls_that_are_sockets():
+    """With webhooks, a URL of the web is a socket; one that is refused has the error of its transport."""
+    events = made()
+    assert events.subscribe_event("E_X", "https://host.example/hook").subscriber.socket.canonical.endswith(":443/hook")
+    with pytest.raises(SocketError, match=r"^socket 'https://host.example/hook': expected .* without a user") as caught:
+        events.subscribe_event("E_X", "https://u:s3cret@host.example/hook")
+    assert "s3cret" not in str(caught.value)
 
 
 def test_paths(interface):

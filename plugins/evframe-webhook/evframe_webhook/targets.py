@@ -1,0 +1,54 @@
+"""What holds for a socket: the options of the plugin, and those of the first target that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from evframe_webhook.address import Pattern, WebhookSocket
+from evframe_webhook.bodies import CONTENT_TYPES
+from evframe_webhook.options import Options, TargetOptions
+from evframe_webhook.signing import key_of
+
+
+@attrs.frozen
+class Target:
+    """How requests to a socket are made."""
+
+    format: str
+    timeout_s: float
+    max_in_flight: int
+    max_pause_s: float
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    keys: tuple[bytes, ...] = attrs.field(default=(), repr=False)
+    origin: str | None = None
+
+    @property
+    def content_type(self) -> str:
+        """The content type of the format."""
+        return CONTENT_TYPES[self.format]
+
+
+def targets_of(options: Options) -> Callable[[WebhookSocket], Target]:
+    """Return what finds the target of a socket."""
+    made = [(Pattern.of(each.url), _target(options, each)) for each in options.targets]
+    other = _target(options, TargetOptions("*"))
+
+    def find(socket: WebhookSocket) -> Target:
+        return next((target for pattern, target in made if pattern.fits(socket)), other)
+
+    return find
+
+
+def _target(options: Options, own: TargetOptions) -> Target:
+    secrets = (own.secret, own.previous_secret)
+    return Target(
+        own.format or options.format,
+        (own.timeout_ms or options.timeout_ms) / 1000,
+        own.max_in_flight or options.max_in_flight,
+        options.max_retry_after_s,
+        own.headers,
+        tuple(key_of(secret) for secret in secrets if secret is not None),
+        own.origin,
+    )
