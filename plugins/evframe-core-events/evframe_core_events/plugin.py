@@ -25,7 +25,7 @@ from evframe.plugin import (
     comes_from_outside,
 )
 from evframe_core_events.consumer import LogConsumer
-from evframe_core_events.declared import declare
+from evframe_core_events.events import EVENTS
 from evframe_core_events.logs import EventHandler, RateLimit
 from evframe_core_events.memory import Level, Memory, Usage
 from evframe_core_events.options import Options as CoreEventsOptions
@@ -88,7 +88,8 @@ class CoreEvents:
     @hookimpl
     def register_events(self, collector: EventCollector) -> None:
         """Declare the core events."""
-        declare(collector)
+        for event in EVENTS:
+            collector.add(event)
 
     @hookimpl
     def management_commands(self, commands: CommandTable) -> None:

@@ -70,7 +70,7 @@ def own_fields(class_name: str, namespace: dict[str, Any], inherited: Collection
     return found
 
 
-def check_fields(class_name: str, fields: Mapping[str, Field]) -> None:
+def check_fields(class_name: str, fields: Mapping[str, Field], *, kw_only: bool) -> None:
     """Raise TypeError unless a class can have these fields in this order."""
     names: set[str] = set()
     has_default = False
@@ -78,7 +78,7 @@ def check_fields(class_name: str, fields: Mapping[str, Field]) -> None:
         where = f"{class_name}.{attribute}"
         if field.name in names:
             raise TypeError(f"{where}: expected another name than {brief(field.name)}, which another field has")
-        if has_default and not field.has_default:
+        if has_default and not field.has_default and not kw_only:
             raise TypeError(f"{where}: expected a default, because fields before it have one")
         names.add(field.name)
         has_default = field.has_default

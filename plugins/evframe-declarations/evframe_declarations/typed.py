@@ -24,8 +24,9 @@ class EventMeta(type if StructMeta is None else StructMeta):  # type: ignore[mis
 
     __declaration__: Declaration | None
     __fields__: tuple[Field, ...]
+    __kw_only__: bool
 
-    def __new__(
+    def __new__(  # noqa: PLR0913 what a class statement has
         mcs,
         class_name: str,
         bases: tuple[type, ...],
@@ -33,25 +34,30 @@ class EventMeta(type if StructMeta is None else StructMeta):  # type: ignore[mis
         *,
         name: str | None = None,
         is_meta: bool = False,
+        kw_only: bool = False,
     ) -> Any:
         """Make a class of events called *name*; without a name, one whose fields others inherit.
+
+        With *kw_only*, the fields are given by name, so that one with a default may stand before one without.
 
         Raises:
             TypeError: if an annotation or a default is no type or value of a parameter.
         """
-        inherited = _inherited(class_name, bases)
+        inherited = _inherited(class_name, bases, kw_only=kw_only)
         own = own_fields(class_name, namespace, inherited)
         fields = inherited | own
-        check_fields(class_name, fields)
+        check_fields(class_name, fields, kw_only=kw_only)
         if StructMeta is None:
             # A data class gives a field without a default the one that the field has in a base.
             namespace |= {each: dataclasses.field() for each in own if not own[each].has_default}
             made: Any = type.__new__(mcs, class_name, bases, namespace)
-            made = dataclasses.dataclass(frozen=True)(made) if bases else made
+            made = dataclasses.dataclass(frozen=True, kw_only=kw_only)(made) if bases else made
         else:
-            made = super().__new__(mcs, class_name, bases or (Struct,), namespace, frozen=True, weakref=True)
+            options = {"frozen": True, "weakref": True, "kw_only": kw_only}
+            made = super().__new__(mcs, class_name, bases or (Struct,), namespace, **options)
         made.__fields__ = tuple(fields.values())
         made.__declaration__ = None
+        made.__kw_only__ = kw_only
         _check_shadows(made)
         if name is not None:
             params = {field.name: field.parameter for field in made.__fields__}
@@ -63,11 +69,12 @@ class EventMeta(type if StructMeta is None else StructMeta):  # type: ignore[mis
         """Take the arguments of `__new__`."""
 
 
-def _inherited(class_name: str, bases: tuple[type, ...]) -> dict[str, Field]:
+def _inherited(class_name: str, bases: tuple[type, ...], *, kw_only: bool) -> dict[str, Field]:
     """Return the fields of the bases.
 
     Raises:
-        TypeError: if two of the bases have fields that no class has together, or if one is a struct of msgspec.
+        TypeError: if two of the bases have fields that no class has together, or if one is a struct of msgspec, or
+            takes its fields in another way.
     """
     owners = [owner for base in bases if (owner := _owner_of(class_name, base)) is not None]
     if not owners:
@@ -75,6 +82,8 @@ def _inherited(class_name: str, bases: tuple[type, ...]) -> dict[str, Field]:
     last = max(owners, key=lambda owner: len(owner.__mro__))
     if not all(issubclass(last, owner) for owner in owners):
         raise TypeError(f"{class_name}: expected fields of one base, got those of {owners}")
+    if last.__kw_only__ is not kw_only:  # the fields would have another order than the parameters
+        raise TypeError(f"{class_name}: expected kw_only={last.__kw_only__} as {last.__name__} has, got {kw_only}")
     return {field.attribute: field for field in last.__fields__}
 
 
@@ -109,7 +118,9 @@ if TYPE_CHECKING:
         __declaration__: ClassVar[Declaration | None]
         __fields__: ClassVar[tuple[Field, ...]]
 
-        def __init_subclass__(cls, *, name: str | None = None, is_meta: bool = False) -> None: ...
+        def __init_subclass__(
+            cls, *, name: str | None = None, is_meta: bool = False, kw_only: bool = False
+        ) -> None: ...
 
 else:
 

@@ -116,6 +116,11 @@ def test_classes(kind, source, arguments, params):
         ("class A(B, name='E_A'):\n    a: ClassVar[int] = 3", "A.a: expected a field, as in a base"),
         ("class M:\n    a = 3\nclass A(M, B, name='E_A'): pass", "A.a: expected a field, got what M has"),
         ("class A(B, name='E_A'):\n    c: int", "A.c: expected a default, because fields before it have one"),
+        ("class A(B, name='E_A', kw_only=True):\n    c: int", "A: expected kw_only=False as B has, got True"),
+        (
+            "class K(EventType, kw_only=True):\n    a: int = 1\nclass A(K, name='E_A'):\n    b: int = 2",
+            "A: expected kw_only=True as K has, got False",
+        ),
         (
             "class C(B):\n    c: int = 3\nclass D(B):\n    d: int = 3\nclass A(C, D, name='E_A'): pass",
             "A: expected fields of one base",
@@ -185,3 +190,36 @@ def test_thousands_of_parameters():
 
     assert fits({"7": 1, "2999": 2})
     assert not fits({"7": 1, "3000": 2})
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "params"),
+    [
+        (
+            "class A(EventType, name='E_A', kw_only=True):\n    a: int | None = None\n    b: str",
+            {"b": "x"},
+            {"b": "x"},
+        ),
+        (
+            "class A(EventType, name='E_A', kw_only=True):\n    a: int = 1\n    b: str\n    c: int = 3",
+            {"b": "x"},
+            {"a": 1, "b": "x", "c": 3},
+        ),
+        (
+            "class B(EventType, kw_only=True):\n    a: int = 1\n    b: str\nclass A(B, name='E_A', kw_only=True):\n    c: int\n    a: str",
+            {"a": "y", "b": "x", "c": 3},
+            {"a": "y", "b": "x", "c": 3},
+        ),
+    ],
+)
+def test_fields_that_are_given_by_name(kind, source, arguments, params):
+    """One with a default may stand before one without; the parameters have the order of the class."""
+    event = made(kind, source)(**arguments)
+    declaration = kind.declaration_of(type(event))
+
+    assert kind.params_of(event) == params
+    assert list(kind.params_of(event)) == [name for name in declaration.params if name in params]
+    assert declaration.body(event) in {None, orjson.dumps(params)}
+    assert kind.event_of(type(event), params) == event
+    with pytest.raises(TypeError):
+        type(event)(*arguments.values())

@@ -9,9 +9,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Final
 
-from evframe import Parameter, hookimpl
+from evframe import hookimpl
 from evframe.plugin import CommandTable, EventCollector, PluginContext, StatisticGroup, comes_from_outside
 from evframe_dialog.commands import dialog_commands
+from evframe_dialog.events import STATE_CHANGED, StateChanged
 from evframe_dialog.options import Options as DialogOptions
 from evframe_dialog.profiles import Profiles
 from evframe_dialog.session import SIDES, Handling, Ping, Round, Session, Side, check_text
@@ -19,8 +20,6 @@ from evframe_dialog.sessions import Sessions
 from evframe_dialog.states import State, Step
 
 log = logging.getLogger("evframe.dialog")
-STATE_CHANGED: Final = "E_DLG_STATE_CHANGED"
-_STATES: Final = "1 unconfirmed, 2 early, 3 confirmed without ACK, 4 confirmed, 5 deleted."
 _DEAD: Final = (408, 481)
 _SLICE: Final = 500  # sessions whose timers are looked at in one turn of the loop
 
@@ -127,19 +126,7 @@ class Dialogs:
     @hookimpl
     def register_events(self, collector: EventCollector) -> None:
         """Declare the event."""
-        collector.add(
-            STATE_CHANGED,
-            {
-                "id": Parameter(str, summary="Session id: two hex numbers joined by a dot."),
-                "db_id": Parameter(str, summary="Same id as one decimal number (64 bit)."),
-                "callid": Parameter(str, summary="Call-ID."),
-                "from_tag": Parameter(str, summary="Caller tag."),
-                "to_tag": Parameter(str, summary="Callee tag; null before it is known."),
-                "old_state": Parameter(int, summary=_STATES),
-                "new_state": Parameter(int, summary="Same coding as old_state."),
-            },
-            summary="A session moved to another state.",
-        )
+        collector.add(StateChanged)
 
     @hookimpl
     def statistics(self) -> list[StatisticGroup]:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any, Final
 
-from evframe import Parameter
+from evframe import EventType, param
 from evframe.plugin import PluginContext
 from evframe_dispatcher.destinations import Destination, Sets
 from evframe_dispatcher.options import DEFAULT
@@ -14,17 +14,20 @@ from evframe_dispatcher.state import Change
 
 log = logging.getLogger("evframe.dispatcher")
 STATUS: Final = "E_DISPATCHER_STATUS"
-PARAMETERS: Final = {
-    "partition": Parameter(str, optional=True, summary="The partition; left out for the default one."),
-    "group": Parameter(int, summary="The id of the set."),
-    "address": Parameter(str, summary="The URI of the destination."),
-    "status": Parameter(str, summary="`active` or `inactive`: whether it is used now."),
-    "reason": Parameter(str, summary="What has brought it about."),
-}
 _REPORTS: Final = 200
 _NO_DATA: Final = (-2, "no data loaded")
 _AVAILABLE: Final = (1, "data available")
 _RELOADING: Final = (2, "data re-loading")
+
+
+class StatusChanged(EventType, name=STATUS, kw_only=True):
+    """Raised when a destination is used again, or is not used any more."""
+
+    partition: str | None = param(default=None, summary="The partition; left out for the default one.")
+    group: int = param(summary="The id of the set.")
+    address: str = param(summary="The URI of the destination.")
+    status: str = param(summary="`active` or `inactive`: whether it is used now.")
+    reason: str = param(summary="What has brought it about.")
 
 
 class Reporter:

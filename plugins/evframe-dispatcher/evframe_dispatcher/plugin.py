@@ -13,7 +13,7 @@ from evframe import hookimpl
 from evframe.plugin import CommandTable, EventCollector, PluginContext, in_thread
 from evframe_dispatcher.commands import dispatcher_commands
 from evframe_dispatcher.destinations import Name, Sets
-from evframe_dispatcher.events import PARAMETERS, STATUS, Reporter
+from evframe_dispatcher.events import Reporter, StatusChanged
 from evframe_dispatcher.initial_events import InitialEvents
 from evframe_dispatcher.options import Options as DispatcherOptions
 from evframe_dispatcher.selector import Selector
@@ -53,8 +53,7 @@ class Dispatcher(Selector):
     @hookimpl
     def register_events(self, collector: EventCollector) -> None:
         """Declare the event."""
-        summary = "Raised when a destination is used again, or is not used any more."
-        collector.add(STATUS, PARAMETERS, summary=summary)
+        collector.add(StatusChanged)
 
     @hookimpl
     def management_commands(self, commands: CommandTable) -> None:

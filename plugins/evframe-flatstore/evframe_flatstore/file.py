@@ -9,25 +9,14 @@ from contextlib import contextmanager
 from datetime import tzinfo
 from itertools import accumulate
 
-import attrs
-
 from evframe import Rejected, Unavailable
 from evframe_flatstore.dates import CurrentPeriod, file_name
+from evframe_flatstore.events import Rotation
 from evframe_flatstore.open_file import AppendError, OpenFile
 from evframe_flatstore.options import Options
 from evframe_flatstore.paths import is_within
 from evframe_flatstore.probing import check_name, is_special
 from evframe_flatstore.problems import is_of_file, problem_of
-
-
-@attrs.frozen
-class Rotation:
-    """The parameters of `E_FLATSTORE_ROTATION`."""
-
-    timestamp: str
-    reason: str
-    filename: str
-    old_filename: str
 
 
 class _OutsideError(OSError):

@@ -10,7 +10,8 @@ import attrs
 
 from evframe import Batch, Event, Rejected, Unavailable
 from evframe.plugin import UnfitError
-from evframe_flatstore.file import LineFile, Rotation
+from evframe_flatstore.events import Rotation
+from evframe_flatstore.file import LineFile
 from evframe_flatstore.paths import PathTemplate
 from evframe_flatstore.probing import check_folder
 from evframe_flatstore.problems import MENDABLE, problem_of

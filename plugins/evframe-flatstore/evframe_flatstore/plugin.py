@@ -11,12 +11,11 @@ from functools import partial
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-import attrs
-
 from evframe import Batch, Event, Socket, Unavailable, hookimpl
 from evframe.plugin import Command, CommandError, CommandTable, EventCollector, Limits, PluginContext, text_param
 from evframe_flatstore.address import FlatSocket
 from evframe_flatstore.dates import Periods, file_name, zone_of
+from evframe_flatstore.events import ROTATION, Rotation
 from evframe_flatstore.file import LineFile
 from evframe_flatstore.file_set import FileSet, Group, divide, record
 from evframe_flatstore.lines import LineFormat
@@ -24,7 +23,6 @@ from evframe_flatstore.old_files import OldFiles
 from evframe_flatstore.options import Options as FlatstoreOptions
 from evframe_flatstore.paths import PathTemplate, path_template
 
-ROTATION: Final = "E_FLATSTORE_ROTATION"
 _MOST_THREADS: Final = 64  # so many disks may hang before another file notices
 _MOST_CLOSED: Final = 10_000  # a file takes about a kilobyte of memory
 
@@ -80,7 +78,7 @@ class FlatstoreTransport:
     @hookimpl
     def register_events(self, collector: EventCollector) -> None:
         """Declare the rotation event."""
-        collector.add(ROTATION, {"timestamp": str, "reason": str, "filename": str, "old_filename": str})
+        collector.add(Rotation)
 
     @hookimpl
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
@@ -197,7 +195,7 @@ class FlatstoreTransport:
     def _raise_rotations(self, file: LineFile | FileSet) -> None:
         for rotation in file.take_rotations():
             if self._context is not None:
-                self._context.raise_event(ROTATION, attrs.asdict(rotation))
+                self._context.raise_event(rotation)
 
     @hookimpl
     def unsubscribed(self, socket: Socket) -> None:

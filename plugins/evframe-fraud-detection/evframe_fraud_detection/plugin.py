@@ -11,7 +11,7 @@ from evframe import hookimpl
 from evframe.plugin import CommandTable, EventCollector, PluginContext
 from evframe_fraud_detection.commands import fraud_commands
 from evframe_fraud_detection.detector import GROUP, NO_DATA, Detector, load_rules
-from evframe_fraud_detection.events import EVENTS, PARAMETERS
+from evframe_fraud_detection.events import CriticalLimitReached, WarningLimitReached
 from evframe_fraud_detection.options import Options as FraudOptions
 
 _REPORTS: Final = 20
@@ -59,9 +59,8 @@ class FraudDetection(Detector):
     @hookimpl
     def register_events(self, collector: EventCollector) -> None:
         """Declare the events."""
-        for verdict, name in EVENTS.items():
-            kind = verdict.name.lower()
-            collector.add(name, PARAMETERS, summary=f"A check, or the end of a call, has reached a {kind} limit.")
+        collector.add(WarningLimitReached)
+        collector.add(CriticalLimitReached)
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:

@@ -9,21 +9,23 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from evframe import Event, Parameter, Socket, hookimpl
+from evframe import Event, Socket, hookimpl
 from evframe.plugin import EventCollector, HostAddress, LeaseChange, PluginContext, Subscriber, Subscription
+from evframe_lease_events.events import (
+    ENDED,
+    EVENTS,
+    EXPIRED,
+    EXPIRING,
+    FAILED,
+    FAILING,
+    MADE,
+    MOVED,
+    RECOVERED,
+    REFRESHED,
+)
 from evframe_lease_events.notices import Notices
 from evframe_lease_events.options import Options as LeaseEventsOptions
 from evframe_lease_events.troubles import Troubles
-
-MADE: Final = "E_EVFRAME_LEASE_MADE"
-REFRESHED: Final = "E_EVFRAME_LEASE_REFRESHED"
-EXPIRING: Final = "E_EVFRAME_LEASE_EXPIRING"
-EXPIRED: Final = "E_EVFRAME_LEASE_EXPIRED"
-ENDED: Final = "E_EVFRAME_LEASE_ENDED"
-FAILING: Final = "E_EVFRAME_DELIVERY_FAILING"
-FAILED: Final = "E_EVFRAME_DELIVERY_FAILED"
-RECOVERED: Final = "E_EVFRAME_DELIVERY_RECOVERED"
-MOVED: Final = "E_EVFRAME_ADDRESS_CHANGED"
 
 _BY_CHANGE: Final[dict[LeaseChange, str]] = {
     "made": MADE,
@@ -31,23 +33,7 @@ _BY_CHANGE: Final[dict[LeaseChange, str]] = {
     "expired": EXPIRED,
     "ended": ENDED,
 }
-_SUMMARIES: Final = {
-    MADE: "A subscription was made at run time.",
-    REFRESHED: "A subscription was refreshed by subscribing again.",
-    EXPIRED: "A subscription ended at its time, because it was not refreshed.",
-    ENDED: "A subscription was ended by an unsubscription.",
-}
 _OWN: Final = frozenset({*_BY_CHANGE.values(), EXPIRING, FAILING, FAILED, RECOVERED, MOVED})
-_SOCKET: Final = Parameter(str, summary="The subscriber's canonical socket, without secrets.")
-_LEASE: Final = {
-    "event": Parameter(str, summary="The event that is subscribed to."),
-    "socket": _SOCKET,
-    "expire": Parameter(int, summary="The whole lease in seconds; 0 never ends."),
-}
-_EVENT: Final = Parameter(str, optional=True, summary="The event, where the option `with_payload` says so.")
-_PAYLOAD: Final = Parameter(
-    str, optional=True, summary="Its JSON-RPC notification, where the option `with_payload` says so."
-)
 _MOST: Final = 500  # events raised in one turn of the loop
 _MOST_NEW: Final = 5000  # leases recorded in one turn
 _IDLE_S: Final = 1.0  # no hook is called when a consumer in the process comes or goes
@@ -83,46 +69,8 @@ class LeaseEvents:
     @hookimpl
     def register_events(self, collector: EventCollector) -> None:
         """Declare the events; they are meta events, so that delivering them raises no event."""
-        for name, summary in _SUMMARIES.items():
-            collector.add(name, _LEASE, summary=summary, is_meta=True)
-        collector.add(
-            EXPIRING,
-            {**_LEASE, "ttl": Parameter(int, summary="The whole seconds that are left.")},
-            summary="A subscription is about to end unless it is refreshed.",
-            is_meta=True,
-        )
-        reason = Parameter(str, summary="Why the first event could not be delivered.")
-        collector.add(
-            FAILING,
-            {"socket": _SOCKET, "reason": reason, "event": _EVENT, "payload": _PAYLOAD},
-            summary="Deliveries to a subscriber begin to fail.",
-            is_meta=True,
-        )
-        collector.add(
-            FAILED,
-            {
-                "socket": _SOCKET,
-                "event": Parameter(str, summary="The event that has failed."),
-                "reason": Parameter(str, summary="Why it could not be delivered."),
-                "unreported": Parameter(int, summary="How many failures since the last such event raised none."),
-                "payload": _PAYLOAD,
-            },
-            summary="An event has failed for good at a subscriber whose policy has `dead_letter`.",
-            is_meta=True,
-        )
-        collector.add(
-            RECOVERED,
-            {"socket": _SOCKET},
-            summary="Deliveries to a subscriber that failed have worked again for a while.",
-            is_meta=True,
-        )
-        addresses = Parameter(list, summary="The addresses that the name has now; empty when none is permitted.")
-        collector.add(
-            MOVED,
-            {"host": Parameter(str, summary="The host name."), "addresses": addresses},
-            summary="A host name that subscribers use has other addresses.",
-            is_meta=True,
-        )
+        for event in EVENTS:
+            collector.add(event)
 
     @hookimpl
     def start(self, context: PluginContext) -> None:

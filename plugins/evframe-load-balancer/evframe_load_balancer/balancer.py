@@ -11,11 +11,11 @@ from evframe_probing import Reply
 
 from evframe.plugin import PluginContext
 from evframe_load_balancer.destinations import Destination, load
+from evframe_load_balancer.events import STATUS
 from evframe_load_balancer.options import Options
 from evframe_load_balancer.sessions import Session, Sessions
 
 log = logging.getLogger("evframe.load-balancer")
-STATUS: Final = "E_LOAD_BALANCER_STATUS"
 GROUP: Final = "load_balancer"
 
 

@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from evframe_probing import Prober, Probing
 
-from evframe import Parameter, hookimpl
+from evframe import hookimpl
 from evframe.plugin import MAIN, CommandTable, EventCollector, PluginContext
-from evframe_load_balancer.balancer import GROUP, STATUS, Balancer
+from evframe_load_balancer.balancer import GROUP, Balancer
 from evframe_load_balancer.commands import load_balancer_commands
 from evframe_load_balancer.destinations import Destination
+from evframe_load_balancer.events import StatusChanged
 from evframe_load_balancer.options import Options as LoadBalancerOptions
 
 _REPORTS: Final = 200
@@ -47,15 +48,7 @@ class LoadBalancer(Balancer):
     @hookimpl
     def register_events(self, collector: EventCollector) -> None:
         """Declare the event."""
-        collector.add(
-            STATUS,
-            {
-                "group": Parameter(int, summary="The group of the destination."),
-                "uri": Parameter(str, summary="The URI of the destination."),
-                "status": Parameter(str, summary="`enabled` or `disabled`: whether it is used now."),
-            },
-            summary="Raised when a destination is used again, or is not used any more.",
-        )
+        collector.add(StatusChanged)
 
     @hookimpl
     def management_commands(self, commands: CommandTable) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from evframe import Parameter, hookimpl
+from evframe import hookimpl
 from evframe.plugin import (
     Command,
     CommandError,
@@ -24,12 +24,12 @@ from evframe.plugin import (
 )
 from evframe_pike.address import Address, pack, unpack
 from evframe_pike.detector import Detector
+from evframe_pike.events import BLOCKED, Blocked
 from evframe_pike.options import LEVELS
 from evframe_pike.options import Options as PikeOptions
 from evframe_pike.verdict import Verdict
 
 log = logging.getLogger("evframe.pike")
-BLOCKED: Final = "E_PIKE_BLOCKED"
 _REPORTS: Final = 100
 _LISTED: Final = 1000
 
@@ -94,11 +94,7 @@ class Pike:
     @hookimpl
     def register_events(self, collector: EventCollector) -> None:
         """Declare the event."""
-        collector.add(
-            BLOCKED,
-            {"ip": Parameter(str, summary="Blocked source address.")},
-            summary="An address has reached its limit of requests within one window, and was not blocked before.",
-        )
+        collector.add(Blocked)
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:

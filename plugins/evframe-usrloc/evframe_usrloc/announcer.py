@@ -1,62 +1,15 @@
-"""The events of the registry: their declarations, and raising them."""
+"""Raises the events of the registry."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from evframe import Parameter
-from evframe.plugin import EventCollector, PluginContext
+from evframe.plugin import PluginContext
 from evframe_usrloc.contacts import Binding
+from evframe_usrloc.events import CONTACT_REFRESH, ContactEvent, ContactRefresh
 
-AOR_INSERT: Final = "E_UL_AOR_INSERT"
-AOR_DELETE: Final = "E_UL_AOR_DELETE"
-CONTACT_INSERT: Final = "E_UL_CONTACT_INSERT"
-CONTACT_UPDATE: Final = "E_UL_CONTACT_UPDATE"
-CONTACT_DELETE: Final = "E_UL_CONTACT_DELETE"
-CONTACT_REFRESH: Final = "E_UL_CONTACT_REFRESH"
-LATENCY_UPDATE: Final = "E_UL_LATENCY_UPDATE"
-
-_ADDRESS: Final = {
-    "domain": Parameter(str, summary="Table (domain) name."),
-    "aor": Parameter(str, summary="Address of record."),
-}
-_CONTACT: Final = {
-    **_ADDRESS,
-    "uri": Parameter(str, summary="Contact URI."),
-    "received": Parameter(str, summary="Address the registration came from, when different; else null."),
-    "path": Parameter(str, summary="Path header; null without one."),
-    "qval": Parameter(int, summary="Priority times 1000 (0..1000), -1 when not given."),
-    "user_agent": Parameter(str, summary="User-Agent header."),
-    "socket": Parameter(str, summary="Local socket, empty when unknown."),
-    "bflags": Parameter(int, summary="Contact flag bit mask."),
-    "expires": Parameter(int, summary="Unix time of expiry; 0 = permanent."),
-    "callid": Parameter(str, summary="Call-ID of the registration."),
-    "cseq": Parameter(int, summary="CSeq of the registration."),
-    "attr": Parameter(str, summary="Custom attributes, empty when none."),
-    "latency": Parameter(int, summary="Last ping round trip in microseconds, 0 before the first."),
-    "shtag": Parameter(str, summary="Sharing tag, empty when none."),
-}
-_NAMES: Final = tuple(_CONTACT)
-_REFRESH: Final = {
-    name: parameter for name, parameter in _CONTACT.items() if name not in {"path", "qval", "cseq", "latency"}
-} | {
-    "socket": Parameter(str, summary="Local socket; null when unknown."),
-    "reason": Parameter(str, summary="reg-refresh, ini-METHOD or mid-METHOD."),
-    "req_callid": Parameter(str, summary="Call-ID of the triggering request; null for reg-refresh."),
-}
-
-
-def declare(collector: EventCollector) -> None:
-    """Declare the events."""
-    collector.add(AOR_INSERT, _ADDRESS, summary="An address of record got its first contact.")
-    collector.add(AOR_DELETE, _ADDRESS, summary="An address of record has lost its last contact.")
-    collector.add(CONTACT_INSERT, _CONTACT, summary="A contact was added.")
-    collector.add(CONTACT_UPDATE, _CONTACT, summary="A contact was registered again.")
-    collector.add(CONTACT_DELETE, _CONTACT, summary="A contact was removed, or has expired.")
-    collector.add(
-        CONTACT_REFRESH, _REFRESH, summary="A contact with push notification has to be woken, to register again."
-    )
-    collector.add(LATENCY_UPDATE, _CONTACT, summary="A ping was answered, and its round trip passes the limits.")
+_NAMES: Final = tuple(field.name for field in ContactEvent.__fields__)
+_REFRESH: Final = tuple(field.name for field in ContactRefresh.__fields__)
 
 
 class Announcer:

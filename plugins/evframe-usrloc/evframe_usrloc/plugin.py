@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 
 from evframe import hookimpl
 from evframe.plugin import READY, CommandTable, EventCollector, PluginContext, StatisticGroup
-from evframe_usrloc.announcer import declare
 from evframe_usrloc.commands import usrloc_commands
+from evframe_usrloc.events import EVENTS
 from evframe_usrloc.location import SLICE, LocationService
 from evframe_usrloc.options import Options as UsrlocOptions
 from evframe_usrloc.persistence import NOT_READY, STORE, Persistence
@@ -32,7 +32,8 @@ class Usrloc(LocationService):
     @hookimpl
     def register_events(self, collector: EventCollector) -> None:
         """Declare the events."""
-        declare(collector)
+        for event in EVENTS:
+            collector.add(event)
 
     @hookimpl
     def statistics(self) -> list[StatisticGroup]:

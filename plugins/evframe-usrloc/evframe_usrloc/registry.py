@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from evframe_usrloc import announcer as events
+from evframe_usrloc import events
 from evframe_usrloc.announcer import Announcer
 from evframe_usrloc.contacts import (
     AOR,
