@@ -60,12 +60,11 @@ class Desk:
         self.access = access
         self.viewers.close_all()
 
-    def session(self, *, may_act: bool) -> dict[str, Any]:
-        """Return what the page is for, and what it may do."""
+    def session(self) -> dict[str, Any]:
+        """Return what the page is for, and what it may do with the token."""
         return {
             "title": self.access.options.title or socket.gethostname(),
             "asks": self.access.guard.asks,
-            "acts": may_act,
             "commands": self.calls.permitted(),
             "events_per_s": self.access.options.events_per_s,
         }
@@ -79,7 +78,8 @@ class Desk:
         """Return the sums, and what the picture is drawn from, in JSON."""
 
         async def make(snapshot: Snapshot) -> Any:
-            return await state.overview(self._context, snapshot, self._journal())
+            shown = await state.overview(self._context, snapshot, self._journal())
+            return {**shown, "session": self.session()}  # which a reload changes while pages look
 
         return await self._answered(("overview",), make)
 
@@ -95,7 +95,7 @@ class Desk:
         """Return all about one subscriber in JSON; LookupError when there is none."""
 
         async def make(snapshot: Snapshot) -> Any:
-            return state.subscriber(self._context, snapshot, key)
+            return await state.subscriber(self._context, snapshot, key)
 
         return await self._answered(("subscriber", key), make)
 

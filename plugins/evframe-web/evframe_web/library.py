@@ -111,7 +111,7 @@ class Responder:
     # What is read
 
     async def _session(self, request: web.BaseRequest) -> web.Response:
-        return _json(encoded(self._desk.session(may_act=self._desk.access.knows(_asking(request)))))
+        return _json(encoded({**self._desk.session(), "acts": self._desk.access.knows(_asking(request))}))
 
     async def _state(self, _: web.BaseRequest) -> web.Response:
         return _json(await self._desk.overview())
@@ -177,7 +177,12 @@ class Responder:
         if len(desk.viewers) >= desk.access.options.max_viewers:
             raise _ProblemError(503, f"{len(desk.viewers)} pages look at events already")
         response = web.StreamResponse(
-            headers={**HEADERS, "Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+            headers={
+                **HEADERS,
+                "Content-Type": "text/event-stream",
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",  # has nginx pass on each event at once
+            }
         )
         viewer = desk.viewers.open(pattern)
         try:

@@ -75,13 +75,13 @@ class EventRow:
     """An event as it was at the snapshot."""
 
     name: str
-    raised: int
-    rate: float | None
+    raised: int = 0
+    rate: float | None = None
     """Raises in a second since the snapshot before; None without one."""
-    leases: int
-    source: str
+    leases: int = 0
+    source: str = ""
     """The plugin that declares it; empty where none does."""
-    summary: str
+    summary: str = ""
 
     def shown(self) -> dict[str, Any]:
         """Return what the page shows."""

@@ -11,6 +11,7 @@ import attrs
 from evframe_timing import Slices, portions
 
 from evframe.plugin import shown_socket
+from evframe_web.event_rows import EventRows
 from evframe_web.rows import EventRow, SubscriberRow
 from evframe_web.viewers import OWN
 
@@ -105,6 +106,7 @@ class Snapshots:
         self._lock = asyncio.Lock()
         self._current: Snapshot | None = None
         self._rows: dict[Subscriber, SubscriberRow] = {}
+        self._events = EventRows()
         self._number = 0
         self._ending: asyncio.TimerHandle | None = None
         self.made = 0
@@ -137,6 +139,7 @@ class Snapshots:
         """Drop the snapshot at once."""
         self._current = None
         self._rows = {}
+        self._events.forget()
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None
@@ -172,7 +175,7 @@ class Snapshots:
             rows,
             await _chosen(rows, lambda row: row.transport == GROUPS, slices),
             await _chosen(rows, lambda row: row.state in BAD, slices),
-            self._events(channels, before, seconds),
+            await self._events.read(channels, self._sources(), seconds, slices),
             sorted(sums.values(), key=lambda each: each.name),
             flows,
             sum(flow.leases for flow in flows.values()),
@@ -222,17 +225,10 @@ class Snapshots:
                 flow.leases += 1
                 flow.bad += subscriber.away is not None or subscriber.failing
             await slices.pause()
+        await slices.pause()  # after an event without a lease, too: there may be thousands
 
-    def _events(self, channels: Iterable[Channel], before: Snapshot | None, seconds: float | None) -> list[EventRow]:
-        earlier = {} if before is None else {row.name: row.raised for row in before.events}
-        sources = {event: status.name for status in self._context.host.plugin_status for event in status.events}
-        rows = []
-        for channel in channels:
-            name, raised = channel.name, channel.raised
-            rate = max(0, raised - earlier[name]) / seconds if seconds and name in earlier else None
-            summary = "" if channel.declaration is None else channel.declaration.summary
-            rows.append(EventRow(name, raised, rate, len(channel.leases), sources.get(name, ""), summary))
-        return rows
+    def _sources(self) -> dict[str, str]:
+        return {event: status.name for status in self._context.host.plugin_status for event in status.events}
 
     def _add_ended(self, sums: dict[str, TransportSum]) -> None:
         outcomes = self._context.roster.ended.outcomes - self._own.ended

@@ -10,13 +10,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-from evframe_timing import Slices
+from evframe_timing import Slices, portions
 
 from evframe_web.rows import EVENT_KEYS, SUBSCRIBER_KEYS, Found, Query, select
 
 if TYPE_CHECKING:
     from evframe.plugin import PluginContext, StatisticGroup
-    from evframe_web.rows import SubscriberRow
+    from evframe_web.rows import EventRow, SubscriberRow
     from evframe_web.snapshot import Snapshot
 
 TOP: Final = 8
@@ -36,22 +36,22 @@ async def overview(context: PluginContext, snapshot: Snapshot, groups: Mapping[s
         snapshot: the state.
         groups: the counters of the journal, by the names of the groups; empty without it.
     """
-    transports = snapshot.transports
-    has_rates = snapshot.since_s is not None
-    top = sorted(snapshot.events, key=lambda row: (row.rate or 0.0, row.raised, row.leases), reverse=True)
-    shown, others = top[:TOP], top[TOP:]
-    names = {row.name for row in shown}
+    transports, slices = snapshot.transports, Slices()
+    events = await _sum_events(snapshot.events, slices)
     flows: dict[tuple[str, str], list[int]] = {}
-    for (event, transport), flow in snapshot.flows.items():
-        total = flows.setdefault((event if event in names else "", transport), [0, 0])
-        total[0] += flow.leases
-        total[1] += flow.bad
+    for portion in portions(snapshot.flows.items()):
+        for (event, transport), flow in portion:
+            total = flows.setdefault((event if event in events.names else "", transport), [0, 0])
+            total[0] += flow.leases
+            total[1] += flow.bad
+        await slices.pause()
+    has_rates = snapshot.since_s is not None
     return {
         "version": _VERSION,
         "at": time.time(),
         "is_running": context.host.is_running,
-        "raised": sum(row.raised for row in snapshot.events),
-        "raised_rate": sum(row.rate or 0.0 for row in snapshot.events) if has_rates else None,
+        "raised": events.raised,
+        "raised_rate": events.rate if has_rates else None,
         "delivered": sum(each.delivered for each in transports),
         "delivered_rate": sum(each.delivered_rate or 0.0 for each in transports) if has_rates else None,
         "failed": sum(each.failed for each in transports),
@@ -67,17 +67,49 @@ async def overview(context: PluginContext, snapshot: Snapshot, groups: Mapping[s
         "dead_letters": groups["dead_letters"].gauges["kept"] if "dead_letters" in groups else None,
         "on_disk": groups["journal"].gauges["on_disk"] if "journal" in groups else None,
         "transports": [attrs.asdict(each) for each in transports],
-        "top": [row.shown() for row in shown],
+        "top": [row.shown() for row in events.top],
         "others": {
-            "count": len(others),
-            "rate": sum(row.rate or 0.0 for row in others) if has_rates else None,
-            "sources": sorted({row.source for row in others}),
+            "count": len(snapshot.events) - len(events.top),
+            "rate": events.others_rate if has_rates else None,
+            "sources": sorted(events.others_sources),
         },
         "flows": [[*ends, *counts] for ends, counts in flows.items()],
         "worst": [row.shown() for row in _worst(snapshot.bad)],
         "members": await _members(context, snapshot.groups),
         "problems": list(_problems(context)),
     }
+
+
+@attrs.define
+class _EventSums:
+    """The sums of all events, the busiest ones, and what the others are together."""
+
+    raised: int = 0
+    rate: float = 0.0
+    top: list[EventRow] = attrs.field(factory=list)
+    names: set[str] = attrs.field(factory=set)
+    others_rate: float = 0.0
+    others_sources: set[str] = attrs.field(factory=set)
+
+
+async def _sum_events(rows: list[EventRow], slices: Slices) -> _EventSums:
+    sums = _EventSums()
+    for portion in portions(rows):
+        sums.raised += sum(row.raised for row in portion)
+        sums.rate += sum(row.rate or 0.0 for row in portion)
+        sums.top = heapq.nlargest(TOP, [*sums.top, *portion], key=_activity)
+        await slices.pause()
+    sums.names = {row.name for row in sums.top}
+    for portion in portions(rows):
+        others = [row for row in portion if row.name not in sums.names]
+        sums.others_rate += sum(row.rate or 0.0 for row in others)
+        sums.others_sources.update(row.source for row in others)
+        await slices.pause()
+    return sums
+
+
+def _activity(row: EventRow) -> tuple[float, int, int]:
+    return row.rate or 0.0, row.raised, row.leases
 
 
 async def _members(context: PluginContext, rows: list[SubscriberRow]) -> list[dict[str, Any]]:
@@ -131,7 +163,7 @@ async def table(context: PluginContext, snapshot: Snapshot, name: str, query: Qu
     return {"rows": rows, "matched": found.matched, "of": found.of, "offset": query.offset}
 
 
-def subscriber(context: PluginContext, snapshot: Snapshot, key: str) -> dict[str, Any]:
+async def subscriber(context: PluginContext, snapshot: Snapshot, key: str) -> dict[str, Any]:
     """Return all that is known of one subscriber.
 
     Raises:
@@ -143,8 +175,10 @@ def subscriber(context: PluginContext, snapshot: Snapshot, key: str) -> dict[str
     found = row.subscriber
     now = time.monotonic()
     leases = []
-    for channel in context.raising.events:
+    slices = Slices()
+    for channel in list(context.raising.events):
         lease = channel.leases.get(found)
+        await slices.pause()
         if lease is not None:
             left = None if math.isinf(lease.deadline) else max(0.0, round(lease.deadline - now))
             by = "configuration" if lease.configured is not None else lease.interface or "this process"

@@ -1,13 +1,16 @@
 """A gateway with a page, and requests to it."""
 
+import shutil
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from evframe_mi import Management
 from evframe_virtual import VirtualTransport
 from evframe_web import Options, Web
+from playwright.async_api import async_playwright
 
 import evframe
 from evframe.config import parse_config
@@ -64,3 +67,39 @@ def served():
 def asking():
     """Return what makes requests to the page of an interface."""
     return lambda events: Served(events=events, web=events.plugin("web"))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser():
+    """Yield a browser, which takes a second to start."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.fail("chromium is needed, which Debian has: bash .ci/apt chromium")
+    async with async_playwright() as playwright:
+        yield await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+
+
+@pytest.fixture
+def look(browser):
+    """Return what opens a page; it fails when the page has an error, breaks the policy of contents or asks something."""
+
+    @asynccontextmanager
+    async def look(each, *, expected=(), **options):
+        context = await browser.new_context(**options)
+        page = await context.new_page()
+        found = []
+        page.on("console", lambda message: message.type in {"error", "warning"} and found.append(message.text))
+        page.on("pageerror", lambda error: found.append(str(error)))
+        page.on("dialog", lambda dialog: found.append(f"dialog: {dialog.message}"))
+        outside = []
+        page.on("request", lambda request: request.url.startswith(f"{each.url}/") or outside.append(request.url))
+        await page.goto(f"{each.url}/")
+        try:
+            yield page
+        finally:
+            assert [text for text in found if not any(part in text for part in expected)] == []
+            assert outside == []
+            assert await context.cookies() == []
+            await context.close()
+
+    return look

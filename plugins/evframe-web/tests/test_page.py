@@ -1,18 +1,16 @@
 """The page in a real browser: Debian's Chromium, without a window."""
 
 import asyncio
-import shutil
 import socket
-from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import pytest
-import pytest_asyncio
 from evframe_journal import JournalPlugin
 from evframe_journal import Options as JournalOptions
 from evframe_mi import Management
 from evframe_web import Options, Web
-from playwright.async_api import async_playwright, expect
+from page_sections import IMAGE, SECTIONS, Named, show
+from playwright.async_api import expect
 
 import evframe
 from evframe.config import Policy
@@ -20,77 +18,8 @@ from evframe.testing import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 TOKEN = "right"
-IMAGE = "<img src=x onerror=alert(1)>"
-SECTIONS = {"1": "overview", "2": "live", "3": "subscribers", "4": "groups", "5": "letters", "6": "events"}
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 GROUP = "virtual:FAILOVER memory:first memory:second"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser():
-    """Yield a browser, which takes a second to start."""
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.fail("chromium is needed, which Debian has: bash .ci/apt chromium")
-    async with async_playwright() as playwright:
-        yield await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-
-
-@pytest.fixture
-def look(browser):
-    """Return what opens a page; it fails when the page has an error, breaks the policy of contents or asks something."""
-
-    @asynccontextmanager
-    async def look(each, *, expected=(), **options):
-        context = await browser.new_context(**options)
-        page = await context.new_page()
-        found = []
-        page.on("console", lambda message: message.type in {"error", "warning"} and found.append(message.text))
-        page.on("pageerror", lambda error: found.append(str(error)))
-        page.on("dialog", lambda dialog: found.append(f"dialog: {dialog.message}"))
-        outside = []
-        page.on("request", lambda request: request.url.startswith(f"{each.url}/") or outside.append(request.url))
-        await page.goto(each.url)
-        try:
-            yield page
-        finally:
-            assert [text for text in found if not any(part in text for part in expected)] == []
-            assert outside == []
-            assert await context.cookies() == []
-            await context.close()
-
-    return look
-
-
-async def show(page, section):
-    """Go to a section by its number."""
-    await expect(page.locator("[role=tab][aria-selected=true]")).to_have_count(1)  # the page has begun
-    await page.keyboard.press("Escape")
-    await page.keyboard.press("Escape")
-    await page.keyboard.press(section)
-    await expect(page.locator(f"#{SECTIONS[section]}")).to_be_visible()
-
-
-class Named:
-    """A transport whose sockets have any text, and that fails what it gets with such a reason."""
-
-    class Socket:
-        expires = True
-
-        def __init__(self, rest):
-            self.canonical = f"named:{rest}"
-
-    @evframe.hookimpl
-    def on_subscribe(self, scheme, rest):
-        return self.Socket(rest) if scheme == "named" else None
-
-    @evframe.hookimpl
-    def deliver(self, socket, batch):
-        if not isinstance(socket, self.Socket):
-            return None
-        for index in range(len(batch.events)):
-            batch.fail(index, IMAGE)
-        return True
 
 
 async def test_an_event_is_on_the_page(served, look):
@@ -194,7 +123,7 @@ async def test_what_comes_from_events_and_clients_is_text(served, look, tmp_path
             await page.locator(row, has_text="onerror").first.click()
             await expect(page.locator("#detail")).to_contain_text("onerror")
             await page.keyboard.press("Escape")
-        assert await page.evaluate("[...document.images].map((image) => image.getAttribute('src'))") == ["/icon.svg"]
+        assert await page.evaluate("[...document.images].map((image) => image.getAttribute('src'))") == ["icon.svg"]
         assert await page.title() == f"{IMAGE} · evframe"
 
 
@@ -232,7 +161,7 @@ async def test_the_token_is_asked_for_and_kept_by_the_tab(served, look):
             await expect(page.locator("#state")).to_have_text("all well")
             assert await page.evaluate("document.cookie") == ""
             assert TOKEN not in await page.evaluate("JSON.stringify(localStorage)")
-            assert await page.evaluate("sessionStorage.getItem('evframe-token')") == TOKEN
+            assert await page.evaluate("sessionStorage.getItem('evframe-token /')") == TOKEN
             await page.reload()
             await expect(page.locator("#state")).to_have_text("all well")
             await expect(page.locator("#unlock")).to_have_text("Lock")

@@ -219,6 +219,31 @@ async def test_many_subscribers_are_read_in_slices(served, monkeypatch):
     assert len(found["rows"]) == 50
 
 
+async def test_many_events_are_read_in_slices(served, monkeypatch):
+    """The loop serves others while thousands of events without a lease are read, summed and looked through."""
+    monkeypatch.setattr(slices, "SLICE_S", 0.0)
+    async with served() as each:
+        for number in range(2000):
+            each.events.register_event(f"E_{number}")
+        each.events.subscribe_event("E_A", "memory:a")
+        desk, turns = each.web._desk, 0
+
+        async def count():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        seen = []
+        for ask in (desk.snapshots.get, desk.overview, lambda: desk.subscriber("memory:a")):
+            before = turns
+            await ask()
+            seen.append(turns - before)
+        counting.cancel()
+    assert all(number >= 30 for number in seen), seen
+
+
 def each_query():
     from evframe_web.rows import Query
 

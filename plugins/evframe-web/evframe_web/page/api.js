@@ -1,6 +1,6 @@
-// What the page asks of the gateway. The token is kept by this tab alone, and sent as a header: there are no cookies.
+// What the page asks of the gateway, relative to where the page is: a proxy may have it below a path. The token is kept by this tab alone, and sent as a header: there are no cookies.
 
-const KEY = "evframe-token";
+const KEY = `evframe-token ${location.pathname}`; // a proxy may have several gateways below one origin
 
 /** Why a request has no answer; the status is 0 when the gateway cannot be reached. */
 export class Problem extends Error {
@@ -27,7 +27,7 @@ function headers(more, given) {
 async function send(path, options) {
   let response;
   try {
-    response = await fetch(path, { cache: "no-store", credentials: "omit", redirect: "error", ...options });
+    response = await fetch(path.slice(1), { cache: "no-store", credentials: "omit", redirect: "error", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, "the gateway cannot be reached");

@@ -3,7 +3,7 @@
 import { get, keepToken } from "./api.js";
 import { closeDetail, isOpen } from "./detail.js";
 import { ask, say } from "./dialogs.js";
-import { byId, h, mark, put } from "./dom.js";
+import { byId, h, mark, put, visible } from "./dom.js";
 import { rate, short } from "./format.js";
 import { Groups } from "./groups.js";
 import { Letters } from "./letters.js";
@@ -112,7 +112,7 @@ class Page {
   use(session) {
     this.session = session;
     put(byId("title"), session.title);
-    document.title = `${session.title} · evframe`;
+    document.title = `${visible(session.title)} · evframe`;
     const button = byId("unlock");
     button.hidden = !session.asks;
     put(button, session.acts ? "Lock" : "Unlock");
@@ -169,6 +169,7 @@ class Page {
     try {
       const state = await get("/api/state");
       this.fails = 0;
+      this.renew(state);
       if (state.at !== this.at) {
         this.at = state.at;
         this.state = state;
@@ -181,6 +182,16 @@ class Page {
     } finally {
       this.isAsking = false;
     }
+  }
+
+  /** Take what a reload or another start of the gateway has changed. */
+  renew({ version, session }) {
+    if (this.version && this.version !== version) say(`The gateway has version ${version} now: load the page again.`);
+    this.version = version;
+    const known = Object.fromEntries(Object.keys(session).map((name) => [name, this.session[name]]));
+    if (JSON.stringify(known) === JSON.stringify(session)) return;
+    this.use({ ...session, acts: this.session.acts && session.asks });
+    if (this.section?.id === "letters" && !this.has("dead_letters:list")) this.show(this.sections[0]);
   }
 
   showState() {

@@ -1,6 +1,6 @@
 // The panel with all about one thing: beside the section, or above it on a phone.
 
-import { byId, h } from "./dom.js";
+import { byId, focusSection, h } from "./dom.js";
 
 let opener = null;
 let onClose = null;
@@ -36,17 +36,18 @@ export function closeDetail() {
   onClose?.();
   onClose = null;
   if (opener?.isConnected) opener.focus({ preventScroll: true });
+  else focusSection();
 }
 
-/** Return a text that is copied with a button. */
-export function copied(text) {
+/** Return a text that is copied with a button: `whole`, where the text that is shown is the beginning of it. */
+export function copied(text, whole = text) {
   const button = h("button", {
     type: "button",
     class: "quiet copy",
     on: {
       async click() {
         try {
-          await navigator.clipboard.writeText(text);
+          await navigator.clipboard.writeText(whole);
           button.textContent = "Copied";
         } catch {
           getSelection().selectAllChildren(pre); // where the clipboard is not to be had, as without TLS

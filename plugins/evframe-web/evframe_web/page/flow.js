@@ -1,6 +1,6 @@
 // The way of the data as a picture: sources, events, and subscribers by transport.
 
-import { s } from "./dom.js";
+import { s, visible } from "./dom.js";
 import { rate, short } from "./format.js";
 
 const ROW = 52;
@@ -10,12 +10,15 @@ const OTHERS = "";
 
 const canvas = document.createElement("canvas").getContext("2d");
 
-function fit(text, width, font) {
+function fit(given, width, font) {
+  const text = visible(given);
   canvas.font = `${font} ${getComputedStyle(document.body).fontFamily}`;
   if (canvas.measureText(text).width <= width) return text;
-  let most = text.length - 1;
-  while (most > 1 && canvas.measureText(`${text.slice(0, most)}…`).width > width) most -= 1;
-  return `${text.slice(0, most)}…`;
+  const characters = [...text];
+  let most = characters.length - 1;
+  const cut = () => `${characters.slice(0, most).join("")}…`;
+  while (most > 1 && canvas.measureText(cut()).width > width) most -= 1;
+  return cut();
 }
 
 function columns(state) {

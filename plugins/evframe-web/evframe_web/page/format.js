@@ -53,26 +53,54 @@ export function moment(at) {
   return `${day} ${clock(date.getTime() / 1000).slice(0, 8)}`;
 }
 
+const DEEPEST = 16; // levels that are indented: a thousand nested lists would be megabytes of blanks
+const SPECIAL = /["[\]{}:,]/g;
+
+/** Return the index behind the string that begins at `start`, without a regular expression that would recurse. */
+function behindString(text, start) {
+  let end = text.indexOf('"', start + 1);
+  for (;;) {
+    let slashes = 0;
+    while (text[end - 1 - slashes] === "\\") slashes += 1;
+    if (slashes % 2 === 0) return end + 1;
+    end = text.indexOf('"', end + 1);
+  }
+}
+
 /** Return a JSON text with a member on each line, and every number as it was; other text as it is. */
 export function pretty(text) {
-  let depth = 0;
-  let result = "";
   try {
     JSON.parse(text);
   } catch {
     return text;
   }
-  const line = () => `\n${"  ".repeat(depth)}`;
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}:,]|[^\s"[\]{}:,]+/g)) {
-    if (token === "{" || token === "[") {
-      depth += 1;
-      result += token + line();
-    } else if (token === "}" || token === "]") {
-      depth -= 1;
-      result = result.trimEnd();
-      result += result.endsWith("{") || result.endsWith("[") ? token : line() + token;
-    } else if (token === ",") result += token + line();
-    else result += token === ":" ? ": " : token;
+  let depth = 0;
+  let at = 0;
+  let last = "";
+  const parts = []; // one text that grows would be copied again and again
+  const line = () => `\n${"  ".repeat(Math.min(depth, DEEPEST))}`;
+  while (at < text.length) {
+    SPECIAL.lastIndex = at;
+    const found = SPECIAL.exec(text)?.index ?? text.length;
+    const plain = text.slice(at, found).trim();
+    if (plain) parts.push(last === "[" || last === "{" ? line() : "", plain);
+    if (plain) last = plain;
+    if (found === text.length) break;
+    const sign = text[found];
+    at = sign === '"' ? behindString(text, found) : found + 1;
+    const isEmpty = (sign === "}" || sign === "]") && (last === "[" || last === "{");
+    if (sign === "}" || sign === "]") depth -= 1;
+    if (sign === ":") parts.push(": ");
+    else if (sign === ",") parts.push(",", line());
+    else if (sign === "}" || sign === "]") parts.push(isEmpty ? "" : line(), sign);
+    else parts.push(last === "[" || last === "{" ? line() : "", sign === '"' ? text.slice(found, at) : sign);
+    if (sign === "{" || sign === "[") depth += 1;
+    last = sign;
   }
-  return result;
+  return parts.join("");
+}
+
+/** Return the beginning of a text, and whether that is not all of it: a browser is slow to show megabytes. */
+export function beginning(text, most = 64 << 10) {
+  return text.length > most ? [text.slice(0, most), true] : [text, false];
 }

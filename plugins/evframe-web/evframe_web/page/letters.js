@@ -3,8 +3,8 @@
 import { act, get, result } from "./api.js";
 import { closeDetail, copied, openDetail } from "./detail.js";
 import { confirm, say } from "./dialogs.js";
-import { facts, h, put } from "./dom.js";
-import { count, moment, pretty } from "./format.js";
+import { facts, h, keepFocus, put, refill } from "./dom.js";
+import { beginning, count, moment, pretty } from "./format.js";
 
 const PAGE = 50;
 const COLUMNS = ["", "At", "Event", "Socket", "Reason", "Attempts"];
@@ -84,7 +84,7 @@ export class Letters {
       this.letters = found;
       this.next = next;
       const replays = this.page.has("dead_letters:replays") ? result(await get("/api/replays")).Replays : [];
-      this.show(replays);
+      keepFocus(this.element, () => this.show(replays));
     } catch (error) {
       this.page.failed(error);
     }
@@ -105,7 +105,12 @@ export class Letters {
     const shown = JSON.stringify([this.letters.map((letter) => letter.id), this.mayAct]);
     if (shown !== this.shown) {
       this.shown = shown;
-      this.body.replaceChildren(...this.letters.map((letter) => this.line(letter)));
+      const known = new Map([...this.body.children].map((line) => [line.letter.id, line]));
+      const keeps = (line) => line && Boolean(line.box) === this.mayAct; // the others get a box, or lose it
+      refill(this.body, this.letters.map((letter) => {
+        const line = known.get(letter.id);
+        return keeps(line) ? line : this.line(letter);
+      }));
     }
     this.buttons();
     this.running(replays);
@@ -125,8 +130,7 @@ export class Letters {
     const cells = [box || "", moment(letter.at), letter.event, letter.socket, letter.reason, count(letter.attempts)];
     const line = h("tr", { tabindex: 0, on: { click: (event) => event.target.closest("input") || this.open(letter, line) } },
       cells.map((cell, index) => h("td", { class: KINDS[index], "data-label": COLUMNS[index] }, cell)));
-    line.letter = letter;
-    return line;
+    return Object.assign(line, { letter, box });
   }
 
   choose(id, isChosen) {
@@ -183,7 +187,10 @@ export class Letters {
 
   running(replays) {
     const shown = replays.slice(-3);
-    this.replays.replaceChildren(...shown.map((each) => h("li", null,
+    const key = JSON.stringify([shown, this.page.may("dead_letters:stop")]);
+    if (key === this.replaysShown) return;
+    this.replaysShown = key;
+    refill(this.replays, shown.map((each) => h("li", null,
       h("span", null, `Replay ${each.id}: ${each.state}, ${count(each.delivered)} delivered, ${count(each.failed)} failed, ${count(each.left)} left`),
       each.problem ? h("span", { class: "why" }, each.problem) : null,
       each.state === "running" && this.page.may("dead_letters:stop")
@@ -200,12 +207,14 @@ export class Letters {
       return;
     }
     const named = { ids: [letter.id] };
+    const [payload, isCut] = beginning(pretty(found.payload));
     openDetail(
       `Letter ${letter.id}`,
       [
         facts([["Event", found.event], ["Socket", found.socket], ["Reason", found.reason], ["Detail", found.detail], ["Failed", moment(found.at)], ["First raised", moment(found.first_raised)], ["Attempts", count(found.attempts)], ["Size", `${count(found.bytes)} bytes`]]),
         h("h3", null, "Payload"),
-        copied(pretty(found.payload)),
+        isCut ? h("p", { class: "muted" }, "The beginning; Copy has all of it.") : null,
+        copied(payload, isCut ? found.payload : payload),
         h("div", { class: "buttons" },
           this.page.may("dead_letters:replay") && h("button", { type: "button", class: "primary", on: { click: () => this.replayNamed(named, `letter ${letter.id}`) } }, "Replay"),
           this.page.may("dead_letters:drop") && h("button", { type: "button", class: "danger", on: { click: () => this.dropNamed(named, `letter ${letter.id}`) } }, "Drop")),

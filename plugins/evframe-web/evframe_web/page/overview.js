@@ -1,6 +1,6 @@
 // The overview: four plots, the picture of the way of the data, and what needs attention.
 
-import { chip, h, mark, put, s } from "./dom.js";
+import { chip, h, keepFocus, mark, put, refill, s } from "./dom.js";
 import { draw } from "./flow.js";
 import { count, duration, rate, short } from "./format.js";
 import { History, Plot } from "./plots.js";
@@ -31,7 +31,9 @@ export class Overview {
     this.svg = s("svg", { class: "flow", role: "group" });
     this.nothing = h("p", { class: "empty", hidden: true }, "There is no event yet: declare some with [[events]], or load a plugin that raises them.");
     this.counts = h("dl", { class: "counts" });
-    this.worst = h("div");
+    this.lines = h("ul", { class: "lines" });
+    this.well = h("p");
+    this.worst = h("div", null, this.lines, this.well);
     this.element = h(
       "section",
       { class: "section" },
@@ -69,7 +71,7 @@ export class Overview {
     put(waiting.note, state.queued ? `the oldest for ${duration(state.oldest_s)}` : "events in queues");
     this.picture();
     this.numbers(state);
-    this.attention(state);
+    keepFocus(this.worst, () => this.attention(state));
   }
 
   picture() {
@@ -118,12 +120,12 @@ export class Overview {
       lines.push(h("li", null, h("button", { type: "button", class: "quiet", on: { click: all } }, `${count(more)} more subscribers`)));
     }
     const key = JSON.stringify([state.problems, state.worst.map(({ key, state: now, queued, reason }) => [key, now, queued, reason]), state.members.map(({ group, socket, state: now }) => [group, socket, now]), state.dead_letters, more]);
-    if (key === this.shown) return; // the focus stays
+    if (key === this.shown && lines.length) return;
     this.shown = key;
-    this.worst.replaceChildren(
-      lines.length ? h("ul", { class: "lines" }, lines)
-        : h("p", { class: state.subscribers ? "well" : "muted" }, state.subscribers ? "All subscribers can be reached, and no event is lost." : "There is no subscriber yet: subscribe a socket with [[subscriptions]], or over a management interface."),
-    );
+    refill(this.lines, lines);
+    this.well.hidden = lines.length > 0;
+    mark(this.well, "class", state.subscribers ? "well" : "muted");
+    put(this.well, state.subscribers ? "All subscribers can be reached, and no event is lost." : "There is no subscriber yet: subscribe a socket with [[subscriptions]], or over a management interface.");
   }
 
   problem(what, why) {

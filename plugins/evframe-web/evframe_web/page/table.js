@@ -1,7 +1,7 @@
 // A table whose rows the gateway sorts, filters and divides into pages; cells change in place, so that focus stays.
 
 import { get } from "./api.js";
-import { h, mark, put } from "./dom.js";
+import { h, keepFocus, mark, put, refill } from "./dom.js";
 import { count } from "./format.js";
 
 const PAGE = 50;
@@ -82,7 +82,7 @@ export class Table {
     const asked = { ...this.query };
     const answer = await get("/api/table", { name: this.name, ...asked });
     if (Object.keys(asked).some((key) => asked[key] !== this.query[key])) return; // something else was asked meanwhile
-    this.show(answer);
+    keepFocus(this.element, () => this.show(answer));
   }
 
   show({ rows, matched, of, offset }) {
@@ -99,7 +99,6 @@ export class Table {
   }
 
   fill(rows) {
-    const focused = document.activeElement;
     const wanted = rows.map((row) => {
       const key = this.keyOf(row);
       const line = this.rows.get(key) ?? this.line();
@@ -111,8 +110,7 @@ export class Table {
     this.rows = new Map(wanted);
     const lines = wanted.map(([, line]) => line);
     if (lines.length !== this.body.children.length || lines.some((line, index) => this.body.children[index] !== line)) {
-      this.body.replaceChildren(...lines);
-      if (this.body.contains(focused)) focused.focus({ preventScroll: true });
+      refill(this.body, lines);
     }
   }
 
