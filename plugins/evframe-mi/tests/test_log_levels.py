@@ -74,7 +74,7 @@ def test_names(call):
         ({"level": [4]}, -32602, "Bad type for parameter 'level'"),
         ({"level": "²"}, -32602, "Bad type for parameter 'level'"),
         ({"pid": PID}, -32602, "Named parameters do not match"),
-        ({"level": 4, "pid": PID + 1}, 404, f"expected {PID}, or no pid"),
+        ({"level": 4, "pid": PID + 1}, 404, "expected PID, or no pid"),
         ({"level": 4, "logger": "no.such"}, 404, "expected the name of a logger"),
         ({"level": 4, "logger": ""}, -32602, "Bad type for parameter 'logger'"),
     ],
@@ -85,7 +85,7 @@ def test_wrong_parameters(call, given, code, problem):
     with pytest.raises(CommandError) as caught:
         call(**given)
     assert caught.value.code == code
-    assert caught.value.data.startswith(problem)
+    assert caught.value.data.startswith(problem.replace("PID", str(PID)))
     assert call() == {"Processes": [{"PID": PID, "Log level": 3, "Type": "evframe"}]}
     assert set(logging.root.manager.loggerDict) == known
 
