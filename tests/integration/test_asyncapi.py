@@ -72,6 +72,10 @@ socket = "${env:EVFRAME_TEST_SOCKET}"
 
 [[subscriptions]]
 event = "E_B/~ x"
+socket = "https://hooks.example/3f2b8c91d4e7S3CRET?token=pw-S3CRET"
+
+[[subscriptions]]
+event = "E_B/~ x"
 socket = "flatstore:FOLDER/events.csv"
 """
 

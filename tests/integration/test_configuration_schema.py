@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from evframe_options import structure
 from evframe_options.describing import options_of
 from evframe_options.installed import installed
 from evframe_schema import configuration_schema
@@ -195,3 +196,42 @@ def test_the_package_has_one_for_all_plugins():
     own = set(shipped["properties"]["plugins"]["properties"]) - {"disable"}
 
     assert shipped == configuration_schema([plugin for plugin in installed() if plugin.name in own])
+
+
+def wrong_values(schema):
+    """Return values that a property of a schema refuses: of another type, beyond its bounds, and of another form."""
+    for part in schema.get("anyOf", [schema]):
+        if "enum" in part:
+            yield "no such choice"
+        if "minimum" in part:
+            yield part["minimum"] - 1
+        if "exclusiveMinimum" in part:
+            yield part["exclusiveMinimum"]
+        if "maximum" in part:
+            yield part["maximum"] + 1
+        if "pattern" in part:
+            yield "\n"
+    kinds = {part.get("type") for part in schema.get("anyOf", [schema])}
+    samples = {"string": "a", "integer": 7, "boolean": True, "array": [[]], "object": {"a": []}}
+    yield from (value for kind, value in samples.items() if kind not in kinds and kinds != {None})
+
+
+def test_each_wrong_value_of_each_option_is_refused_by_both(schema):
+    """A schema and a reader that come from one class do not drift apart: this compares what they refuse."""
+    tables = schema["properties"]["plugins"]["properties"]
+    refused = 0
+    for plugin in installed():
+        for name, part in tables[plugin.name]["properties"].items() if plugin.options else ():
+            for value in wrong_values(part):
+                if Draft7Validator(part).is_valid(value):
+                    continue  # an option of several types, or a whole number for a float
+                problems = []
+                structure({name: value}, plugin.options, "it", problems)
+                assert any(problem.startswith((f"it.{name}:", f"it.{name}.", f"it.{name}[")) for problem in problems), (
+                    plugin.name,
+                    name,
+                    value,
+                    problems,
+                )
+                refused += 1
+    assert refused > 500

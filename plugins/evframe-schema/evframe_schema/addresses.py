@@ -79,7 +79,15 @@ def place_of(canonical: str) -> Place:
     if canonical.startswith("${"):
         return Place(canonical, ANY, canonical)
     scheme, _, rest = canonical.partition(":")
-    known = {"rabbitmq": _rabbitmq, "kafka": _kafka, "xmlrpc": _xmlrpc, "xmlrpcs": _xmlrpc, "tcp": _tcp}.get(scheme)
+    known = {
+        "rabbitmq": _rabbitmq,
+        "kafka": _kafka,
+        "xmlrpc": _xmlrpc,
+        "xmlrpcs": _xmlrpc,
+        "tcp": _tcp,
+        "http": _web,
+        "https": _web,
+    }.get(scheme)
     protocol = _PROTOCOLS.get(scheme, scheme)
     if known is None:
         return Place(canonical, protocol, rest)
@@ -113,6 +121,12 @@ def _kafka(rest: str) -> dict[str, Any]:
 def _tcp(rest: str) -> dict[str, Any]:
     """Split ``host:port/method``."""
     return {"host": rest.partition("/")[0]}
+
+
+def _web(rest: str) -> dict[str, Any]:
+    """Split ``//host:port/path?query``; the query is left out."""
+    host, slash, path = rest.removeprefix("//").partition("?")[0].partition("/")
+    return {"host": host, "pathname": slash + path}
 
 
 def _xmlrpc(rest: str) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from evframe_schema.addresses import keys_for, place_of
         ("tcp:[2001:db8::1]:8080", "tcp", "[2001:db8::1]:8080", ""),
         ("rabbitmq:a%40b@h1,h2:1/", "amqp", "h1,h2:1", ""),
         ("xmlrpcs:rpc.example:8443/x:block_ip", "https", "rpc.example:8443", "/x"),
+        ("https://hooks.example:443/orders?site=1", "https", "hooks.example:443", "/orders"),
+        ("http://127.0.0.1:9000/", "http", "127.0.0.1:9000", "/"),
         ("mqtt:broker/a", "mqtt", "broker/a", ""),
     ],
 )
