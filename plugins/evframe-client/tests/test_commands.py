@@ -84,12 +84,15 @@ def test_commands_are_listed(command, serving):
         (["--json", '["x", {"n": [1]}]'], ["x", {"n": [1]}]),
         (["--json", '{"event": "x", "params": [1]}'], {"event": "x", "params": [1]}),
         ([], None),
+        (["-3"], ["-3"]),
+        (["x", "-13", "-1.5", "-"], ["x", "-13", "-1.5", "-"]),
+        (["--", "-3", "--url", "-c"], ["-3", "--url", "-c"]),
     ],
 )
 def test_parameters_of_a_command(command, serving, words, params):
     """Parameters are texts in order or by name, or whatever JSON holds."""
     server = serving(HttpServer)
-    command("mi", "raise_event", *words, "--url", server.url)
+    command("mi", "--url", server.url, "raise_event", *words)
 
     assert json.loads(server.requests[-1][0].partition(b"\r\n\r\n")[2]).get("params") == params
 
@@ -101,6 +104,10 @@ def test_parameters_of_a_command(command, serving, words, params):
         (["--json", '{"a": NaN}'], "expected JSON: "),
         (["--json", "1"], "expected a JSON object or array, got 1"),
         (["--json", "[]", "x"], "expected no other parameters"),
+        (["--jsno", "[]"], "No such option '--jsno'"),
+        (["--ulr=x"], "No such option '--ulr'"),
+        (["-x"], "No such option '-x'"),
+        (["-3x"], "No such option '-3x'"),
     ],
 )
 def test_bad_parameters(command, words, problem):
@@ -109,6 +116,13 @@ def test_bad_parameters(command, words, problem):
 
     assert result.exit_code == 2
     assert problem in result.stderr
+
+
+def test_options_behind_negative_numbers(command, serving):
+    """A parameter that is a negative number ends no options."""
+    server = serving(HttpServer)
+    command("mi", "log_level", "-3", "--url", server.url)
+    assert json.loads(server.requests[-1][0].partition(b"\r\n\r\n")[2])["params"] == ["-3"]
 
 
 def test_every_transport(command, serving, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import click
@@ -15,6 +16,7 @@ from evframe_client.commands.refusals import explained
 
 _INVALID_PARAMS: Final = -32602
 _NO_METHOD: Final = -32601
+_NUMBER: Final = re.compile(r"-[0-9]+(\.[0-9]+)?|-", re.ASCII)
 
 
 @click.command()
@@ -84,7 +86,20 @@ def _raise_exactly(client: Client, event: str, params: Any, text: str, until: st
         client.call("raise_event", [event, params if isinstance(params, list) else text])
 
 
-@click.command()
+class _WithNumbers(click.Command):
+    """A command whose arguments may be negative numbers, such as levels of OpenSIPS, which are no options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse *args*; behind ``--`` an argument may be anything."""
+        ctx.ignore_unknown_options = "--" not in args
+        rest = super().parse_args(ctx, args)
+        for word in (ctx.params.get("method") or "", *(ctx.params.get("params") or ())):
+            if ctx.ignore_unknown_options and word[:1] == "-" and not _NUMBER.fullmatch(word):
+                raise click.NoSuchOption(word.partition("=")[0], ctx=ctx)
+        return rest
+
+
+@click.command(cls=_WithNumbers)
 @with_client
 @click.argument("method", required=False, shell_complete=complete_methods)
 @click.argument("params", nargs=-1)
