@@ -137,7 +137,7 @@ class Tracing(Protocol):
     """Keeps the context in which an event is raised with the event. Its methods do not raise errors."""
 
     def keep(self, event: Event) -> Event:
-        """Return *event*, which is raised now, with its headers; called on the thread that raises, which waits."""
+        """Return *event*, which is raised now, with its headers, printable ASCII; called on its thread."""
 
     def within(self, headers: Mapping[str, Any] | None) -> AbstractContextManager[Any]:
         """Return what runs a block in the context that *headers* name, and in none where they name none.

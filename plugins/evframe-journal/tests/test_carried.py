@@ -90,18 +90,22 @@ def test_a_payload_without_headers_is_itself(payload):
     assert unpacked(packed(event.carrying({}))) == (payload, None)
 
 
-@pytest.mark.parametrize("headers", [{"a": "x\0y"}, {"a\0b": "x"}])
-def test_headers_with_a_nul_are_not_written(headers):
-    """A NUL, which no header of HTTP has, leaves the headers out, and never changes the event."""
+@pytest.mark.parametrize(
+    "headers",
+    [{"a": "x\0y"}, {"a\0b": "x"}, {"a": "\ud800"}, {"é": "x"}, {"a": b"x"}, {"a": 7}, {None: "x"}],
+)
+def test_what_is_no_header_is_not_written(headers):
+    """What no header of HTTP has, such as a NUL, leaves the headers out, and never changes the event."""
     event = evframe.EventDefinition(0, "E_A").restored(HARMLESS[0], 0.0).carrying(headers)
 
     assert unpacked(packed(event)) == (HARMLESS[0], None)
 
 
-@pytest.mark.parametrize("rest", [b"\0", b"\0a", b"\0a\0b\0c", b"\0\xff\0\xfe"])
+@pytest.mark.parametrize("rest", [b"\0", b"\0a", b"\0a\0b\0c", b"\0\xff\0\xfe", b"\0a\0\xc3\xa9"])
 def test_what_is_no_header_is_left_out(rest):
     """Whatever stands behind a payload, the event is read."""
     payload, headers = unpacked(HARMLESS[0] + rest)
+    assert all(text.isascii() for pair in (headers or {}).items() for text in pair)
 
     assert payload == HARMLESS[0]
     assert headers is None or all(isinstance(each, str) for pair in headers.items() for each in pair)

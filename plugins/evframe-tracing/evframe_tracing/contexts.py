@@ -25,7 +25,6 @@ from evframe import Event
 from evframe.plugin import LogLimiter
 from evframe_tracing.headers import (
     BAGGAGE,
-    MOST_BAGGAGE,
     MOST_STATE,
     PARENT,
     STATE,
@@ -107,8 +106,9 @@ class Contexts:
         if self._baggage is not None:
             headers: dict[str, str] = {}
             self._baggage.inject(headers, context)
-            if 0 < len(headers.get(BAGGAGE, "")) <= MOST_BAGGAGE:
-                return {**(carried or {}), **headers}
+            kept = baggage_of(headers)  # versions of the library differ in what they escape
+            if kept is not None:
+                return {**(carried or {}), BAGGAGE: kept}
         return carried
 
     def within(self, headers: Mapping[str, Any] | None) -> AbstractContextManager[Any]:
@@ -166,10 +166,17 @@ def span_context_of(parent: str, state: str | None) -> SpanContext:
 
 
 def _headers_of(span: SpanContext) -> Mapping[str, str]:
+    """Return the headers of a context.
+
+    Raises:
+        ValueError: if it is none, as libraries in the place of the SDK may have them.
+    """
     parent = f"00-{format_trace_id(span.trace_id)}-{format_span_id(span.span_id)}-{span.trace_flags:02x}"
     state = span.trace_state.to_header() if span.trace_state else ""
     while len(state) > MOST_STATE:  # the last members are the oldest
         state = state.rpartition(",")[0]
+    if parent_of({PARENT: parent}) is None or (state and state_of({STATE: state}) != state):
+        raise ValueError(f"expected a context of W3C Trace Context, got {brief(span)}")
     return {PARENT: parent, STATE: state} if state else {PARENT: parent}
 
 

@@ -47,7 +47,7 @@ class Tracing:
         self._contexts: Contexts | None = None
         self._spans: BatchSpans | None = None
         self._end_observing: Callable[[], None] | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # of its thread, too: the collector of unused objects may raise an event
 
     def within(self, headers: Mapping[str, Any] | None) -> AbstractContextManager[Any]:
         """Return what runs a block in the context of an event, whose `carried` are the *headers*.
@@ -108,9 +108,9 @@ class Tracing:
         with self._lock:
             if self._contexts is not None:
                 self._contexts.is_watched = False
-            if self._end_observing is not None:
-                self._end_observing()
-                self._end_observing = None
+            end, self._end_observing = self._end_observing, None
+            if end is not None:
+                end()  # an event that is raised meanwhile has the next batches observed
 
     async def _watch(self, context: PluginContext, contexts: Contexts) -> None:
         """Observe no batches while there are no events of sampled traces."""

@@ -308,6 +308,86 @@ async def test_a_broken_library_loses_no_event(caplog):
     assert [record.getMessage() for record in caplog.records] == ["a context could not be kept with an event"]
 
 
+class Garbage:
+    """A context of a span that says whatever it is made with."""
+
+    is_valid = True
+    is_remote = True
+
+    def __init__(self, trace_id=1, span_id=1, flags=1, state=""):
+        self.trace_id, self.span_id, self.trace_flags = trace_id, span_id, TraceFlags(flags)
+        self.trace_state = State(state)
+
+
+class State:
+    """A state whose header is anything."""
+
+    def __init__(self, text):
+        self.to_header = lambda: text
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        None,
+        Garbage(trace_id=1 << 128),
+        Garbage(trace_id=0),
+        Garbage(trace_id=-1),
+        Garbage(trace_id="1"),
+        Garbage(trace_id=1.5),
+        Garbage(span_id=1 << 64),
+        Garbage(span_id=0),
+        Garbage(flags=256),
+        Garbage(flags=-1),
+        Garbage(state="a=b\r\nX-Other: 1"),
+        Garbage(state="a=\0"),
+        Garbage(state="a=\ud800"),
+        Garbage(state=b"a=b"),
+        Garbage(state=7),
+        Garbage(state="none"),
+    ],
+)
+async def test_a_span_of_another_library_is_a_context_or_none(garbage):
+    """What is no context of W3C is not sent, whatever the library says that it is; the event is delivered."""
+    span = NonRecordingSpan(garbage)
+    async with Traced() as traced:
+        with trace.use_span(span):
+            for _ in range(2):
+                await traced.events.raise_event_and_wait("E_T")
+
+        assert [event.carried for event in traced.got] == [None, None]
+        assert traced.counters()["broken"] == (2 if garbage else 0)
+        assert traced.counters()["spans"] == 0
+
+
+async def test_baggage_that_would_be_none_is_not_sent(monkeypatch):
+    """Versions of the library that write names as they are cannot add headers to a request."""
+    inject = lambda self, carrier, context: carrier.__setitem__("baggage", "a\r\nX-Other: 1=b")  # noqa: E731
+    monkeypatch.setattr(W3CBaggagePropagator, "inject", inject)
+    async with Traced(Options(baggage=True)) as traced:
+        with remote():
+            await traced.events.raise_event_and_wait("E_T")
+
+    assert traced.got[0].carried == {"traceparent": PARENT}
+
+
+async def test_an_event_that_is_raised_while_observing_ends():
+    """The collector of unused objects may run at any point, and what it calls may raise an event."""
+    async with Traced() as traced:
+        end, ended = traced.tracing._end_observing, []
+
+        def end_and_raise():
+            with remote():
+                traced.events.raise_event("E_T")
+            ended.append(end())
+
+        traced.tracing._end_observing = end_and_raise
+        traced.tracing._stop_observing()
+        assert ended
+        await until(traced.spans)
+        assert [event.carried for event in traced.got] == [{"traceparent": PARENT}]
+
+
 def _broken_span():
     class BrokenSpan(NonRecordingSpan):
         def get_span_context(self):

@@ -137,13 +137,18 @@ def multicall(method: str, calls: Sequence[Sequence[str]]) -> bytes:
 
 
 def common_headers(carried: Carried, indexes: Iterable[int]) -> Mapping[str, str]:
-    """Return the headers that all events of a request have, but for long ones; none when the events differ."""
+    """Return the headers that all events of a request have, but for what servers refuse; none when they differ."""
     if carried is None:
         return {}
     first, *others = [carried[index] or {} for index in indexes]
     if any(each != first for each in others):
         return {}
-    return {name: text for name, text in first.items() if len(text) <= _MOST_HEADER}
+    return {name: text for name, text in first.items() if len(text) <= _MOST_HEADER and _is_header(name + text)}
+
+
+def _is_header(text: str) -> bool:
+    """Return whether an HTTP header may have *text*; a line end would begin another header."""
+    return text.isascii() and text.isprintable()
 
 
 def request(target: XmlrpcSocket, body: bytes, headers: Mapping[str, str], *, keep_alive: bool) -> bytes:
