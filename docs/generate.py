@@ -143,6 +143,8 @@ def configuration() -> str:
             "# Configuration\n\nOne TOML file. Unknown keys and values of a wrong type are errors, never coerced.\n"
             "A number is finite and within 64 bits; an option whose name ends in `_s` or `_ms` takes at most 2147483647"
             " of them, which are 68 years and 24 days.\n"
+            "An editor completes and checks the file by its [JSON Schema](plugins/schema.md#the-configuration),"
+            " which `evframe schema config` prints.\n"
         ),
         FILES_AND_SETTINGS,
     ]
