@@ -20,6 +20,8 @@ from evframe_rabbitmq import RabbitmqTransport
 from evframe_route import RouteTransport
 from evframe_stream import Options as StreamOptions
 from evframe_stream import StreamTransport
+from evframe_webhook import Options as WebhookOptions
+from evframe_webhook import TargetOptions, WebhookTransport
 from evframe_xmlrpc import Options as XmlrpcOptions
 from evframe_xmlrpc import XmlrpcTransport
 
@@ -204,6 +206,20 @@ def xmlrpc(**options: Any) -> Callable[[limits.Limits], Awaitable[Measurement]]:
     return run
 
 
+def webhook(**options: Any) -> Callable[[limits.Limits], Awaitable[Measurement]]:
+    """Return the measurement of signed requests, beside aiohttp's own `post()` without a signature."""
+
+    async def run(_: limits.Limits) -> Measurement:
+        with peers.program("hooks.py") as port:
+            library = await peers.aiohttp_posts(port, COUNT // 40, payload(TWO))
+            target = TargetOptions("*", "whsec_" + "c2VjcmV0" * 4)
+            transport = WebhookTransport(WebhookOptions(targets=[target], **options))
+            ours, lost = await rate(transport, [f"http://127.0.0.1:{port}/hook"], lambda _: TWO, COUNT // 20)
+        return Measurement(ours, None, library, lost)
+
+    return run
+
+
 def route(kind: str) -> Callable[[limits.Limits], Awaitable[Measurement]]:
     """Return the measurement of a route that counts."""
 
@@ -250,6 +266,9 @@ PATHS = (
     Path_("kafka, library only flushed", "", kafka("aiokafka_flush")),
     Path_("rabbitmq", "library ≥ 3", rabbitmq),
     Path_("xmlrpc", "library ≥ 5", xmlrpc()),
+    Path_("webhook", "library ≥ 0.6", webhook()),
+    Path_("webhook, 8 in flight", "", webhook(max_in_flight=8)),
+    Path_("webhook, batches of CloudEvents", "≥ 10,000/s", webhook(format="cloudevents-batch")),
     Path_("route, inline", "≥ 900,000/s", route("inline")),
     Path_("route, async", "≥ 900,000/s", route("async")),
     Path_("route, thread", "", route("thread")),

@@ -14,6 +14,7 @@ from typing import Any
 from xmlrpc.client import ServerProxy, Transport
 
 import aio_pika
+import aiohttp
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
@@ -87,6 +88,16 @@ async def new_queue(port: int) -> str:
         name = f"bench-{uuid.uuid4().hex[:8]}"
         await (await connection.channel()).declare_queue(name, durable=True, arguments={"x-max-length": 10_000})
         return name
+
+
+async def aiohttp_posts(port: int, count: int, payload: bytes) -> float:
+    """Return the rate of aiohttp's own `post()`, one request after another on one connection."""
+    async with aiohttp.ClientSession() as session:
+        start = time.perf_counter()
+        for _ in range(count):
+            async with session.post(f"http://127.0.0.1:{port}/", data=payload) as answer:
+                await answer.read()
+        return count / (time.perf_counter() - start)
 
 
 def server_proxy(port: int, count: int, params: dict[str, Any]) -> float:

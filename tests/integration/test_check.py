@@ -85,12 +85,26 @@ def test_targets_that_cannot_be_reached(tmp_path, names, listener, closed):
 
 
 @pytest.mark.parametrize(
-    "form", ["tcp:127.0.0.1:%d", "xmlrpc:127.0.0.1:%d:m", "rabbitmq:127.0.0.1:%d/q", "kafka:127.0.0.1:%d/t"]
+    "form",
+    [
+        "tcp:127.0.0.1:%d",
+        "xmlrpc:127.0.0.1:%d:m",
+        "http://127.0.0.1:%d/",
+        "rabbitmq:127.0.0.1:%d/q",
+        "kafka:127.0.0.1:%d/t",
+    ],
 )
 def test_a_port_on_which_nothing_listens_is_one_word_for_all_transports(tmp_path, names, closed, form):
     """Whatever library a transport uses, such a port is `refused`."""
     code, _, (problem,) = check(tmp_path, form % closed)
     assert (code, problem.rpartition(": ")[2]) == (1, "refused")
+
+
+def test_a_webhook_by_a_name(tmp_path, names, listener):
+    """The configuration may send webhooks to a name of a private network."""
+    names["hooks.example"] = ["127.0.0.1"]
+    text = f"http://hooks.example:{listener}/"
+    assert check(tmp_path, text) == (0, [f"{text}: reachable; hooks.example is 127.0.0.1", "ok"], [])
 
 
 def test_a_host_of_a_reference_is_not_shown(tmp_path, names, listener, monkeypatch):
@@ -119,6 +133,13 @@ def test_a_check_without_connect_asks_no_one(tmp_path, names, closed):
     """Without --connect nothing is looked up, and a name that does not resolve is no problem."""
     names["silent.example"] = None
     place = f"silent.example:{closed}"
-    sockets = [f"udp:{place}", f"tcp:{place}", f"xmlrpc:{place}:m", f"rabbitmq:{place}/key", f"kafka:{place}/topic"]
+    sockets = [
+        f"udp:{place}",
+        f"tcp:{place}",
+        f"xmlrpc:{place}:m",
+        f"https://{place}/",
+        f"rabbitmq:{place}/key",
+        f"kafka:{place}/topic",
+    ]
     assert check(tmp_path, *sockets, connect=False) == (0, ["ok"], [])
     assert names.asked == []

@@ -9,6 +9,7 @@ from brokers.queues import channel_of, make_queue
 from brokers.topics import make_topic, records_in
 from kept import Gateway, configuration, number_of, on_disk
 from processes import until
+from webhook_server import Server
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -68,3 +69,10 @@ async def test_headers_of_records(tmp_path, kafka):
         await crash(tmp_path, f"kafka:127.0.0.1:{proxy.port}/{topic}", proxy)
     records = await records_in(kafka, topic)
     assert_named([(number_of(record.value), dict(record.headers)["evframe-id"]) for record in records])
+
+
+async def test_webhook_ids(tmp_path):
+    """Webhooks that a server gets again after a kill have the ids that they had before."""
+    async with Server() as server, FaultProxy(server.port) as proxy:
+        await crash(tmp_path, f"http://127.0.0.1:{proxy.port}/hook", proxy)
+    assert_named([(number_of(body), request.headers["webhook-id"]) for request, body in server.requests])

@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from brokers.load import LIMIT_S, RATE
 from numbered import assert_exactly, assert_in_order
+from webhook_server import Server
 
 import evframe
 from evframe.testing import ConfigFile, until
@@ -223,6 +224,18 @@ async def test_xmlrpc(tmp_path):
         site = Site(tmp_path / "evframe.toml", f"xmlrpc:127.0.0.1:{port}:m", "xmlrpc")
         await site.run(*(f"[plugins.xmlrpc]\nmax_in_flight = {most}\n" for most in (16, 64)), count=6000)
     assert_exactly(numbers, 6000)
+
+
+async def test_webhooks(tmp_path):
+    """Requests that are under way have their answers before the next ones are made; secrets are those of the moment."""
+    secrets = ("c2VjcmV0" * 4, "ZXhwb3Nl" * 4)
+    targets = (f'[[plugins.webhook.targets]]\nurl = "*"\nsecret = "{secret}"\n' for secret in secrets)
+    async with Server() as server:
+        site = Site(tmp_path / "evframe.toml", f"http://127.0.0.1:{server.port}/hook", "webhook")
+        await site.run(*targets, count=3000)
+    assert_exactly(numbers_of(server.bodies), 3000)
+    ids = [request.headers["webhook-id"] for request, _ in server.requests]
+    assert len(set(ids)) == 3000
 
 
 async def test_datagram_is_as_it_was(tmp_path):

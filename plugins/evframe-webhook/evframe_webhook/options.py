@@ -14,7 +14,7 @@ from evframe_webhook.signing import key_of
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TEXT: Final = re.compile(r"[ -~]*")
-_OWN: Final = {"content-length", "content-type", "host", "transfer-encoding", "connection"}
+_OWN: Final = {"content-length", "content-type", "host", "transfer-encoding", "connection", "user-agent"}
 _IS_SECRET: Final = secret()
 Format = Literal["jsonrpc", "cloudevents", "cloudevents-batch"]
 

@@ -76,6 +76,10 @@ class WebhookTransport:
     def loaded(self, context: PluginContext) -> None:
         """Share the resolver of all plugins."""
         self._context, self._resolver = context, context.resolver
+
+    @hookimpl
+    def start(self, context: PluginContext) -> None:
+        """Look leases up from now on; before, only a check of the configuration delivers, which has none."""
         self._holders.use(context)
 
     @hookimpl

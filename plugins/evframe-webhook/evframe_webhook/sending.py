@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from evframe_webhook.session import Session
 
 GONE: Final = "http_410"
+_DIVIDED: Final = {400, 413, 422}
+"""With this status, a server may refuse one event of several only, or their size."""
 
 
 class Later(Exception):  # noqa: N818 not a mistake of anybody
@@ -103,11 +105,12 @@ class Sending:
             raise Later(f"http_{status}", pause_s(answer, self._target.max_pause_s))
         elif verdict is Verdict.GONE:
             raise Gone
-        elif len(part) > 1:  # the server may refuse one of them only
+        elif len(part) > 1 and status in _DIVIDED:
             half = len(part) // 2
             self._pending.extendleft((part[half:], part[:half]))
         else:
-            self._batch.fail(part[0], f"http_{status}")
+            for index in part:
+                self._batch.fail(index, f"http_{status}")
 
     def _headers(self, part: Sequence[int], body: bytes) -> dict[str, str]:
         message, seconds = self._bodies.id(part), int(time.time())

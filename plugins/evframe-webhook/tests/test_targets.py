@@ -12,7 +12,7 @@ from networks import made, subscribe
 from webhook_server import Server
 
 import evframe
-from evframe.testing import FakeNames, until
+from evframe.testing import ConfigFile, FakeNames, until
 
 WEB = ManagementOptions(schemes=["http", "https", "virtual"])
 
@@ -198,6 +198,27 @@ async def test_names_lead_clients_to_no_private_address():
                 assert lease.away == "forbidden"
                 assert server.requests == []
                 events.subscribe_event("E_B", socket)
+                await until(lambda: len(server.requests) == 1)
+
+
+async def test_a_reload_permits_no_private_address(tmp_path):
+    """The rules hold for the transport that a reload puts in the place of another one, and for the leases from before."""
+    text = '[management]\nschemes = ["http"]\n[plugins.webhook]\n'
+    async with Server() as server:
+        file = ConfigFile(tmp_path / "evframe.toml", "webhook", "mi")
+        with FakeNames({"private.example": ["127.0.0.1"]}) as names:
+            async with file.interface(text) as events:
+                events.resolver.lookup = names
+                events.register_event("E_A")
+                assert subscribe(events, "mi", "E_A", f"http://private.example:{server.port}/", 60) == "OK"
+                (subscriber,) = events.event("E_A").targets
+                file.write(text + "timeout_ms = 1234\n")
+                assert events.reload().plugins
+                events.raise_event("E_A", {"n": 1})
+                await until(lambda: subscriber.away)
+                assert subscriber.away == "forbidden"
+                file.write(text + 'client_networks = ["127.0.0.0/8"]\n')
+                assert events.reload().plugins
                 await until(lambda: len(server.requests) == 1)
 
 

@@ -139,6 +139,39 @@ async def test_batches_of_cloud_events():
     assert len(set(ids)) == 40
 
 
+async def test_a_refused_login_fails_a_batch():
+    """A status that does not depend on the events fails all of them with one request."""
+    async with Server(lambda request, body: web.Response(status=401)) as server:
+        async with interface(format="cloudevents-batch") as events:
+            events.subscribe_event("E_TEST", f"http://127.0.0.1:{server.port}/")
+            assert await raised(events, *([number] for number in range(40))) == ["http_401"] * 40
+    assert len(server.requests) < 5
+
+
+async def test_requests_share_a_connection():
+    """Requests one after another are made over one connection, whatever the answers."""
+    answers = [200, 400, 404, 302] * 3
+    peers = set()
+
+    def answer(request, body):
+        peers.add(request.transport.get_extra_info("peername"))
+        return web.Response(status=answers.pop(), body=b"x" * 10_000)
+
+    async with Server(answer) as server, interface() as events:
+        events.subscribe_event("E_TEST", f"http://127.0.0.1:{server.port}/")
+        await raised(events, *([number] for number in range(12)))
+    assert len(peers) == 1
+
+
+async def test_bytes_that_are_no_text():
+    """A notification has them as they are, a CloudEvent U+FFFD in their place."""
+    for format_, text in (("jsonrpc", b"a\xff"), ("cloudevents", "a\ufffd".encode())):
+        async with Server() as server, interface(format=format_) as events:
+            events.subscribe_event("E_TEST", f"http://127.0.0.1:{server.port}/")
+            assert await raised(events, {"a": b"a\xff"}) == [None]
+        assert text in server.bodies[0]
+
+
 @pytest.mark.parametrize("format_", ["jsonrpc", "cloudevents"])
 async def test_a_request_has_the_headers_of_its_event(format_):
     """The context of a trace is in the headers, and in the extension of CloudEvents."""
