@@ -1,10 +1,13 @@
 """The commands that list and watch, on a terminal."""
 
+import os
+import pty
 import re
+import subprocess
 import sys
 from pathlib import Path
 
-from terminals import terminal
+from terminals import LEADER, terminal
 
 EVFRAME = Path(sys.executable).parent / "evframe"
 TABLES = """
@@ -56,4 +59,18 @@ def test_watch(gateway):
         one.press(b"\x03")
         assert re.search(r"1 event in \d+ s, none lost", one.read_until("lost"))
         assert one.process.wait(30) == 0
+    assert len(running.client.call("subscribers_list", ["E_CALL_ENDED"])["Event"]["Subscribers"]) == 1
+
+
+def test_watch_without_its_terminal(gateway):
+    """A terminal that hangs up, as when its window is closed, ends the lease as Ctrl-C does."""
+    running = gateway(TABLES)
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-c", LEADER, EVFRAME, "watch", "E_CALL_*", "--url", running.url]
+    with subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
+        os.close(theirs)
+        while len(running.client.call("subscribers_list", ["E_CALL_ENDED"])["Event"]["Subscribers"]) < 2:
+            assert process.poll() is None
+        os.close(ours)
+        assert process.wait(30) >= 0, "no signal has killed it"
     assert len(running.client.call("subscribers_list", ["E_CALL_ENDED"])["Event"]["Subscribers"]) == 1

@@ -168,9 +168,11 @@ print("over", termios.tcgetattr(0) == before, flush=True)
 """
 
 
-@pytest.mark.parametrize("end", [b"q", b"\x03", signal.SIGTERM], ids=["q", "ctrl-c", "sigterm"])
+@pytest.mark.parametrize(
+    "end", [b"q", b"\x03", signal.SIGTERM, signal.SIGHUP], ids=["q", "ctrl-c", "sigterm", "sighup"]
+)
 def test_on_a_terminal(running, end):
-    """The table is renewed until q, Ctrl-C or SIGTERM, which leave the terminal as it was."""
+    """The table is renewed until q, Ctrl-C or a signal, which leave the terminal as it was."""
     with terminal("--url", running.url) as shown:
         table = shown.read_until("flatstore:")
         assert "\x1b[?1049h" in table

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
+from evframe_client.answers import reading_answer
 from evframe_client.protocol import ManagementError, Params
 
 Call = Callable[[str, Params | None], Awaitable[Any]]
@@ -95,23 +96,19 @@ class GatewayLeases:
 
 def listed_events(result: Any) -> list[str]:
     """Return the names in the answer to `events_list`."""
-    try:
+    with reading_answer("events_list", "the events of a gateway", result):
         return [str(event["name"]) for event in result["Events"]]
-    except (KeyError, TypeError):
-        raise _unexpected("events_list", "the events of a gateway", result) from None
 
 
 def listed_leases(result: Any, socket: str) -> dict[str, int]:
     """Return the events that *socket* is subscribed to, each with the seconds left, from `subscribers_list`."""
-    try:
+    with reading_answer("subscribers_list", "a list of subscribers", result):
         return {
             str(event["name"]): left
             for event in result["Events"]
             for lease in event["Subscribers"]
             if lease["socket"] == socket and (left := _seconds_left(lease)) > 0
         }
-    except (KeyError, TypeError):
-        raise _unexpected("subscribers_list", "a list of subscribers", result) from None
 
 
 def listed_lease(result: Any, socket: str) -> int:
@@ -119,15 +116,9 @@ def listed_lease(result: Any, socket: str) -> int:
 
     The original also finds a socket that *socket* is the beginning of (Q-3).
     """
-    try:
+    with reading_answer("subscribers_list", "a subscriber", result):
         lease = result["Event"]["Subscriber"]
         return max(0, _seconds_left(lease)) if lease["socket"] == socket else 0
-    except (KeyError, TypeError):
-        raise _unexpected("subscribers_list", "a subscriber", result) from None
-
-
-def _unexpected(command: str, expected: str, result: Any) -> ManagementError:
-    return ManagementError(f"{command}: expected {expected}, got {str(result)[:100]!r}")
 
 
 def _seconds_left(lease: Mapping[str, Any]) -> int:
@@ -152,9 +143,10 @@ def begins(socket: str, other: str) -> bool:
 
 def beginnings(result: Any, socket: str) -> dict[str, str]:
     """Return the events that a socket is subscribed to which *socket* is the beginning of, each with that one."""
-    return {
-        str(event["name"]): str(lease["socket"])
-        for event in result["Events"]
-        for lease in event["Subscribers"]
-        if begins(socket, str(lease["socket"]))
-    }
+    with reading_answer("subscribers_list", "a list of subscribers", result):
+        return {
+            str(event["name"]): str(lease["socket"])
+            for event in result["Events"]
+            for lease in event["Subscribers"]
+            if begins(socket, str(lease["socket"]))
+        }

@@ -85,6 +85,44 @@ def test_commands_of_a_gateway(gateway, words):
         assert json.loads(done.stdout)["Events"][0]["name"] == HOSTILE
 
 
+ODD = [None, 7, "OK", [], {}, [7, None], {"Events": 7}, {"Events": [None]}, {"Events": [{"id": 7, "params": 7}]}]
+
+
+@pytest.mark.parametrize("result", ODD, ids=json.dumps)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["events"],
+        ["subscribers"],
+        ["mi"],
+        ["top", "--once", "--no-rate"],
+        ["watch", "--count", "1"],
+        ["dead", "list"],
+        ["dead", "show", "1"],
+        ["dead", "replay", "1"],
+        ["dead", "drop", "1"],
+    ],
+    ids=" ".join,
+)
+def test_answers_of_another_form(words, result):
+    """What answers JSON-RPC and is no gateway is an error of one line: no command ends with a traceback."""
+
+    def odd(request):
+        id_ = json.loads(request)["id"]
+        return json.dumps({"jsonrpc": "2.0", "id": id_, "result": result}).encode()
+
+    server = HttpServer(http(odd)).start()
+    try:
+        done = run(*words, "--url", server.url)
+    finally:
+        server.close()
+
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    if words[0] in {"events", "subscribers", "dead"}:
+        assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+        assert "expected" in done.stderr
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 @pytest.mark.parametrize(
     "payload",

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 from evframe_client import Client, ManagementError
+from evframe_client.answers import reading_answer
 from evframe_client.commands.connection import with_client
 
 from evframe import hookimpl
@@ -80,10 +81,12 @@ def list_(client: Client, *, filters: Mapping[str, Any], limit: int, after: int,
     if as_json:
         print_json(result)
         return
-    for line in _table(result["Letters"]):
+    with reading_answer("dead_letters:list", "dead letters", result):
+        lines, following = list(_table(result["Letters"])), result["next"]
+    for line in lines:
         say(line)
-    if result["next"] is not None:
-        say(f"there may be more: --after {result['next']}", err=True)
+    if following is not None:
+        say(f"there may be more: --after {following}", err=True)
 
 
 @dead.command()
@@ -93,13 +96,15 @@ def list_(client: Client, *, filters: Mapping[str, Any], limit: int, after: int,
 def show(client: Client, *, id_: int, as_json: bool) -> None:
     """Show the dead letter ID with its payload."""
     with _journal():
-        letter = client.call("dead_letters:show", [id_])["Letter"]
+        result = client.call("dead_letters:show", [id_])
+    with reading_answer("dead_letters:show", "a dead letter", result):
+        letter = result["Letter"]
+        lines = [f"{name:13}{value}" for name, value in letter.items() if name != "params"]  # which the payload has
     if as_json:
         print_json(letter)
         return
-    for name, value in letter.items():
-        if name != "params":  # which the payload has
-            say(f"{name:13}{value}")
+    for line in lines:
+        say(line)
 
 
 @dead.command()
@@ -119,11 +124,13 @@ def replay(  # noqa: PLR0913 one for each option
     """
     with _journal():
         result = client.call("dead_letters:replay", {**letters, "rate": rate, **({} if to is None else {"to": to})})
-        progress = result["Replay"]
+        progress = _replay(result)
         while not no_wait and progress["state"] == "running":
             time.sleep(_LOOK_S)
-            replays = client.call("dead_letters:replays")["Replays"]
-            progress = next((each for each in replays if each["id"] == progress["id"]), {**progress, "state": "gone"})
+            result = client.call("dead_letters:replays")
+            with reading_answer("dead_letters:replays", "replays", result):
+                known = {each["id"]: each for each in result["Replays"]}
+                progress = known.get(progress["id"], {**progress, "state": "gone"})
     if as_json:
         print_json(progress)
     else:
@@ -135,6 +142,14 @@ def replay(  # noqa: PLR0913 one for each option
             say(progress["problem"], err=True)
     if progress["failed"] or progress["left"] or progress["state"] == "gone":
         raise click.exceptions.Exit(1)
+
+
+def _replay(result: Any) -> Mapping[str, Any]:
+    with reading_answer("dead_letters:replay", "a replay", result):
+        progress: Mapping[str, Any] = result["Replay"]
+        if {"id", "state", "delivered", "failed", "left", "under_way"} <= progress.keys():
+            return progress
+        raise KeyError
 
 
 @dead.command()
@@ -151,7 +166,9 @@ def drop(client: Client, *, letters: Mapping[str, Any], yes: bool, as_json: bool
     if as_json:
         print_json(result)
     else:
-        say(f"{result['Dropped']} dropped")
+        with reading_answer("dead_letters:drop", "how many were dropped", result):
+            line = f"{result['Dropped']} dropped"
+        say(line)
 
 
 @contextmanager

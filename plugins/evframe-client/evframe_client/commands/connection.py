@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import wraps
+from types import FrameType
 from typing import Any, Final
 
 import attrs
@@ -18,6 +19,7 @@ from evframe.command_line import CONFIG_VARIABLE, DEFAULT_CONFIG
 from evframe.plugin import ReferenceTemplate as Template
 from evframe.plugin import Values
 from evframe_client import DEFAULT_URL, Client, ManagementError, url_of
+from evframe_client.gateway_leases import listed_events
 
 _COMPLETION_S: Final = 2.0
 _FORMS: Final = "http://host:port/mi, https://…, http+unix://%2Fpath/mi, udp:host:port, unix:/path or fifo:/path"
@@ -65,6 +67,13 @@ def _filled(token: str) -> str:
         raise ValueError(f"plugins.mi-http.token: {error}") from None
 
 
+def on_end(handler: Callable[[int, FrameType | None], object]) -> None:
+    """Have *handler* called when the command is ended, by SIGTERM, or by SIGHUP where `nohup` does not ignore it."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
 def with_client(command: Callable[..., None]) -> Callable[..., None]:
     """Give *command* the client of the gateway that the options name, and say what went wrong in one line."""
 
@@ -76,7 +85,7 @@ def with_client(command: Callable[..., None]) -> Callable[..., None]:
     def run(
         *, url: str | None, config: str | None, token_file: str | None, ca_file: str | None, **options: Any
     ) -> None:
-        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # what it has made goes with it
+        on_end(lambda number, _: sys.exit(128 + number))  # what it has made goes with it
         try:
             client = connect(url, config, token_file, ca_file)
         except (OSError, ValueError) as error:
@@ -93,14 +102,19 @@ def with_client(command: Callable[..., None]) -> Callable[..., None]:
 
 def complete_events(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Return the events of the gateway that begin with *incomplete*."""
-    listed = _ask(context, "events_list") or {}
-    names = [event["name"] for event in listed.get("Events", [])]
-    return [name for name in names if name.startswith(incomplete) and name.isprintable()]
+    with suppress(ManagementError):
+        return _beginning(incomplete, listed_events(_ask(context, "events_list")))
+    return []
 
 
 def complete_methods(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Return the management commands of the gateway that begin with *incomplete*."""
-    return [name for name in _ask(context, "which") or [] if name.startswith(incomplete) and name.isprintable()]
+    found = _ask(context, "which")
+    return _beginning(incomplete, map(str, found)) if isinstance(found, list) else []
+
+
+def _beginning(incomplete: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith(incomplete) and name.isprintable()]
 
 
 def _ask(context: click.Context, method: str) -> Any:

@@ -11,6 +11,7 @@ from evframe_wire.reading import read
 from evframe import Pairs
 from evframe.command_line import print_json, say
 from evframe_client import Client, ManagementError
+from evframe_client.answers import reading_answer
 from evframe_client.commands.connection import complete_events, complete_methods, with_client
 from evframe_client.commands.refusals import explained
 
@@ -142,6 +143,15 @@ def _params(text: str) -> Any:
 
 
 def _list_commands(client: Client) -> None:
-    for name in client.call("which"):
-        for recipe in client.call("which", [name]):
-            say(" ".join([name, *recipe]))
+    for name in _list_of("which", "the names of commands", client.call("which")):
+        result = client.call("which", [name])
+        for recipe in _list_of("which", "the parameters of a command", result):
+            with reading_answer("which", "the parameters of a command", result):
+                say(" ".join(map(str, [name, *recipe])))
+
+
+def _list_of(command: str, expected: str, result: Any) -> list[Any]:
+    with reading_answer(command, expected, result):
+        if isinstance(result, list):
+            return result
+        raise TypeError

@@ -9,6 +9,7 @@ import click
 
 from evframe.command_line import print_json
 from evframe_client import Client, ManagementError
+from evframe_client.answers import reading_answer
 from evframe_client.commands.columns import is_wide, print_columns
 from evframe_client.commands.connection import with_client
 
@@ -29,10 +30,11 @@ def events(client: Client, *, as_json: bool) -> None:
     if as_json:
         print_json(result)
         return
-    rows = [
-        [str(event["id"]), event["name"], str(event.get("raised", "")), _parameters(event.get("params"))]
-        for event in result["Events"]
-    ]
+    with reading_answer("evi:describe", "the events of a gateway", result):
+        rows = [
+            [str(event["id"]), str(event["name"]), str(event.get("raised", "")), _parameters(event.get("params"))]
+            for event in result["Events"]
+        ]
     print_columns(("ID", "NAME", "RAISED", "PARAMETERS"), rows, numbers=("ID", "RAISED"))
 
 
@@ -65,7 +67,8 @@ def subscribers(client: Client, *, as_json: bool) -> None:
         print_json(result)
         return
     names = ["EVENT", "STATE", "DEPTH", "OLDEST", "LEASE", "SOCKET"]
-    rows = list(_rows(result))
+    with reading_answer("subscribers_list", "a list of subscribers", result):
+        rows = list(_rows(result))
     if not is_wide():
         at = names.index("OLDEST")
         for row in (names, *rows):
@@ -76,7 +79,7 @@ def subscribers(client: Client, *, as_json: bool) -> None:
 def _rows(result: Any) -> Iterator[list[str]]:
     for event in result["Events"]:
         for each in event["Subscribers"]:
-            state = f"away: {each['away']}" if "away" in each else each.get("state", "")
+            state = f"away: {each['away']}" if "away" in each else str(each.get("state", ""))
             depth = str(each.get("depth", 0 if state else ""))
             oldest = str(each.get("oldest", ""))
-            yield [event["name"], state, depth, oldest, str(each.get("ttl", "never")), each["socket"]]
+            yield [str(event["name"]), state, depth, oldest, str(each.get("ttl", "never")), str(each["socket"])]

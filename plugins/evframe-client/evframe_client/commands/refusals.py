@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from evframe import ConfigError, EventInterface, SocketError
 from evframe.plugin import did_you_mean
 from evframe_client import Client, ManagementError
+from evframe_client.answers import reading_answer
+from evframe_client.gateway_leases import listed_events
 
 
 @contextmanager
@@ -24,12 +26,13 @@ def explained(client: Client, event: str, socket: str | None = None) -> Iterator
 
 
 def _reason(client: Client, event: str, socket: str | None) -> str | None:
-    names = [known["name"] for known in client.call("events_list")["Events"]]
+    names = listed_events(client.call("events_list"))
     if event not in names:
         return f"expected an event of the gateway, see evframe events, got {event!r}{did_you_mean(event, names)}"
     if socket is None:
-        listed = client.call("subscribers_list", [event])["Event"]
-        return None if listed else f"{event!r} has no subscriber"
+        result = client.call("subscribers_list", [event])
+        with reading_answer("subscribers_list", "the subscribers of an event", result):
+            return None if result["Event"] else f"{event!r} has no subscriber"
     try:
         EventInterface().parse_socket(socket)
     except SocketError as error:

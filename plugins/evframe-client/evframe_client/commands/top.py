@@ -17,7 +17,7 @@ from evframe_wire.visible import visible_json
 
 from evframe.command_line import say
 from evframe_client import Client, ManagementError
-from evframe_client.commands.connection import with_client
+from evframe_client.commands.connection import on_end, with_client
 from evframe_client.commands.rows import COLUMNS, STATES, Query, Sample
 from evframe_client.commands.samples import Sampler
 
@@ -89,7 +89,7 @@ def top(  # noqa: PLR0913 the options of the command line
         else:
             _print_table(sample, sampler.query.column)
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    on_end(lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
     with suppress(KeyboardInterrupt):
         if streams:

@@ -18,7 +18,7 @@ import click
 from evframe.command_line import say
 from evframe_client import Client, ManagementError, ReceivedEvent, Subscription
 from evframe_client.commands.columns import has_colours
-from evframe_client.commands.connection import complete_events, with_client
+from evframe_client.commands.connection import complete_events, on_end, with_client
 from evframe_client.commands.event_lines import EventLines, Notes, unmatched
 
 _LOOK_S: Final = 1.0
@@ -53,8 +53,8 @@ def watch(  # noqa: PLR0913 the options of the command line
     E_CORE_TCP_DISCONNECT and E_EVFRAME_LEASE_*. At the end, standard error has how many these were, and how many were
     lost as far as that is known.
     """
-    for number in (signal.SIGTERM, signal.SIGINT):  # a shell in the background has the latter ignored
-        signal.signal(number, signal.default_int_handler)
+    on_end(signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell in the background has it ignored
     try:
         subscription = client.subscribe(*patterns, receiver=receiver, **how)
     except ValueError as error:
