@@ -11,7 +11,7 @@ from typing import Any
 from evframe_client.addresses import LOCAL, source_address
 from evframe_client.receivers import DatagramReceiver, Receiver, StreamReceiver
 from evframe_wire.endpoints import Access, bind_inet, bind_unix
-from evframe_wire.handed_over import HANDED_OVER, HeldSocket
+from evframe_wire.handed_over import HANDED_OVER, HeldSocket, real_path
 
 from evframe import Unavailable
 from evframe.plugin import Resolver
@@ -70,7 +70,7 @@ def _held(kind: socket.SocketKind, options: InstanceOptions, settings: Options) 
 def is_endpoint(address: Any, options: InstanceOptions, settings: Options) -> bool:
     """Return whether a socket at *address* is where the events of an instance with these options could arrive."""
     if options.transport == "unix":
-        return bool(address == options.path)
+        return bool(real_path(address) == real_path(options.path))
     if not isinstance(address, tuple) or address[0] != settings.address:
         return False
     ports = (options.port,) if options.port else settings.port_range

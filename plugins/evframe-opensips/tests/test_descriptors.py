@@ -65,6 +65,18 @@ def test_by_place(descriptors, datagrams):
     found.close()
 
 
+def test_path_through_a_link(descriptors, tmp_path):
+    """The folder of a path may be a link, as /var/run is, whether the descriptor has the name or not."""
+    (tmp_path / "link").symlink_to(".")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(f"{tmp_path}/proxy.sock")
+        for name in ("proxy", "unknown"):
+            descriptors([name], sock)
+            found, is_handed_over = receiver("unix", path=f"{tmp_path}/link/proxy.sock")
+            assert is_handed_over
+            found.close()
+
+
 def test_two_with_one_name(descriptors, datagrams):
     """Several descriptors with the name of an instance are an error, and not the first of them."""
     descriptors(["proxy", "proxy"], datagrams, datagrams)

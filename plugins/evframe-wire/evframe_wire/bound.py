@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 from evframe_wire.endpoints import Access, OwnPath, Target, bind_inet, bind_unix, inet_address
-from evframe_wire.handed_over import HANDED_OVER
+from evframe_wire.handed_over import HANDED_OVER, real_path
 
 __all__ = ["BoundAddress", "Target"]
 
@@ -47,9 +47,8 @@ class BoundAddress:
     def is_at(self, target: Target) -> bool:
         """Return whether *target* is this address, so that nothing has to be bound for it."""
         if isinstance(target, str):
-            return target in (self._target, self.address) and (
-                self._is_held or (self._path is not None and self._path.is_there)
-            )
+            is_same = real_path(target) == real_path(self.address)
+            return is_same and (self._is_held or (self._path is not None and self._path.is_there))
         return target == self._target or bool(inet_address(self._kind, *target)[1][:2] == self.address)
 
     def give(self, access: Access) -> None:

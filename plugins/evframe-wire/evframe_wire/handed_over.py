@@ -83,7 +83,7 @@ def _duplicate(descriptor: int) -> socket.socket:
         raise
 
 
-def _real(address: Any) -> Any:
+def real_path(address: Any) -> Any:
     """Return an absolute path without links in its folders, such as /var/run; anything else as it is."""
     if not isinstance(address, str) or not os.path.isabs(address):
         return address
@@ -133,11 +133,11 @@ class HandedOver:
             OSError: if the path or the port has another one, or *target* is a name that does not resolve.
         """
         if isinstance(target, str):
-            target = _real(target)
+            target = real_path(target)
         inet = [each for each in self.held if isinstance(each.address, tuple) and each.kind is kind]
         if not isinstance(target, str) and inet:
             target = inet_address(kind, *target)[1][:2]
-        there = [each for each in self.held if _real(each.address) == target]
+        there = [each for each in self.held if real_path(each.address) == target]
         found = [each for each in there if each.kind is kind]
         if isinstance(target, str) and there and not found:
             raise OSError(errno.EINVAL, f"expected {kind.name}, got {there[0].kind.name} {there[0].name!r} there")

@@ -93,6 +93,14 @@ def test_path_through_a_link(hold, tmp_path):
         HANDED_OVER.held.clear()
 
 
+def test_own_path_through_a_link(hold, tmp_path):
+    """A path that was bound here is the same through a link: a reload leaves it bound."""
+    (tmp_path / "link").symlink_to(".")
+    address = bound(socket.SOCK_DGRAM, f"{tmp_path}/mi.sock")
+    assert address.is_at(f"{tmp_path}/link/mi.sock")
+    address.close()
+
+
 def test_path_that_is_lost(hold, tmp_path):
     """A socket whose path was removed is lost; a port, and a socket without an address, cannot be."""
     path = tmp_path / "mi.sock"
