@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 from mypy import api
@@ -153,6 +155,18 @@ def test_plugins_declare_by_classes():
     assert collector.events["E_PIKE_BLOCKED"].summary == "An address has reached its limit."
 
 
+@pytest.mark.parametrize("beside", [{"params": {"ip": str}}, {"params": {}}, {"summary": "x"}, {"enforced": False}])
+def test_a_class_is_declared_alone(beside):
+    """What stands beside a class would have no effect, and is an error."""
+    events = evframe.EventInterface(plugins={})
+    for register in (events.register_event, EventCollector().add):
+        with pytest.raises(TypeError, match="Blocked: expected a class alone"):
+            register(Blocked, **beside)
+    with pytest.raises(TypeError, match="expected a class alone"):
+        EventCollector().add(Blocked, is_meta=True)
+    events.register_event(Blocked, None, summary="", enforced=True)
+
+
 def test_event_from_another_thread():
     """An instance may be raised on any thread."""
     memory = MemoryTransport()
@@ -189,17 +203,34 @@ async def use(events: EventInterface) -> None:
 """
 
 
-def test_type_checker_finds_each_mistake(tmp_path):
-    """The type checker refuses each wrong line, and no other."""
+EXPECTED = {
+    number: line.partition("# E: ")[2] for number, line in enumerate(MISTAKES.splitlines(), 1) if "# E: " in line
+}
+
+
+@pytest.fixture
+def service(tmp_path):
+    """Return a file with the lines."""
     file = tmp_path / "service.py"
     file.write_text(MISTAKES)
+    return file
+
+
+def test_mypy_finds_each_mistake(service):
+    """Mypy refuses each wrong line, and no other."""
     out, _, _ = api.run(
-        ["--strict", "--no-error-summary", "--hide-error-context", "--cache-dir", str(tmp_path), str(file)]
+        ["--strict", "--no-error-summary", "--hide-error-context", "--cache-dir", str(service.parent), str(service)]
     )
     found = {int(line.split(":")[1]): line for line in out.splitlines() if ": error: " in line}
-    expected = {
-        number: line.partition("# E: ")[2] for number, line in enumerate(MISTAKES.splitlines(), 1) if "# E: " in line
-    }
-    assert found.keys() == expected.keys(), out
-    for number, text in expected.items():
+    assert found.keys() == EXPECTED.keys(), out
+    for number, text in EXPECTED.items():
         assert text in found[number]
+
+
+def test_pyright_finds_each_mistake(service):
+    """Pyright refuses the same lines."""
+    command = [sys.executable, "-m", "basedpyright", "--level", "error", "--outputjson", "--pythonpath", sys.executable]
+    out = subprocess.run([*command, service], cwd=service.parent, check=False, stdout=subprocess.PIPE).stdout
+    answer = json.loads(out)  # with what it has found, its exit code is 1
+    found = {each["range"]["start"]["line"] + 1: each["message"] for each in answer["generalDiagnostics"]}
+    assert found.keys() == EXPECTED.keys(), found

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, dataclass_transform
 
+import attrs
 from evframe_wire.payload import Pairs
 
 from evframe_declarations.declaration import Declaration, ParameterTypes
@@ -16,6 +17,7 @@ try:
     from msgspec import Struct, StructMeta  # which make an instance in an eighth of the time
 except ImportError:
     Struct = StructMeta = None  # type: ignore[assignment,misc]
+_DEFAULTS: Final = {field.name: field.default for field in attrs.fields(Declaration)}
 _Event = TypeVar("_Event", bound="EventType")
 
 
@@ -156,9 +158,15 @@ def declare(event: str | type[EventType], params: ParameterTypes | None, **optio
     """Return the declaration of a class of events, or of an event called *event* with *params*; None without them.
 
     See `Declaration` for the options; a class has its own.
+
+    Raises:
+        TypeError: if there are parameters or options for a class, where they would have no effect.
     """
     if isinstance(event, type):
-        return declaration_of(event)
+        declaration = declaration_of(event)
+        if params is not None or any(options[name] != _DEFAULTS[name] for name in options):
+            raise TypeError(f"{event.__name__}: expected a class alone, got what it declares beside it")
+        return declaration
     return None if params is None else Declaration(event, params, **options)
 
 
