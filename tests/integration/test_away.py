@@ -11,11 +11,13 @@ from typing import ClassVar
 
 import failing_routes
 import pytest
+from aiohttp import web
 from aiokafka.admin import NewPartitions
 from brokers.queues import bodies_in, channel_of, make_queue
 from brokers.topics import administrating, make_topic, make_topics, records_in
 from evframe_wire.framing import Splitter
 from kept import away, delivered, kept
+from webhook_server import Server as WebServer
 from xmlrpc_server import FAULT, OK, Server, http
 
 import evframe
@@ -318,6 +320,31 @@ async def test_xmlrpc_server_that_does_not_answer(tmp_path):
             answers = True
             await delivered(events)
     assert list(dict.fromkeys(called(server))) == list(range(20))
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 407, 429, 500])
+async def test_webhook_server_that_is_not_itself(tmp_path, status):
+    """Events wait for a web server that is set up otherwise, and arrive in order."""
+    answers = [status]
+    async with WebServer(lambda request, body: web.Response(status=answers[-1])) as server:
+        async with kept(tmp_path, f"http://127.0.0.1:{server.port}/hook", count=20) as events:
+            await away(events, f"http_{status}")
+            server.requests.clear()
+            answers.append(200)
+            await delivered(events)
+    assert list(dict.fromkeys(numbers(server.bodies))) == list(range(20))
+
+
+async def test_webhook_that_is_refused_fails(tmp_path):
+    """What the web server will never take fails alone."""
+
+    def answer(request, body):
+        return web.Response(status=400 if b'"n":1}' in body else 200)
+
+    async with WebServer(answer) as server:
+        async with kept(tmp_path, f"http://127.0.0.1:{server.port}/hook") as events:
+            await until(lambda: events.statistics[0].delivered == 4)
+            assert events.statistics[0].reasons == {"http_400": 1}
 
 
 async def test_xmlrpc_fault_fails(tmp_path):

@@ -8,13 +8,15 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from evframe.plugin import Network, at_least, file_digests, secret
+from evframe.plugin import Network, at_least, file_digests, secret, within
 from evframe_webhook.address import Pattern
 from evframe_webhook.signing import key_of
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TEXT: Final = re.compile(r"[ -~]*")
 _OWN: Final = {"content-length", "content-type", "host", "transfer-encoding", "connection", "user-agent"}
+MOST_EVENTS: Final = 64
+"""How many events of a subscriber are under way together."""
 _IS_SECRET: Final = secret()
 Format = Literal["jsonrpc", "cloudevents", "cloudevents-batch"]
 
@@ -67,7 +69,7 @@ class TargetOptions:
     """The format, instead of that of the plugin."""
     timeout_ms: int | None = attrs.field(default=None, validator=attrs.validators.optional(at_least(1)))
     """The time of a request, instead of that of the plugin."""
-    max_in_flight: int | None = attrs.field(default=None, validator=attrs.validators.optional(at_least(1)))
+    max_in_flight: int | None = attrs.field(default=None, validator=attrs.validators.optional(within(1, MOST_EVENTS)))
     """The number of requests, instead of that of the plugin."""
     origin: str | None = attrs.field(default=None)
     """The name of this gateway, such as ``gateway.example``: nothing is sent before the server has permitted it in the
@@ -91,7 +93,7 @@ class Options:
     """How long a request may take until its answer is read, with the connection."""
     connect_timeout_ms: int = attrs.field(default=3000, validator=at_least(1))
     """How long making a connection may take, once the name is looked up."""
-    max_in_flight: int = attrs.field(default=1, validator=at_least(1))
+    max_in_flight: int = attrs.field(default=1, validator=within(1, MOST_EVENTS))
     """How many requests of a subscriber may be under way, each on a connection; with more than one, events may overtake
     each other."""
     max_retry_after_s: int = attrs.field(default=300, validator=at_least(0))

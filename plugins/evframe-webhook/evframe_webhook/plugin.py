@@ -7,11 +7,10 @@ import logging
 import ssl
 import time
 from collections.abc import Awaitable, Sequence
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from evframe_wire.addresses import connection_problem
 from evframe_wire.path_masking import is_masked
 from evframe_wire.tls import client_context
 
@@ -25,12 +24,12 @@ from evframe.plugin import (
     PluginContext,
     Resolver,
     Subscription,
-    first_reached,
     numeric,
 )
 from evframe_webhook.address import PORTS, WebhookSocket, is_permitted, parse, shown
 from evframe_webhook.bodies import Bodies
 from evframe_webhook.holders import Holders
+from evframe_webhook.options import MOST_EVENTS
 from evframe_webhook.options import Options as WebhookOptions
 from evframe_webhook.sending import GONE, Gone, Later, Sending
 from evframe_webhook.targets import Target, targets_of
@@ -39,14 +38,13 @@ if TYPE_CHECKING:
     from evframe_webhook.session import Session
 
 log = logging.getLogger("evframe.webhook")
-_BATCH: Final = 64  # events whose outcomes are reported together
 
 
 class WebhookTransport:
     """The plugin object."""
 
     schemes = tuple(PORTS)
-    limits = Limits(batch_events=_BATCH)
+    limits = Limits(batch_events=MOST_EVENTS)
     Options = WebhookOptions
 
     def __init__(self, options: WebhookOptions | None = None) -> None:
@@ -113,16 +111,16 @@ class WebhookTransport:
             raise Unavailable(reason)
         library = await self._library.get()
         addresses = await self._addresses(socket)
-        if not batch.events:
-            await self._probe(library, socket, addresses)
-            return
         target = self._target(socket)
         session = self._session(library, socket, target)
         session.use(addresses)
         carried = None if self._context is None else self._context.carried_by(batch.events)
         bodies = Bodies(batch, target.format, self._options.source, carried)
         try:
-            await Sending(session, target, batch, bodies).run()
+            if batch.events:
+                await Sending(session, target, batch, bodies).run()
+            else:
+                await session.probe(socket.endpoints[0][0])
         except Later as error:
             if error.pause_s:
                 self._pauses[socket.canonical] = time.monotonic() + error.pause_s, error.reason
@@ -160,16 +158,6 @@ class WebhookTransport:
         made: Session = library.Session(socket.url, target.max_in_flight, tls, connect_s)
         self._sessions[socket.canonical] = socket, made
         return made
-
-    async def _probe(self, library: Any, socket: WebhookSocket, addresses: Sequence[HostAddress]) -> None:
-        tls = self._tls if socket.scheme == "https" else None
-        connect = partial(library.probe, tls=tls, host=socket.endpoints[0][0])
-        try:
-            await first_reached(addresses, connect, self._options.connect_timeout_ms / 1000)
-        except OSError as error:
-            self._resolver.forget(socket.endpoints[0][0])
-            is_late = isinstance(error, TimeoutError)
-            raise Unavailable("connect_timeout" if is_late else connection_problem(error)) from None
 
     def _end(self, socket: WebhookSocket) -> bool:
         """End the leases of *socket*, whose server wants no further events; return whether there were any."""

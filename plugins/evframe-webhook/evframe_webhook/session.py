@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -15,7 +15,7 @@ from evframe_wire.addresses import connection_problem
 from yarl import URL
 
 from evframe import Unavailable
-from evframe.plugin import HostAddress, without_tracebacks
+from evframe.plugin import HostAddress, first_reached, without_tracebacks
 
 _MOST_BYTES: Final = 64 << 10  # of a body that is read, so that the connection can be used again
 _TIMES: Final = aiohttp.ClientTimeout
@@ -56,6 +56,7 @@ class Session:
 
     def __init__(self, url: str, most: int, tls: ssl.SSLContext | None, connect_s: float) -> None:
         self._url = URL(url, encoded=True)
+        self._tls, self._connect_s = tls, connect_s
         self._resolver = CheckedAddresses()
         connector = aiohttp.TCPConnector(resolver=self._resolver, use_dns_cache=False, limit=most, ssl=tls or True)
         self._session = aiohttp.ClientSession(
@@ -100,6 +101,35 @@ class Session:
             answer.close()  # of a body that was read to its end, the connection is in use again
         return answer.status, answer.headers
 
+    async def probe(self, host: str) -> None:
+        """Connect, and send nothing.
+
+        Raises:
+            Unavailable: if there is no connection.
+        """
+        reason = ""
+        try:
+            await first_reached(self._resolver.addresses, partial(self._connect, host), self._connect_s)
+        except OSError as error:
+            is_late = isinstance(error, TimeoutError)
+            reason = "connect_timeout" if is_late else connection_problem(without_tracebacks(error))
+        if reason:
+            raise Unavailable(reason)
+
+    async def _connect(self, host: str, address: HostAddress) -> None:
+        loop = asyncio.get_running_loop()
+        kernel = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            await loop.sock_connect(kernel, address.sockaddr)
+            name = host if self._tls else None
+            transport, _ = await loop.create_connection(
+                asyncio.Protocol, sock=kernel, ssl=self._tls, server_hostname=name
+            )
+        except BaseException:
+            kernel.close()
+            raise
+        transport.close()
+
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
@@ -124,19 +154,3 @@ def _problem(error: Exception) -> str:
     if isinstance(error, OSError):
         return connection_problem(getattr(error, "os_error", error))
     return "bad_reply"
-
-
-async def probe(address: HostAddress, tls: ssl.SSLContext | None, host: str) -> None:
-    """Connect to *address*, and send nothing."""
-    loop = asyncio.get_running_loop()
-    kernel = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        await loop.sock_connect(kernel, address.sockaddr)
-        transport, _ = await loop.create_connection(
-            asyncio.Protocol, sock=kernel, ssl=tls, server_hostname=host if tls else None
-        )
-    except BaseException:
-        kernel.close()
-        raise
-    with suppress(OSError):
-        transport.close()

@@ -8,6 +8,8 @@ from aiohttp import web
 from evframe_mi import ManagementOptions
 from evframe_webhook import Options, TargetOptions, WebhookTransport, parse
 from evframe_webhook.address import Pattern, is_permitted
+from hypothesis import given
+from hypothesis import strategies as st
 from networks import made, subscribe
 from webhook_server import Server
 
@@ -57,6 +59,19 @@ def test_refused(rest):
     """Each of these is one clear error."""
     with pytest.raises(ValueError, match="expected"):
         parse("https", rest)
+
+
+@given(st.text(alphabet="/:@[]?#%.*-aé1 \\\0\ud800", max_size=20))
+def test_any_text_is_a_socket_or_one_error(text):
+    """A text that is accepted has a canonical text that is the same socket."""
+    for rest in (text, f"//{text}", f"//h/{text}"):
+        try:
+            found = parse("http", rest)
+        except ValueError as error:
+            assert "expected" in str(error)
+        else:
+            assert parse("http", found.url.partition(":")[2]) == found
+            assert found.url.isascii()
 
 
 @pytest.mark.parametrize("url", ["https://u:s3cret@h/a", "https://s3cret@h/a", "https://h:x/T0/xoxb9f8a7T0K3Nqqs3cret"])
