@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
+
+from evframe_http.room import most_connections
 
 Address = tuple[str, int]
 Warn = Callable[..., None]
@@ -34,7 +37,7 @@ class Handler(web.RequestHandler):
         """Log what went wrong with a request: a line, with the traceback of errors of this process alone."""
         error = options.get("exc_info")
         if isinstance(error, PAYLOAD_ERRORS):
-            self._warn("a request is no HTTP", problem=str(error).splitlines()[0][:_MOST])
+            self._warn("a request is no HTTP", problem=" ".join(str(error).split())[:_MOST])
         else:
             super().log_exception(*args, **options)
 
@@ -59,7 +62,9 @@ class HttpServer(web.Server):
         *,
         cancels: bool = False,
     ) -> None:
-        super().__init__(answer, handler_cancellation=cancels)
+        super().__init__(self._answered, handler_cancellation=cancels)
+        self._answer = answer
+        self._idle: dict[web.RequestHandler, None] = {}  # without a request under way, the longest first
         self._warn = warn
         self._idle_s = idle_s
         self._on_closed = on_closed
@@ -76,9 +81,30 @@ class HttpServer(web.Server):
             auto_decompress=False,  # a body that is encoded is refused
         )
 
+    async def _answered(self, request: web.BaseRequest) -> web.StreamResponse:
+        handler = request.protocol
+        self._idle.pop(handler, None)
+        try:
+            return await self._answer(request)
+        finally:
+            if handler.transport is not None:
+                self._idle[handler] = None
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Be notified by a connection; where there are too many, the one that has been idle for longest is ended."""
+        super().connection_made(handler, transport)
+        self._idle[handler] = None
+        if len(self.connections) > most_connections():
+            oldest = next(iter(self._idle))
+            del self._idle[oldest]
+            if oldest.transport is not None:
+                oldest.transport.abort()
+            self._warn("idle connections were ended, there are too many", most=most_connections())
+
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Be notified by the connection."""
         super().connection_lost(handler, exc)
+        self._idle.pop(handler, None)
         transport = handler.transport
         if transport is not None and self._on_closed is not None:
             peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")

@@ -10,10 +10,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from evframe.plugin import LateModule
+from evframe_http.room import most_connections
 
 if TYPE_CHECKING:
     from evframe_http.connections import HttpServer
 
+_HANDSHAKE_S: Final = 10.0
 _SHUTDOWN_S: Final = 1.0  # for requests under way
 
 
@@ -33,6 +35,7 @@ class Serving:
         self._make = make
         self._tls = tls
         self._server: HttpServer | None = None
+        self._shaking: dict[asyncio.Task[Any], None] = {}  # hands, the longest first
 
     async def begin(self) -> HttpServer:
         """Return the server, which is made at the first call."""
@@ -48,8 +51,28 @@ class Serving:
         except BaseException:
             accepted.close()
             raise
+        tls = self._tls()
         with suppress(OSError):  # of a client that has gone, or does not speak TLS
-            await asyncio.get_running_loop().connect_accepted_socket(server, accepted, ssl=self._tls())
+            if tls is None:
+                await asyncio.get_running_loop().connect_accepted_socket(server, accepted)
+            else:
+                await self._shake(server, accepted, tls)
+
+    async def _shake(self, server: HttpServer, accepted: socket.socket, tls: ssl.SSLContext) -> None:
+        """Begin TLS; of too many clients that say nothing, the first one is given up."""
+        task = asyncio.current_task()
+        assert task is not None
+        if len(self._shaking) >= most_connections():
+            oldest = next(iter(self._shaking))
+            del self._shaking[oldest]
+            oldest.cancel()
+        self._shaking[task] = None
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                server, accepted, ssl=tls, ssl_handshake_timeout=_HANDSHAKE_S
+            )
+        finally:
+            self._shaking.pop(task, None)
 
     async def end(self) -> None:
         """End all connections, after a moment for the requests under way."""

@@ -3,13 +3,18 @@
 import asyncio
 import json
 import logging
+import resource
 import socket
+import ssl
+import subprocess
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from evframe_http import Serving, Site, Warnings
+from evframe_http import Serving, Site, Warnings, connections, room
+from evframe_http import serving as servings
+from evframe_http.fields import tls_context
 
 from evframe.testing import until
 
@@ -32,9 +37,9 @@ class Served:
         self.closed = []
         self.sites = []
 
-    def site(self, target=HERE, before=None, library="answers"):
+    def site(self, target=HERE, before=None, library="answers", tls=lambda: None):
         warn = Warnings(log).warn
-        serving = Serving(library, lambda library: library.server(warn, lambda *ends: self.closed.append(ends)))
+        serving = Serving(library, lambda library: library.server(warn, lambda *ends: self.closed.append(ends)), tls)
         self.sites.append(Site(target, serving, log, before, option="plugins.some.bind"))
         return self.sites[-1]
 
@@ -117,3 +122,50 @@ async def test_what_is_no_http_is_answered_without_a_traceback(caplog):
         for _ in range(3):
             assert b" 400 " in await ask(site.address, b"nonsense\r\n\r\n")
     assert [record for record in caplog.records if record.exc_info or record.levelname == "WARNING"] == []
+
+
+async def test_idle_connections_make_room_for_others(monkeypatch, caplog):
+    """Of too many connections, the one that has been idle for longest is ended; one with a request is not."""
+    monkeypatch.setattr(connections, "most_connections", lambda: 4)
+    async with served() as each:
+        site = each.site()
+        busy = await asyncio.open_connection(*site.address)
+        busy[1].write(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await busy[0].readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")  # and the body is under way
+        idle = [await asyncio.open_connection(*site.address) for _ in range(20)]
+        idle[0][1].write(b"GET / HTTP/1.1\r\nHost: lo")  # which is half a request, and counts as none
+        assert (await ask(site.address)).startswith(b"HTTP/1.1 200")
+        await until(lambda: len(each.closed) >= 17)
+        assert not busy[0].at_eof()
+        ends = await asyncio.gather(*(reader.read() for reader, _ in idle[:16]), return_exceptions=True)
+        assert all(end == b"" or isinstance(end, ConnectionResetError) for end in ends)
+        assert caplog.text.count("idle connections were ended") == 1
+        for _, writer in (busy, *idle):
+            writer.close()
+
+
+async def test_clients_that_never_begin_tls_make_room(monkeypatch, tmp_path):
+    """A handshake has an end, and of too many the first one is given up."""
+    monkeypatch.setattr(servings, "most_connections", lambda: 4)
+    certificate, key = str(tmp_path / "certificate"), str(tmp_path / "key")
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-out", certificate]
+    subprocess.run(["openssl", *words, "-keyout", key], check=True, capture_output=True)
+    context = tls_context(certificate, key)
+    async with served() as each:
+        site = each.site(tls=lambda: context)
+        silent = [await asyncio.open_connection(*site.address) for _ in range(8)]
+        ends = await asyncio.gather(*(reader.read() for reader, _ in silent[:4]), return_exceptions=True)
+        assert all(end == b"" or isinstance(end, ConnectionResetError) for end in ends)
+        trusting = ssl.create_default_context(cafile=certificate)
+        reader, writer = await asyncio.open_connection("localhost", site.address[1], ssl=trusting)
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        for _, other in (*silent, (reader, writer)):
+            other.close()
+
+
+def test_a_server_has_a_part_of_the_descriptors(monkeypatch):
+    """A low limit of open files leaves most of them to subscribers and to management."""
+    for soft, expected in ((20, 16), (1024, 256), (1 << 20, 4096), (resource.RLIM_INFINITY, 4096)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, soft))
+        assert room.most_connections() == expected

@@ -162,6 +162,8 @@ class Responder:
         name, params = (asked.get("method"), asked.get("params")) if isinstance(asked, dict) else (None, None)
         if not isinstance(name, str) or not isinstance(params, dict):
             raise _ProblemError(400, "expected an object with method and params")
+        if not all(map(_is_flat, params.values())):
+            raise _ProblemError(400, "params: expected texts, numbers and lists of them")
         try:
             return _json(await self._desk.act(name, params, request.protocol, request.remote))
         except LookupError:
@@ -256,6 +258,12 @@ def _number(request: web.BaseRequest, name: str, default: int, least: int, most:
     if not text.isascii() or not text.isdigit() or len(text) > 20 or not least <= int(text) <= most:
         raise _ProblemError(400, f"{name}: expected {least} to {most}, got {text[:30]!r}")
     return int(text)
+
+
+def _is_flat(value: Any) -> bool:
+    """Return whether no list or object is in a list: what is nested deeply cannot be logged."""
+    parts = value if isinstance(value, list) else (value,)
+    return not any(isinstance(part, list | dict) for part in parts)
 
 
 async def _body(request: web.BaseRequest) -> Any:

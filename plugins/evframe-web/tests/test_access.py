@@ -1,5 +1,6 @@
 """Who may read and who may act, and what every answer has."""
 
+import json
 import re
 
 import pytest
@@ -166,6 +167,16 @@ async def test_an_action_is_one_of_the_page(served):
         assert (await each.get("/api/act", TOKEN))[0] == 405
         assert (await each.post(ACTION, path="/api/state"))[0] == 405
         assert (await each.post(ACTION, path="/x"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    "value", [{}, [[1]], [{"a": 1}], json.loads("[" * 900 + "]" * 900)], ids=lambda value: str(value)[:9]
+)
+async def test_parameters_of_an_action_are_flat(served, value):
+    """What is nested is refused, however deep; it would be an error of the log."""
+    async with served({"token": TOKEN}) as each:
+        status, answer = await each.post({"method": "virtual:enable", "params": {"socket": value, "member": "a"}})
+        assert (status, answer) == (400, {"error": "params: expected texts, numbers and lists of them"})
 
 
 async def test_the_policy_of_management_holds_for_the_page(tmp_path, asking):
