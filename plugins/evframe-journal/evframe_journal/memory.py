@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from evframe import Event
 
 EVENT_BYTES: Final = 256
-"""What an event takes beside its payload."""
+"""What an event takes beside its payload and its headers."""
+HEADERS_BYTES: Final = 320
+"""What headers take beside their texts; the names are those of other events, too."""
 READ_EVENTS: Final = 4096
 """For how many events a queue that is spilled wants room at a time."""
 LEAST: Final = 64
 """How many events each queue may hold whatever the others have."""
 _STEP_BYTES: Final = 65_536
 _WEIGHT: Final = 64
+
+
+def bytes_of(event: Event) -> int:
+    """Return how many bytes an event takes in memory."""
+    size = len(event.payload) + EVENT_BYTES
+    return size if event.carried is None else size + HEADERS_BYTES + sum(map(len, event.carried.values()))
 
 
 class Sharing(Protocol):

@@ -24,7 +24,7 @@ class Options:
     """After how many milliseconds an event that is not delivered yet is written, at the latest."""
     memory_bytes: int = attrs.field(default=67_108_864, validator=at_least(1_048_576))
     """How many bytes the events of all kept subscribers may take in memory together, 256 of them for each event beside
-    its payload; 64 events of each subscriber may be there always."""
+    its payload, and 320 beside its headers if it has any; 64 events of each subscriber may be there always."""
     max_bytes: int = attrs.field(default=0, validator=[at_least(0), _has_pages])
     """How many bytes the file may have, beside its write-ahead log; 0 for any size, or 1,048,576 and more."""
     min_free_bytes: int = attrs.field(default=16_777_216, validator=at_least(0))

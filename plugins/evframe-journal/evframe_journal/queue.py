@@ -16,7 +16,7 @@ from evframe_journal.discard import Discard
 from evframe_journal.frames import Frame
 from evframe_journal.granted import GrantedQueue
 from evframe_journal.limits import Calls, Limits, Owner
-from evframe_journal.memory import EVENT_BYTES, READ_EVENTS
+from evframe_journal.memory import READ_EVENTS, bytes_of
 from evframe_journal.runs import Runs
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class KeptQueue(GrantedQueue):
 
     def spill(self, event: Event) -> bool:
         """Take an event that finds no room in memory; return whether it waits now."""
-        size = len(event.payload) + EVENT_BYTES
+        size = bytes_of(event)
         memory = self._memory
         if not self.stored:
             if self._is_closed:
@@ -65,20 +65,20 @@ class KeptQueue(GrantedQueue):
                 return True
             self.loaded = self._tail = self.tail
         is_bound = self._has_bounds or memory.fresh + size > memory.most_fresh
-        if is_bound and (self._is_closed or not self._may_wait(size)):
+        if is_bound and (self._is_closed or not self._may_wait(event, size)):
             return False
         self.room = 0
         memory.fresh += size
         self._fresh.append(event)
         self._tail += 1
         self.stored += 1
-        self.size += size - EVENT_BYTES
+        self.size += len(event.payload)
         return True
 
-    def _may_wait(self, size: int) -> bool:
-        """Return whether another event may wait outside of the memory; have older ones dropped for it if need be."""
+    def _may_wait(self, event: Event, size: int) -> bool:
+        """Return whether an event of *size* bytes may wait outside of the memory; have older ones dropped for that."""
         limits = self.limits
-        has_bytes = not limits.most_bytes or self.size + size - EVENT_BYTES <= limits.most_bytes or not self.stored
+        has_bytes = not limits.most_bytes or self.size + len(event.payload) <= limits.most_bytes or not self.stored
         has_memory = self._memory.has_room(size) or not self._fresh
         if limits.drops_oldest and self.on_disk and not (has_bytes and has_memory and not self._owner.is_full):
             self.wants_drop = True  # the journal does that
@@ -90,7 +90,7 @@ class KeptQueue(GrantedQueue):
         if not self.limits.blocks:
             return True
         has_memory = not self.stored and (len(self) < self.room or self._granted < self.limits.events)
-        return has_memory or self._may_wait(len(event.payload) + EVENT_BYTES)
+        return has_memory or self._may_wait(event, bytes_of(event))
 
     def configure(self, room: int, policy: Policy) -> None:
         """Have *room* for events in memory, and follow *policy*; a queue that has more keeps them."""
@@ -110,7 +110,7 @@ class KeptQueue(GrantedQueue):
             start, end, settled = self.loaded, self._fresh_start, self.settled.copy()
             self._owner.bury(Discard(key=self.key, start=start, end=end, settled=settled, reason=reason), count)
         self.stored = self.size = 0
-        self._memory.fresh -= sum(len(event.payload) + EVENT_BYTES for event in fresh)
+        self._memory.fresh -= sum(map(bytes_of, fresh))
         self._fresh.clear()
         self.settled.close(self.loaded, self._tail)
         dones = self._take_dones(self.loaded, self._tail)
@@ -162,10 +162,10 @@ class KeptQueue(GrantedQueue):
         self.written = max(self.written, self._writing)
         self._late_end = self.settled.low
         count = min(max(0, self.written - self._fresh_start), len(self._fresh))
-        size = sum([len(self._fresh.popleft().payload) for _ in range(count)])
-        self._memory.fresh -= size + count * EVENT_BYTES
+        size = sum([bytes_of(self._fresh.popleft()) for _ in range(count)])
+        self._memory.fresh -= size
         if count:
-            self._memory.note(size // count + EVENT_BYTES, count)
+            self._memory.note(size // count, count)
         waiting = self._until_stored
         while waiting and (waiting[0][0] < self.written or waiting[0][1].is_called):
             waiting.popleft()[1](STORED)
@@ -194,8 +194,8 @@ class KeptQueue(GrantedQueue):
         for _ in range(count):
             event = self._fresh.popleft()
             size += len(event.payload)
+            memory.fresh -= bytes_of(event)
             self.append(event)
-        memory.fresh -= size + count * EVENT_BYTES
         self._bring(count, size, self.loaded + count)
 
     def load(self, found: Sequence[tuple[int, Event]], end: int, damaged: int) -> None:
@@ -263,7 +263,7 @@ class KeptQueue(GrantedQueue):
             kept = attrs.evolve(kept, low=kept.tail)
         self._place_again(kept.low, kept.tail)
         self.size += sum(len(event.payload) for event in self) + kept.size
-        self._memory.fresh += sum(len(event.payload) + EVENT_BYTES for event in self)
+        self._memory.fresh += sum(map(bytes_of, self))
         self._fresh.extendleft(reversed(self))
         self.clear()
         self.runs = Runs(kept.tail)  # another name, because the events have other positions now

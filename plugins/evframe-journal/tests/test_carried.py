@@ -30,10 +30,10 @@ class Peer:
         return True
 
 
-def interface(folder, peer, policy="", *, traced=True):
+def interface(folder, peer, policy="", *, traced=True, **options):
     memory = MemoryTransport()
     memory.when("peer", peer)
-    journal = JournalPlugin(Options(path=str(folder / "journal"), store_after_ms=2))
+    journal = JournalPlugin(Options(path=str(folder / "journal"), store_after_ms=2, **options))
     config = parse_config(f'[core]\nqueue_size = 10\n[[policies]]\nsocket = "*"\nkeep = "disk"\n{policy}')
     events = evframe.EventInterface(config, plugins={"memory": memory, "journal": journal})
     if traced:
@@ -109,3 +109,32 @@ def test_what_is_no_header_is_left_out(rest):
 
     assert payload == HARMLESS[0]
     assert headers is None or all(isinstance(each, str) for pair in headers.items() for each in pair)
+
+
+async def test_headers_count_for_the_memory(tmp_path):
+    """Events take no more memory than they may, whatever headers they have, and all of it is given back."""
+    peer = Peer()
+    async with interface(tmp_path, peer, memory_bytes=1 << 20) as events:
+        memory = events.plugin("journal")._journal.memory
+        headers = {"baggage": "x" * 4000}
+        events.trace_by(Always(headers))
+        for number in range(1000):  # without a turn, so that nothing is written
+            events.raise_event("E_A", {"n": number})
+        count = events.statistics[0].depth
+        assert 64 < count <= (1 << 20) // 4000
+        await until(lambda: events.plugin("journal").written == count)
+        peer.takes = True
+        await until(lambda: len(peer.got) == count)
+        assert memory.fresh == 0
+
+    assert all(event.carried == headers for event in peer.got)
+
+
+class Always(ByParameter):
+    """Gives each event the same headers."""
+
+    def __init__(self, headers):
+        self._headers = headers
+
+    def keep(self, event):
+        return event.carrying(self._headers)
