@@ -121,7 +121,7 @@ def test_bad_parameters(command, words, problem):
 def test_options_behind_negative_numbers(command, serving):
     """A parameter that is a negative number ends no options."""
     server = serving(HttpServer)
-    command("mi", "log_level", "-3", "--url", server.url)
+    command("mi", "raise_event", "-3", "--url", server.url)
     assert json.loads(server.requests[-1][0].partition(b"\r\n\r\n")[2])["params"] == ["-3"]
 
 
