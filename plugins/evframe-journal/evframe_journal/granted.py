@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evframe_journal.limits import Limits, Owner
-from evframe_journal.memory import LEAST
+from evframe_journal.memory import EVENT_BYTES, LEAST
 from evframe_journal.written import WrittenQueue
 
 if TYPE_CHECKING:
@@ -46,6 +46,12 @@ class GrantedQueue(WrittenQueue):
         self._has_bounds = False
         self._bind()
         self._head_then = kept.low  # at the last look at how much is in memory
+        self._note_kept(kept)
+
+    def _note_kept(self, kept: Kept) -> None:
+        """Have the size of the events in the file count before they are read."""
+        if kept.count:
+            self._memory.expect(kept.size // kept.count + EVENT_BYTES, kept.count)
 
     def _bind(self) -> None:
         # `spill` asks for this alone, because it is called for each event while the subscriber is away.

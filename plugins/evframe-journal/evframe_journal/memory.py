@@ -67,6 +67,11 @@ class Memory:
         """Take the size of *count* other events into the estimate."""
         self._event_bytes += (size - self._event_bytes) * min(1.0, count / _WEIGHT)
 
+    def expect(self, size: int, count: int) -> None:
+        """Take the size of *count* events that are to be read into the estimate, where they are larger than that."""
+        if size > self._event_bytes:
+            self.note(size, count)
+
     @property
     def events(self) -> int:
         """How many events the half for those in memory is enough for."""

@@ -275,6 +275,7 @@ class KeptQueue(GrantedQueue):
         self._tail = kept.tail + len(self._fresh)
         self.stored = kept.count + len(self._fresh)
         self._calls.found(kept.count)
+        self._note_kept(kept)
         self._open_room()
         self.refill()
 

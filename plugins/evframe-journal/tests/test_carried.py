@@ -30,11 +30,11 @@ class Peer:
         return True
 
 
-def interface(folder, peer, policy="", *, traced=True, **options):
+def interface(folder, peer, policy="", *, traced=True, most=10, **options):
     memory = MemoryTransport()
     memory.when("peer", peer)
     journal = JournalPlugin(Options(path=str(folder / "journal"), store_after_ms=2, **options))
-    config = parse_config(f'[core]\nqueue_size = 10\n[[policies]]\nsocket = "*"\nkeep = "disk"\n{policy}')
+    config = parse_config(f'[core]\nqueue_size = {most}\n[[policies]]\nsocket = "*"\nkeep = "disk"\n{policy}')
     events = evframe.EventInterface(config, plugins={"memory": memory, "journal": journal})
     if traced:
         events.trace_by(ByParameter())
@@ -138,3 +138,19 @@ class Always(ByParameter):
 
     def keep(self, event):
         return event.carrying(self._headers)
+
+
+@pytest.mark.parametrize("size", [10, 4000])
+async def test_events_of_an_earlier_process_count_for_the_memory(tmp_path, size):
+    """The size of the events in the file is known before they are read, and no more are read than may be in memory."""
+    peer = Peer()
+    async with interface(tmp_path, peer, most=5000) as events:
+        events.trace_by(Always({"baggage": "x" * size}))
+        for number in range(3000):
+            events.raise_event("E_A", {"n": number})
+            if number % 1000 == 999:
+                await until(lambda number=number: events.plugin("journal").written == number + 1)
+    async with interface(tmp_path, peer, most=5000, memory_bytes=1 << 20) as events:
+        ((_, queue),) = events.plugin("journal")._journal._queues.items()
+        await until(lambda: len(queue))
+        assert 64 <= len(queue) <= (1 << 20) // (size + 576)
