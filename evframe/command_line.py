@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 from evframe_options import Setting
-from evframe_wire.visible import visible, visible_json
+from evframe_wire.visible import is_terminal, visible, visible_json
 
 DEFAULT_CONFIG: Final = "/etc/evframe/evframe.toml"
 """The configuration of a gateway whose command line names none."""
@@ -68,4 +68,4 @@ def say(text: str, *, err: bool = False) -> None:
 
 def print_json(value: Any) -> None:
     """Print JSON: with a line for each value on a terminal, else on one line."""
-    click.echo(visible_json(json.dumps(value, ensure_ascii=False, indent=4 if sys.stdout.isatty() else None)))
+    click.echo(visible_json(json.dumps(value, ensure_ascii=False, indent=4 if is_terminal(sys.stdout) else None)))

@@ -12,7 +12,7 @@ from typing import Final
 
 import orjson
 from evframe_timing import LogLimiter
-from evframe_wire.visible import brief, visible, visible_json, visible_lines
+from evframe_wire.visible import brief, is_terminal, visible, visible_json, visible_lines
 
 # Of the class, because a factory of records that a library has set, such as one for trace ids, adds further keys.
 _OWN: Final = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
@@ -103,7 +103,7 @@ def set_up_logs(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(Repetitions())
     text = TextFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    handler.setFormatter(text if sys.stderr.isatty() else JsonFormatter())
+    handler.setFormatter(text if is_terminal(sys.stderr) else JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 

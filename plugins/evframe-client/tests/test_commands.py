@@ -291,7 +291,7 @@ DESCRIBED = [
 
 def on_a_terminal(monkeypatch, columns):
     monkeypatch.setattr("evframe_client.commands.columns.has_colours", lambda: False)
-    monkeypatch.setattr("evframe_client.commands.columns.is_terminal", lambda: True)
+    monkeypatch.setattr("evframe_client.commands.columns.is_terminal", lambda _: True)
     monkeypatch.setenv("COLUMNS", str(columns))
 
 

@@ -1,6 +1,8 @@
 """Texts from outside, through everything that the command line prints: nothing reaches the terminal as it is."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -121,6 +123,25 @@ def test_answers_of_another_form(words, result):
     if words[0] in {"events", "subscribers", "dead"}:
         assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
         assert "expected" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["events"], ["subscribers", "--json"], ["subscribers"], ["mi"], ["top"]], ids=" ".join
+)
+def test_without_standard_streams(words):
+    """A process that begins with closed streams, as a daemon may, ends without a traceback."""
+    server = HttpServer(http(answer)).start()
+    command = [sys.executable, "-m", "evframe", *words, "--url", server.url]
+    if words == ["top"]:
+        command += ["--once", "--no-rate"]
+    try:
+        done = subprocess.run(
+            ["sh", "-c", '"$@" <&- >&-', "sh", *command], stderr=subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        server.close()
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("as_json", [False, True])

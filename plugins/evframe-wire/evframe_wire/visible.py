@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from itertools import islice
 from reprlib import Repr
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 _MOST_CHARACTERS: Final = 120
 _MOST_BITS: Final = 256
 _FOREIGN: Final = re.compile(r"[^ -~]")
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether *stream* is read, or written, by a person; it is None where the process began with it closed."""
+    return stream is not None and stream.isatty()
 
 
 def visible(text: str) -> str:

@@ -10,26 +10,21 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 import click
-from evframe_wire.visible import visible
+from evframe_wire.visible import is_terminal, visible
 
 _GAP: Final = 2
 _WIDE: Final = 100
 _LEAST: Final = 20  # columns of a terminal that the last column has, even when the terminal is narrower
 
 
-def is_terminal() -> bool:
-    """Return whether the output is read by a person."""
-    return sys.stdout.isatty()
-
-
 def is_wide() -> bool:
     """Return whether there is room for a column that is not always needed."""
-    return not is_terminal() or shutil.get_terminal_size().columns >= _WIDE
+    return not is_terminal(sys.stdout) or shutil.get_terminal_size().columns >= _WIDE
 
 
 def has_colours() -> bool:
     """Return whether the output may have colours."""
-    return is_terminal() and not os.environ.get("NO_COLOR")
+    return is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
 
 
 def print_columns(
@@ -44,7 +39,7 @@ def print_columns(
         red: the name of a column whose texts are red on a terminal where they begin with ``away``.
     """
     shown = [[visible(text) for text in row] for row in rows]
-    if not is_terminal():
+    if not is_terminal(sys.stdout):
         for row in shown:
             click.echo("\t".join(row))
         return

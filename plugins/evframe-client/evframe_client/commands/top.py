@@ -13,7 +13,7 @@ from typing import Final
 
 import attrs
 import click
-from evframe_wire.visible import visible_json
+from evframe_wire.visible import is_terminal, visible_json
 
 from evframe.command_line import say
 from evframe_client import Client, ManagementError
@@ -99,7 +99,9 @@ def top(  # noqa: PLR0913 the options of the command line
 
 
 def _is_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in {"", "dumb", "unknown"}
+    return (
+        is_terminal(sys.stdin) and is_terminal(sys.stdout) and os.environ.get("TERM", "") not in {"", "dumb", "unknown"}
+    )
 
 
 def _last(sampler: Sampler, interval_s: float, *, no_rate: bool) -> Sample:

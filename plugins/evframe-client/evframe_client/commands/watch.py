@@ -92,7 +92,7 @@ def _events(subscription: Subscription, count: int | None) -> Iterator[ReceivedE
 
 def _is_unread() -> bool:
     """Return whether the output is a pipe whose reader has gone, as `head` does; the next event may be far away."""
-    with suppress(OSError, ValueError):
+    with suppress(AttributeError, OSError, ValueError):  # there is no output where the process began without one
         poll = select.poll()
         poll.register(sys.stdout.fileno(), 0)
         return any(events & select.POLLERR for _, events in poll.poll(0))
