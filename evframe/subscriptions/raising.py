@@ -46,6 +46,7 @@ class Raising:
     def __init__(self, registry: EventRegistry[Channel], roster: Roster, core: CoreOptions) -> None:
         self._events = registry
         self._by_name = registry.by_name
+        self._by_type: dict[type, Channel] = {}  # those whose instances were raised
         self._roster = roster
         self._scheduler = roster.scheduler
         self._inbox = Inbox(core.queue_size, self._put, self._lose)
@@ -112,14 +113,13 @@ class Raising:
             UnknownEventError: if the event is not registered.
             ParameterError: if the parameters break the declaration or cannot be sent.
         """
-        try:
-            definition = self._by_name[name]  # type: ignore[index]
-        except Exception:  # noqa: BLE001 an instance may have a value without a hash
-            # No question before the name is looked up, because that would cost an idle raise a hundredth of its time.
-            if params is not None or not isinstance(name, EventType):
-                raise UnknownEventError(name) from None  # type: ignore[arg-type]
+        if params is None and type(name) is not str:
             self._raise_typed(name)
             return
+        try:
+            definition = self._by_name[name]  # type: ignore[index]
+        except Exception:  # noqa: BLE001 an instance with parameters, which may have a value without a hash
+            raise UnknownEventError(name) from None  # type: ignore[arg-type]
         if get_ident() != self._thread:
             self._inbox.put(definition.snapshot(params, monotonic(), depth.get()))
             return
@@ -137,20 +137,37 @@ class Raising:
                 enforced.check(params)
             definition.raised += 1
 
-    def _raise_typed(self, typed: EventType) -> None:
-        definition, event = self._snapshot(typed)
+    def _raise_typed(self, typed: Any) -> None:
+        kind = type(typed)
+        definition = self._by_type.get(kind) or self._definition_of(typed)
         if get_ident() != self._thread:
-            self._inbox.put(event)
-        elif (targets := definition._targets) and event.depth < self._max_nesting:  # noqa: SLF001 as in `raise_event`
-            definition.raised += 1
-            self._scheduler.put(targets, event)
+            self._inbox.put(definition.snapshot_of(typed, monotonic(), depth.get()))
+            return
+        targets = definition._targets  # noqa: SLF001 as in `raise_event`
+        if targets or targets is None:
+            event = definition.snapshot_of(typed, monotonic(), depth.get())
+            if targets and event.depth < self._max_nesting:
+                definition.raised += 1
+                self._scheduler.put(targets, event)
+            else:
+                self._put(event)
         else:
-            self._put(event)
+            enforced = definition.enforced
+            if enforced is None or enforced.event_type is not kind or enforced.body(typed) is None:
+                definition.snapshot_of(typed, 0.0)  # which checks it
+            definition.raised += 1
+
+    def _definition_of(self, typed: Any) -> Channel:
+        """Return the definition of the event that *typed* is an instance of, and keep it."""
+        if not isinstance(typed, EventType):
+            raise UnknownEventError(typed)
+        definition = self._by_type[type(typed)] = self._events[declaration_of(type(typed)).event]
+        return definition
 
     def _snapshot(self, name: str | EventType, params: Any = None) -> tuple[Channel, Event]:
         """Return an event that is raised now, with its definition."""
         if params is None and isinstance(name, EventType):
-            definition = self._events[declaration_of(type(name)).event]
+            definition = self._definition_of(name)
             return definition, definition.snapshot_of(name, monotonic(), depth.get())
         definition = self._events[name]  # type: ignore[index]  # an instance with parameters is unknown
         return definition, definition.snapshot(params, monotonic(), depth.get())
