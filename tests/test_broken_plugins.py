@@ -337,7 +337,7 @@ def test_the_operator_reads_one_line_at_the_start(broken, error, text):
     command = [sys.executable, "-m", "evframe", "run", "-c", path, "--log-level", "error"]
     with child(*command, env={**os.environ, "PYTHONPATH": folder}, stderr=subprocess.PIPE, text=True) as process:
         _, printed = process.communicate(timeout=60)
-    assert process.returncode == 1
+    assert process.returncode == (os.EX_CONFIG if error.startswith("ValueError") else 1)
     assert printed.count("\n") == 1
     assert re.search(rf"plugin 'broken', hook 'start': {re.escape(text)}$", printed.rstrip().strip('"'))
 

@@ -195,6 +195,7 @@ async def test_a_hook_that_exits_is_logged(caplog, hook, kind):
         events.plugins.statistics()
         events.plugins.notify("addresses_changed", host="h", addresses=())
         events.plugins.notify("host_answered", host="h")
+        events.plugins.notify("reload_refused", problems=("core.queue_size: expected 1 or more, got 0",))
         events.status.group("x").add()
         events.status.group("x").set_status(-1)
         events.subscribe_event("E_T", "memory:b", policy=Policy(dead_letter=True))

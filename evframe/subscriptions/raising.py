@@ -138,24 +138,17 @@ class Raising:
             definition.raised += 1
 
     def _raise_typed(self, typed: Any) -> None:
-        kind = type(typed)
-        definition = self._by_type.get(kind) or self._definition_of(typed)
-        if get_ident() != self._thread:
-            self._inbox.put(definition.snapshot_of(typed, monotonic(), depth.get()))
-            return
+        definition = self._by_type.get(type(typed)) or self._definition_of(typed)
+        event = definition.snapshot_of(typed, monotonic(), depth.get())
         targets = definition._targets  # noqa: SLF001 as in `raise_event`
-        if targets or targets is None:
-            event = definition.snapshot_of(typed, monotonic(), depth.get())
-            if targets and event.depth < self._max_nesting:
-                definition.raised += 1
-                self._scheduler.put(targets, event)
-            else:
-                self._put(event)
+        if get_ident() != self._thread:
+            self._inbox.put(event)
+        elif targets is None or event.depth >= self._max_nesting:
+            self._put(event)
         else:
-            enforced = definition.enforced
-            if enforced is None or enforced.event_type is not kind or enforced.body(typed) is None:
-                definition.snapshot_of(typed, 0.0)  # which checks it
             definition.raised += 1
+            if targets:
+                self._scheduler.put(targets, event)
 
     def _definition_of(self, typed: Any) -> Channel:
         """Return the definition of the event that *typed* is an instance of, and keep it."""

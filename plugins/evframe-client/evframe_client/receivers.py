@@ -240,7 +240,7 @@ class Connection:
                 # An HTTP request: a web page in a browser of this machine could forge the event in its body.
                 log.info("a connection does not begin with an event", extra={"began": repr(begun[:_SHOWN])})
                 self._end()
-                return []
+                return [begun[:_SHOWN]]  # which is counted
         return self._splitter.feed(data)
 
     def reply(self, data: bytes) -> None:
