@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import sys
 from contextlib import suppress
@@ -77,6 +78,19 @@ def _encodable(value):
     if isinstance(value, list | tuple):
         return type(value)(map(_encodable, value))
     return value
+
+
+@pytest.fixture(autouse=True)
+def levels_of_loggers():
+    """Restore the levels of all loggers: a gateway and a management command of a test set those of the process."""
+    known = logging.root.manager.loggerDict
+    before = {name: logger.level for name, logger in known.items() if isinstance(logger, logging.Logger)}
+    root = logging.root.level
+    yield
+    logging.root.setLevel(root)
+    for name, logger in known.items():
+        if isinstance(logger, logging.Logger) and logger.level != before.get(name, logging.NOTSET):
+            logger.setLevel(before.get(name, logging.NOTSET))
 
 
 @pytest.fixture(autouse=True)
