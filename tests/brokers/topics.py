@@ -9,9 +9,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 
-async def make_topic(broker, partitions=1, **configuration):
+async def make_topic(broker, partitions=1, name=None, **configuration):
     """Make a topic, and return its name once the broker serves it."""
-    name = f"t-{uuid.uuid4().hex[:8]}"
+    name = name or f"t-{uuid.uuid4().hex[:8]}"
     await make_topics(broker, [name], partitions, **configuration)
     return name
 
@@ -47,6 +47,9 @@ async def administrating(broker):
     async with asyncio.timeout(60):
         await admin.start()
         try:
+            cluster = admin._client.cluster
+            while cluster.controller is None:  # a broker that has just started may name no broker at all
+                await admin._client.force_metadata_update()
             yield admin
         finally:
             await admin.close()

@@ -6,7 +6,7 @@ import uuid
 
 import aiormq
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from brokers.topics import make_topic
 from evframe_kafka import KafkaTransport
 from evframe_kafka_consumer import ConnectionOptions as TopicOptions
 from evframe_kafka_consumer import KafkaConsumer
@@ -47,17 +47,7 @@ async def queue(rabbitmq):
 @pytest.fixture
 async def topic(kafka):
     """Return a topic with six partitions."""
-    name = f"t-{uuid.uuid4().hex[:8]}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=f"127.0.0.1:{kafka.port}")
-    async with asyncio.timeout(60):
-        await admin.start()
-        try:
-            await admin.create_topics([NewTopic(name, 6, 1)])
-            while not (await admin.describe_topics([name]))[0]["partitions"]:
-                await asyncio.sleep(0.01)
-        finally:
-            await admin.close()
-    return name
+    return await make_topic(kafka, 6)
 
 
 def sender(socket):

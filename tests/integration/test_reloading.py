@@ -16,8 +16,8 @@ from xmlrpc.client import loads
 import aio_pika
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from brokers.load import LIMIT_S, RATE
+from brokers.topics import make_topic
 from numbered import assert_exactly, assert_in_order
 from webhook_server import Server
 
@@ -376,17 +376,8 @@ async def test_rabbitmq(tmp_path, rabbitmq):
 
 async def test_kafka(tmp_path, kafka):
     """Every record is in the topic once and in order."""
-    name = f"t-{uuid.uuid4().hex[:8]}"
+    name = await make_topic(kafka)
     server = f"127.0.0.1:{kafka.port}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=server)
-    async with asyncio.timeout(LIMIT_S):
-        await admin.start()
-        try:
-            await admin.create_topics([NewTopic(name, 1, 1)])
-            while not (await admin.describe_topics([name]))[0]["partitions"]:
-                await asyncio.sleep(0.01)
-        finally:
-            await admin.close()
     site = Site(tmp_path / "evframe.toml", f"kafka:{server}/{name}", "kafka")
     await site.run(*(f"[plugins.kafka]\nbatch_bytes = {size}\n" for size in (131_072, 262_144)))
     consumer = AIOKafkaConsumer(bootstrap_servers=server, auto_offset_reset="earliest")

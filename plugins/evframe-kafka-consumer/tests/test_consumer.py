@@ -8,9 +8,9 @@ import uuid
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from brokers.kafka_connections import FIRST_REQUEST, open_connections
 from brokers.proxy import FaultProxy
+from brokers.topics import make_topic
 from evframe_kafka_consumer import ConnectionOptions, KafkaConsumer, Options
 from numbered import assert_all, assert_exactly, assert_in_order
 from token_provider import unsigned_token
@@ -23,21 +23,6 @@ QUICK_END = Config(core=CoreOptions(drain_timeout_s=0.2))
 QUICK = {"heartbeat.interval.ms": 200}  # to be notified soon of a rebalance
 NOTIFICATION = '{"jsonrpc":"2.0","method":"E_N","params":{"n":%d}}'
 pytestmark = pytest.mark.timeout(120)
-
-
-async def make_topic(broker, partitions=1, name=None, **configuration):
-    """Make a topic and return its name once the broker serves it."""
-    name = name or f"t-{uuid.uuid4().hex[:8]}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=f"127.0.0.1:{broker.port}")
-    async with asyncio.timeout(60):
-        await admin.start()
-        try:
-            await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configuration)])
-            while not (await admin.describe_topics([name]))[0]["partitions"]:
-                await asyncio.sleep(0.01)
-        finally:
-            await admin.close()
-    return name
 
 
 @pytest.fixture
