@@ -9,9 +9,8 @@ import time
 from collections.abc import Awaitable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from weakref import WeakValueDictionary
 
-from evframe_wire.path_masking import is_masked
+from evframe_wire.path_masking import KnownSockets
 from evframe_wire.tls import client_context
 
 from evframe import Batch, ConfigError, Rejected, Socket, SocketError, Unavailable, hookimpl
@@ -55,7 +54,7 @@ class WebhookTransport:
         self._closing: set[asyncio.Task[None]] = set()
         self._pauses: dict[str, tuple[float, str]] = {}  # until when nothing is sent, and why
         self._gone: set[str] = set()  # subscribers whose leases a server has ended
-        self._known: WeakValueDictionary[str, WebhookSocket] = WeakValueDictionary()  # by a text without secrets
+        self._known: KnownSockets[WebhookSocket] = KnownSockets()
         self._resolver = Resolver()
         self._context: PluginContext | None = None
         self._holders = Holders()
@@ -90,13 +89,10 @@ class WebhookTransport:
             found = parse(scheme, rest, mask_paths=mask_paths, networks=self._options.networks)
         except ValueError as error:
             raise SocketError(shown(scheme, rest, mask_paths=mask_paths), str(error)) from None
-        if not is_masked(found.path):
-            same = self._known.setdefault(found.canonical, found)
-            return same if same == found else found
-        known = self._known.get(found.canonical)
-        if known is None:
-            raise SocketError(found.canonical, "expected the path itself, got one with a mark in place of a secret")
-        return known
+        try:
+            return self._known.resolved(found)
+        except ValueError as error:
+            raise SocketError(found.canonical, str(error)) from None
 
     @hookimpl
     def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:

@@ -10,7 +10,8 @@ import hashlib
 import hmac
 import os
 import re
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 _KEY: Final = os.urandom(16)
 _MARK: Final = re.compile(r"\*\*\*[0-9a-f]{12}")
@@ -32,6 +33,38 @@ def masked(path: str, *, whole: bool = False) -> str:
 def is_masked(path: str) -> bool:
     """Return whether *path* has a mark in place of a secret."""
     return _MARK.search(path) is not None
+
+
+class _Masked(Protocol):
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def canonical(self) -> str: ...
+
+
+_Socket = TypeVar("_Socket", bound=_Masked)
+
+
+class KnownSockets(Generic[_Socket]):
+    """The sockets in use by their canonical texts, which have marks in place of secrets."""
+
+    def __init__(self) -> None:
+        self._known: WeakValueDictionary[str, _Socket] = WeakValueDictionary()
+
+    def resolved(self, found: _Socket) -> _Socket:
+        """Return the socket that *found*, which was parsed of a text, is: one in use where its path has a mark.
+
+        Raises:
+            ValueError: if its path has a mark, and no socket in use has this text.
+        """
+        if not is_masked(found.path):
+            same = self._known.setdefault(found.canonical, found)
+            return same if same == found else found
+        known = self._known.get(found.canonical)
+        if known is None:
+            raise ValueError("expected the path itself, got one with a mark in place of a secret")
+        return known
 
 
 def _part(part: str, before: str) -> str:

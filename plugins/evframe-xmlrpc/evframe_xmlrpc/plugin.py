@@ -9,10 +9,9 @@ from collections import deque
 from collections.abc import Awaitable
 from functools import cached_property, partial
 from typing import Final
-from weakref import WeakValueDictionary
 
 from evframe_wire.addresses import connection_problem
-from evframe_wire.path_masking import is_masked
+from evframe_wire.path_masking import KnownSockets
 from evframe_wire.tls import client_context
 
 from evframe import Batch, ConfigError, Socket, SocketError, Unavailable, hookimpl
@@ -48,7 +47,7 @@ class XmlrpcTransport:
     def __init__(self, options: XmlrpcOptions | None = None) -> None:
         self._options = XmlrpcOptions() if options is None else options
         self._connections: dict[str, tuple[XmlrpcSocket, HttpConnection]] = {}
-        self._known: WeakValueDictionary[str, XmlrpcSocket] = WeakValueDictionary()  # by a text without secrets
+        self._known: KnownSockets[XmlrpcSocket] = KnownSockets()
         self._parser = LateModule("lxml.etree")  # for `replies`
         self._resolver = Resolver()
         self._context: PluginContext | None = None
@@ -88,13 +87,10 @@ class XmlrpcTransport:
             found = parse(scheme, rest, mask_paths=mask_paths)
         except ValueError as error:
             raise SocketError(shown(scheme, rest, mask_paths=mask_paths), str(error)) from None
-        if not is_masked(found.path):
-            same = self._known.setdefault(found.canonical, found)
-            return same if same == found else found
-        known = self._known.get(found.canonical)
-        if known is None:
-            raise SocketError(found.canonical, "expected the path itself, got one with a mark in place of a secret")
-        return known
+        try:
+            return self._known.resolved(found)
+        except ValueError as error:
+            raise SocketError(found.canonical, str(error)) from None
 
     @hookimpl
     def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
