@@ -13,6 +13,7 @@ import pytest
 from evframe.interface import EventInterface
 
 sys.path.append(str(Path(__file__).parent / "tests"))
+from brokers.session import KINDS  # noqa: E402 the path comes first
 
 
 def pytest_addoption(parser):
@@ -35,7 +36,7 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     for item in items:
-        if {"rabbitmq", "kafka"} & set(getattr(item, "fixturenames", ())):
+        if KINDS.keys() & set(getattr(item, "fixturenames", ())):
             if config.getoption("--without-brokers"):
                 item.add_marker(pytest.mark.skip(reason="--without-brokers"))
             elif item.get_closest_marker("timeout") is None:

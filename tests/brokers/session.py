@@ -2,10 +2,13 @@
 
 import os
 
-from brokers.kafka import Kafka
-from brokers.rabbitmq import RabbitMQ
+from importlib import import_module
 
-KINDS = {"rabbitmq": RabbitMQ, "kafka": Kafka}
+# By the name of the fixture, the module and the class; each is imported when a test asks for it.
+KINDS = {
+    "kafka": ("brokers.kafka", "Kafka"),
+    "rabbitmq": ("brokers.rabbitmq", "RabbitMQ"),
+}
 
 
 class Given:
@@ -34,7 +37,8 @@ class Brokers:
         if given(name):
             return Given(given(name))
         if name not in self._own:
-            self._own[name] = KINDS[name]()
+            module, kind = KINDS[name]
+            self._own[name] = getattr(import_module(module), kind)()
             self._own[name].start()
         return self._own[name]
 
