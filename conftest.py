@@ -13,7 +13,7 @@ import pytest
 from evframe.interface import EventInterface
 
 sys.path.append(str(Path(__file__).parent / "tests"))
-from brokers.session import KINDS  # noqa: E402 the path comes first
+from brokers.session import KINDS
 
 
 def pytest_addoption(parser):

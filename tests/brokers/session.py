@@ -1,7 +1,6 @@
 """The brokers of a session of tests."""
 
 import os
-
 from importlib import import_module
 
 # By the name of the fixture, the module and the class; each is imported when a test asks for it.
