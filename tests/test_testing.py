@@ -1,8 +1,10 @@
 """The doubles and contracts for those who write plugins, used as they use them."""
 
+import asyncio
 import sys
 import time
 from contextlib import asynccontextmanager
+from threading import Thread
 
 import pytest
 
@@ -17,6 +19,7 @@ from evframe.testing import (
     Peer,
     Recorder,
     SourceContract,
+    Stalls,
     TransportContract,
     no_garbage,
     until,
@@ -215,6 +218,17 @@ async def test_the_contract_fails_a_transport_that_sends_twice():
     await contract_of(MemoryTransport).test_every_event_arrives_in_order()
     with pytest.raises(AssertionError, match="300"):
         await contract_of(SendsTwice).test_every_event_arrives_in_order()
+
+
+async def test_another_thread_that_has_the_interpreter():
+    """The loop does not sleep where another thread of the process computes and keeps the interpreter's lock."""
+    number = 3**1_500_000
+    thread = Thread(target=lambda: number * number * number % 7)  # one operation, which no switch interrupts
+    async with Stalls() as stalls:
+        thread.start()
+        while thread.is_alive():
+            await asyncio.sleep(0)
+    assert stalls.slept_s < 0.05
 
 
 async def test_the_contract_fails_a_transport_that_sleeps(monkeypatch):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
+import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, Self
 
-_SCHEDULED: Final = "/proc/thread-self/schedstat"
+import attrs
+
+_THREADS: Final = "/proc/self/task"
 
 
 class Stalls:
@@ -21,12 +25,13 @@ class Stalls:
             await work()
         assert stalls.slept_s < 0.05
 
-    What the thread waited for a processor counts as neither, so that a loaded machine changes little.
+    What the thread waited for a processor counts as neither, so that a loaded machine changes little. Nor does the time
+    in which other threads of the process ran or were ready to: they may have had the lock of the interpreter.
     """
 
     def __init__(self) -> None:
         self.slept_s = 0.0
-        """The longest time in one turn that the thread was neither running nor ready to run."""
+        """The longest time in one turn that the thread slept, while no other one of the process was ready to run."""
         self.computed_s = 0.0
         """The longest time of a processor that one turn took."""
         self._task: asyncio.Task[None] | None = None
@@ -43,22 +48,44 @@ class Stalls:
             await asyncio.wait((self._task,))
 
     async def _measure(self) -> None:
-        before = _times()
+        before = _Times.now()
         while True:
             await asyncio.sleep(0)  # something is always ready, so that the loop itself never waits
-            now = _times()
-            wall, computed, waited = (new - old for new, old in zip(now, before, strict=True))
-            self.computed_s = max(self.computed_s, computed)
-            self.slept_s = max(self.slept_s, wall - computed - waited)
+            now = _Times.now()
+            self.computed_s = max(self.computed_s, now.computed_s - before.computed_s)
+            self.slept_s = max(self.slept_s, now.slept_s(before))
             before = now
 
 
-def _times() -> tuple[float, float, float]:
-    """Return the time, that which this thread has computed, and that which it has waited for a processor."""
-    waited = 0.0
-    with suppress(OSError), open(_SCHEDULED, encoding="ascii") as file:
-        waited = int(file.read().split()[1]) / 1e9
-    return time.monotonic(), time.thread_time(), waited
+@attrs.frozen
+class _Times:
+    """What the threads of the process have done up to a moment."""
+
+    at_s: float
+    computed_s: float
+    """The time of a processor that this thread has taken."""
+    sleeps: int
+    """How often this thread has given its processor away by itself."""
+    busy_ns: Mapping[str, int]
+    """How long each thread has been running or ready to run; nothing where the kernel does not count it."""
+
+    @classmethod
+    def now(cls) -> Self:
+        busy = {}
+        with suppress(OSError):
+            for thread in os.listdir(_THREADS):
+                with suppress(OSError), open(f"{_THREADS}/{thread}/schedstat", encoding="ascii") as file:
+                    busy[thread] = sum(map(int, file.read().split()[:2]))
+        sleeps = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+        return cls(time.monotonic(), time.thread_time(), sleeps, busy)
+
+    def slept_s(self, before: Self) -> float:
+        """Return how long the thread slept since *before*; a machine that stood still is no sleep."""
+        if self.sleeps == before.sleeps:
+            return 0.0
+        busy_ns = sum(ns - before.busy_ns.get(thread, 0) for thread, ns in self.busy_ns.items())
+        busy_s = busy_ns / 1e9 if self.busy_ns else self.computed_s - before.computed_s
+        return self.at_s - before.at_s - busy_s
 
 
 @contextmanager
@@ -91,7 +118,7 @@ def blocking_calls(
     error = library.BlockingError
     guard = library.BlockBuster([module])
     for each in guard.functions.values():
-        each.can_block_in("evframe/testing/blocking.py", _times.__name__)  # `Stalls` reads while *module* runs the loop
+        each.can_block_in("evframe/testing/blocking.py", "now")  # `Stalls` reads while *module* runs the loop
     for function, file, name in may_block:
         guard.functions[function].can_block_in(file, name)
     library.BlockingError = noted  # a transport that catches the error is found, too

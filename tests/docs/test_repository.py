@@ -117,7 +117,7 @@ def code_lines(path):
 
 
 def test_the_core_is_read_in_an_hour():
-    """The core has at most 5,500 lines of code, and what is on the way of an event at most 3,000."""
+    """The core has at most 5,850 lines of code, and what is on the way of an event at most 3,000."""
     core = ROOT / "evframe"
     lines = {path: code_lines(path) for path in core.rglob("*.py") if "testing" not in path.parts}
     way = [core / "subscriptions" / "raising.py", core / "subscriptions" / "channel.py"]
