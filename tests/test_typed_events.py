@@ -216,6 +216,15 @@ def service(tmp_path):
     return file
 
 
+@pytest.fixture
+def recursion_limit():
+    """Restore the limit of recursion, which mypy raises for the whole process."""
+    before = sys.getrecursionlimit()
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.mark.usefixtures("recursion_limit")
 def test_mypy_finds_each_mistake(service):
     """Mypy refuses each wrong line, and no other."""
     out, _, _ = api.run(
