@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from evframe_client import AsyncClient, Client, ManagementError
+from evframe_client import AsyncClient, Client, ManagementError, subscriptions
 from processes import bound
 
 import evframe
@@ -107,6 +107,27 @@ async def test_subscription_of_a_thread(receiver):
         assert subscribed(events) == []
         with pytest.raises(RuntimeError, match="expected a subscription in its `with` block"):
             subscription.get(0.01)
+
+
+async def test_signal_at_the_end_of_subscribing(monkeypatch):
+    """A signal that comes as the thread gets the answer leaves no lease behind, although no `with` block has begun."""
+    run = subscriptions.run
+    held = []
+
+    def run_and_interrupt(coroutine):
+        run(coroutine)
+        if not held:
+            held.append(subscribed(events))
+            raise KeyboardInterrupt
+
+    def subscribe():
+        with pytest.raises(KeyboardInterrupt), Client(url_of(events)).subscribe("T_*"):
+            pass
+
+    monkeypatch.setattr(subscriptions, "run", run_and_interrupt)
+    async with interface() as events:
+        await asyncio.to_thread(subscribe)
+        assert [len(each) for each in (*held, subscribed(events))] == [1, 0]
 
 
 @pytest.mark.parametrize("receiver", ["unix", "tcp"])

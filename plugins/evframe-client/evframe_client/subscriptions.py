@@ -221,7 +221,11 @@ class Subscription(Iterator[ReceivedEvent]):
         Raises:
             ManagementError: if the gateway cannot be reached, or refuses.
         """
-        run(self._subscription.__aenter__())
+        try:
+            run(self._subscription.__aenter__())
+        except BaseException:  # a signal, when leases were there already
+            run(self._subscription.__aexit__(None, None, None))
+            raise
         return self
 
     def __exit__(
