@@ -223,8 +223,9 @@ class KeptQueue(GrantedQueue):
         """Count the *count* events from *first* to *end*, which are not in the file any more, as lost."""
         if count:
             self.settled.close(first, end)
+            dones = self._take_dones(first, end)
             self.lose(count, reason, size)
-            self._calls.over(reason, self._take_dones(first, end))
+            self._calls.over(reason, dones)
 
     def lose(self, count: int, reason: str = "damaged", size: int | None = None) -> int:
         """Count up to *count* events that the file alone had as lost; return how many these are."""
@@ -233,9 +234,18 @@ class KeptQueue(GrantedQueue):
             self.size -= self.size * count // self.stored if size is None else min(size, self.size)
             self.stored -= count
             self._calls.lost(count, reason)
+            self._leave_file()
             self._open_room()
             self._calls.wake()
         return count
+
+    def _leave_file(self) -> None:
+        """Have no position of events on disk used again, once none of them waits."""
+        if not self.stored:  # some are open: how many events a rebuilt file lacks is known, but not which
+            self.settled.close(self.loaded, self._tail)
+            dones = self._take_dones(self.loaded, self._tail)
+            self.loaded = self._tail
+            self._calls.over("damaged", dones)
 
     def give_up(self) -> int:
         """Count the events that wait and are not on disk as lost: the process ends. Return how many these are."""
@@ -283,6 +293,7 @@ class KeptQueue(GrantedQueue):
         self.stored = max(len(self._fresh), self.stored - count)  # where a damaged frame had settled events, too
         self.size = self.size - size if self.stored else 0
         self.loaded = loaded
+        self._leave_file()
         self._open_room()
         if count:
             self._calls.wake()

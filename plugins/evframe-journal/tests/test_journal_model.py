@@ -128,7 +128,8 @@ class FakeFile:
             changes = Changes((), (), (), what.letters, 0.0, count=len(self.letters))
             begin = max(what.start, found[0].first) if found else what.start
             counts = {"count": count, "damaged": len(lost), "letters": len(buried)}
-            done(Discarded(first=begin, end=end, is_last=len(found) <= 2, changes=changes, **counts), None)
+            size = sum(len(payload) for frame in found[:2] for payload in frame.payloads)
+            done(Discarded(first=begin, end=end, size=size, is_last=len(found) <= 2, changes=changes, **counts), None)
 
         self._work.append(work)
 
@@ -159,7 +160,7 @@ class FakeFile:
                     self._on_discarded([], map(number_of, frame.payloads), None)
                 continue
             if (key, first) in self.damaged:
-                self._lose(frame, start)
+                self._lose(frame, max(start, self.lows.get(key, start)))  # those below are settled
                 continue
             del self.frames[key, first]
             if frame.last >= start:
@@ -512,3 +513,21 @@ def test_a_subscriber_that_comes_again_leaves_no_frame():
         machine.file.do_all()
     assert not machine.file.frames
     assert not machine.journal.tick()  # nothing is left to be written
+
+
+def test_no_position_behind_a_damaged_frame_is_used_again():
+    """An event is not taken for a settled one after a frame was lost with the file, and those around it were dropped."""
+    machine = JournalMachine()
+    machine.events_come(7, awaited=False)  # one more than there is room for in memory
+    for _ in range(2):
+        machine.commits_end()
+        machine.events_come(1, awaited=False)
+    machine.commits_end()
+    machine.file.damaged.add((KEY, 7))
+    machine.file_is_deleted()
+    for _ in range(4):  # the first notices that the file is another one
+        machine.oldest_make_room()
+        machine.commits_end()
+    assert machine.outcome == {8: "damaged", 7: "queue_full", 9: "queue_full"}
+    machine.events_come(3, awaited=False)
+    machine.teardown()
