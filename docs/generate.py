@@ -5,6 +5,7 @@ With `--check` nothing is written; the exit code is 1 when a page is not what it
 
 from __future__ import annotations
 
+import html
 import inspect
 import json
 import re
@@ -23,7 +24,7 @@ from evframe_metrics.dashboard import dashboard_file
 from evframe_metrics.page import page as metrics_page
 from evframe_mi import ManagementOptions, NarrowingOptions
 from evframe_options.describing import field_texts, kind_text, sentence, tables_of
-from evframe_schema import Gateway, asyncapi_document, configuration_schema, events_schema
+from evframe_schema import Gateway, asyncapi_document, configuration_schema, event_schema, events_schema
 
 import evframe
 from evframe.cli import main as command_line
@@ -246,9 +247,12 @@ def commands() -> str:
 EVERY_BRIDGED_EVENT = '[plugins.opensips]\nevents = ["*"]\ninstance_param = ""\n'
 
 
+LINE = 110
 EVENTS_SCHEMA = (
-    "[`evframe schema events`](plugins/schema.md#the-events) prints the JSON Schema of their notifications:"
-    " `evframe schema events E_PIKE_BLOCKED` that of one event.\n"
+    "The schema of each is that of its [notification](wire-format.md), and of its message in AsyncAPI."
+    " [`evframe schema events`](plugins/schema.md#the-events) prints it: `evframe schema events E_PIKE_BLOCKED` that of one"
+    " event; [`evframe schema asyncapi`](plugins/schema.md#the-gateway-as-asyncapi) prints the document with the channels,"
+    " servers and operations of a gateway.\n"
 )
 
 
@@ -282,7 +286,29 @@ def event_section(event: evframe.EventDefinition) -> str:
             for name, parameter in event.params.items()
         ]
         text += "\n" + "\n".join(["| parameter | type | meaning |", "|---|---|---|", *rows]) + "\n"
-    return text
+    return text + schema_of(event)
+
+
+def schema_of(event: evframe.EventDefinition) -> str:
+    """Return the schema of an event's notification, folded; the payload of its message in AsyncAPI is the same."""
+    schema = html.escape(laid_out(event_schema(event)), quote=False)
+    return (
+        f'\n<details>\n<summary>JSON Schema</summary>\n<pre><code class="language-json">{schema}\n</code></pre>\n'
+        "</details>\n"
+    )
+
+
+def laid_out(value: object, indent: str = "") -> str:
+    """Return a value as JSON, with a line for each member or item of what does not fit on one."""
+    line = json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, dict | list) or len(indent) + len(line) <= LINE:
+        return line
+    within = f"{indent}  "
+    if isinstance(value, dict):
+        parts = [f"{within}{json.dumps(name)}: {laid_out(member, within)}" for name, member in value.items()]
+        return "{\n" + ",\n".join(parts) + f"\n{indent}}}"
+    parts = [f"{within}{laid_out(item, within)}" for item in value]
+    return "[\n" + ",\n".join(parts) + f"\n{indent}]"
 
 
 def opensips_parameters() -> str:
