@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE_OF = ["pyproject.toml", "README.md", ".ci/version", "templates/shared/pyproject.toml.jinja"]
@@ -32,18 +34,25 @@ def set_version(folder, *arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
-def test_the_version_is_set_in_one_place(copy):
+@pytest.mark.parametrize(
+    ("version", "needed"), [("7.8.9", "7.8.0"), ("7.8.10rc1", "7.8.0"), ("7.9.0rc1", "7.9.0rc1"), ("7.10.0", "7.10.0")]
+)
+def test_the_version_is_set_in_one_place(copy, version, needed):
     """`.ci/version` gives all distributions one version, and the range that fits it to what they need of each other."""
     assert set_version(copy).stdout.strip() == OWN["version"]
-    assert set_version(copy, "7.8.9").returncode == 0
+    assert set_version(copy, "7.9.0b2").returncode == 0
+    assert set_version(copy, version).returncode == 0
 
-    assert set_version(copy).stdout.strip() == "7.8.9"
-    texts = [path.read_text() for path in copy.rglob("*") if path.is_file() and path.parent.name != ".ci"]
-    needed = {need for text in texts for need in re.findall(r"evframe[a-z-]* ~= [\d.]+", text)}
-    assert {need.rpartition(" ")[2] for need in needed} == {"7.8.0"}
-    for path in copy.rglob("pyproject.toml"):
-        assert tomllib.loads(path.read_text())["project"]["version"] == "7.8.9"
-    assert "Version 7.8.9," in (copy / "README.md").read_text()
+    assert set_version(copy).stdout.strip() == version
+    needs = set()
+    for path in copy.rglob("pyproject.toml*"):
+        text = path.read_text()
+        needs |= set(re.findall(r"\bevframe[a-z-]*(?:\[.*?\])? *~= *([^\s\",;]+)", text))
+        if path.suffix == ".toml":
+            assert tomllib.loads(text)["project"]["version"] == version
+    assert needs == {needed}
+    assert SpecifierSet(f"~= {needed}", prereleases=True).contains(version)
+    assert f"Version {version}," in (copy / "README.md").read_text()
 
 
 @pytest.mark.parametrize("version", ["7.8", "v7.8.9", "7.8.9.dev", ""])
@@ -114,7 +123,7 @@ def small_checkout(folder):
         )
         (place / f"{module}.py").touch()
     (folder / ".ci").mkdir()
-    for name in ("build", "wheel"):
+    for name in ("build", "copy", "wheel"):
         shutil.copy(ROOT / ".ci" / name, folder / ".ci")
     # In place of the minute that the real script takes.
     (folder / ".ci" / "setup").write_text(f"ln -s {sys.prefix} .venv\n")
@@ -130,6 +139,47 @@ def test_wheels_are_built_in_a_fresh_clone(tmp_path):
 
     subprocess.run(["bash", ".ci/build", "dist"], cwd=tmp_path, check=True, timeout=60)
     assert sorted(path.name.partition("-")[0] for path in (tmp_path / "dist").iterdir()) == ["evframe", "evframe_x"]
+
+
+def test_a_checkout_that_has_changed_is_built_as_it_is(tmp_path):
+    """What is deleted or new is so in the wheels; folders of other commits and wheels of earlier ones are in no way."""
+    small_checkout(tmp_path)
+    stale = tmp_path / "plugins" / "evframe-old"
+    (stale / "build").mkdir(parents=True)
+    (stale / "build" / "old.py").touch()
+    (tmp_path / ".gitignore").write_text(".venv\ndist\nbuild\n")
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / "evframe_old-0.0.9-py3-none-any.whl").touch()
+    (tmp_path / "evframe.py").unlink()
+    (tmp_path / "renamed.py").touch()
+    path = tmp_path / "pyproject.toml"
+    path.write_text(path.read_text().replace('["evframe"]', '["renamed"]'))
+
+    subprocess.run(["bash", ".ci/build", "dist"], cwd=tmp_path, check=True, timeout=60)
+    wheels = {path.name.partition("-")[0]: path for path in (tmp_path / "dist").iterdir()}
+    assert set(wheels) == {"evframe", "evframe_old", "evframe_x"}
+    with zipfile.ZipFile(wheels["evframe"]) as file:
+        assert [name for name in file.namelist() if "/" not in name] == ["renamed.py"]
+
+
+def test_a_copy_without_its_repository_is_not_built(tmp_path):
+    """The error says what is expected, and nothing is in the folder."""
+    small_checkout(tmp_path)
+    shutil.rmtree(tmp_path / ".git")
+
+    environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
+    done = subprocess.run(
+        ["bash", ".ci/build", "dist"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "expected a clone of the repository, which this user owns\n"
+    assert not list((tmp_path / "dist").iterdir())
 
 
 def test_the_same_checkout_makes_the_same_distributions(tmp_path):
@@ -149,18 +199,90 @@ def test_the_same_checkout_makes_the_same_distributions(tmp_path):
     assert not built("later", "--sdists", time="1000000002").items() & first.items()
 
 
-def test_nothing_is_uploaded_but_a_tag(tmp_path):
-    """`.ci/release --upload` ends before it builds anything, unless the checkout is that of the version's tag."""
+def git(folder, *arguments):
+    author = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    subprocess.run(["git", "-C", folder, *author, *arguments], check=True, capture_output=True, timeout=30)
+
+
+@pytest.fixture
+def release(tmp_path):
+    """Return what runs `.ci/release` in a small checkout of the tag v0.1.0, and returns its exit code and its errors."""
     small_checkout(tmp_path)
     for name in ("release", "version"):
         shutil.copy(ROOT / ".ci" / name, tmp_path / ".ci")
-    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n")
+    (tmp_path / ".ci" / "setup").write_text("echo it is built >&2; exit 3\n")  # all that is refused is refused before
+    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## 0.1.0 - 2026-01-01\n")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-qm", "release: 0.1.0")
+    git(tmp_path, "tag", "v0.1.0")
 
-    command = ["bash", ".ci/release", "--upload"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
-    assert done.stderr == "expected a clean checkout of the tag v0.1.0, with its section in CHANGELOG.md\n"
-    assert not (tmp_path / "dist").exists()
+    def run(*arguments):
+        command = ["bash", ".ci/release", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stderr
+
+    run.folder = tmp_path
+    return run
+
+
+@pytest.mark.parametrize("option", ["--tagged", "--upload"])
+def test_nothing_is_published_but_a_tag(release, option):
+    """Only a clean checkout of the version's tag is released, and what is refused keeps the release before."""
+    assert release(option) == (3, "it is built\n")
+    refused = (1, "expected a clean checkout of the tag v0.1.0, with its section in CHANGELOG.md\n")
+    (release.folder / "dist").mkdir()
+    (release.folder / "dist" / "evframe-0.0.9.tar.gz").touch()
+
+    (release.folder / "changed").touch()
+    assert release(option) == refused
+    git(release.folder, "add", "-A")
+    git(release.folder, "commit", "-qm", "after the tag")
+    assert release(option) == refused
+    git(release.folder, "tag", "v0.1.1")  # of another version than that of the distributions
+    assert release(option) == refused
+    assert (release.folder / "dist" / "evframe-0.0.9.tar.gz").exists()
+
+    git(release.folder, "tag", "--annotate", "--force", "--message=0.1.0", "v0.1.0")
+    assert release(option) == (3, "it is built\n")
+    assert not (release.folder / "dist").exists()
+
+
+def test_the_workflow_publishes_nothing_but_a_tag():
+    """The workflow of a release refuses what `.ci/release --upload` refuses, and continues an upload that broke off."""
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())["jobs"]
+    commands = [step["run"] for step in jobs["build"]["steps"] if ".ci/release" in step.get("run", "")]
+
+    assert commands == ["bash .ci/release --tagged dist"]
+    assert jobs["publish"]["needs"] == "build"
+    assert jobs["publish"]["steps"][-1]["with"]["skip-existing"] is True
+
+
+def test_versions_that_disagree_are_not_released(release):
+    """A distribution with another version than the others ends the release before anything is built."""
+    path = release.folder / "plugins" / "evframe-x" / "pyproject.toml"
+    path.write_text(path.read_text().replace("0.1.0", "0.1.1"))
+
+    assert release() == (
+        1,
+        "expected the version 0.1.0, as .ci/version sets it, in: plugins/evframe-x/pyproject.toml\n",
+    )
+
+
+@pytest.mark.parametrize("kind", ["file", "other files", "link"])
+def test_a_release_deletes_nothing_but_a_release(release, kind):
+    """A file in place of the folder, and a folder with other files, are refused and kept; so is what a link leads to."""
+    place, kept = release.folder / "dist", release.folder / "kept"
+    kept.mkdir()
+    (kept / "file").touch()
+    if kind == "file":
+        place.touch()
+    elif kind == "link":
+        place.symlink_to(kept)
+    else:
+        kept.rename(place)
+
+    assert release() == (1, "expected only an earlier release in dist\n")
+    assert place.is_file() or (place / "file").exists()
 
 
 @pytest.fixture
