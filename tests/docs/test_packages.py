@@ -32,6 +32,7 @@ LONGER = {
 BELOW_THE_CORE = {
     "evframe-cesql",
     "evframe-client",
+    "evframe-cloudevents",
     "evframe-declarations",
     "evframe-files",
     "evframe-resolver",

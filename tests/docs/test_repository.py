@@ -39,6 +39,7 @@ def test_no_list_names_the_plugins(plugin):
         "pyproject.toml": {
             "evframe-cesql",
             "evframe-client",
+            "evframe-cloudevents",
             "evframe-core-events",
             "evframe-datagram",
             "evframe-declarations",

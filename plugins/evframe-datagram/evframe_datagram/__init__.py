@@ -1,6 +1,7 @@
 """The datagram transport of evframe: ``udp:`` and ``unix:`` subscribers."""
 
 from evframe_datagram.address import UdpSocket, UnixSocket, parse
+from evframe_datagram.options import Options
 from evframe_datagram.plugin import DatagramTransport
 
-__all__ = ["DatagramTransport", "UdpSocket", "UnixSocket", "parse"]
+__all__ = ["DatagramTransport", "Options", "UdpSocket", "UnixSocket", "parse"]

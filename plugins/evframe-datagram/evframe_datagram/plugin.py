@@ -5,10 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Awaitable
 
+from evframe_cloudevents import Formats
+
 from evframe import Batch, Socket, hookimpl
 from evframe.plugin import HostAddress, Limits, PluginContext, Resolver
 from evframe_datagram.address import UdpSocket, UnixSocket, parse
 from evframe_datagram.kernel_sockets import KernelSockets
+from evframe_datagram.options import Options as DatagramOptions
 from evframe_datagram.udp import UdpSender
 from evframe_datagram.unix import UnixSender
 
@@ -18,8 +21,11 @@ class DatagramTransport:
 
     schemes = ("udp", "unix")
     limits = Limits(at_once=True)  # sends that do not wait
+    Options = DatagramOptions
 
-    def __init__(self) -> None:
+    def __init__(self, options: DatagramOptions | None = None) -> None:
+        options = DatagramOptions() if options is None else options
+        self._formats = Formats(options.format, options.formats)
         self._sockets = KernelSockets()
         self._udp = UdpSender(self._sockets, self._forget)
         self._unix = UnixSender(self._sockets)
@@ -28,7 +34,8 @@ class DatagramTransport:
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
-        """Share the resolver of all plugins."""
+        """Share the resolver of all plugins, and what makes CloudEvents."""
+        self._formats.use(context)
         self._resolver = context.resolver
 
     @hookimpl
@@ -39,6 +46,8 @@ class DatagramTransport:
     @hookimpl
     def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
         """Send one datagram per event."""
+        if not self._formats.is_plain and isinstance(socket, UdpSocket | UnixSocket):
+            batch = self._formats.formatted(socket.canonical, batch)
         if isinstance(socket, UdpSocket):
             address = socket.numeric or self._address(socket)
             if address is None:

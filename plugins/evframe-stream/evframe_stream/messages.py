@@ -22,6 +22,10 @@ class MessageFormat:
             messages = [event.payload for event in events]
         else:
             messages = [self._message(event, method) for event in events]
+        return self.ended(messages)
+
+    def ended(self, messages: list[bytes]) -> list[bytes]:
+        """Return each message with what ends it."""
         return [message + self._end for message in messages] if self._end else messages
 
     def requests(self, events: Sequence[Event], method: str | None, first_id: int) -> list[bytes]:

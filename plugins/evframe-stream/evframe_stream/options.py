@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
+from evframe_cloudevents import FormatOptions
 
 from evframe.plugin import at_least, within
 
@@ -31,3 +34,13 @@ class Options:
     """How long the peer's kernel may leave what was sent without an acknowledgement; 0 leaves that to this kernel."""
     keepalive_s: int = attrs.field(default=15, validator=within(0, 32_767))
     """Probe an idle peer after so long, and three times more within as long again; 0 for never."""
+    format: Literal["jsonrpc", "cloudevents"] = "jsonrpc"
+    """What a message is: the notification of JSON-RPC, or a CloudEvent in JSON, which is for the plain mode."""
+    formats: list[FormatOptions] = attrs.field(factory=list)
+    """The formats of some of the subscribers."""
+
+    def __attrs_post_init__(self) -> None:
+        rules = ((f"formats[{index}].format", rule.format) for index, rule in enumerate(self.formats))
+        for place, found in (("format", self.format), *rules):
+            if self.reliable_mode and found != "jsonrpc":
+                raise ValueError(f"{place}: expected 'jsonrpc' in reliable mode, whose replies have ids, got {found!r}")

@@ -6,6 +6,7 @@ import random
 from collections.abc import Awaitable
 from functools import partial
 
+from evframe_cloudevents import Formats
 from evframe_wire.addresses import without_brackets
 
 from evframe import Batch, Socket, hookimpl
@@ -31,6 +32,7 @@ class StreamTransport:
         self._options = options = StreamOptions() if options is None else options
         self.limits = Limits(gathers=True, in_flight=options.max_in_flight)
         self._format = MessageFormat(options.event_param, newline=options.newline_framing)
+        self._formats = Formats(options.format, options.formats)
         self._connections: dict[tuple[str, int], Connection] = {}
         self._context: PluginContext | None = None
         self._resolver = Resolver()
@@ -38,7 +40,8 @@ class StreamTransport:
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
-        """Share the resolver of all plugins, and report closed connections."""
+        """Share the resolver of all plugins and what makes CloudEvents, and report closed connections."""
+        self._formats.use(context)
         self._context = context
         self._resolver = context.resolver
 
@@ -61,9 +64,13 @@ class StreamTransport:
             return None
         connection = self._connection(socket)
         if not self._options.reliable_mode:
-            return connection.send(Chunk(batch, self._format.notifications(batch.events, socket.method)))
+            return connection.send(Chunk(batch, self._messages(socket, batch)))
         first = self._take_ids(max(1, len(batch.events)))
         return connection.send(Chunk(batch, self._format.requests(batch.events, socket.method, first), first))
+
+    def _messages(self, socket: TcpSocket, batch: Batch) -> list[bytes]:
+        made = None if self._formats.is_plain else self._formats.structured(socket.canonical, batch)
+        return self._format.notifications(batch.events, socket.method) if made is None else self._format.ended(made)
 
     def _take_ids(self, count: int) -> int:
         """Return the first of *count* consecutive ids that no other request of this process has."""

@@ -1,28 +1,25 @@
-"""The bodies of requests: the notification that exists already, or CloudEvents round its parameters."""
+"""The bodies of requests: the notification that exists already, or CloudEvents."""
 
 from __future__ import annotations
 
 import hashlib
-import time
-import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final
+from urllib.parse import quote
 
-import orjson
+from evframe_cloudevents import BATCH_TYPE, DATA_TYPE, STRUCTURED_TYPE, Attributes, Carried, Messages, id_of, in_batch
 
 from evframe import Batch
 
+BINARY: Final = "cloudevents-binary"
 CONTENT_TYPES: Final = {
     "jsonrpc": "application/json",
-    "cloudevents": "application/cloudevents+json; charset=UTF-8",
-    "cloudevents-batch": "application/cloudevents-batch+json; charset=UTF-8",
+    "cloudevents": STRUCTURED_TYPE,
+    BINARY: DATA_TYPE,
+    "cloudevents-batch": BATCH_TYPE,
 }
-_EXTENSION: Final = ("traceparent", "tracestate")
-_PROCESS: Final = uuid.uuid4().hex  # of the module, so that a reload of the options changes no id
-Carried = Sequence[Mapping[str, str] | None] | None
-"""The headers of the events of a batch, by their indexes; None when none has any."""
+_PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F)))
+_NAMES: Final = Attributes("ce-", lambda text: quote(text, safe=_PRINTABLE.translate({0x22: None, 0x25: None})))
 
 
 class Bodies:
@@ -31,17 +28,17 @@ class Bodies:
     Args:
         batch: the events.
         format_: of the bodies, one of `CONTENT_TYPES`.
-        source: the attribute of CloudEvents.
+        messages: the events as CloudEvents.
         carried: the headers of the events.
     """
 
-    def __init__(self, batch: Batch, format_: str, source: str, carried: Carried) -> None:
+    def __init__(self, batch: Batch, format_: str, messages: Messages, carried: Carried) -> None:
         self._events = batch.events
-        self._ids = batch.ids
+        self._ids = batch.ids if batch.events else None
         self._format = format_
-        self._source = source
+        self._messages = messages
         self._carried = carried
-        self._began_at = time.time() - time.monotonic()  # the wall clock may have been set since the last batch
+        self._structured: list[bytes] = []
 
     def parts(self) -> list[Sequence[int]]:
         """Return the indexes of the events of each request."""
@@ -57,44 +54,27 @@ class Bodies:
         """Return the body of a request."""
         if self._format == "jsonrpc":
             return self._events[part[0]].payload
-        made = [self._cloud_event(index) for index in part]
-        return made[0] if self._format == "cloudevents" else b"[%b]" % b",".join(made)
+        if self._format == BINARY:
+            return self._messages.data(part[0]) or b""
+        self._structured = self._structured or self._messages.structured()
+        made = [self._structured[index] for index in part]
+        return made[0] if self._format == "cloudevents" else in_batch(made)
 
     def headers(self, part: Sequence[int]) -> Mapping[str, str]:
         """Return the headers of a request of one event, such as ``traceparent``."""
-        return self._carried_by(part[0]) if len(part) == 1 else {}
+        if len(part) > 1:
+            return {}
+        own = self._messages.headers(part[0], _NAMES) if self._format == BINARY else {}
+        return {**self._carried_by(part[0]), **own}
+
+    def content_type(self, part: Sequence[int]) -> str | None:
+        """Return the content type of a request; None for one without a body."""
+        if self._format == BINARY and self._events[part[0]].body is None:
+            return None
+        return CONTENT_TYPES[self._format]
 
     def _id(self, index: int) -> str:
-        if self._ids is not None:
-            return self._ids[index]
-        return f"{_PROCESS}-{round(self._events[index].raised_at * 1e9):x}"
-
-    def _cloud_event(self, index: int) -> bytes:
-        event = self._events[index]
-        at = datetime.fromtimestamp(self._began_at + event.raised_at, UTC)
-        parts = [_head(event.name, self._source), b',"id":"%b","time":"%b"' % (self._id(index).encode(), _text(at))]
-        carried = self._carried_by(index)
-        parts += [b',"%b":%b' % (name.encode(), orjson.dumps(carried[name])) for name in _EXTENSION if name in carried]
-        if event.body is not None:
-            parts.append(b',"datacontenttype":"application/json","data":%b' % _utf8(event.body))
-        return b"%b}" % b"".join(parts)
+        return id_of(self._events[index]) if self._ids is None else self._ids[index]
 
     def _carried_by(self, index: int) -> Mapping[str, str]:
         return {} if self._carried is None else self._carried[index] or {}
-
-
-@lru_cache(maxsize=1024)
-def _head(event: str, source: str) -> bytes:
-    return orjson.dumps({"specversion": "1.0", "type": event, "source": source})[:-1]
-
-
-def _utf8(text: bytes) -> bytes:
-    try:
-        text.decode()
-    except UnicodeDecodeError:  # a notification may have any bytes, a CloudEvent may not
-        return text.decode(errors="replace").encode()
-    return text
-
-
-def _text(at: datetime) -> bytes:
-    return at.isoformat(timespec="microseconds").replace("+00:00", "Z").encode()

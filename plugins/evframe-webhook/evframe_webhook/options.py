@@ -18,7 +18,7 @@ _OWN: Final = {"content-length", "content-type", "host", "transfer-encoding", "c
 MOST_EVENTS: Final = 64
 """How many events of a subscriber are under way together."""
 _IS_SECRET: Final = secret()
-Format = Literal["jsonrpc", "cloudevents", "cloudevents-batch"]
+Format = Literal["jsonrpc", "cloudevents", "cloudevents-binary", "cloudevents-batch"]
 
 
 def _pattern(_: Any, attribute: attrs.Attribute[Any], value: str) -> None:
@@ -38,7 +38,7 @@ def _secret(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
 
 def _headers(_: Any, attribute: attrs.Attribute[Any], value: dict[str, str]) -> None:
     for name, text in value.items():
-        if not _TOKEN.fullmatch(name) or name.lower() in _OWN or name.lower().startswith("webhook-"):
+        if not _TOKEN.fullmatch(name) or name.lower() in _OWN or name.lower().startswith(("ce-", "webhook-")):
             raise ValueError(f"{attribute.name}: expected a header that is not the transport's own, got {name!r}")
         if not _TEXT.fullmatch(text):
             raise ValueError(f"{attribute.name}: expected a value in ASCII without control characters for {name!r}")
@@ -86,9 +86,8 @@ class Options:
     """How events become requests."""
 
     format: Format = "jsonrpc"
-    """What a request has: the notification of JSON-RPC, a CloudEvent, or a list of up to 64 CloudEvents."""
-    source: str = "evframe"
-    """The attribute `source` of CloudEvents, a URI reference that names this gateway."""
+    """What a request has: the notification of JSON-RPC, a CloudEvent, one with its attributes in headers, or a list of
+    up to 64 CloudEvents."""
     timeout_ms: int = attrs.field(default=5000, validator=at_least(1))
     """How long a request may take until its answer is read, with the connection."""
     connect_timeout_ms: int = attrs.field(default=3000, validator=at_least(1))

@@ -118,10 +118,12 @@ class Sending:
             "User-Agent": "evframe-webhook",
             **self._bodies.headers(part),
             **self._target.headers,
-            "Content-Type": self._target.content_type,
             "webhook-id": message,
             "webhook-timestamp": str(seconds),
         }
+        kind = self._bodies.content_type(part)
+        if kind is not None:
+            headers["Content-Type"] = kind
         if self._target.keys:
             headers["webhook-signature"] = signature(self._target.keys, message, seconds, body)
         return headers

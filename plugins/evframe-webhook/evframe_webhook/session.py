@@ -63,7 +63,7 @@ class Session:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            skip_auto_headers=("Accept-Encoding", "User-Agent"),
+            skip_auto_headers=("Accept-Encoding", "Content-Type", "User-Agent"),
             timeout=_TIMES(total=None, sock_connect=connect_s),
         )
         self.is_leaving = False

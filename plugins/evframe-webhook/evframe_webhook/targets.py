@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from evframe_webhook.address import Pattern, WebhookSocket
-from evframe_webhook.bodies import CONTENT_TYPES
 from evframe_webhook.options import Options, TargetOptions
 from evframe_webhook.signing import key_of
 
@@ -23,11 +22,6 @@ class Target:
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     keys: tuple[bytes, ...] = attrs.field(default=(), repr=False)
     origin: str | None = None
-
-    @property
-    def content_type(self) -> str:
-        """The content type of the format."""
-        return CONTENT_TYPES[self.format]
 
 
 def targets_of(options: Options) -> Callable[[WebhookSocket], Target]:

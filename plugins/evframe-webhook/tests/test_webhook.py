@@ -13,6 +13,9 @@ from aiohttp import web
 from brokers import certificates
 from carried import PARENT, ByParameter
 from cloudevents.core.bindings.http import HTTPMessage, from_http_event
+from cloudevents.core.formats.json import JSONFormat
+from evframe_cloudevents import CloudEventsPlugin
+from evframe_cloudevents import Options as CloudEventsOptions
 from evframe_webhook import Options, TargetOptions, WebhookTransport
 from standardwebhooks import Webhook, WebhookVerificationError
 from webhook_server import Server
@@ -104,18 +107,49 @@ async def test_what_no_target_fits_is_not_signed():
     assert {request.path for request, _ in server.requests if "Authorization" in request.headers} == {"/a/b"}
 
 
+def read_by_the_sdk(request, body):
+    """Return the CloudEvent of a request, as the SDK reads it."""
+    return from_http_event(HTTPMessage({key.lower(): text for key, text in request.headers.items()}, body))
+
+
+@pytest.mark.parametrize("format_", ["cloudevents", "cloudevents-binary"])
 @pytest.mark.parametrize("params", [None, {"n": 1, "text": 'é"€'}, [1, "two", None], {"deep": [{"a": [1.5]}]}])
-async def test_cloud_events_are_read_by_the_sdk(params):
-    """A structured CloudEvent has the event's name as its type, its parameters as data, and the time of its raise."""
-    async with Server() as server, interface(format="cloudevents", source="urn:gateway:1") as events:
+async def test_cloud_events_are_read_by_the_sdk(format_, params):
+    """A CloudEvent has the event's name as its type, its parameters as data, and the time of its raise."""
+    envelope = CloudEventsPlugin(CloudEventsOptions("urn:gateway:1", "org.example."))
+    async with Server() as server, interface(format=format_, plugins={"cloudevents": envelope}) as events:
         events.subscribe_event("E_TEST", f"http://127.0.0.1:{server.port}/")
         assert await raised(events, params) == [None]
     request, body = server.requests[0]
-    event = from_http_event(HTTPMessage({key.lower(): text for key, text in request.headers.items()}, body))
-    assert (event.get_type(), event.get_source(), event.get_specversion()) == ("E_TEST", "urn:gateway:1", "1.0")
+    event = read_by_the_sdk(request, body)
+    assert (event.get_type(), event.get_source()) == ("org.example.E_TEST", "urn:gateway:1")
+    assert event.get_specversion() == "1.0"
     assert event.get_id() == request.headers["webhook-id"]
     assert event.get_time().timestamp() == pytest.approx(int(request.headers["webhook-timestamp"]), abs=5)
-    assert event.get_data() == params
+    is_binary = format_ == "cloudevents-binary"
+    assert ("ce-type" in request.headers) == is_binary
+    if is_binary and params is None:
+        assert (body, request.headers.get("Content-Type")) == (b"", None)
+    else:
+        assert event.get_data() == params
+        assert event.get_datacontenttype() == (None if params is None else "application/json")
+
+
+async def test_binary_cloud_events_have_any_name():
+    """What a header may not have is encoded as the HTTP binding says, and the SDK decodes it."""
+    name = 'E_é "50%"'
+    async with Server() as server, interface(format="cloudevents-binary") as events:
+        events.register_event(name)
+        events.trace_by(ByParameter())
+        events.subscribe_event(name, f"http://127.0.0.1:{server.port}/")
+        params = {"n": 1, "headers": {"traceparent": PARENT, "tracestate": 'a="1 2"'}}
+        report = await events.raise_event_and_wait(name, params)
+        assert [outcome.reason for outcome in report] == [None]
+    event = read_by_the_sdk(*server.requests[0])
+    assert event.get_type() == name
+    assert (event.get_extension("traceparent"), event.get_extension("tracestate")) == (PARENT, 'a="1 2"')
+    assert server.requests[0][0].headers["traceparent"] == PARENT
+    assert server.requests[0][0].headers["ce-type"] == "E_%C3%A9%20%2250%25%22"
 
 
 async def test_batches_of_cloud_events():
@@ -137,6 +171,8 @@ async def test_batches_of_cloud_events():
     assert len({request.headers["webhook-id"] for request, _ in server.requests}) == len(server.requests)
     ids = [each["id"] for body in server.bodies for each in json.loads(body)]
     assert len(set(ids)) == 40
+    read = [JSONFormat().read(None, json.dumps(each).encode()) for body in server.bodies for each in json.loads(body)]
+    assert {event.get_data()[0] for event in read} == set(range(40))
 
 
 async def test_a_refused_login_fails_a_batch():
@@ -172,7 +208,7 @@ async def test_bytes_that_are_no_text():
         assert text in server.bodies[0]
 
 
-@pytest.mark.parametrize("format_", ["jsonrpc", "cloudevents"])
+@pytest.mark.parametrize("format_", ["jsonrpc", "cloudevents", "cloudevents-binary"])
 async def test_a_request_has_the_headers_of_its_event(format_):
     """The context of a trace is in the headers, and in the extension of CloudEvents."""
     async with Server() as server, interface(format=format_) as events:

@@ -1,0 +1,37 @@
+"""CloudEvents 1.0: events as structured, binary and batched CloudEvents, and reading them back."""
+
+from evframe_cloudevents.envelope import Attributes, Carried, Envelope, id_of, in_batch
+from evframe_cloudevents.formats import BATCH_TYPE, DATA_TYPE, STRUCTURED_TYPE, Formats, Messages
+from evframe_cloudevents.options import BinaryFormatOptions, FormatOptions, Options
+from evframe_cloudevents.plugin import CloudEventsPlugin
+from evframe_cloudevents.reading import (
+    NotACloudEvent,
+    Received,
+    attributes_of,
+    read_message,
+    read_object,
+    read_structured,
+)
+
+__all__ = [
+    "BATCH_TYPE",
+    "DATA_TYPE",
+    "STRUCTURED_TYPE",
+    "Attributes",
+    "BinaryFormatOptions",
+    "Carried",
+    "CloudEventsPlugin",
+    "Envelope",
+    "FormatOptions",
+    "Formats",
+    "Messages",
+    "NotACloudEvent",
+    "Options",
+    "Received",
+    "attributes_of",
+    "id_of",
+    "in_batch",
+    "read_message",
+    "read_object",
+    "read_structured",
+]

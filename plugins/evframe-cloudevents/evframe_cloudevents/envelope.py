@@ -1,0 +1,196 @@
+"""Events as CloudEvents: the attributes, around the parameters as they are encoded already."""
+
+from __future__ import annotations
+
+import re
+import socket
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+import orjson
+
+from evframe_cloudevents.moments import Moments
+
+VERSION: Final = "1.0"
+EXTENSION: Final = ("traceparent", "tracestate")
+"""The attributes of distributed tracing, which have the names of the headers of an event."""
+_PROCESS: Final = uuid.uuid4().hex  # of the module, so that every transport has the same id for an event
+_HEAD: Final = '{"specversion":"1.0","type":%s,"source":%s,%s"id":'
+_JSON: Final = '"datacontenttype":"application/json",'
+_UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # control characters, which no attribute may have
+Carried = Sequence[Mapping[str, str] | None] | None
+"""The headers of events, by their indexes; None when no event has any."""
+
+
+class Definition(Protocol):
+    """The definition of an event: an `evframe.EventDefinition`."""
+
+    name: str
+    head: bytes
+    bare: bytes
+
+
+class Raised(Protocol):
+    """One raised event: an `evframe.Event`."""
+
+    definition: Any
+    payload: bytes
+    raised_at: float
+
+    @property
+    def body(self) -> bytes | None:
+        """The JSON text of the parameters."""
+
+
+class Attributes(NamedTuple):
+    """How a protocol names the attributes in its headers.
+
+    `prefix` is that of the names; `encode` makes the text of a header from that of an attribute.
+    """
+
+    prefix: str
+    encode: Callable[[str], str] = str
+
+
+class _Constant(NamedTuple):
+    """What the CloudEvents of one definition have in common."""
+
+    head: bytes
+    """Up to the value of the id."""
+    bare_head: bytes
+    """The same for an event without parameters."""
+    started: bytes
+    """The head with the beginning of an id."""
+    at: int
+    """Where the parameters begin in a payload."""
+    bare: bytes
+    """The payload of an event without parameters."""
+
+
+class Envelope:
+    """Makes CloudEvents.
+
+    Args:
+        source: the attribute `source`; None names the host.
+        type_prefix: is put before the name of an event in the attribute `type`.
+    """
+
+    def __init__(self, source: str | None = None, type_prefix: str = "") -> None:
+        self.source = _text(f"//{socket.gethostname() or 'localhost'}/evframe" if source is None else source)
+        self.type_prefix = type_prefix
+        self._constants: dict[Any, _Constant] = {}
+        self._headers: dict[tuple[Any, Attributes], dict[str, str]] = {}
+        self._moments = Moments()
+        self._stamped = -1  # the milliseconds of the last stamp
+        self._stamp = b""
+
+    def type_of(self, name: str) -> str:
+        """Return the attribute `type` of the event *name*."""
+        return self.type_prefix + _text(name)
+
+    def structured(
+        self, events: Iterable[Raised], ids: Sequence[str] | None = None, carried: Carried = None
+    ) -> list[bytes]:
+        """Return each of *events* in the JSON format.
+
+        Args:
+            events: the events.
+            ids: of the events; None for those that the process gives them.
+            carried: the headers of the events.
+        """
+        if ids is not None or carried is not None:
+            return [self._special(event, _at(ids, index), _at(carried, index)) for index, event in enumerate(events)]
+        made: list[bytes] = []
+        moments, last = self._moments, None
+        for event in events:
+            definition = event.definition
+            if definition is not last:
+                last = definition
+                _, _, started, at, bare = self._constants.get(definition) or self._constant(definition)
+            raised_at, payload = event.raised_at, event.payload
+            tail = payload[at:]  # the parameters, and the brace that ends the notification
+            if payload is bare or not (tail.isascii() or _is_utf8(tail)):
+                made.append(self._special(event, None, None))
+                continue
+            if raised_at > moments.check_at:
+                moments.check(raised_at)
+            milliseconds = int(raised_at * 1000 + moments.began_ms)
+            if milliseconds != self._stamped:  # events of one burst share it
+                self._stamped, self._stamp = milliseconds, b'","time":"%b","data":' % moments.text(milliseconds)
+            made.append(b"%b%x%b%b" % (started, int(raised_at * 1e9), self._stamp, tail))
+        return made
+
+    def _special(self, event: Raised, own_id: str | None, carried: Mapping[str, str] | None) -> bytes:
+        """Return an event that has anything that few have."""
+        constant = self._constants.get(event.definition) or self._constant(event.definition)
+        own = carried or {}
+        more = b"".join(b',"%b":%b' % (name.encode(), orjson.dumps(own[name])) for name in EXTENSION if name in own)
+        body = event.body
+        data = b"" if body is None else b',"data":%b' % utf8(body)
+        head = constant.bare_head if body is None else constant.head
+        moment = self._moments.of(event.raised_at)
+        return b'%b%b,"time":"%b"%b%b}' % (head, orjson.dumps(own_id or id_of(event)), moment, more, data)
+
+    def headers(
+        self, event: Raised, own_id: str | None, carried: Mapping[str, str] | None, names: Attributes
+    ) -> dict[str, str]:
+        """Return the attributes of *event* in the binary mode, except `datacontenttype`.
+
+        Args:
+            event: the event.
+            own_id: see `structured`.
+            carried: the headers of the event.
+            names: how the protocol names them.
+        """
+        key = event.definition, names
+        found = self._headers.get(key)
+        prefix, encode = names
+        if found is None:
+            constant = {"specversion": VERSION, "type": self.type_of(event.definition.name), "source": self.source}
+            found = self._headers[key] = {prefix + name: encode(text) for name, text in constant.items()}
+        moment = self._moments.of(event.raised_at).decode()
+        headers = {**found, f"{prefix}id": encode(own_id or id_of(event)), f"{prefix}time": moment}
+        if carried:
+            headers |= {prefix + name: encode(carried[name]) for name in EXTENSION if name in carried}
+        return headers
+
+    def _constant(self, definition: Definition) -> _Constant:
+        type_, source = orjson.dumps(self.type_of(definition.name)), orjson.dumps(self.source)
+        head, bare_head = ((_HEAD % (type_.decode(), source.decode(), kind)).encode() for kind in (_JSON, ""))
+        started = b'%b"%b-' % (head, _PROCESS.encode())
+        found = _Constant(head, bare_head, started, len(definition.head), definition.bare)
+        self._constants[definition] = found
+        return found
+
+
+def id_of(event: Raised) -> str:
+    """Return what names an event that ends with the process: the same in each transport and at each attempt."""
+    return f"{_PROCESS}-{int(event.raised_at * 1e9):x}"
+
+
+def in_batch(events: Iterable[bytes]) -> bytes:
+    """Return structured CloudEvents in the JSON batch format."""
+    return b"[%b]" % b",".join(events)
+
+
+def utf8(text: bytes) -> bytes:
+    """Return *text* with U+FFFD for what is not UTF-8: a notification may have any bytes, a CloudEvent may not."""
+    return text if text.isascii() or _is_utf8(text) else text.decode(errors="replace").encode()
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _text(text: str) -> str:
+    """Return *text* as an attribute may have it."""
+    return _UNFIT.sub("\ufffd", text.encode("utf-8", "surrogateescape").decode(errors="replace"))
+
+
+def _at(values: Sequence[Any] | None, index: int) -> Any:
+    return None if values is None else values[index]

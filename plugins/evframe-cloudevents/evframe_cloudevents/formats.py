@@ -1,0 +1,165 @@
+"""Which subscribers of a transport get CloudEvents, and the messages of a batch for these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from evframe_cloudevents.envelope import Attributes, Carried, Envelope, Raised, utf8
+from evframe_cloudevents.plugin import NAME, CloudEventsPlugin
+
+JSONRPC: Final = "jsonrpc"
+STRUCTURED_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
+"""The content type of a structured CloudEvent."""
+BATCH_TYPE: Final = "application/cloudevents-batch+json; charset=UTF-8"
+"""The content type of several."""
+DATA_TYPE: Final = "application/json"
+"""The content type of the data of a binary CloudEvent."""
+_MOST_KNOWN: Final = 10_000
+
+
+class Rule(Protocol):
+    """The format of some subscribers: a `FormatOptions`, or a `BinaryFormatOptions`."""
+
+    @property
+    def socket(self) -> str:
+        """A pattern of canonical sockets."""
+
+    @property
+    def format(self) -> str:
+        """Their format."""
+
+
+class Batch(Protocol):
+    """What is sent together: an `evframe.Batch`."""
+
+    @property
+    def events(self) -> Sequence[Any]:
+        """The events."""
+
+    @property
+    def ids(self) -> Sequence[str] | None:
+        """What names them; None when they end with the process."""
+
+
+BatchT = TypeVar("BatchT", bound=Batch)
+
+
+class Messages:
+    """The CloudEvents of one batch.
+
+    Args:
+        envelope: makes them.
+        batch: has the events.
+        carried: the headers of the events.
+    """
+
+    def __init__(self, envelope: Envelope, batch: Batch, carried: Carried) -> None:
+        self._envelope, self._carried = envelope, carried
+        self._events: Sequence[Raised] = batch.events
+        self._ids = batch.ids if batch.events else None
+
+    def structured(self) -> list[bytes]:
+        """Return each event in the JSON format."""
+        return self._envelope.structured(self._events, self._ids, self._carried)
+
+    def headers(self, index: int, names: Attributes) -> dict[str, str]:
+        """Return the attributes of an event in the binary mode, except its content type, `DATA_TYPE`."""
+        own_id = None if self._ids is None else self._ids[index]
+        carried = None if self._carried is None else self._carried[index]
+        return self._envelope.headers(self._events[index], own_id, carried, names)
+
+    def data(self, index: int) -> bytes | None:
+        """Return the data of an event in the binary mode; None when it has no parameters."""
+        body = self._events[index].body
+        return None if body is None else utf8(body)
+
+
+class Formats:
+    """The formats of the subscribers of one transport.
+
+    Args:
+        format_: what subscribers get that no rule matches.
+        rules: the formats of some subscribers; the first whose pattern matches counts.
+    """
+
+    def __init__(self, format_: str = JSONRPC, rules: Sequence[Rule] = ()) -> None:
+        self._format, self._rules = format_, rules
+        self._known: dict[str, str] = {}
+        self._context: Any = None
+        self._own = Envelope()
+        self.used = {format_, *(rule.format for rule in rules)}
+        """The formats that a subscriber may have."""
+        self.is_plain = self.used == {JSONRPC}
+        """Whether every subscriber gets the notification of JSON-RPC."""
+
+    def use(self, context: Any) -> None:
+        """Use the options of the plugin `cloudevents`; *context* is that of the hook `loaded`."""
+        self._context = context
+
+    @property
+    def envelope(self) -> Envelope:
+        """What makes CloudEvents, with the present options."""
+        plugin = None if self._context is None else self._context.plugins.get_plugin(NAME)
+        return plugin.envelope if isinstance(plugin, CloudEventsPlugin) else self._own
+
+    def of(self, canonical: str) -> str:
+        """Return the format of the subscriber with this canonical socket."""
+        if not self._rules:
+            return self._format
+        found = self._known.get(canonical)
+        if found is None:
+            matching = (rule.format for rule in self._rules if fnmatchcase(canonical, rule.socket))
+            found = next(matching, self._format)
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[canonical] = found
+        return found
+
+    def messages(self, batch: Batch, carried: Sequence[Mapping[str, str] | None] | None = None) -> Messages:
+        """Return the CloudEvents of *batch*.
+
+        Args:
+            batch: the events.
+            carried: their headers; without it, those that the context has for them.
+        """
+        if carried is None and self._context is not None:
+            carried = self._context.carried_by(batch.events)
+        return Messages(self.envelope, batch, carried)
+
+    def structured(self, canonical: str, batch: Batch) -> list[bytes] | None:
+        """Return the CloudEvents of *batch* for a subscriber of a transport without headers; None for JSON-RPC."""
+        if self.is_plain or self.of(canonical) == JSONRPC:
+            return None
+        return self.messages(batch).structured()
+
+    def formatted(self, canonical: str, batch: BatchT) -> BatchT:
+        """Return *batch* with what the transport sends as the payloads of its events; see `structured`."""
+        payloads = self.structured(canonical, batch)
+        return batch if payloads is None else cast(BatchT, _Formatted(batch, payloads))
+
+
+class _FormattedEvent:
+    """An event with another payload."""
+
+    __slots__ = ("_event", "payload")
+
+    def __init__(self, event: Raised, payload: bytes) -> None:
+        self._event, self.payload = event, payload
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._event, name)
+
+
+class _Formatted:
+    """A batch whose events have other payloads; their outcomes are those of the batch that it stands for."""
+
+    __slots__ = ("_batch", "events")
+
+    def __init__(self, batch: Batch, payloads: Sequence[bytes]) -> None:
+        self._batch = batch
+        self.events = tuple(map(_FormattedEvent, batch.events, payloads))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)

@@ -1,0 +1,151 @@
+"""CloudEvents that come in: the event that one is, its parameters, and the context that it carries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+from evframe_wire.payload import Pairs
+from evframe_wire.reading import read
+
+from evframe_cloudevents.envelope import EXTENSION, VERSION
+
+_REQUIRED: Final = ("id", "source", "type")
+_JSON_TYPE: Final = "application/json"
+_STRUCTURED: Final = "application/cloudevents+json"
+_OTHERS: Final = "application/cloudevents"
+_LONGEST: Final = len("cloudEvents:")
+_PREFIXES: Final = ("ce_", "ce-", "cloudevents:", "cloudevents_")
+
+
+class NotACloudEvent(ValueError):  # noqa: N818 it may be another message
+    """Raised for what is no CloudEvent 1.0 with parameters of an event."""
+
+
+@attrs.frozen(slots=True)
+class Received:
+    """A CloudEvent that came in."""
+
+    type: str
+    params: Any
+    """The data: a dict, a list, `Pairs` when a name occurs twice, or None."""
+    source: str
+    id: str
+    carried: Mapping[str, str] = attrs.field(factory=dict)
+    """Its context, by the names of headers."""
+
+    def name(self, type_prefix: str = "") -> str:
+        """Return the name of its event: the type without *type_prefix*."""
+        return self.type.removeprefix(type_prefix)
+
+
+def read_message(content_type: str | None, headers: Mapping[str, Any] | None, body: bytes) -> Received | None:
+    """Return the CloudEvent that a message with headers is; None when it is none.
+
+    Args:
+        content_type: of the message.
+        headers: of the message; values that are no text are ignored.
+        body: of the message.
+
+    Raises:
+        NotACloudEvent: if it says that it is one, and cannot be read as one.
+    """
+    kind = _kind(content_type)
+    if kind == _STRUCTURED:
+        return read_structured(body)
+    if kind.startswith(_OTHERS):
+        raise NotACloudEvent(f"expected a CloudEvent in JSON, got {kind!r}")
+    attributes = attributes_of(headers)
+    return read_binary(attributes, content_type, body) if "specversion" in attributes else None
+
+
+def read_structured(body: bytes) -> Received:
+    """Return the CloudEvent that a text in the JSON format is.
+
+    Raises:
+        NotACloudEvent: if it is none, or its data are no parameters.
+    """
+    try:
+        value = read(body)
+    except ValueError as error:
+        raise NotACloudEvent(f"expected JSON: {error}") from None
+    return read_object(value)
+
+
+def read_object(value: Any) -> Received:
+    """Return the CloudEvent that a JSON object is; see `read_structured`."""
+    if not isinstance(value, dict | Pairs):
+        raise NotACloudEvent(f"expected a JSON object, got {type(value).__name__}")
+    members: dict[Any, Any] = value if isinstance(value, dict) else dict(value)
+    if "data_base64" in members:
+        raise NotACloudEvent("expected data in JSON, got data_base64")
+    _check_json(members.get("datacontenttype"))
+    return _received(members, members.get("data"))
+
+
+def read_binary(attributes: Mapping[str, Any], content_type: str | None, body: bytes) -> Received:
+    """Return the CloudEvent of a message in the binary mode.
+
+    Args:
+        attributes: as `attributes_of` returns them.
+        content_type: of the body.
+        body: the data.
+
+    Raises:
+        NotACloudEvent: if an attribute is missing, or the data are no parameters.
+    """
+    if not body:
+        return _received(attributes, None)
+    _check_json(content_type)
+    try:
+        data = read(body)
+    except ValueError as error:
+        raise NotACloudEvent(f"expected data in JSON: {error}") from None
+    return _received(attributes, data)
+
+
+def attributes_of(headers: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the attributes among *headers*, whatever the prefix of the protocol is, in the binary mode."""
+    found: dict[str, str] = {}
+    for name, value in (headers or {}).items():
+        lower = name[:_LONGEST].lower()
+        for prefix in _PREFIXES:
+            if lower.startswith(prefix):
+                text = _text(value)
+                if text is not None:
+                    found[name[len(prefix) :].lower()] = text
+    return found
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return None
+    return value if isinstance(value, str) else None
+
+
+def _received(attributes: Mapping[Any, Any], data: Any) -> Received:
+    version = attributes.get("specversion")
+    if version != VERSION:
+        raise NotACloudEvent(f"expected specversion {VERSION}, got {version!r}")
+    for name in _REQUIRED:
+        if not isinstance(attributes.get(name), str) or not attributes[name]:
+            raise NotACloudEvent(f"expected a text as the attribute {name}, got {attributes.get(name)!r}")
+    if data is not None and not isinstance(data, dict | list | Pairs):
+        raise NotACloudEvent(f"expected parameters in an object or an array, got {type(data).__name__}")
+    carried = {name: attributes[name] for name in EXTENSION if isinstance(attributes.get(name), str)}
+    return Received(attributes["type"], data, attributes["source"], attributes["id"], carried)
+
+
+def _check_json(content_type: Any) -> None:
+    kind = _kind(content_type)
+    if kind not in {"", _JSON_TYPE} and not kind.endswith("+json"):
+        raise NotACloudEvent(f"expected data of {_JSON_TYPE}, got {kind!r}")
+
+
+def _kind(content_type: Any) -> str:
+    """Return a content type in small letters, without its parameters."""
+    return content_type.partition(";")[0].strip().lower() if isinstance(content_type, str) else ""

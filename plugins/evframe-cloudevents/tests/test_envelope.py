@@ -1,0 +1,95 @@
+"""The envelope: every event is JSON that the SDK reads, whatever its name and its bytes are."""
+
+import json
+import time
+
+import pytest
+from cloudevents.core.formats.json import JSONFormat
+from evframe_cloudevents import Attributes, Envelope, id_of, in_batch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import evframe
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text() | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def event_of(params, name="E_TEST", at=None):
+    return evframe.EventDefinition(0, name).snapshot(params, time.monotonic() if at is None else at)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(st.text(max_size=9), VALUES, min_size=1, max_size=4) | st.none(),
+    st.text(st.characters(codec="utf-8"), min_size=1, max_size=10),
+    st.none() | st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1),
+)
+def test_any_event_is_read_back(params, name, own_id):
+    """Parameters, name and id are what the SDK reads; a control character, which no attribute has, is U+FFFD."""
+    event = event_of(params, name)
+    ids = None if own_id is None else [own_id]
+    (text,) = Envelope("urn:a").structured([event], ids)
+    found = JSONFormat().read(None, text)
+    assert found.get_data() == params
+    assert found.get_id() == (own_id or id_of(event))
+    assert len(found.get_type()) == len(name)
+    if name.isprintable():
+        assert found.get_type() == name
+
+
+def test_bytes_that_are_no_text():
+    """Data have U+FFFD for bytes that are not UTF-8, and so has a name."""
+    event = event_of({"a": b"\xff"}, b"E_\xfe".decode("utf-8", "surrogateescape"))
+    found = json.loads(Envelope().structured([event])[0])
+    assert (found["type"], found["data"]) == ("E_\ufffd", {"a": "\ufffd"})
+
+
+def test_each_event_of_a_batch_has_its_own_attributes():
+    """Events of several definitions, with and without parameters, keep their order in a batch."""
+    first, second = evframe.EventDefinition(0, "E_A"), evframe.EventDefinition(1, "E_B")
+    now = time.monotonic()
+    raised = [
+        definition.snapshot(params, now + number)
+        for number, (definition, params) in enumerate([(first, [1]), (second, None), (first, None), (second, {"é": 2})])
+    ]
+    envelope = Envelope("urn:a", "x.")
+    found = json.loads(in_batch(envelope.structured(raised)))
+    assert [each["type"] for each in found] == ["x.E_A", "x.E_B", "x.E_A", "x.E_B"]
+    assert [each.get("data") for each in found] == [[1], None, None, {"é": 2}]
+    assert ["datacontenttype" in each for each in found] == [True, False, False, True]
+    assert len({each["id"] for each in found}) == 4
+    seconds = [each["time"][17:19] for each in found]
+    assert len(set(seconds)) == 4
+
+
+def test_the_time_is_that_of_the_raise():
+    """The time is in UTC with milliseconds, and another attempt has the same one, and the same id."""
+    envelope = Envelope()
+    event = event_of([1], at=time.monotonic() - 3600)
+    before = time.time() - 3600
+    attempts = [JSONFormat().read(None, envelope.structured([event])[0]) for _ in range(3)]
+    assert {(found.get_id(), found.get_time()) for found in attempts} == {
+        (attempts[0].get_id(), attempts[0].get_time())
+    }
+    assert attempts[0].get_time().timestamp() == pytest.approx(before, abs=5)
+
+
+def test_headers_have_the_names_of_the_protocol():
+    """The binary mode has the attributes but the content type, each with the prefix, and encoded."""
+    names = Attributes("ce_", str.upper)
+    event = event_of([1])
+    envelope = Envelope("urn:a", "x.")
+    found = envelope.headers(event, None, {"traceparent": "p", "other": "o"}, names)
+    assert found.pop("ce_time").endswith("Z")
+    assert found == {
+        "ce_specversion": "1.0",
+        "ce_type": "X.E_TEST",
+        "ce_source": "URN:A",
+        "ce_id": id_of(event).upper(),
+        "ce_traceparent": "P",
+    }
+    assert envelope.headers(event, "7", None, Attributes(""))["id"] == "7"
