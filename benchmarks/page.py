@@ -19,11 +19,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
-from evframe_datagram import DatagramTransport
+from beside import EVENTS_EACH, ROUNDS, compare
 from evframe_mi import Management
 from evframe_web import Options, Web
 from playwright.async_api import Page, async_playwright
-from scrape import EVENTS_EACH, ROUNDS, quantile, raise_for, raises
+from scrape import quantile, raise_for
 
 import evframe
 from evframe.cli.gateway import run_loop, set_up_collector
@@ -58,26 +58,6 @@ async def browser_at(web: Web, section: str) -> AsyncIterator[Page]:
         await page.wait_for_selector(f"#{section}")
         yield page
         await browser.close()
-
-
-async def compare(in_a_turn: int) -> None:
-    """Print what the page costs an event over UDP while no page looks: two interfaces take turns."""
-    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    receiver.bind(("127.0.0.1", 0))
-    plain = {"datagram": DatagramTransport(), "mi": Management()}
-    loaded = {"datagram": DatagramTransport(), "mi": Management(), "web": Web(Options(bind="127.0.0.1:0"))}
-    pair = [evframe.EventInterface(plugins=plugins) for plugins in (plain, loaded)]
-    for events in pair:
-        events.register_event("E_A")
-        events.subscribe_event("E_A", f"udp:127.0.0.1:{receiver.getsockname()[1]}")
-    async with pair[0], pair[1]:
-        set_up_collector()
-        found = [[await raises(events, in_a_turn) for events in pair] for _ in range(ROUNDS + 1)][1:]
-    for index, name in enumerate(("event", "raise alone")):
-        alone, beside = (statistics.median(each[which][index] for each in found) for which in (0, 1))
-        ratio = statistics.median(each[1][index] / each[0][index] for each in found)
-        print(f"{in_a_turn} in a turn, {name}: {alone:.3f} us, with the page loaded {beside:.3f} us, ratio {ratio:.3f}")
-    receiver.close()
 
 
 async def latency(count: int = 200) -> None:
@@ -222,7 +202,7 @@ async def main(parts: list[str]) -> None:
     print(f"{os.cpu_count()} processors, {EVENTS_EACH} events in each of {ROUNDS} rounds")
     if "raises" in parts:
         for in_a_turn in (1000, 50, 1):
-            await compare(in_a_turn)
+            await compare(in_a_turn, "web", lambda: Web(Options(bind="127.0.0.1:0")), mi=Management)
     for name, part in (("latency", latency), ("subscribers", subscribers), ("viewers", viewers), ("long", long)):
         if name in parts:
             await part()

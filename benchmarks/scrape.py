@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import socket
 import statistics
 import sys
 import time
 from multiprocessing.connection import Connection
 from urllib.request import Request, urlopen
 
-from evframe_datagram import DatagramTransport
+from beside import compare
 from evframe_metrics import Metrics, Options
 
 import evframe
@@ -27,8 +26,6 @@ from evframe.testing import MemoryTransport
 
 EVERY_S = 0.002
 EVENTS = 100
-ROUNDS = 40
-EVENTS_EACH = 20_000
 
 
 def client(port: int, pipe: Connection) -> None:
@@ -99,45 +96,10 @@ async def measure(subscribers: int, seconds: float, *, detail: bool) -> None:
         )
 
 
-async def raises(events: evframe.EventInterface, in_a_turn: int) -> tuple[float, float]:
-    """Return the processor time of an event, and of its raise alone, in microseconds."""
-    count = EVENTS_EACH // in_a_turn
-    raising = 0.0
-    began = time.process_time()
-    for _ in range(count):
-        turn = time.perf_counter()
-        for number in range(in_a_turn):
-            events.raise_event("E_A", {"number": number, "caller": "sip:alice@example.com"})
-        raising += time.perf_counter() - turn
-        await asyncio.sleep(0)
-    each = 1e6 / (count * in_a_turn)
-    return (time.process_time() - began) * each, raising * each
-
-
-async def compare(in_a_turn: int) -> None:
-    """Print what metrics cost an event over UDP: two interfaces that differ in nothing else take turns."""
-    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    receiver.bind(("127.0.0.1", 0))
-    without = {"datagram": DatagramTransport()}
-    loaded = {"datagram": DatagramTransport(), "metrics": Metrics(Options(bind="127.0.0.1:0"))}
-    pair = [evframe.EventInterface(plugins=plugins) for plugins in (without, loaded)]
-    for events in pair:
-        events.register_event("E_A")
-        events.subscribe_event("E_A", f"udp:127.0.0.1:{receiver.getsockname()[1]}")
-    async with pair[0], pair[1]:
-        set_up_collector()
-        found = [[await raises(events, in_a_turn) for events in pair] for _ in range(ROUNDS + 1)][1:]
-    for index, name in enumerate(("event", "raise alone")):
-        alone, beside = (statistics.median(each[which][index] for each in found) for which in (0, 1))
-        ratio = statistics.median(each[1][index] / each[0][index] for each in found)
-        print(f"{in_a_turn} in a turn, {name}: {alone:.3f} us, with metrics {beside:.3f} us, ratio {ratio:.3f}")
-    receiver.close()
-
-
 async def main(subscribers: int, seconds: float) -> None:
     """Print all lines."""
     for in_a_turn in (1000, 50, 1):
-        await compare(in_a_turn)
+        await compare(in_a_turn, "metrics", lambda: Metrics(Options(bind="127.0.0.1:0")))
     for detail in (False, True):
         await measure(subscribers, seconds, detail=detail)
 
