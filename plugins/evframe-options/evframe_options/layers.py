@@ -7,6 +7,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from evframe_options.toml_lines import NOT_TOML, key_lines, paths_of, with_place
 
 INCLUDE: Final = "include"
 """The key, at the top of the file, with the patterns of the files that it includes."""
+_MOST_BYTES: Final = 64 << 20
 
 
 @attrs.frozen
@@ -217,7 +219,7 @@ def _problem_of_folder(folder: str) -> str | None:
 def _read(path: str, *, is_included: bool, problems: list[str]) -> tuple[Part, dict[str, Any]] | None:
     """Return the file *path* with its tables; None if it cannot be read."""
     try:
-        data = _regular(path) if is_included else Path(path).read_bytes()
+        data = _regular(path) if is_included else _bounded(path)
         text = data.decode("utf-8").replace("\r\n", "\n")
     except OSError as error:
         problems.append(f"{path}: {error.strerror or error}")
@@ -235,7 +237,20 @@ def _regular(path: str) -> bytes:
     with regular_file(path) as file:
         if file is None:
             raise OSError("expected a regular file")
-        return file.read()
+        return _first(file)
+
+
+def _bounded(path: str) -> bytes:
+    """Return what a file has, which may be a pipe, such as `/dev/stdin`."""
+    with open(path, "rb") as file:
+        return _first(file)
+
+
+def _first(file: BufferedReader) -> bytes:
+    data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise OSError(f"expected at most {_MOST_BYTES >> 20} MiB")
+    return data
 
 
 def _tables(text: str, problems: list[str]) -> dict[str, Any]:

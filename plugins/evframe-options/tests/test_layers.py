@@ -190,6 +190,20 @@ def test_tables_that_are_too_deep(read):
     assert layers.short == ["b.toml: expected tables in fewer others"]
 
 
+def test_file_without_an_end():
+    """A device is no configuration, and is not read for ever."""
+    assert read_layers("/dev/zero").problems == ["/dev/zero: expected at most 64 MiB"]
+
+
+def test_pipe():
+    """The output of a program is one, as a shell has it under `/dev/fd`."""
+    read, write = os.pipe()
+    os.write(write, b"[core]\na = 1\n")
+    os.close(write)
+    assert read_layers(f"/dev/fd/{read}").tables == {"core": {"a": 1}}
+    os.close(read)
+
+
 def test_names_that_are_no_text(read, tmp_path):
     """The name of a file may be any bytes."""
     (tmp_path / "conf").mkdir()
