@@ -136,6 +136,12 @@ def kafka(brokers):
     return brokers.get("kafka")
 
 
+@pytest.fixture(scope="session")
+def rsyslog(brokers):
+    """Return a rsyslog that is started for the tests."""
+    return brokers.get("rsyslog")
+
+
 @pytest.fixture
 def install(tmp_path, monkeypatch):
     """Install plugins as packages would: `install(name="module:object")`, into another group with *group*."""

@@ -7,6 +7,7 @@ from importlib import import_module
 KINDS = {
     "kafka": ("brokers.kafka", "Kafka"),
     "rabbitmq": ("brokers.rabbitmq", "RabbitMQ"),
+    "rsyslog": ("brokers.rsyslog", "Rsyslog"),
 }
 
 

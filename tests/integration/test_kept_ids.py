@@ -6,8 +6,9 @@ from collections import defaultdict
 import pytest
 from brokers.proxy import FaultProxy
 from brokers.queues import channel_of, make_queue
+from brokers.rsyslog import Rsyslog
 from brokers.topics import make_topic, records_in
-from kept import Gateway, configuration, number_of, on_disk
+from kept import Gateway, configuration, kept, number_of, on_disk
 from processes import until
 from webhook_server import Server
 
@@ -76,3 +77,19 @@ async def test_webhook_ids(tmp_path):
     async with Server() as server, FaultProxy(server.port) as proxy:
         await crash(tmp_path, f"http://127.0.0.1:{proxy.port}/hook", proxy)
     assert_named([(number_of(body), request.headers["webhook-id"]) for request, body in server.requests])
+
+
+async def test_ids_in_syslog(tmp_path):
+    """Messages that a receiver gets again after its end have the ids that they had before, in structured data."""
+    broker = Rsyslog()
+    try:
+        await asyncio.to_thread(broker.start)
+        async with kept(tmp_path, f"syslog:tcp:127.0.0.1:{broker.port}", "[plugins.syslog]\nresend_ms = 60000\n"):
+            for count in (5, 10):
+                await asyncio.to_thread(until, lambda count=count: len(broker.messages()) >= count)
+                await asyncio.to_thread(broker.stop)
+                await asyncio.to_thread(broker.start)
+        found = [each["data"] for each in broker.messages()]
+    finally:
+        await asyncio.to_thread(broker.remove)
+    assert_named([(each["event@32473"]["n"], each["delivery@32473"]["id"]) for each in found])

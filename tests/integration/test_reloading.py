@@ -238,6 +238,19 @@ async def test_webhooks(tmp_path):
     assert len(set(ids)) == 3000
 
 
+@pytest.mark.parametrize("way", ["tcp", "tls"])
+async def test_syslog(tmp_path, rsyslog, way):
+    """Messages that are under way are acknowledged before the next ones are written."""
+    port = rsyslog.tls_port if way == "tls" else rsyslog.port
+    site = Site(tmp_path / "evframe.toml", f"syslog:{way}:localhost:{port}", "syslog")
+    tables = (
+        f'[plugins.syslog]\nhostname = "{way}"\nca_file = "{rsyslog.authority}"\napp_name = "{name}"\n' for name in "ab"
+    )
+    await site.run(*tables, count=3000)
+    await until(lambda: len(rsyslog.messages(way)) >= 3000)
+    assert_exactly([int(each["data"]["event@32473"]["n"]) for each in rsyslog.messages(way)], 3000)
+
+
 async def test_datagram_is_as_it_was(tmp_path):
     """A transport whose options do not change is left alone when another one is exchanged."""
     for family, address in ((socket.AF_INET, ("127.0.0.1", 0)), (socket.AF_UNIX, str(tmp_path / "socket"))):

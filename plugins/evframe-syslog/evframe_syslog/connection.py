@@ -1,0 +1,25 @@
+"""Connections to receivers, which never answer: RFC 6587."""
+
+from __future__ import annotations
+
+from evframe_stream.acknowledged import AcknowledgedConnection
+
+
+class ReceiverConnection(AcknowledgedConnection):
+    """Takes every end by the receiver for one that may have lost what was acknowledged recently.
+
+    A receiver closes its connections when it ends, and then it may throw away what it has read. Since it never answers,
+    and has no reason to close a connection on which events flow, this is sent again.
+    """
+
+    def ended(self) -> None:
+        """End the connection: the receiver has closed it."""
+        if self._has_shut:
+            super().ended()
+        else:
+            self.end("closed")
+
+    def end(self, reason: str) -> None:
+        """End the connection, and send again on the next one what may not have arrived."""
+        if self._kernel is not None:
+            self._drop(self._kernel, reason)
