@@ -142,6 +142,12 @@ def rsyslog(brokers):
     return brokers.get("rsyslog")
 
 
+@pytest.fixture(scope="session")
+def redis(brokers):
+    """Return a Redis: that of EVFRAME_REDIS (host:port), or one that is started for the tests."""
+    return brokers.get("redis")
+
+
 @pytest.fixture
 def install(tmp_path, monkeypatch):
     """Install plugins as packages would: `install(name="module:object")`, into another group with *group*."""

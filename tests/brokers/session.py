@@ -8,6 +8,7 @@ KINDS = {
     "kafka": ("brokers.kafka", "Kafka"),
     "rabbitmq": ("brokers.rabbitmq", "RabbitMQ"),
     "rsyslog": ("brokers.rsyslog", "Rsyslog"),
+    "redis": ("brokers.redis", "Redis"),
 }
 
 
@@ -22,7 +23,7 @@ class Given:
 
 
 def given(name):
-    """Return the address of a broker that runs already: EVFRAME_RABBITMQ or EVFRAME_KAFKA, as host:port."""
+    """Return the address of a broker that runs already: EVFRAME_RABBITMQ, EVFRAME_KAFKA or EVFRAME_REDIS, as host:port."""
     return os.environ.get(f"EVFRAME_{name.upper()}")
 
 

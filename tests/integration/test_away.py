@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 from aiokafka.admin import NewPartitions
 from brokers.queues import bodies_in, channel_of, make_queue
+from brokers.redis import commands_of, entries_in
 from brokers.topics import administrating, make_topic, make_topics, records_in
 from evframe_wire.framing import Splitter
 from kept import away, delivered, kept
@@ -530,3 +531,25 @@ async def test_virtual_with_a_policy_that_a_reload_brings(tmp_path, datagrams, k
         await delivered(events)
         await until(lambda: len(second.payloads) >= 19_999)
     assert numbers(second.payloads) == list(range(1, 20_000))
+
+
+async def test_redis_value_that_is_no_stream(tmp_path, redis):
+    """Redis: events wait until the name of the stream is free, and arrive in order."""
+    name = f"away-{tmp_path.name}"
+    with commands_of(redis) as commands:
+        commands.set(name, "text")
+        async with kept(tmp_path, f"redis://127.0.0.1:{redis.port}?stream={name}", count=200) as events:
+            await away(events, "wrongtype")
+            commands.delete(name)
+            await delivered(events)
+    assert numbers([fields[b"payload"] for fields in entries_in(redis, name)]) == list(range(200))
+
+
+async def test_redis_stream_that_an_event_names_fails(tmp_path, redis):
+    """Redis: an event that names another type of value fails alone."""
+    name = f"away-{tmp_path.name}"
+    with commands_of(redis) as commands:
+        commands.set(f"{name}3", "text")
+    async with kept(tmp_path, f"redis://127.0.0.1:{redis.port}?stream={name}{{n}}") as events:
+        await until(lambda: not events.statistics[0].depth)
+        assert events.statistics[0].reasons == {"wrongtype": 1}

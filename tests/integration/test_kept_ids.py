@@ -6,6 +6,7 @@ from collections import defaultdict
 import pytest
 from brokers.proxy import FaultProxy
 from brokers.queues import channel_of, make_queue
+from brokers.redis import entries_in
 from brokers.rsyslog import Rsyslog
 from brokers.topics import make_topic, records_in
 from kept import Gateway, configuration, kept, number_of, on_disk
@@ -70,6 +71,15 @@ async def test_headers_of_records(tmp_path, kafka):
         await crash(tmp_path, f"kafka:127.0.0.1:{proxy.port}/{topic}", proxy)
     records = await records_in(kafka, topic)
     assert_named([(number_of(record.value), dict(record.headers)["evframe-id"]) for record in records])
+
+
+async def test_fields_of_entries(tmp_path, redis):
+    """Entries that Redis gets again after a kill have the ids that they had before, in a field."""
+    name = f"ids-{tmp_path.name}"
+    async with FaultProxy(redis.port) as proxy:
+        await crash(tmp_path, f"redis://127.0.0.1:{proxy.port}?stream={name}", proxy)
+    entries = entries_in(redis, name)
+    assert_named([(number_of(fields[b"payload"]), fields[b"evframe-id"]) for fields in entries])
 
 
 async def test_webhook_ids(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from processes import bound
 
 pytestmark = pytest.mark.timeout(120)
-LIBRARIES = {"aio_pika", "aiohttp", "aiokafka", "aiormq", "h11", "lxml", "opentelemetry"}
+LIBRARIES = {"aio_pika", "aiohttp", "aiokafka", "aiormq", "h11", "lxml", "opentelemetry", "redis"}
 CONFIG = """
 [plugins.mi-http]
 bind = "127.0.0.1:0"
@@ -39,6 +39,9 @@ socket = "kafka:127.0.0.1:1/t"
 [[subscriptions]]
 event = "E_TEST"
 socket = "xmlrpc:127.0.0.1:1:method"
+[[subscriptions]]
+event = "E_TEST"
+socket = "redis://127.0.0.1:1?stream=s"
 """
 LOADED = """
 import sys, evframe
@@ -72,7 +75,7 @@ async def work():
             await asyncio.sleep(0.01)
         while not {"aiohttp.web", "h11"} <= set(sys.modules):
             await asyncio.sleep(0.01)
-    assert {"aiokafka", "aio_pika", "aiormq", "aiohttp", "lxml"} <= set(sys.modules)
+    assert {"aiokafka", "aio_pika", "aiormq", "aiohttp", "lxml", "redis"} <= set(sys.modules)
 
 asyncio.run(work())
 """

@@ -76,6 +76,7 @@ SOCKETS = (
     "xmlrpc:silent.example:9:method",
     "rabbitmq:user:secret@silent.example/key",
     "kafka:silent.example:9,other.example:9/topic",
+    "redis://user:secret@silent.example?stream=s",
     "virtual:FAILOVER tcp:silent.example:9 udp:silent.example:9",
 )
 

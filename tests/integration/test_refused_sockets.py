@@ -14,6 +14,7 @@ GOOD = {
     "flatstore": ["flatstore:/tmp/evframe-refused"],
     "kafka": ["kafka:127.0.0.1:9092/topic?key=name&header.a=b"],
     "rabbitmq": ["rabbitmq:user:password@127.0.0.1/exchange=e;header.a=b?key"],
+    "redis": ["redis://user:password@127.0.0.1/1?stream=a:b&maxlen=9"],
     "virtual": ["virtual:FAILOVER udp:127.0.0.1:8081 udp:127.0.0.1:8082"],
 }
 HOSTS = {
@@ -22,6 +23,7 @@ HOSTS = {
     "xmlrpc": "xmlrpc:{}:8081/path:method",
     "kafka": "kafka:{}:9092/topic",
     "rabbitmq": "rabbitmq:user@{}/key",
+    "redis": "redis://user@{}/1?stream=a",
 }
 CONTROLS = ["\0", "\x01", "\t", "\n", "\r", "\x1b", "\x7f", "\x85", "\ud800", "\udfff"]
 

@@ -17,6 +17,7 @@ import aio_pika
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from brokers.load import LIMIT_S, RATE
+from brokers.redis import entries_in
 from brokers.topics import make_topic
 from numbered import assert_exactly, assert_in_order
 from webhook_server import Server
@@ -385,6 +386,14 @@ async def test_rabbitmq(tmp_path, rabbitmq):
                 numbers.append(json.loads((await anext(messages)).body)["params"]["n"])
         await queue.delete()
     assert_exactly(numbers, COUNT)
+
+
+async def test_redis(tmp_path, redis):
+    """Every entry is in the stream once and in order."""
+    name = f"reloaded-{uuid.uuid4().hex[:8]}"
+    site = Site(tmp_path / "evframe.toml", f"redis://127.0.0.1:{redis.port}?stream={name}", "redis")
+    await site.run(*(f"[plugins.redis]\ntimeout_ms = {limit}\n" for limit in (10_000, 20_000)))
+    assert_exactly(numbers_of([fields[b"payload"] for fields in entries_in(redis, name)]), COUNT)
 
 
 async def test_kafka(tmp_path, kafka):

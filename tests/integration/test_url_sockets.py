@@ -82,6 +82,15 @@ def test_urls_that_are_sockets():
     assert "s3cret" not in str(caught.value)
 
 
+def test_urls_of_redis(interface):
+    """A URL of Redis is a socket; its password is in no text of it, nor of an error."""
+    socket = interface.subscribe_event("E_X", "rediss://u:s3cret@host.example/1?stream=a").subscriber.socket
+    assert socket.canonical == "rediss://u@host.example:6379/1?stream=a"
+    with pytest.raises(SocketError, match=r"^socket 'redis://u:\*\*\*@host.example/x\?\*\*\*': expected ") as caught:
+        interface.subscribe_event("E_X", "redis://u:s3cret@host.example/x?stream=a")
+    assert "s3cret" not in str(caught.value)
+
+
 def test_paths(interface):
     """Three slashes before a path are the path, as in the original."""
     for socket in ("unix:///run/events.sock", "flatstore:///var/log/events"):
@@ -121,6 +130,8 @@ def test_secrets_in_paths(interface):
         "tcp://host:1x#s3cret",
         "rabbitmq://host:x/?token=s3cret",
         "kafka://host:x/t?token=s3cret",
+        "redis://u:s3cret@host/x?stream=s",
+        "redis://host?token=s3cret",
         "virtual:FAILOVER nosuch://host/?s3cret udp:127.0.0.1:1",
         "virtual:NOSUCH http://host/?s3cret udp:127.0.0.1:1",
     ],
@@ -142,6 +153,6 @@ def test_the_place_of_a_url_is_shown(interface):
 
 def test_other_urls(interface):
     """A URL that stands for no socket is refused as any other text, without its password."""
-    with pytest.raises(SocketError, match="expected a scheme of .*got 'redis'") as caught:
-        interface.subscribe_event("E_X", "redis://u:s3cret@h/0")
+    with pytest.raises(SocketError, match="expected a scheme of .*got 'ldap'") as caught:
+        interface.subscribe_event("E_X", "ldap://u:s3cret@h/0")
     assert "s3cret" not in str(caught.value)
