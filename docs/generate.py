@@ -23,7 +23,7 @@ from evframe_metrics.alerts import rules_file
 from evframe_metrics.dashboard import dashboard_file
 from evframe_metrics.page import page as metrics_page
 from evframe_mi import ManagementOptions, NarrowingOptions
-from evframe_options.describing import field_texts, kind_text, sentence, tables_of
+from evframe_options.describing import field_texts, kind_text, options_of, sentence, tables_of
 from evframe_schema import Gateway, asyncapi_document, configuration_schema, event_schema, events_schema
 
 import evframe
@@ -71,14 +71,15 @@ def default_text(field: attrs.Attribute[Any]) -> str:
 
 
 def option_fields(options: type) -> list[attrs.Attribute[Any]]:
-    """Return the fields of an options class that can be set, without those of its base."""
-    return [field for field in attrs.fields(options) if field.init and not field.inherited]
+    """Return the fields of an options class that can be set, without those of a base that is described apart."""
+    names = {each.name for each in options_of(options)}
+    return [field for field in attrs.fields(options) if field.name in names]
 
 
 def options_table(options: type) -> str:
     """Return the table of an options class."""
     attrs.resolve_types(options)
-    texts = field_texts(options)
+    texts = {each.name: each.meaning for each in options_of(options)}
     rows = ["| option | type | default | meaning |", "|---|---|---|---|"]
     for field in option_fields(options):
         meaning = texts[field.name].replace("``", "`")

@@ -47,16 +47,21 @@ class Option:
 
 
 def options_of(options: type, *, inherited: bool = False) -> list[Option]:
-    """Return the options of an attrs class in their order, without those of its bases unless *inherited*."""
+    """Return the options of an attrs class in their order, without those of its bases unless *inherited*.
+
+    A base with a true attribute `is_described_with_each` is a part of each class that is based on it.
+    """
     attrs.resolve_types(options)
     texts: dict[str, str] = {}
-    for each in reversed(options.__mro__ if inherited else [options]):
-        if attrs.has(each):
+    names: set[str] = set()
+    for each in reversed(options.__mro__):
+        if attrs.has(each) and (inherited or each is options or vars(each).get("is_described_with_each")):
             texts |= field_texts(each)
+            names |= {field.name for field in attrs.fields(each) if not field.inherited}
     return [
         Option(field.name, field.type, texts.get(field.name, ""), _default(field), field.validator, field.metadata)
         for field in attrs.fields(options)
-        if field.init and (inherited or not field.inherited)
+        if field.init and field.name in names
     ]
 
 

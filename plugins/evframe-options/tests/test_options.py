@@ -176,6 +176,24 @@ def test_descriptions():
     assert sentence(Described) == "A class."
 
 
+def test_descriptions_of_a_base_that_is_a_part_of_each():
+    """The options of such a base are those of the class, in their order."""
+
+    @attrs.frozen(slots=False)
+    class Shared:
+        is_described_with_each = True
+
+        where: str = ""
+        """The place."""
+
+    @attrs.frozen
+    class Based(Shared):
+        size: int = 1
+        """How many."""
+
+    assert [(each.name, each.meaning) for each in options_of(Based)] == [("where", "The place."), ("size", "How many.")]
+
+
 def test_descriptions_without_a_source():
     """A class whose source is not installed has options without descriptions."""
     made = attrs.make_class("Made", {"size": attrs.field(type=int, default=3)})
