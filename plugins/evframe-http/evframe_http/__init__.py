@@ -2,9 +2,10 @@
 
 from evframe_http.guard import Credentials, Guard
 from evframe_http.listener import Listener
+from evframe_http.moving import MovingSite
 from evframe_http.origin import OriginGuard
 from evframe_http.serving import Serving
 from evframe_http.site import Site
 from evframe_http.warnings import Warnings
 
-__all__ = ["Credentials", "Guard", "Listener", "OriginGuard", "Serving", "Site", "Warnings"]
+__all__ = ["Credentials", "Guard", "Listener", "MovingSite", "OriginGuard", "Serving", "Site", "Warnings"]

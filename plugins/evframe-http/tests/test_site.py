@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from evframe_http import Serving, Site, Warnings, connections, room
+from evframe_http import MovingSite, Serving, Site, Warnings, connections, room
 from evframe_http import serving as servings
 from evframe_http.fields import tls_context
 
@@ -169,3 +169,40 @@ def test_a_server_has_a_part_of_the_descriptors(monkeypatch):
     for soft, expected in ((20, 16), (1024, 256), (1 << 20, 4096), (resource.RLIM_INFINITY, 4096)):
         monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, soft))
         assert room.most_connections() == expected
+
+
+async def test_an_address_that_moves():
+    """A move that is taken back leaves the address before; one that holds ends its connections; none is one, too."""
+    left = []
+    warn = Warnings(log).warn
+    moving = MovingSite(
+        lambda: Serving("answers", lambda library: library.server(warn, lambda *_: None)),
+        log,
+        option="plugins.some.bind",
+        leave=lambda: left.append(moving.address),
+    )
+    assert moving.address is None
+    moving.move(None)()
+    moving.open(HERE)
+    first = moving.address
+    moving.move(first)()
+    moving.move(HERE)()
+    assert moving.address == first
+    assert b"200" in await ask(first)
+    assert not left
+    moving.move(("127.0.0.2", 0))()
+    assert moving.address == first
+    moving.move(("127.0.0.2", 0))
+    second = moving.address
+    assert b"200" in await ask(second)
+    with pytest.raises(ConnectionRefusedError):
+        await ask(first)
+    moving.move(None)
+    await until(lambda: len(left) == 2)
+    with pytest.raises(ConnectionRefusedError):
+        await ask(second)
+    assert moving.address is None
+    moving.move(HERE)
+    assert b"200" in await ask(moving.address)
+    await moving.close()
+    assert len(left) == 3

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from evframe_http import Serving, Site
+from evframe_http import MovingSite, Serving
 
 from evframe import hookimpl
 from evframe.plugin import PluginContext, StatisticGroup
@@ -38,42 +37,33 @@ class Web:
         self._access = Access(WebOptions() if options is None else options)
         self._clock = clock
         self._desk: Desk | None = None
-        self._site: Site | None = None
-        self._closing: set[asyncio.Task[None]] = set()
+        self._site = MovingSite(self._serving, log, option="plugins.web.bind", leave=self._leave)
         self._changes: dict[str, tuple[float, str | None]] = {}
 
     @property
     def address(self) -> Any:
         """The host and the port, or did last; None before the start."""
-        return None if self._site is None else self._site.address
+        return self._site.address
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Bind, so that an address in use is an error of the start; then serve."""
         self._desk = Desk(context, self._access, self._changes)
-        self._site = self._site_at(self._access, None)
+        self._site.open(self._access.options.target)
 
-    def _site_at(self, access: Access, before: Site | None) -> Site:
-        serving = Serving(
-            "evframe_web.library", lambda library: library.server_of(self._desk), lambda: self._access.tls
-        )
-        return Site(access.options.target, serving, log, before, option="plugins.web.bind")
+    def _serving(self) -> Serving:
+        return Serving("evframe_web.library", lambda library: library.server_of(self._desk), lambda: self._access.tls)
+
+    def _leave(self) -> None:
+        if self._desk is not None:
+            self._desk.viewers.close_all()
 
     @hookimpl
     def stop(self) -> Awaitable[object]:
         """Close the address, and what pages look at."""
         if self._desk is not None:
             self._desk.snapshots.forget()
-        if self._site is not None:
-            self._close(self._site)
-        return asyncio.gather(*self._closing, return_exceptions=True)
-
-    def _close(self, site: Site) -> None:
-        if self._desk is not None:
-            self._desk.viewers.close_all()
-        ending = site.close()
-        self._closing.add(ending)
-        ending.add_done_callback(self._closing.discard)
+        return self._site.close()
 
     @hookimpl
     def reconfigure(self, options: WebOptions) -> Callable[[], None]:
@@ -84,12 +74,13 @@ class Web:
             ValueError: if the file with the token cannot.
         """
         before, access = self._access, Access(options)
-        move_back = self._move(access)
+        move_back = None if self._desk is None else self._site.move(access.options.target)
         self._use(access)
 
         def take_back() -> None:
             self._use(before)
-            move_back()
+            if move_back is not None:
+                move_back()
 
         return take_back
 
@@ -97,21 +88,6 @@ class Web:
         self._access = access
         if self._desk is not None:
             self._desk.use(access)
-
-    def _move(self, access: Access) -> Callable[[], None]:
-        """Listen as the options say; return what undoes it before the next turn of the loop."""
-        old = self._site
-        if old is None or old.is_at(access.options.target):
-            return lambda: None
-        new = self._site = self._site_at(access, old)
-        closing = asyncio.get_running_loop().call_soon(self._close, old)
-
-        def undo() -> None:
-            closing.cancel()
-            self._close(new)
-            self._site = old
-
-        return undo
 
     # What is observed
 

@@ -1,16 +1,15 @@
 """A gateway with a page, and requests to it."""
 
-import shutil
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import aiohttp
 import pytest
 import pytest_asyncio
+from browsers import chromium
 from evframe_mi import Management
 from evframe_virtual import VirtualTransport
 from evframe_web import Options, Web
-from playwright.async_api import async_playwright
 
 import evframe
 from evframe.config import parse_config
@@ -71,12 +70,9 @@ def asking():
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser():
-    """Yield a browser, which takes a second to start."""
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.fail("chromium is needed, which Debian has: bash .ci/apt chromium")
-    async with async_playwright() as playwright:
-        yield await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    """Yield a browser."""
+    async with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture
