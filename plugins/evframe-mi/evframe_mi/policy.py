@@ -112,6 +112,10 @@ class Policy:
             if reserved:
                 problem = f"expected {reserved} in sockets of the configuration alone"
                 raise ForbiddenError("reserved", leaf.canonical, problem)
+            owner = getattr(leaf, "owner", self.name)
+            if owner != self.name:
+                problem = f"expected the interface {owner!r}, whose clients alone subscribe the socket"
+                raise ForbiddenError("reserved", leaf.canonical, problem)
             for rules in self._rules:
                 rules.check(leaf)
 

@@ -551,3 +551,21 @@ def test_targets_without_a_lease():
     for target in refused:
         with pytest.raises(ForbiddenError):
             check(target, **within)
+
+
+@attrs.frozen
+class OwnedSocket:
+    """``owned:x``, which the clients of one interface alone subscribe."""
+
+    canonical: str = "owned:x"
+    owner: str = "streams"
+    expires: bool = True
+    endpoints: tuple = ()
+
+
+def test_a_socket_that_an_interface_owns():
+    """The policies of others refuse it, whatever schemes they permit."""
+    general = ManagementOptions(schemes=["*"])
+    Policy("streams", general).check_socket(OwnedSocket())
+    with pytest.raises(ForbiddenError, match="expected the interface 'streams', whose clients alone subscribe"):
+        Policy("mi-http", general).check_socket(OwnedSocket())

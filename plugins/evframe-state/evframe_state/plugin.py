@@ -117,7 +117,7 @@ class LeaseKeeper:
     @hookimpl
     def lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
         """Keep what has changed."""
-        if not self._works or self._writer is None or lease.configured is not None:
+        if not self._works or self._writer is None or not _lasts(lease):
             return
         key = key_of(lease)
         self._unmade.pop(key, None)
@@ -145,7 +145,7 @@ class LeaseKeeper:
     def lasting(self) -> Iterable[Subscription]:
         """See `evframe_state.writing.Leases`."""
         assert self._context is not None
-        return [lease for lease in self._context.leases.subscriptions if lease.configured is None]
+        return [lease for lease in self._context.leases.subscriptions if _lasts(lease)]
 
     def pending(self) -> Iterable[KeptLease]:
         """See `evframe_state.writing.Leases`."""
@@ -158,3 +158,8 @@ class LeaseKeeper:
             return None
         self._works = False
         return self._writer.leave()
+
+
+def _lasts(lease: Subscription) -> bool:
+    """Return whether *lease* is kept: the configuration holds others, and some sockets end with the process."""
+    return lease.configured is None and getattr(lease.subscriber.socket, "is_lasting", True)

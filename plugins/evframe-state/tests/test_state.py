@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import evframe
 from evframe.plugin import CLIENT_KEYS, Policy
-from evframe.testing import FakeClock, MemoryTransport, until
+from evframe.testing import FakeClock, MemorySocket, MemoryTransport, until
 
 
 @pytest.fixture
@@ -198,6 +198,15 @@ async def test_configured_leases_are_not_kept(path):
     async with second:
         assert leases(second) == {("E_A", "memory:a", 0, None)}
     assert kept(path) == []
+
+
+async def test_leases_that_end_with_their_process_are_not_kept(path, monkeypatch):
+    """A socket that no other process can have is in no file."""
+    monkeypatch.setattr(MemorySocket, "is_lasting", property(lambda self: self.name != "stream"), raising=False)
+    async with compose(path) as first:
+        first.subscribe_event("E_A", "memory:stream")
+        first.subscribe_event("E_A", "memory:a")
+    assert [lease.text for lease in kept(path)] == ["memory:a"]
 
 
 async def test_socket_that_does_not_fit_any_more(path, caplog):
