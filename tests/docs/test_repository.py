@@ -51,6 +51,7 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-journal",
             "evframe-kafka-clients",
             "evframe-lease-events",
+            "evframe-live",
             "evframe-metrics",
             "evframe-mi",
             "evframe-mi-datagram",

@@ -1,0 +1,134 @@
+"""The leases of one stream: on the events that its patterns match, for as long as it is open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evframe_wire.patterns import compile_pattern
+
+from evframe.plugin import (
+    NO_POLICY,
+    Address,
+    Channel,
+    ForbiddenError,
+    PluginContext,
+    Policy,
+    Subscriber,
+    Subscription,
+    Terms,
+)
+
+
+class Refused(Exception):  # noqa: N818 what happens to a request, which is no error of this process
+    """A stream may not have the leases that it asks for.
+
+    Args:
+        status: of HTTP.
+        problem: in a sentence.
+    """
+
+    def __init__(self, status: int, problem: str) -> None:
+        super().__init__(problem)
+        self.status = status
+        self.problem = problem
+
+
+class Leases:
+    """Makes and ends the leases of one socket.
+
+    Args:
+        context: of the plugin.
+        address: of the socket.
+        is_named: whether the socket may have other connections later, so that the configuration may subscribe it.
+    """
+
+    def __init__(self, context: PluginContext, address: Address, *, is_named: bool) -> None:
+        self._context = context
+        self._address = address
+        self._is_named = is_named
+        self._patterns: Sequence[str] = ()
+        self._terms = Terms()
+
+    @property
+    def subscriber(self) -> Subscriber | None:
+        """The subscriber; None when it has no lease yet, or no more."""
+        return self._context.roster.by_socket.get(self._address.socket.canonical)
+
+    @property
+    def events(self) -> list[str]:
+        """The names of the events that are subscribed."""
+        subscriber = self.subscriber
+        return [event.name for event in self._context.raising.events if subscriber in event.leases]
+
+    def follow(self, patterns: Sequence[str], policy: Policy = NO_POLICY) -> None:
+        """Have leases on the events that match *patterns*, and on no others.
+
+        Raises:
+            Refused: if that is not permitted, or an event does not exist; nothing has changed then.
+        """
+        wanted = self._checked(patterns, policy)
+        self._patterns, self._terms = patterns, Terms(0, self._context.name, policy)
+        for lease in self._own():
+            if lease.event not in wanted:
+                self._context.leases.end(lease)
+        for event in wanted:
+            self._context.leases.subscribe_client(event, self._address, self._terms)
+
+    def _checked(self, patterns: Sequence[str], policy: Policy) -> list[Channel]:
+        context = self._context
+        try:
+            check_permission(context, self._address)
+        except ForbiddenError as error:
+            raise Refused(403, error.problem) from None
+        known = {event.name: event for event in context.raising.events}
+        for pattern in patterns:
+            if not set(pattern) & set("*?[\\") and pattern not in known:
+                raise Refused(404, f"event: expected an event that is registered, got {pattern[:100]!r}")
+        wanted = [event for event in known.values() if _matches(patterns, event.name)]
+        try:
+            for event in wanted:
+                context.plugins.check_policy(policy, event)
+        except ValueError as error:
+            raise Refused(400, str(error)) from None
+        return wanted
+
+    def add(self, event: Channel) -> bool:
+        """Have a lease on an event that is registered later, if it matches; return whether it does."""
+        is_meant = _matches(self._patterns, event.name)
+        if is_meant:
+            self._context.leases.subscribe_client(event, self._address, self._terms)
+        return is_meant
+
+    @property
+    def are_gone(self) -> bool:
+        """Whether others have ended all leases that the stream has asked for."""
+        meant = any(_matches(self._patterns, event.name) for event in self._context.raising.events)
+        return meant and not self.events
+
+    def end(self) -> None:
+        """End the leases of the stream; without others on the socket, what waits is not sent any more."""
+        self._patterns = ()
+        subscriber, own = self.subscriber, self._own()
+        if subscriber is not None and subscriber.leases == len(own):
+            subscriber.fail_waiting("unsubscribed")
+        for lease in own:
+            self._context.leases.end(lease)
+
+    def _own(self) -> list[Subscription]:
+        """Return the leases that clients have made; of a socket that ends with its connection, all leases."""
+        subscriber = self.subscriber
+        if subscriber is None:
+            return []
+        found = [event.leases[subscriber] for event in self._context.raising.events if subscriber in event.leases]
+        return [lease for lease in found if not self._is_named or lease.is_client]
+
+
+def check_permission(context: PluginContext, address: Address) -> None:
+    """Raise ForbiddenError unless clients of the plugin of *context* may subscribe *address*."""
+    if not context.plugins.decide("check_lease", socket=address.socket, interface=context.name):
+        problem = "expected a loaded plugin that has the rules of run-time clients, such as mi"
+        raise ForbiddenError("schemes", address.socket.canonical, problem)
+
+
+def _matches(patterns: Sequence[str], name: str) -> bool:
+    return any(compile_pattern(pattern).match(name) for pattern in patterns)

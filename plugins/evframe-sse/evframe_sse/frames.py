@@ -1,0 +1,52 @@
+"""Events as a stream of server-sent events has them."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+
+from evframe import Batch, Event
+
+_PROCESS: Final = secrets.token_hex(8).encode()
+_streams: Final = itertools.count(1)
+_BREAKS: Final = bytes.maketrans(b"\r\n", b"  ")  # outside of texts, which have them escaped
+BEAT: Final = b":\n\n"
+"""A comment, which clients skip."""
+
+
+def frames_of(batch: Batch) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the id and the bytes of each event; the id of a kept event is the same in each process."""
+    ids = batch.ids
+    for index, event in enumerate(batch.events):
+        known = _id_of(event) if ids is None else ids[index].encode()
+        yield known, b"%bid: %b\ndata: %b\n\n" % (_head(event.name), known, event.payload.translate(_BREAKS))
+
+
+def _id_of(event: Event) -> bytes:
+    return b"%b-%x" % (_PROCESS, round(event.raised_at * 1e9))
+
+
+@lru_cache(maxsize=1024)
+def _head(name: str) -> bytes:
+    return b"event: %b\n" % name.encode("utf-8", "surrogateescape")
+
+
+def first_id() -> bytes:
+    """Return the id of the moment before the first event of a stream."""
+    return b"%b.%d" % (_PROCESS, next(_streams))
+
+
+def control(kind: str, about: Mapping[str, Any], known: bytes | None = None) -> bytes:
+    """Return an event about the stream itself, with the id of the event before, if that is *known*."""
+    id_ = b"" if known is None else b"id: %b\n" % known
+    return b"event: %b\n%bdata: %b\n\n" % (kind.encode(), id_, orjson.dumps(about))
+
+
+def chunk(data: bytes) -> bytes:
+    """Return *data* as a chunk of HTTP/1.1."""
+    return b"%x\r\n%b\r\n" % (len(data), data)

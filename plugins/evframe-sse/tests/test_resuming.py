@@ -1,0 +1,159 @@
+"""Streams with a name continue after a lost connection."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+
+from evframe.testing import until
+
+KEPT = '[[policies]]\nsocket = "sse:desk-*"\nkeep = "disk"'
+
+
+async def test_events_that_came_meanwhile_follow(served):
+    """The client gets what came while it was away, behind what follows the last event that it has got."""
+    async with served() as each:
+        async with each.source("E_A", name="desk-3") as source:
+            assert (await source.next()).data["socket"] == "sse:desk-3"
+            for number in range(3):
+                each.events.raise_event("E_A", {"n": number})
+            assert await source.numbers(1) == [0]
+            last = source.last
+        await until(lambda: each.sse.streams["desk-3"].connection is None)
+        for number in range(3, 6):
+            each.events.raise_event("E_A", {"n": number})
+        async with each.source("E_A", name="desk-3", last=last) as source:
+            assert (await source.next()).data["complete"] is True
+            assert await source.numbers(5) == [1, 2, 3, 4, 5]
+    assert each.sse.counters["resumed"] == 1
+
+
+async def test_twenty_reconnects_lose_nothing(served):
+    """Connections that are reset at any moment: each number arrives once, in order."""
+    count = 4000
+    async with served(timeout_s=60) as each:
+        got, last, rounds, raising = [], None, 0, None
+        while len(got) < count:
+            rounds += 1
+            async with each.source("E_A", name="desk-3", last=last, receive_bytes=1 << 15) as source:
+                assert (await source.next()).data["complete"] is True
+                raising = raising or asyncio.ensure_future(raise_numbers(each.events, count))
+                last = source.last or last
+                most = count if rounds > 20 else len(got) + count // 25
+                while len(got) < most:
+                    got += await source.numbers(1)
+                    last = source.last
+                source.response.connection.transport.abort()
+        await raising
+    assert rounds == 21
+    assert got == list(range(count))
+
+
+async def raise_numbers(events, count):
+    """Raise *count* numbered events, some in each turn."""
+    for number in range(count):
+        events.raise_event("E_A", {"n": number, "text": "x" * 200})
+        if number % 10 == 9:
+            await asyncio.sleep(0.001)
+
+
+async def test_what_is_not_known_may_be_missing(served):
+    """An id that is not known, as without a name, says that events may be missing."""
+    async with served() as each:
+        async with each.source("E_A") as source:
+            opened = await source.next()
+        async with each.source("E_A", last=opened.id) as source:
+            assert (await source.next()).data["complete"] is False
+        async with each.source("E_A", name="desk-3", last="another-process-1") as source:
+            assert (await source.next()).data["complete"] is False
+
+
+async def test_bytes_that_are_kept_are_bounded(served):
+    """Where more was sent than is kept, the client learns that events may be missing, and gets later ones."""
+    async with served(resume_bytes=2000) as each:
+        async with each.source("E_A", name="desk-3") as source:
+            first = await source.next()
+            for number in range(20):
+                await each.events.raise_event_and_wait("E_A", {"n": number, "text": "x" * 200})
+            await source.numbers(20)
+        async with each.source("E_A", name="desk-3", last=first.id) as again:
+            assert (await again.next()).data["complete"] is False
+        async with each.source("E_A", name="desk-3", last=source.last) as again:
+            assert (await again.next()).data["complete"] is True
+            each.events.raise_event("E_A", {"n": 20})
+            assert await again.numbers(1) == [20]
+        assert sum(len(frame) for _, frame in each.sse.streams["desk-3"]._sent) <= 2000
+
+
+async def test_a_name_that_does_not_come_back_ends(served):
+    """After `resume_s`, the leases of the stream end, and what waits fails."""
+    async with served(resume_s=0.05) as each:
+        async with each.source("E_A", name="desk-3") as source:
+            await source.next()
+        await until(lambda: each.sse.streams["desk-3"].connection is None)
+        each.events.raise_event("E_A", {"n": 1})
+        lease = each.events.subscriptions[0]
+        assert each.events.plugin("sse").describe(lease.subscriber.socket) == {"connection": "none"}
+        await until(lambda: not each.events.subscriptions)
+        await until(lambda: each.events.statistics[-1].reasons == {"unsubscribed": 1})
+        assert not each.sse.streams
+
+
+async def test_a_second_connection_takes_the_place_of_the_first(served):
+    """A client that comes back before its old connection is known to be lost does not wait; the old one ends."""
+    async with served() as each, each.source("E_A", name="desk-3") as first:
+        await first.next()
+        async with each.source("E_A", name="desk-3") as second:
+            await second.next()
+            assert (await first.next()).kind == "replaced"
+            assert await first.next() is None
+            each.events.raise_event("E_A", {"n": 1})
+            assert await second.numbers(1) == [1]
+            assert len(each.events.subscriptions) == 1
+
+
+async def test_other_patterns_with_the_same_name(served):
+    """The leases are those of the last request."""
+    async with served() as each:
+        each.events.register_event("E_B")
+        async with each.source("E_A", name="desk-3"):
+            pass
+        async with each.source("E_B", name="desk-3") as source:
+            assert (await source.next()).data["events"] == ["E_B"]
+            assert [lease.event.name for lease in each.events.subscriptions] == ["E_B"]
+
+
+async def test_kept_events_outlive_the_process(served, tmp_path):
+    """With the journal, what a client has not got before the gateway ended comes once, after the next start."""
+    path = tmp_path / "journal"
+    async with served(KEPT, path) as each:
+        async with each.source("E_A", name="desk-3") as source:
+            await source.next()
+            each.events.raise_event("E_A", {"n": 0})
+            await source.numbers(1)
+        await until(lambda: each.sse.streams["desk-3"].connection is None)
+        for number in range(1, 4):
+            each.events.raise_event("E_A", {"n": number})
+        await until(lambda: each.events.plugin("journal").on_disk == 3)
+    async with served(KEPT, path) as each:
+        async with each.source("E_A", name="desk-3", last=source.last) as source:
+            assert (await source.next()).data["complete"] is False, "events of the time in between are not known"
+            assert await source.numbers(3) == [1, 2, 3]
+        await until(lambda: not each.events.plugin("journal").on_disk)
+
+
+async def test_an_event_that_came_in_an_earlier_process_is_left_out(served, tmp_path):
+    """A process that was killed has not written which events were sent: the client says which one it has got last."""
+    path, copied = tmp_path / "journal", tmp_path / "copied"
+    async with served(KEPT, path) as each:
+        async with each.source("E_A", name="desk-3"):
+            pass
+        await until(lambda: each.sse.streams["desk-3"].connection is None)
+        for number in range(4):
+            each.events.raise_event("E_A", {"n": number})
+        await until(lambda: each.events.plugin("journal").on_disk == 4)
+        with closing(sqlite3.connect(path)) as before, closing(sqlite3.connect(copied)) as after:
+            before.backup(after)  # as a process leaves it that is killed now
+        async with each.source("E_A", name="desk-3") as source:
+            assert await source.numbers(2) == [0, 1]
+    async with served(KEPT, copied) as each, each.source("E_A", name="desk-3", last=source.last) as source:
+        assert await source.numbers(2) == [2, 3]
