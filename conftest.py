@@ -148,6 +148,12 @@ def redis(brokers):
     return brokers.get("redis")
 
 
+@pytest.fixture(scope="session")
+def mosquitto(brokers):
+    """Return a Mosquitto that is started for the tests."""
+    return brokers.get("mosquitto")
+
+
 @pytest.fixture
 def install(tmp_path, monkeypatch):
     """Install plugins as packages would: `install(name="module:object")`, into another group with *group*."""

@@ -6,6 +6,7 @@ from importlib import import_module
 # By the name of the fixture, the module and the class; each is imported when a test asks for it.
 KINDS = {
     "kafka": ("brokers.kafka", "Kafka"),
+    "mosquitto": ("brokers.mosquitto", "Mosquitto"),
     "rabbitmq": ("brokers.rabbitmq", "RabbitMQ"),
     "rsyslog": ("brokers.rsyslog", "Rsyslog"),
     "redis": ("brokers.redis", "Redis"),

@@ -1,0 +1,1 @@
+"""What the MQTT plugins of evframe share: a connection to a server of MQTT 5."""
