@@ -12,6 +12,7 @@ from jsonschema import Draft7Validator
 
 import evframe
 from evframe.cli import main
+from evframe.config import parse_config
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
@@ -214,3 +215,22 @@ def test_without_a_management_interface_there_is_no_operation_of_one():
 
     assert_fits(document)
     assert list(document["operations"]) == ["send.E_A"]
+
+
+def test_streams_that_clients_open(tmp_path):
+    """The place where streams of events are opened is a server of every event, and none of management commands."""
+    (tmp_path / "token").write_text("s3cret")
+    (tmp_path / "token").chmod(0o600)
+    config = parse_config(f'[plugins.sse]\nbind = "127.0.0.1:8890"\ntoken_file = "{tmp_path}/token"\n')
+    document = asyncapi_document(Gateway.of(evframe.EventInterface(config), config))
+
+    assert_fits(document)
+    assert document["servers"]["sse"] == {
+        "host": "127.0.0.1:8890",
+        "protocol": "http",
+        "pathname": "/events",
+        "description": "Where a client subscribes by opening a stream, of the plugin `sse`.",
+        "security": [{"$ref": "#/components/securitySchemes/token"}],
+    }
+    on_stream = [key for key, each in document["channels"].items() if {"$ref": "#/servers/sse"} in each["servers"]]
+    assert sorted({*document["channels"]} - {*on_stream}) == ["management"]

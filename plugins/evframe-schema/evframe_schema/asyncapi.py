@@ -13,7 +13,8 @@ from evframe import EventDefinition
 from evframe.plugin import Command, leaves
 from evframe_schema.addresses import ANY, LOCAL, Place, canonical_texts, keys_for, place_of
 from evframe_schema.events import event_schema
-from evframe_schema.management import MANAGEMENT, ManagementServer, answers, management_servers, request_schema
+from evframe_schema.listening import ListeningServer, management_servers, stream_servers
+from evframe_schema.management import MANAGEMENT, answers, request_schema
 
 Spec = Literal["3.0", "3.1"]
 _JSON: Final = "application/json"
@@ -30,7 +31,8 @@ class Gateway:
     commands: Sequence[Command] = ()
     places: Mapping[str, Sequence[Place]] = attrs.field(factory=dict)
     """Where the configured subscribers of each event are."""
-    management: Sequence[ManagementServer] = ()
+    management: Sequence[ListeningServer] = ()
+    streams: Sequence[ListeningServer] = ()
     title: str = "evframe"
     version: str = "1.0.0"
     """That of what is described."""
@@ -43,7 +45,8 @@ class Gateway:
 
         Args:
             interface: its events, commands and subscribers.
-            config: has the management interfaces, and further subscribers, which the interface needs not have.
+            config: has the management interfaces, the places of streams, and further subscribers, which the interface
+                needs not have.
             version: of what is described.
 
         Raises:
@@ -57,11 +60,13 @@ class Gateway:
         for name, text in dict.fromkeys(texts):
             if text.partition(":")[0] not in LOCAL:
                 places.setdefault(name, []).append(place_of(text))
+        plugins = list(installed())
         return cls(
             events=list(interface.events),
             commands=list(interface.commands),
             places=places,
-            management=list(management_servers(config, list(installed()))),
+            management=list(management_servers(config, plugins)),
+            streams=list(stream_servers(config, plugins)),
             version=version,
         )
 
@@ -77,7 +82,8 @@ class _Document:
         self._spec = spec
         places = {place.canonical: place for some in gateway.places.values() for place in some}
         self._places = places
-        self._servers = keys_for([_RUN_TIME, *(each.name for each in gateway.management), *places])
+        self._listening = [*gateway.management, *gateway.streams]
+        self._servers = keys_for([_RUN_TIME, *(each.name for each in self._listening), *places])
         self._channels = keys_for([MANAGEMENT, *(event.name for event in gateway.events)])
         self._operations = keys_for(
             [*(f"send.{event.name}" for event in gateway.events), *(f"receive.{each.name}" for each in self._commands)]
@@ -99,8 +105,8 @@ class _Document:
             channels[MANAGEMENT] = self._management()
             operations |= {self._operations[f"receive.{each.name}"]: self._receiving(each) for each in commands}
             messages |= {self._request(each): _request_message(each) for each in commands} | answers()
-            security = {key: scheme for each in gateway.management for key, scheme in each.security.items()}
-            components |= {"securitySchemes": security} if security else {}
+        security = {key: scheme for each in self._listening for key, scheme in each.security.items()}
+        components |= {"securitySchemes": security} if security else {}
         return {
             "asyncapi": f"{self._spec}.0",
             "info": {"title": gateway.title, "version": gateway.version, "description": _INFO},
@@ -121,7 +127,7 @@ class _Document:
             }
         }
         found |= {self._servers[canonical]: place.server() for canonical, place in self._places.items()}
-        return found | {self._servers[each.name]: each.server() for each in self._gateway.management}
+        return found | {self._servers[each.name]: each.server() for each in self._listening}
 
     def _messages(self, event: EventDefinition) -> dict[str, Any]:
         """Return the messages of an event by their keys: the notification, and a call of XML-RPC where one is sent."""
@@ -137,7 +143,8 @@ class _Document:
     def _channel(self, event: EventDefinition) -> dict[str, Any]:
         """Return the channel of an event; the bindings are those of its first subscriber for each protocol."""
         places = self._gateway.places.get(event.name, ())
-        servers = [_RUN_TIME, *dict.fromkeys(self._servers[place.canonical] for place in places)]
+        streams = [self._servers[each.name] for each in self._gateway.streams]
+        servers = [_RUN_TIME, *streams, *dict.fromkeys(self._servers[place.canonical] for place in places)]
         bindings: dict[str, Any] = {}
         for place in places:
             bindings = {**place.channel, **bindings}

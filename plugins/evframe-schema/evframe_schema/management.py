@@ -1,79 +1,13 @@
-"""Management interfaces as servers of AsyncAPI, and commands as requests and answers."""
+"""Management commands as requests and answers of AsyncAPI."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import attrs
-from evframe_options.describing import options_of
-from evframe_options.installed import Installed
-
-import evframe
 from evframe.plugin import Command
 
 MANAGEMENT: Final = "management"
 _ID: Final = {"type": ["integer", "string", "null"]}
-_BEARER: Final = {"type": "http", "scheme": "bearer"}
-_BASIC: Final = {"type": "http", "scheme": "basic"}
-
-
-@attrs.frozen
-class ManagementServer:
-    """Where a management interface listens."""
-
-    name: str
-    protocol: str
-    host: str
-    pathname: str = ""
-    security: Mapping[str, Any] = attrs.field(factory=dict)
-    """The schemes of which each request has to bring one, by name; never a secret itself."""
-
-    def server(self) -> dict[str, Any]:
-        """Return the Server Object."""
-        found: dict[str, Any] = {"host": self.host, "protocol": self.protocol}
-        found |= {"pathname": self.pathname} if self.pathname else {}
-        found["description"] = f"The management interface `{self.name}`."
-        if self.security:
-            found["security"] = [{"$ref": f"#/components/securitySchemes/{key}"} for key in self.security]
-        return found
-
-
-def management_servers(config: evframe.Config | None, plugins: list[Installed]) -> Iterator[ManagementServer]:
-    """Yield the management interfaces that a gateway with this configuration opens."""
-    tables, disabled = ({}, []) if config is None else (config.plugins, config.disable)
-    for plugin in plugins:
-        make = _MAKERS.get(plugin.name)
-        if make is None or plugin.options is None or plugin.name in disabled:
-            continue
-        options = {option.name: option.default for option in options_of(plugin.options)} | tables.get(plugin.name, {})
-        made = make(options)
-        if made is not None:
-            yield attrs.evolve(made, name=plugin.name)
-
-
-def _http(options: Mapping[str, Any]) -> ManagementServer:
-    security = {}
-    if options["token_file"] or options["token"]:
-        security["token"] = _BEARER
-    if options["auth_username"]:
-        security["password"] = _BASIC
-    protocol = "https" if options["tls_cert_file"] else "http"
-    return ManagementServer("", protocol, options["bind"], options["path"], security)
-
-
-def _datagram(options: Mapping[str, Any]) -> ManagementServer | None:
-    name = options["socket_name"]
-    if name is None:
-        return None
-    return ManagementServer("", "udp" if name.startswith("udp:") else "unix", name.removeprefix("udp:"))
-
-
-def _fifo(options: Mapping[str, Any]) -> ManagementServer | None:
-    return None if options["fifo_name"] is None else ManagementServer("", "fifo", options["fifo_name"])
-
-
-_MAKERS: Final[Mapping[str, Any]] = {"mi-http": _http, "mi-datagram": _datagram, "mi-fifo": _fifo}
 
 
 def request_schema(command: Command) -> dict[str, Any]:
