@@ -154,6 +154,12 @@ def mosquitto(brokers):
     return brokers.get("mosquitto")
 
 
+@pytest.fixture(scope="session")
+def nats(brokers):
+    """Return a NATS: that of EVFRAME_NATS (host:port), or one that is started for the tests."""
+    return brokers.get("nats")
+
+
 @pytest.fixture
 def install(tmp_path, monkeypatch):
     """Install plugins as packages would: `install(name="module:object")`, into another group with *group*."""

@@ -7,6 +7,7 @@ from importlib import import_module
 KINDS = {
     "kafka": ("brokers.kafka", "Kafka"),
     "mosquitto": ("brokers.mosquitto", "Mosquitto"),
+    "nats": ("brokers.nats", "Nats"),
     "rabbitmq": ("brokers.rabbitmq", "RabbitMQ"),
     "rsyslog": ("brokers.rsyslog", "Rsyslog"),
     "redis": ("brokers.redis", "Redis"),
@@ -24,7 +25,7 @@ class Given:
 
 
 def given(name):
-    """Return the address of a broker that runs already: EVFRAME_RABBITMQ, EVFRAME_KAFKA or EVFRAME_REDIS, as host:port."""
+    """Return the address of a broker that runs already, as host:port: EVFRAME_KAFKA, and so with each other kind."""
     return os.environ.get(f"EVFRAME_{name.upper()}")
 
 

@@ -56,6 +56,7 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-mi",
             "evframe-mi-datagram",
             "evframe-mi-http",
+            "evframe-nats-clients",
             "evframe-mqtt-clients",
             "evframe-policies",
             "evframe-probing",

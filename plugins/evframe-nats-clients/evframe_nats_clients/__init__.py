@@ -1,0 +1,1 @@
+"""What plugins that publish to a NATS, and plugins that consume from one, share."""
