@@ -1,7 +1,7 @@
 """CloudEvents 1.0: events as structured, binary and batched CloudEvents, and reading them back."""
 
 from evframe_cloudevents.envelope import Attributes, Carried, Envelope, id_of, in_batch
-from evframe_cloudevents.formats import BATCH_TYPE, DATA_TYPE, STRUCTURED_TYPE, Formats, Messages
+from evframe_cloudevents.formats import BATCH_TYPE, DATA_TYPE, JSONRPC, STRUCTURED, STRUCTURED_TYPE, Formats, Messages
 from evframe_cloudevents.options import BinaryFormatOptions, FormatOptions, Options
 from evframe_cloudevents.plugin import CloudEventsPlugin
 from evframe_cloudevents.reading import (
@@ -16,6 +16,8 @@ from evframe_cloudevents.reading import (
 __all__ = [
     "BATCH_TYPE",
     "DATA_TYPE",
+    "JSONRPC",
+    "STRUCTURED",
     "STRUCTURED_TYPE",
     "Attributes",
     "BinaryFormatOptions",

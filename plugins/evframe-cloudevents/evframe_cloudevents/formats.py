@@ -10,6 +10,8 @@ from evframe_cloudevents.envelope import Attributes, Carried, Envelope, Raised, 
 from evframe_cloudevents.plugin import NAME, CloudEventsPlugin
 
 JSONRPC: Final = "jsonrpc"
+STRUCTURED: Final = "cloudevents-structured"
+"""The format of a transport with headers that does not use them."""
 STRUCTURED_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
 """The content type of a structured CloudEvent."""
 BATCH_TYPE: Final = "application/cloudevents-batch+json; charset=UTF-8"
@@ -56,18 +58,20 @@ class Messages:
     """
 
     def __init__(self, envelope: Envelope, batch: Batch, carried: Carried) -> None:
-        self._envelope, self._carried = envelope, carried
+        self._envelope = envelope
+        self.carried = carried
+        """The headers of the events."""
         self._events: Sequence[Raised] = batch.events
         self._ids = batch.ids if batch.events else None
 
     def structured(self) -> list[bytes]:
         """Return each event in the JSON format."""
-        return self._envelope.structured(self._events, self._ids, self._carried)
+        return self._envelope.structured(self._events, self._ids, self.carried)
 
     def headers(self, index: int, names: Attributes) -> dict[str, str]:
         """Return the attributes of an event in the binary mode, except its content type, `DATA_TYPE`."""
         own_id = None if self._ids is None else self._ids[index]
-        carried = None if self._carried is None else self._carried[index]
+        carried = None if self.carried is None else self.carried[index]
         return self._envelope.headers(self._events[index], own_id, carried, names)
 
     def data(self, index: int) -> bytes | None:

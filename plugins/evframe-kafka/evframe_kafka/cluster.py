@@ -19,10 +19,11 @@ from evframe_kafka_clients.tokens import tokens_of
 from evframe import Unavailable
 from evframe.plugin import Age, LogLimiter, Resolver, without_tracebacks
 from evframe_kafka.address import KafkaSocket
+from evframe_kafka.contents import Contents
 from evframe_kafka.metadata import UNKNOWN, reasons_of
 from evframe_kafka.options import Options
 from evframe_kafka.producing import Producing
-from evframe_kafka.records import Contents, Packed, Packer
+from evframe_kafka.records import Packed, Packer
 from evframe_kafka.settings import Beyond, settings_of
 
 _T = TypeVar("_T")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
+from evframe_cloudevents import BinaryFormatOptions
 
 from evframe.plugin import at_least, within
 
@@ -28,3 +31,7 @@ class Options:
     """How many records of a subscriber may be without an acknowledgement."""
     enable_idempotence: bool = False
     """Have the brokers drop what a retry within a connection sends twice."""
+    format: Literal["jsonrpc", "cloudevents", "cloudevents-structured"] = "jsonrpc"
+    """What a record has: the notification of JSON-RPC, a CloudEvent with its attributes in headers, or one in JSON."""
+    formats: list[BinaryFormatOptions] = attrs.field(factory=list)
+    """The formats of some of the subscribers."""

@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from evframe_cloudevents import Formats
 from evframe_kafka_clients import secrets
 
 from evframe import Batch, Socket, hookimpl
@@ -49,10 +50,12 @@ class KafkaTransport:
         self._context: PluginContext | None = None
         self._networks_beyond: Beyond = lambda _: None
         self._warned: set[str] = set()
+        self._formats = Formats(self._options.format, self._options.formats)
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
-        """Share the resolver and the policy of the interface, and have the library log no password."""
+        """Share what the interface has for all, and have the library log no password."""
+        self._formats.use(context)
         self._context = context
         self._resolver = context.resolver
         self._networks_beyond = context.networks_beyond
@@ -90,7 +93,8 @@ class KafkaTransport:
             await cluster.probe(target.topic if topics is None else None)
             return
         carried = None if self._context is None else self._context.carried_by(batch.events)
-        sending: Sending = library.Sending(cluster, library.file_digests(target, batch, carried), batch)
+        contents = library.contents_of(target, batch, carried, self._formats)
+        sending: Sending = library.Sending(cluster, contents, batch)
         if not sending.contents.indexes:
             return
         with way as step:

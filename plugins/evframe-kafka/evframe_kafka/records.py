@@ -3,105 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, repeat
 from typing import Any, Final
 
 import attrs
 from aiokafka.partitioner import DefaultPartitioner
 
-from evframe import Batch, Event
-from evframe.plugin import UnfitError
-from evframe_kafka.address import KafkaSocket
-from evframe_kafka.routes import Headers, Made, bytes_of
+from evframe_kafka.contents import Contents
+from evframe_kafka.routes import Headers
 
 _MANY: Final = 1000  # batches that a topic takes before larger ones are tried
-ID: Final = "evframe-id"
-"""The header of a record whose event is kept on disk."""
 _MOST_LIMITS: Final = 1000  # topics whose limits are kept
-
-
-@attrs.define
-class Contents:
-    """The events of a batch, with what their records have beside their values."""
-
-    target: KafkaSocket
-    events: Sequence[Event]
-    made: Mapping[int, Made] | None = None
-    """By the indexes of the events, for a socket with parameters."""
-    ids: Sequence[str] | None = None
-    """What names the events, if they are kept."""
-    carried: Sequence[Mapping[str, str] | None] | None = None
-    """Headers of the events, if they have any."""
-
-    def drop_carried(self, index: int) -> bool:
-        """Leave the headers of an event out of its record from now on; return whether it had any."""
-        if self.carried is None or self.carried[index] is None:
-            return False
-        self.carried = [*self.carried[:index], None, *self.carried[index + 1 :]]
-        return True
-
-    @property
-    def indexes(self) -> Sequence[int]:
-        """Those of the events that have records."""
-        return range(len(self.events)) if self.made is None else list(self.made)
-
-    def by_topic(self) -> dict[str, list[int]]:
-        """Return the indexes of the events by the topics that they name."""
-        found: dict[str, list[int]] = {}
-        for index, made in (self.made or {}).items():
-            found.setdefault(made.topic, []).append(index)
-        return found
-
-    def values(self, indexes: Sequence[int]) -> list[bytes]:
-        """Return the values of the records."""
-        return [self.events[index].payload for index in indexes]
-
-    def keys(self, indexes: Sequence[int]) -> list[bytes | None] | None:
-        """Return the keys of the records; None for no keys."""
-        name = self.target.key
-        if name is None:
-            return None
-        if self.made is not None:
-            return [self.made[index].key for index in indexes]
-        return [bytes_of(self.events[index].get(name)) for index in indexes]
-
-    def headers(self, indexes: Sequence[int]) -> Sequence[Headers] | None:
-        """Return the headers of each record; None when all have the same."""
-        if self.ids is None is self.carried:
-            return None if self.made is None else [self.made[index].headers for index in indexes]
-        same = self.same_headers()
-        return [[*(same if self.made is None else self.made[index].headers), *self._more(index)] for index in indexes]
-
-    def _more(self, index: int) -> Iterator[tuple[str, bytes]]:
-        """Yield what names the event, and the headers of the event."""
-        if self.ids is not None:
-            yield ID, self.ids[index].encode()
-        carried = None if self.carried is None else self.carried[index]
-        if carried is not None:
-            yield from ((name, text.encode()) for name, text in carried.items() if name not in self.target.headers)
-
-    def same_headers(self) -> Headers:
-        """Return the headers that every record has."""
-        return [(name, value.encode()) for name, value in self.target.headers.items()]
-
-
-def file_digests(
-    target: KafkaSocket, batch: Batch, carried: Sequence[Mapping[str, str] | None] | None = None
-) -> Contents:
-    """Return the contents of *batch*; an event whose parameters do not fit the socket's fails.
-
-    *carried* are headers of the events, if they have any.
-    """
-    if target.route is None:
-        return Contents(target, batch.events, None, batch.ids, carried)
-    made = {}
-    for index, event in enumerate(batch.events):
-        try:
-            made[index] = target.route.of(event)
-        except UnfitError as error:
-            batch.fail(index, error.reason)
-    return Contents(target, batch.events, made, batch.ids, carried)
 
 
 @attrs.define

@@ -14,8 +14,9 @@ from aiokafka import errors
 from evframe import Batch, Unavailable
 from evframe.plugin import Step, without_tracebacks
 from evframe_kafka.cluster import Cluster
+from evframe_kafka.contents import Contents
 from evframe_kafka.metadata import UNKNOWN
-from evframe_kafka.records import Contents, Packed
+from evframe_kafka.records import Packed
 
 # What is wrong with a batch because of some of its records.
 _OF_RECORDS: Final = {

@@ -17,6 +17,7 @@ from aiormq.channel import Channel
 
 from evframe import Event
 from evframe_rabbitmq.address import RabbitSocket
+from evframe_rabbitmq.attribute_frames import AttributeFrames
 from evframe_rabbitmq.confirmations import Confirmed
 from evframe_rabbitmq.frames import MessageFrames, NamedFrames, Own
 
@@ -54,6 +55,7 @@ class Publication:
         "bodies",
         "carried",
         "channel",
+        "cloud_events",
         "done",
         "events",
         "failures",
@@ -76,6 +78,8 @@ class Publication:
         self.message_ids = message_ids
         self.targets = targets
         self.carried = carried
+        self.cloud_events: Sequence[Own] | None = None
+        """The headers and content types of messages that are CloudEvents."""
         self.is_kept = False  # the events are
         self.channel: BatchChannel | None = None  # that they were published on as they stand here
         self.open = set(range(len(bodies)))
@@ -128,6 +132,7 @@ class BatchChannel(Channel):
         self._sent: list[_Sent] = []  # what is not confirmed, in the order of the delivery tags
         self._frames: tuple[RabbitSocket, MessageFrames] | None = None
         self._named_frames: tuple[RabbitSocket, NamedFrames] | None = None
+        self._attribute_frames: AttributeFrames | None = None
         self.is_usable = True
         """Whether messages can be published on it."""
 
@@ -141,9 +146,11 @@ class BatchChannel(Channel):
         indexes = publication.ordered
         if publication.targets is not None or publication.carried is not None or target.timestamp:
             payload = self._different_frames(target, publication, indexes)
+        elif publication.message_ids is None and publication.cloud_events is not None:
+            payload = self._cloud_events(target, publication, indexes)
         elif publication.message_ids is None:
             payload = self._frames_to(target).of([publication.bodies[index] for index in indexes])
-        elif publication.is_kept:
+        elif publication.is_kept and publication.cloud_events is None:
             payload = self._named(target, publication, indexes)
         else:
             payload = self._different_frames(target, publication, indexes)
@@ -169,19 +176,28 @@ class BatchChannel(Channel):
     def _most_bytes(self) -> int:
         return int(self.connection.connection_tune.frame_max)
 
+    def _cloud_events(self, target: RabbitSocket, publication: Publication, indexes: Sequence[int]) -> bytes:
+        """Return the frames of CloudEvents that have nothing else."""
+        assert publication.cloud_events is not None
+        if self._attribute_frames is None or self._attribute_frames.target is not target:
+            self._attribute_frames = AttributeFrames(self.number, self._most_bytes, target)
+        owns = [publication.cloud_events[index] for index in indexes]
+        return self._attribute_frames.of([publication.bodies[index] for index in indexes], owns)
+
     def _different_frames(self, target: RabbitSocket, publication: Publication, indexes: Sequence[int]) -> bytes:
         """Return the frames of messages that differ in more than their bodies."""
         targets, message_ids, events = publication.targets, publication.message_ids, publication.events
-        carried = publication.carried
+        carried, owns = publication.carried, publication.cloud_events
         shift_s = time.time() - time.monotonic() if target.timestamp else None
 
         def properties(index: int) -> tuple[RabbitSocket, Own]:
+            own = Own() if owns is None else owns[index]
             return (
                 target if targets is None else targets[index],
-                Own(
-                    None if message_ids is None else message_ids[index],
-                    None if shift_s is None else int(events[index].raised_at + shift_s),
-                    None if carried is None else carried[index],
+                own._replace(
+                    message_id=None if message_ids is None else message_ids[index],
+                    at=None if shift_s is None else int(events[index].raised_at + shift_s),
+                    carried=None if carried is None else carried[index],
                 ),
             )
 
@@ -238,7 +254,7 @@ class BatchChannel(Channel):
     def lost(self, error: BaseException) -> None:
         """End what the broker has not spoken about."""
         self.is_usable = False
-        self._frames = self._named_frames = None
+        self._frames = self._named_frames = self._attribute_frames = None
         sent, self._sent = self._sent, []
         for _, publication, _ in sent:
             if not publication.done.done():

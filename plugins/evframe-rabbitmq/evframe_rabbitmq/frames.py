@@ -17,11 +17,11 @@ _METHOD: Final = 1
 _BODY: Final = 3
 _BASIC_PUBLISH: Final = (60, 40)
 _MANDATORY: Final = b"\x01"
-_END: Final = b"\xce"
+END: Final = b"\xce"
 _FRAME: Final = struct.Struct(">BHI")  # kind, channel, size
-_OVERHEAD: Final = _FRAME.size + len(_END)
-_SIZE: Final = struct.Struct(">Q")  # of a body, in the frame with the properties
-_SIZE_AT: Final = _FRAME.size + struct.calcsize(">HH")  # behind class and weight
+_OVERHEAD: Final = _FRAME.size + len(END)
+SIZE: Final = struct.Struct(">Q")  # of a body, in the frame with the properties
+SIZE_AT: Final = _FRAME.size + struct.calcsize(">HH")  # behind class and weight
 
 
 class Own(NamedTuple):
@@ -32,6 +32,10 @@ class Own(NamedTuple):
     """Its time, in seconds since the epoch."""
     carried: Mapping[str, str] | None = None
     """Headers of its event."""
+    attributes: Mapping[str, str] | None = None
+    """The headers of a CloudEvent."""
+    content_type: str | None = None
+    """Instead of that of the socket."""
 
 
 _NOTHING: Final = Own()
@@ -55,8 +59,8 @@ class MessageFrames:
             header = header_frame(number, target, 0, own._replace(carried=None))
         self._number = number
         self._most = most - _OVERHEAD
-        self._before = method_frame(number, target) + header[:_SIZE_AT]
-        self._after = header[_SIZE_AT + _SIZE.size :]
+        self._before = method_frame(number, target) + header[:SIZE_AT]
+        self._after = header[SIZE_AT + SIZE.size :]
 
     def of(self, bodies: Iterable[bytes]) -> bytes:
         """Return the frames of a message for each of *bodies*."""
@@ -68,23 +72,23 @@ class MessageFrames:
             head = heads.get(size)
             if head is None:
                 head = heads[size] = self._head(size)
-            parts += (head, body, _END) if size <= most else (head, *self._pieces(body))
+            parts += (head, body, END) if 0 < size <= most else (head, *self._pieces(body))
         return b"".join(parts)
 
     def _head(self, size: int) -> bytes:
         """Return what comes before a body of *size* bytes, the beginning of its frame as well if one is enough."""
-        start = self._body_start(size) if size <= self._most else b""
-        return self._before + _SIZE.pack(size) + self._after + start
+        start = self._body_start(size) if 0 < size <= self._most else b""
+        return self._before + SIZE.pack(size) + self._after + start
 
     def _body_start(self, size: int) -> bytes:
         return _FRAME.pack(_BODY, self._number, size)
 
     def _pieces(self, body: bytes) -> list[bytes]:
-        """Return the frames of a body that is larger than one frame may be."""
+        """Return the frames of a body that is larger than one frame may be, or empty: none then."""
         parts: list[bytes] = []
         for start in range(0, len(body), self._most):
             piece = body[start : start + self._most]
-            parts += [self._body_start(len(piece)), piece, _END]
+            parts += [self._body_start(len(piece)), piece, END]
         return parts
 
 
@@ -100,7 +104,7 @@ class NamedFrames(MessageFrames):
 
     def __init__(self, number: int, most: int, target: RabbitSocket, length: int) -> None:
         super().__init__(number, most, target, Own("-" * length))
-        other = header_frame(number, target, 0, Own("+" * length))[_SIZE_AT + _SIZE.size :]
+        other = header_frame(number, target, 0, Own("+" * length))[SIZE_AT + SIZE.size :]
         at = next(index for index, (own, byte) in enumerate(zip(self._after, other, strict=True)) if own != byte)
         self.length = length
         self._before_id, self._after_id = self._after[:at], self._after[at + length :]
@@ -110,8 +114,8 @@ class NamedFrames(MessageFrames):
         parts: list[bytes] = []
         for body, name in zip(bodies, ids, strict=True):
             size = len(body)
-            parts += (self._before, _SIZE.pack(size), self._before_id, name.encode(), self._after_id)
-            parts += (self._body_start(size), body, _END) if size <= self._most else self._pieces(body)
+            parts += (self._before, SIZE.pack(size), self._before_id, name.encode(), self._after_id)
+            parts += (self._body_start(size), body, END) if 0 < size <= self._most else self._pieces(body)
         return b"".join(parts)
 
 
@@ -123,7 +127,7 @@ def method_frame(number: int, target: RabbitSocket) -> bytes:
     names = (name.encode() for name in (target.exchange, target.key))
     strings = b"".join(bytes([len(name)]) + name for name in names)
     method = struct.pack(">HHH", *_BASIC_PUBLISH, 0) + strings + _MANDATORY
-    return struct.pack(">BHI", _METHOD, number, len(method)) + method + _END
+    return struct.pack(">BHI", _METHOD, number, len(method)) + method + END
 
 
 def header_frame(number: int, target: RabbitSocket, size: int, own: Own = _NOTHING) -> bytes:
@@ -133,13 +137,13 @@ def header_frame(number: int, target: RabbitSocket, size: int, own: Own = _NOTHI
     """
     properties = commands.Basic.Properties(
         delivery_mode=2 if target.persistent else None,
-        content_type=target.content_type,
+        content_type=own.content_type or target.content_type,
         expiration=None if target.expiration_ms is None else str(target.expiration_ms),
         message_id=own.message_id,
         priority=target.priority,
         app_id=target.app_id,
         correlation_id=target.correlation_id,
         timestamp=None if own.at is None else datetime.fromtimestamp(own.at, UTC),
-        headers={**(own.carried or {}), **target.headers} or None,
+        headers={**(own.carried or {}), **(own.attributes or {}), **target.headers} or None,
     )
     return pamqp.frame.marshal(ContentHeader(body_size=size, properties=properties), number)

@@ -20,6 +20,7 @@ from evframe_rabbitmq.frames import Own, header_frame
 from evframe_rabbitmq.probing import probe
 
 TOO_LARGE: Final = "too_large"
+_MOST_ATTRIBUTES: Final = 2048  # bytes of the headers of a CloudEvent
 _SIZES: Final = re.compile(r"message size (\d+)\D+(\d+)")
 # What the broker says about the socket, not about one of its messages.
 _OF_THE_SOCKET: Final = {403: "access_refused", 404: "not_found"}
@@ -50,6 +51,7 @@ class Lane:
         self._most_header: int | None = None  # bytes of a frame, where the headers that events make may have more
         self._doubtful_until = -math.inf
         self._has_ids = target.message_id
+        self._has_attributes = False
 
     async def open(self) -> None:
         """Make sure that there is a channel, and that the exchange or the queue exists.
@@ -68,6 +70,7 @@ class Lane:
         """
         self._pending[publication] = None
         self._has_ids = publication.message_ids is not None
+        self._has_attributes = publication.cloud_events is not None
         channel = self._broker.open_channel(self._target.canonical)
         if channel is None or channel is not self._proven:
             await self._judge()
@@ -157,6 +160,10 @@ class Lane:
             if all(publication.carried is None for publication, _ in group)
             else [publication.carried[index] if publication.carried else None for publication, index in group],
         )
+        if first.cloud_events is not None:
+            sent.cloud_events = [
+                publication.cloud_events[index] for publication, index in group if publication.cloud_events
+            ]
         refusal: Refused | None = None
         channel.publish(self._target, sent)
         try:
@@ -230,7 +237,8 @@ class Lane:
 
     def _header_size(self, channel: BatchChannel, target: RabbitSocket) -> int:
         message_id, at = "-" * 64 if self._has_ids else None, 0 if target.timestamp else None
-        return len(header_frame(channel.number, target, 0, Own(message_id, at)))
+        attributes = {"": "-" * _MOST_ATTRIBUTES} if self._has_attributes else None
+        return len(header_frame(channel.number, target, 0, Own(message_id, at, attributes=attributes)))
 
     def _settle_unfit(self, suspects: Sequence[Suspect], channel: BatchChannel) -> bool:
         """Fail the messages that the broker does not take as they are, and return whether there were any."""

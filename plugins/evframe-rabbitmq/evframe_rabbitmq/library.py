@@ -2,6 +2,7 @@
 
 from evframe_rabbitmq.broker import Broker
 from evframe_rabbitmq.channel import Publication
+from evframe_rabbitmq.cloud_events import make_cloud_events
 from evframe_rabbitmq.lane import Lane
 
-__all__ = ["Broker", "Lane", "Publication"]
+__all__ = ["Broker", "Lane", "Publication", "make_cloud_events"]

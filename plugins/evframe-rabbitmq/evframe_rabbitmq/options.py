@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import attrs
+from evframe_cloudevents import BinaryFormatOptions
 
 from evframe.plugin import at_least, file_digests, within
 
@@ -31,4 +34,8 @@ class Options:
     """Our own certificate, with its key."""
     max_in_flight: int = attrs.field(default=8192, validator=at_least(1))
     """How many messages of a subscriber may be without a confirmation."""
+    format: Literal["jsonrpc", "cloudevents", "cloudevents-structured"] = "jsonrpc"
+    """What a message has: the notification of JSON-RPC, a CloudEvent with its attributes in headers, or one in JSON."""
+    formats: list[BinaryFormatOptions] = attrs.field(factory=list)
+    """The formats of some of the subscribers."""
     contents: tuple[bytes | None, ...] = file_digests("ca_file", "cert_file")

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+from evframe_cloudevents import Formats
 from evframe_wire.tls import client_context
 
 from evframe import Batch, ConfigError, Event, Socket, Unavailable, hookimpl
@@ -42,13 +43,15 @@ class RabbitmqTransport:
         self._releases: set[asyncio.Task[None]] = set()
         self._context = _tls(self._options) if self._options.use_tls else None
         self._resolver = Resolver()
+        self._formats = Formats(self._options.format, self._options.formats)
         self._plugins: PluginContext | None = None
         self._messages = uuid.uuid4().hex  # what the ids of all messages begin with
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
-        """Share the resolver of all plugins."""
+        """Share the resolver of all plugins, and what makes CloudEvents."""
         self._plugins = context
+        self._formats.use(context)
         self._resolver = context.resolver
 
     @hookimpl
@@ -103,6 +106,8 @@ class RabbitmqTransport:
         if ids is None and target.message_id:
             ids = [self._message_id(event) for event in batch.events]
         publication: Publication = library.Publication([event.payload for event in batch.events], batch.events, ids)
+        if not self._formats.is_plain:
+            library.make_cloud_events(publication, self._formats, target, batch)
         publication.is_kept = batch.is_kept
         if self._plugins is not None:
             publication.carried = self._plugins.carried_by(batch.events)

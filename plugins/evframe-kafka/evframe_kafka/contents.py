@@ -1,0 +1,127 @@
+"""The contents of records: what the events of a batch are for the brokers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import attrs
+from evframe_cloudevents import DATA_TYPE, JSONRPC, STRUCTURED, STRUCTURED_TYPE, Attributes, Formats, Messages
+
+from evframe import Batch, Event
+from evframe.plugin import UnfitError
+from evframe_kafka.address import KafkaSocket
+from evframe_kafka.routes import Headers, Made, bytes_of
+
+ID: Final = "evframe-id"
+"""The header of a record whose event is kept on disk."""
+_NAMES: Final = Attributes("ce_")
+_CONTENT_TYPE: Final = "content-type"
+
+
+@attrs.define
+class Contents:
+    """The events of a batch, with what their records have beside their values."""
+
+    target: KafkaSocket
+    events: Sequence[Event]
+    made: Mapping[int, Made] | None = None
+    """By the indexes of the events, for a socket with parameters."""
+    ids: Sequence[str] | None = None
+    """What names the events, if they are kept."""
+    carried: Sequence[Mapping[str, str] | None] | None = None
+    """Headers of the events, if they have any."""
+    messages: Messages | None = None
+    """The events as CloudEvents; None for the notifications of JSON-RPC."""
+    structured: Sequence[bytes] | None = None
+    """The CloudEvents in JSON; None for the binary mode."""
+
+    def drop_carried(self, index: int) -> bool:
+        """Leave the headers of an event out of its record from now on; return whether it had any."""
+        if self.carried is None or self.carried[index] is None:
+            return False
+        self.carried = [*self.carried[:index], None, *self.carried[index + 1 :]]
+        if self.messages is not None:
+            self.messages.carried = self.carried
+        return True
+
+    @property
+    def indexes(self) -> Sequence[int]:
+        """Those of the events that have records."""
+        return range(len(self.events)) if self.made is None else list(self.made)
+
+    def by_topic(self) -> dict[str, list[int]]:
+        """Return the indexes of the events by the topics that they name."""
+        found: dict[str, list[int]] = {}
+        for index, made in (self.made or {}).items():
+            found.setdefault(made.topic, []).append(index)
+        return found
+
+    def values(self, indexes: Sequence[int]) -> list[bytes]:
+        """Return the values of the records."""
+        if self.structured is not None:
+            return [self.structured[index] for index in indexes]
+        if self.messages is not None:  # a record without a value would delete others in a compacted topic
+            return [self.messages.data(index) or b"" for index in indexes]
+        return [self.events[index].payload for index in indexes]
+
+    def keys(self, indexes: Sequence[int]) -> list[bytes | None] | None:
+        """Return the keys of the records; None for no keys."""
+        name = self.target.key
+        if name is None:
+            return None
+        if self.made is not None:
+            return [self.made[index].key for index in indexes]
+        return [bytes_of(self.events[index].get(name)) for index in indexes]
+
+    def headers(self, indexes: Sequence[int]) -> Sequence[Headers] | None:
+        """Return the headers of each record; None when all have the same."""
+        if self.ids is None is self.carried and self.messages is None:
+            return None if self.made is None else [self.made[index].headers for index in indexes]
+        same = self.same_headers()
+        return [[*(same if self.made is None else self.made[index].headers), *self._more(index)] for index in indexes]
+
+    def _more(self, index: int) -> Iterator[tuple[str, bytes]]:
+        """Yield what names the event, and the headers of the event."""
+        if self.ids is not None:
+            yield ID, self.ids[index].encode()
+        own = {**((None if self.carried is None else self.carried[index]) or {}), **self._attributes(index)}
+        yield from ((name, text.encode()) for name, text in own.items() if name not in self.target.headers)
+
+    def _attributes(self, index: int) -> dict[str, str]:
+        """Return the headers of a CloudEvent."""
+        if self.messages is None:
+            return {}
+        if self.structured is not None:
+            return {_CONTENT_TYPE: STRUCTURED_TYPE}
+        kind = {} if self.events[index].body is None else {_CONTENT_TYPE: DATA_TYPE}
+        return self.messages.headers(index, _NAMES) | kind
+
+    def same_headers(self) -> Headers:
+        """Return the headers that every record has."""
+        return [(name, value.encode()) for name, value in self.target.headers.items()]
+
+
+def contents_of(
+    target: KafkaSocket,
+    batch: Batch,
+    carried: Sequence[Mapping[str, str] | None] | None = None,
+    formats: Formats | None = None,
+) -> Contents:
+    """Return the contents of *batch*; an event whose parameters do not fit the socket's fails.
+
+    *carried* are headers of the events, if they have any; *formats* has the format of the socket.
+    """
+    contents = Contents(target, batch.events, None, batch.ids, carried)
+    if formats is not None and not formats.is_plain and (format_ := formats.of(target.canonical)) != JSONRPC:
+        contents.messages = formats.messages(batch, carried)
+        contents.structured = contents.messages.structured() if format_ == STRUCTURED else None
+    if target.route is None:
+        return contents
+    made = contents.made = {}
+    for index, event in enumerate(batch.events):
+        try:
+            made[index] = target.route.of(event)
+        except UnfitError as error:
+            batch.fail(index, error.reason)
+    return contents
