@@ -1,7 +1,16 @@
 """CloudEvents 1.0: events as structured, binary and batched CloudEvents, and reading them back."""
 
 from evframe_cloudevents.envelope import Attributes, Carried, Envelope, id_of, in_batch
-from evframe_cloudevents.formats import BATCH_TYPE, DATA_TYPE, JSONRPC, STRUCTURED, STRUCTURED_TYPE, Formats, Messages
+from evframe_cloudevents.formats import (
+    BATCH_TYPE,
+    DATA_TYPE,
+    JSONRPC,
+    STRUCTURED,
+    STRUCTURED_TYPE,
+    Formats,
+    Messages,
+    envelope_of,
+)
 from evframe_cloudevents.options import BinaryFormatOptions, FormatOptions, Options
 from evframe_cloudevents.plugin import CloudEventsPlugin
 from evframe_cloudevents.reading import (
@@ -31,6 +40,7 @@ __all__ = [
     "Options",
     "Received",
     "attributes_of",
+    "envelope_of",
     "id_of",
     "in_batch",
     "read_message",

@@ -89,6 +89,10 @@ class Envelope:
         """Return the attribute `type` of the event *name*."""
         return self.type_prefix + _text(name)
 
+    def name_of(self, type_: str) -> str:
+        """Return the name of the event with this attribute `type`, with or without the prefix."""
+        return type_.removeprefix(self.type_prefix)
+
     def structured(
         self, events: Iterable[Raised], ids: Sequence[str] | None = None, carried: Carried = None
     ) -> list[bytes]:

@@ -105,8 +105,7 @@ class Formats:
     @property
     def envelope(self) -> Envelope:
         """What makes CloudEvents, with the present options."""
-        plugin = None if self._context is None else self._context.plugins.get_plugin(NAME)
-        return plugin.envelope if isinstance(plugin, CloudEventsPlugin) else self._own
+        return envelope_of(self._context) or self._own
 
     def of(self, canonical: str) -> str:
         """Return the format of the subscriber with this canonical socket."""
@@ -142,6 +141,16 @@ class Formats:
         """Return *batch* with what the transport sends as the payloads of its events; see `structured`."""
         payloads = self.structured(canonical, batch)
         return batch if payloads is None else cast(BatchT, _Formatted(batch, payloads))
+
+
+def envelope_of(context: Any) -> Envelope | None:
+    """Return what the plugin `cloudevents` of an interface has; None without the plugin.
+
+    Args:
+        context: that of a plugin of the interface.
+    """
+    plugin = None if context is None else context.plugins.get_plugin(NAME)
+    return plugin.envelope if isinstance(plugin, CloudEventsPlugin) else None
 
 
 class _FormattedEvent:

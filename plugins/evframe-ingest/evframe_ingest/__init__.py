@@ -6,10 +6,11 @@ A plugin that consumes a queue acknowledges a message according to this report.
 from evframe_ingest.availability import Availability
 from evframe_ingest.consumers import ConsumingPlugin
 from evframe_ingest.intake import LARGE_BYTES, Fate, Intake, Prepared, Refused, fate_of
-from evframe_ingest.queues import QueueIntake, Rules
+from evframe_ingest.queues import About, QueueIntake, Rules
 
 __all__ = [
     "LARGE_BYTES",
+    "About",
     "Availability",
     "ConsumingPlugin",
     "Fate",

@@ -1,15 +1,17 @@
-"""Messages of queues: a JSON-RPC notification is the event that it names, any other message a body."""
+"""Messages of queues: a JSON-RPC notification or a CloudEvent is the event that it names, any other message a body."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from fnmatch import fnmatchcase
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
+from evframe_cloudevents import NotACloudEvent, attributes_of, envelope_of, read_message
 from evframe_wire.messages import read_notification
 from evframe_wire.visible import brief
 
@@ -20,6 +22,18 @@ from evframe_ingest.intake import Done, Intake, Prepared, Refused
 log = logging.getLogger("evframe.ingest")
 
 
+class About(NamedTuple):
+    """What a message has beside its body."""
+
+    content_type: str | None
+    headers: Mapping[str, Any] | None
+
+    @classmethod
+    def of(cls, content_type: str | None, headers: Mapping[str, Any] | None) -> About | None:
+        """Return what a message has; None for one without anything."""
+        return cls(content_type, headers) if content_type or headers else None
+
+
 @attrs.frozen
 class Rules:
     """The rules by which messages become events."""
@@ -27,7 +41,7 @@ class Rules:
     event: str | None
     """The event of messages that name none; None refuses them."""
     patterns: Sequence[str]
-    """Patterns of the names that notifications may have; without any, every message is a body."""
+    """Patterns of the names that notifications and CloudEvents may have; without any, every message is a body."""
     max_events: int
     """How many names that are not registered yet may be registered for messages."""
 
@@ -36,7 +50,7 @@ class QueueIntake(Intake):
     """Raises the events of one queue.
 
     A JSON-RPC notification, such as another evframe or an OpenSIPS sends, becomes the event that it
-    names. Any other message is the parameter `body` of one event.
+    names, and so does a CloudEvent. Any other message is the parameter `body` of one event.
 
     Args:
         context: the context of the plugin.
@@ -53,9 +67,15 @@ class QueueIntake(Intake):
         self._allowed: set[str] = set()
         self._registered = 0
 
-    async def prepare(self, body: bytes, more: Mapping[str, Any] | None = None) -> Prepared:
+    def within(self, headers: Mapping[str, Any] | None) -> AbstractContextManager[Any] | None:
+        """See `Intake.within`; a CloudEvent in the binary mode has its context in attributes, too."""
+        if headers and self._context.raising.tracing is not None:
+            headers = {**attributes_of(headers), **headers}
+        return super().within(headers)
+
+    async def prepare(self, body: bytes, more: Mapping[str, Any] | None = None, about: About | None = None) -> Prepared:
         """Read and encode a message of more than `LARGE_BYTES` beside the loop; see `Intake.prepare_found`."""
-        return await self.prepare_found(partial(self._read, body, more))
+        return await self.prepare_found(partial(self._read, body, more, about))
 
     def take(
         self,
@@ -63,6 +83,7 @@ class QueueIntake(Intake):
         done: Done | None = None,
         more: Mapping[str, Any] | None = None,
         prepared: Prepared | None = None,
+        about: About | None = None,
     ) -> bool:
         """Raise the event of a message; count the message and return False when it cannot become an event.
 
@@ -71,20 +92,33 @@ class QueueIntake(Intake):
             done: called with the outcomes of the event; see `EventInterface.raise_event_and_tell`.
             more: further parameters of an event that the message does not name.
             prepared: the result of `prepare` for the message.
+            about: what the message has beside its body.
         """
-        return self.take_found(partial(self._read, body, more), done, prepared) is None
+        return self.take_found(partial(self._read, body, more, about), done, prepared) is None
 
-    def _read(self, body: bytes, more: Mapping[str, Any] | None) -> tuple[str, Any]:
-        found = read_notification(body) if self._rules.patterns else None
+    def _read(self, body: bytes, more: Mapping[str, Any] | None, about: About | None) -> tuple[str, Any]:
+        found, problem = self._named(body, about) if self._rules.patterns else (None, "")
         if found is not None:
             name = found[0]
             if name not in self._allowed and not any(fnmatchcase(name, each) for each in self._rules.patterns):
                 raise Refused("not_allowed", f"expected an event of {self._rules.patterns}, got {brief(name)}")
             return found
         if self._rules.event is None:
-            raise Refused("no_event", f"expected a JSON-RPC notification, got other {len(body)} bytes")
+            raise Refused("no_event", problem or f"expected a JSON-RPC notification, got other {len(body)} bytes")
         # Bytes that are not UTF-8 are sent unchanged.
         return self._rules.event, {"body": body.decode("utf-8", "surrogateescape"), **(more or {})}
+
+    def _named(self, body: bytes, about: About | None) -> tuple[tuple[str, Any] | None, str]:
+        """Return the event that a message names; None with the problem of a message that names none."""
+        if about is not None:
+            try:
+                found = read_message(about.content_type, about.headers, body)
+            except NotACloudEvent as error:
+                return None, str(error)
+            if found is not None:
+                envelope = envelope_of(self._context)
+                return (found.type if envelope is None else envelope.name_of(found.type), found.params), ""
+        return read_notification(body), ""
 
     def allow(self, name: str) -> None:
         """Make sure that *name* is registered, within the bound."""

@@ -75,9 +75,9 @@ class ConnectionOptions:
     auto_offset_reset: Literal["earliest", "latest"] = "earliest"
     """Where a group begins that has committed nothing."""
     event: str | None = attrs.field(default=None, validator=is_event_name)
-    """The event of records that are no JSON-RPC notification; without it such records are refused."""
+    """The event of records that name none; without it such records are refused."""
     events: list[str] = attrs.field(factory=lambda: ["*"])
-    """Patterns of the events that JSON-RPC notifications may name; an empty list makes every record a body."""
+    """Patterns of the events that records may name; an empty list makes every record a body."""
     max_events: int = attrs.field(default=1000, validator=at_least(0))
     """How many unregistered events may be registered because records name them."""
     ack: Literal["outcome", "at_once"] = "outcome"

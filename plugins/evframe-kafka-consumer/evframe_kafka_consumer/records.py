@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
@@ -16,7 +16,7 @@ from aiokafka.errors import (
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
 )
-from evframe_ingest import LARGE_BYTES, Prepared, QueueIntake, fate_of
+from evframe_ingest import LARGE_BYTES, About, Prepared, QueueIntake, fate_of
 
 from evframe import Unavailable
 from evframe.plugin import LogLimiter
@@ -40,6 +40,17 @@ def _more(record: Any) -> dict[str, str]:
     if record.key is not None:
         more["key"] = record.key.decode("utf-8", "surrogateescape")
     return more
+
+
+def _headers(record: Any) -> dict[str, bytes] | None:
+    """Return the headers of a record; None for none."""
+    return {name: value or b"" for name, value in record.headers} if record.headers else None
+
+
+def _about(headers: Mapping[str, bytes] | None) -> About | None:
+    """Return what a record has beside its value."""
+    kind = None if headers is None else headers.get("content-type")
+    return About.of(None if kind is None else kind.decode("ascii", "replace"), headers)
 
 
 class Records:
@@ -71,8 +82,9 @@ class Records:
 
     async def prepare(self, record: Any) -> Prepared:
         """Read a large record beside the loop; those after it wait."""
-        with self._intake.within(dict(record.headers)) or nullcontext():
-            return await self._intake.prepare(record.value, _more(record))
+        headers = _headers(record)
+        with self._intake.within(headers) or nullcontext():
+            return await self._intake.prepare(record.value, _more(record), _about(headers))
 
     def take(self, partition: Partition, record: Any, prepared: Prepared | None = None) -> None:
         """Raise the event of a record that has come."""
@@ -81,25 +93,30 @@ class Records:
         self._raise(partition, record, prepared)
 
     def _raise(self, partition: Partition, record: Any, prepared: Prepared | None) -> None:
-        within = self._intake.within(dict(record.headers) if record.headers else None)
+        headers = _headers(record)
+        within = self._intake.within(headers)
         if within is None:
-            self._raise_event(partition, record, prepared)
+            self._raise_event(partition, record, prepared, headers)
         else:
             with within:
-                self._raise_event(partition, record, prepared)
+                self._raise_event(partition, record, prepared, headers)
 
-    def _raise_event(self, partition: Partition, record: Any, prepared: Prepared | None) -> None:
+    def _raise_event(
+        self, partition: Partition, record: Any, prepared: Prepared | None, headers: Mapping[str, bytes] | None
+    ) -> None:
+        about = _about(headers)
         body = b"" if record.value is None else record.value
         more = _more(record)
         if self._options.ack == "at_once":
-            if self._intake.take(body, None, more, prepared):
+            if self._intake.take(body, None, more, prepared, about):
                 self._settle(partition, record)
             else:
                 self._handle(self._options.on_refused, partition, record, "refused")
             return
         place = TopicPartition(record.topic, record.partition)
         self.counts.waiting[place] += 1
-        if not self._intake.take(body, partial(self._record_outcomes, place, partition, record), more, prepared):
+        done = partial(self._record_outcomes, place, partition, record)
+        if not self._intake.take(body, done, more, prepared, about):
             self.counts.waiting[place] -= 1
             self._handle(self._options.on_refused, partition, record, "refused")
 

@@ -29,6 +29,7 @@ class Message(NamedTuple):
     """Whether it was delivered before."""
     body: bytes
     headers: Mapping[str, Any] | None
+    content_type: str | None = None
 
 
 class Taker(Protocol):
@@ -65,7 +66,10 @@ class ConsumingChannel(Channel):
     async def _on_deliver_frame(self, frame: Any) -> None:
         header: Any = await self._get_frame()
         message = await self._read_content(frame, header)
-        taken = Message(frame.delivery_tag, frame.redelivered, message.body, header.properties.headers)
+        properties = header.properties
+        taken = Message(
+            frame.delivery_tag, frame.redelivered, message.body, properties.headers, properties.content_type
+        )
         prepared = await self._taker.prepare(taken) if len(taken.body) > LARGE_BYTES else None
         self._taker.take(taken, prepared)
 

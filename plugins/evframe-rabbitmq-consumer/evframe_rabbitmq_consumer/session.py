@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Final
 
-from evframe_ingest import Prepared, QueueIntake, fate_of
+from evframe_ingest import About, Prepared, QueueIntake, fate_of
 
 from evframe.plugin import HostAddress, Resolver
 from evframe_rabbitmq_consumer.channel import MOVED, ConsumingChannel, Message
@@ -70,7 +70,7 @@ class Session:
     async def prepare(self, message: Message) -> Prepared:
         """Read a large message beside the loop; those after it wait."""
         with self._intake.within(message.headers) or nullcontext():
-            return await self._intake.prepare(message.body)
+            return await self._intake.prepare(message.body, about=About.of(message.content_type, message.headers))
 
     def take(self, message: Message, prepared: Prepared | None) -> None:
         """Raise the event of a message, and answer it when that has its outcome."""
@@ -81,17 +81,20 @@ class Session:
         self._tags.add(message.tag)
         within = self._intake.within(message.headers)
         if within is None:
-            self._raise(message.tag, message.body, prepared)
+            self._raise(message, prepared)
         else:
             with within:
-                self._raise(message.tag, message.body, prepared)
+                self._raise(message, prepared)
 
-    def _raise(self, tag: int, body: bytes, prepared: Prepared | None) -> None:
+    def _raise(self, message: Message, prepared: Prepared | None) -> None:
+        tag, body, about = message.tag, message.body, About.of(message.content_type, message.headers)
         if self._options.ack == "at_once":
-            self._answer(tag, "ack" if self._intake.take(body, prepared=prepared) else self._options.on_refused)
+            self._answer(
+                tag, "ack" if self._intake.take(body, prepared=prepared, about=about) else self._options.on_refused
+            )
             return
         self._counts.waiting += 1
-        if not self._intake.take(body, partial(self._record_outcomes, tag), prepared=prepared):
+        if not self._intake.take(body, partial(self._record_outcomes, tag), prepared=prepared, about=about):
             self._counts.waiting -= 1
             self._answer(tag, self._options.on_refused)
 
