@@ -71,6 +71,20 @@ def test_fleet(gateway, receiver, tmp_path, transport):
     assert leases(first) == leases(second) == {}
 
 
+@pytest.mark.parametrize("transport", ["udp", "tcp", "unix"])
+def test_cloud_events(gateway, receiver, tmp_path, transport):
+    """A gateway that sends CloudEvents is bridged as any other; the type without the prefix is the event."""
+    prefix = '[plugins.cloudevents]\ntype_prefix = "org.example."\n'
+    plugin = "stream" if transport == "tcp" else "datagram"
+    remote = gateway(f'{REMOTE}{prefix}[plugins.{plugin}]\nformat = "cloudevents"\n')
+    more = f'transport = "{transport}"\n' + f'path = "{tmp_path}/a"' * (transport == "unix")
+    gateway(BRIDGE + prefix + instance("one", remote.port, more) + subscription("E_PIKE_BLOCKED", receiver))
+    until(lambda: len(leases(remote)) == 2)
+    for ip in ("192.0.2.1", "x" * 20_000):
+        remote.client.call("raise_event", ["E_PIKE_BLOCKED", {"ip": ip}])
+        assert received(receiver)["params"] == {"ip": ip, "opensips_instance": "one"}
+
+
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_kill_and_restart(gateway, receiver, transport):
     """A gateway that is killed and comes back is subscribed again; so is a lease that was ended behind the bridge's back."""

@@ -73,6 +73,11 @@ def read_structured(body: bytes) -> Received:
     return read_object(value)
 
 
+def is_cloud_event(value: Any) -> bool:
+    """Return whether a JSON object says that it is a CloudEvent."""
+    return isinstance(value, dict | Pairs) and "specversion" in (value if isinstance(value, dict) else dict(value))
+
+
 def read_object(value: Any) -> Received:
     """Return the CloudEvent that a JSON object is; see `read_structured`."""
     if not isinstance(value, dict | Pairs):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any, Final
 
+from evframe_cloudevents import NotACloudEvent, envelope_of, is_cloud_event, read_object
 from evframe_ingest import Intake, Prepared, Refused
 from evframe_wire.messages import Message, NotAnEvent, read_message, read_messages, reply
 from evframe_wire.visible import brief
@@ -86,9 +87,9 @@ class InstanceIntake(Intake):
             if data:
                 self._message(read_message(data), replies)
         except NotAnEvent as error:
-            self._message(error, replies)
+            self._message(self._read_cloud_event(error), replies)
         except ValueError:
-            for found in read_messages(data):
+            for found in map(self._read_cloud_event, read_messages(data)):
                 self._message(found, replies)
         replies.close()
 
@@ -96,7 +97,7 @@ class InstanceIntake(Intake):
         """Do as `take` does, but read the messages and encode their events beside the loop."""
         self.seen_at = self._clock()
         replies = Replies(answer)
-        for found in await asyncio.to_thread(list, read_messages(data)):
+        for found in await asyncio.to_thread(lambda: [*map(self._read_cloud_event, read_messages(data))]):
             prepared = None
             if isinstance(found, Message):
                 prepared = await self.prepare_found(partial(self._event, found))
@@ -127,6 +128,17 @@ class InstanceIntake(Intake):
         else:
             self.unparsed += 1
             self.warn("unparsed", "what an instance sent could not be read", {"problem": str(found)})
+
+    def _read_cloud_event(self, found: Message | ValueError) -> Message | ValueError:
+        """Return the notification that a CloudEvent stands for; anything else as it is."""
+        if not isinstance(found, NotAnEvent) or not is_cloud_event(found.value):
+            return found
+        try:
+            event = read_object(found.value)
+        except NotACloudEvent as error:
+            return NotAnEvent(str(error))
+        envelope = envelope_of(self._context)
+        return Message(event.type if envelope is None else envelope.name_of(event.type), event.params)
 
     def _event(self, message: Message) -> tuple[str, Any]:
         """Return the event of a message, with the instance's name."""

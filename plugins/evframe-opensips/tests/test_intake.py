@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 
+import pluggy
 import pytest
 from evframe_opensips.intake import MAX_HOPS, InstanceIntake
 from hypothesis import given
@@ -15,6 +16,8 @@ from evframe.testing import FakeClock, MemoryTransport, Recorder
 
 class Raised(list):
     """The context of a plugin, as far as small messages need it."""
+
+    plugins = pluggy.PluginManager("test")
 
     @property
     def raising(self):
@@ -92,6 +95,37 @@ def test_nothing_is_added(params):
         one, raised = intake()
         taken(one, message(params))
         assert raised == [("E_X", params)]
+
+
+def cloud_event(params=None, name="E_X", **more):
+    body = {"specversion": "1.0", "type": name, "source": "/a", "id": "1"} | more
+    return json.dumps(body if params is None else body | {"data": params}, separators=(",", ":")).encode()
+
+
+def test_cloud_events():
+    """A CloudEvent is the event that its type is, also between notifications; what only says so counts as other JSON."""
+    pieces = [
+        cloud_event({"n": 1}),
+        message({"n": 2}),
+        cloud_event(["a"], "E_Y"),
+        cloud_event(name="E_Z"),
+        cloud_event({"n": 3}, "E_OTHER"),
+        cloud_event("text"),
+        cloud_event({"n": 4}, specversion="0.3"),
+        b'{"specversion":"1.0"}',
+    ]
+    for data in ([b"".join(pieces)], pieces):
+        one, raised = intake("instance_name", expected=("E_X", "E_Y", "E_Z"))
+        for piece in data:
+            assert taken(one, piece) == b""
+        assert raised == [
+            ("E_X", {"n": 1, "instance_name": "one"}),
+            ("E_X", {"n": 2, "instance_name": "one"}),
+            ("E_Y", ["a"]),
+            ("E_Z", {"instance_name": "one"}),
+        ]
+        assert (one.raised, one.refused) == (4, {"unexpected": 1, "no_event": 3})
+        assert (one.received, one.unparsed) == (8, 0)
 
 
 def test_hops():
@@ -205,6 +239,9 @@ LARGE = {
     "hops": message({"text": "x" * 20_000, "instance_name": "/".join("x" * MAX_HOPS)}, id=1),
     "no event": json.dumps(["x" * 20_000]).encode(),
     "no JSON": b"{" * 20_000,
+    "CloudEvent": cloud_event({"text": "x" * 20_000}),
+    "CloudEvents": b"".join(cloud_event({"n": number}) + message({"n": number}) for number in range(200)),
+    "no CloudEvent": cloud_event("x" * 20_000),
     "names twice": b'{"method":"E_X","params":{"k":1,"k":"%b"}}' % (b"x" * 20_000),
 }
 

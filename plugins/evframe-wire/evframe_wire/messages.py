@@ -26,7 +26,16 @@ class Message:
 
 
 class NotAnEvent(ValueError):  # noqa: N818 it may be JSON for another program
-    """Raised for JSON that is no notification of an event."""
+    """Raised for JSON that is no notification of an event.
+
+    Args:
+        problem: what was expected.
+        value: what the JSON has.
+    """
+
+    def __init__(self, problem: str, value: Any = None) -> None:
+        super().__init__(problem)
+        self.value = value
 
 
 def read_message(data: bytes) -> Message:
@@ -70,13 +79,13 @@ def read_messages(data: bytes) -> Iterator[Message | ValueError]:
 
 def _message(value: Any) -> Message:
     if not isinstance(value, dict | Pairs):
-        raise NotAnEvent(f"expected a JSON object, got {type(value).__name__}")
+        raise NotAnEvent(f"expected a JSON object, got {type(value).__name__}", value)
     members = value if isinstance(value, dict) else dict(value)
     method, params = members.get("method"), members.get("params")
     if type(method) is not str:
-        raise NotAnEvent(f"expected a method, got {type(method).__name__}")
+        raise NotAnEvent(f"expected a method, got {type(method).__name__}", value)
     if params is not None and not isinstance(params, dict | list | Pairs):
-        raise NotAnEvent(f"expected parameters in an object or an array, got {type(params).__name__}")
+        raise NotAnEvent(f"expected parameters in an object or an array, got {type(params).__name__}", value)
     return Message(method, params, members.get("id"), members.get("jsonrpc"))
 
 
