@@ -48,7 +48,7 @@ def _settings(context: click.Context, parameter: click.Parameter, texts: Sequenc
         raise click.BadParameter(str(error), context, parameter) from None
 
 
-_FILE: Final = click.Path(dir_okay=False)
+_FILE: Final = click.Path(dir_okay=False, readable=False)  # reading it says why it cannot be read
 _CONFIG_HELP: Final = f"Configuration file.  [env var: {CONFIG_VARIABLE}]"
 config_option = click.option(
     "-c", "--config", envvar=CONFIG_VARIABLE, default=DEFAULT_CONFIG, show_default=True, type=_FILE, help=_CONFIG_HELP
