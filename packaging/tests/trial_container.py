@@ -36,7 +36,8 @@ def engine():
     """Return what runs a command of podman, on images in a folder that has the one of this checkout."""
     folder = tempfile.mkdtemp()  # beside the folders of pytest, which removes old ones while something is mounted there
     environment = {**os.environ, "EVFRAME_CONTAINERS": str(folder)}
-    subprocess.run(["bash", ROOT / ".ci" / "container"], check=True, timeout=1800, env=environment)
+    # Whatever the umask of the one who builds is, the user of the image can read what is in it.
+    subprocess.run(["bash", ROOT / ".ci" / "container"], check=True, timeout=1800, env=environment, umask=0o077)
     storage = [f"--root={folder}/images", f"--runroot={folder}/run", "--storage-driver=vfs"]
 
     def podman(*words, check=True, errors=subprocess.PIPE):
@@ -80,6 +81,43 @@ def test_the_image_says_how_it_is_run(engine):
     assert labels >= {"title", "description", "source", "documentation", "licenses", "version", "revision"}
     found = "for name in gcc cc make pip pip3 apt-get perl5.36; do command -v $name; done; true"
     assert engine("run", "--rm", "--network=none", *LIMITS, "--entrypoint=sh", "localhost/evframe", "-c", found) == ""
+
+
+def test_its_user_can_read_what_is_in_it(engine):
+    """The configuration of the image is read by its user, whatever the umask of the one who builds is."""
+    assert engine("run", "--rm", "--network=none", *LIMITS, "localhost/evframe", "check").endswith("ok")
+
+
+def test_a_stop_during_the_start_ends_it(engine):
+    """A signal that comes before the gateway handles it is not ignored until the container is killed."""
+    name = engine("run", "--detach", "--network=none", *LIMITS, "localhost/evframe")
+
+    engine("stop", "--time=60", name)
+    assert engine("inspect", "--format={{.State.ExitCode}}", name) in {"0", "143"}  # 143 is SIGTERM
+
+
+def test_children_of_others_are_waited_for(engine):
+    """A process whose parent has ended is no zombie when it ends."""
+    name = engine("run", "--detach", "--log-driver=k8s-file", "--network=none", *LIMITS, "localhost/evframe")
+    until(lambda: "the gateway is ready" in log_of(engine, name))
+    before = engine("top", name, "pid").split()
+
+    orphan = engine("exec", name, "sh", "-c", 'sleep 0.1 >/dev/null 2>&1 & echo "$!"')
+    assert orphan.isdecimal()
+    until(lambda: engine("top", name, "pid").split() == before)
+    engine("stop", "--time=60", name)
+
+
+def test_a_configuration_that_cannot_be_read_is_named(engine, tmp_path):
+    """A file that `evframe init` has made belongs to another user: the gateway ends with 78, and names it."""
+    (tmp_path / "evframe.toml").write_text("")
+    (tmp_path / "evframe.toml").chmod(0o640)
+    volume = f"--volume={tmp_path / 'evframe.toml'}:/etc/evframe/evframe.toml:ro"
+    name = engine("run", "--detach", "--log-driver=k8s-file", "--network=none", *LIMITS, volume, "localhost/evframe")
+
+    assert engine("wait", name) == "78"
+    logs = engine("logs", name, errors=subprocess.STDOUT)
+    assert logs == "/etc/evframe/evframe.toml: Permission denied"
 
 
 def test_the_first_tutorial_in_a_container(engine, tmp_path):
