@@ -137,13 +137,16 @@ class Dispatcher:
         if len(request) <= _LARGE_BYTES:
             steps = self.steps(request, pretty=pretty, most_bytes=most_bytes)
             return self._turns.put(client, steps if context is None else in_context(steps, context))
-        large = self._steps_of_large(request, pretty=pretty, most_bytes=most_bytes)
+        large = self._steps_of_large(request, context, pretty=pretty, most_bytes=most_bytes)
         return self._turns.put(client, asyncio.get_running_loop().create_task(large, context=context))
 
-    async def _steps_of_large(self, request: bytes, *, pretty: bool, most_bytes: int | None) -> Steps:
+    async def _steps_of_large(
+        self, request: bytes, context: Context | None, *, pretty: bool, most_bytes: int | None
+    ) -> Steps:
         """Read and prepare *request* beside the loop, and return the steps that answer it."""
         message, prepared = await self._turns.aside(partial(self._prepare, request))
-        return self._steps(message, prepared, pretty=pretty, most_bytes=most_bytes)
+        steps = self._steps(message, prepared, pretty=pretty, most_bytes=most_bytes)
+        return steps if context is None else in_context(steps, context)
 
     def _prepare(self, request: bytes) -> tuple[Any, list[Any]]:
         """Return the content of *request*, and the prepared values of each request in it; from any thread."""

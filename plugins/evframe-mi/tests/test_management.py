@@ -2,6 +2,7 @@
 
 import json
 from contextlib import asynccontextmanager
+from contextvars import ContextVar, copy_context
 from importlib import metadata
 
 import pytest
@@ -287,3 +288,16 @@ def test_bad_params_of_the_original_have_no_data(events, given):
     events.subscribe_event("E_TYPED", "memory:a")
     error = ask(management(events), "raise_event", ["E_TYPED", given])["error"]
     assert error == {"code": 400, "message": "Bad Params"}
+
+
+@pytest.mark.parametrize("size", [10, 10_000])
+async def test_the_context_of_a_request(events, size):
+    """A request is run in its context, however long it is, and whether it is read beside the loop."""
+    sender = ContextVar("sender", default=None)
+    events.composition.commands.add(Command("first:sender", (("text",),), lambda _: sender.get()))
+    context = copy_context()
+    context.run(sender.set, "here")
+    request = {"jsonrpc": "2.0", "id": 1, "method": "first:sender", "params": ["x" * size]}
+    async with events:
+        answer = await management(events).answer(json.dumps(request).encode(), "client", context=context)
+    assert json.loads(answer)["result"] == "here"
