@@ -15,6 +15,8 @@ from evframe_live.options import LiveOptions
 
 COOKIE: Final = "evframe_token"
 """The cookie that may have the token."""
+PROTOCOL: Final = "evframe.token."
+"""What a subprotocol of a WebSocket begins with that has the token, in base64url without padding."""
 PARAMETER: Final = "access_token"
 """The parameter of the query that may have it."""
 

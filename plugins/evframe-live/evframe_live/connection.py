@@ -54,15 +54,20 @@ class Connection:
         """Whether events can be written."""
         return not (self._transport.is_closing() or self.closing.is_set())
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the kernel does not have all that was written."""
+        return bool(self._transport.get_write_buffer_size())
+
     def write(self, data: bytes) -> bool:
         """Write *data*; return whether the kernel has all of it, else `drained` is to be awaited."""
         self._has_written = True
         self._transport.write(self._frame(data))
-        return not (self._transport.get_write_buffer_size() or self._transport.is_closing())
+        return not (self.is_waiting or self._transport.is_closing())
 
     def beat(self, data: bytes) -> None:
         """Write *data* unless something was written since the last call."""
-        if self.is_open and not self._has_written and not self._transport.get_write_buffer_size():
+        if self.is_open and not self._has_written and not self.is_waiting:
             self._transport.write(self._frame(data))
         self._has_written = False
 
@@ -76,8 +81,7 @@ class Connection:
             nonlocal left, timer
             now = self._transport.get_write_buffer_size()
             if now >= left:
-                self.is_slow = True
-                self._transport.abort()
+                self.abort()
             left, timer = now, loop.call_later(self._timeout_s, look)
 
         timer = loop.call_later(self._timeout_s, look)
@@ -89,6 +93,11 @@ class Connection:
         finally:
             timer.cancel()
         return not self._transport.is_closing()
+
+    def abort(self) -> None:
+        """End the connection at once, because the client takes nothing."""
+        self.is_slow = True
+        self._transport.abort()
 
     def close(self) -> None:
         """End the connection, once what is written has been sent."""

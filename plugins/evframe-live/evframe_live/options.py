@@ -13,7 +13,8 @@ from evframe_wire.endpoints import parse_endpoint
 from evframe.plugin import at_least, file_digests, secret
 
 
-def _path(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
+def is_path(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
+    """Validate the path of requests."""
     if not value.startswith("/") or "?" in value or not value.isascii():
         raise ValueError(f"{attribute.name}: expected a path such as '/events', got {value!r}")
 
@@ -30,7 +31,7 @@ class LiveOptions:
     )
     """``host:port`` or ``[ipv6]:port``; port 0 takes a free one. Without it, nothing is opened.
     An address that others can reach needs ``token_file``."""
-    path: str = attrs.field(default="/events", validator=_path)
+    path: str = attrs.field(default="/events", validator=is_path)
     """The path of requests."""
     hosts: list[str] = attrs.field(factory=list, validator=fields.host_names)
     """Names that clients may use in ``Host``, with any port, beside that of ``bind``, every address and ``localhost``;

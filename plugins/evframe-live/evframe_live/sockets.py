@@ -23,8 +23,8 @@ class LiveSocket:
 
     @property
     def expires(self) -> bool:
-        """A lease may end."""
-        return True
+        """A lease has no time, because it ends with the connection."""
+        return False
 
     @property
     def is_lasting(self) -> bool:

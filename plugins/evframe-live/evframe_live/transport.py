@@ -14,6 +14,7 @@ from evframe_http import MovingSite, Serving, Warnings
 from evframe import Batch, Rejected, Socket, hookimpl
 from evframe.plugin import Address, Channel, Limits, PluginContext, StatisticGroup
 from evframe_live.access import Access, Asking, Refusal
+from evframe_live.connection import Connection
 from evframe_live.leases import Leases, Refused
 from evframe_live.options import LiveOptions
 from evframe_live.sockets import LiveSocket
@@ -38,8 +39,6 @@ class LiveTransport(Generic[OptionsT, StreamT]):
 
     schemes: ClassVar[tuple[str, ...]] = ()
     limits = Limits(batch_events=256)
-    beat: ClassVar[bytes] = b""
-    """What a client gets as a sign of life; nothing where the library sends one."""
 
     def __init__(self, options: OptionsT, log: logging.Logger, library: str) -> None:
         self.access = Access(options, log)
@@ -79,15 +78,18 @@ class LiveTransport(Generic[OptionsT, StreamT]):
         """Bind, so that an address in use is an error of the start; then serve."""
         if self.options.target is not None:
             self._site.open(self.options.target)
-        if self.beat:
-            context.spawn(self._beats())
+        context.spawn(self._beats())
 
     async def _beats(self) -> None:
         while True:
             await asyncio.sleep(self.options.beat_s)
-            for stream in self.streams.values():
+            for stream in list(self.streams.values()):
                 if stream.connection is not None:
-                    stream.connection.beat(self.beat)
+                    self.beat(stream, stream.connection)
+
+    def beat(self, stream: StreamT, connection: Connection) -> None:
+        """Send a sign of life to a client, and look for one of it."""
+        raise NotImplementedError
 
     # Streams
 

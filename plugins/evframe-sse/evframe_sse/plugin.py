@@ -36,7 +36,6 @@ class EventSourceTransport(LiveTransport[SseOptions, EventSource]):
 
     schemes = ("sse",)
     Options = SseOptions
-    beat = BEAT
 
     def __init__(self, options: SseOptions | None = None) -> None:
         super().__init__(SseOptions() if options is None else options, log, "evframe_sse.library")
@@ -105,6 +104,10 @@ class EventSourceTransport(LiveTransport[SseOptions, EventSource]):
         if timer is not None:
             timer.cancel()
         super().end(stream)
+
+    def beat(self, stream: EventSource, connection: Connection) -> None:  # noqa: ARG002 all are alike
+        """Send a comment; the kernel notices a network that is silent."""
+        connection.beat(BEAT)
 
     def added(self, stream: EventSource) -> None:
         """Send the client which events it gets from now on."""

@@ -1,18 +1,16 @@
 """How streams end: by the client, by the network, by a reload and with the process."""
 
 import asyncio
-import ctypes
 import signal
 import socket
-import struct
 import sys
 
 import pytest
 from event_streams import Served
+from silent_networks import drop_all
 
 from evframe.testing import ConfigFile, until
 
-_SO_ATTACH_FILTER = 26
 _SILENT = 'bind = "127.0.0.1:0"'
 
 
@@ -31,12 +29,6 @@ async def test_a_network_that_is_silent(served):
         drop_all(writer.get_extra_info("socket"))
         await until(lambda: not each.events.subscriptions)
         writer.close()
-
-
-def drop_all(kernel):
-    """Have the kernel drop each segment that arrives for a socket, as if the cable were cut."""
-    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF: return 0
-    kernel.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(program)))
 
 
 async def test_a_client_that_is_killed(served):
