@@ -60,6 +60,7 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-mqtt-clients",
             "evframe-policies",
             "evframe-probing",
+            "evframe-redis-clients",
             "evframe-resolver",
             "evframe-route",
             "evframe-state",

@@ -15,6 +15,10 @@ from evframe_rabbitmq import RabbitmqTransport
 from evframe_rabbitmq_consumer import ConnectionOptions as QueueOptions
 from evframe_rabbitmq_consumer import Options as RabbitmqOptions
 from evframe_rabbitmq_consumer import RabbitmqConsumer
+from evframe_redis import RedisTransport
+from evframe_redis_consumer import ConnectionOptions as StreamOptions
+from evframe_redis_consumer import Options as RedisOptions
+from evframe_redis_consumer import RedisConsumer
 from numbered import assert_all
 
 import evframe
@@ -52,7 +56,7 @@ async def topic(kafka):
 
 def sender(socket):
     """Return an interface that sends the event `E_N` to *socket*."""
-    plugins = {"rabbitmq": RabbitmqTransport(), "kafka": KafkaTransport()}
+    plugins = {"rabbitmq": RabbitmqTransport(), "kafka": KafkaTransport(), "redis": RedisTransport()}
     events = evframe.EventInterface(plugins=plugins)
     events.register_event("E_N")
     events.subscribe_event("E_N", socket)
@@ -88,6 +92,15 @@ async def test_round_trip_through_kafka(kafka, topic):
         KafkaOptions([TopicOptions(topics=[topic], brokers=f"127.0.0.1:{kafka.port}", group_id=topic)])
     )
     sent, received = await round_trip(f"kafka:127.0.0.1:{kafka.port}/{topic}?partition=3", source)
+
+    assert received == sent
+
+
+async def test_round_trip_through_redis(redis):
+    """What one evframe adds to a stream is the same event at the next one, byte by byte."""
+    stream, url = f"s-{uuid.uuid4().hex[:8]}", f"redis://127.0.0.1:{redis.port}"
+    source = RedisConsumer(RedisOptions([StreamOptions(stream=stream, url=url)]))
+    sent, received = await round_trip(f"{url}?stream={stream}", source)
 
     assert received == sent
 
@@ -166,6 +179,24 @@ async def test_kill_one_of_three_members_of_a_group(gateway, kafka, topic, tmp_p
     assert_all(killed + others[0] + others[1], COUNT)
     assert len(killed) + len(others[0]) + len(others[1]) == COUNT + len(again)
     assert len(again) < len(killed)
+
+
+async def test_kill_one_of_three_consumers_of_a_stream(gateway, redis, tmp_path):
+    """Of three gateways in one group of a stream one is killed: the others take over what it had, and nothing is lost."""
+    stream, url = f"s-{uuid.uuid4().hex[:8]}", f"redis://127.0.0.1:{redis.port}"
+
+    def start(toml):
+        return gateway(
+            f'{toml}[[plugins.redis-consumer.connections]]\nurl = "{url}"\nstream = "{stream}"\n'
+            f"prefetch = {PREFETCH}\nclaim_idle_ms = 1000\n"
+        )
+
+    killed, *others = await kill_one_of_three(start, "redis_consumer:list", f"{url}?stream={stream}", tmp_path)
+    again = set(killed) & {number for other in others for number in other}
+
+    assert_all(killed + others[0] + others[1], COUNT)
+    assert len(killed) + len(others[0]) + len(others[1]) == COUNT + len(again)
+    assert len(again) <= PREFETCH
 
 
 async def test_terminated_gateway_leaves_the_rest(gateway, rabbitmq, queue, tmp_path):

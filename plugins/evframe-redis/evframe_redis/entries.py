@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
+from evframe_redis_clients.replies import word
+
 from evframe import Batch, Event
 from evframe.plugin import UNFIT, UnfitError
 from evframe_redis.address import RedisSocket, stream_of
@@ -17,15 +19,6 @@ Command = tuple[int, bytes]
 """The index of an event, and its command."""
 Carried = Sequence[Mapping[str, str] | None] | None
 """The headers of the events of a batch, by their indexes; None when none has any."""
-
-
-def command(*words: bytes) -> bytes:
-    """Return a command as the protocol has it."""
-    return b"*%d\r\n%b" % (len(words), b"".join(map(_word, words)))
-
-
-def _word(text: bytes) -> bytes:
-    return b"$%d\r\n%b\r\n" % (len(text), text)
 
 
 def commands(target: RedisSocket, batch: Batch, carried: Carried) -> Iterator[Command]:
@@ -42,7 +35,7 @@ def commands(target: RedisSocket, batch: Batch, carried: Carried) -> Iterator[Co
         if ids is not None or carried is not None:
             more = tuple(_more(ids, carried, index))
         head = _head(key, target.maxlen, event.name, len(more))
-        yield index, head + _word(event.payload) + (b"".join(map(_word, more)) if more else b"")
+        yield index, head + word(event.payload) + (b"".join(map(word, more)) if more else b"")
 
 
 def _key(target: RedisSocket, event: Event) -> bytes:
@@ -58,7 +51,7 @@ def _head(key: bytes, maxlen: int | None, name: str, more: int) -> bytes:
     """Return the command up to the notification, when *more* words follow that."""
     limit = () if maxlen is None else (b"MAXLEN", b"~", b"%d" % maxlen)
     words = (b"XADD", key, *limit, b"*", b"event", name.encode("utf-8", "surrogateescape"), b"payload")
-    return b"*%d\r\n%b" % (len(words) + 1 + more, b"".join(map(_word, words)))
+    return b"*%d\r\n%b" % (len(words) + 1 + more, b"".join(map(word, words)))
 
 
 def _more(ids: Sequence[str] | None, carried: Carried, index: int) -> Iterator[bytes]:

@@ -7,11 +7,12 @@ from collections.abc import Awaitable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from evframe_redis_clients.addresses import SCHEMES
 from evframe_wire.tls import client_context
 
 from evframe import Batch, ConfigError, Socket, Unavailable, hookimpl
 from evframe.plugin import HostAddress, LateModule, Limits, PluginContext, Resolver
-from evframe_redis.address import SCHEMES, RedisSocket, parse
+from evframe_redis.address import RedisSocket, parse
 from evframe_redis.entries import commands, parts
 from evframe_redis.options import Options as RedisOptions
 from evframe_redis.replies import Refusal
@@ -99,7 +100,7 @@ class RedisTransport:
         if server is None or server.target != target:  # with another password
             if server is not None:
                 server.cut()
-            tls = self._tls if target.scheme == "rediss" else None
+            tls = self._tls if target.address.is_encrypted else None
             server = library.Server(target, self._options, tls, self._resolver)
             self._servers[target.canonical] = server
         return server

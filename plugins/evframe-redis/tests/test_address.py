@@ -1,11 +1,14 @@
 """The sockets of the transport, row by row."""
 
+import attrs
 import pytest
 from evframe_redis import RedisSocket, parse
 from evframe_redis.entries import parts
 from evframe_redis.replies import Refusal
+from evframe_redis_clients.addresses import Address
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.exceptions import ResponseError
 
 
 @pytest.mark.parametrize(
@@ -35,11 +38,11 @@ def test_accepted(text, parts, canonical):
     """Each accepted row; the canonical text can be parsed again, and has no password."""
     found = parse("redis", text)
     assert (
-        found.user,
-        found.password,
-        found.host,
-        found.port,
-        found.database,
+        found.address.user,
+        found.address.password,
+        found.address.host,
+        found.address.port,
+        found.address.database,
         found.stream,
         found.maxlen,
     ) == parts
@@ -91,17 +94,12 @@ TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8)
 def test_canonical_text_is_a_socket(user, stream, database, port, maxlen):
     """Whatever a socket has, its canonical text is the same socket."""
     stream = stream.replace("{", "{{")  # one alone begins a parameter
-    made = RedisSocket("rediss", "h", port, stream, user or None, "secret", database, maxlen)
+    made = RedisSocket(Address("rediss", "h", port, user or None, "secret", database), stream, maxlen)
     again = parse(*made.canonical.split(":", 1))
 
     assert again.canonical == made.canonical
-    assert (again.user, again.stream, again.database, again.port, again.maxlen) == (
-        user or None,
-        stream,
-        database,
-        port,
-        maxlen,
-    )
+    assert (again.stream, again.maxlen) == (stream, maxlen)
+    assert again.address == attrs.evolve(made.address, password=None)
 
 
 @pytest.mark.parametrize(
@@ -119,13 +117,15 @@ def test_canonical_text_is_a_socket(user, stream, database, port, maxlen):
         ("NOPERM this user has no permissions", "access_refused", False),
         ("WRONGTYPE Operation against a key holding the wrong kind of value", "wrongtype", False),
         ("ERR unknown command 'XADD'", "error_reply", False),
+        ("\x1b[2J what a hostile server says", "error_reply", False),
         ("ERR Protocol error: invalid bulk length", "too_large", False),
     ],
 )
 def test_refusals(text, reason, is_later):
     """Each error reply has a reason; a server that is not well may take the same command later."""
     code, _, rest = text.partition(" ")
-    for refusal in (Refusal.of(text, None), Refusal.of(rest, code)):
+    for error in (ResponseError(text), ResponseError(rest, status_code=code)):
+        refusal = Refusal.of(error)
         assert (refusal.reason, refusal.is_later) == (reason, is_later)
 
 
