@@ -234,3 +234,15 @@ def test_streams_that_clients_open(tmp_path):
     }
     on_stream = [key for key, each in document["channels"].items() if {"$ref": "#/servers/sse"} in each["servers"]]
     assert sorted({*document["channels"]} - {*on_stream}) == ["management"]
+
+
+def test_websockets():
+    """A WebSocket has the events and takes commands: it is a server of both."""
+    config = parse_config('[plugins.websocket]\nbind = "127.0.0.1:8891"\n[plugins.mi-http]\n')
+    document = asyncapi_document(Gateway.of(evframe.EventInterface(config), config))
+
+    assert_fits(document)
+    server = document["servers"]["websocket"]
+    assert (server["protocol"], server["host"], server["pathname"]) == ("ws", "127.0.0.1:8891", "/ws")
+    for channel in ("E_PIKE_BLOCKED", "management"):
+        assert {"$ref": "#/servers/websocket"} in document["channels"][channel]["servers"]

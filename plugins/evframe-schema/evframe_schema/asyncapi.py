@@ -82,7 +82,8 @@ class _Document:
         self._spec = spec
         places = {place.canonical: place for some in gateway.places.values() for place in some}
         self._places = places
-        self._listening = [*gateway.management, *gateway.streams]
+        both = {each.name: each for each in (*gateway.management, *gateway.streams)}  # one of them may be both
+        self._listening = [*both.values()]
         self._servers = keys_for([_RUN_TIME, *(each.name for each in self._listening), *places])
         self._channels = keys_for([MANAGEMENT, *(event.name for event in gateway.events)])
         self._operations = keys_for(

@@ -84,16 +84,24 @@ def _fifo(options: Mapping[str, Any]) -> ListeningServer | None:
     return None if options["fifo_name"] is None else ListeningServer("fifo", options["fifo_name"])
 
 
-def _event_source(options: Mapping[str, Any]) -> ListeningServer | None:
-    if options["bind"] is None:
-        return None
-    protocol = "https" if options["tls_cert_file"] else "http"
-    return ListeningServer(protocol, options["bind"], options["path"], _token(options))
+def _stream(protocol: str) -> _Make:
+    def made(options: Mapping[str, Any]) -> ListeningServer | None:
+        if options["bind"] is None:
+            return None
+        secured = f"{protocol}s" if options["tls_cert_file"] else protocol
+        return ListeningServer(secured, options["bind"], options["path"], _token(options))
+
+    return made
 
 
 def _token(options: Mapping[str, Any]) -> dict[str, Any]:
     return {"token": _BEARER} if options["token_file"] or options["token"] else {}
 
 
-_MANAGEMENT: Final[Mapping[str, _Make]] = {"mi-http": _http, "mi-datagram": _datagram, "mi-fifo": _fifo}
-_STREAMS: Final[Mapping[str, _Make]] = {"sse": _event_source}
+_MANAGEMENT: Final[Mapping[str, _Make]] = {
+    "mi-http": _http,
+    "mi-datagram": _datagram,
+    "mi-fifo": _fifo,
+    "websocket": _stream("ws"),
+}
+_STREAMS: Final[Mapping[str, _Make]] = {"sse": _stream("http"), "websocket": _stream("ws")}
