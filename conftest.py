@@ -160,6 +160,12 @@ def nats(brokers):
     return brokers.get("nats")
 
 
+@pytest.fixture(scope="session")
+def moto(brokers):
+    """Return a server of moto, which answers as Amazon SQS does, that is started for the tests."""
+    return brokers.get("moto")
+
+
 @pytest.fixture
 def install(tmp_path, monkeypatch):
     """Install plugins as packages would: `install(name="module:object")`, into another group with *group*."""

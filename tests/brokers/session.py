@@ -7,6 +7,7 @@ from importlib import import_module
 KINDS = {
     "kafka": ("brokers.kafka", "Kafka"),
     "mosquitto": ("brokers.mosquitto", "Mosquitto"),
+    "moto": ("brokers.moto", "Moto"),
     "nats": ("brokers.nats", "Nats"),
     "rabbitmq": ("brokers.rabbitmq", "RabbitMQ"),
     "rsyslog": ("brokers.rsyslog", "Rsyslog"),

@@ -72,6 +72,8 @@ def test_toml_blocks_are_configurations(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BROKER_PASSWORD", "secret")
     monkeypatch.setenv("EVFRAME_TOKEN", "secret")
+    monkeypatch.setenv("SQS_KEY", "key")
+    monkeypatch.setenv("SQS_SECRET", "secret")
     monkeypatch.setenv("WEBHOOK_SECRET", "whsec_" + "c2VjcmV0" * 4)
     for text in blocks(page, "toml"):
         (tmp_path / "evframe.toml").write_text(text)

@@ -9,8 +9,9 @@ from brokers.queues import channel_of, make_queue
 from brokers.redis import entries_in
 from brokers.rsyslog import Rsyslog
 from brokers.topics import make_topic, records_in
-from kept import Gateway, configuration, kept, number_of, on_disk
+from kept import Gateway, configuration, delivered, kept, number_of, on_disk
 from processes import until
+from sqs_front import LOST, Front
 from webhook_server import Server
 
 pytestmark = pytest.mark.timeout(180)
@@ -103,3 +104,18 @@ async def test_ids_in_syslog(tmp_path):
     finally:
         await asyncio.to_thread(broker.remove)
     assert_named([(each["event@32473"]["n"], each["delivery@32473"]["id"]) for each in found])
+
+
+async def test_ids_in_sqs(tmp_path, moto):
+    """Messages that a queue gets again have the ids that they had before, in an attribute."""
+    url = await asyncio.to_thread(moto.make_queue, f"ids-{tmp_path.name.replace('_', '-')}")
+    answers = [LOST]
+    keys = '[plugins.sqs]\naccess_key_id = "key"\nsecret_access_key = "secret"\nregion = "us-east-1"\n'
+    async with Front(moto.port, lambda *_: answers.pop() if answers else None) as front:
+        socket = f"sqs:http://127.0.0.1:{front.port}/{url.split('/', 3)[3]}"
+        async with kept(tmp_path, socket, keys) as events:
+            await delivered(events)
+    messages = await asyncio.to_thread(moto.take_all, url)
+    assert_named(
+        [(number_of(each["Body"]), each["MessageAttributes"]["evframe-id"]["StringValue"]) for each in messages]
+    )

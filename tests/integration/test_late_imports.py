@@ -8,7 +8,18 @@ import pytest
 from processes import bound
 
 pytestmark = pytest.mark.timeout(120)
-LIBRARIES = {"aio_pika", "aiohttp", "aiokafka", "aiormq", "h11", "lxml", "opentelemetry", "redis"}
+LIBRARIES = {
+    "aio_pika",
+    "aiobotocore",
+    "aiohttp",
+    "aiokafka",
+    "aiormq",
+    "botocore",
+    "h11",
+    "lxml",
+    "opentelemetry",
+    "redis",
+}
 CONFIG = """
 [plugins.mi-http]
 bind = "127.0.0.1:0"
@@ -28,6 +39,10 @@ uri = "http://127.0.0.1:1/"
 [[plugins.opensips.instances]]
 name = "one"
 url = "http://127.0.0.1:1/mi"
+[plugins.sqs]
+access_key_id = "key"
+secret_access_key = "secret"
+region = "us-east-1"
 [[events]]
 name = "E_TEST"
 [[subscriptions]]
@@ -36,6 +51,9 @@ socket = "rabbitmq:127.0.0.1:1/q"
 [[subscriptions]]
 event = "E_TEST"
 socket = "kafka:127.0.0.1:1/t"
+[[subscriptions]]
+event = "E_TEST"
+socket = "sqs:http://127.0.0.1:1/1/q"
 [[subscriptions]]
 event = "E_TEST"
 socket = "xmlrpc:127.0.0.1:1:method"
@@ -75,7 +93,7 @@ async def work():
             await asyncio.sleep(0.01)
         while not {"aiohttp.web", "h11"} <= set(sys.modules):
             await asyncio.sleep(0.01)
-    assert {"aiokafka", "aio_pika", "aiormq", "aiohttp", "lxml", "redis"} <= set(sys.modules)
+    assert {"aiokafka", "aio_pika", "aiormq", "aiohttp", "botocore", "lxml", "redis"} <= set(sys.modules)
 
 asyncio.run(work())
 """

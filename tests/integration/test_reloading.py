@@ -252,6 +252,15 @@ async def test_syslog(tmp_path, rsyslog, way):
     assert_exactly([int(each["data"]["event@32473"]["n"]) for each in rsyslog.messages(way)], 3000)
 
 
+async def test_sqs(tmp_path, moto):
+    """Requests that are under way have their answers before the next ones are made."""
+    url = await asyncio.to_thread(moto.make_queue, "reloaded")
+    keys = '[plugins.sqs]\naccess_key_id = "key"\nsecret_access_key = "secret"\nregion = "us-east-1"\n'
+    site = Site(tmp_path / "evframe.toml", f"sqs:{url}", "sqs")
+    await site.run(*(f"{keys}timeout_ms = {number}\n" for number in (20_000, 30_000)), count=300)
+    assert_exactly(numbers_of(each["Body"] for each in await asyncio.to_thread(moto.take_all, url)), 300)
+
+
 async def test_datagram_is_as_it_was(tmp_path):
     """A transport whose options do not change is left alone when another one is exchanged."""
     for family, address in ((socket.AF_INET, ("127.0.0.1", 0)), (socket.AF_UNIX, str(tmp_path / "socket"))):

@@ -19,7 +19,7 @@ from evframe_import_opensips.tokens import Place
 from evframe_import_opensips.values import Value
 
 PLUGIN: Final = "opensips"
-_STAYING: Final = frozenset({"event_route", "event_routing", "event_sqs"})  # event modules that send nothing from here
+_STAYING: Final = frozenset({"event_route", "event_routing"})  # event modules that send nothing from here
 _MANAGEMENT: Final = {"mi_http": "mi-http", "mi_datagram": "mi-datagram", "mi_fifo": "mi-fifo"}
 _EVERY_ADDRESS: Final = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104 compared, not bound
 _FIFO: Final = "/tmp/opensips_fifo"  # noqa: S108 the original's

@@ -14,7 +14,6 @@ from evframe_import_opensips.tables import Module, ModuleParameter, without_opti
 
 _JSON_RPC: Final = "the management interface speaks JSON-RPC: `mi-http`"
 _NO_PAGES: Final = "there are no pages for a browser"
-_NO_SQS: Final = "no plugin sends to Amazon SQS"
 _FROM_1: Final = "from 1: every wait has an end here"
 _BY_SUBSCRIPTION: Final = "of a script function: raise an event, and subscribe a socket to it"
 
@@ -26,7 +25,7 @@ MODULES: Final = {
     "event_rabbitmq": Module("rabbitmq"),
     "event_route": Module("route", "until 3.5; event routes are Python callables: `[routes]`"),
     "event_routing": Module(None, "`events.listen` and `events.wait_for_event` in the process"),
-    "event_sqs": Module(None, _NO_SQS),
+    "event_sqs": Module("sqs"),
     "event_stream": Module("stream"),
     "event_virtual": Module("virtual"),
     "event_xmlrpc": Module("xmlrpc"),
@@ -64,7 +63,7 @@ PARAMETERS: Final = (
     _P("event_rabbitmq", "use_tls", "use_tls", values.switch, "`ca_file` and `cert_file` in place of a TLS domain"),
     _P("event_rabbitmq", "sync_mode", note="the broker confirms every message"),
     _P("event_rabbitmq", "server_id", note=_BY_SUBSCRIPTION),
-    _P("event_sqs", "queue_url", note=_NO_SQS),
+    _P("event_sqs", "queue_url", "queue_url", values.listed, "a socket may be `sqs:ID`"),
     _P("event_stream", "reliable_mode", "reliable_mode", values.switch),
     _P("event_stream", "timeout", "timeout_ms", values.number, _FROM_1),
     _P("event_stream", "event_param", "event_param", values.text),
@@ -122,6 +121,7 @@ SCHEMES: Final = {
     "flatstore": "flatstore",
     "kafka": "kafka",
     "rabbitmq": "rabbitmq",
+    "sqs": "sqs",
     "tcp": "stream",
     "udp": "datagram",
     "unix": "datagram",
@@ -148,8 +148,8 @@ FUNCTIONS: Final = {
     "mi": "evframe mi in a shell, evframe_mi.dispatcher_of(context) in a plugin",
     "notify_on_event": "async with events.listen(name, where={…})",
     "rabbitmq_publish": "raise an event that a rabbitmq: socket is subscribed to",
-    "sqs_publish_message": _NO_SQS,
-    "sqs_send_message": _NO_SQS,
+    "sqs_publish_message": "raise an event that a sqs: socket is subscribed to",
+    "sqs_send_message": "raise an event that a sqs: socket is subscribed to",
     "wait_for_event": "await events.wait_for_event(name, where={…}, timeout_s=…)",
 }
 """What takes the place of the functions that cannot be converted."""

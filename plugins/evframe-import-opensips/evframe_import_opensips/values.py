@@ -47,6 +47,11 @@ def count(value: Value, _: Any = None) -> int:
     return int(found[1])
 
 
+def listed(value: Value, before: Any) -> list[str]:
+    """Add a text to those before."""
+    return [*(before or ()), text(value)]
+
+
 def mode(value: Value, _: Any = None) -> str:
     """Take octal digits, or a number; 0 stands for 0600."""
     return value if isinstance(value, str) else f"{value or 0o600:o}"

@@ -84,6 +84,18 @@ def test_where_the_interface_listens(converted, text, bind):
     assert bool(said) is ('"ip", "10' in text or "*" in text)
 
 
+def test_names_of_queues(converted):
+    """A parameter that may be set several times is a list; a socket may have such a name."""
+    url = "https://sqs.us-west-2.amazonaws.com/123456789012"
+    tables, said = converted(f"""
+        loadmodule "event_sqs.so"
+        modparam("event_sqs", "queue_url", "[one]{url}/a")
+        modparam("event_sqs", "queue_url", "[two]{url}/b")
+    """)
+    assert tables == {"plugins": {"sqs": {"queue_url": [f"[one]{url}/a", f"[two]{url}/b"]}}}
+    assert said == []
+
+
 def test_a_password_is_no_option(converted):
     """The password of the management interface is not copied, and what to do instead is said."""
     tables, said = converted('loadmodule "mi_http.so"\nmodparam("httpd", "auth_password", "s3cret")')
@@ -111,7 +123,6 @@ def test_several_modules_at_once(converted):
     ("text", "said"),
     [
         ('loadmodule "event_new.so"', 'loadmodule "event_new": no module of this name is known'),
-        ('loadmodule "event_sqs.so"', 'loadmodule "event_sqs": no plugin sends to Amazon SQS'),
         ('modparam("mi_new", "a", 1)', 'modparam "mi_new" "a": no module of this name is known'),
         (
             'modparam("event_stream", "timeout", "1")',
@@ -333,7 +344,7 @@ def test_subscriptions(converted):
             subscribe_event("E_A", "udp:127.0.0.1:2");
         }
         timer_route[keep, 30] { subscribe_event("E_A", "udp:127.0.0.1:6", 60); }
-        route[x] { subscribe_event("E_A", "route:E_A"); subscribe_event("E_A", "sqs:https://a"); }
+        route[x] { subscribe_event("E_A", "route:E_A"); subscribe_event("E_A", "nowhere:a"); }
     """)
     assert [(each["socket"][-1], each.get("expire_s")) for each in tables["subscriptions"]] == [
         ("1", None),
@@ -351,7 +362,7 @@ def test_subscriptions(converted):
         "+11 made in route[x]; here from the start on, and without an end",
         "-11 name a Python callable in [routes]",
         "+11 made in route[x]; here from the start on, and without an end",
-        "-11 no plugin has the scheme 'sqs'",
+        "-11 no plugin has the scheme 'nowhere'",
     ]
 
 
