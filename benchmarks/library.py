@@ -12,7 +12,10 @@ import time
 from collections import deque
 
 import aio_pika
+import aiomqtt
 from aiokafka import AIOKafkaProducer
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 
 async def aiokafka_send(port: int, topic: str, count: int, payload: bytes, *, looks: bool = True) -> float:
@@ -62,7 +65,66 @@ async def aio_pika_publish(port: int, queue: str, count: int, payload: bytes) ->
         return count / (time.perf_counter() - start)
 
 
-LOOPS = {loop.__name__: loop for loop in (aiokafka_send, aiokafka_flush, aio_pika_publish)}
+def mqtt_client(port: int, name: str | None = None) -> aiomqtt.Client:
+    """Return a client of MQTT 5, of the session *name* if there is one."""
+    properties = Properties(PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = 0 if name is None else 3600
+    client = aiomqtt.Client(
+        "127.0.0.1",
+        port,
+        identifier=name,
+        clean_start=name is None,
+        protocol=aiomqtt.ProtocolVersion.V5,
+        properties=properties,
+    )
+    client.pending_calls_threshold = 1000
+    return client
+
+
+async def aiomqtt_publish(port: int, topic: str, count: int, payload: bytes) -> float:
+    """Return the rate of aiomqtt's `publish()` with QoS 1 and 100 calls at once, of which 20 are under way."""
+    async with mqtt_client(port) as client:
+        numbers = iter(range(count))
+
+        async def publish() -> None:
+            for _ in numbers:
+                await client.publish(topic, payload, qos=1)
+
+        start = time.perf_counter()
+        await asyncio.gather(*(publish() for _ in range(100)))
+        return count / (time.perf_counter() - start)
+
+
+async def aiomqtt_one_by_one(port: int, topic: str, count: int, payload: bytes) -> float:
+    """Return the rate of aiomqtt's `publish()` with QoS 1, one after another."""
+    async with mqtt_client(port) as client:
+        start = time.perf_counter()
+        for _ in range(count):
+            await client.publish(topic, payload, qos=1)
+        return count / (time.perf_counter() - start)
+
+
+async def aiomqtt_messages(port: int, name: str, count: int, _: bytes) -> float:
+    """Return the rate at which aiomqtt takes the messages of a session, acknowledged by the library."""
+    start = time.perf_counter()
+    async with mqtt_client(port, name) as client:
+        messages = client.messages
+        for _number in range(count):
+            await anext(messages)
+        return count / (time.perf_counter() - start)
+
+
+LOOPS = {
+    loop.__name__: loop
+    for loop in (
+        aiokafka_send,
+        aiokafka_flush,
+        aio_pika_publish,
+        aiomqtt_publish,
+        aiomqtt_one_by_one,
+        aiomqtt_messages,
+    )
+}
 
 if __name__ == "__main__":
     name, port, target, count, payload = sys.argv[1:]

@@ -19,12 +19,12 @@ class Limits:
         self.folder = folder
         self._program = folder / "limits"
         source = Path(__file__).resolve().parent / "limits.c"
-        self._peers: dict[Any, int] = {}
+        self._peers: dict[Any, Any] = {}
         self._stack = contextlib.ExitStack()
         subprocess.run(["cc", "-O2", "-o", self._program, source], check=True)
 
-    def peer(self, start: Callable[[], contextlib.AbstractContextManager[int]]) -> int:
-        """Return the port of a broker, which runs from its first use to the end."""
+    def peer(self, start: Callable[[], contextlib.AbstractContextManager[Any]]) -> Any:
+        """Return what a broker yields, such as its port; it runs from its first use to the end."""
         if start not in self._peers:
             self._peers[start] = self._stack.enter_context(start())
         return self._peers[start]

@@ -16,6 +16,9 @@ from counting import counting
 from evframe_datagram import DatagramTransport
 from evframe_flatstore import FlatstoreTransport
 from evframe_kafka import KafkaTransport
+from evframe_mqtt import MqttTransport
+from evframe_mqtt_consumer import ConnectionOptions, MqttConsumer
+from evframe_mqtt_consumer import Options as ConsumerOptions
 from evframe_rabbitmq import RabbitmqTransport
 from evframe_route import RouteTransport
 from evframe_stream import Options as StreamOptions
@@ -193,6 +196,40 @@ async def rabbitmq(bare: limits.Limits) -> Measurement:
     return Measurement(ours, None, library, lost)
 
 
+def mqtt(loop: str) -> Callable[[limits.Limits], Awaitable[Measurement]]:
+    """Return the measurement of messages to a Mosquitto, acknowledged, beside a loop of aiomqtt's own `publish()`."""
+
+    async def run(bare: limits.Limits) -> Measurement:
+        port = bare.peer(peers.mosquitto).port
+        library = await peers.library(loop, port, "bench", payload(TWO), COUNT // 20)
+        ours, lost = await rate(MqttTransport(), [f"mqtt://127.0.0.1:{port}/bench"], lambda _: TWO, COUNT // 2)
+        return Measurement(ours, None, library, lost)
+
+    return run
+
+
+async def mqtt_consumer(bare: limits.Limits) -> Measurement:
+    """Measure messages of a session until all are acknowledged, beside aiomqtt, which raises and delivers nothing."""
+    broker, count = bare.peer(peers.mosquitto), COUNT // 10
+    names = [await peers.new_session(broker, "kept") for _ in range(2)]
+    await rate(MqttTransport(), [f"mqtt://127.0.0.1:{broker.port}/kept"], lambda _: TWO, count)
+    library = await peers.library("aiomqtt_messages", broker.port, names[0], b"", count)
+    options = ConnectionOptions(["kept"], client_id=names[1], uri=f"mqtt://127.0.0.1:{broker.port}")
+    source = MqttConsumer(ConsumerOptions([options]))
+    routes = RouteTransport()
+    routes.add("bench", counting("plain"), inline=True)
+    events = evframe.EventInterface(plugins={"route": routes, "mqtt-consumer": source})
+    events.register_event("E_BENCH")
+    events.subscribe_event("E_BENCH", "route:bench")
+    consumer = source.consumers[names[1]]
+    start = time.perf_counter()
+    async with events:
+        while consumer.counts.acknowledged < count:
+            await asyncio.sleep(0.001)
+        ours = count / (time.perf_counter() - start)
+    return Measurement(ours, None, library, max(0, count - consumer.intake.raised))  # the rate has sent one more
+
+
 def xmlrpc(**options: Any) -> Callable[[limits.Limits], Awaitable[Measurement]]:
     """Return the measurement of calls, beside the standard library's client on one connection."""
 
@@ -265,6 +302,9 @@ PATHS = (
     Path_("kafka", "library ≥ 5", kafka("aiokafka_send")),
     Path_("kafka, library only flushed", "", kafka("aiokafka_flush")),
     Path_("rabbitmq", "library ≥ 3", rabbitmq),
+    Path_("mqtt", "library ≥ 3", mqtt("aiomqtt_publish")),
+    Path_("mqtt, library one by one", "", mqtt("aiomqtt_one_by_one")),
+    Path_("mqtt-consumer", "library ≥ 2", mqtt_consumer),
     Path_("xmlrpc", "library ≥ 5", xmlrpc()),
     Path_("webhook", "library ≥ 0.6", webhook()),
     Path_("webhook, 8 in flight", "", webhook(max_in_flight=8)),

@@ -20,6 +20,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 
 from brokers.kafka import Kafka
+from brokers.messages import keep
+from brokers.mosquitto import Mosquitto
 from brokers.rabbitmq import RabbitMQ
 
 
@@ -43,6 +45,24 @@ def kafka() -> Iterator[int]:
         yield broker.port
     finally:
         broker.remove()
+
+
+@contextmanager
+def mosquitto() -> Iterator[Mosquitto]:
+    """Run a Mosquitto."""
+    broker = Mosquitto()
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.remove()
+
+
+async def new_session(broker: Mosquitto, topic: str) -> str:
+    """Make a session that keeps the messages of a topic; return its name."""
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    await keep(broker, name, topic)
+    return name
 
 
 @contextmanager

@@ -42,10 +42,10 @@ async def messages_of(broker, topic):
         yield take
 
 
-async def keep(broker, name):
-    """Make a session that keeps the messages of the topic *name*."""
+async def keep(broker, name, topic=None):
+    """Make a session that keeps the messages of *topic*, which is the name of the session without one."""
     async with client(broker, name) as found:
-        await found.subscribe(name, qos=1)
+        await found.subscribe(topic or name, qos=1)
 
 
 async def bodies_in(broker, name):
