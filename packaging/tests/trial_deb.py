@@ -181,6 +181,21 @@ def test_its_lists_of_files_are_true(package, tmp_path):
     assert listed > 1000
 
 
+def test_it_needs_the_libc_that_its_libraries_need(package, tmp_path):
+    """The version of glibc is the newest one that a shared object names."""
+    subprocess.run(["dpkg-deb", "-x", package, tmp_path], check=True, timeout=120)
+    objects = [path for path in tmp_path.rglob("*.so*") if path.is_file() and path.read_bytes()[:4] == b"\x7fELF"]
+    named = {
+        tuple(map(int, version.split(b".")))
+        for path in objects
+        for version in re.findall(rb"\0GLIBC_([0-9.]+)(?=\0)", path.read_bytes())
+    }
+    command = ["dpkg-deb", "-f", package, "Depends"]
+    depends = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+
+    assert f"libc6 (>= {'.'.join(map(str, max(named)))})" in depends
+
+
 def test_lintian_finds_nothing(package):
     """The package is as Debian's policy wants it, but for what `lintian-overrides` gives a reason for."""
     command = ["lintian", "--allow-root", "--fail-on", "error,warning", package]
