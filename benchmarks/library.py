@@ -13,6 +13,7 @@ from collections import deque
 
 import aio_pika
 import aiomqtt
+import redis.asyncio
 from aiokafka import AIOKafkaProducer
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -114,6 +115,29 @@ async def aiomqtt_messages(port: int, name: str, count: int, _: bytes) -> float:
         return count / (time.perf_counter() - start)
 
 
+async def redis_xadd(port: int, stream: str, count: int, payload: bytes) -> float:
+    """Return the rate of redis-py's `xadd()`, one after the other, each acknowledged."""
+    async with redis.asyncio.Redis(port=port) as client:
+        fields: dict[str, bytes | str] = {"event": "E_BENCH", "payload": payload}
+        start = time.perf_counter()
+        for _ in range(count):
+            await client.xadd(stream, fields, maxlen=10_000)  # type: ignore[arg-type] # whose dict is invariant
+        return count / (time.perf_counter() - start)
+
+
+async def redis_pipeline(port: int, stream: str, count: int, payload: bytes) -> float:
+    """Return the rate of redis-py's pipelines of a thousand `xadd()`."""
+    async with redis.asyncio.Redis(port=port) as client:
+        fields: dict[str, bytes | str] = {"event": "E_BENCH", "payload": payload}
+        start = time.perf_counter()
+        for _ in range(0, count, 1000):
+            pipeline = client.pipeline(transaction=False)
+            for _ in range(1000):
+                pipeline.xadd(stream, fields, maxlen=10_000)  # type: ignore[arg-type] # as above
+            await pipeline.execute()
+        return count / (time.perf_counter() - start)
+
+
 LOOPS = {
     loop.__name__: loop
     for loop in (
@@ -123,6 +147,8 @@ LOOPS = {
         aiomqtt_publish,
         aiomqtt_one_by_one,
         aiomqtt_messages,
+        redis_xadd,
+        redis_pipeline,
     )
 }
 

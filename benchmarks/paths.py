@@ -20,6 +20,7 @@ from evframe_mqtt import MqttTransport
 from evframe_mqtt_consumer import ConnectionOptions, MqttConsumer
 from evframe_mqtt_consumer import Options as ConsumerOptions
 from evframe_rabbitmq import RabbitmqTransport
+from evframe_redis import RedisTransport
 from evframe_route import RouteTransport
 from evframe_stream import Options as StreamOptions
 from evframe_stream import StreamTransport
@@ -208,6 +209,19 @@ def mqtt(loop: str) -> Callable[[limits.Limits], Awaitable[Measurement]]:
     return run
 
 
+def redis(loop: str, count: int) -> Callable[[limits.Limits], Awaitable[Measurement]]:
+    """Return the measurement of entries of a stream of a Redis, beside a loop of redis-py's own."""
+
+    async def run(bare: limits.Limits) -> Measurement:
+        port = bare.peer(peers.redis)
+        library = await peers.library(loop, port, "library", payload(TWO), count)
+        sockets = [f"redis://127.0.0.1:{port}?stream=evframe&maxlen=10000"]
+        ours, lost = await rate(RedisTransport(), sockets, lambda _: TWO)
+        return Measurement(ours, None, library, lost)
+
+    return run
+
+
 async def mqtt_consumer(bare: limits.Limits) -> Measurement:
     """Measure messages of a session until all are acknowledged, beside aiomqtt, which raises and delivers nothing."""
     broker, count = bare.peer(peers.mosquitto), COUNT // 10
@@ -305,6 +319,8 @@ PATHS = (
     Path_("mqtt", "library ≥ 3", mqtt("aiomqtt_publish")),
     Path_("mqtt, library one by one", "", mqtt("aiomqtt_one_by_one")),
     Path_("mqtt-consumer", "library ≥ 2", mqtt_consumer),
+    Path_("redis", "library ≥ 3", redis("redis_xadd", COUNT // 10)),
+    Path_("redis, library with pipelines", "library ≥ 1.5", redis("redis_pipeline", COUNT // 2)),
     Path_("xmlrpc", "library ≥ 5", xmlrpc()),
     Path_("webhook", "library ≥ 0.6", webhook()),
     Path_("webhook, 8 in flight", "", webhook(max_in_flight=8)),

@@ -23,6 +23,7 @@ from brokers.kafka import Kafka
 from brokers.messages import keep
 from brokers.mosquitto import Mosquitto
 from brokers.rabbitmq import RabbitMQ
+from brokers.redis import Redis
 
 
 @contextmanager
@@ -54,6 +55,17 @@ def mosquitto() -> Iterator[Mosquitto]:
     try:
         broker.start()
         yield broker
+    finally:
+        broker.remove()
+
+
+@contextmanager
+def redis() -> Iterator[int]:
+    """Run a Redis that keeps entries in memory alone; yield its port."""
+    broker = Redis("--appendonly", "no")
+    try:
+        broker.start()
+        yield broker.port
     finally:
         broker.remove()
 
