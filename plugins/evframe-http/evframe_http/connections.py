@@ -16,7 +16,11 @@ Warn = Callable[..., None]
 """Logs a sentence with keys, unless it was logged a moment ago; `evframe_http.warnings.Warnings.warn`."""
 PAYLOAD_ERRORS: Final = (HttpProcessingError, ClientPayloadError, web.RequestPayloadError)
 """What is raised where a client sends what is no HTTP."""
-_MOST: Final = 200  # characters of a problem
+
+
+def problem_of(error: BaseException) -> str:
+    """Return the kind of an error in a request, without its text: that may have a part of the request with a token."""
+    return type(error).__name__
 
 
 class Handler(web.RequestHandler):
@@ -37,7 +41,7 @@ class Handler(web.RequestHandler):
         """Log what went wrong with a request: a line, with the traceback of errors of this process alone."""
         error = options.get("exc_info")
         if isinstance(error, PAYLOAD_ERRORS):
-            self._warn("a request is no HTTP", problem=" ".join(str(error).split())[:_MOST])
+            self._warn("a request is no HTTP", problem=problem_of(error))
         else:
             super().log_exception(*args, **options)
 

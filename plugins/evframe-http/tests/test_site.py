@@ -124,6 +124,23 @@ async def test_what_is_no_http_is_answered_without_a_traceback(caplog):
     assert [record for record in caplog.records if record.exc_info or record.levelname == "WARNING"] == []
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /?access_token=SECRET HTTP/1.1x\r\n\r\n",
+        b"GET /?access_token=SECRET\x00 HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer SECRET\x01\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nCookie SECRET\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_not_logged_itself(caplog, request_):
+    """It may have a token; the line has the kind of the error."""
+    async with served() as each:
+        assert b"400" in await ask(each.site().address, request_)
+    (record,) = (record for record in caplog.records if record.message == "a request is no HTTP")
+    assert record.problem.isidentifier()
+
+
 async def test_idle_connections_make_room_for_others(monkeypatch, caplog):
     """Of too many connections, the one that has been idle for longest is ended; one with a request is not."""
     monkeypatch.setattr(connections, "most_connections", lambda: 4)

@@ -8,7 +8,7 @@ from contextvars import Context
 from typing import Final
 
 from aiohttp import web
-from evframe_http.connections import PAYLOAD_ERRORS, hosts_of, joined
+from evframe_http.connections import PAYLOAD_ERRORS, hosts_of, joined, problem_of
 from evframe_http.origin import cors_headers, preflight_headers
 from evframe_mi.dispatcher import Dispatcher
 from evframe_mi.responses import NESTED_ERRORS
@@ -104,7 +104,7 @@ class Answering:
         except TimeoutError:
             return _empty(408)
         except PAYLOAD_ERRORS as error:
-            self._traffic.warn("a request has a body that is no HTTP", peer=request.remote, problem=str(error))
+            self._traffic.warn("a request has a body that is no HTTP", peer=request.remote, problem=problem_of(error))
             response = _empty(400)
             response.force_close()
             return response
