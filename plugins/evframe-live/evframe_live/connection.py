@@ -85,9 +85,10 @@ class Connection:
             left, timer = now, loop.call_later(self._timeout_s, look)
 
         timer = loop.call_later(self._timeout_s, look)
+        draining = asyncio.ensure_future(self._drain())
+        draining.add_done_callback(_retrieve)
         try:
-            # Shielded, because the library has one future for all that wait.
-            await asyncio.shield(asyncio.ensure_future(self._drain()))
+            await asyncio.shield(draining)  # the library has one future for all that wait
         except ConnectionError:
             return False
         finally:
@@ -102,3 +103,9 @@ class Connection:
     def close(self) -> None:
         """End the connection, once what is written has been sent."""
         self.closing.set()
+
+
+def _retrieve(task: asyncio.Future[None]) -> None:
+    """Take the error of a task that may have no reader any more."""
+    if not task.cancelled():
+        task.exception()

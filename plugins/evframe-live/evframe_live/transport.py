@@ -45,6 +45,7 @@ class LiveTransport(Generic[OptionsT, StreamT]):
         """Who may open a stream."""
         self.options = options
         self.warnings = Warnings(log)
+        self._log = log
         self._context: PluginContext | None = None
         self._numbers = itertools.count(1)
         self.streams: dict[str, StreamT] = {}
@@ -187,7 +188,9 @@ class LiveTransport(Generic[OptionsT, StreamT]):
         """End a stream whose last lease has ended without it, as by a changed policy."""
         if isinstance(socket, LiveSocket) and socket.scheme in self.schemes:
             stream = self.streams.get(socket.name)
-            if stream is not None and self.context.host.is_running and stream.leases.are_gone:
+            if stream is None or not self.context.host.is_running:
+                return
+            if stream.leases.are_gone or (stream.connection is None and not stream.leases.events):
                 self.end(stream)
 
     @hookimpl
@@ -210,7 +213,7 @@ class LiveTransport(Generic[OptionsT, StreamT]):
             OSError: if the address cannot be used.
             ValueError: if a file cannot.
         """
-        before, access = (self.options, self.access), Access(options, logging.getLogger("evframe.live"))
+        before, access = (self.options, self.access), Access(options, self._log)
         move_back = self._site.move(options.target) if self.is_started else lambda: None
         self.options, self.access = options, access
         closing = asyncio.get_running_loop().call_soon(self.close_all) if self.is_started else None

@@ -33,7 +33,7 @@ def _id_of(event: Event) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _head(name: str) -> bytes:
-    return b"event: %b\n" % name.encode("utf-8", "surrogateescape")
+    return b"event: %b\n" % name.encode("utf-8", "surrogateescape").translate(_BREAKS)
 
 
 def first_id() -> bytes:

@@ -96,7 +96,14 @@ class EventSourceTransport(LiveTransport[SseOptions, EventSource]):
         if not self.is_name(stream.socket.name) or not self.context.host.is_running:
             self.end(stream)
         else:
-            self._ends[stream] = asyncio.get_running_loop().call_later(self.options.resume_s, self.end, stream)
+            self._ends[stream] = asyncio.get_running_loop().call_later(self.options.resume_s, self._expire, stream)
+
+    def _expire(self, stream: EventSource) -> None:
+        """End what the client of *stream* has subscribed; events of the configuration wait for it further on."""
+        del self._ends[stream]
+        stream.leases.end()
+        if not stream.leases.events:
+            self.end(stream)
 
     def end(self, stream: EventSource) -> None:
         """End a stream."""

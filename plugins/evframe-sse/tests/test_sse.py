@@ -114,7 +114,23 @@ async def test_the_configuration_may_subscribe_a_name(served):
                 assert {*(await source.next()).data["events"]} == {"E_A", "E_B"}
                 assert await source.numbers(1) == [number]
             await until(lambda: len(each.events.subscriptions) == 1)
-            assert not each.sse.streams
+
+
+async def test_events_that_the_configuration_subscribes_wait_for_a_name_without_an_end(served):
+    """What came while the client was away stays, also when the time is over and the leases of the client have ended."""
+    config = '[[events]]\nname = "E_B"\n[[subscriptions]]\nevent = "E_B"\nsocket = "sse:desk-3"\n'
+    async with served(config, resume_s=0.05) as each:
+        async with each.source("E_A", name="desk-3") as source:
+            await source.next()
+        await until(lambda: each.sse.streams["desk-3"].connection is None)
+        for number in range(2):
+            each.events.raise_event("E_B", {"n": number})
+        await until(lambda: len(each.events.subscriptions) == 1)
+        async with each.source("E_B", name="desk-3", last=source.last) as source:
+            assert (await source.next()).data["complete"] is True
+            assert await source.numbers(2) == [0, 1]
+        each.events.unsubscribe_event("E_B", "sse:desk-3")
+        await until(lambda: not each.sse.streams)
 
 
 async def test_a_client_that_takes_nothing_holds_up_no_others(served):

@@ -87,7 +87,10 @@ class Responder:
         finally:
             for task in (*tasks, closing):
                 task.cancel()
-            await asyncio.gather(*tasks, closing, return_exceptions=True)
+            await asyncio.wait((*tasks, closing))
+        for task in tasks:
+            if not task.cancelled() and not isinstance(task.exception(), ConnectionError | None):
+                task.result()  # an error of this process, which is logged
 
     async def _read(self, response: web.WebSocketResponse, channel: Channel) -> None:
         loop = asyncio.get_running_loop()
