@@ -50,7 +50,7 @@ async def test_the_page_of_the_documentation(browser, tmp_path):
     path = tmp_path / "evframe.toml"
     async with site(block("html")) as origin:
         text = block("toml").replace("http://127.0.0.1:8000", origin).replace(":8890", ":0")
-        path.write_text(f'[plugins]\ndisable = ["mi-http"]\n{text}')
+        path.write_text(text)
         async with evframe.EventInterface.from_toml(path) as events:
             each = Served(events, events.plugin("sse"))
             gateway = each.url.removesuffix("/events")
