@@ -15,6 +15,7 @@ from aiohttp import web
 from aiokafka.admin import NewPartitions
 from brokers.queues import bodies_in, channel_of, make_queue
 from brokers.redis import commands_of, entries_in
+from brokers.streams import jetstream_of, make_stream, messages_in
 from brokers.topics import administrating, make_topic, make_topics, records_in
 from evframe_wire.framing import Splitter
 from kept import away, delivered, kept
@@ -440,6 +441,18 @@ async def test_rabbitmq_key_that_an_event_names_fails(tmp_path, rabbitmq):
         await until(lambda: not events.statistics[0].depth)
         assert events.statistics[0].reasons == {"unroutable": 4}
     assert numbers(await bodies_in(rabbitmq, f"{name}3")) == [3]
+
+
+async def test_nats_stream_that_is_full(tmp_path, nats):
+    """NATS: messages that a full stream refuses wait until it has room."""
+    name = f"s{tmp_path.name.replace('_', '')}"
+    await make_stream(nats, name, max_msgs=3, discard="new")
+    async with kept(tmp_path, f"nats://127.0.0.1:{nats.port}/{name}.a", count=10) as events:
+        await away(events, "nacked")
+        async with jetstream_of(nats) as jetstream:
+            await jetstream.update_stream(name=name, subjects=[f"{name}.>"], max_msgs=100, discard="new")
+        await delivered(events)
+    assert numbers(message.data for message in await messages_in(nats, name)) == list(range(10))
 
 
 async def test_kafka_topic_that_is_not_there(tmp_path, kafka):

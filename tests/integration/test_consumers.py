@@ -6,11 +6,16 @@ import uuid
 
 import aiormq
 import pytest
+from brokers.streams import jetstream_of, make_stream
 from brokers.topics import make_topic
 from evframe_kafka import KafkaTransport
 from evframe_kafka_consumer import ConnectionOptions as TopicOptions
 from evframe_kafka_consumer import KafkaConsumer
 from evframe_kafka_consumer import Options as KafkaOptions
+from evframe_nats import NatsTransport
+from evframe_nats_consumer import ConnectionOptions as NatsStreamOptions
+from evframe_nats_consumer import NatsConsumer
+from evframe_nats_consumer import Options as NatsOptions
 from evframe_rabbitmq import RabbitmqTransport
 from evframe_rabbitmq_consumer import ConnectionOptions as QueueOptions
 from evframe_rabbitmq_consumer import Options as RabbitmqOptions
@@ -54,9 +59,24 @@ async def topic(kafka):
     return await make_topic(kafka, 6)
 
 
+@pytest.fixture
+async def stream(nats):
+    """Return a stream."""
+    name = f"s{uuid.uuid4().hex[:8]}"
+    await make_stream(nats, name)
+    yield name
+    async with jetstream_of(nats) as jetstream:
+        await jetstream.delete_stream(name)
+
+
 def sender(socket):
     """Return an interface that sends the event `E_N` to *socket*."""
-    plugins = {"rabbitmq": RabbitmqTransport(), "kafka": KafkaTransport(), "redis": RedisTransport()}
+    plugins = {
+        "rabbitmq": RabbitmqTransport(),
+        "kafka": KafkaTransport(),
+        "nats": NatsTransport(),
+        "redis": RedisTransport(),
+    }
     events = evframe.EventInterface(plugins=plugins)
     events.register_event("E_N")
     events.subscribe_event("E_N", socket)
@@ -101,6 +121,14 @@ async def test_round_trip_through_redis(redis):
     stream, url = f"s-{uuid.uuid4().hex[:8]}", f"redis://127.0.0.1:{redis.port}"
     source = RedisConsumer(RedisOptions([StreamOptions(stream=stream, url=url)]))
     sent, received = await round_trip(f"{url}?stream={stream}", source)
+
+    assert received == sent
+
+
+async def test_round_trip_through_nats(nats, stream):
+    """What one evframe sends to a stream is the same event at the next one, byte by byte."""
+    source = NatsConsumer(NatsOptions([NatsStreamOptions(stream=stream, url=f"nats://127.0.0.1:{nats.port}")]))
+    sent, received = await round_trip(f"nats://127.0.0.1:{nats.port}/{stream}.a", source)
 
     assert received == sent
 
@@ -152,6 +180,27 @@ async def test_kill_one_of_three_consumers_of_a_queue(gateway, rabbitmq, queue, 
 
     socket = f"rabbitmq:127.0.0.1:{rabbitmq.port}/persistent?{queue}"
     killed, *others = await kill_one_of_three(start, "rabbitmq_consumer:list", socket, tmp_path)
+    again = set(killed) & {number for other in others for number in other}
+
+    assert_all(killed + others[0] + others[1], COUNT)
+    assert len(killed) + len(others[0]) + len(others[1]) == COUNT + len(again)
+    assert len(again) <= PREFETCH
+
+
+async def test_kill_one_of_three_consumers_of_a_nats_stream(gateway, nats, stream, tmp_path):
+    """Of three gateways with one consumer of a stream one is killed: nothing is lost.
+
+    What comes twice is what the killed one had under way, of which there are no more than its prefetch.
+    """
+
+    def start(toml):
+        return gateway(
+            f'{toml}[[plugins.nats-consumer.connections]]\nurl = "nats://127.0.0.1:{nats.port}"\n'
+            f'stream = "{stream}"\nprefetch = {PREFETCH}\nack_wait_ms = 3000\n'
+        )
+
+    socket = f"nats://127.0.0.1:{nats.port}/{stream}.a"
+    killed, *others = await kill_one_of_three(start, "nats_consumer:list", socket, tmp_path)
     again = set(killed) & {number for other in others for number in other}
 
     assert_all(killed + others[0] + others[1], COUNT)

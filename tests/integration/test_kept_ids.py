@@ -8,6 +8,7 @@ from brokers.proxy import FaultProxy
 from brokers.queues import channel_of, make_queue
 from brokers.redis import entries_in
 from brokers.rsyslog import Rsyslog
+from brokers.streams import make_stream, messages_in
 from brokers.topics import make_topic, records_in
 from kept import Gateway, configuration, delivered, kept, number_of, on_disk
 from processes import until
@@ -81,6 +82,19 @@ async def test_fields_of_entries(tmp_path, redis):
         await crash(tmp_path, f"redis://127.0.0.1:{proxy.port}?stream={name}", proxy)
     entries = entries_in(redis, name)
     assert_named([(number_of(fields[b"payload"]), fields[b"evframe-id"]) for fields in entries])
+
+
+async def test_ids_of_streams(tmp_path, nats):
+    """A stream recognises the messages that it gets again after a kill, and has each of them once."""
+    name = f"s{tmp_path.name.replace('_', '')}"
+    await make_stream(nats, name)
+    async with FaultProxy(nats.port) as proxy:
+        await crash(tmp_path, f"nats://127.0.0.1:{proxy.port}/{name}.a", proxy, more=500)
+    messages = await messages_in(nats, name)
+    numbers = [number_of(message.data) for message in messages]
+    assert len(set(numbers)) == len(numbers)
+    assert numbers == sorted(numbers)
+    assert len({message.headers["Nats-Msg-Id"] for message in messages}) == len(numbers)
 
 
 async def test_webhook_ids(tmp_path):

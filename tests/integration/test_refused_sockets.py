@@ -13,6 +13,7 @@ GOOD = {
     "xmlrpc": ["xmlrpc:127.0.0.1:8081/path:method", "xmlrpcs:127.0.0.1:8081/path:method"],
     "flatstore": ["flatstore:/tmp/evframe-refused"],
     "kafka": ["kafka:127.0.0.1:9092/topic?key=name&header.a=b"],
+    "nats": ["nats://127.0.0.1/subject?core"],
     "rabbitmq": ["rabbitmq:user:password@127.0.0.1/exchange=e;header.a=b?key"],
     "redis": ["redis://user:password@127.0.0.1/1?stream=a:b&maxlen=9"],
     "virtual": ["virtual:FAILOVER udp:127.0.0.1:8081 udp:127.0.0.1:8082"],
@@ -22,6 +23,7 @@ HOSTS = {
     "stream": "tcp:{}:8081/method",
     "xmlrpc": "xmlrpc:{}:8081/path:method",
     "kafka": "kafka:{}:9092/topic",
+    "nats": "nats://{}:4222/subject",
     "rabbitmq": "rabbitmq:user@{}/key",
     "redis": "redis://user@{}/1?stream=a",
 }

@@ -18,6 +18,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from brokers.load import LIMIT_S, RATE
 from brokers.redis import entries_in
+from brokers.streams import make_stream, messages_in
 from brokers.topics import make_topic
 from numbered import assert_exactly, assert_in_order
 from webhook_server import Server
@@ -379,6 +380,15 @@ async def test_failover_under_reloads(tmp_path):
     assert written == sorted(written)
     assert written
     assert len(numbers) + len(written) - COUNT < 4000  # what was under way when the connection was reset
+
+
+async def test_nats(tmp_path, nats):
+    """Every message is in the stream, once and in order."""
+    name = f"s{uuid.uuid4().hex[:8]}"
+    await make_stream(nats, name)
+    site = Site(tmp_path / "evframe.toml", f"nats://127.0.0.1:{nats.port}/{name}.a", "nats")
+    await site.run(*(f"[plugins.nats]\nmax_in_flight = {most}\n" for most in (2048, 4096)))
+    assert_exactly(numbers_of(message.data for message in await messages_in(nats, name)), COUNT)
 
 
 async def test_rabbitmq(tmp_path, rabbitmq):

@@ -6,7 +6,7 @@ import asyncio
 import math
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -22,8 +22,9 @@ from evframe.plugin import HostAddress, Resolver, comes_from_outside, connection
 from evframe_nats_clients.logins import LoginOptions
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Receive = Callable[[bytes, bytes, bytes, bytes | None], None]
-"""Is called with the subject, the reply subject, the body and the headers of each message that comes."""
+Receive = Callable[[bytes, bytes, bytes, bytes | None], Awaitable[None] | None]
+"""Is called with the subject, the reply subject, the body and the headers of each message; what it returns is awaited
+before the next one."""
 Denied = Callable[[str], None]
 """Is called with what the server says, in lower case, when it denies a publication or a subscription."""
 _CREDS: Final = re.compile(r"BEGIN NATS USER JWT-+\r?\n\S+\r?\n[\s\S]*BEGIN USER NKEY SEED-+\r?\n(\S+)\r?\n")
@@ -154,7 +155,9 @@ class NatsConnection(Client):
         self.is_leaving = self.is_leaving or bool(info.get("ldm"))
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:  # noqa: ARG002 the library's
-        self._receive(subject, reply, data, headers)
+        taken = self._receive(subject, reply, data, headers)
+        if taken is not None:
+            await taken
 
     def write(self, data: bytes) -> None:
         """Send *data*, whole commands of the protocol."""
