@@ -87,7 +87,7 @@ class Lane:
                 await asyncio.wait([publication.done for publication in self._pending])  # `_check` bounds it
             await self.close()
         if self._connection is None or not self._connection.is_open:
-            if self._pending:  # these were lost, and come back to the core: they go first
+            if not all(each.is_settled for each in self._pending):  # these come back to the core, and go first
                 raise Unavailable("closed")
             self._connection = await self._connect(self)
         limits = self._connection.limits
@@ -155,12 +155,14 @@ class Lane:
         while indexes and connection.is_open:
             written: list[int] = []
             packets: list[bytes] = []
-            while indexes and sum(map(len, packets)) < _CHUNK_BYTES:
+            size = 0
+            while indexes and size < _CHUNK_BYTES:
                 index = indexes.popleft()
                 packet = self._packet(publication, index, None)
                 if packet is not None:
                     packets.append(packet)
                     written.append(index)
+                    size += len(packet)
             connection.write(b"".join(packets))
             try:
                 async with asyncio.timeout(self._timeout_s):

@@ -91,6 +91,11 @@ class Publication:
         """Return the bytes of the body of a message."""
         return len(self._batch.events[index].payload)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether each message has its outcome."""
+        return self.done.done() and not self.done.cancelled() and self.done.result() is None
+
     def settle(self, index: int, code: int) -> None:
         """Take what the server says about a message."""
         if code < _REFUSED:  # with 0x10 the server has it, and its topic has no subscriber

@@ -1,20 +1,22 @@
 """Numbered events through a Mosquitto that fails, or a way to it that does."""
 
 import asyncio
+import json
 import signal
 import uuid
 from collections import Counter
 from contextlib import asynccontextmanager
+from importlib.metadata import entry_points
 
 import pytest
 from brokers.load import COUNT, LIMIT_S, BrokerFaults, Tries, WayFaults, load, outcomes
-from brokers.messages import keep, numbers_in
+from brokers.messages import bodies_in, keep, numbers_in
 from brokers.proxy import FaultProxy
 from evframe_mqtt import MqttTransport, Options
-from numbered import assert_exactly, assert_in_order
+from numbered import Load, assert_exactly, assert_in_order
 
 import evframe
-from evframe.config import Config, CoreOptions
+from evframe.config import Config, CoreOptions, parse_config
 from evframe.testing import until
 
 pytestmark = pytest.mark.timeout(60 + LIMIT_S)
@@ -155,3 +157,31 @@ async def test_leaving_is_bounded(mosquitto, name):
             await until(lambda: lease.subscriber.in_flight == 99)
         assert lease.subscriber.reasons == {"shutdown": 99}
         proxy.release()
+
+
+async def test_a_reload_exchanges_the_connection(mosquitto, name):
+    """While events flow, a reload with other options exchanges the connection, and no event is lost or overtaken."""
+    others = sorted({entry.name for entry in entry_points(group="evframe")} - {"mqtt"})
+
+    def config(client_id):
+        return parse_config(
+            f"plugins.disable = {others}\n[plugins.mqtt]\nclient_id = '{client_id}'\n[[subscriptions]]\n"
+            f"event = 'E_TEST'\nsocket = 'mqtt://127.0.0.1:{mosquitto.port}/{name}'\n"
+        )
+
+    events = evframe.EventInterface(config("before"))
+    (lease,) = events.subscriptions
+    async with events, Load(events) as numbered:
+        await until(lambda: lease.subscriber.delivered > 200)
+        events.reload(config("behind"))
+        before = lease.subscriber.delivered
+        await until(lambda: lease.subscriber.delivered > before + 500)
+        await numbered.__aexit__()
+        await until(lambda: not lease.subscriber.depth)
+        counters = events.statistics[0]
+    assert (counters.delivered, counters.failed) == (numbered.raised, 0)
+    bodies = await bodies_in(mosquitto, name)
+    assert [json.loads(body)["params"]["n"] for body in bodies] == list(range(numbered.raised))
+    output = (mosquitto.folder / "output").read_text()
+    assert "as before-" in output
+    assert "as behind-" in output
