@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from evframe_cloudevents import Envelope
 from evframe_schema import Gateway, asyncapi_document, event_schema
 from jsonschema import Draft7Validator
 
@@ -246,3 +247,47 @@ def test_websockets():
     assert (server["protocol"], server["host"], server["pathname"]) == ("ws", "127.0.0.1:8891", "/ws")
     for channel in ("E_PIKE_BLOCKED", "management"):
         assert {"$ref": "#/servers/websocket"} in document["channels"][channel]["servers"]
+
+
+def test_subscribers_that_get_cloud_events():
+    """An event has a message for each form in which it is sent, with its type; one without CloudEvents has none."""
+    config = parse_config(
+        """
+[plugins.cloudevents]
+type_prefix = "org.example."
+[plugins.datagram]
+formats = [{ socket = "udp:10.0.0.1:*", format = "cloudevents" }]
+[plugins.kafka]
+format = "cloudevents"
+[[plugins.webhook.targets]]
+url = "https://events.example/*"
+format = "cloudevents-batch"
+"""
+    )
+    interface = evframe.EventInterface(config)
+    interface.register_event("E_A", {"x": int})
+    sockets = ("udp:10.0.0.1:99", "udp:10.0.0.2:99", "kafka:b/topic", "https://events.example/a", "https://b.example/a")
+    for socket in sockets:
+        interface.subscribe_event("E_A", socket)
+    interface.register_event("E_B")
+    interface.subscribe_event("E_B", "udp:10.0.0.2:99")
+    document = asyncapi_document(Gateway.of(interface))
+
+    assert_fits(document)
+    messages = document["components"]["messages"]
+    assert [key for key in messages if key.startswith(("E_A.", "E_B."))] == [
+        f"E_A.cloudevents.{mode}" for mode in ("structured", "binary", "batch")
+    ]
+    (structured,) = Envelope("//a", "org.example.").structured([interface.event("E_A").snapshot({"x": 1}, 0.0)])
+    validators = {
+        mode: Draft7Validator(messages[f"E_A.cloudevents.{mode}"]["payload"])
+        for mode in ("structured", "batch", "binary")
+    }
+    event = json.loads(structured)
+    for value in (event, event | {"traceparent": "00"}):
+        assert validators["structured"].is_valid(value)
+        assert validators["batch"].is_valid([value, value])
+    assert validators["binary"].is_valid({"x": 1})
+    for wrong in (event | {"type": "E_A"}, event | {"data": {"x": "text"}}, {"jsonrpc": "2.0"}):
+        assert not validators["structured"].is_valid(wrong)
+    assert "org.example.E_A" in messages["E_A.cloudevents.binary"]["description"]

@@ -5,10 +5,10 @@ from evframe_cloudevents.formats import (
     BATCH_TYPE,
     DATA_TYPE,
     JSONRPC,
-    STRUCTURED,
     STRUCTURED_TYPE,
     Formats,
     Messages,
+    Mode,
     envelope_of,
 )
 from evframe_cloudevents.options import BinaryFormatOptions, FormatOptions, Options
@@ -27,7 +27,6 @@ __all__ = [
     "BATCH_TYPE",
     "DATA_TYPE",
     "JSONRPC",
-    "STRUCTURED",
     "STRUCTURED_TYPE",
     "Attributes",
     "BinaryFormatOptions",
@@ -37,6 +36,7 @@ __all__ = [
     "FormatOptions",
     "Formats",
     "Messages",
+    "Mode",
     "NotACloudEvent",
     "Options",
     "Received",

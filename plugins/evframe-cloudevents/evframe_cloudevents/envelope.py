@@ -46,11 +46,11 @@ class Raised(Protocol):
 class Attributes(NamedTuple):
     """How a protocol names the attributes in its headers.
 
-    `prefix` is that of the names; `encode` makes the text of a header from that of an attribute.
+    `prefix` is that of the names; `encode` makes the value of a header from the text of an attribute.
     """
 
     prefix: str
-    encode: Callable[[str], str] = str
+    encode: Callable[[str], Any] = str
 
 
 class _Constant(NamedTuple):
@@ -60,12 +60,6 @@ class _Constant(NamedTuple):
     """Up to the value of the id."""
     bare_head: bytes
     """The same for an event without parameters."""
-    started: bytes
-    """The head with the beginning of an id."""
-    at: int
-    """Where the parameters begin in a payload."""
-    bare: bytes
-    """The payload of an event without parameters."""
 
 
 class Envelope:
@@ -80,7 +74,9 @@ class Envelope:
         self.source = _text(f"//{socket.gethostname() or 'localhost'}/evframe" if source is None else source)
         self.type_prefix = type_prefix
         self._constants: dict[Any, _Constant] = {}
-        self._headers: dict[tuple[Any, Attributes], dict[str, str]] = {}
+        # By the definition: the head with the beginning of an id, where parameters begin, and the payload without them.
+        self._starts: dict[Any, tuple[bytes, int, bytes]] = {}
+        self._binary: dict[Attributes, Binary] = {}
         self._moments = Moments()
         self._stamped = -1  # the milliseconds of the last stamp
         self._stamp = b""
@@ -111,7 +107,7 @@ class Envelope:
             definition = event.definition
             if definition is not last:
                 last = definition
-                _, _, started, at, bare = self._constants.get(definition) or self._constant(definition)
+                started, at, bare = self._starts.get(definition) or self._start(definition)
             raised_at, payload = event.raised_at, event.payload
             tail = payload[at:]  # the parameters, and the brace that ends the notification
             if payload is bare or not (tail.isascii() or _is_utf8(tail)):
@@ -136,35 +132,69 @@ class Envelope:
         moment = self._moments.of(event.raised_at)
         return b'%b%b,"time":"%b"%b%b}' % (head, orjson.dumps(own_id or id_of(event)), moment, more, data)
 
-    def headers(
-        self, event: Raised, own_id: str | None, carried: Mapping[str, str] | None, names: Attributes
-    ) -> dict[str, str]:
-        """Return the attributes of *event* in the binary mode, except `datacontenttype`.
-
-        Args:
-            event: the event.
-            own_id: see `structured`.
-            carried: the headers of the event.
-            names: how the protocol names them.
-        """
-        key = event.definition, names
-        found = self._headers.get(key)
-        prefix, encode = names
+    def binary(self, names: Attributes) -> Binary:
+        """Return what makes the headers of CloudEvents in the binary mode, with these names."""
+        found = self._binary.get(names)
         if found is None:
-            constant = {"specversion": VERSION, "type": self.type_of(event.definition.name), "source": self.source}
-            found = self._headers[key] = {prefix + name: encode(text) for name, text in constant.items()}
-        moment = self._moments.of(event.raised_at).decode()
-        headers = {**found, f"{prefix}id": encode(own_id or id_of(event)), f"{prefix}time": moment}
-        if carried:
-            headers |= {prefix + name: encode(carried[name]) for name in EXTENSION if name in carried}
-        return headers
+            found = self._binary[names] = Binary(self, names)
+        return found
 
     def _constant(self, definition: Definition) -> _Constant:
         type_, source = orjson.dumps(self.type_of(definition.name)), orjson.dumps(self.source)
-        head, bare_head = ((_HEAD % (type_.decode(), source.decode(), kind)).encode() for kind in (_JSON, ""))
-        started = b'%b"%b-' % (head, _PROCESS.encode())
-        found = _Constant(head, bare_head, started, len(definition.head), definition.bare)
-        self._constants[definition] = found
+        heads = [(_HEAD % (type_.decode(), source.decode(), kind)).encode() for kind in (_JSON, "")]
+        found = self._constants[definition] = _Constant(*heads)
+        return found
+
+    def _start(self, definition: Definition) -> tuple[bytes, int, bytes]:
+        started = b'%b"%b-' % (self._constant(definition).head, _PROCESS.encode())
+        found = self._starts[definition] = started, len(definition.head), definition.bare
+        return found
+
+
+class Binary:
+    """Makes the headers of CloudEvents in the binary mode.
+
+    Args:
+        envelope: has the attributes.
+        names: how the protocol names them.
+    """
+
+    def __init__(self, envelope: Envelope, names: Attributes) -> None:
+        self._envelope = envelope
+        self._prefix, self._encode = names
+        self._id, self._time = f"{names.prefix}id", f"{names.prefix}time"
+        self._known: dict[Any, dict[str, Any]] = {}
+        self._moments = Moments()
+        self._stamped = -1  # the milliseconds of the last stamp
+        self._stamp: Any = None
+
+    def headers(
+        self, event: Raised, own_id: str | None = None, carried: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Return the attributes of *event*, except `datacontenttype`.
+
+        Args:
+            event: the event.
+            own_id: of the event; None for that which the process gives it.
+            carried: the headers of the event.
+        """
+        definition, raised_at, moments = event.definition, event.raised_at, self._moments
+        headers = (self._known.get(definition) or self._constant(definition)).copy()
+        headers[self._id] = self._encode(own_id or f"{_PROCESS}-{int(raised_at * 1e9):x}")
+        if raised_at > moments.check_at:
+            moments.check(raised_at)
+        milliseconds = int(raised_at * 1000 + moments.began_ms)
+        if milliseconds != self._stamped:
+            self._stamped, self._stamp = milliseconds, self._encode(moments.text(milliseconds).decode())
+        headers[self._time] = self._stamp
+        if carried:
+            headers |= {self._prefix + name: self._encode(carried[name]) for name in EXTENSION if name in carried}
+        return headers
+
+    def _constant(self, definition: Definition) -> dict[str, Any]:
+        envelope = self._envelope
+        texts = {"specversion": VERSION, "type": envelope.type_of(definition.name), "source": envelope.source}
+        found = self._known[definition] = {self._prefix + name: self._encode(text) for name, text in texts.items()}
         return found
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Literal, Protocol, TypeVar, cast
 
 from evframe_cloudevents.envelope import Attributes, Carried, Envelope, Raised, utf8
 from evframe_cloudevents.plugin import NAME, CloudEventsPlugin
 
 JSONRPC: Final = "jsonrpc"
-STRUCTURED: Final = "cloudevents-structured"
-"""The format of a transport with headers that does not use them."""
+Mode = Literal["structured", "binary", "batch"]
+_MODES: Final[dict[str, Mode]] = {
+    "cloudevents-structured": "structured",
+    "cloudevents-binary": "binary",
+    "cloudevents-batch": "batch",
+}
 STRUCTURED_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
 """The content type of a structured CloudEvent."""
 BATCH_TYPE: Final = "application/cloudevents-batch+json; charset=UTF-8"
@@ -68,11 +72,11 @@ class Messages:
         """Return each event in the JSON format."""
         return self._envelope.structured(self._events, self._ids, self.carried)
 
-    def headers(self, index: int, names: Attributes) -> dict[str, str]:
+    def headers(self, index: int, names: Attributes) -> dict[str, Any]:
         """Return the attributes of an event in the binary mode, except its content type, `DATA_TYPE`."""
         own_id = None if self._ids is None else self._ids[index]
         carried = None if self.carried is None else self.carried[index]
-        return self._envelope.headers(self._events[index], own_id, carried, names)
+        return self._envelope.binary(names).headers(self._events[index], own_id, carried)
 
     def data(self, index: int) -> bytes | None:
         """Return the data of an event in the binary mode; None when it has no parameters."""
@@ -86,10 +90,11 @@ class Formats:
     Args:
         format_: what subscribers get that no rule matches.
         rules: the formats of some subscribers; the first whose pattern matches counts.
+        is_binary: whether the format `cloudevents` is the binary mode.
     """
 
-    def __init__(self, format_: str = JSONRPC, rules: Sequence[Rule] = ()) -> None:
-        self._format, self._rules = format_, rules
+    def __init__(self, format_: str = JSONRPC, rules: Sequence[Rule] = (), *, is_binary: bool = False) -> None:
+        self._format, self._rules, self._is_binary = format_, rules, is_binary
         self._known: dict[str, str] = {}
         self._context: Any = None
         self._own = Envelope()
@@ -119,6 +124,13 @@ class Formats:
                 self._known.clear()
             self._known[canonical] = found
         return found
+
+    def mode_of(self, canonical: str) -> Mode | None:
+        """Return how CloudEvents are sent to a subscriber; None for the notification of JSON-RPC."""
+        format_ = self.of(canonical)
+        if format_ == JSONRPC:
+            return None
+        return _MODES.get(format_) or ("binary" if self._is_binary else "structured")
 
     def messages(self, batch: Batch, carried: Sequence[Mapping[str, str] | None] | None = None) -> Messages:
         """Return the CloudEvents of *batch*.

@@ -87,7 +87,7 @@ def test_headers_have_the_names_of_the_protocol():
     names = Attributes("ce_", str.upper)
     event = event_of([1])
     envelope = Envelope("urn:a", "x.")
-    found = envelope.headers(event, None, {"traceparent": "p", "other": "o"}, names)
+    found = envelope.binary(names).headers(event, None, {"traceparent": "p", "other": "o"})
     assert found.pop("ce_time").endswith("Z")
     assert found == {
         "ce_specversion": "1.0",
@@ -96,4 +96,4 @@ def test_headers_have_the_names_of_the_protocol():
         "ce_id": id_of(event).upper(),
         "ce_traceparent": "P",
     }
-    assert envelope.headers(event, "7", None, Attributes(""))["id"] == "7"
+    assert envelope.binary(Attributes("")).headers(event, "7")["id"] == "7"

@@ -25,7 +25,8 @@ class DatagramTransport:
 
     def __init__(self, options: DatagramOptions | None = None) -> None:
         options = DatagramOptions() if options is None else options
-        self._formats = Formats(options.format, options.formats)
+        self.formats = Formats(options.format, options.formats)
+        """The formats of the subscribers."""
         self._sockets = KernelSockets()
         self._udp = UdpSender(self._sockets, self._forget)
         self._unix = UnixSender(self._sockets)
@@ -35,7 +36,7 @@ class DatagramTransport:
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
         """Share the resolver of all plugins, and what makes CloudEvents."""
-        self._formats.use(context)
+        self.formats.use(context)
         self._resolver = context.resolver
 
     @hookimpl
@@ -46,8 +47,8 @@ class DatagramTransport:
     @hookimpl
     def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
         """Send one datagram per event."""
-        if not self._formats.is_plain and isinstance(socket, UdpSocket | UnixSocket):
-            batch = self._formats.formatted(socket.canonical, batch)
+        if not self.formats.is_plain and isinstance(socket, UdpSocket | UnixSocket):
+            batch = self.formats.formatted(socket.canonical, batch)
         if isinstance(socket, UdpSocket):
             address = socket.numeric or self._address(socket)
             if address is None:

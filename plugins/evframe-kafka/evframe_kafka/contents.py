@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import attrs
-from evframe_cloudevents import DATA_TYPE, JSONRPC, STRUCTURED, STRUCTURED_TYPE, Attributes, Formats, Messages
+from evframe_cloudevents import DATA_TYPE, STRUCTURED_TYPE, Attributes, Formats, Messages
 
 from evframe import Batch, Event
 from evframe.plugin import UnfitError
@@ -15,7 +15,7 @@ from evframe_kafka.routes import Headers, Made, bytes_of
 
 ID: Final = "evframe-id"
 """The header of a record whose event is kept on disk."""
-_NAMES: Final = Attributes("ce_")
+_NAMES: Final = Attributes("ce_", str.encode)
 _CONTENT_TYPE: Final = "content-type"
 
 
@@ -85,17 +85,21 @@ class Contents:
         """Yield what names the event, and the headers of the event."""
         if self.ids is not None:
             yield ID, self.ids[index].encode()
-        own = {**((None if self.carried is None else self.carried[index]) or {}), **self._attributes(index)}
-        yield from ((name, text.encode()) for name, text in own.items() if name not in self.target.headers)
+        own = self.target.headers
+        carried = None if self.carried is None else self.carried[index]
+        if carried is not None:
+            yield from ((name, text.encode()) for name, text in carried.items() if name not in own)
+        if self.messages is not None:
+            yield from ((name, value) for name, value in self._attributes(index, self.messages) if name not in own)
 
-    def _attributes(self, index: int) -> dict[str, str]:
-        """Return the headers of a CloudEvent."""
-        if self.messages is None:
-            return {}
+    def _attributes(self, index: int, messages: Messages) -> Iterator[tuple[str, bytes]]:
+        """Yield the headers of a CloudEvent."""
         if self.structured is not None:
-            return {_CONTENT_TYPE: STRUCTURED_TYPE}
-        kind = {} if self.events[index].body is None else {_CONTENT_TYPE: DATA_TYPE}
-        return self.messages.headers(index, _NAMES) | kind
+            yield _CONTENT_TYPE, STRUCTURED_TYPE.encode()
+            return
+        yield from messages.headers(index, _NAMES).items()
+        if self.events[index].body is not None:
+            yield _CONTENT_TYPE, DATA_TYPE.encode()
 
     def same_headers(self) -> Headers:
         """Return the headers that every record has."""
@@ -113,9 +117,9 @@ def contents_of(
     *carried* are headers of the events, if they have any; *formats* has the format of the socket.
     """
     contents = Contents(target, batch.events, None, batch.ids, carried)
-    if formats is not None and not formats.is_plain and (format_ := formats.of(target.canonical)) != JSONRPC:
+    if formats is not None and not formats.is_plain and (mode := formats.mode_of(target.canonical)) is not None:
         contents.messages = formats.messages(batch, carried)
-        contents.structured = contents.messages.structured() if format_ == STRUCTURED else None
+        contents.structured = contents.messages.structured() if mode == "structured" else None
     if target.route is None:
         return contents
     made = contents.made = {}

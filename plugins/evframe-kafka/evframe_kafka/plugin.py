@@ -50,12 +50,13 @@ class KafkaTransport:
         self._context: PluginContext | None = None
         self._networks_beyond: Beyond = lambda _: None
         self._warned: set[str] = set()
-        self._formats = Formats(self._options.format, self._options.formats)
+        self.formats = Formats(self._options.format, self._options.formats, is_binary=True)
+        """The formats of the subscribers."""
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
         """Share what the interface has for all, and have the library log no password."""
-        self._formats.use(context)
+        self.formats.use(context)
         self._context = context
         self._resolver = context.resolver
         self._networks_beyond = context.networks_beyond
@@ -93,7 +94,7 @@ class KafkaTransport:
             await cluster.probe(target.topic if topics is None else None)
             return
         carried = None if self._context is None else self._context.carried_by(batch.events)
-        contents = library.contents_of(target, batch, carried, self._formats)
+        contents = library.contents_of(target, batch, carried, self.formats)
         sending: Sending = library.Sending(cluster, contents, batch)
         if not sending.contents.indexes:
             return

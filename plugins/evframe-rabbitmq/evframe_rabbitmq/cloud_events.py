@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evframe_cloudevents import DATA_TYPE, JSONRPC, STRUCTURED, STRUCTURED_TYPE, Formats, id_of
+from evframe_cloudevents import DATA_TYPE, STRUCTURED_TYPE, Formats, id_of
 
 from evframe import Batch
 from evframe_rabbitmq.address import RabbitSocket
@@ -13,12 +13,12 @@ from evframe_rabbitmq.frames import Own
 
 def make_cloud_events(publication: Publication, formats: Formats, target: RabbitSocket, batch: Batch) -> None:
     """Have the messages of *publication* be CloudEvents if the socket has one of their formats."""
-    format_ = formats.of(target.canonical)
-    if format_ == JSONRPC:
+    mode = formats.mode_of(target.canonical)
+    if mode is None:
         return
     events = batch.events
     messages = formats.messages(batch)
-    if format_ == STRUCTURED:
+    if mode == "structured":
         publication.bodies = messages.structured()
         publication.cloud_events = [Own(content_type=STRUCTURED_TYPE)] * len(events)
     else:

@@ -43,7 +43,8 @@ class RabbitmqTransport:
         self._releases: set[asyncio.Task[None]] = set()
         self._context = _tls(self._options) if self._options.use_tls else None
         self._resolver = Resolver()
-        self._formats = Formats(self._options.format, self._options.formats)
+        self.formats = Formats(self._options.format, self._options.formats, is_binary=True)
+        """The formats of the subscribers."""
         self._plugins: PluginContext | None = None
         self._messages = uuid.uuid4().hex  # what the ids of all messages begin with
 
@@ -51,7 +52,7 @@ class RabbitmqTransport:
     def loaded(self, context: PluginContext) -> None:
         """Share the resolver of all plugins, and what makes CloudEvents."""
         self._plugins = context
-        self._formats.use(context)
+        self.formats.use(context)
         self._resolver = context.resolver
 
     @hookimpl
@@ -106,8 +107,8 @@ class RabbitmqTransport:
         if ids is None and target.message_id:
             ids = [self._message_id(event) for event in batch.events]
         publication: Publication = library.Publication([event.payload for event in batch.events], batch.events, ids)
-        if not self._formats.is_plain:
-            library.make_cloud_events(publication, self._formats, target, batch)
+        if not self.formats.is_plain:
+            library.make_cloud_events(publication, self.formats, target, batch)
         publication.is_kept = batch.is_kept
         if self._plugins is not None:
             publication.carried = self._plugins.carried_by(batch.events)

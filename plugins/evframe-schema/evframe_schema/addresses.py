@@ -8,6 +8,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 import attrs
+from evframe_cloudevents import Mode
 from evframe_options import Filled
 from evframe_wire.masking import MASK
 
@@ -38,6 +39,8 @@ class Place:
     pathname: str = ""
     channel: Mapping[str, Any] = attrs.field(factory=dict)
     """The bindings of a channel whose events are sent there."""
+    cloud_events: Mode | None = None
+    """How events are sent there as CloudEvents; None for notifications of JSON-RPC."""
 
     @property
     def is_xml(self) -> bool:

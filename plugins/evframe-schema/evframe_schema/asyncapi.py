@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, Self
 
 import attrs
+from evframe_cloudevents import Envelope
 from evframe_options.installed import installed
 
 import evframe
 from evframe import EventDefinition
 from evframe.plugin import Command, leaves
 from evframe_schema.addresses import ANY, LOCAL, Place, canonical_texts, keys_for, place_of
+from evframe_schema.cloud_events import cloud_event, envelope, mode_of
 from evframe_schema.events import event_schema
 from evframe_schema.listening import ListeningServer, management_servers, stream_servers
 from evframe_schema.management import MANAGEMENT, answers, request_schema
@@ -31,6 +33,8 @@ class Gateway:
     commands: Sequence[Command] = ()
     places: Mapping[str, Sequence[Place]] = attrs.field(factory=dict)
     """Where the configured subscribers of each event are."""
+    envelope: Envelope = attrs.field(factory=Envelope)
+    """Has the attributes of events that are sent as CloudEvents."""
     management: Sequence[ListeningServer] = ()
     streams: Sequence[ListeningServer] = ()
     title: str = "evframe"
@@ -59,12 +63,14 @@ class Gateway:
         places: dict[str, list[Place]] = {}
         for name, text in dict.fromkeys(texts):
             if text.partition(":")[0] not in LOCAL:
-                places.setdefault(name, []).append(place_of(text))
+                place = attrs.evolve(place_of(text), cloud_events=mode_of(interface, text))
+                places.setdefault(name, []).append(place)
         plugins = list(installed())
         return cls(
             events=list(interface.events),
             commands=list(interface.commands),
             places=places,
+            envelope=envelope(interface),
             management=list(management_servers(config, plugins)),
             streams=list(stream_servers(config, plugins)),
             version=version,
@@ -131,7 +137,7 @@ class _Document:
         return found | {self._servers[each.name]: each.server() for each in self._listening}
 
     def _messages(self, event: EventDefinition) -> dict[str, Any]:
-        """Return the messages of an event by their keys: the notification, and a call of XML-RPC where one is sent."""
+        """Return the messages of an event by their keys: the notification, and the others that its subscribers get."""
         schema = event_schema(event)
         key, about = self._channels[event.name], schema.pop("description", None)
         head = {"name": event.name, "title": event.name} | ({"summary": about} if about else {})
@@ -139,6 +145,11 @@ class _Document:
         if any(place.is_xml for place in self._gateway.places.get(event.name, ())):
             xml = f"A call whose first parameter is the event's name; {event.name} has its parameters after it."
             found[f"{key}.xmlrpc"] = {**head, "contentType": "text/xml", "description": xml}
+        type_ = self._gateway.envelope.type_of(event.name)
+        for place in self._gateway.places.get(event.name, ()):
+            if place.cloud_events is not None:
+                message = cloud_event(place.cloud_events, type_, schema)
+                found[f"{key}.cloudevents.{place.cloud_events}"] = {**head, **message}
         return found
 
     def _channel(self, event: EventDefinition) -> dict[str, Any]:

@@ -32,7 +32,8 @@ class StreamTransport:
         self._options = options = StreamOptions() if options is None else options
         self.limits = Limits(gathers=True, in_flight=options.max_in_flight)
         self._format = MessageFormat(options.event_param, newline=options.newline_framing)
-        self._formats = Formats(options.format, options.formats)
+        self.formats = Formats(options.format, options.formats)
+        """The formats of the subscribers."""
         self._connections: dict[tuple[str, int], Connection] = {}
         self._context: PluginContext | None = None
         self._resolver = Resolver()
@@ -41,7 +42,7 @@ class StreamTransport:
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
         """Share the resolver of all plugins and what makes CloudEvents, and report closed connections."""
-        self._formats.use(context)
+        self.formats.use(context)
         self._context = context
         self._resolver = context.resolver
 
@@ -69,7 +70,7 @@ class StreamTransport:
         return connection.send(Chunk(batch, self._format.requests(batch.events, socket.method, first), first))
 
     def _messages(self, socket: TcpSocket, batch: Batch) -> list[bytes]:
-        made = None if self._formats.is_plain else self._formats.structured(socket.canonical, batch)
+        made = None if self.formats.is_plain else self.formats.structured(socket.canonical, batch)
         return self._format.notifications(batch.events, socket.method) if made is None else self._format.ended(made)
 
     def _take_ids(self, count: int) -> int:

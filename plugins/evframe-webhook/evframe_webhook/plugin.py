@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from evframe_cloudevents import Formats
 from evframe_wire.path_masking import KnownSockets
 from evframe_wire.tls import client_context
 
@@ -32,7 +31,7 @@ from evframe_webhook.holders import Holders
 from evframe_webhook.options import MOST_EVENTS
 from evframe_webhook.options import Options as WebhookOptions
 from evframe_webhook.sending import GONE, Gone, Later, Sending
-from evframe_webhook.targets import Target, targets_of
+from evframe_webhook.targets import Target, TargetFormats, targets_of
 
 if TYPE_CHECKING:
     from evframe_webhook.session import Session
@@ -57,7 +56,8 @@ class WebhookTransport:
         self._gone: set[str] = set()  # subscribers whose leases a server has ended
         self._known: KnownSockets[WebhookSocket] = KnownSockets()
         self._resolver = Resolver()
-        self._formats = Formats()
+        self.formats = TargetFormats(self._options, self._target)
+        """The formats of the subscribers."""
         self._context: PluginContext | None = None
         self._holders = Holders()
         if self._options.ca_file is not None:
@@ -74,7 +74,7 @@ class WebhookTransport:
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
         """Share the resolver of all plugins, and what makes CloudEvents."""
-        self._formats.use(context)
+        self.formats.use(context)
         self._context, self._resolver = context, context.resolver
 
     @hookimpl
@@ -114,7 +114,7 @@ class WebhookTransport:
         session = self._session(library, socket, target)
         session.use(addresses)
         carried = None if self._context is None else self._context.carried_by(batch.events)
-        bodies = Bodies(batch, target.format, self._formats.messages(batch, carried), carried)
+        bodies = Bodies(batch, target.format, self.formats.messages(batch, carried), carried)
         try:
             if batch.events:
                 await Sending(session, target, batch, bodies).run()

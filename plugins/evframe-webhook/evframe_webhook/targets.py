@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import attrs
+from evframe_cloudevents import Formats
 
-from evframe_webhook.address import Pattern, WebhookSocket
+from evframe_webhook.address import Pattern, WebhookSocket, parse
 from evframe_webhook.options import Options, TargetOptions
 from evframe_webhook.signing import key_of
 
@@ -33,6 +34,27 @@ def targets_of(options: Options) -> Callable[[WebhookSocket], Target]:
         return next((target for pattern, target in made if pattern.fits(socket)), other)
 
     return find
+
+
+class TargetFormats(Formats):
+    """The formats of the subscribers.
+
+    Args:
+        options: of the plugin.
+        find: finds the target of a socket.
+    """
+
+    def __init__(self, options: Options, find: Callable[[WebhookSocket], Target]) -> None:
+        super().__init__(options.format)
+        self._find = find
+
+    def of(self, canonical: str) -> str:
+        """Return the format of the subscriber with this canonical socket; a part of its path may be masked."""
+        scheme, _, rest = canonical.partition(":")
+        try:
+            return self._find(parse(scheme, rest)).format
+        except ValueError:
+            return super().of(canonical)
 
 
 def _target(options: Options, own: TargetOptions) -> Target:
