@@ -68,11 +68,12 @@ class Leases:
         """
         wanted = self._checked(patterns, policy)
         self._patterns, self._terms = patterns, Terms(0, self._context.name, policy)
-        for lease in self._own():
-            if lease.event not in wanted:
-                self._context.leases.end(lease)
+        before = self._own()
         for event in wanted:
             self._context.leases.subscribe_client(event, self._address, self._terms)
+        for lease in before:  # after the others, because a subscriber ends with its last lease
+            if lease.event not in wanted:
+                self._context.leases.end(lease)
 
     def _checked(self, patterns: Sequence[str], policy: Policy) -> list[Channel]:
         context = self._context

@@ -118,8 +118,7 @@ class EventSourceTransport(LiveTransport[SseOptions, EventSource]):
 
     def added(self, stream: EventSource) -> None:
         """Send the client which events it gets from now on."""
-        if stream.connection is not None and stream.connection.is_open:
-            stream.connection.write(stream.about())
+        stream.note_events()
 
     @hookimpl
     def describe(self, socket: Socket) -> dict[str, Any] | None:

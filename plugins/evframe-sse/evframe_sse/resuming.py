@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 
 from evframe_live import Connection, Leases, LiveSocket, Stream
@@ -30,6 +31,7 @@ class EventSource(Stream):
         self._sent: deque[Frame] = deque([(first_id(), b"")])
         self._bytes = 0
         self._under_way = 0  # how many of those sent are of a batch whose outcome is not known
+        self._has_other_events = False
         self._seen: bytes | None = None  # the last event that the client has, where that is not among those sent
 
     def encode(self, batch: Batch) -> bytes:
@@ -40,9 +42,30 @@ class EventSource(Stream):
             frames = frames[ids.index(self._seen) + 1 :] if self._seen in ids else frames
             self._seen = None
         self._keep(frames)
+        before = self._about_others()
         lost = self.lost()
-        before = control("gap", {"lost": lost}) if lost else b""
+        if lost:
+            before += control("gap", {"lost": lost})
         return before + b"".join(frame for _, frame in frames)
+
+    def note_events(self) -> None:
+        """Send the client which events it gets: in this turn for all of them, or before the next batch."""
+        if not self._has_other_events:
+            self._has_other_events = True
+            asyncio.get_running_loop().call_soon(self._send_events)
+
+    def _send_events(self) -> None:
+        connection = self.connection
+        if connection is not None and connection.is_open and not connection.is_waiting:
+            about = self._about_others()
+            if about:
+                connection.write(about)
+
+    def _about_others(self) -> bytes:
+        if not self._has_other_events:
+            return b""
+        self._has_other_events = False
+        return self.about()
 
     def _keep(self, frames: list[Frame]) -> None:
         self._sent.extend(frames)
@@ -74,7 +97,7 @@ class EventSource(Stream):
         is_complete = bool(places) or (seen is None and not self.was_open)
         head = self.about(sent[begin - 1][0] if begin else first_id(), is_complete=is_complete)
         connection.write(head + b"".join(frame for _, frame in sent[begin:]))
-        self.was_open = True
+        self.was_open, self._has_other_events = True, False
         self.attach(connection)
 
     def about(self, known: bytes | None = None, *, is_complete: bool = True) -> bytes:

@@ -120,6 +120,9 @@ async def test_other_patterns_with_the_same_name(served):
         async with each.source("E_B", name="desk-3") as source:
             assert (await source.next()).data["events"] == ["E_B"]
             assert [lease.event.name for lease in each.events.subscriptions] == ["E_B"]
+            each.events.raise_event("E_B", {"n": 1})
+            async with asyncio.timeout(10):
+                assert await source.numbers(1) == [1]
 
 
 async def test_kept_events_outlive_the_process(served, tmp_path):

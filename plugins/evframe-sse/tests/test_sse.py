@@ -1,5 +1,6 @@
 """Streams from their opening to their end."""
 
+import asyncio
 import json
 
 from event_streams import Message
@@ -26,6 +27,28 @@ async def test_an_event_has_its_name_an_id_and_its_notification(served):
     assert again.data["events"] == ["E_A", "E_B_1"]
     assert (second.kind, second.data) == ("E_B_1", {"jsonrpc": "2.0", "method": "E_B_1"})
     assert len({opened.id, first.id, second.id}) == 3
+
+
+async def test_many_events_that_are_registered_later(served):
+    """A client that takes nothing has one list of them waiting, and gets it before an event of them."""
+    async with served() as each, each.source("E_*", receive_bytes=2048) as source:
+        await source.next()
+        (stream,) = each.sse.streams.values()
+        for number in range(5):
+            each.events.raise_event("E_A", {"n": number, "text": "x" * 60_000})
+        await until(lambda: stream.connection.is_waiting)
+        for number in range(500):
+            each.events.register_event(f"E_LATER_{number}")
+            await asyncio.sleep(0)
+        assert stream.connection._transport.get_write_buffer_size() < 400_000
+        each.events.raise_event("E_LATER_499", {"n": 5})
+        kinds = []
+        while "E_LATER_499" not in kinds:
+            message = await source.next()
+            kinds.append(message.kind)
+            if message.kind == "stream":
+                assert len(message.data["events"]) == 501
+        assert kinds == ["E_A"] * 5 + ["stream", "E_LATER_499"]
 
 
 async def test_the_lease_ends_with_the_connection(served):
