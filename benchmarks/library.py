@@ -125,6 +125,20 @@ async def redis_xadd(port: int, stream: str, count: int, payload: bytes) -> floa
         return count / (time.perf_counter() - start)
 
 
+async def redis_group(port: int, stream: str, count: int, _: bytes) -> float:
+    """Return the rate at which redis-py takes the entries of a stream in a group, and acknowledges each."""
+    async with redis.asyncio.Redis(port=port) as client:
+        await client.xgroup_create(stream, "library", "0")
+        done = 0
+        start = time.perf_counter()
+        while done < count:
+            (_name, entries), *_ = await client.xreadgroup("library", "one", {stream: ">"}, count=200)
+            for id_, _fields in entries:
+                await client.xack(stream, "library", id_)
+            done += len(entries)
+        return count / (time.perf_counter() - start)
+
+
 async def redis_pipeline(port: int, stream: str, count: int, payload: bytes) -> float:
     """Return the rate of redis-py's pipelines of a thousand `xadd()`."""
     async with redis.asyncio.Redis(port=port) as client:
@@ -149,6 +163,7 @@ LOOPS = {
         aiomqtt_messages,
         redis_xadd,
         redis_pipeline,
+        redis_group,
     )
 }
 

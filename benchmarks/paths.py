@@ -21,6 +21,9 @@ from evframe_mqtt_consumer import ConnectionOptions, MqttConsumer
 from evframe_mqtt_consumer import Options as ConsumerOptions
 from evframe_rabbitmq import RabbitmqTransport
 from evframe_redis import RedisTransport
+from evframe_redis_consumer import ConnectionOptions as Stream
+from evframe_redis_consumer import Options as RedisConsumerOptions
+from evframe_redis_consumer import RedisConsumer
 from evframe_route import RouteTransport
 from evframe_stream import Options as StreamOptions
 from evframe_stream import StreamTransport
@@ -222,6 +225,27 @@ def redis(loop: str, count: int) -> Callable[[limits.Limits], Awaitable[Measurem
     return run
 
 
+async def redis_consumer(bare: limits.Limits) -> Measurement:
+    """Measure entries of a stream until all are acknowledged, beside redis-py, which raises and delivers nothing."""
+    port, count = bare.peer(peers.redis), COUNT // 10
+    stream = f"consumed-{time.monotonic_ns()}"
+    await rate(RedisTransport(), [f"redis://127.0.0.1:{port}?stream={stream}"], lambda _: TWO, count)
+    library = await peers.library("redis_group", port, stream, b"", count)
+    source = RedisConsumer(RedisConsumerOptions([Stream(stream, url=f"redis://127.0.0.1:{port}")]))
+    routes = RouteTransport()
+    routes.add("bench", counting("plain"), inline=True)
+    events = evframe.EventInterface(plugins={"route": routes, "redis-consumer": source})
+    events.register_event("E_BENCH")
+    events.subscribe_event("E_BENCH", "route:bench")
+    consumer = source.consumers[stream]
+    start = time.perf_counter()
+    async with events:
+        while consumer.entries.counts.answers["ack"] < count:
+            await asyncio.sleep(0.001)
+        ours = count / (time.perf_counter() - start)
+    return Measurement(ours, None, library, max(0, count - consumer.intake.raised))  # the rate has sent one more
+
+
 async def mqtt_consumer(bare: limits.Limits) -> Measurement:
     """Measure messages of a session until all are acknowledged, beside aiomqtt, which raises and delivers nothing."""
     broker, count = bare.peer(peers.mosquitto), COUNT // 10
@@ -320,6 +344,7 @@ PATHS = (
     Path_("mqtt, library one by one", "", mqtt("aiomqtt_one_by_one")),
     Path_("mqtt-consumer", "library ≥ 2", mqtt_consumer),
     Path_("redis", "library ≥ 3", redis("redis_xadd", COUNT // 10)),
+    Path_("redis-consumer", "library ≥ 3", redis_consumer),
     Path_("redis, library with pipelines", "library ≥ 1.5", redis("redis_pipeline", COUNT // 2)),
     Path_("xmlrpc", "library ≥ 5", xmlrpc()),
     Path_("webhook", "library ≥ 0.6", webhook()),

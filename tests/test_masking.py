@@ -15,6 +15,8 @@ from evframe_wire.masking import tails, without_properties, without_secrets
         ("x://host#f", "x://host#***"),
         ("x://host/p;s=1?q", "x://host/p;***"),
         ("x://u:p/w@e@host/p?q", "x://u:***@host/p?***"),
+        ("x://u:${env:PW}@host/p?q", "x://u:${env:PW}@host/p?***"),
+        ("x://u:a${env:PW}@host/p", "x://u:***@host/p"),
         ("x://token@host/p", "x://***@host/p"),
         ("x://host/p@b", "x://host/p@b"),
         ("x://host/?a@b", "x://host/?***"),

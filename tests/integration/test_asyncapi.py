@@ -70,6 +70,10 @@ socket = "udp:10.0.0.3:${env:EVFRAME_TEST_PORT}"
 
 [[subscriptions]]
 event = "E_B/~ x"
+socket = "redis://user:pw-S3CRET@broker/1?stream=s"
+
+[[subscriptions]]
+event = "E_B/~ x"
 socket = "${env:EVFRAME_TEST_SOCKET}"
 
 [[subscriptions]]
@@ -144,6 +148,7 @@ def test_what_is_configured(documents):
     assert places["udp_10.0.0.3___env_EVFRAME_TEST_PORT_"] == ("udp", "10.0.0.3:{env_EVFRAME_TEST_PORT}", "")
     assert places["__env_EVFRAME_TEST_SOCKET_"] == ("any", "{env_EVFRAME_TEST_SOCKET}", "")
     assert places["rabbitmq_guest_broker_5673_exchange_ex_vhost_v_key"] == ("amqp", "broker:5673", "/v")
+    assert places["redis___user_broker_6379_1_stream_s"] == ("redis", "broker:6379", "/1")
     assert places["mi-http"] == ("http", "127.0.0.1:8888", "/mi")
     assert places["mi-datagram"] == ("udp", "127.0.0.1:8080", "")
     assert places["mi-fifo"] == ("fifo", "/tmp/opensips_fifo", "")

@@ -92,6 +92,7 @@ def test_targets_that_cannot_be_reached(tmp_path, names, listener, closed):
         "http://127.0.0.1:%d/",
         "rabbitmq:127.0.0.1:%d/q",
         "kafka:127.0.0.1:%d/t",
+        "redis://127.0.0.1:%d?stream=s",
     ],
 )
 def test_a_port_on_which_nothing_listens_is_one_word_for_all_transports(tmp_path, names, closed, form):
@@ -140,6 +141,7 @@ def test_a_check_without_connect_asks_no_one(tmp_path, names, closed):
         f"https://{place}/",
         f"rabbitmq:{place}/key",
         f"kafka:{place}/topic",
+        f"redis://{place}?stream=s",
     ]
     assert check(tmp_path, *sockets, connect=False) == (0, ["ok"], [])
     assert names.asked == []

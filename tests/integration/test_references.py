@@ -23,6 +23,9 @@ def interface(text, *more):
         ("rabbitmq:me:${env:PASSWORD}@127.0.0.1/k", "rabbitmq:me@127.0.0.1/k"),
         ("rabbitmq:${env:USER_NAME}:${env:PASSWORD}@127.0.0.1/k", "rabbitmq:${env:USER_NAME}@127.0.0.1/k"),
         ("rabbitmq:me:x@${env:HOST}:${env:PORT}/exchange=e?k", "rabbitmq:me@${env:HOST}:${env:PORT}/exchange=e?k"),
+        ("redis://me:${env:PASSWORD}@127.0.0.1?stream=s", "redis://me@127.0.0.1:6379/0?stream=s"),
+        ("redis://${env:USER_NAME}:x@${env:HOST}:${env:PORT}/1?stream=s",
+         "redis://${env:USER_NAME}@${env:HOST}:${env:PORT}/1?stream=s"),
         ("kafka:127.0.0.1:1/t?g.sasl.password=${env:PASSWORD}", "kafka:127.0.0.1:1/t"),
         ("kafka:${env:BROKERS}/t", "kafka:${env:BROKERS}/t"),
         ("tcp:${env:HOST}:${env:PORT}", "tcp:${env:HOST}:${env:PORT}"),
@@ -47,14 +50,19 @@ def test_every_transport_shows_references_and_no_values(monkeypatch, text, shown
 def test_a_password_may_hold_any_character(monkeypatch):
     """Where sockets are percent-encoded, a value is the very text of the variable."""
     monkeypatch.setenv("PASSWORD", SECRET)
-    rabbit, kafka = interface(
-        "rabbitmq:me:${env:PASSWORD}@127.0.0.1/k", "kafka:127.0.0.1:1/t?g.sasl.password=${env:PASSWORD}"
+    rabbit, kafka, redis = interface(
+        "rabbitmq:me:${env:PASSWORD}@127.0.0.1/k",
+        "kafka:127.0.0.1:1/t?g.sasl.password=${env:PASSWORD}",
+        "redis://me:${env:PASSWORD}@127.0.0.1?stream=s",
     ).subscriptions
+    assert redis.subscriber.socket.address.password == SECRET
     assert rabbit.subscriber.socket.password == SECRET
     assert kafka.subscriber.socket.options["sasl_plain_password"] == SECRET
 
 
-@pytest.mark.parametrize("scheme", ["rabbitmq:me:{}@127.0.0.1:x/k", "kafka:h:1/t?g.acks={}", "tcp:127.0.0.1:{}"])
+@pytest.mark.parametrize(
+    "scheme", ["rabbitmq:me:{}@127.0.0.1:x/k", "kafka:h:1/t?g.acks={}", "tcp:127.0.0.1:{}", "redis://u:{}@h/x?stream=s"]
+)
 def test_no_error_of_a_transport_has_a_value(monkeypatch, scheme):
     """An error about a socket with references shows these, whatever the transport shows of its text."""
     monkeypatch.setenv("PASSWORD", "swordfish")

@@ -183,6 +183,24 @@ async def test_a_server_without_memory(redis, stream):
     assert numbers_in(redis, stream) == list(range(500))
 
 
+async def test_a_replica(redis, stream):
+    """Events wait while the server is a replica, which takes no writes, and arrive in order."""
+    with commands_of(redis) as commands:
+        async with interface() as events:
+            lease = events.subscribe_event("E_TEST", f"redis://127.0.0.1:{redis.port}?stream={stream}")
+            await events.raise_event_and_wait("E_TEST", [0])
+            commands.replicaof("127.0.0.1", 1)
+            try:
+                for number in range(1, 500):
+                    events.raise_event("E_TEST", [number])
+                await until(lambda: lease.subscriber.attempts >= 2)
+                assert lease.subscriber.away == "readonly"
+            finally:
+                commands.replicaof("NO", "ONE")
+            await until(lambda: not lease.subscriber.depth)
+    assert numbers_in(redis, stream) == list(range(500))
+
+
 async def test_an_event_that_is_too_large(redis, stream):
     """It fails, and those before and behind it arrive."""
     with commands_of(redis) as commands:

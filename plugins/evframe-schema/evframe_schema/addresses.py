@@ -90,6 +90,8 @@ def place_of(canonical: str) -> Place:
         "tcp": _tcp,
         "http": _web,
         "https": _web,
+        "redis": _web,
+        "rediss": _web,
     }.get(scheme)
     protocol = _PROTOCOLS.get(scheme, scheme)
     if known is None:
@@ -127,9 +129,9 @@ def _tcp(rest: str) -> dict[str, Any]:
 
 
 def _web(rest: str) -> dict[str, Any]:
-    """Split ``//host:port/path?query``; the query is left out."""
+    """Split ``//user@host:port/path?query``; the user and the query are left out."""
     host, slash, path = rest.removeprefix("//").partition("?")[0].partition("/")
-    return {"host": host, "pathname": slash + path}
+    return {"host": host.rpartition("@")[2], "pathname": slash + path}
 
 
 def _xmlrpc(rest: str) -> dict[str, Any]:

@@ -44,9 +44,11 @@ def without_secrets(text: str) -> str:
 def _without_password(rest: str) -> str:
     # A password may have a slash, so that the last @ decides.
     credentials, at, place = rest.rpartition("@")
-    user, colon, _ = credentials.partition(":")
+    user, colon, password = credentials.partition(":")
     if not at or _END_OF_AUTHORITY.search(user):
         return rest  # the @ is in the path, or behind it
+    if _REFERENCE.fullmatch(password):
+        return rest
     return f"{user}:{MASK}@{place}" if colon else f"{MASK}@{place}"
 
 
