@@ -34,22 +34,34 @@ class ReceivedEvent:
     params: dict[str, Any] | list[Any] | Pairs | None
     """By name or in order, `Pairs` when a name occurs twice; None when it has none."""
     payload: bytes = attrs.field(repr=False)
-    """The JSON-RPC notification as it was on the wire."""
+    """The JSON-RPC notification, or the CloudEvent, as it was on the wire."""
     at: float = attrs.field(factory=time.time, eq=False)
     """When it has arrived, seconds since 1970."""
 
 
 def parse_event(payload: bytes) -> ReceivedEvent:
-    """Return the event of the JSON-RPC notification *payload*.
+    """Return the event of the JSON-RPC notification *payload*, or of a CloudEvent, whose type is the name then.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is neither.
     """
     try:
         message = read_message(payload)
-    except NotAnEvent:
-        raise ValueError(f"expected an event, got {payload[:100]!r}") from None
+    except NotAnEvent as error:
+        found = _cloud_event(error.value)
+        if found is None:
+            raise ValueError(f"expected an event, got {payload[:100]!r}") from None
+        return ReceivedEvent(*found, payload)
     return ReceivedEvent(message.method, message.params, payload)
+
+
+def _cloud_event(value: Any) -> tuple[str, Any] | None:
+    """Return the type and the data of a CloudEvent, which a gateway sends where it is configured so."""
+    members = dict(value) if isinstance(value, dict | Pairs) else {}
+    name, params = members.get("type"), members.get("data")
+    if members.get("specversion") != "1.0" or not isinstance(name, str):
+        return None
+    return (name, params) if params is None or isinstance(params, dict | list | Pairs) else None
 
 
 def confirmation(payload: bytes) -> bytes:

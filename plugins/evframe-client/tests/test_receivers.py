@@ -250,16 +250,31 @@ def test_arguments(options, problem):
         (b'{"jsonrpc":"2.0","method":"E","params":{"a":null}}', "E", {"a": None}),
         (b'{"id":5,"jsonrpc":"2.0","method":"E","params":["\xff\n"]}\n', "E", ["\udcff\n"]),
         (b'{"jsonrpc":"2.0","method":"E"}', "E", None),
+        (b'{"specversion":"1.0","type":"x.E","source":"/a","id":"1","data":{"a":null}}', "x.E", {"a": None}),
+        (b'{"specversion":"1.0","type":"x.E","source":"/a","id":"1"}', "x.E", None),
     ],
 )
 def test_events(payload, name, params):
-    """A payload is an event with its name and its parameters, in which raw bytes survive."""
+    """A payload is an event with its name and its parameters, in which raw bytes survive, or a CloudEvent."""
     event = parse_event(payload)
 
     assert (event.name, event.params, event.payload) == (name, params, payload)
 
 
-@pytest.mark.parametrize("payload", [b"", b"x", b"[]", b'{"method":1}', b'{"method":"E","params":"x"}', b"[" * 99_999])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"x",
+        b"[]",
+        b'{"method":1}',
+        b'{"method":"E","params":"x"}',
+        b"[" * 99_999,
+        b'{"specversion":"0.3","type":"E"}',
+        b'{"specversion":"1.0","type":1}',
+        b'{"specversion":"1.0","type":"E","data":"x"}',
+    ],
+)
 def test_what_is_no_event(payload):
     """Anything else is refused."""
     with pytest.raises(ValueError):

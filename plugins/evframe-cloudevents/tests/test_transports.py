@@ -3,12 +3,14 @@
 import asyncio
 import json
 import socket
+import time
 from contextlib import ExitStack
 
 import pytest
 from carried import PARENT, ByParameter
 from cloudevents.core.formats.json import JSONFormat
 from evframe_cloudevents import CloudEventsPlugin, FormatOptions, Options
+from evframe_cloudevents.envelope import _PROCESS as PROCESS
 from evframe_datagram import DatagramTransport
 from evframe_datagram import Options as DatagramOptions
 from evframe_stream import Options as StreamOptions
@@ -188,3 +190,39 @@ def test_options_that_do_not_fit(table, problem):
     with pytest.raises(evframe.ConfigError) as caught:
         evframe.EventInterface(config)
     assert caught.value.problems == [problem]
+
+
+async def test_an_event_on_disk_keeps_its_id_and_its_time(tmp_path):
+    """What another process delivers has the id that webhooks have for it, and the time of its raise."""
+    path = tmp_path / "ev"
+    config = parse_config(
+        f"""
+[core]
+drain_timeout_s = 0.1
+[plugins.journal]
+path = "{tmp_path}/journal"
+[plugins.datagram]
+format = "cloudevents"
+[[subscriptions]]
+event = "E_TEST"
+socket = "unix:{path}"
+keep = "disk"
+"""
+    )
+    before = time.time()
+    async with evframe.EventInterface(config) as events:
+        for number in range(3):
+            await events.raise_event_and_wait("E_TEST", [number], until="stored")
+    after = time.time()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(path))
+        receiver.setblocking(False)
+        async with evframe.EventInterface(config):
+            loop = asyncio.get_running_loop()
+            async with asyncio.timeout(20):
+                texts = [await loop.sock_recv(receiver, 65536) for _ in range(3)]
+    read = [JSONFormat().read(None, text) for text in texts]
+    assert [event.get_data() for event in read] == [[0], [1], [2]]
+    assert len({event.get_id() for event in read}) == 3
+    assert not any(event.get_id().startswith(PROCESS) for event in read)
+    assert all(before - 0.1 <= event.get_time().timestamp() <= after + 0.1 for event in read)
