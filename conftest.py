@@ -144,7 +144,7 @@ def rsyslog(brokers):
 
 @pytest.fixture(scope="session")
 def redis(brokers):
-    """Return a Redis: that of EVFRAME_REDIS (host:port), or one that is started for the tests."""
+    """Return a Redis that is started for the tests."""
     return brokers.get("redis")
 
 
