@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import ssl
 import uuid
+import zlib
 from collections import defaultdict
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -136,7 +137,8 @@ class NatsTransport:
             return batch.ids
         # One stream may have the subjects of several subscribers, and each of them gets the event.
         begin = f"{_PROCESS}-{hashlib.blake2b(target.canonical.encode(), digest_size=6).hexdigest()}"
-        return [f"{begin}-{event.raised_at:.9f}" for event in batch.events]
+        # A coarse clock may have raised several at the same time.
+        return [f"{begin}-{event.raised_at:.9f}-{zlib.crc32(event.payload):08x}" for event in batch.events]
 
     def _settle(self, batch: Batch, publication: Publication) -> None:
         """Report the outcomes of a publication; what has none comes back to the core."""

@@ -167,6 +167,16 @@ def test_what_may_be_a_secret_is_not_shown(text):
     assert "cret" not in str(caught.value)
 
 
+async def test_events_of_the_same_time(nats, name, monkeypatch):
+    """On a machine with a coarse clock, no event passes for another attempt of the one before."""
+    monkeypatch.setattr("evframe.subscriptions.raising.monotonic", lambda: 1.0)
+    async with interface() as events:
+        events.subscribe_event("E_TEST", f"nats://127.0.0.1:{nats.port}/{name}.a")
+        reports = await asyncio.gather(*(events.raise_event_and_wait("E_TEST", [n]) for n in range(100)))
+    assert all(outcome.delivered for report in reports for outcome in report)
+    assert sorted(await numbers_in(nats, name)) == list(range(100))
+
+
 async def test_messages(nats, name):
     """A message has the payload and an id; an event that goes to two subjects of a stream is stored twice."""
     async with interface() as events:
