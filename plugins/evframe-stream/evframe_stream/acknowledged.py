@@ -28,11 +28,12 @@ _MOST_WAITS: Final = 2  # how often `resend_s` an end may be waited for
 class Copy:
     """Bytes of events that have their outcome: a connection was lost on which they may not have been read."""
 
-    __slots__ = ("data", "end")
+    __slots__ = ("data", "end", "times")
 
-    def __init__(self, data: bytes, end: int) -> None:
+    def __init__(self, data: bytes, end: int, times: int) -> None:
         self.data = data
         self.end = end
+        self.times = times  # that they were sent again
 
     def settle(self) -> None:
         """Do nothing: the outcome is known."""
@@ -55,7 +56,7 @@ class AcknowledgedConnection(Connection):
         self._waiting: deque[Chunk] = deque()  # for a connection
         self._written: deque[Chunk | Copy] = deque()  # on the connection, and not acknowledged
         self._recent = RecentlyAcknowledged(self._resend_s)
-        self._again: list[bytes] = []  # first on the next connection
+        self._again: list[tuple[bytes, int]] = []  # first on the next connection, and how often it was sent again
         self._ended_at = 0.0  # the peer's side, or this one
         self._is_in_order = False  # the end of the connection
         self._lost_in_a_row = 0
@@ -76,8 +77,8 @@ class AcknowledgedConnection(Connection):
     def opened(self) -> None:
         """Write again what may not have been read, then what waits."""
         again, self._again = self._again, []
-        for data in again:
-            self._written.append(Copy(data, self.write(data)))
+        for data, times in again:
+            self._written.append(Copy(data, self.write(data), times + 1))
         waiting, self._waiting = self._waiting, deque()
         for chunk in waiting:
             self._write(chunk)
@@ -176,10 +177,12 @@ class AcknowledgedConnection(Connection):
         self._recent.see(acknowledged, is_waiting=bool(self._written))
         while self._written and self._written[0].end <= acknowledged:
             piece = self._written.popleft()
-            self._recent.keep(piece.data)
+            times = piece.times if isinstance(piece, Copy) else 0
+            self._recent.keep(piece.data, times)
             piece.settle()
             self._poll_s = _FIRST_POLL_S
-            self._lost_in_a_row = 0
+            if not times:  # a peer may acknowledge the same bytes, and end, for ever
+                self._lost_in_a_row = 0
 
     def lost(self, reason: str, acknowledged: int) -> None:
         """Give the chunks back, less the messages that the peer has; see `Connection`."""
@@ -190,7 +193,7 @@ class AcknowledgedConnection(Connection):
             acknowledged = 0  # the peer may have thrown away all that it had not read
         recent = self._recent.take(is_waiting=bool(self._written))
         written, self._written = self._written, deque()
-        copies = [piece.data for piece in written if isinstance(piece, Copy)]
+        copies = [(piece.data, piece.times) for piece in written if isinstance(piece, Copy)]
         self._again = [*([] if in_order else recent), *copies, *self._again]
         if in_order and not written:
             if self._waiting:

@@ -19,7 +19,7 @@ class RecentlyAcknowledged:
 
     def __init__(self, last_s: float) -> None:
         self._last_s = last_s
-        self._kept: deque[tuple[float, bytes]] = deque()
+        self._kept: deque[tuple[float, bytes, int]] = deque()
         self._bytes = 0
         self._acknowledged = 0
         self._taken_at = self._seen_at = time.monotonic()
@@ -41,9 +41,9 @@ class RecentlyAcknowledged:
     def _now(self) -> float:
         return time.monotonic() - self._stalled_s
 
-    def keep(self, data: bytes) -> None:
-        """Keep *data*, and forget what is too old or too much."""
-        self._kept.append((self._now(), data))
+    def keep(self, data: bytes, times: int = 0) -> None:
+        """Keep *data*, which was sent again so many *times*, and forget what is too old or too much."""
+        self._kept.append((self._now(), data, times))
         self._bytes += len(data)
         self.forget()
 
@@ -53,15 +53,23 @@ class RecentlyAcknowledged:
         while self._kept and (self._kept[0][0] <= oldest or self._bytes > _MOST_BYTES):
             self._bytes -= len(self._kept.popleft()[1])
 
+    def forget_copies(self, most: int) -> None:
+        """Forget what was sent again *most* times."""
+        self._kept = deque(each for each in self._kept if each[2] < most)
+        self._bytes = sum(len(data) for _, data, _ in self._kept)
+
     def lasts(self) -> bool:
         """Return whether anything is kept that is not too old."""
         return bool(self._kept) and self._kept[-1][0] > self._now() - self._last_s
 
-    def take(self, *, is_waiting: bool) -> list[bytes]:
-        """Return what is kept, in order, and keep nothing; what *waits* shows that the peer had stopped to read."""
+    def take(self, *, is_waiting: bool) -> list[tuple[bytes, int]]:
+        """Return what is kept, in order, and keep nothing; what *waits* shows that the peer had stopped to read.
+
+        Each comes with the number of times that it was sent again.
+        """
         if not is_waiting:
             self.forget()
-        taken = [data for _, data in self._kept]
+        taken = [(data, times) for _, data, times in self._kept]
         self._kept.clear()
         self._bytes = self._acknowledged = 0
         return taken
