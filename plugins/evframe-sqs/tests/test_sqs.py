@@ -394,11 +394,14 @@ async def test_probes(moto, answer, reached):
 
 async def test_a_server_of_another_protocol():
     """What listens and is no such service is away."""
+    serving = set()
 
     async def serve(reader, writer):
+        serving.add(asyncio.current_task())
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"hello\r\n")
         writer.close()
+        await writer.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server, interface(QUICK_END) as events:
@@ -406,6 +409,7 @@ async def test_a_server_of_another_protocol():
         events.raise_event("E_TEST", [1])
         await until(lambda: events.statistics[0].away)
         assert events.statistics[0].away in {"closed", "bad_reply"}
+    await asyncio.gather(*serving, return_exceptions=True)
 
 
 async def test_no_tls():

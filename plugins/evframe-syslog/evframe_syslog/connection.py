@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from evframe_stream.acknowledged import AcknowledgedConnection
+
+_MOST_COPIES: Final = 3
 
 
 class ReceiverConnection(AcknowledgedConnection):
     """Takes every end by the receiver for one that may have lost what was acknowledged recently.
 
     A receiver closes its connections when it ends, and then it may throw away what it has read. Since it never answers,
-    and has no reason to close a connection on which events flow, this is sent again.
+    and has no reason to close a connection on which events flow, this is sent again; three times at most, because a
+    receiver may close each connection after what it has read.
     """
 
     def ended(self) -> None:
@@ -17,6 +22,8 @@ class ReceiverConnection(AcknowledgedConnection):
         if self._has_shut:
             super().ended()
         else:
+            self._settle(self.acknowledged)
+            self._recent.forget_copies(_MOST_COPIES)
             self.end("closed")
 
     def end(self, reason: str) -> None:

@@ -290,11 +290,13 @@ async def test_receivers_without_session_tickets(rsyslog, version):
     """A receiver that says nothing after the handshake gets the events, and the notification of the end."""
     tls = server_context(str(rsyslog.folder / "certificate.pem"), str(rsyslog.folder / "certificate-key.pem"))
     tls.maximum_version, tls.num_tickets = version, 0
-    read = asyncio.Queue()
+    read, serving = asyncio.Queue(), set()
 
     async def serve(reader, writer):
+        serving.add(asyncio.current_task())
         read.put_nowait(await reader.read())  # an error without the notification
         writer.close()
+        await writer.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     async with server, interface(ca_file=str(rsyslog.authority)) as events:
@@ -303,5 +305,6 @@ async def test_receivers_without_session_tickets(rsyslog, version):
         assert (await events.raise_event_and_wait("E_TEST", [1]))[0].delivered
         events.unsubscribe_event("E_TEST", target)
         frame = await read.get()
+        await asyncio.gather(*serving)
     size, _, message = frame.partition(b" ")
     assert len(message) == int(size)
