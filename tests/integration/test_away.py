@@ -19,6 +19,7 @@ from brokers.streams import jetstream_of, make_stream, messages_in
 from brokers.topics import administrating, make_topic, make_topics, records_in
 from evframe_wire.framing import Splitter
 from kept import away, delivered, kept
+from sqs_front import Front, error
 from webhook_server import Server as WebServer
 from xmlrpc_server import FAULT, OK, Server, http
 
@@ -566,3 +567,18 @@ async def test_redis_stream_that_an_event_names_fails(tmp_path, redis):
     async with kept(tmp_path, f"redis://127.0.0.1:{redis.port}?stream={name}{{n}}") as events:
         await until(lambda: not events.statistics[0].depth)
         assert events.statistics[0].reasons == {"wrongtype": 1}
+
+
+async def test_a_queue_that_is_made_later(tmp_path, moto):
+    """Events wait for a queue that does not exist, and for the permission to write; nothing of it is a failure."""
+    name = f"away-{uuid.uuid4().hex}"
+    answers = [error("AccessDenied", 403)]
+    keys = '[plugins.sqs]\naccess_key_id = "key"\nsecret_access_key = "secret"\nregion = "us-east-1"\n'
+    async with Front(moto.port, lambda *_: answers[0] if answers else None) as front:
+        async with kept(tmp_path, f"sqs:http://127.0.0.1:{front.port}/123456789012/{name}", keys) as events:
+            await away(events, "access_refused")
+            answers.clear()
+            await away(events, "not_found")
+            url = await asyncio.to_thread(moto.make_queue, name)
+            await delivered(events)
+    assert numbers(each["Body"] for each in await asyncio.to_thread(moto.take_all, url)) == list(range(5))
