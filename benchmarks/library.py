@@ -13,6 +13,7 @@ from collections import deque
 
 import aio_pika
 import aiomqtt
+import nats
 import redis.asyncio
 from aiokafka import AIOKafkaProducer
 from paho.mqtt.packettypes import PacketTypes
@@ -152,6 +153,47 @@ async def redis_pipeline(port: int, stream: str, count: int, payload: bytes) -> 
         return count / (time.perf_counter() - start)
 
 
+async def nats_publish(port: int, subject: str, count: int, payload: bytes) -> float:
+    """Return the rate of nats-py's `publish()` to JetStream, one after the other, each acknowledged."""
+    async with await nats.connect(f"nats://127.0.0.1:{port}") as client:
+        jetstream = client.jetstream()
+        start = time.perf_counter()
+        for _ in range(count):
+            await jetstream.publish(subject, payload)
+        return count / (time.perf_counter() - start)
+
+
+async def nats_gather(port: int, subject: str, count: int, payload: bytes) -> float:
+    """Return the rate of a thousand `publish()` at once."""
+    async with await nats.connect(f"nats://127.0.0.1:{port}") as client:
+        jetstream = client.jetstream()
+        start = time.perf_counter()
+        for _ in range(0, count, 1000):
+            await asyncio.gather(*(jetstream.publish(subject, payload) for _ in range(1000)))
+        return count / (time.perf_counter() - start)
+
+
+async def nats_publish_async(port: int, subject: str, count: int, payload: bytes) -> float:
+    """Return the rate of nats-py's `publish_async()`, until all futures are done."""
+    async with await nats.connect(f"nats://127.0.0.1:{port}") as client:
+        jetstream = client.jetstream(publish_async_max_pending=4000)
+        start = time.perf_counter()
+        await asyncio.gather(*[await jetstream.publish_async(subject, payload) for _ in range(count)])
+        return count / (time.perf_counter() - start)
+
+
+async def nats_fetch(port: int, stream: str, count: int, _: bytes) -> float:
+    """Return the rate at which nats-py fetches messages, a hundred at once, and acknowledges each."""
+    async with await nats.connect(f"nats://127.0.0.1:{port}") as client:
+        reader = await client.jetstream().pull_subscribe("", durable="library", stream=stream)
+        taken, start = 0, time.perf_counter()
+        while taken < count:
+            for message in await reader.fetch(100):
+                await message.ack()
+                taken += 1
+        return count / (time.perf_counter() - start)
+
+
 LOOPS = {
     loop.__name__: loop
     for loop in (
@@ -161,6 +203,10 @@ LOOPS = {
         aiomqtt_publish,
         aiomqtt_one_by_one,
         aiomqtt_messages,
+        nats_publish,
+        nats_gather,
+        nats_publish_async,
+        nats_fetch,
         redis_xadd,
         redis_pipeline,
         redis_group,

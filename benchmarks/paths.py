@@ -19,6 +19,10 @@ from evframe_kafka import KafkaTransport
 from evframe_mqtt import MqttTransport
 from evframe_mqtt_consumer import ConnectionOptions, MqttConsumer
 from evframe_mqtt_consumer import Options as ConsumerOptions
+from evframe_nats import NatsTransport
+from evframe_nats_consumer import ConnectionOptions as Stream
+from evframe_nats_consumer import NatsConsumer
+from evframe_nats_consumer import Options as StreamsOptions
 from evframe_rabbitmq import RabbitmqTransport
 from evframe_redis import RedisTransport
 from evframe_redis_consumer import ConnectionOptions as Stream
@@ -212,6 +216,43 @@ def mqtt(loop: str) -> Callable[[limits.Limits], Awaitable[Measurement]]:
     return run
 
 
+def nats(loop: str | None, parameter: str = "") -> Callable[[limits.Limits], Awaitable[Measurement]]:
+    """Return the measurement of messages to a NATS, beside a loop of nats-py's own."""
+
+    async def run(bare: limits.Limits) -> Measurement:
+        broker = bare.peer(peers.nats)
+        name = await peers.new_stream(broker, 10_000)
+        library = None
+        if loop is not None:
+            library = await peers.library(loop, broker.port, f"{name}.library", payload(TWO), COUNT // 20)
+        sockets = [f"nats://127.0.0.1:{broker.port}/{name}.evframe{parameter}"]
+        ours, lost = await rate(NatsTransport(), sockets, lambda _: TWO, COUNT // 2)
+        return Measurement(ours, None, library, lost)
+
+    return run
+
+
+async def nats_consumer(bare: limits.Limits) -> Measurement:
+    """Measure messages of a stream until all are acknowledged, beside nats-py, which raises and delivers nothing."""
+    broker, count = bare.peer(peers.nats), COUNT // 10
+    name = await peers.new_stream(broker, 2 * count)
+    await rate(NatsTransport(), [f"nats://127.0.0.1:{broker.port}/{name}.a"], lambda _: TWO, count)
+    library = await peers.library("nats_fetch", broker.port, name, b"", count)
+    source = NatsConsumer(StreamsOptions([Stream(stream=name, url=f"nats://127.0.0.1:{broker.port}")]))
+    routes = RouteTransport()
+    routes.add("bench", counting("plain"), inline=True)
+    events = evframe.EventInterface(plugins={"route": routes, "nats-consumer": source})
+    events.register_event("E_BENCH")
+    events.subscribe_event("E_BENCH", "route:bench")
+    counts = source.consumers[name].counts
+    start = time.perf_counter()
+    async with events:
+        while counts.answers["ack"] < count:
+            await asyncio.sleep(0.001)
+        ours = count / (time.perf_counter() - start)
+    return Measurement(ours, None, library, max(0, count - counts.received))  # the rate has sent one more
+
+
 def redis(loop: str, count: int) -> Callable[[limits.Limits], Awaitable[Measurement]]:
     """Return the measurement of entries of a stream of a Redis, beside a loop of redis-py's own."""
 
@@ -343,6 +384,11 @@ PATHS = (
     Path_("mqtt", "library ≥ 3", mqtt("aiomqtt_publish")),
     Path_("mqtt, library one by one", "", mqtt("aiomqtt_one_by_one")),
     Path_("mqtt-consumer", "library ≥ 2", mqtt_consumer),
+    Path_("nats", "library ≥ 3", nats("nats_publish")),
+    Path_("nats, library gathers", "library ≥ 3", nats("nats_gather")),
+    Path_("nats, library publish_async()", "", nats("nats_publish_async")),
+    Path_("nats, core", "", nats(None, "?core")),
+    Path_("nats-consumer", "library ≥ 1.2", nats_consumer),
     Path_("redis", "library ≥ 3", redis("redis_xadd", COUNT // 10)),
     Path_("redis-consumer", "library ≥ 3", redis_consumer),
     Path_("redis, library with pipelines", "library ≥ 1.5", redis("redis_pipeline", COUNT // 2)),

@@ -22,8 +22,10 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 from brokers.kafka import Kafka
 from brokers.messages import keep
 from brokers.mosquitto import Mosquitto
+from brokers.nats import Nats
 from brokers.rabbitmq import RabbitMQ
 from brokers.redis import Redis
+from brokers.streams import make_stream
 
 
 @contextmanager
@@ -57,6 +59,24 @@ def mosquitto() -> Iterator[Mosquitto]:
         yield broker
     finally:
         broker.remove()
+
+
+@contextmanager
+def nats() -> Iterator[Nats]:
+    """Run a NATS whose streams are in files."""
+    broker = Nats()
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.remove()
+
+
+async def new_stream(broker: Nats, most: int) -> str:
+    """Make a stream that keeps so many messages; return its name."""
+    name = f"bench{uuid.uuid4().hex[:8]}"
+    await make_stream(broker, name, max_msgs=most)
+    return name
 
 
 @contextmanager

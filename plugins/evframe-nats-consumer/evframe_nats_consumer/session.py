@@ -27,6 +27,7 @@ _EXPIRES_S: Final = 30
 _NS: Final = 1_000_000_000
 _STATUS: Final = re.compile(rb"NATS/1\.0 (\d{3}) ?([^\r\n]*)")
 _LEFT: Final = re.compile(rb"(?i)\r\nNats-Pending-Messages: *(\d+)")
+_CONTEXT: Final = re.compile(rb"(?i)\ntrace|\nbaggage")
 _HEADER: Final = re.compile(r"([^\r\n:]+): *([^\r\n]*)")
 _ENDED: Final = (b"409", b"503")  # a consumer or a stream that is deleted, a server that stops
 
@@ -151,7 +152,7 @@ class Session:
 
     def _within(self, headers: bytes | None) -> Any:
         found = {}
-        if headers is not None:
+        if headers is not None and _CONTEXT.search(headers):
             found = {name.lower(): text for name, text in _HEADER.findall(headers.decode("utf-8", "replace"))}
         return self._intake.within(found) or nullcontext()
 
