@@ -20,7 +20,7 @@ from evframe_mqtt import MqttTransport
 from evframe_mqtt_consumer import ConnectionOptions, MqttConsumer
 from evframe_mqtt_consumer import Options as ConsumerOptions
 from evframe_nats import NatsTransport
-from evframe_nats_consumer import ConnectionOptions as Stream
+from evframe_nats_consumer import ConnectionOptions as NatsStream
 from evframe_nats_consumer import NatsConsumer
 from evframe_nats_consumer import Options as StreamsOptions
 from evframe_rabbitmq import RabbitmqTransport
@@ -238,7 +238,7 @@ async def nats_consumer(bare: limits.Limits) -> Measurement:
     name = await peers.new_stream(broker, 2 * count)
     await rate(NatsTransport(), [f"nats://127.0.0.1:{broker.port}/{name}.a"], lambda _: TWO, count)
     library = await peers.library("nats_fetch", broker.port, name, b"", count)
-    source = NatsConsumer(StreamsOptions([Stream(stream=name, url=f"nats://127.0.0.1:{broker.port}")]))
+    source = NatsConsumer(StreamsOptions([NatsStream(stream=name, url=f"nats://127.0.0.1:{broker.port}")]))
     routes = RouteTransport()
     routes.add("bench", counting("plain"), inline=True)
     events = evframe.EventInterface(plugins={"route": routes, "nats-consumer": source})

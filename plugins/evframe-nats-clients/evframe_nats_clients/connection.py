@@ -69,6 +69,15 @@ class _Opened(TcpTransport):
     async def connect(self, *_: Any, **__: Any) -> None:
         """Do nothing: the connection is open."""
 
+    def write(self, payload: bytes) -> None:
+        """Write, unless the connection has ended, which the reader reports: uvloop raises an error then."""
+        with suppress(RuntimeError):
+            super().write(payload)  # type: ignore[no-untyped-call]
+
+    def writelines(self, payload: list[bytes]) -> None:
+        """As `write`."""
+        self.write(b"".join(payload))
+
     async def drain(self) -> None:
         """Do nothing."""
 
@@ -161,7 +170,7 @@ class NatsConnection(Client):
 
     def write(self, data: bytes) -> None:
         """Send *data*, whole commands of the protocol."""
-        self._opened.write(data)  # type: ignore[no-untyped-call]
+        self._opened.write(data)
 
     async def flushed(self, timeout_s: float) -> None:
         """Wait until the server has read all that was written.

@@ -140,3 +140,21 @@ def test_no_subjects(subject):
     """What a server takes for something else is refused."""
     with pytest.raises(ValueError, match="expected a subject"):
         check_subject(subject)
+
+
+def test_write_to_a_lost_connection_on_uvloop():
+    """A write before the end of the connection is noticed is no error there: uvloop raises one."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def lose():
+        async with answering(b"PONG\r\n") as (port, _):
+            connection = await connected(port)
+            connection._opened._io_writer.transport.abort()
+            await asyncio.sleep(0)
+            connection.write(b"PING\r\n")
+            with pytest.raises(evframe.Unavailable):
+                await connection.flushed(5)
+            assert await asyncio.wait_for(connection.ended, 5)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(lose())
