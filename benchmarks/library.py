@@ -15,6 +15,7 @@ import aio_pika
 import aiomqtt
 import nats
 import redis.asyncio
+from aiobotocore.session import get_session
 from aiokafka import AIOKafkaProducer
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -194,6 +195,28 @@ async def nats_fetch(port: int, stream: str, count: int, _: bytes) -> float:
         return count / (time.perf_counter() - start)
 
 
+async def aiobotocore_send(port: int, queue: str, count: int, payload: bytes, *, batches: bool = False) -> float:
+    """Return the rate of aiobotocore's `send_message()`, one after another, or of `send_message_batch()` by ten."""
+    endpoint = f"http://127.0.0.1:{port}"
+    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+    async with get_session().create_client("sqs", "us-east-1", endpoint_url=endpoint, **keys) as client:
+        url, body = f"{endpoint}/{queue}", payload.decode()
+        entries = [{"Id": str(number), "MessageBody": body} for number in range(10)]
+        await client.send_message(QueueUrl=url, MessageBody=body)
+        start = time.perf_counter()
+        for _ in range(count // 10 if batches else count):
+            if batches:
+                await client.send_message_batch(QueueUrl=url, Entries=entries)
+            else:
+                await client.send_message(QueueUrl=url, MessageBody=body)
+        return count / (time.perf_counter() - start)
+
+
+async def aiobotocore_batches(port: int, queue: str, count: int, payload: bytes) -> float:
+    """Return the rate of `send_message_batch()`."""
+    return await aiobotocore_send(port, queue, count, payload, batches=True)
+
+
 LOOPS = {
     loop.__name__: loop
     for loop in (
@@ -210,6 +233,8 @@ LOOPS = {
         redis_xadd,
         redis_pipeline,
         redis_group,
+        aiobotocore_send,
+        aiobotocore_batches,
     )
 }
 

@@ -29,6 +29,8 @@ from evframe_redis_consumer import ConnectionOptions as Stream
 from evframe_redis_consumer import Options as RedisConsumerOptions
 from evframe_redis_consumer import RedisConsumer
 from evframe_route import RouteTransport
+from evframe_sqs import Options as SqsOptions
+from evframe_sqs import SqsTransport
 from evframe_stream import Options as StreamOptions
 from evframe_stream import StreamTransport
 from evframe_webhook import Options as WebhookOptions
@@ -336,6 +338,21 @@ def webhook(**options: Any) -> Callable[[limits.Limits], Awaitable[Measurement]]
     return run
 
 
+def sqs(loop: str, **options: Any) -> Callable[[limits.Limits], Awaitable[Measurement]]:
+    """Return the measurement of messages to a peer that answers them, beside a loop of aiobotocore's own."""
+
+    async def run(_: limits.Limits) -> Measurement:
+        with peers.program("queues.py") as port:
+            library = await peers.library(loop, port, "1/q", payload(TWO), COUNT // 100)
+        keys = {"region": "us-east-1", "access_key_id": "key", "secret_access_key": "secret"}
+        with peers.program("queues.py") as port:
+            transport = SqsTransport(SqsOptions(**keys, **options))
+            ours, lost = await rate(transport, [f"sqs:http://127.0.0.1:{port}/1/q"], lambda _: TWO, COUNT // 20)
+        return Measurement(ours, None, library, lost)
+
+    return run
+
+
 def route(kind: str) -> Callable[[limits.Limits], Awaitable[Measurement]]:
     """Return the measurement of a route that counts."""
 
@@ -396,6 +413,8 @@ PATHS = (
     Path_("webhook", "library ≥ 0.6", webhook()),
     Path_("webhook, 8 in flight", "", webhook(max_in_flight=8)),
     Path_("webhook, batches of CloudEvents", "≥ 10,000/s", webhook(format="cloudevents-batch")),
+    Path_("sqs, library one by one", "library ≥ 3", sqs("aiobotocore_send")),
+    Path_("sqs, library in batches", "library ≥ 0.5", sqs("aiobotocore_batches")),
     Path_("route, inline", "≥ 900,000/s", route("inline")),
     Path_("route, async", "≥ 900,000/s", route("async")),
     Path_("route, thread", "", route("thread")),
