@@ -68,12 +68,12 @@ class Leases:
         """
         wanted = self._checked(patterns, policy)
         self._patterns, self._terms = patterns, Terms(0, self._context.name, policy)
-        before = self._own()
+        before = self._all()
         for event in wanted:
             self._context.leases.subscribe_client(event, self._address, self._terms)
         for lease in before:  # after the others, because a subscriber ends with its last lease
             if lease.event not in wanted:
-                self._context.leases.end(lease)
+                self._leave(lease)
 
     def _checked(self, patterns: Sequence[str], policy: Policy) -> list[Channel]:
         context = self._context
@@ -104,24 +104,40 @@ class Leases:
     def are_gone(self) -> bool:
         """Whether others have ended all leases that the stream has asked for."""
         meant = any(_matches(self._patterns, event.name) for event in self._context.raising.events)
-        return meant and not self.events
+        return meant and not self.are_needed
+
+    @property
+    def are_needed(self) -> bool:
+        """Whether the socket has a lease, of whomever."""
+        subscriber = self.subscriber
+        return subscriber is not None and subscriber.leases > 0
 
     def end(self) -> None:
         """End the leases of the stream; without others on the socket, what waits is not sent any more."""
         self._patterns = ()
-        subscriber, own = self.subscriber, self._own()
-        if subscriber is not None and subscriber.leases == len(own):
+        leases, subscriber = self._all(), self.subscriber
+        if subscriber is not None and all(map(self._is_own, leases)):
             subscriber.fail_waiting("unsubscribed")
-        for lease in own:
-            self._context.leases.end(lease)
+        for lease in leases:
+            self._leave(lease)
 
-    def _own(self) -> list[Subscription]:
-        """Return the leases that clients have made; of a socket that ends with its connection, all leases."""
+    def _all(self) -> list[Subscription]:
+        """Return the leases of the socket."""
         subscriber = self.subscriber
         if subscriber is None:
             return []
-        found = [event.leases[subscriber] for event in self._context.raising.events if subscriber in event.leases]
-        return [lease for lease in found if not self._is_named or lease.is_client]
+        return [event.leases[subscriber] for event in self._context.raising.events if subscriber in event.leases]
+
+    def _is_own(self, lease: Subscription) -> bool:
+        """Return whether a client has made *lease*; a socket that ends with its connection has no others."""
+        return not self._is_named or lease.is_client
+
+    def _leave(self, lease: Subscription) -> None:
+        """End *lease*; one that the configuration holds loses what the client has asked for."""
+        if self._is_own(lease):
+            self._context.leases.end(lease)
+        elif lease.requested is not NO_POLICY:
+            self._context.leases.subscribe_client(lease.event, self._address, Terms(0, self._context.name))
 
 
 def check_permission(context: PluginContext, address: Address) -> None:

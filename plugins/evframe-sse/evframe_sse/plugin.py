@@ -12,7 +12,7 @@ import attrs
 from evframe_live import Connection, Leases, LiveSocket, LiveTransport, Refused
 
 from evframe import Socket, hookimpl
-from evframe.plugin import NO_POLICY, Policy
+from evframe.plugin import NO_POLICY, LeaseChange, Policy, Subscription
 from evframe_sse.frames import BEAT, control
 from evframe_sse.options import Options as SseOptions
 from evframe_sse.resuming import EventSource
@@ -89,21 +89,35 @@ class EventSourceTransport(LiveTransport[SseOptions, EventSource]):
         """End *stream* now that *connection* has ended, or later where it has a name."""
         if connection is not None and connection.is_slow:
             self.counters["slow"] += 1
-        if connection is not None and not stream.detach(connection):
-            return  # another connection has taken its place
-        if stream.is_over or stream in self._ends or stream.connection is not None:
+        if connection is not None:
+            stream.detach(connection)
+        if stream.is_over:
             return
-        if not self.is_name(stream.socket.name) or not self.context.host.is_running:
+        if self.is_name(stream.socket.name) and self.context.host.is_running:
+            self._expect(stream)
+        elif stream.connection is None:
             self.end(stream)
-        else:
+
+    def _expect(self, stream: EventSource) -> None:
+        """Wait for the client of *stream*, unless another connection has taken the place of the one that has ended."""
+        if stream.connection is None and stream not in self._ends:
             self._ends[stream] = asyncio.get_running_loop().call_later(self.options.resume_s, self._expire, stream)
 
     def _expire(self, stream: EventSource) -> None:
-        """End what the client of *stream* has subscribed; events of the configuration wait for it further on."""
+        """End the leases of a client that has not come back, and *stream*, unless others have subscribed the name."""
         del self._ends[stream]
         stream.leases.end()
-        if not stream.leases.events:
+        if not stream.leases.are_needed:
             self.end(stream)
+
+    @hookimpl
+    def lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
+        """Wait for the client of a name as usual, once the configuration does not subscribe the name any more."""
+        socket = lease.subscriber.socket
+        if change in {"ended", "expired"} and isinstance(socket, LiveSocket) and socket.scheme in self.schemes:
+            stream = self.streams.get(socket.name)
+            if stream is not None and self.context.host.is_running and not stream.leases.are_needed:
+                self._expect(stream)
 
     def end(self, stream: EventSource) -> None:
         """End a stream."""

@@ -4,8 +4,11 @@ import asyncio
 import sqlite3
 from contextlib import closing
 
-from evframe.testing import until
+from event_streams import Served
 
+from evframe.testing import ConfigFile, until
+
+CONFIGURED = '[[events]]\nname = "E_B"\n[[subscriptions]]\nevent = "E_B"\nsocket = "sse:desk-3"\n'
 KEPT = '[[policies]]\nsocket = "sse:desk-*"\nkeep = "disk"'
 
 
@@ -160,3 +163,35 @@ async def test_an_event_that_came_in_an_earlier_process_is_left_out(served, tmp_
             assert await source.numbers(2) == [0, 1]
     async with served(KEPT, copied) as each, each.source("E_A", name="desk-3", last=source.last) as source:
         assert await source.numbers(2) == [2, 3]
+
+
+async def test_a_filter_does_not_outlive_the_client(served):
+    """What a client has asked for holds for the subscription of the configuration until the client has gone."""
+    async with served(CONFIGURED, resume_s=0.01) as each:
+        async with each.source("E_B", name="desk-3", where="n > 1") as source:
+            await source.next()
+            each.events.raise_event("E_B", {"n": 1})
+            each.events.raise_event("E_B", {"n": 2})
+            assert await source.numbers(1) == [2]
+        await until(lambda: each.sse.streams["desk-3"].connection is None and not each.sse._ends)
+        each.events.raise_event("E_B", {"n": 0})
+        async with each.source("E_A", name="desk-3", last=source.last) as source:
+            assert await source.numbers(1) == [0]
+
+
+async def test_a_configured_name_that_nobody_needs_any_more(tmp_path):
+    """When its subscription is removed, no stream stays, whether a client has ever opened it or not."""
+    config = ConfigFile(tmp_path / "evframe.toml", "mi", "sse")
+    head = '[management]\nschemes = ["sse"]\n[plugins.sse]\nbind = "127.0.0.1:0"\nresume_s = 0.01\n'
+    events_ = '[[events]]\nname = "E_A"\n'
+    lease = '[[subscriptions]]\nevent = "E_A"\nsocket = "sse:desk-%d"\n'
+    async with config.interface(head + events_ + lease % 3 + lease % 4) as events:
+        each = Served(events, events.plugin("sse"))
+        events.raise_event("E_A", {"n": 1})
+        await until(lambda: each.sse.streams.keys() == {"desk-3", "desk-4"})
+        async with each.source("E_A", name="desk-3") as source:
+            assert await source.numbers(1) == [1]
+        await until(lambda: len(events.subscriptions) == 2 and not each.sse._ends)
+        config.write(head + events_)
+        events.reload()
+        await until(lambda: not each.sse.streams)
