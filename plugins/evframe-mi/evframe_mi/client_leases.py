@@ -6,6 +6,8 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 
+import attrs
+
 from evframe import Socket
 from evframe.plugin import (
     FORBIDDEN,
@@ -75,6 +77,8 @@ class ClientLeases:
             return
         if lease is None or lease.interface != policy.name:
             self._check_names(policy, address.socket)
+        if not getattr(address.socket, "is_lasting", True):  # the text may mean another connection in a reload
+            address = attrs.evolve(address, text=address.socket.canonical)
         context.leases.subscribe_client(event, address, terms)
 
     def check_target(self, policy: Policy, target: Socket) -> None:

@@ -33,6 +33,8 @@ class Channel(Stream):
         """Those of its requests, in order."""
         self.seen_at = asyncio.get_running_loop().time()
         """When the last message or sign of life has come."""
+        self.is_held = False
+        """Whether no message is read, because those before wait for their answers."""
 
     def encode(self, batch: Batch) -> bytes:
         """Return a notification for each event, each in a frame."""
@@ -47,4 +49,3 @@ class Channel(Stream):
             connection = self.connection
             if answer is not None and connection is not None and not connection.write(text(answer)):
                 await connection.drained()
-            self.seen_at = asyncio.get_running_loop().time()  # no message is read while many wait for their answers

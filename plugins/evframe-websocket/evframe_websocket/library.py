@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 from evframe_http.connections import HttpServer, hosts_of, joined
@@ -19,6 +21,25 @@ if TYPE_CHECKING:
 SUBPROTOCOL: Final = "evframe.jsonrpc"
 """The subprotocol, for clients that name one."""
 _CLOSE_S: Final = 1.0  # for the answer to the end of the server
+
+
+class Socket(web.WebSocketResponse):
+    """A WebSocket that calls back before it is closed, also by the library, which does so in `receive`.
+
+    Args:
+        options: of `aiohttp.web.WebSocketResponse`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.on_close: Callable[[], None] | None = None
+        """Called without arguments."""
+
+    async def close(self, **options: Any) -> bool:
+        """Send the code, and wait a moment for that of the client."""
+        if self.on_close is not None:
+            self.on_close()
+        return await super().close(**options)
 
 
 class Responder:
@@ -49,7 +70,7 @@ class Responder:
             raise Refused(refusal.status, refusal.problem)
         if request.path != options.path:
             raise Refused(404, "expected the path of WebSockets")
-        response = web.WebSocketResponse(
+        response = Socket(
             timeout=_CLOSE_S,
             autoping=False,  # to notice a client that sends no pong
             protocols=(SUBPROTOCOL,),
@@ -70,6 +91,7 @@ class Responder:
             await response.prepare(request)
             if request.transport is not None:
                 connection = Connection(request.transport, request.writer.drain, options.timeout_s)
+                response.on_close = partial(plugin.finish, channel, connection)
                 plugin.open(channel, connection)
                 await self._talk(response, channel, connection)
         finally:

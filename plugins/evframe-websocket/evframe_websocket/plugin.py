@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import Final
 
+import attrs
 from evframe_live import Connection, Leases, LiveSocket, LiveTransport
 from evframe_mi import Dispatcher, dispatcher_of
 from evframe_mi.plugin import refer_events
@@ -52,12 +53,12 @@ class WebSocketTransport(LiveTransport[WebSocketOptions, Channel]):
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
         """Return the socket of the connection that a request comes on, for ``ws:``, or of one that is open."""
         channel = CURRENT.get()
-        if scheme not in self.schemes or channel is None:
-            found: Socket | None = super().on_subscribe(scheme, rest)
-            return found
-        if f"{scheme}:{rest}" not in {OWN, channel.socket.canonical}:
-            raise ValueError(f"expected {OWN}, the socket of the connection")
-        return channel.socket
+        is_own = channel is not None and f"{scheme}:{rest}" in {OWN, channel.socket.canonical}
+        if channel is not None and is_own and not channel.is_over:  # requests that have come run to their end
+            return channel.socket
+        found: Socket | None = super().on_subscribe(scheme, rest)
+        # A reload that a client has asked for parses the sockets of others, too; no client may subscribe them.
+        return attrs.evolve(found, owner="") if channel is not None and isinstance(found, LiveSocket) else found
 
     def open(self, channel: Channel, connection: Connection) -> None:
         """Have *channel* written to *connection*, first with its socket."""
@@ -71,10 +72,14 @@ class WebSocketTransport(LiveTransport[WebSocketOptions, Channel]):
             self._dispatcher = dispatcher_of(self.context)
         future = self._dispatcher.submit(message, channel, context=channel.context)
         future.add_done_callback(self._count)
-        await channel.answers.put(future)
-        connection = channel.connection
-        if connection is not None and connection.is_waiting:
-            await connection.drained()
+        channel.is_held = True
+        try:
+            await channel.answers.put(future)
+            connection = channel.connection
+            if connection is not None and connection.is_waiting:
+                await connection.drained()
+        finally:
+            channel.is_held, channel.seen_at = False, asyncio.get_running_loop().time()
 
     def _count(self, future: asyncio.Future[bytes | None]) -> None:
         if not future.cancelled() and future.exception() is None:
@@ -82,10 +87,16 @@ class WebSocketTransport(LiveTransport[WebSocketOptions, Channel]):
 
     def beat(self, stream: Channel, connection: Connection) -> None:
         """Send a ping; a client that has sent nothing for too long is gone."""
-        if asyncio.get_running_loop().time() - stream.seen_at > self.options.beat_s + self.options.timeout_s:
+        silent_s = 0.0 if stream.is_held else asyncio.get_running_loop().time() - stream.seen_at
+        if silent_s > self.options.beat_s + self.options.timeout_s:
             connection.abort()
         else:
             connection.write(PING)
+
+    def finish(self, channel: Channel, connection: Connection) -> None:
+        """End *channel* before its connection is closed: what is written behind that is read by no client."""
+        channel.detach(connection)
+        self.end(channel)
 
     def leave(self, channel: Channel, connection: Connection | None) -> None:
         """End *channel*, whose connection has ended."""

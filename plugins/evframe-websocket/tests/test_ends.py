@@ -1,6 +1,7 @@
 """How connections end: by the client, by the network, by a reload and with the process."""
 
 import asyncio
+import json
 import signal
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 from silent_networks import drop_all
 from web_sockets import Gateway, gateway, raw
 
+from evframe.plugin import Command
 from evframe.testing import ConfigFile, until
 
 _CLIENT = """
@@ -91,11 +93,11 @@ async def read_all(socket):
 async def test_a_reload_ends_the_connections(tmp_path):
     """Clients connect again, by the rules that hold then."""
     config = ConfigFile(tmp_path / "evframe.toml", "mi", "websocket")
-    text = '[management]\nschemes = ["ws"]\n[plugins.websocket]\nbind = "127.0.0.1:0"\n'
+    text = '[[events]]\nname = "E_A"\n[management]\nschemes = ["ws"]\n[plugins.websocket]\nbind = "127.0.0.1:0"\n'
     async with config.interface(text) as events:
         each = Gateway(events, events.plugin("websocket"))
         async with each.client() as client:
-            await client.call("event_subscribe", ["E_CORE_LOG", "ws:"])
+            assert await client.call("event_subscribe", ["E_A", "ws:"]) == "OK"
             config.write(text + 'token = "right"\ncommands = ["pwd"]\n')
             events.reload()
             assert await client.next() == aiohttp.WSCloseCode.GOING_AWAY
@@ -104,6 +106,21 @@ async def test_a_reload_ends_the_connections(tmp_path):
         async with each.client(headers={"Authorization": "Bearer right"}) as client:
             assert (await client.call("events_list"))["message"] == "Bad parameter value"
             assert await client.call("pwd")
+
+
+async def test_a_client_reloads(tmp_path):
+    """Neither its own lease nor those of other connections hinder that; each keeps its own."""
+    config = ConfigFile(tmp_path / "evframe.toml", "mi", "websocket")
+    text = '[[events]]\nname = "E_A"\n[management]\nschemes = ["ws"]\n[plugins.websocket]\nbind = "127.0.0.1:0"\n'
+    async with config.interface(text) as events:
+        each = Gateway(events, events.plugin("websocket"))
+        async with each.client() as first, each.client() as second:
+            for client in (first, second):
+                assert await client.call("event_subscribe", ["E_A", "ws:"]) == "OK"
+            config.write(f"{text}[core]\nqueue_size = 77\n")
+            assert await first.call("reload") == {"Changes": {"core": ["queue_size"]}}
+            events.raise_event("E_A", {"n": 1})
+            assert [await first.numbers(1), await second.numbers(1)] == [[1], [1]]
 
 
 async def test_a_reload_without_an_address(tmp_path):
@@ -120,3 +137,71 @@ async def test_a_reload_without_an_address(tmp_path):
             config.write(text)
             events.reload()
             assert await client.next() == aiohttp.WSCloseCode.GOING_AWAY
+
+
+SUBSCRIBE = {"jsonrpc": "2.0", "id": 1, "method": "event_subscribe", "params": ["E_A", "ws:"]}
+
+
+def masked(message, opcode=0x81):
+    """Return the frame of a client."""
+    return b"%c\xfe%b\0\0\0\0%b" % (opcode, len(message).to_bytes(2, "big"), message)
+
+
+@pytest.mark.parametrize("padding", [0, 9000], ids=["small", "large"])
+async def test_a_request_that_is_run_when_the_connection_has_ended(padding):
+    """It cannot subscribe the connection: the lease would never end."""
+    async with gateway() as each:
+        _, writer = await raw(each)
+        message = json.dumps(SUBSCRIBE | {"x": "y" * padding}).encode()
+        writer.write(masked(message) * 20)
+        await until(lambda: each.plugin.counters["requests"])
+        writer.transport.abort()
+        await until(lambda: not each.plugin.streams)
+        await until(lambda: each.plugin.counters["replies"] == each.plugin.counters["requests"])
+        assert not each.events.subscriptions
+
+
+@pytest.mark.parametrize("frame", [masked(b"", 0x82), masked(b"x" * 101), masked(b"", 0x83)])
+async def test_nothing_follows_the_end_that_the_server_sends(frame):
+    """No client reads what comes behind the code: an event is not delivered so."""
+    async with gateway(max_message_bytes=100) as each:
+        reader, writer = await raw(each)
+        writer.write(masked(json.dumps(SUBSCRIBE).encode()))
+        await reader.readuntil(b'"id":1}')
+        subscriber = each.events.subscriptions[0].subscriber
+        writer.write(frame)
+        await reader.readuntil(b"\x88")
+        each.events.raise_event("E_A", {"n": 1})
+        assert b"E_A" not in await reader.read()
+        assert not subscriber.delivered
+        assert not each.events.subscriptions
+        writer.close()
+
+
+async def test_a_reload_loses_no_event_unnoticed():
+    """Events that are raised while the client answers the end of its connection are not delivered."""
+    async with gateway() as each:
+        reader, writer = await raw(each)
+        writer.write(masked(json.dumps(SUBSCRIBE).encode()))
+        await reader.readuntil(b'"id":1}')
+        subscriber = each.events.subscriptions[0].subscriber
+        each.plugin.close_all()
+        await reader.readuntil(b"\x88\x02\x03\xe9")
+        each.events.raise_event("E_A", {"n": 1})
+        await reader.read()
+        assert not subscriber.delivered
+        writer.close()
+
+
+async def test_a_client_whose_requests_take_long_stays():
+    """No pong is read while its requests wait for their answers."""
+    async with gateway(max_requests=1, beat_s=0.02, timeout_s=0.05) as each, each.client() as client:
+        answered = asyncio.get_running_loop().create_future()
+        each.plugin.context.commands.add(Command("slow", ((),), lambda _: answered, "takes its time"))
+        reading = asyncio.ensure_future(client.next())
+        for _ in range(4):
+            await client.send("slow")
+        await asyncio.wait((reading,), timeout=0.5)
+        assert not reading.done()
+        answered.set_result("OK")
+        assert (await reading)["result"] == "OK"
