@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import secrets
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
-
-import orjson
 
 from evframe import Batch, Event
 
@@ -43,10 +42,11 @@ def first_id() -> bytes:
 
 def control(kind: str, about: Mapping[str, Any], known: bytes | None = None) -> bytes:
     """Return an event about the stream itself, with the id of the event before, if that is *known*."""
+    text = json.dumps(about, ensure_ascii=False, separators=(",", ":"))  # names of events may be no UTF-8
     id_ = b"" if known is None else b"id: %b\n" % known
-    return b"event: %b\n%bdata: %b\n\n" % (kind.encode(), id_, orjson.dumps(about))
+    return b"event: %b\n%bdata: %b\n\n" % (kind.encode(), id_, text.encode("utf-8", "surrogateescape"))
 
 
 def chunk(data: bytes) -> bytes:
-    """Return *data* as a chunk of HTTP/1.1."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
+    """Return *data* as a chunk of HTTP/1.1; nothing for no data, because an empty chunk is the end."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""

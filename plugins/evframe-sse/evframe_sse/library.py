@@ -58,6 +58,8 @@ class Responder:
             raise Refused(404, "expected the path of streams")
         if request.method != "GET":
             raise Refused(405, "expected GET")
+        if request.body_exists:  # what is not read has the end of the connection go unnoticed
+            raise Refused(400, "expected no body")
         peer = None if request.transport is None else request.transport.get_extra_info("peername")
         try:
             stream = plugin.subscribe(_wish(request), peer or ("", 0))

@@ -66,6 +66,7 @@ class EventSourceTransport(LiveTransport[SseOptions, EventSource]):
         found = None if wish.name is None else self.streams.get(wish.name)
         if found is not None:  # or the configuration has subscribed it
             found.leases.follow(wish.patterns, wish.policy)
+            self._stay(found)
             return found
         stream = self.make(wish.name or self.name_of(peer))
         try:
@@ -77,9 +78,10 @@ class EventSourceTransport(LiveTransport[SseOptions, EventSource]):
 
     def open(self, stream: EventSource, connection: Connection, seen: bytes | None) -> None:
         """Have *stream* written to *connection*; one that it has had is closed, and its client is notified."""
-        timer = self._ends.pop(stream, None)
-        if timer is not None:
-            timer.cancel()
+        self._stay(stream)
+        if stream.is_over:  # a reload has ended its leases meanwhile
+            connection.close()
+            return
         if stream.connection is not None and stream.connection.is_open:
             stream.connection.write(control("replaced", {}))
         self.counters["resumed"] += stream.was_open
@@ -121,10 +123,14 @@ class EventSourceTransport(LiveTransport[SseOptions, EventSource]):
 
     def end(self, stream: EventSource) -> None:
         """End a stream."""
+        self._stay(stream)
+        super().end(stream)
+
+    def _stay(self, stream: EventSource) -> None:
+        """Have *stream* end at no time."""
         timer = self._ends.pop(stream, None)
         if timer is not None:
             timer.cancel()
-        super().end(stream)
 
     def beat(self, stream: EventSource, connection: Connection) -> None:  # noqa: ARG002 all are alike
         """Send a comment; the kernel notices a network that is silent."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import takewhile
 
 from evframe_live import Connection, Leases, LiveSocket, Stream
 
@@ -37,16 +38,25 @@ class EventSource(Stream):
     def encode(self, batch: Batch) -> bytes:
         """Return the bytes of a batch, without the events that the client has already."""
         frames = list(frames_of(batch))
-        if self._seen is not None:  # only the first batch may have come before, in another process
-            ids = [known for known, _ in frames]
-            frames = frames[ids.index(self._seen) + 1 :] if self._seen in ids else frames
-            self._seen = None
+        if self._seen is not None:  # the first batches may have come before, in another process
+            frames = self._without_seen(frames, self._seen)
         self._keep(frames)
         before = self._about_others()
         lost = self.lost()
         if lost:
             before += control("gap", {"lost": lost})
         return before + b"".join(frame for _, frame in frames)
+
+    def _without_seen(self, frames: list[Frame], seen: bytes) -> list[Frame]:
+        """Return *frames* without those that the client has: up to *seen*, which may be one of a later batch."""
+        ids = [known for known, _ in frames]
+        if seen in ids:
+            count = ids.index(seen) + 1
+        else:  # kept events come in the order of their numbers
+            count = sum(1 for _ in takewhile(lambda known: _run_of(known) == _run_of(seen) and known < seen, ids))
+        if seen in ids or count < len(ids):
+            self._seen = None
+        return frames[count:]
 
     def note_events(self) -> None:
         """Send the client which events it gets: in this turn for all of them, or before the next batch."""
@@ -109,3 +119,9 @@ class EventSource(Stream):
         """
         about = {"socket": self.socket.canonical, "events": self.leases.events, "complete": is_complete}
         return control("stream", about, known)
+
+
+def _run_of(known: bytes) -> tuple[bytes, int]:
+    """Return what is alike in the ids that one process gives the kept events of a subscriber."""
+    run, _, number = known.rpartition(b"-")
+    return run, len(number)

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from contextlib import closing
 
+import pytest
 from event_streams import Served
 
 from evframe.testing import ConfigFile, until
@@ -195,3 +196,24 @@ async def test_a_configured_name_that_nobody_needs_any_more(tmp_path):
         config.write(head + events_)
         events.reload()
         await until(lambda: not each.sse.streams)
+
+
+@pytest.mark.parametrize("count", [4, 600], ids=["all", "more than a batch"])
+async def test_what_came_in_an_earlier_process_may_be_many_batches(served, tmp_path, count):
+    """The client gets none of them again, and the stream continues."""
+    path, copied = tmp_path / "journal", tmp_path / "copied"
+    async with served(KEPT, path) as each:
+        async with each.source("E_A", name="desk-3"):
+            pass
+        await until(lambda: each.sse.streams["desk-3"].connection is None)
+        for number in range(count):
+            each.events.raise_event("E_A", {"n": number})
+        await until(lambda: each.events.plugin("journal").on_disk == count)
+        with closing(sqlite3.connect(path)) as before, closing(sqlite3.connect(copied)) as after:
+            before.backup(after)  # as a process leaves it that is killed now
+        async with each.source("E_A", name="desk-3") as source:
+            await source.numbers(count)
+    async with served(KEPT, copied) as each, each.source("E_A", name="desk-3", last=source.last) as source:
+        assert (await source.next()).kind == "stream"
+        each.events.raise_event("E_A", {"n": count})
+        assert await source.numbers(1) == [count]

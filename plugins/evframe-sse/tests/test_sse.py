@@ -180,3 +180,29 @@ async def test_a_client_that_takes_nothing_holds_up_no_others(served):
                 got.append(message.data["params"]["n"])
         assert (lost, len(got)) == (subscriber.failed, subscriber.delivered)
         assert got == sorted(set(got))
+
+
+async def test_names_that_are_no_lines_of_text(served):
+    """A name cannot begin another field or event, and one that is no UTF-8 ends no stream."""
+    names = ["E_\udcff", "E\n\ndata: 1"]
+    async with served() as each:
+        for name in names:
+            each.events.register_event(name)
+        async with each.source("E*") as source:
+            content = source.response.content
+            assert await content.readuntil(b"\n\n") == b"retry: 2000\n\n"
+            opened = await content.readuntil(b"\n\n")
+            assert b'"events":["E_A","E_\xff","E\\n\\ndata: 1"]' in opened
+            for name, line in zip(names, (b"event: E_\xff\nid: ", b"event: E  data: 1\nid: "), strict=True):
+                each.events.raise_event(name)
+                assert (await content.readuntil(b"\n\n")).startswith(line)
+
+
+async def test_a_request_with_a_body_is_refused(served):
+    """While bytes wait that are not read, the end of a connection would go unnoticed."""
+    async with served() as each:
+        reader, writer = await asyncio.open_connection(*each.sse.address)
+        writer.write(b"GET /events?event=E_A HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+        assert not each.sse.streams
+        writer.close()
