@@ -35,6 +35,7 @@ class Connection:
         self._timeout_s = timeout_s
         self._frame = frame
         self._has_written = False
+        self._written = 0
         self.closing = asyncio.Event()
         """Set when the server ends the connection."""
         self.is_slow = False
@@ -59,30 +60,37 @@ class Connection:
         """Whether the kernel does not have all that was written."""
         return bool(self._transport.get_write_buffer_size())
 
+    @property
+    def _taken(self) -> int:
+        """How many bytes the kernel has; what waits grows while others write, too."""
+        return self._written - self._transport.get_write_buffer_size()
+
     def write(self, data: bytes) -> bool:
         """Write *data*; return whether the kernel has all of it, else `drained` is to be awaited."""
         self._has_written = True
-        self._transport.write(self._frame(data))
+        framed = self._frame(data)
+        self._written += len(framed)
+        self._transport.write(framed)
         return not (self.is_waiting or self._transport.is_closing())
 
     def beat(self, data: bytes) -> None:
         """Write *data* unless something was written since the last call."""
         if self.is_open and not self._has_written and not self.is_waiting:
-            self._transport.write(self._frame(data))
+            self.write(data)
         self._has_written = False
 
     async def drained(self) -> bool:
         """Wait until the kernel has what was written; return False when the connection is lost."""
         loop = asyncio.get_running_loop()
-        left = self._transport.get_write_buffer_size()
+        taken = self._taken
         timer: asyncio.TimerHandle
 
         def look() -> None:
-            nonlocal left, timer
-            now = self._transport.get_write_buffer_size()
-            if now >= left:
+            nonlocal taken, timer
+            before, taken = taken, self._taken
+            if taken <= before:
                 self.abort()
-            left, timer = now, loop.call_later(self._timeout_s, look)
+            timer = loop.call_later(self._timeout_s, look)
 
         timer = loop.call_later(self._timeout_s, look)
         draining = asyncio.ensure_future(self._drain())

@@ -1,0 +1,31 @@
+"""How long a client may take nothing."""
+
+import asyncio
+
+from evframe_live import Connection
+
+
+async def test_a_client_that_takes_something_stays():
+    """It is not cut while more is written than it takes; one that takes nothing is."""
+    served = asyncio.get_running_loop().create_future()
+    server = await asyncio.start_server(lambda reader, writer: served.set_result((reader, writer)), "127.0.0.1", 0)
+    async with server:
+        reader, client = await asyncio.open_connection(*server.sockets[0].getsockname(), limit=1 << 14)
+        _, writer = await served
+        connection = Connection(writer.transport, writer.drain, 0.6)
+        total = 8_000_000
+        connection.write(bytes(total // 8))
+        drained = asyncio.ensure_future(connection.drained())
+        await asyncio.sleep(0)
+        connection.write(bytes(total - total // 8))
+        async with asyncio.timeout(20):
+            while not drained.done():
+                await reader.read(1 << 14)
+                await asyncio.sleep(0.005)
+        assert await drained
+        assert not connection.is_slow
+        connection.write(bytes(total))
+        assert not await connection.drained()
+        assert connection.is_slow
+        client.close()
+        writer.close()
