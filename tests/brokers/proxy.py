@@ -21,6 +21,7 @@ class FaultProxy:
         self.answers = asyncio.Event()
         self.answers.set()
         self._writers = set()
+        self._clients = set()
         self._tasks = set()
 
     async def __aenter__(self):
@@ -53,6 +54,11 @@ class FaultProxy:
         """End every connection with a reset."""
         for writer in list(self._writers):
             writer.transport.abort()
+
+    def inject(self, data):
+        """Send *data* to every client, as if the target had."""
+        for writer in self._clients:
+            writer.write(data)
 
     def hold(self):
         """Forward nothing, as a black hole."""
@@ -88,6 +94,7 @@ class FaultProxy:
 
         try:
             reader, writer = await connect(sock=accepted)
+            self._clients.add(writer)
             there, back = await connect("127.0.0.1", self.target)
             await asyncio.gather(self._pump(reader, back, counts=True), self._pump(there, writer, counts=False))
         except (OSError, asyncio.IncompleteReadError):
@@ -95,6 +102,7 @@ class FaultProxy:
         finally:
             for each in writers:
                 self._writers.discard(each)
+                self._clients.discard(each)
                 each.transport.abort()
 
     async def _pump(self, reader, writer, *, counts):

@@ -67,8 +67,11 @@ class Connection(AbstractConnection):
 
     @property
     def is_usable(self) -> bool:
-        """Whether it has not ended."""
-        return self._reader is not None and not self._reader.at_eof() and self._reader.exception() is None
+        """Whether it has not ended, and nothing has come that would be taken for the reply to the next command."""
+        reader = self._reader
+        if reader is None or reader.at_eof() or reader.exception() is not None:
+            return False
+        return not reader._buffer  # type: ignore[attr-defined] # noqa: SLF001 it has no public name
 
     async def ask(self, *words: bytes) -> Any:
         """Return the reply to a command.

@@ -42,9 +42,15 @@ class Entry:
     """An entry without an acknowledgement."""
 
     id: bytes
-    fields: Fields
+    words: Sequence[bytes]
+    """Names and values of its fields in turn; a name may come more than once."""
     reason: str = ""
     """Why its event was not delivered."""
+
+    @property
+    def fields(self) -> Fields:
+        """The values by their names, the last of each."""
+        return dict(zip(self.words[::2], self.words[1::2], strict=True))
 
 
 class Entries:
@@ -90,25 +96,31 @@ class Entries:
             return
         if fields is None:
             self.counts.deleted += 1
-            self.open[id_] = Entry(id_, {})
+            self.open[id_] = Entry(id_, ())
             self.answer(id_, "ack")
             return
         self.counts.received += 1
-        entry = self.open[id_] = Entry(id_, dict(zip(fields[::2], fields[1::2], strict=True)))
-        await self._raise(entry)
+        entry = self.open[id_] = Entry(id_, fields)
+        try:
+            await self._raise(entry)
+        except BaseException:  # the connection ends while a large entry is read; the next one takes it again
+            self.counts.received -= 1
+            del self.open[id_]
+            raise
 
     def refuse(self, id_: bytes, fields: Sequence[bytes], refusal: Refused) -> None:
         """Do with an entry what is done with those that become no event."""
         self.counts.received += 1
-        entry = self.open[id_] = Entry(id_, dict(zip(fields[::2], fields[1::2], strict=True)))
+        entry = self.open[id_] = Entry(id_, fields)
         entry.reason = self._intake.refuse(refusal)
         self.answer(id_, self._options.on_refused)
 
     async def _raise(self, entry: Entry) -> None:
-        body = entry.fields.get(self._field)
+        fields = entry.fields
+        body = fields.get(self._field)
         if body is None:
-            body = orjson.dumps({_text(name): _text(value) for name, value in entry.fields.items()})
-        within = self._intake.within(_headers(entry.fields, self._field)) or nullcontext()
+            body = orjson.dumps({_text(name): _text(value) for name, value in fields.items()})
+        within = self._intake.within(_headers(fields, self._field)) or nullcontext()
         with within:
             prepared = await self._intake.prepare(body) if len(body) > LARGE_BYTES else None
             self._take(entry, body, prepared)

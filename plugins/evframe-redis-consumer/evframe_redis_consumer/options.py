@@ -25,6 +25,12 @@ def _name(_: Any, attribute: attrs.Attribute[str], value: str | None) -> None:
         raise ValueError(f"{attribute.name}: expected 1 to 1024 bytes, got {value!r}")
 
 
+def _other_stream(options: ConnectionOptions, attribute: attrs.Attribute[str | None], value: str | None) -> None:
+    _name(options, attribute, value)
+    if value == options.stream:  # each dead letter would become one again
+        raise ValueError(f"{attribute.name}: expected another stream than that of the entries, got {value!r}")
+
+
 @attrs.frozen
 class ConnectionOptions:
     """A consumer of one stream, in a consumer group."""
@@ -65,7 +71,7 @@ class ConnectionOptions:
     """What is done with an entry that becomes no event."""
     retry_delay_ms: int = attrs.field(default=1000, validator=at_least(1))
     """How long it takes until an event is raised again, or a dead letter is sent again."""
-    dead_letters: str | None = attrs.field(default=None, validator=_name)
+    dead_letters: str | None = attrs.field(default=None, validator=_other_stream)
     """The stream of entries that are rejected; without it they are gone."""
     max_deliveries: int = attrs.field(default=0, validator=at_least(0))
     """An entry that consumers have left behind more often than this is refused; 0 for never."""

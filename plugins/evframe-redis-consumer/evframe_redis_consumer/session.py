@@ -223,10 +223,9 @@ class Session:
         return refused
 
     def _letter(self, entry: Entry) -> bytes:
-        words = [word for pair in entry.fields.items() for word in pair]
         more = (b"evframe.reason", entry.reason.encode(), b"evframe.stream", self._group[0], b"evframe.entry", entry.id)
         assert self._options.dead_letters is not None
-        return command(b"XADD", self._options.dead_letters.encode(), b"*", *words, *more)
+        return command(b"XADD", self._options.dead_letters.encode(), b"*", *entry.words, *more)
 
     async def _show_life(self) -> None:
         """Have the server count the idle time of open entries from now on, so that they are not taken over."""

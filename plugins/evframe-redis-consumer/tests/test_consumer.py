@@ -311,6 +311,37 @@ async def test_failures_go_to_the_dead_letters(redis, stream, commands):
     assert pending(commands, stream) == 0
 
 
+async def test_dead_letters_have_every_field(redis, stream, commands):
+    """An entry may have a name twice: its dead letter has both values, in their order, and our own fields behind them."""
+    words = [b"a", b"1", b"a", b"2", b"evframe.reason", b"mine"]
+    async with Consuming(redis, stream, dead_letters=f"{stream}.dead") as consuming:
+        entry = commands.xadd(stream, {"a": "0"})
+        commands.execute_command("XADD", stream, "*", *words)
+        await until(lambda: consuming.listed["rejected"] == 2)
+    with commands_of(redis) as plain:
+        plain.response_callbacks.clear()  # which make a mapping of the fields
+        first, second = (fields for _, fields in plain.execute_command("XRANGE", f"{stream}.dead", "-", "+"))
+    assert second[:6] == words
+    assert second[6:8] == [b"evframe.reason", b"no_event"]
+    assert first[-2:] == [b"evframe.entry", entry]
+
+
+async def test_a_connection_that_ends_while_a_large_entry_is_read(redis, stream, commands):
+    """The entry is taken again over the next connection, and becomes one event."""
+    large = '{"jsonrpc":"2.0","method":"E_N","params":{"n":0,"of":[' + ",".join(["1"] * 500_000) + "]}}"
+    async with FaultProxy(redis.port) as proxy:
+        url = f"redis://127.0.0.1:{proxy.port}"
+        # It shows often that it is alive, and so finds out soon that the connection has ended.
+        async with Consuming(redis, stream, url=url, claim_idle_ms=100, connect_timeout_ms=5000) as consuming:
+            await until(lambda: consuming.listed["state"] == "consuming")
+            add(commands, stream, large)
+            await until(lambda: consuming.listed["received"])
+            proxy.reset()
+            await consuming.acknowledged(1)
+            assert consuming.numbers == [0]
+            assert (consuming.listed["received"], consuming.listed["raised"]) == (1, 1)
+
+
 async def test_dead_letters_that_are_refused(redis, stream, commands):
     """An entry stays where it is until its dead letter is in the other stream."""
     dead = f"{stream}.dead"

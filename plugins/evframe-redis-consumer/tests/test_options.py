@@ -30,6 +30,8 @@ def consuming(url):
         ("claim_idle_ms", 99, "claim_idle_ms: expected 100 or more, got 99"),
         ("password_file", "/no/such/file", "password_file: expected a file that can be read, got '/no/such/file'"),
         ("ca_file", "/no/such/file", "ca_file: expected a file that can be read"),
+        ("dead_letters", "", "dead_letters: expected 1 to 1024 bytes, got ''"),
+        ("dead_letters", "s", "dead_letters: expected another stream than that of the entries, got 's'"),
         ("retry_delay_ms", 0, "retry_delay_ms: expected 1 or more, got 0"),
     ],
 )

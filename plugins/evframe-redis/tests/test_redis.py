@@ -246,6 +246,21 @@ async def test_a_connection_that_has_ended_while_idle(redis, stream):
     assert numbers_in(redis, stream) == [0, 1]
 
 
+@pytest.mark.parametrize("reply", [b"-ERR idle for too long\r\n", b"$3\r\n1-1\r\n"], ids=["refusal", "id"])
+async def test_a_reply_that_nothing_has_asked_for(redis, stream, reply):
+    """What comes on an idle connection is no outcome of the next event, which goes over another one."""
+    async with FaultProxy(redis.port) as proxy, interface() as events:
+        lease = events.subscribe_event("E_TEST", f"redis://127.0.0.1:{proxy.port}?stream={stream}")
+        for number in range(3):
+            assert (await events.raise_event_and_wait("E_TEST", [number]))[0].delivered
+            connection = next(iter(events.plugin("redis")._servers.values()))._connection
+            proxy.inject(reply)
+            await until(lambda connection=connection: not connection.is_usable)
+        assert lease.subscriber.attempts == 0
+        assert proxy.connections == 3
+    assert numbers_in(redis, stream) == [0, 1, 2]
+
+
 async def test_a_name_that_moves(redis, stream):
     """The connection is exchanged when the name has other addresses; none of the events is lost."""
     with FakeNames({"redis.example": ["127.0.0.1"]}) as names:
