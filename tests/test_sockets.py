@@ -1,7 +1,7 @@
 """Hosts and ports: what is accepted."""
 
 import pytest
-from evframe_wire.addresses import split_host_port
+from evframe_wire.addresses import shown_authority, split_host_port, url_host_port
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,35 @@ def test_what_does_not_fit(text, problem):
     with pytest.raises(ValueError) as caught:
         split_host_port(text)
     assert str(caught.value) == problem
+
+
+@pytest.mark.parametrize("text", ["u:s3cret", "u:s3cret:1", "[s3cret]", "s3 cret"])
+def test_what_does_not_fit_in_a_url(text):
+    """A password that was not encoded begins where the port is: no error shows it."""
+    with pytest.raises(ValueError, match="expected .*, got another text") as caught:
+        url_host_port(text, 80)
+    assert "cret" not in str(caught.value)
+
+
+def test_the_port_of_a_url():
+    """Without one, it is that of the scheme."""
+    assert url_host_port("h", 80) == ("h", 80)
+    assert url_host_port("[::1]", 80) == ("[::1]", 80)
+    assert url_host_port("[::1]:7", 80) == ("[::1]", 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("u:s3cret@h:1", "h:1"),
+        ("u:s3cret", "u:***"),
+        ("u:s3c:ret", "u:***"),
+        ("h:1,u:s3cret", "h:1,u:***"),
+        ("[::1]:80", "[::1]:80"),
+        ("[fe80::1%eth0]", "[fe80::1%eth0]"),
+        ("h:65536", "h:65536"),
+    ],
+)
+def test_what_is_shown_of_a_url(text, shown):
+    """The server, without a user, and without what may be a password in the place of a port."""
+    assert shown_authority(text) == shown

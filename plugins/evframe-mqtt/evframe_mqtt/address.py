@@ -9,9 +9,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import attrs
-from evframe_wire.addresses import without_brackets
+from evframe_wire.addresses import url_host_port, without_brackets
 
-from evframe import split_host_port
 from evframe.plugin import template_text
 from evframe_mqtt.routes import MOST_BYTES, UNFIT_CHARACTERS, Route, route_of
 
@@ -110,8 +109,7 @@ def server_of(scheme: str, authority: str) -> tuple[str, str, int]:
     Raises:
         ValueError: if the text does not fit.
     """
-    has_port = ":" in authority.rpartition("]")[2]
-    host, port = split_host_port(authority if has_port else f"{authority}:{PORTS[scheme]}")
+    host, port = url_host_port(authority, PORTS[scheme])
     return scheme, host.encode("idna").decode().lower() if not host.isascii() else host.lower(), port
 
 

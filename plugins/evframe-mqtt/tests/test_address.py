@@ -44,6 +44,7 @@ def test_canonical_texts(text, canonical):
         "//h:0/a",
         "//h:70000/a",
         "//u:s3cret@h/a",
+        "//u:s3cret/x@h/a",
         "//h/a/+/b",
         "//h/a/#",
         "//h/a%2B",

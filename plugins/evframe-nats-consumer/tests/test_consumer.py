@@ -116,6 +116,24 @@ async def test_messages_become_events(nats, stream):
     assert await unanswered(nats, stream) == (0, 0)
 
 
+async def test_a_user_that_may_not_answer(stream):
+    """That is a state of the connection: the messages come again."""
+    own = Nats(
+        "accounts { A { jetstream: enabled, users: ["
+        "{ user: all, password: x }, { user: few, password: x, permissions { publish: ['$JS.API.>'] } } ] } }\n"
+        "no_auth_user: all"
+    )
+    try:
+        await asyncio.to_thread(own.start)
+        await make_stream(own, stream)
+        await publish_numbers(own, stream, range(3))
+        async with Consuming(own, stream, user="few", password="x") as consuming:
+            await until(lambda: consuming.listed["state"] == "access_refused")
+            assert await unanswered(own, stream) == (3, 0)
+    finally:
+        await asyncio.to_thread(own.remove)
+
+
 async def test_order_and_every_one_of_a_burst(nats, stream):
     """What waits in the stream, and what comes in a burst, all arrives in order and is acknowledged."""
     await publish_numbers(nats, stream, range(200))

@@ -10,9 +10,9 @@ from urllib.parse import quote, unquote
 
 import attrs
 from evframe_nats_clients.logins import DEFAULT_PORT, check_subject
-from evframe_wire.addresses import without_brackets
+from evframe_wire.addresses import shown_authority, url_host_port, without_brackets
 
-from evframe import Event, split_host_port
+from evframe import Event
 from evframe.plugin import UNFIT, Template, UnfitError, template_of, template_text
 
 FORM: Final = "expected //[user@]host[:port][,host[:port]…]/subject[?core][&tls]"
@@ -114,7 +114,7 @@ def parse(rest: str) -> NatsSocket:
     return NatsSocket(
         tuple(map(_host_and_port, hosts.split(","))),
         text,
-        _decoded(user) if at else None,
+        _user(user) if at else None,
         "core" in flags,
         "tls" in flags,
         template,
@@ -122,8 +122,7 @@ def parse(rest: str) -> NatsSocket:
 
 
 def _host_and_port(text: str) -> tuple[str, int]:
-    has_port = ":" in text.rpartition("]")[2]
-    host, port = split_host_port(text if has_port else f"{text}:{DEFAULT_PORT}")
+    host, port = url_host_port(text, DEFAULT_PORT)
     return host.encode("idna").decode().lower() if not host.isascii() else host.lower(), port
 
 
@@ -136,10 +135,17 @@ def _decoded(text: str) -> str:
         raise ValueError(f"expected UTF-8 behind percent signs, got {text!r}") from None
 
 
+def _user(text: str) -> str:
+    try:
+        return _decoded(text)
+    except ValueError:
+        raise ValueError(f"{FORM} with %HH in the user, got another text") from None  # which may be a secret
+
+
 def shown(rest: str) -> str:
     """Return the text of a socket that was refused, without the user: it may be a password or a token."""
     authority, slash, tail = rest.partition("/") if not rest.startswith("//") else rest[2:].partition("/")
-    return f"nats://{authority.rpartition('@')[2]}{slash}{tail.partition('?')[0].rpartition('@')[2]}"
+    return f"nats://{shown_authority(authority)}{slash}{tail.partition('?')[0].rpartition('@')[2]}"
 
 
 @attrs.frozen

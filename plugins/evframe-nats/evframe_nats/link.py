@@ -33,9 +33,9 @@ class _Acknowledgements(Parser):
         super().__init__(connection)
         self._link = link
         begin = re.escape(b"MSG " + inbox)
-        one = begin + rb"%b_%b 1 \d+\r\n%b\r\n"  # an answer is JSON, in which no line ends
-        self._run = re.compile(b"(?:" + one % (rb"\d+", rb"\d+", rb"[^\r]*") + b")*")
-        self._one = re.compile(one % (rb"(\d+)", rb"(\d+)", rb"([^\r]*)"))
+        one = begin + rb"%b_%b 1 %b\r\n%b\r\n"  # an answer is JSON, in which no line ends
+        self._run = re.compile(b"(?:" + one % (rb"\d+", rb"\d+", rb"\d+", rb"[^\r]*") + b")*")
+        self._one = re.compile(one % (rb"(\d+)", rb"(\d+)", rb"(\d+)", rb"([^\r]*)"))
         self._head = re.compile(begin + rb"\d+_\d+ 1 (\d+)\r\n")
 
     async def parse(self, data: bytes = b"") -> None:
@@ -45,8 +45,10 @@ class _Acknowledgements(Parser):
             end = self._run.match(self.buf).end()  # type: ignore[union-attr] # an empty run matches, too
             if end:
                 found = self._one.findall(self.buf, 0, end)
-                del self.buf[:end]
-                self._link.acknowledged(found)
+                if all(int(size) == len(answer) for _, _, size, answer in found):
+                    del self.buf[:end]
+                    self._link.acknowledged([(number, index, answer) for number, index, _, answer in found])
+                # else an application with the subject has answered in lines, which the library reads by their length
             head = self._head.match(self.buf)
             if head is not None and len(self.buf) < head.end() + int(head[1]) + len(b"\r\n"):
                 return  # the rest of an acknowledgement is still to come

@@ -72,6 +72,23 @@ async def reason_of(events, *params):
     return (await events.raise_event_and_wait("E_TEST", *params, timeout_s=20))[0].reason
 
 
+async def test_answers_of_an_application_in_lines(nats):
+    """They are no acknowledgements, and nothing on the connection is lost by them."""
+    subject = f"app{uuid.uuid4().hex[:8]}"
+    async with jetstream_of(nats) as jetstream, FaultProxy(nats.port) as proxy, interface() as events:
+
+        async def answer(message):
+            await jetstream._nc.publish(message.reply, b"done\r\nso far\r\n")
+
+        await jetstream._nc.subscribe(subject, cb=answer)
+        await jetstream._nc.flush()
+        lease = events.subscribe_event("E_TEST", f"nats://127.0.0.1:{proxy.port}/{subject}")
+        for number in range(3):
+            assert await reason_of(events, [number]) == "bad_reply"
+        assert proxy.connections == 1
+        assert lease.subscriber.attempts == 0
+
+
 async def settled(lease):
     """Wait until the subscriber has an event, or is away."""
     await until(lambda: lease.subscriber.away or lease.subscriber.delivered)
@@ -159,7 +176,18 @@ def test_urls_of_nats_with_tls():
         interface().subscribe_event("E_TEST", "tls://h:4223/a")
 
 
-@pytest.mark.parametrize("text", ["nats://s3cret@h/a", "nats://u:s3cret@h/a", "nats://u:s3/cret@h/a", "nats:s3cret@h"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nats://s3cret@h/a",
+        "nats://u:s3cret@h/a",
+        "nats://u:s3/cret@h/a",
+        "nats://u:s3cret/x@h/a",
+        "nats:s3cret@h",
+        "nats://s3cret%@h/a",
+        "nats://s3cret%ff@h/a",
+    ],
+)
 def test_what_may_be_a_secret_is_not_shown(text):
     """An error about a socket shows no user: NATS takes one without a password for a token."""
     with pytest.raises(evframe.SocketError) as caught:

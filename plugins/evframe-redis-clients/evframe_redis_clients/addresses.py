@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 import attrs
-from evframe_wire.addresses import split_host_port, without_brackets
+from evframe_wire.addresses import url_host_port, without_brackets
 
 SCHEMES: Final = ("redis", "rediss")
 PORT: Final = 6379
@@ -37,9 +37,7 @@ class Address:
         found = _PARTS.fullmatch(rest)
         if found is None or scheme not in SCHEMES:
             raise ValueError(f"expected redis[s]:{FORM}")
-        place = found["place"]
-        has_port = ":" in place.rpartition("]")[2]
-        host, port = split_host_port(place if has_port else f"{place}:{PORT}")
+        host, port = url_host_port(found["place"], PORT)
         user, password = _login(found["login"])
         return cls(scheme, host.lower(), port, user, password, int(found["database"] or "0"))
 

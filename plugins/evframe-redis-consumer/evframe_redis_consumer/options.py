@@ -17,10 +17,10 @@ def _url(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
     try:
         Address.of(value)
     except ValueError as error:  # the text may have a password, and is not shown
-        raise ValueError(f"{attribute.name}: {error}, got another text") from None
+        raise ValueError(f"{attribute.name}: {str(error).partition(', got ')[0]}, got another text") from None
 
 
-def _name(_: Any, attribute: attrs.Attribute[str], value: str | None) -> None:
+def _name(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
     if value is not None and not 1 <= len(value.encode()) <= 1024:
         raise ValueError(f"{attribute.name}: expected 1 to 1024 bytes, got {value!r}")
 

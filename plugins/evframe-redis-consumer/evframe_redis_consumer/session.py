@@ -180,7 +180,8 @@ class Session:
         """Return how often each entry was given to a consumer."""
         if not found:
             return {}
-        words = (*self._group, found[0][0], found[-1][0], b"%d" % _MOST, self._consumer)
+        most = b"%d" % (len(found) + len(self._entries.open))  # our own ones may be between them
+        words = (*self._group, found[0][0], found[-1][0], most, self._consumer)
         return {id_: times for id_, _, _, times in await self._ask(self._connections[0], b"XPENDING", *words)}
 
     # Answers

@@ -286,6 +286,10 @@ async def test_a_group_that_begins_at_the_end(redis, stream, commands):
     assert consuming.numbers == list(range(5, 10))
 
 
+def hold(batch):
+    raise evframe.Unavailable("busy")
+
+
 def refuse(batch):
     raise evframe.Rejected("refused")
 
@@ -340,6 +344,21 @@ async def test_a_connection_that_ends_while_a_large_entry_is_read(redis, stream,
             await consuming.acknowledged(1)
             assert consuming.numbers == [0]
             assert (consuming.listed["received"], consuming.listed["raised"]) == (1, 1)
+
+
+async def test_deliveries_are_counted_between_our_own_entries(redis, stream, commands):
+    """Each entry that was left behind too often is refused, also among many that this consumer has under way."""
+    add_numbers(commands, stream, range(600))
+    commands.xgroup_create(stream, "evframe", "0")
+    for number in range(600):
+        commands.xreadgroup("evframe", ("ours", "gone")[number % 2], {stream: ">"}, count=1)
+    left = [each["message_id"] for each in commands.xpending_range(stream, "evframe", "-", "+", 600, "gone")]
+    commands.xclaim(stream, "evframe", "gone", 0, left, idle=1_000_000, retrycount=5)
+    consuming = Consuming(redis, stream, QUICK_END, consumer="ours", max_deliveries=2)
+    consuming.memory.when("a", hold)
+    async with consuming:
+        await until(lambda: consuming.listed["claimed"] == 300)
+        assert consuming.listed["refused"] == {"deliveries": 300}
 
 
 async def test_dead_letters_that_are_refused(redis, stream, commands):

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import attrs
-from evframe_wire.addresses import without_brackets
-
-from evframe import split_host_port
+from evframe_wire.addresses import url_host_port, without_brackets
 
 FORM: Final = "expected sqs:https://host[:port]/account/queue, or the name of a queue_url"
 FIFO: Final = ".fifo"
@@ -70,8 +68,7 @@ def parse(rest: str, named: Mapping[str, str] | None = None) -> SqsSocket:
     if found is None or len(found[4]) > _MOST_NAME:
         raise ValueError(FORM)
     scheme, authority, path, queue = found.groups()
-    has_port = ":" in authority.rpartition("]")[2]
-    host, port = split_host_port(authority if has_port else f"{authority}:{_PORTS[scheme]}")
+    host, port = url_host_port(authority, _PORTS[scheme])
     host = host.lower()
     base = f"{scheme}://{host}" if port == _PORTS[scheme] else f"{scheme}://{host}:{port}"
     region = next((match[1] for pattern in _REGIONS if (match := pattern.search(host))), None)

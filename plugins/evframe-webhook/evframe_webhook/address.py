@@ -9,10 +9,9 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 import attrs
-from evframe_wire.addresses import without_brackets
+from evframe_wire.addresses import shown_authority, url_host_port, without_brackets
 from evframe_wire.path_masking import masked
 
-from evframe import split_host_port
 from evframe.plugin import Network, is_within, numeric
 
 PORTS: Final = {"http": 80, "https": 443}
@@ -83,8 +82,7 @@ def parse(scheme: str, rest: str, *, mask_paths: bool = False, networks: tuple[N
 
 
 def _host_and_port(scheme: str, authority: str) -> tuple[str, int]:
-    has_port = ":" in authority.rpartition("]")[2]
-    host, port = split_host_port(authority if has_port else f"{authority}:{PORTS[scheme]}")
+    host, port = url_host_port(authority, PORTS[scheme])
     return host.encode("idna").decode().lower() if not host.isascii() else host.lower(), port
 
 
@@ -94,7 +92,10 @@ def shown(scheme: str, rest: str, *, mask_paths: bool = False) -> str:
         authority, path = _split(rest)
     except ValueError:
         return f"{scheme}:{masked(rest, whole=mask_paths)}"
-    return f"{scheme}://{authority.rpartition('@')[2]}{masked(path, whole=mask_paths)}"
+    server = shown_authority(authority)
+    if server.endswith("***") and "@" in path:  # a password with a slash
+        path = f"/{path.rpartition('@')[2]}"
+    return f"{scheme}://{server}{masked(path, whole=mask_paths)}"
 
 
 def _split(rest: str) -> tuple[str, str]:

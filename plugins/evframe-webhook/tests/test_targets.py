@@ -74,7 +74,16 @@ def test_any_text_is_a_socket_or_one_error(text):
             assert found.url.isascii()
 
 
-@pytest.mark.parametrize("url", ["https://u:s3cret@h/a", "https://s3cret@h/a", "https://h:x/T0/xoxb9f8a7T0K3Nqqs3cret"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://u:s3cret@h/a",
+        "https://u:s3cret/x@h/a",
+        "https://u:x/s3cret@h/a",
+        "https://s3cret@h/a",
+        "https://h:x/T0/xoxb9f8a7T0K3Nqqs3cret",
+    ],
+)
 def test_an_error_has_no_secrets(url):
     """The user, and what looks like a secret in the path, are in no text of the error."""
     events = evframe.EventInterface(plugins={"webhook": WebhookTransport()})

@@ -27,6 +27,7 @@ _BY_ERRNO: Final = {
     errno.ENFILE: "too_many_files",
 }
 _PORT: Final = re.compile(r"[0-9]{1,5}")
+_NO_PORT: Final = re.compile(r":(?![0-9A-Fa-f.:]*(?:%[^]]*)?\]|[0-9]{1,5}(?:,|$))[^,]*")  # outside of brackets
 _MOST_HOST: Final = 254  # with the dot that may end it
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,253}")
 _NUMBER: Final = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")  # as a last label, it makes the host an address
@@ -54,6 +55,31 @@ def split_host_port(text: str) -> tuple[str, int]:
     if not _PORT.fullmatch(port) or not 1 <= int(port) <= 65535:
         raise ValueError(f"expected a port from 1 to 65535, got {port!r}")
     return host, int(port)
+
+
+def url_host_port(authority: str, port: int) -> tuple[str, int]:
+    """Return host and port of the authority of a URL, without its user; the host keeps its text.
+
+    A password with a slash or a question mark, which the URL should have as ``%2F`` and ``%3F``, makes its beginning
+    the port: no error has a part of the text.
+
+    Args:
+        authority: ``host``, ``host:port``, ``[ipv6]`` or ``[ipv6]:port``.
+        port: where the text has none.
+
+    Raises:
+        ValueError: as of `split_host_port`.
+    """
+    has_port = ":" in authority.rpartition("]")[2]
+    try:
+        return split_host_port(authority if has_port else f"{authority}:{port}")
+    except ValueError as error:
+        raise ValueError(f"{str(error).partition(', got ')[0]}, got another text") from None
+
+
+def shown_authority(authority: str) -> str:
+    """Return the authority of a URL that was refused, without its user, and with ``***`` for what is no port."""
+    return _NO_PORT.sub(":***", authority.rpartition("@")[2])
 
 
 def check_host(host: str) -> None:
