@@ -21,8 +21,9 @@ def ask(management, method, params):
 
 
 @pytest.fixture
-def page(events):
-    """Return what calls `evi:statistics`."""
+def page(events, monkeypatch):
+    """Return what calls `evi:statistics`, which has its result at once however slow the machine is."""
+    monkeypatch.setattr("evframe_mi.subscriber_pages._TURN_S", 60.0)
 
     def page(**params):
         return ask(management(events), "evi:statistics", params)["result"]

@@ -100,7 +100,7 @@ class ConnectionOptions(LoginOptions):
 
     def __attrs_post_init__(self) -> None:
         if self.stream is None and (self.subject is None or self.ack == "outcome"):
-            raise ValueError("stream: expected a stream, or a subject with ack = 'at_once', got neither")
+            raise ValueError("stream: expected either a stream, or a subject with ack = 'at_once', got neither")
 
     @property
     def endpoints(self) -> tuple[tuple[str, int], ...]:

@@ -549,8 +549,8 @@ def test_deliveries_and_answers():
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({}, "stream: expected a stream, or a subject"),
-        ({"subject": "a"}, "stream: expected a stream, or a subject"),
+        ({}, "stream: expected either a stream, or a subject"),
+        ({"subject": "a"}, "stream: expected either a stream, or a subject"),
         ({"stream": "a.b"}, "stream: expected a name without blanks"),
         ({"stream": "S", "consumer": "a b"}, "consumer: expected a name without blanks"),
         ({"stream": "S", "subject": "a..b"}, "subject: expected a subject"),

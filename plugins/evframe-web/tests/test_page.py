@@ -1,6 +1,5 @@
 """The page in a real browser: Debian's Chromium, without a window."""
 
-import asyncio
 import socket
 from types import SimpleNamespace
 
@@ -324,10 +323,9 @@ async def test_a_gateway_that_is_gone_is_shown(served, look):
         bind = f"127.0.0.1:{other.getsockname()[1]}"
     async with served({"bind": bind}) as each, look(each, expected=["ERR_"]) as page:
         await expect(page.locator("#state")).to_have_text("all well")
-        web = each.web
-        web._close(web._site)
-        await asyncio.gather(*web._closing, return_exceptions=True)
+        site = each.web._site
+        await site.close()
         await expect(page.locator("#state")).to_have_text("not connected")
         await expect(page.locator("body.stale")).to_be_visible()
-        web._site = web._site_at(web._access, None)
+        site.open(site.address)
         await expect(page.locator("#state")).to_have_text("all well", timeout=30_000)
