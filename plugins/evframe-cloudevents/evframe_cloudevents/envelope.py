@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import uuid
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -18,7 +19,10 @@ EXTENSION: Final = ("traceparent", "tracestate")
 _PROCESS: Final = uuid.uuid4().hex  # of the module, so that every transport has the same id for an event
 _HEAD: Final = '{"specversion":"1.0","type":%s,"source":%s,%s"id":'
 _JSON: Final = '"datacontenttype":"application/json",'
-_UNFIT: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # control characters, which no attribute may have
+_NONCHARACTERS: Final = "\ufdd0-\ufdef" + "".join(
+    f"{chr(last - 1)}{chr(last)}" for last in range(0xFFFF, 0x110000, 0x10000)
+)
+_UNFIT: Final = re.compile(f"[\x00-\x1f\x7f-\x9f{_NONCHARACTERS}]")  # no attribute may have one
 Carried = Sequence[Mapping[str, str] | None] | None
 """The headers of events, by their indexes; None when no event has any."""
 
@@ -102,7 +106,7 @@ class Envelope:
         if ids is not None or carried is not None:
             return [self._special(event, _at(ids, index), _at(carried, index)) for index, event in enumerate(events)]
         made: list[bytes] = []
-        moments, last = self._moments, None
+        moments, last, crc32 = self._moments, None, zlib.crc32
         for event in events:
             definition = event.definition
             if definition is not last:
@@ -118,7 +122,7 @@ class Envelope:
             milliseconds = int(raised_at * 1000 + moments.began_ms)
             if milliseconds != self._stamped:  # events of one burst share it
                 self._stamped, self._stamp = milliseconds, b'","time":"%b","data":' % moments.text(milliseconds)
-            made.append(b"%b%x%b%b" % (started, int(raised_at * 1e9), self._stamp, tail))
+            made.append(b"%b%x-%08x%b%b" % (started, int(raised_at * 1e9), crc32(payload), self._stamp, tail))
         return made
 
     def _special(self, event: Raised, own_id: str | None, carried: Mapping[str, str] | None) -> bytes:
@@ -180,7 +184,7 @@ class Binary:
         """
         definition, raised_at, moments = event.definition, event.raised_at, self._moments
         headers = (self._known.get(definition) or self._constant(definition)).copy()
-        headers[self._id] = self._encode(own_id or f"{_PROCESS}-{int(raised_at * 1e9):x}")
+        headers[self._id] = self._encode(own_id or id_of(event))
         if raised_at > moments.check_at:
             moments.check(raised_at)
         milliseconds = int(raised_at * 1000 + moments.began_ms)
@@ -200,7 +204,8 @@ class Binary:
 
 def id_of(event: Raised) -> str:
     """Return what names an event that ends with the process: the same in each transport and at each attempt."""
-    return f"{_PROCESS}-{int(event.raised_at * 1e9):x}"
+    # A coarse clock may have raised several at the same time.
+    return f"{_PROCESS}-{int(event.raised_at * 1e9):x}-{zlib.crc32(event.payload):08x}"
 
 
 def in_batch(events: Iterable[bytes]) -> bytes:

@@ -70,6 +70,27 @@ def test_each_event_of_a_batch_has_its_own_attributes():
     assert len(set(seconds)) == 4
 
 
+@pytest.mark.parametrize("mode", ["structured", "special", "binary"])
+def test_events_of_the_same_time(mode):
+    """On a machine with a coarse clock, no event passes for another attempt of the one before."""
+    envelope = Envelope()
+    raised = [event_of([number], at=1.0) for number in range(100)]
+    if mode == "binary":
+        ids = [envelope.binary(Attributes("")).headers(event)["id"] for event in raised]
+    else:
+        carried = None if mode == "structured" else [{}] * 100
+        ids = [json.loads(text)["id"] for text in envelope.structured(raised, carried=carried)]
+    assert ids == [id_of(event) for event in raised]
+    assert len(set(ids)) == 100
+
+
+def test_an_attribute_has_no_noncharacters():
+    """The specification forbids them as it does control characters, in each plane."""
+    event = event_of([1], "E_\ufdd0\ufdef\ufffe\uffff\U0001fffe\U0010ffff\ufdcf\ufffd")
+    found = json.loads(Envelope().structured([event])[0])
+    assert found["type"] == "E_" + "\ufffd" * 6 + "\ufdcf\ufffd"
+
+
 def test_the_time_is_that_of_the_raise():
     """The time is in UTC with milliseconds, and another attempt has the same one, and the same id."""
     envelope = Envelope()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import uuid
+import zlib
 from collections import defaultdict
 from collections.abc import Awaitable
 from contextlib import AbstractContextManager, suppress
@@ -134,7 +135,8 @@ class RabbitmqTransport:
 
     def _message_id(self, event: Event) -> str:
         """Return what is the same for an event however often it is tried, and for no other of the process."""
-        return f"{self._messages}-{event.raised_at:.9f}"
+        # A coarse clock may have raised several at the same time.
+        return f"{self._messages}-{event.raised_at:.9f}-{zlib.crc32(event.payload):08x}"
 
     @hookimpl
     def addresses_changed(self, host: str, addresses: tuple[HostAddress, ...]) -> None:

@@ -209,6 +209,18 @@ async def test_virtual_host_r5(rabbitmq):
     await asyncio.to_thread(rabbitmq.remove_virtual_host, "voip/é")
 
 
+@pytest.mark.parametrize("format_", ["jsonrpc", "cloudevents"])
+async def test_message_ids_of_the_same_time(rabbitmq, queue, monkeypatch, format_):
+    """On a machine with a coarse clock, no message has the id of the one before."""
+    monkeypatch.setattr("evframe.subscriptions.raising.monotonic", lambda: 1.0)
+    async with interface(format=format_) as events:
+        events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{rabbitmq.port}/message_id?{queue.name}")
+        for number in range(100):
+            events.raise_event("E_TEST", [number])
+        found = await take(queue, 100)
+    assert len({message.message_id for message in found}) == 100
+
+
 async def test_message_id_of_a_retry(rabbitmq, queue):
     """A message that is sent again has the id of the first time, so that a consumer can recognise it."""
     async with FaultProxy(rabbitmq.port) as proxy, interface() as events:

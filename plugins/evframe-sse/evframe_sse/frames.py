@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
+import zlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -27,7 +28,8 @@ def frames_of(batch: Batch) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _id_of(event: Event) -> bytes:
-    return b"%b-%x" % (_PROCESS, round(event.raised_at * 1e9))
+    # A coarse clock may have raised several at the same time.
+    return b"%b-%x-%08x" % (_PROCESS, round(event.raised_at * 1e9), zlib.crc32(event.payload))
 
 
 @lru_cache(maxsize=1024)

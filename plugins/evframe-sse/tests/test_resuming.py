@@ -31,6 +31,22 @@ async def test_events_that_came_meanwhile_follow(served):
     assert each.sse.counters["resumed"] == 1
 
 
+async def test_events_of_the_same_time(served, monkeypatch):
+    """On a machine with a coarse clock, a client that has got the first of several gets the others."""
+    monkeypatch.setattr("evframe.subscriptions.raising.monotonic", lambda: 1.0)
+    async with served() as each:
+        async with each.source("E_A", name="desk-3") as source:
+            await source.next()
+            for number in range(5):
+                each.events.raise_event("E_A", {"n": number})
+            assert await source.numbers(1) == [0]
+            last = source.last
+        await until(lambda: each.sse.streams["desk-3"].connection is None)
+        async with each.source("E_A", name="desk-3", last=last) as source:
+            assert (await source.next()).data["complete"] is True
+            assert await source.numbers(4) == [1, 2, 3, 4]
+
+
 async def test_twenty_reconnects_lose_nothing(served):
     """Connections that are reset at any moment: each number arrives once, in order."""
     count = 4000
