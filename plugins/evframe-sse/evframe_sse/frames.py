@@ -5,15 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
-import zlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from evframe import Batch, Event
+from evframe import Batch
 
 _PROCESS: Final = secrets.token_hex(8).encode()
 _streams: Final = itertools.count(1)
+_numbers: Final = itertools.count(1)
 _BREAKS: Final = bytes.maketrans(b"\r\n", b"  ")  # outside of texts, which have them escaped
 BEAT: Final = b":\n\n"
 """A comment, which clients skip."""
@@ -23,13 +23,9 @@ def frames_of(batch: Batch) -> Iterator[tuple[bytes, bytes]]:
     """Yield the id and the bytes of each event; the id of a kept event is the same in each process."""
     ids = batch.ids
     for index, event in enumerate(batch.events):
-        known = _id_of(event) if ids is None else ids[index].encode()
+        # A number, because a coarse clock raises several events at the same time, which may be alike.
+        known = b"%b-%x" % (_PROCESS, next(_numbers)) if ids is None else ids[index].encode()
         yield known, b"%bid: %b\ndata: %b\n\n" % (_head(event.name), known, event.payload.translate(_BREAKS))
-
-
-def _id_of(event: Event) -> bytes:
-    # A coarse clock may have raised several at the same time.
-    return b"%b-%x-%08x" % (_PROCESS, round(event.raised_at * 1e9), zlib.crc32(event.payload))
 
 
 @lru_cache(maxsize=1024)

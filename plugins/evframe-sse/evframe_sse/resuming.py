@@ -38,7 +38,9 @@ class EventSource(Stream):
     def encode(self, batch: Batch) -> bytes:
         """Return the bytes of a batch, without the events that the client has already."""
         frames = list(frames_of(batch))
-        if self._seen is not None:  # the first batches may have come before, in another process
+        if batch.ids is None:
+            self._seen = None
+        elif self._seen is not None:  # the first batches may have come before, in another process
             frames = self._without_seen(frames, self._seen)
         self._keep(frames)
         before = self._about_others()

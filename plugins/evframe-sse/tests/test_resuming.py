@@ -38,13 +38,13 @@ async def test_events_of_the_same_time(served, monkeypatch):
         async with each.source("E_A", name="desk-3") as source:
             await source.next()
             for number in range(5):
-                each.events.raise_event("E_A", {"n": number})
+                each.events.raise_event("E_A", {"n": number // 3})
             assert await source.numbers(1) == [0]
             last = source.last
         await until(lambda: each.sse.streams["desk-3"].connection is None)
         async with each.source("E_A", name="desk-3", last=last) as source:
             assert (await source.next()).data["complete"] is True
-            assert await source.numbers(4) == [1, 2, 3, 4]
+            assert await source.numbers(4) == [0, 0, 1, 1]
 
 
 async def test_twenty_reconnects_lose_nothing(served):
@@ -212,6 +212,22 @@ async def test_a_configured_name_that_nobody_needs_any_more(tmp_path):
         config.write(head + events_)
         events.reload()
         await until(lambda: not each.sse.streams)
+
+
+async def test_the_id_of_another_stream_hides_nothing(served):
+    """It says nothing about the events that wait for this one."""
+    async with served() as each:
+        async with each.source("E_A", name="desk-3"):
+            pass
+        await until(lambda: each.sse.streams["desk-3"].connection is None)
+        each.events.raise_event("E_A", {"n": 0})
+        async with each.source("E_A") as other:
+            await other.next()
+            each.events.raise_event("E_A", {"n": 1})
+            await other.numbers(1)
+        async with each.source("E_A", name="desk-3", last=other.last) as source:
+            assert (await source.next()).data["complete"] is False
+            assert await source.numbers(2) == [0, 1]
 
 
 @pytest.mark.parametrize("count", [4, 600], ids=["all", "more than a batch"])
