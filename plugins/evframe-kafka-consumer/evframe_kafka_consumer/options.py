@@ -44,6 +44,13 @@ def _dead_letters(options: ConnectionOptions, attribute: attrs.Attribute[str], v
         raise ValueError(f"{attribute.name}: expected a dead_letter_topic for 'dead_letter', got none")
 
 
+def _other_topic(options: ConnectionOptions, attribute: attrs.Attribute[str | None], value: str | None) -> None:
+    pattern = options.topic_pattern
+    if value is not None and (value in options.topics or (pattern is not None and re.match(pattern, value))):
+        # Each dead letter would become one again.
+        raise ValueError(f"{attribute.name}: expected a topic that is not consumed itself, got {value!r}")
+
+
 def _properties(_: Any, attribute: attrs.Attribute[Any], value: dict[str, Value]) -> None:
     for name, each in value.items():
         try:
@@ -84,7 +91,7 @@ class ConnectionOptions:
     """When a record is done: once every delivery of its event has its outcome, or once it is raised."""
     max_in_flight: int = attrs.field(default=1000, validator=at_least(1))
     """How many events of a partition may be without an outcome."""
-    dead_letter_topic: str | None = None
+    dead_letter_topic: str | None = attrs.field(default=None, validator=_other_topic)
     """The topic of what could not be delivered."""
     on_failure: OnFailure = attrs.field(default="commit", validator=_dead_letters)
     """What is done with a record whose event could not be delivered to every subscriber."""

@@ -26,6 +26,7 @@ from evframe.config import Config
         ("max_in_flight", 0, "max_in_flight: expected 1 or more, got 0"),
         ("on_failure", "dead_letter", "on_failure: expected a dead_letter_topic for 'dead_letter', got none"),
         ("on_refused", "dead_letter", "on_refused: expected a dead_letter_topic for 'dead_letter', got none"),
+        ("dead_letter_topic", "t", "dead_letter_topic: expected a topic that is not consumed itself, got 't'"),
         ("password_file", "/no/such/file", "password_file: expected a file that can be read, got '/no/such/file'"),
         (
             "properties",
@@ -48,6 +49,13 @@ def test_bad_option(option, value, problem):
         ConnectionOptions(**{"topics": ["t"], option: value})
 
     assert str(raised.value).startswith(problem)
+
+
+def test_a_pattern_of_topics_leaves_the_dead_letters_out():
+    """A pattern matches from the beginning of a topic: dead letters in such a topic would become dead letters again."""
+    with pytest.raises(ValueError, match=r"dead_letter_topic: .*, got 'calls\.dead'"):
+        ConnectionOptions(topic_pattern="calls", dead_letter_topic="calls.dead")
+    ConnectionOptions(topic_pattern="calls$", dead_letter_topic="calls.dead")
 
 
 def test_a_url_with_a_password():
