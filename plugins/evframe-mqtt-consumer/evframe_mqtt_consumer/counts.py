@@ -13,7 +13,7 @@ class Counts:
     redelivered: int = 0
     """How many of them had been sent before."""
     dropped: int = 0
-    """How many of QoS 0 had no room."""
+    """How many of QoS 0 had no room, or were to be raised again when the connection was lost."""
     waiting: int = 0
     """How many events have no outcome yet."""
     retried: int = 0

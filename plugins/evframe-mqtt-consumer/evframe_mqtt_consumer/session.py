@@ -55,6 +55,7 @@ class Session:
         self._takes = True
         self._is_closed = False
         self._is_flushing = False
+        self._to_retry = 0  # the messages whose events will be raised again
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def open(self, login: Login, addresses: Sequence[HostAddress]) -> bool:
@@ -102,7 +103,8 @@ class Session:
         """Take a message; those behind a large one wait until that is read."""
         if not self._takes:
             return  # it comes again
-        if not int(packet.qos) and self._counts.waiting + len(self._unread) >= self._options.receive_max:
+        held = self._counts.waiting + self._to_retry + len(self._unread)
+        if not int(packet.qos) and held >= self._options.receive_max:
             self._counts.received += 1
             self._counts.dropped += 1
         elif self._reader is None and len(packet.payload) <= LARGE_BYTES:
@@ -162,14 +164,18 @@ class Session:
             return
         if answer == "retry":
             self._counts.retried += 1
+            self._to_retry += 1
             loop = asyncio.get_running_loop()
             loop.call_later(self._options.retry_delay_ms / 1000, self._retry, packet, prepared, number)
         else:
             self._acknowledge(number)
 
     def _retry(self, packet: mqtt5.PublishPacket, prepared: Prepared | None, number: int | None) -> None:
-        if self._takes:  # else it comes again
+        self._to_retry -= 1
+        if self._takes:
             self._raise(packet, prepared, number)
+        elif number is None:  # any other comes again
+            self._counts.dropped += 1
 
     def _acknowledge(self, number: int | None) -> None:
         if number is not None:

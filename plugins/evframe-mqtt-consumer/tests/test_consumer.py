@@ -233,6 +233,24 @@ async def test_what_is_published_without_acknowledgements_is_bounded(mosquitto, 
         assert consuming.listed["acknowledged"] == 0
 
 
+async def test_what_is_raised_again_without_acknowledgements_is_bounded(mosquitto, name, publish):
+    """Messages of QoS 0 whose events will be raised again count, too; those that a lost connection leaves are lost."""
+    options = {"receive_max": 10, "on_failure": "retry", "retry_delay_ms": 300}
+    async with FaultProxy(mosquitto.port) as proxy:
+        async with Consuming(mosquitto, name, uri=f"mqtt://127.0.0.1:{proxy.port}", **options) as consuming:
+            consuming.memory.when("a", refuse)
+            await consuming.state("consuming")
+            await publish(*numbers(100), qos=0)
+            await until(lambda: consuming.listed["received"] == 100)
+            assert consuming.listed["dropped"] == 90
+            proxy.reset()
+            await until(lambda: consuming.listed["dropped"] == 100)
+            await consuming.state("consuming")
+            await publish(*numbers(10), qos=0)
+            await until(lambda: consuming.listed["received"] == 110)
+            assert consuming.listed["dropped"] == 100
+
+
 async def test_shutdown_in_the_middle(mosquitto, name, publish):
     """What has no outcome when the interface is left comes again, with what came behind it."""
 
