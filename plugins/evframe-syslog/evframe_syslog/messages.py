@@ -14,7 +14,7 @@ from evframe_wire.encoding import encode_value
 from evframe_wire.payload import UNSET
 
 from evframe import Batch, Event
-from evframe_syslog.options import FACILITIES, SEVERITIES, Options
+from evframe_syslog.options import DELIVERY, FACILITIES, SEVERITIES, Options
 
 _MOST_NAME: Final = 32  # of a MSGID and of a PARAM-NAME
 _UNFIT: Final = re.compile(r"[^!-~]")
@@ -43,7 +43,7 @@ class MessageFormat:
         self._options = options
         self._has_data = options.content != "payload"
         self._has_text = options.content != "structured"
-        self._delivery = f"delivery@{options.sd_id.partition('@')[2]}"
+        self._delivery = f"{DELIVERY}@{options.sd_id.partition('@')[2]}"
         self._head = lru_cache(maxsize=1024)(self._made_head)
 
     def messages(self, batch: Batch) -> list[bytes]:

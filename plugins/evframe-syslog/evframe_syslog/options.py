@@ -16,7 +16,9 @@ FACILITIES: Final = (
     *(f"local{number}" for number in range(8)),
 )
 SEVERITIES: Final = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
-_SD_ID: Final = re.compile(r"[!#-<>?A-\\^-~]{1,21}@[0-9][0-9.]{0,8}")  # 32 characters at most, without = " ] and @
+_SD_ID: Final = re.compile(r"[!#-<>?A-\\^-~]{1,21}@(?=[0-9.]{1,9}$)[0-9]+(?:\.[0-9]+)*")  # without = " ] and @
+DELIVERY: Final = "delivery"
+"""What the name of the structured data about the delivery begins with; a message has each name once."""
 Content = Literal["both", "structured", "payload"]
 
 
@@ -47,6 +49,8 @@ def _printable(most: int) -> Any:
 def _sd_id(_: Any, attribute: attrs.Attribute[Any], value: str) -> None:
     if not _SD_ID.fullmatch(value):
         raise ValueError(f"{attribute.name}: expected a name, '@' and an enterprise number, got {value!r}")
+    if value.startswith(f"{DELIVERY}@"):
+        raise ValueError(f"{attribute.name}: expected another name than that of the delivery, got {value!r}")
 
 
 @attrs.frozen
