@@ -16,6 +16,7 @@ from evframe.plugin import (
     Subscriber,
     Subscription,
     Terms,
+    leaves,
 )
 
 
@@ -108,9 +109,15 @@ class Leases:
 
     @property
     def are_needed(self) -> bool:
-        """Whether the socket has a lease, of whomever."""
+        """Whether the socket has a lease, of whomever, or is a member of one that has."""
         subscriber = self.subscriber
-        return subscriber is not None and subscriber.leases > 0
+        if subscriber is not None and subscriber.leases:
+            return True
+        if not self._is_named:  # the configuration alone has groups with members that live so
+            return False
+        subscribed = {each for event in self._context.raising.events for each in event.leases}
+        own = self._address.socket.canonical
+        return any(leaf.canonical == own for each in subscribed for leaf in leaves(each.socket))
 
     def end(self) -> None:
         """End the leases of the stream; without others on the socket, what waits is not sent any more."""

@@ -190,7 +190,7 @@ class LiveTransport(Generic[OptionsT, StreamT]):
             stream = self.streams.get(socket.name)
             if stream is None or not self.context.host.is_running:
                 return
-            if stream.leases.are_gone or (stream.connection is None and not stream.leases.events):
+            if stream.leases.are_gone or (stream.connection is None and not stream.leases.are_needed):
                 self.end(stream)
 
     @hookimpl

@@ -12,7 +12,7 @@ import attrs
 from evframe_live import Connection, Leases, LiveSocket, LiveTransport, Refused
 
 from evframe import Socket, hookimpl
-from evframe.plugin import NO_POLICY, LeaseChange, Policy, Subscription
+from evframe.plugin import NO_POLICY, LeaseChange, Policy, Subscription, leaves
 from evframe_sse.frames import BEAT, control
 from evframe_sse.options import Options as SseOptions
 from evframe_sse.resuming import EventSource
@@ -115,10 +115,11 @@ class EventSourceTransport(LiveTransport[SseOptions, EventSource]):
     @hookimpl
     def lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
         """Wait for the client of a name as usual, once the configuration does not subscribe the name any more."""
-        socket = lease.subscriber.socket
-        if change in {"ended", "expired"} and isinstance(socket, LiveSocket) and socket.scheme in self.schemes:
-            stream = self.streams.get(socket.name)
-            if stream is not None and self.context.host.is_running and not stream.leases.are_needed:
+        if change not in {"ended", "expired"} or not self.context.host.is_running:
+            return
+        for leaf in leaves(lease.subscriber.socket):
+            stream = self.streams.get(leaf.name) if isinstance(leaf, LiveSocket) and leaf.scheme == "sse" else None
+            if stream is not None and not stream.leases.are_needed:
                 self._expect(stream)
 
     def end(self, stream: EventSource) -> None:

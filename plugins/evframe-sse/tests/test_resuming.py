@@ -249,3 +249,25 @@ async def test_what_came_in_an_earlier_process_may_be_many_batches(served, tmp_p
         assert (await source.next()).kind == "stream"
         each.events.raise_event("E_A", {"n": count})
         assert await source.numbers(1) == [count]
+
+
+async def test_events_of_a_group_wait_for_a_name(tmp_path):
+    """A member waits for its client, also when it has been away for long; without the group, nothing stays."""
+    config = ConfigFile(tmp_path / "evframe.toml", "mi", "sse", "virtual")
+    head = '[management]\nschemes = ["sse"]\n[plugins.sse]\nbind = "127.0.0.1:0"\nresume_s = 0.02\n'
+    events_ = '[[events]]\nname = "E_A"\n[[events]]\nname = "E_B"\n'
+    group = '[[subscriptions]]\nevent = "E_A"\nsocket = "virtual:PARALLEL sse:desk-3 sse:desk-4"\n'
+    async with config.interface(head + events_ + group) as events:
+        each = Served(events, events.plugin("sse"))
+        async with each.source("E_B", name="desk-3") as source:
+            await source.next()
+        await until(lambda: each.sse.streams["desk-3"].connection is None)
+        events.raise_event("E_A", {"n": 1})
+        await until(lambda: len(events.subscriptions) == 1 and not each.sse._ends)
+        async with each.source("E_B", name="desk-3", last=source.last) as source:
+            assert await source.numbers(1) == [1]
+        events.raise_event("E_A", {"n": 2})
+        config.write(head + events_)
+        events.reload()
+        await until(lambda: not each.sse.streams)
+        assert sum(statistics.failed for statistics in events.statistics)
