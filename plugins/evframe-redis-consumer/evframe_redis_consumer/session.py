@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 from evframe_ingest import Refused
 from evframe_redis_clients.addresses import Address
-from evframe_redis_clients.connection import Connection, Limits, bounded, connect
+from evframe_redis_clients.connection import Connection, Limits, bounded, connect, problem_of
 from evframe_redis_clients.replies import code_of, command, word_of
 from evframe_wire.tls import client_context
 from redis import exceptions
@@ -92,10 +92,8 @@ class Session:
 
     def _end_with(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, Unavailable):
-            self._end(type(error).__name__)
-        elif error is not None:
-            self._end(error.reason)
+        if isinstance(error, Exception):  # also of a reply that has not the form of an answer to the command
+            self._end(problem_of(error))
 
     def _end(self, reason: str) -> None:
         if not self._ended.done():

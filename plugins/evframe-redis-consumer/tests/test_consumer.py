@@ -361,6 +361,21 @@ async def test_deliveries_are_counted_between_our_own_entries(redis, stream, com
         assert consuming.listed["refused"] == {"deliveries": 300}
 
 
+@pytest.mark.parametrize("reply", [b":1\r\n", b"*1\r\n$1\r\na\r\n", b"+OK\r\n"], ids=["number", "list", "text"])
+async def test_a_reply_to_another_command(redis, stream, commands, reply):
+    """It is no entry: both connections are made again, and each event is raised once."""
+    async with FaultProxy(redis.port) as proxy:
+        async with Consuming(redis, stream, url=f"redis://127.0.0.1:{proxy.port}") as consuming:
+            await until(lambda: consuming.listed["state"] == "consuming")
+            proxy.inject(reply)
+            await until(lambda: proxy.connections >= 4)
+            add_numbers(commands, stream, range(100))
+            await consuming.acknowledged(100)
+            assert consuming.numbers == list(range(100))
+            reports = consuming.events.status.group("redis-consumer").find(stream).reports
+            assert any("bad_reply" in report.text for report in reports)
+
+
 async def test_dead_letters_that_are_refused(redis, stream, commands):
     """An entry stays where it is until its dead letter is in the other stream."""
     dead = f"{stream}.dead"
