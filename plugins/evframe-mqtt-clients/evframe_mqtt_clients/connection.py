@@ -14,7 +14,7 @@ from evframe import Unavailable
 from evframe.plugin import HostAddress, first_reached, without_tracebacks
 from evframe_mqtt_clients.login import Login
 from evframe_mqtt_clients.packets import PUBACK, acknowledgement, end_of, packet_of
-from evframe_mqtt_clients.reasons import BAD_REPLY, CLOSED, reason_of_connect, reason_of_disconnect
+from evframe_mqtt_clients.reasons import ACCESS_REFUSED, BAD_REPLY, CLOSED, reason_of_connect, reason_of_disconnect
 
 _CLOSE_S: Final = 1.0
 _TLS_END_S: Final = 1.0
@@ -97,9 +97,14 @@ class Connection(asyncio.Protocol):
         """Log in.
 
         Raises:
-            Unavailable: if the server refuses, does not answer in time, or the connection ends before.
+            Unavailable: if the server refuses, does not answer in time, or the connection ends before; or no packet
+                can have the user or the password.
         """
-        connack = cast(mqtt5.ConnAckPacket, await self._answer(_LOGIN, login.packet().write(), login.timeout_s))
+        try:
+            packet = login.packet().write()
+        except ValueError:
+            raise Unavailable(ACCESS_REFUSED) from None
+        connack = cast(mqtt5.ConnAckPacket, await self._answer(_LOGIN, packet, login.timeout_s))
         if code := int(connack.reason_code):  # the enumerations of the library are not hashable
             raise Unavailable(reason_of_connect(code))
         self.limits = connack

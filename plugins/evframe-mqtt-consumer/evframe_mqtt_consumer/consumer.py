@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from evframe_ingest import Availability, QueueIntake, Rules
 from evframe_mqtt_clients.login import Login
+from evframe_mqtt_clients.reasons import ACCESS_REFUSED
 from evframe_wire.addresses import connection_problem
 from evframe_wire.backoff import delay_s
 from evframe_wire.tls import client_context
@@ -101,6 +102,8 @@ class SessionConsumer:
             reason = error.reason
         except OSError as error:  # of a file
             reason = connection_problem(error)
+        except UnicodeDecodeError:  # of the password's, which may be another one at the next login
+            reason = ACCESS_REFUSED
         self._session = None
         # A connection that is fine takes the acknowledgements of what has come.
         await session.close()

@@ -576,6 +576,11 @@ async def test_password_and_tls(mosquitto, tmp_path, caplog):
         assert "sesame" not in f"{caplog.text} {consuming.listed} {consuming.events.status}"
         file.unlink()
         await consuming.state("no_such_path")
+        for unfit in (b"s\xff", b"x" * 70_000):
+            file.write_bytes(unfit)
+            await consuming.state("access_refused")
+            file.unlink()
+            await consuming.state("no_such_path")
         file.write_text(f"{PASSWORD}\n")
         await consuming.state("consuming")
         assert PASSWORD not in f"{caplog.text} {consuming.listed} {consuming.events.status}"
