@@ -181,6 +181,9 @@ class LiveTransport(Generic[OptionsT, StreamT]):
             if not self.is_name(socket.name):
                 raise Rejected(ENDED)
             stream = self.add(socket)
+            if batch.events and not stream.leases.are_needed:  # what waited when the last lease ended
+                self.end(stream)
+                raise Rejected(ENDED)
         return stream.deliver(batch)
 
     @hookimpl

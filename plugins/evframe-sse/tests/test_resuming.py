@@ -269,5 +269,5 @@ async def test_events_of_a_group_wait_for_a_name(tmp_path):
         events.raise_event("E_A", {"n": 2})
         config.write(head + events_)
         events.reload()
-        await until(lambda: not each.sse.streams)
-        assert sum(statistics.failed for statistics in events.statistics)
+        await until(lambda: sum(each.failed for each in events.statistics) == 2)
+        assert not each.sse.streams
