@@ -230,6 +230,8 @@ class Connection(asyncio.Protocol):
             answer = self._answers.pop(number, None)
             if answer is not None and not answer.done():
                 answer.set_result(packet)
+        elif isinstance(packet, mqtt5.PubRelPacket):
+            self.write(mqtt5.PubCompPacket(packet.packet_id).write())
         elif isinstance(packet, mqtt5.DisconnectPacket):
             self.cut(reason_of_disconnect(int(packet.reason_code)))
         elif not isinstance(packet, mqtt5.PingRespPacket):

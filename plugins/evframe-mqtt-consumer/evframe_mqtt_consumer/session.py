@@ -30,6 +30,7 @@ _RETAINED: Final = {
 }
 _REASONS: Final = {0x87: "access_refused", 0x8F: "invalid_filter", 0x97: "quota_exceeded", 0x9E: "not_supported"}
 _REFUSED: Final = 0x80
+_EXACTLY_ONCE: Final = 2
 _SUBSCRIBE: Final = 1  # the packet identifier
 
 
@@ -133,7 +134,10 @@ class Session:
         """Raise the event of a message, and acknowledge it when that has its outcome."""
         self._counts.received += 1
         self._counts.redelivered += packet.duplicate
-        number = self._order.add(packet.packet_id) if packet.packet_id is not None and int(packet.qos) else None
+        qos, number = int(packet.qos), None
+        if qos and packet.packet_id is not None:
+            # The subscriptions have QoS 1; what the server has kept of those before may have QoS 2.
+            number = self._order.add(packet.packet_id, is_qos_2=qos == _EXACTLY_ONCE)
         self._raise(packet, prepared, number)
 
     def _raise(self, packet: mqtt5.PublishPacket, prepared: Prepared | None, number: int | None) -> None:

@@ -594,3 +594,18 @@ async def test_a_silent_server_with_tls_is_tried_again(mosquitto):
         async with Consuming(mosquitto, "silent", uri=uri, retry_timeout_ms=200, **options) as consuming:
             await until(lambda: silent.connections >= 2, timeout_s=25)
             assert consuming.listed["state"] == "login_timeout"
+
+
+async def test_a_session_that_another_client_has_left(mosquitto, name, publish):
+    """What the server has kept with QoS 2 for the session of another client is acknowledged as that demands."""
+    async with client(mosquitto, name) as other:
+        await other.subscribe(name, qos=2)
+    await publish(*numbers(20), qos=2)
+    async with Consuming(mosquitto, name) as consuming:
+        await until(lambda: consuming.listed["acknowledged"] == 20)
+        await publish(*numbers(20, 40), qos=2)
+        await until(lambda: consuming.listed["acknowledged"] == 40)
+        assert consuming.listed["state"] == "consuming"
+    assert_exactly(consuming.numbers, 40)
+    assert consuming.listed["redelivered"] == 0
+    assert await bodies_in(mosquitto, name) == []

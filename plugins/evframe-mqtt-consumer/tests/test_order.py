@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 def test_acknowledgements_have_the_order_of_the_messages(order):
     """However messages become done, they are acknowledged in the order in which they came, each once."""
     acknowledgements = Acknowledgements()
-    numbers = [acknowledgements.add(packet_id) for packet_id in range(1, 7)]
+    numbers = [acknowledgements.add(packet_id, is_qos_2=packet_id == 6) for packet_id in range(1, 7)]
     sent, done = [], set()
     for index in order:
         acknowledgements.done(numbers[index])
@@ -18,6 +18,7 @@ def test_acknowledgements_have_the_order_of_the_messages(order):
         found = [int.from_bytes(packets[place + 2 : place + 4], "big") for place in range(0, len(packets), 4)]
         sent += found
         assert len(found) == count
-        assert all(packets[place : place + 2] == b"\x40\x02" for place in range(0, len(packets), 4))
+        first_bytes = [packets[place : place + 2] for place in range(0, len(packets), 4)]
+        assert first_bytes == [b"\x50\x02" if packet_id == 6 else b"\x40\x02" for packet_id in found]
         first_open = min(set(range(6)) - done, default=6)
         assert sent == list(range(1, first_open + 1))
