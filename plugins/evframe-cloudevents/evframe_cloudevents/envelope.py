@@ -8,6 +8,7 @@ import uuid
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
+from urllib.parse import quote
 
 import orjson
 
@@ -75,7 +76,9 @@ class Envelope:
     """
 
     def __init__(self, source: str | None = None, type_prefix: str = "") -> None:
-        self.source = _text(f"//{socket.gethostname() or 'localhost'}/evframe" if source is None else source)
+        host = (socket.gethostname() or "localhost").encode("utf-8", "surrogateescape")  # which may be any bytes
+        own = f"//{quote(host, safe='')}/evframe"
+        self.source = own if source is None else _text(source)
         self.type_prefix = type_prefix
         self._constants: dict[Any, _Constant] = {}
         # By the definition: the head with the beginning of an id, where parameters begin, and the payload without them.

@@ -91,6 +91,15 @@ def test_an_attribute_has_no_noncharacters():
     assert found["type"] == "E_" + "\ufffd" * 6 + "\ufdcf\ufffd"
 
 
+@pytest.mark.parametrize(
+    ("host", "source"), [("a-1.example", "//a-1.example/evframe"), ("a b/%é\udcff", "//a%20b%2F%25%C3%A9%FF/evframe")]
+)
+def test_the_source_is_a_uri_reference(monkeypatch, host, source):
+    """A machine may have a name that no URI has as it is."""
+    monkeypatch.setattr("socket.gethostname", lambda: host)
+    assert json.loads(Envelope().structured([event_of([1])])[0])["source"] == source
+
+
 def test_the_time_is_that_of_the_raise():
     """The time is in UTC with milliseconds, and another attempt has the same one, and the same id."""
     envelope = Envelope()
