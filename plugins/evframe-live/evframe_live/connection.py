@@ -97,7 +97,9 @@ class Connection:
         draining.add_done_callback(_retrieve)
         try:
             await asyncio.shield(draining)  # the library has one future for all that wait
-        except ConnectionError:
+        except OSError as error:
+            # The kernel may notice first that the client takes nothing; the library has its error as a cause.
+            self.is_slow = self.is_slow or isinstance(error.__cause__ or error, TimeoutError)
             return False
         finally:
             timer.cancel()

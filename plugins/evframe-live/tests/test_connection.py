@@ -2,7 +2,27 @@
 
 import asyncio
 
+import pytest
 from evframe_live import Connection
+
+
+@pytest.mark.parametrize("cause", [None, TimeoutError(110, "timed out")])
+async def test_connection_that_the_kernel_ends(cause):
+    """It is lost, whatever error the library has; a client that has taken nothing is a slow one."""
+    served = asyncio.get_running_loop().create_future()
+    server = await asyncio.start_server(lambda _, writer: served.set_result(writer), "127.0.0.1", 0)
+    async with server:
+        _, client = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer = await served
+
+        async def drain():
+            raise cause or ConnectionError("Connection lost")
+
+        connection = Connection(writer.transport, drain, 60.0)
+        assert not await connection.drained()
+        assert connection.is_slow is (cause is not None)
+        client.close()
+        writer.close()
 
 
 async def test_a_client_that_takes_something_stays():
