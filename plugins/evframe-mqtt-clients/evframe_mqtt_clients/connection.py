@@ -230,7 +230,7 @@ class Connection(asyncio.Protocol):
             answer = self._answers.pop(number, None)
             if answer is not None and not answer.done():
                 answer.set_result(packet)
-        elif isinstance(packet, mqtt5.PubRelPacket) and self._taker is not None:
+        elif isinstance(packet, mqtt5.PubRelPacket):
             self.write(mqtt5.PubCompPacket(packet.packet_id).write())
         elif isinstance(packet, mqtt5.DisconnectPacket):
             self.cut(reason_of_disconnect(int(packet.reason_code)))

@@ -178,7 +178,7 @@ async def test_an_end_because_of_a_size():
     [
         b"\x40\x01\x00",
         b"\x30\xff\xff\xff\xff\x7f",
-        b"\x62\x02\x00\x01",
+        b"\x60\x02\x00\x01",  # a PUBREL without its flag
         b"\x30\x03\x00\x09a",
         b"\x30\x06\x00\x02\xff\xfe\x00x",  # over which the library panics
     ],
