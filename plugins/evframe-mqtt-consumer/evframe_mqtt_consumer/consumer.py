@@ -90,7 +90,9 @@ class SessionConsumer:
         host, port = self.options.endpoint
         reason = ""
         try:
-            tls = await asyncio.to_thread(self._tls) if self.options.has_tls else None
+            tls = None
+            if self.options.has_tls:
+                tls = await asyncio.to_thread(client_context, self.options.ca_file, self.options.cert_file)
             is_kept = await session.open(self._login(host, tls), await self._resolver.addresses(host, port))
             if not is_kept and not self._is_first and self.options.session_expiry_s:
                 log.warning("a server has not kept a session", extra={"source": self.options.name})
@@ -128,13 +130,6 @@ class SessionConsumer:
             options.session_expiry_s,
             options.receive_max - self.counts.waiting,
         )
-
-    def _tls(self) -> ssl.SSLContext:
-        context = client_context(self.options.ca_file)
-        if self.options.cert_file is not None:
-            # With no password at all the library would ask for it at the terminal.
-            context.load_cert_chain(self.options.cert_file, password="")
-        return context
 
     def adopt(self, options: ConnectionOptions) -> None:
         """Use the secrets of *options* for the next login."""

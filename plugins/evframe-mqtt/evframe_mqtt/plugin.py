@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from evframe_mqtt_clients.login import Login
 from evframe_mqtt_clients.reasons import ACCESS_REFUSED
-from evframe_wire.tls import client_context
+from evframe_wire.tls import checked_context
 
 from evframe import Batch, ConfigError, Socket, SocketError, Unavailable, hookimpl
 from evframe.plugin import (
@@ -70,15 +70,10 @@ class MqttTransport:
         context = self._contexts.get(cert_file)
         if context is not None:
             return context
-        field, file = "ca_file", self._options.ca_file
         try:
-            context = client_context(file)
-            if cert_file is not None:
-                field, file = "cert_file", cert_file
-                # With no password at all the library would ask for it at the terminal.
-                context.load_cert_chain(cert_file, password="")
-        except OSError as error:
-            raise ConfigError([f"{field}: expected certificates, got {file!r}: {error}"]) from None
+            context = checked_context(self._options.ca_file, cert_file)
+        except ValueError as error:
+            raise ConfigError([str(error)]) from None
         self._contexts[cert_file] = context
         return context
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -79,7 +78,9 @@ class StreamConsumer:
         session: Session = library.Session(self.options, self.intake, self._pending, self.counts, self._outcome_known)
         self._session = session
         try:
-            tls = await asyncio.to_thread(_tls, self.options) if self.options.is_encrypted else None
+            tls = None
+            if self.options.is_encrypted:
+                tls = await asyncio.to_thread(client_context, self.options.ca_file, self.options.cert_file)
             await session.open(self._hosts[0], self._resolver, tls)
             self._availability.begins()
             reason = await session.ended()
@@ -140,11 +141,3 @@ class StreamConsumer:
             "returned": counts.answers["nak"],
             "terminated": counts.answers["term"],
         }
-
-
-def _tls(options: ConnectionOptions) -> ssl.SSLContext:
-    context = client_context(options.ca_file)
-    if options.cert_file is not None:
-        # With no password at all the library would ask for it at the terminal.
-        context.load_cert_chain(options.cert_file, password="")
-    return context

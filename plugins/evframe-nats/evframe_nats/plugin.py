@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from evframe_wire.tls import client_context
+from evframe_wire.tls import checked_context
 
 from evframe import Batch, ConfigError, Socket, SocketError, Unavailable, hookimpl
 from evframe.plugin import HostAddress, LateModule, Limits, Ordering, PluginContext, Resolver, Step, UnfitError
@@ -53,17 +53,10 @@ class NatsTransport:
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         """What certificates are checked with; the default ones take 50 ms to read, which a start need not wait for."""
-        field = "ca_file"
         try:
-            context = client_context(self._options.ca_file)
-            if self._options.cert_file is not None:
-                field = "cert_file"
-                # With no password at all the library would ask for it at the terminal.
-                context.load_cert_chain(self._options.cert_file, password="")
-        except OSError as error:
-            value = getattr(self._options, field)
-            raise ConfigError([f"{field}: expected certificates, got {value!r}: {error}"]) from None
-        return context
+            return checked_context(self._options.ca_file, self._options.cert_file)
+        except ValueError as error:
+            raise ConfigError([str(error)]) from None
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:

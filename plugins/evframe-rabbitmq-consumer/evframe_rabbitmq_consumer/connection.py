@@ -98,10 +98,7 @@ async def connect(options: ConnectionOptions, resolver: Resolver, taker: Taker) 
             uri = uri.with_user(uri.user or "guest").with_password(file.readline().rstrip("\r\n"))
     context = None
     if uri.scheme == "amqps":
-        context = client_context(options.ca_file)
-        if options.cert_file is not None:
-            # With no password at all the library would ask for it at the terminal.
-            context.load_cert_chain(options.cert_file, password="")
+        context = await asyncio.to_thread(client_context, options.ca_file, options.cert_file)
     host, port = options.endpoint
     found = await resolver.addresses(host, port)
     try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from evframe_cloudevents import Formats
-from evframe_wire.tls import client_context
+from evframe_wire.tls import checked_context
 
 from evframe import Batch, ConfigError, Event, Socket, Unavailable, hookimpl
 from evframe.plugin import HostAddress, LateModule, Limits, Ordering, PluginContext, Resolver, Step, UnfitError
@@ -203,13 +203,7 @@ def _tls(options: RabbitmqOptions) -> ssl.SSLContext:
     Raises:
         ConfigError: if a file is not there, or is not what it should be.
     """
-    field: str = "ca_file"
     try:
-        context = client_context(options.ca_file)
-        if options.cert_file is not None:
-            field = "cert_file"
-            # With no password at all the library would ask for it at the terminal.
-            context.load_cert_chain(options.cert_file, password="")
-    except OSError as error:
-        raise ConfigError([f"{field}: expected certificates, got {getattr(options, field)!r}: {error}"]) from None
-    return context
+        return checked_context(options.ca_file, options.cert_file)
+    except ValueError as error:
+        raise ConfigError([str(error)]) from None

@@ -61,10 +61,7 @@ class Session:
         address = self._address()
         tls = None
         if address.is_encrypted:
-            tls = client_context(self._options.ca_file)
-            if self._options.cert_file is not None:
-                # With no password at all the library would ask for it at the terminal.
-                tls.load_cert_chain(self._options.cert_file, password="")
+            tls = await asyncio.to_thread(client_context, self._options.ca_file, self._options.cert_file)
         try:
             for _ in range(2):
                 self._connections.append(await connect(address, found, tls, limits, self._options.client_name))

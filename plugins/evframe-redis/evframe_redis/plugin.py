@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from evframe_redis_clients.addresses import SCHEMES
-from evframe_wire.tls import client_context
+from evframe_wire.tls import checked_context
 
 from evframe import Batch, ConfigError, Socket, Unavailable, hookimpl
 from evframe.plugin import HostAddress, LateModule, Limits, PluginContext, Resolver
@@ -44,17 +44,10 @@ class RedisTransport:
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         """What certificates are checked with; the default ones take 50 ms to read, which a start need not wait for."""
-        field = "ca_file"
         try:
-            context = client_context(self._options.ca_file)
-            if self._options.cert_file is not None:
-                field = "cert_file"
-                # With no password at all the library would ask for it at the terminal.
-                context.load_cert_chain(self._options.cert_file, password="")
-        except OSError as error:
-            got = getattr(self._options, field)
-            raise ConfigError([f"{field}: expected certificates, got {got!r}: {error}"]) from None
-        return context
+            return checked_context(self._options.ca_file, self._options.cert_file)
+        except ValueError as error:
+            raise ConfigError([str(error)]) from None
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from evframe_datagram import DatagramTransport
 from evframe_stream import Options as StreamOptions
 from evframe_stream.chunk import Chunk
-from evframe_wire.tls import client_context
+from evframe_wire.tls import checked_context
 
 from evframe import Batch, ConfigError, Socket, Unavailable, hookimpl
 from evframe.plugin import HostAddress, Limits, PluginContext, Resolver
@@ -49,16 +49,9 @@ class SyslogTransport:
         """What certificates are checked with; the default ones take 50 ms to read, which a start need not wait for."""
         options = self._options
         try:
-            context = client_context(options.ca_file)
-        except OSError as error:
-            raise ConfigError([f"ca_file: expected certificates, got {options.ca_file!r}: {error}"]) from None
-        if options.cert_file is not None:
-            try:
-                context.load_cert_chain(options.cert_file, options.key_file, password="")
-            except OSError as error:
-                problem = f"cert_file: expected a certificate with its key, got {options.cert_file!r}: {error}"
-                raise ConfigError([problem]) from None
-        return context
+            return checked_context(options.ca_file, options.cert_file, options.key_file)
+        except ValueError as error:
+            raise ConfigError([str(error)]) from None
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:

@@ -246,7 +246,7 @@ def test_options_that_do_not_fit(options, problem):
     ("options", "problem"),
     [
         ({"ca_file": "/nowhere.pem"}, "ca_file: expected certificates, got '/nowhere.pem'"),
-        ({"cert_file": "/nowhere.pem"}, "cert_file: expected a certificate with its key, got '/nowhere.pem'"),
+        ({"cert_file": "/nowhere.pem"}, "cert_file: expected certificates, got '/nowhere.pem'"),
     ],
 )
 def test_files_that_cannot_be_used(options, problem):

@@ -6,17 +6,45 @@ import ssl
 from typing import Any
 
 
-def client_context(ca_file: str | None = None, **more: Any) -> ssl.SSLContext:
+def client_context(
+    ca_file: str | None = None, cert_file: str | None = None, key_file: str | None = None, **more: Any
+) -> ssl.SSLContext:
     """Return what a client connects with, which checks the name and the certificate of the server.
+
+    Those of the system take 50 ms to read, which the thread of an event loop should not wait for.
 
     Args:
         ca_file: the certificates of the authorities, instead of those of the system.
+        cert_file: the certificate that the client has, and those that certify it, in PEM; None for none.
+        key_file: its key, without a passphrase; None when it is in *cert_file*.
         more: further arguments of `ssl.create_default_context`.
 
     Raises:
-        OSError: if the file cannot be used.
+        OSError: if a file cannot be used.
     """
-    return _bounded(ssl.create_default_context(cafile=ca_file, **more))
+    context = _bounded(ssl.create_default_context(cafile=ca_file, **more))
+    if cert_file is not None:
+        _show(context, cert_file, key_file)
+    return context
+
+
+def checked_context(
+    ca_file: str | None = None, cert_file: str | None = None, key_file: str | None = None
+) -> ssl.SSLContext:
+    """Return what `client_context` does, for options of these names.
+
+    Raises:
+        ValueError: if a file cannot be used, with the name of the option.
+    """
+    field, file = "ca_file", ca_file
+    try:
+        context = client_context(ca_file)
+        if cert_file is not None:
+            field, file = "cert_file", cert_file
+            _show(context, cert_file, key_file)
+    except OSError as error:
+        raise ValueError(f"{field}: expected certificates, got {file!r}: {error}") from None
+    return context
 
 
 def server_context(cert_file: str, key_file: str | None) -> ssl.SSLContext:
@@ -30,9 +58,13 @@ def server_context(cert_file: str, key_file: str | None) -> ssl.SSLContext:
         OSError: if the files do not fit.
     """
     context = _bounded(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    _show(context, cert_file, key_file)
+    return context
+
+
+def _show(context: ssl.SSLContext, cert_file: str, key_file: str | None) -> None:
     # A key with a passphrase is an error, not a question on the terminal.
     context.load_cert_chain(cert_file, key_file, password="")
-    return context
 
 
 def _bounded(context: ssl.SSLContext) -> ssl.SSLContext:

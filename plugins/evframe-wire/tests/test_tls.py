@@ -4,7 +4,7 @@ import ssl
 import subprocess
 
 import pytest
-from evframe_wire.tls import client_context, server_context
+from evframe_wire.tls import checked_context, client_context, server_context
 
 
 @pytest.fixture(scope="module")
@@ -27,3 +27,17 @@ def test_old_versions_are_refused(certificate):
     assert (client.check_hostname, client.verify_mode) == (True, ssl.CERT_REQUIRED)
     with pytest.raises(OSError, match="No such file"):
         client_context("/no/such/file")
+
+
+@pytest.mark.parametrize("field", ["ca_file", "cert_file"])
+def test_file_of_an_option(field):
+    """The error names the option whose file cannot be used."""
+    with pytest.raises(ValueError, match=rf"^{field}: expected certificates, got '/no/such/file': "):
+        checked_context(**{field: "/no/such/file"})
+
+
+def test_certificate_of_the_client(certificate):
+    """It is shown to a server; a file without its key is an error, and no question."""
+    assert checked_context(cert_file=certificate)
+    with pytest.raises(ValueError, match="^cert_file: expected certificates"):
+        checked_context(cert_file=f"{certificate}.cert")
