@@ -129,6 +129,8 @@ class Gateway:
 
     def _read(self):
         for line in self.process.stdout:
+            if not line.endswith("\n"):  # a kill has cut it off
+                break
             self.last = line
             if line[0].isdigit():
                 self.next, self.safe = map(int, line.split())
