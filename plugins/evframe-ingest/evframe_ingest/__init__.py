@@ -4,14 +4,17 @@ A plugin that consumes a queue acknowledges a message according to this report.
 """
 
 from evframe_ingest.availability import Availability
+from evframe_ingest.connecting import SETTLE_S, ConnectingConsumer, SessionConsumer
 from evframe_ingest.consumers import ConsumingPlugin
 from evframe_ingest.intake import LARGE_BYTES, Fate, Intake, Prepared, Refused, fate_of
 from evframe_ingest.queues import About, QueueIntake, Rules
 
 __all__ = [
     "LARGE_BYTES",
+    "SETTLE_S",
     "About",
     "Availability",
+    "ConnectingConsumer",
     "ConsumingPlugin",
     "Fate",
     "Intake",
@@ -19,5 +22,6 @@ __all__ = [
     "QueueIntake",
     "Refused",
     "Rules",
+    "SessionConsumer",
     "fate_of",
 ]

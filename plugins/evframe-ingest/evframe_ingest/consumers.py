@@ -4,22 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from evframe import hookimpl
-from evframe.plugin import PluginContext, unfilled
-
-
-class Connection(Protocol):
-    """The options of a connection."""
-
-    @property
-    def name(self) -> str:
-        """What listings, statuses and the log call it."""
-
-    @property
-    def endpoints(self) -> tuple[tuple[str, int], ...]:
-        """Hosts and ports of its brokers."""
+from evframe import Parameter, hookimpl
+from evframe.plugin import Command, CommandTable, EventCollector, HostAddress, PluginContext, unfilled
 
 
 class Connections(Protocol):
@@ -27,7 +15,7 @@ class Connections(Protocol):
 
     @property
     def connections(self) -> Sequence[Any]:
-        """Each is a `Connection`."""
+        """Each is a `evframe_ingest.connecting.Connection`."""
 
 
 class Consumer(Protocol):
@@ -38,6 +26,9 @@ class Consumer(Protocol):
 
     def adopt(self, options: Any) -> None:
         """Use the secrets of *options* for the next login."""
+
+    def moved(self, host: str, addresses: Sequence[HostAddress]) -> None:
+        """Connect again when *host* is the broker's, and the connection is to an address that it has no more."""
 
     async def stop(self) -> None:
         """Answer what has its outcome by now, and end the connection."""
@@ -54,11 +45,17 @@ class ConsumingPlugin(Generic[OptionsT, ConsumerT]):
     """The base of a plugin object.
 
     Args:
-        options: of the plugin.
+        options: the table of the plugin; None for its defaults.
     """
 
-    def __init__(self, options: OptionsT) -> None:
-        self._options = options
+    Options: ClassVar[type[Any]]
+    parameters: ClassVar[Mapping[str, Parameter]]
+    """Those of the events of messages that name none."""
+    listing: ClassVar[tuple[str, str]]
+    """The command that lists the connections, and what it does."""
+
+    def __init__(self, options: OptionsT | None = None) -> None:
+        self._options: OptionsT = self.Options() if options is None else options
         self.consumers: dict[str, ConsumerT] = {}
         """What consumes, by the names of the connections."""
 
@@ -66,8 +63,24 @@ class ConsumingPlugin(Generic[OptionsT, ConsumerT]):
         """Return what consumes the connection with *options*."""
         raise NotImplementedError
 
+    def _summary(self, options: Any) -> str:
+        """Return when the event of the connection with *options* is raised."""
+        raise NotImplementedError
+
+    @hookimpl
+    def register_events(self, collector: EventCollector) -> None:
+        """Declare the events of messages that name none."""
+        for each in self._options.connections:
+            if each.event is not None:
+                collector.add(each.event, self.parameters, summary=self._summary(each))
+
+    @hookimpl
+    def management_commands(self, commands: CommandTable) -> None:
+        """Contribute the command that lists the connections."""
+        name, summary = self.listing
+        commands.add(Command(name, ((),), self._list, summary))
+
     def _list(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer the command that lists the connections."""
         return {"Connections": [consumer.listed() for consumer in self.consumers.values()]}
 
     @hookimpl
@@ -93,6 +106,12 @@ class ConsumingPlugin(Generic[OptionsT, ConsumerT]):
         """Begin to consume."""
         for consumer in self.consumers.values():
             context.spawn(consumer.run())
+
+    @hookimpl
+    def addresses_changed(self, host: str, addresses: tuple[HostAddress, ...]) -> None:
+        """Connect again to brokers that have moved."""
+        for consumer in self.consumers.values():
+            consumer.moved(host, addresses)
 
     @hookimpl
     def stop(self) -> Awaitable[Any]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from evframe_ingest import Availability, QueueIntake, Rules
+from evframe_ingest import SETTLE_S, ConnectingConsumer
 from evframe_kafka_clients.places import Places
-from evframe_wire.backoff import delay_s
 
 from evframe import Unavailable
-from evframe.plugin import LateModule, PluginContext, comes_from_outside
+from evframe.plugin import HostAddress, comes_from_outside
 from evframe_kafka_consumer.counts import Counts
 from evframe_kafka_consumer.options import ConnectionOptions
 from evframe_kafka_consumer.properties import converted, settings
@@ -24,41 +23,23 @@ if TYPE_CHECKING:
     from evframe_kafka_consumer.member import Member
     from evframe_kafka_consumer.records import Records
 
-GROUP: Final = "kafka-consumer"
-_SETTLE_S: Final = 0.5
 _LOOK_S: Final = 5.0
 _MOVED_S: Final = 15.0
 
 
-class TopicConsumer:
-    """Joins a group, consumes, and joins again when that ends, forever.
+class TopicConsumer(ConnectingConsumer[ConnectionOptions]):
+    """Joins a group, and consumes as one of its members."""
 
-    Args:
-        options: of the topics.
-        context: of the plugin.
-        sleep: waits so many seconds.
-    """
+    plugin = "kafka-consumer"
 
-    def __init__(
-        self,
-        options: ConnectionOptions,
-        context: PluginContext,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self.options = options
-        self.intake = QueueIntake(
-            context, options.name, Rules(options.event, tuple(options.events), options.max_events)
-        )
-        self._resolver = context.resolver
-        by_name = "ssl" in str(options.properties.get("security.protocol", "")).lower()
-        self._places = Places(options.endpoints, context.resolver, by_name=by_name)
-        self._library = LateModule("evframe_kafka_consumer.library")
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        by_name = "ssl" in str(self.options.properties.get("security.protocol", "")).lower()
+        self._places = Places(self.options.endpoints, self._resolver, by_name=by_name)
         self._tokens: Tokens | None = None  # from the first connection with these options on
         self.counts = Counts()
         self._records: Records | None = None  # from the first connection on
-        self._sleep = sleep
         self._has_moved = False
-        self._availability = Availability(context.status.group(GROUP), options.name, options.brokers)
         self._member: Member | None = None
         self._committer: asyncio.Task[None] | None = None
 
@@ -88,37 +69,21 @@ class TopicConsumer:
                 problem = await self._places.connection_problem()
         return problem or str(library.reason_of(error))
 
-    async def run(self) -> None:
-        """Consume until this is cancelled; then what is done is still committed until `stop`."""
-        for host, _ in self._places.endpoints:
-            self._resolver.use(host)
-        try:
-            await self._run()
-        finally:
-            for host, _ in self._places.endpoints:
-                self._resolver.release(host)
-
-    async def _run(self) -> None:
+    async def _consume(self) -> str:
         library = await self._library.get()
         if self._records is None:
             self._records = library.Records(self.options, self.intake, self.counts, self._made)
-        attempt = 0
-        while True:
-            begun = time.monotonic()
-            try:
-                await self._consume(library, self._records)
-            except BaseException as error:  # whatever the library makes of what the brokers do, cancellations too
-                if comes_from_outside(error):
-                    raise
-                if self._tokens is not None:
-                    self._tokens.failed()
-                self._availability.ends(await self._reason_of(library, error))
-            await self._leave()
-            cap_s = self.options.retry_timeout_ms / 1000
-            attempt = attempt + 1 if time.monotonic() - begun < cap_s else 1
-            await self._sleep(delay_s(attempt, cap_s))
+        try:
+            await self._take_part(library, self._records)
+        except BaseException as error:  # whatever the library makes of what the brokers do, cancellations too
+            if comes_from_outside(error):
+                raise
+            if self._tokens is not None:
+                self._tokens.failed()
+            return await self._reason_of(library, error)
+        return "closed"
 
-    async def _consume(self, library: Any, records: Records) -> None:
+    async def _take_part(self, library: Any, records: Records) -> None:
         """Consume as one member of the group, until the library cannot continue."""
         self._has_moved = False
         member: Member = library.Member(self.options, records, self._places, await self._made())
@@ -167,10 +132,10 @@ class TopicConsumer:
 
     def adopt(self, options: ConnectionOptions) -> None:
         """Use the secrets of *options* for the next connection."""
-        self.options = options
+        super().adopt(options)
         self._tokens = None
 
-    def moved(self, host: str) -> None:
+    def moved(self, host: str, _: Sequence[HostAddress]) -> None:
         """Join again when *host* is one of the brokers to begin with, and has other addresses."""
         self._has_moved = self._has_moved or any(host == each for each, _ in self._places.endpoints)
 
@@ -187,7 +152,7 @@ class TopicConsumer:
         """Commit what has its outcome by now, and leave the group: the rest comes again."""
         if self._records is not None:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_SETTLE_S):
+                async with asyncio.timeout(SETTLE_S):
                     while self.counts.waiting.total():
                         self._records.settled.clear()
                         await self._records.settled.wait()

@@ -115,6 +115,11 @@ class ConnectionOptions:
     """More properties, in the names of librdkafka: security, sessions, fetching."""
 
     @property
+    def address(self) -> str:
+        """The brokers as people see them."""
+        return self.brokers
+
+    @property
     def endpoints(self) -> tuple[tuple[str, int], ...]:
         """Hosts and ports of the brokers."""
         return tuple((without_brackets(host), port) for host, port in map(_host_and_port, self.brokers.split(",")))

@@ -103,6 +103,11 @@ class ConnectionOptions(LoginOptions):
             raise ValueError("stream: expected either a stream, or a subject with ack = 'at_once', got neither")
 
     @property
+    def address(self) -> str:
+        """The servers as people see them."""
+        return self.url
+
+    @property
     def endpoints(self) -> tuple[tuple[str, int], ...]:
         """Hosts and ports of the servers."""
         return _hosts(self.url)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from evframe_ingest import ConsumingPlugin
 
-from evframe import Parameter, hookimpl
-from evframe.plugin import Command, CommandTable, EventCollector, HostAddress, PluginContext
+from evframe import Parameter
+from evframe.plugin import PluginContext
 from evframe_redis_consumer.consumer import StreamConsumer
 from evframe_redis_consumer.options import ConnectionOptions
 from evframe_redis_consumer.options import Options as ConsumerOptions
@@ -19,29 +21,15 @@ class RedisConsumer(ConsumingPlugin[ConsumerOptions, StreamConsumer]):
     """
 
     Options = ConsumerOptions
-
-    def __init__(self, options: ConsumerOptions | None = None) -> None:
-        super().__init__(ConsumerOptions() if options is None else options)
+    listing = ("redis_consumer:list", "lists the streams that are consumed")
+    parameters: ClassVar = {
+        "body": Parameter(
+            str, summary="The entry's body, or its fields as JSON; bytes that are not UTF-8 go out as they came in."
+        ),
+    }
 
     def _consumer(self, options: ConnectionOptions, context: PluginContext) -> StreamConsumer:
         return StreamConsumer(options, context)
 
-    @hookimpl
-    def register_events(self, collector: EventCollector) -> None:
-        """Declare the events of entries that name none."""
-        for each in self._options.connections:
-            if each.event is not None:
-                summary = "The entry's body, or its fields as JSON; bytes that are not UTF-8 go out as they came in."
-                body = {"body": Parameter(str, summary=summary)}
-                collector.add(each.event, body, summary=f"Raised for an entry of the stream {each.stream}.")
-
-    @hookimpl
-    def management_commands(self, commands: CommandTable) -> None:
-        """Contribute the command that lists the streams."""
-        commands.add(Command("redis_consumer:list", ((),), self._list, "lists the streams that are consumed"))
-
-    @hookimpl
-    def addresses_changed(self, host: str, addresses: tuple[HostAddress, ...]) -> None:
-        """Connect again to servers that have moved."""
-        for consumer in self.consumers.values():
-            consumer.moved(host, addresses)
+    def _summary(self, options: ConnectionOptions) -> str:
+        return f"Raised for an entry of the stream {options.stream}."
