@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from evframe_wire.exceptions import EvframeError, ParameterError
+from evframe_wire.exceptions import ConfigError, EvframeError, ParameterError
 from evframe_wire.masking import masked_socket
 from evframe_wire.visible import brief, visible
 
@@ -84,14 +84,6 @@ class ForbiddenError(EvframeError, ValueError):
         self.rule = rule
         self.subject = subject
         self.problem = problem
-
-
-class ConfigError(EvframeError, ValueError):
-    """Raised with every problem of a configuration, one line each with its path."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
 
 
 class PluginError(EvframeError):

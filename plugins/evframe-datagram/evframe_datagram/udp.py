@@ -6,10 +6,11 @@ import asyncio
 import errno
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from socket import SO_ERROR, SOL_SOCKET
 from typing import Final
 
+import attrs
 from evframe_wire.addresses import connection_problem
 
 from evframe import Batch, Unavailable
@@ -35,6 +36,18 @@ _REPORT_S: Final = 0.05  # in which a host reports that no process listens
 _MOST_BYTES: Final[dict[int, int]] = {socket.AF_INET: 65507, socket.AF_INET6: 65487}
 
 
+@attrs.frozen
+class _Datagrams:
+    """The datagrams of one batch, and what they are sent with."""
+
+    kernel: socket.socket
+    target: UdpSocket
+    batch: Batch
+    payloads: Sequence[bytes]
+    most: int
+    """The longest that the protocol has, in bytes."""
+
+
 class UdpSender:
     """Sends batches as datagrams of UDP.
 
@@ -50,40 +63,49 @@ class UdpSender:
         self.doubtful: set[str] = set()
         """The kept subscribers whose peers could not be reached; see `send_carefully`."""
 
-    def send(self, target: UdpSocket, batch: Batch, address: HostAddress) -> None:
+    def send(self, target: UdpSocket, batch: Batch, payloads: Sequence[bytes], address: HostAddress) -> None:
         """Send one datagram per event.
+
+        Args:
+            target: the subscriber's socket.
+            batch: gets the outcomes.
+            payloads: of the datagrams; an empty one is not sent, and its event has its outcome already.
+            address: that of the peer.
 
         Raises:
             Unavailable: if the kernel takes no more, or did not bring to the peer what is kept.
         """
         kernel = self._connect(target, address)
         most = _MOST_BYTES[address.family]
-        events = batch.events
-        if len(events) == 1 and len(events[0].payload) <= most:
-            self._send_one(kernel, target, batch, most, events[0].payload)
+        if len(payloads) == 1 and 0 < len(payloads[0]) <= most:
+            self._send_one(kernel, target, batch, most, payloads[0])
         else:
-            self._send_all(kernel, target, batch, most, [], part=range(len(events)))
+            self._send_all(_Datagrams(kernel, target, batch, payloads, most), range(len(payloads)))
 
-    async def send_carefully(self, target: UdpSocket, batch: Batch, address: HostAddress) -> None:
+    async def send_carefully(
+        self, target: UdpSocket, batch: Batch, payloads: Sequence[bytes], address: HostAddress
+    ) -> None:
         """Send the first event alone, and the others unless the peer's host reports that no process listens.
 
-        From another host the report comes when what was sent counts as delivered already.
+        From another host the report comes when what was sent counts as delivered already. The arguments are those of
+        `send`.
 
         Raises:
             Unavailable: see `send`.
         """
         kernel = self._connect(target, address)
-        most = _MOST_BYTES[address.family]
+        datagrams = _Datagrams(kernel, target, batch, payloads, _MOST_BYTES[address.family])
+        first = next((index for index, payload in enumerate(payloads) if payload), 0)
         self._sockets.waiting.add(target.canonical)
         try:
             kernel.getsockopt(SOL_SOCKET, SO_ERROR)  # a report on an earlier attempt
-            self._send_all(kernel, target, batch, most, [], part=range(1))
+            self._send_all(datagrams, range(first, first + 1))
             await asyncio.sleep(_REPORT_S)
-            self._send_all(kernel, target, batch, most, [], part=range(0))
+            self._send_all(datagrams, range(first, first))
         finally:
             self._sockets.waiting.discard(target.canonical)
         self.doubtful.discard(target.canonical)
-        self._send_all(kernel, target, batch, most, [], part=range(1, len(batch.events)))
+        self._send_all(datagrams, range(first + 1, len(payloads)))
 
     def _connect(self, target: UdpSocket, address: HostAddress) -> socket.socket:
         try:
@@ -101,34 +123,33 @@ class UdpSender:
         except OSError as error:
             reports: list[int] = []
             if self._may_be_repeated(error.errno, 1, reports):
-                self._send_all(kernel, target, batch, most, reports, part=range(1))
+                self._send_all(_Datagrams(kernel, target, batch, [payload], most), range(1), reports)
                 return
             self._fail(target, batch, range(1), error.errno)
         reported = kernel.getsockopt(SOL_SOCKET, SO_ERROR)
         if reported in _REPORTED:
             self._fail(target, batch, range(1), reported)
 
-    def _send_all(  # noqa: PLR0913 what one batch needs
-        self, kernel: socket.socket, target: UdpSocket, batch: Batch, most: int, reports: list[int], *, part: range
-    ) -> None:
+    def _send_all(self, datagrams: _Datagrams, part: range, reports: list[int] | None = None) -> None:
         """Send *part* of a batch; *reports* are those of the kernel that it may be about to repeat."""
+        kernel, target, batch = datagrams.kernel, datagrams.target, datagrams.batch
+        payloads, most = datagrams.payloads, datagrams.most
+        reports = [] if reports is None else reports
         send = kernel.send
-        payloads = [event.payload for event in batch.events]
         sizes = [*map(len, payloads), _MAX_SEGMENT_BYTES + 1]
         index = previous = part.start
         total = part.stop
         while index < total:
             size = sizes[index]
+            if not 0 < size <= most:
+                index = _skip(batch, index, size)
+                continue  # nothing was sent: a report that comes next is on what was sent before
             # Only what is followed by an equal or a shorter payload can begin a burst.
             count = self._burst(sizes, index, total) if sizes[index + 1] <= size and self._segmentation else 1
             try:
                 if count > 1:
                     burst = b"".join(payloads[index : index + count])
                     kernel.sendmsg([burst], [(socket.SOL_UDP, _UDP_SEGMENT, struct.pack("H", size))])
-                elif size > most:
-                    batch.fail(index, "too_large")
-                    index += 1
-                    continue  # nothing was sent: a report that comes next is on what was sent before
                 else:
                     send(payloads[index])
             except BlockingIOError:
@@ -187,3 +208,10 @@ class UdpSender:
                 return position - index + (length < size)
             position += 1
         return position - index
+
+
+def _skip(batch: Batch, index: int, size: int) -> int:
+    """Return the index after that of a datagram which is not sent; one that is too large fails."""
+    if size:
+        batch.fail(index, "too_large")
+    return index + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from evframe_wire.addresses import connection_problem
@@ -27,8 +27,13 @@ class UnixSender:
     def __init__(self, sockets: KernelSockets) -> None:
         self._sockets = sockets
 
-    def send(self, target: UnixSocket, batch: Batch) -> Awaitable[None] | bool:
+    def send(self, target: UnixSocket, batch: Batch, payloads: Sequence[bytes]) -> Awaitable[None] | bool:
         """Send one datagram per event.
+
+        Args:
+            target: the subscriber's socket.
+            batch: gets the outcomes.
+            payloads: of the datagrams; an empty one is not sent, and its event has its outcome already.
 
         Raises:
             Unavailable: if the reader is gone, with the number of events that were sent.
@@ -37,16 +42,15 @@ class UnixSender:
             kernel = self._sockets.connect(target.canonical, socket.AF_UNIX, target.sockaddr)
         except OSError as error:
             raise Unavailable(connection_problem(error)) from None
-        events = batch.events
-        index = 0
-        while index < len(events):
+        for index, payload in enumerate(payloads):
+            if not payload:
+                continue
             try:
-                kernel.send(events[index].payload)
+                kernel.send(payload)
             except BlockingIOError:
-                return self._send_rest(target, batch, index, kernel)
+                return self._send_rest(target, batch, payloads, index, kernel)
             except OSError as error:
                 self._fail(target, batch, index, error)
-            index += 1
         return True
 
     def _fail(self, target: UnixSocket, batch: Batch, index: int, error: OSError) -> None:
@@ -59,17 +63,19 @@ class UnixSender:
             raise Unavailable(connection_problem(error), done=index) from None
         batch.fail(index, reason_of(error.errno))
 
-    async def _send_rest(self, target: UnixSocket, batch: Batch, index: int, kernel: socket.socket) -> None:
+    async def _send_rest(
+        self, target: UnixSocket, batch: Batch, payloads: Sequence[bytes], index: int, kernel: socket.socket
+    ) -> None:
         """Continue when the reader has made room; a reader that is gone shows as an error of the send."""
-        events = batch.events
         try:
             room = _Room(self._sockets.copy(kernel))
         except OSError as error:
             raise Unavailable(connection_problem(error), done=index) from None
         try:
-            while index < len(events):
+            while index < len(payloads):
                 try:
-                    room.kernel.send(events[index].payload)
+                    if payloads[index]:
+                        room.kernel.send(payloads[index])
                 except BlockingIOError:
                     await room.wait()
                     continue

@@ -182,7 +182,7 @@ async def main():
             events.register_event("E_TEST")
             events.subscribe_event("E_TEST", "udp:127.0.0.1:%d" % receiver.getsockname()[1])
             await reasons(events, [1])
-            [kernel] = datagrams._sockets
+            [kernel] = datagrams.sender.kernel_sockets
             report(kernel.getsockname()[1], receiver.getsockname()[1])
             found["reported"] = await reasons(events, [3, 2, 4, 1])
             found["received"] = [len(receiver.recv(99)) for _ in range(5)]
@@ -494,6 +494,42 @@ async def test_names_leave_no_garbage():
                     events.unsubscribe_event("E_TEST", text)
                 del lease
                 await until(lambda: not events.resolver.in_use)
+
+
+class OddTexts(DatagramTransport):
+    """Sends the texts of events with an odd number, as a transport that cannot encode the others."""
+
+    @evframe.hookimpl
+    def deliver(self, socket, batch):
+        texts = [b"%d" % event.get(1) if event.get(1) % 2 else b"" for event in batch.events]
+        for index, text in enumerate(texts):
+            if not text:
+                batch.fail(index, "even")
+        return self.sender.send(socket, batch, texts)
+
+
+@pytest.mark.parametrize("kind", ["udp", "unix"])
+@pytest.mark.parametrize("sent", [[1], [2], [2, 4], [2, 1, 4, 6, 3, 13], [*range(1, 300)]])
+async def test_events_that_have_their_outcome(tmp_path, kind, sent):
+    """Another transport may have failed events itself: nothing is sent for them, nor counted again."""
+    family, address = (socket.AF_INET, ("127.0.0.1", 0)) if kind == "udp" else (socket.AF_UNIX, f"{tmp_path}/own")
+    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as reader:
+        reader.bind(address)
+        text = f"unix:{address}" if kind == "unix" else "udp:127.0.0.1:%d" % reader.getsockname()[1]
+        odd = [number for number in sent if number % 2]
+        async with evframe.EventInterface(plugins={"datagram": OddTexts()}) as events:
+            events.register_event("E_TEST")
+            lease = events.subscribe_event("E_TEST", text)
+            for number in sent:
+                events.raise_event("E_TEST", [number])
+            loop = asyncio.get_running_loop()
+            assert [int(await loop.sock_recv(reader, 99)) for _ in odd] == odd
+            await until(lambda: not lease.subscriber.depth)
+            with pytest.raises(BlockingIOError):
+                reader.recv(99)
+    subscriber = lease.subscriber
+    even = len(sent) - len(odd)
+    assert (subscriber.delivered, subscriber.reasons) == (len(odd), {"even": even} if even else None)
 
 
 class Members:

@@ -10,7 +10,7 @@ import termios
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import ClassVar, Final
 
 from evframe_wire.addresses import connection_problem
 
@@ -35,6 +35,8 @@ class Connection(ABC):
         resolver: looks the host up.
     """
 
+    protocol: ClassVar = "tcp"
+    """What the end of a connection is reported with."""
     on_closed: Callable[[Address, Address], None] | None = None
     """Called with the peer's and the own address of each connection that ends, unless it carried meta events alone."""
 
@@ -80,6 +82,11 @@ class Connection(ABC):
             reason: how it ended.
             acknowledged: how many bytes the peer's kernel had.
         """
+
+    @property
+    def host(self) -> str:
+        """The name or the address of the peer, without brackets."""
+        return self._endpoint[0]
 
     @property
     def is_open(self) -> bool:

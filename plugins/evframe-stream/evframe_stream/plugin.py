@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable
-from functools import partial
 
 from evframe_cloudevents import Formats
-from evframe_wire.addresses import without_brackets
 
 from evframe import Batch, Socket, hookimpl
 from evframe.plugin import HostAddress, Limits, PluginContext, Resolver
@@ -16,6 +14,7 @@ from evframe_stream.address import TcpSocket, parse
 from evframe_stream.answered import AnsweredConnection
 from evframe_stream.chunk import Chunk
 from evframe_stream.connection import Connection
+from evframe_stream.connections import Connections
 from evframe_stream.messages import MessageFormat
 from evframe_stream.options import Options as StreamOptions
 
@@ -34,24 +33,20 @@ class StreamTransport:
         self._format = MessageFormat(options.event_param, newline=options.newline_framing)
         self.formats = Formats(options.format, options.formats)
         """The formats of the subscribers."""
-        self._connections: dict[tuple[str, int], Connection] = {}
-        self._context: PluginContext | None = None
-        self._resolver = Resolver()
+        self.connections = Connections(self._make)
+        """Those to the peers of the subscribers."""
         self._next_id = random.randrange(1, 2**30)  # noqa: S311 to distinguish runs, not a secret
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
         """Share the resolver of all plugins and what makes CloudEvents, and report closed connections."""
         self.formats.use(context)
-        self._context = context
-        self._resolver = context.resolver
+        self.connections.use(context)
 
     @hookimpl
     def addresses_changed(self, host: str, addresses: tuple[HostAddress, ...]) -> None:
         """Exchange the connections to addresses that *host* does not have any more."""
-        for (name, _), connection in self._connections.items():
-            if without_brackets(name) == host:
-                connection.addresses_changed(addresses)
+        self.connections.addresses_changed(host, addresses)
 
     @hookimpl
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
@@ -63,7 +58,7 @@ class StreamTransport:
         """Send one message per event."""
         if not isinstance(socket, TcpSocket):
             return None
-        connection = self._connection(socket)
+        connection = self.connections.get((socket.host, socket.port), socket)
         if not self._options.reliable_mode:
             return connection.send(Chunk(batch, self._messages(socket, batch)))
         first = self._take_ids(max(1, len(batch.events)))
@@ -79,33 +74,17 @@ class StreamTransport:
         self._next_id = first + count
         return first
 
-    def _connection(self, target: TcpSocket) -> Connection:
-        key = (target.host, target.port)
-        connection = self._connections.get(key)
-        if connection is None:
-            kind = AnsweredConnection if self._options.reliable_mode else AcknowledgedConnection
-            connection = kind(target.endpoints[0], self._options, self._resolver)
-            if self._context is not None:
-                connection.on_closed = partial(self._context.connection_closed, protocol="tcp")
-            self._connections[key] = connection
-        connection.users.add(target.canonical)
-        return connection
+    def _make(self, target: TcpSocket, resolver: Resolver) -> Connection:
+        kind = AnsweredConnection if self._options.reliable_mode else AcknowledgedConnection
+        return kind(target.endpoints[0], self._options, resolver)
 
     @hookimpl
     def unsubscribed(self, socket: Socket) -> None:
         """Close the connection with its last subscriber."""
         if isinstance(socket, TcpSocket):
-            key = (socket.host, socket.port)
-            connection = self._connections.get(key)
-            if connection is not None:
-                connection.users.discard(socket.canonical)
-                if not connection.users:
-                    del self._connections[key]
-                    connection.close()
+            self.connections.release((socket.host, socket.port), socket)
 
     @hookimpl
     def stop(self) -> None:
         """Close what is open."""
-        connections, self._connections = self._connections, {}
-        for connection in connections.values():
-            connection.close()
+        self.connections.close()

@@ -130,7 +130,7 @@ async def test_reset_that_follows_the_end_of_the_stream(tmp_path):
         load.burst()
         await acknowledged(lease)
         await peer.do("half")
-        (connection,) = events.plugin("stream")._connections.values()
+        (connection,) = events.plugin("stream").connections
         await until(lambda: not connection.is_open)
         await peer.do("close")
         await peer.do("read")
@@ -145,7 +145,7 @@ async def test_peer_that_closes_its_side_reads_the_rest(tmp_path):
         load.burst()
         await acknowledged(lease)
         await peer.do("half")
-        (connection,) = events.plugin("stream")._connections.values()
+        (connection,) = events.plugin("stream").connections
         await until(lambda: not connection.is_open)
         load.burst()
         await read_all(peer, load.count)

@@ -27,7 +27,7 @@ async def test_refused_connections_leave_no_garbage(reliable):
                     events.raise_event("E_TEST", [number])
                     await until(lambda lease=lease: lease.subscriber.attempts)
                     events.unsubscribe_event("E_TEST", f"tcp:127.0.0.1:{port}/m{number}")
-                await until(lambda: not plugins["stream"]._connections)
+                await until(lambda: not list(plugins["stream"].connections))
 
 
 async def test_a_connection_that_ended_early_leaves_at_once():
@@ -49,6 +49,6 @@ async def test_a_connection_that_ended_early_leaves_at_once():
         events.subscribe_event("E_TEST", socket_text)
         events.raise_event("E_TEST")
         await asked.wait()
-        (connection,) = map(ref, stream._connections.values())
+        (connection,) = map(ref, stream.connections)
         events.unsubscribe_event("E_TEST", socket_text)
         await until(lambda: connection() is None, 20)

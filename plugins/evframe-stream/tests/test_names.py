@@ -144,7 +144,7 @@ async def test_idle_connection_follows_the_name():
         async with Homes() as homes, named(names, every_s=0.05) as events:
             events.subscribe_event("E_TEST", f"tcp:peer.example:{homes.port}")
             await events.raise_event_and_wait("E_TEST", [0])
-            (connection,) = events.plugin("stream")._connections.values()
+            (connection,) = events.plugin("stream").connections
             names["peer.example"] = [NEW]
             await until(lambda: connection._kernel is None)
             await events.raise_event_and_wait("E_TEST", [1])
@@ -170,7 +170,7 @@ async def test_a_connection_that_is_closed_while_it_is_exchanged_opens_no_other(
             lease = events.subscribe_event("E_TEST", f"tcp:peer.example:{homes.port}")
             await events.raise_event_and_wait("E_TEST", [0])
             transport = events.plugin("stream")
-            (connection,) = transport._connections.values()
+            (connection,) = transport.connections
             connection.addresses_changed(())
             sent = transport.deliver(lease.subscriber.socket, Batch(()))
             transport.stop()

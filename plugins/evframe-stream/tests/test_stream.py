@@ -303,7 +303,7 @@ async def test_request_that_times_out_half_written_s3():
         lease = events.subscribe_event("E_TEST", f"tcp:127.0.0.1:{peer.port}")
         large = await events.raise_event_and_wait("E_TEST", ["large", "x" * 20_000_000])
         assert large[0].reason == "timeout"
-        (connection,) = events.plugin("stream")._connections.values()
+        (connection,) = events.plugin("stream").connections
         assert 0 < connection._buffered < 20_000_000  # half-written indeed
         read.set()
         await peer.until(lambda: len(peer.data) > 20_000_000)
@@ -421,7 +421,7 @@ async def test_connection_is_shared_and_closed_s9():
         await events.raise_event_and_wait("E_TEST")
         await peer.until(lambda: len(peer.data) >= 6 * 35 - 4 * 5)
         assert len(peer.connections) == 1
-        (connection,) = events.plugin("stream")._connections.values()
+        (connection,) = events.plugin("stream").connections
         assert connection._kernel.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         for text in sockets:
             events.unsubscribe_event("E_TEST", text)
@@ -535,6 +535,6 @@ async def test_events_about_connections_do_not_feed_themselves():
             await events.raise_event_and_wait("E_QUIET")
             await peer.until(lambda count=count: len(peer.connections) == count)
             peer.connections[-1][1].close()
-            (connection,) = events.plugin("stream")._connections.values()
+            (connection,) = events.plugin("stream").connections
             await until(lambda connection=connection: not connection.is_open)
     assert recorder.closed == []

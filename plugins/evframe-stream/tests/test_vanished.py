@@ -37,7 +37,7 @@ async def connect(events, listener):
     """Return the peer's end of a connection that has carried an event, and the transport's side of it."""
     events.subscribe_event("E_TEST", "tcp:127.0.0.1:%d" % listener.getsockname()[1])
     assert (await events.raise_event_and_wait("E_TEST", ["first"]))[0].delivered
-    (connection,) = events.plugin("stream")._connections.values()
+    (connection,) = events.plugin("stream").connections
     return (await asyncio.get_running_loop().sock_accept(listener))[0], connection
 
 
@@ -78,8 +78,8 @@ async def test_kernel_has_the_times_of_the_options(listener, options, expected, 
         text = "tcp:127.0.0.1:%d" % listener.getsockname()[1]
         events.subscribe_event("E_TEST", text)
         events.raise_event("E_TEST")
-        await until(lambda: events.plugin("stream")._connections)
-        (connection,) = events.plugin("stream")._connections.values()
+        await until(lambda: list(events.plugin("stream").connections))
+        (connection,) = events.plugin("stream").connections
         await until(lambda: connection.is_open)
         names = [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT), (socket.SOL_SOCKET, socket.SO_KEEPALIVE)]
         names += [

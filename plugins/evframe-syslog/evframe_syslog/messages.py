@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -22,14 +23,8 @@ _UNFIT_PARAMETER: Final = re.compile(r"[^!#-<>-\\^-~]")  # the same without = ] 
 # RFC 5424, 6.3.3: these three alone are escaped. Control characters would break the lines of a receiver's file.
 _ESCAPES: Final = str.maketrans(
     {
-        **{chr(code): f"\\u{code:04x}" for code in (*range(32), *range(127, 160))},
-        "\b": "\\b",
-        "\t": "\\t",
-        "\n": "\\n",
-        "\f": "\\f",
-        "\r": "\\r",
-        '"': '\\"',
-        "\\": "\\\\",
+        **{code: json.dumps(chr(code))[1:-1] for code in (*range(32), *b'"\\')},
+        **{code: f"\\u{code:04x}" for code in range(127, 160)},
         "]": "\\]",
     }
 )

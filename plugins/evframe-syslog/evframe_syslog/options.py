@@ -7,6 +7,7 @@ import socket
 from typing import Any, Final, Literal
 
 import attrs
+from evframe_options import Validator, matching, one_of
 
 from evframe.plugin import at_least, file_digests, within
 
@@ -16,18 +17,10 @@ FACILITIES: Final = (
     *(f"local{number}" for number in range(8)),
 )
 SEVERITIES: Final = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
-_SD_ID: Final = re.compile(r"[!#-<>?A-\\^-~]{1,21}@(?=[0-9.]{1,9}$)[0-9]+(?:\.[0-9]+)*")  # without = " ] and @
+_SD_ID: Final = r"[!#-<>?A-\\^-~]{1,21}@(?=[0-9.]{1,9}$)[0-9]+(?:\.[0-9]+)*"  # without = " ] and @
 DELIVERY: Final = "delivery"
 """What the name of the structured data about the delivery begins with; a message has each name once."""
 Content = Literal["both", "structured", "payload"]
-
-
-def _one_of(names: tuple[str, ...]) -> Any:
-    def check(_: Any, attribute: attrs.Attribute[Any], value: str) -> None:
-        if value not in names:
-            raise ValueError(f"{attribute.name}: expected one of {', '.join(names)}, got {value!r}")
-
-    return check
 
 
 def _severities(_: Any, attribute: attrs.Attribute[Any], value: dict[str, str]) -> None:
@@ -36,19 +29,11 @@ def _severities(_: Any, attribute: attrs.Attribute[Any], value: dict[str, str]) 
             raise ValueError(f"{attribute.name}.{pattern}: expected one of {', '.join(SEVERITIES)}, got {name!r}")
 
 
-def _printable(most: int) -> Any:
-    def check(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
-        if value is not None and not re.fullmatch(f"[!-~]{{1,{most}}}", value):
-            raise ValueError(
-                f"{attribute.name}: expected 1 to {most} characters of ASCII without blanks, got {value!r}"
-            )
-
-    return check
+def _printable(most: int) -> Validator:
+    return matching(f"[!-~]{{1,{most}}}", f"1 to {most} characters of ASCII without blanks")
 
 
-def _sd_id(_: Any, attribute: attrs.Attribute[Any], value: str) -> None:
-    if not _SD_ID.fullmatch(value):
-        raise ValueError(f"{attribute.name}: expected a name, '@' and an enterprise number, got {value!r}")
+def _is_no_delivery(_: Any, attribute: attrs.Attribute[Any], value: str) -> None:
     if value.startswith(f"{DELIVERY}@"):
         raise ValueError(f"{attribute.name}: expected another name than that of the delivery, got {value!r}")
 
@@ -57,16 +42,19 @@ def _sd_id(_: Any, attribute: attrs.Attribute[Any], value: str) -> None:
 class Options:
     """How events become messages of syslog."""
 
-    facility: str = attrs.field(default="local0", validator=_one_of(FACILITIES))
+    facility: str = attrs.field(default="local0", validator=one_of(*FACILITIES))
     """The facility of all messages, by its keyword, such as ``daemon`` or ``local0``."""
-    severity: str = attrs.field(default="notice", validator=_one_of(SEVERITIES))
+    severity: str = attrs.field(default="notice", validator=one_of(*SEVERITIES))
     """The severity, by its keyword: ``emerg``, ``alert``, ``crit``, ``err``, ``warning``, ``notice``, ``info`` or
     ``debug``."""
     severities: dict[str, str] = attrs.field(factory=dict, validator=_severities)
     """The severity of some events, by patterns of their names, such as ``E_PIKE_*``; the first that fits counts."""
     content: Content = "both"
     """What a message has: the parameters as structured data, the JSON-RPC notification as its text, or both."""
-    sd_id: str = attrs.field(default="event@32473", validator=_sd_id)
+    sd_id: str = attrs.field(
+        default="event@32473",
+        validator=[matching(_SD_ID, "a name, '@' and an enterprise number"), _is_no_delivery],
+    )
     """The name of the structured data, with the private enterprise number of your organisation; 32473 is the number for
     examples."""
     hostname: str | None = attrs.field(default=None, validator=_printable(255))

@@ -221,8 +221,8 @@ async def test_sockets():
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"facility": "local9"}, "facility: expected one of kern"),
-        ({"severity": "warn"}, "severity: expected one of emerg"),
+        ({"facility": "local9"}, "facility: expected one of 'kern'"),
+        ({"severity": "warn"}, "severity: expected one of 'emerg'"),
         ({"severities": {"E_*": "error"}}, r"severities.E_\*: expected one of emerg"),
         ({"sd_id": "event"}, "sd_id: expected a name, '@'"),
         ({"sd_id": "a b@1"}, "sd_id: expected"),

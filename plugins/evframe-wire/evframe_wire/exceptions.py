@@ -1,4 +1,4 @@
-"""The root of the exceptions, and that of parameters which cannot be sent."""
+"""The root of the exceptions, and those that distributions without the core raise."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from evframe_wire.visible import brief
 
 class EvframeError(Exception):
     """The root of every error that evframe raises on purpose."""
+
+
+class ConfigError(EvframeError, ValueError):
+    """Raised with every problem of a configuration, one line each with its path."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 class ParameterError(EvframeError, ValueError):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ssl
+from functools import cached_property
 from typing import Any
+
+from evframe_wire.exceptions import ConfigError
 
 
 def client_context(
@@ -34,7 +37,7 @@ def checked_context(
     """Return what `client_context` does, for options of these names.
 
     Raises:
-        ValueError: if a file cannot be used, with the name of the option.
+        ConfigError: if a file cannot be used, with the name of the option.
     """
     field, file = "ca_file", ca_file
     try:
@@ -43,8 +46,29 @@ def checked_context(
             field, file = "cert_file", cert_file
             _show(context, cert_file, key_file)
     except OSError as error:
-        raise ValueError(f"{field}: expected certificates, got {file!r}: {error}") from None
+        raise ConfigError([f"{field}: expected certificates, got {file!r}: {error}"]) from None
     return context
+
+
+class ClientTls:
+    """What a plugin connects with, of its options: made at once where they name a file, else at the first use.
+
+    Args:
+        ca_file, cert_file, key_file: see `client_context`.
+
+    Raises:
+        ConfigError: if a file cannot be used, with the name of the option.
+    """
+
+    def __init__(self, ca_file: str | None = None, cert_file: str | None = None, key_file: str | None = None) -> None:
+        self._files = ca_file, cert_file, key_file
+        if ca_file is not None or cert_file is not None:
+            self.context  # noqa: B018 a file that cannot be used is an error of the start
+
+    @cached_property
+    def context(self) -> ssl.SSLContext:
+        """What certificates are checked with; the default ones take 50 ms to read, which a start need not wait for."""
+        return checked_context(*self._files)
 
 
 def server_context(cert_file: str, key_file: str | None) -> ssl.SSLContext:

@@ -4,7 +4,8 @@ import ssl
 import subprocess
 
 import pytest
-from evframe_wire.tls import checked_context, client_context, server_context
+from evframe_wire.exceptions import ConfigError
+from evframe_wire.tls import ClientTls, checked_context, client_context, server_context
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +33,9 @@ def test_old_versions_are_refused(certificate):
 @pytest.mark.parametrize("field", ["ca_file", "cert_file"])
 def test_file_of_an_option(field):
     """The error names the option whose file cannot be used."""
-    with pytest.raises(ValueError, match=rf"^{field}: expected certificates, got '/no/such/file': "):
-        checked_context(**{field: "/no/such/file"})
+    for make in (checked_context, ClientTls):
+        with pytest.raises(ConfigError, match=rf"^{field}: expected certificates, got '/no/such/file': "):
+            make(**{field: "/no/such/file"})
 
 
 def test_certificate_of_the_client(certificate):
@@ -41,3 +43,16 @@ def test_certificate_of_the_client(certificate):
     assert checked_context(cert_file=certificate)
     with pytest.raises(ValueError, match="^cert_file: expected certificates"):
         checked_context(cert_file=f"{certificate}.cert")
+
+
+def test_options_of_a_client(certificate, monkeypatch):
+    """A file is read at once; the certificates of the system are read at the first use, and once."""
+    contexts = []
+    monkeypatch.setattr("evframe_wire.tls.client_context", lambda *files: contexts.append(files) or object())
+
+    plain = ClientTls()
+    assert not contexts
+    assert plain.context is plain.context
+    assert contexts == [(None,)]
+    ClientTls(certificate)
+    assert contexts == [(None,), (certificate,)]

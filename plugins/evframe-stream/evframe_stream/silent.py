@@ -1,4 +1,4 @@
-"""Connections to receivers, which never answer: RFC 6587."""
+"""Connections to receivers that never answer, such as those of syslog: RFC 6587."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from evframe_stream.acknowledged import AcknowledgedConnection
 _MOST_COPIES: Final = 3
 
 
-class ReceiverConnection(AcknowledgedConnection):
+class SilentConnection(AcknowledgedConnection):
     """Takes every end by the receiver for one that may have lost what was acknowledged recently.
 
     A receiver closes its connections when it ends, and then it may throw away what it has read. Since it never answers,

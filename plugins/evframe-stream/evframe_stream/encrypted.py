@@ -1,4 +1,4 @@
-"""TLS on an acknowledged connection: RFC 5425."""
+"""TLS on a connection whose receiver never answers, as that of syslog: RFC 5425."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import ssl
 from collections.abc import Callable
 from typing import Final
 
-from evframe_stream import Options as StreamOptions
-
 from evframe.plugin import Resolver
-from evframe_syslog.connection import ReceiverConnection
+from evframe_stream.connection import Endpoint
+from evframe_stream.options import Options
+from evframe_stream.silent import SilentConnection
 
 _READ_BYTES: Final = 1 << 16
 _VERDICT_S: Final = 0.5
 """How long a receiver without session tickets, which may send nothing after the handshake, is waited for."""
 
 
-class TlsConnection(ReceiverConnection):
+class EncryptedConnection(SilentConnection):
     """Encrypts what is written; an event is delivered when its last encrypted byte is acknowledged.
 
     Args:
-        endpoint, options, resolver: see `evframe_stream.connection.Connection`.
+        endpoint, options, resolver: see `Connection`.
         context: what certificates are checked with.
     """
 
-    def __init__(
-        self, endpoint: tuple[str, int], options: StreamOptions, resolver: Resolver, context: ssl.SSLContext
-    ) -> None:
+    protocol = "tls"
+
+    def __init__(self, endpoint: Endpoint, options: Options, resolver: Resolver, context: ssl.SSLContext) -> None:
         super().__init__(endpoint, options, resolver)
         self._context = context
         self._handshake_s = options.connect_timeout_ms / 1000
@@ -128,12 +128,12 @@ class TlsConnection(ReceiverConnection):
         return super().write(self._outgoing.read())
 
     def leave(self) -> None:
-        """See `ReceiverConnection`; the receiver is notified of the end."""
+        """See `SilentConnection`; the receiver is notified of the end."""
         self._notify()
         super().leave()
 
     def lost(self, reason: str, acknowledged: int) -> None:
-        """Give the events back that are not acknowledged; see `ReceiverConnection`."""
+        """Give the events back that are not acknowledged; see `SilentConnection`."""
         self._end_limit()
         self._is_secure = self._is_shaken = False
         self._tls = None
