@@ -84,6 +84,8 @@ class EventInterface(Raising, Subscribing):
         self.core = core
         """The table ``[core]``."""
         self._roster.configure(core)
+        loaded = self.composition.loaded.values()
+        self._roster.opens_all = any(getattr(each.plugin, "opens_all_queues", False) for each in loaded)
         self._configure_raising(core)
         self.resolver.every_s, self.resolver.timeout_s = core.resolve_every_s, core.resolve_timeout_s
 

@@ -150,6 +150,8 @@ ARGUMENTS = {
     "limit_queue": "queue, subscriber, policy, wake",
     "events_failed": "subscriber, events, reasons, error",
     "open_queue": "subscriber, room, policy, wake",
+    "lease_kept": "lease",
+    "lease_due": "lease",
 }
 
 
@@ -202,6 +204,8 @@ async def test_a_hook_that_exits_is_logged(caplog, hook, kind):
         memory.when("b", lambda batch: batch.fail(0, "refused") or True)
         assert [outcome.reason for outcome in await events.raise_event_and_wait("E_T", [1])] == ["refused", None]
         events.unsubscribe_event("E_T", "memory:b")
+        for each in ("lease_kept", "lease_due"):
+            assert events.plugins.collect(each, lease=lease) == []
         assert [outcome.reason for outcome in await events.raise_event_and_wait("E_T", [2])] == [None]
 
     assert any(record.exc_info and record.exc_info[0] is kind for record in caplog.records)

@@ -16,14 +16,7 @@ from evframe.exceptions import ConfigError
 
 Overflow = Literal["drop_oldest", "drop_newest", "block"]
 """What happens to an event that finds no room."""
-TYPES: Final[dict[str, type]] = {
-    "str": str,
-    "int": int,
-    "float": float,
-    "bool": bool,
-    "list": list,
-    "dict": dict,
-}
+TYPES: Final[dict[str, type]] = {kind.__name__: kind for kind in (str, int, float, bool, list, dict)}
 
 
 @attrs.frozen

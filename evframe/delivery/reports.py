@@ -57,25 +57,17 @@ class Reports:
         """Log that a subscriber cannot be reached and that its events wait."""
         repeated = self._due(subscriber, _AWAY)
         if repeated is not None:
-            log.warning(
-                "a subscriber is away",
-                extra={
-                    "socket": subscriber.socket.canonical,
-                    "reason": reason,
-                    "waiting": subscriber.depth,
-                    "repeated": repeated,
-                },
-            )
+            socket, waiting = subscriber.socket.canonical, subscriber.depth
+            extra = {"socket": socket, "reason": reason, "waiting": waiting, "repeated": repeated}
+            log.warning("a subscriber is away", extra=extra)
 
     def back(self, subscriber: Subscriber) -> None:
         """Log that a subscriber that was away accepts events again."""
         limiter = self._limiters.get(subscriber)
         if limiter is not None:
             limiter.forget(_AWAY)
-        log.info(
-            "a subscriber is back",
-            extra={"socket": subscriber.socket.canonical, "waiting": subscriber.depth},
-        )
+        extra = {"socket": subscriber.socket.canonical, "waiting": subscriber.depth}
+        log.info("a subscriber is back", extra=extra)
 
     def forget(self, subscriber: Subscriber) -> None:
         """Remove the state of a subscriber that has ended."""

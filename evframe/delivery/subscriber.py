@@ -226,7 +226,7 @@ class Subscriber:
         return True
 
     def _make_room(self, event: Event, done: Done | None) -> bool:
-        """Queue an event that finds no room, or count it as failed; return whether it is queued."""
+        """Queue an event that finds no room, or count it as failed; return whether events wait in memory for a turn."""
         settings = self._settings
         if self.queue is UNOPENED and not settings.is_closed:
             self._open()
@@ -239,7 +239,7 @@ class Subscriber:
         if self.queue.spill(event):
             if done is not None:
                 self.queue.track(done)
-            return True
+            return bool(self.queue)  # an event that waits elsewhere needs no turn
         drops_oldest = settings.drops_oldest and not self.queue.is_own
         if drops_oldest:
             dropped = []
@@ -597,9 +597,7 @@ class Subscriber:
 
     def _fail_one(self, event: Event, reason: str, done: Done | None) -> None:
         """Count one event as failed."""
-        self.fail(1, reason)
-        self._report_dead((event,), (reason,))
-        self._call(((reason, done),))
+        self._fail_all((event,), NO_DONES if done is None else {0: done}, reason)
 
     def _record(self, events: Iterable[Event], outcomes: Iterable[_Outcome], error: BaseException | None) -> None:
         """Report the events that have failed for good, where the policy wants that."""

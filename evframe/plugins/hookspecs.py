@@ -170,9 +170,10 @@ def compile_filter(dialect: str, text: str) -> Filter | None:
 def open_queue(subscriber: Subscriber, room: int, policy: Policy, wake: Callable[[], None]) -> Queue | None:
     """Return the queue in which the events of a subscriber wait, with those of an earlier process if there are.
 
-    Called when a subscriber without events gets a policy, until its queue is one that outlives the process. Return None
-    for a queue in memory. The first queue that a plugin returns is used; an error is logged. Members of combined
-    subscribers have queues in memory always.
+    Called when a subscriber without events gets a policy, until its queue is one that outlives the process. Where a
+    loaded plugin has the attribute `opens_all_queues`, the hook is called for each lease that is made or refreshed, so
+    that subscribers without a policy can have such a queue, too. Return None for a queue in memory. The first queue
+    that a plugin returns is used; an error is logged. Members of combined subscribers have queues in memory always.
 
     Args:
         subscriber: with its socket and text; `evframe.plugin.Subscriber`.
@@ -209,6 +210,31 @@ def lease_changed(lease: Subscription, change: LeaseChange) -> None:
         lease: as it is now.
         change: ``made``, ``restored`` when an earlier process made it, ``refreshed``, ``expired`` at
             its time, or ``ended`` by an unsubscription.
+    """
+
+
+@hookspec
+def lease_kept(lease: Subscription) -> Awaitable[None] | None:
+    """Return what ends when the present state of a lease is kept elsewhere, such as at other processes.
+
+    A management interface calls this after it has made, refreshed or ended a lease for a client, and answers when
+    all awaitables have ended. An error, or none that ends in time, is answered as an error, and the lease stays as it
+    is. Return None when nothing is to be waited for. An error of the call is logged.
+
+    Args:
+        lease: as it is now; one that has ended is not among the leases of its event.
+    """
+
+
+@hookspec
+def lease_due(lease: Subscription) -> float | None:
+    """Return the seconds by which a lease whose time is over lives on; None, or 0, to have it end.
+
+    Called at the time of the lease, and again at the end of each prolongation. The longest of several results counts;
+    an error is logged.
+
+    Args:
+        lease: its clock has run out.
     """
 
 

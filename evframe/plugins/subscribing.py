@@ -135,12 +135,15 @@ class Subscribing:
         self._manager.check_policy(terms.policy, event)
         self._leases.subscribe(event, address, terms)
 
-    def restore_subscription(self, name: str, socket: str, terms: Terms, remaining_s: float | None) -> bool:
+    def restore_subscription(
+        self, name: str, socket: str, terms: Terms, remaining_s: float | None, *, renews: bool = False
+    ) -> bool:
         """Subscribe with a lease of which *remaining_s* seconds are left; None for one that never ends.
 
         The hook `check_lease` checks it by the rules of the management interface that made it, empty where none is
         known. The lease of an interface is refused when no plugin has the hook, because its rules are not known. A
-        lease that exists already does not change. Returns whether a lease was made.
+        lease that exists already does not change, unless *renews*: it gets these terms and this time then, except
+        for a lease that the configuration holds. Returns whether a lease was made or renewed.
 
         Raises:
             UnknownEventError: if the event is not registered.
@@ -148,7 +151,8 @@ class Subscribing:
             ValueError: if the policy cannot be followed.
         """
         event, address = self._events[name], self._transports.parse(socket)
-        if self.find(event, address) is not None:
+        lease = self.find(event, address)
+        if lease is not None and (not renews or lease.configured is not None):
             return False
         interface = terms.interface or ""
         self._manager.check_policy(terms.policy, event)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -157,12 +157,10 @@ class PluginSwap:
         self, old: Loaded, subscribers: list[Subscriber], sockets: list[Socket], released: Callable[..., Any] | None
     ) -> None:
         """Release a transport that was exchanged, once it has no batches under way."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(self._roster.scheduler.end_timeout_s):
                 while any(subscriber in self._held for subscriber in subscribers):  # noqa: ASYNC110 an asyncio.Event would slow every batch
                     await asyncio.sleep(0.01)
-        except TimeoutError:
-            pass
         if released is not None:
             for socket in sockets:
                 release(released, socket)

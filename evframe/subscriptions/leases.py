@@ -86,18 +86,17 @@ class Leases:
         return lease
 
     def restore(self, event: Channel, address: Address, terms: Terms, remaining_s: float | None) -> Subscription:
-        """Make a lease of an earlier process again, with its remaining time; None for a lease that never ends.
+        """Make or renew a lease of another process, with its remaining time; None for a lease that never ends.
 
         Raises:
             SocketError: as for `subscribe`.
         """
-        lease, _ = self._lease(event, address)
+        lease, is_new = self._lease(event, address)
         lease.interface = terms.interface or ""
         self._request(lease, terms.policy)
-        if remaining_s is not None:
-            lease.expire_s = terms.expire_s
-            self._set_time(lease, remaining_s)
-        self._notify("lease_changed", lease=lease, change="restored")
+        lease.expire_s = 0 if remaining_s is None else terms.expire_s
+        self._set_time(lease, math.inf if remaining_s is None else remaining_s)
+        self._notify("lease_changed", lease=lease, change="restored" if is_new else "refreshed")
         return lease
 
     def _lease(self, event: Channel, address: Address) -> tuple[Subscription, bool]:
@@ -165,10 +164,14 @@ class Leases:
         self._set_alarm()
 
     def expire(self) -> None:
-        """End every lease whose time is over."""
+        """End every lease whose time is over, unless a plugin gives it more time."""
         while (lease := self._due.pop(self.clock())) is not None:
             lease.deadline = math.inf  # the schedule does not have it any more
-            self.end(lease, "expired")
+            more_s = max(self.roster.collect("lease_due", lease=lease), default=0.0)
+            if more_s > 0:
+                self._set_time(lease, more_s)
+            else:
+                self.end(lease, "expired")
 
 
 def check_parameters(event: Channel, address: Address) -> None:

@@ -14,7 +14,6 @@ from evframe.config import CoreOptions, Policy
 from evframe.config.policy import NONE as NO_POLICY
 from evframe.delivery.members import Address, Member
 from evframe.delivery.probes import Probes, state_of
-from evframe.delivery.queues import Queue
 from evframe.delivery.scheduler import Scheduler
 from evframe.delivery.sockets import Socket, endpoints_of
 from evframe.delivery.statistics import Counters, Ended
@@ -46,13 +45,16 @@ class Roster:
         core: CoreOptions,
         resolver: Resolver,
         notify: Callable[..., None],
-        collect: Callable[..., Sequence[Queue]],
+        collect: Callable[..., Sequence[Any]],
     ) -> None:
         self.by_socket: dict[str, Subscriber] = {}
         """The subscribers with leases, and those that are ending, by the canonical texts of their sockets."""
         self._resolver = resolver
         self._notify = notify
-        self._collect = collect
+        self.collect = collect
+        """Calls a hook of every plugin, and returns the results."""
+        self.opens_all = False
+        """Whether plugins may open the queues of subscribers without a policy, too."""
         self._room = core.queue_size
         self.scheduler = Scheduler(
             core,
@@ -147,18 +149,20 @@ class Roster:
     def apply(self, subscriber: Subscriber, policy: Policy) -> None:
         """Have the queue of *subscriber* follow *policy*; plugins may put another one in its place, or round it."""
         before = subscriber.follow(policy)
-        if policy == before:
+        is_changed = policy != before
+        if not is_changed and not self.opens_all:
             return
         if policy.when_full == "block":
             self.scheduler.room.is_used = True
-        if before is not NO_POLICY:
+        if is_changed and before is not NO_POLICY:
             subscriber.set_bounds()
         arguments = {"subscriber": subscriber, "policy": policy, "wake": partial(self.scheduler.wake, subscriber)}
         if not (subscriber.queue.is_kept or subscriber.depth):
-            for queue in self._collect("open_queue", room=self._room, **arguments)[:1]:
+            for queue in self.collect("open_queue", room=self._room, **arguments)[:1]:
                 subscriber.use(queue)
-        for queue in self._collect("limit_queue", queue=subscriber.opened(), **arguments)[:1]:
-            subscriber.use(queue)
+        if is_changed:
+            for queue in self.collect("limit_queue", queue=subscriber.opened(), **arguments)[:1]:
+                subscriber.use(queue)
 
     def check(self, subscriber: Subscriber, *, probe: bool) -> None:
         """Look up the host names of *subscriber* again, and with *probe* find out whether its peer can be reached."""

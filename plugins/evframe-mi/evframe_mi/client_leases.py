@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import attrs
 
 from evframe import Socket
 from evframe.plugin import (
     FORBIDDEN,
+    CommandError,
     ForbiddenError,
     HostAddress,
     LeaseChange,
@@ -53,8 +55,10 @@ class ClientLeases:
         self._hosts: dict[str, dict[int, dict[Holder, dict[Subscription, None]]]] = {}
         self._ending: dict[Subscriber, list[Subscription]] = {}
 
-    def subscribe(self, policy: Policy, name: str, socket: str, terms: Terms) -> None:
+    def subscribe(self, policy: Policy, name: str, socket: str, terms: Terms) -> Subscription | None:
         """Make or refresh a lease for a client of the interface with *policy*; a time of 0 ends it.
+
+        Returns the lease, also one that has ended; None when nothing has changed.
 
         Raises:
             UnknownEventError: if the event is not registered.
@@ -69,17 +73,18 @@ class ClientLeases:
             if not terms.expire_s:
                 problem = "expected a subscription that the configuration does not hold"
                 raise ForbiddenError("end_configured", address.socket.canonical, problem)
-            return
+            return None
         policy.check_socket(address.socket)
         if not terms.expire_s:
             if lease is not None:
                 context.leases.end(lease)
-            return
+            return lease
         if lease is None or lease.interface != policy.name:
             self._check_names(policy, address.socket)
         if not getattr(address.socket, "is_lasting", True):  # the text may mean another connection in a reload
             address = attrs.evolve(address, text=address.socket.canonical)
         context.leases.subscribe_client(event, address, terms)
+        return context.leases.find(event, address)
 
     def check_target(self, policy: Policy, target: Socket) -> None:
         """Raise ForbiddenError unless clients with *policy* may have events sent to *target* without a lease.
@@ -234,6 +239,23 @@ class ClientLeases:
                     lease.subscriber.fail_waiting(FORBIDDEN)  # otherwise the queue would be sent to that address
                 if not has_ended:
                     self._end(lease, _outside(lease.subscriber.socket, host))
+
+
+async def kept(waits: Sequence[Awaitable[None]], timeout_s: float) -> str:
+    """Return the answer when all of *waits* have ended: the lease is kept elsewhere, too.
+
+    Raises:
+        CommandError: if one of them has an error, or takes longer than *timeout_s* seconds.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            await asyncio.gather(*waits)
+    except TimeoutError:
+        problem = "expected it to be kept elsewhere in time; it may be later"
+        raise CommandError(500, "Subscription not kept", problem) from None
+    except Exception as error:  # noqa: BLE001 any error of what keeps it is the answer
+        raise CommandError(500, "Subscription not kept", str(error)) from None
+    return "OK"
 
 
 def _outside(target: Socket, host: str) -> ForbiddenError:

@@ -25,6 +25,7 @@ from evframe.plugin import (
     shown_socket,
     text_param,
 )
+from evframe_mi.client_leases import kept
 from evframe_mi.raise_params import values_of
 from evframe_mi.requested_policy import POLICY_KEYS, requested_policy
 from evframe_mi.subscriber_pages import PAGE_KEYS, SubscriberPages, counted
@@ -103,7 +104,7 @@ class _Evi:
     def _context(self) -> PluginContext:
         return self._get_context()
 
-    def subscribe(self, params: Mapping[str, Any], interface: str) -> str:
+    def subscribe(self, params: Mapping[str, Any], interface: str) -> str | asyncio.Future[str]:
         expire = int_param(params, "expire") if "expire" in params else self._context.host.core.default_expire_s
         event = text_param(params, "event")
         socket = text_param(params, "socket")
@@ -113,7 +114,7 @@ class _Evi:
             socket = f"unix:{socket}"  # a client of the original sends the bare path
         try:
             terms = Terms(expire, interface, requested_policy(params))
-            self._clients.leases.subscribe(self._clients.policies.of(interface), event, socket, terms)
+            lease = self._clients.leases.subscribe(self._clients.policies.of(interface), event, socket, terms)
         except (UnknownEventError, SocketError) as error:
             # The answer is that of the original; the log has the reason for the operator.
             problem = str(error)
@@ -126,7 +127,8 @@ class _Evi:
             raise
         except ValueError as error:  # of a key that clients of the original do not send
             raise CommandError(400, "Bad parameter value", str(error)) from None
-        return "OK"
+        waits = [] if lease is None else self._context.plugins.collect("lease_kept", lease=lease)
+        return asyncio.ensure_future(kept(waits, _WAIT_S)) if waits else "OK"
 
     def list(self, _: Mapping[str, Any]) -> dict[str, Any]:
         return {"Events": Listing(self._context.raising.events, lambda event: {"name": event.name, "id": event.id})}
