@@ -9,13 +9,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from evframe_ingest import SETTLE_S, ConnectingConsumer
+from evframe_kafka_clients.consuming import converted, settings
 from evframe_kafka_clients.places import Places
 
 from evframe import Unavailable
 from evframe.plugin import HostAddress, comes_from_outside
 from evframe_kafka_consumer.counts import Counts
 from evframe_kafka_consumer.options import ConnectionOptions
-from evframe_kafka_consumer.properties import converted, settings
 
 if TYPE_CHECKING:
     from evframe_kafka_clients.tokens import Tokens

@@ -8,11 +8,11 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
+from evframe_kafka_clients.closing import end
+from evframe_kafka_clients.consuming import for_a_producer
 from evframe_kafka_clients.starting import closing_connections
 
-from evframe_kafka_consumer.closing import end
 from evframe_kafka_consumer.options import ConnectionOptions
-from evframe_kafka_consumer.properties import for_a_producer
 
 _ANY_SIZE: Final = 2**31 - 1  # how large a record may be is for the brokers to say
 

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError, KafkaError
+from evframe_kafka_clients.closing import end
 from evframe_kafka_clients.places import Places
 from evframe_kafka_clients.starting import closing_connections
 
 from evframe import Unavailable
-from evframe_kafka_consumer.closing import end
 from evframe_kafka_consumer.options import ConnectionOptions
 from evframe_kafka_consumer.partition import Partition
 from evframe_kafka_consumer.records import Records, is_large
@@ -31,7 +31,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
         options: of the connection.
         records: takes the records.
         places: where the brokers are.
-        made: the options of the library; see `evframe_kafka_consumer.properties`.
+        made: the options of the library; see `evframe_kafka_clients.consuming`.
     """
 
     def __init__(self, options: ConnectionOptions, records: Records, places: Places, made: dict[str, Any]) -> None:

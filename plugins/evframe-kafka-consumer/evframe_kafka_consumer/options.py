@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
-from evframe_kafka_clients.logins import check_login
-from evframe_wire.addresses import split_host_port, without_brackets
+from evframe_kafka_clients.checks import are_brokers, are_properties, endpoints_of
+from evframe_kafka_clients.consuming import Value
 
 from evframe.plugin import are_named_apart, at_least, is_event_name, is_readable, secret
-from evframe_kafka_consumer.properties import Value, consumer_option, converted
 
-PORT = 9092
 OnFailure = Literal["commit", "retry", "dead_letter"]
 """What is done with a record: it is committed; its event is raised again; it goes to the topic of dead letters."""
-
-
-def _host_and_port(text: str) -> tuple[str, int]:
-    text = text.strip()
-    return split_host_port(text if re.search(r":[^:\]]*$", text) else f"{text}:{PORT}")
-
-
-def _brokers(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
-    for each in value.split(","):
-        try:
-            _host_and_port(each)
-        except ValueError:
-            raise ValueError(f"{attribute.name}: expected brokers as host[:port],…, got {each!r}") from None
 
 
 def _pattern(options: ConnectionOptions, attribute: attrs.Attribute[str | None], value: str | None) -> None:
@@ -51,18 +36,6 @@ def _other_topic(options: ConnectionOptions, attribute: attrs.Attribute[str | No
         raise ValueError(f"{attribute.name}: expected a topic that is not consumed itself, got {value!r}")
 
 
-def _properties(_: Any, attribute: attrs.Attribute[Any], value: dict[str, Value]) -> None:
-    for name, each in value.items():
-        try:
-            consumer_option(name, each)
-        except ValueError as error:
-            raise ValueError(f"{attribute.name}: {error}") from None
-    try:
-        check_login(converted(value))
-    except ValueError as error:
-        raise ValueError(f"{attribute.name}: {error}") from None
-
-
 @attrs.frozen
 class ConnectionOptions:
     """A member of a consumer group."""
@@ -75,7 +48,7 @@ class ConnectionOptions:
         default=attrs.Factory(lambda self: self.topic_pattern or ",".join(self.topics), takes_self=True)
     )
     """What listings, statuses and the log call this connection; its topics without it."""
-    brokers: str = attrs.field(default="localhost:9092", validator=_brokers)
+    brokers: str = attrs.field(default="localhost:9092", validator=are_brokers)
     """Where the cluster is looked for, `host:port,…`; the port is 9092 where none is given."""
     group_id: str = "evframe"
     """The consumer group; its members share the partitions of the topics."""
@@ -111,7 +84,7 @@ class ConnectionOptions:
     """The longest wait between two attempts to connect; it begins with much shorter ones."""
     password_file: str | None = attrs.field(default=None, validator=is_readable)
     """A file whose first line is the password of SASL, read at every connection."""
-    properties: dict[str, Value] = attrs.field(factory=dict, validator=_properties, repr=False, metadata=secret())
+    properties: dict[str, Value] = attrs.field(factory=dict, validator=are_properties, repr=False, metadata=secret())
     """More properties, in the names of librdkafka: security, sessions, fetching."""
 
     @property
@@ -122,7 +95,7 @@ class ConnectionOptions:
     @property
     def endpoints(self) -> tuple[tuple[str, int], ...]:
         """Hosts and ports of the brokers."""
-        return tuple((without_brackets(host), port) for host, port in map(_host_and_port, self.brokers.split(",")))
+        return endpoints_of(self.brokers)
 
 
 @attrs.frozen

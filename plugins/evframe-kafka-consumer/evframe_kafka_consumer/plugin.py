@@ -7,13 +7,13 @@ from typing import ClassVar
 
 from evframe_ingest import ConsumingPlugin
 from evframe_kafka_clients import secrets
+from evframe_kafka_clients.consuming import without_effect
 
 from evframe import Parameter
 from evframe.plugin import PluginContext
 from evframe_kafka_consumer.consumer import TopicConsumer
 from evframe_kafka_consumer.options import ConnectionOptions
 from evframe_kafka_consumer.options import Options as ConsumerOptions
-from evframe_kafka_consumer.properties import without_effect
 
 log = logging.getLogger("evframe.kafka-consumer")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from evframe_kafka_clients.consuming import KNOWN, OPTIONS, consumer_option, for_a_producer, settings
 from evframe_kafka_clients.unmapped import HELD, IGNORED, REFUSED
 from evframe_kafka_consumer import ConnectionOptions, KafkaConsumer, Options
-from evframe_kafka_consumer.properties import KNOWN, OPTIONS, consumer_option, for_a_producer, settings
 
 import evframe
 from evframe.config import Config

@@ -167,7 +167,7 @@ def settings(properties: Mapping[str, Value]) -> dict[str, Any]:
     made = with_tls(logins.without_tokens(converted(properties)))
     if "partition_assignment_strategy" in made:
         # A configuration is read without the library; `library`, which imports it beside the loop, has this module.
-        from evframe_kafka_consumer.assignors import ASSIGNORS  # noqa: PLC0415 as above
+        from evframe_kafka_clients.assignors import ASSIGNORS  # noqa: PLC0415 as above
 
         made["partition_assignment_strategy"] = tuple(map(ASSIGNORS.get, made["partition_assignment_strategy"]))
     return made
