@@ -64,6 +64,7 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-resolver",
             "evframe-route",
             "evframe-state",
+            "evframe-shards",
             "evframe-stream",
             "evframe-systemd",
             "evframe-options",

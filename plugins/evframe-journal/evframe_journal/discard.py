@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import attrs
 from evframe_files.database import transaction
+from evframe_wire.keys import canonical_of
 from evframe_wire.reading import read
 
 from evframe_journal import rows
 from evframe_journal.carried import unpacked
 from evframe_journal.frames import DamagedFrameError, Frame, payload_bytes, positions_of
-from evframe_journal.keys import canonical_of
 from evframe_journal.letters import Bounds, Changes, LetterTable
 from evframe_journal.problems import is_full
 from evframe_journal.settled import Settled

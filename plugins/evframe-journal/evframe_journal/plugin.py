@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import ClassVar, Final
 
 from evframe_files.places import beside
+from evframe_wire.keys import canonical_of, key_of
 
 from evframe import Event, hookimpl
 from evframe.plugin import (
@@ -31,7 +32,6 @@ from evframe_journal.dead import DeadLetters, error_text
 from evframe_journal.discard import Discarded
 from evframe_journal.file import JournalFile
 from evframe_journal.journal import Journal
-from evframe_journal.keys import canonical_of, key_of
 from evframe_journal.leaving import write_all
 from evframe_journal.limits import Calls, Limits
 from evframe_journal.memory import Memory

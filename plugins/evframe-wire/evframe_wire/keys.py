@@ -1,4 +1,4 @@
-"""The names of subscribers in the file."""
+"""Names of subscribers as text that can be encoded, such as in a file or a frame."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _BYTES: Final = "bytes:"  # no socket has this scheme
 
 
 def key_of(canonical: str) -> str:
-    """Return what the file has for the canonical text of a socket, which may have bytes that are no UTF-8."""
+    """Return the name of the subscriber with the canonical text of a socket, which may have bytes that are no UTF-8."""
     try:
         canonical.encode()
     except UnicodeEncodeError:

@@ -1,0 +1,1 @@
+"""Gateways that share leases and load on Apache Kafka."""

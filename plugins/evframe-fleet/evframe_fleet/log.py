@@ -1,0 +1,146 @@
+"""What the machine of a member calls, and what calls it: no module here does any input or output.
+
+A gateway of the fleet is a `Machine` (`evframe_fleet.member.Member`) between a `Log`, which is Kafka, and a `Gateway`,
+which is the process with its subscribers. Every method is called on the loop's thread and returns at once. A function
+that is passed as *done* is called once, later and never from within the call that it was passed to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from evframe_shards.leases import Lease
+    from evframe_shards.queue import ShardQueue
+
+    from evframe import EventDefinition
+    from evframe.plugin import Subscriber
+
+Put = Callable[[int | None], None]
+"""Called with the offset of a record that all replicas have; with None when it may or may not have been written."""
+
+
+@attrs.frozen
+class Reread:
+    """Records of the events topic that were read again."""
+
+    frames: Sequence[tuple[int, bytes]]
+    """The offset and the value of each, ascending, without a gap but for records that the broker has deleted."""
+    next_offset: int
+    """Where the next call has to begin; beyond the last of the records."""
+    first_offset: int
+    """The lowest offset that the partition has."""
+
+
+class Log(Protocol):
+    """Two topics: records about leases and positions, compacted and in one partition, and partitions with frames."""
+
+    def put_lease(self, key: str, value: bytes | None, done: Put) -> None:
+        """Write a record of the leases topic; None for a tombstone. Records are written in the order of the calls."""
+
+    def put_frame(self, partition: int, value: bytes, done: Put) -> None:
+        """Write a frame. The next call for the partition follows when this one is done."""
+
+    def commit(self, offsets: Mapping[int, int], done: Callable[[bool], None]) -> None:
+        """Commit *offsets* by partition, with the present generation, also when nothing has changed.
+
+        *done* gets whether the broker has accepted the commit, which proves that this process was a member when the
+        method was called.
+        """
+
+    def read_from(self, partition: int, offset: int) -> None:
+        """Begin to pass the frames of an assigned partition to `Machine.frame_read`, from *offset* on.
+
+        Nothing of a partition is passed before this call. When *offset* was deleted, the lowest one is the first.
+        """
+
+    def read_again(self, partition: int, offset: int, end: int, done: Callable[[Reread | None], None]) -> None:
+        """Read some records from *offset* on and below *end*, beside what `read_from` passes; None for a failure."""
+
+    def pause(self, partition: int) -> None:
+        """Pass no frame of *partition* until `resume`."""
+
+    def resume(self, partition: int) -> None:
+        """Pass frames of *partition* again, from the next one on."""
+
+
+class Gateway(Protocol):
+    """The process, as far as the machine calls it."""
+
+    def lease_read(self, lease: Lease) -> None:
+        """Make or renew a lease that another gateway has made or renewed; never raises."""
+
+    def lease_ended(self, event: str, key: str) -> Lease | None:
+        """End a lease, if it is known; return the lease anew when the configuration of this process holds it."""
+
+    def definition_of(self, event: str) -> EventDefinition:
+        """Return the definition of an event, which is registered if it is not known."""
+
+    def lost(self, partition: int, count: int, reason: str) -> None:
+        """Observe that *count* events or frames are not delivered.
+
+        Args:
+            partition: of these.
+            count: of events for subscribers that have ended (``unsubscribed``) or frames that cannot be read
+                (``damaged``) or that were deleted before they were read (``retention``).
+            reason: in a word.
+        """
+
+
+class Machine(Protocol):
+    """A member of the fleet, without input and output."""
+
+    # What the gateway calls
+
+    def open(self, subscriber: Subscriber, room: int, wake: Callable[[], None]) -> ShardQueue:
+        """Return the queue of a subscriber; arguments as for the hook `open_queue`."""
+
+    def close(self, subscriber: Subscriber) -> None:
+        """Forget a subscriber that is released."""
+
+    def keep(self, lease: Lease, done: Callable[[bool], None] | None = None) -> None:
+        """Write a lease that was made or renewed here; *done* gets True when it is acknowledged.
+
+        The record stays queued as long as it takes. A later call for the same lease takes its place, and the earlier
+        *done* is called with the outcome of the later record.
+        """
+
+    def end(self, event: str, key: str, done: Callable[[bool], None] | None = None) -> None:
+        """Write that a lease was ended here, by its client or the configuration; see `keep`."""
+
+    def is_shared(self, event: str, key: str) -> bool:
+        """Return whether the lease is one of the fleet, which no gateway ends by its own clock."""
+
+    def tick(self) -> None:
+        """Do what is due: call this ten times a second."""
+
+    # What the log calls
+
+    def lease_read(self, offset: int, key: str, value: bytes | None) -> None:
+        """Take the next record of the leases topic, from its beginning on; those of this gateway included."""
+
+    def frame_read(self, partition: int, offset: int, value: bytes) -> None:
+        """Take the next frame of a partition that `Log.read_from` was called for."""
+
+    def assigned(self, committed: Mapping[int, int]) -> None:
+        """Become the owner of partitions.
+
+        Args:
+            committed: the offset that the group has committed for each; 0 where it has committed none.
+        """
+
+    def revoked(self, partitions: Collection[int], done: Callable[[], None]) -> None:
+        """Cease to own *partitions*: no batch begins from now on.
+
+        *done* is called when what was under way is over or has had its time, and the positions are written. The
+        adapter awaits it, within a deadline, before it lets the group continue.
+        """
+
+    def lost(self, partitions: Collection[int]) -> None:
+        """Cease to own *partitions* at once, because the group has excluded this member."""
+
+    def leave(self, done: Callable[[], None]) -> None:
+        """Write everything that is queued, say that this gateway leaves, and call *done*."""

@@ -1,0 +1,90 @@
+"""A lease as other processes get it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from evframe_wire.keys import canonical_of, key_of
+from orjson import dumps, loads
+
+from evframe.plugin import Policy, Terms
+
+if TYPE_CHECKING:
+    from evframe.plugin import PluginContext, Subscription
+
+
+@attrs.frozen
+class Lease:
+    """What one process says of a lease to others."""
+
+    event: str
+    """The name of the event."""
+    key: str
+    """The name of the subscriber; see `evframe_wire.keys`."""
+    text: str = attrs.field(repr=False)
+    """The socket as it was subscribed, with its secrets, as `evframe_wire.keys.key_of` has it."""
+    expire_s: int = 0
+    """Its seconds; 0 never ends."""
+    ends_at: float | None = None
+    """When it ends, in seconds of the wall clock; None for a lease that never ends."""
+    interface: str | None = None
+    """The management interface whose client has made it, "" when it is not known; None for a process."""
+    policy: Mapping[str, Any] = attrs.field(factory=dict)
+    """The keys of the requested policy."""
+    is_configured: bool = False
+    """Whether the configuration of the process holds the lease."""
+
+    @classmethod
+    def of(cls, lease: Subscription, left_s: float | None, wall: float) -> Lease:
+        """Return what others get of *lease*.
+
+        Args:
+            lease: the lease.
+            left_s: the seconds that it has left; None for one that never ends.
+            wall: the present time of the wall clock, in seconds.
+        """
+        subscriber = lease.subscriber
+        return cls(
+            event=lease.event.name,
+            key=key_of(subscriber.socket.canonical),
+            text=key_of(subscriber.text),
+            expire_s=lease.expire_s,
+            ends_at=None if left_s is None else wall + left_s,
+            interface=lease.interface,
+            policy=dict(lease.requested.keys),
+            is_configured=lease.configured is not None,
+        )
+
+    @property
+    def terms(self) -> Terms:
+        """What is said when the lease is made in this process."""
+        return Terms(self.expire_s, self.interface, Policy.read(dict(self.policy)))
+
+    def left_s(self, wall: float) -> float | None:
+        """Return the seconds that it has left at the time *wall* of the wall clock; None for one that never ends."""
+        return None if self.ends_at is None else max(0.0, min(self.ends_at - wall, self.expire_s))
+
+    def encode(self) -> bytes:
+        """Return the lease as JSON, without what has its default."""
+        return dumps(attrs.asdict(self, filter=lambda field, value: value not in (field.default, {})))
+
+    @classmethod
+    def decode(cls, data: bytes) -> Lease:
+        """Return the lease that `encode` has made *data* of; ValueError when *data* are other bytes."""
+        try:
+            return cls(**loads(data))
+        except TypeError as error:
+            raise ValueError(f"expected a lease, got other names: {error}") from None
+
+
+def restore(context: PluginContext, lease: Lease, wall: float) -> bool:
+    """Make *lease* in this process; see `Subscribing.restore_subscription` for what is raised.
+
+    Args:
+        context: of the plugin that has received the lease.
+        lease: the lease.
+        wall: the present time of the wall clock, in seconds.
+    """
+    return context.leases.restore_subscription(lease.event, canonical_of(lease.text), lease.terms, lease.left_s(wall))

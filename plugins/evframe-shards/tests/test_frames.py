@@ -1,0 +1,73 @@
+"""Frames: what is encoded is decoded, and nothing else is."""
+
+import pytest
+from evframe_shards.frames import Frame, FrameError
+from evframe_shards.hashing import shard_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evframe.events.event import EventRegistry
+
+REGISTRY = EventRegistry()
+NAMES = ["E_A", "E_ÄÖ", 'E_"']
+OFFSET = 1.75e9
+
+
+def definition_of(name):
+    return REGISTRY.register(name)
+
+
+def events(*names_and_params):
+    return [definition_of(name).snapshot(params, 10.0 + at / 8) for at, (name, params) in enumerate(names_and_params)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(NAMES),
+            st.none() | st.dictionaries(st.text(max_size=3), st.integers(-9, 9), max_size=2),
+            st.integers(0, 4) | st.lists(st.integers(0, 4), min_size=2, max_size=5),
+            st.booleans(),
+        ),
+        max_size=9,
+    )
+)
+def test_a_frame_is_read_as_it_was_written(rows):
+    """Events, their names, times, headers and subscribers are what they were."""
+    written = [
+        event.carrying({"traceparent": str(at)}) if row[3] else event
+        for at, (event, row) in enumerate(zip(events(*(row[:2] for row in rows)), rows, strict=True))
+    ]
+    frame = Frame("w", 3, 7, 11, ["a", "b", "ä", "d", "e"], written, [row[2] for row in rows])
+
+    read = Frame.decode(frame.encode(OFFSET), definition_of, OFFSET)
+
+    assert (read.writer, read.shard, read.number, read.known, read.name) == ("w", 3, 7, 11, frame.name)
+    assert (read.sockets, read.targets) == (frame.sockets, frame.targets)
+    assert [event.payload for event in read.events] == [event.payload for event in written]
+    assert [event.name for event in read.events] == [event.name for event in written]
+    assert [event.carried for event in read.events] == [event.carried for event in written]
+    assert [event.raised_at for event in read.events] == pytest.approx([event.raised_at for event in written], abs=1e-5)
+
+
+def test_bytes_that_are_no_frame_are_an_error():
+    """Damage, other bytes, and a later version are refused with what was expected."""
+    data = Frame("w", 0, 1, 0, ["a"], events(("E_A", {"a": 1})), [0]).encode(OFFSET)
+
+    for at in range(len(data)):
+        with pytest.raises(FrameError):
+            Frame.decode(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :], definition_of, OFFSET)
+        with pytest.raises(FrameError):
+            Frame.decode(data[:at], definition_of, OFFSET)
+    with pytest.raises(FrameError, match="expected a frame of version 1, got one of version 2"):
+        Frame.decode(data[:3] + b"\x02" + data[4:], definition_of, OFFSET)
+
+
+def test_a_subscriber_has_the_same_shard_in_each_release():
+    """The shard is fixed by the text alone, and subscribers are spread evenly."""
+    assert [shard_of(text, 64) for text in ("udp:127.0.0.1:8081", "tcp:[::1]:5", "file:\udcff")] == [43, 12, 42]
+    counts = [0] * 64
+    for port in range(6400):
+        counts[shard_of(f"udp:127.0.0.1:{port}", 64)] += 1
+    assert max(counts) < 150
