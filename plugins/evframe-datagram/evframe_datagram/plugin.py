@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from typing import Final
 
 from evframe_cloudevents import Formats
 
@@ -11,6 +12,9 @@ from evframe.plugin import Limits, PluginContext
 from evframe_datagram.address import UdpSocket, UnixSocket, parse
 from evframe_datagram.options import Options as DatagramOptions
 from evframe_datagram.sending import DatagramSender
+
+
+_SOCKETS: Final = (UdpSocket, UnixSocket)
 
 
 class DatagramTransport:
@@ -41,7 +45,7 @@ class DatagramTransport:
     @hookimpl
     def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
         """Send one datagram per event."""
-        if not isinstance(socket, UdpSocket | UnixSocket):
+        if not isinstance(socket, _SOCKETS):
             return None
         payloads = None if self.formats.is_plain else self.formats.structured(socket.canonical, batch)
         if payloads is None:
