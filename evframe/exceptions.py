@@ -17,11 +17,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from evframe_wire.exceptions import ConfigError, EvframeError, ParameterError
-from evframe_wire.masking import masked_socket
-from evframe_wire.visible import brief, visible
+from evframe_wire.exceptions import ConfigError, EvframeError, ParameterError, SocketError
+from evframe_wire.visible import brief
 
 __all__ = [
     "ConfigError",
@@ -37,12 +34,6 @@ __all__ = [
     "UnknownEventError",
 ]
 
-_MOST_CHARACTERS: Final = 1000
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
-
 
 class EventNameError(EvframeError, ValueError):
     """Raised when an event name is empty, not text, or longer than 64 bytes."""
@@ -54,20 +45,6 @@ class UnknownEventError(EvframeError, LookupError):
     def __init__(self, name: str) -> None:
         super().__init__(f"expected a registered event, got {brief(name)}")
         self.name = name
-
-
-class SocketError(EvframeError, ValueError):
-    """Raised when a subscriber socket has an unknown scheme or does not fit its grammar.
-
-    The texts of the error contain neither a password in the socket nor the text behind the path of a URL.
-    """
-
-    def __init__(self, socket: str, problem: str) -> None:
-        socket, problem = masked_socket(socket if isinstance(socket, str) else brief(socket), problem)
-        problem = visible(problem)
-        super().__init__(f"socket {_cut(socket)!r}: {_cut(problem)}")
-        self.socket = socket
-        self.problem = problem
 
 
 class ForbiddenError(EvframeError, ValueError):

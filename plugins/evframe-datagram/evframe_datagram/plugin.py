@@ -13,7 +13,6 @@ from evframe_datagram.address import UdpSocket, UnixSocket, parse
 from evframe_datagram.options import Options as DatagramOptions
 from evframe_datagram.sending import DatagramSender
 
-
 _SOCKETS: Final = (UdpSocket, UnixSocket)
 
 

@@ -1,4 +1,4 @@
-"""HTTP servers of plugins: who may make a request, and an address that a reload moves without losing a connection."""
+"""HTTP servers and clients of plugins: who may make a request, an address that a reload moves, and signed requests."""
 
 from evframe_http.guard import Credentials, Guard
 from evframe_http.listener import Listener

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evframe_http.holders import leases_of
 from evframe_wire.patterns import compile_pattern
 
 from evframe.plugin import (
@@ -58,8 +59,7 @@ class Leases:
     @property
     def events(self) -> list[str]:
         """The names of the events that are subscribed."""
-        subscriber = self.subscriber
-        return [event.name for event in self._context.raising.events if subscriber in event.leases]
+        return [lease.event.name for lease in self._all()]
 
     def follow(self, patterns: Sequence[str], policy: Policy = NO_POLICY) -> None:
         """Have leases on the events that match *patterns*, and on no others.
@@ -130,10 +130,7 @@ class Leases:
 
     def _all(self) -> list[Subscription]:
         """Return the leases of the socket."""
-        subscriber = self.subscriber
-        if subscriber is None:
-            return []
-        return [event.leases[subscriber] for event in self._context.raising.events if subscriber in event.leases]
+        return leases_of(self._context, self._address.socket)
 
     def _is_own(self, lease: Subscription) -> bool:
         """Return whether a client has made *lease*; a socket that ends with its connection has no others."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import attrs
+from evframe_options import are_networks, each
 
 from evframe.plugin import at_least
 
@@ -15,29 +14,8 @@ ALL: Final = "*"
 """Any scheme, event or command."""
 
 
-def _each(is_valid: Callable[[str], bool], expected: str) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
-    """Return the validator of a list, or None, whose items are *expected*."""
-
-    def check(_: Any, attribute: attrs.Attribute[Any], value: list[str] | None) -> None:
-        for item in value or ():
-            if not is_valid(item):
-                raise ValueError(f"{attribute.name}: expected {expected}, got {item!r}")
-
-    return check
-
-
-def _is_network(text: str) -> bool:
-    """Return whether *text* is a network such as ``10.0.0.0/8``."""
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return True
-
-
-_ARE_SCHEMES: Final = _each(lambda scheme: bool(scheme) and ":" not in scheme, "schemes such as 'udp', or '*'")
-_ARE_FOLDERS: Final = _each(lambda folder: os.path.isabs(folder) and "\0" not in folder, "absolute paths")
-_ARE_NETWORKS: Final = _each(_is_network, "networks such as '10.0.0.0/8'")
+_ARE_SCHEMES: Final = each(lambda scheme: bool(scheme) and ":" not in scheme, "schemes such as 'udp', or '*'")
+_ARE_FOLDERS: Final = each(lambda folder: os.path.isabs(folder) and "\0" not in folder, "absolute paths")
 
 
 @attrs.frozen
@@ -49,7 +27,7 @@ class ManagementOptions:
     kafka, and those that write files where there are ``file_roots``. A virtual socket is judged by its members."""
     file_roots: list[str] = attrs.field(factory=list, validator=_ARE_FOLDERS)
     """The folders below which files may be subscribed; links are followed before they are compared."""
-    networks: list[str] | None = attrs.field(default=None, validator=_ARE_NETWORKS)
+    networks: list[str] | None = attrs.field(default=None, validator=are_networks)
     """The networks that may be subscribed, such as ``10.0.0.0/8``; without it any. Numeric hosts are compared when
     they are subscribed, names whenever they are resolved."""
     raise_events: list[str] = attrs.field(factory=lambda: [ALL])
@@ -79,7 +57,7 @@ class NarrowingOptions:
 
     schemes: list[str] | None = attrs.field(default=None, validator=_ARE_SCHEMES)
     file_roots: list[str] | None = attrs.field(default=None, validator=_ARE_FOLDERS)
-    networks: list[str] | None = attrs.field(default=None, validator=_ARE_NETWORKS)
+    networks: list[str] | None = attrs.field(default=None, validator=are_networks)
     raise_events: list[str] | None = None
     commands: list[str] | None = None
     end_configured: bool | None = None

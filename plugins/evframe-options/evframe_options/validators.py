@@ -5,11 +5,12 @@ Those that are objects have what they check as attributes, from which `evframe s
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -116,6 +117,29 @@ def one_of(*values: Any) -> OneOf:
 def matching(pattern: str, expected: str) -> Matching:
     """Return the validator of an option that is a text of the form *pattern*, *expected* in words; or None."""
     return Matching(pattern, expected)
+
+
+def each(is_valid: Callable[[str], bool], expected: str) -> Validator:
+    """Return the validator of a list, or None, whose items are *expected*, in words."""
+
+    def check(_: Any, attribute: attrs.Attribute[Any], value: Iterable[str] | None) -> None:
+        for item in value or ():
+            if not is_valid(item):
+                raise ValueError(f"{attribute.name}: expected {expected}, got {item!r}")
+
+    return check
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+are_networks: Final = each(_is_network, "networks such as '10.0.0.0/8'")
+"""The validator of a list of networks, or None."""
 
 
 def _of(unit: str) -> str:

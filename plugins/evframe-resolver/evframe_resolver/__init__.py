@@ -1,6 +1,6 @@
 """Host names: looked up beside the loop, bounded, shared, and followed when their addresses change."""
 
-from evframe_resolver.hosts import HostAddress, Network, first_reached, is_within, numeric
+from evframe_resolver.hosts import HostAddress, Network, first_reached, is_public, is_within, numeric
 from evframe_resolver.resolver import FORBIDDEN, UNRESOLVED, Resolver, UnresolvedError
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Resolver",
     "UnresolvedError",
     "first_reached",
+    "is_public",
     "is_within",
     "numeric",
 ]

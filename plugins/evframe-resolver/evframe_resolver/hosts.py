@@ -14,6 +14,7 @@ from evframe_wire.addresses import without_brackets
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Connected = TypeVar("_Connected")
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _UNSPECIFIED: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 where connections to them end
 
 
@@ -54,6 +55,24 @@ def is_within(address: str, networks: Iterable[Network]) -> bool:
         ip = ip.ipv4_mapped
     ip = ipaddress.ip_address(_UNSPECIFIED.get(str(ip), ip))
     return any(ip in network for network in networks)
+
+
+def is_public(address: str) -> bool:
+    """Return whether a connection to *address* leaves the networks of an organisation, as a host of the Internet does.
+
+    An address of IPv6 that leads to one of IPv4 is compared as that one.
+    """
+    return _is_public(ipaddress.ip_address(address.partition("%")[0]))
+
+
+def _is_public(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if inner is None and ip in _NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is not None:
+            return _is_public(inner)
+    return ip.is_global and not ip.is_multicast
 
 
 async def first_reached(

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Sequence
 from typing import Any, Final
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from botocore import exceptions
 from botocore.utils import get_environ_proxies
+from evframe_http.requests import CheckedAddresses
 from evframe_wire.addresses import connection_problem
 
 from evframe import Unavailable
@@ -59,32 +57,6 @@ def _session(options: Options) -> AioSession:
     return session
 
 
-class _Addresses(AbstractResolver):
-    """Resolves the host of the service to the addresses that were checked, and the others, such as a proxy, anew."""
-
-    def __init__(self, host: str) -> None:
-        self._host = host
-        self._others = ThreadedResolver()
-        self.addresses: Sequence[HostAddress] = ()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Return the addresses."""
-        if host != self._host:
-            return await self._others.resolve(host, port, family)
-        return [
-            ResolveResult(
-                hostname=host, host=each.ip, port=port, family=each.family, proto=0, flags=socket.AI_NUMERICHOST
-            )
-            for each in self.addresses
-            if family in {socket.AF_UNSPEC, each.family}
-        ]
-
-    async def close(self) -> None:
-        """Release nothing."""
-
-
 class Client:
     """What sends requests to one service, over its connections.
 
@@ -97,7 +69,7 @@ class Client:
 
     def __init__(self, base: str, host: str, region: str | None, options: Options) -> None:
         self._base, self._region, self._options = base, region, options
-        self._resolver = _Addresses(host)
+        self._resolver = CheckedAddresses(host)
         self._client: Any = None
         self._lock = asyncio.Lock()
         self._timeout_s = options.timeout_ms / 1000

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final, Literal
 
 import attrs
+from evframe_options import matching
 
 from evframe.plugin import at_least, file_digests, secret, within
 from evframe_sqs.address import named_url
 
 MOST_REQUESTS: Final = 64
 MOST_BYTES: Final = 1 << 20
-_REGION: Final = re.compile(r"[a-z0-9-]+")
-_ENDPOINT: Final = re.compile(r"https?://[^/?#@]+")
-_GROUP: Final = re.compile(r"[!-~]{1,128}")
+_REGION: Final = r"[a-z0-9-]+"
+_ENDPOINT: Final = r"https?://[^/?#@]+"
+_GROUP: Final = r"[!-~]{1,128}"
 _IS_SECRET: Final = secret()
-
-
-def _fits(pattern: re.Pattern[str], form: str) -> Any:
-    def check(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
-        if value is not None and not pattern.fullmatch(value):
-            raise ValueError(f"{attribute.name}: expected {form}, got {value!r}")
-
-    return check
 
 
 def _queues(_: Any, attribute: attrs.Attribute[Any], value: list[str]) -> None:
@@ -44,10 +36,10 @@ class Options:
 
     queue_url: list[str] = attrs.field(factory=list, validator=_queues)
     """Names of queues, each as ``[name]url``: the socket ``sqs:name`` stands for the URL."""
-    region: str | None = attrs.field(default=None, validator=_fits(_REGION, "a region such as 'eu-central-1'"))
+    region: str | None = attrs.field(default=None, validator=matching(_REGION, "a region such as 'eu-central-1'"))
     """The region that requests are signed for; that in the URL without it, or else that of the usual configuration of
     AWS."""
-    endpoint_url: str | None = attrs.field(default=None, validator=_fits(_ENDPOINT, "https://host[:port]"))
+    endpoint_url: str | None = attrs.field(default=None, validator=matching(_ENDPOINT, "https://host[:port]"))
     """Where requests are sent, as ``https://host[:port]``, in place of the host of the queue."""
     profile: str | None = None
     """The profile of the usual configuration of AWS."""
@@ -59,7 +51,7 @@ class Options:
     """The token of a key that ends."""
     body: Literal["payload", "parameter"] = "payload"
     """What a message has: the JSON-RPC notification, or the text of the first parameter, as OpenSIPS intends."""
-    message_group: str | None = attrs.field(default=None, validator=_fits(_GROUP, "1 to 128 characters of ASCII"))
+    message_group: str | None = attrs.field(default=None, validator=matching(_GROUP, "1 to 128 characters of ASCII"))
     """The group of the messages in a FIFO queue; the name of the queue without it."""
     max_bytes: int = attrs.field(default=MOST_BYTES, validator=within(1024, MOST_BYTES))
     """How large a message with its attributes may be, and a batch of them together: what the queue takes."""

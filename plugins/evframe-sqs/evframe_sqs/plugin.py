@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from evframe_wire.tls import client_context
+from evframe_wire.closing import Closing
+from evframe_wire.tls import ClientTls
 
-from evframe import Batch, ConfigError, Socket, Unavailable, hookimpl
+from evframe import Batch, Socket, Unavailable, hookimpl
 from evframe.plugin import LateModule, Limits, PluginContext, Resolver
 from evframe_sqs.address import SqsSocket, parse
 from evframe_sqs.messages import MOST_ENTRIES, Messages
@@ -37,15 +37,10 @@ class SqsTransport:
         self._named = self._options.named
         self._library = LateModule("evframe_sqs.library")
         self._clients: dict[Service, Client] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing = Closing()
         self._resolver = Resolver()
         self._context: PluginContext | None = None
-        if self._options.ca_file is not None:
-            try:
-                client_context(self._options.ca_file)
-            except OSError as error:
-                problem = f"ca_file: expected certificates, got {self._options.ca_file!r}: {error}"
-                raise ConfigError([problem]) from None
+        ClientTls(self._options.ca_file)  # a file that cannot be used is an error of the start
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
@@ -108,9 +103,7 @@ class SqsTransport:
         """Close what is open."""
         for service in list(self._clients):
             self._close(service)
-        return asyncio.gather(*self._closing)
+        return self._closing.wait()
 
     def _close(self, service: Service) -> None:
-        task = asyncio.get_running_loop().create_task(self._clients.pop(service).close())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._closing.add(self._clients.pop(service).close())

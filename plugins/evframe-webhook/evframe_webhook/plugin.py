@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import ssl
 import time
-from collections.abc import Awaitable, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
+import attrs
+from evframe_http.handshake import ask_for_permission
+from evframe_http.holders import Holders
+from evframe_http.public import permitted_addresses
+from evframe_http.urls import PORTS, shown
+from evframe_wire.closing import Closing
 from evframe_wire.path_masking import KnownSockets
-from evframe_wire.tls import client_context
+from evframe_wire.tls import ClientTls
 
-from evframe import Batch, ConfigError, Rejected, Socket, SocketError, Unavailable, hookimpl
-from evframe.plugin import (
-    FORBIDDEN,
-    HostAddress,
-    LateModule,
-    LeaseChange,
-    Limits,
-    PluginContext,
-    Resolver,
-    Subscription,
-    numeric,
-)
-from evframe_webhook.address import PORTS, WebhookSocket, is_permitted, parse, shown
+from evframe import Batch, Rejected, Socket, Unavailable, hookimpl
+from evframe.plugin import HostAddress, LateModule, LeaseChange, Limits, PluginContext, Resolver, Subscription
+from evframe_webhook.address import WebhookSocket, parse
 from evframe_webhook.bodies import Bodies
-from evframe_webhook.holders import Holders
 from evframe_webhook.options import MOST_EVENTS
 from evframe_webhook.options import Options as WebhookOptions
-from evframe_webhook.sending import GONE, Gone, Later, Sending
+from evframe_webhook.sending import Gone, Later, Sending
 from evframe_webhook.targets import Target, TargetFormats, targets_of
 
 if TYPE_CHECKING:
-    from evframe_webhook.session import Session
+    from evframe_http.requests import HttpSession
 
+GONE: Final = "http_410"
 log = logging.getLogger("evframe.webhook")
+
+
+@attrs.define
+class _Server:
+    """The connections of one subscriber."""
+
+    socket: WebhookSocket
+    session: HttpSession
+    is_leaving: bool = False
+    """Whether the name has other addresses now, so that the next batch needs other connections."""
+    may_send: bool = False
+    """Whether the server has permitted requests in the handshake of CloudEvents."""
 
 
 class WebhookTransport:
@@ -47,29 +53,23 @@ class WebhookTransport:
     Options = WebhookOptions
 
     def __init__(self, options: WebhookOptions | None = None) -> None:
-        self._options = WebhookOptions() if options is None else options
-        self._library = LateModule("evframe_webhook.session")
-        self._target = targets_of(self._options)
-        self._sessions: dict[str, tuple[WebhookSocket, Session]] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._options = options = WebhookOptions() if options is None else options
+        self._library = LateModule("evframe_http.requests")
+        self._target = targets_of(options)
+        self._servers: dict[str, _Server] = {}
+        self._closing = Closing()
         self._pauses: dict[str, tuple[float, str]] = {}  # until when nothing is sent, and why
         self._gone: set[str] = set()  # subscribers whose leases a server has ended
-        self._known: KnownSockets[WebhookSocket] = KnownSockets()
+        self._sockets = KnownSockets(
+            partial(parse, mask_paths=options.mask_paths, networks=options.networks),
+            partial(shown, mask_paths=options.mask_paths),
+        )
         self._resolver = Resolver()
-        self.formats = TargetFormats(self._options, self._target)
+        self.formats = TargetFormats(options, self._target)
         """The formats of the subscribers."""
         self._context: PluginContext | None = None
         self._holders = Holders()
-        if self._options.ca_file is not None:
-            self._tls  # noqa: B018 a file that cannot be used is an error of the start
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        """What certificates are checked with; the default ones take 50 ms to read, which a start need not wait for."""
-        try:
-            return client_context(self._options.ca_file)
-        except OSError as error:
-            raise ConfigError([f"ca_file: expected certificates, got {self._options.ca_file!r}: {error}"]) from None
+        self._tls = ClientTls(options.ca_file)
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
@@ -85,17 +85,7 @@ class WebhookTransport:
     @hookimpl
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
         """Parse ``http:`` and ``https:`` sockets."""
-        if scheme not in PORTS:
-            return None
-        mask_paths = self._options.mask_paths
-        try:
-            found = parse(scheme, rest, mask_paths=mask_paths, networks=self._options.networks)
-        except ValueError as error:
-            raise SocketError(shown(scheme, rest, mask_paths=mask_paths), str(error)) from None
-        try:
-            return self._known.resolved(found)
-        except ValueError as error:
-            raise SocketError(found.canonical, str(error)) from None
+        return self._sockets.parsed(scheme, rest) if scheme in PORTS else None
 
     @hookimpl
     def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
@@ -109,53 +99,44 @@ class WebhookTransport:
         if time.monotonic() < until_s:
             raise Unavailable(reason)
         library = await self._library.get()
-        addresses = await self._addresses(socket)
+        addresses = await permitted_addresses(socket, self._resolver, self._holders, self._options.networks)
         target = self._target(socket)
-        session = self._session(library, socket, target)
-        session.use(addresses)
-        carried = None if self._context is None else self._context.carried_by(batch.events)
-        bodies = Bodies(batch, target.format, self.formats.messages(batch, carried), carried)
+        server = self._server(library, socket, target)
+        server.session.use(addresses)
         try:
             if batch.events:
-                await Sending(session, target, batch, bodies).run()
+                await self._send(server, target, batch)
             else:
-                await session.probe(socket.endpoints[0][0])
+                await server.session.probe()
         except Later as error:
             if error.pause_s:
                 self._pauses[socket.canonical] = time.monotonic() + error.pause_s, error.reason
-            raise Unavailable(error.reason) from None
-        except Gone:
-            if not self._end(socket):  # the member of a group
-                raise Unavailable(GONE) from None
-            raise Rejected(GONE) from None
+            raise
+        except Gone as error:
+            if self._end(socket):
+                raise
+            raise Unavailable(error.reason) from None  # the member of a group
         except Unavailable:
             self._resolver.forget(socket.endpoints[0][0])
             raise
 
-    async def _addresses(self, socket: WebhookSocket) -> Sequence[HostAddress]:
-        """Return the addresses that requests may be sent to.
+    async def _send(self, server: _Server, target: Target, batch: Batch) -> None:
+        carried = None if self._context is None else self._context.carried_by(batch.events)
+        bodies = Bodies(batch, target.format, self.formats.messages(batch, carried), carried)
+        if target.origin is not None and not server.may_send:
+            await ask_for_permission(server.session, target.origin, target.headers, target.timeout_s)
+            server.may_send = True
+        await Sending(server.session, target, batch, bodies).run()
 
-        Raises:
-            Unavailable: if there is none.
-        """
-        host, port = socket.endpoints[0]
-        found = await self._resolver.addresses(host, port)
-        if numeric(host, port) is None and self._holders.are_clients(socket):
-            networks = self._options.networks
-            found = tuple(address for address in found if is_permitted(address.ip, networks))
-        if not found:
-            raise Unavailable(FORBIDDEN)
-        return found
-
-    def _session(self, library: Any, socket: WebhookSocket, target: Target) -> Session:
-        _, session = self._sessions.get(socket.canonical, (None, None))
-        if session is not None and not session.is_leaving:
-            return session
+    def _server(self, library: Any, socket: WebhookSocket, target: Target) -> _Server:
+        server = self._servers.get(socket.canonical)
+        if server is not None and not server.is_leaving:
+            return server
         self._close(socket.canonical)
         connect_s = self._options.connect_timeout_ms / 1000
-        tls = self._tls if socket.scheme == "https" else None
-        made: Session = library.Session(socket.url, target.max_in_flight, tls, connect_s)
-        self._sessions[socket.canonical] = socket, made
+        tls = self._tls.context if socket.scheme == "https" else None
+        session = library.HttpSession(socket.url, target.max_in_flight, tls, connect_s)
+        made = self._servers[socket.canonical] = _Server(socket, session)
         return made
 
     def _end(self, socket: WebhookSocket) -> bool:
@@ -165,8 +146,8 @@ class WebhookTransport:
             self._gone.add(socket.canonical)
             extra = {"socket": socket.canonical, "events": ",".join(lease.event.name for lease in leases)}
             log.warning("a webhook is gone, and its leases end", extra=extra)
-        for lease in leases:
-            self._holders.end(lease)
+            for lease in leases:
+                self._holders.end(lease)
         return bool(leases)
 
     @hookimpl
@@ -179,9 +160,9 @@ class WebhookTransport:
     @hookimpl
     def addresses_changed(self, host: str, addresses: tuple[HostAddress, ...]) -> None:  # noqa: ARG002 all are new
         """Exchange the connections to *host* with the next batch."""
-        for socket, session in self._sessions.values():
-            if socket.endpoints[0][0] == host:
-                session.is_leaving = True
+        for server in self._servers.values():
+            if server.socket.endpoints[0][0] == host:
+                server.is_leaving = True
 
     @hookimpl
     def unsubscribed(self, socket: Socket) -> None:
@@ -193,13 +174,11 @@ class WebhookTransport:
     @hookimpl
     def stop(self) -> Awaitable[Any]:
         """Close what is open."""
-        for canonical in list(self._sessions):
+        for canonical in list(self._servers):
             self._close(canonical)
-        return asyncio.gather(*self._closing)
+        return self._closing.wait()
 
     def _close(self, canonical: str) -> None:
-        _, session = self._sessions.pop(canonical, (None, None))
-        if session is not None:
-            task = asyncio.get_running_loop().create_task(session.close())
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+        server = self._servers.pop(canonical, None)
+        if server is not None:
+            self._closing.add(server.session.close())

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 
 import attrs
 from evframe_cloudevents import Formats
+from evframe_http.signatures import key_of
+from evframe_http.urls import UrlPattern, UrlSocket
 
-from evframe_webhook.address import Pattern, WebhookSocket, parse
 from evframe_webhook.options import Options, TargetOptions
-from evframe_webhook.signing import key_of
 
 
 @attrs.frozen
@@ -25,12 +25,12 @@ class Target:
     origin: str | None = None
 
 
-def targets_of(options: Options) -> Callable[[WebhookSocket], Target]:
+def targets_of(options: Options) -> Callable[[UrlSocket], Target]:
     """Return what finds the target of a socket."""
-    made = [(Pattern.of(each.url), _target(options, each)) for each in options.targets]
+    made = [(UrlPattern.of(each.url), _target(options, each)) for each in options.targets]
     other = _target(options, TargetOptions("*"))
 
-    def find(socket: WebhookSocket) -> Target:
+    def find(socket: UrlSocket) -> Target:
         return next((target for pattern, target in made if pattern.fits(socket)), other)
 
     return find
@@ -44,7 +44,7 @@ class TargetFormats(Formats):
         find: finds the target of a socket.
     """
 
-    def __init__(self, options: Options, find: Callable[[WebhookSocket], Target]) -> None:
+    def __init__(self, options: Options, find: Callable[[UrlSocket], Target]) -> None:
         super().__init__(options.format)
         self._find = find
 
@@ -52,7 +52,7 @@ class TargetFormats(Formats):
         """Return the format of the subscriber with this canonical socket; a part of its path may be masked."""
         scheme, _, rest = canonical.partition(":")
         try:
-            return self._find(parse(scheme, rest)).format
+            return self._find(UrlSocket.parse(scheme, rest)).format
         except ValueError:
             return super().of(canonical)
 

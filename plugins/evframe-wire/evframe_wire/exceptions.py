@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from evframe_wire.visible import brief
+from typing import Final
+
+from evframe_wire.masking import masked_socket
+from evframe_wire.visible import brief, visible
+
+_MOST_CHARACTERS: Final = 1000
 
 
 class EvframeError(Exception):
     """The root of every error that evframe raises on purpose."""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
+
+
+class SocketError(EvframeError, ValueError):
+    """Raised when a subscriber socket has an unknown scheme or does not fit its grammar.
+
+    The texts of the error contain neither a password in the socket nor the text behind the path of a URL.
+    """
+
+    def __init__(self, socket: str, problem: str) -> None:
+        socket, problem = masked_socket(socket if isinstance(socket, str) else brief(socket), problem)
+        problem = visible(problem)
+        super().__init__(f"socket {_cut(socket)!r}: {_cut(problem)}")
+        self.socket = socket
+        self.problem = problem
 
 
 class ConfigError(EvframeError, ValueError):

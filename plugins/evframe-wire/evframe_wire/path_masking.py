@@ -10,8 +10,11 @@ import hashlib
 import hmac
 import os
 import re
+from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
+
+from evframe_wire.exceptions import SocketError
 
 _KEY: Final = os.urandom(16)
 _MARK: Final = re.compile(r"\*\*\*[0-9a-f]{12}")
@@ -47,23 +50,34 @@ _Socket = TypeVar("_Socket", bound=_Masked)
 
 
 class KnownSockets(Generic[_Socket]):
-    """The sockets in use by their canonical texts, which have marks in place of secrets."""
+    """Parses sockets; those in use are found by their canonical texts, which have marks in place of secrets.
 
-    def __init__(self) -> None:
+    Args:
+        parse: returns the socket of a scheme and the text behind the colon; ValueError for what is none.
+        shown: returns what is shown of them when they are refused.
+    """
+
+    def __init__(self, parse: Callable[[str, str], _Socket], shown: Callable[[str, str], str]) -> None:
+        self._parse, self._shown = parse, shown
         self._known: WeakValueDictionary[str, _Socket] = WeakValueDictionary()
 
-    def resolved(self, found: _Socket) -> _Socket:
-        """Return the socket that *found*, which was parsed of a text, is: one in use where its path has a mark.
+    def parsed(self, scheme: str, rest: str) -> _Socket:
+        """Return the socket that a text is: one in use where its path has a mark.
 
         Raises:
-            ValueError: if its path has a mark, and no socket in use has this text.
+            SocketError: if it is none, or its path has a mark and no socket in use has this text.
         """
+        try:
+            found = self._parse(scheme, rest)
+        except ValueError as error:
+            raise SocketError(self._shown(scheme, rest), str(error)) from None
         if not is_masked(found.path):
             same = self._known.setdefault(found.canonical, found)
             return same if same == found else found
         known = self._known.get(found.canonical)
         if known is None:
-            raise ValueError("expected the path itself, got one with a mark in place of a secret")
+            problem = "expected the path itself, got one with a mark in place of a secret"
+            raise SocketError(found.canonical, problem)
         return known
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections import deque
 from collections.abc import Awaitable
-from functools import cached_property, partial
+from functools import partial
 from typing import Final
 
 from evframe_wire.addresses import connection_problem
 from evframe_wire.path_masking import KnownSockets
-from evframe_wire.tls import client_context
+from evframe_wire.tls import ClientTls
 
-from evframe import Batch, ConfigError, Socket, SocketError, Unavailable, hookimpl
+from evframe import Batch, Socket, Unavailable, hookimpl
 from evframe.plugin import FORBIDDEN, HostAddress, LateModule, Limits, PluginContext, Resolver, first_reached
 from evframe_xmlrpc.address import XmlrpcSocket, parse, shown
 from evframe_xmlrpc.calls import Carried, call, common_headers, multicall, request, values
@@ -47,21 +46,13 @@ class XmlrpcTransport:
     def __init__(self, options: XmlrpcOptions | None = None) -> None:
         self._options = XmlrpcOptions() if options is None else options
         self._connections: dict[str, tuple[XmlrpcSocket, HttpConnection]] = {}
-        self._known: KnownSockets[XmlrpcSocket] = KnownSockets()
+        mask_paths = self._options.mask_paths
+        self._sockets = KnownSockets(partial(parse, mask_paths=mask_paths), partial(shown, mask_paths=mask_paths))
+        self._tls = ClientTls(self._options.ca_file)
         self._parser = LateModule("lxml.etree")  # for `replies`
         self._resolver = Resolver()
         self._context: PluginContext | None = None
         self._closing: set[str] = set()  # peers that close after each reply
-        if self._options.ca_file is not None:
-            self._tls  # noqa: B018 a file that cannot be used is an error of the start
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        """What certificates are checked with; the default ones take 50 ms to read, which a start need not wait for."""
-        try:
-            return client_context(self._options.ca_file)
-        except OSError as error:
-            raise ConfigError([f"ca_file: expected certificates, got {self._options.ca_file!r}: {error}"]) from None
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
@@ -80,17 +71,7 @@ class XmlrpcTransport:
     @hookimpl
     def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
         """Parse ``xmlrpc:`` and ``xmlrpcs:`` sockets."""
-        if scheme not in self.schemes:
-            return None
-        mask_paths = self._options.mask_paths
-        try:
-            found = parse(scheme, rest, mask_paths=mask_paths)
-        except ValueError as error:
-            raise SocketError(shown(scheme, rest, mask_paths=mask_paths), str(error)) from None
-        try:
-            return self._known.resolved(found)
-        except ValueError as error:
-            raise SocketError(found.canonical, str(error)) from None
+        return self._sockets.parsed(scheme, rest) if scheme in self.schemes else None
 
     @hookimpl
     def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
@@ -248,7 +229,7 @@ class XmlrpcTransport:
             _, connection = await loop.create_connection(
                 partial(HttpConnection, address, on_closed, self._options.max_connection_age_s),
                 sock=kernel,
-                ssl=self._tls if is_tls else None,
+                ssl=self._tls.context if is_tls else None,
                 server_hostname=target.endpoints[0][0] if is_tls else None,
             )
         except BaseException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import time
 from collections.abc import Iterable
 from typing import Final
 
@@ -28,15 +29,18 @@ def key_of(secret: str) -> bytes:
     return key
 
 
-def signature(keys: Iterable[bytes], message: str, seconds: int, body: bytes) -> str:
-    """Return the header ``webhook-signature`` of a request: a signature by each of *keys*.
+def signed_headers(keys: Iterable[bytes], message: str, body: bytes) -> dict[str, str]:
+    """Return the headers of a request: its id, the present time, and a signature by each of *keys*, if there are any.
 
     Args:
         keys: of the present secret, and of the one before it.
-        message: the id of the request.
-        seconds: the time of the attempt, since 1970.
+        message: the id of the request, without dots.
         body: of the request.
     """
+    seconds = int(time.time())
     signed = b"%b.%d.%b" % (message.encode(), seconds, body)
-    digests = (hmac.digest(key, signed, hashlib.sha256) for key in keys)
-    return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
+    digests = [hmac.digest(key, signed, hashlib.sha256) for key in keys]
+    headers = {"webhook-id": message, "webhook-timestamp": str(seconds)}
+    if digests:
+        headers["webhook-signature"] = " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
+    return headers

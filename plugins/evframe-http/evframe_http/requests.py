@@ -6,7 +6,6 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Final
 
 import aiohttp
@@ -24,14 +23,24 @@ Answer = tuple[int, Mapping[str, str]]
 
 
 class CheckedAddresses(AbstractResolver):
-    """Resolves each name to the addresses that were looked up and checked before: a second lookup may find others."""
+    """Resolves a name to the addresses that were looked up and checked before: a second lookup may find others.
 
-    addresses: Sequence[HostAddress] = ()
+    Args:
+        host: the name; None for every one. Others, such as that of a proxy, are looked up.
+    """
+
+    def __init__(self, host: str | None = None) -> None:
+        self._host = host
+        self._others = aiohttp.ThreadedResolver()
+        self.addresses: Sequence[HostAddress] = ()
+        """Those of the name."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """Return the addresses."""
+        if self._host is not None and host != self._host:
+            return await self._others.resolve(host, port, family)
         return [
             ResolveResult(
                 hostname=host, host=each.ip, port=port, family=each.family, proto=0, flags=socket.AI_NUMERICHOST
@@ -44,8 +53,8 @@ class CheckedAddresses(AbstractResolver):
         """Release nothing."""
 
 
-class Session:
-    """The connections to one subscriber, as many as requests are under way.
+class HttpSession:
+    """The connections to one server, as many as requests are under way.
 
     Args:
         url: of the requests.
@@ -66,10 +75,6 @@ class Session:
             skip_auto_headers=("Accept-Encoding", "Content-Type", "User-Agent"),
             timeout=_TIMES(total=None, sock_connect=connect_s),
         )
-        self.is_leaving = False
-        """Whether the name has other addresses now, so that the next batch needs other connections."""
-        self.may_send = False
-        """Whether the server has permitted requests in the handshake of CloudEvents."""
 
     def use(self, addresses: Sequence[HostAddress]) -> None:
         """Connect to *addresses* from now on."""
@@ -101,7 +106,7 @@ class Session:
             answer.close()  # of a body that was read to its end, the connection is in use again
         return answer.status, answer.headers
 
-    async def probe(self, host: str) -> None:
+    async def probe(self) -> None:
         """Connect, and send nothing.
 
         Raises:
@@ -109,19 +114,19 @@ class Session:
         """
         reason = ""
         try:
-            await first_reached(self._resolver.addresses, partial(self._connect, host), self._connect_s)
+            await first_reached(self._resolver.addresses, self._connect, self._connect_s)
         except OSError as error:
             is_late = isinstance(error, TimeoutError)
             reason = "connect_timeout" if is_late else connection_problem(without_tracebacks(error))
         if reason:
             raise Unavailable(reason)
 
-    async def _connect(self, host: str, address: HostAddress) -> None:
+    async def _connect(self, address: HostAddress) -> None:
         loop = asyncio.get_running_loop()
         kernel = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             await loop.sock_connect(kernel, address.sockaddr)
-            name = host if self._tls else None
+            name = self._url.raw_host if self._tls else None
             transport, _ = await loop.create_connection(
                 asyncio.Protocol, sock=kernel, ssl=self._tls, server_hostname=name
             )

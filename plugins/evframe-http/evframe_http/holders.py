@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from evframe import Socket
 from evframe.plugin import PluginContext, Subscription, leaves
-from evframe_webhook.address import WebhookSocket
+
+
+def leases_of(context: PluginContext, socket: Socket) -> list[Subscription]:
+    """Return the leases of *socket*."""
+    subscriber = context.roster.by_socket.get(socket.canonical)
+    if subscriber is None:
+        return []
+    return [event.leases[subscriber] for event in context.raising.events if subscriber in event.leases]
 
 
 class Holders:
@@ -21,21 +29,16 @@ class Holders:
         """Look the leases of groups up again, because a lease has changed."""
         self._of_groups.clear()
 
-    def leases(self, socket: WebhookSocket) -> list[Subscription]:
+    def leases(self, socket: Socket) -> list[Subscription]:
         """Return the leases of *socket* itself, and not of the groups that it is a member of."""
-        if self._context is None:
-            return []
-        subscriber = self._context.roster.by_socket.get(socket.canonical)
-        if subscriber is None:
-            return []
-        return [event.leases[subscriber] for event in self._context.raising.events if subscriber in event.leases]
+        return [] if self._context is None else leases_of(self._context, socket)
 
     def end(self, lease: Subscription) -> None:
         """End a lease."""
         if self._context is not None:
             self._context.leases.end(lease)
 
-    def are_clients(self, socket: WebhookSocket) -> bool:
+    def are_clients(self, socket: Socket) -> bool:
         """Return whether neither this process nor its configuration has subscribed *socket*, or a group with it."""
         if self._context is None:
             return False
