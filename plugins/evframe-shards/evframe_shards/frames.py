@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from evframe import Event, EventDefinition
 
 _MAGIC: Final = b"evf\x01"  # the last byte is the version
-_HEAD: Final = struct.Struct("<4sII")  # with the length of the JSON text, and the CRC of all that follows
+_HEAD: Final = struct.Struct("<4sII")  # with the length of the JSON text, and a CRC of it and all that follows
 Target = int | list[int]
 """The index of a subscriber among the sockets of a frame, or of several."""
 
@@ -77,7 +77,7 @@ class Frame:
             head["h"] = carried
         text = dumps(head)
         body = b"".join(payloads)
-        return b"".join((_HEAD.pack(_MAGIC, len(text), crc32(body, crc32(text))), text, body))
+        return b"".join((_HEAD.pack(_MAGIC, len(text), crc32(body, crc32(text, len(text)))), text, body))
 
     @classmethod
     def decode(cls, data: bytes, definition_of: Callable[[str], EventDefinition], wall_offset: float) -> Frame:
@@ -94,7 +94,7 @@ class Frame:
         head, at = _head_of(data)
         definitions = [definition_of(name) for name in head["n"]]
         indexes = head.get("i")
-        first, now = head["t"] - wall_offset, head["t"] - wall_offset
+        first = head["t"] - wall_offset
         events: list[Event] = []
         if indexes is None:
             restored = definitions[0].restored if definitions else None
@@ -104,7 +104,7 @@ class Frame:
                 at += size
         else:
             for size, later, index in zip(head["z"], head["d"], indexes, strict=True):
-                events.append(definitions[index].restored(data[at : at + size], now + later * 1e-6))
+                events.append(definitions[index].restored(data[at : at + size], first + later * 1e-6))
                 at += size
         carried: Mapping[str, Mapping[str, str]] = head.get("h", {})
         for index, headers in carried.items():
@@ -121,7 +121,7 @@ def _head_of(data: bytes) -> tuple[dict[str, Any], int]:
         raise FrameError("expected a frame, got other bytes")
     if magic != _MAGIC:
         raise FrameError(f"expected a frame of version {_MAGIC[3]}, got one of version {magic[3]}")
-    if crc32(memoryview(data)[_HEAD.size :]) != checksum:
+    if crc32(memoryview(data)[_HEAD.size :], length) != checksum:
         raise FrameError("expected a frame as it was written, got a damaged one")
     at = _HEAD.size + length
     return loads(memoryview(data)[_HEAD.size : at]), at

@@ -33,6 +33,9 @@ class Source(Protocol):
     def acknowledged(self, count: int, dones: Sequence[Done]) -> None:
         """Forget the oldest *count* events that have left, and call *dones*."""
 
+    def given_up(self, count: int, dones: Sequence[Done], reason: str) -> None:
+        """Fail the oldest *count* events that have left, and call *dones* with *reason*."""
+
     def refused(self, event: Event, done: Done | None) -> None:
         """Fail an event that is too large for any frame."""
 
@@ -224,13 +227,35 @@ class Outgoing:
             return
         filling, _ = self._sending
         self._sending = None
-        self._way.room.taken -= filling.size - _HEAD_BYTES
-        dones: dict[Source, list[Done]] = {}
-        for queue, done in filling.dones:
-            dones.setdefault(queue, []).append(done)
-        for queue, count in zip(filling.indexes, filling.counts, strict=True):
-            queue.acknowledged(count, dones.get(queue, ()))
+        for queue, count, dones in self._release(filling):
+            queue.acknowledged(count, dones)
         if self._way.room.was_full:
             self._way.room.was_full = False
             self._way.on_room()
         self.flush()
+
+    def _release(self, filling: _Filling) -> list[tuple[Source, int, Sequence[Done]]]:
+        """Return each queue with the number of its events in a frame, and what is to be called for them."""
+        self._way.room.taken -= filling.size - _HEAD_BYTES
+        dones: dict[Source, list[Done]] = {}
+        for queue, done in filling.dones:
+            dones.setdefault(queue, []).append(done)
+        counts = zip(filling.indexes, filling.counts, strict=True)
+        return [(queue, count, dones.get(queue, ())) for queue, count in counts]
+
+    def give_up(self, reason: str) -> int:
+        """Fail every event that is not acknowledged: the process ends. Return how many these are.
+
+        A frame that is under way may arrive nevertheless.
+        """
+        self.flush()  # for what is too large
+        sending = [] if self._sending is None else [self._sending[0]]
+        fillings = [*sending, *self._full, self._filling]
+        self._sending, self._filling = None, _Filling()
+        self._full.clear()
+        lost = 0
+        for filling in fillings:
+            for queue, count, dones in self._release(filling):
+                lost += count
+                queue.given_up(count, dones, reason)
+        return lost

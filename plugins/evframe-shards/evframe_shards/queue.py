@@ -223,6 +223,13 @@ class ShardQueue:
         if subscriber.ended:
             self.wake()
 
+    def given_up(self, count: int, dones: Sequence[Done], reason: str) -> None:
+        """Fail the oldest *count* events that have left, and call *dones* with *reason*."""
+        count = min(count, self._pending)
+        self._pending -= count
+        self.subscriber.fail(count, reason)
+        self.subscriber.call_with(reason, dones)
+
     def refused(self, event: Event, done: Done | None) -> None:
         """Fail an event that is too large for any frame."""
         self._pending -= 1
