@@ -13,7 +13,6 @@ from typing import Any, Final, Self, get_args
 import attrs
 from evframe_wire.messages import NotAnEvent, read_message, reply
 from evframe_wire.payload import Pairs
-from evframe_wire.reading import read
 
 from evframe_client.addresses import Kind, check_address, subscriber_text
 from evframe_client.gateway_leases import Call
@@ -68,9 +67,9 @@ def confirmation(payload: bytes) -> bytes:
     """Return the answer to an event that has an id, which a gateway in reliable mode waits for; nothing to others."""
     if b'"id"' in payload:
         with suppress(ValueError):
-            message = read(payload)
-            if isinstance(message, dict) and isinstance(message.get("id"), int | str):
-                return reply(message["id"])
+            message = read_message(payload)  # a CloudEvent has an id, too, and no answer
+            if isinstance(message.id, int | str):
+                return reply(message.id)
     return b""
 
 

@@ -81,10 +81,11 @@ def test_connections_come_and_go(stream):
 
 
 def test_confirmations(stream):
-    """Events with an id are confirmed by it, wherever it stands; others, and what has one inside, are not."""
+    """Events with an id are confirmed by it, wherever it stands; others, CloudEvents, and what has one inside, are not."""
     with socket.create_connection(stream.address) as sender:
         sender.sendall(b'{"id":7,"method":"E"}{"method":"E","id":"x"}{"method":"E","params":{"id":9}}{"method":"id"}')
-        read(stream, 4)
+        sender.sendall(b'{"specversion":"1.0","type":"E","source":"/a","id":"1","method":"E"}')
+        read(stream, 5)
         sender.settimeout(20)
         text = b""
         while text.count(b"}") < 2:
@@ -252,6 +253,7 @@ def test_arguments(options, problem):
         (b'{"jsonrpc":"2.0","method":"E"}', "E", None),
         (b'{"specversion":"1.0","type":"x.E","source":"/a","id":"1","data":{"a":null}}', "x.E", {"a": None}),
         (b'{"specversion":"1.0","type":"x.E","source":"/a","id":"1"}', "x.E", None),
+        (b'{"specversion":"1.0","type":"x.E","source":"/a","id":"1","method":"E"}', "x.E", None),
     ],
 )
 def test_events(payload, name, params):

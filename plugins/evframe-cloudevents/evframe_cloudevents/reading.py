@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import unquote
 
 import attrs
 from evframe_wire.payload import Pairs
 from evframe_wire.reading import read
+from evframe_wire.visible import brief
 
 from evframe_cloudevents.envelope import EXTENSION, VERSION
 
 _REQUIRED: Final = ("id", "source", "type")
-_JSON_TYPE: Final = "application/json"
 _STRUCTURED: Final = "application/cloudevents+json"
 _OTHERS: Final = "application/cloudevents"
 _LONGEST: Final = len("cloudEvents:")
-_PREFIXES: Final = ("ce_", "ce-", "cloudevents:", "cloudevents_")
+_ENCODED: Final = "ce-"  # of HTTP, whose header values are encoded with percent signs
+_QUOTED_PAIR: Final = re.compile(r"\\(.)")
+_PREFIXES: Final = ("ce_", _ENCODED, "cloudevents:", "cloudevents_")
 
 
 class NotACloudEvent(ValueError):  # noqa: N818 it may be another message
@@ -55,7 +59,7 @@ def read_message(content_type: str | None, headers: Mapping[str, Any] | None, bo
     if kind == _STRUCTURED:
         return read_structured(body)
     if kind.startswith(_OTHERS):
-        raise NotACloudEvent(f"expected a CloudEvent in JSON, got {kind!r}")
+        raise NotACloudEvent(f"expected a CloudEvent in JSON, got {brief(kind)}")
     attributes = attributes_of(headers)
     return read_binary(attributes, content_type, body) if "specversion" in attributes else None
 
@@ -111,7 +115,10 @@ def read_binary(attributes: Mapping[str, Any], content_type: str | None, body: b
 
 
 def attributes_of(headers: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the attributes among *headers*, whatever the prefix of the protocol is, in the binary mode."""
+    """Return the attributes among *headers*, whatever the prefix of the protocol is, in the binary mode.
+
+    Those of HTTP, which begin with ``ce-``, are decoded.
+    """
     found: dict[str, str] = {}
     for name, value in (headers or {}).items():
         lower = name[:_LONGEST].lower()
@@ -119,8 +126,15 @@ def attributes_of(headers: Mapping[str, Any] | None) -> dict[str, str]:
             if lower.startswith(prefix):
                 text = _text(value)
                 if text is not None:
-                    found[name[len(prefix) :].lower()] = text
+                    found[name[len(prefix) :].lower()] = _decoded(text) if prefix == _ENCODED else text
     return found
+
+
+def _decoded(text: str) -> str:
+    """Return the attribute in the value of a header of HTTP; older senders put quotation marks around it."""
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = _QUOTED_PAIR.sub(r"\1", text[1:-1])
+    return unquote(text)
 
 
 def _text(value: Any) -> str | None:
@@ -135,10 +149,10 @@ def _text(value: Any) -> str | None:
 def _received(attributes: Mapping[Any, Any], data: Any) -> Received:
     version = attributes.get("specversion")
     if version != VERSION:
-        raise NotACloudEvent(f"expected specversion {VERSION}, got {version!r}")
+        raise NotACloudEvent(f"expected specversion {VERSION}, got {brief(version)}")
     for name in _REQUIRED:
         if not isinstance(attributes.get(name), str) or not attributes[name]:
-            raise NotACloudEvent(f"expected a text as the attribute {name}, got {attributes.get(name)!r}")
+            raise NotACloudEvent(f"expected a text as the attribute {name}, got {brief(attributes.get(name))}")
     if data is not None and not isinstance(data, dict | list | Pairs):
         raise NotACloudEvent(f"expected parameters in an object or an array, got {type(data).__name__}")
     carried = {name: attributes[name] for name in EXTENSION if isinstance(attributes.get(name), str)}
@@ -147,10 +161,10 @@ def _received(attributes: Mapping[Any, Any], data: Any) -> Received:
 
 def _check_json(content_type: Any) -> None:
     kind = _kind(content_type)
-    if kind not in {"", _JSON_TYPE} and not kind.endswith("+json"):
-        raise NotACloudEvent(f"expected data of {_JSON_TYPE}, got {kind!r}")
+    if content_type and not kind.endswith(("/json", "+json")):
+        raise NotACloudEvent(f"expected data of application/json, got {brief(content_type)}")
 
 
 def _kind(content_type: Any) -> str:
-    """Return a content type in small letters, without its parameters."""
+    """Return a content type in small letters, without its parameters; empty for what is no text."""
     return content_type.partition(";")[0].strip().lower() if isinstance(content_type, str) else ""

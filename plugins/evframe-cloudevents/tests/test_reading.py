@@ -45,6 +45,51 @@ def structured(**changes):
     return json.dumps({"specversion": "1.0", "type": "E_A", "source": "/a", "id": "1", **changes}).encode()
 
 
+@pytest.mark.parametrize(
+    ("header", "text"),
+    [
+        ("org.example.E_%E2%82%AC", "E_€"),
+        ("E_50%25", "E_50%"),
+        ("E_%41%20%22", 'E_A "'),
+        ("E_%ZZ%", "E_%ZZ%"),
+        ("E_%FF", "E_\ufffd"),
+        ('"E_A%20\\"\\\\"', 'E_A "\\'),
+        ('"', '"'),
+    ],
+)
+def test_headers_of_http_are_decoded(header, text):
+    """Header values of HTTP are encoded with percent signs, or in quotation marks by older senders; others are not."""
+    plain = json.loads(structured())
+    found = read_message(None, {f"Ce-{name}": value for name, value in (plain | {"type": header}).items()}, b"")
+    assert found.name("org.example.") == text
+    for prefix in ("ce_", "cloudEvents:", "cloudEvents_"):
+        headers = {prefix + name: value for name, value in (plain | {"type": header}).items()}
+        assert read_message(None, headers, b"").type == header
+
+
+@pytest.mark.parametrize("kind", ["text/json", "application/vnd.example+json; charset=utf-8", "Application/JSON"])
+def test_types_of_json(kind):
+    """Data are JSON by the subtype of their content type."""
+    assert read_structured(structured(datacontenttype=kind, data={"n": 1})).params == {"n": 1}
+    headers = {f"ce_{name}": value for name, value in json.loads(structured()).items()}
+    assert read_message(kind, headers, b'{"n":1}').params == {"n": 1}
+
+
+@pytest.mark.parametrize("name", ["specversion", "id", "source", "type", "datacontenttype"])
+@pytest.mark.parametrize(("head", "tail"), [(b"[", b"]"), (b'{"a":', b"}"), (b'"' + b"x" * 1_000_000, b'"')])
+def test_problems_are_short(name, head, tail):
+    """However long or deep an attribute is, the problem that the log has is short."""
+    count = 1 if len(head) > 9 else 995
+    value = head * count + b"1" * (head[:1] == b"{") + tail * count
+    body = structured().replace(b"}", b',"%b":%b}' % (name.encode(), value))
+    if name in {"source", "id", "type"} and len(head) > 9:
+        assert len(getattr(read_structured(body), name)) == 1_000_000
+        return
+    with pytest.raises(NotACloudEvent) as caught:
+        read_structured(body)
+    assert len(str(caught.value)) < 1000
+
+
 def test_no_data_are_no_parameters():
     """An event without data has no parameters, in both modes."""
     assert read_structured(structured()).params is None
@@ -66,6 +111,7 @@ def test_no_data_are_no_parameters():
         (structured(data="text"), "expected parameters in an object or an array, got str"),
         (structured(data_base64="AA=="), "expected data in JSON, got data_base64"),
         (structured(datacontenttype="text/plain", data={}), "expected data of application/json, got 'text/plain'"),
+        (structured(datacontenttype=7, data={}), "expected data of application/json, got 7"),
     ],
 )
 def test_what_is_no_cloud_event(body, problem):

@@ -128,6 +128,18 @@ def test_cloud_events():
         assert (one.received, one.unparsed) == (8, 0)
 
 
+def test_extensions_with_the_names_of_json_rpc():
+    """A CloudEvent is one whatever its extensions are called, and its id is never that of a request."""
+    clash = {"method": "E_Y"}
+    for data in (cloud_event({"n": 1}, **clash), cloud_event({"n": 1}, **clash) + b"\n"):
+        one, raised = intake("", expected=("E_X", "E_Y"))
+        assert taken(one, data) == b""
+        assert raised == [("E_X", {"n": 1})]
+    one, raised = intake("")
+    assert taken(one, message({"n": 1}, specversion="1.0", id=3)) == b'{"jsonrpc":"2.0","result":"OK","id":3}'
+    assert raised == [("E_X", {"n": 1})]
+
+
 def test_hops():
     """An event that came by way of too many gateways ends."""
     one, raised = intake()

@@ -81,6 +81,8 @@ def _message(value: Any) -> Message:
     if not isinstance(value, dict | Pairs):
         raise NotAnEvent(f"expected a JSON object, got {type(value).__name__}", value)
     members = value if isinstance(value, dict) else dict(value)
+    if "specversion" in members and "jsonrpc" not in members:  # whose extensions may be `method` and `params`
+        raise NotAnEvent("expected a notification, got a CloudEvent", value)
     method, params = members.get("method"), members.get("params")
     if type(method) is not str:
         raise NotAnEvent(f"expected a method, got {type(method).__name__}", value)
