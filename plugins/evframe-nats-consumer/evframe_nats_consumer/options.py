@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final, Literal
 
 import attrs
 from evframe_nats_clients.logins import DEFAULT_PORT, LoginOptions
+from evframe_options import matching
 from evframe_wire.addresses import without_brackets
 
 from evframe import split_host_port
@@ -14,8 +14,8 @@ from evframe.plugin import are_named_apart, at_least, is_event_name, is_readable
 
 Answer = Literal["ack", "nak", "term"]
 """The answer that the server gets for a message: it is done; it comes again; it is done, and the server reports it."""
-_NAME: Final = re.compile(r"[^\s.*>/\\\x00-\x20\x7f]{1,255}")
-_SUBJECT: Final = re.compile(r"[^\s.\x00-\x20\x7f]+(\.[^\s.\x00-\x20\x7f]+)*")
+_NAME: Final = matching(r"[^\s.*>/\\\x00-\x20\x7f]{1,255}", "a name without blanks, dots, slashes and wildcards")
+_SUBJECT: Final = matching(r"[^\s.\x00-\x20\x7f]+(\.[^\s.\x00-\x20\x7f]+)*", "a subject")
 
 
 def _hosts(url: str) -> tuple[tuple[str, int], ...]:
@@ -35,27 +35,15 @@ def _is_url(_: Any, attribute: attrs.Attribute[Any], value: str) -> None:
         raise ValueError(f"{attribute.name}: expected nats://host[:port][,host[:port]…], or tls://, got another text")
 
 
-def _is_name(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    if value is not None and not _NAME.fullmatch(value):
-        raise ValueError(
-            f"{attribute.name}: expected a name without blanks, dots, slashes and wildcards, got {value!r}"
-        )
-
-
-def _is_subject(_: Any, attribute: attrs.Attribute[Any], value: str | None) -> None:
-    if value is not None and not _SUBJECT.fullmatch(value):
-        raise ValueError(f"{attribute.name}: expected a subject, got {value!r}")
-
-
 @attrs.frozen(kw_only=True)
 class ConnectionOptions(LoginOptions):
     """One consumer of a stream, or one subject without JetStream, on one connection."""
 
-    stream: str | None = attrs.field(default=None, validator=_is_name)
+    stream: str | None = attrs.field(default=None, validator=_NAME)
     """The stream; without it, messages of ``subject`` are taken as they come."""
-    subject: str | None = attrs.field(default=None, validator=_is_subject)
+    subject: str | None = attrs.field(default=None, validator=_SUBJECT)
     """The subject, with wildcards; of a stream those of its messages that are consumed, all without it."""
-    consumer: str = attrs.field(default="evframe", validator=_is_name)
+    consumer: str = attrs.field(default="evframe", validator=_NAME)
     """The durable consumer of the stream; without a stream, the queue group."""
     name: str = attrs.field(default=attrs.Factory(lambda self: self.stream or self.subject or "", takes_self=True))
     """What listings, statuses and the log call this connection; the name of the stream, or the subject, without it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin
 
@@ -123,7 +124,7 @@ class Reader:
             if not isinstance(value, Mapping):
                 raise TypeError(f"expected a table, got {value!r}")
             return {key: self.read(item, parts[1], f"{path}.{key}") for key, item in value.items()}
-        if origin is Literal and value not in parts:
+        if origin is Literal and (_kind_of(value), value) not in [(type(part), part) for part in parts]:
             raise ValueError(f"expected one of {', '.join(map(str, parts))}, got {value!r}")
         if origin is Literal or kind is Any:
             return value
@@ -134,7 +135,7 @@ class Reader:
         return self._read_scalar(value, parts if is_union else (origin or kind,))
 
     def _read_scalar(self, value: Any, kinds: tuple[Any, ...]) -> Any:
-        kind = str if type(value) is Filled else type(value)
+        kind = _kind_of(value)
         if kind not in kinds and not (float in kinds and kind is int):
             names = " or ".join(getattr(each, "__name__", str(each)) for each in kinds if each is not NoneType)
             raise TypeError(f"expected {names}, got {value!r}")
@@ -173,17 +174,26 @@ class Reader:
         return None
 
 
+def _kind_of(value: Any) -> type:
+    return str if type(value) is Filled else type(value)
+
+
 def _broken_rules(kind: Any, fields: Iterable[attrs.Attribute[Any]], values: Mapping[str, Any]) -> Iterator[Exception]:
     """Yield the errors of the validators of *kind* for the *values* of its fields, of which some may be missing."""
     stand_in = object.__new__(kind)
     for field in fields:
         found: Any = field.default
-        if isinstance(found, attrs.Factory):  # type: ignore[arg-type]
-            found = found.factory(stand_in) if found.takes_self else found.factory()
+        with suppress(Exception):  # a default of others, which may be missing
+            if isinstance(found, attrs.Factory):  # type: ignore[arg-type]
+                found = found.factory(stand_in) if found.takes_self else found.factory()
         object.__setattr__(stand_in, field.name, values.get(field.name, found))
+    is_whole = all(getattr(stand_in, field.name) is not attrs.NOTHING for field in fields)
     for field in fields:
         if field.name in values and field.validator is not None:
             try:
                 field.validator(stand_in, field, values[field.name])
             except ValueError as error:
                 yield error
+            except Exception as error:  # noqa: BLE001 a validator may read options that are missing, each a problem
+                if is_whole:
+                    yield error

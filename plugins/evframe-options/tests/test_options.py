@@ -102,6 +102,48 @@ q.r = 2
 '''
 
 
+@attrs.frozen
+class Login:
+    """A table whose rules read more than one option."""
+
+    server: str
+    certificate: str | None = attrs.field(default=None)
+    mode: Literal[0, 1] = 0
+    length: int = attrs.field(default=attrs.Factory(lambda self: len(self.server), takes_self=True))
+
+    @certificate.validator
+    def _check(self, attribute, value):
+        if value is not None and not self.server.startswith("tls:"):
+            raise ValueError(f"{attribute.name}: expected a server with TLS")
+
+    @length.validator
+    def _compare(self, _, value):
+        if value > 100:
+            raise TypeError("expected less")
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ({"certificate": "a"}, ["it.server: expected a value, got nothing"]),
+        ({"length": 7, "x": 1}, ["it.server: expected a value, got nothing", "it: unknown key 'x'"]),
+        ({"server": 7, "certificate": "a"}, ["it.server: expected str, got 7"]),
+        ({"server": "udp:", "certificate": "a"}, ["it.certificate: expected a server with TLS"]),
+        ({"server": "udp:", "length": 101}, ["it: expected less"]),
+        ({"server": "udp:", "length": 101, "x": 1}, ["it: unknown key 'x'", "it: expected less"]),
+        ({"server": "udp:", "mode": True}, ["it.mode: expected one of 0, 1, got True"]),
+        ({"server": "udp:", "mode": 1.0}, ["it.mode: expected one of 0, 1, got 1.0"]),
+        ({"server": "udp:", "mode": []}, ["it.mode: expected one of 0, 1, got []"]),
+    ],
+)
+def test_rules_that_read_other_options(table, expected):
+    """An option that is missing is the problem, and not a rule of another one that reads it."""
+    problems = []
+    structure(table, Login, "it", problems)
+    assert len(problems) == len(expected)
+    assert all(map(str.startswith, problems, expected))
+
+
 def test_lines_of_keys():
     """Strings and arrays of several lines, tables in tables and inline ones have the lines where they begin."""
     lines = key_lines(TEXT)

@@ -80,6 +80,8 @@ def _scalar_schema(kind: Any, option: Option, *, is_filled: bool) -> dict[str, A
         for validator in _validators(option.validator):
             if isinstance(pattern := getattr(validator, "pattern", None), str):
                 schema["pattern"] = f"^({pattern})$"
+            if isinstance(values := getattr(validator, "values", None), tuple):
+                schema["enum"] = [*values]
         if is_filled:
             schema["not"] = {"pattern": REFERENCE}
     return schema
