@@ -5,11 +5,13 @@ import os
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
+WEBHOOK = Webhook(os.environ["WEBHOOK_SECRET"])
+
 
 async def take(request: web.Request) -> web.Response:
     """Print an event, if its signature is that of the service."""
     try:
-        event = Webhook(os.environ["WEBHOOK_SECRET"]).verify(await request.read(), dict(request.headers))
+        event = WEBHOOK.verify(await request.read(), dict(request.headers))
     except WebhookVerificationError:
         return web.Response(status=401)
     print("webhook", event["method"], event["params"], flush=True)

@@ -5,15 +5,18 @@ import asyncio
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import jsonschema
 import pytest
 from brokers.own import free_port
+from evframe_options.installed import installed
 from mypy import api
 from playwright.async_api import async_playwright, expect
 from processes import child
@@ -34,7 +37,7 @@ def example(tmp_path):
     folder = tmp_path / "example"
     shutil.copytree(EXAMPLE, folder)
     free = {port: str(free_port()) for port in PORTS}
-    for file in folder.iterdir():
+    for file in filter(Path.is_file, folder.rglob("*")):
         text = file.read_text()
         for port, other in free.items():
             text = text.replace(port, other)
@@ -67,7 +70,9 @@ async def test_everyone_gets_every_event(example):
     port = (example / "evframe.toml").read_text().partition('origins = ["http://127.0.0.1:')[2].partition('"')[0]
     with ExitStack() as programs:
         hooks, datagrams = (programs.enter_context(running(example, f"{name}.py")) for name in ("receiver", "consumer"))
-        programs.enter_context(running(example, "-m", "http.server", "--bind", "127.0.0.1", port))
+        programs.enter_context(
+            running(example, "-m", "http.server", "--bind", "127.0.0.1", "--directory", "page", port)
+        )
         service = programs.enter_context(running(example, "service.py"))
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
@@ -124,6 +129,21 @@ def test_the_page_says_what_mypy_says(tmp_path):
     found = [line for line in out.splitlines() if ": error: " in line]
     assert len(found) == 1, out
     assert found[0].partition(": ")[2] == expected
+
+
+def test_the_requirements_are_what_the_example_uses():
+    """An environment with the requirements alone has what is imported, the plugins of the tables, and the transports."""
+    tables = tomllib.loads((EXAMPLE / "evframe.toml").read_text())
+    schemes = {socket.partition(":")[0] for socket in (lease["socket"] for lease in tables["subscriptions"])}
+    tables |= tables["plugins"]
+    used = {each.name for each in installed() if {each.name, *each.places} & {*tables} or schemes & {*each.schemes}}
+    imported = {
+        name.partition(".")[0].replace("_", "-")
+        for file in EXAMPLE.glob("*.py")
+        for name in re.findall(r"^(?:import|from) (\S+)", file.read_text(), re.MULTILINE)
+        if not (EXAMPLE / f"{name}.py").exists() and name.partition(".")[0] not in sys.stdlib_module_names
+    }
+    assert imported | {f"evframe-{name}" for name in used} == {*(EXAMPLE / "requirements.txt").read_text().split()}
 
 
 def test_the_page_shows_the_declaration():
