@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +11,7 @@ import attrs
 from evframe_http.handshake import ask_for_permission
 from evframe_http.holders import Holders
 from evframe_http.public import permitted_addresses
+from evframe_http.retry_after import Later, Pauses
 from evframe_http.urls import PORTS, shown
 from evframe_wire.closing import Closing
 from evframe_wire.path_masking import KnownSockets
@@ -23,7 +23,7 @@ from evframe_webhook.address import WebhookSocket, parse
 from evframe_webhook.bodies import Bodies
 from evframe_webhook.options import MOST_EVENTS
 from evframe_webhook.options import Options as WebhookOptions
-from evframe_webhook.sending import Gone, Later, Sending
+from evframe_webhook.sending import Gone, Sending
 from evframe_webhook.targets import Target, TargetFormats, targets_of
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ class WebhookTransport:
         self._target = targets_of(options)
         self._servers: dict[str, _Server] = {}
         self._closing = Closing()
-        self._pauses: dict[str, tuple[float, str]] = {}  # until when nothing is sent, and why
-        self._gone: set[str] = set()  # subscribers whose leases a server has ended
+        self._pauses = Pauses()
         self._sockets = KnownSockets(
             partial(parse, mask_paths=options.mask_paths, networks=options.networks),
             partial(shown, mask_paths=options.mask_paths),
@@ -93,11 +92,9 @@ class WebhookTransport:
         return self._deliver(socket, batch) if isinstance(socket, WebhookSocket) else None
 
     async def _deliver(self, socket: WebhookSocket, batch: Batch) -> None:
-        if socket.canonical in self._gone:
+        if self._holders.have_ended(socket.canonical):
             raise Rejected(GONE)
-        until_s, reason = self._pauses.get(socket.canonical, (0.0, ""))
-        if time.monotonic() < until_s:
-            raise Unavailable(reason)
+        self._pauses.check(socket.canonical)
         library = await self._library.get()
         addresses = await permitted_addresses(socket, self._resolver, self._holders, self._options.networks)
         target = self._target(socket)
@@ -109,8 +106,7 @@ class WebhookTransport:
             else:
                 await server.session.probe()
         except Later as error:
-            if error.pause_s:
-                self._pauses[socket.canonical] = time.monotonic() + error.pause_s, error.reason
+            self._pauses.begin(socket.canonical, error)
             raise
         except Gone as error:
             if self._end(socket):
@@ -141,21 +137,16 @@ class WebhookTransport:
 
     def _end(self, socket: WebhookSocket) -> bool:
         """End the leases of *socket*, whose server wants no further events; return whether there were any."""
-        leases = self._holders.leases(socket)
+        leases = self._holders.end(socket)
         if leases:
-            self._gone.add(socket.canonical)
             extra = {"socket": socket.canonical, "events": ",".join(lease.event.name for lease in leases)}
             log.warning("a webhook is gone, and its leases end", extra=extra)
-            for lease in leases:
-                self._holders.end(lease)
         return bool(leases)
 
     @hookimpl
     def lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
         """Send events again to a subscriber that has a new lease."""
-        self._holders.changed()
-        if change not in {"ended", "expired"}:
-            self._gone.discard(lease.subscriber.socket.canonical)
+        self._holders.lease_changed(lease, change)
 
     @hookimpl
     def addresses_changed(self, host: str, addresses: tuple[HostAddress, ...]) -> None:  # noqa: ARG002 all are new
@@ -168,8 +159,8 @@ class WebhookTransport:
     def unsubscribed(self, socket: Socket) -> None:
         """Close the subscriber's connections."""
         self._close(socket.canonical)
-        self._pauses.pop(socket.canonical, None)
-        self._gone.discard(socket.canonical)
+        self._pauses.forget(socket.canonical)
+        self._holders.forget(socket.canonical)
 
     @hookimpl
     def stop(self) -> Awaitable[Any]:

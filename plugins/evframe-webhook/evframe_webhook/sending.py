@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from evframe_http.retry_after import retry_after_s
+from evframe_http.retry_after import Later, retry_after_s
 from evframe_http.sending import BatchSender, Part
 from evframe_http.signatures import signed_headers
 
-from evframe import Batch, Rejected, Unavailable
+from evframe import Batch, Rejected
 from evframe_webhook.answers import Verdict, verdict_on
 from evframe_webhook.bodies import Bodies
 from evframe_webhook.targets import Target
@@ -18,19 +18,6 @@ if TYPE_CHECKING:
 
 _DIVIDED: Final = {400, 413, 422}
 """With this status, a server may refuse one event of several only, or their size."""
-
-
-class Later(Unavailable):
-    """The server may take the rest later.
-
-    Args:
-        reason: the word for its status.
-        pause_s: the seconds that it has asked for; 0 for none.
-    """
-
-    def __init__(self, reason: str, pause_s: float) -> None:
-        super().__init__(reason)
-        self.pause_s = pause_s
 
 
 class Gone(Rejected):
