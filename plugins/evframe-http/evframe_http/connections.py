@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from aiohttp import ClientPayloadError, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from evframe_http.access import Asking
 from evframe_http.room import most_connections
 
 Address = tuple[str, int]
@@ -120,6 +121,14 @@ def hosts_of(request: web.BaseRequest) -> list[str]:
     """Return the hosts that *request* names: in its headers, and in a target that has a host."""
     named = request.headers.getall("Host", [])
     return named if request.raw_path.startswith(("/", "*")) else [*named, request.host]
+
+
+def asking_of(request: web.BaseRequest, tokens: Sequence[str | None] = ()) -> Asking:
+    """Return what *request* says about where it comes from, with the *tokens* that it has in other places."""
+    authorization = request.headers.get("Authorization")
+    return Asking(
+        hosts_of(request), joined(request, "Origin"), joined(request, "Sec-Fetch-Site"), authorization, tokens
+    )
 
 
 def joined(request: web.BaseRequest, name: str) -> str | None:

@@ -1,8 +1,10 @@
 """Transports whose subscribers connect: streams that a browser or a service opens, and that end with the connection."""
 
-from evframe_live.access import Access, Refusal
+from evframe_http import Refused
+
+from evframe_live.access import Access
 from evframe_live.connection import Connection
-from evframe_live.leases import Leases, Refused
+from evframe_live.leases import Leases
 from evframe_live.options import LiveOptions
 from evframe_live.sockets import LiveSocket
 from evframe_live.stream import Stream
@@ -15,7 +17,6 @@ __all__ = [
     "LiveOptions",
     "LiveSocket",
     "LiveTransport",
-    "Refusal",
     "Refused",
     "Stream",
 ]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
-import attrs
-from evframe_http import Guard, OriginGuard
+from evframe_http import Access as ServerAccess
+from evframe_http import Asking, Refused
 from evframe_http.origin import cors_headers
 
 from evframe_live.options import LiveOptions
@@ -21,54 +20,20 @@ PARAMETER: Final = "access_token"
 """The parameter of the query that may have it."""
 
 
-@attrs.frozen
-class Asking:
-    """What a request says about where it comes from."""
-
-    hosts: Sequence[str]
-    origin: str | None
-    site: str | None
-    authorization: str | None
-    tokens: Sequence[str | None]
-    """What it has in places where web pages can put a token; None for a place without one."""
-
-
-@attrs.frozen
-class Refusal:
-    """Why a request is not answered."""
-
-    status: int
-    problem: str
-
-
-class Access:
-    """The rules, as the options say.
-
-    Args:
-        options: of the plugin; the file with the token is read now.
-        log: of the plugin.
-
-    Raises:
-        ValueError: if the file cannot be used.
-        OSError: if the certificate cannot.
-    """
+class Access(ServerAccess[LiveOptions]):
+    """The rules of streams; see `evframe_http.Access`."""
 
     def __init__(self, options: LiveOptions, log: logging.Logger) -> None:
-        self.options = options
-        self.guard = Guard(options.credentials, log)
-        """Compares the token."""
-        host = None if options.target is None else options.target[0]
-        self._origins = OriginGuard(host, options.hosts, options.origins)
-        self.tls: ssl.SSLContext | None = options.tls()
-        """What connections are encrypted with, or None."""
+        super().__init__(options, log, options.origins)
 
-    def refuse(self, asking: Asking) -> Refusal | None:
-        """Return why a stream may not be opened, or None."""
+    def check(self, asking: Asking) -> None:
+        """Raise `Refused` unless a stream may be opened."""
         is_known = self._knows(asking)
-        problem = self._origins.problem(asking.hosts, asking.origin, asking.site, is_known=is_known and self.guard.asks)
+        problem = self.problem(asking, is_known=is_known and self.guard.asks)
         if problem is not None:
-            return Refusal(403, problem)
-        return None if is_known else Refusal(401, "expected the token")
+            raise Refused(403, problem)
+        if not is_known:
+            raise Refused(401, "expected the token")
 
     def _knows(self, asking: Asking) -> bool:
         if asking.authorization is not None or not any(asking.tokens):
@@ -77,7 +42,7 @@ class Access:
 
     def permits(self, origin: str | None) -> bool:
         """Return whether the web page of another server may make requests."""
-        return origin is not None and self._origins.permits(origin)
+        return origin is not None and self.origins.permits(origin)
 
     def headers(self, origin: str | None) -> Mapping[str, str]:
         """Return the headers that let a web page of another server read an answer, if it may."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evframe_http import Refused
 from evframe_http.holders import leases_of
 from evframe_wire.patterns import compile_pattern
 
@@ -19,20 +20,6 @@ from evframe.plugin import (
     Terms,
     leaves,
 )
-
-
-class Refused(Exception):  # noqa: N818 what happens to a request, which is no error of this process
-    """A stream may not have the leases that it asks for.
-
-    Args:
-        status: of HTTP.
-        problem: in a sentence.
-    """
-
-    def __init__(self, status: int, problem: str) -> None:
-        super().__init__(problem)
-        self.status = status
-        self.problem = problem
 
 
 class Leases:

@@ -9,21 +9,19 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Final, Generic, TypeVar
 from weakref import WeakValueDictionary
 
-from evframe_http import MovingSite, Serving, Warnings
+from evframe_http import MovingSite, Refused, Serving, Warnings
 
 from evframe import Batch, Rejected, Socket, hookimpl
 from evframe.plugin import Address, Channel, Limits, PluginContext, StatisticGroup
-from evframe_live.access import Access, Asking, Refusal
+from evframe_live.access import Access
 from evframe_live.connection import Connection
-from evframe_live.leases import Leases, Refused
+from evframe_live.leases import Leases
 from evframe_live.options import LiveOptions
 from evframe_live.sockets import LiveSocket
 from evframe_live.stream import ENDED, Stream
 
 OptionsT = TypeVar("OptionsT", bound=LiveOptions)
 StreamT = TypeVar("StreamT", bound=Stream)
-IDLE_S: Final = 75.0
-"""How long a connection without a stream may be idle."""
 # A reload has another plugin object parse the sockets of the leases that exist.
 _present: Final[WeakValueDictionary[str, Stream]] = WeakValueDictionary()
 
@@ -34,7 +32,7 @@ class LiveTransport(Generic[OptionsT, StreamT]):
     Args:
         options: of the plugin.
         log: of the plugin.
-        library: the module of the plugin that imports aiohttp; its function ``server_of`` makes a server of the plugin.
+        library: the module of the plugin that imports aiohttp; its `Responder` is a `LiveResponder`.
     """
 
     schemes: ClassVar[tuple[str, ...]] = ()
@@ -52,7 +50,7 @@ class LiveTransport(Generic[OptionsT, StreamT]):
         """Those that are not over, by name."""
         self.counters = {"opened": 0, "refused": 0, "slow": 0}
         self._site = MovingSite(
-            lambda: Serving(library, lambda module: module.server_of(self), lambda: self.access.tls),
+            lambda: Serving(library, lambda module: module.Responder.server(self), lambda: self.access.tls),
             log,
             option=f"plugins.{log.name.rpartition('.')[2]}.bind",
             leave=self.close_all,
@@ -93,13 +91,6 @@ class LiveTransport(Generic[OptionsT, StreamT]):
         raise NotImplementedError
 
     # Streams
-
-    def refuse(self, asking: Asking, peer: str | None) -> Refusal | None:
-        """Return why a request may not open a stream, which is counted and logged then; None when it may."""
-        refusal = self.access.refuse(asking)
-        if refusal is not None:
-            self.note(Refused(refusal.status, refusal.problem), peer)
-        return refusal
 
     def note(self, refused: Refused, peer: str | None) -> None:
         """Count and log a request that was refused."""

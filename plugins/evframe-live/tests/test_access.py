@@ -3,8 +3,8 @@
 import logging
 
 import pytest
-from evframe_live import Access, LiveOptions
-from evframe_live.access import Asking
+from evframe_http import Asking
+from evframe_live import Access, LiveOptions, Refused
 
 LOG = logging.getLogger("evframe.test")
 
@@ -14,8 +14,11 @@ def asking(origin=None, authorization=None, tokens=(), host="127.0.0.1:8890"):
 
 
 def status(access, request):
-    refusal = access.refuse(request)
-    return None if refusal is None else refusal.status
+    try:
+        access.check(request)
+    except Refused as refused:
+        return refused.status
+    return None
 
 
 def test_without_a_token():

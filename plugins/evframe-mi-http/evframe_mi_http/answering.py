@@ -8,13 +8,14 @@ from contextvars import Context
 from typing import Final
 
 from aiohttp import web
-from evframe_http.connections import PAYLOAD_ERRORS, hosts_of, joined, problem_of
+from evframe_http import Access
+from evframe_http.connections import PAYLOAD_ERRORS, asking_of, problem_of
 from evframe_http.origin import cors_headers, preflight_headers
 from evframe_mi.dispatcher import Dispatcher
 from evframe_mi.responses import NESTED_ERRORS
 from evframe_mi.traffic import Traffic
 
-from evframe_mi_http.rules import Rules
+from evframe_mi_http.options import Options
 
 _JSON: Final = "application/json"
 _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -33,7 +34,7 @@ class Answering:
     def __init__(
         self,
         management: Dispatcher,
-        rules: Callable[[], Rules],
+        rules: Callable[[], Access[Options]],
         traffic: Traffic,
         context_of: Callable[[Mapping[str, str]], Context | None],
     ) -> None:
@@ -45,17 +46,15 @@ class Answering:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Return the response to *request*."""
         rules = self._rules()
-        headers = request.headers
-        origin = joined(request, "Origin")
-        is_known = rules.guard.allows(headers.get("Authorization"))
-        problem = rules.origins.problem(
-            hosts_of(request), origin, joined(request, "Sec-Fetch-Site"), is_known=is_known and rules.guard.asks
-        )
+        asking = asking_of(request)
+        origin = asking.origin
+        is_known = rules.guard.allows(asking.authorization)
+        problem = rules.problem(asking, is_known=is_known and rules.guard.asks)
         if problem is not None:
             return self._forbid(request, problem)
         if origin is None or not rules.origins.permits(origin):
             return await self._answer_to(request) if is_known else self._refuse(request)
-        if request.method == "OPTIONS" and "Access-Control-Request-Method" in headers:
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
             return web.Response(status=204, headers=preflight_headers(origin))
         response = await self._answer_to(request) if is_known else self._refuse(request)
         response.headers.update(cors_headers(origin))

@@ -10,7 +10,7 @@ from contextvars import Context, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from evframe_http import Serving
+from evframe_http import Access, Serving
 from evframe_mi import ManagementServer, Traffic
 from evframe_wire.endpoints import endpoint_text
 
@@ -18,7 +18,6 @@ from evframe import hookimpl
 from evframe.plugin import Command, CommandTable, PluginContext
 from evframe_mi_http.listener import Listener
 from evframe_mi_http.options import Options as HttpOptions
-from evframe_mi_http.rules import rules_of
 
 if TYPE_CHECKING:
     from evframe_http.connections import HttpServer
@@ -35,7 +34,7 @@ class HttpManagement(ManagementServer[HttpOptions, Listener]):
     def __init__(self, options: HttpOptions | None = None) -> None:
         options = HttpOptions() if options is None else options
         super().__init__(options, Traffic("mi_http", "requests", "replies", "refused"))
-        self._rules = rules_of(options)
+        self._rules = Access(options, log, options.origins)
         self._serving = Serving("evframe_mi_http.library", self._made_with, lambda: self._rules.tls)
 
     @property
@@ -106,7 +105,7 @@ class HttpManagement(ManagementServer[HttpOptions, Listener]):
             OSError: if the address cannot be used.
             ValueError: if a file with a secret cannot.
         """
-        rules, before = rules_of(options), self._rules
+        rules, before = Access(options, log, options.origins), self._rules
         move_back = super().reconfigure(options)
         self._rules = rules
 

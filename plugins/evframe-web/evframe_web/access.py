@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import ssl
-from collections.abc import Sequence
 
-import attrs
-from evframe_http import Guard, OriginGuard
+from evframe_http import Access as ServerAccess
+from evframe_http import Asking, Refused
 from evframe_http.origin import is_same_origin
 
 from evframe_web.options import Options
@@ -16,65 +14,36 @@ log = logging.getLogger("evframe.web")
 READ_ONLY = "the page is read-only: no token is configured"
 
 
-@attrs.frozen
-class Asking:
-    """What a request says about where it comes from."""
-
-    hosts: Sequence[str]
-    origin: str | None
-    site: str | None
-    authorization: str | None
-
-
-@attrs.frozen
-class Refusal:
-    """Why a request is not answered."""
-
-    status: int
-    problem: str
-
-
-class Access:
-    """The rules, as the options say.
-
-    Args:
-        options: of the plugin; the file with the token is read now.
-
-    Raises:
-        ValueError: if the file cannot be used.
-        OSError: if the certificate cannot.
-    """
+class Access(ServerAccess[Options]):
+    """The rules of the page; see `evframe_http.Access`."""
 
     def __init__(self, options: Options) -> None:
-        self.options = options
-        self.guard = Guard(options.credentials, log)
-        """Compares the token."""
-        self._origins = OriginGuard(options.target[0], options.hosts, ())
-        self.tls: ssl.SSLContext | None = options.tls()
-        """What connections are encrypted with, or None."""
+        super().__init__(options, log)
 
     def knows(self, asking: Asking) -> bool:
         """Return whether a request has brought the token, of which there is one."""
         return self.guard.asks and self.guard.allows(asking.authorization)
 
-    def refuse_reading(self, asking: Asking) -> Refusal | None:
-        """Return why a request may not read, or None."""
-        is_known = self.knows(asking)
-        problem = self._origins.problem(asking.hosts, asking.origin, asking.site, is_known=is_known)
-        if problem is not None:
-            return Refusal(403, problem)
+    def check_reading(self, asking: Asking) -> None:
+        """Raise `Refused` unless a request may read."""
+        is_known = self._checked(asking)
         if self.guard.asks and not (is_known or self.options.read_without_token):
-            return Refusal(401, "expected the token")
-        return None
+            raise Refused(401, "expected the token")
 
-    def refuse_acting(self, asking: Asking) -> Refusal | None:
-        """Return why a request may not act, or None; it has to come from the page itself, with the token."""
+    def check_acting(self, asking: Asking) -> None:
+        """Raise `Refused` unless a request may act; it has to come from the page itself, with the token."""
         if not self.guard.asks:
-            return Refusal(403, READ_ONLY)
-        is_known = self.knows(asking)
-        problem = self._origins.problem(asking.hosts, asking.origin, asking.site, is_known=is_known)
-        if problem is not None:
-            return Refusal(403, problem)
+            raise Refused(403, READ_ONLY)
+        is_known = self._checked(asking)
         if not is_same_origin(asking.origin, asking.hosts):
-            return Refusal(403, "expected the Origin of the page")
-        return None if is_known else Refusal(401, "expected the token")
+            raise Refused(403, "expected the Origin of the page")
+        if not is_known:
+            raise Refused(401, "expected the token")
+
+    def _checked(self, asking: Asking) -> bool:
+        """Return whether a request that comes from where it may has brought the token."""
+        is_known = self.knows(asking)
+        problem = self.problem(asking, is_known=is_known)
+        if problem is not None:
+            raise Refused(403, problem)
+        return is_known

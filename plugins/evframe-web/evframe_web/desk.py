@@ -6,11 +6,11 @@ import socket
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from evframe_http import Warnings
+from evframe_http import Refused, Warnings
 
 from evframe.plugin import StatisticGroup
 from evframe_web import state
-from evframe_web.access import Access, Refusal, log
+from evframe_web.access import Access, log
 from evframe_web.calls import Calls
 from evframe_web.encoding import encoded
 from evframe_web.snapshot import Snapshots
@@ -69,10 +69,10 @@ class Desk:
             "events_per_s": self.access.options.events_per_s,
         }
 
-    def refuse(self, refusal: Refusal, peer: str | None) -> None:
+    def refuse(self, refused: Refused, peer: str | None) -> None:
         """Count and log a request that is refused."""
         self.refused += 1
-        self.warnings.warn("a request of a page was refused", peer=peer, problem=refusal.problem)
+        self.warnings.warn("a request of a page was refused", peer=peer, problem=refused.problem)
 
     async def overview(self) -> bytes:
         """Return the sums, and what the picture is drawn from, in JSON."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from aiohttp import web
-from evframe_http.connections import PAYLOAD_ERRORS, HttpServer, hosts_of, joined
+from evframe_http import Asking, Refused
+from evframe_http.connections import PAYLOAD_ERRORS, HttpServer, asking_of
 
-from evframe_web.access import Asking, Refusal
 from evframe_web.assets import ASSETS
 from evframe_web.encoding import encoded
 from evframe_web.rows import MOST_ROWS, Query
@@ -46,15 +46,6 @@ HEADERS: Final = {
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-class _ProblemError(Exception):
-    """Why a request cannot be answered."""
-
-    def __init__(self, status: int, problem: str) -> None:
-        super().__init__(problem)
-        self.status = status
-        self.problem = problem
-
-
 class Responder:
     """Answers each request.
 
@@ -79,9 +70,9 @@ class Responder:
         """Return the response to *request*."""
         try:
             return await self._answer(request)
-        except _ProblemError as error:
-            response = _json(encoded({"error": error.problem}), error.status)
-            if error.status == 401:
+        except Refused as refused:
+            response = _json(encoded({"error": refused.problem}), refused.status)
+            if refused.status == 401:
                 for challenge in self._desk.access.guard.challenges:
                     response.headers.add("WWW-Authenticate", challenge)
             if request.method not in {"GET", "HEAD"}:
@@ -92,26 +83,28 @@ class Responder:
         path = request.path
         answer = self._reading.get(path)
         if answer is not None and request.method == "GET":
-            self._refuse_if(self._desk.access.refuse_reading(_asking(request)), request)
+            self._check(self._desk.access.check_reading, request)
             return await answer(request)
         if path == "/api/act" and request.method == "POST":
-            self._refuse_if(self._desk.access.refuse_acting(_asking(request)), request)
+            self._check(self._desk.access.check_acting, request)
             return await self._act(request)
         if path in ASSETS and request.method in {"GET", "HEAD"}:
             return _asset(request)
         if answer is None and path not in ASSETS and path != "/api/act":
-            raise _ProblemError(404, "expected a page or a command of it")
-        raise _ProblemError(405, "expected another method")
+            raise Refused(404, "expected a page or a command of it")
+        raise Refused(405, "expected another method")
 
-    def _refuse_if(self, refusal: Refusal | None, request: web.BaseRequest) -> None:
-        if refusal is not None:
-            self._desk.refuse(refusal, request.remote)
-            raise _ProblemError(refusal.status, refusal.problem)
+    def _check(self, check: Callable[[Asking], None], request: web.BaseRequest) -> None:
+        try:
+            check(asking_of(request))
+        except Refused as refused:
+            self._desk.refuse(refused, request.remote)
+            raise
 
     # What is read
 
     async def _session(self, request: web.BaseRequest) -> web.Response:
-        return _json(encoded({**self._desk.session(), "acts": self._desk.access.knows(_asking(request))}))
+        return _json(encoded({**self._desk.session(), "acts": self._desk.access.knows(asking_of(request))}))
 
     async def _state(self, _: web.BaseRequest) -> web.Response:
         return _json(await self._desk.overview())
@@ -128,15 +121,15 @@ class Responder:
         try:
             return _json(await self._desk.table(given.get("name", ""), query))
         except LookupError:
-            raise _ProblemError(404, "name: expected subscribers, groups or events") from None
+            raise Refused(404, "name: expected subscribers, groups or events") from None
         except ValueError as error:
-            raise _ProblemError(400, str(error)) from None
+            raise Refused(400, str(error)) from None
 
     async def _subscriber(self, request: web.BaseRequest) -> web.Response:
         try:
             return _json(await self._desk.subscriber(request.query.get("key", "")))
         except LookupError:
-            raise _ProblemError(404, "the subscriber has ended") from None
+            raise Refused(404, "the subscriber has ended") from None
 
     async def _letters(self, request: web.BaseRequest) -> web.Response:
         params: dict[str, Any] = {
@@ -157,27 +150,27 @@ class Responder:
 
     async def _act(self, request: web.BaseRequest) -> web.Response:
         if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
-            raise _ProblemError(415, "expected application/json")
+            raise Refused(415, "expected application/json")
         asked = await _body(request)
         name, params = (asked.get("method"), asked.get("params")) if isinstance(asked, dict) else (None, None)
         if not isinstance(name, str) or not isinstance(params, dict):
-            raise _ProblemError(400, "expected an object with method and params")
+            raise Refused(400, "expected an object with method and params")
         if not all(map(_is_flat, params.values())):
-            raise _ProblemError(400, "params: expected texts, numbers and lists of them")
+            raise Refused(400, "params: expected texts, numbers and lists of them")
         try:
             return _json(await self._desk.act(name, params, request.protocol, request.remote))
         except LookupError:
-            raise _ProblemError(404, "method: expected an action of the page") from None
+            raise Refused(404, "method: expected an action of the page") from None
 
     # Live events
 
     async def _events(self, request: web.BaseRequest) -> web.StreamResponse:
         pattern = request.query.get("pattern") or "*"
         if len(pattern) > _MOST_PATTERN:
-            raise _ProblemError(400, f"pattern: expected at most {_MOST_PATTERN} characters")
+            raise Refused(400, f"pattern: expected at most {_MOST_PATTERN} characters")
         desk = self._desk
         if len(desk.viewers) >= desk.access.options.max_viewers:
-            raise _ProblemError(503, f"{len(desk.viewers)} pages look at events already")
+            raise Refused(503, f"{len(desk.viewers)} pages look at events already")
         response = web.StreamResponse(
             headers={
                 **HEADERS,
@@ -229,15 +222,6 @@ def server_of(desk: Desk) -> HttpServer:
     return HttpServer(Responder(desk), desk.warnings.warn, lambda: IDLE_S, cancels=True)
 
 
-def _asking(request: web.BaseRequest) -> Asking:
-    return Asking(
-        hosts_of(request),
-        joined(request, "Origin"),
-        joined(request, "Sec-Fetch-Site"),
-        request.headers.get("Authorization"),
-    )
-
-
 def _json(body: bytes, status: int = 200) -> web.Response:
     headers = {**HEADERS, "Content-Type": "application/json", "Cache-Control": "no-store"}
     return web.Response(status=status, body=body, headers=headers)
@@ -256,7 +240,7 @@ def _number(request: web.BaseRequest, name: str, default: int, least: int, most:
     if not text:
         return default
     if not text.isascii() or not text.isdigit() or len(text) > 20 or not least <= int(text) <= most:
-        raise _ProblemError(400, f"{name}: expected {least} to {most}, got {text[:30]!r}")
+        raise Refused(400, f"{name}: expected {least} to {most}, got {text[:30]!r}")
     return int(text)
 
 
@@ -273,9 +257,9 @@ async def _body(request: web.BaseRequest) -> Any:
             async for part in request.content.iter_any():
                 body += part
                 if len(body) > _MOST_BODY:
-                    raise _ProblemError(413, f"expected at most {_MOST_BODY} bytes")
+                    raise Refused(413, f"expected at most {_MOST_BODY} bytes")
         return orjson.loads(bytes(body))
     except TimeoutError:
-        raise _ProblemError(408, "expected the request sooner") from None
+        raise Refused(408, "expected the request sooner") from None
     except (*PAYLOAD_ERRORS, ValueError):
-        raise _ProblemError(400, "expected JSON") from None
+        raise Refused(400, "expected JSON") from None

@@ -6,17 +6,16 @@ import asyncio
 import base64
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
-from evframe_http.connections import HttpServer, hosts_of, joined
+from evframe_http.connections import joined
 from evframe_live import Connection, Refused
-from evframe_live.access import COOKIE, PARAMETER, PROTOCOL, Asking
-from evframe_live.transport import IDLE_S
+from evframe_live.access import PROTOCOL
+from evframe_live.responding import LiveResponder, peer_of
 
-if TYPE_CHECKING:
-    from evframe_websocket.channel import Channel
-    from evframe_websocket.plugin import WebSocketTransport
+from evframe_websocket.channel import Channel
+from evframe_websocket.plugin import WebSocketTransport
 
 SUBPROTOCOL: Final = "evframe.jsonrpc"
 """The subprotocol, for clients that name one."""
@@ -42,34 +41,15 @@ class Socket(web.WebSocketResponse):
         return await super().close(**options)
 
 
-class Responder:
-    """Answers each request.
+class Responder(LiveResponder[WebSocketTransport]):
+    """Answers each request with a WebSocket, or why it gets none."""
 
-    Args:
-        plugin: has the connections.
-    """
+    opened = "WebSockets"
 
-    def __init__(self, plugin: WebSocketTransport) -> None:
-        self._plugin = plugin
-
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Return the response to *request*, at the end of the connection."""
-        try:
-            return await self._serve(request)
-        except Refused as refused:
-            response = web.Response(status=refused.status, text=refused.problem)
-            if refused.status == 401:
-                for challenge in self._plugin.access.guard.challenges:
-                    response.headers.add("WWW-Authenticate", challenge)
-            response.force_close()  # what is left of the request is not read
-            return response
-
-    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        plugin, options = self._plugin, self._plugin.options
-        if (refusal := plugin.refuse(_asking(request), request.remote)) is not None:
-            raise Refused(refusal.status, refusal.problem)
-        if request.path != options.path:
-            raise Refused(404, "expected the path of WebSockets")
+        plugin, options = self.plugin, self.plugin.options
+        self.check(request, *_tokens(request))
         response = Socket(
             timeout=_CLOSE_S,
             autoping=False,  # to notice a client that sends no pong
@@ -80,12 +60,8 @@ class Responder:
         )
         if request.method != "GET" or not response.can_prepare(request):
             raise Refused(426, "expected a WebSocket")
-        peer = None if request.transport is None else request.transport.get_extra_info("peername")
-        try:
-            channel = plugin.make(plugin.name_of(peer or ("", 0)))
-        except Refused as refused:
-            plugin.note(refused, request.remote)
-            raise
+        with self.noting(request):
+            channel = plugin.make(plugin.name_of(peer_of(request)))
         connection = None
         try:
             await response.prepare(request)
@@ -120,7 +96,7 @@ class Responder:
             message = await response.receive()
             channel.seen_at = loop.time()
             if message.type is WSMsgType.TEXT:
-                await self._plugin.request(channel, message.data)
+                await self.plugin.request(channel, message.data)
             elif message.type is WSMsgType.PING:
                 await response.pong(message.data)
             elif message.type is WSMsgType.BINARY:
@@ -130,16 +106,10 @@ class Responder:
                 return
 
 
-def _asking(request: web.BaseRequest) -> Asking:
+def _tokens(request: web.BaseRequest) -> list[str | None]:
+    """Return the tokens in the names of subprotocols, where a web page can put one."""
     offered = [name.strip() for name in (joined(request, "Sec-WebSocket-Protocol") or "").split(",")]
-    tokens = [_decoded(name.removeprefix(PROTOCOL)) for name in offered if name.startswith(PROTOCOL)]
-    return Asking(
-        hosts_of(request),
-        joined(request, "Origin"),
-        joined(request, "Sec-Fetch-Site"),
-        request.headers.get("Authorization"),
-        (request.cookies.get(COOKIE), request.query.get(PARAMETER), *tokens),
-    )
+    return [_decoded(name.removeprefix(PROTOCOL)) for name in offered if name.startswith(PROTOCOL)]
 
 
 def _decoded(text: str) -> str | None:
@@ -147,8 +117,3 @@ def _decoded(text: str) -> str | None:
         return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
     except ValueError:
         return None
-
-
-def server_of(plugin: WebSocketTransport) -> HttpServer:
-    """Return a server of the WebSockets of *plugin*."""
-    return HttpServer(Responder(plugin), plugin.warnings.warn, lambda: IDLE_S, cancels=True)
