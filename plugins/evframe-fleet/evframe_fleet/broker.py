@@ -1,0 +1,170 @@
+"""Kafka, as the machine of a member uses it, with a connection or without; importing this imports no library."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from evframe_kafka_clients.consuming import converted, settings
+from evframe_kafka_clients.places import Places
+from evframe_wire.backoff import delay_s
+
+from evframe import Unavailable
+from evframe.plugin import LateModule, Resolver, comes_from_outside
+from evframe_fleet.options import Options
+
+if TYPE_CHECKING:
+    from evframe_kafka_clients.tokens import Tokens
+
+    from evframe_fleet.connection import Connection
+    from evframe_fleet.log import Machine, Put, Reread
+
+
+class Broker:
+    """The `Log` of a machine: connects to the cluster, and again when that ends.
+
+    Without a connection, nothing is acknowledged, and each call fails in the next turn of the loop.
+
+    Args:
+        options: of the fleet.
+        resolver: looks up the names of brokers.
+        report: called with why the cluster cannot be used, and with None when it can.
+    """
+
+    def __init__(self, options: Options, resolver: Resolver, report: Callable[[str | None], None]) -> None:
+        self._options = options
+        self._resolver = resolver
+        self._report = report
+        self._places = Places(options.endpoints, resolver, by_name=options.is_encrypted)
+        self._library = LateModule("evframe_fleet.connection")
+        self._tokens: Tokens | None = None
+        self.connection: Connection | None = None
+        """The present one."""
+        self._next_lease = 0
+
+    # As the machine uses it
+
+    def put_lease(self, key: str, value: bytes | None, done: Put) -> None:
+        """Write a record of the leases topic; see `Log.put_lease`."""
+        if self.connection is None:
+            _soon(done, None)
+        else:
+            self.connection.writer.put_lease(key, value, done)
+
+    def put_frame(self, partition: int, value: bytes, done: Put) -> None:
+        """Write a frame; see `Log.put_frame`."""
+        if self.connection is None:
+            _soon(done, None)
+        else:
+            self.connection.writer.put_frame(partition, value, done)
+
+    def commit(self, offsets: Mapping[int, int], done: Callable[[bool], None]) -> None:
+        """Commit offsets; see `Log.commit`."""
+        if self.connection is None:
+            _soon(done, False)
+        else:
+            self.connection.membership.commit(offsets, done)
+
+    def read_from(self, partition: int, offset: int) -> None:
+        """Begin to pass frames; see `Log.read_from`."""
+        if self.connection is not None:
+            self.connection.membership.read_from(partition, offset)
+
+    def pause(self, partition: int) -> None:
+        """Pass no frame of *partition*; see `Log.pause`."""
+        if self.connection is not None:
+            self.connection.membership.pause(partition)
+
+    def resume(self, partition: int) -> None:
+        """Pass frames of *partition* again; see `Log.resume`."""
+        if self.connection is not None:
+            self.connection.membership.resume(partition)
+
+    def read_again(self, partition: int, offset: int, end: int, done: Callable[[Reread | None], None]) -> None:
+        """Read records again; see `Log.read_again`."""
+        if self.connection is None:
+            _soon(done, None)
+        else:
+            self.connection.catch_up.read(partition, offset, end, done)
+
+    # Connections
+
+    async def run(self, machine: Machine) -> None:
+        """Be connected until this is cancelled.
+
+        Args:
+            machine: gets what is read.
+        """
+        for host, _ in self._places.endpoints:
+            self._resolver.use(host)
+        try:
+            await self._run(machine)
+        finally:
+            for host, _ in self._places.endpoints:
+                self._resolver.release(host)
+            self._places.close()
+
+    async def _run(self, machine: Machine) -> None:
+        library = await self._library.get()
+        attempt, cap_s = 0, self._options.retry_timeout_ms / 1000
+        while True:
+            begun = time.monotonic()
+            try:
+                made = await self._made(library)
+                connection = library.Connection(self._options, self._places, made, machine, self._next_lease)
+                self.connection = connection
+                try:
+                    await connection.run(lambda: self._report(None))
+                finally:
+                    self.connection = None
+                    await connection.close()
+                    self._next_lease = connection.tail.next_offset
+            except BaseException as error:  # whatever the library makes of what brokers do, cancellations too
+                if comes_from_outside(error):
+                    raise
+                self._report(await self._problem(library, error))
+            attempt = attempt + 1 if time.monotonic() - begun < cap_s else 1
+            await asyncio.sleep(delay_s(attempt, cap_s))
+
+    async def _problem(self, library: Any, error: BaseException) -> str:
+        """Return why the cluster cannot be used: a word, or a sentence about a topic."""
+        if isinstance(error, library.TopicError):
+            return str(error)
+        if self._tokens is not None:
+            self._tokens.failed()
+            if self._tokens.problem is not None:
+                return self._tokens.problem
+        if isinstance(error, library.KafkaConnectionError | TimeoutError):
+            with suppress(Unavailable):
+                return await self._places.connection_problem() or str(library.reason_of(error))
+        return str(library.reason_of(error))
+
+    async def _made(self, library: Any) -> dict[str, Any]:
+        """Return the options of the library.
+
+        Raises:
+            Unavailable: if no name of a broker resolves.
+            OSError: if a file cannot be read.
+        """
+        options = self._options
+        if self._tokens is None:
+            self._tokens = library.tokens_of(converted(options.properties), options.connect_timeout_ms / 1000)
+        properties = dict(options.properties)
+        if options.password_file is not None:
+            with open(options.password_file, encoding="utf-8") as file:  # noqa: ASYNC230 a line
+                properties["sasl.password"] = file.readline().rstrip("\r\n")
+        login = {} if self._tokens is None else {"sasl_oauth_token_provider": self._tokens}
+        return {"bootstrap_servers": await self._places.servers(), **login, **settings(properties)}
+
+    async def leave(self) -> None:
+        """Hand over the partitions, and leave the group, within a bound; records are still written and read."""
+        if self.connection is not None:
+            await self.connection.leave()
+
+
+def _soon(done: Callable[..., None], outcome: Any) -> None:
+    """Call *done* in the next turn of the loop, as the machine expects."""
+    asyncio.get_running_loop().call_soon(done, outcome)

@@ -1,0 +1,110 @@
+"""One connection to the cluster: its producer and its consumers, until the first of them fails."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka.errors import KafkaConnectionError
+from evframe_kafka_clients.places import Places
+from evframe_kafka_clients.reasons import reason_of
+from evframe_kafka_clients.tokens import tokens_of
+
+from evframe_fleet.catching_up import CatchUp
+from evframe_fleet.membership import Membership
+from evframe_fleet.options import Options
+from evframe_fleet.tail import Tail
+from evframe_fleet.topics import TopicError, Topics
+from evframe_fleet.writer import GIVE_UP_S, Writer
+
+if TYPE_CHECKING:
+    from evframe_fleet.log import Machine
+
+__all__ = ["Connection", "KafkaConnectionError", "TopicError", "reason_of", "tokens_of"]
+_LEAVE_S: Final = 2.0
+
+
+class Connection:
+    """What reads and writes the topics.
+
+    Args:
+        options: of the fleet.
+        places: where the brokers are.
+        made: the options of the library.
+        machine: gets what is read.
+        next_lease: the first record of leases to read.
+    """
+
+    def __init__(
+        self, options: Options, places: Places, made: Mapping[str, Any], machine: Machine, next_lease: int
+    ) -> None:
+        self._options = options
+        self._places = places
+        self._made = made
+        self._limit_s = options.connect_timeout_ms / 1000
+        self.writer = Writer(options, places, made)
+        """Writes both topics."""
+        self.tail = Tail(options, places, made, machine.lease_read, next_lease)
+        """Reads the leases."""
+        self.membership = Membership(options, places, made, machine, self.tail)
+        """Reads the events of the partitions that this gateway owns."""
+        self.catch_up = CatchUp(options, places, made)
+        """Reads events again."""
+
+    async def run(self, on_connected: Callable[[], None]) -> None:
+        """Work until something fails.
+
+        Args:
+            on_connected: called when all leases are read, and this gateway takes part.
+
+        Raises:
+            TopicError: if a topic cannot be used.
+            KafkaError: if the library cannot continue.
+            TimeoutError: if the cluster does not answer in time.
+        """
+        async with asyncio.timeout(3 * self._limit_s):
+            await Topics(self._options, self._places).prepare(self._made, self._limit_s)
+        await self.writer.start()
+        parts = (self.writer.run(), self.tail.run(), self._watch(), self._take_part(on_connected))
+        work = [*map(asyncio.ensure_future, parts)]
+        try:
+            over, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+            for each in over:
+                each.result()
+        finally:
+            for each in work:
+                each.cancel()
+            await asyncio.wait(work)
+            for each in work:
+                if not each.cancelled():
+                    each.exception()  # of one that has failed, too
+
+    async def _take_part(self, on_connected: Callable[[], None]) -> None:
+        """Join the group, once all leases are read."""
+        await self.tail.wait_until_read(self._limit_s)
+        on_connected()
+        await asyncio.gather(self.catch_up.run(), self.membership.run())
+
+    async def _watch(self) -> None:
+        """Fail when the brokers have not answered for long: they may be elsewhere."""
+        while True:
+            answered_at = max(self.writer.answered_at, self.membership.answered_at)
+            if time.monotonic() > answered_at + GIVE_UP_S:
+                self._places.forget()
+                raise KafkaConnectionError("no broker has answered for long")
+            await asyncio.sleep(self._options.session_timeout_ms / 4000)
+
+    async def leave(self) -> None:
+        """Hand over the partitions, and leave the group, within a bound."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._options.hand_over_ms / 1000 + _LEAVE_S):
+                await self.membership.stop()
+
+    async def close(self) -> None:
+        """End all parts; what was not acknowledged may have been written or not."""
+        self.membership.lose()
+        for part in (self.membership, self.catch_up, self.tail, self.writer):
+            await part.stop()

@@ -1,0 +1,220 @@
+"""The membership in the consumer group: which partitions this gateway owns, their frames, and commits."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import ConsumerStoppedError, KafkaError
+from evframe_kafka_clients.closing import end
+from evframe_kafka_clients.places import Places
+from evframe_kafka_clients.starting import closing_connections
+
+from evframe_fleet.options import Options
+
+if TYPE_CHECKING:
+    from evframe_fleet.log import Machine
+    from evframe_fleet.tail import Tail
+
+_POLL_MS: Final = 200
+_NEVER_MS: Final = 2**31 - 1
+_TURN_S: Final = 0.005
+_RETRY_S: Final = 0.1
+_MOST_RECORDS: Final = 200
+
+
+class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library has no types
+    """A member of the group.
+
+    Args:
+        options: of the fleet.
+        places: where the brokers are.
+        made: the options of the library.
+        machine: gets the partitions and their frames.
+        tail: the reader of the leases topic, which is read to its end before a partition is delivered.
+    """
+
+    def __init__(self, options: Options, places: Places, made: Mapping[str, Any], machine: Machine, tail: Tail) -> None:
+        self._options = options
+        self._limit_s = options.connect_timeout_ms / 1000
+        self._places = places
+        self._machine = machine
+        self._tail = tail
+        self._consumer = AIOKafkaConsumer(
+            **{**made, "request_timeout_ms": options.session_timeout_ms + options.connect_timeout_ms},
+            group_id=options.group_id,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=options.session_timeout_ms,
+            heartbeat_interval_ms=options.heartbeat_interval_ms,
+            max_poll_interval_ms=_NEVER_MS,  # a member that is slow because its subscribers are slow is alive
+            rebalance_timeout_ms=options.session_timeout_ms,
+            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+            fetch_max_wait_ms=100,  # a partition that is added waits for the request under way
+            max_partition_fetch_bytes=max(1 << 20, options.frame_bytes + 65_536),
+        )
+        places.watch(self._consumer._client)  # noqa: SLF001 the library has no other name for it
+        self.answered_at = time.monotonic()
+        """When the brokers have last accepted a commit or an assignment."""
+        self._owned: set[int] = set()  # as the machine knows
+        self._open: set[int] = set()  # whose frames are passed
+        self._paused: set[int] = set()
+        self._epoch = 0
+        self._taking_over: asyncio.Task[None] | None = None
+        self._commits: set[asyncio.Task[None]] = set()
+        self._is_leaving = False
+
+    def _place(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._options.events_topic, partition)
+
+    async def run(self) -> None:
+        """Join the group, and pass frames until this is cancelled.
+
+        Raises:
+            KafkaError: if the library cannot continue.
+            TimeoutError: if the cluster does not answer in time.
+        """
+        async with asyncio.timeout(self._limit_s):
+            with closing_connections():
+                await self._consumer.start()
+            await self._places.look_up(self._consumer._client)  # noqa: SLF001 as above
+        self._consumer.subscribe([self._options.events_topic], listener=self)
+        while True:
+            if self._is_leaving:
+                await asyncio.get_running_loop().create_future()
+            try:
+                async with asyncio.timeout(_POLL_MS / 1000 + self._limit_s):
+                    found = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)
+            except TimeoutError:
+                continue  # a rebalance is under way
+            except (KafkaError, ConsumerStoppedError) as error:
+                if not self._is_leaving and not getattr(error, "retriable", False):
+                    raise
+                await asyncio.sleep(_RETRY_S)
+                continue
+            await self._pass(found)
+
+    async def _pass(self, found: Mapping[TopicPartition, Iterable[Any]]) -> None:
+        """Pass frames to the machine, in slices."""
+        epoch, turn = self._epoch, time.monotonic() + _TURN_S
+        for place, records in found.items():
+            for record in records:
+                if epoch != self._epoch or place.partition not in self._open:
+                    break
+                if place.partition in self._paused:
+                    self._consumer.seek(place, record.offset)
+                    break
+                self._machine.frame_read(place.partition, record.offset, record.value)
+                if time.monotonic() > turn:
+                    await asyncio.sleep(0)
+                    turn = time.monotonic() + _TURN_S
+
+    # As the machine uses it
+
+    def read_from(self, partition: int, offset: int) -> None:
+        """Begin to pass frames of a partition; see `Log.read_from`."""
+        if partition in self._owned:
+            with suppress(KafkaError):  # the partition is another member's by now
+                self._consumer.seek(self._place(partition), offset)
+                self._open.add(partition)
+                self.resume(partition)
+
+    def pause(self, partition: int) -> None:
+        """Pass no frame of *partition*; see `Log.pause`."""
+        with suppress(KafkaError):
+            self._consumer.pause(self._place(partition))
+            self._paused.add(partition)
+
+    def resume(self, partition: int) -> None:
+        """Pass frames of *partition* again; see `Log.resume`."""
+        with suppress(KafkaError):
+            self._consumer.resume(self._place(partition))
+            self._paused.discard(partition)
+
+    def commit(self, offsets: Mapping[int, int], done: Callable[[bool], None]) -> None:
+        """Commit offsets; see `Log.commit`."""
+        task = asyncio.ensure_future(self._commit(dict(offsets), done))
+        self._commits.add(task)
+        task.add_done_callback(self._commits.discard)
+
+    async def _commit(self, offsets: dict[int, int], done: Callable[[bool], None]) -> None:
+        epoch, is_accepted = self._epoch, False
+        try:
+            if offsets and offsets.keys() <= self._owned:
+                async with asyncio.timeout(self._options.session_timeout_ms / 2000):
+                    await self._consumer.commit({self._place(each): offset for each, offset in offsets.items()})
+                self.answered_at = time.monotonic()
+                is_accepted = epoch == self._epoch
+        except (KafkaError, TimeoutError):
+            pass
+        finally:
+            done(is_accepted)
+
+    # As the library uses it
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002 these are all
+        """Hand over all partitions: at each rebalance, the members divide all of them anew."""
+        await self._hand_over()
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Begin to take over partitions; their frames wait until that is done."""
+        self.answered_at = time.monotonic()
+        places = list(assigned)
+        for place in places:
+            self._consumer.pause(place)
+        if self._taking_over is not None:
+            self._taking_over.cancel()
+        self._taking_over = asyncio.ensure_future(self._take_over(places))
+
+    async def _take_over(self, places: list[TopicPartition]) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._limit_s):
+                    found = await asyncio.gather(*(self._consumer.committed(place) for place in places))
+                await self._tail.wait_until_read(self._limit_s)
+                break
+            except (KafkaError, TimeoutError):
+                await asyncio.sleep(_RETRY_S)
+        offsets = {place.partition: offset or 0 for place, offset in zip(places, found, strict=True)}
+        self._owned = set(offsets)
+        if offsets:
+            self._machine.assigned(offsets)
+
+    async def _hand_over(self) -> None:
+        if self._owned:
+            is_over = asyncio.Event()
+            self._machine.revoked(set(self._owned), is_over.set)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(2 * self._options.hand_over_ms / 1000 + _RETRY_S):
+                    await is_over.wait()
+                    self._owned.clear()
+        self.lose()
+
+    def lose(self) -> None:
+        """Own no partition any more, without a hand-over."""
+        if self._taking_over is not None:
+            self._taking_over.cancel()
+            self._taking_over = None
+        if self._owned:
+            self._machine.lost(set(self._owned))
+        self._epoch += 1
+        for commit in list(self._commits):
+            commit.cancel()
+        for partitions in (self._owned, self._open, self._paused):
+            partitions.clear()
+
+    async def stop(self) -> None:
+        """Hand over all partitions, and leave the group."""
+        if self._is_leaving:
+            return
+        self._is_leaving = True
+        consumer = self._consumer
+        try:
+            await self._hand_over()
+        finally:
+            await end(consumer, consumer._client, consumer, consumer._coordinator, consumer._fetcher)  # noqa: SLF001 there is no other way to end it while the brokers are away

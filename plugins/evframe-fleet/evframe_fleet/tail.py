@@ -1,0 +1,113 @@
+"""The leases topic, read from its beginning on by each gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from evframe_kafka_clients.closing import end
+from evframe_kafka_clients.places import Places
+from evframe_kafka_clients.starting import closing_connections
+
+from evframe_fleet.options import Options
+
+_POLL_MS: Final = 500
+_TURN_S: Final = 0.005
+
+
+class Tail:
+    """Reads all records of the leases topic, and those to come.
+
+    Args:
+        options: of the fleet.
+        places: where the brokers are.
+        made: the options of the library.
+        take: called with the offset, the key and the value of each record.
+        first: the offset of the first record to read.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        places: Places,
+        made: Mapping[str, Any],
+        take: Callable[[int, str, bytes | None], None],
+        first: int,
+    ) -> None:
+        self._limit_s = options.connect_timeout_ms / 1000
+        self._places = places
+        self._take = take
+        self.next_offset = first
+        """The offset of the record to be read next."""
+        self._place = TopicPartition(options.leases_topic, 0)
+        self._consumer = AIOKafkaConsumer(
+            **{**made, "request_timeout_ms": options.connect_timeout_ms},
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=4 << 20,
+            max_poll_records=100_000,
+        )
+        places.watch(self._consumer._client)  # noqa: SLF001 the library has no other name for it
+        self._is_started = asyncio.Event()
+        self._has_moved = asyncio.Event()
+
+    async def run(self) -> None:
+        """Read until this is cancelled.
+
+        Raises:
+            KafkaError: if the library cannot continue.
+            TimeoutError: if it does not answer in time.
+        """
+        consumer, place = self._consumer, self._place
+        async with asyncio.timeout(self._limit_s):
+            with closing_connections():
+                await consumer.start()
+            await self._places.look_up(consumer._client)  # noqa: SLF001 as above
+        consumer.assign([place])
+        consumer.seek(place, self.next_offset)
+        self._is_started.set()
+        while True:
+            async with asyncio.timeout(_POLL_MS / 1000 + self._limit_s):
+                found = await consumer.getmany(timeout_ms=_POLL_MS)
+            records = found.get(place, ())
+            turn = time.monotonic() + _TURN_S
+            for record in records:
+                self._take(record.offset, record.key.decode(errors="replace"), record.value)
+                self.next_offset = record.offset + 1
+                if time.monotonic() > turn:
+                    await asyncio.sleep(0)
+                    turn = time.monotonic() + _TURN_S
+            if not records:  # compaction may have removed the records at the end
+                async with asyncio.timeout(self._limit_s):
+                    self.next_offset = max(self.next_offset, await consumer.position(place))
+            self._has_moved.set()
+
+    async def wait_until_read(self, limit_s: float) -> None:
+        """Return when every record is read that is acknowledged now.
+
+        Args:
+            limit_s: how long the library may take to say where the topic ends, in seconds.
+
+        Raises:
+            KafkaError: if the library cannot say.
+            TimeoutError: if it does not say in time.
+        """
+        async with asyncio.timeout(2 * limit_s):
+            await self._is_started.wait()
+            ends = await self._consumer.end_offsets([self._place])
+        while self.next_offset < ends[self._place]:
+            self._has_moved.clear()
+            await self._has_moved.wait()
+
+    async def stop(self) -> None:
+        """End the consumer."""
+        consumer = self._consumer
+        await end(consumer, consumer._client, consumer, consumer._fetcher)  # noqa: SLF001 as above
+
+
+__all__ = ["KafkaError", "Tail"]

@@ -1,0 +1,126 @@
+"""The two topics of the fleet: made where they are missing, and refused where their settings lose events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from evframe_kafka_clients.consuming import for_a_producer
+from evframe_kafka_clients.places import Places
+from evframe_kafka_clients.starting import closing_connections
+
+from evframe_fleet.options import Options
+
+_LEAST_LAG_MS: Final = 60_000  # what is written over is read by every gateway that is not away for longer
+_NOT_OF_ADMIN: Final = ("max_request_size",)
+
+
+class TopicError(Exception):
+    """A topic that the fleet cannot use; the text says which, what is expected, and what it has."""
+
+
+class Topics:
+    """Looks at the topics, and makes those that are missing.
+
+    Args:
+        options: of the fleet.
+        places: where the brokers are.
+    """
+
+    def __init__(self, options: Options, places: Places) -> None:
+        self._options = options
+        self._places = places
+        least = max(1, options.replication_factor - 1)
+        common = {"min.insync.replicas": str(least), "max.message.bytes": str(options.frame_bytes + 65_536)}
+        self._wanted = {
+            options.leases_topic: NewTopic(
+                options.leases_topic,
+                1,
+                options.replication_factor,
+                topic_configs={
+                    **common,
+                    "cleanup.policy": "compact",
+                    "min.compaction.lag.ms": str(_LEAST_LAG_MS),
+                    "delete.retention.ms": "86400000",
+                },
+            ),
+            options.events_topic: NewTopic(
+                options.events_topic,
+                options.partitions,
+                options.replication_factor,
+                topic_configs={
+                    **common,
+                    "cleanup.policy": "delete",
+                    "retention.ms": str(options.retention_s * 1000),
+                },
+            ),
+        }
+
+    async def prepare(self, made: Mapping[str, Any], limit_s: float) -> None:
+        """Make the topics that are missing, and check the others.
+
+        Args:
+            made: the options of the library.
+            limit_s: how long each request may take, in seconds.
+
+        Raises:
+            TopicError: if a topic cannot be made, or has settings with which events or leases are lost.
+            KafkaError: if the cluster does not answer as expected.
+        """
+        settings = {name: value for name, value in for_a_producer(made).items() if name not in _NOT_OF_ADMIN}
+        admin = AIOKafkaAdminClient(**settings, request_timeout_ms=int(limit_s * 1000))
+        self._places.watch(admin._client)  # noqa: SLF001 the library has no other name for it
+        try:
+            with closing_connections():
+                await admin.start()
+            found = {topic["topic"]: topic for topic in await admin.describe_topics()}
+            missing = [topic for name, topic in self._wanted.items() if name not in found]
+            if missing:
+                await self._make(admin, missing)
+            for name in self._wanted.keys() & found.keys():
+                await self._check(admin, name, len(found[name]["partitions"]))
+        finally:
+            await admin.close()
+
+    async def _make(self, admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
+        answer = await admin.create_topics(missing)
+        for name, code, *text in answer.topic_errors:
+            error = for_code(code)
+            if code and error is not TopicAlreadyExistsError:  # another gateway has been faster
+                reason = next(filter(None, text), "") or error.__name__
+                raise TopicError(f"topic {name!r}: expected a cluster that makes it, got {reason}")
+
+    async def _check(self, admin: AIOKafkaAdminClient, name: str, partitions: int) -> None:
+        wanted = self._wanted[name]
+        if name == self._options.leases_topic and partitions != 1:
+            raise TopicError(f"topic {name!r}: expected 1 partition, because leases need one order, got {partitions}")
+        if name == self._options.events_topic and partitions != self._options.partitions:
+            raise TopicError(f"topic {name!r}: expected {wanted.num_partitions} partitions, got {partitions}")
+        kept = await self._configuration(admin, name)
+        policy = wanted.topic_configs["cleanup.policy"]
+        if kept.get("cleanup.policy", policy) != policy:
+            raise TopicError(f"topic {name!r}: expected cleanup.policy={policy}, got {kept['cleanup.policy']}")
+        if policy == "compact" and int(kept.get("min.compaction.lag.ms", _LEAST_LAG_MS)) < _LEAST_LAG_MS:
+            lag = kept["min.compaction.lag.ms"]
+            raise TopicError(f"topic {name!r}: expected min.compaction.lag.ms of {_LEAST_LAG_MS} or more, got {lag}")
+        most = int(kept.get("max.message.bytes", self._options.frame_bytes))
+        if most < self._options.frame_bytes:
+            raise TopicError(
+                f"topic {name!r}: expected max.message.bytes of frame_bytes, {self._options.frame_bytes}, or more,"
+                f" got {most}"
+            )
+
+    async def _configuration(self, admin: AIOKafkaAdminClient, name: str) -> dict[str, str]:
+        """Return the settings of a topic; none where the login may not read them."""
+        found: dict[str, str] = {}
+        for answer in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)]):
+            for code, _, _, _, entries in answer.resources:
+                if not code:
+                    found |= {entry[0]: entry[1] for entry in entries}
+        return found
+
+
+__all__ = ["KafkaError", "TopicError", "Topics"]
