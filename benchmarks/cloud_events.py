@@ -65,10 +65,16 @@ def single(events: Sequence[evframe.Event]) -> None:
 
 def binary(events: Sequence[evframe.Event]) -> None:
     """Make the headers and the data of binary CloudEvents."""
-    headers = ENVELOPE.binary(NAMES).headers
+    messages = ENVELOPE.binary(NAMES).messages
+    for start in range(0, len(events), IN_A_BATCH):
+        messages(events[start : start + IN_A_BATCH])
+
+
+def single_binary(events: Sequence[evframe.Event]) -> None:
+    """Make the headers and the data of binary CloudEvents, each in a batch alone."""
+    messages = ENVELOPE.binary(NAMES).messages
     for event in events:
-        headers(event)
-        _ = event.body
+        messages((event,))
 
 
 def sdk(events: Sequence[evframe.Event]) -> None:
@@ -82,7 +88,8 @@ KINDS: Final[dict[str, Callable[[Any], None]]] = {
     "notification": notifications,
     "structured, 64 in a batch": batches,
     "structured, one in a batch": single,
-    "binary": binary,
+    "binary, 64 in a batch": binary,
+    "binary, one in a batch": single_binary,
     "structured, by the SDK": sdk,
 }
 

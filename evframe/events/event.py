@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from evframe_declarations import Declaration, EventType, Parameter, params_of
 from evframe_wire.encoding import is_shallow, settle_params
+from evframe_wire.ids import number_of
 from evframe_wire.payload import STRICT, Pairs, encode_text
 from evframe_wire.reading import read
 from evframe_wire.visible import brief
@@ -31,12 +32,14 @@ class Event:
     handled when this one was raised.
     """
 
-    __slots__ = ("_params", "definition", "depth", "payload", "raised_at")
+    __slots__ = ("_params", "definition", "depth", "number", "payload", "raised_at")
 
     definition: EventDefinition
     payload: bytes
     raised_at: float
     depth: int
+    number: int
+    """That of the event in its process, of which `evframe_wire.ids` makes the id; 0 until a transport needs one."""
     _params: Any
     carried: Mapping[str, str] | None = None
     """The headers that transports send with the event, such as `traceparent`; None while no plugin keeps contexts."""
@@ -125,7 +128,7 @@ class _Copy(Event):
 
     def __init__(self, event: Event, begun_at: float, carried: Mapping[str, str] | None) -> None:
         self.definition, self.raised_at, self.depth = event.definition, event.raised_at, event.depth
-        self.payload, self._params = event.payload, event._params  # noqa: SLF001 its own module's
+        self.payload, self._params, self.number = event.payload, event._params, number_of(event)  # noqa: SLF001 its own module's
         self.begun_at, self.carried = begun_at, carried
 
     @property
@@ -174,7 +177,7 @@ class EventDefinition:
         """Return an event that was raised before, of its *payload*; see `Event` for *raised_at*."""
         event = Event()
         event.definition, event.payload, event.raised_at = self, payload, raised_at
-        event.depth, event._params = 0, None if payload == self.bare else _RESTORED  # noqa: SLF001 its own module's
+        event.depth, event.number, event._params = 0, 0, None if payload == self.bare else _RESTORED  # noqa: SLF001 its own module's
         return event
 
     def differs_from(self, other: EventDefinition) -> bool:
@@ -222,7 +225,7 @@ class EventDefinition:
         event.definition = self
         event.payload = payload
         event.raised_at = raised_at
-        event.depth = depth
+        event.depth, event.number = depth, 0
         event._params = kept  # noqa: SLF001 its own module's
         return event
 
@@ -235,7 +238,7 @@ class EventDefinition:
         event.definition = self
         event.payload = self.head + body + b"}"
         event.raised_at = raised_at
-        event.depth = depth
+        event.depth, event.number = depth, 0
         event._params = params_of(typed) if self.reads_params else _IN_PAYLOAD  # noqa: SLF001 its own module's
         return event
 

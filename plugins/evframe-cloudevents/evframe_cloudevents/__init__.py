@@ -1,6 +1,6 @@
 """CloudEvents 1.0: events as structured, binary and batched CloudEvents, and reading them back."""
 
-from evframe_cloudevents.envelope import Attributes, Carried, Envelope, id_of, in_batch
+from evframe_cloudevents.envelope import Attributes, BinaryMessage, Carried, Envelope, in_batch
 from evframe_cloudevents.formats import (
     BATCH_TYPE,
     DATA_TYPE,
@@ -30,6 +30,7 @@ __all__ = [
     "STRUCTURED_TYPE",
     "Attributes",
     "BinaryFormatOptions",
+    "BinaryMessage",
     "Carried",
     "CloudEventsPlugin",
     "Envelope",
@@ -42,7 +43,6 @@ __all__ = [
     "Received",
     "attributes_of",
     "envelope_of",
-    "id_of",
     "in_batch",
     "is_cloud_event",
     "read_message",

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import re
 import socket
-import uuid
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import quote
 
 import orjson
+from evframe_wire.ids import BLOCK, BLOCK_BITS, NUMBERS, id_of, prefix_of
 
 from evframe_cloudevents.moments import Moments
 
 VERSION: Final = "1.0"
 EXTENSION: Final = ("traceparent", "tracestate")
 """The attributes of distributed tracing, which have the names of the headers of an event."""
-_PROCESS: Final = uuid.uuid4().hex  # of the module, so that every transport has the same id for an event
-_HEAD: Final = '{"specversion":"1.0","type":%s,"source":%s,%s"id":'
+_HEAD: Final = '{"specversion":"1.0","type":%s,"source":%s,%s"time":'
+_LAST: Final = BLOCK - 1
+_ENDS: Final = [b'%02x","data":' % number for number in range(BLOCK)]  # of an id, and what follows it
 _JSON: Final = '"datacontenttype":"application/json",'
 _NONCHARACTERS: Final = "\ufdd0-\ufdef" + "".join(
     f"{chr(last - 1)}{chr(last)}" for last in range(0xFFFF, 0x110000, 0x10000)
@@ -26,6 +26,11 @@ _NONCHARACTERS: Final = "\ufdd0-\ufdef" + "".join(
 _UNFIT: Final = re.compile(f"[\x00-\x1f\x7f-\x9f{_NONCHARACTERS}]")  # no attribute may have one
 Carried = Sequence[Mapping[str, str] | None] | None
 """The headers of events, by their indexes; None when no event has any."""
+BinaryMessage = tuple[dict[str, Any], bytes | None]
+"""The attributes of an event as headers, and its data; None when it has no parameters."""
+_Begun = tuple[float, float, bytes, bytes]
+_Started = tuple[Any, float, float, int, bytes, int]
+_BinaryStarted = tuple[Any, float, float, int, dict[str, Any], Any, int]
 
 
 class Definition(Protocol):
@@ -42,6 +47,7 @@ class Raised(Protocol):
     definition: Any
     payload: bytes
     raised_at: float
+    number: int
 
     @property
     def body(self) -> bytes | None:
@@ -51,20 +57,12 @@ class Raised(Protocol):
 class Attributes(NamedTuple):
     """How a protocol names the attributes in its headers.
 
-    `prefix` is that of the names; `encode` makes the value of a header from the text of an attribute.
+    `prefix` is that of the names; `encode` makes the value of a header from the text of an attribute. The value of two
+    texts, one behind the other, has to be the values of both, one behind the other.
     """
 
     prefix: str
     encode: Callable[[str], Any] = str
-
-
-class _Constant(NamedTuple):
-    """What the CloudEvents of one definition have in common."""
-
-    head: bytes
-    """Up to the value of the id."""
-    bare_head: bytes
-    """The same for an event without parameters."""
 
 
 class Envelope:
@@ -80,13 +78,13 @@ class Envelope:
         own = f"//{quote(host, safe='')}/evframe"
         self.source = own if source is None else _text(source)
         self.type_prefix = type_prefix
-        self._constants: dict[Any, _Constant] = {}
-        # By the definition: the head with the beginning of an id, where parameters begin, and the payload without them.
-        self._starts: dict[Any, tuple[bytes, int, bytes]] = {}
+        self.moments = Moments()
+        """The times of events."""
+        self._constants: dict[Any, tuple[bytes, bytes]] = {}
+        self._begun: dict[Any, _Begun] = {}
+        self._starts: dict[Any, _Started] = {}
+        self._started: _Started = (None, 0.0, 0.0, 0, b"", 0)  # the last one
         self._binary: dict[Attributes, Binary] = {}
-        self._moments = Moments()
-        self._stamped = -1  # the milliseconds of the last stamp
-        self._stamp = b""
 
     def type_of(self, name: str) -> str:
         """Return the attribute `type` of the event *name*."""
@@ -109,35 +107,55 @@ class Envelope:
         if ids is not None or carried is not None:
             return [self._special(event, _at(ids, index), _at(carried, index)) for index, event in enumerate(events)]
         made: list[bytes] = []
-        moments, last, crc32 = self._moments, None, zlib.crc32
+        definition, since, until, block, start, at = self._started
         for event in events:
-            definition = event.definition
-            if definition is not last:
-                last = definition
-                started, at, bare = self._starts.get(definition) or self._start(definition)
-            raised_at, payload = event.raised_at, event.payload
-            tail = payload[at:]  # the parameters, and the brace that ends the notification
-            if payload is bare or not (tail.isascii() or _is_utf8(tail)):
+            number = event.number
+            if not number:  # as `number_of`, whose call would take a tenth of the whole
+                number = event.number = next(NUMBERS)
+            if (
+                event.definition is not definition
+                or not since <= event.raised_at < until
+                or number >> BLOCK_BITS != block
+            ):
+                definition, since, until, block, start, at = self._start(event, number)
+            tail = event.payload[at:]  # the parameters, and the brace that ends the notification
+            if tail and (tail.isascii() or _is_utf8(tail)):
+                made.append(start + _ENDS[number & _LAST] + tail)
+            else:
                 made.append(self._special(event, None, None))
-                continue
-            if raised_at > moments.check_at:
-                moments.check(raised_at)
-            milliseconds = int(raised_at * 1000 + moments.began_ms)
-            if milliseconds != self._stamped:  # events of one burst share it
-                self._stamped, self._stamp = milliseconds, b'","time":"%b","data":' % moments.text(milliseconds)
-            made.append(b"%b%x-%08x%b%b" % (started, int(raised_at * 1e9), crc32(payload), self._stamp, tail))
         return made
 
     def _special(self, event: Raised, own_id: str | None, carried: Mapping[str, str] | None) -> bytes:
         """Return an event that has anything that few have."""
-        constant = self._constants.get(event.definition) or self._constant(event.definition)
+        _, _, begin, bare_begin = self._begin(event)
         own = carried or {}
         more = b"".join(b',"%b":%b' % (name.encode(), orjson.dumps(own[name])) for name in EXTENSION if name in own)
         body = event.body
         data = b"" if body is None else b',"data":%b' % utf8(body)
-        head = constant.bare_head if body is None else constant.head
-        moment = self._moments.of(event.raised_at)
-        return b'%b%b,"time":"%b"%b%b}' % (head, orjson.dumps(own_id or id_of(event)), moment, more, data)
+        return b"%b%b%b%b}" % (bare_begin if body is None else begin, orjson.dumps(own_id or id_of(event)), more, data)
+
+    def _start(self, event: Raised, number: int) -> _Started:
+        """Return what *event* has in common with others of its definition, of its millisecond and of near numbers."""
+        definition = event.definition
+        found = self._starts.get(definition)
+        if found is None or not found[1] <= event.raised_at < found[2] or number >> BLOCK_BITS != found[3]:
+            since, until, begin, _ = self._begin(event)
+            start = b'%b"%b' % (begin, prefix_of(number).encode())
+            found = definition, since, until, number >> BLOCK_BITS, start, len(definition.head)
+            self._starts[definition] = found
+        self._started = found
+        return found
+
+    def _begin(self, event: Raised) -> _Begun:
+        """Return what an event begins with, up to the value of the id, with parameters and without, and for when."""
+        definition = event.definition
+        found = self._begun.get(definition)
+        if found is None or not found[0] <= event.raised_at < found[1]:
+            since, until, moment = self.moments.of(event.raised_at)
+            heads = self._constants.get(definition) or self._constant(definition)
+            begin, bare_begin = (b'%b"%b","id":' % (head, moment.encode()) for head in heads)
+            found = self._begun[definition] = since, until, begin, bare_begin
+        return found
 
     def binary(self, names: Attributes) -> Binary:
         """Return what makes the headers of CloudEvents in the binary mode, with these names."""
@@ -146,20 +164,16 @@ class Envelope:
             found = self._binary[names] = Binary(self, names)
         return found
 
-    def _constant(self, definition: Definition) -> _Constant:
+    def _constant(self, definition: Definition) -> tuple[bytes, bytes]:
+        """Return what the events of *definition* begin with, up to the value of the time."""
         type_, source = orjson.dumps(self.type_of(definition.name)), orjson.dumps(self.source)
         heads = [(_HEAD % (type_.decode(), source.decode(), kind)).encode() for kind in (_JSON, "")]
-        found = self._constants[definition] = _Constant(*heads)
-        return found
-
-    def _start(self, definition: Definition) -> tuple[bytes, int, bytes]:
-        started = b'%b"%b-' % (self._constant(definition).head, _PROCESS.encode())
-        found = self._starts[definition] = started, len(definition.head), definition.bare
+        found = self._constants[definition] = heads[0], heads[1]
         return found
 
 
 class Binary:
-    """Makes the headers of CloudEvents in the binary mode.
+    """Makes CloudEvents in the binary mode.
 
     Args:
         envelope: has the attributes.
@@ -169,46 +183,69 @@ class Binary:
     def __init__(self, envelope: Envelope, names: Attributes) -> None:
         self._envelope = envelope
         self._prefix, self._encode = names
-        self._id, self._time = f"{names.prefix}id", f"{names.prefix}time"
+        self._id = f"{names.prefix}id"
+        self._ends = [names.encode(f"{number:02x}") for number in range(BLOCK)]
         self._known: dict[Any, dict[str, Any]] = {}
-        self._moments = Moments()
-        self._stamped = -1  # the milliseconds of the last stamp
-        self._stamp: Any = None
+        self._starts: dict[Any, _BinaryStarted] = {}
+        self._started: _BinaryStarted = (None, 0.0, 0.0, 0, {}, None, 0)  # the last one
 
-    def headers(
-        self, event: Raised, own_id: str | None = None, carried: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
-        """Return the attributes of *event*, except `datacontenttype`.
+    def messages(
+        self, events: Iterable[Raised], ids: Sequence[str] | None = None, carried: Carried = None
+    ) -> list[BinaryMessage]:
+        """Return the attributes of each of *events*, except `datacontenttype`, and its data.
 
         Args:
-            event: the event.
-            own_id: of the event; None for that which the process gives it.
-            carried: the headers of the event.
+            events: the events.
+            ids: of the events; None for those that the process gives them.
+            carried: the headers of the events.
         """
-        definition, raised_at, moments = event.definition, event.raised_at, self._moments
-        headers = (self._known.get(definition) or self._constant(definition)).copy()
-        headers[self._id] = self._encode(own_id or id_of(event))
-        if raised_at > moments.check_at:
-            moments.check(raised_at)
-        milliseconds = int(raised_at * 1000 + moments.began_ms)
-        if milliseconds != self._stamped:
-            self._stamped, self._stamp = milliseconds, self._encode(moments.text(milliseconds).decode())
-        headers[self._time] = self._stamp
-        if carried:
-            headers |= {self._prefix + name: self._encode(carried[name]) for name in EXTENSION if name in carried}
-        return headers
+        made: list[BinaryMessage] = []
+        id_, ends = self._id, self._ends
+        definition, since, until, block, same, prefix, at = self._started
+        for event in events:
+            number = event.number
+            if not number:  # as `number_of`, whose call would take a tenth of the whole
+                number = event.number = next(NUMBERS)
+            if (
+                event.definition is not definition
+                or not since <= event.raised_at < until
+                or number >> BLOCK_BITS != block
+            ):
+                definition, since, until, block, same, prefix, at = self._start(event, number)
+            headers = same.copy()
+            headers[id_] = prefix + ends[number & _LAST]
+            data = event.payload[at:-1]
+            made.append((headers, data if data.isascii() else utf8(data)) if data else (headers, None))
+        if ids is not None or carried is not None:
+            for index, (headers, _) in enumerate(made):
+                self._adapt(headers, _at(ids, index), _at(carried, index) or {})
+        return made
+
+    def _adapt(self, headers: dict[str, Any], own_id: str | None, carried: Mapping[str, str]) -> None:
+        """Change the attributes of an event to those that few have."""
+        if own_id is not None:
+            headers[self._id] = self._encode(own_id)
+        headers |= {self._prefix + name: self._encode(carried[name]) for name in EXTENSION if name in carried}
+
+    def _start(self, event: Raised, number: int) -> _BinaryStarted:
+        """Return what *event* has in common with others of its definition, of its millisecond and of near numbers."""
+        definition = event.definition
+        found = self._starts.get(definition)
+        if found is None or not found[1] <= event.raised_at < found[2] or number >> BLOCK_BITS != found[3]:
+            since, until, moment = self._envelope.moments.of(event.raised_at)
+            same = self._known.get(definition) or self._constant(definition)
+            prefix = self._encode(prefix_of(number))
+            same = {**same, self._id: prefix, f"{self._prefix}time": self._encode(moment)}
+            found = definition, since, until, number >> BLOCK_BITS, same, prefix, len(definition.head)
+            self._starts[definition] = found
+        self._started = found
+        return found
 
     def _constant(self, definition: Definition) -> dict[str, Any]:
         envelope = self._envelope
         texts = {"specversion": VERSION, "type": envelope.type_of(definition.name), "source": envelope.source}
         found = self._known[definition] = {self._prefix + name: self._encode(text) for name, text in texts.items()}
         return found
-
-
-def id_of(event: Raised) -> str:
-    """Return what names an event that ends with the process: the same in each transport and at each attempt."""
-    # A coarse clock may have raised several at the same time.
-    return f"{_PROCESS}-{int(event.raised_at * 1e9):x}-{zlib.crc32(event.payload):08x}"
 
 
 def in_batch(events: Iterable[bytes]) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, Protocol, TypeVar, cast
 
-from evframe_cloudevents.envelope import Attributes, Carried, Envelope, Raised, utf8
+from evframe_cloudevents.envelope import Attributes, BinaryMessage, Carried, Envelope, Raised
 from evframe_cloudevents.plugin import NAME, CloudEventsPlugin
 
 JSONRPC: Final = "jsonrpc"
@@ -72,16 +72,9 @@ class Messages:
         """Return each event in the JSON format."""
         return self._envelope.structured(self._events, self._ids, self.carried)
 
-    def headers(self, index: int, names: Attributes) -> dict[str, Any]:
-        """Return the attributes of an event in the binary mode, except its content type, `DATA_TYPE`."""
-        own_id = None if self._ids is None else self._ids[index]
-        carried = None if self.carried is None else self.carried[index]
-        return self._envelope.binary(names).headers(self._events[index], own_id, carried)
-
-    def data(self, index: int) -> bytes | None:
-        """Return the data of an event in the binary mode; None when it has no parameters."""
-        body = self._events[index].body
-        return None if body is None else utf8(body)
+    def binary(self, names: Attributes) -> list[BinaryMessage]:
+        """Return each event in the binary mode: its attributes, except its content type, `DATA_TYPE`, and its data."""
+        return self._envelope.binary(names).messages(self._events, self._ids, self.carried)
 
 
 class Formats:

@@ -10,11 +10,11 @@ import pytest
 from carried import PARENT, ByParameter
 from cloudevents.core.formats.json import JSONFormat
 from evframe_cloudevents import CloudEventsPlugin, FormatOptions, Options
-from evframe_cloudevents.envelope import _PROCESS as PROCESS
 from evframe_datagram import DatagramTransport
 from evframe_datagram import Options as DatagramOptions
 from evframe_stream import Options as StreamOptions
 from evframe_stream import StreamTransport
+from evframe_wire.ids import prefix_of
 
 import evframe
 from evframe.plugin import parse_config
@@ -224,5 +224,5 @@ keep = "disk"
     read = [JSONFormat().read(None, text) for text in texts]
     assert [event.get_data() for event in read] == [[0], [1], [2]]
     assert len({event.get_id() for event in read}) == 3
-    assert not any(event.get_id().startswith(PROCESS) for event in read)
+    assert not any(event.get_id().startswith(prefix_of(0)[:16]) for event in read)
     assert all(before - 0.1 <= event.get_time().timestamp() <= after + 0.1 for event in read)

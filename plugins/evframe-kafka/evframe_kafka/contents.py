@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import attrs
-from evframe_cloudevents import DATA_TYPE, STRUCTURED_TYPE, Attributes, Formats, Messages
+from evframe_cloudevents import DATA_TYPE, STRUCTURED_TYPE, Attributes, BinaryMessage, Formats, Messages
 
 from evframe import Batch, Event
 from evframe.plugin import UnfitError
@@ -35,6 +35,7 @@ class Contents:
     """The events as CloudEvents; None for the notifications of JSON-RPC."""
     structured: Sequence[bytes] | None = None
     """The CloudEvents in JSON; None for the binary mode."""
+    _binary: Sequence[BinaryMessage] | None = None
 
     def drop_carried(self, index: int) -> bool:
         """Leave the headers of an event out of its record from now on; return whether it had any."""
@@ -43,6 +44,7 @@ class Contents:
         self.carried = [*self.carried[:index], None, *self.carried[index + 1 :]]
         if self.messages is not None:
             self.messages.carried = self.carried
+            self._binary = None
         return True
 
     @property
@@ -62,7 +64,8 @@ class Contents:
         if self.structured is not None:
             return [self.structured[index] for index in indexes]
         if self.messages is not None:  # a record without a value would delete others in a compacted topic
-            return [self.messages.data(index) or b"" for index in indexes]
+            binary = self._binary_of(self.messages)
+            return [binary[index][1] or b"" for index in indexes]
         return [self.events[index].payload for index in indexes]
 
     def keys(self, indexes: Sequence[int]) -> list[bytes | None] | None:
@@ -97,9 +100,15 @@ class Contents:
         if self.structured is not None:
             yield _CONTENT_TYPE, STRUCTURED_TYPE.encode()
             return
-        yield from messages.headers(index, _NAMES).items()
-        if self.events[index].body is not None:
+        headers, data = self._binary_of(messages)[index]
+        yield from headers.items()
+        if data is not None:
             yield _CONTENT_TYPE, DATA_TYPE.encode()
+
+    def _binary_of(self, messages: Messages) -> Sequence[BinaryMessage]:
+        if self._binary is None:
+            self._binary = messages.binary(_NAMES)
+        return self._binary
 
     def same_headers(self) -> Headers:
         """Return the headers that every record has."""

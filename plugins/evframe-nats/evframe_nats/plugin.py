@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
-import uuid
-import zlib
 from collections import defaultdict
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from evframe_wire.ids import id_of
 from evframe_wire.tls import checked_context
 
 from evframe import Batch, ConfigError, Socket, SocketError, Unavailable, hookimpl
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from evframe_nats.publications import Publication
     from evframe_nats.server import Server
 
-_PROCESS: Final = uuid.uuid4().hex  # of the module, so that a reload of the options changes no id
 _MENDABLE: Final = {"nacked", "access_refused"}
 _URL_FORMS: Final = {"tls": ("nats://{authority}/{path}?tls", "nats://{authority}/subject?tls")}
 
@@ -129,9 +127,8 @@ class NatsTransport:
         if batch.ids is not None:
             return batch.ids
         # One stream may have the subjects of several subscribers, and each of them gets the event.
-        begin = f"{_PROCESS}-{hashlib.blake2b(target.canonical.encode(), digest_size=6).hexdigest()}"
-        # A coarse clock may have raised several at the same time.
-        return [f"{begin}-{event.raised_at:.9f}-{zlib.crc32(event.payload):08x}" for event in batch.events]
+        subscriber = hashlib.blake2b(target.canonical.encode(), digest_size=6).hexdigest()
+        return [f"{id_of(event)}-{subscriber}" for event in batch.events]
 
     def _settle(self, batch: Batch, publication: Publication) -> None:
         """Report the outcomes of a publication; what has none comes back to the core."""

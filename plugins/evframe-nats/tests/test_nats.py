@@ -196,13 +196,13 @@ def test_what_may_be_a_secret_is_not_shown(text):
 
 
 async def test_events_of_the_same_time(nats, name, monkeypatch):
-    """On a machine with a coarse clock, no event passes for another attempt of the one before."""
+    """On a machine with a coarse clock, no event passes for another attempt of the one before, which has its bytes."""
     monkeypatch.setattr("evframe.subscriptions.raising.monotonic", lambda: 1.0)
     async with interface() as events:
         events.subscribe_event("E_TEST", f"nats://127.0.0.1:{nats.port}/{name}.a")
-        reports = await asyncio.gather(*(events.raise_event_and_wait("E_TEST", [n]) for n in range(100)))
+        reports = await asyncio.gather(*(events.raise_event_and_wait("E_TEST", [n // 2]) for n in range(100)))
     assert all(outcome.delivered for report in reports for outcome in report)
-    assert sorted(await numbers_in(nats, name)) == list(range(100))
+    assert sorted(await numbers_in(nats, name)) == [n // 2 for n in range(100)]
 
 
 async def test_messages(nats, name):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evframe_cloudevents import DATA_TYPE, STRUCTURED_TYPE, Formats, id_of
+from evframe_cloudevents import DATA_TYPE, STRUCTURED_TYPE, Formats
 
 from evframe import Batch
 from evframe_rabbitmq.address import RabbitSocket
@@ -16,16 +16,13 @@ def make_cloud_events(publication: Publication, formats: Formats, target: Rabbit
     mode = formats.mode_of(target.canonical)
     if mode is None:
         return
-    events = batch.events
     messages = formats.messages(batch)
     if mode == "structured":
         publication.bodies = messages.structured()
-        publication.cloud_events = [Own(content_type=STRUCTURED_TYPE)] * len(events)
+        publication.cloud_events = [Own(content_type=STRUCTURED_TYPE)] * len(batch.events)
     else:
-        publication.bodies = [messages.data(index) or b"" for index in range(len(events))]
+        made = messages.binary(NAMES)
+        publication.bodies = [data or b"" for _, data in made]
         publication.cloud_events = [
-            Own(attributes=messages.headers(index, NAMES), content_type=None if event.body is None else DATA_TYPE)
-            for index, event in enumerate(events)
+            Own(attributes=headers, content_type=None if data is None else DATA_TYPE) for headers, data in made
         ]
-    if target.message_id and batch.ids is None:
-        publication.message_ids = [id_of(event) for event in events]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import uuid
-import zlib
 from collections import defaultdict
 from collections.abc import Awaitable
 from contextlib import AbstractContextManager, suppress
@@ -13,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from evframe_cloudevents import Formats
+from evframe_wire.ids import id_of
 from evframe_wire.tls import checked_context
 
-from evframe import Batch, ConfigError, Event, Socket, Unavailable, hookimpl
+from evframe import Batch, ConfigError, Socket, Unavailable, hookimpl
 from evframe.plugin import HostAddress, LateModule, Limits, Ordering, PluginContext, Resolver, Step, UnfitError
 from evframe_rabbitmq.address import RabbitSocket, parse
 from evframe_rabbitmq.options import Options as RabbitmqOptions
@@ -47,7 +46,6 @@ class RabbitmqTransport:
         self.formats = Formats(self._options.format, self._options.formats, is_binary=True)
         """The formats of the subscribers."""
         self._plugins: PluginContext | None = None
-        self._messages = uuid.uuid4().hex  # what the ids of all messages begin with
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
@@ -106,7 +104,7 @@ class RabbitmqTransport:
     def _publication(self, library: Any, target: RabbitSocket, batch: Batch) -> Publication:
         ids = batch.ids
         if ids is None and target.message_id:
-            ids = [self._message_id(event) for event in batch.events]
+            ids = [id_of(event) for event in batch.events]
         publication: Publication = library.Publication([event.payload for event in batch.events], batch.events, ids)
         if not self.formats.is_plain:
             library.make_cloud_events(publication, self.formats, target, batch)
@@ -132,11 +130,6 @@ class RabbitmqTransport:
             self._brokers[target.broker] = broker
         broker.users.add(target.canonical)
         return broker
-
-    def _message_id(self, event: Event) -> str:
-        """Return what is the same for an event however often it is tried, and for no other of the process."""
-        # A coarse clock may have raised several at the same time.
-        return f"{self._messages}-{event.raised_at:.9f}-{zlib.crc32(event.payload):08x}"
 
     @hookimpl
     def addresses_changed(self, host: str, addresses: tuple[HostAddress, ...]) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import uuid
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from evframe_wire.ids import id_of
 from evframe_wire.templates import UNFIT, value_of
 
 from evframe import Batch, Event
@@ -17,7 +16,6 @@ from evframe_sqs.options import Options
 
 MOST_ENTRIES: Final = 10
 _REFUSED: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_PROCESS: Final = uuid.uuid4().hex  # of the module, so that a reload of the options changes no id
 _MOST_ATTRIBUTES: Final = 10
 Carried = Sequence[Mapping[str, str] | None] | None
 Entry = dict[str, Any]
@@ -71,7 +69,7 @@ class Messages:
         }
         if self._group is not None:
             entry["MessageGroupId"] = self._group
-            entry["MessageDeduplicationId"] = self._id(index, event)
+            entry["MessageDeduplicationId"] = id_of(event) if self._ids is None else self._ids[index]
         self.entries[index] = entry
         self._sizes[index] = size
 
@@ -91,9 +89,3 @@ class Messages:
         carried = None if self._carried is None else self._carried[index]
         more = [] if carried is None else [(name, text) for name, text in carried.items() if text]
         return named | dict(more[: _MOST_ATTRIBUTES - len(named)])
-
-    def _id(self, index: int, event: Event) -> str:
-        """Return what names an event: the same at each attempt, and no other one's."""
-        if self._ids is not None:
-            return self._ids[index]
-        return f"{_PROCESS}-{round(event.raised_at * 1e9):x}-{zlib.crc32(event.payload):08x}"

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import secrets
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from evframe_wire.ids import id_of
+
 from evframe import Batch
 
-_PROCESS: Final = secrets.token_hex(8).encode()
-_streams: Final = itertools.count(1)
-_numbers: Final = itertools.count(1)
 _BREAKS: Final = bytes.maketrans(b"\r\n", b"  ")  # outside of texts, which have them escaped
 BEAT: Final = b":\n\n"
 """A comment, which clients skip."""
 
 
 def frames_of(batch: Batch) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the id and the bytes of each event; the id of a kept event is the same in each process."""
+    """Yield the id and the bytes of each event; the id is the same at each attempt, of a kept event in each process."""
     ids = batch.ids
     for index, event in enumerate(batch.events):
-        # A number, because a coarse clock raises several events at the same time, which may be alike.
-        known = b"%b-%x" % (_PROCESS, next(_numbers)) if ids is None else ids[index].encode()
+        known = (id_of(event) if ids is None else ids[index]).encode()
         yield known, b"%bid: %b\ndata: %b\n\n" % (_head(event.name), known, event.payload.translate(_BREAKS))
 
 
@@ -35,7 +32,7 @@ def _head(name: str) -> bytes:
 
 def first_id() -> bytes:
     """Return the id of the moment before the first event of a stream."""
-    return b"%b.%d" % (_PROCESS, next(_streams))
+    return secrets.token_bytes(8).hex(".").encode()  # with dots, which no event has
 
 
 def control(kind: str, about: Mapping[str, Any], known: bytes | None = None) -> bytes:

@@ -7,7 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
-from evframe_cloudevents import BATCH_TYPE, DATA_TYPE, STRUCTURED_TYPE, Attributes, Carried, Messages, id_of, in_batch
+from evframe_cloudevents import (
+    BATCH_TYPE,
+    DATA_TYPE,
+    STRUCTURED_TYPE,
+    Attributes,
+    BinaryMessage,
+    Carried,
+    Messages,
+    in_batch,
+)
+from evframe_wire.ids import id_of
 
 from evframe import Batch
 
@@ -39,6 +49,7 @@ class Bodies:
         self._messages = messages
         self._carried = carried
         self._structured: list[bytes] = []
+        self._binary: list[BinaryMessage] = messages.binary(_NAMES) if format_ == BINARY else []
 
     def parts(self) -> list[Sequence[int]]:
         """Return the indexes of the events of each request."""
@@ -55,7 +66,7 @@ class Bodies:
         if self._format == "jsonrpc":
             return self._events[part[0]].payload
         if self._format == BINARY:
-            return self._messages.data(part[0]) or b""
+            return self._binary[part[0]][1] or b""
         self._structured = self._structured or self._messages.structured()
         made = [self._structured[index] for index in part]
         return made[0] if self._format == "cloudevents" else in_batch(made)
@@ -64,12 +75,12 @@ class Bodies:
         """Return the headers of a request of one event, such as ``traceparent``."""
         if len(part) > 1:
             return {}
-        own = self._messages.headers(part[0], _NAMES) if self._format == BINARY else {}
+        own = self._binary[part[0]][0] if self._format == BINARY else {}
         return {**self._carried_by(part[0]), **own}
 
     def content_type(self, part: Sequence[int]) -> str | None:
         """Return the content type of a request; None for one without a body."""
-        if self._format == BINARY and self._events[part[0]].body is None:
+        if self._format == BINARY and self._binary[part[0]][1] is None:
             return None
         return CONTENT_TYPES[self._format]
 
