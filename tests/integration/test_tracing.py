@@ -1,5 +1,7 @@
 """A trace that goes from a service through a RabbitMQ and a Kafka into a route."""
 
+import json
+import time
 import uuid
 
 import aio_pika
@@ -16,6 +18,7 @@ from evframe_kafka_consumer import Options as KafkaOptions
 from evframe_mi import Management
 from evframe_mi_http import HttpManagement
 from evframe_mi_http import Options as HttpOptions
+from evframe_opensips.intake import InstanceIntake
 from evframe_rabbitmq import RabbitmqTransport
 from evframe_rabbitmq_consumer import ConnectionOptions as RabbitmqConnection
 from evframe_rabbitmq_consumer import Options as RabbitmqOptions
@@ -184,6 +187,90 @@ async def test_messages_have_the_headers_of_their_events(
     assert of_messages == expected
     assert [bool(record.pop("evframe-id", None)) for record in of_records] == [is_kept] * 6
     assert of_records == expected
+
+
+OTHER = "00-11111111111111111111111111111111-2222222222222222-01"
+
+
+def cloud_event(text, **more):
+    """Return a structured CloudEvent with the attributes *more*."""
+    event = {"specversion": "1.0", "type": "E_TRACED", "source": "/a", "id": "1", "data": {"text": text}} | more
+    return json.dumps(event).encode()
+
+
+@pytest.mark.parametrize("text", ["small", LARGE], ids=["small", "large"])
+async def test_the_context_of_a_cloud_event_is_that_of_its_event(rabbitmq, spans, text):
+    """The extensions of a structured CloudEvent count like those in headers, unless headers of the message have some."""
+    queue = new_name()
+    await make_queue(rabbitmq, queue)
+    memory = MemoryTransport()
+    events = spans.interface(consumer=from_rabbitmq(rabbitmq, queue), memory=memory)
+    events.register_event("E_TRACED")
+    events.subscribe_event("E_TRACED", "memory:m")
+    binary = {f"cloudEvents:{name}": name for name in ("id", "source")} | {"cloudEvents:specversion": "1.0"}
+    binary |= {"cloudEvents:type": "E_TRACED", "cloudEvents:traceparent": OTHER}
+    messages = [
+        ({}, cloud_event(text, traceparent=PARENT, tracestate=STATE)),
+        ({}, cloud_event(text)),
+        ({"traceparent": OTHER}, cloud_event(text, traceparent=PARENT, tracestate=STATE)),
+        ({}, cloud_event(text, traceparent="x")),
+        (binary, json.dumps({"text": text}).encode()),
+        (binary | {"traceparent": PARENT}, json.dumps({"text": text}).encode()),
+        ({}, cloud_event(text, traceparent=OTHER)),
+    ]
+    with spans.tracer.start_as_current_span("start of the service"):
+        await events.__aenter__()
+    async with channel_of(rabbitmq) as channel:
+        for headers, body in messages:
+            kind = "application/json" if "cloudEvents:id" in headers else "application/cloudevents+json"
+            message = aio_pika.Message(body, headers=headers, content_type=kind)
+            await channel.default_exchange.publish(message, routing_key=queue)
+    await until(lambda: len(memory.delivered.get("m", ())) == len(messages))
+    await events.__aexit__(None, None, None)
+
+    assert [event["text"] for event in memory.delivered["m"]] == [text] * len(messages)
+    assert [event.carried for event in memory.delivered["m"]] == [
+        {"traceparent": PARENT, "tracestate": STATE},
+        None,
+        {"traceparent": OTHER},
+        None,
+        {"traceparent": OTHER},
+        {"traceparent": PARENT},
+        {"traceparent": OTHER},
+    ]
+
+
+class Instance:
+    """A plugin with what one instance sends."""
+
+    @evframe.hookimpl
+    def loaded(self, context):
+        self.intake = InstanceIntake(context, "one", "", time.monotonic)
+        self.intake.expected = {"E_TRACED"}
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+async def test_the_context_of_a_cloud_event_of_another_gateway(spans, is_large):
+    """An event has the context of its CloudEvent, and a notification, which has none, has not that of the start."""
+    memory, instance = MemoryTransport(), Instance()
+    events = spans.interface(memory=memory, instance=instance)
+    events.register_event("E_TRACED")
+    events.subscribe_event("E_TRACED", "memory:m")
+    notification = b'{"jsonrpc":"2.0","method":"E_TRACED","params":{"text":"b"}}'
+    data = cloud_event("a", traceparent=PARENT, tracestate=STATE) + notification + cloud_event("c", traceparent="x")
+    async with events:
+        with spans.tracer.start_as_current_span("start of the service"):
+            if is_large:
+                await instance.intake.take_large(data, print)
+            else:
+                instance.intake.take(data, print)
+                instance.intake.take(cloud_event("d", traceparent=OTHER), print)
+        count = 3 if is_large else 4
+        await until(lambda: len(memory.delivered.get("m", ())) == count)
+
+    found = [(event["text"], event.carried) for event in memory.delivered["m"]]
+    own = {"traceparent": PARENT, "tracestate": STATE}
+    assert found == [("a", own), ("b", None), ("c", None), ("d", {"traceparent": OTHER})][:count]
 
 
 GARBAGE = ["x", 7, "", PARENT[:-1], "0" * 4000, ["a"], {"traceparent": PARENT}, None, True]

@@ -1,6 +1,6 @@
 """CloudEvents 1.0: events as structured, binary and batched CloudEvents, and reading them back."""
 
-from evframe_cloudevents.envelope import Attributes, BinaryMessage, Carried, Envelope, in_batch
+from evframe_cloudevents.envelope import TRACE_PARENT, Attributes, BinaryMessage, Carried, Envelope, in_batch
 from evframe_cloudevents.formats import (
     BATCH_TYPE,
     DATA_TYPE,
@@ -28,6 +28,7 @@ __all__ = [
     "DATA_TYPE",
     "JSONRPC",
     "STRUCTURED_TYPE",
+    "TRACE_PARENT",
     "Attributes",
     "BinaryFormatOptions",
     "BinaryMessage",

@@ -14,7 +14,8 @@ from evframe_wire.ids import BLOCK, BLOCK_BITS, NUMBERS, id_of, prefix_of
 from evframe_cloudevents.moments import Moments
 
 VERSION: Final = "1.0"
-EXTENSION: Final = ("traceparent", "tracestate")
+TRACE_PARENT: Final = "traceparent"
+EXTENSION: Final = (TRACE_PARENT, "tracestate")
 """The attributes of distributed tracing, which have the names of the headers of an event."""
 _HEAD: Final = '{"specversion":"1.0","type":%s,"source":%s,%s"time":'
 _LAST: Final = BLOCK - 1

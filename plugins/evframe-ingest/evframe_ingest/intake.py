@@ -7,8 +7,8 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Final, Literal
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 import attrs
 from evframe_wire.visible import brief
@@ -19,8 +19,8 @@ from evframe.plugin import STORED, LogLimiter, PluginContext
 Fate = Literal["delivered", "nobody", "failed", "open"]
 """How the deliveries of an event ended: all were delivered; the event had no subscribers; some failed for good; or
 some had no outcome when the interface was left."""
-Find = Callable[[], tuple[str, Any]]
-"""Returns the name and the parameters of an event, or raises `Refused`."""
+Find = Callable[[], "Found"]
+"""Finds the event of a message, or raises `Refused`."""
 Done = Callable[[Sequence[str | None]], None]
 """Is called with the reasons why the deliveries of an event failed; None stands for one that did not."""
 LARGE_BYTES: Final = 8 << 10
@@ -45,6 +45,15 @@ class Refused(ValueError):  # noqa: N818 the message's fault, not one of the plu
     def __init__(self, reason: str, problem: str) -> None:
         super().__init__(problem)
         self.reason = reason
+
+
+class Found(NamedTuple):
+    """The event of a message."""
+
+    name: str
+    params: Any
+    carried: Mapping[str, str] | None = None
+    """Headers that name the context in which it is raised; None for the current one."""
 
 
 @attrs.frozen
@@ -111,9 +120,9 @@ class Intake:
         Await it before the next message of the source is taken, so that events keep their order.
         """
         try:
-            name, params = await asyncio.to_thread(find)
-            self.allow(name)
-            return Prepared(await asyncio.to_thread(self._encoded, name, params))
+            found = await asyncio.to_thread(find)
+            self.allow(found.name)
+            return Prepared(await asyncio.to_thread(self._encoded, found))
         except Exception as error:  # noqa: BLE001 `take_found` counts the error
             return Prepared(problem=error.with_traceback(None))  # the traceback would keep the frames and their objects
 
@@ -132,7 +141,7 @@ class Intake:
             if prepared is not None:
                 self._context.raising.raise_prepared(prepared.unwrap(), done, until=self.until)
             else:
-                self._raise(*find(), done)
+                self._raise(find(), done)
         except Refused as refusal:
             return self.refuse(refusal)
         except ParameterError as error:
@@ -142,11 +151,24 @@ class Intake:
         self.raised += 1
         return None
 
-    def _encoded(self, name: str, params: Any) -> Event:
-        return self._context.raising.event(name).snapshot(params, time.monotonic())
+    def _encoded(self, found: Found) -> Event:
+        with self._within(found) or nullcontext():
+            return self._context.raising.event(found.name).snapshot(found.params, time.monotonic())
 
-    def _raise(self, name: str, params: Any, done: Done | None) -> None:
-        self.allow(name)
+    def _raise(self, found: Found, done: Done | None) -> None:
+        self.allow(found.name)
+        within = self._within(found)
+        if within is None:
+            self._raise_now(found.name, found.params, done)
+        else:
+            with within:
+                self._raise_now(found.name, found.params, done)
+
+    def _within(self, found: Found) -> AbstractContextManager[Any] | None:
+        """Return what raises an event in the context that its message itself names; None for the current context."""
+        return None if found.carried is None else self.within(found.carried)
+
+    def _raise_now(self, name: str, params: Any, done: Done | None) -> None:
         if done is None:
             self._context.raise_event(name, params)
         else:

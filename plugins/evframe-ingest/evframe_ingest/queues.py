@@ -11,13 +11,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import attrs
-from evframe_cloudevents import NotACloudEvent, attributes_of, envelope_of, read_message
+from evframe_cloudevents import TRACE_PARENT, NotACloudEvent, Received, attributes_of, envelope_of, read_message
 from evframe_wire.messages import read_notification
 from evframe_wire.visible import brief
 
 from evframe import EventNameError, UnknownEventError
 from evframe.plugin import PluginContext, check_name
-from evframe_ingest.intake import Done, Intake, Prepared, Refused
+from evframe_ingest.intake import Done, Found, Intake, Prepared, Refused
 
 log = logging.getLogger("evframe.ingest")
 
@@ -68,7 +68,10 @@ class QueueIntake(Intake):
         self._registered = 0
 
     def within(self, headers: Mapping[str, Any] | None) -> AbstractContextManager[Any] | None:
-        """See `Intake.within`; a CloudEvent in the binary mode has its context in attributes, too."""
+        """See `Intake.within`; a CloudEvent in the binary mode has its context in attributes, too.
+
+        That of a structured one is in its body, and counts where *headers* name none.
+        """
         if headers and self._context.raising.tracing is not None:
             headers = {**attributes_of(headers), **headers}
         return super().within(headers)
@@ -96,19 +99,19 @@ class QueueIntake(Intake):
         """
         return self.take_found(partial(self._read, body, more, about), done, prepared) is None
 
-    def _read(self, body: bytes, more: Mapping[str, Any] | None, about: About | None) -> tuple[str, Any]:
+    def _read(self, body: bytes, more: Mapping[str, Any] | None, about: About | None) -> Found:
         found, problem = self._named(body, about) if self._rules.patterns else (None, "")
         if found is not None:
-            name = found[0]
+            name = found.name
             if name not in self._allowed and not any(fnmatchcase(name, each) for each in self._rules.patterns):
                 raise Refused("not_allowed", f"expected an event of {self._rules.patterns}, got {brief(name)}")
             return found
         if self._rules.event is None:
             raise Refused("no_event", problem or f"expected a JSON-RPC notification, got other {len(body)} bytes")
         # Bytes that are not UTF-8 are sent unchanged.
-        return self._rules.event, {"body": body.decode("utf-8", "surrogateescape"), **(more or {})}
+        return Found(self._rules.event, {"body": body.decode("utf-8", "surrogateescape"), **(more or {})})
 
-    def _named(self, body: bytes, about: About | None) -> tuple[tuple[str, Any] | None, str]:
+    def _named(self, body: bytes, about: About | None) -> tuple[Found | None, str]:
         """Return the event that a message names; None with the problem of a message that names none."""
         if about is not None:
             try:
@@ -117,8 +120,10 @@ class QueueIntake(Intake):
                 return None, str(error)
             if found is not None:
                 envelope = envelope_of(self._context)
-                return (found.type if envelope is None else envelope.name_of(found.type), found.params), ""
-        return read_notification(body), ""
+                name = found.type if envelope is None else envelope.name_of(found.type)
+                return Found(name, found.params, _context_of(found, about.headers)), ""
+        notification = read_notification(body)
+        return None if notification is None else Found(*notification), ""
 
     def allow(self, name: str) -> None:
         """Make sure that *name* is registered, within the bound."""
@@ -138,3 +143,10 @@ class QueueIntake(Intake):
             self._context.register_event(name)
             self._registered += 1
         self._allowed.add(name)
+
+
+def _context_of(found: Received, headers: Mapping[str, Any] | None) -> Mapping[str, str] | None:
+    """Return the headers that name the context of a CloudEvent; None where headers of its message name one."""
+    if not found.carried or not headers:
+        return found.carried or None
+    return None if TRACE_PARENT in headers or TRACE_PARENT in attributes_of(headers) else found.carried

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
+import attrs
 from evframe_cloudevents import NotACloudEvent, envelope_of, is_cloud_event, read_object
-from evframe_ingest import Intake, Prepared, Refused
+from evframe_ingest import Found, Intake, Prepared, Refused
 from evframe_wire.messages import Message, NotAnEvent, read_message, read_messages, reply
 from evframe_wire.visible import brief
 
@@ -22,6 +23,14 @@ log = logging.getLogger("evframe.opensips")
 MAX_HOPS: Final = 8
 _ERRORS: Final = {"unexpected": (-32601, "Method not found"), "error": (-32603, "Internal error")}
 _INVALID: Final = (-32602, "Invalid params")
+
+
+@attrs.frozen(slots=True)
+class CarryingMessage(Message):
+    """The notification that a CloudEvent stands for."""
+
+    carried: Mapping[str, str] = attrs.field(kw_only=True)
+    """Its context, by the names of headers."""
 
 
 class InstanceIntake(Intake):
@@ -138,16 +147,17 @@ class InstanceIntake(Intake):
         except NotACloudEvent as error:
             return NotAnEvent(str(error))
         envelope = envelope_of(self._context)
-        return Message(event.type if envelope is None else envelope.name_of(event.type), event.params)
+        name = event.type if envelope is None else envelope.name_of(event.type)
+        return CarryingMessage(name, event.params, carried=event.carried)
 
-    def _event(self, message: Message) -> tuple[str, Any]:
+    def _event(self, message: Message) -> Found:
         """Return the event of a message, with the instance's name."""
         name, params = message.method, message.params
         if name not in self.expected:
             raise Refused("unexpected", f"expected an event that it was asked for, got {brief(name)}")
         if self.instance_param and type(params) is not list and name not in self.unchanged:
             params = self._with_instance(name, params)
-        return name, params
+        return Found(name, params, message.carried if isinstance(message, CarryingMessage) else {})
 
     def _with_instance(self, name: str, params: Any) -> Any:
         if isinstance(params, Pairs):

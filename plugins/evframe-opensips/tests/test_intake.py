@@ -18,6 +18,7 @@ class Raised(list):
     """The context of a plugin, as far as small messages need it."""
 
     plugins = pluggy.PluginManager("test")
+    tracing = None
 
     @property
     def raising(self):

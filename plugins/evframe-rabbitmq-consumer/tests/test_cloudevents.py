@@ -45,17 +45,18 @@ def recorder_of(rabbitmq, queue, **options):
 async def test_messages_become_events(rabbitmq, queue, ack):
     """The type without the prefix is the event, its data are the parameters, of small and of large messages."""
     name, publish = queue
-    await publish(amqp_messages(*map(made, range(12)), made(12, traceparent=PARENT)))
+    structured = made(14, traceparent=PARENT.replace("b", "c"))
+    await publish(amqp_messages(*map(made, range(12)), made(12, traceparent=PARENT), made(13), structured))
     recorder = recorder_of(rabbitmq, name, ack=ack)
     tracing = ByParameter()
     recorder.interface.trace_by(tracing)
     async with recorder:
         recorder.register_event("E_N")
-        got = await recorder.wait_for(13, 60)
-        await until(lambda: recorder.plugin("rabbitmq-consumer").consumers["c"].counts.answers["ack"] == 13, 20)
-    assert [params["n"] for name, params in got if name == "E_N"] == list(range(13))
+        got = await recorder.wait_for(15, 60)
+        await until(lambda: recorder.plugin("rabbitmq-consumer").consumers["c"].counts.answers["ack"] == 15, 20)
+    assert [params["n"] for name, params in got if name == "E_N"] == list(range(15))
     contexts = [headers.get("traceparent") for headers in tracing.within_headers if headers]
-    assert [each for each in contexts if each] == [PARENT]
+    assert [each for each in contexts if each] == [PARENT, PARENT.replace("b", "c")]
 
 
 @pytest.mark.parametrize("event", [None, "E_BODY"])
