@@ -212,6 +212,17 @@ def test_a_command_that_is_stopped_and_continued(running):
         shown.read_until("over True")
 
 
+def test_a_key_that_is_pressed_while_the_command_is_stopped(running):
+    """A key is not lost when it arrives together with the signal that continues the command."""
+    with terminal("--interval", "3600", "--url", running.url) as shown:
+        shown.read_until("udp:")
+        shown.process.send_signal(signal.SIGSTOP)
+        os.waitpid(shown.process.pid, os.WUNTRACED)
+        shown.press(b"q")
+        shown.process.send_signal(signal.SIGCONT)
+        assert shown.rest() == 0
+
+
 def test_keys_on_a_terminal(running):
     """The rows follow the keys at once, without waiting for the next sample."""
     with terminal("--interval", "3600", "--url", running.url) as shown:

@@ -168,9 +168,6 @@ def _run(live: Live, view: _View, asker: _Asker, woken: socket.socket, most: int
     while True:
         live.refresh()
         keys, signals = _wait(woken)
-        for number in (signal.SIGTSTP, signal.SIGCONT):
-            if number in signals:
-                return number
         pressed = None if keys is None else controls.press(keys)
         if pressed is Pressed.QUIT:
             return None
@@ -184,6 +181,9 @@ def _run(live: Live, view: _View, asker: _Asker, woken: socket.socket, most: int
                 view.sample, view.problem = one, None
             else:
                 view.problem = str(one)
+        for number in (signal.SIGTSTP, signal.SIGCONT):
+            if number in signals:
+                return number
 
 
 def _wait(woken: socket.socket) -> tuple[str | None, set[int]]:
@@ -230,7 +230,7 @@ def _woken() -> Iterator[tuple[socket.socket, socket.socket]]:
 def _keys(keys: int, before: list[int | list[bytes | int]]) -> Iterator[None]:
     """Have the terminal pass on each key at once, without showing it; at the end it is as it was *before*."""
     try:
-        tty.setcbreak(keys)
+        tty.setcbreak(keys, termios.TCSADRAIN)  # keeps the keys that were pressed while the command was stopped
         yield
     finally:
         termios.tcsetattr(keys, termios.TCSADRAIN, before)
