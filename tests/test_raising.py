@@ -26,6 +26,13 @@ def deep(levels, leaf=1, kind=lambda value: [value]):
     return leaf
 
 
+class Deepest:
+    """Parameters with 100,000 levels, which take long to make: the tests make them when they run."""
+
+    def __init__(self, kind):
+        self.make = lambda: {"a": deep(100_000, kind=kind)}
+
+
 class Broken(Mapping):
     """A mapping whose methods raise."""
 
@@ -88,10 +95,10 @@ cyclic_dict["x"] = {"y": [cyclic_dict]}
         ({"a": 10 ** (MAX_DIGITS + 1)}, "a"),
         ({"a": [-(10 ** (MAX_DIGITS + 1))]}, "a"),
         ({"good": 1, "a": deep(MAX_DEPTH)}, "a"),
-        ({"a": deep(100_000)}, "a"),
-        ({"a": deep(100_000, kind=lambda value: {"b": value})}, "a"),
-        ({"a": deep(100_000, kind=lambda value: (value,))}, "a"),
-        ({"a": deep(100_000, kind=lambda value: evframe.Pairs([("b", value)]))}, "a"),
+        (Deepest(lambda value: [value]), "a"),
+        (Deepest(lambda value: {"b": value}), "a"),
+        (Deepest(lambda value: (value,)), "a"),
+        (Deepest(lambda value: evframe.Pairs([("b", value)])), "a"),
         ([1, deep(MAX_DEPTH)], 2),
         ({"a": cyclic_list}, "a"),
         ({"a": cyclic_dict}, "a"),
@@ -121,6 +128,8 @@ cyclic_dict["x"] = {"y": [cyclic_dict]}
 @pytest.mark.parametrize("declared", [False, True])
 def test_what_cannot_be_sent_is_named(params, named, declared):
     """Whatever is wrong with parameters, it is a ParameterError that names the first of them, in a short text."""
+    if isinstance(params, Deepest):
+        params = params.make()
     names = {name: list for name in ("good", "a") if isinstance(params, dict) and name in params}
     event = EventDefinition(0, "E_TEST", declare("E_TEST", names, enforced=declared))
     with pytest.raises(evframe.ParameterError) as caught:

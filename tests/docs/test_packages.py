@@ -8,6 +8,7 @@ import sys
 import tomllib
 import zipfile
 from email.parser import BytesParser
+from functools import cache
 from graphlib import TopologicalSorter
 from importlib import import_module
 from importlib.metadata import packages_distributions
@@ -22,7 +23,6 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = [ROOT, *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
 OWN = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-INSTALLED = packages_distributions()
 REFERENCE_SOURCES = {"dialog", "dispatcher", "fraud-detection", "load-balancer", "usrloc"}
 # Modules that are still to be divided.
 LONGER = {
@@ -46,6 +46,12 @@ SHARED = {"opentelemetry": "opentelemetry-api"}
 UNIMPORTED = {"evframe-rabbitmq": {"aio-pika"}, "evframe-rabbitmq-consumer": {"aio-pika"}}
 
 
+@cache
+def installed():
+    """Return the distributions of each package that is installed."""
+    return packages_distributions()
+
+
 def read(folder):
     return tomllib.loads((folder / "pyproject.toml").read_text())
 
@@ -60,7 +66,7 @@ def imports(folder, package):
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 names.add(node.module.partition(".")[0])
     names -= {package, *sys.stdlib_module_names}
-    return {canonicalize_name(SHARED.get(name) or INSTALLED[name][0]) for name in names}
+    return {canonicalize_name(SHARED.get(name) or installed()[name][0]) for name in names}
 
 
 def requirements(texts):

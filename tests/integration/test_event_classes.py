@@ -9,17 +9,17 @@ from jsonschema import Draft202012Validator
 import evframe
 
 VALUES = {str: "a", int: 1, float: 1.5, bool: True, list: ["a"], dict: {"a": 1}}
-CLASSES = {
-    event.name: event.declaration.event_type
-    for event in evframe.EventInterface().events
-    if event.declaration is not None and event.declaration.event_type is not None
-}
 
 
 async def test_the_classes_of_the_plugins():
     """A mapping is received as an instance, which is sent with the same bytes when it is raised itself."""
     async with evframe.EventInterface() as events:
-        for name, event_type in CLASSES.items():
+        classes = {
+            event.name: event.declaration.event_type
+            for event in events.events
+            if event.declaration is not None and event.declaration.event_type is not None
+        }
+        for name, event_type in classes.items():
             definition = events.event(name)
             given = {each: VALUES[parameter.type] for each, parameter in definition.params.items()}
             wanted = evframe.event_of(event_type, given)

@@ -240,8 +240,8 @@ BIG = [b"x" * (1 << 20)] * 100
         [b"HTTP/1.1 200 OK\r\n\r\n", *BIG],
         [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *[b"100000\r\n%b\r\n" % part for part in BIG]],
         [b"HTTP/1.1 200 OK\r\nX: ", *BIG],
-        [b"HTTP/1.1 200 OK\r\n", *[b"X: %b\r\n" % (b"x" * 1000) for _ in range(100_000)]],
-        [b"HTTP/1.1 100 Continue\r\n\r\n" * 1000 for _ in range(4000)],
+        [b"HTTP/1.1 200 OK\r\n", *[b"X: %b\r\n" % (b"x" * 1000)] * 100_000],
+        [b"HTTP/1.1 100 Continue\r\n\r\n" * 1000] * 4000,
     ],
     ids=["length", "close", "chunked", "header", "headers", "continue"],
 )
