@@ -52,8 +52,8 @@ def pytest_collection_finish():
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers():
-    """Have two workers more than cores: those with the brokers mostly wait for them."""
-    return len(os.sched_getaffinity(0)) + 2
+    """Have four workers more than cores: together the tests wait longer than they compute."""
+    return len(os.sched_getaffinity(0)) + 4
 
 
 @pytest.hookimpl(optionalhook=True)
