@@ -15,8 +15,8 @@ from evframe_wire.masking import MASK
 import evframe
 from evframe.plugin import leaves, shown_option
 
-_UNFIT: Final = re.compile(r"[^\w.-]")
-_PROTOCOLS: Final = {"rabbitmq": "amqp", "xmlrpc": "http", "xmlrpcs": "https"}
+_UNFIT: Final = re.compile(r"[^A-Za-z0-9_.-]")
+_PROTOCOLS: Final = {"mqtts": "secure-mqtt", "rabbitmq": "amqp", "xmlrpc": "http", "xmlrpcs": "https"}
 ANY: Final = "any"
 """The protocol where it is not known."""
 _XML: Final = {"xmlrpc", "xmlrpcs"}
@@ -92,6 +92,11 @@ def place_of(canonical: str) -> Place:
         "https": _web,
         "redis": _web,
         "rediss": _web,
+        "sqs": _sqs,
+        "mqtt": _named,
+        "mqtts": _named,
+        "nats": _named,
+        "syslog": _syslog,
     }.get(scheme)
     protocol = _PROTOCOLS.get(scheme, scheme)
     if known is None:
@@ -134,6 +139,21 @@ def _web(rest: str) -> dict[str, Any]:
     return {"host": host.rpartition("@")[2], "pathname": slash + path}
 
 
+def _sqs(rest: str) -> dict[str, Any]:
+    """Split ``https://host:port/account/queue``."""
+    return _web(rest.partition(":")[2])
+
+
+def _named(rest: str) -> dict[str, Any]:
+    """Split ``//user@hosts/name?parameters``, where the name is that of a topic or a subject."""
+    return {"host": _web(rest)["host"]}
+
+
+def _syslog(rest: str) -> dict[str, Any]:
+    """Split ``way:host:port``, or ``unix:path``."""
+    return {"host": rest.partition(":")[2]}
+
+
 def _xmlrpc(rest: str) -> dict[str, Any]:
     """Split ``host:port[/path]:method``."""
     address, _, _ = rest.rpartition(":")
@@ -144,10 +164,12 @@ def _xmlrpc(rest: str) -> dict[str, Any]:
 def keys_for(names: Iterable[str]) -> dict[str, str]:
     """Return a key of Components for each of *names*: letters, digits, dots, hyphens and underscores."""
     found: dict[str, str] = {}
+    numbers: dict[str, int] = {}  # by the keys that are taken: the number of the last name that would have the same
     for name in names:
-        key, number = _UNFIT.sub("_", name), 1
-        while key in found.values():
-            number += 1
-            key = f"{_UNFIT.sub('_', name)}_{number}"
+        key = first = _UNFIT.sub("_", name)
+        while key in numbers:
+            numbers[first] += 1
+            key = f"{first}_{numbers[first]}"
+        numbers[key] = 1
         found[name] = key
     return found
