@@ -349,6 +349,10 @@ def test_the_line_of_an_event():
         '{"time":"1970-01-01T00:00:00.062Z",' + payload.decode()[1:]
     )
     assert EventLines(as_json=True, has_time=False).line(event) == payload.decode()
+    own = b'{"specversion":"1.0","type":"E_A","source":"/","id":"1","time":"2026-11-29T02:20:36.437Z"}'
+    assert EventLines(as_json=True).line(ReceivedEvent("E_A", None, own, 0.0625)) == own.decode()
+    within = b'{"jsonrpc":"2.0","method":"E_A","params":{"time":1}}'
+    assert "1970" in EventLines(utc=True, as_json=True).line(ReceivedEvent("E_A", {"time": 1}, within, 0.0625))
     local = json.loads(EventLines(as_json=True).line(event))["time"]
     assert datetime.fromisoformat(local).timestamp() == 0.062
     assert EventLines().line(event).startswith(local[:23].replace("T", " ") + " E_A ")

@@ -25,7 +25,7 @@ class EventLines:
     Args:
         as_json: whether the line is the JSON-RPC notification as it was on the wire, else name and parameters.
         utc: whether times are in UTC.
-        has_time: whether the line begins with the time, or the notification with a member for it.
+        has_time: whether the line begins with the time, or the JSON with a member for it, unless it has one.
         has_colours: whether the time and the name differ from the rest.
     """
 
@@ -41,7 +41,7 @@ class EventLines:
         if self.as_json:
             text = _as_json(event).lstrip()
             time = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            return f'{{"time":"{time}",{text[1:]}' if self.has_time else text
+            return f'{{"time":"{time}",{text[1:]}' if self.has_time and not _has_time(event) else text
         name = visible(event.name)
         line = f"{self._styled(name, fg='cyan', bold=True)} {_json_text(event.params)}"
         if not self.has_time:
@@ -57,6 +57,11 @@ def unmatched(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
     """Return those of *patterns* that match none of *names*."""
     known = tuple(names)
     return [pattern for pattern in patterns if not any(map(compile_pattern(pattern).match, known))]
+
+
+def _has_time(event: ReceivedEvent) -> bool:
+    """Return whether the JSON of an event has a time, as that of a CloudEvent has, in which a second would hide one."""
+    return b'"time"' in event.payload and "time" in dict(read(event.payload))
 
 
 def _as_json(event: ReceivedEvent) -> str:
