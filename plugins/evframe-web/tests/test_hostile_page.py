@@ -177,9 +177,15 @@ async def test_the_focus_stays_where_the_work_is(served, look, tmp_path):
 
 
 async def test_print_is_dark_on_white(served, look):
-    """Paper has no background, whatever the colours of the screen are."""
+    """Paper has no background, whatever the colours of the screen are, which are those that were chosen."""
     async with served() as each, look(each, color_scheme="dark") as page:
         await expect(page.locator("#state")).to_have_text("all well")
+        ground = "getComputedStyle(document.body).backgroundColor"
+        seen = []
+        for _ in ("light", "dark", "as the system"):
+            await page.keyboard.press("t")
+            seen.append(await page.evaluate(ground))
+        assert seen == ["rgb(244, 246, 249)", "rgb(14, 18, 23)", "rgb(14, 18, 23)"]
         await page.keyboard.press("t")
         await page.keyboard.press("t")
         await page.emulate_media(media="print")
