@@ -51,12 +51,14 @@ def main() -> None:
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="What is logged: lines of this level and above.",
 )
-def run(config: str, settings: Sequence[Setting], log_level: str) -> None:
+@click.option("--workers", type=click.IntRange(1), help="How many processes of evframe-workers deliver the events.")
+def run(config: str, settings: Sequence[Setting], log_level: str, workers: int | None) -> None:
     """Run the gateway until SIGTERM or SIGINT; SIGHUP loads the configuration again.
 
     The exit code is 78 when the configuration has a problem, and 1 when an address or a file cannot be used.
     """
     set_up_logs(log_level)
+    settings = [*settings, Setting.parse(f"plugins.workers.count={workers}")] if workers else settings
     try:
         gateway.run(config, settings)
     except ConfigError as error:

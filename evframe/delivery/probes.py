@@ -70,9 +70,10 @@ async def problem_of(target: Target, limit_s: float = LIMIT_S) -> str | None:
 
 
 def can_be_probed(subscriber: Subscriber) -> bool:
-    """Return whether *subscriber* is idle and its peer can be probed."""
+    """Return whether *subscriber* is idle and its peer can be probed, which no other process does."""
     rests = subscriber.state is State.IDLE and not subscriber.depth and not subscriber.batches
-    return rests and not subscriber.ended and is_asked(subscriber.socket)
+    is_here = not getattr(subscriber.queue, "is_elsewhere", False)
+    return rests and is_here and not subscriber.ended and is_asked(subscriber.socket)
 
 
 async def contained_problem_of(target: Target, limit_s: float = LIMIT_S) -> str | None:

@@ -636,7 +636,13 @@ class Subscriber:
         self.reasons = self.reasons or {}
         self.reasons[reason] = self.reasons.get(reason, 0) + count
 
-    def call_with(self, reason: str, dones: Sequence[Done]) -> None:
+    def mirror(self, delivered: int, away: str | None) -> None:
+        """Take over what another process finds: *delivered* events more, and why the peer cannot be reached."""
+        self.delivered += delivered
+        if away != self.away:
+            self.away, self.changed_at = away, monotonic()
+
+    def call_with(self, reason: str | None, dones: Sequence[Done]) -> None:
         """Call *dones* with the outcome *reason* of events that are counted, and that the queue has no more."""
         self._call([(reason, done) for done in dones])
 

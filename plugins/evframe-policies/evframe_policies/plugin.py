@@ -81,6 +81,8 @@ class PoliciesPlugin:
         self, queue: Queue, subscriber: Subscriber, policy: Policy, wake: Callable[[], Any]
     ) -> Queue | None:
         """Return the queue of a subscriber whose policy says when its events are sent, or which are dropped."""
+        if getattr(queue, "is_elsewhere", False):  # the process that delivers them follows the policy
+            return None
         return self._limiter.limit(queue, subscriber, policy, wake)
 
     @hookimpl(tryfirst=True)

@@ -1,0 +1,87 @@
+"""What comes from one worker, counted where it belongs: at the subscribers of the front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from evframe_workers import messages
+from evframe_workers.commands import raised
+from evframe_workers.records import log_again
+
+if TYPE_CHECKING:
+    from evframe import Event
+    from evframe.plugin import Done, PluginContext, Subscriber
+    from evframe_workers.ledger import Ledger
+
+
+class Counting:
+    """Counts the outcomes of one worker, and keeps its figures; see `evframe_workers.link.Front`.
+
+    Args:
+        worker: its number.
+        context: of the plugin.
+        results: called with the number of the worker and the answer to a command.
+    """
+
+    def __init__(self, worker: int, context: PluginContext, results: Callable[[int, bytes], None]) -> None:
+        self._worker = worker
+        self._context = context
+        self._results = results
+        self.subscribers: dict[int, Subscriber] = {}
+        """Those of the worker, by the numbers of their ledgers."""
+        self.statistics: Sequence[tuple[str, Mapping[str, int], Mapping[str, int]]] = ()
+        """Of the worker's plugins, as they were a second ago: a name, counters and gauges."""
+        self.described: Mapping[str, dict[str, Any]] = {}
+        """What its plugins describe of subscribers, by their numbers as texts."""
+
+    def delivered(self, ledger: Ledger, count: int, dones: Sequence[Done]) -> None:
+        """Count delivered events."""
+        subscriber = self.subscribers[ledger.number]
+        subscriber.mirror(count, subscriber.away)
+        if dones:
+            subscriber.call_with(None, dones)
+
+    def failed(self, ledger: Ledger, events: Sequence[Event], dones: Sequence[Done], reason: str) -> None:
+        """Count events that have failed for good; some become dead letters here."""
+        subscriber = self.subscribers[ledger.number]
+        subscriber.fail(len(events), reason)
+        if subscriber.keeps(reason):
+            reasons = [reason] * len(events)
+            self._context.plugins.notify(
+                "events_failed", subscriber=subscriber, events=events, reasons=reasons, error=None
+            )
+        if dones:
+            subscriber.call_with(reason, dones)
+
+    def found(self, ledger: Ledger, away: str | None, *, is_reached: bool) -> None:
+        """Keep why a peer cannot be reached."""
+        subscriber = self.subscribers[ledger.number]
+        subscriber.mirror(0, away)
+        if is_reached:
+            subscriber.record_probe(None)
+        elif away is not None:
+            subscriber.record_probe(away)
+
+    def changed(self, ledger: Ledger, reason: str | None, event: Event | None) -> None:
+        """Call the hook of the front's plugins, unless the event is one about deliveries."""
+        if event is None or not event.definition.is_meta:
+            socket = self.subscribers[ledger.number].socket
+            self._context.plugins.notify("delivery_changed", socket=socket, reason=reason, event=event)
+
+    def take_other(self, kind: bytes, content: bytes) -> None:
+        """Log a line, keep figures, or raise an event that a plugin of the worker has raised."""
+        if kind == messages.LOG:
+            log_again(content, self._worker)
+        elif kind == messages.FIGURES:
+            self.statistics, self.described = messages.read_json(content)
+        elif kind == messages.RESULT:
+            self._results(self._worker, content)
+        elif kind == messages.RAISED:
+            name, raised_at, payload = raised(content)
+            raising = self._context.raising
+            raising.raise_prepared(raising.event(name).restored(payload, raised_at))
+
+    def settled(self) -> None:
+        """Wake callers that wait for room."""
+        self._context.roster.scheduler.room.announce()

@@ -1,0 +1,199 @@
+"""A worker's side of the protocol: events are delivered, and the front gets one outcome of each."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from evframe_shards.frames import Frame
+
+from evframe_workers import messages
+
+if TYPE_CHECKING:
+    from evframe import Event, EventDefinition
+
+log = logging.getLogger("evframe.workers")
+REFUSED = "refused"
+"""Why a peer is away whose socket the worker cannot use, as until a reload."""
+Handle = TypeVar("Handle")
+Done = Callable[[str | None], Any]
+Row = list[Any]
+
+
+class Engine(Protocol[Handle]):
+    """Delivers events to subscribers."""
+
+    def open(self, text: str, policy: Mapping[str, Any], *, is_configured: bool) -> Handle:
+        """Return what delivers to a socket, with these keys of a policy.
+
+        Raises:
+            ValueError: if the socket or the policy cannot be used.
+        """
+
+    def follow(self, handle: Handle, text: str, policy: Mapping[str, Any], *, is_configured: bool) -> Handle:
+        """Have *handle* deliver in another way to the same socket; return what delivers from now on.
+
+        Raises:
+            ValueError: as for `open`.
+        """
+
+    def end(self, handle: Handle) -> None:
+        """Deliver what was put before, and nothing else."""
+
+    def definition_of(self, name: str) -> EventDefinition:
+        """Return the definition of an event, which is registered if it is not known."""
+
+    def put(self, handle: Handle, event: Event, done: Done) -> None:
+        """Deliver an event, and call *done* with its outcome."""
+
+
+class _Target(Generic[Handle]):
+    """A subscriber: its events are counted as they come, which gives each its position."""
+
+    __slots__ = ("deliveries", "end", "handle", "is_ended", "reason", "row", "start", "tail", "waiting")
+
+    def __init__(self, row: Row, deliveries: Deliveries[Handle]) -> None:
+        self.row = row
+        self.deliveries = deliveries
+        self.handle: Handle | None = None
+        self.is_ended = False
+        self.tail = 0
+        self.start = self.end = 0  # of the last outcomes, which are alike
+        self.reason: str | None = None
+        self.waiting: list[tuple[Event, Done]] = []  # for a handle
+
+    def settle(self, position: int, reason: str | None) -> None:
+        """Keep the outcome of an event."""
+        end = self.end
+        if end == self.start:
+            self.deliveries.note(self)
+            self.start = position
+        elif end != position or reason != self.reason:
+            self.deliveries.outcomes.append([self.row[0], self.start, end, self.reason])
+            self.start = position
+        self.reason = reason
+        self.end = position + 1
+
+
+class Deliveries(Generic[Handle]):
+    """What a worker does with the messages of the front; it does no I/O itself.
+
+    Args:
+        engine: delivers.
+        write: sends a message to the front.
+        schedule: calls a function soon.
+    """
+
+    def __init__(
+        self,
+        engine: Engine[Handle],
+        write: Callable[[bytes], object],
+        schedule: Callable[[Callable[[], None]], object],
+    ) -> None:
+        self.targets: dict[int, _Target[Handle]] = {}
+        """The subscribers by their numbers."""
+        self.outcomes: list[Row] = []
+        """What the front gets next: the number of a subscriber, two positions, and the reason or None."""
+        self._engine = engine
+        self._write = write
+        self._schedule = schedule
+        self._noted: list[_Target[Handle]] = []
+        self._taken = 0  # frames
+        self._is_scheduled = False
+
+    def receive(self, kind: bytes, content: bytes) -> None:
+        """Take a message about subscribers or events."""
+        if kind == messages.FRAME:
+            self._take(content)
+        elif kind == messages.TARGETS:
+            for row in messages.read_json(content):
+                self._show(row)
+        else:
+            raise ValueError(f"kind: expected that of a message to a worker, got {kind!r}")
+
+    def _take(self, content: bytes) -> None:
+        engine, targets = self._engine, self.targets
+        frame = Frame.decode(content, engine.definition_of, 0.0)  # the monotonic clock is that of the machine
+        for event, numbers in zip(frame.events, frame.targets, strict=True):
+            for number in (numbers,) if isinstance(numbers, int) else numbers:
+                target = targets[number]
+                position = target.tail
+                target.tail = position + 1
+                done = partial(target.settle, position)
+                if target.handle is None:
+                    target.waiting.append((event, done))
+                else:
+                    engine.put(target.handle, event, done)
+        self._taken += 1
+        self._plan()
+
+    def _show(self, row: Row) -> None:
+        number, text, *_ = row
+        if text is None:
+            self.targets.pop(number, None)
+            return
+        target = self.targets.get(number)
+        if target is None:
+            target = self.targets[number] = _Target(row, self)
+        target.row = row
+        self._open(target)
+
+    def open_refused(self) -> None:
+        """Try again to open what could not be opened, after a reload."""
+        for target in self.targets.values():
+            if target.handle is None:
+                self._open(target)
+
+    def _open(self, target: _Target[Handle]) -> None:
+        _, text, is_configured, policy, is_wanted = target.row
+        engine = self._engine
+        if not is_wanted:
+            if target.handle is not None and not target.is_ended:
+                engine.end(target.handle)
+            target.is_ended = True
+            self._give_up(target)
+            return
+        try:
+            if target.handle is None or target.is_ended:
+                target.handle = engine.open(text, policy, is_configured=is_configured)
+            else:
+                target.handle = engine.follow(target.handle, text, policy, is_configured=is_configured)
+        except ValueError as error:
+            log.error("a worker cannot deliver to a subscriber", extra={"problem": str(error)})  # noqa: TRY400 the problem says it
+            return
+        target.is_ended = False
+        waiting, target.waiting = target.waiting, []
+        for event, done in waiting:
+            engine.put(target.handle, event, done)
+
+    def _give_up(self, target: _Target[Handle]) -> None:
+        waiting, target.waiting = target.waiting, []
+        for _, done in waiting:
+            done("unsubscribed")
+
+    # What goes to the front
+
+    def note(self, target: _Target[Handle]) -> None:
+        """Have the outcomes of *target* sent soon."""
+        self._noted.append(target)
+        if not self._is_scheduled:
+            self._plan()
+
+    def _plan(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._schedule(self.flush)
+
+    def flush(self) -> None:
+        """Send the outcomes that came since the last call."""
+        self._is_scheduled = False
+        outcomes, self.outcomes = self.outcomes, []
+        noted, self._noted = self._noted, []
+        for target in noted:
+            outcomes.append([target.row[0], target.start, target.end, target.reason])
+            target.start = target.end = 0
+        taken, self._taken = self._taken, 0
+        if taken or outcomes:
+            self._write(messages.json_message(messages.OUTCOMES, [taken, outcomes]))

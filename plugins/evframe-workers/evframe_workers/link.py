@@ -1,0 +1,253 @@
+"""The front's side of the protocol with one worker: what is sent to it, and what its outcomes mean."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import attrs
+from evframe_shards.frames import Frame
+
+from evframe_workers import messages
+from evframe_workers.ledger import Ledger
+
+if TYPE_CHECKING:
+    from evframe_shards.frames import Target
+
+    from evframe import Event
+    from evframe.plugin import Done
+
+log = logging.getLogger("evframe.workers")
+Pair = tuple["Event", list[int]]
+"""An event, and the numbers of its targets."""
+FRAMES: Final = 2
+"""How many frames the worker may have that it has not taken yet: the next one grows meanwhile."""
+MAX_DELIVERIES: Final = 4096
+MAX_BYTES: Final = 1 << 18
+"""Bounds of a frame, in which a single event may be larger."""
+
+
+@attrs.frozen
+class Subscribed:
+    """What a worker has to know of a subscriber.
+
+    Args:
+        text: the socket as it was subscribed, with its secrets.
+        is_configured: whether the text may have references to secrets.
+        policy: the keys of its policy that the worker follows.
+        is_wanted: whether it has leases; without them, the worker delivers what was raised before.
+    """
+
+    text: str = attrs.field(repr=False)
+    is_configured: bool
+    policy: Mapping[str, Any]
+    is_wanted: bool = True
+
+
+class Front(Protocol):
+    """Takes what comes from a worker."""
+
+    def delivered(self, ledger: Ledger, count: int, dones: Sequence[Done]) -> None:
+        """Count delivered events."""
+
+    def failed(self, ledger: Ledger, events: Sequence[Event], dones: Sequence[Done], reason: str) -> None:
+        """Count events that have failed for good."""
+
+    def found(self, ledger: Ledger, away: str | None, *, is_reached: bool) -> None:
+        """Keep why a peer cannot be reached."""
+
+    def changed(self, ledger: Ledger, reason: str | None, event: Event | None) -> None:
+        """Report that deliveries begin to fail, or work again."""
+
+    def take_other(self, kind: bytes, content: bytes) -> None:
+        """Take a message that is not about events."""
+
+    def settled(self) -> None:
+        """Note that outcomes came."""
+
+
+class Link:
+    """One worker as the front knows it, whether it runs or not; it does no I/O.
+
+    What is sent stays in order: a subscriber comes before its events, and its end after them. While no worker is
+    attached, events wait in their ledgers alone.
+
+    Args:
+        front: takes what comes.
+        schedule: calls a function soon, at most once for each call.
+    """
+
+    def __init__(self, front: Front, schedule: Callable[[Callable[[], None]], object]) -> None:
+        self.targets: dict[int, tuple[Ledger, Subscribed]] = {}
+        """The subscribers by their numbers."""
+        self._front = front
+        self._schedule = schedule
+        self._write: Callable[[bytes], None] | None = None
+        self._outgoing: deque[bytes | Pair] = deque()
+        self._last: Pair | None = None  # the pair at the end of what goes out
+        self._is_scheduled = False
+        self._is_paused = False
+        self._under_way = 0  # frames
+        self._number = 0
+
+    # What goes out
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether a worker takes messages."""
+        return self._write is not None
+
+    def add(self, event: Event, number: int) -> None:
+        """Send *event* to the target *number*, whose ledger has it."""
+        last = self._last
+        if last is not None and last[0] is event:
+            last[1].append(number)
+        elif self._write is not None:
+            self._last = pair = (event, [number])
+            self._outgoing.append(pair)
+            if not self._is_scheduled:
+                self._plan()
+
+    def send(self, message: bytes) -> None:
+        """Send a message behind the events that were added before; it is lost when no worker is attached."""
+        if self._write is not None:
+            self._last = None
+            self._outgoing.append(message)
+            self._plan()
+
+    def send_first(self, message: bytes) -> None:
+        """Send a message before what waits."""
+        if self._write is not None:
+            self._outgoing.appendleft(message)
+            self._plan()
+
+    def take_other(self, kind: bytes, content: bytes) -> None:
+        """Take a message that is not about events."""
+        self._front.take_other(kind, content)
+
+    def show(self, ledger: Ledger, subscribed: Subscribed) -> None:
+        """Have the worker deliver to a subscriber in this way from now on."""
+        known = self.targets.get(ledger.number)
+        if known is None or known[1] != subscribed:
+            self.targets[ledger.number] = ledger, subscribed
+            self.send(_targets((ledger.number, subscribed)))
+
+    def forget(self, ledger: Ledger) -> None:
+        """Drop a subscriber that was released."""
+        if self.targets.pop(ledger.number, None) is not None:
+            self.send(messages.json_message(messages.TARGETS, [[ledger.number, None]]))
+
+    def _plan(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._schedule(self.flush)
+
+    def flush(self) -> None:
+        """Send what waits, as far as the worker takes it."""
+        self._is_scheduled = False
+        write, outgoing = self._write, self._outgoing
+        while write is not None and outgoing and not self._is_paused:
+            first = outgoing[0]
+            if isinstance(first, bytes):
+                outgoing.popleft()
+                write(first)
+            elif self._under_way < FRAMES:
+                self._under_way += 1
+                write(messages.packed(messages.FRAME, self._next_frame().encode(0.0)))
+            else:
+                break
+        if not outgoing:
+            self._last = None
+
+    def _next_frame(self) -> Frame:
+        events: list[Event] = []
+        targets: list[Target] = []
+        outgoing = self._outgoing
+        deliveries = size = 0
+        while outgoing and deliveries < MAX_DELIVERIES and size < MAX_BYTES:
+            pair = outgoing[0]
+            if isinstance(pair, bytes):
+                break
+            del outgoing[0]
+            events.append(pair[0])
+            targets.append(pair[1])
+            deliveries += len(pair[1])
+            size += len(pair[0].payload)
+            if pair is self._last:
+                self._last = None
+        self._number += 1
+        return Frame("", 0, self._number, 0, (), events, targets)
+
+    def pause(self) -> None:
+        """Send nothing: the worker does not read."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """Send again."""
+        self._is_paused = False
+        self._plan()
+
+    # Workers that come and go
+
+    def attach(self, write: Callable[[bytes], None]) -> None:
+        """Have a new worker deliver: it gets all subscribers, then their events that have no outcome."""
+        self.detach()
+        self._write = write
+        for number, (ledger, subscribed) in self.targets.items():
+            self._outgoing.append(_targets((number, attrs.evolve(subscribed, is_wanted=True))))
+            self._outgoing += ((event, [number]) for event in ledger.renumber())
+            if not subscribed.is_wanted:
+                self._outgoing.append(_targets((number, subscribed)))
+        self._plan()
+
+    def detach(self) -> None:
+        """Note that the worker has ended."""
+        self._write = self._last = None
+        self._outgoing.clear()
+        self._under_way = 0
+        self._is_paused = False
+
+    # What comes in
+
+    def receive(self, kind: bytes, content: bytes) -> None:
+        """Take a message of the attached worker."""
+        if kind == messages.OUTCOMES:
+            taken, outcomes = messages.read_json(content)
+            self._under_way -= taken
+            for number, start, end, reason in outcomes:
+                self._settle(number, start, end, reason)
+            self._front.settled()
+            if self._outgoing:
+                self._plan()
+        elif kind == messages.STATES:
+            for number, away, is_reached in messages.read_json(content):
+                if number in self.targets:
+                    self._front.found(self.targets[number][0], away, is_reached=is_reached)
+        elif kind == messages.CHANGED:
+            number, reason, name = messages.read_json(content)
+            if number in self.targets:
+                ledger = self.targets[number][0]
+                self._front.changed(ledger, reason, None if name is None else ledger.first_of(name))
+        else:
+            self._front.take_other(kind, content)
+
+    def _settle(self, number: int, start: int, end: int, reason: str | None) -> None:
+        known = self.targets.get(number)
+        if known is None:
+            return  # a subscriber that the front has released
+        ledger = known[0]
+        events, dones = ledger.settled(start, end)
+        if not events:
+            return  # the front has given them up
+        if reason is None:
+            self._front.delivered(ledger, len(events), dones)
+        else:
+            self._front.failed(ledger, events, dones, reason)
+        ledger.rest()
+
+
+def _targets(*shown: tuple[int, Subscribed]) -> bytes:
+    rows = [[number, each.text, each.is_configured, dict(each.policy), each.is_wanted] for number, each in shown]
+    return messages.json_message(messages.TARGETS, rows)

@@ -1,0 +1,19 @@
+"""The table of the configuration."""
+
+from __future__ import annotations
+
+import attrs
+
+from evframe.plugin import at_least
+
+
+@attrs.frozen
+class Options:
+    """The table ``[plugins.workers]``."""
+
+    count: int = attrs.field(default=0, validator=at_least(0))
+    """How many processes deliver events beside this one; 0 for none. ``evframe run --workers`` sets it."""
+    local: list[str] = attrs.field(factory=list)
+    """Patterns of canonical sockets, such as ``udp:127.*``, whose subscribers this process delivers to itself."""
+    front: list[str] = attrs.field(factory=list)
+    """Plugins that workers do not load, beside the sources, the management interfaces and the exporters."""

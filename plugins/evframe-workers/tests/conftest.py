@@ -1,0 +1,109 @@
+"""What the tests share: an interface with workers, and peers that note which events have come."""
+
+import asyncio
+import json
+import re
+import signal
+from contextlib import asynccontextmanager
+
+import pytest
+
+import evframe
+from evframe.testing import until
+
+QUIET = """
+[plugins]
+disable = ["mi-http", "mi-fifo", "mi-datagram", "opensips", "state"]
+[[events]]
+name = "E_TEST"
+"""
+
+
+class Receiver(asyncio.DatagramProtocol):
+    """A UDP peer, and a TCP peer at the same port; it notes the numbers of the events."""
+
+    def __init__(self):
+        self.numbers = []
+        self.params = []
+
+    async def __aenter__(self):
+        loop = asyncio.get_running_loop()
+        self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        self.port = self.server.sockets[0].getsockname()[1]
+        self.transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", self.port))
+        self.tcp, self.udp = f"tcp:127.0.0.1:{self.port}", f"udp:127.0.0.1:{self.port}"
+        self.writers = []
+        return self
+
+    async def serve(self, reader, writer):
+        self.writers.append(writer)
+        rest = b""
+        while data := await reader.read(65536):
+            data = rest + data
+            end = data.rfind(b"}") + 1
+            rest = data[end:]
+            self.numbers += map(int, re.findall(rb'"n":([0-9]+)', data[:end]))
+        writer.close()
+
+    def datagram_received(self, data, addr):
+        self.params.append(json.loads(data)["params"])
+        self.numbers.append(self.params[-1]["n"])
+
+    async def __aexit__(self, *_):
+        self.transport.close()
+        self.server.close()
+        for writer in self.writers:
+            writer.close()
+        await self.server.wait_closed()
+
+
+class Workers:
+    """An interface with workers."""
+
+    def __init__(self, events):
+        self.events = events
+        self.plugin = events.plugin("workers")
+
+    def __getattr__(self, name):
+        return getattr(self.events, name)
+
+    @property
+    def pids(self):
+        return [each.process.pid for each in self.plugin.processes if each.process is not None]
+
+    @property
+    def are_ready(self):
+        return all(each.status == 1 for each in self.events.status.group("workers"))
+
+    def counters(self, socket):
+        return next(each for each in self.events.statistics if each.socket == socket)
+
+    def kill(self, index):
+        self.plugin.processes[index].process.send_signal(signal.SIGKILL)
+
+    async def settled(self):
+        await until(lambda: not any(each.depth for each in self.events.statistics))
+
+    async def ready(self):
+        await until(lambda: self.are_ready)
+
+
+@pytest.fixture
+def workers(tmp_path):
+    """Return what enters an interface with workers: their number, and more of the configuration."""
+
+    @asynccontextmanager
+    async def enter(count, more=""):
+        path = tmp_path / "evframe.toml"
+        path.write_text(f"{QUIET}{more}\n[plugins.workers]\ncount = {count}\n")
+        async with evframe.EventInterface.from_toml(path) as events:
+            yield Workers(events)
+
+    return enter
+
+
+@pytest.fixture
+async def receiver():
+    """Return a peer."""
+    async with Receiver() as receiver:
+        yield receiver
