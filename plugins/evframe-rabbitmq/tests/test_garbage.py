@@ -5,6 +5,7 @@ import asyncio
 import aio_pika
 import aiormq
 import pytest
+from aio_pika.abc import UnderlayConnection
 from aiormq.connection import TransportFactory
 from brokers.proxy import FaultProxy
 from brokers.queues import channel_of
@@ -16,6 +17,7 @@ from evframe.testing import no_garbage, until
 
 LIBRARY_CYCLES = (
     aio_pika.Connection,
+    UnderlayConnection,  # of a login that is given up just as it succeeds
     aiormq.Connection,
     aiormq.Channel,
     TransportFactory,
