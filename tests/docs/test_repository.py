@@ -40,6 +40,7 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-cesql",
             "evframe-client",
             "evframe-cloudevents",
+            "evframe-connections",
             "evframe-core-events",
             "evframe-datagram",
             "evframe-declarations",

@@ -176,8 +176,9 @@ class SessionConsumer(ConnectingConsumer[OptionsT], Generic[OptionsT, SessionT])
         raise NotImplementedError
 
     def _reason_of(self, library: Any, error: BaseException) -> str | None:  # noqa: ARG002 others need it
-        """Return the word for *error*; None for a mistake."""
+        """Return the word for *error*; None for a mistake. The name of the broker is looked up again."""
         if isinstance(error, Unavailable):
+            self._resolver.forget(self._endpoint[0])
             return error.reason
         return connection_problem(error) if isinstance(error, OSError) else None
 

@@ -12,7 +12,6 @@ from evframe_mqtt_clients.login import Login
 from evframe_mqtt_clients.reasons import ACCESS_REFUSED
 from evframe_wire.tls import client_context
 
-from evframe import Unavailable
 from evframe_mqtt_consumer.counts import Counts
 from evframe_mqtt_consumer.options import ConnectionOptions
 
@@ -55,8 +54,6 @@ class FilterConsumer(SessionConsumer[ConnectionOptions, "Session"]):
         self._is_first = False
 
     def _reason_of(self, library: Any, error: BaseException) -> str | None:
-        if isinstance(error, Unavailable):
-            self._resolver.forget(self._endpoint[0])
         if isinstance(error, UnicodeDecodeError):  # of the password's, which may be another one at the next login
             return ACCESS_REFUSED
         return super()._reason_of(library, error)

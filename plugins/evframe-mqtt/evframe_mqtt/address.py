@@ -9,7 +9,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import attrs
-from evframe_wire.addresses import url_host_port, without_brackets
+from evframe_wire.addresses import without_brackets
+from evframe_wire.urls import decoded, encoded, host_and_port
 
 from evframe.plugin import template_text
 from evframe_mqtt.routes import MOST_BYTES, UNFIT_CHARACTERS, Route, route_of
@@ -109,8 +110,7 @@ def server_of(scheme: str, authority: str) -> tuple[str, str, int]:
     Raises:
         ValueError: if the text does not fit.
     """
-    host, port = url_host_port(authority, PORTS[scheme])
-    return scheme, host.encode("idna").decode().lower() if not host.isascii() else host.lower(), port
+    return scheme, *host_and_port(authority, PORTS[scheme])
 
 
 def shown(scheme: str, rest: str) -> str:
@@ -144,20 +144,12 @@ def _parse_query(text: str) -> dict[str, Any]:
 
 def _decode(text: str) -> str:
     """Return *text* with ``%HH`` decoded; what MQTT does not have in a text is refused."""
-    if re.search(r"%(?![0-9A-Fa-f]{2})", text):
-        raise ValueError(f"expected two digits behind a percent sign, got {text!r}")
-    encoded = text.encode("utf-8", "surrogateescape")
-    raw = re.sub(rb"%(..)", lambda found: bytes([int(found[1], 16)]), encoded)
-    try:
-        decoded = raw.decode()
-    except UnicodeDecodeError:
-        raise ValueError(f"expected UTF-8 behind percent signs, got {text!r}") from None
-    if UNFIT_CHARACTERS.search(decoded):
+    found = decoded(text)
+    if UNFIT_CHARACTERS.search(found):
         raise ValueError(f"expected a text without control characters, got {text!r}")
-    return decoded
+    return found
 
 
 def _encode(text: str) -> str:
     """Return *text* percent-encoded, but for the braces of parameters."""
-    safe = _SAFE + ("{}" if "{" in text else "")
-    return "".join(character if ord(character) >= 128 else quote(character, safe=safe) for character in text)
+    return encoded(text, _SAFE + ("{}" if "{" in text else ""))

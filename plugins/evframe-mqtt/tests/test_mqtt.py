@@ -273,7 +273,7 @@ async def test_subscribers_leave_no_garbage(mosquitto):
                 await until(lambda lease=lease: lease.subscriber.attempts or not lease.subscriber.depth)
                 events.unsubscribe_event("E_TEST", text)
             del lease
-            await until(lambda: not events.plugin("mqtt")._closing)
+            await until(lambda: not events.plugin("mqtt")._closing._tasks)
 
         await once()
         with no_garbage():

@@ -6,7 +6,7 @@ import asyncio
 import math
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from nats.aio.transport import TcpTransport
 from nats.protocol.parser import Parser
 
 from evframe import Unavailable
-from evframe.plugin import HostAddress, Resolver, comes_from_outside, connection_problem, without_tracebacks
+from evframe.plugin import HostAddress, comes_from_outside, connection_problem, without_tracebacks
 from evframe_nats_clients.logins import LoginOptions
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -205,15 +205,20 @@ def _ignore(*_: Any) -> None:
 
 
 async def connect(
-    endpoint: tuple[str, int], resolver: Resolver, settings: Settings, receive: Receive, denied: Denied
+    host: str, found: Sequence[HostAddress], settings: Settings, receive: Receive, denied: Denied
 ) -> NatsConnection:
-    """Return a new connection to the first address of *endpoint* that accepts one.
+    """Return a new connection to the first of the addresses that accepts one.
+
+    Args:
+        host: the name that the certificate of the server has to have.
+        found: the addresses.
+        settings: of the connection.
+        receive: takes the messages.
+        denied: takes what the server says about permissions.
 
     Raises:
         Unavailable: if there is none, or the server does not let us in.
     """
-    host, port = endpoint
-    found = await resolver.addresses(host, port)
     connection, reason = None, "connect_timeout"
     try:
         async with asyncio.timeout(settings.connect_s):
@@ -223,7 +228,6 @@ async def connect(
         async with asyncio.timeout(settings.login_s):
             await connection.log_in(host, settings)
     except BaseException as error:
-        resolver.forget(host)
         if connection is not None:
             connection.end("closed")
         if comes_from_outside(error):
@@ -236,7 +240,7 @@ async def connect(
     raise Unavailable(reason)
 
 
-async def _open(found: tuple[HostAddress, ...], part_s: float) -> Stream:
+async def _open(found: Sequence[HostAddress], part_s: float) -> Stream:
     for address in found[:-1]:
         with suppress(OSError):
             async with asyncio.timeout(part_s):

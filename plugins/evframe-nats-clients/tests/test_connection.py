@@ -47,7 +47,8 @@ async def answering(answer):
 
 async def connected(port, tls=None, **login):
     settings = Settings("evframe", 1.0, 0.3, 0, LoginOptions(**login), tls)
-    return await connect(("127.0.0.1", port), Resolver(), settings, lambda *_: None, lambda _: None)
+    found = await Resolver().addresses("127.0.0.1", port)
+    return await connect("127.0.0.1", found, settings, lambda *_: None, lambda _: None)
 
 
 @pytest.mark.parametrize(

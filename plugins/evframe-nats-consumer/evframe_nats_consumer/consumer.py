@@ -47,7 +47,8 @@ class StreamConsumer(SessionConsumer[ConnectionOptions, "Session"]):
         tls = None
         if self.options.is_encrypted:
             tls = await asyncio.to_thread(client_context, self.options.ca_file, self.options.cert_file)
-        await session.open(self._endpoint, self._resolver, tls)
+        host, port = self._endpoint
+        await session.open(host, await self._resolver.addresses(host, port), tls)
 
     async def _finish(self, library: Any, session: Session, reason: str) -> None:
         self._hosts.rotate(-1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext, suppress
@@ -14,12 +13,13 @@ from typing import Any, Final
 import orjson
 from evframe_ingest import LARGE_BYTES, Prepared, QueueIntake, fate_of
 from evframe_nats_clients.connection import NatsConnection, Settings, connect
+from evframe_nats_clients.inbox import Inbox
 
 from evframe import Unavailable
-from evframe.plugin import HostAddress, Resolver
+from evframe.plugin import HostAddress
 from evframe_nats_consumer.options import ConnectionOptions
 from evframe_nats_consumer.pending import Counts, Delivery, Pending
-from evframe_nats_consumer.requests import NO_CONSUMER, Requests
+from evframe_nats_consumer.requests import NO_CONSUMER, pull_consumer
 
 MOVED: Final = "moved"
 _CLOSE_S: Final = 2.0
@@ -56,8 +56,7 @@ class Session:
         self._pending = pending
         self._counts = counts
         self._outcome_known = outcome_known
-        self._inbox = f"{options.inbox_prefix}.{secrets.token_urlsafe(16)}.".encode()
-        self._requests = Requests(self._inbox, options)
+        self._inbox = Inbox(options.inbox_prefix)
         self._connection: NatsConnection | None = None
         self._asked = 0  # messages that were asked for and have not come
         self._is_flushing = False
@@ -65,7 +64,7 @@ class Session:
         self._came_at = 0.0
         self._tick_s = float(options.heartbeat_s)
 
-    async def open(self, endpoint: tuple[str, int], resolver: Resolver, tls: ssl.SSLContext | None) -> None:
+    async def open(self, host: str, addresses: Sequence[HostAddress], tls: ssl.SSLContext | None) -> None:
         """Begin to consume.
 
         Raises:
@@ -80,14 +79,14 @@ class Session:
             options,
             tls,
         )
-        self._connection = await connect(endpoint, resolver, settings, self._receive, self._denied)
-        self._connection.write(b"SUB %b* 1\r\n" % self._inbox)
+        self._connection = await connect(host, addresses, settings, self._receive, self._denied)
+        self._inbox.subscribe(self._connection)
         if options.stream is None:
             assert options.subject is not None
             self._connection.write(f"SUB {options.subject} {options.consumer} 2\r\n".encode())
             await self._connection.flushed(options.login_timeout_ms / 1000)
         else:
-            consumer = await self._requests.consumer(self._connection)
+            consumer = await pull_consumer(self._inbox, self._connection, options)
             self._pending.belongs_to(consumer.created)
             self._tick_s = max(0.01, min(options.heartbeat_s, consumer.wait_s / 3))
             self._connection.write(self._pending.commands() + self._pending.in_progress())
@@ -116,7 +115,7 @@ class Session:
 
     def _receive(self, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> Awaitable[None] | None:
         self._came_at = asyncio.get_running_loop().time()
-        if subject.startswith(self._inbox):
+        if subject.startswith(self._inbox.subject):
             self._take_status(subject, data, headers)
             return None
         delivery = Delivery.of(reply) if self._options.stream is not None else None
@@ -131,7 +130,7 @@ class Session:
     def _take_status(self, reply: bytes, data: bytes, headers: bytes | None) -> None:
         """Take an answer to a request of ours, or the end of one for messages."""
         status = None if headers is None else _STATUS.match(headers)
-        if self._requests.take(reply, data, is_status=status is not None):
+        if self._inbox.take(reply, data, is_status=status is not None):
             return
         if status is not None and headers is not None:
             code, text = status.groups()
@@ -221,7 +220,7 @@ class Session:
             expires_ns = max(_EXPIRES_S, 3 * options.heartbeat_s) * _NS
             body = orjson.dumps({"batch": room, "expires": expires_ns, "idle_heartbeat": options.heartbeat_s * _NS})
             place = f"$JS.API.CONSUMER.MSG.NEXT.{options.stream}.{options.consumer}".encode()
-            connection.write(b"PUB %b %b %d\r\n%b\r\n" % (place, self._requests.next_reply(), len(body), body))
+            connection.write(b"PUB %b %b %d\r\n%b\r\n" % (place, self._inbox.next_reply(), len(body), body))
 
     def _denied(self, _: str) -> None:
         self._end("access_refused")  # also without the right to answer: every message would come again and again

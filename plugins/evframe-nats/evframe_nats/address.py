@@ -6,18 +6,18 @@ import re
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import attrs
 from evframe_nats_clients.logins import DEFAULT_PORT, check_subject
-from evframe_wire.addresses import shown_authority, url_host_port, without_brackets
+from evframe_wire.addresses import shown_authority, without_brackets
+from evframe_wire.urls import decoded, host_and_port
 
 from evframe import Event
 from evframe.plugin import UNFIT, Template, UnfitError, template_of, template_text
 
 FORM: Final = "expected //[user@]host[:port][,host[:port]…]/subject[?core][&tls]"
 _URL: Final = re.compile(r"//([^/?]*)/([^?]*)(?:\?(.*))?", re.DOTALL)
-_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _FLAGS: Final = ("core", "tls")
 _INTERNAL: Final = "$"  # what subjects of the servers' own interface begin with: a message there is a command
 
@@ -105,41 +105,11 @@ def parse(rest: str) -> NatsSocket:
     for flag in flags:
         if flag not in _FLAGS:
             raise ValueError(f"expected the parameters core and tls, got {flag!r}")
-    text = _decoded(template_text(found[2]))
+    text = decoded(template_text(found[2]))
     template = template_of(text)
-    if template is None:
-        _published(text)
-    else:
-        _published(template.filled(lambda _: "x"))
-    return NatsSocket(
-        tuple(map(_host_and_port, hosts.split(","))),
-        text,
-        _user(user) if at else None,
-        "core" in flags,
-        "tls" in flags,
-        template,
-    )
-
-
-def _host_and_port(text: str) -> tuple[str, int]:
-    host, port = url_host_port(text, DEFAULT_PORT)
-    return host.encode("idna").decode().lower() if not host.isascii() else host.lower(), port
-
-
-def _decoded(text: str) -> str:
-    if _PERCENT.search(text):
-        raise ValueError(f"expected two digits after a percent sign, got {text!r}")
-    try:
-        return unquote(text, errors="strict")
-    except UnicodeDecodeError:
-        raise ValueError(f"expected UTF-8 behind percent signs, got {text!r}") from None
-
-
-def _user(text: str) -> str:
-    try:
-        return _decoded(text)
-    except ValueError:
-        raise ValueError(f"{FORM} with %HH in the user, got another text") from None  # which may be a secret
+    _published(text if template is None else template.filled(lambda _: "x"))
+    servers = tuple(host_and_port(each, DEFAULT_PORT) for each in hosts.split(","))
+    return NatsSocket(servers, text, decoded(user) if at else None, "core" in flags, "tls" in flags, template)
 
 
 def shown(rest: str) -> str:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any, Final
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Final
 
 import orjson
+from evframe_connections import PublishingLink
 from evframe_nats_clients.connection import NatsConnection
+from evframe_nats_clients.inbox import Inbox
 from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
 
 from evframe import Unavailable
-from evframe_nats.publications import Publication
+from evframe_nats.address import NatsSocket
+from evframe_nats.publications import ACCESS_REFUSED, NO_STREAM, Publication
 
-NO_STREAM: Final = "no_stream"
-ACCESS_REFUSED: Final = "access_refused"
+Answer = tuple[bytes, bytes, bytes, bytes]
+"""The number of a publication, the index of a message, and the length and the text of the answer."""
 _DENIED: Final = re.compile(r'permissions violation for publish to "(.*)"')
+_REPLY: Final = re.compile(rb"(\d+)_(\d+)")
 _NO_RESPONDERS: Final = b"NATS/1.0 503"
-_NAMES: Final = b"$JS.API.STREAM.NAMES"
+_NAMES: Final = "$JS.API.STREAM.NAMES"
+_LOOK_S: Final = 1.0
 
 
 class _Acknowledgements(Parser):
@@ -45,9 +53,9 @@ class _Acknowledgements(Parser):
             end = self._run.match(self.buf).end()  # type: ignore[union-attr] # an empty run matches, too
             if end:
                 found = self._one.findall(self.buf, 0, end)
-                if all(int(size) == len(answer) for _, _, size, answer in found):
+                if [int(size) for _, _, size, _ in found] == [len(answer) for _, _, _, answer in found]:
                     del self.buf[:end]
-                    self._link.acknowledged([(number, index, answer) for number, index, _, answer in found])
+                    self._link.acknowledged(found)
                 # else an application with the subject has answered in lines, which the library reads by their length
             head = self._head.match(self.buf)
             if head is not None and len(self.buf) < head.end() + int(head[1]) + len(b"\r\n"):
@@ -56,27 +64,26 @@ class _Acknowledgements(Parser):
         await super().parse()
 
 
-class Link:
+class Link(PublishingLink):
     """Publishes on one connection.
 
     Args:
-        inbox: what the reply subjects begin with.
+        inbox_prefix: what the subjects of answers begin with.
+        timeout_s: how long the server may take to acknowledge a batch.
     """
 
-    def __init__(self, inbox: str) -> None:
-        self._inbox = inbox.encode() + b"."
+    def __init__(self, inbox_prefix: str, timeout_s: float) -> None:
+        super().__init__()
+        self._inbox = Inbox(inbox_prefix)
+        self._timeout_s = timeout_s
         self._connection: NatsConnection | None = None
-        self._sent: dict[bytes, Publication] = {}
-        self._answers: dict[bytes, asyncio.Future[bytes]] = {}
-        self._count = 0
-        self.is_retired = False
 
     def begin(self, connection: NatsConnection) -> None:
         """Use *connection*, which is logged in."""
         self._connection = connection
-        connection._ps = _Acknowledgements(connection, self, self._inbox)  # noqa: SLF001 the library has no other way
-        connection.write(b"SUB %b* 1\r\n" % self._inbox)
-        connection.ended.add_done_callback(self._lost)
+        connection._ps = _Acknowledgements(connection, self, self._inbox.subject)  # noqa: SLF001 the library has no other way
+        self._inbox.subscribe(connection)
+        connection.ended.add_done_callback(lambda ended: self.lost(ended.result()))
 
     @property
     def connection(self) -> NatsConnection:
@@ -85,92 +92,101 @@ class Link:
         return self._connection
 
     @property
-    def is_usable(self) -> bool:
-        """Whether messages can be published on it."""
-        connection = self.connection
-        return not (self.is_retired or connection.is_leaving or connection.ended.done())
+    def ip(self) -> str:
+        """The address of the server."""
+        return self.connection.address
 
     @property
-    def under_way(self) -> list[Publication]:
-        """What has no outcome yet."""
-        return list(self._sent.values())
+    def is_open(self) -> bool:
+        """Whether messages can be published on it."""
+        return not (self.connection.is_leaving or self.connection.ended.done())
 
-    def publish(self, publication: Publication, *, core: bool) -> None:
-        """Send the messages; with *core*, without asking for acknowledgements."""
-        number = b"%d" % self._count
-        self._count += 1
-        self._sent[number] = publication
-        publication.done.add_done_callback(lambda _: self._sent.pop(number, None))
-        reply = b"" if core else b"%b%b_" % (self._inbox, number)
+    async def publish(self, publication: Publication) -> None:
+        """Send the messages; in core NATS, without asking for acknowledgements."""
+        number = self._add(publication)
+        reply = b"" if publication.target.core else b"%b%d_" % (self._inbox.subject, number)
         self.connection.write(publication.commands(reply, self.connection.max_payload))
 
-    async def confirmed(self, publication: Publication, timeout_s: float, *, core: bool) -> None:
+    async def confirmed(self, publication: Publication) -> None:
         """Wait until every message has its outcome, or is to be sent again."""
-        if core:
-            try:
-                await self.connection.flushed(timeout_s)
-            except Unavailable as error:
-                self.end(error.reason)
-            else:
+        if publication.target.core:
+            if await self._flushed(self._timeout_s):
                 publication.flushed()
             return
-        await asyncio.wait((publication.done,), timeout=timeout_s)
+        await asyncio.wait((publication.done,), timeout=self._timeout_s)
         if not publication.done.done():
             publication.lost("confirm_timeout")
-            try:
-                await self.connection.flushed(min(1.0, timeout_s))  # the stream may be at fault, not the connection
-            except Unavailable as error:
-                self.end(error.reason)
+            await self._flushed(min(_LOOK_S, self._timeout_s))  # the stream may be at fault, not the connection
+        if publication.target.template is not None:
+            # A subject that an event makes may never have a stream, which must not hold up the events behind it.
+            homeless = [index for index, reason in publication.later.items() if reason == NO_STREAM]
+            for subject in {publication.subjects[index] for index in homeless}:
+                if await self._has_stream(subject) is False:
+                    publication.unroutable(subject)
 
-    def acknowledged(self, found: list[tuple[bytes, bytes, bytes]]) -> None:
-        """Take answers: numbers of publications, indexes, and texts."""
-        for number, index, answer in found:
-            publication = self._sent.get(number)
+    async def _flushed(self, timeout_s: float) -> bool:
+        """Return whether the server has read all that was written; the connection ends if it has not."""
+        try:
+            await self.connection.flushed(timeout_s)
+        except Unavailable as error:
+            self.connection.end(error.reason)
+            return False
+        return True
+
+    async def probe(self, target: NatsSocket) -> None:
+        """Return when the server answers, and a stream has the subject.
+
+        Raises:
+            Unavailable: otherwise.
+        """
+        await self.connection.flushed(self._timeout_s)
+        is_known = target.template is None and not target.core
+        if is_known and await self._has_stream(target.subject) is False:
+            raise Unavailable(NO_STREAM)
+
+    async def _has_stream(self, subject: str) -> bool | None:
+        """Return whether a stream has *subject*; None if the server does not say."""
+        body = orjson.dumps({"subject": subject})
+        try:
+            found = await self._inbox.ask(self.connection, _NAMES, body, min(_LOOK_S, self._timeout_s))
+            if found is None:  # no JetStream for this user
+                return False
+            return bool(found["streams"]) if "error" not in found else None
+        except (Unavailable, LookupError, TypeError):
+            return None
+
+    def acknowledged(self, found: Sequence[Answer]) -> None:
+        """Take answers to messages."""
+        for number, answers in groupby(found, itemgetter(0)):
+            publication = self._publications.get(int(number))
             if publication is not None:
-                publication.take(int(index), answer)
-            elif number in self._answers:
-                self._answers.pop(number).set_result(answer)
+                _, indexes, _, texts = zip(*answers, strict=True)
+                publication.take(indexes, texts)
 
     def receive(self, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:  # noqa: ARG002 an answer wants none
         """Take what is no run of acknowledgements: an answer alone, or that no stream has the subject."""
-        number, _, index = subject.removeprefix(self._inbox).partition(b"_")
-        if headers is None or not headers.startswith(_NO_RESPONDERS):
-            self.acknowledged([(number, index, data)])
-        elif number in self._sent:
-            self._sent[number].postpone(int(index), NO_STREAM)
-        elif number in self._answers:
-            self._answers.pop(number).set_result(b"")
+        is_status = headers is not None and headers.startswith(_NO_RESPONDERS)
+        found = _REPLY.fullmatch(subject, len(self._inbox.subject))
+        if found is None:
+            self._inbox.take(subject, data, is_status=is_status)
+        elif is_status and int(found[1]) in self._publications:
+            self._publications[int(found[1])].fail(int(found[2]), NO_STREAM)
+        else:
+            self.acknowledged([(found[1], found[2], b"", data)])
 
     def denied(self, text: str) -> None:
         """Take that the server denies something, which *text* says in lower case."""
         found = _DENIED.search(text)
         if found is None:  # the subscription to the answers
-            self.end(ACCESS_REFUSED)
+            self.connection.end(ACCESS_REFUSED)
             return
-        for publication in self.under_way:
-            publication.deny(found[1], ACCESS_REFUSED)
+        for publication in list(self._publications.values()):
+            publication.deny(found[1])
 
-    async def has_stream(self, subject: str, timeout_s: float) -> bool | None:
-        """Return whether a stream has *subject*; None if the server does not say."""
-        number = b"%d" % self._count
-        self._count += 1
-        answer = self._answers[number] = asyncio.get_running_loop().create_future()
-        body = orjson.dumps({"subject": subject})
-        self.connection.write(b"PUB %b %b%b_0 %d\r\n%b\r\n" % (_NAMES, self._inbox, number, len(body), body))
-        await asyncio.wait((answer,), timeout=timeout_s)
-        self._answers.pop(number, None)
-        if not answer.done():
-            return None
-        try:
-            found: Any = orjson.loads(answer.result())
-            return bool(found["streams"]) if "error" not in found else None
-        except (ValueError, LookupError, TypeError):
-            return False if not answer.result() else None  # no JetStream for this user
-
-    def end(self, reason: str) -> None:
+    async def close(self) -> None:
         """End the connection: what has no acknowledgement is sent again."""
-        self.connection.end(reason)
+        self.cut()
 
-    def _lost(self, ended: asyncio.Future[str]) -> None:
-        for publication in self.under_way:
-            publication.lost(ended.result())
+    def cut(self) -> None:
+        """As `close`."""
+        self.connection.end("closed")

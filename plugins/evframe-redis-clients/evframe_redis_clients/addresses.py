@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import quote
 
 import attrs
 from evframe_wire.addresses import url_host_port, without_brackets
+from evframe_wire.urls import decoded, encoded
 
 SCHEMES: Final = ("redis", "rediss")
 PORT: Final = 6379
@@ -63,27 +63,3 @@ def _login(text: str | None) -> tuple[str | None, str | None]:
         return None, None
     user, colon, password = text.partition(":")
     return decoded(user) or None, decoded(password) if colon else None
-
-
-def decoded(text: str) -> str:
-    """Return *text* with ``%HH`` decoded.
-
-    Raises:
-        ValueError: for a control character, and for what is no UTF-8.
-    """
-    raw = re.sub(rb"%(..?)?", lambda found: _byte(found[1]), text.encode("utf-8", "surrogateescape"), flags=re.DOTALL)
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        raise ValueError("expected UTF-8 behind percent signs") from None
-
-
-def _byte(digits: bytes | None) -> bytes:
-    if digits is None or not re.fullmatch(rb"[0-9A-Fa-f]{2}", digits) or int(digits, 16) < 32 or int(digits, 16) == 127:
-        raise ValueError("expected two digits of a printable character after a percent sign")
-    return bytes([int(digits, 16)])
-
-
-def encoded(text: str, safe: str = "") -> str:
-    """Return *text* with ``%HH`` for what has a meaning in a URL, but for the characters in *safe*."""
-    return "".join(each if ord(each) >= 128 else quote(each, safe=safe) for each in text)

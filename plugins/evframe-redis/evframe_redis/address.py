@@ -8,7 +8,8 @@ from typing import Final
 
 import attrs
 from evframe_redis_clients.addresses import FORM as PLACE
-from evframe_redis_clients.addresses import Address, decoded, encoded
+from evframe_redis_clients.addresses import Address
+from evframe_wire.urls import decoded, encoded
 
 from evframe.plugin import Template, template_of, template_text
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
+from evframe_connections import Publication
 from evframe_redis_clients.replies import word
 
 from evframe import Batch, Event
@@ -21,8 +22,8 @@ Carried = Sequence[Mapping[str, str] | None] | None
 """The headers of the events of a batch, by their indexes; None when none has any."""
 
 
-def commands(target: RedisSocket, batch: Batch, carried: Carried) -> Iterator[Command]:
-    """Yield the command of each event of *batch*; an event that names no stream fails."""
+def commands(target: RedisSocket, batch: Batch, carried: Carried, entries: Publication) -> Iterator[Command]:
+    """Yield the command of each event of *batch*; an event that names no stream fails in *entries*."""
     ids = batch.ids
     fixed = None if target.template is not None else target.stream.encode()
     more: tuple[bytes, ...] = ()
@@ -30,7 +31,7 @@ def commands(target: RedisSocket, batch: Batch, carried: Carried) -> Iterator[Co
         try:
             key = fixed or _key(target, event)
         except UnfitError as error:
-            batch.fail(index, error.reason)
+            entries.fail(index, error.reason)
             continue
         if ids is not None or carried is not None:
             more = tuple(_more(ids, carried, index))

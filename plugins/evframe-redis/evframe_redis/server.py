@@ -1,22 +1,102 @@
-"""The connection of one subscriber: opened when it is needed, each wait bounded; imported late, with redis-py."""
+"""The server of one subscriber, with a connection of redis-py; imported late, with the library."""
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 
+from evframe_connections import Link as Connected
+from evframe_connections import Server as Connecting
 from evframe_redis_clients.connection import Connection, Limits, bounded, connect
 from redis import exceptions
 
-from evframe import Rejected, Unavailable
+from evframe import Rejected
 from evframe.plugin import HostAddress, Resolver, without_tracebacks
 from evframe_redis.address import RedisSocket
 from evframe_redis.options import Options
 from evframe_redis.replies import Refusal
 
 
-class Server:
+class Link(Connected):
+    """Sends commands on one connection, and reads their replies.
+
+    Args:
+        connection: that is logged in.
+        timeout_ms: how long the server may take to answer what was sent at once.
+    """
+
+    def __init__(self, connection: Connection, timeout_ms: float) -> None:
+        self._connection = connection
+        self._timeout_ms = timeout_ms
+        self._exchange: asyncio.Future[None] | None = None
+
+    @property
+    def ip(self) -> str:
+        """The address of the server."""
+        return self._connection.ip
+
+    @property
+    def is_open(self) -> bool:
+        """Whether commands can be sent."""
+        return self._connection.is_usable
+
+    @property
+    def under_way(self) -> Sequence[asyncio.Future[None]]:
+        """What has no replies yet."""
+        return [] if self._exchange is None else [self._exchange]
+
+    async def exchange(self, data: bytes, count: int, replies: list[Refusal | None]) -> None:
+        """Send *count* commands, and append the reply to each: None for an entry that is in its stream.
+
+        Raises:
+            Unavailable: if the connection ends before all of them are answered.
+        """
+        self._exchange = asyncio.get_running_loop().create_future()
+        try:
+            async with bounded(self._timeout_ms, "timeout", self.cut):
+                await self._connection.send_packed_command(data, check_health=False)
+                while len(replies) < count:
+                    replies.append(await self._reply())
+        finally:
+            self._exchange.set_result(None)
+            self._exchange = None
+
+    async def _reply(self) -> Refusal | None:
+        try:
+            reply = await self._connection.read_response(disable_decoding=True)
+        except exceptions.ResponseError as error:
+            return Refusal.of(without_tracebacks(error))
+        if not isinstance(reply, bytes) or b"-" not in reply:  # of an entry that is in its stream it is the id
+            raise exceptions.InvalidResponse
+        return None
+
+    async def probe(self, target: RedisSocket) -> None:
+        """Return when the stream exists or can be made.
+
+        Raises:
+            Unavailable: if the connection ends before.
+            Rejected: if something else has the name of the stream.
+        """
+        fixed = target.template is None
+        found = None
+        async with bounded(self._timeout_ms, "timeout", self.cut):
+            with suppress(exceptions.ResponseError):  # to ask may be forbidden
+                found = await self._connection.ask(*(b"TYPE", target.stream.encode()) if fixed else (b"PING",))
+        if fixed and found not in {None, b"none", b"stream"}:
+            raise Rejected("wrongtype")
+
+    async def close(self) -> None:
+        """End the connection."""
+        self.cut()
+
+    def cut(self) -> None:
+        """End the connection."""
+        self._connection.cut()
+
+
+class Server(Connecting[Link]):
     """The server of one subscriber.
 
     Args:
@@ -27,81 +107,13 @@ class Server:
     """
 
     def __init__(self, target: RedisSocket, options: Options, tls: ssl.SSLContext | None, resolver: Resolver) -> None:
-        self.target = target
-        self._options, self._tls, self._resolver = options, tls, resolver
-        self._connection: Connection | None = None
-        self._is_leaving = False
+        super().__init__(target.endpoints, resolver, options.timeout_ms / 1000)
+        self._address, self._options, self._tls = target.address, options, tls
         self.is_careful = False
         """Whether the server has refused events for now, so that the next one is sent alone."""
 
-    async def exchange(self, data: bytes, count: int, replies: list[Refusal | None]) -> None:
-        """Send *count* commands, and append the reply to each: None for an entry that is in its stream.
-
-        Raises:
-            Unavailable: if the connection ends before all of them are answered.
-        """
-        connection = await self._opened()
-        async with bounded(self._options.timeout_ms, "timeout", self.cut):
-            await connection.send_packed_command(data, check_health=False)
-            while len(replies) < count:
-                replies.append(await _reply(connection))
-
-    async def probe(self) -> None:
-        """Return when the server can be reached, and the stream exists or can be made.
-
-        Raises:
-            Unavailable: if the server cannot be reached.
-            Rejected: if something else has the name of the stream.
-        """
-        fixed = self.target.template is None
-        connection = await self._opened()
-        found = None
-        async with bounded(self._options.timeout_ms, "timeout", self.cut):
-            with suppress(exceptions.ResponseError):  # to ask may be forbidden
-                found = await connection.ask(*(b"TYPE", self.target.stream.encode()) if fixed else (b"PING",))
-        if fixed and found not in {None, b"none", b"stream"}:
-            raise Rejected("wrongtype")
-
-    async def _opened(self) -> Connection:
-        """Return the connection, a new one where there is none that works."""
-        if self._connection is not None and self._connection.is_usable and not self._is_leaving:
-            return self._connection
-        self.cut()
-        address, options = self.target.address, self._options
-        host, port = address.endpoint
-        found = await self._resolver.addresses(host, port)
+    async def _connect(self, host: str, addresses: Sequence[HostAddress]) -> Link:  # noqa: ARG002 the address has the host
+        options = self._options
         limits = Limits(options.connect_timeout_ms, options.login_timeout_ms)
-        try:
-            made = await connect(address, found, self._tls, limits, options.client_name)
-        except Unavailable:
-            self._resolver.forget(host)
-            raise
-        self._connection, self._is_leaving = made, False
-        return made
-
-    def leave(self) -> None:
-        """Look the name up again, and use another connection from now on."""
-        self._resolver.forget(self.target.address.endpoint[0])
-        self.cut()
-
-    def moved(self, host: str, addresses: Sequence[HostAddress]) -> None:
-        """Leave an address that *host* has no more, once what is under way there has its outcomes."""
-        connection = self._connection
-        if connection is not None and self.target.address.endpoint[0] == host:
-            self._is_leaving = all(address.ip != connection.ip for address in addresses)
-
-    def cut(self) -> None:
-        """End the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.cut()
-
-
-async def _reply(connection: Connection) -> Refusal | None:
-    try:
-        reply = await connection.read_response(disable_decoding=True)
-    except exceptions.ResponseError as error:
-        return Refusal.of(without_tracebacks(error))
-    if not isinstance(reply, bytes) or b"-" not in reply:  # of an entry that is in its stream it is the id
-        raise exceptions.InvalidResponse
-    return None
+        made = await connect(self._address, addresses, self._tls, limits, options.client_name)
+        return Link(made, options.timeout_ms)

@@ -239,7 +239,7 @@ async def test_a_connection_that_has_ended_while_idle(redis, stream):
         lease = events.subscribe_event("E_TEST", f"redis://127.0.0.1:{proxy.port}?stream={stream}")
         await events.raise_event_and_wait("E_TEST", [0])
         proxy.reset()
-        await until(lambda: not next(iter(events.plugin("redis")._servers.values()))._connection.is_usable)
+        await until(lambda: not next(iter(events.plugin("redis")._servers.values()))._link.is_open)
         await events.raise_event_and_wait("E_TEST", [1])
         assert lease.subscriber.attempts == 0
         assert proxy.connections == 2
@@ -253,9 +253,9 @@ async def test_a_reply_that_nothing_has_asked_for(redis, stream, reply):
         lease = events.subscribe_event("E_TEST", f"redis://127.0.0.1:{proxy.port}?stream={stream}")
         for number in range(3):
             assert (await events.raise_event_and_wait("E_TEST", [number]))[0].delivered
-            connection = next(iter(events.plugin("redis")._servers.values()))._connection
+            connection = next(iter(events.plugin("redis")._servers.values()))._link
             proxy.inject(reply)
-            await until(lambda connection=connection: not connection.is_usable)
+            await until(lambda connection=connection: not connection.is_open)
         assert lease.subscriber.attempts == 0
         assert proxy.connections == 3
     assert numbers_in(redis, stream) == [0, 1, 2]
