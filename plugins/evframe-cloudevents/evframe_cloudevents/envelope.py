@@ -106,7 +106,7 @@ class Envelope:
             carried: the headers of the events.
         """
         if ids is not None or carried is not None:
-            return [self._special(event, _at(ids, index), _at(carried, index)) for index, event in enumerate(events)]
+            return self._with_headers(events, ids, carried)
         made: list[bytes] = []
         definition, since, until, block, start, at = self._started
         for event in events:
@@ -123,14 +123,22 @@ class Envelope:
             if tail and (tail.isascii() or _is_utf8(tail)):
                 made.append(start + _ENDS[number & _LAST] + tail)
             else:
-                made.append(self._special(event, None, None))
+                made.append(self._special(event))
         return made
 
-    def _special(self, event: Raised, own_id: str | None, carried: Mapping[str, str] | None) -> bytes:
-        """Return an event that has anything that few have."""
+    def _with_headers(self, events: Iterable[Raised], ids: Sequence[str] | None, carried: Carried) -> list[bytes]:
+        made: list[bytes] = []
+        last, more = None, b""
+        for index, event in enumerate(events):
+            own = None if carried is None else carried[index]
+            if own is not last:  # events of one span have the same
+                last, more = own, _extensions(own or {})
+            made.append(self._special(event, None if ids is None else ids[index], more))
+        return made
+
+    def _special(self, event: Raised, own_id: str | None = None, more: bytes = b"") -> bytes:
+        """Return an event that has anything that few have; *more* has further members of the object."""
         _, _, begin, bare_begin = self._begin(event)
-        own = carried or {}
-        more = b"".join(b',"%b":%b' % (name.encode(), orjson.dumps(own[name])) for name in EXTENSION if name in own)
         body = event.body
         data = b"" if body is None else b',"data":%b' % utf8(body)
         return b"%b%b%b%b}" % (bare_begin if body is None else begin, orjson.dumps(own_id or id_of(event)), more, data)
@@ -252,6 +260,10 @@ class Binary:
 def in_batch(events: Iterable[bytes]) -> bytes:
     """Return structured CloudEvents in the JSON batch format."""
     return b"[%b]" % b",".join(events)
+
+
+def _extensions(carried: Mapping[str, str]) -> bytes:
+    return b"".join(b',"%b":%b' % (name.encode(), orjson.dumps(carried[name])) for name in EXTENSION if name in carried)
 
 
 def utf8(text: bytes) -> bytes:

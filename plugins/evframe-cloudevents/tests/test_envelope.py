@@ -1,11 +1,13 @@
 """The envelope: every event is JSON that the SDK reads, whatever its name and its bytes are."""
 
 import json
+import math
 import time
 
 import pytest
 from cloudevents.core.formats.json import JSONFormat
 from evframe_cloudevents import Attributes, Envelope, in_batch
+from evframe_cloudevents.moments import Moments
 from evframe_wire.ids import id_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -112,6 +114,33 @@ def test_the_time_is_that_of_the_raise():
         (attempts[0].get_id(), attempts[0].get_time())
     }
     assert attempts[0].get_time().timestamp() == pytest.approx(before, abs=5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(0, 1e7))
+def test_times_with_the_same_text(raised_at):
+    """What is taken for the same millisecond has the text that it would have alone, whatever a float is rounded to."""
+    moments = Moments()
+    moments.of(2e7)  # the clocks are compared once
+    since, until, text = moments.of(raised_at)
+    assert {moments.of(at)[2] for at in (since, math.nextafter(until, 0))} == {text}
+    assert until - since == pytest.approx(1e-3, abs=5e-6)
+
+
+def test_events_of_several_names_and_times():
+    """Whatever the order of names, times and attempts is, each event has its own attributes, in both modes."""
+    envelope = Envelope("urn:a")
+    definitions = [evframe.EventDefinition(number, f"E_{number}") for number in range(3)]
+    now = time.monotonic()
+    raised = [definitions[n % 3].snapshot([n], now - n * 7e-4 * (n % 5)) for n in range(600)]
+    first = [json.loads(text) for text in envelope.structured(raised)]
+    again = [json.loads(envelope.structured([event])[0]) for event in reversed(raised)]
+    binary = envelope.binary(Attributes("")).messages(raised)
+    assert again[::-1] == first
+    assert [each["type"] for each in first] == [event.name for event in raised]
+    assert [{**headers, "data": json.loads(data)} for headers, data in binary] == [
+        {name: value for name, value in each.items() if name != "datacontenttype"} for each in first
+    ]
 
 
 def test_headers_have_the_names_of_the_protocol():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -17,6 +17,8 @@ ID: Final = "evframe-id"
 """The header of a record whose event is kept on disk."""
 _NAMES: Final = Attributes("ce_", str.encode)
 _CONTENT_TYPE: Final = "content-type"
+_STRUCTURED: Final = _CONTENT_TYPE, STRUCTURED_TYPE.encode()
+_JSON: Final = _CONTENT_TYPE, DATA_TYPE.encode()
 
 
 @attrs.define
@@ -79,31 +81,33 @@ class Contents:
 
     def headers(self, indexes: Sequence[int]) -> Sequence[Headers] | None:
         """Return the headers of each record; None when all have the same."""
-        if self.ids is None is self.carried and self.messages is None:
-            return None if self.made is None else [self.made[index].headers for index in indexes]
+        kind = self._content_type()
+        if self.ids is None is self.carried and (self.messages is None or self.structured is not None):
+            return None if self.made is None else [[*self.made[index].headers, *kind] for index in indexes]
         same = self.same_headers()
-        return [[*(same if self.made is None else self.made[index].headers), *self._more(index)] for index in indexes]
+        if self.made is None:
+            return [same + self._more(index) for index in indexes]
+        return [[*self.made[index].headers, *kind, *self._more(index)] for index in indexes]
 
-    def _more(self, index: int) -> Iterator[tuple[str, bytes]]:
-        """Yield what names the event, and the headers of the event."""
-        if self.ids is not None:
-            yield ID, self.ids[index].encode()
-        own = self.target.headers
+    def _content_type(self) -> Headers:
+        """Return the header of a structured CloudEvent."""
+        return [] if self.structured is None or _CONTENT_TYPE in self.target.headers else [_STRUCTURED]
+
+    def _more(self, index: int) -> Headers:
+        """Return what names the event, the headers of the event, and the attributes of a CloudEvent in headers."""
+        found: Headers = []
         carried = None if self.carried is None else self.carried[index]
         if carried is not None:
-            yield from ((name, text.encode()) for name, text in carried.items() if name not in own)
-        if self.messages is not None:
-            yield from ((name, value) for name, value in self._attributes(index, self.messages) if name not in own)
-
-    def _attributes(self, index: int, messages: Messages) -> Iterator[tuple[str, bytes]]:
-        """Yield the headers of a CloudEvent."""
-        if self.structured is not None:
-            yield _CONTENT_TYPE, STRUCTURED_TYPE.encode()
-            return
-        headers, data = self._binary_of(messages)[index]
-        yield from headers.items()
-        if data is not None:
-            yield _CONTENT_TYPE, DATA_TYPE.encode()
+            found += [(name, text.encode()) for name, text in carried.items()]
+        if self.messages is not None and self.structured is None:
+            attributes, data = self._binary_of(self.messages)[index]
+            found += attributes.items()
+            if data is not None:
+                found.append(_JSON)
+        own = self.target.headers
+        if own:
+            found = [pair for pair in found if pair[0] not in own]
+        return found if self.ids is None else [(ID, self.ids[index].encode()), *found]
 
     def _binary_of(self, messages: Messages) -> Sequence[BinaryMessage]:
         if self._binary is None:
@@ -112,7 +116,7 @@ class Contents:
 
     def same_headers(self) -> Headers:
         """Return the headers that every record has."""
-        return [(name, value.encode()) for name, value in self.target.headers.items()]
+        return [(name, value.encode()) for name, value in self.target.headers.items()] + self._content_type()
 
 
 def contents_of(

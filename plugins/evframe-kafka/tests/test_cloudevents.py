@@ -4,9 +4,11 @@ import pytest
 from brokers.topics import make_topic, records_in
 from carried import PARENT, ByParameter
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
-from evframe_cloudevents import BinaryFormatOptions, CloudEventsPlugin
+from evframe_cloudevents import BinaryFormatOptions, CloudEventsPlugin, Formats
 from evframe_cloudevents import Options as CloudEventsOptions
 from evframe_kafka import KafkaTransport, Options
+from evframe_kafka.address import parse
+from evframe_kafka.contents import contents_of
 
 import evframe
 
@@ -55,6 +57,25 @@ async def test_records_are_read_by_the_sdk(kafka, format_):
     assert {("ce_type" in own) for own in headers} == {format_ == "cloudevents"}
     kinds = {own.get("content-type", b"").partition(b";")[0] for own in headers}
     assert kinds == ({b"application/json", b""} if format_ == "cloudevents" else {b"application/cloudevents+json"})
+
+
+@pytest.mark.parametrize("site", ["a", "{n}"], ids=["fixed", "of a parameter"])
+@pytest.mark.parametrize("carried", [None, [{"traceparent": PARENT}, None]], ids=["plain", "traced"])
+@pytest.mark.parametrize("format_", ["cloudevents", "cloudevents-structured"])
+def test_a_header_that_the_socket_names_is_the_socket_s(format_, carried, site):
+    """No record has two headers of one name, in any format, with a context and without."""
+    socket = parse(f"127.0.0.1:1/t?header.content-type=x&header.ce_source=y&header.site={site}")
+    definition = evframe.EventDefinition(0, "E_TEST")
+    batch = evframe.Batch([definition.snapshot({"n": number}, 1.0) for number in range(2)])
+    contents = contents_of(socket, batch, carried, Formats(format_, is_binary=True))
+    made = contents.headers(range(2)) or [contents.same_headers()] * 2
+    names = {"content-type", "ce_source", "site"}
+    binary = {"ce_specversion", "ce_type", "ce_id", "ce_time"}
+    if format_ == "cloudevents":
+        names |= binary
+    traced = {"traceparent", *(("ce_traceparent",) if format_ == "cloudevents" else ())} if carried else set()
+    assert [sorted(name for name, _ in own) for own in made] == [sorted(names | traced), sorted(names)]
+    assert all(dict(own)["content-type"] == b"x" and dict(own)["ce_source"] == b"y" for own in made)
 
 
 async def test_a_rule_for_a_topic(kafka):

@@ -32,7 +32,13 @@ class AttributeFrames:
 
     def of(self, bodies: Sequence[bytes], owns: Iterable[Own]) -> bytes:
         """Return the frames of a message for each of *bodies*, with what it has beside its body."""
-        return b"".join(self._frames_for(own).one(body, own) for body, own in zip(bodies, owns, strict=True))
+        parts = []
+        last, frames = None, None
+        for body, own in zip(bodies, owns, strict=True):
+            if frames is None or own is not last:  # structured ones have the same
+                last, frames = own, self._frames_for(own)
+            parts.append(frames.one(body, own))
+        return b"".join(parts)
 
     def _frames_for(self, own: Own) -> _KindFrames:
         attributes = own.attributes or {}

@@ -150,7 +150,7 @@ class BatchChannel(Channel):
             payload = self._cloud_events(target, publication, indexes)
         elif publication.message_ids is None:
             payload = self._frames_to(target).of([publication.bodies[index] for index in indexes])
-        elif publication.is_kept and publication.cloud_events is None:
+        elif publication.cloud_events is None:
             payload = self._named(target, publication, indexes)
         else:
             payload = self._different_frames(target, publication, indexes)
@@ -164,7 +164,7 @@ class BatchChannel(Channel):
         return self._frames[1]
 
     def _named(self, target: RabbitSocket, publication: Publication, indexes: Sequence[int]) -> bytes:
-        """Return the frames of messages with the names of kept events, which are of one length."""
+        """Return the frames of messages with ids, which are of one length."""
         assert publication.message_ids is not None
         ids = [publication.message_ids[index] for index in indexes]
         known = self._named_frames

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import os
+from functools import lru_cache
 from secrets import token_hex
 from typing import Final, Protocol
 
 BLOCK_BITS: Final = 8
 BLOCK: Final = 1 << BLOCK_BITS
 """So many ids, from a multiple of it on, differ in their last two digits alone; see `prefix_of`."""
+_LAST: Final = BLOCK - 1
+_ENDS: Final = [f"{number:02x}" for number in range(BLOCK)]
 _DIGITS: Final = 16
 _TOKEN_BYTES: Final = 8
 NUMBERS: Final = itertools.count(1)
@@ -36,14 +39,19 @@ def number_of(event: Numbered) -> int:
 
 def prefix_of(number: int) -> str:
     """Return what the id of the event with this number begins with: all but two hexadecimal digits."""
-    process = next(token for first, token in reversed(_processes) if first <= number)
-    return f"{process}-{number // BLOCK:0{_DIGITS - 2}x}"
+    return _prefix_of_block(number >> BLOCK_BITS)
+
+
+@lru_cache(maxsize=64)
+def _prefix_of_block(block: int) -> str:
+    process = next(token for first, token in reversed(_processes) if first <= block << BLOCK_BITS)
+    return f"{process}-{block:0{_DIGITS - len(_ENDS[0])}x}"
 
 
 def id_of(event: Numbered) -> str:
     """Return the id of *event*, 33 characters of ASCII without a dot, as a journal gives them to kept events."""
     number = number_of(event)
-    return f"{prefix_of(number)}{number % BLOCK:02x}"
+    return _prefix_of_block(number >> BLOCK_BITS) + _ENDS[number & _LAST]
 
 
 def _begin_anew() -> None:
