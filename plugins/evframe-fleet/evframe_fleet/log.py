@@ -2,7 +2,8 @@
 
 A gateway of the fleet is a `Machine` (`evframe_fleet.member.Member`) between a `Log`, which is Kafka, and a `Gateway`,
 which is the process with its subscribers. Every method is called on the loop's thread and returns at once. A function
-that is passed as *done* is called once, later and never from within the call that it was passed to.
+that is passed as *done* is called once; the log and the gateway call it later, never within the call that it was
+passed to.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class Machine(Protocol):
         """Take the next frame of a partition that `Log.read_from` was called for."""
 
     def assigned(self, committed: Mapping[int, int]) -> None:
-        """Become the owner of partitions.
+        """Become the owner of these partitions, and of no others.
 
         Args:
             committed: the offset that the group has committed for each; 0 where it has committed none.

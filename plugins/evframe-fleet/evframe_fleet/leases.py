@@ -1,0 +1,113 @@
+"""The leases of a fleet, as one gateway has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from evframe_timing import Schedule
+
+from evframe_fleet.table import Entry, Record, Version, end_of, key_of, names_of
+
+if TYPE_CHECKING:
+    from evframe_shards.leases import Lease
+
+    from evframe_fleet.parts import Parts
+    from evframe_fleet.puts import Puts
+
+_LOOK_S: Final = 5.0
+
+
+class Leases:
+    """Writes what is made and ended here, and has the gateway follow what others have written.
+
+    While a record of this gateway is on its way, the gateway shows what it says: it comes behind what others have
+    written before it, and the table shows afterwards which of them holds.
+
+    Args:
+        parts: what is shared.
+        puts: writes the records.
+        owner_of: returns what delivers the shard of a subscriber here, by the subscriber's name; None elsewhere.
+    """
+
+    def __init__(self, parts: Parts, puts: Puts, owner_of: Callable[[str], object | None]) -> None:
+        self._parts = parts
+        self._puts = puts
+        self._owner_of = owner_of
+        self._number = 0  # of the last record
+        self._shown: dict[str, Version | None] = {}  # leases that differ here from the table, because of a put
+        self._due: Schedule[str] = Schedule()  # by their times on the wall clock
+        self._due_at: dict[str, float] = {}
+
+    def keep(self, lease: Lease, done: Callable[[bool], None] | None = None) -> None:
+        """See `evframe_fleet.log.Machine.keep`."""
+        key = key_of("lease", lease.event, lease.key)
+        self._number += 1
+        entry = Entry((self._parts.settings.name, self._number), self._parts.wall(), lease)
+        self._shown[key] = entry.version
+        self._puts.put(key, entry.encode(), done, is_new=key not in self._parts.table.leases)
+
+    def end(self, event: str, key: str, done: Callable[[bool], None] | None = None) -> None:
+        """See `evframe_fleet.log.Machine.end`."""
+        key = key_of("lease", event, key)
+        entry = self._parts.table.leases.get(key)
+        version = self._shown.get(key) or (entry.version if entry is not None else None)
+        self._shown[key] = None
+        self._puts.put(key, end_of(version, self._parts.settings.name, self._parts.wall()), done, is_new=False)
+
+    def is_shared(self, event: str, key: str) -> bool:
+        """See `evframe_fleet.log.Machine.is_shared`."""
+        key = key_of("lease", event, key)
+        return key in self._parts.table.leases or self._shown.get(key) is not None
+
+    # What the topic says
+
+    def read(self, key: str, record: Record, before: Entry | None) -> None:
+        """Take a record that the table has taken; *before* is what the table had for its key."""
+        entry = self._parts.table.leases.get(key)
+        if entry is not before:
+            self._remember(key, entry)
+        if key in self._shown:
+            own = self._shown[key]
+            if not self._is_own(record.value, own):
+                return  # what this gateway has written comes later
+            del self._shown[key]
+            if own == (None if entry is None else entry.version):
+                return
+        elif entry is before:
+            return
+        if entry is None:
+            again = self._parts.gateway.lease_ended(*record.names)
+            if again is not None:
+                self.keep(again)
+        else:
+            self._parts.gateway.lease_read(entry.lease)
+
+    def _is_own(self, record: Any, version: Version | None) -> bool:
+        """Return whether a record is the one of this gateway that has made or ended *version*."""
+        if record is None:
+            return False
+        if version is not None:
+            return tuple(record.get("v", ())) == version and "again" not in record
+        return record.get("by") == self._parts.settings.name and "at" in record
+
+    def _remember(self, key: str, entry: Entry | None) -> None:
+        """Look at a lease when its time is over."""
+        at = self._due_at.pop(key, None)
+        if at is not None:
+            self._due.remove(key, at)
+        if entry is not None and entry.lease.ends_at is not None:
+            self._look(key, entry.lease.ends_at + self._parts.settings.grace_s)
+
+    def _look(self, key: str, at: float) -> None:
+        self._due_at[key] = at
+        self._due.add(key, at)
+
+    def end_due(self) -> None:
+        """End the leases whose time is over, where this gateway owns the shard."""
+        wall = self._parts.wall()
+        while (key := self._due.pop(wall)) is not None:
+            self._look(key, wall + _LOOK_S)
+            if self._owner_of(names_of(key)[2]) is not None:
+                value = end_of(self._parts.table.leases[key].version, self._parts.settings.name)
+                self._parts.log.put_lease(key, value, lambda _: None)

@@ -1,0 +1,274 @@
+"""A gateway of the fleet, without input and output."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Final
+
+from evframe_shards.hashing import shard_of
+from evframe_shards.outgoing import Outgoing, Way
+from evframe_shards.queue import ShardQueue
+from evframe_wire.keys import canonical_of
+from evframe_wire.keys import key_of as socket_key_of
+from orjson import dumps
+
+from evframe_fleet.leases import Leases
+from evframe_fleet.ownership import Partition
+from evframe_fleet.parts import Parts
+from evframe_fleet.puts import Puts
+from evframe_fleet.table import Record, Table, key_of, names_of
+
+if TYPE_CHECKING:
+    from evframe_shards.leases import Lease
+
+    from evframe.plugin import Subscriber
+    from evframe_fleet.log import Gateway, Log
+    from evframe_fleet.settings import Settings
+
+_HEAL_S: Final = 10.0  # within the time that the broker keeps records which have later ones
+_FORGET_S: Final = 120.0
+_SAY_S: Final = 10.0
+_GONE_S: Final = 3600.0
+
+
+class Member:
+    """See `evframe_fleet.log.Machine`.
+
+    Args:
+        settings: of this member.
+        log: the two topics.
+        gateway: the process.
+        soon: calls a function in the next turn of the loop.
+        clock: returns the time of a monotonic clock that runs while the process is stopped, in seconds.
+        wall: returns the time of the wall clock, in seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 all are what a simulation replaces
+        self,
+        settings: Settings,
+        log: Log,
+        gateway: Gateway,
+        *,
+        soon: Callable[[Callable[[], None]], object],
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.table = Table(settings.partitions)
+        """What the leases topic says."""
+        self.partitions: dict[int, Partition] = {}
+        """Those that the group has assigned to this gateway."""
+        self._settings, self._log, self._gateway = settings, log, gateway
+        self._parts = Parts(settings, log, gateway, self.table, clock, wall)
+        self._puts = Puts(log, self._resume)
+        self._way = Way(
+            writer=settings.name,
+            send=log.put_frame,
+            soon=soon,
+            stamp=lambda: self._puts.number,
+            known=self._known,
+            max_bytes=settings.max_bytes,
+            room=settings.room,
+            on_room=settings.on_room,
+            wall_offset=lambda: wall() - clock(),
+        )
+        self._outgoing: dict[int, Outgoing] = {}
+        self._leases = Leases(self._parts, self._puts, self._owner_of)
+        self._void: dict[str, tuple[float, float]] = {}  # when others, and when the owner, write what is
+        self._commit_at = self._forget_at = clock()
+        self._say_at = -1.0
+        self._said: list[int] = []
+        self._is_committing = False
+        self._on_left: Callable[[], None] | None = None
+
+    # What the gateway calls
+
+    def open(self, subscriber: Subscriber, room: int, wake: Callable[[], None]) -> ShardQueue:
+        """See `evframe_fleet.log.Machine.open`."""
+        shard = self._shard_of(subscriber.socket.canonical)
+        outgoing = self._outgoing.get(shard)
+        if outgoing is None:
+            outgoing = self._outgoing[shard] = Outgoing(shard, self._way)
+        queue = ShardQueue(subscriber, room, wake, outgoing, self._settings.is_local)
+        self._parts.queues[queue.key] = queue
+        partition = self.partitions.get(shard)
+        if partition is not None and partition.positions is not None:
+            place = partition.absent.pop(queue.key, None)
+            if place is not None:
+                partition.enter(queue, place)
+        return queue
+
+    def close(self, subscriber: Subscriber) -> None:
+        """See `evframe_fleet.log.Machine.close`."""
+        shard = self._shard_of(subscriber.socket.canonical)
+        queue = self._parts.queues.get(socket_key_of(subscriber.socket.canonical))
+        if queue is not None and queue.subscriber is subscriber:
+            del self._parts.queues[queue.key]
+            if shard in self.partitions:
+                self.partitions[shard].forget(queue)
+
+    def _shard_of(self, canonical: str) -> int:
+        return shard_of(canonical, self._settings.partitions)
+
+    def keep(self, lease: Lease, done: Callable[[bool], None] | None = None) -> None:
+        """See `evframe_fleet.log.Machine.keep`."""
+        self._leases.keep(lease, done)
+
+    def end(self, event: str, key: str, done: Callable[[bool], None] | None = None) -> None:
+        """See `evframe_fleet.log.Machine.end`."""
+        self._leases.end(event, key, done)
+
+    def is_shared(self, event: str, key: str) -> bool:
+        """See `evframe_fleet.log.Machine.is_shared`."""
+        return self._leases.is_shared(event, key)
+
+    def _known(self, stamp: int) -> int | None:
+        return max(self._puts.offset, self.table.offset) if self._puts.is_known(stamp) else None
+
+    def _resume(self) -> None:
+        for outgoing in self._outgoing.values():
+            if not outgoing.is_empty:
+                outgoing.resume()
+
+    # The leases topic
+
+    def lease_read(self, offset: int, key: str, value: bytes | None) -> None:
+        """See `evframe_fleet.log.Machine.lease_read`."""
+        before = self.table.leases.get(key)
+        record = self.table.read(offset, key, value)
+        self._puts.read(offset, key, value)
+        if record.is_valid:
+            self._void.pop(key, None)
+        else:
+            now = self._parts.clock()
+            self._void[key] = (now + _HEAL_S, now)
+        if record.kind == "lease":
+            self._leases.read(key, record, before)
+        elif record.kind == "owner" and record.names[0] in self.partitions and value is not None:
+            self.partitions[record.names[0]].owner_read()
+        self._clean(key, record)
+        for partition in self.partitions.values():
+            partition.release()
+
+    def _clean(self, key: str, record: Record) -> None:
+        """Replace a record of this gateway that says that something is no more by a tombstone."""
+        value, name = record.value or {}, self._settings.name
+        is_over = value.get("by") == name or (value.get("at", 0) is None and value["o"][1] == name)
+        if is_over and record.is_valid:
+            self._log.put_lease(key, None, lambda _: None)
+
+    # The events topic
+
+    def frame_read(self, partition: int, offset: int, value: bytes) -> None:
+        """See `evframe_fleet.log.Machine.frame_read`."""
+        owned = self.partitions.get(partition)
+        if owned is not None:
+            owned.frame_read(offset, value)
+
+    def assigned(self, committed: Mapping[int, int]) -> None:
+        """See `evframe_fleet.log.Machine.assigned`."""
+        self.lost(self.partitions)  # the assignment is a whole one
+        for number, offset in committed.items():
+            self.partitions[number] = Partition(number, offset, self._parts)
+        self._commit()
+
+    def revoked(self, partitions: Collection[int], done: Callable[[], None]) -> None:
+        """See `evframe_fleet.log.Machine.revoked`."""
+        left = set(partitions) & self.partitions.keys()
+        if not left:
+            done()
+            return
+
+        def over(number: int) -> None:
+            self.partitions.pop(number, None)
+            left.discard(number)
+            if not left:
+                done()
+
+        for number in list(left):
+            self.partitions[number].revoke(lambda number=number: over(number))  # type: ignore[misc]
+
+    def lost(self, partitions: Collection[int]) -> None:
+        """See `evframe_fleet.log.Machine.lost`."""
+        for number in list(partitions):
+            if number in self.partitions:
+                self.partitions.pop(number).drop()
+
+    def _commit(self) -> None:
+        """Prove that this process is a member."""
+        if self._is_committing or not self.partitions:
+            return
+        self._is_committing = True
+        sent = self._commit_at = self._parts.clock()
+
+        def done(is_accepted: bool) -> None:  # noqa: FBT001 a callback
+            self._is_committing = False
+            if not is_accepted:
+                self._commit_at = -1.0  # try again with the next tick
+                return
+            self._parts.proof = sent
+            for partition in self.partitions.values():
+                if partition.claimed is None and partition.since <= sent:
+                    partition.claim()
+                partition.open()
+
+        self._log.commit({number: each.offset for number, each in self.partitions.items()}, done)
+
+    # What is due
+
+    def tick(self) -> None:
+        """See `evframe_fleet.log.Machine.tick`."""
+        now = self._parts.clock()
+        if now >= self._commit_at + self._settings.session_s / 4 or any(
+            each.claimed is None for each in self.partitions.values()
+        ):
+            self._commit()
+        for partition in list(self.partitions.values()):
+            partition.tick()
+        self._puts.retry()
+        self._resume()
+        self._leases.end_due()
+        self._heal(now)
+        self._say(now)
+        if now >= self._forget_at + _FORGET_S:
+            self._forget_at = now
+            self.table.forget()
+        if self._on_left is not None and not self._puts and all(each.is_empty for each in self._outgoing.values()):
+            done, self._on_left = self._on_left, None
+            self._log.put_lease(key_of("member", self._settings.name), None, lambda _: done())
+
+    def _owner_of(self, socket: str) -> Partition | None:
+        partition = self.partitions.get(self._shard_of(canonical_of(socket)))
+        return partition if partition is not None and partition.positions is not None else None
+
+    def _heal(self, now: float) -> None:
+        """Write what is where the last record of a key does not say it, before the others are compacted."""
+        for key, (at, at_owner) in list(self._void.items()):
+            kind, *names = names_of(key)
+            owner = self._owner_of(names[1]) if kind == "lease" else self.partitions.get(names[0])
+            if owner is not None and owner.positions is None:
+                owner = None
+            if now < (at if owner is None else at_owner) or (owner is None and kind != "lease"):
+                continue
+            if owner is not None and owner.positions is not None and owner.positions.is_under_way:
+                continue
+            self._void[key] = (now + _HEAL_S, now + 1.0)
+            if kind == "lease":
+                self._log.put_lease(key, self.table.state_of(key, self._settings.name), lambda _: None)
+            elif owner is not None and owner.positions is not None:
+                owner.positions.write_again(kind, *names[1:])
+
+    def _say(self, now: float) -> None:
+        """Say what this gateway has, when that has changed, and now and then."""
+        owned = sorted(self.partitions)
+        if self._on_left is None and (now >= self._say_at + _SAY_S or owned != self._said):
+            self._say_at, self._said = now, owned
+            record = {**self._settings.about, "at": self._parts.wall(), "partitions": owned}
+            self._log.put_lease(key_of("member", self._settings.name), dumps(record), lambda _: None)
+            for name, each in list(self.table.members.items()) if 0 in owned else ():
+                if each["at"] < self._parts.wall() - _GONE_S:
+                    self._log.put_lease(key_of("member", name), None, lambda _: None)
+
+    def leave(self, done: Callable[[], None]) -> None:
+        """See `evframe_fleet.log.Machine.leave`."""
+        self._on_left = done

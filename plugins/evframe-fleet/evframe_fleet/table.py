@@ -1,0 +1,210 @@
+"""What the leases topic says: leases, settled positions, owners of partitions, and members.
+
+Every gateway reads the same records in the same order, and so has the same table. Compaction removes records that have
+a later one with the same key, so that the last record of a key has to say what is. A tombstone or a record that came
+too late changes nothing here; it is *void*, and stays in `Table.void` until somebody has written what is after it.
+
+A lease has a version: its writer, and a number. An end by time names the version that it ends, and is void when the
+lease was renewed meanwhile. An end by a client ends what its gateway knew, and what was made before it. A lease whose
+record came more than `STALE_S` later than a newer one, because its gateway was stopped, is void, too: nothing takes a
+renewal back. Positions carry the epoch of the owner that has written them; those of an earlier owner are void. None of
+these is ever removed by a tombstone alone: a record without a position or a lease comes first, because a tombstone
+cannot say what it was meant for.
+
+A reader that was away for long misses records that were removed meanwhile: it sees a gap in the offsets. What comes
+behind a gap is taken as it is, because what it depends on may have been in the gap.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import inf
+from typing import Any, Final, NamedTuple
+
+import attrs
+from evframe_shards.leases import Lease
+from orjson import dumps, loads
+
+STALE_S: Final = 5.0
+"""By how much the clocks of gateways may differ, and how late a record may be that replaces a newer one."""
+Version = tuple[str, int]
+Stamp = tuple[int, str]
+"""The epoch of an owner, and its name."""
+
+
+def key_of(*names: str | int) -> str:
+    """Return the key of a record."""
+    return dumps(names).decode()
+
+
+def names_of(key: str) -> list[Any]:
+    """Return what `key_of` has made a key of."""
+    names: list[Any] = loads(key)
+    return names
+
+
+@attrs.frozen(eq=False)
+class Entry:
+    """A lease as the topic has it."""
+
+    version: Version
+    """Who has written it, and the number of the record among those of the writer."""
+    at: float
+    """When it was made or renewed, on the writer's wall clock."""
+    lease: Lease
+    """The lease."""
+    offset: int = -1
+    """Of the record."""
+
+    def encode(self, *, again: bool = False) -> bytes:
+        """Return the record; with *again*, one that is void unless the lease still has this version."""
+        return dumps(
+            {"v": self.version, "at": self.at, "l": loads(self.lease.encode()), **({"again": True} if again else {})}
+        )
+
+
+class Record(NamedTuple):
+    """A record that was read."""
+
+    kind: str
+    names: list[Any]
+    """What its key has behind the kind."""
+    value: Any
+    """None for a tombstone."""
+    is_valid: bool
+    """Whether it says what is; else it is void."""
+
+
+class Table:
+    """The state after the records that were read.
+
+    Args:
+        partitions: how many partitions the events topic has.
+    """
+
+    def __init__(self, partitions: int) -> None:
+        self.offset = -1
+        """Of the last record that was read."""
+        self.leases: dict[str, Entry] = {}
+        """By the keys of their records."""
+        self.sockets: Counter[str] = Counter()
+        """How many leases each subscriber has, by its name in frames."""
+        self.owners: dict[int, Stamp] = {}
+        """By partition."""
+        self.fronts: dict[int, int] = {}
+        """By partition, the position below which every subscriber without a separate position has settled all."""
+        self.behind: list[dict[str, int]] = [{} for _ in range(partitions)]
+        """By partition and subscriber, the separate positions."""
+        self.members: dict[str, dict[str, Any]] = {}
+        """What each gateway says of itself."""
+        self.void: dict[str, Version | None] = {}
+        """The keys whose last record does not say what is, with the version of a lease that it says."""
+        self._gap = 0  # no record was removed behind this offset
+        self._read_at: dict[str, int] = {}  # the offsets of positions
+        self._ended: dict[str, Version] = {}  # what was ended, because a record may be written twice
+        self._ended_before: dict[str, Version] = {}
+
+    def effective(self, partition: int, socket: str) -> int:
+        """Return the position below which no event of a subscriber is delivered any more."""
+        place = self.behind[partition].get(socket)
+        return self.fronts.get(partition, 0) if place is None else place
+
+    def forget(self) -> None:
+        """Forget the versions of leases that had ended before the last call."""
+        self._ended_before, self._ended = self._ended, {}
+
+    def read(self, offset: int, key: str, value: bytes | None) -> Record:
+        """Take the next record; return what it says."""
+        if offset != self.offset + 1:
+            self._gap = offset
+        self.offset = offset
+        kind, *names = names_of(key)
+        record = None if value is None else loads(value)
+        if kind == "lease":
+            is_valid = self._read_lease(key, names[1], record)
+        elif kind == "member":
+            self.members.pop(names[0], None) if record is None else self.members.update({names[0]: record})
+            is_valid = True
+        else:
+            is_valid = self._read_position(key, kind, names, record)
+        if is_valid:
+            self.void.pop(key, None)
+        else:
+            self.void[key] = tuple(record["v"]) if record and "v" in record else None
+        return Record(kind, names, record, is_valid)
+
+    def _read_lease(self, key: str, socket: str, record: Any) -> bool:
+        entry = self.leases.get(key)
+        has_gap = entry is not None and entry.offset < self._gap
+        if record is None or "e" in record:
+            if entry is None or not (has_gap or _ends(record, entry)):
+                return entry is None
+            del self.leases[key]
+            self._ended[key] = entry.version
+            self.sockets[socket] -= 1
+            if not self.sockets[socket]:
+                del self.sockets[socket]
+            return True
+        version = tuple(record["v"])
+        if entry is None:
+            ended = self._ended.get(key) or self._ended_before.get(key)
+            if ended is not None and ended[0] == version[0] and version[1] <= ended[1]:
+                return False  # written twice
+            self.sockets[socket] += 1
+        elif version == entry.version:
+            return True
+        elif not has_gap:
+            is_older = version[0] == entry.version[0] and version[1] < entry.version[1]
+            if is_older or "again" in record or record["at"] < entry.at - STALE_S:
+                return False
+        self.leases[key] = Entry(version, record["at"], Lease(**record["l"]), self.offset)
+        return True
+
+    def _read_position(self, key: str, kind: str, names: list[Any], record: Any) -> bool:
+        partition = names[0]
+        if kind == "owner":
+            return record is None or self._own(partition, tuple(record["o"]))
+        places: Any = self.fronts if kind == "front" else self.behind[partition]
+        name = names[-1]
+        if record is None:
+            if name in places and self._read_at[key] < self._gap:
+                del places[name]
+            return name not in places
+        if record["o"][0] < self.owners.get(partition, (0, ""))[0]:  # only one process writes in an epoch
+            return False
+        if record["at"] is None:
+            places.pop(name, None)
+        else:
+            places[name] = record["at"]
+            self._read_at[key] = self.offset
+        return True
+
+    def _own(self, partition: int, stamp: Stamp) -> bool:
+        owner = self.owners.get(partition, (0, ""))
+        if stamp[0] > owner[0]:
+            self.owners[partition] = stamp
+        return stamp[0] > owner[0] or stamp == owner
+
+    def state_of(self, key: str, writer: str) -> bytes:
+        """Return the record of a lease that says what is."""
+        entry = self.leases.get(key)
+        return end_of(self.void.get(key), writer) if entry is None else entry.encode(again=True)
+
+
+def _ends(record: Any, entry: Entry) -> bool:
+    """Return whether a record is meant for the present version of a lease."""
+    if record is None:
+        return False
+    is_named = record["e"] is not None and tuple(record["e"]) == entry.version
+    return is_named or entry.at <= record.get("at", -inf)
+
+
+def end_of(version: Version | None, writer: str, at: float | None = None) -> bytes:
+    """Return the record that ends a lease.
+
+    Args:
+        version: that is ended.
+        writer: the gateway that replaces the record by a tombstone, when all have read it.
+        at: the time on the wall clock until which other versions are ended, too, for a client; None for no others.
+    """
+    return dumps({"e": version, "by": writer, **({} if at is None else {"at": at})})
