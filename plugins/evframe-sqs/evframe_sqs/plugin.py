@@ -6,8 +6,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from evframe_wire.closing import Closing
-from evframe_wire.tls import ClientTls
+from evframe_aws_clients.clients import Clients
 
 from evframe import Batch, Socket, Unavailable, hookimpl
 from evframe.plugin import LateModule, Limits, PluginContext, Resolver
@@ -19,9 +18,6 @@ from evframe_sqs.sending import Sending
 
 if TYPE_CHECKING:
     from evframe_sqs.library import Client
-
-Service = tuple[str, str | None]
-"""The URL, and the region that requests are signed for."""
 
 
 class SqsTransport:
@@ -36,11 +32,9 @@ class SqsTransport:
         self._options = SqsOptions() if options is None else options
         self._named = self._options.named
         self._library = LateModule("evframe_sqs.library")
-        self._clients: dict[Service, Client] = {}
-        self._closing = Closing()
+        self._clients: Clients[Client] = Clients(self._options)
         self._resolver = Resolver()
         self._context: PluginContext | None = None
-        ClientTls(self._options.ca_file)  # a file that cannot be used is an error of the start
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
@@ -64,7 +58,7 @@ class SqsTransport:
         return self._deliver(socket, batch) if isinstance(socket, SqsSocket) else None
 
     async def _deliver(self, socket: SqsSocket, batch: Batch) -> None:
-        client = self._client(await self._library.get(), socket)
+        client = self._clients.get((await self._library.get()).Client, socket)
         host, port = socket.endpoints[0]
         if not client.is_proxied:
             client.use(await self._resolver.addresses(host, port))
@@ -80,30 +74,12 @@ class SqsTransport:
             self._resolver.forget(host)
             raise
 
-    def _client(self, library: Any, socket: SqsSocket) -> Client:
-        service = socket.base, self._options.region or socket.region
-        client = self._clients.get(service)
-        if client is None:
-            client = self._clients[service] = library.Client(
-                socket.base, socket.endpoints[0][0], service[1], self._options
-            )
-        client.users.add(socket.canonical)
-        return client
-
     @hookimpl
     def unsubscribed(self, socket: Socket) -> None:
         """Close the client with the last of its subscribers."""
-        for service, client in list(self._clients.items()):
-            client.users.discard(socket.canonical)
-            if not client.users:
-                self._close(service)
+        self._clients.release(socket.canonical)
 
     @hookimpl
     def stop(self) -> Awaitable[Any]:
         """Close what is open."""
-        for service in list(self._clients):
-            self._close(service)
-        return self._closing.wait()
-
-    def _close(self, service: Service) -> None:
-        self._closing.add(self._clients.pop(service).close())
+        return self._clients.close()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evframe_aws_clients import Refused, Verdict
 from evframe_http.sending import BatchSender, Part
 
 from evframe import Batch, Rejected, Unavailable
-from evframe_sqs.answers import Refused, Verdict, verdict_on
+from evframe_sqs.answers import ERRORS
 from evframe_sqs.messages import Messages
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Sending(BatchSender):
         try:
             answer = await self._client.send(self._url, [self._messages.entries[index] for index in part])
         except Refused as error:
-            verdict, reason = verdict_on(error.code, error.status)
+            verdict, reason = ERRORS.verdict_on(error.code, error.status)
             if verdict is Verdict.REJECTED and len(part) > 1:
                 self.divide(part)
             else:
@@ -54,7 +55,7 @@ class Sending(BatchSender):
             index = left.pop(failed.get("Id"), None)
             if index is not None:
                 is_sender = failed.get("SenderFault", True)
-                self._settle(index, *verdict_on(failed.get("Code", ""), 400, is_sender=is_sender))
+                self._settle(index, *ERRORS.verdict_on(failed.get("Code", ""), 400, is_sender=is_sender))
         if left:  # an answer that says nothing about some of them
             raise Unavailable("bad_reply")
 

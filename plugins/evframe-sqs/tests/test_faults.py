@@ -148,5 +148,5 @@ async def test_subscribers_of_a_service_share_a_client(moto):
         assert len(transport._clients) == 1
         for url in urls:
             events.unsubscribe_event("E_TEST", f"sqs:{url}")
-        await until(lambda: not transport._clients)
+        await until(lambda: not len(transport._clients))
     assert [await taken(moto, url) for url in urls] == [[1]] * 3

@@ -7,8 +7,9 @@ from itertools import count
 
 import pytest
 from carried import PARENT, ByParameter
+from evframe_aws_clients import Verdict
 from evframe_sqs import Options, SqsTransport, parse
-from evframe_sqs.answers import Verdict, verdict_on
+from evframe_sqs.answers import ERRORS
 from sqs_front import LOST, Front, error
 
 import evframe
@@ -252,7 +253,7 @@ async def test_entries_that_fail(moto):
 )
 def test_verdicts(code, status, is_sender, verdict):
     """Codes are known in both protocols of the service."""
-    assert verdict_on(code, status, is_sender=is_sender) == verdict
+    assert ERRORS.verdict_on(code, status, is_sender=is_sender) == verdict
 
 
 @pytest.mark.parametrize(
