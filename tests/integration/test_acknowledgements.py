@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 from evframe_client import Client
-from evframe_ingest import Intake, fate_of
+from evframe_ingest import Found, Intake, fate_of
 from evframe_journal import JournalPlugin, Options
 from evframe_mi import Management, ManagementOptions, evi
 from evframe_mi import Options as MiOptions
@@ -15,6 +15,7 @@ from evframe_mi.testing import management
 from evframe_opensips.intake import InstanceIntake
 
 import evframe
+from evframe.config import Config, CoreOptions
 from evframe.plugin import STORED, Policy
 from evframe.testing import MemoryTransport, until
 
@@ -35,7 +36,7 @@ class Gateway:
         )
         mi = Management(MiOptions(ManagementOptions(schemes=["*"])))
         plugins = {"mi": mi, "memory": self.memory, "journal": JournalPlugin(Options(str(path)))}
-        self.events = evframe.EventInterface(plugins=plugins)
+        self.events = evframe.EventInterface(Config(core=CoreOptions(drain_timeout_s=0.1)), plugins=plugins)
         self.events.register_event("E_A")
         self.context = self.events.composition.loaded["memory"].context
 
@@ -101,7 +102,7 @@ async def test_consumers_acknowledge_what_is_stored(gateway):
     gateway.subscribe("away", is_kept=True)
     intake = Intake(gateway.context, evi.log, "an event was not raised", {})
     fates = []
-    intake.take_found(lambda: ("E_A", {"n": 1}), lambda reasons: fates.append((reasons, gateway.kept())))
+    intake.take_found(lambda: Found("E_A", {"n": 1}), lambda reasons: fates.append((reasons, gateway.kept())))
     await until(lambda: fates)
     assert fates == [([STORED], 1)]
     assert fate_of(fates[0][0]) == "delivered"
