@@ -7,6 +7,7 @@ from evframe_mi import Management, ManagementOptions, NarrowingOptions, Options
 from evframe_mi.testing import management
 
 import evframe
+from evframe.config import CoreOptions
 from evframe.testing import MemoryTransport
 
 PRIVATE = NarrowingOptions(networks=["10.0.0.0/8"])
@@ -61,7 +62,8 @@ class NetTransport:
 def made(*, general=None, plugins=(), **narrowings):
     mi = Management(Options(general or ManagementOptions()))
     plugins = {"net": NetTransport(), "memory": MemoryTransport(), "mi": mi, **dict(plugins)}
-    events = evframe.EventInterface(plugins=plugins)
+    config = evframe.Config(core=CoreOptions(drain_timeout_s=0.1))
+    events = evframe.EventInterface(config, plugins=plugins)
     mi.policies.configure(mi.policies.options, narrowings)
     for name in ("E_A", "E_B", "E_C"):
         events.register_event(name)

@@ -19,6 +19,8 @@ async def gateway(tmp_path, management=""):
     """Run a gateway with all three interfaces; yield it and a client of each."""
     configured = tmp_path / "configured"
     text = f"""
+[core]
+drain_timeout_s = 0.1
 [plugins]
 disable = ["core-events", "lease-events"]
 [plugins.mi-http]
@@ -144,7 +146,10 @@ class Listener:
 
 async def test_a_connection_ends_when_its_interface_may_not_reach_it_any_more():
     """After a reload of one interface's networks, or a move of the name, nothing goes to an address outside."""
-    wide = '[[events]]\nname = "E_CALL"\n[plugins]\n[plugins.mi-http]\nbind = "127.0.0.1:0"\n'
+    wide = (
+        '[core]\ndrain_timeout_s = 0.1\n[[events]]\nname = "E_CALL"\n'
+        '[plugins]\n[plugins.mi-http]\nbind = "127.0.0.1:0"\n'
+    )
     narrow = f'{wide}networks = ["127.0.0.1/32"]\n'
     with FakeNames({"peer.example": ["127.0.0.2"]}) as names:
         async with Listener() as peer, evframe.EventInterface(parse_config(wide)) as events:

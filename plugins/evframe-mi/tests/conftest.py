@@ -7,6 +7,7 @@ from evframe_mi import Management
 from evframe_mi.testing import ANY_SCHEME
 
 import evframe
+from evframe.config import CoreOptions
 from evframe.testing import MemoryTransport
 
 
@@ -28,7 +29,8 @@ def memory():
 @pytest.fixture
 def events(memory):
     """Return an interface with that transport, management and two events."""
-    events = evframe.EventInterface(plugins={"memory": memory, "mi": Management(ANY_SCHEME)})
+    config = evframe.Config(core=CoreOptions(drain_timeout_s=0.1))  # what waits at the end of a test never arrives
+    events = evframe.EventInterface(config, plugins={"memory": memory, "mi": Management(ANY_SCHEME)})
     events.register_event("E_A")
     events.register_event("E_B")
     return events

@@ -384,7 +384,7 @@ def test_many_subscribers_share_one_timer():
 
 async def test_the_oldest_event_that_waits_has_a_time():
     """A limited queue shows when the first of the events that wait for their turn was raised."""
-    limited = Limited()
+    limited = Limited(core=CoreOptions(drain_timeout_s=0.1))
     subscriber = limited.subscribe(rate=1, burst=1)
     async with limited.events:
         before = time.monotonic()

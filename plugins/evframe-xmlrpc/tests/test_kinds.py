@@ -144,7 +144,7 @@ async def test_connections_that_are_over_leave_no_garbage(answer):
 
 
 def named(names, every_s=0.0, **options):
-    core = CoreOptions(resolve_every_s=every_s, resolve_timeout_s=0.5)
+    core = CoreOptions(resolve_every_s=every_s, resolve_timeout_s=0.5, drain_timeout_s=0.1)
     events = interface(Config(core), **options)
     events.resolver.lookup = names
     return events
