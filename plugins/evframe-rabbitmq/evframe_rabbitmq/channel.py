@@ -19,7 +19,7 @@ from evframe import Event
 from evframe_rabbitmq.address import RabbitSocket
 from evframe_rabbitmq.attribute_frames import AttributeFrames
 from evframe_rabbitmq.confirmations import Confirmed
-from evframe_rabbitmq.frames import MessageFrames, NamedFrames, Own
+from evframe_rabbitmq.frames import IdFrames, MessageFrames, Own
 
 NACKED: Final = "nacked"
 UNROUTABLE: Final = "unroutable"
@@ -131,7 +131,7 @@ class BatchChannel(Channel):
         self._confirmed = confirmed
         self._sent: list[_Sent] = []  # what is not confirmed, in the order of the delivery tags
         self._frames: tuple[RabbitSocket, MessageFrames] | None = None
-        self._named_frames: tuple[RabbitSocket, NamedFrames] | None = None
+        self._id_frames: IdFrames | None = None
         self._attribute_frames: AttributeFrames | None = None
         self.is_usable = True
         """Whether messages can be published on it."""
@@ -151,7 +151,7 @@ class BatchChannel(Channel):
         elif publication.message_ids is None:
             payload = self._frames_to(target).of([publication.bodies[index] for index in indexes])
         elif publication.cloud_events is None:
-            payload = self._named(target, publication, indexes)
+            payload = self._with_ids(target, publication, indexes)
         else:
             payload = self._different_frames(target, publication, indexes)
         self._sent.append(_Sent(self.delivery_tag + 1, publication, indexes))
@@ -163,14 +163,13 @@ class BatchChannel(Channel):
             self._frames = target, MessageFrames(self.number, self._most_bytes, target)
         return self._frames[1]
 
-    def _named(self, target: RabbitSocket, publication: Publication, indexes: Sequence[int]) -> bytes:
-        """Return the frames of messages with ids, which are of one length."""
+    def _with_ids(self, target: RabbitSocket, publication: Publication, indexes: Sequence[int]) -> bytes:
+        """Return the frames of messages that have ids, and nothing else."""
         assert publication.message_ids is not None
+        if self._id_frames is None or self._id_frames.target is not target:
+            self._id_frames = IdFrames(self.number, self._most_bytes, target)
         ids = [publication.message_ids[index] for index in indexes]
-        known = self._named_frames
-        if known is None or known[0] is not target or known[1].length != len(ids[0]):
-            known = self._named_frames = target, NamedFrames(self.number, self._most_bytes, target, len(ids[0]))
-        return known[1].of_named([publication.bodies[index] for index in indexes], ids)
+        return self._id_frames.of([publication.bodies[index] for index in indexes], ids)
 
     @property
     def _most_bytes(self) -> int:
@@ -254,7 +253,7 @@ class BatchChannel(Channel):
     def lost(self, error: BaseException) -> None:
         """End what the broker has not spoken about."""
         self.is_usable = False
-        self._frames = self._named_frames = self._attribute_frames = None
+        self._frames = self._id_frames = self._attribute_frames = None
         sent, self._sent = self._sent, []
         for _, publication, _ in sent:
             if not publication.done.done():

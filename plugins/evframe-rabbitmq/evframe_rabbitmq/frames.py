@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -92,7 +92,37 @@ class MessageFrames:
         return parts
 
 
-class NamedFrames(MessageFrames):
+class IdFrames:
+    """Makes the frames of messages that differ in their bodies and their ids.
+
+    Args:
+        number, most, target: see `MessageFrames`.
+    """
+
+    def __init__(self, number: int, most: int, target: RabbitSocket) -> None:
+        self.target = target
+        self._number, self._most = number, most
+        self._by_length: dict[int, _LengthFrames] = {}
+
+    def of(self, bodies: Sequence[bytes], ids: Sequence[str]) -> bytes:
+        """Return the frames of a message for each of *bodies*, with the ids, of ASCII."""
+        parts: list[bytes] = []
+        length, frames = -1, None
+        for body, id_ in zip(bodies, ids, strict=True):
+            if frames is None or len(id_) != length:
+                length = len(id_)
+                frames = self._frames_for(length)
+            frames.add(parts, body, id_)
+        return b"".join(parts)
+
+    def _frames_for(self, length: int) -> _LengthFrames:
+        found = self._by_length.get(length)
+        if found is None:  # of at most 255 lengths
+            found = self._by_length[length] = _LengthFrames(self._number, self._most, self.target, length)
+        return found
+
+
+class _LengthFrames(MessageFrames):
     """Makes the frames of messages that differ in their bodies and their ids, which are of one length.
 
     Args:
@@ -100,23 +130,19 @@ class NamedFrames(MessageFrames):
         length: of an id, in characters of ASCII.
     """
 
-    __slots__ = ("_after_id", "_before_id", "length")
+    __slots__ = ("_after_id", "_before_id")
 
     def __init__(self, number: int, most: int, target: RabbitSocket, length: int) -> None:
         super().__init__(number, most, target, Own("-" * length))
         other = header_frame(number, target, 0, Own("+" * length))[SIZE_AT + SIZE.size :]
         at = next(index for index, (own, byte) in enumerate(zip(self._after, other, strict=True)) if own != byte)
-        self.length = length
         self._before_id, self._after_id = self._after[:at], self._after[at + length :]
 
-    def of_named(self, bodies: Iterable[bytes], ids: Iterable[str]) -> bytes:
-        """Return the frames of a message for each of *bodies*, with the ids."""
-        parts: list[bytes] = []
-        for body, name in zip(bodies, ids, strict=True):
-            size = len(body)
-            parts += (self._before, SIZE.pack(size), self._before_id, name.encode(), self._after_id)
-            parts += (self._body_start(size), body, END) if 0 < size <= self._most else self._pieces(body)
-        return b"".join(parts)
+    def add(self, parts: list[bytes], body: bytes, id_: str) -> None:
+        """Add the frames of a message to *parts*."""
+        size = len(body)
+        parts += (self._before, SIZE.pack(size), self._before_id, id_.encode(), self._after_id)
+        parts += (self._body_start(size), body, END) if 0 < size <= self._most else self._pieces(body)
 
 
 def method_frame(number: int, target: RabbitSocket) -> bytes:

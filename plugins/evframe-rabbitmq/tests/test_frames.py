@@ -2,7 +2,7 @@
 
 import pytest
 from evframe_rabbitmq import parse
-from evframe_rabbitmq.frames import MessageFrames, NamedFrames, Own, header_frame
+from evframe_rabbitmq.frames import IdFrames, MessageFrames, Own, header_frame
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,15 @@ def test_frames_with_ids_of_one_length(text):
     target, bodies = parse(text), [b"x" * size for size in (0, 1, 200, 200_000, 5)]
     ids = [f"{77:016x}-{number:016x}" for number in range(len(bodies))]
     single = [MessageFrames(3, 131_072, target, Own(name)).of([body]) for body, name in zip(bodies, ids, strict=True)]
-    assert NamedFrames(3, 131_072, target, 33).of_named(bodies, ids) == b"".join(single)
+    assert IdFrames(3, 131_072, target).of(bodies, ids) == b"".join(single)
+
+
+def test_frames_with_ids_of_several_lengths():
+    """A queue may give ids that have numbers without leading zeros: each frame has the length of its id."""
+    target, bodies = parse("127.0.0.1/message_id?q"), [b"%d" % number for number in range(40)]
+    ids = [f"run-{number:x}-1" for number in range(len(bodies))]
+    single = [MessageFrames(3, 131_072, target, Own(name)).of([body]) for body, name in zip(bodies, ids, strict=True)]
+    assert IdFrames(3, 131_072, target).of(bodies, ids) == b"".join(single)
 
 
 def test_headers_of_an_event_that_do_not_fit_are_left_out():
