@@ -76,12 +76,13 @@ class AwsClient:
         self._timeout_s = options.timeout_ms / 1000
         self.is_proxied = bool(get_environ_proxies(base))
         """Whether a proxy of the environment makes the connections, and looks the name up."""
-        self.users: set[str] = set()
-        """The subscribers."""
 
     def use(self, addresses: Sequence[HostAddress]) -> None:
         """Connect to *addresses* from now on."""
         self._resolver.addresses = addresses
+
+    def moved(self, host: str, addresses: Sequence[HostAddress]) -> None:
+        """Do nothing: each batch says which addresses are used."""
 
     async def call(self, name: str, **arguments: Any) -> dict[str, Any]:
         """Send a request, and return the answer.

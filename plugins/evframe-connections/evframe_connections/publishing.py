@@ -7,13 +7,15 @@ from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 from evframe import Batch, Socket, Unavailable, hookimpl
 from evframe.plugin import Ordering, Step
-from evframe_connections.links import Link
+from evframe_connections.links import Link, Server
 from evframe_connections.publications import Publication
-from evframe_connections.transports import ConnectingTransport, OptionsT, ServerT, SocketT
+from evframe_connections.transports import ConnectingTransport, OptionsT, SocketT
+
+ServerT = TypeVar("ServerT", bound=Server[Any])
 
 
 class PublishingLink(Link):

@@ -7,17 +7,28 @@ from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Awaitable, Hashable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from evframe_wire.closing import Closing
 
 from evframe import Batch, Socket, hookimpl
 from evframe.plugin import HostAddress, LateModule, PluginContext, Resolver
-from evframe_connections.links import Server
 
 OptionsT = TypeVar("OptionsT")
 SocketT = TypeVar("SocketT", bound=Socket)
-ServerT = TypeVar("ServerT", bound=Server[Any])
+
+
+class Closable(Protocol):
+    """The connections of subscribers to one server: a `Server`, or what a library has."""
+
+    def moved(self, host: str, addresses: tuple[HostAddress, ...]) -> None:
+        """Be notified that *host* has other *addresses* now."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+
+
+ServerT = TypeVar("ServerT", bound=Closable)
 
 
 class ConnectingTransport(Generic[OptionsT, SocketT, ServerT]):
@@ -125,6 +136,6 @@ class ConnectingTransport(Generic[OptionsT, SocketT, ServerT]):
         return self._closing.wait()
 
 
-async def _closed(server: Server[Any]) -> None:
+async def _closed(server: Closable) -> None:
     with suppress(asyncio.CancelledError):  # of the core, which waits a while and is done
         await server.close()

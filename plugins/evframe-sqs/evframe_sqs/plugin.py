@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from evframe_aws_clients.clients import Clients
+from evframe_connections import ConnectingTransport
+from evframe_wire.tls import ClientTls
 
-from evframe import Batch, Socket, Unavailable, hookimpl
-from evframe.plugin import LateModule, Limits, PluginContext, Resolver
+from evframe import Batch, Unavailable
+from evframe.plugin import Limits
 from evframe_sqs.address import SqsSocket, parse
 from evframe_sqs.messages import MOST_ENTRIES, Messages
 from evframe_sqs.options import MOST_REQUESTS
@@ -20,66 +21,48 @@ if TYPE_CHECKING:
     from evframe_sqs.library import Client
 
 
-class SqsTransport:
+class SqsTransport(ConnectingTransport[SqsOptions, SqsSocket, "Client"]):
     """The plugin object."""
 
     schemes = ("sqs",)
     library_logs = ("aiobotocore", "botocore")
     limits = Limits(batch_events=MOST_ENTRIES * MOST_REQUESTS)
     Options = SqsOptions
+    socket = SqsSocket
+    library = "evframe_sqs.library"
 
     def __init__(self, options: SqsOptions | None = None) -> None:
-        self._options = SqsOptions() if options is None else options
+        super().__init__(options)
         self._named = self._options.named
-        self._library = LateModule("evframe_sqs.library")
-        self._clients: Clients[Client] = Clients(self._options)
-        self._resolver = Resolver()
-        self._context: PluginContext | None = None
+        ClientTls(self._options.ca_file)  # a file that cannot be used is an error of the start
 
-    @hookimpl
-    def loaded(self, context: PluginContext) -> None:
-        """Share the resolver of all plugins."""
-        self._context, self._resolver = context, context.resolver
-
-    @hookimpl
-    def on_subscribe(self, scheme: str, rest: str) -> Socket | None:
-        """Parse ``sqs:`` sockets."""
-        if scheme != "sqs":
-            return None
+    def _parse(self, scheme: str, rest: str) -> SqsSocket:  # noqa: ARG002 there is one
         socket = parse(rest, self._named)
         if self._options.endpoint_url is None:
             return socket
         other = parse(f"{self._options.endpoint_url}/{socket.queue}")
         return attrs.evolve(socket, base=other.base, endpoints=other.endpoints, region=socket.region or other.region)
 
-    @hookimpl
-    def deliver(self, socket: Socket, batch: Batch) -> Awaitable[None] | bool | None:
-        """Send one message for each event, up to ten in a request."""
-        return self._deliver(socket, batch) if isinstance(socket, SqsSocket) else None
+    def _key(self, target: SqsSocket) -> Hashable:
+        return target.base, target.region
 
-    async def _deliver(self, socket: SqsSocket, batch: Batch) -> None:
-        client = self._clients.get((await self._library.get()).Client, socket)
-        host, port = socket.endpoints[0]
+    def _made(self, library: Any, target: SqsSocket) -> Client:
+        region = self._options.region or target.region
+        made: Client = library.Client(target.base, target.endpoints[0][0], region, self._options)
+        return made
+
+    async def _deliver(self, target: SqsSocket, batch: Batch) -> None:
+        client = self._server(await self._library.get(), target)
+        host, port = target.endpoints[0]
         if not client.is_proxied:
             client.use(await self._resolver.addresses(host, port))
         try:
             if not batch.events:
-                await client.probe(socket.url)
+                await client.probe(target.url)
                 return
-            carried = None if self._context is None else self._context.carried_by(batch.events)
-            messages = Messages(batch, socket, self._options, carried)
-            most = 1 if socket.is_fifo else self._options.max_in_flight
-            await Sending(client, socket.url, batch, messages, most).run()
+            messages = Messages(batch, target, self._options, self._carried(batch))
+            most = 1 if target.is_fifo else self._options.max_in_flight
+            await Sending(client, target.url, batch, messages, most).run()
         except Unavailable:
             self._resolver.forget(host)
             raise
-
-    @hookimpl
-    def unsubscribed(self, socket: Socket) -> None:
-        """Close the client with the last of its subscribers."""
-        self._clients.release(socket.canonical)
-
-    @hookimpl
-    def stop(self) -> Awaitable[Any]:
-        """Close what is open."""
-        return self._clients.close()

@@ -145,8 +145,8 @@ async def test_subscribers_of_a_service_share_a_client(moto):
         for url in urls:
             events.subscribe_event("E_TEST", f"sqs:{url}")
         assert len(await events.raise_event_and_wait("E_TEST", [1], timeout_s=30)) == 3
-        assert len(transport._clients) == 1
+        assert len(transport._servers) == 1
         for url in urls:
             events.unsubscribe_event("E_TEST", f"sqs:{url}")
-        await until(lambda: not len(transport._clients))
+        await until(lambda: not transport._servers)
     assert [await taken(moto, url) for url in urls] == [[1]] * 3
