@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Final
 
 import attrs
-from evframe_wire.addresses import without_brackets
+from evframe_wire.addresses import HostSocket
 
 from evframe import split_host_port
 from evframe.plugin import HostAddress, numeric
@@ -16,11 +16,9 @@ MAX_PATH_BYTES: Final = 107
 
 
 @attrs.frozen(slots=True)
-class UdpSocket:
+class UdpSocket(HostSocket):
     """``udp:host:port``."""
 
-    host: str
-    port: int
     numeric: HostAddress | None
     """The address that the host is; None when it is a name."""
     canonical: str = attrs.field(init=False, eq=False)
@@ -31,19 +29,9 @@ class UdpSocket:
         return f"udp:{self.host}:{self.port}"
 
     @property
-    def expires(self) -> bool:
-        """A lease may end."""
-        return True
-
-    @property
     def is_connectionless(self) -> bool:
         """The kernel knows nothing about the peer before something was sent."""
         return True
-
-    @property
-    def endpoints(self) -> tuple[tuple[str, int], ...]:
-        """The host and the port."""
-        return ((without_brackets(self.host), self.port),)
 
 
 @attrs.frozen(slots=True)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Final, Self
 
 import attrs
-from evframe_wire.addresses import shown_authority, url_host_port, without_brackets
+from evframe_wire.addresses import HostSocket, shown_authority, url_host_port
 from evframe_wire.path_masking import masked
 
 PORTS: Final = {"http": 80, "https": 443}
@@ -18,12 +18,10 @@ _PATH: Final = re.compile(r"[!\"$-~]*")  # ASCII without blanks and without the 
 
 
 @attrs.frozen(slots=True)
-class UrlSocket:
+class UrlSocket(HostSocket):
     """``https://host[:port][/path][?query]``; ``http:`` without TLS."""
 
     scheme: str
-    host: str
-    port: int
     path: str = attrs.field(repr=False)
     """With the query."""
     shown_path: str
@@ -39,16 +37,6 @@ class UrlSocket:
         """The URL that requests are sent to."""
         return f"{self.scheme}://{self.host}:{self.port}{self.path}"
 
-    @property
-    def expires(self) -> bool:
-        """A lease may end."""
-        return True
-
-    @property
-    def endpoints(self) -> tuple[tuple[str, int], ...]:
-        """The host, without the brackets of an IPv6 address, and the port."""
-        return ((without_brackets(self.host), self.port),)
-
     @classmethod
     def parse(cls, scheme: str, rest: str, *, mask_paths: bool = False) -> Self:
         """Return the socket of *rest*, what follows the colon; with *mask_paths*, nothing of its path is shown.
@@ -63,7 +51,7 @@ class UrlSocket:
             raise ValueError(f"{FORM} with a path in ASCII, without blanks and without a fragment")
         host, port = _host_and_port(scheme, authority)
         path = path if path.startswith("/") else f"/{path}"
-        return cls(scheme, host, port, path, masked(path, whole=mask_paths))
+        return cls(host, port, scheme, path, masked(path, whole=mask_paths))
 
 
 def _host_and_port(scheme: str, authority: str) -> tuple[str, int]:

@@ -9,6 +9,8 @@ import socket
 import ssl
 from typing import Final
 
+import attrs
+
 from evframe_wire.visible import brief
 
 _BY_ERRNO: Final = {
@@ -99,6 +101,25 @@ def _is_host(host: str) -> bool:
     except (OSError, UnicodeError):
         return False
     return _NAME.fullmatch(text) is not None
+
+
+@attrs.frozen(slots=True)
+class HostSocket:
+    """The base of sockets with one host and one port."""
+
+    host: str
+    """As it was given, an IPv6 address in brackets."""
+    port: int
+
+    @property
+    def expires(self) -> bool:
+        """A lease may end."""
+        return True
+
+    @property
+    def endpoints(self) -> tuple[tuple[str, int], ...]:
+        """The host, without the brackets of an IPv6 address, and the port."""
+        return ((without_brackets(self.host), self.port),)
 
 
 def without_brackets(host: str) -> str:

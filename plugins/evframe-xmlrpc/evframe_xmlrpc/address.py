@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Final
 
 import attrs
-from evframe_wire.addresses import without_brackets
+from evframe_wire.addresses import HostSocket
 from evframe_wire.path_masking import masked
 
 from evframe import split_host_port
@@ -16,12 +16,10 @@ FORM: Final = "expected host:port[/path]:method"
 
 
 @attrs.frozen(slots=True)
-class XmlrpcSocket:
+class XmlrpcSocket(HostSocket):
     """``xmlrpc:host:port[/path]:method``; ``xmlrpcs:`` for TLS."""
 
     scheme: str
-    host: str
-    port: int
     path: str = attrs.field(repr=False)
     method: str
     shown_path: str
@@ -32,16 +30,6 @@ class XmlrpcSocket:
         """The text with the path, unless that is the default, and with marks for its secrets."""
         path = "" if self.path == DEFAULT_PATH else self.shown_path
         return f"{self.scheme}:{self.host}:{self.port}{path}:{self.method}"
-
-    @property
-    def expires(self) -> bool:
-        """A lease may end."""
-        return True
-
-    @property
-    def endpoints(self) -> tuple[tuple[str, int], ...]:
-        """The host, without the brackets of an IPv6 address, and the port."""
-        return ((without_brackets(self.host), self.port),)
 
 
 def parse(scheme: str, rest: str, *, mask_paths: bool = False) -> XmlrpcSocket:
@@ -59,7 +47,7 @@ def parse(scheme: str, rest: str, *, mask_paths: bool = False) -> XmlrpcSocket:
         raise ValueError(f"{FORM} with a method that is UTF-8, got {method!r}")
     host, number = split_host_port(f"{host}:{port}")
     path = DEFAULT_PATH if path is None else path
-    return XmlrpcSocket(scheme, host, number, path, method, masked(path, whole=mask_paths))
+    return XmlrpcSocket(host, number, scheme, path, method, masked(path, whole=mask_paths))
 
 
 def shown(scheme: str, rest: str, *, mask_paths: bool = False) -> str:
