@@ -68,8 +68,8 @@ def test_the_tests_of_a_broker_are_known(request):
         takes = {"rabbitmq", "kafka"} & set(getattr(item, "fixturenames", ()))
         assert scheduling.broker_of(item.nodeid) == min(takes, default=None), item.nodeid
 
-    faults = "tests/test_faults.py::test_faults_of_the_broker_lose_nothing"
-    assert scheduling.broker_of(f"plugins/evframe-kafka/{faults}_k7_k8[kill]") == "kafka"
-    assert scheduling.broker_of(f"plugins/evframe-rabbitmq/{faults}_r1_r3[stop]") == "rabbitmq"
+    faults = "tests/test_faults.py::TestFaults::test_faults_of_the_broker_lose_nothing"
+    assert scheduling.broker_of(f"plugins/evframe-kafka/{faults}[kill]") == "kafka"
+    assert scheduling.broker_of(f"plugins/evframe-rabbitmq/{faults}[stop]") == "rabbitmq"
     assert scheduling.broker_of("plugins/evframe-kafka/tests/test_kafka.py::TestContract::test_outcome") == "kafka"
     assert scheduling.broker_of("tests/integration/test_reloading.py::test_flatstore") is None
