@@ -70,6 +70,8 @@ class Entries:
         self.counts = Counts()
         self.open: dict[bytes, Entry] = {}
         """All, by their ids."""
+        self.ended: set[bytes] | None = None
+        """The ids of those that are done with since a claim began; None without a claim."""
         self.answers: dict[bytes, Answer] = {}
         """What is to be done with some of them."""
         self.answered = asyncio.Event()
@@ -85,6 +87,10 @@ class Entries:
         """How many more entries may come."""
         return self._options.prefetch - len(self.open)
 
+    def has(self, id_: bytes) -> bool:
+        """Return whether an entry has come before: it is open, or a claim whose reply still has it began earlier."""
+        return id_ in self.open or (self.ended is not None and id_ in self.ended)
+
     async def take(self, id_: bytes, fields: Sequence[bytes] | None) -> None:
         """Raise the event of an entry; one that has come before is left alone.
 
@@ -92,7 +98,7 @@ class Entries:
             id_: of the entry.
             fields: names and values in turn; None for an entry that was removed from the stream.
         """
-        if id_ in self.open:
+        if self.has(id_):
             return
         if fields is None:
             self.counts.deleted += 1
@@ -177,6 +183,8 @@ class Entries:
         for id_ in ids:
             self.counts.answers[self.answers.pop(id_)] += 1
             del self.open[id_]
+        if self.ended is not None:
+            self.ended.update(ids)
         self.has_room.set()
 
     def unsent(self, id_: bytes, reason: str) -> None:

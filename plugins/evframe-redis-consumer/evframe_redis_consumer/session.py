@@ -118,7 +118,10 @@ class Session:
         due = 0.0
         while self._takes:
             if time.monotonic() >= due:
-                await self._claim()
+                try:
+                    await self._claim()
+                finally:
+                    self._entries.ended = None
                 due = time.monotonic() + self._options.claim_idle_ms / 2000
             await self._room()
             if not self._takes:
@@ -158,8 +161,9 @@ class Session:
         while self._takes and self._entries.room > 0:
             count = b"%d" % min(self._entries.room, _MOST)
             words = (*self._group, self._consumer, idle, cursor, b"COUNT", count)
+            self._entries.ended = set()
             cursor, found, *_ = await self._ask(reader, b"XAUTOCLAIM", *words)
-            found = [each for each in found if each is not None and each[0] not in self._entries.open]
+            found = [each for each in found if each is not None and not self._entries.has(each[0])]
             times = await self._times_of(found) if self._options.max_deliveries else {}
             for id_, fields in found:
                 self._entries.counts.claimed += 1

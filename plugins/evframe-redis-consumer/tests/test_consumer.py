@@ -11,6 +11,7 @@ from brokers.proxy import FaultProxy
 from brokers.redis import commands_of, entries_in
 from carried import PARENT, ByParameter
 from evframe_redis_consumer import ConnectionOptions, Options, RedisConsumer
+from evframe_redis_consumer.session import Session
 from numbered import assert_exactly
 
 import evframe
@@ -359,6 +360,32 @@ async def test_deliveries_are_counted_between_our_own_entries(redis, stream, com
     async with consuming:
         await until(lambda: consuming.listed["claimed"] == 300)
         assert consuming.listed["refused"] == {"deliveries": 300}
+
+
+async def test_an_entry_that_is_acknowledged_while_it_is_claimed(redis, stream, commands, monkeypatch):
+    """The reply of a claim may have an entry that is done with when the reply arrives: it is one event."""
+    ask, found = Session._ask, []
+
+    async def late(self, connection, *words, **more):
+        if words[0] == b"XCLAIM":  # which would say that the entry is not left behind
+            return None
+        reply = await ask(self, connection, *words, **more)
+        if words[0] == b"XAUTOCLAIM" and reply[1]:
+            found.extend(reply[1])
+            consuming.memory.when("a", None)
+            await consuming.acknowledged(1)
+        return reply
+
+    monkeypatch.setattr(Session, "_ask", late)
+    consuming = Consuming(redis, stream, claim_idle_ms=100)
+    consuming.memory.when("a", hold)
+    async with consuming:
+        add_numbers(commands, stream, [0])
+        await until(lambda: found)
+        add_numbers(commands, stream, [1])
+        await consuming.acknowledged(2)
+        assert consuming.numbers == [0, 1]
+        assert (consuming.listed["received"], consuming.listed["claimed"]) == (2, 0)
 
 
 @pytest.mark.parametrize("reply", [b":1\r\n", b"*1\r\n$1\r\na\r\n", b"+OK\r\n"], ids=["number", "list", "text"])
