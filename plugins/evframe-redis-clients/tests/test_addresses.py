@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8)
 
 
-@given(TEXT, TEXT, st.integers(0, 999), st.integers(1, 65535), st.sampled_from(["h", "[::1]", "127.0.0.1"]))
+@given(
+    TEXT.filter(lambda user: "secret" not in user),
+    TEXT,
+    st.integers(0, 999),
+    st.integers(1, 65535),
+    st.sampled_from(["h", "[::1]", "127.0.0.1"]),
+)
 def test_the_shown_text_is_an_address(user, password, database, port, host):
     """The text can be parsed again, and has everything but the password."""
     made = Address("rediss", host, port, user or None, f"secret{password}", database)
