@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 import time
 
 import pytest
@@ -11,6 +13,7 @@ from evframe_cloudevents.moments import Moments
 from evframe_wire.ids import id_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import bound
 
 import evframe
 
@@ -86,6 +89,36 @@ def test_events_of_the_same_time(mode, params):
         ids = [json.loads(text)["id"] for text in envelope.structured(raised, carried=carried)]
     assert ids == [id_of(event) for event in raised]
     assert len(set(ids)) == 600
+
+
+FORKING = """
+import json, os, time
+import evframe
+from evframe_cloudevents import Attributes, Envelope
+
+envelope, definition = Envelope(), evframe.EventDefinition(0, "E_TEST")
+binary, now = envelope.binary(Attributes("")), time.monotonic()
+
+def use():
+    raised = [definition.snapshot([1], now) for _ in range(4)]
+    ids = [json.loads(text)["id"] for text in envelope.structured(raised[:2])]
+    ids += [headers["id"] for headers, _ in binary.messages(raised[2:])]
+    os.write(1, (" ".join(ids) + " ").encode())
+
+use()
+pid = os.fork()
+use()
+if pid:
+    os.waitpid(pid, 0)
+os._exit(0)
+"""
+
+
+def test_what_is_made_once_does_not_outlive_a_fork():
+    """An envelope that was used before a fork gives the events of both processes separate ids, in both modes."""
+    done = subprocess.run(bound(sys.executable, "-c", FORKING), capture_output=True, text=True, timeout=30, check=True)
+    ids = done.stdout.split()
+    assert len(ids) == len(set(ids)) == 12
 
 
 def test_an_attribute_has_no_noncharacters():
