@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -25,15 +25,15 @@ Row = list[Any]
 class Engine(Protocol[Handle]):
     """Delivers events to subscribers."""
 
-    def open(self, text: str, policy: Mapping[str, Any], *, is_configured: bool) -> Handle:
-        """Return what delivers to a socket, with these keys of a policy.
+    def open(self, target: Target[Handle], text: str, policy: Mapping[str, Any], *, is_configured: bool) -> Handle:
+        """Return what delivers to a socket, with these keys of a policy; *target* takes the outcomes.
 
         Raises:
             ValueError: if the socket or the policy cannot be used.
         """
 
-    def follow(self, handle: Handle, text: str, policy: Mapping[str, Any], *, is_configured: bool) -> Handle:
-        """Have *handle* deliver in another way to the same socket; return what delivers from now on.
+    def follow(self, target: Target[Handle], text: str, policy: Mapping[str, Any], *, is_configured: bool) -> Handle:
+        """Deliver to the same socket in another way; return what does so from now on.
 
         Raises:
             ValueError: as for `open`.
@@ -48,33 +48,38 @@ class Engine(Protocol[Handle]):
     def put(self, handle: Handle, event: Event, done: Done) -> None:
         """Deliver an event, and call *done* with its outcome."""
 
+    def put_all(self, handles: Sequence[Handle], event: Event) -> None:
+        """Deliver an event to several; their targets have `counts`, and take the outcomes without callbacks."""
 
-class _Target(Generic[Handle]):
+
+class Target(Generic[Handle]):
     """A subscriber: its events are counted as they come, which gives each its position."""
 
-    __slots__ = ("deliveries", "end", "handle", "is_ended", "reason", "row", "start", "tail", "waiting")
+    __slots__ = ("counts", "deliveries", "end", "handle", "is_ended", "reason", "row", "start", "tail", "waiting")
 
     def __init__(self, row: Row, deliveries: Deliveries[Handle]) -> None:
         self.row = row
         self.deliveries = deliveries
         self.handle: Handle | None = None
+        """What delivers; None when the socket cannot be used."""
+        self.counts = False
+        """Whether what delivers counts the positions, too: no event needs a callback."""
         self.is_ended = False
         self.tail = 0
         self.start = self.end = 0  # of the last outcomes, which are alike
         self.reason: str | None = None
         self.waiting: list[tuple[Event, Done]] = []  # for a handle
 
-    def settle(self, position: int, reason: str | None) -> None:
-        """Keep the outcome of an event."""
-        end = self.end
-        if end == self.start:
+    def settle_all(self, start: int, end: int, reason: str | None) -> None:
+        """Keep the outcome of the events from position *start* to *end*."""
+        if self.end == self.start:
             self.deliveries.note(self)
-            self.start = position
-        elif end != position or reason != self.reason:
-            self.deliveries.outcomes.append([self.row[0], self.start, end, self.reason])
-            self.start = position
+            self.start = start
+        elif self.end != start or reason != self.reason:
+            self.deliveries.outcomes.append([self.row[0], self.start, self.end, self.reason])
+            self.start = start
         self.reason = reason
-        self.end = position + 1
+        self.end = end
 
 
 class Deliveries(Generic[Handle]):
@@ -92,14 +97,14 @@ class Deliveries(Generic[Handle]):
         write: Callable[[bytes], object],
         schedule: Callable[[Callable[[], None]], object],
     ) -> None:
-        self.targets: dict[int, _Target[Handle]] = {}
+        self.targets: dict[int, Target[Handle]] = {}
         """The subscribers by their numbers."""
         self.outcomes: list[Row] = []
         """What the front gets next: the number of a subscriber, two positions, and the reason or None."""
         self._engine = engine
         self._write = write
         self._schedule = schedule
-        self._noted: list[_Target[Handle]] = []
+        self._noted: list[Target[Handle]] = []
         self._taken = 0  # frames
         self._is_scheduled = False
 
@@ -116,18 +121,35 @@ class Deliveries(Generic[Handle]):
     def _take(self, content: bytes) -> None:
         engine, targets = self._engine, self.targets
         frame = Frame.decode(content, engine.definition_of, 0.0)  # the monotonic clock is that of the machine
+        last: object = None
+        chosen: list[Target[Handle]] = []
+        handles: list[Handle] = []
+        count = 0  # of events since the targets were others
         for event, numbers in zip(frame.events, frame.targets, strict=True):
-            for number in (numbers,) if isinstance(numbers, int) else numbers:
-                target = targets[number]
-                position = target.tail
-                target.tail = position + 1
-                done = partial(target.settle, position)
-                if target.handle is None:
-                    target.waiting.append((event, done))
-                else:
-                    engine.put(target.handle, event, done)
+            if numbers != last:
+                for target in chosen:
+                    target.tail += count
+                count, last = 0, numbers
+                chosen = [targets[number] for number in ((numbers,) if isinstance(numbers, int) else numbers)]
+                handles = [target.handle for target in chosen if target.counts and target.handle is not None]
+            if handles:
+                engine.put_all(handles, event)
+            if len(handles) < len(chosen):
+                for target in chosen:
+                    if not target.counts or target.handle is None:
+                        self._put(target, event, target.tail + count)
+            count += 1
+        for target in chosen:
+            target.tail += count
         self._taken += 1
         self._plan()
+
+    def _put(self, target: Target[Handle], event: Event, position: int) -> None:
+        done = partial(target.settle_all, position, position + 1)
+        if target.handle is None:
+            target.waiting.append((event, done))
+        else:
+            self._engine.put(target.handle, event, done)
 
     def _show(self, row: Row) -> None:
         number, text, *_ = row
@@ -136,7 +158,7 @@ class Deliveries(Generic[Handle]):
             return
         target = self.targets.get(number)
         if target is None:
-            target = self.targets[number] = _Target(row, self)
+            target = self.targets[number] = Target(row, self)
         target.row = row
         self._open(target)
 
@@ -146,7 +168,7 @@ class Deliveries(Generic[Handle]):
             if target.handle is None:
                 self._open(target)
 
-    def _open(self, target: _Target[Handle]) -> None:
+    def _open(self, target: Target[Handle]) -> None:
         _, text, is_configured, policy, is_wanted = target.row
         engine = self._engine
         if not is_wanted:
@@ -157,9 +179,9 @@ class Deliveries(Generic[Handle]):
             return
         try:
             if target.handle is None or target.is_ended:
-                target.handle = engine.open(text, policy, is_configured=is_configured)
+                target.handle = engine.open(target, text, policy, is_configured=is_configured)
             else:
-                target.handle = engine.follow(target.handle, text, policy, is_configured=is_configured)
+                target.handle = engine.follow(target, text, policy, is_configured=is_configured)
         except ValueError as error:
             log.error("a worker cannot deliver to a subscriber", extra={"problem": str(error)})  # noqa: TRY400 the problem says it
             return
@@ -168,14 +190,14 @@ class Deliveries(Generic[Handle]):
         for event, done in waiting:
             engine.put(target.handle, event, done)
 
-    def _give_up(self, target: _Target[Handle]) -> None:
+    def _give_up(self, target: Target[Handle]) -> None:
         waiting, target.waiting = target.waiting, []
         for _, done in waiting:
             done("unsubscribed")
 
     # What goes to the front
 
-    def note(self, target: _Target[Handle]) -> None:
+    def note(self, target: Target[Handle]) -> None:
         """Have the outcomes of *target* sent soon."""
         self._noted.append(target)
         if not self._is_scheduled:

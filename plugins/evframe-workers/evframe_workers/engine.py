@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evframe import UnknownEventError
 from evframe.plugin import Policy
+from evframe_workers.awaited import AwaitedQueue
 
 if TYPE_CHECKING:
     from evframe import Event, EventDefinition
-    from evframe.plugin import PluginContext, Subscriber
+    from evframe.plugin import PluginContext, Queue, Subscriber
+    from evframe_workers.deliveries import Target
 
 
 class InterfaceEngine:
@@ -24,23 +27,40 @@ class InterfaceEngine:
         self._context = context
         self._roster = context.roster
         self._get_turn = context.roster.scheduler.get_turn
+        self._opening: Target[Subscriber] | None = None
 
-    def open(self, text: str, policy: Mapping[str, Any], *, is_configured: bool) -> Subscriber:
+    def open(
+        self, target: Target[Subscriber], text: str, policy: Mapping[str, Any], *, is_configured: bool
+    ) -> Subscriber:
         """Return the subscriber of a socket."""
-        subscriber = self.follow(None, text, policy, is_configured=is_configured)
+        before, counted = target.handle, target.counts
+        target.counts = False
+        self._opening = None if policy or self._context.host.core.queue_bytes else target
+        try:
+            subscriber = self.follow(target, text, policy, is_configured=is_configured)
+        finally:
+            self._opening = None
+        if subscriber is before:  # it had ended, and continues with its queue
+            target.counts = counted and not policy
         subscriber.add_lease()
+        subscriber.awaited = sys.maxsize  # every outcome is awaited, of which callbacks are made later
         self._roster.check(subscriber, probe=is_configured)
         return subscriber
 
+    def open_queue(self, room: int) -> Queue | None:
+        """Return the queue of the subscriber that is being opened; None for one whose events have callbacks."""
+        target, self._opening = self._opening, None
+        if target is None or target.tail:  # a subscriber that had ended has its queue
+            return None
+        target.counts = True
+        return AwaitedQueue(target, room, lambda: self._context.host.core.overflow == "drop_oldest")
+
     def follow(
-        self,
-        handle: Subscriber | None,  # noqa: ARG002 the socket has one subscriber
-        text: str,
-        policy: Mapping[str, Any],
-        *,
-        is_configured: bool,
+        self, target: Target[Subscriber], text: str, policy: Mapping[str, Any], *, is_configured: bool
     ) -> Subscriber:
         """Have the subscriber use another policy, or another secret in its text."""
+        if policy or self._context.host.core.queue_bytes:
+            target.counts = False
         address = self._context.transports.parse(text, configured=is_configured)
         wanted = Policy.read(policy)
         subscriber = self._roster.open(address)
@@ -59,6 +79,10 @@ class InterfaceEngine:
         except UnknownEventError:
             self._context.register_event(name)
             return self._context.raising.event(name)
+
+    def put_all(self, handles: Sequence[Subscriber], event: Event) -> None:
+        """Queue an event for several subscribers."""
+        self._roster.scheduler.put(handles, event)
 
     def put(self, handle: Subscriber, event: Event, done: Callable[[str | None], Any]) -> None:
         """Queue an event."""

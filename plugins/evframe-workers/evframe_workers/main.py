@@ -113,11 +113,10 @@ async def _deliver(events: EventInterface, connection: FrontConnection) -> None:
         assert isinstance(plugin, WorkersPlugin)
         assert plugin.context is not None
         loop = asyncio.get_running_loop()
-        deliveries: Deliveries[Subscriber] = Deliveries(
-            InterfaceEngine(plugin.context), connection.write, loop.call_soon
-        )
+        engine = InterfaceEngine(plugin.context)
+        deliveries: Deliveries[Subscriber] = Deliveries(engine, connection.write, loop.call_soon)
         reports = Reports(plugin.context, deliveries, connection.write)
-        plugin.on_delivery_changed = reports.delivery_changed
+        plugin.work(engine, reports.delivery_changed)
 
         def take(kind: bytes, content: bytes) -> None:
             if kind == messages.RELOAD:

@@ -29,6 +29,7 @@ from evframe_workers.settings import NAME, OF_FRONT, config_of_worker, followed,
 if TYPE_CHECKING:
     from evframe import Event, Socket
     from evframe.plugin import Changes, LeaseChange, PluginContext, Policy, Queue, Subscriber, Subscription
+    from evframe_workers.engine import InterfaceEngine
 
 DeliveryChanged = Callable[["Socket", "str | None", "Event | None"], None]
 _STARTING: Final = "starting"
@@ -51,8 +52,8 @@ class WorkersPlugin:
         self.opens_all_queues = self._options.count > 0
         self.context: PluginContext | None = None
         """Of the interface."""
-        self.on_delivery_changed: DeliveryChanged | None = None
-        """Called in a worker when deliveries begin to fail, or work again."""
+        self._engine: InterfaceEngine | None = None
+        self._on_delivery_changed: DeliveryChanged | None = None
         self._counts: list[Counting] = []
         self._links: list[Link] = []
         self.processes: list[WorkerProcess] = []
@@ -64,6 +65,16 @@ class WorkersPlugin:
         self._started_with: dict[int, int] = {}  # the generation, by worker
         self._turns = Context()  # of the delivery: the code that raises the first event of a turn lends none
         self._turns.run(delivering.set, True)
+
+    def work(self, engine: InterfaceEngine, on_delivery_changed: DeliveryChanged) -> None:
+        """Be the plugin of a worker.
+
+        Args:
+            engine: opens subscribers.
+            on_delivery_changed: called when deliveries begin to fail, or work again.
+        """
+        self._engine, self._on_delivery_changed = engine, on_delivery_changed
+        self.opens_all_queues = self._get_context().roster.opens_all = True
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
@@ -84,7 +95,9 @@ class WorkersPlugin:
 
     @hookimpl
     def open_queue(self, subscriber: Subscriber, room: int, policy: Policy, wake: Callable[[], None]) -> Queue | None:
-        """Return the queue of a subscriber that a worker delivers to."""
+        """Return the queue of a subscriber that a worker delivers to; and in a worker that of one that it opens."""
+        if self._engine is not None:
+            return self._engine.open_queue(room)
         if not self._links:
             return None
         known = self._served.get(subscriber)
@@ -206,8 +219,8 @@ class WorkersPlugin:
     @hookimpl
     def delivery_changed(self, socket: Socket, reason: str | None, event: Event | None) -> None:
         """Report a change to the front, in a worker."""
-        if self.on_delivery_changed is not None:
-            self.on_delivery_changed(socket, reason, event)
+        if self._on_delivery_changed is not None:
+            self._on_delivery_changed(socket, reason, event)
 
     @hookimpl
     def stop(self) -> Awaitable[Any] | None:

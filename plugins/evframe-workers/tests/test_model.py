@@ -66,12 +66,12 @@ class Engine:
         self.open_events = {}
         self.last = {}
 
-    def open(self, text, policy, *, is_configured):
+    def open(self, target, text, policy, *, is_configured):
         self.open_events.setdefault(text, [])
         return text
 
-    def follow(self, handle, text, policy, *, is_configured):
-        assert handle == text
+    def follow(self, target, text, policy, *, is_configured):
+        assert target.handle == text
         return text
 
     def end(self, handle):
