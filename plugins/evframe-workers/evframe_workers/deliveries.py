@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from evframe_shards.frames import Frame
 
 from evframe_workers import messages
+from evframe_workers.link import SAME
 
 if TYPE_CHECKING:
     from evframe import Event, EventDefinition
@@ -121,15 +122,14 @@ class Deliveries(Generic[Handle]):
     def _take(self, content: bytes) -> None:
         engine, targets = self._engine, self.targets
         frame = Frame.decode(content, engine.definition_of, 0.0)  # the monotonic clock is that of the machine
-        last: object = None
         chosen: list[Target[Handle]] = []
         handles: list[Handle] = []
         count = 0  # of events since the targets were others
         for event, numbers in zip(frame.events, frame.targets, strict=True):
-            if numbers != last:
+            if numbers != SAME:
                 for target in chosen:
                     target.tail += count
-                count, last = 0, numbers
+                count = 0
                 chosen = [targets[number] for number in ((numbers,) if isinstance(numbers, int) else numbers)]
                 handles = [target.handle for target in chosen if target.counts and target.handle is not None]
             if handles:

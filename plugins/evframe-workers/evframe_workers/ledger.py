@@ -40,6 +40,9 @@ class Carrier(Protocol):
     def add(self, event: Event, number: int) -> None:
         """Send *event* to the target *number*."""
 
+    def hurry(self) -> None:
+        """Send what was added at once."""
+
 
 class Ledger:
     """The events of one subscriber that have no outcome yet; a queue without events in memory.
@@ -137,6 +140,7 @@ class Ledger:
     def track(self, done: Done) -> None:
         """Have *done* called with the outcome of the last event."""
         self._dones[self._tail - 1] = done
+        self._link.hurry()
 
     def take(self, most: int, number: int) -> tuple[Sequence[Event], Mapping[int, Done]]:  # noqa: ARG002
         """Return nothing: no event is sent from here."""

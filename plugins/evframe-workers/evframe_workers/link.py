@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -22,8 +24,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("evframe.workers")
 Pair = tuple["Event", list[int]]
 """An event, and the numbers of its targets."""
-FRAMES: Final = 2
-"""How many frames the worker may have that it has not taken yet: the next one grows meanwhile."""
+GATHER_S: Final = 0.002
+"""How long events may wait for others after a frame, unless an outcome is waited for: a frame takes as long as some
+hundred deliveries."""
+SAME: Final[list[int]] = []
+"""In a frame, the targets of an event that are those of the event before."""
 MAX_DELIVERIES: Final = 4096
 MAX_BYTES: Final = 1 << 18
 """Bounds of a frame, in which a single event may be larger."""
@@ -76,20 +81,29 @@ class Link:
 
     Args:
         front: takes what comes.
-        schedule: calls a function soon, at most once for each call.
+        schedule: calls a function after so many seconds.
+        clock: the monotonic clock.
     """
 
-    def __init__(self, front: Front, schedule: Callable[[Callable[[], None]], object]) -> None:
+    def __init__(
+        self,
+        front: Front,
+        schedule: Callable[[float, Callable[[], None]], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.targets: dict[int, tuple[Ledger, Subscribed]] = {}
         """The subscribers by their numbers."""
         self._front = front
         self._schedule = schedule
+        self._clock = clock
         self._write: Callable[[bytes], None] | None = None
         self._outgoing: deque[bytes | Pair] = deque()
         self._last: Pair | None = None  # the pair at the end of what goes out
         self._is_scheduled = False
         self._is_paused = False
-        self._under_way = 0  # frames
+        self._is_under_way = False  # a frame: the next one grows meanwhile
+        self._hurries = False
+        self._sent_at = -math.inf  # the last frame
         self._number = 0
 
     # What goes out
@@ -139,41 +153,57 @@ class Link:
         if self.targets.pop(ledger.number, None) is not None:
             self.send(messages.json_message(messages.TARGETS, [[ledger.number, None]]))
 
-    def _plan(self) -> None:
+    def hurry(self) -> None:
+        """Send at once what was added: its outcome is waited for."""
+        if not self._hurries and self._write is not None:
+            self._hurries = True
+            self._schedule(0.0, self.flush)
+
+    def _plan(self, after_s: float = 0.0) -> None:
         if not self._is_scheduled:
             self._is_scheduled = True
-            self._schedule(self.flush)
+            self._schedule(after_s, self._flush_planned)
+
+    def _flush_planned(self) -> None:
+        self._is_scheduled = False
+        self.flush()
 
     def flush(self) -> None:
         """Send what waits, as far as the worker takes it."""
-        self._is_scheduled = False
         write, outgoing = self._write, self._outgoing
         while write is not None and outgoing and not self._is_paused:
             first = outgoing[0]
             if isinstance(first, bytes):
                 outgoing.popleft()
                 write(first)
-            elif self._under_way < FRAMES:
-                self._under_way += 1
-                write(messages.packed(messages.FRAME, self._next_frame().encode(0.0)))
-            else:
+            elif self._is_under_way:
                 break
+            elif not self._hurries and (early_s := self._sent_at + GATHER_S - self._clock()) > 0:
+                self._plan(early_s)
+                break
+            else:
+                self._is_under_way, self._sent_at = True, self._clock()
+                write(messages.packed(messages.FRAME, self._next_frame().encode(0.0)))
         if not outgoing:
             self._last = None
+            self._hurries = False
 
     def _next_frame(self) -> Frame:
         events: list[Event] = []
         targets: list[Target] = []
         outgoing = self._outgoing
         deliveries = size = 0
+        last: list[int] = []
         while outgoing and deliveries < MAX_DELIVERIES and size < MAX_BYTES:
             pair = outgoing[0]
             if isinstance(pair, bytes):
                 break
             del outgoing[0]
             events.append(pair[0])
-            targets.append(pair[1])
-            deliveries += len(pair[1])
+            numbers = pair[1]
+            targets.append(SAME if numbers == last else numbers)
+            last = numbers
+            deliveries += len(numbers)
             size += len(pair[0].payload)
             if pair is self._last:
                 self._last = None
@@ -206,8 +236,7 @@ class Link:
         """Note that the worker has ended."""
         self._write = self._last = None
         self._outgoing.clear()
-        self._under_way = 0
-        self._is_paused = False
+        self._is_under_way = self._hurries = self._is_paused = False
 
     # What comes in
 
@@ -215,7 +244,8 @@ class Link:
         """Take a message of the attached worker."""
         if kind == messages.OUTCOMES:
             taken, outcomes = messages.read_json(content)
-            self._under_way -= taken
+            if taken:
+                self._is_under_way = False
             for number, start, end, reason in outcomes:
                 self._settle(number, start, end, reason)
             self._front.settled()

@@ -82,10 +82,14 @@ class WorkersPlugin:
         self.context = context
         forwarding = self._forwarding = Forwarding(self._links)
         self._counts = [Counting(index, context, forwarding.take) for index in range(self._options.count)]
-        self._links += [Link(each, self._soon) for each in self._counts]
+        self._links += [Link(each, self._schedule) for each in self._counts]
 
-    def _soon(self, call: Callable[[], None]) -> None:
-        asyncio.get_running_loop().call_soon(call, context=self._turns)
+    def _schedule(self, after_s: float, call: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        if after_s > 0:
+            loop.call_later(after_s, call, context=self._turns)
+        else:
+            loop.call_soon(call, context=self._turns)
 
     def _get_context(self) -> PluginContext:
         assert self.context is not None

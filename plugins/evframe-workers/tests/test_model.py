@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import evframe
-from evframe.testing import MemoryTransport
+from evframe.testing import FakeClock, MemoryTransport
 
 
 class Recipient:
@@ -106,7 +106,8 @@ class Exchange(RuleBasedStateMachine):
         self.events.register_event("E_A")
         self.front = Front()
         self.plans = []
-        self.link = Link(self.front, self.plans.append)
+        self.clock = FakeClock(0.0)
+        self.link = Link(self.front, lambda after_s, plan: self.plans.append(plan), self.clock)
         self.ledgers = {}
         self.drops_oldest = drops_oldest
         self.raised = 0
@@ -177,6 +178,7 @@ class Exchange(RuleBasedStateMachine):
         plans, self.plans[:] = list(self.plans), []
         for plan in plans:
             plan()
+        self.clock.now += 0.0004
         read, self.to_worker[:to_worker] = self.to_worker[:to_worker], []
         for kind, content in read:
             self.worker.receive(kind, content)
