@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import statistics
 import subprocess
 import sys
@@ -68,8 +67,7 @@ def peer() -> Iterator[list[str]]:
 
 def of_process(pid: int) -> float:
     """Return the seconds of processor time that a process has taken."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 class Interface:
@@ -101,6 +99,7 @@ class Interface:
             events.subscribe_event("E_TEST", socket)
         await events.raise_event_and_wait("E_TEST", PARAMS, timeout_s=60)
         await self.settled()
+        await asyncio.sleep(0.1)  # a worker that was started just now has done its own work
         began = self.seconds
         for number in range(count):
             events.raise_event("E_TEST", {**PARAMS, "n": number})
@@ -123,6 +122,7 @@ async def run(rounds: int) -> None:
     """Print the medians of each row."""
     with peer() as (udp, tcp, http), tempfile.TemporaryDirectory() as folder:
         rows = {
+            "udp, 100 subscribers": ([f"udp:127.0.0.{number}:{udp}" for number in range(1, 101)], 4_000, 50),
             "udp, 20 subscribers": ([f"udp:127.0.0.{number}:{udp}" for number in range(1, 21)], 20_000, 50),
             "udp, 20 subscribers, an event in each turn": (
                 [f"udp:127.0.0.{number}:{udp}" for number in range(1, 21)],
@@ -130,12 +130,14 @@ async def run(rounds: int) -> None:
                 1,
             ),
             "tcp, 20 subscribers": ([f"tcp:127.0.0.{number}:{tcp}" for number in range(1, 21)], 20_000, 50),
-            "xmlrpc, 20 subscribers": ([f"xmlrpc:127.0.0.1:{http}/RPC2:m{number}" for number in range(20)], 200, 20),
+            "xmlrpc, 20 subscribers": ([f"xmlrpc:127.0.0.1:{http}/RPC2:m{number}" for number in range(20)], 1_000, 20),
         }
         async with AsyncExitStack() as stack:
             interfaces = [Interface(count, folder) for count in COUNTS]
             for each in interfaces:
                 await stack.enter_async_context(each.events)
+            while not all(each.status == 1 for one in interfaces for each in one.events.status.group("workers")):
+                await asyncio.sleep(0.1)
             for name, (sockets, count, burst) in rows.items():
                 found = [[await each.measure(sockets, count, burst) for each in interfaces] for _ in range(rounds)]
                 none, one, two = (statistics.median(column) for column in zip(*found, strict=True))

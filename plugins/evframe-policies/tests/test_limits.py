@@ -10,7 +10,7 @@ from evframe_policies import Options, PoliciesPlugin
 import evframe
 from evframe import Unavailable
 from evframe.config import CoreOptions
-from evframe.plugin import Policy
+from evframe.plugin import MemoryQueue, Policy
 from evframe.testing import FakeClock, MemoryTransport, until
 
 
@@ -391,3 +391,15 @@ async def test_the_oldest_event_that_waits_has_a_time():
         limited.raise_(3)
         await until(lambda: limited.got() == [0])
         assert before <= subscriber.queue.oldest <= time.monotonic()
+
+
+def test_a_queue_of_another_process_is_not_limited():
+    """The process that delivers the events follows the policy."""
+
+    class Elsewhere(MemoryQueue):
+        is_elsewhere = True
+
+    plugin = PoliciesPlugin()
+    arguments = {"subscriber": None, "policy": Policy(rate=1.0), "wake": lambda: None}
+    assert plugin.limit_queue(queue=Elsewhere(5), **arguments) is None
+    assert plugin.limit_queue(queue=MemoryQueue(5), **arguments) is not None

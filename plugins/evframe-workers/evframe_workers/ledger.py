@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
 
-from evframe.plugin import NO_DONES, QueueFull
+from evframe.plugin import NO_DONES, MemoryQueue, QueueFull
 
 if TYPE_CHECKING:
     from evframe import Event
@@ -189,6 +189,15 @@ class Ledger:
         self._entries = dict(enumerate(self._entries.values()))
         self._tail = len(self._entries)
         return list(self._entries.values())
+
+    def hand_back(self) -> MemoryQueue:
+        """Return a queue in memory with the events that have no outcome."""
+        queue = MemoryQueue(self.most)
+        for position, event in self._entries.items():
+            queue.append(event)
+            if position in self._dones:
+                queue.track(self._dones[position])
+        return queue
 
     def first_of(self, name: str) -> Event | None:
         """Return the oldest of the first events that is called *name*."""

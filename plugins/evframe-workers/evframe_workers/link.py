@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("evframe.workers")
 Pair = tuple["Event", list[int]]
 """An event, and the numbers of its targets."""
-GATHER_S: Final = 0.002
+GATHER_S: Final = 0.004
 """How long events may wait for others after a frame, unless an outcome is waited for: a frame takes as long as some
 hundred deliveries."""
 SAME: Final[list[int]] = []

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from fnmatch import fnmatchcase
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -234,6 +235,19 @@ class WorkersPlugin:
     async def _leave(self) -> None:
         timeout_s = max(1.0, self._get_context().host.core.drain_timeout_s)
         await asyncio.gather(*(process.drain(timeout_s) for process in self.processes))
+        if self._get_context().host.is_running:  # a reload has removed the plugin
+            self._hand_back()
+
+    def _hand_back(self) -> None:
+        """Have this process deliver what workers did."""
+        context = self._get_context()
+        for subscriber, (_, ledger) in self._served.items():
+            subscriber.use(ledger.hand_back())
+            wake = partial(context.roster.scheduler.wake, subscriber)
+            arguments = {"subscriber": subscriber, "policy": subscriber.policy, "wake": wake}
+            for queue in context.plugins.collect("limit_queue", queue=subscriber.queue, **arguments)[:1]:
+                subscriber.use(queue)
+            wake()
 
     # What is shown
 

@@ -138,6 +138,23 @@ async def test_a_reload_reaches_the_workers(workers, receiver, tmp_path):
         assert (await front.raise_event_and_wait("E_TEST", {"n": 2}))[0].delivered
 
 
+async def test_a_reload_without_the_plugin(workers, receiver, tmp_path):
+    """The process delivers what the workers have not, and what comes."""
+    async with workers(1) as front:
+        front.subscribe_event("E_TEST", receiver.udp)
+        front.raise_event("E_TEST", {"n": 0})  # before the worker is ready
+        report = asyncio.create_task(front.raise_event_and_wait("E_TEST", {"n": 1}))
+        await asyncio.sleep(0)
+        path = tmp_path / "evframe.toml"
+        path.write_text(path.read_text().replace('"state"]', '"state", "workers"]'))
+        front.events.reload()
+        assert (await report)[0].delivered
+        assert (await front.raise_event_and_wait("E_TEST", {"n": 2}))[0].delivered
+        await until(lambda: len(receiver.numbers) >= 3)
+        assert_in_order(receiver.numbers, 3)
+        assert not front.pids or not any(each.is_running for each in front.plugin.processes)
+
+
 async def test_the_front_keeps_what_only_it_can_deliver(workers, receiver, tmp_path):
     """Callables, kept subscribers and those of an option are delivered by the front itself."""
     more = f"""
