@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
-from urllib.parse import quote
 
 import attrs
 from evframe_wire.addresses import check_host, without_brackets
+from evframe_wire.urls import decoded, encoded
 
 from evframe import split_host_port
 from evframe.plugin import template_text
@@ -131,12 +131,12 @@ def parse(rest: str) -> RabbitSocket:
     if not key and not mark:
         raise ValueError(f"{FORM}, got no routing key")
     (first, port), *others = _hosts(host, port_text, TLS_PORT if params.get("tls") else PORT)
-    key = _short("a routing key", _decode(template_text(key)))
+    key = _short("a routing key", decoded(template_text(key)))
     return RabbitSocket(
         first,
         port,
-        "guest" if user is None else _decode(user),
-        "guest" if password is None else _decode(password),
+        "guest" if user is None else decoded(user),
+        "guest" if password is None else decoded(password),
         key,
         route=route_of(key, params.get("headers", {})),
         others=tuple(others),
@@ -169,7 +169,7 @@ def _port(text: str) -> int:
 
 
 def _host(text: str) -> str:
-    host = _decode(text)
+    host = decoded(text)
     if host.startswith("["):
         split_host_port(f"{host}:{PORT}")
     elif host:  # without one, connecting fails as it does in the original
@@ -224,7 +224,7 @@ def _parse_params(text: str) -> dict[str, Any]:
     for part in text.split(";"):
         name, equals, raw = part.strip(" \t").partition("=")
         header = _HEADER.fullmatch(name)
-        value = _decode(raw if header is None else template_text(raw))
+        value = decoded(raw if header is None else template_text(raw))
         if name in _FLAGS and not equals:
             params[name] = True
         elif name == "tls_domain" and value:
@@ -234,26 +234,10 @@ def _parse_params(text: str) -> dict[str, Any]:
         elif name in _MOST and re.fullmatch("[0-9]{1,10}", value) and int(value) <= _MOST[name]:
             params[name] = int(value)
         elif header is not None and equals:
-            params.setdefault("headers", {})[_short("the name of a header", _decode(header[1]))] = value
+            params.setdefault("headers", {})[_short("the name of a header", decoded(header[1]))] = value
         else:
             raise ValueError(f"expected parameters of {_PARAMS}, got {part!r}")
     return params
-
-
-def _decode(text: str) -> str:
-    """Return *text* with ``%HH`` decoded; control characters and what is no UTF-8 are refused."""
-    raw = re.sub(rb"%(..?)?", lambda found: _byte(found[1]), text.encode("utf-8", "surrogateescape"), flags=re.DOTALL)
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        raise ValueError(f"expected UTF-8 behind percent signs, got {text!r}") from None
-
-
-def _byte(digits: bytes | None) -> bytes:
-    if digits is None or not re.fullmatch(rb"[0-9A-Fa-f]{2}", digits) or int(digits, 16) < 32 or int(digits, 16) == 127:
-        shown = (digits or b"").decode("ascii", "replace")
-        raise ValueError(f"expected two digits of a printable character after a percent sign, got {shown!r}")
-    return bytes([int(digits, 16)])
 
 
 def _braces(text: str) -> str:
@@ -262,4 +246,4 @@ def _braces(text: str) -> str:
 
 
 def _encode(text: str, safe: str = "", blank: str = " ") -> str:
-    return "".join(character if ord(character) >= 128 else quote(character, safe=blank + safe) for character in text)
+    return encoded(text, blank + safe)
