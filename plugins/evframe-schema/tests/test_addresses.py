@@ -69,9 +69,14 @@ def test_keys_are_different():
     }
 
 
+@pytest.fixture(scope="module")
+def interface():
+    """Return an interface with all transports."""
+    return evframe.EventInterface(parse_config("[plugins]\ndisable = ['mi-http']"))
+
+
 @pytest.mark.parametrize("scheme", sorted({scheme for plugin in installed() for scheme in plugin.schemes} - KNOWN))
-def test_each_transport_has_an_address(scheme):
+def test_each_transport_has_an_address(interface, scheme):
     """The address of a server is a host with a port, or a path, for each scheme that a configuration can have."""
-    interface = evframe.EventInterface(parse_config("[plugins]\ndisable = ['mi-http']"))
     server = place_of(interface.parse_socket(EXAMPLES[scheme]).socket.canonical).server()
     assert re.fullmatch(r"/tmp/\w+|[\w.-]+(:\d+)?", server["host"]), server
