@@ -26,6 +26,7 @@ from evframe.plugin import UntilStored
 
 PARTITIONS = 2
 SESSION_S = 6.0
+GIVE_UP_S = 15.0  # nothing is written later than that
 LAG_S = 60.0  # the broker compacts only records that are older
 SOCKETS = [f"udp:127.0.0.1:{port}" for port in range(1, 6)]
 DEFINITION = EventRegistry().register("E")
@@ -86,8 +87,8 @@ class Broker:
         return offset
 
     def compact(self):
-        latest = {key: offset for offset, key, _, _ in self.leases}
-        old = self.world.now - LAG_S
+        old = self.world.now - LAG_S  # younger records do not remove others, either
+        latest = {key: offset for offset, key, _, at in self.leases if at <= old}
         read = min((process.lease_offset for process in self.world.processes), default=0)  # tombstones stay for a day
         self.leases = [
             record
@@ -238,15 +239,15 @@ class Process:
     # the log
 
     def put_lease(self, key, value, done):
-        self.requests["lease"].append((key, value, done))
+        self.requests["lease"].append((self.world.now, (key, value, done)))
 
     def put_frame(self, partition, value, done):
         assert not self.requests[f"frame{partition}"]
-        self.requests[f"frame{partition}"].append((partition, value, done))
+        self.requests[f"frame{partition}"].append((self.world.now, (partition, value, done)))
 
     def commit(self, offsets, done):
         assert offsets
-        self.requests["commit"].append((self.generation, dict(offsets), done))
+        self.requests["commit"].append((self.world.now, (self.generation, dict(offsets), done)))
 
     def read_from(self, partition, offset):
         self.positions[partition] = offset
@@ -255,7 +256,7 @@ class Process:
 
     def read_again(self, partition, offset, end, done):
         assert offset < end
-        self.requests["again"].append((partition, offset, end, done))
+        self.requests["again"].append((self.world.now, (partition, offset, end, done)))
 
     def pause(self, partition):
         self.paused.add(partition)
@@ -270,7 +271,9 @@ class Process:
             return False
         kind = kinds[int(choice * len(kinds))]
         broker = self.world.broker
-        request = self.requests[kind].popleft()
+        sent, request = self.requests[kind].popleft()
+        if self.world.now > sent + GIVE_UP_S:
+            fault = "refused"
         done = request[-1]
         if kind == "lease":
             offset = broker.append_lease(*request[:2]) if fault != "refused" else None
@@ -451,7 +454,7 @@ class World:
         self.repeated = set()
         self.keeps = defaultdict(list)  # by socket
         self.ends = {}  # key: when a client has asked for the end
-        self.alive = {}  # key: since when the lease exists in the log, without an end
+        self.kept_ends = {}  # those that are acknowledged
         self.has_ended = defaultdict(list)
         self.start()
         self.start()
@@ -548,9 +551,9 @@ class World:
         for kind, requests in process.requests.items():
             if choice < 0.5:
                 requests.clear()
-            for key, value, _ in requests if kind == "lease" else ():
+            for _, (key, value, _) in requests if kind == "lease" else ():
                 self.broker.append_lease(key, value)
-            for partition, value, _ in requests if kind.startswith("frame") else ():
+            for _, (partition, value, _) in requests if kind.startswith("frame") else ():
                 self.broker.append_frame(partition, value)
         process.requests.clear()
         self.processes.remove(process)
@@ -624,9 +627,9 @@ class World:
         if ("E", socket) not in process.leases:
             return
         process.unmake("E", socket)
-        self.ends[socket] = self.now
+        asked = self.ends[socket] = self.now
         self.has_ended[socket].append(self.broker.next_lease)
-        process.member.end("E", socket, lambda _: None)
+        process.member.end("E", socket, lambda _: self.kept_ends.update({socket: asked}))
 
     # what is observed
 
@@ -654,7 +657,7 @@ class World:
         Of requests within the seconds by which clocks differ, and records are late, any may be the last one.
         """
         asked = max((each["asked"] for each in self.keeps[socket] if each["is_kept"]), default=None)
-        if asked is None or self.ends.get(socket, -1.0) >= asked - 1.0:
+        if asked is None or self.ends.get(socket, -1.0) >= asked - STALE_S - 1.0:
             return None
         later = [each["ends_at"] for each in self.keeps[socket] if each["asked"] >= asked - STALE_S - 1.0]
         return asked if self.now < min(later) else None
@@ -710,6 +713,38 @@ class World:
 
     def finish(self):
         """Have everything healthy, wait, and compare."""
+        self.heal()
+        expected = {key: entry.lease for key, entry in self.table.leases.items()}
+        for process in self.processes:
+            assert {("E", lease.key): lease for lease in expected.values()} == process.leases, process.name
+        self.broker.compact()
+        fresh = Table(PARTITIONS)
+        for offset, key, value, _ in self.broker.leases:
+            fresh.read(offset, key, value)
+        assert {key: entry.lease for key, entry in fresh.leases.items()} == expected
+        for socket in SOCKETS:
+            self.check_socket(socket, fresh)
+        for (number, socket), at in self.stored.items():
+            if not self.deliveries[number, socket] and not self.may_miss(socket, number):
+                is_seen = bool(self.broker.frames[shard_of(socket, PARTITIONS)])  # what was deleted
+                assert self.lost["retention"] or not is_seen, f"{number} for {socket}, stored at {at}, is lost"
+
+    def check_socket(self, socket, fresh):
+        """Compare what is known of a subscriber with what clients have asked for."""
+        partition, key = shard_of(socket, PARTITIONS), f'["lease","E","{socket}"]'
+        last = max((offset for offset, _ in self.broker.frames[partition]), default=-1)
+        assert fresh.effective(partition, socket) == self.table.effective(partition, socket)
+        assert self.table.effective(partition, socket) >> INDEX_BITS > last
+        entry = self.table.leases.get(key)
+        assert entry is None or entry.lease.ends_at is None or entry.lease.ends_at + 15 > self.now
+        if self.must_live(socket):
+            assert entry is not None, f"{socket}: its lease is lost"
+        asked = self.kept_ends.get(socket, -1.0)
+        if all(each["asked"] + STALE_S + 1.0 < asked for each in self.keeps[socket]):
+            assert entry is None, f"{socket}: its client has ended it"
+
+    def heal(self):
+        """Have everything healthy, and wait."""
         self.away.clear()
         for process in self.processes:
             process.is_running, process.is_cut = True, False
@@ -718,32 +753,11 @@ class World:
         for _ in range(40):
             self.advance(0.5)
             self.settle_down()
-        quiet = list(self.processes)
-        for process in quiet:
+        for process in self.processes:
             process.check_counters()
             assert not any(process.channels.values()), dict(process.channels)
             for subscriber in process.subscribers.values():
                 assert not subscriber.depth, (process.name, subscriber.socket.canonical, subscriber.depth)
-        expected = {key: entry.lease for key, entry in self.table.leases.items()}
-        for process in quiet:
-            assert {("E", lease.key): lease for lease in expected.values()} == process.leases, process.name
-            for entry in self.table.leases.values():
-                assert entry.lease.ends_at is None or entry.lease.ends_at + 15 > self.now
-        self.broker.compact()
-        fresh = Table(PARTITIONS)
-        for offset, key, value, _ in self.broker.leases:
-            fresh.read(offset, key, value)
-        assert {key: entry.lease for key, entry in fresh.leases.items()} == expected
-        for socket in SOCKETS:
-            partition = shard_of(socket, PARTITIONS)
-            assert fresh.effective(partition, socket) == self.table.effective(partition, socket)
-            last = max((offset for offset, _ in self.broker.frames[partition]), default=-1)
-            assert self.table.effective(partition, socket) >> INDEX_BITS > last
-            if self.must_live(socket):
-                assert f'["lease","E","{socket}"]' in self.table.leases, f"{socket}: its lease is lost"
-        for (number, socket), at in self.stored.items():
-            if not self.deliveries[number, socket] and not self.may_miss(socket, number):
-                assert self.lost["retention"], f"{number} for {socket}, stored at {at}, is lost"
 
 
 ACTIONS = {

@@ -25,6 +25,7 @@ class Backlog:
         log: the two topics.
         decoded: returns a frame of its bytes; None when it is damaged.
         lost: called with the number of frames that were deleted before a subscriber has got them, and the reason.
+        writers: the highest number of a frame of each writer that was read.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Backlog:
         log: Log,
         decoded: Callable[[bytes], Frame | None],
         lost: Callable[[int, str], None],
+        writers: dict[str, int],
     ) -> None:
         self.live = 0
         """The position of the next event that comes by itself: what is behind gets all below it here."""
@@ -40,6 +42,7 @@ class Backlog:
         self._log = log
         self._decoded = decoded
         self._lost = lost
+        self._writers = writers
         self._hungry: set[ShardQueue] = set()
         self._is_reading = self._is_closed = False
         self._numbers: dict[str, tuple[int, int]] = {}  # of the last frame of each writer, with its offset
@@ -135,4 +138,5 @@ class Backlog:
             self._repeated.add(offset)
             return True
         self._numbers[frame.writer] = frame.number, offset
+        self._writers[frame.writer] = max(frame.number, self._writers.get(frame.writer, 0))
         return False

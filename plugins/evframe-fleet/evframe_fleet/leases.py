@@ -36,6 +36,7 @@ class Leases:
         self._owner_of = owner_of
         self._number = 0  # of the last record
         self._shown: dict[str, Version | None] = {}  # leases that differ here from the table, because of a put
+        self._written: dict[str, int] = {}  # the offsets below which the records of these are
         self._due: Schedule[str] = Schedule()  # by their times on the wall clock
         self._due_at: dict[str, float] = {}
 
@@ -44,16 +45,28 @@ class Leases:
         key = key_of("lease", lease.event, lease.key)
         self._number += 1
         entry = Entry((self._parts.settings.name, self._number), self._parts.wall(), lease)
-        self._shown[key] = entry.version
-        self._puts.put(key, entry.encode(), done, is_new=key not in self._parts.table.leases)
+        self._write(key, entry.version, entry.encode(), done, is_new=key not in self._parts.table.leases)
 
     def end(self, event: str, key: str, done: Callable[[bool], None] | None = None) -> None:
         """See `evframe_fleet.log.Machine.end`."""
         key = key_of("lease", event, key)
         entry = self._parts.table.leases.get(key)
         version = self._shown.get(key) or (entry.version if entry is not None else None)
-        self._shown[key] = None
-        self._puts.put(key, end_of(version, self._parts.settings.name, self._parts.wall()), done, is_new=False)
+        self._write(key, None, end_of(version, self._parts.settings.name, self._parts.wall()), done, is_new=False)
+
+    def _write(
+        self, key: str, version: Version | None, value: bytes, done: Callable[[bool], None] | None, *, is_new: bool
+    ) -> None:
+        self._shown[key] = version
+        self._written.pop(key, None)
+
+        def written(is_kept: bool) -> None:  # noqa: FBT001 a callback
+            if key in self._shown and self._shown[key] == version:
+                self._written[key] = self._puts.offset
+            if done is not None:
+                done(is_kept)
+
+        self._puts.put(key, value, written, is_new=is_new)
 
     def is_shared(self, event: str, key: str) -> bool:
         """See `evframe_fleet.log.Machine.is_shared`."""
@@ -69,9 +82,11 @@ class Leases:
             self._remember(key, entry)
         if key in self._shown:
             own = self._shown[key]
-            if not self._is_own(record.value, own):
+            table = self._parts.table
+            if not self._is_own(record.value, own) and table.offset <= self._written.get(key, table.offset):
                 return  # what this gateway has written comes later
             del self._shown[key]
+            self._written.pop(key, None)
             if own == (None if entry is None else entry.version):
                 return
         elif entry is before:

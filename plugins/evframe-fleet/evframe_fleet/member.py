@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from evframe_fleet.settings import Settings
 
 _HEAL_S: Final = 10.0  # within the time that the broker keeps records which have later ones
+_CLEAN_S: Final = 5.0
 _FORGET_S: Final = 120.0
 _SAY_S: Final = 10.0
 _GONE_S: Final = 3600.0
@@ -75,6 +76,7 @@ class Member:
         self._outgoing: dict[int, Outgoing] = {}
         self._leases = Leases(self._parts, self._puts, self._owner_of)
         self._void: dict[str, tuple[float, float]] = {}  # when others, and when the owner, write what is
+        self._over: dict[str, float] = {}  # keys that get a tombstone, by the time
         self._commit_at = self._forget_at = clock()
         self._say_at = -1.0
         self._said: list[int] = []
@@ -151,11 +153,26 @@ class Member:
             partition.release()
 
     def _clean(self, key: str, record: Record) -> None:
-        """Replace a record of this gateway that says that something is no more by a tombstone."""
+        """Replace a record of this gateway that says that something is no more by a tombstone, but not at once.
+
+        Who unsubscribes may subscribe again at once, and a tombstone would come behind that.
+        """
+        self._over.pop(key, None)
         value, name = record.value or {}, self._settings.name
         is_over = value.get("by") == name or (value.get("at", 0) is None and value["o"][1] == name)
         if is_over and record.is_valid:
-            self._log.put_lease(key, None, lambda _: None)
+            self._over[key] = self._parts.clock() + _CLEAN_S
+
+    @property
+    def _may_write(self) -> bool:
+        """Whether this gateway probably knows what others have written lately."""
+        return self._parts.may_begin or not self.partitions
+
+    def _bury(self, now: float) -> None:
+        """Write the tombstones of what has ended some time ago."""
+        while self._over and (first := next(iter(self._over.items())))[1] <= now and self._may_write:
+            del self._over[first[0]]
+            self._log.put_lease(first[0], None, lambda _: None)
 
     # The events topic
 
@@ -229,6 +246,7 @@ class Member:
         self._resume()
         self._leases.end_due()
         self._heal(now)
+        self._bury(now)
         self._say(now)
         if now >= self._forget_at + _FORGET_S:
             self._forget_at = now
@@ -239,14 +257,15 @@ class Member:
 
     def _owner_of(self, socket: str) -> Partition | None:
         partition = self.partitions.get(self._shard_of(canonical_of(socket)))
-        return partition if partition is not None and partition.positions is not None else None
+        is_owner = partition is not None and partition.positions is not None and self._parts.may_begin
+        return partition if is_owner else None
 
     def _heal(self, now: float) -> None:
         """Write what is where the last record of a key does not say it, before the others are compacted."""
         for key, (at, at_owner) in list(self._void.items()):
             kind, *names = names_of(key)
             owner = self._owner_of(names[1]) if kind == "lease" else self.partitions.get(names[0])
-            if owner is not None and owner.positions is None:
+            if owner is not None and (owner.positions is None or not self._parts.may_begin):
                 owner = None
             if now < (at if owner is None else at_owner) or (owner is None and kind != "lease"):
                 continue

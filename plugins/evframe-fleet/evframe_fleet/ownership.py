@@ -52,19 +52,20 @@ class Partition:
         self._floor = 0  # what is below was settled by earlier owners
         self.lanes: dict[str, ShardQueue] = {}
         self.absent: dict[str, int] = {}  # subscribers with leases, whose queues this gateway lacks
+        self._writers: dict[str, int] = {}  # the number of the last frame of each
         self.backlog = self._new_backlog()
         """Of subscribers that have no room for what comes."""
         self._held: list[tuple[int, Frame]] = []
         self._held_since = inf
         self._next = 0  # the offset of the next frame
-        self._writers: dict[str, int] = {}  # the number of the last frame of each
         self._round_at = -inf
         self._on_revoked: Callable[[], None] | None = None
         self._revoked_at = inf
         self._is_final = False
 
     def _new_backlog(self) -> Backlog:
-        return Backlog(self.number, self._parts.log, self._decoded, partial(self._parts.gateway.lost, self.number))
+        lost = partial(self._parts.gateway.lost, self.number)
+        return Backlog(self.number, self._parts.log, self._decoded, lost, self._writers)
 
     @property
     def offset(self) -> int:
@@ -232,7 +233,8 @@ class Partition:
         if positions is None or positions.is_under_way:
             return
         self._round_at = self._parts.clock()
-        lows = {key: place for key, place in self.absent.items() if key in self._parts.table.sockets}
+        self.absent = {key: place for key, place in self.absent.items() if key in self._parts.table.sockets}
+        lows = dict(self.absent)
         for key, queue in list(self.lanes.items()):
             lane = queue.lane
             assert lane is not None

@@ -38,6 +38,7 @@ class Positions:
         self._stamp = stamp
         self.front = self._head = front
         self.written = dict(written)
+        self._unsure: set[str] = set()  # of these, what may be written or not
         self.is_under_way = self.is_closed = False
 
     @property
@@ -68,7 +69,8 @@ class Positions:
         def clear(is_written: bool) -> None:  # noqa: FBT001 as above
             if is_written:
                 self.front = front
-                cleared: Records = dict.fromkeys(key for key in self.written if key not in slow)
+                risen = (key for key, place in self.written.items() if key not in slow and place <= front)
+                cleared: Records = dict.fromkeys(risen)
                 self._put(cleared, partial(self._settled, cleared, over_all))
             else:
                 over_all(False)
@@ -81,11 +83,18 @@ class Positions:
             else:
                 over_all(False)
 
-        changed: Records = {key: low for key, low in slow.items() if self.written.get(key) != low}
+        changed: Records = {
+            key: low for key, low in slow.items() if self.written.get(key) != low or key in self._unsure
+        }
         self._put(changed, partial(self._settled, changed, rise))
 
     def _settled(self, records: Records, then: Callable[[bool], None], is_written: bool) -> None:  # noqa: FBT001 as above
-        for key, place in records.items() if is_written else ():
+        for key, place in records.items():
+            if not is_written:
+                self._unsure.add(key)
+                self.written.setdefault(key, self.front if place is None else place)
+                continue
+            self._unsure.discard(key)
             if place is None:
                 self.written.pop(key, None)
             else:

@@ -25,7 +25,7 @@ import attrs
 from evframe_shards.leases import Lease
 from orjson import dumps, loads
 
-STALE_S: Final = 5.0
+STALE_S: Final = 1.0
 """By how much the clocks of gateways may differ, and how late a record may be that replaces a newer one."""
 Version = tuple[str, int]
 Stamp = tuple[int, str]
@@ -56,11 +56,14 @@ class Entry:
     offset: int = -1
     """Of the record."""
 
-    def encode(self, *, again: bool = False) -> bytes:
-        """Return the record; with *again*, one that is void unless the lease still has this version."""
-        return dumps(
-            {"v": self.version, "at": self.at, "l": loads(self.lease.encode()), **({"again": True} if again else {})}
-        )
+    def encode(self, *, again: Version | None = None) -> bytes:
+        """Return the record.
+
+        With *again*, the version of a void record, it changes nothing for those who have this lease, and mends what
+        the void record was taken for by those who lack the ones before; it is void where the lease is another one.
+        """
+        record = {"v": self.version, "at": self.at, "l": loads(self.lease.encode())}
+        return dumps(record if again is None else {**record, "again": again})
 
 
 class Record(NamedTuple):
@@ -101,8 +104,9 @@ class Table:
         """The keys whose last record does not say what is, with the version of a lease that it says."""
         self._gap = 0  # no record was removed behind this offset
         self._read_at: dict[str, int] = {}  # the offsets of positions
-        self._ended: dict[str, Version] = {}  # what was ended, because a record may be written twice
-        self._ended_before: dict[str, Version] = {}
+        # What was ended, and by a client when, because a record may be written twice, or come late.
+        self._ended: dict[str, tuple[Version, float]] = {}
+        self._ended_before: dict[str, tuple[Version, float]] = {}
 
     def effective(self, partition: int, socket: str) -> int:
         """Return the position below which no event of a subscriber is delivered any more."""
@@ -140,22 +144,24 @@ class Table:
             if entry is None or not (has_gap or _ends(record, entry)):
                 return entry is None
             del self.leases[key]
-            self._ended[key] = entry.version
+            if not has_gap:
+                self._ended[key] = entry.version, (record or {}).get("at", -inf)
             self.sockets[socket] -= 1
             if not self.sockets[socket]:
                 del self.sockets[socket]
             return True
         version = tuple(record["v"])
         if entry is None:
-            ended = self._ended.get(key) or self._ended_before.get(key)
-            if ended is not None and ended[0] == version[0] and version[1] <= ended[1]:
-                return False  # written twice
+            ended, at = self._ended.get(key) or self._ended_before.get(key) or (("", 0), -inf)
+            if (ended[0] == version[0] and version[1] <= ended[1]) or record["at"] < at - STALE_S:
+                return False
             self.sockets[socket] += 1
         elif version == entry.version:
             return True
-        elif not has_gap:
+        else:
+            is_void = "again" in record and tuple(record["again"]) != entry.version and not has_gap
             is_older = version[0] == entry.version[0] and version[1] < entry.version[1]
-            if is_older or "again" in record or record["at"] < entry.at - STALE_S:
+            if is_older or record["at"] < entry.at - STALE_S or is_void:
                 return False
         self.leases[key] = Entry(version, record["at"], Lease(**record["l"]), self.offset)
         return True
@@ -188,7 +194,8 @@ class Table:
     def state_of(self, key: str, writer: str) -> bytes:
         """Return the record of a lease that says what is."""
         entry = self.leases.get(key)
-        return end_of(self.void.get(key), writer) if entry is None else entry.encode(again=True)
+        void = self.void.get(key)
+        return end_of(void, writer) if entry is None else entry.encode(again=void or ("", 0))
 
 
 def _ends(record: Any, entry: Entry) -> bool:

@@ -1,0 +1,152 @@
+"""The table of a fleet: what each record changes, which are void, and how what is void is mended."""
+
+import pytest
+from evframe_fleet.table import STALE_S, Entry, Table, end_of, key_of
+from evframe_shards.lane import INDEX_BITS
+from evframe_shards.leases import Lease
+from fleet_simulation import PARTITIONS, World
+from orjson import dumps
+
+KEY = key_of("lease", "E", "udp:127.0.0.1:1")
+
+
+def lease(version, at=100.0, ends_at=None):
+    return Entry(version, at, Lease(event="E", key="udp:127.0.0.1:1", text="udp:127.0.0.1:1", ends_at=ends_at))
+
+
+def read(*values, key=KEY, first=0):
+    table = Table(PARTITIONS)
+    for offset, value in enumerate(values, first):
+        table.read(offset, key, value)
+    return table
+
+
+def version_of(table):
+    entry = table.leases.get(KEY)
+    return entry and entry.version
+
+
+OLD, NEW = lease(("a", 1)), lease(("b", 1), 100.5)
+
+
+@pytest.mark.parametrize(
+    ("values", "version", "is_void"),
+    [
+        ([OLD.encode()], ("a", 1), False),
+        ([OLD.encode(), NEW.encode()], ("b", 1), False),
+        ([OLD.encode(), end_of(("a", 1), "c")], None, False),
+        ([OLD.encode(), NEW.encode(), end_of(("a", 1), "c")], ("b", 1), True),
+        ([OLD.encode(), NEW.encode(), end_of(("a", 1), "c"), NEW.encode(again=("", 0))], ("b", 1), False),
+        ([OLD.encode(), end_of(None, "c", 100.0)], None, False),
+        ([OLD.encode(), NEW.encode(), end_of(("a", 1), "c", 100.4)], ("b", 1), True),
+        ([OLD.encode(), NEW.encode(), end_of(("a", 1), "c", 100.6)], None, False),
+        ([OLD.encode(), None], ("a", 1), True),
+        ([OLD.encode(), end_of(("a", 1), "c"), None], None, False),
+        ([OLD.encode(), end_of(("a", 1), "c"), OLD.encode()], None, True),
+        ([OLD.encode(), end_of(("a", 1), "c"), OLD.encode(again=("", 0))], None, True),
+        ([OLD.encode(), NEW.encode(), OLD.encode(again=("", 0))], ("b", 1), True),
+        ([lease(("a", 2)).encode(), OLD.encode()], ("a", 2), True),
+        ([lease(("b", 1), 100.1 + STALE_S).encode(), OLD.encode()], ("b", 1), True),
+        ([lease(("b", 1), 99.9 + STALE_S).encode(), OLD.encode()], ("a", 1), False),
+    ],
+)
+def test_a_lease_is_what_the_last_valid_record_says(values, version, is_void):
+    """An end names what it ends, a tombstone ends nothing, and what comes late or twice changes nothing."""
+    table = read(*values)
+
+    assert version_of(table) == version
+    assert (KEY in table.void) == is_void
+    assert (table.sockets["udp:127.0.0.1:1"] > 0) == (version is not None)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [OLD.encode(), None],
+        [OLD.encode(), NEW.encode(), end_of(("a", 1), "c")],
+        [OLD.encode(), end_of(("a", 1), "c"), OLD.encode()],
+        [OLD.encode(), NEW.encode(), OLD.encode(again=("", 0))],
+    ],
+)
+def test_what_is_void_is_mended_for_those_who_read_the_compacted_topic(values):
+    """The record that says what is has the same meaning for a reader of everything and for one of the last record."""
+    whole = read(*values)
+    state = whole.state_of(KEY, "c")
+
+    assert whole.read(len(values), KEY, state).is_valid
+    assert KEY not in whole.void
+    assert version_of(read(state)) == version_of(whole)
+    late = read(values[-1], state, first=len(values) - 1)
+    assert version_of(late) == version_of(whole)
+
+
+def test_a_reader_that_has_missed_records_takes_what_comes():
+    """What an end or a tombstone depends on may have been removed."""
+    for value in (None, end_of(("b", 1), "c")):
+        table = read(OLD.encode())
+        table.read(2, KEY, value)
+        assert version_of(table) is None
+        table.read(3, KEY, NEW.encode(again=("", 0)))
+        assert version_of(table) == ("b", 1)
+
+
+def test_positions_of_an_earlier_owner_are_void():
+    """An owner with a lower epoch changes nothing, and a separate position is removed by a record of the present one."""
+    table = Table(PARTITIONS)
+    offset = iter(range(100))
+
+    def take(names, **value):
+        return table.read(next(offset), key_of(*names), dumps(value) if value else None).is_valid
+
+    assert take(("owner", 0), o=(1, "a"))
+    assert take(("front", 0), o=(1, "a"), at=5)
+    assert take(("behind", 0, "s"), o=(1, "a"), at=3)
+    assert (table.effective(0, "s"), table.effective(0, "t")) == (3, 5)
+    assert take(("owner", 0), o=(2, "b"))
+    assert not take(("owner", 0), o=(2, "c"))
+    assert not take(("front", 0), o=(1, "a"), at=4)
+    assert not take(("behind", 0, "s"), o=(1, "a"), at=None)
+    assert not take(("behind", 0, "s"))
+    assert (table.owners[0], table.effective(0, "s"), table.effective(0, "t")) == ((2, "b"), 3, 5)
+    assert take(("behind", 0, "s"), o=(2, "b"), at=None)
+    assert take(("behind", 0, "s"))
+    assert table.effective(0, "s") == 5
+
+
+@pytest.mark.parametrize("kind", ["tombstone", "end", "owner", "front", "behind"])
+def test_void_records_are_mended_before_the_broker_compacts(kind):
+    """A gateway that starts later reads the last record of each key alone, and has the same table."""
+    world = World(1)
+    process = world.processes[0]
+    for _ in range(4):
+        world.advance(0.5)
+        world.settle_down()
+    world.away.add("udp:127.0.0.1:1")
+    world.subscribe(process, "udp:127.0.0.1:1", 0)
+    for _ in range(6):
+        world.raise_event(process)
+        world.advance(0.7)
+        world.settle_down()
+    partition = next(number for number, places in enumerate(world.table.behind) if places)
+    zombie = {"o": (0, "z"), "at": None}
+    key, value = {
+        "tombstone": (key_of("lease", "E", "udp:127.0.0.1:1"), None),
+        "end": (key_of("lease", "E", "udp:127.0.0.1:1"), end_of(("z", 1), "z")),
+        "owner": (key_of("owner", partition), dumps({"o": (1, "z")})),
+        "front": (key_of("front", partition), dumps({**zombie, "at": 1 << INDEX_BITS})),
+        "behind": (key_of("behind", partition, "udp:127.0.0.1:1"), dumps(zombie)),
+    }[kind]
+
+    world.broker.append_lease(key, value)
+    for _ in range(4):
+        world.advance(0.5)
+        world.settle_down()
+    world.now += 100
+    world.broker.compact()
+
+    fresh = Table(PARTITIONS)
+    for offset, name, record, _ in world.broker.leases:
+        fresh.read(offset, name, record)
+    assert fresh.leases.keys() == world.table.leases.keys() == {key_of("lease", "E", "udp:127.0.0.1:1")}
+    assert (fresh.owners, fresh.fronts, fresh.behind) == (world.table.owners, world.table.fronts, world.table.behind)
+    assert fresh.behind[partition]
