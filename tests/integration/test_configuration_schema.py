@@ -81,6 +81,7 @@ FAULTS = {
     "a missing key of an array": ('[[policies]]\nsocket = "udp:*"', "[[policies]]"),
     "an unknown scheme": ("udp:127.0.0.1:9000", "udb:127.0.0.1:9000"),
     "a reference outside of a secret": ('bind = "127.0.0.1:0"', 'bind = "${env:EVFRAME_TEST_BIND}"'),
+    "a reference in an option of a plugin beside those of the core": ('"/tmp/state"', '"${env:EVFRAME_TEST_BIND}"'),
     "a boolean for a number": ("rate = 10", "rate = true"),
     "a value of another type in a table": ('E_A = "json:dumps"', "E_A = 1"),
     "no such choice of a plugin": ('facility = "daemon"', 'facility = "demon"'),

@@ -31,8 +31,9 @@ def configuration_schema(plugins: Sequence[Installed] | None = None) -> dict[str
     within_core = [plugin.placed(place) for place, plugin in placed.items() if place.startswith("core.")]
     top: dict[str, Any] = {
         "include": {"description": _INCLUDE, "type": "array", "items": {"type": "string", "minLength": 1}},
-        "core": object_schema([*options_of(core), *within_core], sentence(core), is_filled=False),
+        "core": object_schema(options_of(core), sentence(core), is_filled=False),
     }
+    top["core"]["properties"] |= {option.name: option_schema(option, is_filled=True) for option in within_core}
     top |= {
         place: option_schema(plugin.placed(place), is_filled=True)
         for place, plugin in placed.items()
