@@ -33,6 +33,8 @@ class NatsSocket:
     """Whether messages are published without JetStream."""
     tls: bool = False
     template: Template | None = attrs.field(default=None, eq=False, repr=False)
+    reserved: str | None = attrs.field(default=None, eq=False)
+    """What clients may not use, for an error."""
 
     @property
     def parameters(self) -> tuple[str, ...]:

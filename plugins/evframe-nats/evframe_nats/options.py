@@ -25,6 +25,8 @@ class ServerOptions(LoginOptions):
     url: str = attrs.field(validator=_pattern)
     """The servers, as ``nats://host:port/subject`` with ``*`` for any text within the host or the subject, or ``*``
     alone. Without a port it is 4222, without a subject any subject."""
+    for_clients: bool = False
+    """Allow run-time clients to subscribe sockets with this login; without it they are refused."""
 
 
 @attrs.frozen
@@ -53,9 +55,9 @@ class Options:
     """How servers let us in: users, tokens and files of credentials."""
     contents: tuple[bytes | None, ...] = file_digests("ca_file", "cert_file")
 
-    def login(self, target: NatsSocket) -> LoginOptions | None:
+    def login(self, target: NatsSocket) -> ServerOptions | None:
         """Return how the servers of *target* let us in; None where its user is in no entry that fits."""
         for each in self.servers:
             if target.user in {None, each.user} and Pattern.of(each.url).fits(target):
                 return each
-        return LoginOptions() if target.user is None else None
+        return ServerOptions(url="*", for_clients=True) if target.user is None else None

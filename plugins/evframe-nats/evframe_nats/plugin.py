@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 from evframe_connections import PublishingTransport
 from evframe_wire.ids import id_of
 from evframe_wire.tls import ClientTls
@@ -43,11 +44,12 @@ class NatsTransport(PublishingTransport[NatsOptions, NatsSocket, "Server"]):
     def _parse(self, scheme: str, rest: str) -> NatsSocket:  # noqa: ARG002 there is one
         try:
             found = parse(rest)
-            if self._options.login(found) is None:
+            login = self._options.login(found)
+            if login is None:
                 raise ValueError("expected a user of an entry of [[plugins.nats.servers]] that fits")
         except ValueError as error:
             raise SocketError(shown(rest), str(error)) from None
-        return found
+        return found if login.for_clients else attrs.evolve(found, reserved="a server with a login")
 
     def _key(self, target: NatsSocket) -> Hashable:
         return target.server, self._options.login(target)

@@ -14,11 +14,14 @@ from brokers.nats import MOST_BYTES, Nats
 from brokers.proxy import FaultProxy
 from brokers.streams import jetstream_of, make_stream, messages_in, numbers_in
 from carried import PARENT, ByParameter
+from evframe_mi import ManagementOptions
+from evframe_mi.policy import Policy
 from evframe_nats import NatsTransport, Options, ServerOptions
 from evframe_nats_clients.connection import NatsConnection
 from nats.aio.transport import TcpTransport
 
 import evframe
+from evframe.exceptions import ForbiddenError
 from evframe.testing import FakeNames, Peer, TransportContract, until
 
 PERMISSIONS = """
@@ -168,6 +171,21 @@ def test_sockets(text, canonical):
     assert socket.canonical == canonical
     assert transport.on_subscribe("nats", canonical.partition(":")[2]) == socket
     assert "s3cret" not in repr(transport._options)
+
+
+@pytest.mark.parametrize("login", [{"password": "s3cret", "user": "n"}, {"token": "s3cret"}])
+def test_clients_do_not_use_the_login(login):
+    """A run-time client, which chooses host and subject, gets no login of the configuration but one that is for clients."""
+    policy = Policy("test", ManagementOptions(schemes=["nats"]))
+    texts = ["//evil.example/a", *(["//n@evil.example/a"] if "user" in login else [])]
+    for text in texts:
+        transport = NatsTransport(Options(servers=[ServerOptions(url="*", **login)]))
+        with pytest.raises(ForbiddenError, match="a server with a login"):
+            policy.check_socket(transport.on_subscribe("nats", text))
+        permitting = NatsTransport(Options(servers=[ServerOptions(url="*", for_clients=True, **login)]))
+        policy.check_socket(permitting.on_subscribe("nats", text))
+    others = NatsTransport(Options(servers=[ServerOptions(url="nats://h/calls.*", **login)]))
+    policy.check_socket(others.on_subscribe("nats", "//h/other"))
 
 
 def test_urls_of_nats_with_tls():
