@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Final, Self
 
 import attrs
 from evframe_wire.addresses import HostSocket, shown_authority, url_host_port
 from evframe_wire.path_masking import masked
+from evframe_wire.patterns import fits_stars
 
 PORTS: Final = {"http": 80, "https": 443}
 FORM: Final = "expected //host[:port][/path]"
@@ -108,4 +108,4 @@ class UrlPattern:
     def fits(self, target: UrlSocket) -> bool:
         """Return whether *target* is one that is meant."""
         parts = ((target.scheme, self.scheme), (f"{target.host}:{target.port}", self.authority))
-        return all(fnmatchcase(text, pattern) for text, pattern in (*parts, (target.path, self.path)))
+        return all(fits_stars(text, pattern) for text, pattern in (*parts, (target.path, self.path)))

@@ -16,7 +16,10 @@ from evframe_http.urls import UrlPattern, UrlSocket
         ("https://hooks.example*", ["https://hooks.example/"], ["https://hooks.example/a"]),
         ("https://*.example/*", ["https://a.b.example/x"], ["https://evil/x.example/", "https://example/x"]),
         ("https://h.example/*", [], ["https://h.example:444/", "https://evil/h.example/x"]),
-        ("http://h:*/a?", ["http://h:81/ab"], ["http://h:81/a"]),
+        ("http://h:*/a?x=*", ["http://h:81/a?x=1"], ["http://h:81/abx=1", "http://h:81/a"]),
+        ("http://[::1]:9000/*", ["http://[::1]:9000/a"], ["http://1:9000/a", "http://[::2]:9000/a"]),
+        ("https://[2001:db8::*]/*", ["https://[2001:db8::1]/"], ["https://[2001:db9::1]/"]),
+        ("http://h/[ab]*", ["http://h/[ab]c"], ["http://h/ac"]),
     ],
 )
 def test_patterns(pattern, fits, others):

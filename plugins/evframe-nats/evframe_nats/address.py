@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import quote
@@ -11,6 +10,7 @@ from urllib.parse import quote
 import attrs
 from evframe_nats_clients.logins import DEFAULT_PORT, check_subject
 from evframe_wire.addresses import shown_authority, without_brackets
+from evframe_wire.patterns import fits_stars
 from evframe_wire.urls import decoded, host_and_port
 
 from evframe import Event
@@ -146,4 +146,4 @@ class Pattern:
     def fits(self, target: NatsSocket) -> bool:
         """Return whether *target* is one that is meant: each of its hosts gets the login."""
         hosts = (f"{host}:{port}" for host, port in target.hosts)
-        return fnmatchcase(target.subject, self.subject) and all(fnmatchcase(each, self.authority) for each in hosts)
+        return fits_stars(target.subject, self.subject) and all(fits_stars(each, self.authority) for each in hosts)

@@ -188,6 +188,15 @@ def test_clients_do_not_use_the_login(login):
     policy.check_socket(others.on_subscribe("nats", "//h/other"))
 
 
+@pytest.mark.parametrize("url", ["nats://[::1]", "nats://[::1]:4222/calls.*", "nats://[::*]"])
+def test_logins_for_addresses_in_brackets(url):
+    """The brackets of an IPv6 address are no wildcard: the login is that of this address, and of no other host."""
+    transport = NatsTransport(Options(servers=[ServerOptions(url=url, user="n", password="s3cret")]))
+    assert transport.on_subscribe("nats", "//n@[::1]/calls.a").user == "n"
+    with pytest.raises(evframe.SocketError, match="expected a user of an entry"):
+        transport.on_subscribe("nats", "//n@1:4222/calls.a")
+
+
 def test_urls_of_nats_with_tls():
     """The URL that other clients have for TLS is refused with the socket that it stands for."""
     with pytest.raises(evframe.SocketError, match=r"expected 'nats://h:4223/a\?tls', got a URL"):

@@ -1,10 +1,13 @@
-"""Patterns for the names of events."""
+"""Patterns for the names of events, and for URLs."""
 
 from __future__ import annotations
 
 import re
-from fnmatch import translate
+from fnmatch import fnmatchcase, translate
 from functools import lru_cache
+from typing import Final
+
+_BRACKETED: Final = re.compile(r"[?[]")
 
 
 @lru_cache(maxsize=1024)
@@ -15,3 +18,11 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
         return f"[{found[1]}]" if found[1] in "*?[" else found[1]
 
     return re.compile(translate(re.sub(r"\\(.)", take_as_it_is, pattern, flags=re.DOTALL)))
+
+
+def fits_stars(text: str, pattern: str) -> bool:
+    """Return whether *text* is what *pattern* means, in which ``*`` is any text.
+
+    Nothing else is a wildcard: URLs have brackets around IPv6 addresses, and question marks before their queries.
+    """
+    return fnmatchcase(text, _BRACKETED.sub(r"[\g<0>]", pattern))
