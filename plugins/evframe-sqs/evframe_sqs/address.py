@@ -19,6 +19,11 @@ _REGIONS: Final = (
     re.compile(r"(?:^|\.)sqs(?:-fips)?\.([a-z]{2,}(?:-[a-z0-9]+)+)\."),
     re.compile(r"^([a-z]{2,}(?:-[a-z0-9]+)+)\.queue\.amazonaws\."),
 )
+_SERVICE: Final = re.compile(
+    r"https://(?:sqs(?:-fips)?\.[a-z0-9-]+\.(?:amazonaws\.com(?:\.cn)?|api\.aws)"
+    r"|vpce-[a-z0-9-]+\.sqs\.[a-z0-9-]+\.vpce\.amazonaws\.com(?:\.cn)?"
+    r"|(?:[a-z0-9-]+\.)?queue\.amazonaws\.com(?:\.cn)?)"
+)
 
 
 @attrs.frozen(slots=True)
@@ -35,6 +40,8 @@ class SqsSocket:
     """The region that the host names; None where it names none."""
     endpoints: tuple[tuple[str, int], ...]
     """The host, without the brackets of an IPv6 address, and the port."""
+    reserved: str | None = attrs.field(default=None, eq=False)
+    """What makes the socket one of the configuration alone; None for nothing."""
     canonical: str = attrs.field(init=False, eq=False)
     """The URL; a field, because every batch needs it."""
 
@@ -46,6 +53,11 @@ class SqsSocket:
     def expires(self) -> bool:
         """A lease may end."""
         return True
+
+    @property
+    def is_of_aws(self) -> bool:
+        """Whether the URL is one of the service, encrypted: others of the domain may belong to anybody."""
+        return _SERVICE.fullmatch(self.base) is not None
 
     @property
     def is_fifo(self) -> bool:

@@ -39,7 +39,9 @@ class SqsTransport(ConnectingTransport[SqsOptions, SqsSocket, "Client"]):
     def _parse(self, scheme: str, rest: str) -> SqsSocket:  # noqa: ARG002 there is one
         socket = parse(rest, self._named)
         if self._options.endpoint_url is None:
-            return socket
+            if socket.is_of_aws or socket.url in self._named.values():
+                return socket
+            return attrs.evolve(socket, reserved="a host that is not of SQS")
         other = parse(f"{self._options.endpoint_url}/{socket.queue}")
         return attrs.evolve(socket, base=other.base, endpoints=other.endpoints, region=socket.region or other.region)
 

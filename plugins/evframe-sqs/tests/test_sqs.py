@@ -8,13 +8,15 @@ from itertools import count
 import pytest
 from carried import PARENT, ByParameter
 from evframe_aws_clients import Verdict
+from evframe_mi import ManagementOptions
+from evframe_mi.policy import Policy
 from evframe_sqs import Options, SqsTransport, parse
 from evframe_sqs.answers import ERRORS
 from sqs_front import LOST, Front, error
 
 import evframe
 from evframe.config import Config, CoreOptions
-from evframe.exceptions import SocketError
+from evframe.exceptions import ForbiddenError, SocketError
 from evframe.testing import until
 
 QUEUES = count()
@@ -276,6 +278,27 @@ def test_regions(url, region):
     assert socket.region == region
     assert socket.canonical == f"sqs:{url}"
     assert socket.is_fifo == url.endswith(".fifo")
+
+
+SERVICES = ["sqs.eu-west-1.amazonaws.com", "sqs-fips.us-east-1.api.aws", "eu-west-1.queue.amazonaws.com"]
+SERVICES += ["vpce-0a1b-2c3d.sqs.eu-west-1.vpce.amazonaws.com", "sqs.cn-north-1.amazonaws.com.cn"]
+OTHERS = ["evil.example", "sqs.eu-west-1.amazonaws.com.evil.example", "sqs.eu-west-1.amazonaws.com:8443", "127.0.0.1"]
+OTHERS += ["sqs.x.eu-west-1.elb.amazonaws.com", "ec2-1-2-3-4.compute.amazonaws.com", "evil-sqs.eu-west-1.amazonaws.com"]
+
+
+def test_clients_send_the_credentials_to_no_other_host():
+    """Requests to the host of a run-time client have the credentials' name and session token: that is one of SQS."""
+    policy = Policy("test", ManagementOptions(schemes=["sqs"]))
+    own = "https://localstack.example:4566/1/calls"
+    transport = SqsTransport(Options(**KEYS, queue_url=[f"[calls]{own}"]))
+    for rest in (*(f"https://{host}/1/calls" for host in SERVICES), own, "calls"):
+        policy.check_socket(transport.on_subscribe("sqs", rest))
+    for rest in (f"http://{SERVICES[0]}/1/calls", *(f"https://{host}/1/calls" for host in OTHERS), own + "2"):
+        with pytest.raises(ForbiddenError, match="a host that is not of SQS"):
+            policy.check_socket(transport.on_subscribe("sqs", rest))
+    elsewhere = SqsTransport(Options(**KEYS, endpoint_url="https://proxy.example"))
+    policy.check_socket(elsewhere.on_subscribe("sqs", "https://evil.example/1/calls"))
+    assert elsewhere.on_subscribe("sqs", "https://evil.example/1/calls").endpoints == (("proxy.example", 443),)
 
 
 def test_equal_urls():
