@@ -105,6 +105,11 @@ class UrlPattern:
         has_port = ":" in authority.rpartition("]")[2]
         return cls(scheme, authority.lower() if has_port else f"{authority.lower()}:{PORTS[scheme]}", path or "/")
 
+    @property
+    def host(self) -> str:
+        """The host, which may have wildcards."""
+        return self.authority.rpartition(":")[0] or self.authority
+
     def fits(self, target: UrlSocket) -> bool:
         """Return whether *target* is one that is meant."""
         parts = ((target.scheme, self.scheme), (f"{target.host}:{target.port}", self.authority))

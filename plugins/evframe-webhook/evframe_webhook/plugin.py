@@ -68,13 +68,18 @@ class WebhookTransport(ConnectingTransport[WebhookOptions, WebhookSocket, _Serve
         self._target = targets_of(options)
         self._pauses = Pauses()
         self._sockets = KnownSockets(
-            partial(parse, mask_paths=options.mask_paths, networks=options.networks),
+            self._parsed,
             partial(shown, mask_paths=options.mask_paths),
         )
         self.formats = TargetFormats(options, self._target)
         """The formats of the subscribers."""
         self._holders = Holders()
         self._tls = ClientTls(options.ca_file)
+
+    def _parsed(self, scheme: str, rest: str) -> WebhookSocket:
+        socket = parse(scheme, rest, mask_paths=self._options.mask_paths, networks=self._options.networks)
+        reserved = socket.reserved or self._target(socket).reserved
+        return attrs.evolve(socket, reserved=reserved) if reserved else socket
 
     @hookimpl
     def loaded(self, context: PluginContext) -> None:

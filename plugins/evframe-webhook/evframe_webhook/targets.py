@@ -21,6 +21,8 @@ class Target:
     max_in_flight: int
     max_pause_s: float
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    reserved: str | None = None
+    """What makes its sockets those of the configuration alone; None for nothing."""
     keys: tuple[bytes, ...] = attrs.field(default=(), repr=False)
     origin: str | None = None
 
@@ -65,6 +67,7 @@ def _target(options: Options, own: TargetOptions) -> Target:
         own.max_in_flight or options.max_in_flight,
         options.max_retry_after_s,
         own.headers,
+        "headers for any host" if own.headers and "*" in UrlPattern.of(own.url).host else None,
         tuple(key_of(secret) for secret in secrets if secret is not None),
         own.origin,
     )

@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 from evframe_http.public import is_permitted
 from evframe_mi import ManagementOptions
+from evframe_mi.policy import Policy
 from evframe_webhook import Options, TargetOptions, WebhookTransport, parse
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from networks import made, subscribe
 from webhook_server import Server
 
 import evframe
+from evframe.exceptions import ForbiddenError
 from evframe.testing import ConfigFile, FakeNames, until
 
 WEB = ManagementOptions(schemes=["http", "https", "virtual"])
@@ -149,6 +151,34 @@ async def test_clients_subscribe_no_private_address(host):
         events.subscribe_event("E_B", f"http://{host}:1/")
         assert subscribe(events, "mi", "E_A", f"http://{host}:1/", 60) == 400
         assert events.plugin("mi").policies.refused == {"reserved": 2}
+
+
+@pytest.mark.parametrize(
+    ("url", "is_for_clients"),
+    [
+        ("*", False),
+        ("https://*", False),
+        ("https://*:*/*", False),
+        ("https://*.example/*", False),
+        ("https://hooks.example/*", True),
+        ("https://hooks.example:*/*", True),
+    ],
+)
+def test_clients_get_the_headers_of_no_other_host(url, is_for_clients):
+    """Headers, which may have a token, go to a host of a client's choice only where the target names it."""
+    policy = Policy("test", WEB)
+    headers = {"Authorization": "Bearer s3cret"}
+    targets = [TargetOptions("https://named.example/*"), TargetOptions(url, headers=headers)]
+    transport = WebhookTransport(Options(targets=targets))
+    socket = transport.on_subscribe("https", "//hooks.example/")
+    if is_for_clients:
+        policy.check_socket(socket)
+    else:
+        with pytest.raises(ForbiddenError, match="headers for any host"):
+            policy.check_socket(socket)
+    policy.check_socket(transport.on_subscribe("https", "//named.example/"))
+    plain = WebhookTransport(Options(targets=[TargetOptions(url, timeout_ms=7)]))
+    policy.check_socket(plain.on_subscribe("https", "//hooks.example/"))
 
 
 async def test_the_scheme_is_opt_in():
