@@ -6,7 +6,7 @@ import pytest
 
 import evframe
 from evframe.config import CoreOptions, parse_config
-from evframe.config.policy import KEYS
+from evframe.config.policy import KEYS, PolicyOptions, matching
 from evframe.events.event import Event
 from evframe.plugin import NO_POLICY, STORED, MemoryQueue, Policy, UntilStored
 from evframe.plugins.compose import compose
@@ -94,6 +94,13 @@ def test_first_pattern_that_matches(follower):
     assert (first.subscriber.policy, first.policy) == (Policy(rate=5.0, max_age_s=60.0), Policy(where="n = 1"))
     assert (second.subscriber.policy, second.policy) == (Policy(rate=1.0), NO_POLICY)
     assert follower.queues["memory:a1"].policy == Policy(rate=5.0, max_age_s=60.0)
+
+
+def test_addresses_in_brackets():
+    """The canonical socket of an IPv6 address is a pattern of itself, and not of what has one of its characters."""
+    options = [PolicyOptions(socket="tcp:[2001:db8::1]:9000", rate=5.0), PolicyOptions(socket="*", rate=1.0)]
+    assert matching(options, "tcp:[2001:db8::1]:9000").rate == 5.0
+    assert matching(options, "tcp:2:9000").rate == 1.0
 
 
 def test_subscriptions_over_patterns_over_requests(follower):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any, Final, Literal
 
 import attrs
 from attrs.validators import optional
 from evframe_options import above, at_least, structure
+from evframe_wire.patterns import fits_socket
 
 
 @attrs.frozen(kw_only=True)
@@ -97,4 +97,4 @@ class PolicyOptions(Policy):
 
 def matching(options: Sequence[PolicyOptions], canonical: str) -> Policy:
     """Return the policy of the first of *options* that matches the socket."""
-    return next((each.of(KEYS) for each in options if fnmatchcase(canonical, each.socket)), NONE)
+    return next((each.of(KEYS) for each in options if fits_socket(canonical, each.socket)), NONE)

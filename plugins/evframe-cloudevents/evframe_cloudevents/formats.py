@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, Protocol, TypeVar, cast
+
+from evframe_wire.patterns import fits_socket
 
 from evframe_cloudevents.envelope import Attributes, BinaryMessage, Carried, Envelope, Raised
 from evframe_cloudevents.plugin import NAME, CloudEventsPlugin
@@ -111,7 +112,7 @@ class Formats:
             return self._format
         found = self._known.get(canonical)
         if found is None:
-            matching = (rule.format for rule in self._rules if fnmatchcase(canonical, rule.socket))
+            matching = (rule.format for rule in self._rules if fits_socket(canonical, rule.socket))
             found = next(matching, self._format)
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 from carried import PARENT, ByParameter
 from cloudevents.core.formats.json import JSONFormat
-from evframe_cloudevents import CloudEventsPlugin, FormatOptions, Options
+from evframe_cloudevents import CloudEventsPlugin, FormatOptions, Formats, Options
 from evframe_datagram import DatagramTransport
 from evframe_datagram import Options as DatagramOptions
 from evframe_stream import Options as StreamOptions
@@ -164,6 +164,15 @@ async def test_other_attributes_after_a_reload(receiver):
         ("urn:b", "x.E_TEST"),
         ("urn:a", "E_TEST"),
     ]
+
+
+def test_formats_of_addresses_in_brackets():
+    """The canonical socket of an IPv6 address is a pattern of itself."""
+    formats = Formats(
+        "jsonrpc", [FormatOptions("tcp:[::1]:9000", "cloudevents"), FormatOptions("*[fe80:*", "cloudevents")]
+    )
+    found = [formats.of(each) for each in ("tcp:[::1]:9000", "tcp:[fe80::1%lo]:1", "tcp:[::2]:9000", "tcp:1:9000")]
+    assert found == ["cloudevents", "cloudevents", "jsonrpc", "jsonrpc"]
 
 
 def test_a_reply_needs_an_id():

@@ -1,4 +1,4 @@
-"""Patterns for the names of events, and for URLs."""
+"""Patterns for the names of events, for sockets and for URLs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 _BRACKETED: Final = re.compile(r"[?[]")
+_ADDRESS: Final = re.compile(r"\[(?=[^]]*:)")
 
 
 @lru_cache(maxsize=1024)
@@ -26,3 +27,8 @@ def fits_stars(text: str, pattern: str) -> bool:
     Nothing else is a wildcard: URLs have brackets around IPv6 addresses, and question marks before their queries.
     """
     return fnmatchcase(text, _BRACKETED.sub(r"[\g<0>]", pattern))
+
+
+def fits_socket(canonical: str, pattern: str) -> bool:
+    """Return whether a canonical socket fits an `fnmatch` pattern; the brackets of IPv6 addresses are text."""
+    return fnmatchcase(canonical, _ADDRESS.sub("[[]", pattern))
