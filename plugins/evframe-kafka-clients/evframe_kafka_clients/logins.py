@@ -27,6 +27,12 @@ _SOURCES: Final = {
     "oauth_function": "sasl.oauthbearer.token.function",
     "oauth_url": "sasl.oauthbearer.token.endpoint.url",
 }
+_FILES: Final = {
+    "ca": "ssl.ca.location",
+    "certificate": "ssl.certificate.location",
+    "key": "ssl.key.location",
+    "oauth_ca": "https.ca.location",
+}
 _FUNCTION: Final = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
 _EXTENSION: Final = re.compile(r"([A-Za-z]+)=([\x20-\x2b\x2d-\x7e]+)")
 
@@ -75,7 +81,7 @@ def check_login(options: Mapping[str, Any]) -> None:
 
 def reserved(options: Mapping[str, Any]) -> str | None:
     """Return the property among *options* that reads or runs something of this machine, or None."""
-    return next((name for option, name in _SOURCES.items() if option in options), None)
+    return next((name for option, name in (_SOURCES | _FILES).items() if option in options), None)
 
 
 def without_tokens(options: Mapping[str, Any]) -> dict[str, Any]:

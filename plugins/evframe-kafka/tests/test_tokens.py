@@ -83,6 +83,21 @@ def test_a_client_subscribes_no_socket_that_fetches_tokens(source):
     Policy("test", ManagementOptions()).check_socket(parse("h/t"))
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        "g.ssl.ca.location=/tmp/pipe",
+        "g.ssl.certificate.location=/a.pem",
+        "g.ssl.certificate.location=/a&g.ssl.key.location=/b",
+    ],
+)
+def test_a_client_names_no_file_of_certificates(files):
+    """A client could log in elsewhere with a key of this machine, or have a pipe read that never ends."""
+    with pytest.raises(ForbiddenError, match=r"expected ssl\.\w+\.location in sockets of the configuration alone"):
+        Policy("test", ManagementOptions()).check_socket(parse(f"h/t?g.security.protocol=SSL&{files}"))
+    Policy("test", ManagementOptions()).check_socket(parse("h/t?g.security.protocol=SSL"))
+
+
 @pytest.mark.parametrize("source", ["file", "function", "provider"])
 async def test_a_kafka_takes_the_token(kafka, topic, tmp_path, module, provider, source, caplog):
     """Records arrive at brokers that want a token; it is in no log, at DEBUG either."""
