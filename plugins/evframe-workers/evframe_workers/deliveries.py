@@ -49,8 +49,11 @@ class Engine(Protocol[Handle]):
     def put(self, handle: Handle, event: Event, done: Done) -> None:
         """Deliver an event, and call *done* with its outcome."""
 
-    def put_all(self, handles: Sequence[Handle], event: Event) -> None:
-        """Deliver an event to several; their targets have `counts`, and take the outcomes without callbacks."""
+    def put_all(self, handle: Handle, events: Sequence[Event]) -> bool:
+        """Deliver events, whose target has `counts` and takes the outcomes without callbacks.
+
+        Return False, and deliver none, when they need callbacks: some find no room, or the handle is over.
+        """
 
 
 class Target(Generic[Handle]):
@@ -120,36 +123,36 @@ class Deliveries(Generic[Handle]):
             raise ValueError(f"kind: expected that of a message to a worker, got {kind!r}")
 
     def _take(self, content: bytes) -> None:
-        engine, targets = self._engine, self.targets
-        frame = Frame.decode(content, engine.definition_of, 0.0)  # the monotonic clock is that of the machine
-        chosen: list[Target[Handle]] = []
-        handles: list[Handle] = []
-        count = 0  # of events since the targets were others
-        for event, numbers in zip(frame.events, frame.targets, strict=True):
+        targets = self.targets
+        frame = Frame.decode(content, self._engine.definition_of, 0.0)  # the monotonic clock is that of the machine
+        start = 0
+        chosen: Sequence[Target[Handle]] = ()
+        for index, numbers in enumerate(frame.targets):
             if numbers != SAME:
-                for target in chosen:
-                    target.tail += count
-                count = 0
-                chosen = [targets[number] for number in ((numbers,) if isinstance(numbers, int) else numbers)]
-                handles = [target.handle for target in chosen if target.counts and target.handle is not None]
-            if handles:
-                engine.put_all(handles, event)
-            if len(handles) < len(chosen):
-                for target in chosen:
-                    if not target.counts or target.handle is None:
-                        self._put(target, event, target.tail + count)
-            count += 1
-        for target in chosen:
-            target.tail += count
+                self._put(chosen, frame.events[start:index])
+                start = index
+                chosen = tuple(targets[number] for number in ((numbers,) if isinstance(numbers, int) else numbers))
+        self._put(chosen, frame.events[start:])
         self._taken += 1
         self._plan()
 
-    def _put(self, target: Target[Handle], event: Event, position: int) -> None:
-        done = partial(target.settle_all, position, position + 1)
-        if target.handle is None:
-            target.waiting.append((event, done))
-        else:
-            self._engine.put(target.handle, event, done)
+    def _put(self, targets: Sequence[Target[Handle]], events: Sequence[Event]) -> None:
+        """Have *events* delivered to each of *targets*."""
+        engine = self._engine
+        for target in targets:
+            position = target.tail
+            target.tail = position + len(events)
+            handle = target.handle
+            target.counts = target.counts and handle is not None and engine.put_all(handle, events)
+            if target.counts:
+                continue
+            for event in events:
+                done = partial(target.settle_all, position, position + 1)
+                position += 1
+                if handle is None:
+                    target.waiting.append((event, done))
+                else:
+                    engine.put(handle, event, done)
 
     def _show(self, row: Row) -> None:
         number, text, *_ = row

@@ -26,6 +26,7 @@ class InterfaceEngine:
     def __init__(self, context: PluginContext) -> None:
         self._context = context
         self._roster = context.roster
+        self._wake = context.roster.scheduler.wake
         self._get_turn = context.roster.scheduler.get_turn
         self._opening: Target[Subscriber] | None = None
 
@@ -80,9 +81,15 @@ class InterfaceEngine:
             self._context.register_event(name)
             return self._context.raising.event(name)
 
-    def put_all(self, handles: Sequence[Subscriber], event: Event) -> None:
-        """Queue an event for several subscribers."""
-        self._roster.scheduler.put(handles, event)
+    def put_all(self, handle: Subscriber, events: Sequence[Event]) -> bool:
+        """Queue events, unless some of them find no room."""
+        queue = handle.queue
+        if not isinstance(queue, AwaitedQueue) or len(queue) + len(events) > queue.room:
+            return False
+        queue.extend(events)
+        handle.count_found(len(events))
+        self._wake(handle)
+        return True
 
     def put(self, handle: Subscriber, event: Event, done: Callable[[str | None], Any]) -> None:
         """Queue an event."""

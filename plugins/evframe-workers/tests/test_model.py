@@ -246,7 +246,7 @@ class Exchange(RuleBasedStateMachine):
         assert self.deaths or self.drops_oldest or len(arrived) == recipient.count["delivered"]
 
 
-Exchange.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+Exchange.TestCase.settings = settings(max_examples=50, stateful_step_count=50, deadline=None)
 TestExchange = Exchange.TestCase
 
 
