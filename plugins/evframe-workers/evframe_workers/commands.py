@@ -68,7 +68,9 @@ class Forwarding:
     def end(self, worker: int) -> None:
         """Answer what a worker that has ended was asked."""
         for key in [key for key in self._open if key[0] == worker]:
-            self._open.pop(key).set_result((False, _ENDED))
+            future = self._open.pop(key)
+            if not future.done():  # given up by its client
+                future.set_result((False, _ENDED))
 
 
 def answer(table: CommandTable, content: bytes, write: Callable[[bytes], object]) -> None:

@@ -23,6 +23,7 @@ from evframe_workers.commands import answer, raised_message
 from evframe_workers.deliveries import Deliveries
 from evframe_workers.engine import InterfaceEngine
 from evframe_workers.plugin import WorkersPlugin
+from evframe_workers.process import OF_FRONT
 from evframe_workers.records import Forwarding
 from evframe_workers.reporting import Reports
 from evframe_workers.settings import NAME
@@ -160,8 +161,9 @@ def _reload(events: EventInterface, content: bytes) -> None:
 
 def main() -> int:
     """Run a worker."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # a terminal and systemd signal all processes; the front says what to do
+    for number in OF_FRONT:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, OF_FRONT)  # the front has blocked them until now
     raise_limit()
     loops = import_module(sys.argv[3])
     with asyncio.Runner(loop_factory=loops.new_event_loop) as runner:

@@ -30,6 +30,8 @@ _OF_SERVICE_MANAGER: Final = {
     for what in names
 }
 """Variables of the environment that are for the front alone."""
+OF_FRONT: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+"""Signals that a terminal and systemd send to all processes; the front says what to do."""
 _STEADY_S: Final = 10.0
 """A worker that has run for so long is started again at once."""
 _END_S: Final = 1.0
@@ -93,6 +95,16 @@ class Connection(asyncio.Protocol):
             self.closed.set_result(None)
 
 
+def _how(code: int) -> str:
+    """Return how a process has ended, from its exit code."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"ended by {signal.Signals(-code).name}"
+    except ValueError:  # most real-time signals have no name
+        return f"ended by signal {-code}"
+
+
 class WorkerProcess:
     """Keeps one worker running.
 
@@ -126,30 +138,37 @@ class WorkerProcess:
         """Start the process, and another one each time it ends, until this is cancelled; the process lives on then."""
         failures = 0
         while True:
-            await self._begin()
-            assert self._connection is not None
-            assert self.process is not None
-            await asyncio.shield(self._connection.closed)
-            code = await self._end()
+            try:
+                await self._begin()
+                assert self._connection is not None
+                await asyncio.shield(self._connection.closed)
+                text = _how(await self._end())
+            except Exception as error:  # noqa: BLE001 no memory, no descriptors, no interpreter: this may pass
+                text = f"not started: {error}"
             self.restarts += 1
             failures = 1 if time.monotonic() - self._began_at > _STEADY_S else failures + 1
-            text = f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
             self._changed(self.index, text, False)
             wait_s = delay_s(failures)
             log.error("a worker has ended", extra={"worker": self.index, "how": text, "again_in_s": round(wait_s, 2)})
             await asyncio.sleep(wait_s)
 
     async def _begin(self) -> None:
-        self._connection = None
+        self._connection = self.process = None
+        self._began_at = time.monotonic()
+        start = self._start()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         ours.setblocking(False)
-        self._began_at = time.monotonic()
         try:
             env = {name: value for name, value in os.environ.items() if name not in _OF_SERVICE_MANAGER}
             loop = asyncio.get_running_loop()
             kind = type(loop).__module__.partition(".")[0]  # asyncio or uvloop
             words = [sys.executable, "-m", "evframe_workers.main", str(theirs.fileno()), str(self.index), kind]
-            self.process = subprocess.Popen(words, pass_fds=(theirs.fileno(),), env=env, stdin=subprocess.DEVNULL)  # noqa: S603, ASYNC220 it does not wait
+            # The process ignores these signals once it has begun; until then, the mask that it inherits holds them.
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, OF_FRONT)
+            try:
+                self.process = subprocess.Popen(words, pass_fds=(theirs.fileno(),), env=env, stdin=subprocess.DEVNULL)  # noqa: S603, ASYNC220 it does not wait
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             pid = self.process.pid
 
             def ready() -> None:
@@ -157,7 +176,7 @@ class WorkerProcess:
                 log.info("a worker is ready", extra={"worker": self.index, "pid": pid})
 
             _, self._connection = await loop.create_unix_connection(
-                lambda: Connection(self.link, self._start(), ready), sock=ours
+                lambda: Connection(self.link, start, ready), sock=ours
             )
         except BaseException:
             ours.close()
