@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 import attrs
+from evframe_wire.keys import canonical_of, key_of
 from orjson import dumps, loads
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Frame:
             "q": self.number,
             "k": self.known,
             "s": self.sockets,
-            "n": [definition.name for definition in names],
+            "n": [key_of(definition.name) for definition in names],
             "t": first + wall_offset,
             "d": [round((event.raised_at - first) * 1e6) for event in events],
             "x": self.targets,
@@ -92,7 +93,7 @@ class Frame:
             FrameError: if *data* are other bytes.
         """
         head, at = _head_of(data)
-        definitions = [definition_of(name) for name in head["n"]]
+        definitions = [definition_of(canonical_of(name)) for name in head["n"]]
         indexes = head.get("i")
         first = head["t"] - wall_offset
         events: list[Event] = []

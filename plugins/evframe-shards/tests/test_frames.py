@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from evframe.events.event import EventRegistry
 
 REGISTRY = EventRegistry()
-NAMES = ["E_A", "E_ÄÖ", 'E_"']
+NAMES = ["E_A", "E_ÄÖ", 'E_"', "E_\udcff"]
 OFFSET = 1.75e9
 
 

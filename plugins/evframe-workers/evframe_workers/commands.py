@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-import orjson
 
 from evframe.plugin import CommandError
 from evframe_workers import messages
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from evframe.plugin import Command, CommandTable
     from evframe_workers.link import Link
 
+log = logging.getLogger("evframe.workers")
 _ENDED: Final = "a worker has ended"
 Answer = tuple[bool, Any]
 """Whether a command has succeeded, and its result or the parts of its error."""
@@ -82,20 +83,22 @@ def answer(table: CommandTable, content: bytes, write: Callable[[bytes], object]
 
     def over(future: asyncio.Future[Any]) -> None:
         error = asyncio.CancelledError() if future.cancelled() else future.exception()
-        if error is None:
-            send(True, future.result())
-        else:
-            send(False, str(error))
+        try:
+            send(error is None, future.result() if error is None else str(error))
+        except TypeError as unfit:
+            send(False, str(unfit))
 
     try:
         result = table.find(name).run(*arguments)
+        if isinstance(result, asyncio.Future):
+            result.add_done_callback(over)
+        else:
+            send(True, result)
     except CommandError as error:
         send(False, str(error))
-        return
-    if isinstance(result, asyncio.Future):
-        result.add_done_callback(over)
-    else:
-        send(True, result)
+    except Exception as error:  # of any plugin: the command of the front says what is wrong
+        log.warning("a command has failed in a worker", extra={"command": name}, exc_info=error)
+        send(False, str(error))
 
 
 def raised(content: bytes) -> tuple[str, float, bytes]:
@@ -107,4 +110,4 @@ def raised(content: bytes) -> tuple[str, float, bytes]:
 
 def raised_message(name: str, raised_at: float, payload: bytes) -> bytes:
     """Return the message that an event was raised in a worker."""
-    return messages.packed(messages.RAISED, b"\0".join((orjson.dumps([name, raised_at]), payload)))
+    return messages.packed(messages.RAISED, b"\0".join((messages.encoded([name, raised_at]), payload)))

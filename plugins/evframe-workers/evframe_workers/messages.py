@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from struct import Struct
 from typing import Any, Final
@@ -77,11 +78,22 @@ class Reader:
             del buffer[:at]
 
 
+def encoded(value: Any) -> bytes:
+    """Return *value* as JSON; TypeError when it has no JSON form."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value).encode()  # of names and paths with bytes that are no UTF-8
+
+
 def json_message(kind: bytes, value: Any) -> bytes:
-    """Return a message with a value in JSON."""
-    return packed(kind, orjson.dumps(value))
+    """Return a message with a value in JSON; TypeError when the value has no JSON form."""
+    return packed(kind, encoded(value))
 
 
 def read_json(content: bytes) -> Any:
     """Return the value of a message in JSON."""
-    return orjson.loads(content)
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return json.loads(content)  # the strict reader takes no such bytes

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from evframe.plugin import CommandError
 from evframe.testing import until
 
 
@@ -65,3 +66,34 @@ async def test_a_worker_ends_whose_client_has_given_up(workers):
         await until(lambda: not front.are_ready)
         await front.ready()
         assert not open_calls
+
+
+async def test_names_and_paths_that_are_no_text(workers, tmp_path):
+    """Bytes that are no UTF-8, in a socket, in the name of an event, and in a command, reach the worker as they are."""
+    path = f"{tmp_path}/\udcff"
+    async with workers(1) as front:
+        front.register_event("E_\udcff")
+        front.subscribe_event("E_\udcff", f"flatstore:{path}")
+        for _ in range(2):
+            front.raise_event("E_\udcff", {"n": 1})
+            await front.settled()
+            front.kill(0)
+            await until(lambda: not front.are_ready)
+            await front.ready()
+        rotate = front.commands.find("event_flatstore:rotate")
+        assert await rotate.run({"path_to_file": path}) == "OK"
+        front.raise_event("E_\udcff", {"n": 1})
+        await front.settled()
+        assert front.counters(f"flatstore:{path}").delivered == 3
+        assert front.plugin.processes[0].restarts == 2
+
+
+async def test_a_command_with_an_error_of_its_own_ends_no_worker(workers):
+    """What is wrong with the parameters is the answer of the front, as without workers."""
+    async with workers(1) as front:
+        await front.ready()
+        with pytest.raises(KeyError, match="path_to_file"):
+            await front.commands.find("event_flatstore:rotate").run({})
+        with pytest.raises(CommandError, match="File not found"):
+            await front.commands.find("event_flatstore:rotate").run({"path_to_file": "/no/such/file"})
+        assert front.plugin.processes[0].restarts == 0
