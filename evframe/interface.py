@@ -141,6 +141,7 @@ class EventInterface(Raising, Subscribing):
         self._leases.alarm.start()
         self._inbox.start(asyncio.get_running_loop())
         try:
+            await asyncio.gather(*self.plugins.collect("prepare"))
             self.composition.start()
         except BaseException:
             await self.__aexit__(None, None, None)

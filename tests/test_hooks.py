@@ -1,5 +1,6 @@
 """The hooks that tell plugins what happens."""
 
+import asyncio
 from types import SimpleNamespace
 
 import attrs
@@ -273,3 +274,60 @@ async def test_plugins_stop_in_the_reverse_order_of_their_start():
     async with evframe.EventInterface(plugins={name: Plugin(name) for name in "abc"}) as events:
         assert [group.name for group in events.plugins.statistics()] == ["a", "b", "c"]
     assert order == ["start a", "start b", "start c", "stop c", "stop b", "stop a"]
+
+
+class Prepares:
+    """Has something to be waited for before the plugins start."""
+
+    def __init__(self, error=None):
+        self.gate = asyncio.Event()
+        self.error = error
+        self.calls = []
+
+    @evframe.hookimpl
+    def prepare(self):
+        self.calls.append("prepare")
+        return self.wait()
+
+    async def wait(self):
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        self.calls.append("prepared")
+
+    @evframe.hookimpl
+    def start(self):
+        self.calls.append("start")
+
+    @evframe.hookimpl
+    def stop(self):
+        self.calls.append("stop")
+
+
+async def test_what_is_prepared_is_over_before_any_plugin_starts():
+    """The awaitables of `prepare` end before the first `start`, while subscribers are served."""
+    first, second, memory = Prepares(), Prepares(), MemoryTransport()
+    plugins = {"memory": memory, "first": first, "second": second}
+    events = evframe.EventInterface(plugins=plugins)
+    events.register_event("E_T")
+    events.subscribe_event("E_T", "memory:a")
+    entered = asyncio.ensure_future(events.__aenter__())
+    await until(lambda: first.calls == second.calls == ["prepare"])
+    first.gate.set()
+    events.raise_event("E_T", [1])
+    await until(lambda: memory.delivered.get("a") and first.calls == ["prepare", "prepared"])
+    assert not entered.done()
+    second.gate.set()
+    await entered
+    await events.__aexit__(None, None, None)
+    assert first.calls == second.calls == ["prepare", "prepared", "start", "stop"]
+
+
+async def test_an_error_of_the_preparation_ends_the_start():
+    """What cannot be prepared is an error of the start, after which the plugins are stopped."""
+    plugin = Prepares(OSError("no disk"))
+    plugin.gate.set()
+    with pytest.raises(OSError, match="no disk"):
+        async with evframe.EventInterface(plugins={"plugin": plugin}):
+            raise AssertionError("it was entered")
+    assert plugin.calls == ["prepare", "stop"]

@@ -398,6 +398,16 @@ def loaded(context: PluginContext) -> None:
 
 
 @hookspec
+def prepare() -> Awaitable[Any] | None:
+    """Return what has to be over before any plugin is started, such as reading what other processes know.
+
+    Called once on the running loop, when the configured subscriptions exist; a plugin that a reload adds is not asked.
+    Events that are raised meanwhile are delivered. An error of an awaitable ends the start of the interface, and `stop`
+    follows; an error of the call is logged.
+    """
+
+
+@hookspec
 def start(context: PluginContext) -> None:
     """Begin to work; called once, on the running loop, in the order of loading.
 

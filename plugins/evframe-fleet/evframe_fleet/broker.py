@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from evframe_fleet.connection import Connection
     from evframe_fleet.log import Machine, Put, Reread
+
+log = logging.getLogger("evframe.fleet")
 
 
 class Broker:
@@ -43,6 +46,8 @@ class Broker:
         self._tokens: Tokens | None = None
         self.connection: Connection | None = None
         """The present one."""
+        self.is_connected = asyncio.Event()
+        """Whether this gateway has ever read all leases, and taken part."""
         self._next_lease = 0
 
     # As the machine uses it
@@ -117,7 +122,7 @@ class Broker:
                 connection = library.Connection(self._options, self._places, made, machine, self._next_lease)
                 self.connection = connection
                 try:
-                    await connection.run(lambda: self._report(None))
+                    await connection.run(self._take_part)
                 finally:
                     self.connection = None
                     await connection.close()
@@ -125,9 +130,15 @@ class Broker:
             except BaseException as error:  # whatever the library makes of what brokers do, cancellations too
                 if comes_from_outside(error):
                     raise
+                if not library.is_expected(error):
+                    log.exception("the fleet has a fault")
                 self._report(await self._problem(library, error))
             attempt = attempt + 1 if time.monotonic() - begun < cap_s else 1
             await asyncio.sleep(delay_s(attempt, cap_s))
+
+    def _take_part(self) -> None:
+        self.is_connected.set()
+        self._report(None)
 
     async def _problem(self, library: Any, error: BaseException) -> str:
         """Return why the cluster cannot be used: a word, or a sentence about a topic."""
@@ -158,6 +169,12 @@ class Broker:
                 properties["sasl.password"] = file.readline().rstrip("\r\n")
         login = {} if self._tokens is None else {"sasl_oauth_token_provider": self._tokens}
         return {"bootstrap_servers": await self._places.servers(), **login, **settings(properties)}
+
+    async def ends(self) -> dict[int, int]:
+        """Return the offset behind the last frame of each partition of the events; nothing where no broker says so."""
+        if self.connection is None:
+            return {}
+        return await self.connection.ends()
 
     async def leave(self) -> None:
         """Hand over the partitions, and leave the group, within a bound; records are still written and read."""

@@ -75,8 +75,8 @@ class CatchUp:
             found = await consumer.getmany(place, timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
             records = [(record.offset, record.value) for record in found.get(place, ())]
             if records and records[0][0] == offset:
-                frames = [frame for frame in records if frame[0] < end]
-                return Reread(frames, max(offset, records[-1][0] + 1), offset)
+                # What is behind *end* may have come after the caller had looked, and was not asked for.
+                return Reread([each for each in records if each[0] < end], min(end, records[-1][0] + 1), offset)
             first = (await consumer.beginning_offsets([place]))[place]
             last = (await consumer.end_offsets([place]))[place]
         frames = [frame for frame in records if first <= frame[0] < end]

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from evframe_kafka_clients.places import Places
 from evframe_kafka_clients.reasons import reason_of
 from evframe_kafka_clients.tokens import tokens_of
 
+from evframe import Unavailable
 from evframe_fleet.catching_up import CatchUp
 from evframe_fleet.membership import Membership
 from evframe_fleet.options import Options
@@ -23,8 +24,13 @@ from evframe_fleet.writer import GIVE_UP_S, Writer
 if TYPE_CHECKING:
     from evframe_fleet.log import Machine
 
-__all__ = ["Connection", "KafkaConnectionError", "TopicError", "reason_of", "tokens_of"]
+__all__ = ["Connection", "KafkaConnectionError", "TopicError", "is_expected", "reason_of", "tokens_of"]
 _LEAVE_S: Final = 2.0
+
+
+def is_expected(error: BaseException) -> bool:
+    """Return whether *error* is of the cluster, of the way to it, or of what the library makes of these."""
+    return isinstance(error, KafkaError | OSError | TimeoutError | TopicError | Unavailable | asyncio.CancelledError)
 
 
 class Connection:
@@ -96,6 +102,14 @@ class Connection:
                 self._places.forget()
                 raise KafkaConnectionError("no broker has answered for long")
             await asyncio.sleep(self._options.session_timeout_ms / 4000)
+
+    async def ends(self) -> dict[int, int]:
+        """Return the offset behind the last frame of each partition; nothing where no broker says so in time."""
+        try:
+            async with asyncio.timeout(self._limit_s):
+                return await self.tail.ends()
+        except (KafkaError, TimeoutError):
+            return {}
 
     async def leave(self) -> None:
         """Hand over the partitions, and leave the group, within a bound."""

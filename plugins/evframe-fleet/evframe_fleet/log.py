@@ -143,5 +143,8 @@ class Machine(Protocol):
     def lost(self, partitions: Collection[int]) -> None:
         """Cease to own *partitions* at once, because the group has excluded this member."""
 
+    def give_up(self, reason: str) -> int:
+        """Fail every event that is not acknowledged, with *reason*; return how many these are."""
+
     def leave(self, done: Callable[[], None]) -> None:
         """Write everything that is queued, say that this gateway leaves, and call *done*."""

@@ -288,6 +288,10 @@ class Member:
                 if each["at"] < self._parts.wall() - _GONE_S:
                     self._log.put_lease(key_of("member", name), None, lambda _: None)
 
+    def give_up(self, reason: str) -> int:
+        """See `evframe_fleet.log.Machine.give_up`."""
+        return sum(each.give_up(reason) for each in self._outgoing.values())
+
     def leave(self, done: Callable[[], None]) -> None:
         """See `evframe_fleet.log.Machine.leave`."""
         self._on_left = done

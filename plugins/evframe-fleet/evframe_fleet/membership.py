@@ -67,7 +67,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         self._epoch = 0
         self._taking_over: asyncio.Task[None] | None = None
         self._commits: set[asyncio.Task[None]] = set()
-        self._is_leaving = False
+        self._is_starting = self._is_leaving = self._has_ended = False
 
     def _place(self, partition: int) -> TopicPartition:
         return TopicPartition(self._options.events_topic, partition)
@@ -79,11 +79,16 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
             KafkaError: if the library cannot continue.
             TimeoutError: if the cluster does not answer in time.
         """
-        async with asyncio.timeout(self._limit_s):
-            with closing_connections():
-                await self._consumer.start()
-            await self._places.look_up(self._consumer._client)  # noqa: SLF001 as above
-        self._consumer.subscribe([self._options.events_topic], listener=self)
+        self._is_starting = True
+        try:
+            async with asyncio.timeout(self._limit_s):
+                with closing_connections():
+                    await self._consumer.start()
+                await self._places.look_up(self._consumer._client)  # noqa: SLF001 as above
+        finally:
+            self._is_starting = False
+        if not self._is_leaving:
+            self._consumer.subscribe([self._options.events_topic], listener=self)
         while True:
             if self._is_leaving:
                 await asyncio.get_running_loop().create_future()
@@ -113,6 +118,13 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
                 if time.monotonic() > turn:
                     await asyncio.sleep(0)
                     turn = time.monotonic() + _TURN_S
+
+    def end_of(self, partition: int) -> int | None:
+        """Return the offset behind the last frame of a partition, as the last answer to a fetch had it; or None."""
+        with suppress(KafkaError):
+            end: int | None = self._consumer.highwater(self._place(partition))
+            return end
+        return None
 
     # As the machine uses it
 
@@ -210,9 +222,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
 
     async def stop(self) -> None:
         """Hand over all partitions, and leave the group."""
-        if self._is_leaving:
-            return
         self._is_leaving = True
+        if self._has_ended or self._is_starting:  # a client that is stopped while it starts continues to do so
+            return
+        self._has_ended = True
         consumer = self._consumer
         try:
             await self._hand_over()

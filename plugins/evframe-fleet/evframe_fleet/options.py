@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Mapping
 from typing import Any, Final
@@ -42,6 +41,20 @@ def _heartbeat(options: Options, attribute: attrs.Attribute[int], value: int) ->
         raise ValueError(f"{attribute.name}: expected 1 to a third of session_timeout_ms, {most}, got {value}")
 
 
+def _margin(options: Options, attribute: attrs.Attribute[int], value: int) -> None:
+    least, most = 2 * options.heartbeat_interval_ms, options.session_timeout_ms // 2
+    if not least <= value <= most:
+        raise ValueError(
+            f"{attribute.name}: expected {least}, twice heartbeat_interval_ms, to {most}, half of session_timeout_ms,"
+            f" got {value}"
+        )
+
+
+def _other_topic(options: Options, attribute: attrs.Attribute[str], value: str) -> None:
+    if value == options.leases_topic:
+        raise ValueError(f"{attribute.name}: expected another topic than leases_topic, got {value!r}")
+
+
 @attrs.frozen
 class Options:
     """Where the fleet meets, and how it shares the work."""
@@ -52,7 +65,7 @@ class Options:
     """The consumer group whose members share the partitions: all gateways of the fleet have the same."""
     leases_topic: str = "evframe.leases"
     """The topic of the subscriptions; it is made if it is missing."""
-    events_topic: str = "evframe.events"
+    events_topic: str = attrs.field(default="evframe.events", validator=_other_topic)
     """The topic of the events on their way; it is made if it is missing."""
     partitions: int = attrs.field(default=64, validator=within(1, 4096))
     """How many partitions the topic of the events has: the most gateways that can deliver at once."""
@@ -62,13 +75,15 @@ class Options:
     """For how long a topic that is made keeps events for subscribers that are away."""
     local: list[str] = attrs.field(factory=list)
     """Patterns of events that stay in the gateway that raises them, and so do the subscriptions to them."""
-    name: str = attrs.field(default=attrs.Factory(lambda: f"{socket.gethostname()}-{os.getpid()}"))
-    """What the fleet calls this gateway; no other one may have the name at the same time."""
+    name: str = attrs.field(factory=socket.gethostname)
+    """What listings call this gateway; the name of its host without it."""
     session_timeout_ms: int = attrs.field(default=6000, validator=at_least(1000))
     """After how long without a sign of life the others deliver in a gateway's place; brokers refuse less than their
     `group.min.session.timeout.ms`."""
     heartbeat_interval_ms: int = attrs.field(default=250, validator=_heartbeat)
     """How often a gateway shows that it lives; a gateway that leaves is noticed as fast."""
+    margin_ms: int = attrs.field(default=1500, validator=_margin)
+    """By how much before the end of the session a gateway without contact ceases to deliver."""
     hand_over_ms: int = attrs.field(default=1000, validator=at_least(0))
     """How long batches under way may take before the partitions move to another gateway."""
     lease_grace_ms: int = attrs.field(default=2000, validator=at_least(0))
@@ -77,6 +92,9 @@ class Options:
     """How many bytes of raised events may wait for their acknowledgement; others find no room."""
     frame_bytes: int = attrs.field(default=900_000, validator=within(10_000, 100_000_000))
     """The most bytes of one record; brokers refuse more than their `message.max.bytes`."""
+    start_timeout_ms: int = attrs.field(default=30_000, validator=at_least(0))
+    """How long the start of the gateway waits for the subscriptions; without them, events that are raised reach the
+    configured subscribers alone."""
     connect_timeout_ms: int = attrs.field(default=5000, validator=at_least(100))
     """How long finding the cluster, and each request to it, may take."""
     retry_timeout_ms: int = attrs.field(default=2000, validator=at_least(1))

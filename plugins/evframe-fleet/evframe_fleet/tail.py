@@ -44,6 +44,7 @@ class Tail:
         self.next_offset = first
         """The offset of the record to be read next."""
         self._place = TopicPartition(options.leases_topic, 0)
+        self._frames = [TopicPartition(options.events_topic, number) for number in range(options.partitions)]
         self._consumer = AIOKafkaConsumer(
             **{**made, "request_timeout_ms": options.connect_timeout_ms},
             group_id=None,
@@ -103,6 +104,16 @@ class Tail:
         while self.next_offset < ends[self._place]:
             self._has_moved.clear()
             await self._has_moved.wait()
+
+    async def ends(self) -> dict[int, int]:
+        """Return the offset behind the last frame of each partition of the events.
+
+        Raises:
+            KafkaError: if the library cannot say.
+        """
+        await self._is_started.wait()
+        ends = await self._consumer.end_offsets(self._frames)
+        return {place.partition: end for place, end in ends.items()}
 
     async def stop(self) -> None:
         """End the consumer."""

@@ -172,7 +172,8 @@ async def test_frames_are_read_again(kafka, resolver):
         await put(one.broker.put_frame, 0, b"x")
         again = await put(one.broker.read_again, 3, 4, 8)
         assert list(again.frames) == [(number, b"%d" % number) for number in range(4, 8)]
-        assert (again.next_offset, again.first_offset) in {(8, 4), (10, 4), (8, 0)}
+        assert again.next_offset == 8  # although there is more
+        assert again.first_offset <= 4
         assert list((await put(one.broker.read_again, 0, 0, 100)).frames) == [(0, b"x")]
         rest = await put(one.broker.read_again, 3, 10, 20)
         assert (list(rest.frames), rest.next_offset) == ([], 10)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, Final
+
+from evframe_kafka_clients.starting import closing_connections
 
 CLOSE_S: Final = 1.0
 
@@ -21,11 +24,20 @@ async def end(client: Any, connections: Any, *parts: Any) -> None:
     try:
         has_ended = await _within(client.stop(), CLOSE_S)
     finally:
-        for task in asyncio.all_tasks():
-            if _runs_in(task, parts):
-                task.cancel()
+        await _cancel([task for task in asyncio.all_tasks() if _runs_in(task, parts)])
     if not has_ended:
         await _within(connections.close(), CLOSE_S)
+
+
+async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
+    """Cancel *tasks*, and close the connections that they were about to make."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=CLOSE_S)
+    for task in tasks:
+        with suppress(BaseException), closing_connections():  # what has ended it was a cancellation, or of no use
+            task.result()
 
 
 async def _within(work: Coroutine[Any, Any, Any], limit_s: float) -> bool:

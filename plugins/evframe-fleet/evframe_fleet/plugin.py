@@ -1,0 +1,220 @@
+"""The plugin: the queues and the leases of the process, and its connection to the fleet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, Final
+
+from evframe_kafka_clients.secrets import hide
+from evframe_shards.outgoing import Room
+
+from evframe import hookimpl
+from evframe.plugin import Command, CommandError, CommandTable, LeaseChange, LogLimiter, PluginContext, StatisticGroup
+from evframe_fleet.broker import Broker
+from evframe_fleet.member import Member
+from evframe_fleet.options import Options as FleetOptions
+from evframe_fleet.settings import Settings
+from evframe_fleet.sharing import Sharing, is_lasting
+from evframe_fleet.status import Status
+
+if TYPE_CHECKING:
+    from evframe.plugin import Policy, Queue, Subscriber, Subscription
+
+log = logging.getLogger("evframe.fleet")
+_TICK_S: Final = 0.1
+_LOOK_S: Final = 1.0
+_END_S: Final = 2.0
+
+
+class FleetPlugin:
+    """The plugin object.
+
+    Args:
+        options: the table ``[plugins.fleet]``.
+    """
+
+    Options = FleetOptions
+    kind = "extension"
+    library_logs = ("aiokafka",)
+
+    def __init__(self, options: FleetOptions | None = None) -> None:
+        self._options = options or FleetOptions()
+        self._context: PluginContext | None = None
+        self._sharing: Sharing | None = None
+        self._broker: Broker | None = None
+        self._machine: Member | None = None
+        self._status: Status | None = None
+        self._soon: list[Callable[[], None]] | None = []  # before there is a loop
+        self._work: list[asyncio.Future[None]] = []
+
+    @property
+    def opens_all_queues(self) -> bool:
+        """Whether there is a fleet, which has the events of every subscriber."""
+        return bool(self._options.brokers)
+
+    @hookimpl
+    def loaded(self, context: PluginContext) -> None:
+        """Make the machine; nothing leaves the process yet."""
+        self._context = context
+        options = self._options
+        if not options.brokers:
+            return
+        hide()
+        name = f"{options.name}-{secrets.token_hex(4)}"  # a process that is started again is another member
+        room = Room(options.memory_bytes)
+        sharing = Sharing(options, context)
+        broker = Broker(options, context.resolver, lambda problem: status.report(problem))  # noqa: PLW0108 it comes later
+        settings = Settings(
+            name=name,
+            partitions=options.partitions,
+            session_s=options.session_timeout_ms / 1000,
+            margin_s=options.margin_ms / 1000,
+            grace_s=options.lease_grace_ms / 1000,
+            revoke_s=options.hand_over_ms / 1000,
+            max_bytes=options.frame_bytes,
+            room=room,
+            on_room=lambda: context.roster.scheduler.room.announce(),  # noqa: PLW0108 there is no roster yet
+            is_local=sharing.is_local if options.local else None,
+            about={"name": options.name, "host": socket.gethostname(), "pid": os.getpid()},
+        )
+        machine = Member(settings, broker, sharing, soon=self._call_soon)
+        status = Status(name, options=options, context=context, room=room, machine=machine, broker=broker)
+        sharing.machine, sharing.status = machine, status
+        self._sharing, self._broker, self._machine, self._status = sharing, broker, machine, status
+
+    def _call_soon(self, call: Callable[[], None]) -> None:
+        if self._soon is None:
+            asyncio.get_running_loop().call_soon(call, context=Context())
+        else:
+            self._soon.append(call)
+
+    # Queues and leases
+
+    @hookimpl(tryfirst=True)
+    def open_queue(self, subscriber: Subscriber, room: int, policy: Policy, wake: Callable[[], None]) -> Queue | None:  # noqa: ARG002 Kafka keeps the events, whatever the policy says
+        """Return the queue of a subscriber that other gateways can have, too."""
+        if self._machine is None or not is_lasting(subscriber.socket):
+            return None
+        return self._machine.open(subscriber, room, wake)
+
+    @hookimpl
+    def subscriber_released(self, subscriber: Subscriber) -> None:
+        """Forget a subscriber."""
+        if self._machine is not None:
+            self._machine.close(subscriber)
+
+    @hookimpl
+    def lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
+        """Write what has changed here for the other gateways."""
+        if self._sharing is not None:
+            self._sharing.changed(lease, change)
+
+    @hookimpl
+    def lease_kept(self, lease: Subscription) -> Awaitable[None] | None:
+        """Return what ends when the record of *lease* is acknowledged by all replicas."""
+        return None if self._sharing is None else self._sharing.kept(lease)
+
+    @hookimpl
+    def lease_due(self, lease: Subscription) -> float | None:
+        """Prolong a lease of the fleet: the gateway that delivers to its subscriber ends it for all."""
+        return None if self._sharing is None else self._sharing.due(lease)
+
+    # Work
+
+    @hookimpl
+    def prepare(self) -> Awaitable[None] | None:
+        """Connect, and read the leases: an event that is raised before that would not reach them."""
+        if self._sharing is None or self._broker is None or self._machine is None:
+            return None
+        self._sharing.is_started = True
+        later, self._soon = self._soon or [], None
+        for call in later:
+            self._call_soon(call)
+        self._work = [asyncio.ensure_future(self._broker.run(self._machine)), asyncio.ensure_future(self._tick())]
+        return self._wait_for_leases(self._broker)
+
+    async def _wait_for_leases(self, broker: Broker) -> None:
+        try:
+            async with asyncio.timeout(self._options.start_timeout_ms / 1000):
+                await broker.is_connected.wait()
+        except TimeoutError:
+            extra = {"brokers": self._options.brokers}
+            log.error("the gateway starts without the subscriptions of the fleet", extra=extra)  # noqa: TRY400 it is no fault
+
+    @hookimpl
+    def start(self, context: PluginContext) -> None:
+        """Hand over what this gateway has as soon as the interface is left."""
+        if self._broker is not None:
+            if not self._work:
+                raise ValueError("brokers: expected a restart, because the subscribers have other queues already")
+            context.spawn(self._stay(self._broker))
+
+    async def _stay(self, broker: Broker) -> None:
+        """Wait for the end; then records are still written, and leases read, until `stop`."""
+        try:
+            await asyncio.wait(self._work, return_when=asyncio.FIRST_COMPLETED)
+            for each in self._work:
+                if each.done():
+                    each.result()
+        finally:
+            await broker.leave()
+
+    async def _tick(self) -> None:
+        assert self._machine is not None
+        assert self._status is not None
+        look_at, limiter = 0.0, LogLimiter()
+        while True:
+            try:
+                self._machine.tick()
+                if time.monotonic() >= look_at:
+                    look_at = time.monotonic() + _LOOK_S
+                    self._status.look()
+            except Exception:
+                if limiter.due("tick") is not None:
+                    log.exception("the fleet has a fault")
+            await asyncio.sleep(_TICK_S)
+
+    @hookimpl
+    def stop(self) -> Awaitable[None] | None:
+        """Write what waits, and end the connection."""
+        return None if self._machine is None else self._stop(self._machine)
+
+    async def _stop(self, machine: Member) -> None:
+        if self._work:
+            is_over = asyncio.Event()
+            machine.leave(is_over.set)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_END_S):
+                    await is_over.wait()
+        lost = machine.give_up("shutdown")
+        if lost:
+            log.error("events are lost, because the fleet has not acknowledged them", extra={"lost": lost})
+        for each in self._work:
+            each.cancel()
+        if self._work:
+            await asyncio.wait(self._work)
+
+    # For people
+
+    @hookimpl
+    def management_commands(self, commands: CommandTable) -> None:
+        """Contribute the command that lists the fleet."""
+        commands.add(Command("fleet:status", ((),), self._listed, "shows the members of the fleet, and what waits"))
+
+    def _listed(self, _: Mapping[str, Any]) -> asyncio.Future[dict[str, Any]]:
+        if self._status is None:
+            raise CommandError(404, "No fleet", "expected the option brokers in the table [plugins.fleet]")
+        return self._status.listed()
+
+    @hookimpl
+    def statistics(self) -> list[StatisticGroup] | None:
+        """Return what is owned, what waits, and what was lost."""
+        return None if self._status is None else self._status.statistics()

@@ -1,0 +1,158 @@
+"""The leases of this process, and those of the other gateways: the `Gateway` of the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from evframe_shards.leases import Lease
+from evframe_wire.keys import canonical_of, key_of
+from evframe_wire.patterns import compile_pattern
+
+from evframe import EventDefinition, EvframeError
+from evframe.plugin import LeaseChange, LogLimiter, PluginContext
+
+if TYPE_CHECKING:
+    from evframe import Socket
+    from evframe.plugin import Subscription
+    from evframe_fleet.member import Member
+    from evframe_fleet.options import Options
+    from evframe_fleet.status import Status
+
+log = logging.getLogger("evframe.fleet")
+_MORE_S: Final = 1.0
+
+
+class Sharing:
+    """Writes the leases that change here, and makes and ends those that others have written.
+
+    Args:
+        options: of the fleet.
+        context: of the plugin.
+    """
+
+    machine: Member
+    """The machine; set before the first lease."""
+    status: Status
+    """The counters; set as the machine."""
+
+    def __init__(self, options: Options, context: PluginContext) -> None:
+        self._context = context
+        self._prolonged_s = options.lease_grace_ms / 1000 + _MORE_S
+        self._patterns = [compile_pattern(pattern) for pattern in options.local]
+        self._are_local: dict[str, bool] = {}
+        self._applied: tuple[str, str] | None = None  # the lease that changes because another gateway has changed it
+        self._kept: dict[Subscription, asyncio.Future[None]] = {}  # that are not acknowledged
+        self._limiter = LogLimiter()
+        self.is_started = False
+        """Whether there is a loop."""
+
+    def is_local(self, definition: EventDefinition) -> bool:
+        """Return whether events of *definition* do not leave the process."""
+        is_local = self._are_local.get(definition.name)
+        if is_local is None:
+            is_local = any(pattern.match(definition.name) for pattern in self._patterns)
+            self._are_local[definition.name] = is_local
+        return is_local
+
+    def _is_shared(self, lease: Subscription) -> bool:
+        return is_lasting(lease.subscriber.socket) and not self.is_local(lease.event)
+
+    # Leases that change here
+
+    def changed(self, lease: Subscription, change: LeaseChange) -> None:
+        """Write what has changed here for the other gateways; see the hook `lease_changed`."""
+        name, canonical = lease.event.name, lease.subscriber.socket.canonical
+        if self._applied == (name, canonical) or not self._is_shared(lease):
+            return
+        done = self._done(lease) if self.is_started else None
+        if change in {"expired", "ended"}:
+            self.machine.end(name, key_of(canonical), done)
+        else:
+            self.machine.keep(self._record_of(lease), done)
+
+    def _record_of(self, lease: Subscription) -> Lease:
+        return Lease.of(lease, self._context.leases.seconds_left(lease), time.time())
+
+    def _done(self, lease: Subscription) -> Callable[[bool], None]:
+        """Return what is called when the present state of *lease* is acknowledged."""
+        future = self._kept[lease] = asyncio.get_running_loop().create_future()
+
+        def done(_: bool) -> None:  # noqa: FBT001 a callback
+            if self._kept.get(lease) is future:
+                del self._kept[lease]
+            if not future.done():
+                future.set_result(None)
+
+        return done
+
+    def kept(self, lease: Subscription) -> Awaitable[None] | None:
+        """Return what ends when the record of *lease* is acknowledged by all replicas; see the hook `lease_kept`."""
+        future = self._kept.get(lease)
+        return None if future is None else asyncio.shield(future)
+
+    def due(self, lease: Subscription) -> float | None:
+        """Prolong a lease of the fleet: the gateway that delivers to its subscriber ends it for all."""
+        if not self._is_shared(lease):
+            return None
+        is_known = self.machine.is_shared(lease.event.name, key_of(lease.subscriber.socket.canonical))
+        return self._prolonged_s if is_known else None
+
+    # Leases that change elsewhere
+
+    def lease_read(self, lease: Lease) -> None:
+        """See `evframe_fleet.log.Gateway.lease_read`."""
+        self._applied = lease.event, canonical_of(lease.key)
+        try:
+            self.definition_of(lease.event)
+            left_s = lease.left_s(time.time())
+            self._context.leases.restore_subscription(lease.event, lease.text, lease.terms, left_s, renews=True)
+        except (EvframeError, ValueError) as error:
+            self.status.refused += 1
+            repeated = self._limiter.due(lease.key)
+            if repeated is not None:
+                extra = {"event": lease.event, "socket": self._applied[1], "problem": str(error), "repeated": repeated}
+                log.error("a subscription of another gateway cannot be had here", extra=extra)  # noqa: TRY400 the problem says it
+        finally:
+            self._applied = None
+
+    def lease_ended(self, event: str, key: str) -> Lease | None:
+        """See `evframe_fleet.log.Gateway.lease_ended`."""
+        canonical = canonical_of(key)
+        subscriber = self._context.roster.by_socket.get(canonical)
+        lease = None if subscriber is None else self.definition_of(event).leases.get(subscriber)
+        if lease is None:
+            return None
+        if lease.configured is not None:
+            return self._record_of(lease)
+        self._applied = event, canonical
+        try:
+            self._context.leases.end(lease)
+        finally:
+            self._applied = None
+        return None
+
+    def definition_of(self, event: str) -> Any:
+        """See `evframe_fleet.log.Gateway.definition_of`."""
+        raising = self._context.raising
+        try:
+            return raising.event(event)
+        except EvframeError:
+            raising.register_event(event)
+            return raising.event(event)
+
+    def lost(self, partition: int, count: int, reason: str) -> None:
+        """See `evframe_fleet.log.Gateway.lost`."""
+        self.status.lost[reason] += count
+        repeated = None if reason == "unsubscribed" else self._limiter.due(reason)
+        if repeated is not None:
+            extra = {"partition": partition, "count": count, "reason": reason, "repeated": repeated}
+            log.error("events of the fleet are lost", extra=extra)
+
+
+def is_lasting(target: Socket) -> bool:
+    """Return whether other processes can have *target*, too: it does not end with this process."""
+    return bool(getattr(target, "is_lasting", True))

@@ -1,0 +1,181 @@
+"""What the fleet is doing: its health, which member owns what, how much waits, and which partitions cannot be had."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from evframe_shards.lane import INDEX_BITS
+from evframe_shards.outgoing import Room
+from evframe_wire.keys import canonical_of
+
+from evframe.plugin import LogLimiter, PluginContext, StatisticGroup
+from evframe_fleet.options import Options
+
+if TYPE_CHECKING:
+    from evframe_fleet.broker import Broker
+    from evframe_fleet.member import Member
+
+log = logging.getLogger("evframe.fleet")
+GROUP: Final = "fleet"
+BROKERS: Final = "brokers"
+PARTITIONS: Final = "partitions"
+_ALIVE_S: Final = 30.0  # a member says every ten seconds what it has
+_MOST_BEHIND: Final = 1000
+
+
+class Status:
+    """The health and the figures of a member.
+
+    Args:
+        name: of the member.
+        options: of the fleet.
+        context: of the plugin.
+        room: what waits to be acknowledged.
+        machine: the member.
+        broker: its connection.
+    """
+
+    def __init__(  # noqa: PLR0913 it looks at all parts
+        self, name: str, *, options: Options, context: PluginContext, room: Room, machine: Member, broker: Broker
+    ) -> None:
+        self._name = name
+        self._options = options
+        self._room = room
+        self._machine = machine
+        self._broker = broker
+        self._group = context.status.group(GROUP)
+        self._group.add(BROKERS, status=-1, details="connecting", reports=10)
+        self._group.add(PARTITIONS, status=-1, details="none of them is known yet")
+        self._limiter = LogLimiter()
+        self._problem: str | None = "connecting"
+        self.lost: Counter[str] = Counter()
+        """How many events and frames were not delivered, by reason."""
+        self.refused = 0
+        """How many leases of other gateways this one could not make."""
+
+    def report(self, problem: str | None) -> None:
+        """Show why the cluster cannot be used; None when it can."""
+        if problem == self._problem:
+            return
+        self._problem = problem
+        if problem is None:
+            self._group.set_status(1, "connected", BROKERS)
+            log.info("the fleet is connected", extra={"brokers": self._options.brokers, "member": self._name})
+            return
+        self._group.set_status(-1, problem, BROKERS)
+        repeated = self._limiter.due(problem)
+        if repeated is not None:
+            extra = {"brokers": self._options.brokers, "problem": problem, "repeated": repeated}
+            log.warning("the fleet is not connected", extra=extra)
+
+    def look(self) -> None:
+        """Show whether each partition can be had; call this every second."""
+        parts = {"no member has": self.without_owner, "no broker leads": self.without_leader}
+        problem = "; ".join(f"{what} {_ranges(numbers)}" for what, numbers in parts.items() if numbers)
+        self._group.set_status(-1 if problem else 1, problem or "all of them have owners", PARTITIONS)
+
+    @property
+    def without_owner(self) -> list[int]:
+        """The partitions that no living member owns: their events wait."""
+        return [number for number in range(self._options.partitions) if self._owner(number) is None]
+
+    @property
+    def without_leader(self) -> list[int]:
+        """The partitions that no broker leads: nothing can be written to them, or read."""
+        connection = self._broker.connection
+        return [] if connection is None else connection.writer.without_leader
+
+    def _owner(self, number: int) -> str | None:
+        """Return the name of the member that has claimed a partition, and lives."""
+        owner = self._machine.table.owners.get(number)
+        member = None if owner is None else self._machine.table.members.get(owner[1])
+        return None if owner is None or member is None or not _is_alive(member) else owner[1]
+
+    def statistics(self) -> list[StatisticGroup]:
+        """Return the counters and the gauges."""
+        table = self._machine.table
+        counters = {f"lost_{reason}": self.lost[reason] for reason in ("unsubscribed", "damaged", "retention")}
+        gauges = {
+            "members": sum(map(_is_alive, table.members.values())),
+            "leases": len(table.leases),
+            "owned_partitions": len(self._machine.partitions),
+            "partitions_without_owner": len(self.without_owner),
+            "partitions_without_leader": len(self.without_leader),
+            "subscribers_behind": sum(map(len, table.behind)),
+            "lag_frames": sum(self._lags().values()),
+            "unacknowledged_bytes": self._room.taken,
+        }
+        return [StatisticGroup(GROUP, {**counters, "refused_leases": self.refused}, gauges)]
+
+    def _lags(self) -> dict[int, int]:
+        """Return how many frames of each partition of this gateway are not settled, as far as the library knows."""
+        connection = self._broker.connection
+        if connection is None:
+            return {}
+        ends = {number: connection.membership.end_of(number) for number in self._machine.partitions}
+        return {number: max(0, end - self._machine.partitions[number].offset) for number, end in ends.items() if end}
+
+    def listed(self) -> asyncio.Future[dict[str, Any]]:
+        """Return the future of the listing, for people and programs."""
+        return asyncio.ensure_future(self._listed())
+
+    async def _listed(self) -> dict[str, Any]:
+        ends = await self._broker.ends()
+        table, now = self._machine.table, time.time()
+        members = [
+            {
+                "name": name,
+                "host": each.get("host"),
+                "pid": each.get("pid"),
+                "is_alive": _is_alive(each),
+                "partitions": [number for number in range(self._options.partitions) if self._owner(number) == name],
+                "seen_s": max(0, round(now - each["at"])),
+            }
+            for name, each in sorted(table.members.items())
+        ]
+        return {
+            "Name": self._name,
+            "State": self._problem or "connected",
+            "Leases": len(table.leases),
+            "Members": members,
+            "Partitions": list(self._partitions(ends)),
+            "Behind": list(self._behind(ends)),
+            "WithoutOwner": self.without_owner,
+            "WithoutLeader": self.without_leader,
+            "Lost": dict(self.lost),
+            "RefusedLeases": self.refused,
+        }
+
+    def _partitions(self, ends: dict[int, int]) -> Iterator[dict[str, Any]]:
+        for number in range(self._options.partitions):
+            front = self._machine.table.fronts.get(number, 0) >> INDEX_BITS
+            lag = max(0, ends[number] - front) if number in ends else None
+            yield {"partition": number, "owner": self._owner(number), "lag_frames": lag}
+
+    def _behind(self, ends: dict[int, int]) -> Iterator[dict[str, Any]]:
+        left = _MOST_BEHIND
+        for number, each in enumerate(self._machine.table.behind):
+            for key, place in list(each.items())[:left]:
+                left -= 1
+                lag = max(0, ends[number] - (place >> INDEX_BITS)) if number in ends else None
+                yield {"socket": canonical_of(key), "partition": number, "lag_frames": lag}
+
+
+def _is_alive(member: dict[str, Any]) -> bool:
+    return bool(member["at"] > time.time() - _ALIVE_S)
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Return numbers as text, such as ``0-3, 7``."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1][1:] = [number]
+        else:
+            parts.append([number])
+    return ", ".join("-".join(map(str, part)) for part in parts)

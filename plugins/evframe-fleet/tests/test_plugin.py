@@ -1,0 +1,254 @@
+"""Gateways as one, on a real Kafka: leases that all have, events that arrive once, and partitions that move."""
+
+import asyncio
+import json
+import time
+import uuid
+from contextlib import asynccontextmanager
+
+import attrs
+import pytest
+from evframe_fleet import FleetPlugin, Options
+from evframe_mi import Management
+from evframe_mi.testing import ANY_SCHEME, management
+
+import evframe
+from evframe.config import Config, CoreOptions, SubscriptionOptions
+from evframe.plugin import CommandError
+from evframe.testing import MemoryTransport, until
+
+pytestmark = pytest.mark.timeout(120)
+
+
+class Gateways:
+    """Gateways of one fleet in this process."""
+
+    def __init__(self, port, **tuning):
+        run = uuid.uuid4().hex
+        topics = {"group_id": run, "leases_topic": f"leases.{run}", "events_topic": f"events.{run}"}
+        quick = {"replication_factor": 1, "partitions": 8, "heartbeat_interval_ms": 100, "margin_ms": 500}
+        self.options = Options(brokers=f"127.0.0.1:{port}", **topics, **{**quick, "lease_grace_ms": 200, **tuning})
+        self.transports = []
+
+    @asynccontextmanager
+    async def one(self, *subscriptions, **changed):
+        """Run a gateway."""
+        memory = MemoryTransport()
+        self.transports.append(memory)
+        config = Config(core=CoreOptions(drain_timeout_s=3), subscriptions=list(subscriptions))
+        plugins = {
+            "memory": memory,
+            "mi": Management(ANY_SCHEME),
+            "fleet": FleetPlugin(attrs.evolve(self.options, **changed)),
+        }
+        events = evframe.EventInterface(config, plugins=plugins)
+        events.register_event("E_A", {"n": int})
+        async with events:
+            yield events
+
+    def got(self, name):
+        """Return the numbers that the subscriber called *name* has got, at any gateway."""
+        return [event.pairs[0][1] for each in self.transports for event in each.delivered.get(name, ())]
+
+
+@pytest.fixture
+def gateways(kafka):
+    return Gateways(kafka.port)
+
+
+async def ask(events, method, **params):
+    request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    return json.loads(await management(events).submit(json.dumps(request).encode(), method))
+
+
+async def joined(*gateways):
+    """Wait until the partitions are divided among *gateways*, and each is delivered by one of them."""
+
+    async def is_done():
+        found = [(await ask(each, "fleet:status"))["result"] for each in gateways]
+        mine = [next((m["partitions"] for m in f["Members"] if m["name"] == f["Name"]), []) for f in found]
+        return all(mine) and sorted(number for each in mine for number in each) == list(range(8))
+
+    while not await is_done():
+        await asyncio.sleep(0.02)
+
+
+def names(events):
+    return sorted(lease.subscriber.socket.name for lease in events.subscriptions)
+
+
+async def test_a_subscription_is_that_of_all_gateways(gateways):
+    """What is subscribed, renewed and ended at one gateway is so at all, when the client has its answer or soon after."""
+    async with gateways.one() as one, gateways.one() as two:
+        assert (await ask(one, "event_subscribe", event="E_A", socket="memory:a", expire=100))["result"] == "OK"
+        answered = time.monotonic()
+        await until(lambda: names(two) == ["a"])
+        assert time.monotonic() - answered < 2
+        assert (await ask(two, "event_subscribe", event="E_A", socket="memory:a", expire=1000))["result"] == "OK"
+        await until(lambda: one.remaining_s(one.subscriptions[0]) > 900)
+        assert one.subscriptions[0].expire_s == 1000
+        assert (await ask(one, "event_subscribe", event="E_A", socket="memory:a", expire=0))["result"] == "OK"
+        await until(lambda: not two.subscriptions)
+        async with gateways.one() as three:
+            assert three.subscriptions == []
+
+
+async def test_a_lease_ends_everywhere_by_the_clock_of_its_owner(gateways):
+    """A lease that no client renews ends at all gateways, and one that any gateway has renewed stays."""
+    async with gateways.one() as one, gateways.one() as two:
+        await ask(one, "event_subscribe", event="E_A", socket="memory:a", expire=1)
+        await ask(one, "event_subscribe", event="E_A", socket="memory:b", expire=1)
+        await ask(two, "event_subscribe", event="E_A", socket="memory:b", expire=1000)
+        await until(lambda: names(one) == names(two) == ["b"])
+
+
+async def test_a_new_gateway_has_the_leases_before_it_raises(gateways):
+    """A gateway that is entered knows all subscriptions, also those of an unregistered event, so that none lacks events."""
+    async with gateways.one() as one:
+        one.register_event("E_ONLY_THERE")
+        for number in range(50):
+            await ask(one, "event_subscribe", event="E_ONLY_THERE", socket=f"memory:a{number}", expire=100)
+        async with gateways.one() as two:
+            two.raise_event("E_ONLY_THERE", {"n": 1})
+            await until(lambda: all(gateways.got(f"a{number}") == [1] for number in range(50)))
+
+
+async def test_each_event_arrives_once_wherever_it_is_raised(gateways):
+    """Events that are raised at all gateways arrive once, in the order of each gateway, also while members come and go."""
+    async with gateways.one() as one:
+        for number in range(20):
+            await ask(one, "event_subscribe", event="E_A", socket=f"memory:s{number}", expire=100)
+        async with gateways.one() as two:
+            await joined(one, two)
+            for number in range(500):
+                (one, two)[number % 2].raise_event("E_A", {"n": number})
+                if number % 50 == 0:
+                    await asyncio.sleep(0.01)
+            outcomes = await two.raise_event_and_wait("E_A", {"n": 500}, until="stored")
+            assert [outcome.reason for outcome in outcomes] == ["stored"] * 20
+            await until(lambda: all(len(gateways.got(f"s{number}")) >= 501 for number in range(20)))
+            assert {len(transport.delivered) for transport in gateways.transports} != {0, 20}  # both have delivered
+        one.raise_event("E_A", {"n": 501})
+        await until(lambda: all(501 in gateways.got(f"s{number}") for number in range(20)))
+    for number in range(20):
+        got = gateways.got(f"s{number}")
+        got = list(dict.fromkeys(got))  # a slow hand-over may repeat some
+        assert sorted(got) == list(range(502))
+        assert [n for n in got if n % 2 == 0 and n < 500] == list(range(0, 500, 2))
+        assert [n for n in got if n % 2 == 1 and n < 500] == list(range(1, 500, 2))
+
+
+async def test_a_subscriber_that_is_away_is_served_by_the_next_owner(gateways):
+    """Events for a peer that is away outlive the gateway that has them, and hold nothing else up."""
+
+    def is_away(_):
+        raise evframe.Unavailable("refused")
+
+    async with gateways.one() as one:
+        gateways.transports[0].when("gone", is_away)
+        await ask(one, "event_subscribe", event="E_A", socket="memory:gone", expire=100)
+        await ask(one, "event_subscribe", event="E_A", socket="memory:well", expire=100)
+        for number in range(20):
+            one.raise_event("E_A", {"n": number})
+        await until(lambda: gateways.got("well") == list(range(20)))
+        await until(lambda: one.statistics[1].away == "refused" or one.statistics[0].away == "refused")
+    assert gateways.got("gone") == []
+    async with gateways.one() as two:
+        await until(lambda: set(gateways.got("gone")) == set(range(20)))
+        assert set(gateways.got("well")) == set(range(20))
+        assert names(two) == ["gone", "well"]
+
+
+async def test_local_events_stay(kafka):
+    """Events that `local` names, and subscriptions to them, are those of one gateway."""
+    gateways = Gateways(kafka.port, local=["E_L*"])
+    async with gateways.one() as one, gateways.one() as two:
+        one.register_event("E_LOCAL", {"n": int})
+        await ask(one, "event_subscribe", event="E_LOCAL", socket="memory:a", expire=100)
+        await ask(one, "event_subscribe", event="E_A", socket="memory:b", expire=100)
+        await until(lambda: names(two) == ["b"])
+        assert (await one.raise_event_and_wait("E_LOCAL", {"n": 1}))[0].delivered
+        assert gateways.transports[0].delivered["a"][0].pairs == (("n", 1),)
+        frames = (await ask(one, "fleet:status"))["result"]["Partitions"]
+        assert sum(each["lag_frames"] for each in frames) == 0
+
+
+async def test_configured_subscriptions_are_held_by_each_configuration(gateways):
+    """A configured subscription is had by all gateways with it, and a gateway that ends takes none of them away."""
+    configured = SubscriptionOptions(event="E_A", socket="memory:c")
+    async with gateways.one(configured) as one:
+        async with gateways.one(configured) as two:
+            await joined(one, two)
+            two.raise_event("E_A", {"n": 1})
+            await until(lambda: gateways.got("c") == [1])
+        one.raise_event("E_A", {"n": 2})
+        await until(lambda: gateways.got("c") == [1, 2])
+        assert names(one) == ["c"]
+
+
+@attrs.frozen
+class StrangeSocket:
+    canonical: str
+    expires: bool = True
+
+
+async def test_a_lease_that_another_gateway_cannot_have_is_reported(gateways, caplog):
+    """A subscription with a scheme that a gateway lacks is an error of its log, counted, and had by the others."""
+
+    class Strange(MemoryTransport):
+        schemes = ("strange",)
+
+        @evframe.hookimpl
+        def on_subscribe(self, scheme, rest):
+            return StrangeSocket(f"strange:{rest}") if scheme == "strange" else None
+
+    async with gateways.one() as one, gateways.one() as two:
+        two.plugins.register(Strange(), "strange")
+        two.subscribe_event("E_A", "strange:x", 100)
+        await until(lambda: "a subscription of another gateway cannot be had here" in caplog.text)
+        counters = next(group for group in one.plugins.statistics() if group.name == "fleet").counters
+        assert counters["refused_leases"] == 1
+
+
+async def test_without_brokers_there_is_no_fleet():
+    """The plugin that is installed and not configured changes nothing."""
+    plugins = {"memory": MemoryTransport(), "mi": Management(ANY_SCHEME), "fleet": FleetPlugin()}
+    async with evframe.EventInterface(plugins=plugins) as events:
+        events.register_event("E_A", {"n": int})
+        events.subscribe_event("E_A", "memory:a")
+        assert (await events.raise_event_and_wait("E_A", {"n": 1}))[0].delivered
+        assert (await ask(events, "fleet:status"))["error"]["code"] == 404
+        with pytest.raises(CommandError):
+            events.commands.find("fleet:status").run({})
+
+
+async def test_without_a_cluster_a_gateway_starts_and_loses_nothing_silently(caplog):
+    """A gateway starts without the cluster after its time, says so, and counts what it could not hand over."""
+    gateways = Gateways(1, start_timeout_ms=50, retry_timeout_ms=20, memory_bytes=1 << 20)
+    async with gateways.one() as one:
+        assert "the gateway starts without the subscriptions of the fleet" in caplog.text
+        error = asyncio.ensure_future(ask(one, "event_subscribe", event="E_A", socket="memory:a", expire=100))
+        await until(lambda: names(one) == ["a"])
+        one.raise_event("E_A", {"n": 1})
+        await asyncio.sleep(0)
+        assert one.statistics[0].depth == 1
+        await until(lambda: one.status.group("fleet").find("brokers").details == "refused")
+        error.cancel()
+        await asyncio.wait((error,))
+        subscriber = one.subscriptions[0].subscriber
+    assert (subscriber.raised, subscriber.failed, subscriber.reasons) == (1, 1, {"shutdown": 1})
+
+
+def test_options_that_do_not_fit_are_refused():
+    """Options that contradict each other, and properties that the fleet sets, are errors that name them."""
+    for options, problem in (
+        ({"brokers": "a:b:c"}, "brokers: expected brokers as host"),
+        ({"events_topic": "evframe.leases"}, "events_topic: expected another topic than leases_topic"),
+        ({"heartbeat_interval_ms": 3000}, "heartbeat_interval_ms: expected 1 to a third of session_timeout_ms"),
+        ({"margin_ms": 100}, "margin_ms: expected 500, twice heartbeat_interval_ms, to 3000"),
+        ({"properties": {"session.timeout.ms": 1}}, "expected the option session_timeout_ms"),
+        ({"properties": {"group.instance.id": "x"}}, "the fleet sets it"),
+        ({"properties": {"no.such": "x"}}, "expected a property that is known"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            Options(**options)

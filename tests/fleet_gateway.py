@@ -1,0 +1,69 @@
+"""A gateway of a fleet that raises numbered events at a steady rate, as a process of a test.
+
+Its argument is JSON: `config` is the text of its configuration, `name` its name in events, `rate` how many events it
+raises a second, `kinds` how many events there are. What the fleet has acknowledged is printed, `number kind` in a line.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+
+import evframe
+from evframe.config import parse_config
+from evframe.logs import set_up_logs
+from evframe.plugin import STORED
+
+TICK_S = 0.01
+
+
+async def raise_events(events, settings, stop):
+    """Raise events, each with the next number of its kind, and print which are acknowledged."""
+    name, rate, kinds = settings["name"], settings["rate"], settings["kinds"]
+    numbers, raised, acknowledged = [0] * kinds, 0, []
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+
+    def raise_one(kind):
+        number = numbers[kind]
+        numbers[kind] += 1
+
+        def done(reasons):
+            if all(reason in {None, STORED} for reason in reasons):
+                acknowledged.append(f"{number} {kind}\n")
+
+        events.raise_event_and_tell(f"E_{kind}", {"from": name, "n": number}, done, until="stored")
+
+    while not stop.is_set():
+        due = int((loop.time() - begun) * rate)
+        if due > raised + rate:  # the process was stopped: the events of that time were never raised
+            begun += (due - raised) / rate
+            due = raised
+        for _ in range(raised, due):
+            raise_one(raised % kinds)
+            raised += 1
+        if acknowledged:
+            os.write(1, "".join(acknowledged).encode())
+            acknowledged.clear()
+        await asyncio.sleep(TICK_S)
+    return acknowledged
+
+
+async def main(settings):
+    set_up_logs("warning")
+    stop, begin = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGUSR1, begin.set)
+    rest = []
+    async with evframe.EventInterface(parse_config(settings["config"]), gateway=True) as events:
+        os.write(1, b"ready\n")
+        waits = [asyncio.ensure_future(each.wait()) for each in (stop, begin)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        rest = await raise_events(events, settings, stop)
+    os.write(1, "".join(rest).encode())
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(sys.argv[1])))
