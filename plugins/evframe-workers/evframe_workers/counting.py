@@ -34,11 +34,16 @@ class Counting:
         """Of the worker's plugins, as they were a second ago: a name, counters and gauges."""
         self.described: Mapping[str, dict[str, Any]] = {}
         """What its plugins describe of subscribers, by their numbers as texts."""
+        self._failing: set[int] = set()  # whose deliveries fail, as the worker has reported
+        self._left_failing: set[int] = set()  # and as a worker that has ended had
 
     def delivered(self, ledger: Ledger, count: int, dones: Sequence[Done]) -> None:
         """Count delivered events."""
         subscriber = self.subscribers[ledger.number]
         subscriber.mirror(count, subscriber.away)
+        if ledger.number in self._left_failing:
+            self._left_failing.discard(ledger.number)
+            self._notify(subscriber, None, None)
         if dones:
             subscriber.call_with(None, dones)
 
@@ -65,9 +70,30 @@ class Counting:
 
     def changed(self, ledger: Ledger, reason: str | None, event: Event | None) -> None:
         """Call the hook of the front's plugins, unless the event is one about deliveries."""
-        if event is None or not event.definition.is_meta:
-            socket = self.subscribers[ledger.number].socket
-            self._context.plugins.notify("delivery_changed", socket=socket, reason=reason, event=event)
+        if event is not None and event.definition.is_meta:
+            return
+        is_known = ledger.number in self._left_failing
+        self._left_failing.discard(ledger.number)
+        if reason is None:
+            self._failing.discard(ledger.number)
+        else:
+            self._failing.add(ledger.number)
+        if reason is None or not is_known:
+            self._notify(self.subscribers[ledger.number], reason, event)
+
+    def _notify(self, subscriber: Subscriber, reason: str | None, event: Event | None) -> None:
+        self._context.plugins.notify("delivery_changed", socket=subscriber.socket, reason=reason, event=event)
+
+    def end(self) -> None:
+        """Note that the worker has ended: the next one does not know which deliveries have failed."""
+        self._left_failing |= self._failing
+        self._failing.clear()
+
+    def forget(self, number: int) -> None:
+        """Forget a subscriber that was released."""
+        del self.subscribers[number]
+        self._failing.discard(number)
+        self._left_failing.discard(number)
 
     def take_other(self, kind: bytes, content: bytes) -> None:
         """Log a line, keep figures, or raise an event that a plugin of the worker has raised."""

@@ -158,7 +158,7 @@ class WorkersPlugin:
     def _forget(self, subscriber: Subscriber) -> None:
         worker, ledger = self._served.pop(subscriber)
         self._links[worker].forget(ledger)
-        del self._counts[worker].subscribers[ledger.number]
+        self._counts[worker].forget(ledger.number)
 
     # Workers
 
@@ -200,6 +200,7 @@ class WorkersPlugin:
         group.set_status(1 if is_ready else -1, text, str(worker))
         if not is_ready:
             self._forwarding.end(worker)
+            self._counts[worker].end()
             group.report(text, str(worker))
         elif self._started_with[worker] != self._generation:
             self._links[worker].send_first(messages.packed(messages.RELOAD, self._config_text()))

@@ -55,7 +55,7 @@ class Reports:
 
     def _changed_row(self, number: int, subscriber: Subscriber) -> list[Any]:
         state = self._context.roster.away(subscriber), bool(subscriber.reached or subscriber.delivered)
-        if self._states.get(number, (None, False)) == state:
+        if self._states.get(number) == state:  # the first one is sent: an earlier process may have sent another
             return []
         self._states[number] = state
         return [[number, *state]]

@@ -89,7 +89,7 @@ async def test_policies_are_followed(workers, receiver):
 
 
 async def test_a_peer_that_is_away_is_shown_and_comes_back(workers):
-    """The front shows why a worker cannot reach a peer, keeps the events, and reports the change to its plugins."""
+    """The front shows why a worker cannot reach a peer, keeps the events, and reports each change once."""
     changes = []
 
     class Watch:
@@ -110,6 +110,10 @@ async def test_a_peer_that_is_away_is_shown_and_comes_back(workers):
             assert lease.subscriber.queue.oldest is not None
             await until(lambda: changes)
             assert changes == [(text, "refused", 1)]
+            front.kill(0)
+            await until(lambda: not front.are_ready)
+            await front.ready()
+            await until(lambda: front.counters(text).away == "refused")
             peer.listen()
             await front.settled()
             await until(lambda: front.events.state(lease) == "connected")
