@@ -276,6 +276,10 @@ class Subscriber:
         """Count *count* events of an earlier process, which the queue has, as raised."""
         self.raised += count
 
+    def await_all(self) -> None:
+        """Call the callbacks that the queue has for its events, also for those that no caller waits for."""
+        self.awaited = sys.maxsize
+
     def opened(self) -> Queue:
         """Return the queue, which is opened if no event has come yet."""
         if self.queue is UNOPENED and not self._settings.is_closed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +43,7 @@ class InterfaceEngine:
         if subscriber is before:  # it had ended, and continues with its queue
             target.counts = counted and not policy
         subscriber.add_lease()
-        subscriber.awaited = sys.maxsize  # every outcome is awaited, of which callbacks are made later
+        subscriber.await_all()  # the queue makes a callback for each batch
         self._roster.check(subscriber, probe=is_configured)
         return subscriber
 
