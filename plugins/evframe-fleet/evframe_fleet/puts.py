@@ -16,9 +16,9 @@ class _Put:
 
     __slots__ = ("dones", "has_failed", "is_read", "later", "number", "value")
 
-    def __init__(self, value: bytes, number: int) -> None:
+    def __init__(self, value: bytes) -> None:
         self.value = value
-        self.number = number
+        self.number = 0  # of a new lease
         self.dones: list[Done] = []
         self.later: tuple[bytes, list[Done]] | None = None  # what takes its place when it is acknowledged
         self.has_failed = self.is_read = False
@@ -53,9 +53,9 @@ class Puts:
         """Write a record; *done* is called with True when it, or one that has taken its place, is acknowledged."""
         put = self._puts.get(key)
         if put is None:
-            self.number += is_new
-            put = self._puts[key] = _Put(value, self.number)
+            put = self._puts[key] = _Put(value)
             if is_new:
+                self.number = put.number = self.number + 1
                 self._new[put.number] = None
             if done is not None:
                 put.dones.append(done)
