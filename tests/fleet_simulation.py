@@ -611,7 +611,8 @@ class World:
                 else:
                     assert reason in {"queue_full", "shutdown", "unsubscribed"}, reason
 
-            self.raiser[number, key] = process.member.table.offset
+            table = process.member.table  # which lacks a lease that waits for its record, and may never have it
+            self.raiser[number, key] = table.offset if key in table.sockets else -1
             if subscriber.put(event, UntilStored(done)):
                 process.turns.append(subscriber)
 
