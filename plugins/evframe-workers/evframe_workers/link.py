@@ -14,6 +14,7 @@ from evframe_shards.frames import Frame
 
 from evframe_workers import messages
 from evframe_workers.ledger import Ledger
+from evframe_workers.pairs import Pair, merged
 
 if TYPE_CHECKING:
     from evframe_shards.frames import Target
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from evframe.plugin import Done
 
 log = logging.getLogger("evframe.workers")
-Pair = tuple["Event", list[int]]
-"""An event, and the numbers of its targets."""
 GATHER_S: Final = 0.004
 """How long events may wait for others after a frame, unless an outcome is waited for: a frame takes as long as some
 hundred deliveries."""
@@ -98,6 +97,7 @@ class Link:
         self._clock = clock
         self._write: Callable[[bytes], None] | None = None
         self._outgoing: deque[bytes | Pair] = deque()
+        self._messages = 0  # among these
         self._last: Pair | None = None  # the pair at the end of what goes out
         self._is_scheduled = False
         self._is_paused = False
@@ -129,12 +129,14 @@ class Link:
         if self._write is not None:
             self._last = None
             self._outgoing.append(message)
+            self._messages += 1
             self._plan()
 
     def send_first(self, message: bytes) -> None:
         """Send a message before what waits."""
         if self._write is not None:
             self._outgoing.appendleft(message)
+            self._messages += 1
             self._plan()
 
     def take_other(self, kind: bytes, content: bytes) -> None:
@@ -175,18 +177,24 @@ class Link:
             first = outgoing[0]
             if isinstance(first, bytes):
                 outgoing.popleft()
+                self._messages -= 1
                 write(first)
+            elif self._messages:  # behind these events, no more of which come: waiting makes no frame larger
+                self._send_frame(write)
             elif self._is_under_way:
                 break
             elif not self._hurries and (early_s := self._sent_at + GATHER_S - self._clock()) > 0:
                 self._plan(early_s)
                 break
             else:
-                self._is_under_way, self._sent_at = True, self._clock()
-                write(messages.packed(messages.FRAME, self._next_frame().encode(0.0)))
+                self._send_frame(write)
         if not outgoing:
             self._last = None
             self._hurries = False
+
+    def _send_frame(self, write: Callable[[bytes], None]) -> None:
+        self._is_under_way, self._sent_at = True, self._clock()
+        write(messages.packed(messages.FRAME, self._next_frame().encode(0.0)))
 
     def _next_frame(self) -> Frame:
         events: list[Event] = []
@@ -225,17 +233,20 @@ class Link:
         """Have a new worker deliver: it gets all subscribers, then their events that have no outcome."""
         self.detach()
         self._write = write
-        for number, (ledger, subscribed) in self.targets.items():
-            self._outgoing.append(_targets((number, attrs.evolve(subscribed, is_wanted=True))))
-            self._outgoing += ((event, [number]) for event in ledger.renumber())
-            if not subscribed.is_wanted:
-                self._outgoing.append(_targets((number, subscribed)))
+        shown = list(self.targets.items())
+        if shown:
+            self.send(_targets(*((number, attrs.evolve(each, is_wanted=True)) for number, (_, each) in shown)))
+            self._outgoing += merged({number: ledger.renumber() for number, (ledger, _) in shown})
+            ended = [(number, each) for number, (_, each) in shown if not each.is_wanted]
+            if ended:
+                self.send(_targets(*ended))
         self._plan()
 
     def detach(self) -> None:
         """Note that the worker has ended."""
         self._write = self._last = None
         self._outgoing.clear()
+        self._messages = 0
         self._is_under_way = self._hurries = self._is_paused = False
 
     # What comes in

@@ -143,7 +143,7 @@ class Exchange(RuleBasedStateMachine):
     @rule(times=st.integers(1, 8), numbers=st.sets(st.integers(0, 3), min_size=1), awaits=st.booleans())
     def raise_events(self, times, numbers, awaits):
         for _ in range(times):
-            event = self.events.event("E_A").snapshot({"n": self.raised}, 0.0)
+            event = self.events.event("E_A").snapshot({"n": self.raised}, self.raised // 3 - self.raised % 5)
             for number in sorted(numbers):
                 recipient = self.front.recipients.get(number)
                 if recipient is not None and not recipient.ended:
