@@ -74,6 +74,24 @@ async def test_an_unsubscribed_peer_gets_what_was_raised_before(workers, receive
         assert front.counters(receiver.udp).delivered == 1
 
 
+async def test_an_unsubscribed_peer_that_stays_away(workers):
+    """What it has not taken in time fails once, and the subscriber is released."""
+    with socket.socket() as peer:
+        peer.bind(("127.0.0.1", 0))
+        text = f"tcp:127.0.0.1:{peer.getsockname()[1]}"
+        async with workers(1, "[core]\ndrain_timeout_s = 0.3") as front:
+            front.subscribe_event("E_TEST", text)
+            await front.ready()
+            report = asyncio.create_task(front.raise_event_and_wait("E_TEST", {"n": 1}))
+            await until(lambda: front.counters(text).away)
+            front.unsubscribe_event("E_TEST", text)
+            (outcome,) = await report
+            assert outcome.reason in {"refused", "unsubscribed"}  # of the last attempt, or of the end
+            await until(lambda: len(front.events.statistics) == 1)
+            assert front.events.statistics[-1].reasons == {outcome.reason: 1}
+            assert front.plugin.statistics()[0].gauges == {"running": 1, "subscribers": 0}
+
+
 async def test_policies_are_followed(workers, receiver):
     """The front filters, the worker paces, and what is too old fails with the worker's reason."""
     async with workers(1) as front:
