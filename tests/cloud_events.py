@@ -1,6 +1,6 @@
 """CloudEvents as the official SDK makes them, and messages that only say that they are some."""
 
-from cloudevents.core.bindings import amqp, kafka
+from cloudevents.core.bindings import amqp, http, kafka
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
@@ -33,6 +33,44 @@ def amqp_messages(*events):
         if number % 3 == 1:
             headers = {name.replace("cloudEvents_", "cloudEvents:"): value for name, value in headers.items()}
         yield message.properties["content-type"], headers, message.application_data
+
+
+def _modes(events, binary):
+    """Return each event, in turn binary, structured, and structured without a content type."""
+    for number, event in enumerate(events):
+        if number % 3 == 0:
+            yield binary(event)
+        else:
+            message = http.to_structured(event, JSONFormat())
+            yield message.headers["content-type"] if number % 3 == 1 else None, {}, message.body
+
+
+def mqtt_messages(*events):
+    """Return the content type, the user properties and the body of each event; see `_modes`.
+
+    The attributes have the same text as in Kafka, and no prefix.
+    """
+
+    def binary(event):
+        message = kafka.to_binary(event, JSONFormat())
+        attributes = {name[3:]: text.decode() for name, text in message.headers.items() if name.startswith("ce_")}
+        return message.headers["content-type"].decode(), attributes, message.value
+
+    return _modes(events, binary)
+
+
+def nats_messages(*events):
+    """Return the content type, the other headers and the body of each event; see `_modes`.
+
+    The headers are those of HTTP.
+    """
+
+    def binary(event):
+        message = http.to_binary(event, JSONFormat())
+        headers = dict(message.headers)
+        return headers.pop("content-type"), headers, message.body
+
+    return _modes(events, binary)
 
 
 UNREADABLE = [

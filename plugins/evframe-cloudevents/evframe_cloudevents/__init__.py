@@ -14,10 +14,12 @@ from evframe_cloudevents.formats import (
 from evframe_cloudevents.options import BinaryFormatOptions, FormatOptions, Options
 from evframe_cloudevents.plugin import CloudEventsPlugin
 from evframe_cloudevents.reading import (
+    PREFIXES,
     NotACloudEvent,
     Received,
     attributes_of,
     is_cloud_event,
+    read_body,
     read_message,
     read_object,
     read_structured,
@@ -27,6 +29,7 @@ __all__ = [
     "BATCH_TYPE",
     "DATA_TYPE",
     "JSONRPC",
+    "PREFIXES",
     "STRUCTURED_TYPE",
     "TRACE_PARENT",
     "Attributes",
@@ -46,6 +49,7 @@ __all__ = [
     "envelope_of",
     "in_batch",
     "is_cloud_event",
+    "read_body",
     "read_message",
     "read_object",
     "read_structured",

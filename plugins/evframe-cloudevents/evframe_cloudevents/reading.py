@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -18,9 +18,11 @@ _REQUIRED: Final = ("id", "source", "type")
 _STRUCTURED: Final = "application/cloudevents+json"
 _OTHERS: Final = "application/cloudevents"
 _LONGEST: Final = len("cloudEvents:")
-_ENCODED: Final = "ce-"  # of HTTP, whose header values are encoded with percent signs
+_ENCODED: Final = "ce-"  # of HTTP and NATS, whose header values are encoded with percent signs
 _QUOTED_PAIR: Final = re.compile(r"\\(.)")
-_PREFIXES: Final = ("ce_", _ENCODED, "cloudevents:", "cloudevents_")
+PREFIXES: Final = ("ce_", _ENCODED, "cloudevents:", "cloudevents_")
+"""Those of the names of attributes in the headers of Kafka, HTTP and NATS, and AMQP, in small letters."""
+_VERSION: Final = b'"specversion"'
 
 
 class NotACloudEvent(ValueError):  # noqa: N818 it may be another message
@@ -44,13 +46,16 @@ class Received:
         return self.type.removeprefix(type_prefix)
 
 
-def read_message(content_type: str | None, headers: Mapping[str, Any] | None, body: bytes) -> Received | None:
+def read_message(
+    content_type: str | None, headers: Mapping[str, Any] | None, body: bytes, prefixes: Sequence[str] = PREFIXES
+) -> Received | None:
     """Return the CloudEvent that a message with headers is; None when it is none.
 
     Args:
         content_type: of the message.
         headers: of the message; values that are no text are ignored.
         body: of the message.
+        prefixes: see `attributes_of`.
 
     Raises:
         NotACloudEvent: if it says that it is one, and cannot be read as one.
@@ -60,7 +65,7 @@ def read_message(content_type: str | None, headers: Mapping[str, Any] | None, bo
         return read_structured(body)
     if kind.startswith(_OTHERS):
         raise NotACloudEvent(f"expected a CloudEvent in JSON, got {brief(kind)}")
-    attributes = attributes_of(headers)
+    attributes = attributes_of(headers, prefixes)
     return read_binary(attributes, content_type, body) if "specversion" in attributes else None
 
 
@@ -75,6 +80,21 @@ def read_structured(body: bytes) -> Received:
     except ValueError as error:
         raise NotACloudEvent(f"expected JSON: {error}") from None
     return read_object(value)
+
+
+def read_body(body: bytes) -> Received | None:
+    """Return the CloudEvent that a body without a content type is; None when it is no JSON that says that it is one.
+
+    Raises:
+        NotACloudEvent: if it says that it is one, and cannot be read as one.
+    """
+    if _VERSION not in body:
+        return None
+    try:
+        value = read(body)
+    except ValueError:
+        return None
+    return read_object(value) if is_cloud_event(value) else None
 
 
 def is_cloud_event(value: Any) -> bool:
@@ -98,7 +118,7 @@ def read_binary(attributes: Mapping[str, Any], content_type: str | None, body: b
 
     Args:
         attributes: as `attributes_of` returns them.
-        content_type: of the body.
+        content_type: of the body; without one, that among the attributes counts.
         body: the data.
 
     Raises:
@@ -106,7 +126,7 @@ def read_binary(attributes: Mapping[str, Any], content_type: str | None, body: b
     """
     if not body:
         return _received(attributes, None)
-    _check_json(content_type)
+    _check_json(content_type or attributes.get("datacontenttype"))
     try:
         data = read(body)
     except ValueError as error:
@@ -114,15 +134,19 @@ def read_binary(attributes: Mapping[str, Any], content_type: str | None, body: b
     return _received(attributes, data)
 
 
-def attributes_of(headers: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the attributes among *headers*, whatever the prefix of the protocol is, in the binary mode.
+def attributes_of(headers: Mapping[str, Any] | None, prefixes: Sequence[str] = PREFIXES) -> dict[str, str]:
+    """Return the attributes among *headers*, in the binary mode.
 
-    Those of HTTP, which begin with ``ce-``, are decoded.
+    Those of HTTP and NATS, which begin with ``ce-``, are decoded.
+
+    Args:
+        headers: of a message.
+        prefixes: those that the names of attributes may have, in small letters; an empty one for MQTT, which has none.
     """
     found: dict[str, str] = {}
     for name, value in (headers or {}).items():
         lower = name[:_LONGEST].lower()
-        for prefix in _PREFIXES:
+        for prefix in prefixes:
             if lower.startswith(prefix):
                 text = _text(value)
                 if text is not None:

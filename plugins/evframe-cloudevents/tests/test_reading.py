@@ -6,7 +6,7 @@ import pytest
 from cloudevents.core.bindings import amqp, http, kafka, rabbitmq
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
-from evframe_cloudevents import NotACloudEvent, read_message, read_structured
+from evframe_cloudevents import NotACloudEvent, read_body, read_message, read_structured
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ATTRIBUTES = {"type": "org.example.E_A", "source": "/a", "id": "1", "traceparent": PARENT}
@@ -144,3 +144,27 @@ def test_other_messages(headers):
     """A message that does not say that it is a CloudEvent is none."""
     assert read_message("application/json", headers, b"{}") is None
     assert read_message(None, headers, structured()) is None
+
+
+def test_attributes_without_a_prefix():
+    """MQTT has the attributes by their own names; their values are not decoded."""
+    plain = json.loads(structured(type="E_%41"))
+    assert read_message("application/json", plain, b'{"n":1}', ("",)).type == "E_%41"
+    assert read_message("application/json", plain, b'{"n":1}') is None
+
+
+def test_the_content_type_among_the_attributes():
+    """It counts where the message has no other one."""
+    headers = {f"ce-{name}": value for name, value in json.loads(structured(datacontenttype="text/plain")).items()}
+    with pytest.raises(NotACloudEvent):
+        read_message(None, headers, b"[1]")
+    assert read_message("application/json", headers, b"[1]").params == [1]
+
+
+def test_a_body_without_a_content_type():
+    """The attribute `specversion` says that an object is a CloudEvent; anything else is none."""
+    assert read_body(structured(data=[1])).params == [1]
+    for body in (b"", b'"specversion"', b'{"specversion"', b'{"a":{"specversion":"1.0"}}', b'["specversion"]'):
+        assert read_body(body) is None
+    with pytest.raises(NotACloudEvent):
+        read_body(b'{"specversion":"1.0","type":"E_A","source":"/a"}')

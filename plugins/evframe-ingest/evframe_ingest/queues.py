@@ -11,7 +11,16 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import attrs
-from evframe_cloudevents import TRACE_PARENT, NotACloudEvent, Received, attributes_of, envelope_of, read_message
+from evframe_cloudevents import (
+    PREFIXES,
+    TRACE_PARENT,
+    NotACloudEvent,
+    Received,
+    attributes_of,
+    envelope_of,
+    read_body,
+    read_message,
+)
 from evframe_wire.messages import read_notification
 from evframe_wire.visible import brief
 
@@ -27,11 +36,17 @@ class About(NamedTuple):
 
     content_type: str | None
     headers: Mapping[str, Any] | None
+    prefixes: Sequence[str] = PREFIXES
+    """Those that the names of attributes of a CloudEvent may have in the headers."""
+    has_body: bool = True
+    """Whether the message has a body; what is taken for one without is made of its headers."""
 
     @classmethod
-    def of(cls, content_type: str | None, headers: Mapping[str, Any] | None) -> About | None:
+    def of(
+        cls, content_type: str | None, headers: Mapping[str, Any] | None, prefixes: Sequence[str] = PREFIXES
+    ) -> About | None:
         """Return what a message has; None for one without anything."""
-        return cls(content_type, headers) if content_type or headers else None
+        return cls(content_type, headers, prefixes) if content_type or headers else None
 
 
 @attrs.frozen
@@ -113,17 +128,20 @@ class QueueIntake(Intake):
 
     def _named(self, body: bytes, about: About | None) -> tuple[Found | None, str]:
         """Return the event that a message names; None with the problem of a message that names none."""
-        if about is not None:
-            try:
-                found = read_message(about.content_type, about.headers, body)
-            except NotACloudEvent as error:
-                return None, str(error)
-            if found is not None:
-                envelope = envelope_of(self._context)
-                name = found.type if envelope is None else envelope.name_of(found.type)
-                return Found(name, found.params, _context_of(found, about.headers)), ""
-        notification = read_notification(body)
-        return None if notification is None else Found(*notification), ""
+        try:
+            found = None if about is None else _read(about, body)
+            if found is None:
+                notification = read_notification(body)
+                if notification is not None:
+                    return Found(*notification), ""
+                found = read_body(body)  # senders without headers have no content type
+        except NotACloudEvent as error:
+            return None, str(error)
+        if found is None:
+            return None, ""
+        envelope = envelope_of(self._context)
+        name = found.type if envelope is None else envelope.name_of(found.type)
+        return Found(name, found.params, _context_of(found, about)), ""
 
     def allow(self, name: str) -> None:
         """Make sure that *name* is registered, within the bound."""
@@ -145,8 +163,14 @@ class QueueIntake(Intake):
         self._allowed.add(name)
 
 
-def _context_of(found: Received, headers: Mapping[str, Any] | None) -> Mapping[str, str] | None:
+def _read(about: About, body: bytes) -> Received | None:
+    """Return the CloudEvent that a message says to be by its content type or its headers."""
+    return read_message(about.content_type, about.headers, body if about.has_body else b"", about.prefixes)
+
+
+def _context_of(found: Received, about: About | None) -> Mapping[str, str] | None:
     """Return the headers that name the context of a CloudEvent; None where headers of its message name one."""
+    headers = None if about is None else about.headers
     if not found.carried or not headers:
         return found.carried or None
     return None if TRACE_PARENT in headers or TRACE_PARENT in attributes_of(headers) else found.carried

@@ -73,9 +73,9 @@ class ConnectionOptions:
     """When the server sends retained messages: with a subscription that the session did not have, with each connection,
     or not at all."""
     event: str | None = attrs.field(default=None, validator=is_event_name)
-    """The event of messages that are no JSON-RPC notification; without it such messages are refused."""
+    """The event of messages that name none; without it such messages are refused."""
     events: list[str] = attrs.field(factory=lambda: ["*"])
-    """Patterns of the events that JSON-RPC notifications may name; an empty list makes every message a body."""
+    """Patterns of the events that messages may name; an empty list makes every message a body."""
     max_events: int = attrs.field(default=1000, validator=at_least(0))
     """How many unregistered events may be registered because messages name them."""
     ack: Literal["outcome", "at_once"] = "outcome"

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import mqtt5
-from evframe_ingest import LARGE_BYTES, Prepared, QueueIntake, fate_of
+from evframe_ingest import LARGE_BYTES, About, Prepared, QueueIntake, fate_of
 from evframe_mqtt_clients.connection import Acknowledged, Connection, connect
 
 from evframe import Unavailable
@@ -31,6 +31,7 @@ _RETAINED: Final = {
 _REASONS: Final = {0x87: "access_refused", 0x8F: "invalid_filter", 0x97: "quota_exceeded", 0x9E: "not_supported"}
 _REFUSED: Final = 0x80
 _EXACTLY_ONCE: Final = 2
+_PREFIXES: Final = ("",)  # of CloudEvents, whose attributes have their own names
 _SUBSCRIBE: Final = 1  # the packet identifier
 
 
@@ -122,7 +123,7 @@ class Session:
             prepared = None
             if len(packet.payload) > LARGE_BYTES:
                 with self._within(packet):
-                    prepared = await self._intake.prepare(packet.payload, _more(packet))
+                    prepared = await self._intake.prepare(packet.payload, _more(packet), _about(packet))
             if self._takes:
                 self._take(packet, prepared)
         self._reader = None
@@ -141,14 +142,15 @@ class Session:
         self._raise(packet, prepared, number)
 
     def _raise(self, packet: mqtt5.PublishPacket, prepared: Prepared | None, number: int | None) -> None:
+        about = _about(packet)
         with self._within(packet):
             if self._options.ack == "at_once":
-                self._intake.take(packet.payload, None, _more(packet), prepared)
+                self._intake.take(packet.payload, None, _more(packet), prepared, about)
                 self._acknowledge(number)
                 return
             self._counts.waiting += 1
             done = partial(self._record_outcomes, packet, prepared, number)
-            if not self._intake.take(packet.payload, done, _more(packet), prepared):
+            if not self._intake.take(packet.payload, done, _more(packet), prepared, about):
                 self._counts.waiting -= 1
                 self._acknowledge(number)  # it would be refused again
 
@@ -224,3 +226,8 @@ class Session:
 
 def _more(packet: mqtt5.PublishPacket) -> dict[str, str]:
     return {"topic": packet.topic}
+
+
+def _about(packet: mqtt5.PublishPacket) -> About | None:
+    """Return what a message has beside its body."""
+    return About.of(packet.content_type, dict(packet.user_properties), _PREFIXES)

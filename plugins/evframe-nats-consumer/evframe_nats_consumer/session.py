@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import orjson
-from evframe_ingest import LARGE_BYTES, Prepared, QueueIntake, fate_of
+from evframe_ingest import LARGE_BYTES, About, Prepared, QueueIntake, fate_of
 from evframe_nats_clients.connection import NatsConnection, Settings, connect
 from evframe_nats_clients.inbox import Inbox
 
@@ -27,9 +27,28 @@ _EXPIRES_S: Final = 30
 _NS: Final = 1_000_000_000
 _STATUS: Final = re.compile(rb"NATS/1\.0 (\d{3}) ?([^\r\n]*)")
 _LEFT: Final = re.compile(rb"(?i)\r\nNats-Pending-Messages: *(\d+)")
-_CONTEXT: Final = re.compile(rb"(?i)\ntrace|\nbaggage")
+_READ: Final = re.compile(rb"(?i)\n(?:trace|baggage|ce-|content-type:)")
 _HEADER: Final = re.compile(r"([^\r\n:]+): *([^\r\n]*)")
 _ENDED: Final = (b"409", b"503")  # a consumer or a stream that is deleted, a server that stops
+
+
+class Message(NamedTuple):
+    """A message, as the server delivers it."""
+
+    subject: bytes
+    data: bytes
+    headers: Mapping[str, str]
+    """By their names in small letters."""
+
+    @property
+    def more(self) -> dict[str, str]:
+        """The parameters of an event that the message does not name."""
+        return {"subject": self.subject.decode("utf-8", "surrogateescape")}
+
+    @property
+    def about(self) -> About | None:
+        """What the message has beside its body."""
+        return About.of(self.headers.get("content-type"), self.headers)
 
 
 class Session:
@@ -122,9 +141,10 @@ class Session:
         if delivery is None and self._options.stream is not None:
             return None
         self._asked -= 1
+        message = Message(subject, data, _read(headers))
         if len(data) > LARGE_BYTES:
-            return self._take_large(delivery, subject, data, headers)
-        self._take(delivery, subject, data, headers, None)
+            return self._take_large(delivery, message)
+        self._take(delivery, message, None)
         return None
 
     def _take_status(self, reply: bytes, data: bytes, headers: bytes | None) -> None:
@@ -143,44 +163,36 @@ class Session:
             else:
                 self._ask()
 
-    async def _take_large(self, delivery: Delivery | None, subject: bytes, data: bytes, headers: bytes | None) -> None:
+    async def _take_large(self, delivery: Delivery | None, message: Message) -> None:
         """Read a large message beside the loop; those after it wait."""
-        with self._within(headers):
-            prepared = await self._intake.prepare(data, _more(subject))
-        self._take(delivery, subject, data, headers, prepared)
+        with self._intake.within(message.headers) or nullcontext():
+            prepared = await self._intake.prepare(message.data, message.more, message.about)
+        self._take(delivery, message, prepared)
 
-    def _within(self, headers: bytes | None) -> Any:
-        found = {}
-        if headers is not None and _CONTEXT.search(headers):
-            found = {name.lower(): text for name, text in _HEADER.findall(headers.decode("utf-8", "replace"))}
-        return self._intake.within(found) or nullcontext()
-
-    def _take(
-        self, delivery: Delivery | None, subject: bytes, data: bytes, headers: bytes | None, prepared: Prepared | None
-    ) -> None:
+    def _take(self, delivery: Delivery | None, message: Message, prepared: Prepared | None) -> None:
         """Raise the event of a message, and answer it when that has its outcome."""
         if not self._takes:
             if delivery is not None:
                 self._pending.add(delivery)  # which is returned at the end
             return
         self._counts.received += 1
-        with self._within(headers):
+        with self._intake.within(message.headers) or nullcontext():
             if delivery is None:
-                self._intake.take(data, more=_more(subject), prepared=prepared)
+                self._intake.take(message.data, None, message.more, prepared, message.about)
                 return
             self._counts.redelivered += delivery.is_again
             if self._pending.add(delivery):
-                self._raise(delivery.number, data, _more(subject), prepared)
+                self._raise(delivery.number, message, prepared)
         self._ask()
 
-    def _raise(self, number: bytes, data: bytes, more: dict[str, str], prepared: Prepared | None) -> None:
+    def _raise(self, number: bytes, message: Message, prepared: Prepared | None) -> None:
         if self._options.ack == "at_once":
-            is_event = self._intake.take(data, more=more, prepared=prepared)
+            is_event = self._intake.take(message.data, None, message.more, prepared, message.about)
             self._pending.answer(number, "ack" if is_event else self._options.on_refused)
         else:
             self._counts.waiting += 1
             done = partial(self._record_outcomes, number, self._pending.created)
-            if not self._intake.take(data, done, more, prepared):
+            if not self._intake.take(message.data, done, message.more, prepared, message.about):
                 self._counts.waiting -= 1
                 self._pending.answer(number, self._options.on_refused)
         self._flush_soon()
@@ -248,5 +260,8 @@ class Session:
         self._end("closed")
 
 
-def _more(subject: bytes) -> dict[str, str]:
-    return {"subject": subject.decode("utf-8", "surrogateescape")}
+def _read(headers: bytes | None) -> dict[str, str]:
+    """Return the headers of a message, by their names in small letters; none where none is of use."""
+    if headers is None or not _READ.search(headers):
+        return {}
+    return {name.lower(): text for name, text in _HEADER.findall(headers.decode("utf-8", "replace"))}

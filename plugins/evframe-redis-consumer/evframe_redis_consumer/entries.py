@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
+from typing import Final
 
 import attrs
 import orjson
-from evframe_ingest import LARGE_BYTES, Fate, Prepared, QueueIntake, Refused, fate_of
+from evframe_ingest import LARGE_BYTES, About, Fate, Prepared, QueueIntake, Refused, fate_of
 
 from evframe_redis_consumer.options import Answer, ConnectionOptions
 
 Fields = dict[bytes, bytes]
+_CONTENT_TYPE: Final = "content-type"
 
 
 @attrs.define
@@ -123,21 +125,23 @@ class Entries:
 
     async def _raise(self, entry: Entry) -> None:
         fields = entry.fields
+        headers = _headers(fields, self._field)
         body = fields.get(self._field)
+        about = About(headers.get(_CONTENT_TYPE), headers, has_body=body is not None)
         if body is None:
             body = orjson.dumps({_text(name): _text(value) for name, value in fields.items()})
-        within = self._intake.within(_headers(fields, self._field)) or nullcontext()
-        with within:
-            prepared = await self._intake.prepare(body) if len(body) > LARGE_BYTES else None
-            self._take(entry, body, prepared)
+        with self._intake.within(headers) or nullcontext():
+            prepared = await self._intake.prepare(body, about=about) if len(body) > LARGE_BYTES else None
+            self._take(entry, body, about, prepared)
 
-    def _take(self, entry: Entry, body: bytes, prepared: Prepared | None) -> None:
+    def _take(self, entry: Entry, body: bytes, about: About, prepared: Prepared | None) -> None:
         refused = self._intake.refused.copy()
         if self._options.ack == "at_once":
-            is_event = self._intake.take(body, prepared=prepared)
+            is_event = self._intake.take(body, prepared=prepared, about=about)
         else:
             self.counts.waiting += 1
-            is_event = self._intake.take(body, partial(self._record_outcomes, entry), prepared=prepared)
+            done = partial(self._record_outcomes, entry)
+            is_event = self._intake.take(body, done, prepared=prepared, about=about)
             self.counts.waiting -= not is_event
         if not is_event:
             entry.reason = next(iter(self._intake.refused - refused), "")

@@ -52,13 +52,13 @@ class ConnectionOptions:
     start: Literal["0", "$"] = "0"
     """Where a group begins that this makes: with the oldest entry, or with those that come after it."""
     event: str | None = attrs.field(default=None, validator=is_event_name)
-    """The event of entries that have no JSON-RPC notification; without it such entries are refused."""
+    """The event of entries that name none; without it such entries are refused."""
     events: list[str] = attrs.field(factory=lambda: ["*"])
-    """Patterns of the events that JSON-RPC notifications may name; an empty list makes every entry a body."""
+    """Patterns of the events that entries may name; an empty list makes every entry a body."""
     max_events: int = attrs.field(default=1000, validator=at_least(0))
     """How many unregistered events may be registered because entries name them."""
     field: str = "payload"
-    """The field of an entry that has the notification, or the body."""
+    """The field of an entry that has the notification, the CloudEvent, or the body."""
     ack: Literal["outcome", "at_once"] = "outcome"
     """When an entry is acknowledged: once every delivery of its event has its outcome, or once it is raised."""
     prefetch: int = attrs.field(default=1000, validator=within(1, 65535))
