@@ -108,7 +108,7 @@ class Kafka(OwnBroker):
         return (
             f"log.dirs={self.folder}/data\noffsets.topic.replication.factor=1\n"
             "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n"
-            "group.initial.rebalance.delay.ms=0\n"
+            "group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=500\n"
         )
 
     def _formatted(self):
