@@ -141,15 +141,7 @@ class Table:
         entry = self.leases.get(key)
         has_gap = entry is not None and entry.offset < self._gap
         if record is None or "e" in record:
-            if entry is None or not (has_gap or _ends(record, entry)):
-                return entry is None
-            del self.leases[key]
-            if not has_gap:
-                self._ended[key] = entry.version, (record or {}).get("at", -inf)
-            self.sockets[socket] -= 1
-            if not self.sockets[socket]:
-                del self.sockets[socket]
-            return True
+            return self._read_end(key, socket, record, has_gap=has_gap)
         version = tuple(record["v"])
         if entry is None:
             ended, at = self._ended.get(key) or self._ended_before.get(key) or (("", 0), -inf)
@@ -164,6 +156,22 @@ class Table:
             if is_older or record["at"] < entry.at - STALE_S or is_void:
                 return False
         self.leases[key] = Entry(version, record["at"], Lease(**record["l"]), self.offset)
+        return True
+
+    def _read_end(self, key: str, socket: str, record: Any, *, has_gap: bool) -> bool:
+        entry = self.leases.get(key)
+        if entry is None:
+            if record is not None and "at" in record:  # what was made before may come yet
+                self._ended[key] = self._ended.get(key, (("", 0), 0.0))[0], record["at"]
+            return True
+        if not (has_gap or _ends(record, entry)):
+            return False
+        del self.leases[key]
+        if not has_gap:
+            self._ended[key] = entry.version, (record or {}).get("at", -inf)
+        self.sockets[socket] -= 1
+        if not self.sockets[socket]:
+            del self.sockets[socket]
         return True
 
     def _read_position(self, key: str, kind: str, names: list[Any], record: Any) -> bool:

@@ -42,6 +42,7 @@ OLD, NEW = lease(("a", 1)), lease(("b", 1), 100.5)
         ([OLD.encode(), NEW.encode(), end_of(("a", 1), "c", 100.6)], None, False),
         ([OLD.encode(), None], ("a", 1), True),
         ([OLD.encode(), end_of(("a", 1), "c"), None], None, False),
+        ([end_of(None, "c", 100.1 + STALE_S), OLD.encode()], None, True),
         ([OLD.encode(), end_of(("a", 1), "c"), OLD.encode()], None, True),
         ([OLD.encode(), end_of(("a", 1), "c"), OLD.encode(again=("", 0))], None, True),
         ([OLD.encode(), NEW.encode(), OLD.encode(again=("", 0))], ("b", 1), True),
