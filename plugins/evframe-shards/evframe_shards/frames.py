@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 import attrs
+from evframe_wire.ids import ADOPTED, number_of
 from evframe_wire.keys import canonical_of, key_of
 from orjson import dumps, loads
 
@@ -48,11 +49,13 @@ class Frame:
         """What distinguishes the frame from each other one."""
         return f"{self.writer}-{self.shard:x}-{self.number:x}"
 
-    def encode(self, wall_offset: float) -> bytes:
+    def encode(self, wall_offset: float, *, is_numbered: bool = False) -> bytes:
         """Return the frame as bytes.
 
         Args:
             wall_offset: the wall clock less the monotonic clock, in seconds.
+            is_numbered: whether the events have their numbers in the frame, for a process that adopts those of this
+                one (`evframe_wire.ids.adopt`).
         """
         events = self.events
         first = events[0].raised_at if events else 0.0
@@ -73,6 +76,11 @@ class Frame:
         }
         if len(names) > 1:
             head["i"] = [names[definition] for definition in definitions]
+        if is_numbered and events:
+            numbers = [number_of(event) for event in events]
+            low = numbers[0]
+            are_consecutive = numbers == list(range(low, low + len(numbers)))
+            head["e"] = low if are_consecutive else numbers
         carried = {str(index): dict(event.carried) for index, event in enumerate(events) if event.carried}
         if carried:
             head["h"] = carried
@@ -107,6 +115,12 @@ class Frame:
             for size, later, index in zip(head["z"], head["d"], indexes, strict=True):
                 events.append(definitions[index].restored(data[at : at + size], first + later * 1e-6))
                 at += size
+        numbers = head.get("e")
+        if numbers is not None:
+            if isinstance(numbers, int):
+                numbers = range(numbers, numbers + len(events))
+            for event, number in zip(events, numbers, strict=True):
+                event.number = number + ADOPTED
         carried: Mapping[str, Mapping[str, str]] = head.get("h", {})
         for index, headers in carried.items():
             events[int(index)] = events[int(index)].carrying(headers)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from evframe_wire.ids import BLOCK, id_of, number_of, prefix_of
+from evframe_wire.ids import BLOCK, id_of, number_of, prefix_of, processes
 from processes import bound
 
 import evframe
@@ -81,3 +81,35 @@ def test_ids_after_a_fork():
     assert found["child"][1] == found["grandchild"][1] != found["parent"][1]
     new = [each for ids in found.values() for each in ids[2:]]
     assert len(set(new) | {found["parent"][0], found["parent"][1], found["child"][1]}) == 3 * 600 + 3
+
+
+ADOPTING = """
+import ast, sys
+from evframe_wire.ids import ADOPTED, adopt, id_of
+
+class Event:
+    number = 0
+
+numbers, others = ast.literal_eval(sys.argv[1])
+own = [id_of(Event()) for _ in range(3)]
+adopt(others)
+for number in numbers:
+    event = Event()
+    event.number = number + ADOPTED
+    print(id_of(event))
+print(*own, id_of(Event()))
+"""
+
+
+def test_ids_of_another_process():
+    """A process that gets the events of another one gives them the ids that they have there, and its own ones others."""
+    events = [DEFINITION.snapshot(None, 1.0) for _ in range(2 * BLOCK)]
+    numbers = [number_of(event) for event in events]
+    argument = repr((numbers, processes()))
+    done = subprocess.run(
+        bound(sys.executable, "-c", ADOPTING, argument), capture_output=True, text=True, timeout=30, check=True
+    )
+    *adopted, own = done.stdout.splitlines()
+    assert adopted == [id_of(event) for event in events]
+    assert len({each.partition("-")[0] for each in own.split()}) == 1
+    assert not {*own.split()} & {*adopted}

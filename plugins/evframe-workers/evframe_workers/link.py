@@ -194,7 +194,7 @@ class Link:
 
     def _send_frame(self, write: Callable[[bytes], None]) -> None:
         self._is_under_way, self._sent_at = True, self._clock()
-        write(messages.packed(messages.FRAME, self._next_frame().encode(0.0)))
+        write(messages.packed(messages.FRAME, self._next_frame().encode(0.0, is_numbered=True)))
 
     def _next_frame(self) -> Frame:
         events: list[Event] = []

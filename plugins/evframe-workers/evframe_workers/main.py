@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 import attrs
+from evframe_wire.ids import adopt
 from evframe_wire.open_files import raise_limit
 
 from evframe import Config, ConfigError, EventInterface
@@ -103,7 +104,8 @@ async def serve(sock: socket.socket) -> int:
 
 
 def _read(content: bytes) -> tuple[Config, int]:
-    config, level = pickle.loads(content)  # noqa: S301 the front has started this process
+    config, level, numbering = pickle.loads(content)  # noqa: S301 the front has started this process
+    adopt(numbering)  # what this process sends again has the ids that an earlier one gave it
     assert isinstance(config, Config)
     return config, int(level)
 

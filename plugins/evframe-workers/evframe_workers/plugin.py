@@ -15,6 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from evframe_shards.hashing import shard_of
+from evframe_wire.ids import processes
 
 from evframe import EventInterface, hookimpl
 from evframe.plugin import StatisticGroup, delivering
@@ -119,13 +120,18 @@ class WorkersPlugin:
         self._show(subscriber, policy)
         return ledger
 
+    def _overflow_of(self, policy: Policy) -> str:
+        host = self._get_context().host
+        assert isinstance(host, EventInterface)
+        return policy.when_full or host.composition.config.core.overflow  # which a reload has set before `host.core`
+
     def _is_local(self, canonical: str) -> bool:
         return any(fnmatchcase(canonical, pattern) for pattern in self._options.local)
 
     def _show(self, subscriber: Subscriber, policy: Policy) -> None:
         """Have the worker know what holds for a subscriber now."""
         worker, ledger = self._served[subscriber]
-        ledger.overflow = policy.when_full or self._get_context().host.core.overflow
+        ledger.overflow = self._overflow_of(policy)
         text = subscriber.text
         self._links[worker].show(
             ledger,
@@ -193,7 +199,7 @@ class WorkersPlugin:
         host = context.host
         assert isinstance(host, EventInterface)
         config = config_of_worker(host.composition.config, host.plugin_status, self._options.front)
-        return pickle.dumps((config, logging.getLogger().getEffectiveLevel()))
+        return pickle.dumps((config, logging.getLogger().getEffectiveLevel(), processes()))
 
     def _changed(self, worker: int, text: str, is_ready: bool) -> None:  # noqa: FBT001 one word would say less
         group = self._get_context().status.group(NAME)
@@ -216,6 +222,8 @@ class WorkersPlugin:
     def reloaded(self, changes: Changes) -> None:  # noqa: ARG002 as in the specification
         """Have the workers apply the configuration."""
         self._generation += 1
+        for subscriber, (_, ledger) in self._served.items():
+            ledger.overflow = self._overflow_of(subscriber.policy)
         if self.processes:
             message = messages.packed(messages.RELOAD, self._config_text())
             for link in self._links:

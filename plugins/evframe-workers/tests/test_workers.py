@@ -6,6 +6,7 @@ import os
 import socket
 
 import pytest
+from evframe_wire.ids import id_of
 from evframe_workers.ledger import Ledger
 from numbered import Load, assert_all, assert_exactly, assert_in_order
 
@@ -212,6 +213,21 @@ async def test_a_full_queue_fails_the_newest_or_the_oldest(workers, receiver):
         assert reasons == {"queue_full": lost or 15}
 
 
+async def test_another_overflow_of_a_reload(workers, receiver, tmp_path):
+    """A reload decides which events of present subscribers find no room from then on."""
+    async with workers(1, '[core]\nqueue_size = 10\noverflow = "drop_newest"') as front:
+        front.subscribe_event("E_TEST", receiver.udp)
+        path = tmp_path / "evframe.toml"
+        path.write_text(path.read_text().replace("drop_newest", "drop_oldest"))
+        front.events.reload()
+        for number in range(25):
+            front.raise_event("E_TEST", {"n": number})
+        await front.settled()
+        await until(lambda: len(receiver.numbers) == 10)
+        assert receiver.numbers == list(range(15, 25))
+        assert front.counters(receiver.udp).reasons == {"queue_full": 15}
+
+
 async def test_what_is_left_at_the_end_fails(workers):
     """The end waits for the drain, then counts what no worker has delivered, and ends the processes."""
     with socket.socket() as peer:
@@ -318,3 +334,41 @@ async def test_a_command_about_a_file_reaches_its_worker(workers, tmp_path):
         assert len((tmp_path / "old").read_text().splitlines()) == len(file.read_text().splitlines()) == 1
         with pytest.raises(CommandError, match="File not found"):
             await command.run({"path_to_file": "/no/such/file"})
+
+
+NUMBERING = """
+import os
+from pathlib import Path
+import evframe
+from evframe_wire.ids import id_of
+from crashing import Crashing
+
+class Numbering(Crashing):
+    @evframe.hookimpl
+    def deliver(self, socket, batch):
+        path = Path(socket.canonical.partition(":")[2])
+        is_first = not path.exists()
+        with path.open("a") as file:
+            file.writelines(f"{event.get('n')} {id_of(event)}\\n" for event in batch.events)
+        if is_first:
+            os.abort()
+        return True
+"""
+
+
+async def test_an_event_that_is_sent_again_has_its_id(workers, install, tmp_path, monkeypatch):
+    """A worker gives an event the id that the one before it gave, by which streams and queues drop the second one."""
+    folder = install(crash="numbering:Numbering")
+    (folder / "crashing.py").write_text(CRASHING)
+    (folder / "numbering.py").write_text(NUMBERING)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    path = tmp_path / "sent"
+    async with workers(1) as front, front.events.listen("E_TEST") as stream:
+        front.subscribe_event("E_TEST", f"crash:{path}")
+        for number in range(20):
+            front.raise_event("E_TEST", {"n": number})
+        ids = {event.get("n"): id_of(event) for event in [await anext(stream) for _ in range(20)]}
+        await front.settled()
+    sent = [line.split() for line in path.read_text().splitlines()]
+    assert len(sent) > 20
+    assert {(int(number), name) for number, name in sent} == set(ids.items())
