@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, Protocol, TypeVar, cast
+from typing import Any, Final, Literal, Protocol
 
 from evframe_wire.patterns import fits_socket
 
@@ -48,9 +48,6 @@ class Batch(Protocol):
     @property
     def ids(self) -> Sequence[str] | None:
         """What names them; None when they end with the process."""
-
-
-BatchT = TypeVar("BatchT", bound=Batch)
 
 
 class Messages:
@@ -143,11 +140,6 @@ class Formats:
             return None
         return self.messages(batch).structured()
 
-    def formatted(self, canonical: str, batch: BatchT) -> BatchT:
-        """Return *batch* with what the transport sends as the payloads of its events; see `structured`."""
-        payloads = self.structured(canonical, batch)
-        return batch if payloads is None else cast(BatchT, _Formatted(batch, payloads))
-
 
 def envelope_of(context: Any) -> Envelope | None:
     """Return what the plugin `cloudevents` of an interface has; None without the plugin.
@@ -157,28 +149,3 @@ def envelope_of(context: Any) -> Envelope | None:
     """
     plugin = None if context is None else context.plugins.get_plugin(NAME)
     return plugin.envelope if isinstance(plugin, CloudEventsPlugin) else None
-
-
-class _FormattedEvent:
-    """An event with another payload."""
-
-    __slots__ = ("_event", "payload")
-
-    def __init__(self, event: Raised, payload: bytes) -> None:
-        self._event, self.payload = event, payload
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._event, name)
-
-
-class _Formatted:
-    """A batch whose events have other payloads; their outcomes are those of the batch that it stands for."""
-
-    __slots__ = ("_batch", "events")
-
-    def __init__(self, batch: Batch, payloads: Sequence[bytes]) -> None:
-        self._batch = batch
-        self.events = tuple(map(_FormattedEvent, batch.events, payloads))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._batch, name)
