@@ -612,7 +612,8 @@ class World:
                     assert reason in {"queue_full", "shutdown", "unsubscribed"}, reason
 
             table = process.member.table  # which lacks a lease that waits for its record, and may never have it
-            self.raiser[number, key] = table.offset if key in table.sockets else -1
+            is_known = key in table.sockets and key in self.table.sockets  # else it has ended, or is not made yet
+            self.raiser[number, key] = table.offset if is_known else -1
             if subscriber.put(event, UntilStored(done)):
                 process.turns.append(subscriber)
 
