@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+from itertools import count, islice
 from typing import TYPE_CHECKING, Final, Protocol
 
 from evframe.plugin import NO_DONES, MemoryQueue, QueueFull
@@ -42,6 +42,9 @@ class Carrier(Protocol):
 
     def hurry(self) -> None:
         """Send what was added at once."""
+
+    def dropped(self, count: int) -> None:
+        """Note that so many events were given up, some of which may not be sent yet."""
 
 
 class Ledger:
@@ -167,6 +170,7 @@ class Ledger:
 
     def _give_up(self, positions: Sequence[int], reason: str) -> None:
         events, dones = self._pop(positions)
+        self._link.dropped(len(events))
         self._recipient.fail_events(events, dict(enumerate(dones)), reason)
 
     # As the link uses it
@@ -189,6 +193,17 @@ class Ledger:
         self._entries = dict(enumerate(self._entries.values()))
         self._tail = len(self._entries)
         return list(self._entries.values())
+
+    def close_gaps(self, unsent: int) -> Sequence[bool]:
+        """Give the last *unsent* positions to those events of them that are not given up; return which these are."""
+        base = self._tail - unsent
+        kept = [position in self._entries for position in range(base, self._tail)]
+        following = count(base)
+        places = {old: old if old < base else next(following) for old in self._entries}
+        self._entries = {places[old]: event for old, event in self._entries.items()}
+        self._dones = {places[old]: done for old, done in self._dones.items()}
+        self._tail = base + sum(kept)
+        return kept
 
     def hand_back(self) -> MemoryQueue:
         """Return a queue in memory with the events that have no outcome."""

@@ -6,15 +6,16 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 from evframe_shards.frames import Frame
 
 from evframe_workers import messages
 from evframe_workers.ledger import Ledger
-from evframe_workers.pairs import Pair, merged
+from evframe_workers.pairs import Pair, merged, without_dropped
+from evframe_workers.subscribed import Subscribed, targets_message
 
 if TYPE_CHECKING:
     from evframe_shards.frames import Target
@@ -31,23 +32,6 @@ SAME: Final[list[int]] = []
 MAX_DELIVERIES: Final = 4096
 MAX_BYTES: Final = 1 << 18
 """Bounds of a frame, in which a single event may be larger."""
-
-
-@attrs.frozen
-class Subscribed:
-    """What a worker has to know of a subscriber.
-
-    Args:
-        text: the socket as it was subscribed, with its secrets.
-        is_configured: whether the text may have references to secrets.
-        policy: the keys of its policy that the worker follows.
-        is_wanted: whether it has leases; without them, the worker delivers what was raised before.
-    """
-
-    text: str = attrs.field(repr=False)
-    is_configured: bool
-    policy: Mapping[str, Any]
-    is_wanted: bool = True
 
 
 class Front(Protocol):
@@ -98,6 +82,9 @@ class Link:
         self._write: Callable[[bytes], None] | None = None
         self._outgoing: deque[bytes | Pair] = deque()
         self._messages = 0  # among these
+        self._dropped = 0  # events that may be among these and were given up
+        self.most_dropped = 1024
+        """How many events that were given up may wait, or as many as others."""
         self._last: Pair | None = None  # the pair at the end of what goes out
         self._is_scheduled = False
         self._is_paused = False
@@ -148,12 +135,20 @@ class Link:
         known = self.targets.get(ledger.number)
         if known is None or known[1] != subscribed:
             self.targets[ledger.number] = ledger, subscribed
-            self.send(_targets((ledger.number, subscribed)))
+            self.send(targets_message((ledger.number, subscribed)))
 
     def forget(self, ledger: Ledger) -> None:
         """Drop a subscriber that was released."""
         if self.targets.pop(ledger.number, None) is not None:
             self.send(messages.json_message(messages.TARGETS, [[ledger.number, None]]))
+
+    def dropped(self, count: int) -> None:
+        """Forget events that were given up before they were sent, now and then: a worker that hangs takes none."""
+        self._dropped += count
+        if self._dropped > max(self.most_dropped, len(self._outgoing) // 2):
+            self._dropped, self._last = 0, None
+            ledgers = {number: ledger for number, (ledger, _) in self.targets.items()}
+            self._outgoing = deque(without_dropped(self._outgoing, ledgers))
 
     def hurry(self) -> None:
         """Send at once what was added: its outcome is waited for."""
@@ -235,11 +230,11 @@ class Link:
         self._write = write
         shown = list(self.targets.items())
         if shown:
-            self.send(_targets(*((number, attrs.evolve(each, is_wanted=True)) for number, (_, each) in shown)))
+            self.send(targets_message(*((number, attrs.evolve(each, is_wanted=True)) for number, (_, each) in shown)))
             self._outgoing += merged({number: ledger.renumber() for number, (ledger, _) in shown})
             ended = [(number, each) for number, (_, each) in shown if not each.is_wanted]
             if ended:
-                self.send(_targets(*ended))
+                self.send(targets_message(*ended))
         self._plan()
 
     def detach(self) -> None:
@@ -287,8 +282,3 @@ class Link:
         else:
             self._front.failed(ledger, events, dones, reason)
         ledger.rest()
-
-
-def _targets(*shown: tuple[int, Subscribed]) -> bytes:
-    rows = [[number, each.text, each.is_configured, dict(each.policy), each.is_wanted] for number, each in shown]
-    return messages.json_message(messages.TARGETS, rows)

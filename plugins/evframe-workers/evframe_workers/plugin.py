@@ -23,10 +23,11 @@ from evframe_workers import messages
 from evframe_workers.commands import Forwarding
 from evframe_workers.counting import Counting
 from evframe_workers.ledger import Ledger
-from evframe_workers.link import Link, Subscribed
+from evframe_workers.link import Link
 from evframe_workers.options import Options as WorkersOptions
 from evframe_workers.process import WorkerProcess
 from evframe_workers.settings import NAME, OF_FRONT, config_of_worker, followed, is_of_front
+from evframe_workers.subscribed import Subscribed
 
 if TYPE_CHECKING:
     from evframe import Event, Socket

@@ -3,7 +3,8 @@
 import pytest
 from evframe_workers import messages
 from evframe_workers.ledger import Ledger
-from evframe_workers.link import Link, Subscribed
+from evframe_workers.link import Link
+from evframe_workers.subscribed import Subscribed
 
 from evframe import EventDefinition
 
@@ -14,6 +15,9 @@ class Recipient:
     """A subscriber that counts nothing."""
 
     ended = False
+
+    def fail_events(self, events, dones, reason):
+        pass
 
 
 class Worker:
@@ -74,3 +78,15 @@ def test_subscribing_does_not_slow_events(worker):
         ledger.append(DEFINITION.snapshot({"n": at}, 1.0))
     worker.turn()
     assert worker.kinds.count(messages.FRAME) == 50  # the next one grows
+
+
+def test_a_worker_that_hangs_keeps_no_events_that_were_given_up(worker):
+    """While a worker takes nothing and the oldest events make room, what waits for it has a bound."""
+    worker.attach()
+    ledger = worker.ledger(0)
+    ledger.overflow = "drop_oldest"
+    worker.link.pause()
+    for at in range(10_000):
+        ledger.append(DEFINITION.snapshot({"n": at}, 1.0))
+    assert len(worker.link._outgoing) < 2000
+    assert ledger.stored == 200

@@ -6,7 +6,8 @@ import pytest
 from evframe_workers import messages
 from evframe_workers.deliveries import Deliveries
 from evframe_workers.ledger import Ledger
-from evframe_workers.link import Link, Subscribed
+from evframe_workers.link import Link
+from evframe_workers.subscribed import Subscribed
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -108,6 +109,7 @@ class Exchange(RuleBasedStateMachine):
         self.plans = []
         self.clock = FakeClock(0.0)
         self.link = Link(self.front, lambda after_s, plan: self.plans.append(plan), self.clock)
+        self.link.most_dropped = 3
         self.ledgers = {}
         self.drops_oldest = drops_oldest
         self.raised = 0
