@@ -1,7 +1,7 @@
 """A gateway of a fleet that raises numbered events at a steady rate, as a process of a test.
 
 Its argument is JSON: `config` is the text of its configuration, `name` its name in events, `rate` how many events it
-raises a second, `kinds` how many events there are. What the fleet has acknowledged is printed, `number kind` in a line.
+raises a second, `kinds` how many events there are. SIGUSR1 begins to raise, and SIGUSR2 ends that. What the fleet has acknowledged is printed, `number kind` in a line.
 """
 
 import asyncio
@@ -35,34 +35,33 @@ async def raise_events(events, settings, stop):
 
         events.raise_event_and_tell(f"E_{kind}", {"from": name, "n": number}, done, until="stored")
 
-    while not stop.is_set():
+    while not stop.is_set() or acknowledged:
         due = int((loop.time() - begun) * rate)
         if due > raised + rate:  # the process was stopped: the events of that time were never raised
             begun += (due - raised) / rate
             due = raised
-        for _ in range(raised, due):
+        for _ in range(raised, raised if stop.is_set() else due):
             raise_one(raised % kinds)
             raised += 1
         if acknowledged:
             os.write(1, "".join(acknowledged).encode())
             acknowledged.clear()
         await asyncio.sleep(TICK_S)
-    return acknowledged
 
 
 async def main(settings):
     set_up_logs("warning")
-    stop, begin = asyncio.Event(), asyncio.Event()
+    stop, begin, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGTERM, over.set)
+    loop.add_signal_handler(signal.SIGUSR2, stop.set)
     loop.add_signal_handler(signal.SIGUSR1, begin.set)
-    rest = []
     async with evframe.EventInterface(parse_config(settings["config"]), gateway=True) as events:
         os.write(1, b"ready\n")
-        waits = [asyncio.ensure_future(each.wait()) for each in (stop, begin)]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        rest = await raise_events(events, settings, stop)
-    os.write(1, "".join(rest).encode())
+        await begin.wait()
+        raising = asyncio.ensure_future(raise_events(events, settings, stop))
+        await over.wait()
+        raising.cancel()
 
 
 if __name__ == "__main__":

@@ -264,6 +264,8 @@ class Fleet:
         await self.subscribe()
         for each in self.gateways:
             each.send(signal.SIGUSR1)
+        while len(self.received.last) < len(self.targets):  # else there is nothing to measure gaps from
+            await asyncio.sleep(0.05)
         return self
 
     async def __aexit__(self, *_):
@@ -300,8 +302,8 @@ class Fleet:
             await asyncio.sleep(0.05)
 
     async def settled(self, timeout_s=60):
-        """End the raising, and wait until each acknowledged event has arrived; return those that have not."""
-        await asyncio.sleep(0.3)
+        """Wait until each acknowledged event has arrived; return those that have not."""
+        await asyncio.sleep(2)  # what was raised last is acknowledged
         until = time.monotonic() + timeout_s
         while (missing := self.missing()) and time.monotonic() < until:
             await asyncio.sleep(0.2)

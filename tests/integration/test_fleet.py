@@ -54,8 +54,10 @@ class Trial:
         """End the fleet, and check what must hold."""
         fleet = self.fleet
         for each in fleet.gateways:
-            await each.stop()
+            each.send(signal.SIGUSR2)
         missing = await fleet.settled()
+        for each in fleet.gateways:
+            await each.stop()
         with capsys.disabled():
             gaps, again = (" ".join(f"{each:.2f}" for each in found) for found in (self.gaps, self.repeated))
             print(f"\n{name}: {fleet.acknowledged} acknowledged, {fleet.received.count} received, gaps {gaps} s")
