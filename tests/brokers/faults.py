@@ -116,7 +116,7 @@ class FaultContract:
             counters = events.statistics[0]
         self.assert_all(counters, tries, await self.numbers(own, name), self.breaks_of_the_broker)
 
-    async def test_what_is_not_delivered_is_counted(self, broker, name):
+    async def test_what_is_not_delivered_is_counted_r3(self, broker, name):
         """With a queue too small for an outage, each event is acknowledged and there, or counted with its reason."""
         tries = Tries()
         config = Config(core=CoreOptions(queue_size=3000))

@@ -142,7 +142,8 @@ class Connection(asyncio.Protocol):
         self._taker = None
         if self.is_open and self._transport is not None:
             self.write(mqtt5.DisconnectPacket().write())
-            self._transport.close()
+            # The server ends the connection when it has read this. To end it here could reset it before the server
+            # has read what was written earlier, such as acknowledgements.
             await asyncio.wait((self._ended,), timeout=_CLOSE_S)
         self.cut(CLOSED)
 
