@@ -238,8 +238,14 @@ async def test_without_a_cluster_the_reason_is_reported(resolver):
     ("others", "problem"),
     [
         ({"partitions": 5}, "expected 5 partitions, got 4"),
-        ({"leases_topic": "events"}, "expected 1 partition, because leases need one order, got 4"),
-        ({"events_topic": "leases", "partitions": 1}, "expected cleanup.policy=delete, got compact"),
+        (
+            {"leases_topic": "events", "events_topic": "new"},
+            "expected 1 partition, because leases need one order, got 4",
+        ),
+        (
+            {"events_topic": "leases", "leases_topic": "new", "partitions": 1},
+            "expected cleanup.policy=delete, got compact",
+        ),
         ({"frame_bytes": 2_000_000}, "expected max.message.bytes of frame_bytes, 2000000, or more, got 965536"),
         ({"events_topic": "new", "replication_factor": 9}, "expected a cluster that makes it"),
     ],

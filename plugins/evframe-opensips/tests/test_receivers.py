@@ -26,6 +26,8 @@ URL = "http://127.0.0.1:1/mi"
 class Site:
     """A receiver with its intake; what was raised."""
 
+    tracing = None
+
     def __init__(self, transport="udp", path=None, port=0, **settings):
         self.raised = []
         self.lost = 0
