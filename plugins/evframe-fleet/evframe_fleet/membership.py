@@ -13,7 +13,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 from evframe_kafka_clients.closing import end
 from evframe_kafka_clients.places import Places
-from evframe_kafka_clients.starting import closing_connections
+from evframe_kafka_clients.starting import closing, closing_connections
 
 from evframe_fleet.options import Options
 
@@ -159,7 +159,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         try:
             if offsets and offsets.keys() <= self._owned:
                 async with asyncio.timeout(self._options.session_timeout_ms / 2000):
-                    await self._consumer.commit({self._place(each): offset for each, offset in offsets.items()})
+                    places = {self._place(each): offset for each, offset in offsets.items()}
+                    await closing(self._consumer.commit(places))
                 self.answered_at = time.monotonic()
                 is_accepted = epoch == self._epoch
         except (KafkaError, TimeoutError):
@@ -187,7 +188,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         while True:
             try:
                 async with asyncio.timeout(self._limit_s):
-                    found = await asyncio.gather(*(self._consumer.committed(place) for place in places))
+                    found = await asyncio.gather(*(closing(self._consumer.committed(place)) for place in places))
                 await self._tail.wait_until_read(self._limit_s)
                 break
             except (KafkaError, TimeoutError):

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from evframe_kafka_clients.closing import end
 from evframe_kafka_clients.places import Places
-from evframe_kafka_clients.starting import closing_connections
+from evframe_kafka_clients.starting import closing, closing_connections
 
 from evframe_fleet.options import Options
 
@@ -85,7 +85,7 @@ class Tail:
                     turn = time.monotonic() + _TURN_S
             if not records:  # compaction may have removed the records at the end
                 async with asyncio.timeout(self._limit_s):
-                    self.next_offset = max(self.next_offset, await consumer.position(place))
+                    self.next_offset = max(self.next_offset, await closing(consumer.position(place)))
             self._has_moved.set()
 
     async def wait_until_read(self, limit_s: float) -> None:

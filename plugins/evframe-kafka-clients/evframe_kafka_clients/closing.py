@@ -20,13 +20,13 @@ async def end(client: Any, connections: Any, *parts: Any) -> None:
         connections: its connections to the brokers.
         parts: those of it that have tasks.
     """
-    has_ended = False
     try:
-        has_ended = await _within(client.stop(), CLOSE_S)
+        await _within(client.stop(), CLOSE_S)
     finally:
         await _cancel([task for task in asyncio.all_tasks() if _runs_in(task, parts)])
-    if not has_ended:
-        await _within(connections.close(), CLOSE_S)
+    # Again, also after a stop that ended well: a request that the library shields, such as a commit, may have made a
+    # connection behind it.
+    await _within(connections.close(), CLOSE_S)
 
 
 async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
@@ -40,15 +40,14 @@ async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
             task.result()
 
 
-async def _within(work: Coroutine[Any, Any, Any], limit_s: float) -> bool:
-    """Return whether *work* ends well within its bound.
+async def _within(work: Coroutine[Any, Any, Any], limit_s: float) -> None:
+    """Wait for the end of *work*, within its bound.
 
     It is a separate task: the library may end it with a cancellation, which is not meant for this one.
     """
     task = asyncio.ensure_future(work)
     try:
         await asyncio.wait((task,), timeout=limit_s)
-        return task.done() and not task.cancelled() and task.exception() is None
     finally:
         task.cancel()
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())

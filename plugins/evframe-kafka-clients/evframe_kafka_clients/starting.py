@@ -1,19 +1,22 @@
-"""Starts of clients of the library that may be given up."""
+"""Starts and requests of clients of the library that may be given up."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
+from typing import TypeVar
 
 from aiokafka.conn import AIOKafkaConnection
+
+_Result = TypeVar("_Result")
 
 
 @contextmanager
 def closing_connections() -> Iterator[None]:
-    """Close the connections that a start of the library leaves open when it ends with an error or is cancelled.
+    """Close the connections that a call of the library leaves open when it ends with an error or is cancelled.
 
-    While it waits for the first answer of a broker, the library has the connection in a variable alone: a start that
+    While it waits for the first answer of a broker, the library has the connection in a variable alone: a call that
     is cancelled there would leave it open until the frames of the error are collected.
     """
     try:
@@ -22,6 +25,12 @@ def closing_connections() -> Iterator[None]:
         for connection in _connections(error):
             connection.close()
         raise
+
+
+async def closing(request: Awaitable[_Result]) -> _Result:
+    """Return the result of a *request* of the library, whose connection is closed when it is given up."""
+    with closing_connections():
+        return await request
 
 
 def _connections(error: BaseException) -> list[AIOKafkaConnection]:
