@@ -182,7 +182,7 @@ async def test_configured_subscriptions_are_held_by_each_configuration(gateways)
             two.raise_event("E_A", {"n": 1})
             await until(lambda: gateways.got("c") == [1])
         one.raise_event("E_A", {"n": 2})
-        await until(lambda: gateways.got("c") == [1, 2])
+        await until(lambda: sorted(gateways.got("c")) == [1, 2])  # each at the gateway that had the partition
         assert names(one) == ["c"]
 
 
