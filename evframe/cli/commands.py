@@ -51,7 +51,7 @@ def main() -> None:
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="What is logged: lines of this level and above.",
 )
-@click.option("--workers", type=click.IntRange(1), help="How many processes of evframe-workers deliver the events.")
+@click.option("--workers", type=click.IntRange(1, 64), help="How many processes of evframe-workers deliver the events.")
 def run(config: str, settings: Sequence[Setting], log_level: str, workers: int | None) -> None:
     """Run the gateway until SIGTERM or SIGINT; SIGHUP loads the configuration again.
 

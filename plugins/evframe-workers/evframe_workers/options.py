@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import attrs
 
-from evframe.plugin import at_least
+from evframe.plugin import within
 
 
 @attrs.frozen
 class Options:
     """The table ``[plugins.workers]``."""
 
-    count: int = attrs.field(default=0, validator=at_least(0))
-    """How many processes deliver events beside this one; 0 for none. ``evframe run --workers`` sets it."""
+    count: int = attrs.field(default=0, validator=within(0, 64, "processes"))
+    """How many processes deliver events beside this one, 64 at most; 0 for none. ``evframe run --workers`` sets it."""
     local: list[str] = attrs.field(factory=list)
     """Patterns of canonical sockets, such as ``udp:127.*``, whose subscribers this process delivers to itself."""
     front: list[str] = attrs.field(factory=list)
