@@ -55,14 +55,14 @@ class RedisTransport(ConnectingTransport[RedisOptions, RedisSocket, "Server"]):
             return
         entries = Publication(batch)
         try:
-            for part in parts(commands(target, batch, self._carried(batch), entries), first_alone=server.is_careful):
-                link = await server.link()
+            link = await server.link()
+            for part in parts(commands(target, batch, self._carried(batch), entries), first_alone=link.is_careful):
                 replies: list[Refusal | None] = []
                 try:
                     await link.exchange(b"".join([each for _, each in part]), len(part), replies)
                 finally:
                     later = _take(target, batch, entries, [index for index, _ in part], replies)
-                server.is_careful = later is not None
+                link.is_careful = later is not None
                 if later is not None:
                     if later.is_of_the_server:
                         server.leave()

@@ -31,6 +31,12 @@ class Link(Connected):
         self._connection = connection
         self._timeout_ms = timeout_ms
         self._exchange: asyncio.Future[None] | None = None
+        self.is_careful = True
+        """Whether the next event is sent alone: the server has taken none on this connection, or has refused some.
+
+        A server that has just started, or becomes the primary one, would refuse the first ones of many and take the
+        others.
+        """
 
     @property
     def ip(self) -> str:
@@ -109,8 +115,6 @@ class Server(Connecting[Link]):
     def __init__(self, target: RedisSocket, options: Options, tls: ssl.SSLContext | None, resolver: Resolver) -> None:
         super().__init__(target.endpoints, resolver, options.timeout_ms / 1000)
         self._address, self._options, self._tls = target.address, options, tls
-        self.is_careful = False
-        """Whether the server has refused events for now, so that the next one is sent alone."""
 
     async def _connect(self, host: str, addresses: Sequence[HostAddress]) -> Link:  # noqa: ARG002 the address has the host
         options = self._options

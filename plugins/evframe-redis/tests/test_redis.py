@@ -201,6 +201,25 @@ async def test_a_replica(redis, stream):
     assert numbers_in(redis, stream) == list(range(500))
 
 
+async def test_a_server_that_begins_to_take_events(redis, stream):
+    """A new connection has one event alone at first: of many, a server that starts may refuse only the first ones."""
+    with commands_of(redis) as commands:
+        async with FaultProxy(redis.port) as proxy, interface() as events:
+            commands.replicaof("127.0.0.1", 1)
+            try:
+                proxy.hold_after = 100_000  # some commands have reached the server by then, and were refused
+                lease = events.subscribe_event("E_TEST", f"redis://127.0.0.1:{proxy.port}?stream={stream}")
+                for number in range(2000):
+                    events.raise_event("E_TEST", [number])
+                await until(lambda: lease.subscriber.away or not proxy.flows.is_set())
+            finally:
+                commands.replicaof("NO", "ONE")
+            proxy.hold_after = None
+            proxy.release()
+            await until(lambda: not lease.subscriber.depth)
+    assert numbers_in(redis, stream) == list(range(2000))
+
+
 async def test_an_event_that_is_too_large(redis, stream):
     """It fails, and those before and behind it arrive."""
     with commands_of(redis) as commands:
