@@ -1,7 +1,8 @@
 """A gateway of a fleet that raises numbered events at a steady rate, as a process of a test.
 
 Its argument is JSON: `config` is the text of its configuration, `name` its name in events, `rate` how many events it
-raises a second, `kinds` how many events there are. SIGUSR1 begins to raise, and SIGUSR2 ends that. What the fleet has acknowledged is printed, `number kind` in a line.
+raises a second, `kinds` how many events there are. SIGUSR1 begins to raise, and SIGUSR2 ends that. What the fleet has
+acknowledged is printed, `number kind` in a line, and `over` behind the last one.
 """
 
 import asyncio
@@ -21,21 +22,23 @@ TICK_S = 0.01
 async def raise_events(events, settings, stop):
     """Raise events, each with the next number of its kind, and print which are acknowledged."""
     name, rate, kinds = settings["name"], settings["rate"], settings["kinds"]
-    numbers, raised, acknowledged = [0] * kinds, 0, []
+    numbers, raised, acknowledged, open_events = [0] * kinds, 0, [], set()
     loop = asyncio.get_running_loop()
     begun = loop.time()
 
     def raise_one(kind):
         number = numbers[kind]
         numbers[kind] += 1
+        open_events.add((kind, number))
 
         def done(reasons):
+            open_events.discard((kind, number))
             if all(reason in {None, STORED} for reason in reasons):
                 acknowledged.append(f"{number} {kind}\n")
 
         events.raise_event_and_tell(f"E_{kind}", {"from": name, "n": number}, done, until="stored")
 
-    while not stop.is_set() or acknowledged:
+    while not stop.is_set() or acknowledged or open_events:
         due = int((loop.time() - begun) * rate)
         if due > raised + rate:  # the process was stopped: the events of that time were never raised
             begun += (due - raised) / rate
@@ -47,6 +50,7 @@ async def raise_events(events, settings, stop):
             os.write(1, "".join(acknowledged).encode())
             acknowledged.clear()
         await asyncio.sleep(TICK_S)
+    os.write(1, b"over\n")
 
 
 async def main(settings):

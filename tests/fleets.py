@@ -19,6 +19,7 @@ from brokers.own import free_port
 from evframe_wire.framing import Splitter
 from processes import bound
 
+SHOWN = 20
 PROGRAM = Path(__file__).with_name("fleet_gateway.py")
 CONFIGURATION = """
 [plugins]
@@ -183,6 +184,7 @@ class Gateway:
     async def start(self, *, raises=True):
         """Start the process, and return when it can be asked."""
         self.life += 1
+        self.is_over = asyncio.Event()
         fleet = self.fleet
         config = CONFIGURATION.format(
             port=self.port,
@@ -208,7 +210,9 @@ class Gateway:
 
     async def _read(self, output, life):
         while line := await output.readline():
-            if line.endswith(b"\n"):
+            if line == b"over\n":
+                self.is_over.set()
+            elif line.endswith(b"\n"):
                 number, kind = map(int, line.split())
                 self.acknowledged[kind, f"{self.name}{life}"].add(number)
 
@@ -238,11 +242,16 @@ class Fleet:
         kinds: of events; each has one subscriber of each sort.
         rate: events a second, of all gateways together.
         tuning: more options.
+        lease_s: how long the subscriptions last that are renewed at any gateway, those of every tenth kind.
     """
 
-    def __init__(self, folder, kafka, *, kinds, rate, tuning="", partitions=12, rabbitmq=None, ports=None):
+    def __init__(self, folder, kafka, *, kinds, rate, lease_s, tuning="", partitions=12, rabbitmq=None, ports=None):
         self.folder, self.kafka, self.kinds, self.rate, self.tuning = Path(folder), kafka, kinds, rate, tuning
-        self.partitions, self.rabbitmq = partitions, rabbitmq
+        self.partitions, self.rabbitmq, self.lease_s = partitions, rabbitmq, lease_s
+        self.renewals = 0
+        self.shown = []
+        """After how many seconds the other gateways have shown a subscription."""
+        self._renewing = None
         self.run = f"fleet-{uuid.uuid4().hex[:10]}"
         self.received = Received()
         self.gateways = [Gateway(self, name, (ports or {}).get(name, kafka.port)) for name in "abc"]
@@ -262,6 +271,7 @@ class Fleet:
         await asyncio.gather(*(each.start(raises=False) for each in self.gateways))
         await self.until_joined()
         await self.subscribe()
+        self._renewing = asyncio.ensure_future(self._renew())
         for each in self.gateways:
             each.send(signal.SIGUSR1)
         while len(self.received.last) < len(self.targets):  # else there is nothing to measure gaps from
@@ -269,6 +279,8 @@ class Fleet:
         return self
 
     async def __aexit__(self, *_):
+        if self._renewing is not None:
+            self._renewing.cancel()
         for each in self.gateways:
             if each.process is not None and each.process.returncode is None:
                 each.send(signal.SIGCONT)
@@ -278,15 +290,42 @@ class Fleet:
 
     async def subscribe(self):
         """Subscribe each at any gateway, and wait until all gateways show all."""
-        for name, text in self.targets.items():
+        for name in self.targets:
             gateway = random.choice(self.gateways)
-            answer = await gateway.call("event_subscribe", [f"E_{name[1:]}", text, 36000])
+            answer = await self._subscribe(gateway, name)
             assert answer.get("result") == "OK", answer
-        begun = time.monotonic()
+            if len(self.shown) < SHOWN:
+                await self._until_shown(gateway, name)
         for each in self.gateways:
             while (await each.status())["Leases"] < len(self.targets):
                 await asyncio.sleep(0.01)
-        self.shown_s = time.monotonic() - begun
+
+    def _is_renewed(self, name):
+        return int(name[1:]) % 10 == 0
+
+    async def _subscribe(self, gateway, name, timeout_s=10):
+        expire_s = self.lease_s if self._is_renewed(name) else 36000
+        return await gateway.call("event_subscribe", [f"E_{name[1:]}", self.targets[name], expire_s], timeout_s)
+
+    async def _until_shown(self, gateway, name):
+        begun = time.monotonic()
+        for each in self.gateways:
+            params = [f"E_{name[1:]}", self.targets[name]]
+            while each is not gateway and "result" not in await each.call("subscribers_list", params):
+                assert time.monotonic() < begun + 30, f"{each.name} does not show {name}"
+        self.shown.append(time.monotonic() - begun)
+
+    async def _renew(self):
+        """Renew subscriptions at any gateway, as clients do that try the next one when one does not answer."""
+        names = [name for name in self.targets if self._is_renewed(name)]
+        while True:
+            for name in names:
+                await asyncio.sleep(self.lease_s / 4 / len(names))
+                for gateway in random.sample(self.gateways, len(self.gateways)):
+                    with contextlib.suppress(OSError, ValueError):
+                        if (await self._subscribe(gateway, name, 0.5)).get("result") == "OK":
+                            self.renewals += 1
+                            break
 
     async def until_joined(self, timeout_s=90):
         """Wait until the partitions are divided among all gateways."""
@@ -301,12 +340,24 @@ class Fleet:
             assert time.monotonic() < until, "the gateways have not joined"
             await asyncio.sleep(0.05)
 
+    async def until_received(self, timeout_s=90):
+        """Wait until each subscriber has got an event that is new to it."""
+        begun = time.monotonic()
+        while any(self.received.last[name] < begun for name in self.targets):
+            late = [name for name in self.targets if self.received.last[name] < begun]
+            assert time.monotonic() < begun + timeout_s, f"nothing comes for {late}"
+            await asyncio.sleep(0.02)
+
     async def settled(self, timeout_s=60):
-        """Wait until each acknowledged event has arrived; return those that have not."""
-        await asyncio.sleep(2)  # what was raised last is acknowledged
+        """End the raising, and wait until each acknowledged event has arrived; return those that have not."""
+        for each in self.gateways:
+            each.send(signal.SIGUSR2)
+        async with asyncio.timeout(timeout_s):
+            for each in self.gateways:
+                await each.is_over.wait()
         until = time.monotonic() + timeout_s
         while (missing := self.missing()) and time.monotonic() < until:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.05)
         return missing
 
     def missing(self):

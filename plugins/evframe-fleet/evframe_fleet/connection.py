@@ -55,7 +55,7 @@ class Connection:
         """Writes both topics."""
         self.tail = Tail(options, places, made, machine.lease_read, next_lease)
         """Reads the leases."""
-        self.membership = Membership(options, places, made, machine, self.tail)
+        self.membership = Membership(options, places, made, machine)
         """Reads the events of the partitions that this gateway owns."""
         self.catch_up = CatchUp(options, places, made)
         """Reads events again."""

@@ -19,12 +19,12 @@ from evframe_fleet.options import Options
 
 if TYPE_CHECKING:
     from evframe_fleet.log import Machine
-    from evframe_fleet.tail import Tail
 
 _POLL_MS: Final = 200
 _NEVER_MS: Final = 2**31 - 1
 _TURN_S: Final = 0.005
 _RETRY_S: Final = 0.1
+_LOOK_S: Final = 0.01
 _MOST_RECORDS: Final = 200
 
 
@@ -36,15 +36,13 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         places: where the brokers are.
         made: the options of the library.
         machine: gets the partitions and their frames.
-        tail: the reader of the leases topic, which is read to its end before a partition is delivered.
     """
 
-    def __init__(self, options: Options, places: Places, made: Mapping[str, Any], machine: Machine, tail: Tail) -> None:
+    def __init__(self, options: Options, places: Places, made: Mapping[str, Any], machine: Machine) -> None:
         self._options = options
         self._limit_s = options.connect_timeout_ms / 1000
         self._places = places
         self._machine = machine
-        self._tail = tail
         self._consumer = AIOKafkaConsumer(
             **{**made, "request_timeout_ms": options.session_timeout_ms + options.connect_timeout_ms},
             group_id=options.group_id,
@@ -189,7 +187,6 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
             try:
                 async with asyncio.timeout(self._limit_s):
                     found = await asyncio.gather(*(closing(self._consumer.committed(place)) for place in places))
-                await self._tail.wait_until_read(self._limit_s)
                 break
             except (KafkaError, TimeoutError):
                 await asyncio.sleep(_RETRY_S)
@@ -204,9 +201,18 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
             self._machine.revoked(set(self._owned), is_over.set)
             with suppress(TimeoutError):
                 async with asyncio.timeout(2 * self._options.hand_over_ms / 1000 + _RETRY_S):
-                    await is_over.wait()
+                    await self._hurry(is_over)
                     self._owned.clear()
         self.lose()
+
+    async def _hurry(self, is_over: asyncio.Event) -> None:
+        """Have the machine do what is due more often than it does otherwise: all members wait for this one."""
+        while not is_over.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await is_over.wait()
+                return
+            self._machine.tick()
 
     def lose(self) -> None:
         """Own no partition any more, without a hand-over."""

@@ -24,7 +24,7 @@ class Settings:
     """After how many seconds without contact the group excludes a member."""
     margin_s: float = 1.0
     """By how many seconds earlier a member that has no contact begins no batch any more."""
-    every_s: float = 1.0
+    every_s: float = 0.5
     """How many seconds are between two rounds of positions."""
     grace_s: float = 5.0
     """How many seconds a lease lives on after its time: more than the clocks of the gateways differ."""
