@@ -121,13 +121,12 @@ class Journal:
 
     def give_up(self) -> dict[str, int]:
         """Count the events that are not on disk as lost; return how many these are, by subscriber."""
-        lost = {key: queue.give_up() for key, queue in self._queues.items()}
-        return {key: count for key, count in lost.items() if count}
+        return {key: count for key, queue in self._queues.items() if (count := queue.give_up())}
 
     def tick(self, *, is_last: bool = False) -> bool:
         """Write what waits for too long, and what is settled; with *is_last* all that waits.
 
-        Returns whether a commit is under way.
+        Returns whether a commit is under way, and with *is_last* also whether events are.
         """
         if self._is_busy:
             return True
@@ -141,7 +140,8 @@ class Journal:
             self._write_due(math.inf if is_last else now - self.bounds.store_after_s)
         if not self._is_busy and now - self._looked >= self.bounds.look_s:
             self._look(now)
-        return self._is_busy or bool(self._removals.ended.count)
+        are_taken = is_last and any(queue.taken for queue in self._queues.values())  # another process delivers them
+        return self._is_busy or bool(self._removals.ended.count) or are_taken
 
     def _write_due(self, cutoff: float) -> None:
         """Write what was raised until *cutoff*, and what is settled; bring events into memory."""
@@ -289,8 +289,8 @@ class Journal:
             events = [
                 each for frame in reading.frames for each in frame.events(self.event_of, self.clock(), self.wall())
             ]
-            damaged = reading.damaged - sum(place in queue.settled for place in reading.lost)
-            queue.load(events, reading.end if reading.frames or reading.damaged else written, damaged)
+            lost = reading.damaged - sum(place in queue.settled for place in reading.lost)
+            queue.load(events, reading.end if reading.frames or reading.damaged else written, lost)
             if reading.damaged:
                 self.on_damaged(queue.key, reading.damaged)
 

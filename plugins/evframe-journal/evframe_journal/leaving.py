@@ -19,6 +19,8 @@ _LOOK_S: Final = 0.005
 async def write_all(journal: Journal, timeout_s: float) -> None:
     """Write what waits, and return before the core ends the hook `stop`, because what is left has to be counted.
 
+    Events that are under way then are with another process, which ends meanwhile: their last outcomes are written, too.
+
     Args:
         journal: that writes.
         timeout_s: the `drain_timeout_s` of the core.

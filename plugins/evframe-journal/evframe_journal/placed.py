@@ -41,6 +41,11 @@ class PlacedQueue(MemoryQueue):
         self._until_stored: deque[tuple[int, UntilStored]] = deque()  # by position
 
     @property
+    def taken(self) -> int:
+        """How many events are under way."""
+        return self._taken
+
+    @property
     def tail(self) -> int:
         """The position of the next event."""
         if self.stored:

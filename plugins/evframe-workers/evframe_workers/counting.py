@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from evframe.plugin import StatisticGroup
 from evframe_workers import messages
 from evframe_workers.commands import raised
 from evframe_workers.records import log_again
+from evframe_workers.settings import NAME
 
 if TYPE_CHECKING:
     from evframe import Event
@@ -111,3 +114,14 @@ class Counting:
     def settled(self) -> None:
         """Wake callers that wait for room."""
         self._context.roster.scheduler.room.announce()
+
+
+def sums_of(counts: Iterable[Counting]) -> Sequence[StatisticGroup]:
+    """Return the sums of what the plugins of all workers count, in groups named ``workers_...``."""
+    sums: dict[str, tuple[Counter[str], Counter[str]]] = {}
+    for each in counts:
+        for name, counters, gauges in each.statistics:
+            counted, measured = sums.setdefault(name, (Counter(), Counter()))
+            counted.update(counters)
+            measured.update(gauges)
+    return [StatisticGroup(f"{NAME}_{name}", *both) for name, both in sums.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -46,8 +47,8 @@ class Engine(Protocol[Handle]):
     def definition_of(self, name: str) -> EventDefinition:
         """Return the definition of an event, which is registered if it is not known."""
 
-    def put(self, handle: Handle, event: Event, done: Done) -> None:
-        """Deliver an event, and call *done* with its outcome."""
+    def put(self, handle: Handle, event: Event, done: Done, name: str | None = None) -> None:
+        """Deliver an event, and call *done* with its outcome; *name* is that of one which is kept."""
 
     def put_all(self, handle: Handle, events: Sequence[Event]) -> bool:
         """Deliver events, whose target has `counts` and takes the outcomes without callbacks.
@@ -59,7 +60,19 @@ class Engine(Protocol[Handle]):
 class Target(Generic[Handle]):
     """A subscriber: its events are counted as they come, which gives each its position."""
 
-    __slots__ = ("counts", "deliveries", "end", "handle", "is_ended", "reason", "row", "start", "tail", "waiting")
+    __slots__ = (
+        "counts",
+        "deliveries",
+        "end",
+        "handle",
+        "is_ended",
+        "names",
+        "reason",
+        "row",
+        "start",
+        "tail",
+        "waiting",
+    )
 
     def __init__(self, row: Row, deliveries: Deliveries[Handle]) -> None:
         self.row = row
@@ -72,7 +85,9 @@ class Target(Generic[Handle]):
         self.tail = 0
         self.start = self.end = 0  # of the last outcomes, which are alike
         self.reason: str | None = None
-        self.waiting: list[tuple[Event, Done]] = []  # for a handle
+        self.waiting: list[tuple[Event, Done, str | None]] = []  # for a handle
+        self.names: deque[str | None] = deque()
+        """Of the events that come next, if they are kept."""
 
     def settle_all(self, start: int, end: int, reason: str | None) -> None:
         """Keep the outcome of the events from position *start* to *end*."""
@@ -119,6 +134,9 @@ class Deliveries(Generic[Handle]):
         elif kind == messages.TARGETS:
             for row in messages.read_json(content):
                 self._show(row)
+        elif kind == messages.NAMES:
+            for number, names in messages.read_json(content):
+                self.targets[number].names.extend(names)
         else:
             raise ValueError(f"kind: expected that of a message to a worker, got {kind!r}")
 
@@ -149,10 +167,11 @@ class Deliveries(Generic[Handle]):
             for event in events:
                 done = partial(target.settle_all, position, position + 1)
                 position += 1
+                name = target.names.popleft() if target.names else None
                 if handle is None:
-                    target.waiting.append((event, done))
+                    target.waiting.append((event, done, name))
                 else:
-                    engine.put(handle, event, done)
+                    engine.put(handle, event, done, name)
 
     def _show(self, row: Row) -> None:
         number, text, *_ = row
@@ -190,12 +209,12 @@ class Deliveries(Generic[Handle]):
             return
         target.is_ended = False
         waiting, target.waiting = target.waiting, []
-        for event, done in waiting:
-            engine.put(target.handle, event, done)
+        for event, done, name in waiting:
+            engine.put(target.handle, event, done, name)
 
     def _give_up(self, target: Target[Handle]) -> None:
         waiting, target.waiting = target.waiting, []
-        for _, done in waiting:
+        for _, done, _ in waiting:
             done("unsubscribed")
 
     # What goes to the front

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from evframe import UnknownEventError
 from evframe.plugin import Policy
 from evframe_workers.awaited import AwaitedQueue
+from evframe_workers.held import HeldQueue
 
 if TYPE_CHECKING:
     from evframe import Event, EventDefinition
@@ -28,6 +29,7 @@ class InterfaceEngine:
         self._wake = context.roster.scheduler.wake
         self._get_turn = context.roster.scheduler.get_turn
         self._opening: Target[Subscriber] | None = None
+        self._held: dict[Subscriber, HeldQueue] = {}
 
     def open(
         self, target: Target[Subscriber], text: str, policy: Mapping[str, Any], *, is_configured: bool
@@ -47,8 +49,10 @@ class InterfaceEngine:
         self._roster.check(subscriber, probe=is_configured)
         return subscriber
 
-    def open_queue(self, room: int) -> Queue | None:
-        """Return the queue of the subscriber that is being opened; None for one whose events have callbacks."""
+    def open_queue(self, subscriber: Subscriber, room: int, policy: Policy) -> Queue | None:
+        """Return the queue of a subscriber that is kept, or is being opened; None for one in memory with callbacks."""
+        if policy.keep == "disk":
+            return self._held.setdefault(subscriber, HeldQueue())
         target, self._opening = self._opening, None
         if target is None or target.tail:  # a subscriber that had ended has its queue
             return None
@@ -80,6 +84,10 @@ class InterfaceEngine:
             self._context.register_event(name)
             return self._context.raising.event(name)
 
+    def forget(self, subscriber: Subscriber) -> None:
+        """Forget the queue of a subscriber that was released."""
+        self._held.pop(subscriber, None)
+
     def put_all(self, handle: Subscriber, events: Sequence[Event]) -> bool:
         """Queue events, unless some of them find no room."""
         queue = handle.queue
@@ -90,7 +98,10 @@ class InterfaceEngine:
         self._wake(handle)
         return True
 
-    def put(self, handle: Subscriber, event: Event, done: Callable[[str | None], Any]) -> None:
-        """Queue an event."""
+    def put(self, handle: Subscriber, event: Event, done: Callable[[str | None], Any], name: str | None = None) -> None:
+        """Queue an event; *name* is that of one which is kept."""
+        held = self._held.get(handle) if self._held else None
+        if held is not None:
+            held.names.append(name)
         if handle.put(event, done):
             self._get_turn(handle)

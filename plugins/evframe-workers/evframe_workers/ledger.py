@@ -37,6 +37,10 @@ class Recipient(Protocol):
 class Carrier(Protocol):
     """Takes events to a worker."""
 
+    @property
+    def is_attached(self) -> bool:
+        """Whether a worker takes events."""
+
     def add(self, event: Event, number: int) -> None:
         """Send *event* to the target *number*."""
 
@@ -69,10 +73,10 @@ class Ledger:
         "_recipient",
         "_tail",
         "_wake",
+        "count",
         "most",
         "number",
         "overflow",
-        "stored",
     )
 
     room = 0
@@ -85,7 +89,8 @@ class Ledger:
         self.most = most
         self.overflow = "drop_newest"
         """What happens to an event that finds no room."""
-        self.stored = 0
+        self.count = 0
+        """How many events have no outcome."""
         self._recipient = recipient
         self._link = link
         self._wake = wake
@@ -100,6 +105,11 @@ class Ledger:
         return 0
 
     @property
+    def stored(self) -> int:
+        """How many events have no outcome."""
+        return self.count
+
+    @property
     def oldest(self) -> float | None:
         """When the first event without an outcome was raised."""
         first = next(iter(self._entries.values()), None)
@@ -107,7 +117,7 @@ class Ledger:
 
     def has_room_for(self, event: Event) -> bool:  # noqa: ARG002 for queues that count bytes
         """Return whether an event would wait without a loss, or its raise does not wait for room."""
-        return self.stored < self.most or self.overflow != "block"
+        return self.count < self.most or self.overflow != "block"
 
     def overflow_of(self, event: Event) -> int:  # noqa: ARG002 as above
         """Return 0: `spill` makes room itself."""
@@ -115,12 +125,12 @@ class Ledger:
 
     def spill(self, event: Event) -> bool:
         """Have the worker deliver *event*; return False when too many are with it."""
-        if self.stored >= self.most and not self._make_room():
+        if self.count >= self.most and not self._make_room():
             return False
         tail = self._tail
         self._entries[tail] = event
         self._tail = tail + 1
-        self.stored += 1
+        self.count += 1
         self._link.add(event, self.number)
         return True
 
@@ -132,7 +142,7 @@ class Ledger:
     def _make_room(self) -> bool:
         if self._is_closed or self.overflow != "drop_oldest":
             return False
-        if self.stored >= _SURPLUS * self.most:
+        if self.count >= _SURPLUS * self.most:
             self._give_up([next(iter(self._entries))], "queue_full")
         return True
 
@@ -178,7 +188,7 @@ class Ledger:
     def _pop(self, positions: Sequence[int]) -> tuple[list[Event], list[Done]]:
         entries, waiting = self._entries, self._dones
         events = [entries.pop(position) for position in positions if position in entries]
-        self.stored -= len(events)
+        self.count -= len(events)
         dones = [waiting.pop(position) for position in positions if position in waiting] if waiting else []
         return events, dones
 
@@ -200,10 +210,16 @@ class Ledger:
         kept = [position in self._entries for position in range(base, self._tail)]
         following = count(base)
         places = {old: old if old < base else next(following) for old in self._entries}
-        self._entries = {places[old]: event for old, event in self._entries.items()}
-        self._dones = {places[old]: done for old, done in self._dones.items()}
+        self._move(places)
         self._tail = base + sum(kept)
         return kept
+
+    def _move(self, places: Mapping[int, int]) -> None:
+        self._entries = {places[old]: event for old, event in self._entries.items()}
+        self._dones = {places[old]: done for old, done in self._dones.items()}
+
+    def take_back(self) -> None:
+        """Do nothing: the events are here."""
 
     def hand_back(self) -> MemoryQueue:
         """Return a queue in memory with the events that have no outcome."""

@@ -13,7 +13,9 @@ import attrs
 from evframe_shards.frames import Frame
 
 from evframe_workers import messages
+from evframe_workers.kept import KeptLedger
 from evframe_workers.ledger import Ledger
+from evframe_workers.naming import names_message
 from evframe_workers.pairs import Pair, merged, without_dropped
 from evframe_workers.subscribed import Subscribed, targets_message
 
@@ -76,6 +78,7 @@ class Link:
     ) -> None:
         self.targets: dict[int, tuple[Ledger, Subscribed]] = {}
         """The subscribers by their numbers."""
+        self._kept: dict[int, KeptLedger] = {}  # of these
         self._front = front
         self._schedule = schedule
         self._clock = clock
@@ -135,12 +138,19 @@ class Link:
         known = self.targets.get(ledger.number)
         if known is None or known[1] != subscribed:
             self.targets[ledger.number] = ledger, subscribed
+            if isinstance(ledger, KeptLedger):
+                self._kept[ledger.number] = ledger
             self.send(targets_message((ledger.number, subscribed)))
 
     def forget(self, ledger: Ledger) -> None:
-        """Drop a subscriber that was released."""
-        if self.targets.pop(ledger.number, None) is not None:
-            self.send(messages.json_message(messages.TARGETS, [[ledger.number, None]]))
+        """Drop a subscriber that was released, or is delivered in another way."""
+        number = ledger.number
+        known = self.targets.pop(number, None)
+        self._kept.pop(number, None)
+        if known is not None:
+            if known[1].is_wanted:
+                self.send(targets_message((number, attrs.evolve(known[1], is_wanted=False))))
+            self.send(messages.json_message(messages.TARGETS, [[number, None]]))
 
     def dropped(self, count: int) -> None:
         """Forget events that were given up before they were sent, now and then: a worker that hangs takes none."""
@@ -189,7 +199,10 @@ class Link:
 
     def _send_frame(self, write: Callable[[bytes], None]) -> None:
         self._is_under_way, self._sent_at = True, self._clock()
-        write(messages.packed(messages.FRAME, self._next_frame().encode(0.0, is_numbered=True)))
+        frame = self._next_frame()
+        if self._kept:
+            write(names_message(frame.targets, self._kept))
+        write(messages.packed(messages.FRAME, frame.encode(0.0, is_numbered=True)))
 
     def _next_frame(self) -> Frame:
         events: list[Event] = []
@@ -274,6 +287,8 @@ class Link:
         if known is None:
             return  # a subscriber that the front has released
         ledger = known[0]
+        if reason == "shutdown" and ledger.is_kept:
+            return  # the next process has it from the journal
         events, dones = ledger.settled(start, end)
         if not events:
             return  # the front has given them up

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import pickle
 import re
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from fnmatch import fnmatchcase
@@ -18,10 +17,11 @@ from evframe_shards.hashing import shard_of
 from evframe_wire.ids import processes
 
 from evframe import EventInterface, hookimpl
-from evframe.plugin import StatisticGroup, delivering
+from evframe.plugin import MemoryQueue, StatisticGroup, delivering
 from evframe_workers import messages
 from evframe_workers.commands import Forwarding
-from evframe_workers.counting import Counting
+from evframe_workers.counting import Counting, sums_of
+from evframe_workers.kept import KeptLedger
 from evframe_workers.ledger import Ledger
 from evframe_workers.link import Link
 from evframe_workers.options import Options as WorkersOptions
@@ -104,18 +104,21 @@ class WorkersPlugin:
     def open_queue(self, subscriber: Subscriber, room: int, policy: Policy, wake: Callable[[], None]) -> Queue | None:
         """Return the queue of a subscriber that a worker delivers to; and in a worker that of one that it opens."""
         if self._engine is not None:
-            return self._engine.open_queue(room)
+            return self._engine.open_queue(subscriber, room, policy)
         if not self._links:
             return None
         known = self._served.get(subscriber)
-        if policy.keep == "disk" or is_of_front(subscriber.socket) or self._is_local(subscriber.socket.canonical):
+        if policy.keep == "disk" or not self._is_for_worker(subscriber):
             if known is not None:
                 self._forget(subscriber)
             return None
         if known is not None:
             return known[1]
+        return self._serve(subscriber, policy, partial(Ledger, most=room, wake=wake))
+
+    def _serve(self, subscriber: Subscriber, policy: Policy, make: Callable[[int, Subscriber, Link], Ledger]) -> Ledger:
         worker = shard_of(subscriber.socket.canonical, len(self._links))
-        ledger = Ledger(next(self._numbers), subscriber, self._links[worker], room, wake)
+        ledger = make(next(self._numbers), subscriber, self._links[worker])
         self._counts[worker].subscribers[ledger.number] = subscriber
         self._served[subscriber] = worker, ledger
         self._show(subscriber, policy)
@@ -126,8 +129,10 @@ class WorkersPlugin:
         assert isinstance(host, EventInterface)
         return policy.when_full or host.composition.config.core.overflow  # which a reload has set before `host.core`
 
-    def _is_local(self, canonical: str) -> bool:
-        return any(fnmatchcase(canonical, pattern) for pattern in self._options.local)
+    def _is_for_worker(self, subscriber: Subscriber) -> bool:
+        socket = subscriber.socket
+        is_local = any(fnmatchcase(socket.canonical, pattern) for pattern in self._options.local)
+        return bool(self._links) and not is_local and not is_of_front(socket)
 
     def _show(self, subscriber: Subscriber, policy: Policy) -> None:
         """Have the worker know what holds for a subscriber now."""
@@ -139,16 +144,21 @@ class WorkersPlugin:
             Subscribed(
                 text,
                 is_configured=_REFERENCE.search(text) is not None,
-                policy=followed(policy),
-                is_wanted=subscriber.leases > 0,
+                policy=followed(policy, is_kept=ledger.is_kept),
+                is_wanted=subscriber.leases > 0 or ledger.is_kept,  # until the journal has no event for it any more
             ),
         )
 
-    @hookimpl
-    def limit_queue(self, queue: Queue, subscriber: Subscriber, policy: Policy) -> None:  # noqa: ARG002 as in the specification
-        """Have the worker follow the policy."""
+    @hookimpl(tryfirst=True)
+    def limit_queue(
+        self, queue: Queue, subscriber: Subscriber, policy: Policy, wake: Callable[[], None]
+    ) -> Queue | None:
+        """Have the worker follow the policy; return what has a worker deliver the events of the journal's queue."""
         if subscriber in self._served:
             self._show(subscriber, policy)
+        elif isinstance(queue, MemoryQueue) and queue.is_kept and self._is_for_worker(subscriber):
+            return self._serve(subscriber, policy, partial(KeptLedger, inner=queue, wake=wake))
+        return None
 
     @hookimpl(trylast=True)
     def lease_changed(self, lease: Subscription, change: LeaseChange) -> None:  # noqa: ARG002 as in the specification
@@ -159,7 +169,9 @@ class WorkersPlugin:
     @hookimpl
     def subscriber_released(self, subscriber: Subscriber) -> None:
         """Forget a subscriber."""
-        if subscriber in self._served:
+        if self._engine is not None:
+            self._engine.forget(subscriber)
+        elif subscriber in self._served:
             self._forget(subscriber)
 
     def _forget(self, subscriber: Subscriber) -> None:
@@ -244,7 +256,11 @@ class WorkersPlugin:
 
     async def _leave(self) -> None:
         timeout_s = max(1.0, self._get_context().host.core.drain_timeout_s)
-        await asyncio.gather(*(process.drain(timeout_s) for process in self.processes))
+        try:
+            await asyncio.gather(*(process.drain(timeout_s) for process in self.processes))
+        finally:
+            for _, ledger in self._served.values():
+                ledger.take_back()
         if self._get_context().host.is_running:  # a reload has removed the plugin
             self._hand_back()
 
@@ -280,11 +296,5 @@ class WorkersPlugin:
             return ()
         running = sum(process.is_running for process in self.processes)
         restarts = sum(process.restarts for process in self.processes)
-        sums: dict[str, tuple[Counter[str], Counter[str]]] = {}
-        for each in self._counts:
-            for name, counters, gauges in each.statistics:
-                counted, measured = sums.setdefault(name, (Counter(), Counter()))
-                counted.update(counters)
-                measured.update(gauges)
         own = StatisticGroup(NAME, {"restarts": restarts}, {"running": running, "subscribers": len(self._served)})
-        return [own, *(StatisticGroup(f"{NAME}_{name}", *both) for name, both in sums.items())]
+        return [own, *sums_of(self._counts)]

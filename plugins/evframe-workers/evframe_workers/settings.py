@@ -18,6 +18,7 @@ _KINDS: Final = frozenset({"source", "management", "exporter"})
 _OF_WORKERS: Final = frozenset({"tracing"})
 OF_FRONT: Final = frozenset({"fleet", "journal", "mi", "route", "sse", "state", "systemd", "websocket"})
 """Plugins that only the front loads, beside those of some kinds."""
+_OF_JOURNAL: Final = frozenset({"max_bytes", "when_full"})
 _NOT_FOLLOWED: Final = frozenset({"keep", "dead_letter", "required", "where", "only", "sample"})
 
 
@@ -45,9 +46,16 @@ def config_of_worker(config: Config, statuses: Iterable[PluginStatus], front: It
     )
 
 
-def followed(policy: Policy) -> Mapping[str, Any]:
-    """Return the keys of a policy that the worker follows; the front follows the others."""
+def followed(policy: Policy, *, is_kept: bool = False) -> Mapping[str, Any]:
+    """Return the keys of a policy that the worker follows; the front follows the others.
+
+    Args:
+        policy: of the subscriber.
+        is_kept: whether the front has the events in its journal, which has the bounds.
+    """
     keys = {name: value for name, value in policy.keys.items() if name not in _NOT_FOLLOWED}
+    if is_kept:
+        return {name: keys[name] for name in keys.keys() - _OF_JOURNAL} | {"keep": "disk"}
     if keys.get("when_full") == "dead_letter":
         keys["when_full"] = "drop_newest"
     return keys

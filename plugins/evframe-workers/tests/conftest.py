@@ -95,7 +95,8 @@ def workers(tmp_path):
     @asynccontextmanager
     async def enter(count, more=""):
         path = tmp_path / "evframe.toml"
-        path.write_text(f"{QUIET}{more}\n[plugins.workers]\ncount = {count}\n")
+        table = "" if "[plugins.workers]" in more else "[plugins.workers]\n"  # the last one of *more* else
+        path.write_text(f"{QUIET}{more}\n{table}count = {count}\n")
         async with evframe.EventInterface.from_toml(path) as events:
             yield Workers(events)
 

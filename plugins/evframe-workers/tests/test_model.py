@@ -78,7 +78,8 @@ class Engine:
     def end(self, handle):
         self.open_events[handle].append(None)
 
-    def put(self, handle, event, done):
+    def put(self, handle, event, done, name=None):
+        assert name is None, "no event of the model is kept"
         event = event.get("n")
         assert self.last.get(handle, -1) < event, "a worker gets the events of a subscriber in their order, each once"
         self.last[handle] = event

@@ -177,16 +177,13 @@ async def test_a_reload_without_the_plugin(workers, receiver, tmp_path):
         assert not front.pids or not any(each.is_running for each in front.plugin.processes)
 
 
-async def test_the_front_keeps_what_only_it_can_deliver(workers, receiver, tmp_path):
-    """Callables, kept subscribers and those of an option are delivered by the front itself."""
+async def test_the_front_keeps_what_only_it_can_deliver(workers, receiver):
+    """Callables and the subscribers of an option are delivered by the front itself."""
     more = f"""
-[plugins.journal]
-path = "{tmp_path / "journal"}"
-[[policies]]
-socket = "tcp:*"
-keep = "disk"
 [routes]
 E_TEST = "builtins:repr"
+[plugins.workers]
+local = ["{receiver.tcp}"]
 """
     async with workers(1, more) as front:
         front.subscribe_event("E_TEST", receiver.tcp)
