@@ -340,6 +340,9 @@ class Process:
         assert event == "E"
         return DEFINITION
 
+    def damaged(self, offset, problem):
+        raise AssertionError(problem)
+
     def lost(self, partition, count, reason):
         self.world.lost[reason] += count
 

@@ -32,7 +32,7 @@ class Backlog:
         self,
         partition: int,
         log: Log,
-        decoded: Callable[[bytes], Frame | None],
+        decoded: Callable[[bytes | None], Frame | None],
         lost: Callable[[int, str], None],
         writers: dict[str, int],
     ) -> None:

@@ -28,7 +28,7 @@ Put = Callable[[int | None], None]
 class Reread:
     """Records of the events topic that were read again."""
 
-    frames: Sequence[tuple[int, bytes]]
+    frames: Sequence[tuple[int, bytes | None]]
     """The offset and the value of each, ascending, without a gap but for records that the broker has deleted."""
     next_offset: int
     """Where the next call has to begin; beyond the last of the records."""
@@ -80,6 +80,14 @@ class Gateway(Protocol):
     def definition_of(self, event: str) -> EventDefinition:
         """Return the definition of an event, which is registered if it is not known."""
 
+    def damaged(self, offset: int, problem: str) -> None:
+        """Observe a record of the leases topic that no gateway of this fleet has written, which changes nothing.
+
+        Args:
+            offset: of the record.
+            problem: what is expected in its place.
+        """
+
     def lost(self, partition: int, count: int, reason: str) -> None:
         """Observe that *count* events or frames are not delivered.
 
@@ -123,7 +131,7 @@ class Machine(Protocol):
     def lease_read(self, offset: int, key: str, value: bytes | None) -> None:
         """Take the next record of the leases topic, from its beginning on; those of this gateway included."""
 
-    def frame_read(self, partition: int, offset: int, value: bytes) -> None:
+    def frame_read(self, partition: int, offset: int, value: bytes | None) -> None:
         """Take the next frame of a partition that `Log.read_from` was called for."""
 
     def assigned(self, committed: Mapping[int, int]) -> None:

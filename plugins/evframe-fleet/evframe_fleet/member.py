@@ -138,6 +138,8 @@ class Member:
         """See `evframe_fleet.log.Machine.lease_read`."""
         before = self.table.leases.get(key)
         record = self.table.read(offset, key, value)
+        if record.problem is not None:
+            self._gateway.damaged(offset, record.problem)
         self._puts.read(offset, key, value)
         if record.is_valid:
             self._void.pop(key, None)
@@ -176,7 +178,7 @@ class Member:
 
     # The events topic
 
-    def frame_read(self, partition: int, offset: int, value: bytes) -> None:
+    def frame_read(self, partition: int, offset: int, value: bytes | None) -> None:
         """See `evframe_fleet.log.Machine.frame_read`."""
         owned = self.partitions.get(partition)
         if owned is not None:

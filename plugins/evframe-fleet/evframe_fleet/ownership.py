@@ -130,7 +130,7 @@ class Partition:
 
     # Frames
 
-    def frame_read(self, offset: int, value: bytes) -> None:
+    def frame_read(self, offset: int, value: bytes | None) -> None:
         """Take the next frame."""
         if self.positions is None or offset < self._next:
             return
@@ -148,10 +148,10 @@ class Partition:
         elif not self._held:
             self.live = self.backlog.live = max(self.live, self._next << INDEX_BITS)
 
-    def _decoded(self, value: bytes) -> Frame | None:
+    def _decoded(self, value: bytes | None) -> Frame | None:
         try:
             wall_offset = self._parts.wall() - self._parts.clock()
-            return Frame.decode(value, self._parts.gateway.definition_of, wall_offset)
+            return Frame.decode(value or b"", self._parts.gateway.definition_of, wall_offset)
         except FrameError:
             self._parts.gateway.lost(self.number, 1, "damaged")
             return None

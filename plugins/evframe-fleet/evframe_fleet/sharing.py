@@ -144,6 +144,14 @@ class Sharing:
             raising.register_event(event)
             return raising.event(event)
 
+    def damaged(self, offset: int, problem: str) -> None:
+        """See `evframe_fleet.log.Gateway.damaged`."""
+        self.status.damaged += 1
+        repeated = self._limiter.due("damaged record")
+        if repeated is not None:
+            extra = {"offset": offset, "problem": problem, "repeated": repeated}
+            log.error("the leases topic has a record that is none of this fleet", extra=extra)
+
     def lost(self, partition: int, count: int, reason: str) -> None:
         """See `evframe_fleet.log.Gateway.lost`."""
         self.status.lost[reason] += count

@@ -57,6 +57,8 @@ class Status:
         """How many events and frames were not delivered, by reason."""
         self.refused = 0
         """How many leases of other gateways this one could not make."""
+        self.damaged = 0
+        """How many records of the leases topic are none of this fleet."""
 
     def report(self, problem: str | None) -> None:
         """Show why the cluster cannot be used; None when it can."""
@@ -110,7 +112,9 @@ class Status:
             "lag_frames": sum(self._lags().values()),
             "unacknowledged_bytes": self._room.taken,
         }
-        return [StatisticGroup(GROUP, {**counters, "refused_leases": self.refused}, gauges)]
+        return [
+            StatisticGroup(GROUP, {**counters, "refused_leases": self.refused, "damaged_records": self.damaged}, gauges)
+        ]
 
     def _lags(self) -> dict[int, int]:
         """Return how many frames of each partition of this gateway are not settled, as far as the library knows."""
@@ -149,6 +153,7 @@ class Status:
             "WithoutLeader": self.without_leader,
             "Lost": dict(self.lost),
             "RefusedLeases": self.refused,
+            "DamagedRecords": self.damaged,
         }
 
     def _partitions(self, ends: dict[int, int]) -> Iterator[dict[str, Any]]:

@@ -25,22 +25,14 @@ import attrs
 from evframe_shards.leases import Lease
 from orjson import dumps, loads
 
+from evframe_fleet.records import RecordError, checked_names, checked_value, key_of, names_of
+
+__all__ = ["Entry", "Record", "Table", "end_of", "key_of", "names_of"]
 STALE_S: Final = 1.0
 """By how much the clocks of gateways may differ, and how late a record may be that replaces a newer one."""
 Version = tuple[str, int]
 Stamp = tuple[int, str]
 """The epoch of an owner, and its name."""
-
-
-def key_of(*names: str | int) -> str:
-    """Return the key of a record."""
-    return dumps(names).decode()
-
-
-def names_of(key: str) -> list[Any]:
-    """Return what `key_of` has made a key of."""
-    names: list[Any] = loads(key)
-    return names
 
 
 @attrs.frozen(eq=False)
@@ -76,6 +68,8 @@ class Record(NamedTuple):
     """None for a tombstone."""
     is_valid: bool
     """Whether it says what is; else it is void."""
+    problem: str | None = None
+    """Why it is not one of the fleet: with such a value it is void, and with such a key it concerns nothing here."""
 
 
 class Table:
@@ -122,10 +116,22 @@ class Table:
         if offset != self.offset + 1:
             self._gap = offset
         self.offset = offset
-        kind, *names = names_of(key)
-        record = None if value is None else loads(value)
+        try:
+            kind, *names = checked_names(key, len(self.behind))
+        except RecordError as error:
+            return Record("", [], None, True, str(error))
+        try:
+            record = checked_value(kind, value)
+            lease = Lease.read(record.get("l")) if kind == "lease" and record and "v" in record else None
+            if lease is not None and [lease.event, lease.key] != names:
+                raise RecordError("expected the lease that the key names")
+        except ValueError as error:
+            if kind == "member":
+                return Record(kind, names, None, True, str(error))
+            self.void[key] = None
+            return Record(kind, names, None, False, str(error))
         if kind == "lease":
-            is_valid = self._read_lease(key, names[1], record)
+            is_valid = self._read_lease(key, names[1], record, lease)
         elif kind == "member":
             self.members.pop(names[0], None) if record is None else self.members.update({names[0]: record})
             is_valid = True
@@ -137,10 +143,10 @@ class Table:
             self.void[key] = tuple(record["v"]) if record and "v" in record else None
         return Record(kind, names, record, is_valid)
 
-    def _read_lease(self, key: str, socket: str, record: Any) -> bool:
+    def _read_lease(self, key: str, socket: str, record: Any, lease: Lease | None) -> bool:
         entry = self.leases.get(key)
         has_gap = entry is not None and entry.offset < self._gap
-        if record is None or "e" in record:
+        if lease is None:
             return self._read_end(key, socket, record, has_gap=has_gap)
         version = tuple(record["v"])
         if entry is None:
@@ -155,7 +161,7 @@ class Table:
             is_older = version[0] == entry.version[0] and version[1] < entry.version[1]
             if is_older or record["at"] < entry.at - STALE_S or is_void:
                 return False
-        self.leases[key] = Entry(version, record["at"], Lease(**record["l"]), self.offset)
+        self.leases[key] = Entry(version, record["at"], lease, self.offset)
         return True
 
     def _read_end(self, key: str, socket: str, record: Any, *, has_gap: bool) -> bool:

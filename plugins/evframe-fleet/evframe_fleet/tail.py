@@ -78,7 +78,7 @@ class Tail:
             records = found.get(place, ())
             turn = time.monotonic() + _TURN_S
             for record in records:
-                self._take(record.offset, record.key.decode(errors="replace"), record.value)
+                self._take(record.offset, (record.key or b"").decode(errors="replace"), record.value)
                 self.next_offset = record.offset + 1
                 if time.monotonic() > turn:
                     await asyncio.sleep(0)

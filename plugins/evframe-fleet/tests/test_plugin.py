@@ -5,9 +5,11 @@ import json
 import time
 import uuid
 from contextlib import asynccontextmanager
+from zlib import crc32
 
 import attrs
 import pytest
+from aiokafka import AIOKafkaProducer
 from evframe_fleet import FleetPlugin, Options
 from evframe_mi import Management
 from evframe_mi.testing import ANY_SCHEME, management
@@ -208,6 +210,39 @@ async def test_a_lease_that_another_gateway_cannot_have_is_reported(gateways, ca
         await until(lambda: "a subscription of another gateway cannot be had here" in caplog.text)
         counters = next(group for group in one.plugins.statistics() if group.name == "fleet").counters
         assert counters["refused_leases"] == 1
+
+
+async def test_records_of_others_are_left_alone(gateways, kafka, caplog):
+    """Records of both topics that no gateway has written stop none, and what they have replaced is written again."""
+    options = gateways.options
+    async with gateways.one() as one, gateways.one() as two:
+        await joined(one, two)
+        assert (await ask(one, "event_subscribe", event="E_A", socket="memory:a", expire=100))["result"] == "OK"
+        async with AIOKafkaProducer(bootstrap_servers=f"127.0.0.1:{kafka.port}") as producer:
+            garbage = (b"", b"{", b"7", b'{"v":1}', b'{"o":[9,"x"],"at":1}')
+            keys = [b"x", b"[]", b'["lease","E_A","memory:a"]', b'["owner",0]', b'["front",99]', b'["behind",1,"x"]']
+            for key in keys:
+                for value in garbage:
+                    await producer.send_and_wait(options.leases_topic, value, key=key)
+            text = b'{"w":"w","p":0,"q":1,"k":0,"s":[],"n":[],"t":0,"d":[0],"x":[7],"z":[0]}'
+            whole = b"evf\x01" + len(text).to_bytes(4, "little") + crc32(text, len(text)).to_bytes(4, "little") + text
+            for partition in range(8):
+                for value in (b"", b"evf\x02" + bytes(20), b"x" * 100, whole, None):
+                    await producer.send_and_wait(options.events_topic, value, key=b"x", partition=partition)
+        for number, each in enumerate((one, two)):
+            assert (await ask(each, "event_subscribe", event="E_A", socket=f"memory:b{number}", expire=9))["result"]
+            each.raise_event("E_A", {"n": number})
+            await until(lambda number=number: number in gateways.got("a"))
+        async with gateways.one() as three:
+            await until(lambda: names(three) == ["a", "b0", "b1"])
+            await joined(one, two, three)
+            three.raise_event("E_A", {"n": 2})
+            await until(lambda: 2 in gateways.got("a"))
+        found = [group for each in (one, two) for group in each.plugins.statistics() if group.name == "fleet"]
+        assert sum(group.counters["lost_damaged"] for group in found) >= 40
+        assert all(group.counters["damaged_records"] >= 20 for group in found)
+    assert "the leases topic has a record that is none of this fleet" in caplog.text
+    assert "the fleet has a fault" not in caplog.text
 
 
 async def test_without_brokers_there_is_no_fleet():

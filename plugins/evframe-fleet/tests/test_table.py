@@ -5,7 +5,7 @@ from evframe_fleet.table import STALE_S, Entry, Table, end_of, key_of
 from evframe_shards.lane import INDEX_BITS
 from evframe_shards.leases import Lease
 from fleet_simulation import PARTITIONS, World
-from orjson import dumps
+from orjson import dumps, loads
 
 KEY = key_of("lease", "E", "udp:127.0.0.1:1")
 
@@ -151,3 +151,95 @@ def test_void_records_are_mended_before_the_broker_compacts(kind):
     assert fresh.leases.keys() == world.table.leases.keys() == {key_of("lease", "E", "udp:127.0.0.1:1")}
     assert (fresh.owners, fresh.fronts, fresh.behind) == (world.table.owners, world.table.fronts, world.table.behind)
     assert fresh.behind[partition]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"{",
+        b"7",
+        b"[]",
+        b"{}",
+        dumps({"v": ["a", 1], "at": 1.0}),
+        dumps({"v": ["a", 1], "at": 1.0, "l": 7}),
+        dumps({"v": ["a", 1], "at": 1.0, "l": {"event": "E"}}),
+        dumps({"v": ["a", 1], "at": 1.0, "l": {"event": "E", "key": "other", "text": "x"}}),
+        dumps({"v": ["a", 1], "at": 1.0, "l": {"event": "E", "key": "udp:127.0.0.1:1", "text": 7}}),
+        dumps({"v": ["a", 1], "at": 1e300, "l": loads(OLD.lease.encode())}),
+        dumps({"v": "a", "at": 1.0, "l": loads(OLD.lease.encode())}),
+        dumps({"v": ["a", 1], "at": 1.0, "l": {**loads(OLD.lease.encode()), "ends_at": "soon"}}),
+        dumps({"v": ["a", 1], "at": 1.0, "l": {**loads(OLD.lease.encode()), "policy": []}}),
+        dumps({"e": 7, "by": "x"}),
+        dumps({"e": ["a", "b"]}),
+        dumps({"e": None, "at": "now"}),
+    ],
+)
+def test_a_value_that_no_gateway_writes_is_void(value):
+    """A lease stays as it was, and its key gets a record that says what is."""
+    table = Table(PARTITIONS)
+    table.read(0, KEY, OLD.encode())
+
+    record = table.read(1, KEY, value)
+
+    assert not record.is_valid
+    assert record.problem
+    assert version_of(table) == ("a", 1)
+    assert table.sockets == {"udp:127.0.0.1:1": 1}
+    fresh = read(value, table.state_of(KEY, "b"))
+    assert version_of(fresh) == ("a", 1)
+    assert not fresh.void
+
+
+@pytest.mark.parametrize("kind", ["owner", "front", "behind"])
+@pytest.mark.parametrize("value", [{}, {"o": 7, "at": 1}, {"o": [1 << 63, "x"], "at": 1}, {"o": [1, "x"], "at": -1}, 7])
+def test_a_position_that_no_gateway_writes_is_void(kind, value):
+    """What is known of a partition stays as it was."""
+    if kind == "owner" and value == {"o": [1, "x"], "at": -1}:
+        return
+    names = (0, "udp:127.0.0.1:1") if kind == "behind" else (0,)
+
+    table = read(dumps(value), key=key_of(kind, *names))
+
+    assert (table.owners, table.fronts, table.behind[0]) == ({}, {}, {})
+    assert key_of(kind, *names) in table.void
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "{",
+        "7",
+        "[]",
+        "{}",
+        '["later","x"]',
+        '["lease"]',
+        '["lease","E",7]',
+        '["lease", "E","udp:127.0.0.1:1"]',
+        '["lease","E","bytes:x"]',
+        f'["owner",{PARTITIONS}]',
+        '["front",-1]',
+        '["front","0"]',
+        '["behind",0]',
+        f'["behind",{PARTITIONS},"x"]',
+        '[["lease"],"E","x"]',
+    ],
+)
+def test_a_key_that_no_gateway_writes_concerns_nothing(key):
+    """A record of something else, or of another number of partitions, is left alone."""
+    table = Table(PARTITIONS)
+
+    record = table.read(0, key, b"{}")
+
+    assert record.problem
+    assert table.offset == 0
+    assert not table.void
+
+
+def test_a_lease_of_a_later_release_is_read():
+    """Gateways of two releases are a fleet while they are upgraded: a name that one adds is left out by the other."""
+    value = loads(OLD.encode())
+    value["l"]["later"] = {"a": 1}
+
+    assert version_of(read(dumps(value))) == ("a", 1)

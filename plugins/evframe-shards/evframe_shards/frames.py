@@ -12,6 +12,8 @@ from evframe_wire.ids import ADOPTED, number_of
 from evframe_wire.keys import canonical_of, key_of
 from orjson import dumps, loads
 
+from evframe import EvframeError
+
 if TYPE_CHECKING:
     from evframe import Event, EventDefinition
 
@@ -101,12 +103,28 @@ class Frame:
             FrameError: if *data* are other bytes.
         """
         head, at = _head_of(data)
+        try:
+            return cls._of(head, data, at, definition_of, wall_offset)
+        except FrameError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError, EvframeError) as error:
+            raise FrameError(f"expected a frame as it was written, got one with other contents: {error!r}") from None
+
+    @classmethod
+    def _of(
+        cls,
+        head: dict[str, Any],
+        data: bytes,
+        at: int,
+        definition_of: Callable[[str], EventDefinition],
+        wall_offset: float,
+    ) -> Frame:
         definitions = [definition_of(canonical_of(name)) for name in head["n"]]
         indexes = head.get("i")
         first = head["t"] - wall_offset
         events: list[Event] = []
         if indexes is None:
-            restored = definitions[0].restored if definitions else None
+            restored = definitions[0].restored if head["z"] else None
             for size, later in zip(head["z"], head["d"], strict=True):
                 assert restored is not None
                 events.append(restored(data[at : at + size], first + later * 1e-6))
@@ -124,7 +142,24 @@ class Frame:
         carried: Mapping[str, Mapping[str, str]] = head.get("h", {})
         for index, headers in carried.items():
             events[int(index)] = events[int(index)].carrying(headers)
+        if at != len(data):
+            raise FrameError(f"expected events of {len(data) - at} bytes more than there are")
+        _check(head, len(events))
         return cls(head["w"], head["p"], head["q"], head["k"], head["s"], events, head["x"])
+
+
+def _check(head: Mapping[str, Any], events: int) -> None:
+    """Raise FrameError when what is used later, one event after the other, is not what it has to be."""
+    sockets, targets = head["s"], head["x"]
+    numbers_are_right = all(type(head[name]) is int for name in "pqk")
+    names_are_right = type(head["w"]) is str and all(type(socket) is str for socket in sockets)
+    if not (numbers_are_right and names_are_right) or len(targets) != events or min(head["z"], default=0) < 0:
+        raise FrameError("expected a frame as it was written, got one with other contents")
+    most = len(sockets)
+    for each in targets:
+        low, high = (each, each) if type(each) is int else (min(each), max(each))
+        if type(low) is not int or not 0 <= low <= high < most:
+            raise FrameError(f"expected the indexes of {most} subscribers, got {each}")
 
 
 def _head_of(data: bytes) -> tuple[dict[str, Any], int]:
@@ -139,4 +174,7 @@ def _head_of(data: bytes) -> tuple[dict[str, Any], int]:
     if crc32(memoryview(data)[_HEAD.size :], length) != checksum:
         raise FrameError("expected a frame as it was written, got a damaged one")
     at = _HEAD.size + length
-    return loads(memoryview(data)[_HEAD.size : at]), at
+    try:
+        return dict(loads(memoryview(data)[_HEAD.size : at])), at
+    except (TypeError, ValueError):
+        raise FrameError("expected a frame with a head in JSON, got other bytes") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 from evframe_wire.keys import canonical_of, key_of
@@ -13,6 +13,8 @@ from evframe.plugin import Policy, Terms
 
 if TYPE_CHECKING:
     from evframe.plugin import PluginContext, Subscription
+
+_END_OF_TIME: Final = 1e11  # in seconds of the wall clock: thousands of years
 
 
 @attrs.frozen
@@ -73,10 +75,32 @@ class Lease:
     @classmethod
     def decode(cls, data: bytes) -> Lease:
         """Return the lease that `encode` has made *data* of; ValueError when *data* are other bytes."""
+        return cls.read(loads(data))
+
+    @classmethod
+    def read(cls, names: Any) -> Lease:
+        """Return the lease of the JSON object that `encode` writes; what a later release adds is left out.
+
+        Raises:
+            ValueError: if *names* are those of anything else.
+        """
         try:
-            return cls(**loads(data))
-        except TypeError as error:
+            lease = cls(**{name: value for name, value in names.items() if name in _NAMES})
+        except (AttributeError, TypeError) as error:
             raise ValueError(f"expected a lease, got other names: {error}") from None
+        ends_at, texts = lease.ends_at, (lease.event, lease.key, lease.text, lease.interface or "")
+        if (
+            not all(type(text) is str for text in texts)
+            or type(lease.expire_s) is not int
+            or not (ends_at is None or (isinstance(ends_at, int | float) and 0 <= ends_at < _END_OF_TIME))
+            or not isinstance(lease.policy, Mapping)
+        ):
+            raise ValueError("expected a lease, got other types")
+        canonical_of(lease.key), canonical_of(lease.text)
+        return lease
+
+
+_NAMES: Final = frozenset(field.name for field in attrs.fields(Lease))
 
 
 def restore(context: PluginContext, lease: Lease, wall: float) -> bool:

@@ -1,10 +1,13 @@
 """Frames: what is encoded is decoded, and nothing else is."""
 
+from zlib import crc32
+
 import pytest
 from evframe_shards.frames import Frame, FrameError
 from evframe_shards.hashing import shard_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from orjson import dumps, loads
 
 from evframe.events.event import EventRegistry
 
@@ -62,6 +65,52 @@ def test_bytes_that_are_no_frame_are_an_error():
             Frame.decode(data[:at], definition_of, OFFSET)
     with pytest.raises(FrameError, match="expected a frame of version 1, got one of version 2"):
         Frame.decode(data[:3] + b"\x02" + data[4:], definition_of, OFFSET)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"x": [1]},
+        {"x": [-1]},
+        {"x": [[0, 7]]},
+        {"x": [[]]},
+        {"x": ["a"]},
+        {"x": [True]},
+        {"x": [0, 0]},
+        {"x": None},
+        {"s": [1]},
+        {"s": None},
+        {"n": []},
+        {"n": [""]},
+        {"n": [7]},
+        {"n": ["bytes:x"]},
+        {"n": ["E" * 65]},
+        {"z": [99]},
+        {"z": [-1]},
+        {"z": ["a"]},
+        {"d": []},
+        {"i": [1]},
+        {"t": "now"},
+        {"q": "1"},
+        {"k": None},
+        {"w": 7},
+        {"p": 1.5},
+        {"e": "x"},
+        {"e": [1, 2]},
+        {"h": []},
+        {"h": {"5": {}}},
+        {"h": {"x": {}}},
+    ],
+)
+def test_a_frame_that_is_whole_and_says_something_else_is_an_error(changed):
+    """A frame that others have made with a right checksum is refused as a whole, before any event of it is used."""
+    data = Frame("w", 0, 1, 0, ["a"], events(("E_A", {"a": 1})), [0]).encode(OFFSET)
+    length = int.from_bytes(data[4:8], "little")
+    for text in (dumps({**loads(data[12 : 12 + length]), **changed}), b"[]", b"{", b"7"):
+        body = data[12 + length :]
+        head = data[:4] + len(text).to_bytes(4, "little") + crc32(body, crc32(text, len(text))).to_bytes(4, "little")
+        with pytest.raises(FrameError):
+            Frame.decode(head + text + body, definition_of, OFFSET)
 
 
 def test_a_subscriber_has_the_same_shard_in_each_release():
