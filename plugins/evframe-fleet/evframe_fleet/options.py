@@ -90,7 +90,7 @@ class Options:
     """By how much later than its time a lease ends, because clocks differ and a renewal may be on its way."""
     memory_bytes: int = attrs.field(default=64 << 20, validator=at_least(1 << 20))
     """How many bytes of raised events may wait for their acknowledgement; others find no room."""
-    frame_bytes: int = attrs.field(default=900_000, validator=within(10_000, 100_000_000))
+    frame_bytes: int = attrs.field(default=900_000, validator=within(10_000, 64 << 20))
     """The most bytes of one record; brokers refuse more than their `message.max.bytes`."""
     start_timeout_ms: int = attrs.field(default=30_000, validator=at_least(0))
     """How long the start of the gateway waits for the subscriptions; without them, events that are raised reach the

@@ -8,17 +8,19 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
+from orjson import dumps
 
 from evframe_shards.frames import Frame, Target
 
 if TYPE_CHECKING:
-    from evframe import Event
+    from evframe import Event, EventDefinition
     from evframe.plugin import Done
 
 EVENT_BYTES: Final = 64
 """What an event takes beside its payload, in a frame."""
 _HEAD_BYTES: Final = 256
 _TARGET_BYTES: Final = 8
+_NAME_BYTES: Final = 64 * 6 + 8  # of an event, when each byte is escaped
 Sent = Callable[[int | None], None]
 """Called with the position of a frame that is acknowledged, or with None when it may not have arrived."""
 
@@ -62,7 +64,7 @@ class Room:
 class _Filling:
     """A frame that is not sent yet."""
 
-    __slots__ = ("counts", "dones", "events", "indexes", "last", "size", "stamp", "targets")
+    __slots__ = ("counts", "definitions", "dones", "events", "indexes", "last", "size", "stamp", "targets")
 
     def __init__(self) -> None:
         self.indexes: dict[Source, int] = {}
@@ -71,8 +73,18 @@ class _Filling:
         self.targets: list[Target] = []
         self.dones: list[tuple[Source, Done]] = []
         self.last: Event | None = None
+        self.definitions: set[EventDefinition] = set()
         self.size = _HEAD_BYTES
         self.stamp = 0
+
+    def size_of(self, event: Event) -> int:
+        """Return the most bytes that an event adds, without what each of its subscribers does."""
+        size = len(event.payload) + EVENT_BYTES
+        if event.definition not in self.definitions:
+            size += _NAME_BYTES
+        if event.carried:
+            size += _TARGET_BYTES + len(dumps(dict(event.carried)))
+        return size
 
 
 @attrs.frozen(kw_only=True)
@@ -138,10 +150,10 @@ class Outgoing:
         """Add *event* for the subscriber of *queue*; return whether there was room for it."""
         way, filling = self._way, self._filling
         is_same = event is filling.last
-        size = _TARGET_BYTES if is_same else len(event.payload) + EVENT_BYTES
+        size = _TARGET_BYTES if is_same else filling.size_of(event)
         index = filling.indexes.get(queue)
         if index is None:
-            size += len(queue.key) + _TARGET_BYTES
+            size += len(dumps(queue.key)) + _TARGET_BYTES
         room = way.room
         if room.taken + size > room.most_bytes and not room.has(size):
             return False
@@ -164,6 +176,7 @@ class Outgoing:
             filling.events.append(event)
             filling.targets.append(index)
             filling.last = event
+            filling.definitions.add(event.definition)
         if self._is_idle:
             self._is_idle = False
             way.soon(self.flush)

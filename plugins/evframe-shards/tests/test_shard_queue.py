@@ -339,3 +339,29 @@ async def test_a_lease_is_the_same_in_another_process():
     for wrong in (b"{}", b'{"event":"E","key":"k","text":1}', b"["):
         with pytest.raises(ValueError):
             Lease.decode(wrong)
+
+
+async def test_a_frame_has_the_size_it_may_have_whatever_is_in_it():
+    """Headers, many names, and sockets that grow when they are encoded count: a frame too large is never taken."""
+    shards, memory = Shards(), MemoryTransport()
+    sockets = [f"memory:{letter * 60}" for letter in "äöü"]
+    async with compose(shards, memory, sockets) as events:
+        queues = list(shards.queues.values())
+        raised = 0
+        for number in range(60):
+            name = f'E_"""""""""""""""""{number}'
+            events.register_event(name)
+            event = shards.context.raising.event(name).snapshot(None, 1.0)
+            if number % 2:
+                event = event.carrying({"traceparent": "0" * 55, "baggage": '"' * number * 4})
+            raised += all(shards.outgoing.put(queue, event) for queue in queues)
+        frames = []
+        while not shards.outgoing.is_empty:
+            await until(lambda: shards.sent)
+            data, done = shards.sent.pop()
+            frames.append(data)
+            done(0)
+    assert raised == 60
+    found = [Frame.decode(data, shards.context.raising.event, 0.0) for data in frames]
+    assert len({event.name for frame in found for event in frame.events}) == 60
+    assert max(map(len, frames)) <= shards.way.max_bytes
