@@ -70,6 +70,8 @@ class FrontConnection(asyncio.Protocol):
         for kind, content in self._reader.feed(data):
             if kind == messages.START:
                 self.started.set_result(content)
+            elif kind == messages.QUESTION:
+                self.write(messages.packed(messages.ANSWER))
             elif kind == messages.DRAIN:
                 self.drained.set_result(None)
             elif self.take is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from evframe.plugin import within
+from evframe.plugin import at_least, within
 
 
 @attrs.frozen
@@ -17,3 +17,6 @@ class Options:
     """Patterns of canonical sockets, such as ``udp:127.*``, whose subscribers this process delivers to itself."""
     front: list[str] = attrs.field(factory=list)
     """Plugins that workers do not load, beside the sources, the management interfaces and the exporters."""
+    hang_timeout_s: float = attrs.field(default=30.0, validator=at_least(0))
+    """For how many seconds a worker may leave the question whether it runs without an answer; then it is killed, and
+    started again. 0 for any number."""

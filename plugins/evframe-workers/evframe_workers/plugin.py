@@ -22,6 +22,7 @@ from evframe_workers import messages
 from evframe_workers.commands import Forwarding
 from evframe_workers.counting import Counting, sums_of
 from evframe_workers.kept import KeptLedger
+from evframe_workers.leaving import leave
 from evframe_workers.ledger import Ledger
 from evframe_workers.link import Link
 from evframe_workers.options import Options as WorkersOptions
@@ -188,10 +189,17 @@ class WorkersPlugin:
             group = context.status.group(NAME)
             for index, link in enumerate(self._links):
                 group.add(str(index), -1, _STARTING, reports=10)
-                self.processes.append(WorkerProcess(index, link, self._starter(index), self._changed))
+                self.processes.append(
+                    WorkerProcess(
+                        index, link, self._starter(index), self._changed, lambda: self._options.hang_timeout_s
+                    )
+                )
             for process in self.processes:
                 context.spawn(process.run())
             self._forward_commands()
+
+    def _hang_timeout_s(self) -> float:
+        return self._options.hang_timeout_s
 
     def _forward_commands(self) -> None:
         """Have workers answer the commands of transports that they load."""
@@ -252,28 +260,9 @@ class WorkersPlugin:
     @hookimpl
     def stop(self) -> Awaitable[Any] | None:
         """Have the workers close their connections, and end."""
-        return self._leave() if self.processes else None
-
-    async def _leave(self) -> None:
-        timeout_s = max(1.0, self._get_context().host.core.drain_timeout_s)
-        try:
-            await asyncio.gather(*(process.drain(timeout_s) for process in self.processes))
-        finally:
-            for _, ledger in self._served.values():
-                ledger.take_back()
-        if self._get_context().host.is_running:  # a reload has removed the plugin
-            self._hand_back()
-
-    def _hand_back(self) -> None:
-        """Have this process deliver what workers did."""
-        context = self._get_context()
-        for subscriber, (_, ledger) in self._served.items():
-            subscriber.use(ledger.hand_back())
-            wake = partial(context.roster.scheduler.wake, subscriber)
-            arguments = {"subscriber": subscriber, "policy": subscriber.policy, "wake": wake}
-            for queue in context.plugins.collect("limit_queue", queue=subscriber.queue, **arguments)[:1]:
-                subscriber.use(queue)
-            wake()
+        if not self.processes:
+            return None
+        return leave(self._get_context(), self.processes, {each: ledger for each, (_, ledger) in self._served.items()})
 
     # What is shown
 
@@ -295,6 +284,6 @@ class WorkersPlugin:
         if not self._links:
             return ()
         running = sum(process.is_running for process in self.processes)
-        restarts = sum(process.restarts for process in self.processes)
-        own = StatisticGroup(NAME, {"restarts": restarts}, {"running": running, "subscribers": len(self._served)})
+        counters = {name: sum(getattr(each, name) for each in self.processes) for name in ("restarts", "hangs")}
+        own = StatisticGroup(NAME, counters, {"running": running, "subscribers": len(self._served)})
         return [own, *sums_of(self._counts)]

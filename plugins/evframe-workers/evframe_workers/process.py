@@ -19,6 +19,7 @@ from evframe_wire.backoff import delay_s
 
 from evframe.plugin import delivering
 from evframe_workers import messages
+from evframe_workers.watching import hung
 
 if TYPE_CHECKING:
     from evframe_workers.link import Link
@@ -52,7 +53,10 @@ class Connection(asyncio.Protocol):
         self._start = start
         self._on_ready = on_ready
         self._reader = messages.Reader()
-        self._is_attached = False
+        self.is_ready = False
+        """Whether the process takes messages about events."""
+        self.has_answered = False
+        """Whether it has answered since this was set to False."""
         self._context = Context()  # of the delivery: callbacks with outcomes may raise events
         self._context.run(delivering.set, True)
         self.transport: asyncio.Transport | None = None
@@ -67,29 +71,36 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take messages."""
         for kind, content in self._reader.feed(data):
-            if self._is_attached:
+            if kind == messages.ANSWER:
+                self.has_answered = True
+            elif self.is_ready:
                 self._context.run(self._link.receive, kind, content)
             elif kind == messages.READY and self.transport is not None:
-                self._is_attached = True
+                self.is_ready = True
                 self._link.attach(self.transport.write)
                 self._on_ready()
             else:
                 self._link.take_other(kind, content)
 
+    def ask(self) -> None:
+        """Have the process answer, if it has started."""
+        if self.is_ready and self.transport is not None:
+            self.transport.write(messages.packed(messages.QUESTION))
+
     def pause_writing(self) -> None:
         """Let frames grow: the process reads slowly."""
-        if self._is_attached:
+        if self.is_ready:
             self._link.pause()
 
     def resume_writing(self) -> None:
         """Send again."""
-        if self._is_attached:
+        if self.is_ready:
             self._link.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 as in the base class
         """Keep the events for another process."""
-        if self._is_attached:
-            self._is_attached = False
+        if self.is_ready:
+            self.is_ready = False
             self._link.detach()
         if not self.closed.done():
             self.closed.set_result(None)
@@ -113,19 +124,28 @@ class WorkerProcess:
         link: to whatever process it is.
         start: returns the first message of a process.
         changed: called when a worker is ready, or has ended, with a text that says so and whether it is ready.
+        hang_timeout_s: returns how many seconds it may leave without an answer; 0 for any number.
     """
 
     def __init__(
-        self, index: int, link: Link, start: Callable[[], bytes], changed: Callable[[int, str, bool], None]
+        self,
+        index: int,
+        link: Link,
+        start: Callable[[], bytes],
+        changed: Callable[[int, str, bool], None],
+        hang_timeout_s: Callable[[], float],
     ) -> None:
         self.index = index
         self.link = link
         self.restarts = 0
         """How often a process took the place of another one."""
+        self.hangs = 0
+        """How often that was because a process had left off to answer."""
         self.process: subprocess.Popen[bytes] | None = None
         """The present process."""
         self._start = start
         self._changed = changed
+        self._hang_timeout_s = hang_timeout_s
         self._connection: Connection | None = None
         self._began_at = 0.0
 
@@ -140,9 +160,7 @@ class WorkerProcess:
         while True:
             try:
                 await self._begin()
-                assert self._connection is not None
-                await asyncio.shield(self._connection.closed)
-                text = _how(await self._end())
+                text = await self._follow()
             except Exception as error:  # noqa: BLE001 no memory, no descriptors, no interpreter: this may pass
                 text = f"not started: {error}"
             self.restarts += 1
@@ -151,6 +169,17 @@ class WorkerProcess:
             wait_s = delay_s(failures)
             log.error("a worker has ended", extra={"worker": self.index, "how": text, "again_in_s": round(wait_s, 2)})
             await asyncio.sleep(wait_s)
+
+    async def _follow(self) -> str:
+        """Return how the process has ended, which is killed when it does not answer."""
+        assert self._connection is not None
+        assert self.process is not None
+        is_hung = await hung(self._connection, self.process.pid, self._hang_timeout_s)
+        if is_hung:
+            self.hangs += 1
+            self.process.kill()
+        text = _how(await self._end())
+        return f"{text}, because it did not answer" if is_hung else text
 
     async def _begin(self) -> None:
         self._connection = self.process = None
