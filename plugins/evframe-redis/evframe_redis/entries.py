@@ -63,20 +63,26 @@ def _more(ids: Sequence[str] | None, carried: Carried, index: int) -> Iterator[b
         yield from (name.encode(), text.encode())
 
 
-def parts(all_: Iterable[Command], *, first_alone: bool) -> Iterator[list[Command]]:
-    """Yield the commands in parts of some 1 MiB, each of which is answered before the next one is sent.
+class Parts:
+    """Commands in parts of some 1 MiB, each of which is answered before the next one is sent; false at the end.
 
     Args:
         all_: the commands.
-        first_alone: whether the first part has one command only.
     """
-    part: list[Command] = []
-    size = 0
-    for each in all_:
-        if part and (first_alone or size + len(each[1]) > _PART_BYTES):
-            yield part
-            part, size, first_alone = [], 0, False
-        part.append(each)
-        size += len(each[1])
-    if part:
-        yield part
+
+    def __init__(self, all_: Iterable[Command]) -> None:
+        self._all = iter(all_)
+        self._next = next(self._all, None)
+
+    def __bool__(self) -> bool:
+        return self._next is not None
+
+    def take(self, *, alone: bool) -> list[Command]:
+        """Return the next part; with *alone* it is one command."""
+        part: list[Command] = []
+        size = 0
+        while self._next is not None and not (part and (alone or size + len(self._next[1]) > _PART_BYTES)):
+            part.append(self._next)
+            size += len(self._next[1])
+            self._next = next(self._all, None)
+        return part

@@ -12,7 +12,7 @@ from evframe_wire.tls import ClientTls
 from evframe import Batch, Unavailable
 from evframe.plugin import Limits
 from evframe_redis.address import RedisSocket, parse
-from evframe_redis.entries import commands, parts
+from evframe_redis.entries import Parts, commands
 from evframe_redis.options import Options as RedisOptions
 from evframe_redis.replies import Refusal
 
@@ -55,8 +55,10 @@ class RedisTransport(ConnectingTransport[RedisOptions, RedisSocket, "Server"]):
             return
         entries = Publication(batch)
         try:
-            link = await server.link()
-            for part in parts(commands(target, batch, self._carried(batch), entries), first_alone=link.is_careful):
+            waiting = Parts(commands(target, batch, self._carried(batch), entries))
+            while waiting:
+                link = await server.link()
+                part = waiting.take(alone=link.is_careful)
                 replies: list[Refusal | None] = []
                 try:
                     await link.exchange(b"".join([each for _, each in part]), len(part), replies)

@@ -3,7 +3,7 @@
 import attrs
 import pytest
 from evframe_redis import RedisSocket, parse
-from evframe_redis.entries import parts
+from evframe_redis.entries import Parts
 from evframe_redis.replies import Refusal
 from evframe_redis_clients.addresses import Address
 from hypothesis import given
@@ -133,8 +133,15 @@ def test_refusals(text, reason, is_later):
 
 
 def test_parts_of_a_batch():
-    """A part has some 1 MiB, or one event that is larger; the first one has one event after a refusal."""
+    """A part has some 1 MiB, or one event that is larger; a part that is sent alone has one event."""
     all_ = [(index, b"x" * size) for index, size in enumerate([10, 10, 2 << 20, 10, 600_000, 600_000])]
-    assert [[index for index, _ in part] for part in parts(all_, first_alone=False)] == [[0, 1], [2], [3, 4], [5]]
-    assert [[index for index, _ in part] for part in parts(all_, first_alone=True)] == [[0], [1], [2], [3, 4], [5]]
-    assert list(parts([], first_alone=True)) == []
+
+    def taken(*alone):
+        parts = Parts(all_)
+        taken = [[index for index, _ in parts.take(alone=each)] for each in alone]
+        assert not parts
+        return taken
+
+    assert taken(False, False, False, False) == [[0, 1], [2], [3, 4], [5]]
+    assert taken(True, False, False, True, True, True) == [[0], [1], [2], [3], [4], [5]]
+    assert not Parts([])

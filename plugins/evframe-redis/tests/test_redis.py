@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 from brokers.connections import connections_to
+from brokers.load import Tries
 from brokers.proxy import FaultProxy
 from brokers.redis import PASSWORD, USER, commands_of, entries_in, numbers_in
 from carried import PARENT, ByParameter
@@ -263,6 +264,26 @@ async def test_a_connection_that_has_ended_while_idle(redis, stream):
         assert lease.subscriber.attempts == 0
         assert proxy.connections == 2
     assert numbers_in(redis, stream) == [0, 1]
+
+
+async def test_a_connection_that_is_exchanged_within_a_batch(redis, stream):
+    """The parts of a batch that are not sent yet go over the new connection, without an attempt that fails."""
+    tries = Tries()
+    events = evframe.EventInterface(plugins={"redis": RedisTransport(), "tries": tries})
+    events.register_event("E_TEST")
+    async with FaultProxy(redis.port) as proxy, events:
+        lease = events.subscribe_event("E_TEST", f"redis://127.0.0.1:{proxy.port}?stream={stream}")
+        assert (await events.raise_event_and_wait("E_TEST", [0]))[0].delivered
+        proxy.hold_back()
+        for number in range(1, 4):
+            events.raise_event("E_TEST", [number, "x" * 700_000])
+        await until(lambda: proxy.sent > 700_000)
+        next(iter(events.plugin("redis")._servers.values())).retire()
+        proxy.release()
+        await until(lambda: not lease.subscriber.depth)
+        assert proxy.connections == 2
+    assert not tries.again
+    assert numbers_in(redis, stream) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("reply", [b"-ERR idle for too long\r\n", b"$3\r\n1-1\r\n"], ids=["refusal", "id"])
