@@ -22,11 +22,24 @@ async def end(client: Any, connections: Any, *parts: Any) -> None:
     """
     try:
         await _within(client.stop(), CLOSE_S)
-    finally:
-        await _cancel([task for task in asyncio.all_tasks() if _runs_in(task, parts)])
-    # Again, also after a stop that ended well: a request that the library shields, such as a commit, may have made a
-    # connection behind it.
-    await _within(connections.close(), CLOSE_S)
+    finally:  # also when this is cancelled
+        connections._get_conn = _none  # noqa: SLF001 what is left of the library may not connect any more
+        try:
+            await _cancel([task for task in asyncio.all_tasks() if _runs_in(task, parts)])
+        finally:
+            # Again, also after a stop that ended well: a request that the library shields, such as a commit, may have
+            # made a connection behind it.
+            await _within(_close(connections), CLOSE_S)
+
+
+async def _none(*_: Any, **__: Any) -> None:
+    """Return no connection: the library takes the broker for one that cannot be reached."""
+
+
+async def _close(connections: Any) -> None:
+    """Close the connections, also one that is being made."""
+    async with connections._get_conn_lock:  # noqa: SLF001 as above
+        await connections.close()
 
 
 async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
