@@ -7,6 +7,9 @@ from typing import Any, Final
 from evframe_wire.keys import canonical_of
 from orjson import dumps, loads
 
+OTHER: Final = '["other"]'
+"""The key of a record that concerns another events topic."""
+_OF_TOPIC: Final = ('["owner"', '["front"', '["behind"')
 _MOST: Final = 1 << 53
 _END_OF_TIME: Final = 1e11  # in seconds of the wall clock: thousands of years
 
@@ -26,6 +29,22 @@ def names_of(key: str) -> list[Any]:
     return names
 
 
+def written_key(key: str, topic: str) -> str:
+    """Return the key of a record as the leases topic has it: what is of a partition names the events topic, too.
+
+    Positions in one topic say nothing about another one, which the fleet may get in its place.
+    """
+    return f"{topic} {key}" if key.startswith(_OF_TOPIC) else key
+
+
+def read_key(key: str, topic: str) -> str:
+    """Return the key that `written_key` has made *key* of, or `OTHER` for one of another events topic."""
+    of, is_named, rest = key.partition(" ")
+    if not is_named or of.startswith("[") or not rest.startswith(_OF_TOPIC):
+        return key
+    return rest if of == topic else OTHER
+
+
 def checked_names(key: str, partitions: int) -> list[Any]:
     """Return the names in a key that was read: the kind first.
 
@@ -40,6 +59,7 @@ def checked_names(key: str, partitions: int) -> list[Any]:
         names = loads(key)
         kind, *others = names
         right = {
+            "other": [],
             "lease": [str, str],
             "member": [str],
             "owner": [int],
@@ -48,9 +68,9 @@ def checked_names(key: str, partitions: int) -> list[Any]:
         }[kind]
         if [type(each) for each in others] != right or key != key_of(*names):
             raise RecordError("expected the key of a record of the fleet")
-        if right[0] is int and not 0 <= others[0] < partitions:
+        if int in right and not 0 <= others[0] < partitions:
             raise RecordError(f"expected a partition below {partitions}, got {others[0]}")
-        if right[-1] is str:
+        if str in right:
             canonical_of(others[-1])
     except (TypeError, ValueError, KeyError) as error:
         raise RecordError(str(error)) from None

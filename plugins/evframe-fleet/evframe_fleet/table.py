@@ -120,6 +120,8 @@ class Table:
             kind, *names = checked_names(key, len(self.behind))
         except RecordError as error:
             return Record("", [], None, True, str(error))
+        if kind == "other":
+            return Record(kind, [], None, True)
         try:
             record = checked_value(kind, value)
             lease = Lease.read(record.get("l")) if kind == "lease" and record and "v" in record else None

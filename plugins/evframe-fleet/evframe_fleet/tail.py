@@ -14,6 +14,7 @@ from evframe_kafka_clients.places import Places
 from evframe_kafka_clients.starting import closing, closing_connections
 
 from evframe_fleet.options import Options
+from evframe_fleet.records import read_key
 
 _POLL_MS: Final = 500
 _TURN_S: Final = 0.005
@@ -41,6 +42,7 @@ class Tail:
         self._limit_s = options.connect_timeout_ms / 1000
         self._places = places
         self._take = take
+        self._events = options.events_topic
         self.next_offset = first
         """The offset of the record to be read next."""
         self._place = TopicPartition(options.leases_topic, 0)
@@ -78,7 +80,8 @@ class Tail:
             records = found.get(place, ())
             turn = time.monotonic() + _TURN_S
             for record in records:
-                self._take(record.offset, (record.key or b"").decode(errors="replace"), record.value)
+                key = read_key((record.key or b"").decode(errors="replace"), self._events)
+                self._take(record.offset, key, record.value)
                 self.next_offset = record.offset + 1
                 if time.monotonic() > turn:
                     await asyncio.sleep(0)

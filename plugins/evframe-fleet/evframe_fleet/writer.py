@@ -15,6 +15,7 @@ from evframe_kafka_clients.places import Places
 from evframe_kafka_clients.starting import closing_connections
 
 from evframe_fleet.options import Options
+from evframe_fleet.records import written_key
 
 if TYPE_CHECKING:
     from evframe_fleet.log import Put
@@ -75,7 +76,7 @@ class Writer:
     def put_lease(self, key: str, value: bytes | None, done: Put) -> None:
         """Write a record of the leases topic; see `evframe_fleet.log.Log.put_lease`."""
         if self._is_open:
-            self._leases.put_nowait((key.encode(), value, done))
+            self._leases.put_nowait((written_key(key, self._options.events_topic).encode(), value, done))
         else:
             asyncio.get_running_loop().call_soon(done, None)
 

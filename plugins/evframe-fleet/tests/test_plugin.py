@@ -245,6 +245,21 @@ async def test_records_of_others_are_left_alone(gateways, kafka, caplog):
     assert "the fleet has a fault" not in caplog.text
 
 
+async def test_another_events_topic_begins_anew(gateways):
+    """What was delivered of one topic says nothing about the next one: its first events arrive, too."""
+    async with gateways.one() as one:
+        await ask(one, "event_subscribe", event="E_A", socket="memory:a", expire=100)
+        for number in range(5):
+            await one.raise_event_and_wait("E_A", {"n": number}, until="stored")
+        await until(lambda: gateways.got("a") == list(range(5)))
+    async with gateways.one(events_topic=f"{gateways.options.events_topic}.next", partitions=4) as two:
+        assert names(two) == ["a"]
+        two.raise_event("E_A", {"n": 5})
+        await until(lambda: 5 in gateways.got("a"))
+        found = next(group for group in two.plugins.statistics() if group.name == "fleet").counters
+        assert found["damaged_records"] == 0
+
+
 async def test_without_brokers_there_is_no_fleet():
     """The plugin that is installed and not configured changes nothing."""
     plugins = {"memory": MemoryTransport(), "mi": Management(ANY_SCHEME), "fleet": FleetPlugin()}

@@ -1,6 +1,7 @@
 """The table of a fleet: what each record changes, which are void, and how what is void is mended."""
 
 import pytest
+from evframe_fleet.records import OTHER, read_key, written_key
 from evframe_fleet.table import STALE_S, Entry, Table, end_of, key_of
 from evframe_shards.lane import INDEX_BITS
 from evframe_shards.leases import Lease
@@ -243,3 +244,14 @@ def test_a_lease_of_a_later_release_is_read():
     value["l"]["later"] = {"a": 1}
 
     assert version_of(read(dumps(value))) == ("a", 1)
+
+
+def test_positions_are_those_of_one_events_topic():
+    """The same partition of another topic has another key, which no gateway of this one takes for its own."""
+    for key in (key_of("owner", 1), key_of("front", 1), key_of("behind", 1, "file:/a b")):
+        assert read_key(written_key(key, "one"), "one") == key
+        assert read_key(written_key(key, "one"), "two") == OTHER
+    for key in (key_of("lease", "E a", "file:/a b"), key_of("member", "x y")):
+        assert read_key(written_key(key, "one"), "two") == key
+    table = read(None, key=OTHER)
+    assert (table.offset, dict(table.void)) == (0, {})
