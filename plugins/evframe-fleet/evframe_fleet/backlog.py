@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from evframe_shards.lane import INDEX_BITS
-
-from evframe_fleet.deliveries import deliveries
+from evframe_shards.lane import INDEX_BITS, deliveries
 
 if TYPE_CHECKING:
     from evframe_shards.frames import Frame
@@ -119,15 +117,18 @@ class Backlog:
         return found
 
     def _pass(self, offset: int, frame: Frame, queues: dict[str, ShardQueue]) -> None:
-        for place, event, key in deliveries(offset, frame):
+        for key, entries in deliveries(offset, frame):
             queue = queues.get(key)
             lane = None if queue is None else queue.lane
-            if queue is None or lane is None or lane.behind is None or lane.behind > place:
+            if queue is None or lane is None or lane.behind is None:
                 continue
-            if queue.accept(place, event, frame):
-                lane.behind = place + 1
+            wanted = [entry for entry in entries if entry[0] >= lane.behind]
+            if not wanted:
+                continue
+            lane.behind = queue.accept(wanted)
+            if lane.behind is None:
+                lane.behind = wanted[-1][0] + 1
             else:
-                lane.behind = place
                 self._hungry.discard(queue)
                 del queues[key]
 

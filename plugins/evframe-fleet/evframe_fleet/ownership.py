@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
 from evframe_shards.frames import Frame, FrameError
-from evframe_shards.lane import INDEX_BITS
+from evframe_shards.lane import INDEX_BITS, deliveries
 from orjson import dumps
 
 from evframe_fleet.backlog import Backlog
-from evframe_fleet.deliveries import deliveries
 from evframe_fleet.positions import Positions
 from evframe_fleet.table import Stamp, key_of
 
 if TYPE_CHECKING:
+    from evframe_shards.lane import Entry
     from evframe_shards.queue import ShardQueue
 
-    from evframe import Event
     from evframe_fleet.parts import Parts
 
 
@@ -171,27 +170,27 @@ class Partition:
         else:
             self._writers[frame.writer] = frame.number
             unknown = 0
-            for place, event, key in deliveries(offset, frame):
+            for key, entries in deliveries(offset, frame):
                 queue = self._parts.queues.get(key)
                 if queue is not None:
-                    self._accept(queue, place, event, frame)
+                    self._accept(queue, entries)
                 elif key in self._parts.table.sockets:
-                    self.absent.setdefault(key, place)
+                    self.absent.setdefault(key, entries[0][0])
                 else:
-                    unknown += 1
+                    unknown += len(entries)
             if unknown:
                 self._parts.gateway.lost(self.number, unknown, "unsubscribed")
         self.live = max(self.live, (offset + 1) << INDEX_BITS)
         self.backlog.live = self.live
         self.backlog.read()
 
-    def _accept(self, queue: ShardQueue, place: int, event: Event, frame: Frame) -> None:
+    def _accept(self, queue: ShardQueue, entries: Sequence[Entry]) -> None:
         lane = queue.lane
         if lane is None:
             lane = queue.enter(self, self._floor)
             self.lanes[queue.key] = queue
-        if lane.behind is None and not queue.accept(place, event, frame):
-            lane.behind = place
+        if lane.behind is None:
+            lane.behind = queue.accept(entries)
 
     # Subscribers that are behind
 

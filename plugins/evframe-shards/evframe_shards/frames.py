@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
@@ -21,6 +22,8 @@ _MAGIC: Final = b"evf\x01"  # the last byte is the version
 _HEAD: Final = struct.Struct("<4sII")  # with the length of the JSON text, and a CRC of it and all that follows
 Target = int | list[int]
 """The index of a subscriber among the sockets of a frame, or of several."""
+SAME: Final[list[int]] = []
+"""The targets of an event that has those of the event before."""
 
 
 class FrameError(ValueError):
@@ -44,7 +47,7 @@ class Frame:
     events: Sequence[Event]
     """In the order in which they were raised."""
     targets: Sequence[Target]
-    """Of each event."""
+    """Of each event; see `SAME`."""
 
     @property
     def name(self) -> str:
@@ -155,8 +158,12 @@ def _check(head: Mapping[str, Any], events: int) -> None:
     names_are_right = type(head["w"]) is str and all(type(socket) is str for socket in sockets)
     if not (numbers_are_right and names_are_right) or len(targets) != events or min(head["z"], default=0) < 0:
         raise FrameError("expected a frame as it was written, got one with other contents")
-    most = len(sockets)
+    most = len(sockets) or inf  # in a frame without any, the subscribers have numbers
+    if targets[:1] == [SAME]:
+        raise FrameError("expected the targets of the first event, got none")
     for each in targets:
+        if each == SAME:
+            continue
         low, high = (each, each) if type(each) is int else (min(each), max(each))
         if type(low) is not int or not 0 <= low <= high < most:
             raise FrameError(f"expected the indexes of {most} subscribers, got {each}")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from evframe_shards.frames import SAME
 
 if TYPE_CHECKING:
     from evframe import Event
@@ -14,6 +17,25 @@ INDEX_BITS: Final = 20
 """A position is that of a frame, and in its lowest bits the index of the event in the frame."""
 Entry = tuple[int, "Event", "Frame"]
 """The position of an event, the event, and the frame that it was in."""
+
+
+def deliveries(offset: int, frame: Frame) -> Iterator[tuple[str, Sequence[Entry]]]:
+    """Yield each subscriber of the frame at *offset* with its events, ascending by position."""
+    base = offset << INDEX_BITS
+    entries = list(zip(range(base, base + len(frame.events)), frame.events, repeat(frame), strict=False))
+    found: list[list[Entry]] = [[] for _ in frame.sockets]
+    chosen: Sequence[int] = ()
+    start = 0
+    for index, targets in enumerate((*frame.targets, -1)):
+        if targets == SAME:
+            continue
+        for target in chosen:
+            found[target] += entries[start:index]
+        start = index
+        chosen = (targets,) if isinstance(targets, int) else targets
+    for key, each in zip(frame.sockets, found, strict=True):
+        if each:
+            yield key, each
 
 
 class Gate(Protocol):
@@ -50,9 +72,6 @@ class Lane:
         self.waiting: deque[Entry] = deque()
         self.under_way: dict[int, Sequence[Entry]] = {}  # by the number of the batch
         self.taken = 0  # how many these are
-
-    def __len__(self) -> int:
-        return len(self.waiting) if self.gate.is_open else 0
 
     @property
     def hidden(self) -> int:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 from orjson import dumps
 
-from evframe_shards.frames import Frame, Target
+from evframe_shards.frames import SAME, Frame, Target
 
 if TYPE_CHECKING:
     from evframe import Event, EventDefinition
@@ -231,7 +232,9 @@ class Outgoing:
     def _encoded(self, filling: _Filling, known: int) -> tuple[_Filling, bytes]:
         sockets = [queue.key for queue in filling.indexes]
         way, self._number = self._way, self._number + 1
-        frame = Frame(way.writer, self._shard, self._number, known, sockets, filling.events, filling.targets)
+        targets = filling.targets
+        shown = [*targets[:1], *(SAME if one == before else one for before, one in pairwise(targets))]
+        frame = Frame(way.writer, self._shard, self._number, known, sockets, filling.events, shown)
         return filling, frame.encode(way.wall_offset())
 
     def _acknowledged(self, position: int | None) -> None:

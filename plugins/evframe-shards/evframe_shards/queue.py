@@ -14,7 +14,7 @@ from evframe_shards.lane import INDEX_BITS, Gate, Lane
 if TYPE_CHECKING:
     from evframe import Event, EventDefinition
     from evframe.plugin import Done, Policy, Subscriber
-    from evframe_shards.frames import Frame
+    from evframe_shards.lane import Entry
 
 _INDEX: Final = (1 << INDEX_BITS) - 1
 
@@ -97,8 +97,9 @@ class ShardQueue:
     # As a subscriber uses it
 
     def __len__(self) -> int:
-        lane, local = self.lane, self._local
-        return (0 if lane is None else len(lane)) + (0 if local is None else len(local))
+        lane, local = self.lane, self._local  # asked for twice with each event that is raised
+        count = len(lane.waiting) if lane is not None and lane.gate.is_open else 0
+        return count if local is None else count + len(local)
 
     @property
     def stored(self) -> int:
@@ -240,19 +241,27 @@ class ShardQueue:
         self.lane = Lane(gate, floor)
         return self.lane
 
-    def accept(self, place: int, event: Event, frame: Frame) -> bool:
-        """Take an event of the log at its position; return whether it is in memory, or was settled before."""
+    def accept(self, entries: Sequence[Entry]) -> int | None:
+        """Take events of the log, ascending, into memory but for those that were settled before.
+
+        Returns:
+            The position of the first one that finds no room, nor does any behind it; None when there is room for all.
+        """
         lane = self.lane
         assert lane is not None
-        if place < lane.floor:
-            return True
-        if len(lane.waiting) + lane.taken >= self._room:
-            return False
-        lane.waiting.append((place, event, frame))
-        self.subscriber.count_found(1)
-        if len(lane.waiting) == 1:
-            self.wake()
-        return True
+        if entries[0][0] < lane.floor:
+            entries = [entry for entry in entries if entry[0] >= lane.floor]
+        waiting = lane.waiting
+        rest = entries[max(0, self._room - len(waiting) - lane.taken) :]
+        if rest:
+            entries = entries[: -len(rest)]
+        if entries:
+            was_empty = not waiting
+            waiting.extend(entries)
+            self.subscriber.count_found(len(entries))
+            if was_empty:
+                self.wake()
+        return rest[0][0] if rest else None
 
     def leave(self) -> None:
         """Have no more events of the log: those that wait are dropped, and outcomes of others are ignored."""

@@ -3,8 +3,9 @@
 from zlib import crc32
 
 import pytest
-from evframe_shards.frames import Frame, FrameError
+from evframe_shards.frames import SAME, Frame, FrameError
 from evframe_shards.hashing import shard_of
+from evframe_shards.lane import INDEX_BITS, deliveries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from orjson import dumps, loads
@@ -120,3 +121,16 @@ def test_a_subscriber_has_the_same_shard_in_each_release():
     for port in range(6400):
         counts[shard_of(f"udp:127.0.0.1:{port}", 64)] += 1
     assert max(counts) < 150
+
+
+def test_each_subscriber_gets_its_events_with_their_positions():
+    """An event without targets has those of the one before."""
+    written = events(*(("E_A", {"n": number}) for number in range(5)))
+    frame = Frame("w", 0, 1, 0, ["a", "b", "c"], written, [[0, 2], SAME, 2, SAME, 0])
+    read = Frame.decode(frame.encode(OFFSET), definition_of, OFFSET)
+    found = {key: [(place, event.params["n"]) for place, event, _ in each] for key, each in deliveries(3, read)}
+    base = 3 << INDEX_BITS
+    assert found == {
+        "a": [(base, 0), (base + 1, 1), (base + 4, 4)],
+        "c": [(base + number, number) for number in range(4)],
+    }

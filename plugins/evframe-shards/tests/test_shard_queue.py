@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from evframe_shards.frames import Frame
-from evframe_shards.lane import INDEX_BITS
+from evframe_shards.frames import SAME, Frame
+from evframe_shards.lane import INDEX_BITS, deliveries
 from evframe_shards.leases import Lease, restore
 from evframe_shards.outgoing import Outgoing, Room, Way
 from evframe_shards.queue import ShardQueue
@@ -63,13 +63,12 @@ class Shards:
 
     def deliver(self, frame, offset):
         """Take a frame as its owner does."""
-        for index, (event, targets) in enumerate(zip(frame.events, frame.targets, strict=True)):
-            for target in [targets] if isinstance(targets, int) else targets:
-                queue = self.queues[frame.sockets[target]]
-                if queue.lane is None:
-                    queue.enter(self, 0)
-                if queue.lane.behind is None and not queue.accept(offset << INDEX_BITS | index, event, frame):
-                    queue.lane.behind = offset << INDEX_BITS | index
+        for key, entries in deliveries(offset, frame):
+            queue = self.queues[key]
+            if queue.lane is None:
+                queue.enter(self, 0)
+            if queue.lane.behind is None:
+                queue.lane.behind = queue.accept(entries)
 
 
 def compose(shards, memory, sockets=("memory:a", "memory:b"), room=5):
@@ -116,7 +115,7 @@ async def test_events_leave_in_order_and_are_acknowledged_once_they_are_kept():
 
         assert counts(interface) == {"memory:a": (0, 0, 0), "memory:b": (0, 0, 0)}
         assert [[event.params for event in frame.events] for frame in (first, second)] == [[(1,), (2,)], [(3,)]]
-        assert [sorted(targets) for targets in first.targets] == [[0, 1], [0, 1]]
+        assert (sorted(first.targets[0]), first.targets[1:]) == ([0, 1], [SAME])
         assert (first.number, second.number) == (1, 2)
         assert shards.outgoing.is_empty
 
@@ -216,10 +215,7 @@ async def test_a_frame_is_divided_and_an_event_that_fits_none_is_too_large():
         while shards.sent:
             assert len(shards.sent[0][0]) < 2000
             ((frame, done),) = shards.frames()
-            for event, targets in zip(frame.events, frame.targets, strict=True):
-                got += [
-                    (frame.sockets[at], event.params) for at in ([targets] if isinstance(targets, int) else targets)
-                ]
+            got += [(key, event.params) for key, entries in deliveries(0, frame) for _, event, _ in entries]
             done(0)
         for socket in sockets:
             assert [len(str(params)) for other, params in got if other == socket] == [4, 1005, 1005]

@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from evframe_shards.frames import Frame
+from evframe_shards.frames import SAME, Frame
 
 from evframe_workers import messages
-from evframe_workers.link import SAME
 
 if TYPE_CHECKING:
     from evframe import Event, EventDefinition

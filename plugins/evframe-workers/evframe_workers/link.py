@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
-from evframe_shards.frames import Frame
+from evframe_shards.frames import SAME, Frame
 
 from evframe_workers import messages
 from evframe_workers.kept import KeptLedger
@@ -29,8 +29,6 @@ log = logging.getLogger("evframe.workers")
 GATHER_S: Final = 0.004
 """How long events may wait for others after a frame, unless an outcome is waited for: a frame takes as long as some
 hundred deliveries."""
-SAME: Final[list[int]] = []
-"""In a frame, the targets of an event that are those of the event before."""
 MAX_DELIVERIES: Final = 4096
 MAX_BYTES: Final = 1 << 18
 """Bounds of a frame, in which a single event may be larger."""
