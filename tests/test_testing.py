@@ -1,9 +1,12 @@
 """The doubles and contracts for those who write plugins, used as they use them."""
 
 import asyncio
+import os
+import resource
 import sys
 import time
 from contextlib import asynccontextmanager
+from itertools import count
 from threading import Thread
 
 import pytest
@@ -229,6 +232,31 @@ async def test_another_thread_that_has_the_interpreter():
         while thread.is_alive():
             await asyncio.sleep(0)
     assert stalls.slept_s < 0.05
+
+
+async def test_a_wait_for_a_processor_while_counters_are_read(monkeypatch):
+    """Time between the readings of two counters is no sleep of a turn, wherever it is."""
+
+    def slowly(function):
+        """Compute for a while within one of the calls."""
+        calls = count(1)
+
+        def call(*args):
+            end_s = time.monotonic() + (0.1 if next(calls) == 5 else 0.0)
+            while time.monotonic() < end_s:
+                pass
+            return function(*args)
+
+        return call
+
+    for module, name in ((os, "listdir"), (resource, "getrusage"), (time, "thread_time")):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, slowly(getattr(module, name)))
+            async with Stalls() as stalls:
+                for _ in range(10):
+                    time.sleep(0.001)  # the turn has given its processor away
+                    await asyncio.sleep(0)
+        assert stalls.slept_s < 0.05, name
 
 
 async def test_the_contract_fails_a_transport_that_sleeps(monkeypatch):

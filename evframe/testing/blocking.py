@@ -26,7 +26,8 @@ class Stalls:
         assert stalls.slept_s < 0.05
 
     What the thread waited for a processor counts as neither, so that a loaded machine changes little. Nor does the time
-    in which other threads of the process ran or were ready to: they may have had the lock of the interpreter.
+    in which other threads of the process ran or were ready to: they may have had the lock of the interpreter. A turn in
+    which the process read from a disk has no time of sleep, because a disk with other work takes any time.
     """
 
     def __init__(self) -> None:
@@ -61,31 +62,40 @@ class Stalls:
 class _Times:
     """What the threads of the process have done up to a moment."""
 
-    at_s: float
+    begun_s: float
+    """When the counters began to be read; a thread may wait for a processor between any two of them."""
+    ended_s: float
+    """When all of them were read."""
     computed_s: float
     """The time of a processor that this thread has taken."""
     sleeps: int
     """How often this thread has given its processor away by itself."""
+    reads: int
+    """How often the process has waited for a disk."""
     busy_ns: Mapping[str, int]
     """How long each thread has been running or ready to run; nothing where the kernel does not count it."""
 
     @classmethod
     def now(cls) -> Self:
+        begun_s = time.monotonic()
         busy = {}
         with suppress(OSError):
             for thread in os.listdir(_THREADS):
                 with suppress(OSError), open(f"{_THREADS}/{thread}/schedstat", encoding="ascii") as file:
                     busy[thread] = sum(map(int, file.read().split()[:2]))
         sleeps = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
-        return cls(time.monotonic(), time.thread_time(), sleeps, busy)
+        process = resource.getrusage(resource.RUSAGE_SELF)
+        reads = process.ru_majflt + process.ru_inblock
+        computed_s = time.thread_time()
+        return cls(begun_s, time.monotonic(), computed_s, sleeps, reads, busy)
 
     def slept_s(self, before: Self) -> float:
-        """Return how long the thread slept since *before*; a machine that stood still is no sleep."""
-        if self.sleeps == before.sleeps:
+        """Return how long the thread slept since *before*, at least; a machine that stood still is no sleep."""
+        if self.sleeps == before.sleeps or self.reads != before.reads:
             return 0.0
         busy_ns = sum(ns - before.busy_ns.get(thread, 0) for thread, ns in self.busy_ns.items())
         busy_s = busy_ns / 1e9 if self.busy_ns else self.computed_s - before.computed_s
-        return self.at_s - before.at_s - busy_s
+        return self.begun_s - before.ended_s - busy_s
 
 
 @contextmanager

@@ -28,7 +28,7 @@ class Contract(TransportContract):
 
     @asynccontextmanager
     async def peer(self):
-        taken = len(self.broker.messages(self.host))
+        taken = len(await asyncio.to_thread(self.broker.messages, self.host))
 
         async def receive(count):
             nonlocal taken
