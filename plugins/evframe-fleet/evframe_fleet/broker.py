@@ -49,27 +49,28 @@ class Broker:
         self.is_connected = asyncio.Event()
         """Whether this gateway has ever read all leases, and taken part."""
         self._next_lease = 0
+        self._early: list[tuple[Callable[..., None], Any]] = []  # calls before there is a loop
 
     # As the machine uses it
 
     def put_lease(self, key: str, value: bytes | None, done: Put) -> None:
         """Write a record of the leases topic; see `Log.put_lease`."""
         if self.connection is None:
-            _soon(done, None)
+            self._soon(done, None)
         else:
             self.connection.writer.put_lease(key, value, done)
 
     def put_frame(self, partition: int, value: bytes, done: Put) -> None:
         """Write a frame; see `Log.put_frame`."""
         if self.connection is None:
-            _soon(done, None)
+            self._soon(done, None)
         else:
             self.connection.writer.put_frame(partition, value, done)
 
     def commit(self, offsets: Mapping[int, int], done: Callable[[bool], None]) -> None:
         """Commit offsets; see `Log.commit`."""
         if self.connection is None:
-            _soon(done, False)
+            self._soon(done, False)
         else:
             self.connection.membership.commit(offsets, done)
 
@@ -91,7 +92,7 @@ class Broker:
     def read_again(self, partition: int, offset: int, end: int, done: Callable[[Reread | None], None]) -> None:
         """Read records again; see `Log.read_again`."""
         if self.connection is None:
-            _soon(done, None)
+            self._soon(done, None)
         else:
             self.connection.catch_up.read(partition, offset, end, done)
 
@@ -103,6 +104,9 @@ class Broker:
         Args:
             machine: gets what is read.
         """
+        early, self._early = self._early, []
+        for done, outcome in early:
+            self._soon(done, outcome)
         for host, _ in self._places.endpoints:
             self._resolver.use(host)
         try:
@@ -181,7 +185,9 @@ class Broker:
         if self.connection is not None:
             await self.connection.leave()
 
-
-def _soon(done: Callable[..., None], outcome: Any) -> None:
-    """Call *done* in the next turn of the loop, as the machine expects."""
-    asyncio.get_running_loop().call_soon(done, outcome)
+    def _soon(self, done: Callable[..., None], outcome: Any) -> None:
+        """Call *done* in the next turn of the loop, as the machine expects; before there is one, when it begins."""
+        try:
+            asyncio.get_running_loop().call_soon(done, outcome)
+        except RuntimeError:
+            self._early.append((done, outcome))

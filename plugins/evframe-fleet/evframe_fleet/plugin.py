@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from evframe_kafka_clients.secrets import hide
 from evframe_shards.outgoing import Room
+from evframe_wire.path_masking import share_marks
 
 from evframe import hookimpl
 from evframe.plugin import Command, CommandError, CommandTable, LeaseChange, LogLimiter, PluginContext, StatisticGroup
@@ -68,6 +69,7 @@ class FleetPlugin:
         if not options.brokers:
             return
         hide()
+        share_marks()  # a subscriber has the same name in all gateways
         name = f"{options.name}-{secrets.token_hex(4)}"  # a process that is started again is another member
         room = Room(options.memory_bytes)
         sharing = Sharing(options, context)

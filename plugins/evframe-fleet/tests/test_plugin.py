@@ -33,8 +33,8 @@ class Gateways:
         self.transports = []
 
     @asynccontextmanager
-    async def one(self, *subscriptions, **changed):
-        """Run a gateway."""
+    async def one(self, *subscriptions, early=(), **changed):
+        """Run a gateway; *early* are sockets that are subscribed before it runs."""
         memory = MemoryTransport()
         self.transports.append(memory)
         config = Config(core=CoreOptions(drain_timeout_s=3), subscriptions=list(subscriptions))
@@ -45,6 +45,8 @@ class Gateways:
         }
         events = evframe.EventInterface(config, plugins=plugins)
         events.register_event("E_A", {"n": int})
+        for socket in early:
+            await asyncio.to_thread(events.subscribe_event, "E_A", socket)  # where there is no loop
         async with events:
             yield events
 
@@ -243,6 +245,14 @@ async def test_records_of_others_are_left_alone(gateways, kafka, caplog):
         assert all(group.counters["damaged_records"] >= 20 for group in found)
     assert "the leases topic has a record that is none of this fleet" in caplog.text
     assert "the fleet has a fault" not in caplog.text
+
+
+async def test_a_subscription_before_the_start_is_that_of_all_gateways(gateways):
+    """What a program subscribes before it enters the interface is written when there is a loop, and gets its events."""
+    async with gateways.one() as one, gateways.one(early=["memory:a"]) as two:
+        await until(lambda: names(one) == ["a"])
+        two.raise_event("E_A", {"n": 1})
+        await until(lambda: gateways.got("a") == [1])
 
 
 async def test_another_events_topic_begins_anew(gateways):

@@ -1,7 +1,8 @@
 """What of a path may be shown: a part that looks like a secret is shown as a mark.
 
 The mark is the same for the same secret while the process runs, so that equal sockets have equal
-texts and others have others; it says nothing about the secret.
+texts and others have others; it says nothing about the secret. Processes that share their subscribers
+have the same marks (`share_marks`), with which a secret that is short may be guessed.
 """
 
 from __future__ import annotations
@@ -16,12 +17,21 @@ from weakref import WeakValueDictionary
 
 from evframe_wire.exceptions import SocketError
 
-_KEY: Final = os.urandom(16)
+_COMMON_KEY: Final = b"evframe"
+_keys: Final = [os.urandom(16)]
 _MARK: Final = re.compile(r"\*\*\*[0-9a-f]{12}")
 _SPLIT: Final = re.compile(r"([/?&;])")
 _SECRET: Final = re.compile(r"secret|token|passw|pwd|credential|auth|sign|sess|key", re.IGNORECASE)
 _WORD: Final = r"(?:[A-Z]?[a-z]{1,15}|[A-Z]{1,15}){1,3}[0-9]{0,2}"
 _PLAIN: Final = re.compile(rf"(?:{_WORD}|[0-9]{{1,5}})?(?:[._-](?:{_WORD}|[0-9]{{1,5}})){{0,3}}")
+
+
+def share_marks() -> None:
+    """Have the marks that other processes have: the same secret gets the same mark in each, from now on.
+
+    To be called before any socket is parsed.
+    """
+    _keys[0] = _COMMON_KEY
 
 
 def masked(path: str, *, whole: bool = False) -> str:
@@ -95,5 +105,5 @@ def _part(part: str, before: str) -> str:
 
 
 def _mark(secret: str) -> str:
-    digest = hmac.digest(_KEY, secret.encode("utf-8", "surrogatepass"), hashlib.sha256)
+    digest = hmac.digest(_keys[0], secret.encode("utf-8", "surrogatepass"), hashlib.sha256)
     return f"***{digest[:6].hex()}"
