@@ -44,7 +44,7 @@ class Leases:
         """See `evframe_fleet.log.Machine.keep`."""
         key = key_of("lease", lease.event, lease.key)
         self._number += 1
-        entry = Entry((self._parts.settings.name, self._number), self._parts.wall(), lease)
+        entry = Entry((self._parts.settings.name, self._number), self._now(key), lease)
         self._write(key, entry.version, entry.encode(), done, is_new=key not in self._parts.table.leases)
 
     def end(self, event: str, key: str, done: Callable[[bool], None] | None = None) -> None:
@@ -52,7 +52,11 @@ class Leases:
         key = key_of("lease", event, key)
         entry = self._parts.table.leases.get(key)
         version = self._shown.get(key) or (entry.version if entry is not None else None)
-        self._write(key, None, end_of(version, self._parts.settings.name, self._parts.wall()), done, is_new=False)
+        self._write(key, None, end_of(version, self._parts.settings.name, self._now(key)), done, is_new=False)
+
+    def _now(self, key: str) -> float:
+        """Return the time of a record: not before what it follows, whose writer's clock may be ahead."""
+        return max(self._parts.wall(), self._parts.table.latest(key))
 
     def _write(
         self, key: str, version: Version | None, value: bytes, done: Callable[[bool], None] | None, *, is_new: bool

@@ -107,6 +107,12 @@ class Table:
         place = self.behind[partition].get(socket)
         return self.fronts.get(partition, 0) if place is None else place
 
+    def latest(self, key: str) -> float:
+        """Return the time of what is known last of a lease, on the wall clock of its writer; -inf for nothing."""
+        entry = self.leases.get(key)
+        _, ended_at = self._ended.get(key) or self._ended_before.get(key) or (None, -inf)
+        return ended_at if entry is None else max(entry.at, ended_at)
+
     def forget(self) -> None:
         """Forget the versions of leases that had ended before the last call."""
         self._ended_before, self._ended = self._ended, {}

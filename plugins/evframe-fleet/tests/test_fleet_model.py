@@ -47,3 +47,26 @@ def test_events_wait_for_a_subscriber_that_their_owner_cannot_make_yet():
 
     assert [len(world.deliveries[number, SOCKETS[0]]) for number in range(5)] == [1] * 5
     assert not world.lost
+
+
+def test_a_gateway_with_a_slow_clock_renews_and_ends():
+    """What a client does behind what it knows holds, however far the clock of its gateway is behind the other one."""
+    world = World(1)
+    for _ in range(4):
+        world.advance(0.5)
+        world.settle_down()
+    fast, slow = world.processes[:2]
+    fast.skew, slow.skew = 300.0, -300.0
+
+    def shown(act, *arguments):
+        act(*arguments)
+        for _ in range(4):
+            world.settle_down()
+            world.advance(0.1)
+        return [each.leases.get(("E", SOCKETS[0])) for each in (fast, slow)]
+
+    assert [lease.expire_s for lease in shown(world.subscribe, fast, SOCKETS[0], 10_000)] == [10_000, 10_000]
+    assert [lease.expire_s for lease in shown(world.subscribe, slow, SOCKETS[0], 20_000)] == [20_000, 20_000]
+    assert shown(world.unsubscribe, fast, SOCKETS[0]) == [None, None]
+    assert [lease.expire_s for lease in shown(world.subscribe, slow, SOCKETS[0], 30_000)] == [30_000, 30_000]
+    assert shown(world.unsubscribe, slow, SOCKETS[0]) == [None, None]
