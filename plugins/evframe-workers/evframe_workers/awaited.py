@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from evframe.plugin import MemoryQueue
+from evframe_workers.mark import Mark, MarkedQueue
 
 if TYPE_CHECKING:
     from evframe import Event
@@ -60,7 +60,7 @@ class Run(Mapping[int, "Done"]):
         return (self,)
 
 
-class AwaitedQueue(MemoryQueue):
+class AwaitedQueue(MarkedQueue):
     """A queue in memory that gives each batch the callbacks for its events when the batch begins.
 
     The front bounds how many events may come: unless the oldest ones have to make room here, there is room.
@@ -69,12 +69,14 @@ class AwaitedQueue(MemoryQueue):
         target: takes the outcomes.
         room: how many events may wait while the oldest ones have to make room.
         drops_oldest: returns whether they have to.
+        number: as for `MarkedQueue`.
+        mark: as for `MarkedQueue`.
     """
 
     __slots__ = ("_drops_oldest", "_next", "_target")
 
-    def __init__(self, target: Settling, room: int, drops_oldest: Callable[[], bool]) -> None:
-        super().__init__(room if drops_oldest() else sys.maxsize)
+    def __init__(self, target: Settling, room: int, drops_oldest: Callable[[], bool], number: int, mark: Mark) -> None:
+        super().__init__(room if drops_oldest() else sys.maxsize, number, mark)
         self._drops_oldest = drops_oldest
         self._target = target
         self._next = 0  # the position of the first event that has no callback yet

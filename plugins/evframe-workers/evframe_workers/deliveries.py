@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from evframe_shards.frames import SAME, Frame
 
 from evframe_workers import messages
+from evframe_workers.mark import Mark
 
 if TYPE_CHECKING:
     from evframe import Event, EventDefinition
@@ -107,6 +108,7 @@ class Deliveries(Generic[Handle]):
         engine: delivers.
         write: sends a message to the front.
         schedule: calls a function soon.
+        mark: of the process.
     """
 
     def __init__(
@@ -114,7 +116,9 @@ class Deliveries(Generic[Handle]):
         engine: Engine[Handle],
         write: Callable[[bytes], object],
         schedule: Callable[[Callable[[], None]], object],
+        mark: Mark | None = None,
     ) -> None:
+        self._mark = mark or Mark()
         self.targets: dict[int, Target[Handle]] = {}
         """The subscribers by their numbers."""
         self.outcomes: list[Row] = []
@@ -235,6 +239,7 @@ class Deliveries(Generic[Handle]):
         outcomes, self.outcomes = self.outcomes, []
         noted, self._noted = self._noted, []
         for target in noted:
+            self._mark.clear(target.row[0])
             outcomes.append([target.row[0], target.start, target.end, target.reason])
             target.start = target.end = 0
         taken, self._taken = self._taken, 0

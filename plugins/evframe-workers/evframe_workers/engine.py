@@ -9,6 +9,7 @@ from evframe import UnknownEventError
 from evframe.plugin import Policy
 from evframe_workers.awaited import AwaitedQueue
 from evframe_workers.held import HeldQueue
+from evframe_workers.mark import Mark, MarkedQueue
 
 if TYPE_CHECKING:
     from evframe import Event, EventDefinition
@@ -21,9 +22,12 @@ class InterfaceEngine:
 
     Args:
         context: of the plugin in the worker.
+        mark: of the process.
     """
 
-    def __init__(self, context: PluginContext) -> None:
+    def __init__(self, context: PluginContext, mark: Mark | None = None) -> None:
+        self._mark = mark or Mark()
+        self._number = 0  # of the subscriber whose queue may be opened
         self._context = context
         self._roster = context.roster
         self._wake = context.roster.scheduler.wake
@@ -52,12 +56,16 @@ class InterfaceEngine:
     def open_queue(self, subscriber: Subscriber, room: int, policy: Policy) -> Queue | None:
         """Return the queue of a subscriber that is kept, or is being opened; None for one in memory with callbacks."""
         if policy.keep == "disk":
-            return self._held.setdefault(subscriber, HeldQueue())
+            return self._held.setdefault(subscriber, HeldQueue(self._number, self._mark))
         target, self._opening = self._opening, None
         if target is None or target.tail:  # a subscriber that had ended has its queue
-            return None
+            has_bytes = bool(self._context.host.core.queue_bytes)  # for which the core has a queue
+            return None if has_bytes or target is not None else MarkedQueue(room, self._number, self._mark)
         target.counts = True
-        return AwaitedQueue(target, room, lambda: self._context.host.core.overflow == "drop_oldest")
+        return AwaitedQueue(target, room, self._drops_oldest, self._number, self._mark)
+
+    def _drops_oldest(self) -> bool:
+        return self._context.host.core.overflow == "drop_oldest"
 
     def follow(
         self, target: Target[Subscriber], text: str, policy: Mapping[str, Any], *, is_configured: bool
@@ -65,6 +73,7 @@ class InterfaceEngine:
         """Have the subscriber use another policy, or another secret in its text."""
         if policy or self._context.host.core.queue_bytes:
             target.counts = False
+        self._number = target.row[0]
         address = self._context.transports.parse(text, configured=is_configured)
         wanted = Policy.read(policy)
         subscriber = self._roster.open(address)

@@ -7,22 +7,27 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from evframe.plugin import MemoryQueue
+from evframe_workers.mark import Mark, MarkedQueue
 
 if TYPE_CHECKING:
     from evframe import Event
     from evframe.plugin import Done, Policy
 
 
-class HeldQueue(MemoryQueue):
-    """A queue in memory whose events have the names that the journal gave them; the front bounds how many come."""
+class HeldQueue(MarkedQueue):
+    """A queue in memory whose events have the names that the journal gave them; the front bounds how many come.
+
+    Args:
+        number: as for `MarkedQueue`.
+        mark: as for `MarkedQueue`.
+    """
 
     __slots__ = ("_taken", "names")
 
     is_kept = is_own = True
 
-    def __init__(self) -> None:
-        super().__init__(sys.maxsize)
+    def __init__(self, number: int, mark: Mark) -> None:
+        super().__init__(sys.maxsize, number, mark)
         self.names: deque[str | None] = deque()
         """Of the events that wait, and of that which comes next; None for one without a name."""
         self._taken: dict[int, Sequence[str | None]] = {}  # by the number of the batch

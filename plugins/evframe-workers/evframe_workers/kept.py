@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -10,11 +9,12 @@ from itertools import compress, count
 from typing import TYPE_CHECKING, Final
 
 from evframe.plugin import NO_DONES, MemoryQueue
-from evframe_workers.ledger import Carrier, Ledger, Recipient
+from evframe_workers.ledger import Ledger
 
 if TYPE_CHECKING:
     from evframe import Event
     from evframe.plugin import Done, Policy
+    from evframe_workers.roles import Carrier, Recipient
 
 MOST_UNDER_WAY: Final = 8192
 """How many events of a subscriber may be with its worker; a death of the worker repeats them."""
@@ -53,8 +53,12 @@ class KeptLedger(Ledger):
     # As a subscriber uses it
 
     @property
+    def _most(self) -> int:
+        return 1 if self._left else MOST_UNDER_WAY
+
+    @property
     def _is_held(self) -> bool:
-        return (not self._link.is_attached or self.count >= MOST_UNDER_WAY) and not self._is_failing
+        return (not self._link.is_attached or self.count >= self._most) and not self._is_failing
 
     def __len__(self) -> int:
         return 0 if self._is_held else len(self._inner)
@@ -110,9 +114,9 @@ class KeptLedger(Ledger):
             return self._inner.take(most, 0)
         if not self._is_held:
             known = len(self._dones)
-            for event in self._take(min(most, MOST_UNDER_WAY - self.count)):
+            for event in self._take(min(most, self._most - self.count)):
                 self._link.add(event, self.number)
-            if len(self._dones) > known:
+            if self._left or len(self._dones) > known:
                 self._link.hurry()
         return (), NO_DONES
 
@@ -181,7 +185,10 @@ class KeptLedger(Ledger):
     def renumber(self) -> Sequence[Event]:
         """Take the events of a worker that has died from the journal again; return those for the next one."""
         self.take_back()
-        return self._take(sys.maxsize if self._recipient.ended else MOST_UNDER_WAY)
+        return self._take(self._most)
+
+    def _proceed(self) -> None:
+        """Do nothing: the scheduler gives turns."""
 
     def take_back(self) -> None:
         """Put the events that have no outcome back into the journal's queue; a worker that had them has ended."""

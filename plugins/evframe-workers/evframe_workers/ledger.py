@@ -2,53 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count, islice
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from evframe.plugin import NO_DONES, MemoryQueue, QueueFull
 
 if TYPE_CHECKING:
     from evframe import Event
     from evframe.plugin import Done, Policy
+    from evframe_workers.roles import Carrier, Recipient
 
+log = logging.getLogger("evframe.workers")
+_SAME_S: Final = 0.001
+"""How exactly the disk has the time of an event."""
 _SURPLUS: Final = 2
 """With `drop_oldest` the worker drops what is too much; the front does so when a worker has twice the room."""
-
-
-class Recipient(Protocol):
-    """Counts the outcomes of events; a subscriber."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether it has no leases any more."""
-
-    def mirror(self, delivered: int, away: str | None) -> None:
-        """Count so many events as delivered, and take over why the peer cannot be reached."""
-
-    @property
-    def away(self) -> str | None:
-        """Why the peer cannot be reached."""
-
-    def fail_events(self, events: Sequence[Event], dones: Mapping[int, Done], reason: str) -> None:
-        """Count events as failed that the front gives up."""
-
-
-class Carrier(Protocol):
-    """Takes events to a worker."""
-
-    @property
-    def is_attached(self) -> bool:
-        """Whether a worker takes events."""
-
-    def add(self, event: Event, number: int) -> None:
-        """Send *event* to the target *number*."""
-
-    def hurry(self) -> None:
-        """Send what was added at once."""
-
-    def dropped(self, count: int) -> None:
-        """Note that so many events were given up, some of which may not be sent yet."""
 
 
 class Ledger:
@@ -66,11 +37,15 @@ class Ledger:
     """
 
     __slots__ = (
+        "_crashes",
         "_dones",
         "_entries",
+        "_held",
         "_is_closed",
+        "_left",
         "_link",
         "_recipient",
+        "_suspect",
         "_tail",
         "_wake",
         "count",
@@ -98,6 +73,11 @@ class Ledger:
         self._dones: dict[int, Done] = {}
         self._tail = 0
         self._is_closed = False
+        # After a crash, so many events go to the worker one after the other, and the others are held until then.
+        self._left = 0
+        self._held: deque[tuple[Event, Done | None]] = deque()
+        self._suspect: Event | None = None  # the oldest event at the last crash
+        self._crashes = 0  # with this one
 
     # As a subscriber uses it
 
@@ -127,6 +107,10 @@ class Ledger:
         """Have the worker deliver *event*; return False when too many are with it."""
         if self.count >= self.most and not self._make_room():
             return False
+        if self._left:
+            self._held.append((event, None))
+            self.count += 1
+            return True
         tail = self._tail
         self._entries[tail] = event
         self._tail = tail + 1
@@ -143,7 +127,7 @@ class Ledger:
         if self._is_closed or self.overflow != "drop_oldest":
             return False
         if self.count >= _SURPLUS * self.most:
-            self._give_up([next(iter(self._entries))], "queue_full")
+            self._give_up(list(islice(self._entries, 1)), "queue_full")
         return True
 
     def configure(self, room: int, policy: Policy) -> None:  # noqa: ARG002 the plugin sends the policy
@@ -152,6 +136,9 @@ class Ledger:
 
     def track(self, done: Done) -> None:
         """Have *done* called with the outcome of the last event."""
+        if self._held:
+            self._held[-1] = self._held[-1][0], done
+            return
         self._dones[self._tail - 1] = done
         self._link.hurry()
 
@@ -171,6 +158,7 @@ class Ledger:
 
     def drop_stored(self, reason: str) -> None:
         """Give up the events without an outcome; what the worker says of them later does not count."""
+        self._release()
         self._give_up(list(self._entries), reason)
 
     def close(self) -> None:
@@ -194,7 +182,9 @@ class Ledger:
 
     def settled(self, start: int, end: int) -> tuple[list[Event], list[Done]]:
         """Remove the events from position *start* to *end*; return those without an outcome so far, and callbacks."""
-        return self._pop(range(start, end))
+        found = self._pop(range(start, end))
+        self._left = max(0, self._left - len(found[0]))
+        return found
 
     def renumber(self) -> Sequence[Event]:
         """Give the events without an outcome new positions for another worker; return them, the oldest first."""
@@ -202,6 +192,12 @@ class Ledger:
         self._dones = {new: dones[old] for new, old in enumerate(self._entries) if old in dones}
         self._entries = dict(enumerate(self._entries.values()))
         self._tail = len(self._entries)
+        left = 0 if self._recipient.ended else self._left
+        self._release()
+        if left:
+            self._left = left
+            self._held.extend((self._entries.pop(at), self._dones.pop(at, None)) for at in range(1, self._tail))
+            self._tail = min(1, self._tail)
         return list(self._entries.values())
 
     def close_gaps(self, unsent: int) -> Sequence[bool]:
@@ -223,6 +219,7 @@ class Ledger:
 
     def hand_back(self) -> MemoryQueue:
         """Return a queue in memory with the events that have no outcome."""
+        self._release()
         queue = MemoryQueue(self.most)
         for position, event in self._entries.items():
             queue.append(event)
@@ -236,5 +233,60 @@ class Ledger:
 
     def rest(self) -> None:
         """Note that outcomes came: a subscriber that has ended may be over."""
+        if self._left or self._held:
+            self._proceed()
         if not self.stored and self._recipient.ended:
             self._wake()
+
+    # After a crash
+
+    def blame(self, most: int) -> bool:
+        """Note that a worker has crashed while it delivered these events.
+
+        From then on they are sent one by one until each has its outcome, so that the oldest one is the cause of the
+        next crash. Return whether it was given up, because it is the oldest one at the crash number *most*.
+        """
+        at, event = next(iter(self._entries.items()), (0, None))
+        if event is None:
+            return False
+        self._crashes = self._crashes + 1 if _are_same(self._suspect, event) else 1
+        self._suspect = event
+        self._left = self.count
+        if not most or self._crashes < most:
+            return False
+        self._suspect = None
+        events, dones = self.settled(at, at + 1)
+        log.error("workers have crashed with an event", extra={"event": event.name, "crashes": self._crashes})
+        self._recipient.fail_events(events, dict(enumerate(dones)), "worker_crash")
+        if not self.stored and self._recipient.ended:
+            self._wake()
+        return True
+
+    def _proceed(self) -> None:
+        """Send the next event when the one before has its outcome, and all when none of them is left."""
+        while self._held and not (self._left and self._entries):
+            event = self._put(*self._held.popleft())
+            self._link.add(event, self.number)
+            self._link.hurry()
+        if not self._entries:
+            self._left = 0
+
+    def _put(self, event: Event, done: Done | None) -> Event:
+        self._entries[self._tail] = event
+        if done is not None:
+            self._dones[self._tail] = done
+        self._tail += 1
+        return event
+
+    def _release(self) -> None:
+        """Have all events among those that may be sent."""
+        held, self._held, self._left = self._held, deque(), 0
+        for event, done in held:
+            self._put(event, done)
+
+
+def _are_same(one: Event | None, other: Event) -> bool:
+    """Return whether two events are one, which may have been read from the disk again."""
+    return one is other or (
+        one is not None and one.payload == other.payload and abs(one.raised_at - other.raised_at) < _SAME_S
+    )

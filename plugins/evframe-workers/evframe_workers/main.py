@@ -1,4 +1,4 @@
-"""The process of a worker: ``python -m evframe_workers.main DESCRIPTOR INDEX LOOP``, which the front starts."""
+"""The process of a worker: ``python -m evframe_workers.main DESCRIPTOR INDEX LOOP MARK``, which the front starts."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from evframe_workers import messages
 from evframe_workers.commands import answer, raised_message
 from evframe_workers.deliveries import Deliveries
 from evframe_workers.engine import InterfaceEngine
+from evframe_workers.mark import Mark
 from evframe_workers.plugin import WorkersPlugin
 from evframe_workers.process import OF_FRONT
 from evframe_workers.records import Forwarding
@@ -118,8 +119,9 @@ async def _deliver(events: EventInterface, connection: FrontConnection) -> None:
         assert isinstance(plugin, WorkersPlugin)
         assert plugin.context is not None
         loop = asyncio.get_running_loop()
-        engine = InterfaceEngine(plugin.context)
-        deliveries: Deliveries[Subscriber] = Deliveries(engine, connection.write, loop.call_soon)
+        mark = Mark(int(sys.argv[4]))
+        engine = InterfaceEngine(plugin.context, mark)
+        deliveries: Deliveries[Subscriber] = Deliveries(engine, connection.write, loop.call_soon, mark)
         reports = Reports(plugin.context, deliveries, connection.write)
         plugin.work(engine, reports.delivery_changed)
 

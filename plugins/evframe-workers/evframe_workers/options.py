@@ -20,3 +20,5 @@ class Options:
     hang_timeout_s: float = attrs.field(default=30.0, validator=at_least(0))
     """For how many seconds a worker may leave the question whether it runs without an answer; then it is killed, and
     started again. 0 for any number."""
+    crash_limit: int = attrs.field(default=3, validator=at_least(0))
+    """How many crashes of its worker an event may cause; it fails with ``worker_crash`` then. 0 for any number."""

@@ -189,17 +189,10 @@ class WorkersPlugin:
             group = context.status.group(NAME)
             for index, link in enumerate(self._links):
                 group.add(str(index), -1, _STARTING, reports=10)
-                self.processes.append(
-                    WorkerProcess(
-                        index, link, self._starter(index), self._changed, lambda: self._options.hang_timeout_s
-                    )
-                )
-            for process in self.processes:
+                process = WorkerProcess(index, link, self._starter(index), self._changed, lambda: self._options)
+                self.processes.append(process)
                 context.spawn(process.run())
             self._forward_commands()
-
-    def _hang_timeout_s(self) -> float:
-        return self._options.hang_timeout_s
 
     def _forward_commands(self) -> None:
         """Have workers answer the commands of transports that they load."""
@@ -284,6 +277,8 @@ class WorkersPlugin:
         if not self._links:
             return ()
         running = sum(process.is_running for process in self.processes)
-        counters = {name: sum(getattr(each, name) for each in self.processes) for name in ("restarts", "hangs")}
+        counters = {
+            name: sum(getattr(each, name) for each in self.processes) for name in ("restarts", "hangs", "given_up")
+        }
         own = StatisticGroup(NAME, counters, {"running": running, "subscribers": len(self._served)})
         return [own, *sums_of(self._counts)]

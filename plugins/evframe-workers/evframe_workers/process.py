@@ -19,10 +19,12 @@ from evframe_wire.backoff import delay_s
 
 from evframe.plugin import delivering
 from evframe_workers import messages
-from evframe_workers.watching import hung
+from evframe_workers.mark import SIZE, Mark
+from evframe_workers.watching import hung, is_looping
 
 if TYPE_CHECKING:
     from evframe_workers.link import Link
+    from evframe_workers.options import Options
 
 log = logging.getLogger("evframe.workers")
 _OF_SERVICE_MANAGER: Final = {
@@ -33,6 +35,10 @@ _OF_SERVICE_MANAGER: Final = {
 """Variables of the environment that are for the front alone."""
 OF_FRONT: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 """Signals that a terminal and systemd send to all processes; the front says what to do."""
+_CRASHES: Final = frozenset(
+    {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP, signal.SIGSYS}
+)
+"""Signals by which a process ends because of what it does."""
 _STEADY_S: Final = 10.0
 """A worker that has run for so long is started again at once."""
 _END_S: Final = 1.0
@@ -124,7 +130,7 @@ class WorkerProcess:
         link: to whatever process it is.
         start: returns the first message of a process.
         changed: called when a worker is ready, or has ended, with a text that says so and whether it is ready.
-        hang_timeout_s: returns how many seconds it may leave without an answer; 0 for any number.
+        options: returns the options.
     """
 
     def __init__(
@@ -133,19 +139,22 @@ class WorkerProcess:
         link: Link,
         start: Callable[[], bytes],
         changed: Callable[[int, str, bool], None],
-        hang_timeout_s: Callable[[], float],
+        options: Callable[[], Options],
     ) -> None:
         self.index = index
         self.link = link
         self.restarts = 0
         """How often a process took the place of another one."""
         self.hangs = 0
-        """How often that was because a process had left off to answer."""
+        """How often that was because a process did not answer."""
+        self.given_up = 0
+        """How many events have failed because processes have crashed with them."""
         self.process: subprocess.Popen[bytes] | None = None
         """The present process."""
         self._start = start
         self._changed = changed
-        self._hang_timeout_s = hang_timeout_s
+        self._options = options
+        self._mark = Mark()
         self._connection: Connection | None = None
         self._began_at = 0.0
 
@@ -174,11 +183,17 @@ class WorkerProcess:
         """Return how the process has ended, which is killed when it does not answer."""
         assert self._connection is not None
         assert self.process is not None
-        is_hung = await hung(self._connection, self.process.pid, self._hang_timeout_s)
+        is_hung = await hung(self._connection, self.process.pid, lambda: self._options().hang_timeout_s)
+        is_crash = is_hung and is_looping(self.process.pid)
         if is_hung:
             self.hangs += 1
             self.process.kill()
-        text = _how(await self._end())
+        code = await self._end()
+        await asyncio.shield(self._connection.closed)
+        if is_crash or code > 0 or -code in _CRASHES:  # a kill from outside is none
+            known = self.link.targets.get(self._mark.number)
+            self.given_up += known is not None and known[0].blame(self._options().crash_limit)
+        text = _how(code)
         return f"{text}, because it did not answer" if is_hung else text
 
     async def _begin(self) -> None:
@@ -191,13 +206,18 @@ class WorkerProcess:
             env = {name: value for name, value in os.environ.items() if name not in _OF_SERVICE_MANAGER}
             loop = asyncio.get_running_loop()
             kind = type(loop).__module__.partition(".")[0]  # asyncio or uvloop
-            words = [sys.executable, "-m", "evframe_workers.main", str(theirs.fileno()), str(self.index), kind]
+            mark = os.memfd_create("evframe-workers")
+            os.ftruncate(mark, SIZE)
+            self._mark = Mark(mark)
+            words = [sys.executable, "-m", "evframe_workers.main", *map(str, (theirs.fileno(), self.index, kind, mark))]
             # The process ignores these signals once it has begun; until then, the mask that it inherits holds them.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, OF_FRONT)
             try:
-                self.process = subprocess.Popen(words, pass_fds=(theirs.fileno(),), env=env, stdin=subprocess.DEVNULL)  # noqa: S603, ASYNC220 it does not wait
+                passed = theirs.fileno(), mark
+                self.process = subprocess.Popen(words, pass_fds=passed, env=env, stdin=subprocess.DEVNULL)  # noqa: S603, ASYNC220 it does not wait
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                os.close(mark)
             pid = self.process.pid
 
             def ready() -> None:

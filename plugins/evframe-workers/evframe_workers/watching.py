@@ -63,6 +63,15 @@ async def _ended(future: asyncio.Future[None], timeout_s: float) -> None:
         await asyncio.wait_for(shielded, timeout_s)
 
 
+def is_looping(pid: int) -> bool:
+    """Return whether a process computes; one that is stopped, or waits for a disk, does not."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] == b"R"
+    except OSError:  # it has ended
+        return False
+
+
 def is_traced(pid: int) -> bool:
     """Return whether a debugger is attached to a process."""
     try:
