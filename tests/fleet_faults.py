@@ -70,7 +70,6 @@ async def stop(fleet, gateway, seconds):
     gateway.send(signal.SIGSTOP)
     await asyncio.sleep(seconds)
     gateway.send(signal.SIGCONT)
-    await asyncio.sleep(1)
     await fleet.until_joined()
 
 

@@ -33,6 +33,7 @@ SOCKETS = [f"udp:127.0.0.1:{port}" for port in range(1, 6)]
 DEFINITION = EventRegistry().register("E")
 LIFETIMES = [0, 10, 25, 100]
 ROOM = 3
+NEAR = 4  # frames
 
 
 class Carrier:
@@ -186,7 +187,7 @@ class Process:
         self.number = 0
         self.raised = 0
         self.settings = QueueSettings(Reports(), room=ROOM)
-        settings = Settings(name=name, partitions=PARTITIONS, session_s=SESSION_S, max_bytes=2000)
+        settings = Settings(name=name, partitions=PARTITIONS, session_s=SESSION_S, near_frames=NEAR, max_bytes=2000)
         self.member = Member(
             settings,
             self,

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.timeout(300)
 
 async def test_a_fleet_survives_its_members(kafka, tmp_path, capsys):
     """Nothing that was acknowledged is lost, nor out of order, nor does a subscription end that its client renews."""
-    async with Fleet(tmp_path, kafka, kinds=10, rate=150, tuning=TUNING, lease_s=60) as fleet:
+    async with Fleet(tmp_path, kafka, kinds=10, rate=150, tuning=TUNING, lease_s=20) as fleet:
         a, b, c = fleet.gateways
         trial = Trial(fleet)
         await trial.measure("kill", kill(fleet, a))

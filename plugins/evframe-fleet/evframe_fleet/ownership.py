@@ -27,8 +27,9 @@ class Partition:
 
     It is *claimed* with a record of the next epoch, once a commit was accepted, so that a process that was stopped
     claims nothing. When the record is read back, everything that earlier owners have written is read, too, and nothing
-    of theirs is valid any more: frames are read from the front on, and those of subscribers with separate positions
-    again from there. (To begin at the committed offset would hold all others up, while one subscriber is away.)
+    of theirs is valid any more: frames are read from the front on, or from the lowest separate position that is near.
+    Those of subscribers that are further behind are read again beside these: to begin at the committed offset would
+    hold all others up, while one subscriber is away.
 
     Args:
         number: of the partition.
@@ -97,8 +98,10 @@ class Partition:
         parts, table = self._parts, self._parts.table
         front = table.fronts.get(self.number, self.committed << INDEX_BITS)
         self.positions = Positions(self.number, parts.log, stamp, front, table.behind[self.number])
-        self.live = self._floor = front
-        self._next = front >> INDEX_BITS
+        self._floor = front
+        nearest = front - (parts.settings.near_frames << INDEX_BITS)
+        self.live = min([front, *(place for place in self.positions.written.values() if place >= nearest)])
+        self._next = self.live >> INDEX_BITS
         self._round_at = parts.clock()
         for key, place in self.positions.written.items():
             if key in parts.queues:
@@ -230,6 +233,9 @@ class Partition:
     def _begin_round(self, over: Callable[[bool], None], *, everything: bool = False) -> None:
         positions = self.positions
         if positions is None or positions.is_under_way:
+            return
+        if self.live < self._floor:  # what is written holds until all is read that earlier owners had read
+            over(True)
             return
         self._round_at = self._parts.clock()
         self.absent = {key: place for key, place in self.absent.items() if key in self._parts.table.sockets}

@@ -32,6 +32,9 @@ class Settings:
     """How many seconds batches under way have, when a partition is given up."""
     known_s: float = 5.0
     """How many seconds a frame waits at most for the leases that its writer knew."""
+    near_frames: int = 1000
+    """How far below the front a new owner begins to read, for subscribers with separate positions; what is below that
+    is read again beside it."""
     max_bytes: int = 900_000
     """How large a frame may be."""
     room: Room = attrs.field(factory=Room)
