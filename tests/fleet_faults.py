@@ -14,11 +14,17 @@ class Trial:
 
     Args:
         fleet: the gateways and their subscribers.
+        capsys: of the test, to print each figure at once.
     """
 
-    def __init__(self, fleet: Fleet):
-        self.fleet = fleet
-        self.gaps, self.repeated, self.lines = {}, {}, []
+    def __init__(self, fleet: Fleet, capsys):
+        self.fleet, self._capsys = fleet, capsys
+        self.gaps, self.repeated = {}, {}
+
+    def say(self, text):
+        """Print a line."""
+        with self._capsys.disabled():
+            print(f"\n{text}, load {os.getloadavg()[0]:.1f}", end="", flush=True)
 
     async def measure(self, name, fault, wait_s=0.0):
         """Run *fault* and wait until each subscriber gets events, and keep the longest gap and the most that came twice."""
@@ -30,20 +36,18 @@ class Trial:
         gap, repeated = fleet.figures()
         self.gaps.setdefault(name, []).append(gap)
         self.repeated.setdefault(name, []).append(repeated)
-        self.lines.append(f"{name}: gap {gap:.2f} s, twice {repeated:.2f} s, load {os.getloadavg()[0]:.1f}")
+        self.say(f"{name}: gap {gap:.2f} s ({fleet.slowest}), twice {repeated:.2f} s")
 
-    async def end(self, capsys):
+    async def end(self):
         """End the fleet, and check that nothing is lost or out of order, and no renewed subscription has ended."""
         fleet = self.fleet
         missing = await fleet.settled()
         for each in fleet.gateways:
             await each.stop()
-        self.lines.append(
+        self.say(
             f"{fleet.acknowledged} acknowledged, {fleet.received.count} received, {fleet.renewals} renewals,"
             f" others show a subscription after {max(fleet.shown, default=0) * 1000:.0f} ms"
         )
-        with capsys.disabled():
-            print("", *self.lines, sep="\n")
         assert missing == []
         assert fleet.received.disorder == []
         assert fleet.renewals

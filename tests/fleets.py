@@ -381,6 +381,11 @@ class Fleet:
         """How many events a second each subscriber gets."""
         return self.rate / self.kinds
 
+    @property
+    def slowest(self):
+        """The subscriber that has waited longest since the last call of `Received.begin`."""
+        return max(self.received.gaps, key=self.received.gaps.get, default=None)
+
     def figures(self):
         """Return the longest gap in seconds, and the most repeated events of a subscriber, as seconds of its rate."""
         now = time.monotonic()

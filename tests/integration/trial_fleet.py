@@ -49,14 +49,14 @@ async def raises_all(fleet, trial):
     begun = fleet.acknowledged
     await trial.measure("calm", asyncio.sleep(CALM_S))
     rate = (fleet.acknowledged - begun) / CALM_S
-    trial.lines.append(f"{rate:.0f} events/s are raised and acknowledged")
+    trial.say(f"{rate:.0f} events/s are raised and acknowledged")
     assert rate >= 0.95 * RATE
 
 
 async def test_a_fleet_survives_its_members(fleet_of, capsys):
     """Kills, a process that stops and continues, and a rolling restart."""
     async with fleet_of() as fleet:
-        trial = Trial(fleet)
+        trial = Trial(fleet, capsys)
         await raises_all(fleet, trial)
         for number in range(KILLS):
             each = fleet.gateways[number % 3]
@@ -65,7 +65,7 @@ async def test_a_fleet_survives_its_members(fleet_of, capsys):
         await trial.measure("stop", stop(fleet, fleet.gateways[1], STOP_S), WAIT_S)
         for each in fleet.gateways:
             await trial.measure("restart", restart(fleet, each), WAIT_S)
-        await trial.end(capsys)
+        await trial.end()
         assert trial.most(trial.gaps, "kill", "stop") <= 2
         assert trial.most(trial.gaps, "start", "restart") <= 1
         assert trial.most(trial.repeated, *trial.repeated) <= 1
@@ -75,11 +75,11 @@ async def test_a_fleet_survives_its_members(fleet_of, capsys):
 async def test_a_fleet_survives_a_kill_with_the_defaults_of_a_broker(fleet_of, capsys):
     """A session of six seconds, which is the least that brokers accept by default."""
     async with fleet_of("") as fleet:
-        trial = Trial(fleet)
+        trial = Trial(fleet, capsys)
         await trial.measure("kill", kill(fleet, fleet.gateways[0]), WAIT_S)
         await trial.measure("start", start(fleet, fleet.gateways[0]), WAIT_S)
         await trial.measure("restart", restart(fleet, fleet.gateways[1]), WAIT_S)
-        await trial.end(capsys)
+        await trial.end()
         assert trial.most(trial.gaps, "kill") <= 10
         assert trial.most(trial.gaps, "start", "restart") <= 1
         assert trial.most(trial.repeated, *trial.repeated) <= 1
@@ -88,7 +88,7 @@ async def test_a_fleet_survives_a_kill_with_the_defaults_of_a_broker(fleet_of, c
 async def test_a_fleet_survives_its_broker(own_kafka, fleet_of, capsys):
     """A restart of the only broker: all gateways continue."""
     async with fleet_of() as fleet:
-        trial = Trial(fleet)
+        trial = Trial(fleet, capsys)
 
         async def fault():
             await asyncio.to_thread(own_kafka.stop)
@@ -96,7 +96,7 @@ async def test_a_fleet_survives_its_broker(own_kafka, fleet_of, capsys):
             await fleet.until_joined()
 
         await trial.measure("broker", fault(), WAIT_S)
-        await trial.end(capsys)
+        await trial.end()
         assert trial.most(trial.gaps, "broker") <= 90
         assert trial.most(trial.repeated, "broker") <= 1
 
@@ -107,7 +107,7 @@ async def test_a_fleet_survives_a_network(own_kafka, fleet_of, capsys):
         FaultProxy(own_kafka.behind_proxy, own_kafka.proxy_port) as proxy,
         fleet_of(ports={"c": proxy.port}) as fleet,
     ):
-        trial = Trial(fleet)
+        trial = Trial(fleet, capsys)
 
         async def fault():
             proxy.hold()
@@ -117,6 +117,6 @@ async def test_a_fleet_survives_a_network(own_kafka, fleet_of, capsys):
             await fleet.until_joined()
 
         await trial.measure("network", fault(), WAIT_S)
-        await trial.end(capsys)
+        await trial.end()
         assert trial.most(trial.gaps, "network") <= 2
         assert trial.most(trial.repeated, "network") <= 1

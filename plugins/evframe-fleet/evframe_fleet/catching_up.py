@@ -16,7 +16,7 @@ from evframe_fleet.log import Reread
 from evframe_fleet.options import Options
 
 _WAIT_MS: Final = 1000
-_MOST_RECORDS: Final = 64
+_MOST_BYTES: Final = 1 << 17  # what is decoded at once; a record that is larger comes alone
 Done = Callable[[Reread | None], None]
 
 
@@ -30,7 +30,7 @@ class CatchUp:
     """
 
     def __init__(self, options: Options, places: Places, made: Mapping[str, Any]) -> None:
-        self._topic = options.events_topic
+        self._parts = [TopicPartition(options.events_topic, number) for number in range(options.partitions)]
         self._limit_s = options.connect_timeout_ms / 1000
         self._places = places
         self._requests: asyncio.Queue[tuple[int, int, int, Done]] = asyncio.Queue()
@@ -39,8 +39,8 @@ class CatchUp:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=100,
-            max_partition_fetch_bytes=max(1 << 20, options.frame_bytes + 65_536),
+            fetch_max_wait_ms=10,  # what is asked for is there
+            max_partition_fetch_bytes=_MOST_BYTES,
         )
         places.watch(self._consumer._client)  # noqa: SLF001 the library has no other name for it
         self._is_started = False
@@ -55,7 +55,7 @@ class CatchUp:
             partition, offset, end, done = await self._requests.get()
             found: Reread | None = None
             try:
-                found = await self._read(TopicPartition(self._topic, partition), offset, end)
+                found = await self._read(self._parts[partition], offset, end)
             except (KafkaError, TimeoutError):
                 await asyncio.sleep(0.1)
             finally:
@@ -65,14 +65,13 @@ class CatchUp:
         consumer = self._consumer
         async with asyncio.timeout(self._limit_s + _WAIT_MS / 1000):
             if not self._is_started:
-                with closing_connections():
-                    await consumer.start()
-                await self._places.look_up(consumer._client)  # noqa: SLF001 as above
-                self._is_started = True
-            if place not in consumer.assignment():
-                consumer.assign([place])
+                await self._start()
             consumer.seek(place, offset)
-            found = await consumer.getmany(place, timeout_ms=_WAIT_MS, max_records=_MOST_RECORDS)
+            consumer.resume(place)
+            try:
+                found = await consumer.getmany(place, timeout_ms=_WAIT_MS)
+            finally:
+                consumer.pause(place)  # at once, else the library requests more, and the next request waits for that
             records = [(record.offset, record.value) for record in found.get(place, ())]
             if records and records[0][0] == offset:
                 # What is behind *end* may have come after the caller had looked, and was not asked for.
@@ -85,6 +84,18 @@ class CatchUp:
         if offset < first or offset >= last:
             return Reread((), max(offset, first), first)
         return None
+
+    async def _start(self) -> None:
+        """Have all partitions assigned, because the library drops what it has with each assignment; none is read."""
+        consumer = self._consumer
+        with closing_connections():
+            await consumer.start()
+        await self._places.look_up(consumer._client)  # noqa: SLF001 as above
+        consumer.assign(self._parts)
+        for place in self._parts:
+            consumer.seek(place, 0)
+        consumer.pause(*self._parts)
+        self._is_started = True
 
     async def stop(self) -> None:
         """End the consumer; requests that wait have failed."""

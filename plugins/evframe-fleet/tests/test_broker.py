@@ -185,6 +185,18 @@ async def test_frames_are_read_again(kafka, resolver):
         assert (list(rest.frames), rest.next_offset) == ([], 10)
 
 
+async def test_much_is_read_again_at_once(kafka, resolver):
+    """Each request takes what fits, from any partition in turn, so that who is behind comes nearer to the others."""
+    async with running(options_of(kafka.port), resolver) as one:
+        await until(lambda: len(one.owned) == 4)
+        puts = [put(one.broker.put_frame, number % 2, b"x" * 100) for number in range(400)]
+        await asyncio.gather(*puts)
+        for begin in (0, 100):
+            for partition in (0, 1):
+                again = await put(one.broker.read_again, partition, begin, 200)
+                assert len(again.frames) == again.next_offset - begin == 200 - begin
+
+
 async def test_a_gateway_that_leaves_still_writes(kafka, resolver):
     """After `leave`, the partitions are another member's at once, and frames and leases are still acknowledged."""
     options = options_of(kafka.port)
