@@ -64,7 +64,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         self._paused: set[int] = set()
         self._epoch = 0
         self._taking_over: asyncio.Task[None] | None = None
-        self._commits: set[asyncio.Task[None]] = set()
+        self._commits: set[asyncio.Task[bool]] = set()
         self._is_starting = self._is_leaving = self._has_ended = False
 
     def _place(self, partition: int) -> TopicPartition:
@@ -148,11 +148,13 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
 
     def commit(self, offsets: Mapping[int, int], done: Callable[[bool], None]) -> None:
         """Commit offsets; see `Log.commit`."""
-        task = asyncio.ensure_future(self._commit(dict(offsets), done))
+        task = asyncio.ensure_future(self._commit(dict(offsets)))
         self._commits.add(task)
         task.add_done_callback(self._commits.discard)
+        # Not by the task itself: one that is cancelled before its first turn would do nothing.
+        task.add_done_callback(lambda task: done(not task.cancelled() and task.result()))
 
-    async def _commit(self, offsets: dict[int, int], done: Callable[[bool], None]) -> None:
+    async def _commit(self, offsets: dict[int, int]) -> bool:
         epoch, is_accepted = self._epoch, False
         try:
             if offsets and offsets.keys() <= self._owned:
@@ -163,8 +165,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
                 is_accepted = epoch == self._epoch
         except (KafkaError, TimeoutError):
             pass
-        finally:
-            done(is_accepted)
+        return is_accepted
 
     # As the library uses it
 

@@ -234,6 +234,16 @@ async def test_a_hand_over_does_what_is_due(kafka, resolver):
             assert one.losses == []
 
 
+async def test_a_commit_has_an_outcome_when_the_partitions_are_lost_at_once(kafka, resolver):
+    """Else the machine would wait for it for ever, and commit and claim nothing any more."""
+    async with running(options_of(kafka.port), resolver) as one:
+        await until(lambda: len(one.owned) == 4)
+        outcomes = []
+        one.broker.commit({0: 0}, outcomes.append)
+        one.broker.connection.membership.lose()
+        await until(lambda: outcomes == [False])
+
+
 async def test_a_network_that_is_cut_and_comes_back(kafka, resolver):
     """While the network is cut, nothing is acknowledged and no membership is proven; then all of it continues."""
     async with FaultProxy(kafka.behind_proxy, kafka.proxy_port) as proxy:
