@@ -39,7 +39,7 @@ class CatchUp:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=10,  # what is asked for is there
+            fetch_max_wait_ms=10,  # what is asked for has arrived
             max_partition_fetch_bytes=_MOST_BYTES,
         )
         places.watch(self._consumer._client)  # noqa: SLF001 the library has no other name for it

@@ -137,6 +137,7 @@ class Writer:
         self._failed.cancel()
         while not self._leases.empty():
             self._leases.get_nowait()[2](None)
+        await asyncio.sleep(0)  # a call that is cancelled before its first turn would have no outcome
         calls = list(self._calls)
         for each in calls:
             each.cancel()

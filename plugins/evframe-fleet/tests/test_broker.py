@@ -244,6 +244,15 @@ async def test_a_commit_has_an_outcome_when_the_partitions_are_lost_at_once(kafk
         await until(lambda: outcomes == [False])
 
 
+async def test_a_frame_has_an_outcome_when_the_producer_ends_at_once(kafka, resolver):
+    """Else the frames of its partition would wait for it for ever."""
+    async with running(options_of(kafka.port), resolver) as one:
+        outcomes = []
+        one.broker.put_frame(0, b"x", outcomes.append)
+        await one.broker.connection.writer.stop()
+        assert len(outcomes) == 1
+
+
 async def test_a_network_that_is_cut_and_comes_back(kafka, resolver):
     """While the network is cut, nothing is acknowledged and no membership is proven; then all of it continues."""
     async with FaultProxy(kafka.behind_proxy, kafka.proxy_port) as proxy:
