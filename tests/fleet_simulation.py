@@ -719,7 +719,8 @@ class World:
         before = self.deliveries[number, socket]
         if self.is_calm and before:
             settled, _, owner = before[-1]
-            repeats_s = CALM_S if owner.is_dead else 0.0  # who gives a partition up says all that is settled
+            # Who gives a partition up waits for what is under way, and says all that is settled.
+            repeats_s = CALM_S if owner.is_dead else -owner.member._settings.revoke_s
             assert settled >= owner.left_at - repeats_s, f"{number} for {socket}, settled at {settled}, comes again"
         before.append((self.now, place, process))
 

@@ -70,3 +70,44 @@ def test_a_gateway_with_a_slow_clock_renews_and_ends():
     assert shown(world.unsubscribe, fast, SOCKETS[0]) == [None, None]
     assert [lease.expire_s for lease in shown(world.subscribe, slow, SOCKETS[0], 30_000)] == [30_000, 30_000]
     assert shown(world.unsubscribe, slow, SOCKETS[0]) == [None, None]
+
+
+def test_no_batch_begins_within_the_margin():
+    """A member without contact ceases to deliver earlier than the group excludes it, by the margin."""
+    world = World(1)
+    for _ in range(4):
+        world.advance(0.5)
+        world.settle_down()
+    owner = world.broker.owner[0]
+    parts, partition = owner.member._parts, owner.member.partitions[0]
+
+    world.now = parts.proof + parts.settings.session_s - parts.settings.margin_s - 0.01
+    assert partition.check()
+    world.now += 0.02
+    assert not partition.check()
+
+
+def test_a_partition_is_given_up_when_what_is_under_way_is_over():
+    """The last positions are those behind the batches under way, which the next owner does not repeat."""
+    world = World(1)
+    for _ in range(4):
+        world.advance(0.5)
+        world.settle_down()
+    number = shard_of(SOCKETS[0], PARTITIONS)
+    owner = world.broker.owner[number]
+    world.subscribe(owner, SOCKETS[0], 0)
+    world.settle_down()
+    world.raise_event(owner)
+    while not any(owner.under_way.values()):
+        world.step(owner, 0.3)
+    done = []
+
+    owner.member.partitions[number].revoke(lambda: done.append(world.now))
+    owner.member.tick()
+    assert not owner.member.partitions[number].positions.is_under_way
+
+    for _ in range(4):
+        world.settle_down()
+        world.advance(0.1)
+    assert done
+    assert world.table.effective(number, SOCKETS[0]) > 0
