@@ -247,6 +247,7 @@ async def test_a_commit_has_an_outcome_when_the_partitions_are_lost_at_once(kafk
 async def test_a_frame_has_an_outcome_when_the_producer_ends_at_once(kafka, resolver):
     """Else the frames of its partition would wait for it for ever."""
     async with running(options_of(kafka.port), resolver) as one:
+        await until(lambda: len(one.owned) == 4)
         outcomes = []
         one.broker.put_frame(0, b"x", outcomes.append)
         await one.broker.connection.writer.stop()
