@@ -120,5 +120,13 @@ class Connection:
     async def close(self) -> None:
         """End all parts; what was not acknowledged may have been written or not."""
         self.membership.lose()
-        for part in (self.membership, self.catch_up, self.tail, self.writer):
-            await part.stop()
+        await _stop(self.membership, self.catch_up, self.tail, self.writer)
+
+
+async def _stop(first: Any, *others: Any) -> None:
+    """Stop one part after the other, also when this is cancelled at one of them."""
+    try:
+        await first.stop()
+    finally:
+        if others:
+            await _stop(*others)
