@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +23,6 @@ log = logging.getLogger("evframe.fleet")
 GROUP: Final = "fleet"
 BROKERS: Final = "brokers"
 PARTITIONS: Final = "partitions"
-_ALIVE_S: Final = 30.0  # a member says every ten seconds what it has
 _MOST_BEHIND: Final = 1000
 
 
@@ -95,15 +93,14 @@ class Status:
     def _owner(self, number: int) -> str | None:
         """Return the name of the member that has claimed a partition, and lives."""
         owner = self._machine.table.owners.get(number)
-        member = None if owner is None else self._machine.table.members.get(owner[1])
-        return None if owner is None or member is None or not _is_alive(member) else owner[1]
+        return owner[1] if owner is not None and self._machine.is_alive(owner[1]) else None
 
     def statistics(self) -> list[StatisticGroup]:
         """Return the counters and the gauges."""
         table = self._machine.table
         counters = {f"lost_{reason}": self.lost[reason] for reason in ("unsubscribed", "damaged", "retention")}
         gauges = {
-            "members": sum(map(_is_alive, table.members.values())),
+            "members": sum(map(self._machine.is_alive, table.members)),
             "leases": len(table.leases),
             "owned_partitions": len(self._machine.partitions),
             "partitions_without_owner": len(self.without_owner),
@@ -130,15 +127,15 @@ class Status:
 
     async def _listed(self) -> dict[str, Any]:
         ends = await self._broker.ends()
-        table, now = self._machine.table, time.time()
+        table = self._machine.table
         members = [
             {
                 "name": name,
                 "host": each.get("host"),
                 "pid": each.get("pid"),
-                "is_alive": _is_alive(each),
+                "is_alive": self._machine.is_alive(name),
                 "partitions": [number for number in range(self._options.partitions) if self._owner(number) == name],
-                "seen_s": max(0, round(now - each["at"])),
+                "seen_s": round(self._machine.silent_s(name), 1),
             }
             for name, each in sorted(table.members.items())
         ]
@@ -169,10 +166,6 @@ class Status:
                 left -= 1
                 lag = max(0, ends[number] - (place >> INDEX_BITS)) if number in ends else None
                 yield {"socket": canonical_of(key), "partition": number, "lag_frames": lag}
-
-
-def _is_alive(member: dict[str, Any]) -> bool:
-    return bool(member["at"] > time.time() - _ALIVE_S)
 
 
 def _ranges(numbers: list[int]) -> str:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    KafkaError,
+    PolicyViolationError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 from evframe_kafka_clients.consuming import for_a_producer
 from evframe_kafka_clients.places import Places
 from evframe_kafka_clients.starting import closing_connections
@@ -15,6 +22,8 @@ from evframe_kafka_clients.starting import closing_connections
 from evframe_fleet.options import Options
 
 _LEAST_LAG_MS: Final = 60_000  # what is written over is read by every gateway that is not away for longer
+_LOOK_S: Final = 0.1
+_REPLICAS: Final = (InvalidReplicationFactorError, PolicyViolationError)
 _NOT_OF_ADMIN: Final = ("max_request_size",)
 
 
@@ -69,6 +78,7 @@ class Topics:
         Raises:
             TopicError: if a topic cannot be made, or has settings with which events or leases are lost.
             KafkaError: if the cluster does not answer as expected.
+            TimeoutError: if a topic is neither listed nor can be made.
         """
         settings = {name: value for name, value in for_a_producer(made).items() if name not in _NOT_OF_ADMIN}
         admin = AIOKafkaAdminClient(**settings, request_timeout_ms=int(limit_s * 1000))
@@ -76,22 +86,37 @@ class Topics:
         try:
             with closing_connections():
                 await admin.start()
-            found = {topic["topic"]: topic for topic in await admin.describe_topics()}
-            missing = [topic for name, topic in self._wanted.items() if name not in found]
-            if missing:
-                await self._make(admin, missing)
-            for name in self._wanted.keys() & found.keys():
-                await self._check(admin, name, len(found[name]["partitions"]))
+            async with asyncio.timeout(limit_s):
+                while True:
+                    if await self._are_there(admin):
+                        break
+                    await asyncio.sleep(_LOOK_S)
         finally:
             await admin.close()
 
-    async def _make(self, admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> None:
+    async def _are_there(self, admin: AIOKafkaAdminClient) -> bool:
+        """Make what is missing, and check the rest; return whether nothing is left that nobody has looked at.
+
+        Another gateway, or a person, may have made a topic that the brokers do not list yet.
+        """
+        found = {topic["topic"]: topic for topic in await admin.describe_topics()}
+        missing = [topic for name, topic in self._wanted.items() if name not in found]
+        if missing and not await self._make(admin, missing):
+            return False
+        for name in self._wanted.keys() & found.keys():
+            await self._check(admin, name, len(found[name]["partitions"]))
+        return True
+
+    async def _make(self, admin: AIOKafkaAdminClient, missing: list[NewTopic]) -> bool:
+        """Make topics, and return whether none of them was there."""
         answer = await admin.create_topics(missing)
         for name, code, *text in answer.topic_errors:
             error = for_code(code)
-            if code and error is not TopicAlreadyExistsError:  # another gateway has been faster
+            if code and error is not TopicAlreadyExistsError:
                 reason = next(filter(None, text), "") or error.__name__
-                raise TopicError(f"topic {name!r}: expected a cluster that makes it, got {reason}")
+                hint = f" (replication_factor is {self._options.replication_factor})" if error in _REPLICAS else ""
+                raise TopicError(f"topic {name!r}: expected a cluster that makes it, got {reason}{hint}")
+        return not any(code for _, code, *_ in answer.topic_errors)
 
     async def _check(self, admin: AIOKafkaAdminClient, name: str, partitions: int) -> None:
         wanted = self._wanted[name]

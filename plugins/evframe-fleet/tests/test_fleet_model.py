@@ -111,3 +111,21 @@ def test_a_partition_is_given_up_when_what_is_under_way_is_over():
         world.advance(0.1)
     assert done
     assert world.table.effective(number, SOCKETS[0]) > 0
+
+
+def test_a_member_that_was_killed_is_shown_as_dead():
+    """Once its session is over, and it has had the time to say something again; those that live are shown as alive."""
+    world = World(1)
+    for _ in range(4):
+        world.advance(0.5)
+        world.settle_down()
+    one, other = world.running[:2]
+    assert one.member.is_alive(one.name)
+    assert one.member.is_alive(other.name)
+
+    world.kill(other, 0)
+    for _ in range(4):
+        world.advance(one.member._parts.settings.session_s / 2)
+        world.settle_down()
+    assert one.member.is_alive(one.name)
+    assert not one.member.is_alive(other.name)
