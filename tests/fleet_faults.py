@@ -6,7 +6,7 @@ import signal
 
 from fleets import Fleet
 
-TUNING = "session_timeout_ms = 1500\nheartbeat_interval_ms = 150\nmargin_ms = 500\n"
+TUNING = "session_timeout_ms = 1400\nheartbeat_interval_ms = 100\nmargin_ms = 400\n"
 
 
 class Trial:

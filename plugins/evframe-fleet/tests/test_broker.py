@@ -150,6 +150,19 @@ async def test_partitions_move_and_frames_continue_where_they_were_committed(kaf
         assert time.monotonic() - begun < 5
 
 
+async def test_partitions_are_divided_by_the_names_of_the_gateways(kafka, resolver):
+    """The same gateways have the same partitions, whenever each has come."""
+    options = options_of(kafka.port)
+    for order in (("a", "b"), ("b", "a")):
+        async with (
+            running(attrs.evolve(options, name=order[0]), resolver) as first,
+            running(attrs.evolve(options, name=order[1]), resolver) as second,
+        ):
+            await until(lambda first=first, second=second: len(first.owned) == len(second.owned) == 2)
+            owned = dict(zip(order, (set(first.owned), set(second.owned)), strict=True))
+            assert owned == {"a": {0, 2}, "b": {1, 3}}
+
+
 async def test_a_paused_partition_continues_with_the_next_frame(kafka, resolver):
     """After `pause` no frame is passed, and after `resume` the next one is: none is lost, and none comes twice."""
     async with running(options_of(kafka.port), resolver) as one:
