@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from math import inf
 from typing import TYPE_CHECKING, Final
 
 from evframe_shards.hashing import shard_of
@@ -12,11 +11,11 @@ from evframe_shards.outgoing import Outgoing, Way
 from evframe_shards.queue import ShardQueue
 from evframe_wire.keys import canonical_of
 from evframe_wire.keys import key_of as socket_key_of
-from orjson import dumps
 
 from evframe_fleet.leases import Leases
 from evframe_fleet.ownership import Partition
 from evframe_fleet.parts import Parts
+from evframe_fleet.presence import Presence
 from evframe_fleet.puts import Puts
 from evframe_fleet.table import Record, Table, key_of, names_of
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 _HEAL_S: Final = 10.0  # within the time that the broker keeps records which have later ones
 _CLEAN_S: Final = 5.0
 _FORGET_S: Final = 120.0
-_GONE_S: Final = 3600.0
 
 
 class Member:
@@ -78,9 +76,8 @@ class Member:
         self._void: dict[str, tuple[float, float]] = {}  # when others, and when the owner, write what is
         self._over: dict[str, float] = {}  # keys that get a tombstone, by the time
         self._commit_at = self._forget_at = clock()
-        self._say_at = -1.0
-        self._heard: dict[str, float] = {}  # when each member has said what it has, by this gateway's clock
-        self._said: list[int] = []
+        self.presence = Presence(self._parts)
+        """Which members live."""
         self._is_committing = False
         self._on_left: Callable[[], None] | None = None
 
@@ -150,7 +147,7 @@ class Member:
         if record.kind == "lease":
             self._leases.read(key, record, before)
         elif record.kind == "member":
-            self._heard[record.names[0]] = self._parts.clock()
+            self.presence.read(record.names[0])
         elif record.kind == "owner" and record.names[0] in self.partitions and value is not None:
             self.partitions[record.names[0]].owner_read()
         self._clean(key, record)
@@ -252,7 +249,8 @@ class Member:
         self._leases.end_due()
         self._heal(now)
         self._bury(now)
-        self._say(now)
+        if self._on_left is None:
+            self.presence.write(sorted(self.partitions))
         if now >= self._forget_at + _FORGET_S:
             self._forget_at = now
             self.table.forget()
@@ -281,29 +279,6 @@ class Member:
                 self._log.put_lease(key, self.table.state_of(key, self._settings.name), lambda _: None)
             elif owner is not None and owner.positions is not None:
                 owner.positions.write_again(kind, *names[1:])
-
-    def _say(self, now: float) -> None:
-        """Say what this gateway has, when that has changed, and now and then."""
-        owned = sorted(self.partitions)
-        if self._on_left is None and (now >= self._say_at + self._say_s or owned != self._said):
-            self._say_at, self._said = now, owned
-            record = {**self._settings.about, "at": self._parts.wall(), "partitions": owned}
-            self._log.put_lease(key_of("member", self._settings.name), dumps(record), lambda _: None)
-            for name, each in list(self.table.members.items()) if 0 in owned else ():
-                if each["at"] < self._parts.wall() - _GONE_S:
-                    self._log.put_lease(key_of("member", name), None, lambda _: None)
-
-    @property
-    def _say_s(self) -> float:
-        return self._settings.session_s / 2
-
-    def silent_s(self, name: str) -> float:
-        """Return for how many seconds a member has said nothing; what is read at the start counts as said then."""
-        return self._parts.clock() - self._heard.get(name, -inf)
-
-    def is_alive(self, name: str) -> bool:
-        """Return whether a member has not left, and has written lately what it has."""
-        return name in self.table.members and self.silent_s(name) < self._settings.session_s + self._say_s
 
     def give_up(self, reason: str) -> int:
         """See `evframe_fleet.log.Machine.give_up`."""

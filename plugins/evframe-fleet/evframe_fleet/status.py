@@ -93,14 +93,14 @@ class Status:
     def _owner(self, number: int) -> str | None:
         """Return the name of the member that has claimed a partition, and lives."""
         owner = self._machine.table.owners.get(number)
-        return owner[1] if owner is not None and self._machine.is_alive(owner[1]) else None
+        return owner[1] if owner is not None and self._machine.presence.is_alive(owner[1]) else None
 
     def statistics(self) -> list[StatisticGroup]:
         """Return the counters and the gauges."""
         table = self._machine.table
         counters = {f"lost_{reason}": self.lost[reason] for reason in ("unsubscribed", "damaged", "retention")}
         gauges = {
-            "members": sum(map(self._machine.is_alive, table.members)),
+            "members": sum(map(self._machine.presence.is_alive, table.members)),
             "leases": len(table.leases),
             "owned_partitions": len(self._machine.partitions),
             "partitions_without_owner": len(self.without_owner),
@@ -133,9 +133,9 @@ class Status:
                 "name": name,
                 "host": each.get("host"),
                 "pid": each.get("pid"),
-                "is_alive": self._machine.is_alive(name),
+                "is_alive": self._machine.presence.is_alive(name),
                 "partitions": [number for number in range(self._options.partitions) if self._owner(number) == name],
-                "seen_s": round(self._machine.silent_s(name), 1),
+                "seen_s": round(self._machine.presence.silent_s(name), 1),
             }
             for name, each in sorted(table.members.items())
         ]

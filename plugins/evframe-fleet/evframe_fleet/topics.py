@@ -95,7 +95,7 @@ class Topics:
             await admin.close()
 
     async def _are_there(self, admin: AIOKafkaAdminClient) -> bool:
-        """Make what is missing, and check the rest; return whether nothing is left that nobody has looked at.
+        """Make what is missing, and check the rest; return whether all of it was checked.
 
         Another gateway, or a person, may have made a topic that the brokers do not list yet.
         """

@@ -120,12 +120,12 @@ def test_a_member_that_was_killed_is_shown_as_dead():
         world.advance(0.5)
         world.settle_down()
     one, other = world.running[:2]
-    assert one.member.is_alive(one.name)
-    assert one.member.is_alive(other.name)
+    assert one.member.presence.is_alive(one.name)
+    assert one.member.presence.is_alive(other.name)
 
     world.kill(other, 0)
     for _ in range(4):
         world.advance(one.member._parts.settings.session_s / 2)
         world.settle_down()
-    assert one.member.is_alive(one.name)
-    assert not one.member.is_alive(other.name)
+    assert one.member.presence.is_alive(one.name)
+    assert not one.member.presence.is_alive(other.name)

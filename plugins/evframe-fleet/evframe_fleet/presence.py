@@ -1,0 +1,58 @@
+"""Which members of the fleet live: each writes what it has, again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from orjson import dumps
+
+from evframe_fleet.records import key_of
+
+if TYPE_CHECKING:
+    from evframe_fleet.parts import Parts
+
+_GONE_S: Final = 3600.0
+
+
+class Presence:
+    """Writes what this member has, and says which members have done that lately.
+
+    Args:
+        parts: of the member.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._every_s = parts.settings.session_s / 2
+        self._read_at: dict[str, float] = {}  # by this gateway's clock
+        self._written_at = -inf
+        self._written: Sequence[int] = ()
+
+    def read(self, name: str) -> None:
+        """Take that a record of a member was read; what is read at the start counts as written then."""
+        self._read_at[name] = self._parts.clock()
+
+    def silent_s(self, name: str) -> float:
+        """Return for how many seconds a member has written nothing."""
+        return self._parts.clock() - self._read_at.get(name, -inf)
+
+    def is_alive(self, name: str) -> bool:
+        """Return whether a member has not left, and has written lately what it has."""
+        limit_s = self._parts.settings.session_s + self._every_s
+        return name in self._parts.table.members and self.silent_s(name) < limit_s
+
+    def write(self, owned: Sequence[int]) -> None:
+        """Write which partitions this gateway has, when that has changed or it is time; forget who is long gone."""
+        parts = self._parts
+        now = parts.clock()
+        if now < self._written_at + self._every_s and owned == self._written:
+            return
+        self._written_at, self._written = now, owned
+        record = {**parts.settings.about, "at": parts.wall(), "partitions": owned}
+        parts.log.put_lease(key_of("member", parts.settings.name), dumps(record), lambda _: None)
+        for name, each in list(parts.table.members.items()) if 0 in owned else ():
+            if each["at"] < parts.wall() - _GONE_S:
+                parts.log.put_lease(key_of("member", name), None, lambda _: None)
+                self._read_at.pop(name, None)
