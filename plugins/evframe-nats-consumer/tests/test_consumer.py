@@ -177,9 +177,10 @@ async def test_large_messages_keep_their_order(nats, stream):
     """Large messages, which are read beside the loop, arrive in order among small ones; those refused are terminated."""
     large = NOTIFICATION.replace("%d}", '%d,"v":"' + "x" * 20_000 + '"}')
     async with Consuming(nats, stream) as consuming:
+        bodies = []
         for number in range(0, 30, 3):
-            await publish(nats, stream, NOTIFICATION % number, large % (number + 1), b" " * 10_000)
-            await publish(nats, stream, NOTIFICATION % (number + 2))
+            bodies += [NOTIFICATION % number, large % (number + 1), b" " * 10_000, NOTIFICATION % (number + 2)]
+        await publish(nats, stream, *bodies)  # on one connection: among several, the server keeps no order
         await until(lambda: consuming.listed["acknowledged"] == 30 and consuming.listed["terminated"] == 10)
         assert consuming.numbers == list(range(30))
         assert consuming.listed["refused"] == {"no_event": 10}
