@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 
 from evframe_files.places import beside
 from evframe_wire.keys import canonical_of, key_of
+from evframe_wire.path_masking import share_marks
 
 from evframe import Event, hookimpl
 from evframe.plugin import (
@@ -78,6 +79,7 @@ class JournalPlugin:
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
         """Keep what makes events again."""
+        share_marks()  # the next process finds what was kept for a subscriber by the subscriber's name
         self._context = self._events.context = context
 
     @hookimpl
