@@ -1,8 +1,8 @@
 """What of a path may be shown: a part that looks like a secret is shown as a mark.
 
 The mark is the same for the same secret while the process runs, so that equal sockets have equal
-texts and others have others; it says nothing about the secret. Processes that share their subscribers
-have the same marks (`share_marks`), with which a secret that is short may be guessed.
+texts and others have others; it says nothing about the secret. Processes that find each other's
+subscribers have the same marks (`share_marks`), with which a secret that is short may be guessed.
 """
 
 from __future__ import annotations
