@@ -46,6 +46,7 @@ class LeaseKeeper:
         self._works = False  # what changes is kept: after the start, and before the end
         self._waiting: defaultdict[str, list[KeptLease]] = defaultdict(list)  # by event
         self._unmade: dict[Key, KeptLease] = {}  # read, and not subscribed yet
+        self._restoring: Key | None = None  # what is being subscribed
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
@@ -98,6 +99,7 @@ class LeaseKeeper:
         try:
             policy = Policy.read(json.loads(lease.policy)) if lease.policy else NO_POLICY
             terms = Terms(lease.expire_s, lease.interface, policy)
+            self._restoring = lease.key
             if is_over or not self._context.leases.restore_subscription(lease.event, lease.text, terms, remaining_s):
                 self._writer.write(lease.key, None)
         except UnknownEventError:
@@ -106,6 +108,8 @@ class LeaseKeeper:
             problem = error.problem if isinstance(error, SocketError) else str(error)
             log.warning("a kept subscription cannot be made", extra={"event": lease.event, "problem": problem})
             self._waiting[lease.event].append(lease)
+        finally:
+            self._restoring = None
 
     @hookimpl
     def event_registered(self, event: EventDefinition) -> None:
@@ -117,9 +121,16 @@ class LeaseKeeper:
     @hookimpl
     def lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
         """Keep what has changed."""
-        if not self._works or self._writer is None or not _lasts(lease):
+        if self._writer is None or not _lasts(lease):
             return
         key = key_of(lease)
+        kept = self._restoring
+        if change == "restored" and kept is not None and kept != key:
+            # The mark in place of a secret is another one in each process.
+            self._writer.write(key, lease)
+            self._writer.write(kept, None)
+        if not self._works:
+            return
         self._unmade.pop(key, None)
         if change in {"made", "refreshed"}:  # what is restored is in the file already
             self._writer.write(key, lease)

@@ -241,6 +241,36 @@ async def test_secrets_survive(path):
     assert [(lease.socket, lease.text) for lease in kept(path)] == [("memory:a", "memory:password@a")]
 
 
+PROGRAM = """
+import asyncio, sys
+import evframe
+from evframe.config import parse_config
+
+async def main():
+    events = evframe.EventInterface(parse_config(f'[plugins.state]\\npath = "{sys.argv[1]}"'))
+    events.register_event("E_A")
+    async with events:
+        if sys.argv[2] == "subscribe":
+            events.subscribe_event("E_A", "xmlrpc:192.0.2.1:80/a?token=s3cretS3cret:m", expire_s=3000)
+        elif sys.argv[2] == "end":
+            for lease in list(events.subscriptions):
+                events.unsubscribe_event("E_A", lease.subscriber.socket.canonical)
+        print(len(list(events.subscriptions)))
+
+asyncio.run(main())
+"""
+
+
+async def test_a_subscription_with_a_secret_in_its_path_ends(path):
+    """Each process shows another mark in place of the secret, and has one subscription, which does not come back."""
+    found = []
+    for action in ("subscribe", "look", "end", "look"):
+        command = [sys.executable, "-c", PROGRAM, str(path), action]
+        found.append(int(await asyncio.to_thread(subprocess.check_output, command, timeout=60)))
+
+    assert found == [1, 1, 0, 0]
+
+
 async def test_two_processes(path):
     """A file that another process uses is one clear error of the start."""
     holder = LeaseFile(path)
