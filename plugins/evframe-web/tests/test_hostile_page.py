@@ -73,7 +73,7 @@ async def test_a_large_letter_is_opened(served, look, tmp_path, body):
         await until(lambda: journal.letters.count == 1)
         await show(page, "5")
         await page.locator("#letters tbody tr").first.click()
-        await expect(page.locator("#detail pre")).to_contain_text("E_A")
+        await expect(page.locator("#detail pre")).to_contain_text("E_A", timeout=30_000)  # with megabytes, among others
         assert await page.evaluate("document.querySelector('#detail pre').textContent.length") < 200_000
 
 
