@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from evframe_shards.leases import END_OF_TIME
 from evframe_wire.keys import canonical_of
 from orjson import dumps, loads
 
@@ -11,7 +12,6 @@ OTHER: Final = '["other"]'
 """The key of a record that concerns another events topic."""
 _OF_TOPIC: Final = ('["owner"', '["front"', '["behind"')
 _MOST: Final = 1 << 53
-_END_OF_TIME: Final = 1e11  # in seconds of the wall clock: thousands of years
 
 
 class RecordError(ValueError):
@@ -134,7 +134,7 @@ def _check_number(number: Any) -> None:
 
 
 def _check_time(at: Any) -> None:
-    if not isinstance(at, int | float) or not 0 <= at < _END_OF_TIME:
+    if not isinstance(at, int | float) or not 0 <= at < END_OF_TIME:
         raise RecordError(f"expected a time, got {at!r}")
 
 

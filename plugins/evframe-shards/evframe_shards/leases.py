@@ -14,7 +14,8 @@ from evframe.plugin import Policy, Terms
 if TYPE_CHECKING:
     from evframe.plugin import PluginContext, Subscription
 
-_END_OF_TIME: Final = 1e11  # in seconds of the wall clock: thousands of years
+END_OF_TIME: Final = 1e11
+"""No time of a record is later, in seconds of the wall clock: thousands of years."""
 
 
 @attrs.frozen
@@ -92,7 +93,7 @@ class Lease:
         if (
             not all(type(text) is str for text in texts)
             or type(lease.expire_s) is not int
-            or not (ends_at is None or (isinstance(ends_at, int | float) and 0 <= ends_at < _END_OF_TIME))
+            or not (ends_at is None or (isinstance(ends_at, int | float) and 0 <= ends_at < END_OF_TIME))
             or not isinstance(lease.policy, Mapping)
         ):
             raise ValueError("expected a lease, got other types")

@@ -7,6 +7,7 @@ import signal
 from contextlib import asynccontextmanager
 
 import pytest
+from numbered import Load, assert_all
 
 import evframe
 from evframe.testing import until
@@ -86,6 +87,23 @@ class Workers:
 
     async def ready(self):
         await until(lambda: self.are_ready)
+
+    async def lose_nothing_in_kills(self, receiver):
+        """Kill the first worker twice under load, and check that the peer gets every event, and each is counted once."""
+        self.subscribe_event("E_TEST", receiver.tcp)
+        await self.ready()
+        async with Load(self.events) as load:
+            for _ in range(2):
+                seen = len(receiver.numbers)
+                await until(lambda seen=seen: len(receiver.numbers) > seen + 50)
+                self.kill(0)
+                await until(lambda: not self.are_ready)
+                await self.ready()
+        await self.settled()
+        await until(lambda: len(set(receiver.numbers)) == load.raised)
+        assert_all(receiver.numbers, load.raised)
+        counters = self.counters(receiver.tcp)
+        assert (counters.raised, counters.delivered) == (load.raised, load.raised)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 import socket
 
 from evframe_workers.kept import KeptLedger
-from numbered import Load, assert_all, assert_exactly, assert_in_order
+from numbered import assert_exactly, assert_in_order
 
 from evframe.plugin import Policy
 from evframe.testing import until
@@ -47,20 +47,7 @@ async def test_kept_subscribers_are_divided(workers, receiver, tmp_path):
 async def test_a_killed_worker_gets_the_events_from_the_journal(workers, receiver, tmp_path):
     """While events are raised, the worker is killed twice: each event arrives, in order but for what is sent again."""
     async with workers(1, kept(tmp_path)) as front:
-        front.subscribe_event("E_TEST", receiver.tcp)
-        await front.ready()
-        async with Load(front.events) as load:
-            for _ in range(2):
-                seen = len(receiver.numbers)
-                await until(lambda seen=seen: len(receiver.numbers) > seen + 50)
-                front.kill(0)
-                await until(lambda: not front.are_ready)
-                await front.ready()
-        await front.settled()
-        await until(lambda: len(set(receiver.numbers)) == load.raised)
-        assert_all(receiver.numbers, load.raised)
-        counters = front.counters(receiver.tcp)
-        assert (counters.raised, counters.delivered) == (load.raised, load.raised)
+        await front.lose_nothing_in_kills(receiver)
 
 
 async def test_what_no_worker_has_delivered_is_there_after_the_end(workers, receiver, tmp_path):

@@ -8,7 +8,7 @@ import socket
 import pytest
 from evframe_wire.ids import id_of
 from evframe_workers.ledger import Ledger
-from numbered import Load, assert_all, assert_exactly, assert_in_order
+from numbered import assert_exactly, assert_in_order
 
 import evframe
 from evframe import ConfigError
@@ -38,20 +38,7 @@ async def test_events_are_delivered_in_order_and_counted(workers, receiver):
 async def test_a_killed_worker_loses_nothing(workers, receiver):
     """While events are raised, a worker is killed twice: each event arrives, in order but for what is sent again."""
     async with workers(1) as front:
-        front.subscribe_event("E_TEST", receiver.tcp)
-        await front.ready()
-        async with Load(front.events) as load:
-            for _ in range(2):
-                seen = len(receiver.numbers)
-                await until(lambda seen=seen: len(receiver.numbers) > seen + 50)
-                front.kill(0)
-                await until(lambda: not front.are_ready)
-                await front.ready()
-        await front.settled()
-        await until(lambda: len(set(receiver.numbers)) == load.raised)
-        assert_all(receiver.numbers, load.raised)
-        counters = front.counters(receiver.tcp)
-        assert (counters.raised, counters.delivered) == (load.raised, load.raised)
+        await front.lose_nothing_in_kills(receiver)
         groups = {group.name: group for group in front.plugins.statistics()}
         assert groups["workers"].counters["restarts"] == 2
         assert groups["workers"].gauges == {"running": 1, "subscribers": 1}
