@@ -85,6 +85,9 @@ class Undoes(Fixed):
             raise RuntimeError("of which only the log tells")
         return undo
 
+class Opens:
+    has_queues = False
+
 class Strict:
     @hookimpl
     def register_events(self, collector):
@@ -124,7 +127,7 @@ def config(text, *disabled):
     """Return a configuration without the plugins of this repository, installed or not."""
     from importlib.metadata import entry_points
 
-    own = {"memory", "secret", "adapts", "fixed", "strict", "loose", "a-undoes", "z-undoes"} - set(disabled)
+    own = {"memory", "secret", "adapts", "fixed", "strict", "loose", "opens", "a-undoes", "z-undoes"} - set(disabled)
     names = {entry.name for entry in entry_points(group="evframe")} - own
     return parse_config(OTHERS % ", ".join(f'"{name}"' for name in sorted(names)) + text)
 
@@ -432,6 +435,20 @@ async def test_plugins_come_and_go(site):
         await until(lambda: old.stopped)
         with pytest.raises(evframe.SocketError):
             events.subscribe_event((events.register_event("E_X") and "E_X") or "E_X", "memory:a")
+
+
+async def test_a_plugin_with_queues_stays(site, install):
+    """A plugin that says that subscribers have queues of it is removed by no reload, which changes nothing then."""
+    install(opens="reloaded_plugins:Opens")
+    async with evframe.EventInterface(config("")) as events:
+        events.plugin("opens").has_queues = True
+        with pytest.raises(
+            evframe.ConfigError, match=r"plugins.opens: expected it as before, because subscribers have"
+        ):
+            events.reload(config("", "opens", "adapts"))
+        assert events.commands.find("adapts:size")
+        events.plugin("opens").has_queues = False
+        assert events.reload(config("", "opens")).plugins == ["opens"]
 
 
 async def test_event_of_two_sources(site, install):

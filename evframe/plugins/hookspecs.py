@@ -175,6 +175,10 @@ def open_queue(subscriber: Subscriber, room: int, policy: Policy, wake: Callable
     that subscribers without a policy can have such a queue, too. Return None for a queue in memory. The first queue
     that a plugin returns is used; an error is logged. Members of combined subscribers have queues in memory always.
 
+    A queue that needs its plugin would take events and never deliver them without it. A plugin with such queues says
+    so in its attribute `has_queues`, which may be a property: while it is true, a reload that removes the plugin is
+    refused.
+
     Args:
         subscriber: with its socket and text; `evframe.plugin.Subscriber`.
         room: how many events may wait in memory.

@@ -33,7 +33,9 @@ log = logging.getLogger("evframe.plugins")
 DISABLED: Final = "disabled in the configuration"
 INVALID_OPTIONS: Final = "its options are not valid"
 _DEFAULTS: Final = Limits()
-_ATTRIBUTES: Final = ("kind", "library_logs", "limits", "opens_all_queues", "places", "policy_keys", "schemes")
+_ATTRIBUTES: Final = (
+    *("has_queues", "kind", "library_logs", "limits", "opens_all_queues", "places", "policy_keys", "schemes"),
+)
 _LIMITS: Final = tuple(field.name for field in attrs.fields(Limits))
 _SIMILAR: Final = 0.85
 

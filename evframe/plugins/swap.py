@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from evframe_options import FIELD
@@ -23,6 +23,7 @@ from evframe.subscriptions.references import has_reference
 from evframe.subscriptions.roster import Roster, release
 
 log = logging.getLogger("evframe.plugins")
+_HAS_QUEUES: Final = "expected it as before, because subscribers have queues of it; it is removed with a restart"
 
 
 class PluginSwap:
@@ -50,6 +51,8 @@ class PluginSwap:
             status = self._wanted.refused.get(name)
             if new is None and status is not None and status.problem != DISABLED:
                 problems.append(f"plugins.{name}: {status.problem}")
+            elif new is None and old and getattr(old.plugin, "has_queues", False):
+                problems.append(f"plugins.{name}: {_HAS_QUEUES}")
             elif old and new and not _reconfigures(old) and old.status.kind != "transport":
                 problems.append(f"plugins.{name}: {_kept_options(old, new)}")
         return problems

@@ -61,6 +61,11 @@ class FleetPlugin:
         """Whether there is a fleet, which has the events of every subscriber."""
         return bool(self._options.brokers)
 
+    @property
+    def has_queues(self) -> bool:
+        """Whether there is a fleet, without which no event leaves the queues."""
+        return bool(self._options.brokers)
+
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
         """Make the machine; nothing leaves the process yet."""

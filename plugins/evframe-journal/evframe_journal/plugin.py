@@ -76,6 +76,11 @@ class JournalPlugin:
         self._kept: dict[str, Subscriber] = {}  # by the key of what the file has for it
         self._limiter = LogLimiter()
 
+    @property
+    def has_queues(self) -> bool:
+        """Whether subscribers have queues that continue in the file."""
+        return bool(self._kept)
+
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
         """Keep what makes events again."""
@@ -157,19 +162,16 @@ class JournalPlugin:
         return self._file if self._journal is not None else None
 
     def _find_path(self) -> bool:
-        assert self._context is not None
-        host = self._context.host
+        host = self._get_context().host
         if not self.path and host.is_gateway and host.config_path is not None:
             self.path = beside(host.config_path, "journal")
         return bool(self.path)
 
     def _open(self) -> None:
         """Open the file; while that cannot be done, events wait in memory."""
-        assert self._context is not None
-        has_path = self._find_path()
-        self._status = self._context.status.group("core")
+        self._status = self._get_context().status.group("core")
         self._status.add(IDENTIFIER, status=1, details="kept", reports=10)
-        if not has_path:
+        if not self._find_path():
             self._report(ValueError("plugins.journal.path: expected the path of a file, got nothing"))
             return
         self._file = JournalFile(self.path, self._file_bounds)
@@ -252,10 +254,9 @@ class JournalPlugin:
     def _drop_orphans(self, key: str, found: Discarded) -> None:
         """Count and log events whose subscriber has not come back."""
         self.orphaned += found.count
-        if self._limiter.due(key) is None:
-            return
-        extra = {"socket": canonical_of(key), "count": found.count, "dead_letters": found.letters}
-        log.warning("events on disk have failed, because their subscriber has not come back", extra=extra)
+        if self._limiter.due(key) is not None:
+            extra = {"socket": canonical_of(key), "count": found.count, "dead_letters": found.letters}
+            log.warning("events on disk have failed, because their subscriber has not come back", extra=extra)
 
     @hookimpl
     def start(self, context: PluginContext) -> None:

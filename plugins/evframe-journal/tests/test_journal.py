@@ -214,6 +214,22 @@ async def test_policies_change_with_a_reload(tmp_path):
         events.unsubscribe_event("E_KEPT", f"unix:{tmp_path / 'other'}")
 
 
+async def test_a_reload_does_not_take_the_file_from_those_who_are_kept(tmp_path, reader):
+    """Without the plugin, what is on disk would wait for ever, and new events behind it: such a reload is refused."""
+    peer = tmp_path / "peer"
+    path = Path(configuration(tmp_path, f"unix:{peer}"))
+    before, _, rest = path.read_text().partition("[plugins.journal]")
+    without = before.replace("disable = [", 'disable = ["journal", ') + rest[rest.index("[[events]]") :]
+    async with evframe.EventInterface.from_toml(path) as events:
+        for number in range(200):
+            events.raise_event("E_KEPT", {"number": number})
+        path.write_text(without)
+        with pytest.raises(evframe.ConfigError, match=r"plugins.journal: expected it as before"):
+            events.reload()
+        reader.bind(peer)
+        await until(lambda: reader.numbers == list(range(200)))
+
+
 @pytest.mark.parametrize(
     "value", [b"\xff\x00", "", 10**30, {"deep": [[]]}, "x" * 60_000], ids=lambda value: repr(value)[:20]
 )
